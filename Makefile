@@ -1,0 +1,47 @@
+# Every target does its own set-up. On a machine with git, make and python3 nothing else is needed.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+UV := $(VENV)/bin/uv
+export TZ ?= UTC
+
+.PHONY: run setup test check format bench docs clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.ready ## make .venv with the locked dependencies and bin/liushui
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit("liushui needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+
+$(VENV)/.ready: $(UV) pyproject.toml uv.lock
+	$(UV) sync --frozen --quiet --inexact --python $(VENV)/bin/python
+	@touch $@
+
+run: setup ## simulate the providers, sync every account, serve: the whole journey, nothing to configure
+	@exec $(VENV)/bin/liushui demo
+
+test: setup ## every test
+	$(VENV)/bin/python -m pytest
+
+check: setup ## format, lint and types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: setup ## rewrite the code to the house's format
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: setup ## measure against peers, as ratios in one run
+	$(UV) sync --frozen --quiet --inexact --group bench --python $(VENV)/bin/python
+	$(VENV)/bin/python -m bench
+
+docs: setup ## write the generated pages again
+	$(VENV)/bin/python -m liushui.cli.page
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

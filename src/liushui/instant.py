@@ -1,0 +1,100 @@
+"""Instants: aware UTC datetimes in code, integer microseconds in storage, business days in an account's own zone."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from liushui.errors import ConfigError, WireError
+from liushui.money import shown
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+
+UNIX_SECONDS_MIN = -62_135_596_800
+"""0001-01-01, the first second a datetime can hold."""
+UNIX_SECONDS_MAX = 253_402_300_799
+"""9999-12-31T23:59:59, the last."""
+
+Clock = Callable[[], datetime]
+"""Says what time it is, as an aware UTC datetime. Tests hand in one they can move."""
+
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)", re.ASCII)
+
+
+def system_clock() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
+def to_us(at: datetime) -> int:
+    """Microseconds since the epoch, exact."""
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+
+
+def from_us(at_us: int) -> datetime:
+    """The instant at so many microseconds since the epoch."""
+    return EPOCH + timedelta(microseconds=at_us)
+
+
+def unix_seconds(field: str, text: object) -> datetime:
+    """Text of whole Unix seconds as an instant. Raises WireError naming `field`."""
+    if type(text) is not str or len(text) > 12 or _WHOLE.fullmatch(text) is None:
+        raise WireError(field, f"expected text of whole Unix seconds such as 1621507957, got {shown(text)}")
+    seconds = int(text)
+    if not UNIX_SECONDS_MIN <= seconds <= UNIX_SECONDS_MAX:
+        raise WireError(field, f"expected Unix seconds of the years 1 to 9999, got {text}")
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def iso(at: datetime) -> str:
+    """ISO 8601 in UTC, `2021-05-20T10:52:37Z`, with a fraction only where there is one."""
+    text = at.astimezone(UTC).isoformat(timespec="microseconds" if at.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def iso_us(at_us: int) -> str:
+    """`iso` of microseconds since the epoch."""
+    return iso(from_us(at_us))
+
+
+def parse_instant(name: str, text: str, zone: ZoneInfo | None = None) -> datetime:
+    """A date or ISO 8601 time a user typed. Without an offset it is read in `zone` (UTC). Raises ConfigError."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ConfigError(
+            f"{name}: expected a date or ISO 8601 time such as 2024-01-31 or 2024-01-31T09:30:00Z, got {shown(text)}"
+        ) from error
+    return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The IANA time zone of that name. Raises ConfigError."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(f"zone: expected an IANA time zone such as Asia/Hong_Kong, got {shown(name)}") from error
+
+
+class BusinessDays:
+    """Which local day an instant falls on, in one zone. Fast where the instants asked for come in order."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._begin_us = self._end_us = 0
+        self._day = ""
+
+    def day_of(self, at_us: int) -> str:
+        """The local date, `2021-05-20`, of an instant in microseconds since the epoch."""
+        if not self._begin_us <= at_us < self._end_us:
+            day = from_us(at_us).astimezone(self._zone).date()
+            self._begin_us, self._end_us = self.begin_us(day), self.begin_us(day + timedelta(days=1))
+            self._day = day.isoformat()
+        return self._day
+
+    def begin_us(self, day: date) -> int:
+        """The instant a local day begins."""
+        return to_us(datetime.combine(day, time.min, tzinfo=self._zone).astimezone(UTC))

@@ -1,0 +1,53 @@
+"""Exact money: decimal text to Decimal and back, and sums that cannot round. No float enters or leaves."""
+
+import re
+from collections.abc import Iterable
+from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
+
+from liushui.errors import WireError
+
+ZERO = Decimal(0)
+
+DIGITS_MAX = 100
+"""Digits one amount may have. Real amounts have under 40; the bound keeps hostile text from costing memory."""
+
+EXACT = Context(
+    prec=2 * DIGITS_MAX,
+    Emax=10_000,
+    Emin=-10_000,
+    traps=[Clamped, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded],
+)
+"""Arithmetic on money: any step that would round raises instead."""
+
+_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
+
+
+def decimal_text(field: str, text: object) -> Decimal:
+    """Plain signed decimal text, `-248.60`, as an exact Decimal that keeps its trailing zeros.
+
+    Raises WireError naming `field`: for numbers that are not text, exponents, `+`, separators, or too many digits.
+    """
+    if type(text) is not str or _PLAIN.fullmatch(text) is None:
+        raise WireError(field, f"expected decimal text such as -248.60, got {shown(text)}")
+    if len(text) > DIGITS_MAX:
+        raise WireError(field, f"expected at most {DIGITS_MAX} digits, got {len(text)} characters")
+    return Decimal(text)
+
+
+def plain(amount: Decimal) -> str:
+    """The amount as plain decimal text, its exponent kept: Decimal("1.230") is "1.230", never "1.23E0"."""
+    return format(amount, "f")
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum. Raises decimal.Inexact rather than round."""
+    result = ZERO
+    for amount in amounts:
+        result = EXACT.add(result, amount)
+    return result
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: short, quoted, its type plain to see."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

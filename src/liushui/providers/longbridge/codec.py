@@ -1,0 +1,183 @@
+"""Longbridge cash flow, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.flow import Category, Direction, Flow
+from liushui.instant import to_us, unix_seconds
+from liushui.money import decimal_text, plain, shown
+from liushui.provider import Received
+from liushui.providers.longbridge.labels import KINDS, Kind, label_for
+from liushui.providers.longbridge.wire import CashFlow, CashFlows, Envelope
+from liushui.wire.fields import choice
+
+SIDES = {1: Direction.OUT, 2: Direction.IN}
+SIDE_CODES = {side: code for code, side in SIDES.items()}
+CATEGORIES = {1: Category.CASH, 2: Category.STOCK, 3: Category.FUND}
+CATEGORY_CODES = {category: code for code, category in CATEGORIES.items()}
+BUSINESS_TYPE_UNKNOWN = 0
+
+BUSINESS_TYPE: Final = "longbridge:business_type"
+"""Key in Flow.detail of a business_type outside CATEGORIES: its code, or None where the row had none."""
+
+ERRORS: dict[int, type[ProviderError]] = {
+    401003: AuthError,
+    403201: AuthError,
+    403202: Unavailable,
+    403203: AuthError,
+    403205: AuthError,
+    429001: RateLimited,
+    429002: RateLimited,
+    500000: Unavailable,
+    202201: AuthError,
+    202202: Refused,
+}
+
+_row = msgspec.json.Decoder(CashFlow)
+_raw_fields = msgspec.json.Decoder(dict[str, Raw])
+_envelope = msgspec.json.Decoder(Envelope)
+_cash_flows = msgspec.json.Decoder(CashFlows)
+_encode = msgspec.json.Encoder().encode
+
+
+def rows_of(document: bytes) -> Sequence[bytes]:
+    """The rows of one answer. Raises WireError, or ProviderError by class where the answer is an error."""
+    return rows_of_data(data_of(document))
+
+
+def rows_of_data(data: bytes) -> Sequence[bytes]:
+    """The rows in an answer's `data`. Raises WireError."""
+    try:
+        return [bytes(row) for row in _cash_flows.decode(data).list]
+    except msgspec.MsgspecError as error:
+        raise WireError("data", f"expected an object with a list, got {excerpt(data)}: {error}") from error
+
+
+def data_of(answer: bytes, *, status: int = 200, trace: str | None = None, retry_after_s: float | None = None) -> bytes:
+    """`data` of an answer with code 0. Raises WireError, or ProviderError by class."""
+    try:
+        envelope = _envelope.decode(answer)
+    except msgspec.MsgspecError as error:
+        if status >= 500:
+            raise Unavailable(f"HTTP {status}, {excerpt(answer)}", trace=trace) from error
+        raise WireError("answer", f"expected the JSON envelope with HTTP {status}, got {excerpt(answer)}") from error
+    if envelope.code == 0 and status == 200:
+        if envelope.data is None:
+            raise WireError("data", "expected an object, got none")
+        return bytes(envelope.data)
+    message = envelope.message or f"HTTP {status}"
+    known = ERRORS.get(envelope.code, _class_of(status))
+    if known is RateLimited:
+        raise RateLimited(message, code=envelope.code, trace=trace, retry_after_s=retry_after_s)
+    raise known(message, code=envelope.code, trace=trace)
+
+
+def _class_of(status: int) -> type[ProviderError]:
+    if status in (401, 403):
+        return AuthError
+    if status == 429:
+        return RateLimited
+    return Unavailable if status >= 500 else Refused
+
+
+def excerpt(answer: bytes) -> str:
+    """The beginning of an answer, for an error message."""
+    return shown(answer[:60].decode(errors="replace")) if answer else "an empty body"
+
+
+def read(row: bytes) -> Received:
+    """Read one row. Raises WireError naming the field that does not fit."""
+    try:
+        cash_flow = _row.decode(row)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _named(row, error) from error
+    flow = to_flow(cash_flow)
+    return Received(flow, row, None if is_servable(cash_flow) else write(flow))
+
+
+def is_servable(row: CashFlow) -> bool:
+    """Whether the official clients accept the row: codes are integers, symbol is there, description is text."""
+    return (
+        type(row.business_type) is int
+        and type(row.direction) is int
+        and row.symbol is not UNSET
+        and type(row.description) is str
+    )
+
+
+def to_flow(row: CashFlow) -> Flow:
+    """Read one row. Raises WireError naming the field that does not fit."""
+    business_type = None if row.business_type is UNSET else row.business_type
+    if type(business_type) is str:
+        business_type = _code("business_type", business_type)
+    direction = row.direction if type(row.direction) is int else _code("direction", row.direction)
+    symbol = None if row.symbol is UNSET else row.symbol
+    note = None if row.description is UNSET else row.description
+    if not row.currency or len(row.currency) > 32:
+        raise WireError("currency", f"expected a currency code, got {shown(row.currency)}")
+    amount = decimal_text("balance", row.balance)  # signed on this wire; `direction` may disagree with it
+    at = unix_seconds("business_time", row.business_time)
+    facts = (direction, business_type, row.balance, row.currency, row.business_time, symbol or "", note or "")
+    return Flow(
+        identity=blake2b(_encode(facts), digest_size=16).hexdigest(),
+        at=at,
+        amount=amount,
+        currency=row.currency,
+        direction=choice("direction", direction, SIDES),
+        kind=KINDS.get(row.transaction_flow_name, Kind.OTHER),
+        category=CATEGORIES.get(business_type, Category.OTHER) if business_type is not None else Category.OTHER,
+        label=row.transaction_flow_name,
+        symbol=symbol,
+        note=note,
+        detail=None if business_type in CATEGORIES else {BUSINESS_TYPE: business_type},
+    )
+
+
+def write(flow: Flow, language: str | None = None) -> bytes:
+    """Write one row as the service would. What this wire cannot say is left out: MAPPING.md."""
+    side = flow.direction
+    if side is Direction.NONE:
+        side = Direction.OUT if flow.amount.is_signed() else Direction.IN
+    business_type = flow.detail.get(BUSINESS_TYPE) if flow.detail else None
+    if type(business_type) is not int:
+        business_type = CATEGORY_CODES.get(flow.category, BUSINESS_TYPE_UNKNOWN)
+    return _encode(
+        CashFlow(
+            transaction_flow_name=flow.label or label_for(flow.kind, side, language),
+            direction=SIDE_CODES[side],
+            business_type=business_type,
+            balance=plain(flow.amount),
+            currency=flow.currency,
+            business_time=str(to_us(flow.at) // 1_000_000),
+            symbol=flow.symbol,
+            description=flow.note or "",
+        )
+    )
+
+
+def _code(field: str, text: str) -> int:
+    """A code that came as text, as the document's table prints it."""
+    if len(text) <= 9 and text.isascii() and text.isdigit():
+        return int(text)
+    raise WireError(field, f"expected an integer code, got {shown(text)}")
+
+
+def _named(row: bytes, error: Exception) -> WireError:
+    """The error with the field's name and what stood there."""
+    text = str(error)
+    try:
+        fields = _raw_fields.decode(row)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return WireError("row", f"expected a JSON object, got {excerpt(row)}: {text}")
+    for name in CashFlow.__struct_fields__:
+        if f"`$.{name}`" in text:
+            expected = text.split(", got")[0].replace("Expected", "expected").replace("`", "")
+            return WireError(name, f"{expected}, got {excerpt(bytes(fields[name]))}")
+        if f"`{name}`" in text:
+            return WireError(name, "expected, but missing")
+    return WireError("row", f"expected a cash flow, got {excerpt(row)}: {text}")

@@ -1,0 +1,128 @@
+"""Longbridge's WebSocket, as far as `longport` 3.x insists on it: authentication. It carries no flows.
+
+A request frame: byte 0 has type 1 in its low nibble; a command byte; u32 request id; u16 time limit in ms; u24 length
+of the body; the body, protobuf. A response: type 2; the command; the request id; u8 status; u24 length; the body.
+Passwords and sessions are signed, not stored, so that any process that can read the keys can check them.
+"""
+
+import hmac
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final
+
+from liushui.instant import to_us
+from liushui.provider import FlowReader, Key
+
+NAME = "longbridge"
+REQUEST, RESPONSE = 1, 2
+AUTH, RECONNECT = 2, 3
+OK, BAD_REQUEST, UNAUTHENTICATED = 0, 3, 5
+PASSWORD_LIFE = timedelta(minutes=5)
+SESSION_LIFE = timedelta(hours=24)
+HEADER_BYTES: Final = 11
+FRAME_MAX: Final = 64 * 1024
+
+
+def one_time_password(key: Key, now: datetime) -> str:
+    """A password for one socket, good for PASSWORD_LIFE."""
+    return _signed(key, "otp", now + PASSWORD_LIFE)
+
+
+class LongbridgeSocket:
+    """Answers the frames of a client that connects."""
+
+    def reply(self, frame: bytes, reader: FlowReader) -> bytes | None:
+        """The frame to answer with; None for what is no request."""
+        if not HEADER_BYTES <= len(frame) <= FRAME_MAX or frame[0] & 0x0F != REQUEST:
+            return None
+        command, request_id = frame[1], frame[2:6]
+        length = int.from_bytes(frame[8:HEADER_BYTES], "big")
+        body = frame[HEADER_BYTES : HEADER_BYTES + length]
+        status, answer = _authenticated(command, body, reader)
+        return bytes([RESPONSE, command]) + request_id + bytes([status]) + len(answer).to_bytes(3, "big") + answer
+
+
+def _authenticated(command: int, body: bytes, reader: FlowReader) -> tuple[int, bytes]:
+    if command not in (AUTH, RECONNECT):
+        return BAD_REQUEST, _error(BAD_REQUEST, f"command {command} is not served here")
+    try:
+        shown = next((value for number, value in _fields(body) if number == 1), b"").decode()
+    except ValueError:
+        return BAD_REQUEST, _error(BAD_REQUEST, "the body is not the expected protobuf message")
+    key = _checked(shown, "otp" if command == AUTH else "session", reader)
+    if key is None:
+        return UNAUTHENTICATED, _error(UNAUTHENTICATED, "token expired or invalid")
+    expires = reader.now() + SESSION_LIFE
+    session = _signed(key, "session", expires).encode()
+    return OK, _bytes_field(1, session) + b"\x10" + _varint(to_us(expires) // 1000)
+
+
+def _signed(key: Key, purpose: str, expires: datetime) -> str:
+    claim = f"{key.public}.{to_us(expires) // 1_000_000}"
+    return f"{claim}.{_seal(key, purpose, claim)}"
+
+
+def _seal(key: Key, purpose: str, claim: str) -> str:
+    return hmac.new(key.credentials["app_secret"].encode(), f"{purpose}|{claim}".encode(), sha256).hexdigest()
+
+
+def _checked(text: str, purpose: str, reader: FlowReader) -> Key | None:
+    public, _, rest = text.partition(".")
+    expires, _, seal = rest.partition(".")
+    key = reader.key(NAME, public)
+    if key is None or not expires.isascii() or not expires.isdigit() or len(expires) > 12:
+        return None
+    if not hmac.compare_digest(seal.encode(), _seal(key, purpose, f"{public}.{expires}").encode()):
+        return None
+    return key if to_us(reader.now()) // 1_000_000 < int(expires) else None
+
+
+# ---------------------------------------------------------------- the little of protobuf that these messages need
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _bytes_field(number: int, value: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _error(code: int, message: str) -> bytes:
+    return b"\x08" + _varint(code) + _bytes_field(2, message.encode())
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Length-delimited fields of a message, others passed over. Raises ValueError."""
+    at = 0
+    while at < len(message):
+        tag, at = _read_varint(message, at)
+        if tag & 7 == 2:
+            length, at = _read_varint(message, at)
+            if at + length > len(message):
+                raise ValueError("a field runs past the end")
+            yield tag >> 3, message[at : at + length]
+            at += length
+        elif tag & 7 == 0:
+            _, at = _read_varint(message, at)
+        else:
+            raise ValueError(f"wire type {tag & 7} is not expected")
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(message):
+            raise ValueError("a number runs past the end")
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a number is too long")

@@ -1,0 +1,1 @@
+"""What several dialects share, knowing none of them."""

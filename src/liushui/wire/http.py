@@ -1,0 +1,40 @@
+"""HTTP as values: a request and a response, without a server or a client behind them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from liushui.errors import WireError
+
+
+class Request(NamedTuple):
+    """One request, as it arrived. `path` and `query` are raw: signatures are made over them. Header names are lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    route: str = ""
+    """The path as the provider's document prints it: without a mount prefix or doubled slashes."""
+    trace: str = ""
+    """A fresh id, for dialects that name one in each answer."""
+
+    def parameters(self) -> dict[str, str]:
+        """The query's parameters, decoded; of a repeated one the first. Raises WireError where it cannot be decoded."""
+        try:
+            pairs = parse_qsl(self.query, keep_blank_values=True, errors="strict", max_num_fields=100)
+        except (ValueError, UnicodeError) as error:
+            raise WireError("query", f"expected URL-encoded parameters, got {self.query[:80]!r}") from error
+        found: dict[str, str] = {}
+        for name, value in pairs:
+            found.setdefault(name, value)
+        return found
+
+
+class Response(NamedTuple):
+    """One answer."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes

@@ -1,4 +1,4 @@
-"""Every error liushui raises, as one tree. The class says what to do; the message names what, what was expected, what came."""
+"""Every error liushui raises, as one tree. The class says what to do; the message what was expected and what came."""
 
 
 class LiushuiError(Exception):

@@ -182,6 +182,10 @@ class Server(Protocol):
         """What is answered here."""
         ...
 
+    def rows_asked(self, request: Request) -> int:
+        """About how many rows the answer may have: a large one is made beside the small ones, not before them."""
+        ...
+
     def answer(self, request: Request, reader: FlowReader) -> Response:
         """The answer the provider would give: for any bytes at all a legal one."""
         ...
@@ -212,7 +216,7 @@ class Provider:
     """Where the real service is."""
     connect: "Connect"
     new_credentials: Callable[[Callable[[int], bytes]], dict[str, str]]
-    """Make credentials of this provider's shape from a source of random bytes (secrets.token_bytes, or a seeded one)."""
+    """Make credentials of this provider's shape from a source of random bytes, such as secrets.token_bytes."""
     key_field: str
     """The credential field that names a key in the open."""
     snippet: str

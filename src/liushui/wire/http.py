@@ -8,7 +8,7 @@ from liushui.errors import WireError
 
 
 class Request(NamedTuple):
-    """One request, as it arrived. `path` and `query` are raw: signatures are made over them. Header names are lower case."""
+    """One request. `path` and `query` are raw, for signatures are made over them; header names are in lower case."""
 
     method: str
     path: str

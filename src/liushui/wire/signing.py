@@ -19,7 +19,7 @@ def longbridge_signature(
     headers: Mapping[str, str],
     body: bytes = b"",
 ) -> str:
-    """The lower-case hex signature. `path` and `query` are raw, as they stand on the wire; `headers` has SIGNED_HEADERS."""
+    """The lower-case hex signature. `path` and `query` stand as on the wire; `headers` has SIGNED_HEADERS."""
     values = "".join(f"{name}:{headers[name]}\n" for name in SIGNED_HEADERS)
     canonical = f"{method}|{path}|{query}|{values}|{';'.join(SIGNED_HEADERS)}|"
     if body:

@@ -23,9 +23,7 @@ LANGUAGE = "zh-HK"
 class LongbridgeClient:
     """One account at Longbridge."""
 
-    def __init__(
-        self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float
-    ) -> None:
+    def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
         self._credentials = credentials
         self._prefix = urlsplit(base_url).path.rstrip("/")
         self._pacer = Pacer(rate) if rate else None
@@ -55,7 +53,9 @@ class LongbridgeClient:
         try:
             answer = await self._http.get(f"{path}?{query}", headers=self._signed("GET", self._prefix + path, query))
         except httpx2.HTTPError as error:
-            raise Unavailable(f"no answer from {self._http.base_url}: {type(error).__name__} {error}".strip()) from error
+            raise Unavailable(
+                f"no answer from {self._http.base_url}: {type(error).__name__} {error}".strip()
+            ) from error
         return data_of(
             answer.content,
             status=answer.status_code,

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
-from liushui.flow import Category, Direction, Flow
+from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import to_us, unix_seconds
 from liushui.money import decimal_text, plain, shown
 from liushui.provider import Received
-from liushui.providers.longbridge.labels import KINDS, Kind, label_for
+from liushui.providers.longbridge.labels import KINDS, label_for
 from liushui.providers.longbridge.wire import CashFlow, CashFlows, Envelope
 from liushui.wire.fields import choice
 
@@ -112,10 +112,8 @@ def is_servable(row: CashFlow) -> bool:
 
 def to_flow(row: CashFlow) -> Flow:
     """Read one row. Raises WireError naming the field that does not fit."""
-    business_type = None if row.business_type is UNSET else row.business_type
-    if type(business_type) is str:
-        business_type = _code("business_type", business_type)
-    direction = row.direction if type(row.direction) is int else _code("direction", row.direction)
+    business_type = None if row.business_type is UNSET else _code("business_type", row.business_type)
+    direction = _code("direction", row.direction)
     symbol = None if row.symbol is UNSET else row.symbol
     note = None if row.description is UNSET else row.description
     if not row.currency or len(row.currency) > 32:
@@ -160,11 +158,13 @@ def write(flow: Flow, language: str | None = None) -> bytes:
     )
 
 
-def _code(field: str, text: str) -> int:
-    """A code that came as text, as the document's table prints it."""
-    if len(text) <= 9 and text.isascii() and text.isdigit():
-        return int(text)
-    raise WireError(field, f"expected an integer code, got {shown(text)}")
+def _code(field: str, code: int | str) -> int:
+    """A code, whether it came as the integer that the service sends or as the text that its document's table prints."""
+    if isinstance(code, int):
+        return code
+    if len(code) <= 9 and code.isascii() and code.isdigit():
+        return int(code)
+    raise WireError(field, f"expected an integer code, got {shown(code)}")
 
 
 def _named(row: bytes, error: Exception) -> WireError:

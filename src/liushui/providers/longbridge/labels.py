@@ -50,7 +50,7 @@ _NAMES = {
 
 
 def label_for(kind: Kind, side: Direction, language: str | None) -> str:
-    """The name in the language asked for by an accept-language value; Traditional Chinese where it asks for no other."""
+    """The name in the language that an accept-language value asks for first; else in Traditional Chinese."""
     return _NAMES[kind, side][_language(language or "")]
 
 

@@ -21,9 +21,11 @@ from liushui.wire.signing import SIGNED_HEADERS, longbridge_signature, longbridg
 NAME = "longbridge"
 CASH_FLOW = "/v1/asset/cashflow"
 SOCKET_TOKENS = ("/v1/socket/token", "/v2/socket/token")
+ROUTES = (CASH_FLOW, *SOCKET_TOKENS)
 PAGE_MAX = 10**9
 SOCKETS_MAX = 10
 
+_SIZE = re.compile(r"(?:^|&)size=([0-9]{1,6})(?:&|$)")
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -38,11 +40,17 @@ class WireFault(Exception):
 class LongbridgeServer:
     """The routes an official client calls to read cash flows."""
 
-    routes: Sequence[Route] = (Route("GET", CASH_FLOW), *(Route("GET", path) for path in SOCKET_TOKENS))
+    routes: Sequence[Route] = (*(Route("GET", path) for path in ROUTES),)
+
+    def rows_asked(self, request: Request) -> int:
+        found = _SIZE.search(request.query)
+        return int(found[1]) if found else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
         """The answer, in the envelope, an error's included."""
         try:
+            if request.method != "GET" or request.route not in ROUTES:
+                raise WireFault(404, 404001, "api not found")
             key = authenticated(request, reader)
             if not reader.admit(key, RULES.rate):
                 raise WireFault(429, 429002, "api request is limited, please slow down request frequency")

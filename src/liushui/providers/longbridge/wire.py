@@ -5,11 +5,11 @@ from msgspec import UNSET, Raw, UnsetType
 
 
 class CashFlow(msgspec.Struct, kw_only=True, gc=False):
-    """One row, as lenient as real input is: the document's sample has no business_type, and its table prints codes as text."""
+    """One row, as lenient as real input: the document's sample has no business_type, its table says codes are text."""
 
     transaction_flow_name: str
     direction: int | str
-    business_type: int | str | None | UnsetType = UNSET
+    business_type: int | str | UnsetType = UNSET
     balance: str
     currency: str
     business_time: str

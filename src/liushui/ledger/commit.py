@@ -1,0 +1,275 @@
+"""The only writer of facts. Each function is one transaction: flows, history, quarantine, coverage, totals, chain."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from operator import itemgetter
+from typing import NamedTuple
+
+from sqlalchemy.engine import Connection
+
+from liushui.errors import ConfigError, StaleRead
+from liushui.instant import BusinessDays, to_us, zone_named
+from liushui.ledger.bulk import insert_rows
+from liushui.ledger.chain import Facts, facts_digest, genesis, link
+from liushui.ledger.coverage import Range, State, fold
+from liushui.ledger.engine import Ledger
+from liushui.ledger.rows import AT_US, BATCH, COLUMNS, FACTS_END, ID, Rejected, Row, flow_id, to_row
+from liushui.ledger.totals import merge, store, totals_of
+from liushui.money import shown
+from liushui.provider import Received, Slice
+
+RESTATED, WITHDRAWN, RECOUNTED = "restated", "withdrawn", "recounted"
+"""How a version of a flow ends: changed by the provider; gone from a closed slice; one copy too many in an import."""
+
+ADDED = "added"
+"""State of a batch that proves nothing: rows were imported."""
+
+_by_key = itemgetter(AT_US, ID)
+
+
+class Committed(NamedTuple):
+    """What one commit changed."""
+
+    seq: int
+    added: int
+    restated: int
+    withdrawn: int
+    quarantined: int
+
+
+@dataclass
+class Change:
+    """What a commit is about to do to the fact tables. Rows have the columns of schema.flows."""
+
+    added: list[Row] = field(default_factory=list)
+    ended: list[tuple[Row, str]] = field(default_factory=list)
+    quarantined: list[Row] = field(default_factory=list)
+    edges: list[Row] = field(default_factory=list)
+    rows_in: int = 0
+
+    def is_empty(self) -> bool:
+        """Whether no fact changes."""
+        return not (self.added or self.ended or self.quarantined or self.edges)
+
+
+PlanRows = Callable[[Connection, int], Change]
+"""Says, inside the transaction, what the batch of that number changes."""
+
+
+class Account(NamedTuple):
+    """An account, and the batch its chain has come to."""
+
+    name: str
+    provider: str
+    zone: str
+    head: int
+    link: str
+
+
+def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
+    """Begin an account's chain; nothing happens where it is there already. Raises ConfigError where it is another's."""
+    zone_named(zone)
+    created_at_us = to_us(ledger.clock())
+    with ledger.writing() as connection:
+        found = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
+        if found is None:
+            start = genesis(name, provider, zone, created_at_us)
+            insert_rows(connection, "accounts", [(name, provider, zone, created_at_us, 0, start)])
+        elif found != provider:
+            raise ConfigError(f"account {shown(name)} holds flows of {found}, not of {provider}: choose another name")
+
+
+def commit_slice(
+    ledger: Ledger,
+    account: str,
+    asked: Slice,
+    *,
+    read_at: datetime,
+    received: Sequence[Received],
+    rejected: Sequence[Rejected] = (),
+) -> Committed:
+    """Keep a slice that was read whole and proven: afterwards its flows are exactly `received`.
+
+    `read_at` is when the reading began. Rows no longer there become history, and so do versions that changed.
+    Raises StaleRead where a part of the slice was proven by a read that began later.
+    """
+    since_us, until_us = to_us(asked.since), to_us(asked.until)
+    read_at_us = to_us(read_at)
+    with ledger.writing() as connection:
+        head = load_account(connection, account)
+        known = _coverage(connection, account, since_us, until_us)
+        if any(part.state is State.PROVEN and part.checked_at_us > read_at_us for part in known):
+            raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")
+        change = compare(connection, account, asked, received, batch=head.head + 1)
+        change.quarantined = quarantine_rows(connection, account, rejected, head.head + 1, (since_us, until_us))
+        change.rows_in = len(received) + len(rejected)
+        proof = Range(since_us, until_us, State.PROVEN, "", read_at_us, head.head + 1)
+        return _write(connection, ledger, head, change, known, proof)
+
+
+def compare(
+    connection: Connection, account: str, asked: Slice, received: Sequence[Received], *, batch: int = 0
+) -> Change:
+    """What committing a closed slice would change. Reads only."""
+    kept: dict[object, Row] = {
+        row[ID]: tuple(row)
+        for row in connection.exec_driver_sql(_SELECT_SLICE, (account, to_us(asked.since), to_us(asked.until)))
+    }
+    change = Change()
+    for row in sorted(_numbered(account, received, batch), key=_by_key):
+        old = kept.pop(row[ID], None)
+        if old is not None:
+            if old[:FACTS_END] == row[:FACTS_END]:
+                continue
+            change.ended.append((old, RESTATED))
+        change.added.append(row)
+    change.ended += [(old, WITHDRAWN) for old in kept.values()]
+    change.ended.sort(key=lambda end: _by_key(end[0]))
+    return change
+
+
+def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime, reason: str) -> None:
+    """Record that a slice could not be proven, and why. What was proven in it before stays proven."""
+    with ledger.writing() as connection:
+        head = load_account(connection, account)
+        known = _coverage(connection, account, to_us(asked.since), to_us(asked.until))
+        gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), head.head + 1)
+        if [part[:4] for part in fold(known, gap)] != [part[:4] for part in known]:
+            _write(connection, ledger, head, Change(), known, gap)
+
+
+def commit_rows(ledger: Ledger, account: str, change_of: PlanRows) -> Committed | None:
+    """Keep rows that prove no range: what `change_of` says, inside the transaction. None: nothing was new."""
+    with ledger.writing() as connection:
+        head = load_account(connection, account)
+        change = change_of(connection, head.head + 1)
+        if change.is_empty():
+            return None
+        change.added.sort(key=_by_key)
+        change.ended.sort(key=lambda end: _by_key(end[0]))
+        return _write(connection, ledger, head, change, [], None)
+
+
+def load_account(connection: Connection, name: str) -> Account:
+    """The account of that name. Raises ConfigError."""
+    found = connection.exec_driver_sql(
+        "SELECT account, provider, zone, head, link FROM accounts WHERE account = ?", (name,)
+    ).first()
+    if found is None:
+        raise ConfigError(f"account: there is none named {shown(name)}")
+    return Account(*found)
+
+
+def quarantine_rows(
+    connection: Connection,
+    account: str,
+    rejected: Iterable[Rejected],
+    batch: int,
+    span: tuple[int | None, int | None] = (None, None),
+) -> list[Row]:
+    """The rows of schema.quarantine for what is not there yet. Equal bytes are told apart by their ordinal."""
+    copies: Counter[bytes] = Counter()
+    rows: list[Row] = []
+    for refused in rejected:
+        digest = blake2b(refused.row, digest_size=16)
+        id_ = flow_id(digest.hexdigest(), copies[digest.digest()])
+        copies[digest.digest()] += 1
+        if not connection.exec_driver_sql(_IS_QUARANTINED, (account, id_)).scalar():
+            rows.append((account, id_, refused.field, refused.reason, refused.row, *span, batch))
+    return sorted(rows, key=itemgetter(1))
+
+
+def _numbered(account: str, received: Sequence[Received], batch: int) -> Iterable[Row]:
+    """Rows with their ids: equal identities are numbered in the order of their bytes, however they arrived."""
+    identities = [row.flow.identity for row in received]
+    if len(set(identities)) == len(identities):
+        return [to_row(account, row.flow.identity, row, batch) for row in received]
+    copies: Counter[str] = Counter()
+    rows = []
+    for row in sorted(received, key=lambda row: row.row):
+        identity = row.flow.identity
+        rows.append(to_row(account, flow_id(identity, copies[identity]), row, batch))
+        copies[identity] += 1
+    return rows
+
+
+def _coverage(connection: Connection, account: str, since_us: int, until_us: int) -> list[Range]:
+    found = connection.exec_driver_sql(_SELECT_COVERAGE, (account, until_us, since_us))
+    return [Range(row[0], row[1], State(row[2]), *row[3:]) for row in found]
+
+
+def _write(
+    connection: Connection,
+    ledger: Ledger,
+    head: Account,
+    change: Change,
+    known: list[Range],
+    found: Range | None,
+) -> Committed:
+    account, seq = head.name, head.head + 1
+    days = BusinessDays(zone_named(head.zone))
+
+    if change.ended:
+        insert_rows(connection, "history", [(*old, seq, ended_as) for old, ended_as in change.ended])
+        connection.exec_driver_sql(_DELETE_FLOW, [(account, old[AT_US], old[ID]) for old, _ in change.ended])
+    insert_rows(connection, "flows", change.added)
+    insert_rows(connection, "quarantine", change.quarantined)
+    insert_rows(connection, "page_edges", change.edges)
+
+    moved = totals_of(change.added, days)
+    if change.ended:
+        left = totals_of((old for old, _ in change.ended), days)
+        moved = merge(moved, {key: total.negative() for key, total in left.items()})
+    store(connection, account, moved)
+
+    if found is not None:
+        if known:
+            connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
+        insert_rows(connection, "coverage", [(account, *part) for part in fold(known, found)])
+
+    endings = Counter(ended_as for _, ended_as in change.ended)
+    facts = Facts(
+        added=change.added,
+        ended=[(old[AT_US], old[ID], old[BATCH], ended_as) for old, ended_as in change.ended],
+        quarantined=change.quarantined,
+        edges=change.edges,
+    )
+    committed = Committed(
+        seq,
+        added=len(change.added) - endings[RESTATED],
+        restated=endings[RESTATED],
+        withdrawn=endings[WITHDRAWN] + endings[RECOUNTED],
+        quarantined=len(change.quarantined),
+    )
+    recorded_at_us = to_us(ledger.clock())
+    batch: Row = (
+        account,
+        seq,
+        found.state.value if found else ADDED,
+        found.reason if found else "",
+        found.since_us if found else None,
+        found.until_us if found else None,
+        found.checked_at_us if found else recorded_at_us,
+        recorded_at_us,
+        change.rows_in,
+        *committed[1:],
+        facts_digest(facts),
+    )
+    sealed = link(head.link, batch)
+    insert_rows(connection, "batches", [(*batch, sealed)])
+    connection.exec_driver_sql(_ADVANCE, (seq, sealed, account))
+    return committed
+
+
+_SELECT_SLICE = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
+_DELETE_FLOW = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
+_SELECT_COVERAGE = """
+SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage
+WHERE account = ? AND since_us < ? AND until_us > ? ORDER BY since_us
+"""
+_DELETE_COVERAGE = "DELETE FROM coverage WHERE account = ? AND since_us = ?"
+_IS_QUARANTINED = "SELECT 1 FROM quarantine WHERE account = ? AND id = ?"
+_ADVANCE = "UPDATE accounts SET head = ?, link = ? WHERE account = ?"

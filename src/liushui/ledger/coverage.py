@@ -1,0 +1,77 @@
+"""Which ranges of an account are proven. Pure: a range list and a change give the next range list."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    """What is known of a range."""
+
+    PROVEN = "proven"
+    """Everything the provider had when it was read is here."""
+    OPEN = "open"
+    """Reading it failed, for the reason given."""
+
+
+class Range(NamedTuple):
+    """[since, until), in microseconds since the epoch, and when and by which batch it was found so."""
+
+    since_us: int
+    until_us: int
+    state: State
+    reason: str
+    checked_at_us: int
+    batch: int
+
+
+def fold(ranges: Sequence[Range], change: Range) -> list[Range]:
+    """The ranges after `change`. A proof replaces what it covers; a failure opens only what is not proven."""
+    if change.state is State.PROVEN:
+        kept = [part for known in ranges for part in _outside(known, change)]
+        return sorted([*kept, change])
+    proven = [known for known in ranges if known.state is State.PROVEN]
+    kept = proven + [part for known in ranges if known.state is State.OPEN for part in _outside(known, change)]
+    opened = [change._replace(since_us=since, until_us=until) for since, until in missing(proven, change)]
+    return sorted(kept + opened)
+
+
+def missing(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[tuple[int, int]]:
+    """The parts of [since, until) that none of `ranges` covers, oldest first."""
+    since, until = within[0], within[1]
+    gaps: list[tuple[int, int]] = []
+    for known in sorted(ranges):
+        if known.until_us <= since or known.since_us >= until:
+            continue
+        if known.since_us > since:
+            gaps.append((since, known.since_us))
+        since = max(since, known.until_us)
+    if since < until:
+        gaps.append((since, until))
+    return gaps
+
+
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """Neighbours of one state and reason as one range, with the oldest check of its parts: for showing."""
+    result: list[Range] = []
+    for known in sorted(ranges):
+        last = result[-1] if result else None
+        if last and last.until_us == known.since_us and (last.state, last.reason) == (known.state, known.reason):
+            result[-1] = last._replace(
+                until_us=known.until_us,
+                checked_at_us=min(last.checked_at_us, known.checked_at_us),
+                batch=max(last.batch, known.batch),
+            )
+        else:
+            result.append(known)
+    return result
+
+
+def _outside(known: Range, cut: Range) -> Iterator[Range]:
+    if known.until_us <= cut.since_us or known.since_us >= cut.until_us:
+        yield known
+        return
+    if known.since_us < cut.since_us:
+        yield known._replace(until_us=cut.since_us)
+    if known.until_us > cut.until_us:
+        yield known._replace(since_us=cut.until_us)

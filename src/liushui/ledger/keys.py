@@ -1,0 +1,85 @@
+"""Keys: credentials that we give out, each for one dialect and some accounts."""
+
+import secrets
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from liushui.errors import ConfigError
+from liushui.instant import from_us, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.schema import accounts, keys
+from liushui.ledger.vault import vault_of
+from liushui.money import shown
+from liushui.provider import Provider
+
+_accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+class KeyInfo(NamedTuple):
+    """A key as it is listed: without its secrets."""
+
+    public: str
+    dialect: str
+    accounts: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    paced: bool
+
+
+def create_key(
+    ledger: Ledger, provider: Provider, names: list[str], *, expires_at: datetime | None = None, paced: bool = True
+) -> dict[str, str]:
+    """Make a key that reads these accounts through a provider's wire API: its credentials, shown this once."""
+    credentials = provider.new_credentials(secrets.token_bytes)
+    sealed = vault_of(ledger.path).seal(credentials)
+    with ledger.writing() as connection:
+        there = set(connection.scalars(sa.select(accounts.c.account)))
+        for name in names:
+            if name not in there:
+                raise ConfigError(f"account: there is none named {shown(name)}")
+        connection.execute(
+            keys.insert().values(
+                dialect=provider.name,
+                public=credentials[provider.key_field],
+                accounts=msgspec.json.encode(names).decode(),
+                credentials=sealed,
+                paced=paced,
+                created_at_us=to_us(ledger.clock()),
+                expires_at_us=None if expires_at is None else to_us(expires_at),
+            )
+        )
+    return credentials
+
+
+def list_keys(ledger: Ledger) -> list[KeyInfo]:
+    """Every key, newest last, revoked ones too."""
+    with ledger.reading() as connection:
+        found = connection.execute(sa.select(keys).order_by(keys.c.created_at_us, keys.c.public)).all()
+    return [
+        KeyInfo(
+            public=row.public,
+            dialect=row.dialect,
+            accounts=_accounts_of(row.accounts),
+            created_at=from_us(row.created_at_us),
+            expires_at=None if row.expires_at_us is None else from_us(row.expires_at_us),
+            revoked_at=None if row.revoked_at_us is None else from_us(row.revoked_at_us),
+            paced=bool(row.paced),
+        )
+        for row in found
+    ]
+
+
+def revoke_key(ledger: Ledger, public: str) -> None:
+    """End a key at once, in every process that serves. Raises ConfigError where there is none to end."""
+    with ledger.writing() as connection:
+        ended = connection.execute(
+            keys.update()
+            .where(keys.c.public == public, keys.c.revoked_at_us.is_(None))
+            .values(revoked_at_us=to_us(ledger.clock()))
+        )
+        if not ended.rowcount:
+            raise ConfigError(f"key: there is no valid one named {shown(public)}")

@@ -1,0 +1,169 @@
+"""A flow as the ledger's columns hold it, both ways. Order of values: schema.flows."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+import msgspec
+
+from liushui.errors import WireError
+from liushui.flow import Category, Direction, Flow, Fx, Kind
+from liushui.instant import from_us, to_us
+from liushui.ledger.schema import flows
+from liushui.money import plain
+from liushui.provider import Codec, Received
+
+Row = tuple[object, ...]
+"""One row of a table, its values in the order of its columns, amounts as text."""
+
+COLUMNS: Final = tuple(column.name for column in flows.columns)
+AT_US: Final = COLUMNS.index("at_us")
+ID: Final = COLUMNS.index("id")
+SUBACCOUNT: Final = COLUMNS.index("subaccount")
+AMOUNT: Final = COLUMNS.index("amount")
+CURRENCY: Final = COLUMNS.index("currency")
+KIND: Final = COLUMNS.index("kind")
+BATCH: Final = COLUMNS.index("batch")
+FACTS_END: Final = COLUMNS.index("wire")
+"""Values before this one are the flow; equal ones mean that a row read again has not changed."""
+
+COPY_MARK: Final = "~"
+"""Stands between an identity and the ordinal of a further row that is equal to the first."""
+
+_encode = msgspec.json.Encoder().encode
+_KINDS = {kind.value: kind for kind in Kind}
+_DIRECTIONS = {direction.value: direction for direction in Direction}
+_CATEGORIES = {category.value: category for category in Category}
+
+
+class Rejected(NamedTuple):
+    """A row that could not be read: its bytes, the field, what was expected and what came."""
+
+    row: bytes
+    field: str
+    reason: str
+
+
+def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[Received], list[Rejected]]:
+    """Read every row that can be read. One that cannot never hides the others."""
+    received: list[Received] = []
+    rejected: list[Rejected] = []
+    read = codec.read
+    for row in rows:
+        try:
+            found = read(row)
+        except WireError as error:
+            rejected.append(Rejected(row, error.field, error.reason))
+        else:
+            if COPY_MARK in found.flow.identity:
+                raise ValueError(f"a codec made the identity {found.flow.identity!r}: {COPY_MARK!r} is the ledger's")
+            received.append(found)
+    return received, rejected
+
+
+def flow_id(identity: str, ordinal: int) -> str:
+    """The id of the flow that is number `ordinal` (from 0) of the rows with one identity."""
+    return f"{identity}{COPY_MARK}{ordinal}" if ordinal else identity
+
+
+def identity_of(id_: str) -> str:
+    """The identity that an id was made of."""
+    return id_.partition(COPY_MARK)[0]
+
+
+def to_row(account: str, id_: str, received: Received, batch: int) -> Row:
+    """The columns of a flow that was received."""
+    flow = received.flow
+    fx = flow.fx
+    return (
+        account,
+        to_us(flow.at),
+        id_,
+        flow.subaccount,
+        plain(flow.amount),
+        flow.currency,
+        flow.direction._value_,
+        flow.kind._value_,
+        flow.category._value_,
+        flow.label,
+        _text(flow.balance_after),
+        _us(flow.settled_at),
+        flow.ref,
+        flow.order_ref,
+        flow.symbol,
+        flow.name,
+        _text(flow.price),
+        _text(flow.quantity),
+        flow.note,
+        fx.currency if fx else None,
+        _text(fx.amount) if fx else None,
+        _text(fx.rate) if fx else None,
+        _encode(flow.detail).decode() if flow.detail else None,
+        received.row.decode(),
+        received.served.decode() if received.served else None,
+        batch,
+    )
+
+
+def to_flow(row: Sequence[object]) -> Flow:
+    """The flow in the columns of schema.flows."""
+    values = iter(row)
+    take = values.__next__
+    take()  # account
+    at_us, id_, subaccount, amount = take(), take(), take(), take()
+    return Flow(
+        at=from_us(int(str(at_us))),
+        identity=identity_of(str(id_)),
+        subaccount=str(subaccount),
+        amount=Decimal(str(amount)),
+        currency=str(take()),
+        direction=_DIRECTIONS[str(take())],
+        kind=_KINDS[str(take())],
+        category=_CATEGORIES[str(take())],
+        label=str(take()),
+        balance_after=_decimal(take()),
+        settled_at=_instant(take()),
+        ref=_optional(take()),
+        order_ref=_optional(take()),
+        symbol=_optional(take()),
+        name=_optional(take()),
+        price=_decimal(take()),
+        quantity=_decimal(take()),
+        note=_optional(take()),
+        fx=_fx(values),
+        detail=_detail(take()),
+    )
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)
+
+
+def _us(at: datetime | None) -> int | None:
+    return None if at is None else to_us(at)
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _decimal(value: object) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
+def _instant(value: object) -> datetime | None:
+    return None if value is None else from_us(int(str(value)))
+
+
+def _fx(values: Iterator[object]) -> Fx | None:
+    currency, amount, rate = next(values), _decimal(next(values)), _decimal(next(values))
+    return None if currency is None or amount is None or rate is None else Fx(str(currency), amount, rate)
+
+
+def _detail(value: object) -> Mapping[str, object] | None:
+    if value is None:
+        return None
+    detail: Mapping[str, object] = json.loads(str(value), parse_float=Decimal)
+    return detail

@@ -1,0 +1,196 @@
+"""The ledger's tables. Every key of a table with facts begins with the account, so that one account is one shard."""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeEngine
+
+REVISION: Final = "0001"
+"""The newest migration: the schema this program reads and writes."""
+
+APPLICATION_ID: Final = 0x6C697573
+"""Marks an SQLite file as a liushui ledger (PRAGMA application_id)."""
+
+Big: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+Money = Numeric().with_variant(Text(), "sqlite")
+Flag: TypeEngine[bool] = Boolean(create_constraint=False).with_variant(Integer(), "sqlite")
+
+metadata = MetaData()
+
+
+def _facts() -> list[Column[object]]:
+    """The columns of one version of a flow, in the order that rows are handled in."""
+    return [
+        Column("account", Text, nullable=False),
+        Column("at_us", Big, nullable=False),
+        Column("id", Text, nullable=False),
+        Column("subaccount", Text, nullable=False),
+        Column("amount", Money, nullable=False),
+        Column("currency", Text, nullable=False),
+        Column("direction", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("category", Text, nullable=False),
+        Column("label", Text, nullable=False),
+        Column("balance_after", Money),
+        Column("settled_at_us", Big),
+        Column("ref", Text),
+        Column("order_ref", Text),
+        Column("symbol", Text),
+        Column("name", Text),
+        Column("price", Money),
+        Column("quantity", Money),
+        Column("note", Text),
+        Column("fx_currency", Text),
+        Column("fx_amount", Money),
+        Column("fx_rate", Money),
+        Column("detail", Text),
+        Column("wire", Text),
+        Column("served", Text),
+        Column("batch", Big, nullable=False),
+    ]
+
+
+def _table(name: str, *items: Column[object] | PrimaryKeyConstraint | Index) -> Table:
+    return Table(name, metadata, *items, sqlite_strict=True, sqlite_with_rowid=False)
+
+
+accounts = _table(
+    "accounts",
+    Column("account", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("created_at_us", Big, nullable=False),
+    Column("head", Big, nullable=False),
+    Column("link", Text, nullable=False),
+    PrimaryKeyConstraint("account"),
+)
+
+flows = _table("flows", *_facts(), PrimaryKeyConstraint("account", "at_us", "id"))
+
+history = _table(
+    "history",
+    *_facts(),
+    Column("ended_batch", Big, nullable=False),
+    Column("ended_as", Text, nullable=False),
+    PrimaryKeyConstraint("account", "at_us", "id", "batch"),
+)
+
+quarantine = _table(
+    "quarantine",
+    Column("account", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("wire", LargeBinary, nullable=False),
+    Column("since_us", Big),
+    Column("until_us", Big),
+    Column("batch", Big, nullable=False),
+    PrimaryKeyConstraint("account", "id"),
+)
+
+coverage = _table(
+    "coverage",
+    Column("account", Text, nullable=False),
+    Column("since_us", Big, nullable=False),
+    Column("until_us", Big, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("checked_at_us", Big, nullable=False),
+    Column("batch", Big, nullable=False),
+    PrimaryKeyConstraint("account", "since_us"),
+)
+
+page_edges = _table(
+    "page_edges",
+    Column("account", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("copies", Big, nullable=False),
+    Column("batch", Big, nullable=False),
+    PrimaryKeyConstraint("account", "identity", "side", "copies"),
+)
+
+day_totals = _table(
+    "day_totals",
+    Column("account", Text, nullable=False),
+    Column("day", Text, nullable=False),
+    Column("subaccount", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("flows", Big, nullable=False),
+    Column("money_in", Money, nullable=False),
+    Column("money_out", Money, nullable=False),
+    PrimaryKeyConstraint("account", "day", "subaccount", "currency", "kind"),
+)
+
+batches = _table(
+    "batches",
+    Column("account", Text, nullable=False),
+    Column("seq", Big, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_us", Big),
+    Column("until_us", Big),
+    Column("read_at_us", Big, nullable=False),
+    Column("recorded_at_us", Big, nullable=False),
+    Column("rows_in", Big, nullable=False),
+    Column("added", Big, nullable=False),
+    Column("restated", Big, nullable=False),
+    Column("withdrawn", Big, nullable=False),
+    Column("quarantined", Big, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("link", Text, nullable=False),
+    PrimaryKeyConstraint("account", "seq"),
+)
+
+sources = _table(
+    "sources",
+    Column("account", Text, nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("credentials", Text, nullable=False),
+    Column("since_us", Big, nullable=False),
+    Column("paced", Flag, nullable=False),
+    Column("created_at_us", Big, nullable=False),
+    PrimaryKeyConstraint("account"),
+)
+
+keys = _table(
+    "keys",
+    Column("dialect", Text, nullable=False),
+    Column("public", Text, nullable=False),
+    Column("accounts", Text, nullable=False),
+    Column("credentials", Text, nullable=False),
+    Column("paced", Flag, nullable=False),
+    Column("created_at_us", Big, nullable=False),
+    Column("expires_at_us", Big),
+    Column("revoked_at_us", Big),
+    PrimaryKeyConstraint("dialect", "public"),
+)
+
+runs = _table(
+    "runs",
+    Column("account", Text, nullable=False),
+    Column("started_at_us", Big, nullable=False),
+    Column("ended_at_us", Big),
+    Column("slices", Big, nullable=False),
+    Column("rows_in", Big, nullable=False),
+    Column("added", Big, nullable=False),
+    Column("gaps", Big, nullable=False),
+    Column("error", Text, nullable=False),
+    PrimaryKeyConstraint("account", "started_at_us"),
+)
+
+FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, batches, accounts)
+"""What only a commit writes, and `verify` proves."""

@@ -1,0 +1,145 @@
+"""Sources: which account is collected from where, with which credentials. And the runs of their syncs."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from liushui.errors import ConfigError
+from liushui.instant import from_us, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.schema import accounts, runs, sources
+from liushui.ledger.vault import vault_of
+from liushui.money import shown
+
+
+class Source(NamedTuple):
+    """Where an account's flows come from."""
+
+    account: str
+    provider: str
+    zone: str
+    base_url: str
+    credentials: dict[str, str]
+    since: datetime
+    paced: bool
+
+
+class Run(NamedTuple):
+    """One sync of one account. `error` is empty where all went well."""
+
+    account: str
+    started_at: datetime
+    ended_at: datetime | None
+    slices: int
+    rows_in: int
+    added: int
+    gaps: int
+    error: str
+
+
+def add_source(
+    ledger: Ledger, *, account: str, base_url: str, credentials: dict[str, str], since: datetime, paced: bool
+) -> None:
+    """Record a source for an account that is there. Raises ConfigError where it has one."""
+    sealed = vault_of(ledger.path).seal(credentials)
+    with ledger.writing() as connection:
+        if connection.execute(sa.select(sources.c.account).where(sources.c.account == account)).first():
+            raise ConfigError(f"source: there is one named {shown(account)} already")
+        connection.execute(
+            sources.insert().values(
+                account=account,
+                base_url=base_url,
+                credentials=sealed,
+                since_us=to_us(since),
+                paced=paced,
+                created_at_us=to_us(ledger.clock()),
+            )
+        )
+
+
+def remove_source(ledger: Ledger, account: str) -> None:
+    """Forget a source and its credentials. Its flows stay. Raises ConfigError where there is none."""
+    with ledger.writing() as connection:
+        if not connection.execute(sources.delete().where(sources.c.account == account)).rowcount:
+            raise ConfigError(f"source: there is none named {shown(account)}")
+
+
+def list_sources(ledger: Ledger) -> list[Source]:
+    """Every source, by account, its credentials decrypted."""
+    vault = vault_of(ledger.path)
+    with ledger.reading() as connection:
+        found = connection.execute(
+            sa.select(sources, accounts.c.provider, accounts.c.zone)
+            .join(accounts, accounts.c.account == sources.c.account)
+            .order_by(sources.c.account)
+        ).all()
+    return [
+        Source(
+            account=row.account,
+            provider=row.provider,
+            zone=row.zone,
+            base_url=row.base_url,
+            credentials=vault.open(row.credentials),
+            since=from_us(row.since_us),
+            paced=bool(row.paced),
+        )
+        for row in found
+    ]
+
+
+def sources_named(ledger: Ledger, names: list[str]) -> list[Source]:
+    """The sources of those names, all of them where there are no names. Raises ConfigError."""
+    every = list_sources(ledger)
+    if not names:
+        if not every:
+            raise ConfigError("there is no source yet: `liushui source add` makes one")
+        return every
+    by_name = {source.account: source for source in every}
+    for name in names:
+        if name not in by_name:
+            raise ConfigError(f"source: expected one of {', '.join(by_name) or 'none'}, got {shown(name)}")
+    return [by_name[name] for name in names]
+
+
+def record_run(ledger: Ledger, run: Run) -> None:
+    """Keep what is known of a run; a later call for the same account and start replaces it."""
+    values = {
+        "account": run.account,
+        "started_at_us": to_us(run.started_at),
+        "ended_at_us": to_us(run.ended_at) if run.ended_at else None,
+        "slices": run.slices,
+        "rows_in": run.rows_in,
+        "added": run.added,
+        "gaps": run.gaps,
+        "error": run.error,
+    }
+    with ledger.writing() as connection:
+        statement = insert(runs).values(values)
+        connection.execute(statement.on_conflict_do_update(index_elements=runs.primary_key.columns, set_=values))
+
+
+def last_runs(ledger: Ledger) -> dict[str, Run]:
+    """The latest run of each account."""
+    latest = sa.select(runs.c.account, sa.func.max(runs.c.started_at_us).label("started")).group_by(runs.c.account)
+    last = latest.subquery()
+    with ledger.reading() as connection:
+        found = connection.execute(
+            sa.select(runs).join(
+                last, sa.and_(runs.c.account == last.c.account, runs.c.started_at_us == last.c.started)
+            )
+        ).all()
+    return {
+        row.account: Run(
+            account=row.account,
+            started_at=from_us(row.started_at_us),
+            ended_at=None if row.ended_at_us is None else from_us(row.ended_at_us),
+            slices=row.slices,
+            rows_in=row.rows_in,
+            added=row.added,
+            gaps=row.gaps,
+            error=row.error,
+        )
+        for row in found
+    }

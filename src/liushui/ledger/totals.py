@@ -1,0 +1,118 @@
+"""Day totals: what moved in and out on each business day, by subaccount, currency and kind. Kept with each commit."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.instant import BusinessDays
+from liushui.ledger.rows import AMOUNT, AT_US, CURRENCY, KIND, SUBACCOUNT, Row
+from liushui.ledger.schema import day_totals
+from liushui.money import EXACT, ZERO, plain
+
+
+class TotalKey(NamedTuple):
+    """What a total is of. `day` is a date in the account's zone."""
+
+    day: str
+    subaccount: str
+    currency: str
+    kind: str
+
+
+class Total(NamedTuple):
+    """How many flows, and their exact sums by sign: `money_in` >= 0, `money_out` <= 0."""
+
+    flows: int = 0
+    money_in: Decimal = ZERO
+    money_out: Decimal = ZERO
+
+    def plus(self, other: "Total") -> "Total":
+        """Both together."""
+        return Total(
+            self.flows + other.flows,
+            EXACT.add(self.money_in, other.money_in),
+            EXACT.add(self.money_out, other.money_out),
+        )
+
+    def negative(self) -> "Total":
+        """What takes this away."""
+        return Total(-self.flows, self.money_in.copy_negate(), self.money_out.copy_negate())
+
+
+Totals = dict[TotalKey, Total]
+
+
+def totals_of(rows: Iterable[Row], days: BusinessDays) -> Totals:
+    """The totals of rows with the columns of schema.flows."""
+    flows: dict[tuple[object, ...], int] = {}
+    money_in: dict[tuple[object, ...], Decimal] = {}
+    money_out: dict[tuple[object, ...], Decimal] = {}
+    add, day_of = EXACT.add, days.day_of
+    for row in rows:
+        at_us = row[AT_US]
+        assert isinstance(at_us, int)  # noqa: S101 - narrows a column's type, in the innermost loop
+        key = (day_of(at_us), row[SUBACCOUNT], row[CURRENCY], row[KIND])
+        flows[key] = flows.get(key, 0) + 1
+        amount = Decimal(str(row[AMOUNT]))
+        side = money_out if amount.is_signed() else money_in
+        side[key] = add(side.get(key, ZERO), amount)
+    return {
+        TotalKey(str(key[0]), str(key[1]), str(key[2]), str(key[3])): Total(
+            count, money_in.get(key, ZERO), money_out.get(key, ZERO)
+        )
+        for key, count in flows.items()
+    }
+
+
+def merge(totals: Totals, change: Totals) -> Totals:
+    """Both together."""
+    result = dict(totals)
+    for key, total in change.items():
+        result[key] = result.get(key, Total()).plus(total)
+    return result
+
+
+def store(connection: Connection, account: str, change: Totals) -> None:
+    """Add `change` to the totals kept for an account."""
+    if not change:
+        return
+    days = [key.day for key in change]
+    kept = load(connection, account, min(days), max(days))
+    rows = []
+    gone = []
+    for key, total in change.items():
+        now = kept.get(key, Total()).plus(total)
+        if now.flows:
+            rows.append((account, *key, now.flows, plain(now.money_in), plain(now.money_out)))
+        else:
+            gone.append((account, *key))
+    if rows:
+        connection.exec_driver_sql(_UPSERT, rows)
+    if gone:
+        connection.exec_driver_sql(_DELETE, gone)
+
+
+def load(connection: Connection, account: str, first_day: str, last_day: str) -> Totals:
+    """The totals kept for an account's days, both ends included."""
+    t = day_totals.c
+    found = connection.execute(
+        sa.select(t.day, t.subaccount, t.currency, t.kind, t.flows, t.money_in, t.money_out).where(
+            t.account == account, t.day >= first_day, t.day <= last_day
+        )
+    )
+    return {
+        TotalKey(day, subaccount, currency, kind): Total(flows, Decimal(str(money_in)), Decimal(str(money_out)))
+        for day, subaccount, currency, kind, flows, money_in, money_out in found
+    }
+
+
+_UPSERT = """
+INSERT INTO day_totals (account, day, subaccount, currency, kind, flows, money_in, money_out)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (account, day, subaccount, currency, kind)
+DO UPDATE SET flows = excluded.flows, money_in = excluded.money_in, money_out = excluded.money_out
+"""
+_DELETE = "DELETE FROM day_totals WHERE account = ? AND day = ? AND subaccount = ? AND currency = ? AND kind = ?"

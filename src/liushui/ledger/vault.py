@@ -1,0 +1,74 @@
+"""Secrets at rest: encrypted with a key that is kept beside the ledger, or handed in by the environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.fernet import Fernet, InvalidToken
+
+from liushui.errors import ConfigError, LedgerError
+
+ENVIRONMENT: Final = "LIUSHUI_SECRET_KEY"
+"""Holds the key itself, as `Fernet.generate_key` makes it, where it is not to lie beside the ledger."""
+
+
+@dataclass(frozen=True)
+class Vault:
+    """Encrypts and reads back the secrets of one ledger."""
+
+    path: Path
+    """The key file: the ledger's path with .key behind it, readable by its owner alone."""
+
+    def seal(self, secrets: dict[str, str]) -> str:
+        """Encrypted text. Makes the key where there is none yet."""
+        return self._fernet(make=True).encrypt(msgspec.json.encode(secrets)).decode()
+
+    def open(self, sealed: str) -> dict[str, str]:
+        """What `seal` was given. Raises LedgerError where the key is not the one it was sealed with."""
+        try:
+            return msgspec.json.decode(self._fernet(make=False).decrypt(sealed.encode()), type=dict[str, str])
+        except InvalidToken as error:
+            raise LedgerError(
+                f"the secrets in this ledger were encrypted with another key than {self._where()}"
+            ) from error
+
+    def _where(self) -> str:
+        return f"the one in {ENVIRONMENT}" if os.environ.get(ENVIRONMENT) else str(self.path)
+
+    def _fernet(self, *, make: bool) -> Fernet:
+        text = os.environ.get(ENVIRONMENT) or self._from_file(make=make)
+        try:
+            return Fernet(text)
+        except ValueError as error:
+            raise ConfigError(f"{self._where()}: expected 32 bytes in URL-safe base64") from error
+
+    def _from_file(self, *, make: bool) -> str:
+        try:
+            if not self.path.exists():
+                if not make:
+                    raise LedgerError(
+                        f"the ledger's secrets cannot be read: {self.path} is missing and {ENVIRONMENT} is not set"
+                    )
+                self._make()
+            if self.path.stat().st_mode & 0o077:
+                raise ConfigError(f"{self.path} may be read by others: `chmod 600` it")
+            return self.path.read_text().strip()
+        except OSError as error:
+            raise LedgerError(f"{self.path}: {error.strerror}") from error
+
+    def _make(self) -> None:
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return  # another process was faster: its key is the one
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def vault_of(ledger_path: Path) -> Vault:
+    """The vault of the ledger at that path."""
+    return Vault(ledger_path.with_name(ledger_path.name + ".key"))

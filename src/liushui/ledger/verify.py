@@ -1,0 +1,221 @@
+"""Proof that nothing changed a fact behind the ledger's back: every chain, fact, coverage and total, computed again."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.errors import WireError
+from liushui.instant import BusinessDays, zone_named
+from liushui.ledger.chain import Facts, facts_digest, genesis, link
+from liushui.ledger.coverage import Range, State, fold
+from liushui.ledger.engine import Ledger, plain_words
+from liushui.ledger.rows import BATCH, COLUMNS, ID, Row
+from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals
+from liushui.ledger.totals import Total, TotalKey, Totals, merge, totals_of
+from liushui.money import decimal_text
+
+_CHUNK = 5_000
+
+
+class Damage(NamedTuple):
+    """Something that is not as a commit left it. `batch` None: of no one batch."""
+
+    account: str
+    batch: int | None
+    what: str
+
+
+class Verified(NamedTuple):
+    """How much was found as it should be."""
+
+    account: str
+    batches: int
+    flows: int
+    link: str
+
+
+Progress = Callable[[str, int, int], None]
+"""Told the account, the batches done, and all of its batches."""
+
+
+def verify(ledger: Ledger, progress: Progress | None = None) -> Iterator[Damage | Verified]:
+    """Check the whole ledger, account by account. Reads only; flows are streamed."""
+    with ledger.reading() as connection:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection):
+            raise TypeError("expected an SQLite connection")
+        usual = driver.text_factory
+        driver.text_factory = _lenient_text
+        try:
+            yield from _file_damage(connection, ledger)
+            for name in _every_name(connection):
+                yield from _verify_account(connection, name, progress)
+        finally:
+            driver.text_factory = usual
+
+
+def _lenient_text(value: bytes) -> str:
+    """Text that is no UTF-8 any more is damage to report, not a reason to stop."""
+    return value.decode(errors="backslashreplace")
+
+
+def _file_damage(connection: Connection, ledger: Ledger) -> Iterator[Damage]:
+    with plain_words(ledger.path):
+        for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
+            if line != "ok":
+                yield Damage("", None, f"the file's own check says: {line}")
+
+
+def _every_name(connection: Connection) -> list[str]:
+    found: set[str] = set()
+    for table in FACT_TABLES:
+        found.update(connection.scalars(sa.select(table.c.account).distinct()))
+    return sorted(found)
+
+
+def _verify_account(connection: Connection, name: str, progress: Progress | None) -> Iterator[Damage | Verified]:
+    account = connection.execute(sa.select(accounts).where(accounts.c.account == name)).first()
+    if account is None:
+        yield Damage(name, None, "there are facts of this account, but no such account")
+        return
+    damages: list[Damage] = []
+    try:
+        zone = zone_named(account.zone)
+    except Exception:
+        yield Damage(name, None, f"the account's zone is {account.zone!r}")
+        return
+
+    sealed = [tuple(row) for row in connection.execute(_of(batches, name).order_by(batches.c.seq))]
+    damages += _chain_damage(name, genesis(name, account.provider, account.zone, account.created_at_us), sealed)
+    if (account.head, account.link) != ((sealed[-1][1], sealed[-1][-1]) if sealed else (0, account.link)):
+        damages.append(Damage(name, account.head, "the account does not end at its last batch"))
+
+    digests = dict(_digests(connection, name))
+    by_seq = {row[1]: row for row in sealed}
+    empty = facts_digest(Facts((), (), (), ()))
+    for done, (seq, row) in enumerate(by_seq.items(), 1):
+        if digests.pop(seq, empty) != row[_FACTS]:
+            damages.append(
+                Damage(name, seq, "flows, history, quarantine or page edges are not as this batch left them")
+            )
+        if progress and done % 100 == 0:
+            progress(name, done, len(sealed))
+    damages += [Damage(name, seq, "there are facts of this batch, but no such batch") for seq in digests]
+    damages += _coverage_damage(connection, name, sealed)
+
+    flows, totals, unreadable = _summed(connection, name, BusinessDays(zone))
+    damages += unreadable
+    damages += _totals_damage(connection, name, totals)
+    yield from damages
+    if not damages:
+        yield Verified(name, len(sealed), flows, account.link)
+
+
+_FACTS = [column.name for column in batches.columns].index("facts")
+
+
+def _of(table: sa.Table, account: str) -> sa.Select[Any]:
+    return sa.select(*table.columns).where(table.c.account == account)
+
+
+def _chain_damage(name: str, previous: str, sealed: list[Row]) -> Iterator[Damage]:
+    for expected, row in enumerate(sealed, 1):
+        seq = row[1]
+        if seq != expected:
+            yield Damage(name, expected, "the batch is missing from the chain")
+            return
+        if row[-1] != link(previous, row[:-1]):
+            yield Damage(name, expected, "the batch does not follow from the one before it")
+        previous = str(row[-1])
+
+
+def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
+    """The digest of the facts that stand in the tables, for each batch that any of them names."""
+    streams = [_by_batch(connection, statement, account) for statement in (_ADDED, _ENDED, _QUARANTINED, _EDGES)]
+    heads = [next(stream, None) for stream in streams]
+    while any(head is not None for head in heads):
+        seq = min(head[0] for head in heads if head is not None)
+        parts = [head[1] if head is not None and head[0] == seq else () for head in heads]
+        yield seq, facts_digest(Facts(*parts))
+        heads = [
+            next(stream, None) if head is not None and head[0] == seq else head
+            for head, stream in zip(heads, streams, strict=True)
+        ]
+
+
+def _by_batch(connection: Connection, statement: str, account: str) -> Iterator[tuple[int, Iterator[Row]]]:
+    values = (account,) * statement.count("?")
+    found = connection.execution_options(stream_results=True).exec_driver_sql(statement, values)
+    for seq, rows in groupby(found, key=lambda row: row[0]):
+        yield seq, (tuple(row[1:]) for row in rows)
+
+
+def _coverage_damage(connection: Connection, name: str, sealed: list[Row]) -> Iterator[Damage]:
+    expected: list[Range] = []
+    order = [column.name for column in batches.columns]
+    for values in sealed:
+        row = dict(zip(order, values, strict=True))
+        since_us, until_us = row["since_us"], row["until_us"]
+        if isinstance(since_us, int) and isinstance(until_us, int) and row["state"] in (*State,):
+            checked_at_us, seq = row["read_at_us"], row["seq"]
+            if isinstance(checked_at_us, int) and isinstance(seq, int):
+                found = Range(since_us, until_us, State(str(row["state"])), str(row["reason"]), checked_at_us, seq)
+                expected = fold(expected, found)
+    kept = {tuple(row) for row in connection.exec_driver_sql(_COVERAGE, (name,))}
+    for wrong in kept.symmetric_difference({tuple(part) for part in expected}):
+        seq = wrong[-1]
+        yield Damage(name, seq if isinstance(seq, int) else None, "coverage is not as this batch left it")
+
+
+def _summed(connection: Connection, name: str, days: BusinessDays) -> tuple[int, Totals, list[Damage]]:
+    """Totals computed from the flows themselves, and the flows whose amount or time cannot be read."""
+    totals: Totals = {}
+    unreadable: list[Damage] = []
+    count = 0
+    found = connection.execution_options(stream_results=True).exec_driver_sql(_FLOWS, (name,))
+    while chunk := found.fetchmany(_CHUNK):
+        readable = []
+        for row in map(tuple, chunk):
+            count += 1
+            try:
+                decimal_text("amount", row[_AMOUNT])
+                readable.append(row)
+            except WireError as error:
+                unreadable.append(Damage(name, row[BATCH], f"flow {row[ID]}: {error}"))
+        totals = merge(totals, totals_of(readable, days))
+    return count, totals, unreadable
+
+
+def _totals_damage(connection: Connection, name: str, expected: Totals) -> Iterator[Damage]:
+    kept: Totals = {}
+    for row in connection.execute(_of(day_totals, name)):
+        _, day, subaccount, currency, kind, flows, money_in, money_out = row
+        try:
+            sums = decimal_text("money_in", money_in), decimal_text("money_out", money_out)
+        except WireError as error:
+            yield Damage(name, None, f"the total of {day} {currency} {kind}: {error}")
+            continue
+        kept[TotalKey(day, subaccount, currency, kind)] = Total(flows, *sums)
+    for key in sorted(kept.keys() | expected.keys()):
+        if kept.get(key) != expected.get(key):
+            yield Damage(name, None, f"the total of {key.day} {key.currency} {key.kind} is not the sum of its flows")
+
+
+_AMOUNT = COLUMNS.index("amount")
+_NAMES = ", ".join(COLUMNS)
+_ADDED = f"""
+SELECT batch, * FROM (
+  SELECT {_NAMES} FROM flows WHERE account = ? UNION ALL SELECT {_NAMES} FROM history WHERE account = ?
+) ORDER BY batch, at_us, id
+"""
+_ENDED = """
+SELECT ended_batch, at_us, id, batch, ended_as FROM history WHERE account = ? ORDER BY ended_batch, at_us, id
+"""
+_QUARANTINED = "SELECT batch, * FROM quarantine WHERE account = ? ORDER BY batch, id"
+_EDGES = "SELECT batch, * FROM page_edges WHERE account = ? ORDER BY batch, identity, side, copies"
+_COVERAGE = "SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage WHERE account = ?"
+_FLOWS = f"SELECT {_NAMES} FROM flows WHERE account = ? ORDER BY at_us, id"

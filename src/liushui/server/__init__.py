@@ -1,0 +1,1 @@
+"""Serving: every provider's own wire API, on one port."""

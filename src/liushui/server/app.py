@@ -1,0 +1,131 @@
+"""The application behind the port: Granian's native interface (RSGI) in, the dialects' answers out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, Protocol
+
+from liushui import __version__
+from liushui.provider import Provider
+from liushui.server.dialects import MOUNT, Dialects
+
+BODY_MAX: Final = 1024 * 1024
+ROWS_AT_ONCE: Final = 500
+"""Answers with more rows than this are made in a thread, so that small ones do not wait for them."""
+
+SOCKET_BYTES: Final = 1
+"""Granian's number for a binary WebSocket message."""
+
+
+class Scope(Protocol):
+    """A request as Granian hands it over."""
+
+    proto: str
+    method: str
+    path: str
+    query_string: str
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class Http(Protocol):
+    """Granian's answering side of a request."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+
+
+class Message(Protocol):
+    """A WebSocket message."""
+
+    kind: int
+    data: bytes | str
+
+
+class Transport(Protocol):
+    """An open WebSocket."""
+
+    async def receive(self) -> Message: ...
+    async def send_bytes(self, data: bytes) -> None: ...
+
+
+class Websocket(Protocol):
+    """A WebSocket that asks to be opened."""
+
+    async def accept(self) -> Transport: ...
+    def close(self, status: int | None = None) -> tuple[int, bool]: ...
+
+
+class App:
+    """Answers requests from the dialects."""
+
+    def __init__(self, dialects: Dialects, providers: Mapping[str, Provider]) -> None:
+        self._dialects = dialects
+        self._index = index_page(providers)
+
+    async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
+        """Granian calls this for each request."""
+        if scope.proto == "ws":
+            await self._converse(protocol)  # type: ignore[arg-type] # which of the two it is, scope.proto says
+        else:
+            await self._answer(scope, protocol)  # type: ignore[arg-type]
+
+    async def _answer(self, scope: Scope, http: Http) -> None:
+        found = self._dialects.find(scope.path)
+        if found is None:
+            status, body = (200, self._index) if scope.path == "/" else (404, _NOT_FOUND)
+            http.response_bytes(status, _HTML if status == 200 else _PROBLEM, body)
+            return
+        provider, route = found
+        headers = dict(scope.headers.items())
+        body = b""
+        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+            async for part in http:
+                body += part
+                if len(body) > BODY_MAX:
+                    http.response_bytes(413, _PROBLEM, _TOO_LARGE)
+                    return
+        request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
+        if provider.server.rows_asked(request) > ROWS_AT_ONCE:
+            response = await asyncio.to_thread(self._dialects.answer, provider, request)
+        else:
+            response = self._dialects.answer(provider, request)
+        http.response_bytes(response.status, response.headers, response.body)
+
+    async def _converse(self, websocket: Websocket) -> None:
+        """The same conversation as on the socket port, but without pings, which Granian cannot send."""
+        transport = await websocket.accept()
+        while (message := await transport.receive()).kind == SOCKET_BYTES and isinstance(message.data, bytes):
+            answer = self._dialects.reply(message.data)
+            if answer is None:
+                break
+            await transport.send_bytes(answer)
+        websocket.close()
+
+
+def index_page(providers: Mapping[str, Provider]) -> bytes:
+    """What a browser is shown at /: what is served here, and nothing of what is in it."""
+    rows = "".join(
+        f"<tr><td>{provider.title}</td><td><code>{route.method} {route.path}</code></td>"
+        f"<td><code>{MOUNT}{provider.name}{route.path}</code></td></tr>"
+        for provider in providers.values()
+        for route in provider.server.routes
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>liushui</title></head><body>
+<h1>liushui 流水</h1><p>One ledger for every fund flow. Version {__version__}.</p>
+<table><tr><th>Provider</th><th>Served at</th><th>and at</th></tr>{rows}</table>
+<p>A key for one of them: <code>liushui key create --dialect NAME --account ACCOUNT</code></p>
+</body></html>
+""".encode()
+
+
+_HTML: Final = [
+    ("content-type", "text/html; charset=utf-8"),
+    ("content-security-policy", "default-src 'none'"),
+    ("x-content-type-options", "nosniff"),
+]
+_PROBLEM: Final = [("content-type", "application/problem+json")]
+_NOT_FOUND: Final = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served at this path"}'
+_TOO_LARGE: Final = b'{"type":"about:blank","title":"Content Too Large","status":413}'

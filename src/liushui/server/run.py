@@ -1,0 +1,117 @@
+"""Running a server: Granian's workers on one port, the WebSocket on another, until a signal ends both."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from liushui.errors import ConfigError
+from liushui.instant import system_clock
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.reader import LedgerReader
+from liushui.providers import providers
+from liushui.server.app import App
+from liushui.server.dialects import Dialects
+from liushui.server.limits import SharedLimits
+from liushui.server.socket import Reply, SocketServer
+
+ENVIRONMENT: Final = "LIUSHUI_SERVE"
+"""Tells worker processes what they serve."""
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """What a worker process needs to know."""
+
+    ledger: str
+    limits: str
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+    socket_port: int
+
+    @property
+    def url(self) -> str:
+        """The base URL of the wire APIs."""
+        return f"http://{self._name}:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        """The URL of the WebSocket that `longport` connects to."""
+        return f"ws://{self._name}:{self.socket_port}"
+
+    @property
+    def _name(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def free_address(host: str, port: int, socket_port: int) -> Address:
+    """The address with free ports in place of 0. Raises ConfigError where a port named is taken."""
+    return Address(host, _free(host, port), _free(host, socket_port))
+
+
+def serve_ledger(ledger_url: str, address: Address, *, workers: int, started: Callable[[], None]) -> None:
+    """Serve a ledger until a signal ends it."""
+    open_ledger(ledger_url).close()
+    with tempfile.TemporaryDirectory(prefix="liushui-") as folder:
+        serving = Serving(ledger_url, str(Path(folder) / "limits.db"))
+        os.environ[ENVIRONMENT] = msgspec.json.encode(serving).decode()
+        serve("liushui.server.run:ledger_app", dialects_of(serving).reply, address, workers=workers, started=started)
+
+
+def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:
+    """Run the application that `target` makes, and the WebSocket, until a signal ends it."""
+    sockets = SocketServer(reply, address.host, address.socket_port)
+    try:
+        sockets.start()
+    except OSError as error:
+        raise ConfigError(f"port {address.socket_port} of {address.host} cannot be opened: {error.strerror}") from error
+    server = Granian(
+        target,
+        address=address.host,
+        port=address.port,
+        interface=Interfaces.RSGI,
+        workers=workers,
+        factory=True,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+    )
+    server.on_startup(started)
+    try:
+        server.serve()
+    finally:
+        sockets.stop()
+
+
+def ledger_app() -> App:
+    """The application of a worker that serves a ledger."""
+    return App(dialects_of(msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)), providers())
+
+
+def dialects_of(serving: Serving) -> Dialects:
+    """Every provider's server over one ledger."""
+    limits = SharedLimits(Path(serving.limits), system_clock)
+    return Dialects(providers(), LedgerReader(open_ledger(serving.ledger), limits.admit))
+
+
+def _free(host: str, port: int) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise ConfigError(f"port {port} of {host} cannot be opened: {error}") from error
+        return int(probe.getsockname()[1])

@@ -1,0 +1,1 @@
+"""The sync: plan which slices are due, drain them, prove them, commit them."""

@@ -67,8 +67,6 @@ def data_of(answer: bytes, *, status: int = 200, trace: str | None = None, retry
             raise Unavailable(f"HTTP {status}, {excerpt(answer)}", trace=trace) from error
         raise WireError("answer", f"expected the JSON envelope with HTTP {status}, got {excerpt(answer)}") from error
     if envelope.code == 0 and status == 200:
-        if envelope.data is None:
-            raise WireError("data", "expected an object, got none")
         return bytes(envelope.data)
     message = envelope.message or f"HTTP {status}"
     known = ERRORS.get(envelope.code, _class_of(status))

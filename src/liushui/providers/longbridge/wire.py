@@ -28,7 +28,7 @@ class Envelope(msgspec.Struct):
 
     code: int
     message: str | None = None
-    data: Raw | None = None
+    data: Raw = Raw(b"null")
 
 
 class SocketToken(msgspec.Struct):

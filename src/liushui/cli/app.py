@@ -1,0 +1,55 @@
+"""The commands, put together."""
+
+from typing import Annotated
+
+import typer
+
+from liushui import __version__
+from liushui.cli import collect, key, serve, show, source
+from liushui.cli.options import FormatOption, Globals, LedgerOption
+
+EPILOG = (
+    "Exit codes: 0 done; 1 failed, nothing half-written; 2 wrong usage; 3 done, but incomplete: a gap is open "
+    "or rows are in quarantine; 4 `verify` found damage; 130 interrupted."
+)
+
+app = typer.Typer(
+    name="liushui",
+    help="liushui (流水): one ledger for every fund flow. Collect, keep, prove, show and serve them.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(source.app, name="source")
+app.command()(collect.sync)
+app.command("import")(collect.import_)
+app.command()(show.flows)
+app.command()(show.balances)
+app.command()(show.summary)
+app.command()(show.coverage)
+app.command()(show.status)
+app.command()(show.verify)
+app.add_typer(key.app, name="key")
+app.command("serve")(serve.serve)
+app.command()(serve.simulate)
+app.command()(serve.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"liushui {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def global_options(
+    ctx: typer.Context,
+    ledger: LedgerOption = None,
+    form: FormatOption = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that may stand before or after the command."""
+    ctx.obj = Globals(ledger, form)

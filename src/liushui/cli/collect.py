@@ -1,0 +1,151 @@
+"""liushui sync, liushui import: the ways in."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from liushui.cli import EXIT_FAILED, EXIT_INCOMPLETE
+from liushui.cli.options import (
+    Format,
+    FormatOption,
+    LedgerOption,
+    SinceOption,
+    UntilOption,
+    format_of,
+    instant_of,
+    opened,
+)
+from liushui.cli.output import emit, emit_one, messages
+from liushui.cli.progress import file_bar, sync_bars
+from liushui.errors import ConfigError
+from liushui.importing.run import import_files
+from liushui.ledger.commit import make_account
+from liushui.ledger.engine import Ledger
+from liushui.ledger.sources import sources_named
+from liushui.providers import provider_named, providers
+from liushui.sync.run import Options, Result
+from liushui.sync.run import sync as sync_all
+
+COLUMNS = ("source", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error")
+
+
+def sync(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which sources; all.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read everything again, what is proven too, and compare.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on syncing until interrupted.")] = False,
+    every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two syncs with --watch.")] = 300.0,
+    page_size: Annotated[
+        int | None, typer.Option("--page-size", min=1, help="Rows a page. (default: the most the provider gives)")
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for an answer.")] = 30.0,
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, help="How often a call that may yet succeed is made.")
+    ] = 6,
+    ledger: LedgerOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Collect what is due from the sources: what is not proven yet, and the newest part again."""
+    book = opened(ctx, ledger)
+    chosen = names or []
+    for source in sources_named(book, chosen):
+        most = provider_named(source.provider).rules.paging.size_max
+        if page_size is not None and page_size > most:
+            raise ConfigError(f"page-size: expected at most {most} for {source.provider}, got {page_size}")
+    options = Options(
+        since=instant_of("since", since),
+        until=instant_of("until", until),
+        everything=verify,
+        size=page_size,
+        timeout_s=timeout,
+        attempts=attempts,
+    )
+    if options.since and options.until and options.since >= options.until:
+        raise ConfigError(f"until: expected later than since {since}, got {until}")
+    while True:
+        results = run_sync(book, chosen, options)
+        print_results(results, format_of(ctx, form))
+        if not watch:
+            break
+        time.sleep(every)
+    if any(result.error for result in results):
+        raise typer.Exit(EXIT_FAILED)
+    if any(result.gaps or result.quarantined for result in results):
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def run_sync(ledger: Ledger, names: list[str], options: Options) -> list[Result]:
+    """Sync sources with progress bars."""
+    with sync_bars() as bars:
+        return asyncio.run(sync_all(ledger, sources_named(ledger, names), options, bars))
+
+
+def print_results(results: Sequence[Result], form: Format) -> None:
+    """What a sync did, a line a source; the reasons of gaps below."""
+    records = [
+        {
+            "source": result.account,
+            "slices": result.slices,
+            "rows": result.rows_in,
+            "added": result.added,
+            "restated": result.restated,
+            "withdrawn": result.withdrawn,
+            "quarantined": result.quarantined,
+            "gaps": len(result.gaps),
+            "error": result.error or None,
+        }
+        for result in results
+    ]
+    emit(records, COLUMNS, form)
+    for result in results:
+        for gap in result.gaps:
+            messages.print(f"[yellow]{escape(result.account)}: open gap {escape(gap)}[/]")
+
+
+def import_(
+    ctx: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Saved answers, JSON arrays or JSON lines.")],
+    provider: Annotated[str, typer.Option("--provider", help=f"Whose rows they are: {', '.join(providers())}.")],
+    account: Annotated[str, typer.Option("--account", help="The account they belong to; made where it is not there.")],
+    zone: Annotated[
+        str | None, typer.Option("--zone", help="IANA time zone of a new account's days. (default: its market's)")
+    ] = None,
+    ledger: LedgerOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Bring in rows that were saved as JSON. What came in before is known again: importing twice changes nothing.
+
+    A row that cannot be read goes to quarantine with its bytes and the reason; the rest comes in.
+    """
+    chosen = provider_named(provider)
+    for path in files:
+        if not path.is_file():
+            raise ConfigError(f"{path}: expected a file, but there is none")
+    book = opened(ctx, ledger, create=True)
+    make_account(book, account, chosen.name, zone or chosen.rules.zone)
+    with file_bar(files) as bar:
+        imported = import_files(book, account, chosen, files, advance=lambda read: bar.advance(bar.task_ids[0], read))
+    record = {
+        "account": account,
+        "files": imported.files,
+        "rows": imported.rows,
+        "added": imported.added,
+        "known": imported.known,
+        "withdrawn": imported.withdrawn,
+        "rejected": imported.rejected,
+        "quarantined": imported.quarantined,
+    }
+    emit_one(record, format_of(ctx, form))
+    for line in imported.reasons:
+        messages.print(f"[yellow]in quarantine: {escape(line)}[/]")
+    if imported.rejected:
+        raise typer.Exit(EXIT_INCOMPLETE)

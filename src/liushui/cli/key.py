@@ -1,0 +1,68 @@
+"""liushui key: credentials that we give out."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from liushui.cli.options import FormatOption, LedgerOption, format_of, instant_of, opened
+from liushui.cli.output import emit, emit_one, messages
+from liushui.ledger.keys import create_key, list_keys, revoke_key
+from liushui.providers import provider_named, providers
+
+app = typer.Typer(help="Keys that read accounts through a provider's own wire API.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    dialect: Annotated[str, typer.Option("--dialect", help=f"Whose wire API: {', '.join(providers())}.")],
+    account: Annotated[list[str], typer.Option("--account", help="An account it reads; may be given again.")],
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="WHEN", help="Valid until this date or ISO 8601 time.")
+    ] = None,
+    days: Annotated[int | None, typer.Option("--days", min=1, help="Valid for so many days.")] = None,
+    paced: Annotated[
+        bool, typer.Option("--paced/--unpaced", help="Hold the provider's documented rate of calls against it.")
+    ] = True,
+    ledger: LedgerOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Make a key. Its secrets are shown this once; --format json prints what `source add --credentials` reads."""
+    book = opened(ctx, ledger)
+    until = instant_of("expires", expires)
+    if days is not None:
+        until = book.clock() + timedelta(days=days)
+    provider = provider_named(dialect)
+    names = list(dict.fromkeys(account))
+    credentials = create_key(book, provider, names, expires_at=until, paced=paced)
+    emit_one(credentials, format_of(ctx, form))
+    messages.print(f"[dim]a {provider.title} key for {', '.join(names)}; these secrets are not shown again[/]")
+
+
+@app.command("list")
+def list_(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = None) -> None:
+    """List the keys, revoked ones too. Secrets are not shown."""
+    columns = ["key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced"]
+    records = (
+        {
+            "key": known.public,
+            "dialect": known.dialect,
+            "accounts": list(known.accounts),
+            "created_at": known.created_at,
+            "expires_at": known.expires_at,
+            "revoked_at": known.revoked_at,
+            "paced": known.paced,
+        }
+        for known in list_keys(opened(ctx, ledger))
+    )
+    emit(records, columns, format_of(ctx, form))
+
+
+@app.command()
+def revoke(
+    ctx: typer.Context, key: Annotated[str, typer.Argument(help="Its public part.")], ledger: LedgerOption = None
+) -> None:
+    """End a key at once, in every process that serves."""
+    revoke_key(opened(ctx, ledger), key)
+    messages.print(f"revoked {key}")

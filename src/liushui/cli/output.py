@@ -1,0 +1,103 @@
+"""Printing results: a table for people; JSON, JSON lines and CSV for programs. Amounts as text, times as ISO 8601."""
+
+import csv
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from liushui.cli.options import Format
+from liushui.instant import iso
+from liushui.money import plain
+
+Record = Mapping[str, object]
+
+messages = Console(stderr=True, highlight=False)
+"""Where everything goes that is no result."""
+
+
+def emit(records: Iterable[Record], columns: Sequence[str], form: Format, *, title: str | None = None) -> None:
+    """Print records. Every one has all the columns; all but tables are streamed."""
+    if form is Format.TABLE:
+        _table(records, columns, title)
+    elif form is Format.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_csv_cell(record[name]) for name in columns] for record in records)
+    elif form is Format.JSONL:
+        for record in records:
+            sys.stdout.write(_json(record) + "\n")
+    else:
+        sys.stdout.write("[")
+        for number, record in enumerate(records):
+            sys.stdout.write((",\n" if number else "\n") + _json(record))
+        sys.stdout.write("\n]\n")
+    sys.stdout.flush()
+
+
+def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
+    """Print one record: JSON as an object, a table as lines of name and value."""
+    if form is Format.TABLE:
+        table = Table(title=title, show_header=False, box=None, pad_edge=False, title_justify="left")
+        for name, value in record.items():
+            table.add_row(f"[bold]{escape(name)}[/]", escape(_cell(value)))
+        Console(highlight=False, soft_wrap=True).print(table)
+    elif form is Format.JSON:
+        sys.stdout.write(msgspec.json.format(_json(record)) + "\n")
+        sys.stdout.flush()
+    else:
+        emit([record], list(record), form)
+
+
+def _table(records: Iterable[Record], columns: Sequence[str], title: str | None) -> None:
+    table = Table(title=title, header_style="bold", title_justify="left", box=None, pad_edge=False)
+    rows = list(records)
+    for name in columns:
+        number = any(isinstance(row[name], (Decimal, int)) and not isinstance(row[name], bool) for row in rows)
+        table.add_column(escape(name.replace("_", " ")), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_cell(row[name])) for name in columns))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 200)
+    console.print(table if rows else "[dim]nothing to show[/]")
+
+
+def _value(value: object) -> object:
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, Decimal):
+        return plain(value)
+    return value
+
+
+def _json(record: Record) -> str:
+    return msgspec.json.encode({name: _value(value) for name, value in record.items()}).decode()
+
+
+def _csv_cell(value: object) -> object:
+    value = _value(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, (str, int)) else msgspec.json.encode(value).decode()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return f"{value:,f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(_value(value))

@@ -1,0 +1,274 @@
+"""liushui serve, liushui simulate, liushui demo: the ways out, and a world to try them on."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.markup import escape
+
+from liushui.cli.collect import print_results, run_sync
+from liushui.cli.options import Format, FormatOption, LedgerOption, format_of, instant_of, ledger_url, opened
+from liushui.cli.output import emit, messages
+from liushui.errors import ConfigError, LiushuiError, SyncError
+from liushui.ledger import query
+from liushui.ledger.commit import make_account
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.keys import create_key, list_keys
+from liushui.ledger.sources import add_source
+from liushui.provider import Provider
+from liushui.providers import provider_named
+from liushui.server.run import Address, free_address, serve_ledger
+from liushui.simulate.serve import serve_world, world_reader
+from liushui.simulate.world import Parameters
+from liushui.sync.run import Options
+
+PORT, SIMULATOR_PORT = 8700, 8800
+WORKERS = min(2, os.cpu_count() or 1)
+
+HostOption = Annotated[str, typer.Option("--host", help="The address to listen on.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same world.")]
+AccountsOption = Annotated[int, typer.Option("--accounts", min=1, help="How many accounts there are.")]
+FlowsOption = Annotated[int, typer.Option("--flows", min=0, help="How many flows each account has had.")]
+SocketPortOption = Annotated[
+    int | None,
+    typer.Option("--socket-port", min=0, max=65535, help="For the WebSocket of official clients. (default: port + 1)"),
+]
+
+
+class SimulatedAccount(msgspec.Struct):
+    """One account of a simulator, as it prints it."""
+
+    name: str
+    provider: str
+    flows: int
+    credentials: dict[str, str]
+
+
+class Simulator(msgspec.Struct):
+    """What a simulator prints once it is ready."""
+
+    base_url: str
+    socket_url: str
+    accounts: list[SimulatedAccount]
+
+
+def serve(
+    ctx: typer.Context,
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = PORT,
+    socket_port: SocketPortOption = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = WORKERS,
+    ledger: LedgerOption = None,
+) -> None:
+    """Serve the ledger through every provider's own wire API, until interrupted."""
+    url = ledger_url(ctx, ledger)
+    book = opened(ctx, ledger)
+    keys = [key for key in list_keys(book) if key.revoked_at is None]
+    book.close()
+    address = _address(host, port, socket_port)
+
+    def started() -> None:
+        messages.print(f"serving {escape(url)} at [bold]{address.url}[/], WebSocket at {address.socket_url}")
+        if not keys:
+            messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
+
+    serve_ledger(url, address, workers=workers, started=started)
+
+
+def simulate(
+    ctx: typer.Context,
+    accounts: AccountsOption = 3,
+    flows: FlowsOption = 10_000,
+    seed: SeedOption = 1,
+    begin: Annotated[str, typer.Option("--begin", metavar="DAY", help="The world's first day.")] = "2021-01-01",
+    end: Annotated[str, typer.Option("--end", metavar="DAY", help="The day after its last.")] = "2026-01-01",
+    live: Annotated[bool, typer.Option("--live", help="Go on after that day, at the same pace.")] = False,
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = SIMULATOR_PORT,
+    socket_port: SocketPortOption = None,
+    rate_limit: Annotated[
+        bool, typer.Option("--rate-limit/--no-rate-limit", help="Hold the documented rates against the keys.")
+    ] = True,
+    credentials_dir: Annotated[
+        Path | None,
+        typer.Option("--credentials-dir", metavar="DIR", help="Write each account's credentials to DIR/NAME.json."),
+    ] = None,
+    form: FormatOption = None,
+) -> None:
+    """Serve a seeded world of accounts through the providers' wire APIs, until interrupted.
+
+    The same seed gives the same world. Credentials are printed, or written where --credentials-dir says.
+    """
+    parameters = _parameters(accounts, flows, seed, begin, end, live=live)
+    address = _address(host, port, socket_port)
+    simulated = [
+        SimulatedAccount(found.name, found.provider.name, found.flows, dict(found.credentials))
+        for found in world_reader(parameters, rate_limit=rate_limit).accounts()
+    ]
+    if credentials_dir is not None:
+        _write_credentials(credentials_dir, simulated)
+    shape = format_of(ctx, form)
+
+    def started() -> None:
+        if shape in (Format.JSON, Format.JSONL):
+            sys.stdout.write(msgspec.json.encode(Simulator(address.url, address.socket_url, simulated)).decode() + "\n")
+            sys.stdout.flush()
+            return
+        records = [_simulated_record(account, credentials_dir) for account in simulated]
+        emit(records, list(records[0]), shape)
+        messages.print(f"simulating at [bold]{address.url}[/], WebSocket at {address.socket_url}")
+
+    serve_world(parameters, address, rate_limit=rate_limit, started=started)
+
+
+def demo(
+    ctx: typer.Context,
+    accounts: AccountsOption = 3,
+    flows: FlowsOption = 10_000,
+    seed: SeedOption = 1,
+    host: HostOption = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help=f"(default: {PORT}, a free one where it is taken)")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = WORKERS,
+    ledger: LedgerOption = None,
+) -> None:
+    """Simulate the providers, sync every account, serve them: the whole journey, with nothing to configure.
+
+    The ledger is a temporary one, gone at the end, unless --ledger names another. Ctrl-C ends all of it.
+    """
+    before = ctx.obj.ledger if ctx.obj else None
+    with tempfile.TemporaryDirectory(prefix="liushui-demo-") as folder:
+        url = ledger or before or str(Path(folder) / "ledger.db")
+        with _simulator(accounts=accounts, flows=flows, seed=seed) as simulator:
+            messages.print(f"1. simulating {len(simulator.accounts)} accounts at {simulator.base_url}")
+            book = open_ledger(url, create=True)
+            _add_sources(book, simulator)
+            messages.print("2. syncing them over HTTP, at the providers' documented rates")
+            results = run_sync(book, [account.name for account in simulator.accounts], Options())
+            print_results(results, Format.TABLE)
+            for result in results:
+                if result.error:
+                    raise SyncError(f"{result.account}: {result.error}")
+            _show(book)
+            _serve_demo(book, url, simulator, _demo_address(host, port), workers)
+
+
+def _add_sources(book: Ledger, simulator: Simulator) -> None:
+    for account in simulator.accounts:
+        provider = provider_named(account.provider)
+        make_account(book, account.name, provider.name, provider.rules.zone)
+        add_source(
+            book,
+            account=account.name,
+            base_url=simulator.base_url,
+            credentials=account.credentials,
+            since=provider.rules.opening,
+            paced=True,
+        )
+
+
+def _show(book: Ledger) -> None:
+    messages.print("3. what the ledger holds, and what it has proven")
+    emit((balance._asdict() for balance in query.balances(book)), query.Balance._fields, Format.TABLE, title="Balances")
+    statuses = (status._asdict() for status in query.statuses(book))
+    emit(statuses, query.AccountStatus._fields, Format.TABLE, title="Coverage")
+
+
+def _serve_demo(book: Ledger, url: str, simulator: Simulator, address: Address, workers: int) -> None:
+    first = simulator.accounts[0]
+    provider = provider_named(first.provider)
+    credentials = create_key(book, provider, [first.name])
+    book.close()
+
+    def started() -> None:
+        messages.print(f"4. serving at [bold]{address.url}[/], WebSocket at {address.socket_url}")
+        messages.print(f"   a key for {first.name}, in {provider.title}'s own dialect:")
+        for name, value in credentials.items():
+            messages.print(f"     {name} = {value}", soft_wrap=True)
+        messages.print("   read it with the official SDK (pip install longbridge):\n")
+        sys.stdout.write(snippet(provider, credentials, address) + "\n")
+        sys.stdout.flush()
+        messages.print("Ctrl-C ends all of it.")
+
+    serve_ledger(url, address, workers=workers, started=started)
+
+
+def snippet(provider: Provider, credentials: dict[str, str], address: Address) -> str:
+    """Python that reads the ledger with a provider's official client, ready to paste."""
+    return provider.snippet.format(base_url=address.url, socket_url=address.socket_url, **credentials)
+
+
+@contextmanager
+def _simulator(*, accounts: int, flows: int, seed: int) -> Iterator[Simulator]:
+    """A simulator in a process of its own, gone at the end."""
+    command = [sys.executable, "-m", "liushui", "simulate", "--format", "json", "--live", "--port", "0"]
+    command += ["--socket-port", "0", "--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+    ended = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise LiushuiError("the simulator did not start")
+        yield msgspec.json.decode(line, type=Simulator)
+    finally:
+        signal.signal(signal.SIGTERM, ended)
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _demo_address(host: str, port: int | None) -> Address:
+    if port is not None:
+        return _address(host, port, None)
+    try:
+        return _address(host, PORT, None)
+    except ConfigError:
+        return _address(host, 0, None)
+
+
+def _address(host: str, port: int, socket_port: int | None) -> Address:
+    """The address, the WebSocket's port the one after the other's unless it is named or that is taken."""
+    if socket_port is not None:
+        return free_address(host, port, socket_port)
+    if port in (0, 65535):
+        return free_address(host, port, 0)
+    return free_address(host, port, port + 1)
+
+
+def _parameters(accounts: int, flows: int, seed: int, begin: str, end: str, *, live: bool) -> Parameters:
+    first, after = instant_of("begin", begin), instant_of("end", end)
+    if first is None or after is None:
+        raise ConfigError("begin, end: expected two days")
+    return Parameters(accounts=accounts, flows=flows, seed=seed, begin=first, end=after, live=live)
+
+
+def _write_credentials(folder: Path, simulated: list[SimulatedAccount]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for account in simulated:
+        path = folder / f"{account.name}.json"
+        path.touch(mode=0o600)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(account.credentials)) + b"\n")
+
+
+def _simulated_record(account: SimulatedAccount, folder: Path | None) -> dict[str, object]:
+    record: dict[str, object] = {"account": account.name, "provider": account.provider, "flows": account.flows}
+    if folder is not None:
+        return record | {"credentials": str(folder / f"{account.name}.json")}
+    return record | account.credentials

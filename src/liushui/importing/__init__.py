@@ -1,0 +1,1 @@
+"""Importing: rows and answers that a user has saved as JSON."""

@@ -130,6 +130,10 @@ class Key(NamedTuple):
     """Whether the provider's documented rate is held against this key."""
 
 
+Admit = Callable[[str, Rate], bool]
+"""Counts one call against the rate of the key of that name. False, and not counted: it is over."""
+
+
 class FlowQuery(NamedTuple):
     """Flows of some accounts in [since, until), filtered, one page of them."""
 

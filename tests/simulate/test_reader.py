@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from liushui.flow import Category, Flow
 from liushui.instant import to_us
-from liushui.provider import FlowQuery, Key, Rate
+from liushui.provider import Admit, FlowQuery, Key, Rate
 from liushui.providers import providers
 from liushui.providers.longbridge import PROVIDER, codec
 from liushui.simulate.reader import WorldReader
@@ -38,12 +38,12 @@ def reader_of(
     accounts: int = 1,
     live: bool = False,
     now: datetime = LATER,
-    rate_limit: bool = True,
+    admit: Admit | None = None,
     seed: int = 1,
 ) -> tuple[WorldReader, MovedClock]:
     clock = MovedClock(now)
     world = World(Parameters(accounts=accounts, flows=flows, live=live, seed=seed))
-    return WorldReader(world, {NAME: PROVIDER}, clock, rate_limit=rate_limit), clock
+    return WorldReader(world, {NAME: PROVIDER}, clock, admit=admit), clock
 
 
 def everything(reader: WorldReader) -> FlowQuery:
@@ -200,7 +200,7 @@ def test_keys_follow_from_the_seed() -> None:
     for account in accounts:
         assert set(account.credentials) == {field.name for field in PROVIDER.credentials}
         assert again.key(NAME, account.credentials[PROVIDER.key_field]) == Key(
-            account.credentials["app_key"], NAME, (account.name,), account.credentials
+            account.credentials["app_key"], NAME, (account.name,), account.credentials, paced=False
         )
     other, _ = reader_of(10, accounts=3, seed=2)
     assert other.key(NAME, accounts[0].credentials["app_key"]) is None
@@ -216,31 +216,22 @@ def test_every_provider_has_a_key_for_every_account() -> None:
     }
 
 
-def test_the_rate_is_held_in_every_window() -> None:
-    reader, clock = reader_of(10, accounts=2)
+def test_calls_are_counted_by_key_where_rates_are_held() -> None:
+    counted: list[tuple[str, Rate]] = []
+
+    def admit(key: str, rate: Rate) -> bool:
+        counted.append((key, rate))
+        return len(counted) < 3
+
+    reader, _ = reader_of(10, accounts=2, admit=admit)
     first, second = (key_of(reader, place) for place in (0, 1))
-    rate = Rate(calls=3, per=timedelta(seconds=30), spacing=timedelta(milliseconds=20))
-    begin = clock.at
-
-    def admitted(key: Key, at_s: float) -> bool:
-        clock.at = begin + timedelta(seconds=at_s)
-        return reader.admit(key, rate)
-
-    assert [admitted(first, at_s) for at_s in (0, 0.019, 0.02, 10, 11, 29.999)] == [
-        True,
-        False,
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert admitted(second, 29.999)
-    assert [admitted(first, at_s) for at_s in (30, 30.01, 30.02, 30.04, 40)] == [True, False, True, False, True]
-    assert admitted(first, -3_600)  # a clock that was set back locks nobody out
+    rate = PROVIDER.rules.rate
+    assert [reader.admit(key, rate) for key in (first, second, first)] == [True, True, False]
+    assert counted == [(f"{NAME}:{key.public}", rate) for key in (first, second, first)]
 
 
-def test_the_rate_can_be_lifted() -> None:
-    reader, _ = reader_of(10, rate_limit=False)
+def test_no_rate_is_held_where_nobody_counts() -> None:
+    reader, _ = reader_of(10)
     assert all(reader.admit(key_of(reader, 0), PROVIDER.rules.rate) for _ in range(100))
 
 

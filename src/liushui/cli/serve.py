@@ -26,7 +26,7 @@ from liushui.ledger.sources import add_source
 from liushui.provider import Provider
 from liushui.providers import provider_named
 from liushui.server.run import Address, free_address, serve_ledger
-from liushui.simulate.serve import serve_world, world_reader
+from liushui.simulate.serve import serve_world, simulated_accounts
 from liushui.simulate.world import Parameters
 from liushui.sync.run import Options
 
@@ -111,7 +111,7 @@ def simulate(
     address = _address(host, port, socket_port)
     simulated = [
         SimulatedAccount(found.name, found.provider.name, found.flows, dict(found.credentials))
-        for found in world_reader(parameters, rate_limit=rate_limit).accounts()
+        for found in simulated_accounts(parameters)
     ]
     if credentials_dir is not None:
         _write_credentials(credentials_dir, simulated)

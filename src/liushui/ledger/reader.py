@@ -14,12 +14,9 @@ from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.rows import COLUMNS, to_flow
 from liushui.ledger.vault import vault_of
-from liushui.provider import FlowQuery, Key, Rate
+from liushui.provider import Admit, FlowQuery, Key, Rate
 
 _accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode
-
-Admit = Callable[[str, Rate], bool]
-"""Counts one call against the rate of the key of that name. False: it is over."""
 
 
 class LedgerReader:

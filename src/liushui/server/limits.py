@@ -8,6 +8,8 @@ from liushui.instant import Clock, to_us
 from liushui.provider import Rate
 
 _MICROSECOND_PER = 1_000_000
+_FORGET = "DELETE FROM calls WHERE key = ? AND (at_us <= ? OR at_us > ?)"
+"""Calls that are too old to count; and those of a clock that was set back since, or a key would be locked out."""
 
 
 class SharedLimits:
@@ -24,7 +26,7 @@ class SharedLimits:
         oldest_us = now_us - int(rate.per.total_seconds() * _MICROSECOND_PER)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.execute("DELETE FROM calls WHERE key = ? AND at_us <= ?", (key, oldest_us))
+            connection.execute(_FORGET, (key, oldest_us, now_us))
             (made,) = connection.execute("SELECT count(*) FROM calls WHERE key = ?", (key,)).fetchone()
             if made < rate.calls:
                 connection.execute("INSERT INTO calls VALUES (?, ?)", (key, now_us))

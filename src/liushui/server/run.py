@@ -1,5 +1,6 @@
 """Running a server: Granian's workers on one port, the WebSocket on another, until a signal ends both."""
 
+import multiprocessing
 import os
 import socket
 import tempfile
@@ -78,6 +79,8 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
         sockets.start()
     except OSError as error:
         raise ConfigError(f"port {address.socket_port} of {address.host} cannot be opened: {error.strerror}") from error
+    # Workers begin as fresh processes: a fork would take the WebSocket's thread, and whatever loops ran here, half along.
+    multiprocessing.set_start_method("spawn", force=True)
     server = Granian(
         target,
         address=address.host,

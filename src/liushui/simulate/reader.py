@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from liushui.flow import Flow
 from liushui.instant import DAY_US, SECOND_US, Clock, system_clock, to_us
-from liushui.provider import FlowQuery, Key, Provider, Rate
-from liushui.simulate.admission import Admission
+from liushui.provider import Admit, FlowQuery, Key, Provider, Rate
 from liushui.simulate.cache import RowCache
 from liushui.simulate.chance import chance
 from liushui.simulate.reel import Filter, Reel, reel
@@ -43,7 +42,7 @@ class WorldReader:
         providers: Mapping[str, Provider],
         clock: Clock = system_clock,
         *,
-        rate_limit: bool = True,
+        admit: Admit | None = None,
     ) -> None:
         self.world = world
         self._providers = providers
@@ -51,9 +50,9 @@ class WorldReader:
         self._keys = {
             (key.dialect, key.public): key
             for provider in providers.values()
-            for key in (_key(world, provider, account, paced=rate_limit) for account in world.accounts)
+            for key in (_key(world, provider, account, paced=admit is not None) for account in world.accounts)
         }
-        self._admission = Admission()
+        self._admit = admit
         self._reel: Callable[[Filter], Reel] = lru_cache(_REELS_HELD)(lambda wanted: reel(world, wanted))
         self._sheets: RowCache[tuple[Filter, str, str | None, int], Sheet] = RowCache(_ROWS_HELD)
 
@@ -64,7 +63,7 @@ class WorldReader:
         return self._keys.get((dialect, public))
 
     def admit(self, key: Key, rate: Rate) -> bool:
-        return not key.paced or self._admission.admit(key, rate, self._clock())
+        return self._admit is None or not key.paced or self._admit(f"{key.dialect}:{key.public}", rate)
 
     def newest(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> bytes:
         """One page, newest first: what happened by now, in one order of all rows, so that pages partition them.

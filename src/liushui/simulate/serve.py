@@ -1,8 +1,10 @@
 """Serving a simulated world: the same servers as a ledger's, over the world's reader, in one worker."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,8 +13,9 @@ from liushui.instant import system_clock
 from liushui.providers import providers
 from liushui.server.app import App
 from liushui.server.dialects import Dialects
+from liushui.server.limits import SharedLimits
 from liushui.server.run import Address, serve
-from liushui.simulate.reader import WorldReader
+from liushui.simulate.reader import SimulatedAccount, WorldReader
 from liushui.simulate.world import Parameters, World
 
 ENVIRONMENT: Final = "LIUSHUI_SIMULATE"
@@ -20,27 +23,33 @@ ENVIRONMENT: Final = "LIUSHUI_SIMULATE"
 
 
 class Simulating(msgspec.Struct, frozen=True):
-    """What the worker process needs to know."""
+    """What the worker process needs to know. `limits` None: no rates are held."""
 
     world: dict[str, object]
-    rate_limit: bool
+    limits: str | None
+
+    def reader(self) -> WorldReader:
+        """A reader of the world, by the machine's clock."""
+        world = World(msgspec.convert(self.world, Parameters))
+        admit = SharedLimits(Path(self.limits), system_clock).admit if self.limits else None
+        return WorldReader(world, providers(), system_clock, admit=admit)
 
 
-def world_reader(parameters: Parameters, *, rate_limit: bool) -> WorldReader:
-    """A reader of the world, by the machine's clock."""
-    return WorldReader(World(parameters), providers(), system_clock, rate_limit=rate_limit)
+def simulated_accounts(parameters: Parameters) -> list[SimulatedAccount]:
+    """The accounts of a world, and what a client needs to read them."""
+    return WorldReader(World(parameters), providers()).accounts()
 
 
 def serve_world(parameters: Parameters, address: Address, *, rate_limit: bool, started: Callable[[], None]) -> None:
     """Serve a world until a signal ends it."""
-    simulating = Simulating(asdict(parameters), rate_limit)
-    os.environ[ENVIRONMENT] = msgspec.json.encode(simulating).decode()
-    dialects = Dialects(providers(), world_reader(parameters, rate_limit=rate_limit))
-    serve("liushui.simulate.serve:world_app", dialects.reply, address, workers=1, started=started)
+    with tempfile.TemporaryDirectory(prefix="liushui-") as folder:
+        simulating = Simulating(asdict(parameters), str(Path(folder) / "limits.db") if rate_limit else None)
+        os.environ[ENVIRONMENT] = msgspec.json.encode(simulating).decode()
+        dialects = Dialects(providers(), simulating.reader())
+        serve("liushui.simulate.serve:world_app", dialects.reply, address, workers=1, started=started)
 
 
 def world_app() -> App:
     """The application of the worker that serves a world."""
     simulating = msgspec.json.decode(os.environ[ENVIRONMENT], type=Simulating)
-    parameters = msgspec.convert(simulating.world, Parameters)
-    return App(Dialects(providers(), world_reader(parameters, rate_limit=simulating.rate_limit)), providers())
+    return App(Dialects(providers(), simulating.reader()), providers())

@@ -2,36 +2,42 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from liushui.provider import Rate
 
 
 class Pacer:
-    """Holds calls back until `rate` allows one more.
+    """Lets calls through one at a time, and holds each back until `rate` allows it.
 
     A leaky bucket lets a burst and its refill through in one window, up to twice the documented number; this keeps
-    the times of the last `rate.calls` calls and so keeps to it in every window.
+    the times of the last `rate.calls` calls. A call is timed by its end, for it arrived at the provider before that:
+    however long it took to get there, the provider never sees two too close together.
     """
 
-    def __init__(self, rate: Rate, *, now: Callable[[], float] | None = None) -> None:
+    def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._now = now or (lambda: asyncio.get_running_loop().time())
-        self._calls: deque[float] = deque(maxlen=rate.calls)
+        self._ends: deque[float] = deque(maxlen=rate.calls)
         self._turn = asyncio.Lock()
 
-    async def wait(self) -> None:
-        """Return when the next call may be made, and count it."""
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """Make one call inside: entered when it may be made."""
         async with self._turn:
-            due = self._due()
-            if (pause := due - self._now()) > 0:
+            now = asyncio.get_running_loop().time
+            if (pause := self._due() - now()) > 0:
                 await asyncio.sleep(pause)
-            self._calls.append(max(due, self._now()))
+            try:
+                yield
+            finally:
+                self._ends.append(now())
 
     def _due(self) -> float:
-        if not self._calls:
-            return self._now()
-        due = self._calls[-1] + self._rate.spacing.total_seconds()
-        if len(self._calls) == self._rate.calls:
-            due = max(due, self._calls[0] + self._rate.per.total_seconds())
+        """When the next call may begin, in the loop's time."""
+        if not self._ends:
+            return 0.0
+        due = self._ends[-1] + self._rate.spacing.total_seconds()
+        if len(self._ends) == self._rate.calls:
+            due = max(due, self._ends[0] + self._rate.per.total_seconds())
         return due

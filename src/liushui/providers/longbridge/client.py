@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
@@ -48,14 +49,13 @@ class LongbridgeClient:
         await self._http.aclose()
 
     async def _get(self, path: str, query: str) -> bytes:
-        if self._pacer:
-            await self._pacer.wait()
-        try:
-            answer = await self._http.get(f"{path}?{query}", headers=self._signed("GET", self._prefix + path, query))
-        except httpx2.HTTPError as error:
-            raise Unavailable(
-                f"no answer from {self._http.base_url}: {type(error).__name__} {error}".strip()
-            ) from error
+        async with self._pacer.call() if self._pacer else nullcontext():
+            signed = self._signed("GET", self._prefix + path, query)
+            try:
+                answer = await self._http.get(f"{path}?{query}", headers=signed)
+            except httpx2.HTTPError as error:
+                reason = f"{type(error).__name__} {error}".strip()
+                raise Unavailable(f"no answer from {self._http.base_url}: {reason}") from error
         return data_of(
             answer.content,
             status=answer.status_code,

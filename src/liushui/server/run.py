@@ -79,7 +79,7 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
         sockets.start()
     except OSError as error:
         raise ConfigError(f"port {address.socket_port} of {address.host} cannot be opened: {error.strerror}") from error
-    # Workers begin as fresh processes: a fork would take the WebSocket's thread, and whatever loops ran here, half along.
+    # Workers begin as fresh processes: a fork would take half of the WebSocket's thread and of earlier loops along.
     multiprocessing.set_start_method("spawn", force=True)
     server = Granian(
         target,

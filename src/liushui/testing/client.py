@@ -1,0 +1,40 @@
+"""A provider's client without a provider: pages of rows that a test puts there, and faults it asks for."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from liushui.provider import Codec, Page, Slice
+
+Fault = Callable[[int, Slice, int], None]
+"""Called before each answer with the call's number (from 1), the slice, the page. It may raise, or change rows."""
+
+
+class ClientDouble:
+    """Answers pages by number, newest first, from rows that may change between two calls."""
+
+    def __init__(self, codec: Codec, rows: list[bytes], *, fault: Fault | None = None, cap: int | None = None) -> None:
+        self.rows = rows
+        self.calls: list[tuple[Slice, int, int]] = []
+        self.closed = False
+        self._codec = codec
+        self._fault = fault
+        self._cap = cap
+        """The most rows a page has, whatever was asked for."""
+
+    async def page(self, asked: Slice, number: int, size: int) -> Page:
+        """One page."""
+        self.calls.append((asked, number, size))
+        if self._fault is not None:
+            self._fault(len(self.calls), asked, number)
+        size = min(size, self._cap or size)
+        found = [row for at, row in self._dated() if asked.since <= at < asked.until]
+        return Page(found[(number - 1) * size : number * size])
+
+    async def close(self) -> None:
+        """Nothing is open."""
+        self.closed = True
+
+    def _dated(self) -> list[tuple[datetime, bytes]]:
+        """The rows, newest first; rows of one time in the order they were put there."""
+        dated = [(self._codec.read(row).flow.at, row) for row in self.rows]
+        return sorted(dated, key=lambda pair: pair[0], reverse=True)

@@ -1,0 +1,99 @@
+"""Reading a slice whole: pages that shift under the reader are noticed, whatever shifted them."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from liushui.errors import SyncError
+from liushui.provider import Page, PageNumber, Slice
+from liushui.providers.longbridge import codec
+from liushui.sync.drain import ATTEMPTS_MAX, Overfull, drain
+from liushui.testing.client import ClientDouble
+from tests.sync.rows import BEGIN, hourly, row
+
+DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
+SECOND = Slice(BEGIN, BEGIN + timedelta(seconds=1))
+PAGING = PageNumber(size_default=50, size_max=10_000)
+
+
+def drained(client: ClientDouble, asked: Slice, size: int, *, divisible: bool) -> list[bytes]:
+    return asyncio.run(drain(client.page, asked, PAGING, size, divisible=divisible))
+
+
+def test_one_page_and_the_empty_one_after_it() -> None:
+    client = ClientDouble(codec, hourly(2))
+    assert sorted(drained(client, DAY, 100, divisible=True)) == sorted(hourly(1))
+    assert [number for _, number, _ in client.calls] == [1, 2]
+
+
+def test_an_empty_slice_is_one_call() -> None:
+    client = ClientDouble(codec, [])
+    assert drained(client, DAY, 100, divisible=True) == []
+    assert len(client.calls) == 1
+
+
+def test_a_full_page_is_cut_finer() -> None:
+    with pytest.raises(Overfull) as caught:
+        drained(ClientDouble(codec, hourly(1)), DAY, 24, divisible=True)
+    assert caught.value.rows_in_page == 24
+
+
+def test_a_server_that_gives_fewer_rows_than_asked_for_is_no_end() -> None:
+    """A short page with rows behind it: the end is an empty page, not a short one."""
+    with pytest.raises(Overfull) as caught:
+        drained(ClientDouble(codec, hourly(1), cap=10), DAY, 100, divisible=True)
+    assert caught.value.rows_in_page == 10
+
+
+def test_a_second_of_many_pages_is_read_until_two_reads_agree() -> None:
+    rows = [row(BEGIN, f"-{number}.00") for number in range(25)]
+    client = ClientDouble(codec, rows)
+    assert sorted(drained(client, SECOND, 10, divisible=False)) == sorted(rows)
+    assert [number for _, number, _ in client.calls] == [1, 2, 1, 2, 3, 4, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("call", range(2, 12))
+def test_a_row_that_comes_between_any_two_pages_is_not_lost_and_none_is_doubled(call: int) -> None:
+    rows = [row(BEGIN, f"-{number}.00") for number in range(25)]
+    late = row(BEGIN, "-99.00")
+
+    def arrives(number: int, _asked: Slice, _page: int) -> None:
+        if number == call:
+            client.rows.insert(0, late)
+
+    client = ClientDouble(codec, list(rows), fault=arrives)
+    found = drained(client, SECOND, 10, divisible=False)
+    expected = [*rows, late] if len(client.calls) >= call else rows
+    if sorted(found) != sorted(expected):  # it came after the last read of the page it stands on
+        assert sorted(found) == sorted(rows)
+        assert call >= 7
+
+
+@pytest.mark.parametrize("call", range(2, 7))
+def test_a_row_that_goes_between_two_pages_hides_no_other(call: int) -> None:
+    rows = [row(BEGIN, f"-{number}.00") for number in range(25)]
+
+    def goes(number: int, _asked: Slice, _page: int) -> None:
+        if number == call:
+            client.rows.pop(0)
+
+    client = ClientDouble(codec, list(rows), fault=goes)
+    assert sorted(drained(client, SECOND, 10, divisible=False)) == sorted(rows[1:])
+
+
+def test_pages_that_never_come_to_rest_are_given_up() -> None:
+    def arrives(number: int, _asked: Slice, _page: int) -> None:
+        client.rows.insert(0, row(BEGIN, f"-{1000 + number}.00"))
+
+    client = ClientDouble(codec, [row(BEGIN, f"-{number}.00") for number in range(25)], fault=arrives)
+    with pytest.raises(SyncError, match=f"shifted during each of {ATTEMPTS_MAX} reads"):
+        drained(client, SECOND, 10, divisible=False)
+
+
+def test_more_rows_than_were_asked_for_are_no_page() -> None:
+    async def page(_asked: Slice, _number: int, _size: int) -> Page:
+        return Page(hourly(1))
+
+    with pytest.raises(SyncError, match="24 rows where 10 were asked for"):
+        asyncio.run(drain(page, DAY, PAGING, 10, divisible=True))

@@ -12,10 +12,11 @@ EXIT_INTERRUPTED: Final = 130
 
 def main() -> None:
     """Run the command that was typed. No traceback reaches a user, unless LIUSHUI_DEBUG asks for it."""
-    from liushui.cli.app import app
     from liushui.errors import LiushuiError
 
     try:
+        from liushui.cli.app import app  # inside: it takes a while, and may be interrupted
+
         app(prog_name="liushui")
     except LiushuiError as error:
         _fail(f"error: {error}", EXIT_FAILED)

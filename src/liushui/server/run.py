@@ -1,9 +1,12 @@
 """Running a server: Granian's workers on one port, the WebSocket on another, until a signal ends both."""
 
+import http.client
 import multiprocessing
 import os
 import socket
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,9 @@ from liushui.server.socket import Reply, SocketServer
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
 """Tells worker processes what they serve."""
+
+START_MAX_S: Final = 60
+"""How long the workers may take before nobody is told that they have started."""
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -91,11 +97,29 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
     )
-    server.on_startup(started)
+    announcer = threading.Thread(target=_announce, args=(address, started), name="announcer", daemon=True)
+    server.on_startup(announcer.start)
     try:
         server.serve()
     finally:
         sockets.stop()
+
+
+def _announce(address: Address, started: Callable[[], None]) -> None:
+    """Say that the server has started once a worker answers: the port is open before any of them can."""
+    deadline = time.monotonic() + START_MAX_S
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection(address.host, address.port, timeout=1)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            started()
+            return
+        finally:
+            connection.close()
 
 
 def ledger_app() -> App:

@@ -1,0 +1,84 @@
+"""Golden pairs: an answer of a provider, `<case>.wire.json`, and what it means to us, `<case>.flows.json`, beside it.
+
+The diff of the second is the change of behaviour. `python -m liushui.testing.golden PROVIDER...` writes it again.
+"""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from liushui.errors import WireError
+from liushui.flow import Flow
+from liushui.instant import iso
+from liushui.money import plain
+from liushui.provider import Codec, Provider
+from liushui.providers import provider_named
+
+WIRE: Final = ".wire.json"
+FLOWS: Final = ".flows.json"
+
+
+def samples_of(provider: Provider) -> Path:
+    """The folder of a provider's golden pairs: `samples` beside its server."""
+    return Path(inspect.getfile(type(provider.server))).parent / "samples"
+
+
+def cases(folder: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Every case of a folder: its name, its answer, and its flows, which may not be there yet."""
+    for wire in sorted(folder.glob(f"*{WIRE}")):
+        name = wire.name.removesuffix(WIRE)
+        yield name, wire, folder / f"{name}{FLOWS}"
+
+
+def golden(codec: Codec, document: bytes) -> str:
+    """What an answer means: its rows in their order, each a flow, or the reason why it cannot be read."""
+    records = [_record(codec, row) for row in codec.rows_of(document)]
+    return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
+
+
+def flow_record(flow: Flow) -> dict[str, object]:
+    """A flow in JSON: amounts as text, instants in ISO 8601; a field that is as it is by default is left out."""
+    return {
+        name: _value(value)
+        for name, value in flow._asdict().items()
+        if name not in Flow._field_defaults or value != Flow._field_defaults[name]
+    }
+
+
+def _record(codec: Codec, row: bytes) -> dict[str, object]:
+    try:
+        received = codec.read(row)
+    except WireError as error:
+        return {"rejected": str(error)}
+    record: dict[str, object] = {"flow": flow_record(received.flow)}
+    if received.served is not None:
+        record["served"] = msgspec.Raw(received.served)
+    return record
+
+
+def _value(value: object) -> object:
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, tuple):
+        return [_value(part) for part in value]
+    return value
+
+
+def main(names: list[str]) -> None:
+    """Write the flows of every case of these providers."""
+    for name in names:
+        provider = provider_named(name)
+        for _, wire, flows in cases(samples_of(provider)):
+            flows.write_text(golden(provider.codec, wire.read_bytes()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,139 @@
+"""liushui's commands in processes of their own, as a user runs them: a ledger served, a world simulated."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Final
+
+import msgspec
+
+from liushui.cli.serve import Simulator
+from liushui.errors import LiushuiError
+
+HOST: Final = "127.0.0.1"
+START_S: Final = 60.0
+"""How long a server may take to open its ports, on a machine that is busy."""
+STOP_S: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server in another process."""
+
+    url: str
+    socket_url: str
+    pid: int
+
+
+def run(*arguments: str, ledger: Path | None = None, given: str | None = None, timeout_s: float = 120.0) -> str:
+    """Run a command of liushui's to its end and return what it printed. Raises LiushuiError with its messages."""
+    command = [*_command(ledger), *arguments]
+    done = subprocess.run(  # noqa: S603 - our own program
+        command, input=given, capture_output=True, text=True, timeout=timeout_s, env=_environment(), check=False
+    )
+    if done.returncode:
+        raise LiushuiError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+@contextmanager
+def serving(ledger: Path, *, workers: int = 1) -> Iterator[Running]:
+    """Serve a ledger on free ports, until the block ends."""
+    ports = free_port(), free_port()
+    command = [*_command(ledger), "serve", "--workers", str(workers), *_ports(ports)]
+    with TemporaryFile("w+") as messages, _process(command, messages) as process:
+        _wait_for(process, ports, messages)
+        yield Running(f"http://{HOST}:{ports[0]}", f"ws://{HOST}:{ports[1]}", process.pid)
+
+
+@contextmanager
+def simulating(
+    *, accounts: int = 1, flows: int = 1_000, seed: int = 1, rate_limit: bool = False, live: bool = False
+) -> Iterator[Simulator]:
+    """Simulate a world on free ports, until the block ends; what it printed says where, and with which credentials."""
+    ports = free_port(), free_port()
+    command = [*_command(None), "simulate", "--format", "json", *_ports(ports)]
+    command += ["--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
+    command += ["--rate-limit" if rate_limit else "--no-rate-limit", *(["--live"] if live else [])]
+    with TemporaryFile("w+") as messages, _process(command, messages, stdout=subprocess.PIPE) as process:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise LiushuiError(f"the simulator did not start: {_text_of(messages)}")
+        _wait_for(process, ports, messages)
+        yield msgspec.json.decode(line, type=Simulator)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens on a port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _command(ledger: Path | None) -> list[str]:
+    return [sys.executable, "-m", "liushui", *(["--ledger", str(ledger)] if ledger else [])]
+
+
+def _ports(ports: tuple[int, int]) -> list[str]:
+    return ["--host", HOST, "--port", str(ports[0]), "--socket-port", str(ports[1])]
+
+
+def _environment() -> Mapping[str, str]:
+    """This process's environment without what would point liushui elsewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LIUSHUI_")} | {"TZ": "UTC"}
+
+
+@contextmanager
+def _process(command: list[str], messages: IO[str], *, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A process and, at the end, the end of it and of the workers it started."""
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=messages if stdout is None else stdout,
+        stderr=messages,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _wait_for(process: subprocess.Popen[str], ports: tuple[int, ...], messages: IO[str]) -> None:
+    """Return once every port is open. Raises LiushuiError with what the process said where that does not happen."""
+    end_s = time.monotonic() + START_S
+    while not all(is_open(port) for port in ports):
+        if process.poll() is not None:
+            raise LiushuiError(f"the server ended with {process.returncode}: {_text_of(messages)}")
+        if time.monotonic() > end_s:
+            raise LiushuiError(f"the server did not open its ports in {START_S} s: {_text_of(messages)}")
+        time.sleep(0.02)
+
+
+def _text_of(messages: IO[str]) -> str:
+    messages.seek(0)
+    return messages.read().strip()

@@ -1,0 +1,30 @@
+"""A provider's client joined to its server without a network: an HTTP transport that answers from a reader."""
+
+from collections.abc import Mapping
+
+import httpx2
+
+from liushui.provider import FlowReader, Provider
+from liushui.server.dialects import Dialects
+
+
+class DialectTransport(httpx2.AsyncBaseTransport):
+    """Answers each request of an httpx2 client as `liushui serve` would. Keeps what was asked."""
+
+    def __init__(self, providers: Mapping[str, Provider], reader: FlowReader) -> None:
+        self._dialects = Dialects(providers, reader)
+        self.asked: list[httpx2.Request] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request)
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        found = self._dialects.find(path)
+        if found is None:
+            return httpx2.Response(404, request=request)
+        provider, route = found
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = await request.aread()
+        answer = self._dialects.answer(
+            provider, self._dialects.request(request.method, path, query, headers, body, route)
+        )
+        return httpx2.Response(answer.status, headers=answer.headers, content=answer.body, request=request)

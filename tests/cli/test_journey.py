@@ -1,0 +1,140 @@
+"""The journey of a new user, and of one who is interrupted on the way."""
+
+import json
+import signal
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liushui.simulate.world import Parameters, World
+from tests.cli.commands import result, run, simulator, start
+
+FLOWS = 3_000
+WORLD = World(Parameters(accounts=1, flows=FLOWS))
+TRUTH = Counter(
+    (str(int(flow.at.timestamp())), format(flow.amount, "f"), flow.currency)
+    for flow in WORLD.flows("trader-1", WORLD.parameters.begin, WORLD.parameters.end)
+)
+
+
+def held(ledger: Path) -> Counter[Any]:
+    """What the ledger holds, in the form of TRUTH."""
+    rows = run(ledger, "flows", "--format", "jsonl").stdout.splitlines()
+    return Counter(
+        (str(_seconds(flow["at"])), flow["amount"], flow["currency"]) for flow in (json.loads(row) for row in rows)
+    )
+
+
+def _seconds(at: str) -> int:
+    return int(datetime.fromisoformat(at).timestamp())
+
+
+def add_source(folder: Path, ledger: Path, simulated: dict[str, Any]) -> None:
+    words = ("source", "add", "longbridge", "mine", "--base-url", simulated["base_url"], "--since", "2020-12-01")
+    done = run(ledger, *words, "--unpaced", "--credentials", str(folder / "trader-1.json"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_from_source_to_balances(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.db"
+    with simulator(tmp_path, "--accounts", "1", "--flows", str(FLOWS), "--no-rate-limit") as simulated:
+        add_source(tmp_path, ledger, simulated)
+        assert result(ledger, "source", "test")[0]["works"] is True
+        (synced,) = result(ledger, "sync")
+        assert (synced["added"], synced["gaps"], synced["error"]) == (FLOWS, 0, None)
+        (again,) = result(ledger, "sync", "--verify")
+        assert (again["rows"], again["added"], again["withdrawn"]) == (FLOWS, 0, 0)
+    assert held(ledger) == TRUTH
+
+    (source,) = result(ledger, "source", "list")
+    assert source["source"] == "mine"
+    assert "app_secret" not in source["credentials"]
+    by_currency = {balance["currency"]: balance for balance in result(ledger, "balances")}
+    assert sum(balance["flows"] for balance in by_currency.values()) == FLOWS
+    assert all(balance["proven"] and isinstance(balance["amount"], str) for balance in by_currency.values())
+    net = Counter[str]()
+    for total in result(ledger, "summary", "--by", "year"):
+        net[total["currency"]] += total["flows"]
+    assert net == {currency: balance["flows"] for currency, balance in by_currency.items()}
+    (known,) = result(ledger, "coverage")
+    assert known["state"] == "proven"
+    (status,) = result(ledger, "status")
+    assert (status["flows"], status["gaps"], status["source"]) == (FLOWS, 0, True)
+    (verified,) = result(ledger, "verify")
+    assert verified["result"].startswith("intact")
+
+    credentials = result(ledger, "key", "create", "--dialect", "longbridge", "--account", "mine")
+    assert set(credentials) == {"app_key", "app_secret", "access_token"}
+    (key,) = result(ledger, "key", "list")
+    assert (key["key"], key["accounts"]) == (credentials["app_key"], ["mine"])
+    assert run(ledger, "key", "revoke", credentials["app_key"]).returncode == 0
+    assert result(ledger, "key", "list")[0]["revoked_at"] is not None
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_every_format_of_every_view(tmp_path: Path, form: str) -> None:
+    ledger = tmp_path / "ledger.db"
+    file = tmp_path / "rows.json"
+    row = {
+        "transaction_flow_name": "現金股息", "direction": 2, "business_type": 1, "balance": "1.230", "currency": "USD",
+        "business_time": "1621507957", "symbol": "AAPL.US", "description": 'a "quoted", note',
+    }  # fmt: skip
+    file.write_text(json.dumps([row]))
+    assert run(ledger, "import", str(file), "--provider", "longbridge", "--account", "a").returncode == 0
+    for view in ("flows", "balances", "summary", "coverage", "status", "verify"):
+        for words in ([view, "--format", form], ["--format", form, view]):
+            done = run(ledger, *words)
+            assert done.returncode == 0, done.stderr
+            if form == "json":
+                json.loads(done.stdout)
+            elif form == "jsonl":
+                assert all(isinstance(json.loads(line), dict) for line in done.stdout.splitlines())
+            if view == "flows":
+                assert "1.230" in done.stdout
+                assert "2021-05-20T10:52:37Z" in done.stdout
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_a_sync_that_is_ended_again_and_again_loses_and_doubles_nothing(tmp_path: Path, ending: signal.Signals) -> None:
+    ledger = tmp_path / "ledger.db"
+    with simulator(tmp_path, "--accounts", "1", "--flows", str(FLOWS), "--no-rate-limit") as simulated:
+        add_source(tmp_path, ledger, simulated)
+        ended = 0
+        for delay_s in (0.9, 1.0, 1.1, 1.2, 1.3, 1.4):
+            process = start(ledger, "sync", "--page-size", "60")
+            time.sleep(delay_s)
+            process.send_signal(ending)
+            _, said = process.communicate(timeout=30)
+            assert "Traceback" not in said
+            ended += process.returncode != 0
+            if ending is signal.SIGINT:
+                assert process.returncode in (0, 130, -signal.SIGINT)  # a shell shows the last as 130 too
+            assert held(ledger) <= TRUTH
+            assert run(ledger, "verify").returncode == 0
+        assert ended, "no sync was ended before it was done: the delays are too long for this machine"
+        assert run(ledger, "sync", "--page-size", "60").returncode == 0
+    assert held(ledger) == TRUTH
+    assert run(ledger, "coverage").returncode == 0
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_says_what_it_serves_and_ends_with_all_it_started(tmp_path: Path, ending: signal.Signals) -> None:
+    process = start(tmp_path / "ledger.db", "demo", "--accounts", "2", "--flows", "500", "--port", "0")
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if "Ctrl-C ends all of it" in line:
+            break
+    process.send_signal(ending)
+    printed, rest = process.communicate(timeout=30)
+    assert "Traceback" not in said + rest
+    assert "Config.from_apikey(" in printed
+    assert "trader-2" in printed
+    assert "serving at http://127.0.0.1:" in said
+    assert process.returncode in (0, 130, -signal.SIGINT)  # a shell shows the last as 130 too
+    assert not list(Path("/proc").glob(f"[0-9]*/task/*/children/{process.pid}"))

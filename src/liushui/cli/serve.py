@@ -1,6 +1,5 @@
 """liushui serve, liushui simulate, liushui demo: the ways out, and a world to try them on."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from liushui.simulate.world import Parameters
 from liushui.sync.run import Options
 
 PORT, SIMULATOR_PORT = 8700, 8800
-WORKERS = min(2, os.cpu_count() or 1)
+WORKERS = 2
 
 HostOption = Annotated[str, typer.Option("--host", help="The address to listen on.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same world.")]

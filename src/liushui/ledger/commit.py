@@ -28,6 +28,7 @@ ADDED = "added"
 """State of a batch that proves nothing: rows were imported."""
 
 _by_key = itemgetter(AT_US, ID)
+_by_edge = itemgetter(1, 2, 3)
 
 
 class Committed(NamedTuple):
@@ -114,10 +115,7 @@ def compare(
     connection: Connection, account: str, asked: Slice, received: Sequence[Received], *, batch: int = 0
 ) -> Change:
     """What committing a closed slice would change. Reads only."""
-    kept: dict[object, Row] = {
-        row[ID]: tuple(row)
-        for row in connection.exec_driver_sql(_SELECT_SLICE, (account, to_us(asked.since), to_us(asked.until)))
-    }
+    kept = _kept(connection, account, asked)
     change = Change()
     for row in sorted(_numbered(account, received, batch), key=_by_key):
         old = kept.pop(row[ID], None)
@@ -129,6 +127,14 @@ def compare(
     change.ended += [(old, WITHDRAWN) for old in kept.values()]
     change.ended.sort(key=lambda end: _by_key(end[0]))
     return change
+
+
+def would_end_versions(connection: Connection, account: str, asked: Slice, received: Sequence[Received]) -> bool:
+    """Whether committing a closed slice would restate or withdraw flows. Reads only; quick where the slice is new."""
+    key = (account, to_us(asked.since), to_us(asked.until))
+    if connection.exec_driver_sql(_SELECT_ANY, key).first() is None:
+        return False
+    return bool(compare(connection, account, asked, received).ended)
 
 
 def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime, reason: str) -> None:
@@ -150,6 +156,8 @@ def commit_rows(ledger: Ledger, account: str, change_of: PlanRows) -> Committed 
             return None
         change.added.sort(key=_by_key)
         change.ended.sort(key=lambda end: _by_key(end[0]))
+        change.quarantined.sort(key=itemgetter(1))
+        change.edges.sort(key=_by_edge)
         return _write(connection, ledger, head, change, [], None)
 
 
@@ -180,6 +188,12 @@ def quarantine_rows(
         if not connection.exec_driver_sql(_IS_QUARANTINED, (account, id_)).scalar():
             rows.append((account, id_, refused.field, refused.reason, refused.row, *span, batch))
     return sorted(rows, key=itemgetter(1))
+
+
+def _kept(connection: Connection, account: str, asked: Slice) -> dict[object, Row]:
+    """The flows of a slice that are here, by id."""
+    found = connection.exec_driver_sql(_SELECT_SLICE, (account, to_us(asked.since), to_us(asked.until)))
+    return {row[ID]: tuple(row) for row in found}
 
 
 def _numbered(account: str, received: Sequence[Received], batch: int) -> Iterable[Row]:
@@ -265,6 +279,7 @@ def _write(
 
 
 _SELECT_SLICE = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
+_SELECT_ANY = "SELECT 1 FROM flows WHERE account = ? AND at_us >= ? AND at_us < ? LIMIT 1"
 _DELETE_FLOW = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_COVERAGE = """
 SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage

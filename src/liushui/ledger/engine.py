@@ -21,6 +21,12 @@ from liushui.money import shown
 BUSY_TIMEOUT_S: Final = 60
 """How long a writer waits for another one."""
 
+PAGE_BYTES: Final = 16 * 1024
+"""A page of SQLite's: some 40 flows. Measured, four times its default writes and reads ranges of them faster."""
+
+WAL_PAGES: Final = 2_000
+"""Pages that are written ahead before they are moved into the file: 32 MiB."""
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -116,6 +122,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _set_pragmas(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute("PRAGMA cache_size = -65536")
     connection.execute("PRAGMA mmap_size = 1073741824")
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -140,6 +147,7 @@ def _ensure_schema(ledger: Ledger) -> None:
         driver = connection.connection.driver_connection
         if not isinstance(driver, sqlite3.Connection):
             raise LedgerError("expected an SQLite connection")
+        driver.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         driver.execute("PRAGMA journal_mode = WAL")
     with ledger.writing() as connection:
         if _revision_in(connection) != REVISION:

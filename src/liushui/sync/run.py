@@ -20,7 +20,7 @@ from liushui.errors import (
     WireError,
 )
 from liushui.instant import iso
-from liushui.ledger.commit import Committed, commit_gap, commit_slice, compare
+from liushui.ledger.commit import Committed, commit_gap, commit_slice, would_end_versions
 from liushui.ledger.engine import Ledger
 from liushui.ledger.query import ranges_of
 from liushui.ledger.rows import Rejected, read_rows
@@ -268,7 +268,7 @@ class _Sync:
 
     def _ends_versions(self, asked: Slice, received: list[Received]) -> bool:
         with self._ledger.reading() as connection:
-            return bool(compare(connection, self._source.account, asked, received).ended)
+            return would_end_versions(connection, self._source.account, asked, received)
 
     def _commit(self, asked: Slice, read_at: datetime, received: list[Received], rejected: list[Rejected]) -> Committed:
         return commit_slice(

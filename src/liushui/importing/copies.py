@@ -2,8 +2,9 @@
 
 Rows of one identity within a page, at a time that is neither the page's oldest nor its newest, are all there are: the
 page closes that time. At a page's end the page may have been cut between equal rows. A page that ends with `n` of them
-as its oldest and one that begins with `m` of them as its newest hold n + m together. Each count is kept once, whatever
-the order and however often the pages come, so the answer depends only on which pages were seen.
+as its oldest and one that begins with `m` of them as its newest hold n + m together. A page of one single time is the
+whole of it, or, where another page has more, the rest of it. Each count is kept once, whatever the order and however
+often the pages come, so the answer depends only on which pages were seen.
 """
 
 from collections.abc import Collection
@@ -16,12 +17,16 @@ class Side(StrEnum):
     WITHIN = "within"
     OLDEST = "oldest"
     NEWEST = "newest"
+    ALONE = "alone"
+    """The page has no other time."""
 
 
 def side_of(at_us: int, ends: tuple[int, int]) -> Side:
-    """Where a time stands in a page from ends[0] to ends[1]. A page of one single time closes it."""
+    """Where a time stands in a page from ends[0] to ends[1]."""
     oldest, newest = ends
-    if oldest == newest or oldest < at_us < newest:
+    if oldest == newest:
+        return Side.ALONE
+    if oldest < at_us < newest:
         return Side.WITHIN
     return Side.OLDEST if at_us == oldest else Side.NEWEST
 
@@ -33,7 +38,11 @@ def copies(seen: Collection[tuple[Side, int]]) -> int:
         return max(within)
     oldest = {count for side, count in seen if side is Side.OLDEST}
     newest = {count for side, count in seen if side is Side.NEWEST}
-    least = max(oldest | newest)
+    alone = {count for side, count in seen if side is Side.ALONE}
+    least = max(oldest | newest, default=0)
+    if alone and max(alone) >= least:
+        return max(alone)
+    oldest, newest = oldest or alone, newest or alone
     if not oldest or not newest:
         return least
     sums = {least} | {n + m for n in oldest for m in newest if n + m >= least}

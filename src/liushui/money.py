@@ -1,12 +1,12 @@
 """Exact money: decimal text to Decimal and back, and sums that cannot round. No float enters or leaves."""
 
-import re
 from collections.abc import Iterable
 from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
 
 from liushui.errors import WireError
 
 ZERO = Decimal(0)
+_NO_NUMBER = Decimal("NaN")
 
 DIGITS_MAX = 100
 """Digits one amount may have. Real amounts have under 40; the bound keeps hostile text from costing memory."""
@@ -19,19 +19,23 @@ EXACT = Context(
 )
 """Arithmetic on money: any step that would round raises instead."""
 
-_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
-
 
 def decimal_text(field: str, text: object) -> Decimal:
     """Plain signed decimal text, `-248.60`, as an exact Decimal that keeps its trailing zeros.
 
     Raises WireError naming `field`: for numbers that are not text, exponents, `+`, separators, or too many digits.
     """
-    if type(text) is not str or _PLAIN.fullmatch(text) is None:
+    if type(text) is not str:
         raise WireError(field, f"expected decimal text such as -248.60, got {shown(text)}")
     if len(text) > DIGITS_MAX:
         raise WireError(field, f"expected at most {DIGITS_MAX} digits, got {len(text)} characters")
-    return Decimal(text)
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = _NO_NUMBER
+    if plain(amount) != text or not amount.is_finite():  # one number has one plain text: no +, no exponent, no 007
+        raise WireError(field, f"expected decimal text such as -248.60, got {shown(text)}")
+    return amount
 
 
 def plain(amount: Decimal) -> str:

@@ -145,6 +145,11 @@ def import_(
         "quarantined": imported.quarantined,
     }
     emit_one(record, format_of(ctx, form))
+    if imported.joined:
+        messages.print(
+            f"{imported.joined} rows end one page and begin another: they are counted as equal flows. "
+            "If the files were saved with ranges that touch, a sync of the account puts it right."
+        )
     for line in imported.reasons:
         messages.print(f"[yellow]in quarantine: {escape(line)}[/]")
     if imported.rejected:

@@ -28,6 +28,7 @@ def _merge(connection: Connection, account: str, found: Copies, side: Side, batc
     if edges or side is not Side.WITHIN:
         change.edges += [(account, found.identity, at.value, count, batch) for at, count in sorted(seen - edges)]
     wanted = copies(seen)
+    change.joined += wanted > max(count for _, count in seen)
     texts = {row[COLUMNS.index("wire")] for row in kept}
     rows = sorted(found.rows, key=lambda received: received.row.decode() in texts)
     for ordinal, received in zip(range(len(kept), wanted), rows, strict=False):

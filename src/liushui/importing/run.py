@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.engine import Connection
+
 from liushui.importing.documents import Advance, documents
 from liushui.importing.merge import merge_chunk
 from liushui.importing.stage import Copies, Stage
@@ -25,6 +27,8 @@ class Imported:
     added: int = 0
     withdrawn: int = 0
     rejected: int = 0
+    joined: int = 0
+    """Rows that end one page and begin another, and are counted as two flows."""
     quarantined: int = 0
     """Rejected rows that were not in the quarantine before."""
     reasons: list[str] = field(default_factory=list)
@@ -65,7 +69,12 @@ def _keep(ledger: Ledger, account: str, stage: Stage, imported: Imported) -> Non
 
 
 def _keep_chunk(ledger: Ledger, account: str, chunk: list[Copies], ends: tuple[int, int], imported: Imported) -> None:
-    committed = commit_rows(ledger, account, lambda c, batch: merge_chunk(c, account, chunk, ends, batch))
+    def plan(connection: Connection, batch: int) -> Change:
+        change = merge_chunk(connection, account, chunk, ends, batch)
+        imported.joined += change.joined if change.added else 0
+        return change
+
+    committed = commit_rows(ledger, account, plan)
     if committed:
         imported.added += committed.added
         imported.withdrawn += committed.withdrawn

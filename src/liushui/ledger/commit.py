@@ -14,7 +14,7 @@ from liushui.errors import ConfigError, StaleRead
 from liushui.instant import BusinessDays, to_us, zone_named
 from liushui.ledger.bulk import insert_rows
 from liushui.ledger.chain import Facts, facts_digest, genesis, link
-from liushui.ledger.coverage import Range, State, fold
+from liushui.ledger.coverage import Range, State, fold, merged
 from liushui.ledger.engine import Ledger
 from liushui.ledger.rows import AT_US, BATCH, COLUMNS, FACTS_END, ID, Rejected, Row, flow_id, to_row
 from liushui.ledger.totals import merge, store, totals_of
@@ -50,6 +50,8 @@ class Change:
     quarantined: list[Row] = field(default_factory=list)
     edges: list[Row] = field(default_factory=list)
     rows_in: int = 0
+    joined: int = 0
+    """Rows of an import that are counted as several because pages ended and began with them."""
 
     def is_empty(self) -> bool:
         """Whether no fact changes."""
@@ -117,13 +119,23 @@ def compare(
     """What committing a closed slice would change. Reads only."""
     kept = _kept(connection, account, asked)
     change = Change()
+    unmet = []
     for row in sorted(_numbered(account, received, batch), key=_by_key):
-        old = kept.pop(row[ID], None)
-        if old is not None:
-            if old[:FACTS_END] == row[:FACTS_END]:
-                continue
+        old = kept.pop((row[AT_US], row[ID]), None)
+        if old is None:
+            unmet.append(row)
+        elif old[:FACTS_END] == row[:FACTS_END]:
+            continue
+        else:
             change.ended.append((old, RESTATED))
         change.added.append(row)
+    if kept:
+        of_id = {row[ID]: row for row in kept.values()}
+        for row in unmet:
+            old = of_id.pop(row[ID], None)
+            if old is not None:
+                del kept[old[AT_US], old[ID]]
+                change.ended.append((old, RESTATED))
     change.ended += [(old, WITHDRAWN) for old in kept.values()]
     change.ended.sort(key=lambda end: _by_key(end[0]))
     return change
@@ -143,7 +155,7 @@ def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime
         head = load_account(connection, account)
         known = _coverage(connection, account, to_us(asked.since), to_us(asked.until))
         gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), head.head + 1)
-        if [part[:4] for part in fold(known, gap)] != [part[:4] for part in known]:
+        if [part[:4] for part in merged(fold(known, gap))] != [part[:4] for part in merged(known)]:
             _write(connection, ledger, head, Change(), known, gap)
 
 
@@ -190,10 +202,10 @@ def quarantine_rows(
     return sorted(rows, key=itemgetter(1))
 
 
-def _kept(connection: Connection, account: str, asked: Slice) -> dict[object, Row]:
-    """The flows of a slice that are here, by id."""
+def _kept(connection: Connection, account: str, asked: Slice) -> dict[tuple[object, object], Row]:
+    """The flows of a slice that are here, by time and id: a row whose time was restated may be here twice."""
     found = connection.exec_driver_sql(_SELECT_SLICE, (account, to_us(asked.since), to_us(asked.until)))
-    return {row[ID]: tuple(row) for row in found}
+    return {(row[AT_US], row[ID]): tuple(row) for row in found}
 
 
 def _numbered(account: str, received: Sequence[Received], batch: int) -> Iterable[Row]:

@@ -69,15 +69,16 @@ def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock) 
     corrupt, foreign, not ours to read, or newer than this program. In none of these is anything written.
     """
     path = path_of(url)
-    if not path.exists() or path.stat().st_size == 0:
+    if not _is_there(path):
         if not create:
             raise ConfigError(f"no ledger at {path}: `liushui source add` or `liushui import` makes one")
         _make_file(path)
-    elif not path.is_file():
-        raise ConfigError(f"ledger: expected a file, got {path}")
     ledger = Ledger(path, _sqlite_engine(path), clock)
     try:
         _ensure_schema(ledger)
+    except UnicodeDecodeError as error:  # the driver's, of a message that quotes broken bytes
+        ledger.close()
+        raise LedgerError(_DAMAGED.format(path=path)) from error
     except BaseException:
         ledger.close()
         raise
@@ -92,6 +93,18 @@ def path_of(url: str) -> Path:
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return Path(rest[1:]).expanduser().absolute()
     raise ConfigError(f"ledger: expected a path or sqlite:///PATH, got {shown(scheme + '://…')}")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file with something in it. Raises ConfigError where it is no file."""
+    try:
+        if not path.exists():
+            return False
+        if not path.is_file():
+            raise ConfigError(f"ledger: expected a file, got {path}")
+        return path.stat().st_size > 0
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be opened: {error.strerror}") from error
 
 
 def _make_file(path: Path) -> None:
@@ -151,14 +164,15 @@ def _ensure_schema(ledger: Ledger) -> None:
         driver.execute("PRAGMA journal_mode = WAL")
     with ledger.writing() as connection:
         if _revision_in(connection) != REVISION:
-            _migrate(connection)
+            _migrate(connection, ledger.path)
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def _revision(ledger: Ledger) -> str | None:
     with ledger.reading() as connection:
-        marked = connection.exec_driver_sql("PRAGMA application_id").scalar() == APPLICATION_ID
-        if not marked and connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+        mark = connection.exec_driver_sql("PRAGMA application_id").scalar()
+        holds = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+        if mark != APPLICATION_ID and (mark or holds):
             raise LedgerError(f"{ledger.path} is an SQLite file of another program, not a ledger")
         return _revision_in(connection)
 
@@ -170,14 +184,18 @@ def _revision_in(connection: Connection) -> str | None:
     return str(found) if found is not None else None
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, path: Path) -> None:
     from alembic import command
     from alembic.config import Config
+    from alembic.util.exc import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise LedgerError(f"{path} has a schema that this liushui does not know: {error}") from error
 
 
 def account_names(connection: Connection) -> list[str]:
@@ -185,6 +203,7 @@ def account_names(connection: Connection) -> list[str]:
     return list(connection.scalars(sa.select(accounts.c.account).order_by(accounts.c.account)))
 
 
+_DAMAGED = "{path} is damaged: `liushui verify` tells where; restore it from a backup"
 _MEANINGS = (
     (
         "database is locked",
@@ -199,7 +218,8 @@ _MEANINGS = (
         "{path} cannot be opened: check that it may be read and written, and its folder too",
     ),
     ("file is not a database", LedgerError, "{path} is not a ledger: it is no SQLite file"),
-    ("malformed", LedgerError, "{path} is damaged: `liushui verify` tells where; restore it from a backup"),
+    ("malformed", LedgerError, _DAMAGED),
+    ("Could not decode to UTF-8", LedgerError, _DAMAGED),
     ("disk I/O error", LedgerError, "{path} could not be read or written: the disk reports an error"),
     ("file is encrypted", LedgerError, "{path} is not a ledger: it is no SQLite file"),
 )

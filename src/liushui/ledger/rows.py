@@ -54,8 +54,11 @@ def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[Received], list
     for row in rows:
         try:
             found = read(row)
+            row.decode()
         except WireError as error:
             rejected.append(Rejected(row, error.field, error.reason))
+        except UnicodeDecodeError as error:  # in a field that the codec passes over: it is kept as text all the same
+            rejected.append(Rejected(row, "row", f"expected UTF-8, got byte {row[error.start]:#04x} at {error.start}"))
         else:
             if COPY_MARK in found.flow.identity:
                 raise ValueError(f"a codec made the identity {found.flow.identity!r}: {COPY_MARK!r} is the ledger's")
@@ -76,7 +79,10 @@ def identity_of(id_: str) -> str:
 def to_row(account: str, id_: str, received: Received, batch: int) -> Row:
     """The columns of a flow that was received."""
     flow = received.flow
-    fx = flow.fx
+    if flow.fx is None:
+        fx_currency = fx_amount = fx_rate = None
+    else:
+        fx_currency, fx_amount, fx_rate = flow.fx.currency, plain(flow.fx.amount), plain(flow.fx.rate)
     return (
         account,
         to_us(flow.at),
@@ -88,18 +94,18 @@ def to_row(account: str, id_: str, received: Received, batch: int) -> Row:
         flow.kind._value_,
         flow.category._value_,
         flow.label,
-        _text(flow.balance_after),
-        _us(flow.settled_at),
+        None if flow.balance_after is None else plain(flow.balance_after),
+        None if flow.settled_at is None else to_us(flow.settled_at),
         flow.ref,
         flow.order_ref,
         flow.symbol,
         flow.name,
-        _text(flow.price),
-        _text(flow.quantity),
+        None if flow.price is None else plain(flow.price),
+        None if flow.quantity is None else plain(flow.quantity),
         flow.note,
-        fx.currency if fx else None,
-        _text(fx.amount) if fx else None,
-        _text(fx.rate) if fx else None,
+        fx_currency,
+        fx_amount,
+        fx_rate,
         _encode(flow.detail).decode() if flow.detail else None,
         received.row.decode(),
         received.served.decode() if received.served else None,
@@ -135,14 +141,6 @@ def to_flow(row: Sequence[object]) -> Flow:
         fx=_fx(values),
         detail=_detail(take()),
     )
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else plain(amount)
-
-
-def _us(at: datetime | None) -> int | None:
-    return None if at is None else to_us(at)
 
 
 def _optional(value: object) -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from liushui.instant import BusinessDays
 from liushui.ledger.rows import AMOUNT, AT_US, CURRENCY, KIND, SUBACCOUNT, Row
 from liushui.ledger.schema import day_totals
-from liushui.money import EXACT, ZERO, plain
+from liushui.money import EXACT, ZERO, plain, total
 
 
 class TotalKey(NamedTuple):
@@ -47,31 +47,29 @@ Totals = dict[TotalKey, Total]
 
 def totals_of(rows: Iterable[Row], days: BusinessDays) -> Totals:
     """The totals of rows with the columns of schema.flows."""
-    flows: dict[tuple[object, ...], int] = {}
-    money_in: dict[tuple[object, ...], Decimal] = {}
-    money_out: dict[tuple[object, ...], Decimal] = {}
-    add, day_of = EXACT.add, days.day_of
+    amounts: dict[tuple[object, ...], list[str]] = {}
+    day_of = days.day_of
     for row in rows:
-        at_us = row[AT_US]
-        assert isinstance(at_us, int)  # noqa: S101 - narrows a column's type, in the innermost loop
-        key = (day_of(at_us), row[SUBACCOUNT], row[CURRENCY], row[KIND])
-        flows[key] = flows.get(key, 0) + 1
-        amount = Decimal(str(row[AMOUNT]))
-        side = money_out if amount.is_signed() else money_in
-        side[key] = add(side.get(key, ZERO), amount)
+        key = (day_of(row[AT_US]), row[SUBACCOUNT], row[CURRENCY], row[KIND])  # type: ignore[arg-type] # an integer column
+        if key in amounts:
+            amounts[key].append(row[AMOUNT])  # type: ignore[arg-type] # a text column
+        else:
+            amounts[key] = [row[AMOUNT]]  # type: ignore[list-item]
     return {
-        TotalKey(str(key[0]), str(key[1]), str(key[2]), str(key[3])): Total(
-            count, money_in.get(key, ZERO), money_out.get(key, ZERO)
+        TotalKey(*map(str, key)): Total(
+            len(texts),
+            total(Decimal(text) for text in texts if text[0] != "-"),
+            total(Decimal(text) for text in texts if text[0] == "-"),
         )
-        for key, count in flows.items()
+        for key, texts in amounts.items()
     }
 
 
 def merge(totals: Totals, change: Totals) -> Totals:
     """Both together."""
     result = dict(totals)
-    for key, total in change.items():
-        result[key] = result.get(key, Total()).plus(total)
+    for key, moved in change.items():
+        result[key] = result.get(key, Total()).plus(moved)
     return result
 
 
@@ -83,8 +81,8 @@ def store(connection: Connection, account: str, change: Totals) -> None:
     kept = load(connection, account, min(days), max(days))
     rows = []
     gone = []
-    for key, total in change.items():
-        now = kept.get(key, Total()).plus(total)
+    for key, moved in change.items():
+        now = kept.get(key, Total()).plus(moved)
         if now.flows:
             rows.append((account, *key, now.flows, plain(now.money_in), plain(now.money_out)))
         else:

@@ -1,8 +1,10 @@
 """Secrets at rest: encrypted with a key that is kept beside the ledger, or handed in by the environment."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 import msgspec
@@ -44,7 +46,7 @@ class Vault:
         except ValueError as error:
             raise ConfigError(f"{self._where()}: expected 32 bytes in URL-safe base64") from error
 
-    def _from_file(self, *, make: bool) -> str:
+    def _from_file(self, *, make: bool) -> bytes:
         try:
             if not self.path.exists():
                 if not make:
@@ -54,19 +56,23 @@ class Vault:
                 self._make()
             if self.path.stat().st_mode & 0o077:
                 raise ConfigError(f"{self.path} may be read by others: `chmod 600` it")
-            return self.path.read_text().strip()
+            return self.path.read_bytes().strip()
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror}") from error
 
     def _make(self) -> None:
+        """Make the key, whole or not at all. Where another process was faster, its key is the one."""
+        fresh = self.path.with_name(f"{self.path.name}.{token_hex(8)}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return  # another process was faster: its key is the one
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(Fernet.generate_key() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(fresh, self.path)
+        finally:
+            fresh.unlink()
 
 
 def vault_of(ledger_path: Path) -> Vault:

@@ -2,21 +2,23 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from decimal import Decimal, InvalidOperation
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from liushui.errors import WireError
+from liushui.errors import ConfigError, WireError
 from liushui.instant import BusinessDays, zone_named
 from liushui.ledger.chain import Facts, facts_digest, genesis, link
 from liushui.ledger.coverage import Range, State, fold
-from liushui.ledger.engine import Ledger, plain_words
-from liushui.ledger.rows import BATCH, COLUMNS, ID, Row
-from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals
+from liushui.ledger.engine import Ledger
+from liushui.ledger.rows import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
+from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
 from liushui.ledger.totals import Total, TotalKey, Totals, merge, totals_of
-from liushui.money import decimal_text
+from liushui.money import decimal_text, plain, shown
 
 _CHUNK = 5_000
 
@@ -51,9 +53,11 @@ def verify(ledger: Ledger, progress: Progress | None = None) -> Iterator[Damage 
         usual = driver.text_factory
         driver.text_factory = _lenient_text
         try:
-            yield from _file_damage(connection, ledger)
-            for name in _every_name(connection):
-                yield from _verify_account(connection, name, progress)
+            broken = list(_file_damage(connection))
+            names = _every_name(connection, broken)
+            yield from broken
+            for name in names:
+                yield from _verify_account(connection, name, progress, is_sound=not broken)
         finally:
             driver.text_factory = usual
 
@@ -63,59 +67,86 @@ def _lenient_text(value: bytes) -> str:
     return value.decode(errors="backslashreplace")
 
 
-def _file_damage(connection: Connection, ledger: Ledger) -> Iterator[Damage]:
-    with plain_words(ledger.path):
+def _file_damage(connection: Connection) -> Iterator[Damage]:
+    try:
         for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
             if line != "ok":
                 yield Damage("", None, f"the file's own check says: {line}")
+        for table in metadata.sorted_tables:
+            connection.execute(sa.select(*table.columns).limit(1)).all()
+    except (DatabaseError, UnicodeDecodeError) as error:
+        if not _is_damage(error):
+            raise
+        yield Damage("", None, f"the file cannot be read whole: {_cause(error)}")
 
 
-def _every_name(connection: Connection) -> list[str]:
+def _is_damage(error: Exception) -> bool:
+    """Whether an error tells of what the file holds, rather than of the disk or of another process."""
+    return not isinstance(error, OperationalError) or "no such" in str(error.orig)
+
+
+def _cause(error: Exception) -> object:
+    return error.orig if isinstance(error, DatabaseError) else error
+
+
+def _every_name(connection: Connection, broken: list[Damage]) -> list[str]:
+    """Every account that any fact names. Adds the tables that cannot be read to `broken`."""
     found: set[str] = set()
     for table in FACT_TABLES:
-        found.update(connection.scalars(sa.select(table.c.account).distinct()))
+        try:
+            found.update(map(str, connection.scalars(sa.select(table.c.account).distinct())))
+        except DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            broken.append(Damage("", None, f"{table.name} cannot be read whole: {_cause(error)}"))
     return sorted(found)
 
 
-def _verify_account(connection: Connection, name: str, progress: Progress | None) -> Iterator[Damage | Verified]:
+def _verify_account(
+    connection: Connection, name: str, progress: Progress | None, *, is_sound: bool
+) -> Iterator[Damage | Verified]:
+    damages: list[Damage] = []
+    verified = None
+    try:
+        verified = _check_account(connection, name, damages, progress)
+    except Exception as error:
+        # In a file that is broken anything may stand anywhere, and the checks may meet what no column can hold.
+        if not _is_damage(error) or (is_sound and not isinstance(error, DatabaseError)):
+            raise
+        damages.append(Damage(name, None, f"what the file holds of it cannot be read: {_cause(error)}"))
+    yield from damages
+    if verified is not None and not damages:
+        yield verified
+
+
+def _check_account(
+    connection: Connection, name: str, damages: list[Damage], progress: Progress | None
+) -> Verified | None:
+    """Compute an account again. Adds what is damaged to `damages`; None where there is no account to speak of."""
     account = connection.execute(sa.select(accounts).where(accounts.c.account == name)).first()
     if account is None:
-        yield Damage(name, None, "there are facts of this account, but no such account")
-        return
-    damages: list[Damage] = []
-    try:
-        zone = zone_named(account.zone)
-    except Exception:
-        yield Damage(name, None, f"the account's zone is {account.zone!r}")
-        return
-
+        damages.append(Damage(name, None, "there are facts of this account, but no such account"))
+        return None
     sealed = [tuple(row) for row in connection.execute(_of(batches, name).order_by(batches.c.seq))]
-    damages += _chain_damage(name, genesis(name, account.provider, account.zone, account.created_at_us), sealed)
-    if (account.head, account.link) != ((sealed[-1][1], sealed[-1][-1]) if sealed else (0, account.link)):
+    start = genesis(name, account.provider, account.zone, account.created_at_us)
+    damages += _chain_damage(name, start, sealed)
+    if (account.head, account.link) != ((sealed[-1][1], sealed[-1][-1]) if sealed else (0, start)):
         damages.append(Damage(name, account.head, "the account does not end at its last batch"))
-
-    digests = dict(_digests(connection, name))
-    by_seq = {row[1]: row for row in sealed}
-    empty = facts_digest(Facts((), (), (), ()))
-    for done, (seq, row) in enumerate(by_seq.items(), 1):
-        if digests.pop(seq, empty) != row[_FACTS]:
-            damages.append(
-                Damage(name, seq, "flows, history, quarantine or page edges are not as this batch left them")
-            )
-        if progress and done % 100 == 0:
-            progress(name, done, len(sealed))
-    damages += [Damage(name, seq, "there are facts of this batch, but no such batch") for seq in digests]
+    damages += _facts_damage(connection, name, sealed, progress)
     damages += _coverage_damage(connection, name, sealed)
-
-    flows, totals, unreadable = _summed(connection, name, BusinessDays(zone))
+    try:
+        days = BusinessDays(zone_named(account.zone))
+    except ConfigError as error:
+        damages.append(Damage(name, None, f"the account's {error}"))
+        return None
+    flows, totals, unreadable = _summed(connection, name, days)
     damages += unreadable
     damages += _totals_damage(connection, name, totals)
-    yield from damages
-    if not damages:
-        yield Verified(name, len(sealed), flows, account.link)
+    return Verified(name, len(sealed), flows, account.link)
 
 
 _FACTS = [column.name for column in batches.columns].index("facts")
+_NO_FACTS = facts_digest(Facts((), (), (), ()))
 
 
 def _of(table: sa.Table, account: str) -> sa.Select[Any]:
@@ -131,6 +162,20 @@ def _chain_damage(name: str, previous: str, sealed: list[Row]) -> Iterator[Damag
         if row[-1] != link(previous, row[:-1]):
             yield Damage(name, expected, "the batch does not follow from the one before it")
         previous = str(row[-1])
+
+
+def _facts_damage(
+    connection: Connection, name: str, sealed: list[tuple[Any, ...]], progress: Progress | None
+) -> Iterator[Damage]:
+    digests = dict(_digests(connection, name))
+    for done, row in enumerate(sealed, 1):
+        seq = row[1]
+        if digests.pop(seq, _NO_FACTS) != row[_FACTS]:
+            yield Damage(name, seq, "flows, history, quarantine or page edges are not as this batch left them")
+        if progress and done % 100 == 0:
+            progress(name, done, len(sealed))
+    for seq in digests:
+        yield Damage(name, seq, "there are facts of this batch, but no such batch")
 
 
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
@@ -182,9 +227,10 @@ def _summed(connection: Connection, name: str, days: BusinessDays) -> tuple[int,
         for row in map(tuple, chunk):
             count += 1
             try:
-                decimal_text("amount", row[_AMOUNT])
+                decimal_text("amount", row[AMOUNT])
+                days.day_of(row[AT_US])
                 readable.append(row)
-            except WireError as error:
+            except (WireError, OverflowError) as error:
                 unreadable.append(Damage(name, row[BATCH], f"flow {row[ID]}: {error}"))
         totals = merge(totals, totals_of(readable, days))
     return count, totals, unreadable
@@ -195,7 +241,7 @@ def _totals_damage(connection: Connection, name: str, expected: Totals) -> Itera
     for row in connection.execute(_of(day_totals, name)):
         _, day, subaccount, currency, kind, flows, money_in, money_out = row
         try:
-            sums = decimal_text("money_in", money_in), decimal_text("money_out", money_out)
+            sums = _sum("money_in", money_in), _sum("money_out", money_out)
         except WireError as error:
             yield Damage(name, None, f"the total of {day} {currency} {kind}: {error}")
             continue
@@ -205,7 +251,17 @@ def _totals_damage(connection: Connection, name: str, expected: Totals) -> Itera
             yield Damage(name, None, f"the total of {key.day} {key.currency} {key.kind} is not the sum of its flows")
 
 
-_AMOUNT = COLUMNS.index("amount")
+def _sum(field: str, text: object) -> Decimal:
+    """A sum, which may have more digits than any one amount. Raises WireError."""
+    try:
+        amount = Decimal(str(text))
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if not amount.is_finite() or plain(amount) != text:
+        raise WireError(field, f"expected plain decimal text, got {shown(text)}")
+    return amount
+
+
 _NAMES = ", ".join(COLUMNS)
 _ADDED = f"""
 SELECT batch, * FROM (

@@ -89,7 +89,7 @@ def test_bad_rows_go_to_quarantine_and_the_rest_comes_in(tmp_path: Path) -> None
     for reason in (
         "direction: expected 1 or 2, got 3",
         "currency: expected, but missing",
-        "balance: expected str, got '-1.0'",
+        "balance: expected text, got -1.0",
         "row: expected a JSON object",
     ):
         assert reason in done.stderr

@@ -1,5 +1,7 @@
 """Longbridge cash flow, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
 
+import json
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
@@ -38,11 +40,21 @@ ERRORS: dict[int, type[ProviderError]] = {
     202202: Refused,
 }
 
+_OTHER_KIND, _OTHER_CATEGORY = Kind.OTHER, Category.OTHER
 _row = msgspec.json.Decoder(CashFlow)
 _raw_fields = msgspec.json.Decoder(dict[str, Raw])
 _envelope = msgspec.json.Decoder(Envelope)
 _cash_flows = msgspec.json.Decoder(CashFlows)
 _encode = msgspec.json.Encoder().encode
+
+CODE_MAX: Final = 2**31 - 1
+"""Official clients read a code into 32 bits, and refuse the whole page for a larger one."""
+
+_FIELDS: Final = frozenset(CashFlow.__struct_fields__)
+_FAULTS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that do not fit: no JSON, no UTF-8, nested too deep."""
+_EXPECTED: Final = re.compile(r"^Expected `([^`]+)`")
+_WORDS: Final = {"int": "an integer", "str": "text"}
 
 
 def rows_of(document: bytes) -> Sequence[bytes]:
@@ -54,7 +66,7 @@ def rows_of_data(data: bytes) -> Sequence[bytes]:
     """The rows in an answer's `data`. Raises WireError."""
     try:
         return [bytes(row) for row in _cash_flows.decode(data).list]
-    except msgspec.MsgspecError as error:
+    except _FAULTS as error:
         raise WireError("data", f"expected an object with a list, got {excerpt(data)}: {error}") from error
 
 
@@ -62,7 +74,7 @@ def data_of(answer: bytes, *, status: int = 200, trace: str | None = None, retry
     """`data` of an answer with code 0. Raises WireError, or ProviderError by class."""
     try:
         envelope = _envelope.decode(answer)
-    except msgspec.MsgspecError as error:
+    except _FAULTS as error:
         if status >= 500:
             raise Unavailable(f"HTTP {status}, {excerpt(answer)}", trace=trace) from error
         raise WireError("answer", f"expected the JSON envelope with HTTP {status}, got {excerpt(answer)}") from error
@@ -91,8 +103,11 @@ def excerpt(answer: bytes) -> str:
 def read(row: bytes) -> Received:
     """Read one row. Raises WireError naming the field that does not fit."""
     try:
+        text = row.decode()  # all of it, for the row is kept: msgspec passes over bytes of what it does not decode
         cash_flow = _row.decode(row)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        if text.count(":") > len(_FIELDS):
+            _check_once(text)
+    except _FAULTS as error:
         raise _named(row, error) from error
     flow = to_flow(cash_flow)
     return Received(flow, row, None if is_servable(cash_flow) else write(flow))
@@ -124,9 +139,9 @@ def to_flow(row: CashFlow) -> Flow:
         at=at,
         amount=amount,
         currency=row.currency,
-        direction=choice("direction", direction, SIDES),
-        kind=KINDS.get(row.transaction_flow_name, Kind.OTHER),
-        category=CATEGORIES.get(business_type, Category.OTHER) if business_type is not None else Category.OTHER,
+        direction=SIDES.get(direction) or choice("direction", direction, SIDES),
+        kind=KINDS.get(row.transaction_flow_name, _OTHER_KIND),
+        category=_OTHER_CATEGORY if business_type is None else CATEGORIES.get(business_type, _OTHER_CATEGORY),
         label=row.transaction_flow_name,
         symbol=symbol,
         note=note,
@@ -158,24 +173,39 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 def _code(field: str, code: int | str) -> int:
     """A code, whether it came as the integer that the service sends or as the text that its document's table prints."""
-    if isinstance(code, int):
-        return code
-    if len(code) <= 9 and code.isascii() and code.isdigit():
-        return int(code)
-    raise WireError(field, f"expected an integer code, got {shown(code)}")
+    number = int(code) if isinstance(code, int) or (len(code) <= 9 and code.isascii() and code.isdigit()) else None
+    if number is None or not -CODE_MAX - 1 <= number <= CODE_MAX:
+        raise WireError(field, f"expected an integer code, got {shown(code)}")
+    return number
+
+
+def _check_once(row: str) -> None:
+    """Raises WireError for a field that stands in a row twice: which of the two would hold?"""
+    names: set[str] = set()
+    for name, _ in json.loads(row, object_pairs_hook=list, parse_int=str, parse_float=str):
+        if name in names and name in _FIELDS:
+            raise WireError(name, "expected once, but it stands there twice")
+        names.add(name)
 
 
 def _named(row: bytes, error: Exception) -> WireError:
     """The error with the field's name and what stood there."""
     text = str(error)
     try:
+        row.decode()
         fields = _raw_fields.decode(row)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _FAULTS:
         return WireError("row", f"expected a JSON object, got {excerpt(row)}: {text}")
     for name in CashFlow.__struct_fields__:
-        if f"`$.{name}`" in text:
-            expected = text.split(", got")[0].replace("Expected", "expected").replace("`", "")
-            return WireError(name, f"{expected}, got {excerpt(bytes(fields[name]))}")
+        if f"`$.{name}`" in text and (expected := _EXPECTED.match(text)):
+            words = " or ".join(_WORDS.get(word, word) for word in expected[1].split(" | "))
+            return WireError(name, f"expected {words}, got {_json_excerpt(bytes(fields[name]))}")
         if f"`{name}`" in text:
             return WireError(name, "expected, but missing")
     return WireError("row", f"expected a cash flow, got {excerpt(row)}: {text}")
+
+
+def _json_excerpt(value: bytes) -> str:
+    """The beginning of a JSON value as it stands: its quotes say whether it is text."""
+    text = value[:80].decode(errors="replace")
+    return text if len(value) <= 80 else f"{text[:77]}..."

@@ -3,12 +3,12 @@
 import hmac
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
 from liushui.errors import WireError
-from liushui.instant import EPOCH, UNIX_SECONDS_MAX, to_us
+from liushui.instant import SECOND_US, UNIX_SECONDS_MAX, from_us, to_us, unix_seconds
 from liushui.provider import FlowQuery, FlowReader, Key, Route
 from liushui.providers.longbridge.codec import CATEGORIES, write
 from liushui.providers.longbridge.rules import RULES
@@ -23,6 +23,8 @@ CASH_FLOW = "/v1/asset/cashflow"
 SOCKET_TOKENS = ("/v1/socket/token", "/v2/socket/token")
 ROUTES = (CASH_FLOW, *SOCKET_TOKENS)
 PAGE_MAX = 10**9
+LAST_SECOND = from_us(UNIX_SECONDS_MAX * SECOND_US)
+"""Official clients send datetime.max for a range without an end; no datetime is a second later."""
 SOCKETS_MAX = 10
 
 _SIZE = re.compile(r"(?:^|&)size=([0-9]{1,6})(?:&|$)")
@@ -108,16 +110,15 @@ def query_of(request: Request, key: Key) -> FlowQuery:
     given = request.parameters()
     since, last = (_required_seconds(given, name) for name in ("start_time", "end_time"))
     if since > last:
-        raise WireError("end_time", f"expected start_time {since} or later, got {last}")
+        raise WireError("end_time", f"expected start_time {given['start_time']} or later, got {given['end_time']}")
     paging = RULES.paging
     size = whole_number("size", given.get("size", str(paging.size_default)), least=1, most=paging.size_max)
     page = whole_number("page", given.get("page", str(paging.first)), least=paging.first, most=PAGE_MAX)
     business_type = given.get("business_type")
-    until = min(EPOCH + timedelta(seconds=last) + RULES.resolution, EPOCH + timedelta(seconds=UNIX_SECONDS_MAX))
     return FlowQuery(
         accounts=key.accounts,
-        since=EPOCH + timedelta(seconds=since),
-        until=until,
+        since=since,
+        until=last + RULES.resolution if last < LAST_SECOND else datetime.max.replace(tzinfo=UTC),
         limit=size,
         offset=(page - paging.first) * size,
         category=None
@@ -128,10 +129,10 @@ def query_of(request: Request, key: Key) -> FlowQuery:
     )
 
 
-def _required_seconds(given: dict[str, str], name: str) -> int:
+def _required_seconds(given: dict[str, str], name: str) -> datetime:
     if name not in given:
         raise WireError(name, "expected Unix seconds, but missing")
-    return whole_number(name, given[name], least=0, most=UNIX_SECONDS_MAX)
+    return unix_seconds(name, given[name])
 
 
 def socket_token(key: Key, reader: FlowReader) -> bytes:

@@ -75,7 +75,10 @@ def _checked(text: str, purpose: str, reader: FlowReader) -> Key | None:
         return None
     if not hmac.compare_digest(seal.encode(), _seal(key, purpose, f"{public}.{expires}").encode()):
         return None
-    return key if to_us(reader.now()) // 1_000_000 < int(expires) else None
+    now = reader.now()
+    if key.expires_at is not None and now >= key.expires_at:
+        return None
+    return key if to_us(now) // 1_000_000 < int(expires) else None
 
 
 # ---------------------------------------------------------------- the little of protobuf that these messages need

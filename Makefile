@@ -18,7 +18,7 @@ $(UV):
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 
 $(VENV)/.ready: $(UV) pyproject.toml uv.lock
-	$(UV) sync --frozen --quiet --inexact --python $(VENV)/bin/python
+	$(UV) sync --frozen --quiet --inexact --compile-bytecode --python $(VENV)/bin/python
 	@touch $@
 
 run: setup ## simulate the providers, sync every account, serve: the whole journey, nothing to configure
@@ -36,9 +36,9 @@ format: setup ## rewrite the code to the house's format
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: setup ## measure against peers, as ratios in one run
+bench: setup ## measure against peers, as ratios in one run; ARGS="--only sync"
 	$(UV) sync --frozen --quiet --inexact --group bench --python $(VENV)/bin/python
-	$(VENV)/bin/python -m bench
+	$(VENV)/bin/python -m bench $(ARGS)
 
 docs: setup ## write the generated pages again
 	$(VENV)/bin/python -m liushui.cli.page

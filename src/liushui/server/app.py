@@ -1,12 +1,16 @@
 """The application behind the port: Granian's native interface (RSGI) in, the dialects' answers out."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, Protocol
 
 from liushui import __version__
 from liushui.provider import Provider
 from liushui.server.dialects import MOUNT, Dialects
+from liushui.wire.http import Request, Response
+
+_log = logging.getLogger(__name__)
 
 BODY_MAX: Final = 1024 * 1024
 ROWS_AT_ONCE: Final = 500
@@ -86,11 +90,18 @@ class App:
                     http.response_bytes(413, _PROBLEM, _TOO_LARGE)
                     return
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
-        if provider.server.rows_asked(request) > ROWS_AT_ONCE:
-            response = await asyncio.to_thread(self._dialects.answer, provider, request)
-        else:
-            response = self._dialects.answer(provider, request)
+        response = await self._made(provider, request)
         http.response_bytes(response.status, response.headers, response.body)
+
+    async def _made(self, provider: Provider, request: Request) -> Response:
+        """The provider's answer. A fault of ours is told with a trace, and logged under it without what was asked."""
+        try:
+            if provider.server.rows_asked(request) > ROWS_AT_ONCE:
+                return await asyncio.to_thread(self._dialects.answer, provider, request)
+            return self._dialects.answer(provider, request)
+        except Exception:
+            _log.exception("no answer to %s %s, trace %s", request.method, request.route, request.trace)
+            return Response(500, [*_PROBLEM, ("x-trace-id", request.trace)], _FAULT)
 
     async def _converse(self, websocket: Websocket) -> None:
         """The same conversation as on the socket port, but without pings, which Granian cannot send."""
@@ -128,4 +139,5 @@ _HTML: Final = [
 ]
 _PROBLEM: Final = [("content-type", "application/problem+json")]
 _NOT_FOUND: Final = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served at this path"}'
+_FAULT: Final = b'{"type":"about:blank","title":"Internal Server Error","status":500}'
 _TOO_LARGE: Final = b'{"type":"about:blank","title":"Content Too Large","status":413}'

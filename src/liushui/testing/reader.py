@@ -23,7 +23,9 @@ class MemoryReader:
     """Flows and keys of some accounts. Without `admit` no rates are held."""
 
     def __init__(self, clock: Clock = system_clock, *, admit: Admit | None = None) -> None:
-        self._clock, self._admit = clock, admit
+        self.admitting = admit
+        """Whether a call is let in; None lets in all. A test may change it."""
+        self._clock = clock
         self._held: list[Held] = []
         self._keys: dict[tuple[str, str], Key] = {}
         self._random = Random(1)  # noqa: S311 - the same keys in each run
@@ -44,8 +46,12 @@ class MemoryReader:
         """Make a key that reads these accounts through a provider's dialect."""
         credentials = provider.new_credentials(self._random.randbytes)
         key = Key(credentials[provider.key_field], provider.name, accounts, credentials, expires_at, paced)
-        self._keys[key.dialect, key.public] = key
+        self.keep_key(key)
         return key
+
+    def keep_key(self, key: Key) -> None:
+        """Accept a key that was made elsewhere."""
+        self._keys[key.dialect, key.public] = key
 
     def revoke(self, key: Key) -> None:
         """End a key."""
@@ -58,7 +64,7 @@ class MemoryReader:
         return self._keys.get((dialect, public))
 
     def admit(self, key: Key, rate: Rate) -> bool:
-        return self._admit is None or not key.paced or self._admit(f"{key.dialect}:{key.public}", rate)
+        return self.admitting is None or not key.paced or self.admitting(f"{key.dialect}:{key.public}", rate)
 
     def newest(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> bytes:
         found = sorted(self._found(query), key=lambda held: (held.flow.at, held.account, held.flow.identity))[::-1]

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +33,22 @@ class Running:
     pid: int
 
 
-def run(*arguments: str, ledger: Path | None = None, given: str | None = None, timeout_s: float = 120.0) -> str:
-    """Run a command of liushui's to its end and return what it printed. Raises LiushuiError with its messages."""
+def run(
+    *arguments: str,
+    ledger: Path | None = None,
+    given: str | None = None,
+    codes: Container[int] = (0,),
+    timeout_s: float = 120.0,
+) -> str:
+    """Run a command of liushui's to its end and return what it printed.
+
+    `given` is its standard input. Raises LiushuiError with its messages where it ends with none of `codes`.
+    """
     command = [*_command(ledger), *arguments]
     done = subprocess.run(  # noqa: S603 - our own program
         command, input=given, capture_output=True, text=True, timeout=timeout_s, env=_environment(), check=False
     )
-    if done.returncode:
+    if done.returncode not in codes:
         raise LiushuiError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 

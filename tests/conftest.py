@@ -1,0 +1,85 @@
+"""What several areas share: UTC, no settings from outside, free ports, and a ledger made as a user makes one."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import settings
+
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.keys import create_key
+from liushui.providers import provider_named
+from liushui.testing.server import Running, free_port, run, serving, simulating
+
+SETTINGS = ("LIUSHUI_", "LONGBRIDGE_", "LONGPORT_")
+"""How the names of variables begin that change what liushui, or an official client, does."""
+
+
+def pytest_configure() -> None:
+    """Time zones and settings of the machine change no test; a slow machine fails none."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+        del os.environ[name]
+    settings.register_profile("house", deadline=None, print_blob=True)
+    settings.load_profile("house")
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """So many ports that nobody listens on."""
+    return lambda many: [free_port() for _ in range(many)]
+
+
+class Book(NamedTuple):
+    """A ledger of one account of ten thousand flows, synced over HTTP from a simulator by the command line."""
+
+    path: Path
+    account: str
+    flows: list[dict[str, Any]]
+    """What `liushui flows --format jsonl` prints."""
+
+    def ledger(self) -> Ledger:
+        """The ledger, open."""
+        return open_ledger(str(self.path))
+
+    def key(self, *accounts: str, dialect: str = "longbridge", paced: bool = False) -> dict[str, str]:
+        """The credentials of a new key, of the whole account where none is named."""
+        ledger = self.ledger()
+        try:
+            return create_key(ledger, provider_named(dialect), list(accounts or (self.account,)), paced=paced)
+        finally:
+            ledger.close()
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
+    """Simulate, add the source, sync: each step as a user takes it."""
+    path = tmp_path_factory.mktemp("book") / "ledger.db"
+    with simulating(flows=10_000) as simulator:
+        (account,) = simulator.accounts
+        arguments = ["--base-url", simulator.base_url, "--credentials", "-", "--since", "2021-01-01", "--unpaced"]
+        run(
+            "source",
+            "add",
+            account.provider,
+            account.name,
+            *arguments,
+            ledger=path,
+            given=json.dumps(account.credentials),
+        )
+        run("sync", ledger=path)
+    flows = [json.loads(line) for line in run("flows", "--format", "jsonl", ledger=path).splitlines()]
+    assert len(flows) == account.flows == 10_000
+    return Book(path, account.name, flows)
+
+
+@pytest.fixture(scope="session")
+def served(book: Book) -> Iterator[Running]:
+    """The book, served by two workers."""
+    with serving(book.path, workers=2) as running:
+        yield running

@@ -1,0 +1,67 @@
+"""A provider that does what a test says, and Granian's side of a request."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from liushui.provider import FlowReader, Provider, Route
+from liushui.providers.longbridge import PROVIDER
+from liushui.wire.http import Request, Response
+
+Answer = Callable[[Request], Response]
+
+
+def ok(request: Request) -> Response:
+    """Says which request it answers."""
+    return Response(200, [("content-type", "text/plain"), ("x-trace-id", request.trace)], request.route.encode())
+
+
+@dataclass
+class ServerDouble:
+    """Answers as a function says, on the routes it is given."""
+
+    routes: tuple[Route, ...]
+    made: Answer
+    rows: int = 1
+
+    def rows_asked(self, request: Request) -> int:
+        return self.rows
+
+    def answer(self, request: Request, reader: FlowReader) -> Response:
+        return self.made(request)
+
+
+def provider(name: str, *paths: str, made: Answer = ok, rows: int = 1) -> Provider:
+    """A provider with a server of that kind and no socket."""
+    server = ServerDouble(tuple(Route("GET", path) for path in paths), made, rows)
+    return replace(PROVIDER, name=name, title=f"The {name}", server=server, socket=None)
+
+
+@dataclass
+class ScopeDouble:
+    """A request as Granian hands it over."""
+
+    path: str
+    method: str = "GET"
+    query_string: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    proto: str = "http"
+
+
+@dataclass
+class HttpDouble:
+    """Granian's answering side: a body in parts, and what was answered."""
+
+    parts: list[bytes] = field(default_factory=list)
+    read: int = 0
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            self.read += 1
+            yield part
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        assert not self.status, "answered once"
+        self.status, self.headers, self.body = status, dict(headers), body

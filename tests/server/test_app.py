@@ -1,0 +1,157 @@
+"""The application: what is passed to a dialect, what is kept from it, and that one request never harms another."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping
+
+import pytest
+
+from liushui import __version__
+from liushui.provider import Provider
+from liushui.server.app import BODY_MAX, ROWS_AT_ONCE, App
+from liushui.server.dialects import Dialects
+from liushui.testing.reader import MemoryReader
+from liushui.wire.http import Request, Response
+from tests.server.doubles import HttpDouble, ScopeDouble, provider
+
+PATH = "/v1/flows"
+
+
+def app_of(*found: Provider) -> App:
+    """The application of some providers."""
+    known = {one.name: one for one in found}
+    return App(Dialects(known, MemoryReader()), known)
+
+
+def answer(app: App, scope: ScopeDouble, *parts: bytes) -> HttpDouble:
+    """Have one request answered."""
+    http = HttpDouble(list(parts))
+    asyncio.run(app.__rsgi__(scope, http))
+    return http
+
+
+def keeping(into: list[Request]) -> Provider:
+    """A provider that keeps what it is asked."""
+
+    def made(request: Request) -> Response:
+        into.append(request)
+        return Response(202, [("x-made", "yes")], b"made")
+
+    return provider("x", PATH, made=made)
+
+
+# ---------------------------------------------------------------- dialects
+
+
+def test_a_dialect_is_given_the_request_as_it_came() -> None:
+    asked: list[Request] = []
+    scope = ScopeDouble(f"/dialect/x/{PATH}", "GET", "a=%31&b=", {"x-api-key": "k"})
+    http = answer(app_of(keeping(asked)), scope)
+    (request,) = asked
+    assert request == Request("GET", f"/dialect/x/{PATH}", "a=%31&b=", {"x-api-key": "k"}, b"", PATH, request.trace)
+    assert (http.status, http.headers, http.body) == (202, {"x-made": "yes"}, b"made")
+
+
+@pytest.mark.parametrize(
+    ("headers", "parts", "body", "read"),
+    [
+        ({"content-length": "6"}, [b"abc", b"def"], b"abcdef", 2),
+        ({"transfer-encoding": "chunked"}, [b"abc", b"", b"def"], b"abcdef", 3),
+        ({"content-length": "0"}, [b"never"], b"", 0),
+        ({}, [b"never"], b"", 0),
+        ({"content-length": str(BODY_MAX)}, [b"x" * BODY_MAX], b"x" * BODY_MAX, 1),
+    ],
+)
+def test_a_body_is_read_where_there_is_one(
+    headers: Mapping[str, str], parts: list[bytes], body: bytes, read: int
+) -> None:
+    asked: list[Request] = []
+    http = answer(app_of(keeping(asked)), ScopeDouble(PATH, "POST", headers=headers), *parts)
+    assert [request.body for request in asked] == [body]
+    assert (http.status, http.read) == (202, read)
+
+
+@pytest.mark.parametrize("headers", [{"content-length": "5000000"}, {"transfer-encoding": "chunked"}])
+def test_a_body_that_is_too_large_is_not_read_to_its_end(headers: Mapping[str, str]) -> None:
+    asked: list[Request] = []
+    parts = [b"x" * (BODY_MAX // 2), b"x" * (BODY_MAX // 2), b"x", b"x", b"x"]
+    http = answer(app_of(keeping(asked)), ScopeDouble(PATH, "POST", headers=headers), *parts)
+    assert (http.status, http.headers, asked) == (413, {"content-type": "application/problem+json"}, [])
+    assert http.read == 3
+
+
+def test_a_long_answer_does_not_keep_a_short_one_waiting() -> None:
+    """The long one is not done until the short one is: made one after the other neither would be."""
+    short_done = threading.Event()
+
+    def long_made(_: Request) -> Response:
+        return Response(200, [], b"long" if short_done.wait(10) else b"waited in vain")
+
+    def short_made(_: Request) -> Response:
+        short_done.set()
+        return Response(200, [], b"short")
+
+    app = app_of(
+        provider("long", "/long", made=long_made, rows=ROWS_AT_ONCE + 1),
+        provider("short", "/short", made=short_made, rows=ROWS_AT_ONCE),
+    )
+    https = [HttpDouble(), HttpDouble()]
+
+    async def both() -> None:
+        scopes = ScopeDouble("/long"), ScopeDouble("/short")
+        await asyncio.gather(*(app.__rsgi__(scope, http) for scope, http in zip(scopes, https, strict=True)))
+
+    asyncio.run(both())
+    assert [http.body for http in https] == [b"long", b"short"]
+
+
+@pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE + 1])
+def test_a_fault_of_ours_is_told_and_seen(rows: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The caller gets a trace to name; whoever runs the server finds it beside the reason, and no secret with it."""
+
+    def made(_: Request) -> Response:
+        raise OSError("the disk is gone")
+
+    scope = ScopeDouble(PATH, "GET", "symbol=SECRET.US", {"authorization": "m_secret"})
+    with caplog.at_level(logging.ERROR):
+        http = answer(app_of(provider("x", PATH, made=made, rows=rows)), scope)
+    assert (http.status, http.headers["content-type"]) == (500, "application/problem+json")
+    assert len(http.headers["x-trace-id"]) == 32
+    assert http.headers["x-trace-id"] in caplog.text
+    assert f"GET {PATH}" in caplog.text
+    assert "OSError: the disk is gone" in caplog.text
+    assert "secret" not in caplog.text.lower()
+    assert b"disk" not in http.body
+
+
+# ---------------------------------------------------------------- what is no dialect's
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/nothing", "/dialect/nobody/x", "/v1/flows/", "/favicon.ico"])
+def test_what_is_not_there(method: str, path: str) -> None:
+    http = answer(app_of(provider("x", PATH)), ScopeDouble(path, method), b"never")
+    assert (http.status, http.headers) == (404, {"content-type": "application/problem+json"})
+    assert b'"title":"Not Found"' in http.body
+    assert http.read == 0
+
+
+def test_the_page_says_what_is_served() -> None:
+    http = answer(app_of(provider("x", PATH), provider("y", "/a", "/b")), ScopeDouble("/"))
+    assert http.status == 200
+    assert http.headers["content-type"] == "text/html; charset=utf-8"
+    assert http.headers["content-security-policy"] == "default-src 'none'"
+    page = http.body.decode()
+    assert f"Version {__version__}" in page
+    for line in (
+        "The x",
+        f"GET {PATH}",
+        f"/dialect/x{PATH}",
+        "The y",
+        "GET /a",
+        "/dialect/y/a",
+        "GET /b",
+        "/dialect/y/b",
+    ):
+        assert line in page

@@ -1,0 +1,99 @@
+"""Whose server answers: each at its document's own paths, and all of them mounted."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.provider import FlowReader
+from liushui.server.dialects import Dialects
+from liushui.testing.reader import MemoryReader
+from liushui.wire.http import Request, Response
+from tests.server.doubles import provider
+
+BROKER = provider("broker", "/v1/asset/cashflow", "/v1/token")
+EXCHANGE = provider("exchange", "/contract/transactions", made=lambda _: Response(201, [], b"exchange"))
+DIALECTS = Dialects({"broker": BROKER, "exchange": EXCHANGE}, MemoryReader())
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "route"),
+    [
+        ("/v1/asset/cashflow", "broker", "/v1/asset/cashflow"),
+        ("/v1/token", "broker", "/v1/token"),
+        ("/contract/transactions", "exchange", "/contract/transactions"),
+        ("//v1/asset/cashflow", "broker", "/v1/asset/cashflow"),
+        ("/v1///asset//cashflow", "broker", "/v1/asset/cashflow"),
+        ("/dialect/broker/v1/asset/cashflow", "broker", "/v1/asset/cashflow"),
+        ("/dialect/broker//v1/asset/cashflow", "broker", "/v1/asset/cashflow"),
+        ("//dialect//exchange/contract/transactions", "exchange", "/contract/transactions"),
+        ("/dialect/broker/contract/transactions", "broker", "/contract/transactions"),
+        ("/dialect/broker/nothing", "broker", "/nothing"),
+        ("/dialect/broker/", "broker", "/"),
+        ("/dialect/broker", "broker", "/"),
+        ("/dialect/broker/dialect/exchange/x", "broker", "/dialect/exchange/x"),
+    ],
+)
+def test_whose_path_it_is(path: str, name: str, route: str) -> None:
+    found = DIALECTS.find(path)
+    assert found is not None
+    assert (found[0].name, found[1]) == (name, route)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "*",
+        "/v1",
+        "/v1/asset/cashflow/",
+        "/V1/asset/cashflow",
+        "v1/asset/cashflow",
+        "/dialect",
+        "/dialect/",
+        "/dialect/nobody/v1/token",
+        "/dialects/broker/v1/token",
+        "/v1/asset/../token",
+    ],
+)
+def test_nobodys_path(path: str) -> None:
+    assert DIALECTS.find(path) is None
+
+
+@given(st.text(alphabet="/v1assetcashflowdialectbroker.", max_size=40))
+def test_a_route_never_has_slashes_in_a_row(path: str) -> None:
+    found = DIALECTS.find(path)
+    assert found is None or (found[1].startswith("/") and "//" not in found[1])
+
+
+def test_the_provider_answers_with_the_request_as_it_came() -> None:
+    headers = {"x-api-key": "k"}
+    request = DIALECTS.request("GET", "//contract/transactions", "a=%31", headers, b"body", "/contract/transactions")
+    assert request == Request(
+        "GET", "//contract/transactions", "a=%31", headers, b"body", "/contract/transactions", request.trace
+    )
+    assert DIALECTS.answer(EXCHANGE, request) == Response(201, [], b"exchange")
+
+
+def test_each_request_has_a_trace_of_its_own() -> None:
+    traces = {DIALECTS.request("GET", "/", "", {}, b"", "/").trace for _ in range(100)}
+    assert len(traces) == 100
+    assert all(len(trace) == 32 and int(trace, 16) >= 0 for trace in traces)
+
+
+class SocketDouble:
+    """Answers frames that begin with its letter."""
+
+    def __init__(self, letter: bytes) -> None:
+        self.letter = letter
+
+    def reply(self, frame: bytes, reader: FlowReader) -> bytes | None:
+        return self.letter * 2 if frame.startswith(self.letter) else None
+
+
+def test_a_frame_goes_to_the_provider_that_knows_it() -> None:
+    given_out = {name: provider(name, f"/{name}") for name in ("a", "b", "c")}
+    for name in ("a", "b"):
+        object.__setattr__(given_out[name], "socket", SocketDouble(name.encode()))
+    dialects = Dialects(given_out, MemoryReader())
+    assert [dialects.reply(frame) for frame in (b"a", b"b", b"c", b"")] == [b"aa", b"bb", None, None]

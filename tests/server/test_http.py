@@ -1,0 +1,120 @@
+"""The port: what arrives over HTTP, however it is made, is answered, and the server goes on."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liushui.testing.server import Running
+
+CASH_FLOW = "/v1/asset/cashflow"
+
+
+@pytest.fixture(scope="module")
+def http(served: Running) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=served.url, timeout=20) as client:
+        yield client
+
+
+def raw(served: Running, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes; the status, the headers and the body that came."""
+    address = urlsplit(served.url)
+    with socket.create_connection((address.hostname, address.port or 0), timeout=20) as connection:
+        connection.sendall(request)
+        whole = b""
+        while part := connection.recv(65_536):
+            whole += part
+    head, _, body = whole.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return int(status.split()[1]), headers, body
+
+
+def envelope(response: httpx2.Response) -> tuple[int, Any]:
+    """A dialect's answer: the status and the code."""
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert len(response.headers["x-trace-id"]) == 32
+    answer = json.loads(response.content, parse_float=str)
+    assert answer["message"]
+    return response.status_code, answer["code"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "/dialect/longbridge", "//dialect//longbridge"])
+def test_a_dialects_own_paths(served: Running, prefix: str) -> None:
+    status, headers, body = raw(
+        served, f"GET {prefix}{CASH_FLOW} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    )
+    assert (status, json.loads(body, parse_float=str)["code"]) == (403, 403203)
+    assert len(headers["x-trace-id"]) == 32
+
+
+@pytest.mark.parametrize("path", ["/dialect/longbridge/v1/nothing", "/dialect/longbridge/", "/dialect/longbridge"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_what_a_dialect_does_not_have(http: httpx2.Client, method: str, path: str) -> None:
+    assert envelope(http.request(method, path, content=b"body")) == (404, 404001)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/dialect/nobody/v1/asset/cashflow", "/v1/asset/cashflow/", "/%ff"])
+def test_what_nobody_has(http: httpx2.Client, path: str) -> None:
+    response = http.get(path)
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+    assert response.json()["status"] == 404
+
+
+def test_a_post_where_a_get_is_served(http: httpx2.Client) -> None:
+    assert envelope(http.post(CASH_FLOW, content=b"{}")) == (404, 404001)
+    assert envelope(http.post(CASH_FLOW, content=iter([b"in ", b"parts"]))) == (404, 404001)
+
+
+def test_a_body_has_a_limit(http: httpx2.Client) -> None:
+    assert envelope(http.post(CASH_FLOW, content=b"x" * 1024 * 1024)) == (404, 404001)
+    response = http.post(CASH_FLOW, content=b"x" * (1024 * 1024 + 1))
+    assert (response.status_code, response.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_a_body_that_never_ends_is_cut(served: Running) -> None:
+    address = urlsplit(served.url)
+    with socket.create_connection((address.hostname, address.port or 0), timeout=20) as connection:
+        connection.sendall(f"POST {CASH_FLOW} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(40):
+            connection.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+            connection.settimeout(0.05)
+            try:
+                answer = connection.recv(12)
+            except TimeoutError:
+                continue
+            assert answer == b"HTTP/1.1 413"
+            return
+    raise AssertionError("2.5 MB were taken")
+
+
+def test_the_page(http: httpx2.Client) -> None:
+    response = http.get("/")
+    assert response.status_code == 200
+    assert "GET /v1/asset/cashflow" in response.text
+
+
+@settings(max_examples=150)
+@given(
+    path=st.binary(max_size=30).map(lambda path: b"/" + path)
+    | st.sampled_from([CASH_FLOW.encode(), b"/dialect/longbridge" + CASH_FLOW.encode(), b"/"]),
+    query=st.binary(max_size=30),
+    headers=st.lists(
+        st.tuples(st.sampled_from([b"x-api-key", b"authorization", b"x-timestamp", b"x"]), st.binary(max_size=20))
+    ),
+)
+def test_any_bytes_are_answered(served: Running, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """What is no HTTP is the port's to refuse; a request that gets through is answered, never with a fault."""
+    kept = bytes.maketrans(b"\r\n #?\t", b"......")
+    lines = [b"%b: %b" % (name, value.translate(kept)) for name, value in headers]
+    request = b"GET %b?%b HTTP/1.1" % (path.translate(kept), query.translate(kept))
+    status, answered, body = raw(served, b"\r\n".join([request, b"Host: x", b"Connection: close", *lines, b"", b""]))
+    assert status in (200, 400, 403, 404)
+    if answered.get("content-type", "").startswith("application/json"):
+        assert json.loads(body, parse_float=str)["code"] in (403203, 404001)

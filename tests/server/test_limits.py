@@ -1,0 +1,208 @@
+"""Rates: one sliding window for all the processes that serve a ledger."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.instant import Clock, system_clock, to_us
+from liushui.provider import Rate
+from liushui.server.limits import SharedLimits
+from liushui.testing.clock import MovableClock
+
+THREE = Rate(calls=3, per=timedelta(seconds=10))
+
+
+Open = Callable[[Clock], SharedLimits]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "limits.db"
+
+
+@pytest.fixture
+def opened(path: Path) -> Iterator[Open]:
+    """Opens the file by a clock, as often as is wanted, and lets it go at the end."""
+    with ExitStack() as stack:
+        yield lambda clock: stack.enter_context(closing(SharedLimits(path, clock)))
+
+
+def test_a_window_slides(opened: Open) -> None:
+    clock = MovableClock()
+    limits = opened(clock)
+    begin = clock()
+
+    def admitted(at_s: float) -> bool:
+        clock.at = begin + timedelta(seconds=at_s)
+        return limits.admit("key", THREE)
+
+    times = (0, 4, 9.999999, 9.999999, 10, 10, 13.999999, 14, 14, 19.999998, 19.999999)
+    assert [admitted(at_s) for at_s in times] == [
+        True, True, True, False, True, False, False, True, False, False, True,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("limits") / "limits.db"
+
+
+_names = map("key-{}".format, count())
+
+
+@given(steps=st.lists(st.integers(0, 40), min_size=1, max_size=60), calls=st.integers(1, 4))
+def test_no_window_lets_too_many_in_and_none_turns_away_one_that_fits(
+    shared: Path, steps: list[int], calls: int
+) -> None:
+    clock = MovableClock()
+    key = next(_names)
+    rate = Rate(calls=calls, per=timedelta(seconds=10))
+    let_in: list[int] = []
+    with closing(SharedLimits(shared, clock)) as limits:
+        for quarters in steps:
+            clock.move(timedelta(seconds=quarters / 4))
+            now_us = to_us(clock())
+            within = [at_us for at_us in let_in if at_us > now_us - 10_000_000]
+            assert limits.admit(key, rate) is (len(within) < calls)
+            if len(within) < calls:
+                let_in.append(now_us)
+
+
+def test_keys_have_windows_of_their_own(opened: Open) -> None:
+    limits = opened(MovableClock())
+    assert [limits.admit(key, THREE) for key in ("a", "b", "a", "a", "a", "b")] == [True, True, True, True, False, True]
+
+
+def test_a_clock_that_was_set_back_locks_nobody_out(opened: Open) -> None:
+    clock = MovableClock()
+    limits = opened(clock)
+    assert [limits.admit("key", THREE) for _ in range(4)] == [True, True, True, False]
+    clock.move(timedelta(hours=-1))
+    assert [limits.admit("key", THREE) for _ in range(4)] == [True, True, True, False]
+
+
+def test_instances_share_a_file(opened: Open) -> None:
+    clock = MovableClock()
+    limits = [opened(clock) for _ in range(3)]
+    assert [limits[number % 3].admit("key", THREE) for number in range(6)] == [True] * 3 + [False] * 3
+
+
+def test_a_fresh_file_may_be_in_use(path: Path, opened: Open) -> None:
+    """Workers begin at once. SQLite itself does not wait for another that is making the same file ready."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    soon = threading.Timer(0.3, other.execute, ["COMMIT"])
+    soon.start()
+    try:
+        assert opened(MovableClock()).admit("key", THREE)
+    finally:
+        soon.join()
+        other.close()
+
+
+def test_the_clock_is_read_when_nobody_else_can_count(path: Path, opened: Open) -> None:
+    """Read before, it could be earlier than a call that was counted meanwhile, and take that for one of the future."""
+    clock = MovableClock()
+    opened(clock).admit("key", THREE)
+    locked: list[bool] = []
+
+    def looking() -> datetime:
+        with sqlite3.connect(path, timeout=0) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                locked.append(True)
+            else:
+                locked.append(False)
+        other.close()
+        return clock()
+
+    opened(looking).admit("key", THREE)
+    assert locked == [True]
+
+
+COUNTING = """
+import json, sys, time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from liushui.instant import Clock, system_clock, to_us
+from liushui.provider import Rate
+from liushui.server.limits import SharedLimits
+
+limits = SharedLimits(Path(sys.argv[1]), system_clock)
+rate = Rate(calls=30, per=timedelta(seconds=float(sys.argv[3])))
+sys.stdin.readline()
+let_in = []
+until = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    before = to_us(system_clock())
+    if limits.admit("key", rate):
+        let_in.append((before, to_us(system_clock())))
+print(json.dumps(let_in))
+"""
+
+
+def counted(path: Path, *, seconds: float, per_s: float, processes: int = 2) -> list[tuple[int, int]]:
+    """Have processes call as fast as they can, at once; what was let in, between which microseconds."""
+    command = [sys.executable, "-c", COUNTING, str(path), str(seconds), str(per_s)]
+    running = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
+    ]
+    try:
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return sorted(
+            (begin, end) for process in running for begin, end in json.loads(process.communicate(timeout=60)[0])
+        )
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def test_two_processes_share_one_window(path: Path) -> None:
+    assert len(counted(path, seconds=1.5, per_s=3_600)) == 30
+
+
+def test_two_processes_keep_every_window(path: Path) -> None:
+    """Of any 31 calls let in, the last one ended more than a window after the first began."""
+    let_in = counted(path, seconds=2.5, per_s=0.5)
+    assert len(let_in) > 60
+    for place in range(len(let_in) - 30):
+        calls = let_in[place : place + 31]
+        assert max(end_us for _, end_us in calls) - calls[0][0] >= 500_000
+
+
+def test_what_is_counted_is_forgotten(path: Path, opened: Open) -> None:
+    clock = MovableClock(system_clock())
+    limits = opened(clock)
+    for _ in range(1_000):
+        limits.admit("key", THREE)
+        clock.move(timedelta(seconds=1))
+    with sqlite3.connect(path) as reading:
+        (held,) = reading.execute("SELECT count(*) FROM calls").fetchone()
+    reading.close()
+    assert held <= THREE.calls
+
+
+def test_what_was_let_go_is_opened_again(path: Path) -> None:
+    limits = SharedLimits(path, MovableClock())
+    for expected in (True, True, True, False):
+        assert limits.admit("key", THREE) is expected
+        limits.close()

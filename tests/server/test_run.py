@@ -1,0 +1,88 @@
+"""Running a server: where it listens, and that its end is the end of all of it."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from liushui.errors import ConfigError, LiushuiError
+from liushui.server.run import Address, free_address
+from liushui.testing.server import HOST, Running, is_open, run, serving, simulating
+from tests.conftest import Book
+
+
+def test_addresses() -> None:
+    address = Address("127.0.0.1", 8700, 8701)
+    assert (address.url, address.socket_url) == ("http://127.0.0.1:8700", "ws://127.0.0.1:8701")
+    assert Address("::1", 1, 2).url == "http://[::1]:1"
+    assert Address("::1", 1, 2).socket_url == "ws://[::1]:2"
+
+
+def test_ports_that_are_free(free_ports: Callable[[int], list[int]]) -> None:
+    found = free_address(HOST, 0, 0)
+    assert found.port not in (0, found.socket_port)
+    port, socket_port = free_ports(2)
+    assert free_address(HOST, port, socket_port) == Address(HOST, port, socket_port)
+
+
+@pytest.mark.parametrize("host", [HOST, "nowhere.invalid", "::g"])
+def test_what_cannot_be_opened_is_said(host: str) -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"^port {port} of {host} cannot be opened: "):
+            free_address(host, port, 0)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, within some seconds."""
+    for _ in range(100):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="tells processes apart as Linux does")
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_of_it(book: Book, sign: signal.Signals) -> None:
+    with serving(book.path, workers=2) as running:
+        ports = [int(url.rpartition(":")[2]) for url in (running.url, running.socket_url)]
+        workers = children(running.pid)
+        assert len(workers) >= 2
+        os.kill(running.pid, sign)
+        assert all(gone(pid) for pid in [*workers, running.pid])
+        assert not any(map(is_open, ports))
+
+
+def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
+    with pytest.raises(LiushuiError, match=r"none\.db"), serving(tmp_path / "none.db"):
+        raise AssertionError("it was served")
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_port_that_is_taken_is_said(book: Book, served: Running) -> None:
+    port = served.url.rpartition(":")[2]
+    with pytest.raises(LiushuiError, match=f"error: port {port} of 127.0.0.1 cannot be opened"):
+        run("serve", "--port", "0", "--socket-port", port, ledger=book.path)
+
+
+def test_a_simulator_says_what_it_serves() -> None:
+    with simulating(accounts=2, flows=10, seed=7) as simulator:
+        assert [account.name for account in simulator.accounts] == ["trader-1", "trader-2"]
+        ports = [int(url.rpartition(":")[2]) for url in (simulator.base_url, simulator.socket_url)]
+        assert all(map(is_open, ports))
+    assert not any(map(is_open, ports))

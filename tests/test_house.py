@@ -1,0 +1,312 @@
+"""The house's rules that a program can read: who imports whom, what a provider's folder has, no float near money."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+import liushui
+
+SOURCE: Final = Path(liushui.__file__).parent
+PROJECT: Final = SOURCE.parent.parent
+PACKAGE: Final = liushui.__name__
+
+
+class Module(NamedTuple):
+    """A file of the package, read."""
+
+    path: Path
+    name: str
+    """Its place in the package: `wire.http`."""
+    tree: ast.Module
+
+    @property
+    def file(self) -> str:
+        """Its path in the package: `wire/http.py`."""
+        return self.path.relative_to(SOURCE).as_posix()
+
+    def imports(self) -> Iterator[tuple[int, str]]:
+        """What it imports, anywhere in it, each with its line."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{self.file}:{node.lineno}: imports are absolute"
+                module = node.module or ""
+                if module == PACKAGE or f"{SOURCE.parent / module.replace('.', '/')}/" in _FOLDERS:
+                    yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+                else:
+                    yield node.lineno, module
+
+
+def _read(path: Path) -> Module:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    name = ".".join(part for part in parts if part != "__init__")
+    return Module(path, name, ast.parse(path.read_text(encoding="utf-8")))
+
+
+_FOLDERS: Final = {f"{path.parent}/" for path in SOURCE.rglob("__init__.py")}
+MODULES: Final = [_read(path) for path in sorted(SOURCE.rglob("*.py"))]
+PROVIDERS: Final = sorted(path.name for path in (SOURCE / "providers").iterdir() if (path / "__init__.py").exists())
+
+
+def test_the_tree_was_found() -> None:
+    assert {"flow", "provider", "wire.http", "providers.longbridge.codec"} <= {module.name for module in MODULES}
+    assert "longbridge" in PROVIDERS
+
+
+# ---------------------------------------------------------------- who imports whom
+
+DOMAIN: Final = frozenset({"flow", "money", "instant", "errors"})
+CONTRACT: Final = DOMAIN | {"provider"}
+
+MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
+    "flow": DOMAIN,
+    "money": DOMAIN,
+    "instant": DOMAIN,
+    "errors": DOMAIN,
+    "provider": DOMAIN | {"wire"},
+    "wire": CONTRACT,
+    "providers": CONTRACT | {"wire"},
+    "ledger": CONTRACT,
+    "sync": CONTRACT | {"ledger", "providers"},
+    "importing": CONTRACT | {"ledger", "providers"},
+    "simulate": CONTRACT | {"providers", "server", "wire"},
+    "server": CONTRACT | {"ledger", "providers", "wire"},
+    "cli": CONTRACT | {"ledger", "sync", "importing", "simulate", "server", "providers"},
+    "testing": CONTRACT | {"wire", "providers", "server", "simulate", "ledger", "cli"},
+    "__main__": frozenset({"cli"}),
+    "": frozenset(),
+}
+"""Which areas of the package each area may import beside itself. A new area is named here before it is built."""
+
+
+def area_of(name: str) -> str:
+    return name.split(".")[0]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.file)
+def test_imports_follow_the_graph(module: Module) -> None:
+    area = area_of(module.name)
+    assert area in MAY_IMPORT, f"{module.file}: say in MAY_IMPORT what the area {area!r} may import"
+    for line, imported in module.imports():
+        if imported.split(".")[0] != PACKAGE or imported == f"{PACKAGE}.__version__":
+            continue
+        other = area_of(imported.removeprefix(f"{PACKAGE}."))
+        allowed = other == area or other in MAY_IMPORT[area]
+        assert allowed, f"{module.file}:{line}: {area or PACKAGE} never imports {other}"
+
+
+def test_the_words_of_the_domain_import_the_standard_library_only() -> None:
+    for module in MODULES:
+        if module.name in DOMAIN:
+            outside = {imported.split(".")[0] for _, imported in module.imports()} - sys.stdlib_module_names
+            assert outside <= {PACKAGE}, f"{module.file} imports {outside - {PACKAGE}}"
+
+
+def test_the_contract_knows_of_the_wire_only_what_a_request_is() -> None:
+    (contract,) = (module for module in MODULES if module.name == "provider")
+    of_the_wire = {imported for _, imported in contract.imports() if imported.startswith(f"{PACKAGE}.wire")}
+    assert of_the_wire == {f"{PACKAGE}.wire.http"}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_provider_knows_no_other(provider: str) -> None:
+    own = f"{PACKAGE}.providers.{provider}"
+    for module in MODULES:
+        for line, imported in module.imports():
+            if f"{PACKAGE}.{module.name}".startswith(own) and imported.startswith(f"{PACKAGE}.providers"):
+                assert f"{imported}.".startswith(f"{own}."), f"{module.file}:{line}: imports {imported}"
+
+
+def test_providers_are_found_and_not_listed() -> None:
+    """Nothing outside a provider's folder names it: a new folder is all it takes."""
+    for module in MODULES:
+        if module.name.startswith("providers."):
+            continue
+        for line, imported in module.imports():
+            named = [one for one in PROVIDERS if f"{imported}.".startswith(f"{PACKAGE}.providers.{one}.")]
+            assert not named, f"{module.file}:{line}: names {named[0]}"
+
+
+# ---------------------------------------------------------------- a provider's folder
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_providers_folder_has_the_same_files_every_time(provider: str) -> None:
+    folder = SOURCE / "providers" / provider
+    there = {path.name for path in folder.iterdir()}
+    assert {
+        "__init__.py",
+        "rules.py",
+        "wire.py",
+        "codec.py",
+        "client.py",
+        "server.py",
+        "MAPPING.md",
+        "samples",
+    } <= there
+    assert any((folder / "samples").iterdir())
+
+
+def test_every_module_says_what_it_is() -> None:
+    for module in MODULES:
+        said = ast.get_docstring(module.tree)
+        assert said, f"{module.file} has no docstring"
+        assert said.splitlines()[0].endswith((".", ":")), (
+            f"{module.file}: the first line of its docstring is a sentence"
+        )
+
+
+# ---------------------------------------------------------------- no float near money
+
+FLOATS: Final = {
+    "errors.py": "seconds to wait",
+    "provider.py": "a client's timeout",
+    "wire/outgoing.py": "seconds to wait",
+    "wire/pacing.py": "an event loop's time",
+    "providers/longbridge/client.py": "a timeout",
+    "providers/longbridge/codec.py": "seconds to wait",
+    "sync/plan.py": "how full a page should be",
+    "sync/run.py": "seconds to wait, a timeout",
+    "server/limits.py": "seconds to wait",
+    "server/run.py": "seconds to wait",
+    "cli/collect.py": "a timeout, seconds between two syncs",
+    "cli/source.py": "a timeout",
+    "testing/server.py": "timeouts",
+}
+"""Where a float may be written or named, and what it measures: never money."""
+
+DIVISIONS: Final = {"sync/plan.py": "how full a page should be", "cli/progress.py": "rows a second"}
+"""Where numbers may be divided with `/`, which rounds."""
+
+JSON_WITHOUT_TYPES: Final = {"cli/credentials.py": "credentials are text"}
+"""Where JSON may be read with its numbers as floats."""
+
+
+def floats(tree: ast.Module) -> Iterator[int]:
+    """Lines with a float literal, or the name of the type."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=float() | complex()) | ast.Name(id="float"):
+                yield node.lineno
+
+
+def divisions(tree: ast.Module) -> Iterator[int]:
+    """Lines with a division that joins no path."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.Div):
+            right = node.right if isinstance(node, ast.BinOp) else node.value
+            if not isinstance(right, ast.JoinedStr) and not (
+                isinstance(right, ast.Constant) and isinstance(right.value, str)
+            ):
+                yield node.lineno
+
+
+def untyped_json(tree: ast.Module) -> Iterator[int]:
+    """Lines that read JSON so that its numbers become floats."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called, named = ast.unparse(node.func), {keyword.arg for keyword in node.keywords}
+        if (
+            (called in ("json.load", "json.loads") and "parse_float" not in named)
+            or (called == "msgspec.json.decode" and "type" not in named)
+            or (called == "msgspec.json.Decoder" and not node.args and "type" not in named)
+        ):
+            yield node.lineno
+
+
+def test_nothing_is_made_a_float() -> None:
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("float", "math.fsum"):
+                raise AssertionError(f"{module.file}:{node.lineno}: {ast.unparse(node)}")
+
+
+@pytest.mark.parametrize(
+    ("search", "allowed"),
+    [
+        pytest.param(floats, FLOATS, id="floats"),
+        pytest.param(divisions, DIVISIONS, id="divisions"),
+        pytest.param(untyped_json, JSON_WITHOUT_TYPES, id="json"),
+    ],
+)
+def test_floats_measure_no_money(search: object, allowed: dict[str, str]) -> None:
+    assert callable(search)
+    found = {module.file: list(search(module.tree)) for module in MODULES}
+    there = {file for file, lines in found.items() if lines}
+    new = [f"{file}:{line}" for file in sorted(there - set(allowed)) for line in found[file]]
+    assert not new, f"not on the list in {Path(__file__).name}: {', '.join(new)}"
+    assert there == set(allowed), f"take off the list, for there is none left: {sorted(set(allowed) - there)}"
+
+
+@pytest.mark.parametrize(
+    ("search", "text", "lines"),
+    [
+        (floats, "a = 1\nb = 1.0\ndef f(c: float | None) -> int: ...", [2, 3]),
+        (divisions, "a / b\nfolder / 'x'\nfolder / f'{x}'\na /= 2\na // b", [1, 4]),
+        (
+            untyped_json,
+            "json.loads(x)\njson.loads(x, parse_float=str)\nmsgspec.json.decode(x)\n"
+            "msgspec.json.decode(x, type=A)\nmsgspec.json.Decoder()\nmsgspec.json.Decoder(A)",
+            [1, 3, 5],
+        ),
+    ],
+)
+def test_the_searches_find_what_they_look_for(search: object, text: str, lines: list[int]) -> None:
+    assert callable(search)
+    assert sorted(search(ast.parse(text))) == lines
+
+
+# ---------------------------------------------------------------- every file of the project
+
+NOT_OURS: Final = frozenset({"dist", "build", "site", "node_modules"})
+TEXT: Final = frozenset({".py", ".md", ".toml", ".txt", ".json", ".yaml", ".yml", ".sh", ".cfg", ".ini", ".html", ""})
+
+FORBIDDEN: Final = {
+    "work left open": re.compile(rf"\b(?:{'|'.join(['TO' + 'DO', 'FIX' + 'ME', 'HA' + 'CK'])})\b"),
+    "a path of one machine": re.compile(r"(?<![\w.~$}-])/(?:root|work|Users|home)/[\w.-]"),
+    "a number in somebody's tracker": re.compile(r"\b(?:issue|ticket|pull request|PR)s? ?#?\d+\b", re.IGNORECASE),
+}
+"""What no file says. The patterns are put together so that this one does not say it either."""
+
+
+def files() -> Iterator[Path]:
+    """Every text file of the project that is ours."""
+    for path in sorted(PROJECT.rglob("*")):
+        parts = path.relative_to(PROJECT).parts
+        hidden = any(part.startswith(".") and part not in (".ci", ".github", ".gitignore") for part in parts)
+        ours = not hidden and not NOT_OURS & set(parts) and "__pycache__" not in parts
+        if ours and path.suffix in TEXT and path.name != "uv.lock" and path.is_file():
+            yield path
+
+
+@pytest.mark.skipif(not (PROJECT / "pyproject.toml").exists(), reason="installed without its project")
+def test_no_file_has_what_nobody_should_read() -> None:
+    found = [
+        f"{path.relative_to(PROJECT)}:{number}: {what}: {line.strip()[:80]}"
+        for path in files()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for what, pattern in FORBIDDEN.items()
+        if pattern.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        (("# TO", "DO: later"), "work left open"),
+        (("see /ro", "ot/.cache/x"), "a path of one machine"),
+        (('"/wo', 'rk/x"'), "a path of one machine"),
+        (("as in iss", "ue #12"), "a number in somebody's tracker"),
+    ],
+)
+def test_the_patterns_find_what_they_look_for(parts: tuple[str, str], what: str) -> None:
+    assert FORBIDDEN[what].search("".join(parts))
+    assert not any(pattern.search("GET /v1/asset/cashflow of ~/work/x: #700.HK#") for pattern in FORBIDDEN.values())

@@ -1,0 +1,54 @@
+"""What a client is configured with, and told to wait."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.errors import ConfigError
+from liushui.wire.outgoing import base_url, header_value, retry_after_s
+
+
+@pytest.mark.parametrize(
+    ("given_url", "used"),
+    [
+        ("https://openapi.longportapp.com", "https://openapi.longportapp.com"),
+        ("http://127.0.0.1:8700/", "http://127.0.0.1:8700"),
+        ("http://[::1]:8700/dialect/x//", "http://[::1]:8700/dialect/x"),
+        ("http://localhost/a%20b", "http://localhost/a%20b"),
+    ],
+)
+def test_a_base_url(given_url: str, used: str) -> None:
+    assert base_url(given_url) == used
+
+
+@given(st.text(max_size=40) | st.text(max_size=40).map("http://{}".format))
+def test_any_text_is_a_base_url_or_an_error_of_the_users(text: str) -> None:
+    try:
+        used = base_url(text)
+    except ConfigError as error:
+        assert str(error).startswith("base-url: expected http://HOST")
+    else:
+        assert used.isascii()
+        assert used.startswith(("http://", "https://"))
+        assert base_url(used) == used
+
+
+@given(st.text(max_size=20))
+def test_a_header_holds_printable_ascii(value: str) -> None:
+    good = value.isascii() and value.isprintable() and value.strip(" ") == value != "" and "  " not in value
+    try:
+        held = header_value("app_key", value)
+    except ConfigError as error:
+        assert not good
+        assert str(error).startswith("app_key: expected printable ASCII, got ")
+    else:
+        assert good
+        assert held == value
+
+
+@pytest.mark.parametrize(
+    ("header", "expected_s"),
+    [("0", 0), ("30", 30), ("99999", 99_999), ("100000", None), ("", None), (None, None), ("3.5", None), ("-3", None)],
+)
+def test_how_long_to_wait(header: str | None, expected_s: int | None) -> None:
+    assert retry_after_s(header) == expected_s

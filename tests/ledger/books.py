@@ -1,0 +1,146 @@
+"""Ledgers and flows for the tests of the ledger: an account, rows of any shape, every table as it stands."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+
+from liushui.flow import Category, Direction, Flow, Fx, Kind
+from liushui.importing.merge import merge_chunk
+from liushui.importing.stage import Copies
+from liushui.instant import to_us
+from liushui.ledger.commit import Committed, commit_rows, commit_slice, make_account
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.rows import Rejected, Row
+from liushui.ledger.schema import metadata
+from liushui.ledger.verify import Damage, Verified, verify
+from liushui.provider import Received, Slice
+from liushui.testing.clock import MovableClock
+
+DAY_ONE = datetime(2024, 3, 1, tzinfo=UTC)
+READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
+
+Tables = Mapping[str, Sequence[Row]]
+"""Every table's rows, by its key."""
+
+
+def new_ledger(folder: Path, *accounts: str, zone: str = "Asia/Hong_Kong", name: str = "ledger.db") -> Ledger:
+    """A ledger with these accounts, under a clock that stands still."""
+    ledger = open_ledger(str(folder / name), create=True, clock=MovableClock())
+    for account in accounts or ("a",):
+        make_account(ledger, account, "longbridge", zone)
+    return ledger
+
+
+def hour(number: float) -> datetime:
+    """So many hours after the beginning of DAY_ONE."""
+    return DAY_ONE + timedelta(hours=number)
+
+
+def hours(since: float, until: float) -> Slice:
+    """A slice, in hours after the beginning of DAY_ONE."""
+    return Slice(hour(since), hour(until))
+
+
+def came(
+    identity: str,
+    at: datetime | float = 0,
+    amount: str = "1.00",
+    *,
+    label: str = "x",
+    currency: str = "USD",
+    kind: Kind = Kind.DEPOSIT,
+    subaccount: str = "",
+) -> Received:
+    """A row that was received, with as little as a flow may have. `at` as a number: hours, as in `hour`."""
+    at = at if isinstance(at, datetime) else hour(at)
+    flow = Flow(identity, at, Decimal(amount), currency, kind=kind, label=label, subaccount=subaccount)
+    return Received(flow, msgspec.json.encode([identity, label, amount]), None)
+
+
+def came_full(identity: str, at: float = 0, amount: str = "-12.50", *, label: str = "買入") -> Received:
+    """A row that was received, with everything that a flow may have."""
+    flow = Flow(
+        identity,
+        hour(at),
+        Decimal(amount),
+        "USD",
+        direction=Direction.OUT,
+        kind=Kind.TRADE,
+        category=Category.STOCK,
+        label=label,
+        subaccount="margin",
+        balance_after=Decimal("1000.00"),
+        settled_at=hour(at + 48),
+        ref="R-1",
+        order_ref="O-1",
+        symbol="AAPL.US",
+        name="Apple",
+        price=Decimal("1.250"),
+        quantity=Decimal(10),
+        note="ten of them",
+        fx=Fx("HKD", Decimal("97.50"), Decimal("7.8")),
+        detail={"operator": "li", "groups": ["x", 1]},
+    )
+    return Received(flow, msgspec.json.encode([identity, label, amount]), msgspec.json.encode([identity, "served"]))
+
+
+def bad(row: str, reason: str = "expected a row") -> Rejected:
+    """A row that could not be read."""
+    return Rejected(row.encode(), "row", reason)
+
+
+def keep(
+    ledger: Ledger,
+    asked: Slice,
+    *received: Received,
+    rejected: Sequence[Rejected] = (),
+    account: str = "a",
+    read_at: datetime = READ_AT,
+) -> Committed:
+    """Commit a slice."""
+    return commit_slice(ledger, account, asked, read_at=read_at, received=received, rejected=rejected)
+
+
+def keep_page(ledger: Ledger, *received: Received, account: str = "a") -> Committed | None:
+    """Keep the rows of one page of an import."""
+    ordered = sorted(received, key=lambda row: (row.flow.at, row.flow.identity, row.row))
+    groups = groupby(ordered, key=lambda row: (to_us(row.flow.at), row.flow.identity))
+    chunk = [Copies(at_us, identity, list(rows)) for (at_us, identity), rows in groups]
+    ends = chunk[0].at_us, chunk[-1].at_us
+    return commit_rows(ledger, account, lambda c, batch: merge_chunk(c, account, chunk, ends, batch))
+
+
+def tables(ledger: Ledger) -> dict[str, list[Row]]:
+    """Every row of every table."""
+    with ledger.reading() as connection:
+        return {
+            table.name: [
+                tuple(row) for row in connection.execute(sa.select(*table.columns).order_by(*table.primary_key.columns))
+            ]
+            for table in metadata.sorted_tables
+        }
+
+
+def column(ledger: Ledger, table: str, *names: str) -> list[Row]:
+    """Some columns of a table, in the order of its key."""
+    found = metadata.tables[table]
+    wanted = [found.c[name] for name in names]
+    with ledger.reading() as connection:
+        return [tuple(row) for row in connection.execute(sa.select(*wanted).order_by(*found.primary_key.columns))]
+
+
+def damages(ledger: Ledger) -> list[Damage]:
+    """What `verify` finds wrong."""
+    return [found for found in verify(ledger) if isinstance(found, Damage)]
+
+
+def assert_intact(ledger: Ledger) -> None:
+    """Every account is verified, and nothing is damaged."""
+    found = list(verify(ledger))
+    assert all(isinstance(account, Verified) for account in found), found
+    assert [account.account for account in found] == [row[0] for row in column(ledger, "accounts", "account")]

@@ -1,0 +1,238 @@
+"""Commits that touch every table of an existing ledger, and a program that does one, to be killed at a chosen point.
+
+`python -m tests.ledger.killing statements SCENARIO FOLDER` kills a child around each SQL statement and prints what it
+left. `python -m tests.ledger.killing commit SCENARIO FOLDER` does the commit, for somebody else to kill.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from liushui.flow import Kind
+from liushui.ledger.commit import commit_gap
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.testing.clock import MovableClock
+from tests.ledger.books import (
+    READ_AT,
+    Tables,
+    bad,
+    came,
+    came_full,
+    damages,
+    hours,
+    keep,
+    keep_page,
+    new_ledger,
+    tables,
+)
+
+MARK: Final = b"the commit begins"
+"""Written to nowhere just before the commit, for who watches the system calls."""
+
+POINTS_MAX: Final = 500
+"""More points than any commit here has: the loop over them ends."""
+
+
+class Left(NamedTuple):
+    """What a killed commit left. `found` and `again`, after the same commit once more: "before", "after", or what
+    differs from both."""
+
+    point: str
+    found: str
+    damage: list[str]
+    again: str
+
+
+# ---------------------------------------------------------------- the commits
+
+
+def prepare(folder: Path) -> None:
+    """Make the ledger that each commit begins with: every table has rows, two accounts have some."""
+    ledger = new_ledger(folder, "a", "b")
+    keep(
+        ledger,
+        hours(0, 24),
+        came_full("same", 1),
+        came("old", 13),
+        came("gone", 14, kind=Kind.FEE),
+        rejected=[bad("{")],
+    )
+    keep(ledger, hours(0, 24), came_full("same", 1), came("old", 13, "3.00"), came("gone", 14, kind=Kind.FEE))
+    keep(ledger, hours(0, 24), came("of another", 1), account="b")
+    commit_gap(ledger, "a", hours(24, 72), tried_at=READ_AT, reason="HTTP 500")
+    keep_page(ledger, came("newest", 62), *[came("cut", 60)] * 2)
+    keep_page(ledger, *[came("cut", 60)] * 2, came("oldest", 58))
+    ledger.close()
+
+
+def commit_a_slice(ledger: Ledger) -> None:
+    """Rows added, restated, withdrawn and quarantined; coverage cut and closed; totals made, changed and gone."""
+    added = [came(f"new {number}", 20 + number / 100) for number in range(50)]
+    keep(ledger, hours(12, 59), came("old", 13, "2.75"), *added, came_full("full", 41), rejected=[bad("["), bad("{")])
+
+
+def commit_a_page(ledger: Ledger) -> None:
+    """What an import does: rows added, a copy too many ended, counts at the edges of a page kept."""
+    keep_page(ledger, came("first", 64), *[came("cut", 60)] * 3, came("oldest", 58), came("last", 57))
+
+
+SCENARIOS: Final[dict[str, Callable[[Ledger], None]]] = {"slice": commit_a_slice, "page": commit_a_page}
+
+
+# ---------------------------------------------------------------- what a kill left
+
+
+def opened(folder: Path) -> Ledger:
+    """The ledger in a folder, under the clock that all of them have."""
+    return open_ledger(str(folder / "ledger.db"), clock=MovableClock())
+
+
+def copied(base: Path, folder: Path) -> Path:
+    """A copy of a ledger that nobody has open."""
+    shutil.copytree(base, folder)
+    return folder
+
+
+class Judge:
+    """Knows a ledger before and after a commit, and says what a killed one left."""
+
+    def __init__(self, base: Path, scenario: str) -> None:
+        self._act = SCENARIOS[scenario]
+        self._before = _tables_in(base)
+        done = copied(base, base.with_name(f"{base.name}-{scenario}-done"))
+        self._commit(done)
+        self._after = _tables_in(done)
+
+    def untouched(self) -> set[str]:
+        """The tables with facts that the commit does not change."""
+        return {name for name, rows in self._before.items() if rows == self._after[name]}
+
+    def left(self, point: str, folder: Path) -> Left:
+        """Look at what is there, do the same commit again, and look again. Forgets the folder."""
+        ledger = opened(folder)
+        found, damage = tables(ledger), [str(one) for one in damages(ledger)]
+        ledger.close()
+        state = self._named(found)
+        self._commit(folder)
+        again = _tables_in(folder)
+        shutil.rmtree(folder)
+        if state == "after":
+            return Left(point, state, damage, "after" if _facts(again) == _facts(self._after) else "other facts")
+        return Left(point, state, damage, self._named(again))
+
+    def _commit(self, folder: Path) -> None:
+        ledger = opened(folder)
+        self._act(ledger)
+        ledger.close()
+
+    def _named(self, found: Tables) -> str:
+        if found == self._before:
+            return "before"
+        if found == self._after:
+            return "after"
+        return (
+            f"neither: {[name for name, rows in found.items() if rows not in (self._before[name], self._after[name])]}"
+        )
+
+
+def _tables_in(folder: Path) -> Tables:
+    ledger = opened(folder)
+    found = tables(ledger)
+    ledger.close()
+    return found
+
+
+def _facts(found: Tables) -> Tables:
+    """What a commit that changes nothing leaves alone: it has a batch of its own, and is the newest proof."""
+    kept = {name: rows for name, rows in found.items() if name not in ("accounts", "batches", "coverage")}
+    return kept | {"coverage": [row[:-1] for row in found["coverage"]]}
+
+
+# ---------------------------------------------------------------- killing around SQL statements
+
+
+def kill_at_each_statement(base: Path, scenario: str) -> list[Left]:
+    """Fork a child for each point before, between and after the statements of a commit, and kill it there."""
+    judge = Judge(base, scenario)
+    results: list[Left] = []
+    for number in range(1, POINTS_MAX):
+        folder = copied(base, base.with_name(f"{base.name}-{scenario}-{number}"))
+        point = _killed_at(number, folder, SCENARIOS[scenario])
+        if point is None:
+            return results
+        results.append(judge.left(f"{number}: {point}", folder))
+    raise AssertionError(f"the commit has over {POINTS_MAX} points")
+
+
+def _killed_at(number: int, folder: Path, act: Callable[[Ledger], None]) -> str | None:
+    """Where a child was killed, at its point of that number. None: it has fewer, and ended well."""
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(readable)
+            _act_watched(folder, act, number, writable)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writable)
+    with os.fdopen(readable, "rb") as pipe:
+        point = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return point
+    assert status == 0, f"the child ended with {status} instead of being killed"
+    return None
+
+
+def _act_watched(folder: Path, act: Callable[[Ledger], None], number: int, writable: int) -> None:
+    ledger = opened(folder)
+    passed = 0
+
+    def reached(point: str) -> None:
+        nonlocal passed
+        passed += 1
+        if passed == number:
+            os.write(writable, point[:200].encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        reached(f"before {statement}")
+
+    def after(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        reached(f"after {statement}")
+
+    event.listen(ledger.engine, "before_cursor_execute", before)
+    event.listen(ledger.engine, "after_cursor_execute", after)
+    event.listen(ledger.engine, "commit", lambda _connection: reached("before COMMIT"))
+    act(ledger)
+    reached("after COMMIT")
+    ledger.close()
+    reached("after the ledger was closed")
+
+
+# ---------------------------------------------------------------- the program
+
+
+def main(what: str, scenario: str, folder: Path) -> None:
+    """Print what each kill left, or do one commit."""
+    if what == "statements":
+        sys.stdout.buffer.write(msgspec.json.encode(kill_at_each_statement(folder, scenario)))
+        return
+    ledger = opened(folder)
+    with open(os.devnull, "wb", buffering=0) as nowhere:  # noqa: PTH123 - unbuffered: one system call
+        nowhere.write(MARK)
+    SCENARIOS[scenario](ledger)
+    ledger.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

@@ -1,0 +1,119 @@
+"""A commit that is killed leaves the ledger before or after it, never between: at every write point there is."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import pytest
+
+from tests.ledger.killing import MARK, SCENARIOS, Judge, Left, copied, prepare
+from tests.system import leave_out, require
+
+ROOT: Final = Path(__file__).parents[2]
+PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.killing"]
+
+WRITES: Final = ("write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync", "ftruncate", "fallocate", "unlink")
+"""The system calls by which a commit can change what is on a disk. A name that a machine has not is passed over."""
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A folder with the ledger that each commit begins with."""
+    folder = tmp_path / "base"
+    folder.mkdir()
+    prepare(folder)
+    return folder
+
+
+def assert_before_or_after(results: Sequence[Left]) -> None:
+    wrong = [left for left in results if left.found not in ("before", "after") or left.damage or left.again != "after"]
+    assert not wrong
+    assert {left.found for left in results} == {"before", "after"}, (
+        "the kills did not stand on both sides of the commit"
+    )
+
+
+def test_the_commits_touch_every_table_with_facts(base: Path) -> None:
+    elsewhere = {"sources", "keys", "runs"}
+    assert Judge(base, "slice").untouched() == elsewhere | {"page_edges"}
+    assert Judge(base, "page").untouched() == elsewhere | {"coverage", "quarantine"}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_killed_before_and_after_each_statement(base: Path, scenario: str) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "statements", scenario, base], cwd=ROOT, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    results = msgspec.json.decode(done.stdout, type=list[Left])
+    points = [left.point for left in results]
+    assert len(points) > 30, "a commit that touches every table has more points than that"
+    for table in ("flows", "history", "batches", "quarantine" if scenario == "slice" else "page_edges"):
+        assert any(f"before INSERT INTO {table}" in point for point in points)
+    assert_before_or_after(results)
+
+
+# ---------------------------------------------------------------- system calls
+
+
+class Call(NamedTuple):
+    """The call of a name that is number `ordinal`, from 1, of the process."""
+
+    name: str
+    ordinal: int
+
+
+def test_killed_at_each_write_to_the_disk(base: Path, tmp_path: Path) -> None:
+    strace = require("strace", "strace")
+    if subprocess.run([strace, "-f", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode:
+        leave_out("strace may not trace here: run the tests where ptrace is permitted (docker: --cap-add SYS_PTRACE)")
+    judge = Judge(base, "slice")
+    calls = writes_of_a_commit(strace, copied(base, tmp_path / "watched"), tmp_path / "trace")
+    assert {"pwrite64", "fdatasync", "fsync"} & {call.name for call in calls}
+    assert len(calls) > 8, "a commit that touches every table has more writes than that"
+
+    def killed(call: Call) -> Path:
+        folder = copied(base, tmp_path / f"{call.name}-{call.ordinal}")
+        kill = f"inject={call.name}:signal=SIGKILL:when={call.ordinal}"
+        done = traced(strace, tmp_path / f"{call.name}-{call.ordinal}.trace", [call.name], folder, "-e", kill)
+        assert done.returncode == -9, f"{call} was not reached: {done.stderr.decode()}"
+        return folder
+
+    with ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(killed, calls))
+    assert_before_or_after([judge.left(f"{call}", folder) for call, folder in zip(calls, folders, strict=True)])
+
+
+def writes_of_a_commit(strace: str, folder: Path, trace: Path) -> list[Call]:
+    """Every call that writes, from the commit's beginning to the closing of the ledger."""
+    done = traced(strace, trace, WRITES, folder)
+    assert done.returncode == 0, done.stderr.decode()
+    counts: Counter[str] = Counter()
+    calls = []
+    begun = False
+    for line in trace.read_text(errors="replace").splitlines():
+        found = re.match(r"\d+ +(\w+)\(", line)
+        if found is None:
+            continue
+        counts[found[1]] += 1
+        if begun:
+            calls.append(Call(found[1], counts[found[1]]))
+        begun = begun or MARK.decode() in line
+    return calls
+
+
+def traced(
+    strace: str, trace: Path, names: Sequence[str], folder: Path, *more: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the commit under strace."""
+    watched = ",".join(f"?{name}" for name in names)
+    command = [strace, "-f", "-qq", "-o", str(trace), "-e", f"trace={watched}", *more]
+    return subprocess.run(
+        [*command, *PROGRAM, "commit", "slice", str(folder)], cwd=ROOT, capture_output=True, timeout=120, check=False
+    )

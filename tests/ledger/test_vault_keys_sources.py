@@ -1,0 +1,332 @@
+"""Secrets at rest, the keys we give out, and the sources we collect from."""
+
+import base64
+import os
+import signal
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from cryptography.fernet import Fernet
+
+from liushui.errors import ConfigError, LedgerError
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.keys import create_key, list_keys, revoke_key
+from liushui.ledger.reader import LedgerReader
+from liushui.ledger.sources import (
+    Run,
+    add_source,
+    last_runs,
+    list_sources,
+    record_run,
+    remove_source,
+    sources_named,
+)
+from liushui.ledger.vault import ENVIRONMENT, Vault, vault_of
+from liushui.provider import Rate
+from liushui.providers.longbridge import PROVIDER
+from liushui.testing.clock import NOON, MovableClock
+from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
+
+SECRETS = {"app_key": "public-part", "app_secret": "s3cr3t-of-the-app", "access_token": "t0ken-of-the-user"}
+RATE = PROVIDER.rules.rate
+
+
+@pytest.fixture(autouse=True)
+def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+
+
+def on_disk(ledger: Ledger) -> bytes:
+    """Every byte of the ledger's files, its key's but for."""
+    ledger.close()
+    files = [path for path in ledger.path.parent.iterdir() if path.suffix != ".key"]
+    assert ledger.path in files
+    return b"".join(path.read_bytes() for path in files)
+
+
+def source(ledger: Ledger, account: str = "a", *, paced: bool = True) -> None:
+    add_source(
+        ledger, account=account, base_url="http://host", credentials=SECRETS, since=NOON - timedelta(7), paced=paced
+    )
+
+
+# ---------------------------------------------------------------- the vault
+
+
+def test_what_is_sealed_can_be_read_back(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "ledger.db.key")
+    sealed = vault.seal(SECRETS)
+    assert Vault(vault.path).open(sealed) == SECRETS
+    assert vault.seal(SECRETS) != sealed
+    assert not any(secret in sealed or secret in decoded(sealed) for secret in SECRETS.values())
+    assert stat.S_IMODE(vault.path.stat().st_mode) == 0o600
+
+
+def decoded(sealed: str) -> str:
+    return base64.urlsafe_b64decode(sealed).decode("latin-1")
+
+
+def test_the_key_of_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault = Vault(tmp_path / "ledger.db.key")
+    monkeypatch.setenv(ENVIRONMENT, Fernet.generate_key().decode())
+    sealed = vault.seal(SECRETS)
+    assert vault.open(sealed) == SECRETS
+    assert not vault.path.exists()
+    monkeypatch.setenv(ENVIRONMENT, Fernet.generate_key().decode())
+    with pytest.raises(LedgerError, match=f"encrypted with another key than the one in {ENVIRONMENT}"):
+        vault.open(sealed)
+
+
+def test_another_key_reads_nothing(tmp_path: Path) -> None:
+    sealed = Vault(tmp_path / "one.key").seal(SECRETS)
+    other = Vault(tmp_path / "other.key")
+    other.seal({})
+    with pytest.raises(LedgerError, match=r"encrypted with another key than .*other\.key"):
+        other.open(sealed)
+
+
+def test_a_flipped_bit_is_no_secret(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "ledger.db.key")
+    sealed = vault.seal(SECRETS)
+    for at in range(0, len(sealed), 7):
+        broken = sealed[:at] + ("A" if sealed[at] != "A" else "B") + sealed[at + 1 :]
+        with pytest.raises(LedgerError, match="another key"):
+            vault.open(broken)
+
+
+def test_a_missing_key_is_said_and_not_made_again(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "ledger.db.key")
+    sealed = vault.seal(SECRETS)
+    vault.path.unlink()
+    with pytest.raises(LedgerError, match=f"is missing and {ENVIRONMENT} is not set"):
+        vault.open(sealed)
+    assert not vault.path.exists()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+    vault = Vault(tmp_path / "ledger.db.key")
+    sealed = vault.seal(SECRETS)
+    vault.path.chmod(mode)
+    with pytest.raises(ConfigError, match="may be read by others: `chmod 600` it"):
+        vault.open(sealed)
+
+
+@pytest.mark.parametrize("text", ["", "short", "!" * 44, "QUJD"])
+def test_a_key_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    vault = Vault(tmp_path / "ledger.db.key")
+    sealed = vault.seal(SECRETS)
+    vault.path.write_text(text)
+    with pytest.raises(ConfigError, match="expected 32 bytes in URL-safe base64"):
+        vault.open(sealed)
+
+
+def test_bytes_that_are_no_key_are_refused(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "ledger.db.key")
+    sealed = vault.seal(SECRETS)
+    vault.path.write_bytes(b"\xff\xfe" * 22)
+    with pytest.raises(ConfigError, match="expected 32 bytes in URL-safe base64"):
+        vault.open(sealed)
+
+
+def test_the_first_key_is_the_one_whoever_else_makes_one(tmp_path: Path) -> None:
+    vaults = [Vault(tmp_path / "ledger.db.key") for _ in range(16)]
+    together = Barrier(len(vaults))
+
+    def seal(vault: Vault) -> str:
+        together.wait()
+        return vault.seal(SECRETS)
+
+    with ThreadPoolExecutor(len(vaults)) as pool:
+        sealed = list(pool.map(seal, vaults))
+    assert all(vault.open(text) == SECRETS for vault, text in zip(vaults[::-1], sealed, strict=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.db.key"]
+
+
+def test_a_key_that_was_cut_off_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault = Vault(tmp_path / "ledger.db.key")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", lambda _descriptor: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            vault.seal(SECRETS)
+    assert list(tmp_path.iterdir()) == []
+    assert vault.open(vault.seal(SECRETS)) == SECRETS
+
+
+# ---------------------------------------------------------------- keys
+
+
+def test_a_key_reads_its_accounts_in_its_dialect(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path, "a", "b", "c")
+    credentials = create_key(ledger, PROVIDER, ["a", "c"], paced=False)
+    reader = LedgerReader(ledger, lambda _key, _rate: False)
+    key = reader.key("longbridge", credentials["app_key"])
+    assert key is not None
+    assert (key.accounts, key.credentials, key.expires_at) == (("a", "c"), credentials, None)
+    assert reader.admit(key, RATE), "it is not paced"
+    assert reader.key("wecom", credentials["app_key"]) is None
+    assert reader.key("longbridge", credentials["app_secret"]) is None
+    (listed,) = list_keys(ledger)
+    assert (listed.public, listed.accounts, listed.created_at) == (credentials["app_key"], ("a", "c"), NOON)
+    assert not set(map(str, listed)) & {credentials["app_secret"], credentials["access_token"]}
+    ledger.close()
+
+
+def test_two_keys_are_never_the_same(ledger: Ledger) -> None:
+    one, two = create_key(ledger, PROVIDER, ["a"]), create_key(ledger, PROVIDER, ["a"])
+    assert not set(one.values()) & set(two.values())
+
+
+def test_a_paced_key_is_counted_under_its_own_name(ledger: Ledger) -> None:
+    asked: list[tuple[str, Rate]] = []
+
+    def admit(name: str, rate: Rate) -> bool:
+        asked.append((name, rate))
+        return False
+
+    credentials = create_key(ledger, PROVIDER, ["a"])
+    reader = LedgerReader(ledger, admit)
+    key = reader.key("longbridge", credentials["app_key"])
+    assert key is not None
+    assert not reader.admit(key, RATE)
+    assert asked == [(f"longbridge:{credentials['app_key']}", RATE)]
+
+
+def test_a_revoked_key_ends_at_once_in_another_process(ledger: Ledger) -> None:
+    credentials, other = create_key(ledger, PROVIDER, ["a"]), create_key(ledger, PROVIDER, ["a"])
+    elsewhere = open_ledger(str(ledger.path))
+    reader = LedgerReader(elsewhere, lambda _key, _rate: True)
+    assert reader.key("longbridge", credentials["app_key"])
+    revoke_key(ledger, credentials["app_key"])
+    assert reader.key("longbridge", credentials["app_key"]) is None
+    assert reader.key("longbridge", other["app_key"])
+    assert [key.revoked_at for key in list_keys(ledger) if key.public == credentials["app_key"]] == [NOON]
+    for gone in (credentials["app_key"], "nobody"):
+        with pytest.raises(ConfigError, match="there is no valid one"):
+            revoke_key(ledger, gone)
+    elsewhere.close()
+
+
+def test_a_key_says_when_it_expires(ledger: Ledger) -> None:
+    credentials = create_key(ledger, PROVIDER, ["a"], expires_at=NOON + timedelta(days=90))
+    key = LedgerReader(ledger, lambda _key, _rate: True).key("longbridge", credentials["app_key"])
+    assert key is not None
+    assert key.expires_at == NOON + timedelta(days=90)
+    assert list_keys(ledger)[0].expires_at == NOON + timedelta(days=90)
+
+
+def test_a_key_of_no_account_is_not_made(ledger: Ledger) -> None:
+    with pytest.raises(ConfigError, match="there is none named 'b'"):
+        create_key(ledger, PROVIDER, ["a", "b"])
+    assert list_keys(ledger) == []
+
+
+# ---------------------------------------------------------------- sources
+
+
+def test_a_source_is_kept_whole(ledger: Ledger) -> None:
+    source(ledger, paced=False)
+    (found,) = list_sources(ledger)
+    assert found._asdict() == {
+        "account": "a",
+        "provider": "longbridge",
+        "zone": "Asia/Hong_Kong",
+        "base_url": "http://host",
+        "credentials": SECRETS,
+        "since": NOON - timedelta(7),
+        "paced": False,
+    }
+
+
+def test_an_account_has_one_source(ledger: Ledger) -> None:
+    source(ledger)
+    before = column(ledger, "sources", "credentials")
+    with pytest.raises(ConfigError, match="there is one named 'a' already"):
+        source(ledger)
+    assert column(ledger, "sources", "credentials") == before
+
+
+def test_a_removed_source_leaves_its_flows(ledger: Ledger) -> None:
+    source(ledger)
+    keep(ledger, hours(0, 24), came("one", 1))
+    remove_source(ledger, "a")
+    assert list_sources(ledger) == []
+    assert column(ledger, "flows", "id") == [("one",)]
+    with pytest.raises(ConfigError, match="there is none named 'a'"):
+        remove_source(ledger, "a")
+    source(ledger)
+    assert_intact(ledger)
+
+
+def test_sources_are_chosen_by_name(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path, "a", "b", "c")
+    with pytest.raises(ConfigError, match="there is no source yet"):
+        sources_named(ledger, [])
+    for account in "ba":
+        source(ledger, account)
+    assert [found.account for found in sources_named(ledger, [])] == ["a", "b"]
+    assert [found.account for found in sources_named(ledger, ["b", "a"])] == ["b", "a"]
+    with pytest.raises(ConfigError, match="expected one of a, b, got 'c'"):
+        sources_named(ledger, ["a", "c"])
+    ledger.close()
+
+
+def test_the_last_run_of_each_account_is_known(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path, "a", "b")
+    begun = Run("a", NOON, None, slices=0, rows_in=0, added=0, gaps=0, error="")
+    ended = begun._replace(ended_at=NOON + timedelta(minutes=1), slices=3, rows_in=20, added=19, gaps=1, error="late")
+    older = begun._replace(started_at=NOON - timedelta(days=1), error="refused")
+    for run in (older, begun, ended, begun._replace(account="b")):
+        record_run(ledger, run)
+    assert last_runs(ledger) == {"a": ended, "b": begun._replace(account="b")}
+    assert len(column(ledger, "runs", "account")) == 3
+    ledger.close()
+
+
+# ---------------------------------------------------------------- on the disk
+
+
+def test_no_secret_stands_in_the_files(ledger: Ledger) -> None:
+    source(ledger)
+    credentials = create_key(ledger, PROVIDER, ["a"])
+    revoked = create_key(ledger, PROVIDER, ["a"])
+    revoke_key(ledger, revoked["app_key"])
+    data = on_disk(ledger)
+    secret = [field.name for field in PROVIDER.credentials if field.secret]
+    assert len(secret) == 2
+    for known in (SECRETS, credentials, revoked):
+        for name in secret:
+            for spelled in (
+                known[name].encode(),
+                base64.b64encode(known[name].encode()),
+                known[name].encode("utf-16-le"),
+            ):
+                assert spelled not in data
+    assert credentials["app_key"].encode() in data, "what names a key stands there in the open"
+
+
+def test_the_key_lies_beside_the_ledger_and_is_its_owners(ledger: Ledger) -> None:
+    source(ledger)
+    path = vault_of(ledger.path).path
+    assert path == ledger.path.with_name("ledger.db.key")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_bytes() not in on_disk(ledger)
+
+
+def test_a_ledger_moved_without_its_key_says_so(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    source(ledger)
+    create_key(ledger, PROVIDER, ["a"])
+    vault_of(ledger.path).path.unlink()
+    with pytest.raises(LedgerError, match="secrets cannot be read"):
+        list_sources(ledger)
+    ((public,),) = column(ledger, "keys", "public")
+    reader = LedgerReader(open_ledger(str(ledger.path), clock=MovableClock()), lambda _key, _rate: True)
+    with pytest.raises(LedgerError, match="secrets cannot be read"):
+        reader.key("longbridge", str(public))
+    assert len(list_keys(ledger)) == 1
+    ledger.close()

@@ -1,0 +1,31 @@
+"""A program that commits many slices, for tests of several processes at once.
+
+`python -m tests.ledger.writing LEDGER NUMBER WRITERS COMMITS` is writer NUMBER of so many, each with hours of its own.
+"""
+
+import sys
+import time
+from typing import Final
+
+from liushui.ledger.engine import open_ledger
+from tests.ledger.books import came, hours, keep
+
+PAUSE_S: Final = 0.005
+"""Between two commits, as one that reads from a network has it: the lock goes to who waits for it."""
+
+
+def main(path: str, number: int, writers: int, commits: int) -> None:
+    """Commit a slice of one row, so many times, once a line is read."""
+    ledger = open_ledger(path)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    for commit in range(commits):
+        at = writers * commit + number
+        keep(ledger, hours(at, at + 1), came(f"{number} {commit}", at))
+        time.sleep(PAUSE_S)
+    ledger.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

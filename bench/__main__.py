@@ -1,0 +1,104 @@
+"""`python -m bench`: arguments, order, report."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from rich.console import Console
+
+from bench import depth, ingest, memory, report, serve, sync
+from bench.machine import this_machine
+from bench.process import CACHE, BenchError
+from bench.results import Outcome
+from bench.setting import ROWS_MIN, Options, Setting
+
+MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
+    "ingest": ingest.measure,
+    "sync": sync.measure,
+    "serve": serve.measure,
+    "depth": depth.measure,
+    "memory": memory.measure,
+}
+
+
+def main() -> int:
+    """Measure, print, keep."""
+    asked = _parser().parse_args()
+    options = Options(asked.flows, asked.rounds, asked.seconds, tuple(asked.memory_flows), asked.install)
+    names = asked.only or list(MEASUREMENTS)
+    signal.signal(signal.SIGTERM, _interrupt)
+    messages = Console(stderr=True, highlight=False)
+    machine = this_machine()
+    outcomes: list[Outcome] = []
+    failed = False
+    with TemporaryDirectory(prefix="liushui-bench-") as folder:
+        setting = Setting(options, Path(folder), lambda text: messages.print(f"[dim]{text}[/]"))
+        for name in names:
+            begun = time.monotonic()
+            try:
+                outcome = MEASUREMENTS[name](setting)
+            except BenchError as error:
+                messages.print(f"{name} failed: {error}", style="red", markup=False)
+                failed = True
+                continue
+            outcome.seconds = time.monotonic() - begun
+            outcomes.append(outcome)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    report.show(console, machine, options, outcomes)
+    out: Path = asked.out or CACHE / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
+    report.write(out, machine, options, outcomes)
+    messages.print(f"kept in {out}", soft_wrap=True)
+    return int(failed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure liushui against peers, as ratios.")
+    parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="this one only; may be given again")
+    parser.add_argument("--flows", type=_at_least(ROWS_MIN), default=200_000, help="flows of the account (200000)")
+    parser.add_argument("--rounds", type=_at_least(1), default=3, help="how often each is measured (3)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each server is asked a round (5)")
+    parser.add_argument(
+        "--memory-flows",
+        type=_at_least(1),
+        nargs=2,
+        default=[100_000, 1_000_000],
+        metavar=("SMALL", "LARGE"),
+        help="the sizes at which memory is compared (100000 1000000)",
+    )
+    parser.add_argument("--out", type=Path, help="where the JSON goes (.cache/bench/<date>.json)")
+    parser.add_argument(
+        "--install",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="install wrk and nginx with apt-get where they are missing and that can be done (yes)",
+    )
+    return parser
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text.replace("_", ""))
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected {least} or more, got {text}")
+        return value
+
+    return number
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

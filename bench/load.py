@@ -1,0 +1,75 @@
+"""The load: requests over keep-alive connections for so many seconds, by wrk, or by Python where there is no wrk."""
+
+from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bench.process import PYTHON, ROOT, BenchError, Server, run
+
+
+class Request(NamedTuple):
+    """A GET request, ready to send."""
+
+    target: str
+    """Path and query."""
+    headers: Mapping[str, str]
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What a run of the load found. `bytes` are all that came, headers too."""
+
+    requests: int
+    bytes: int
+    duration_us: int
+    p50_us: int
+    p99_us: int
+    failed: int
+    busy: float = 0.0
+    """How much of one core the generator itself had: near 1, and it is what limits the figure."""
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return self.requests / self.duration_us * 1_000_000
+
+
+class Generator(NamedTuple):
+    """What makes the load: wrk at a path, or Python where `wrk` is None. One thread either way."""
+
+    wrk: str | None
+    folder: Path
+
+    def run(self, server: Server, requests: Sequence[Request], *, connections: int, seconds: float) -> Load:
+        """Send the requests round and round. Raises BenchError where one was not answered as it should be."""
+        file = self.folder / "requests.txt"
+        lines = ("\t".join([r.target, *(f"{name}: {value}" for name, value in r.headers.items())]) for r in requests)
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if self.wrk:
+            command = [self.wrk, "--threads", "1", "--connections", str(connections), "--timeout", "30s"]
+            command += ["--duration", f"{max(1, round(seconds))}s", "--script", str(ROOT / "bench" / "load.lua")]
+            command += [server.url, "--", str(file)]
+        else:
+            command = [PYTHON, "-m", "bench.peers.load", str(server.port), str(file), str(connections), str(seconds)]
+        took = run(command)
+        found = msgspec.json.decode(took.output.splitlines()[-1], type=Load)
+        if found.failed or not found.requests:
+            raise BenchError(f"{found.failed} of {found.requests} requests to {server.url} failed")
+        return msgspec.structs.replace(found, busy=took.cpu_s / took.wall_s)
+
+
+def fetch(server: Server, requests: Sequence[Request]) -> list[bytes]:
+    """The answers to requests, one after the other. Raises BenchError for any status but 200."""
+    bodies = []
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    for request in requests:
+        connection.request("GET", request.target, headers=dict(request.headers))
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise BenchError(f"{server.url}{request.target}: HTTP {response.status}, {body[:200]!r}")
+        bodies.append(body)
+    connection.close()
+    return bodies

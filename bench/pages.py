@@ -1,0 +1,90 @@
+"""Pages to ask for: 50 rows each, of varied ranges, at varied depth; signed for whoever is asked."""
+
+import random
+import time
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+
+from bench.data import SEED, Data
+from bench.load import Request
+from bench.process import BenchError
+from liushui.wire.signing import longbridge_signature, longbridge_signature_header
+
+PATH: Final = "/v1/asset/cashflow"
+ROWS: Final = 50
+DEPTH: Final = 10
+"""Pages are asked for up to this number; the ranges hold at least as many rows."""
+PAGES: Final = 500
+
+
+class Page(NamedTuple):
+    """One page of a range, both ends inclusive in Unix seconds."""
+
+    since: int
+    until: int
+    number: int
+
+
+class _Row(msgspec.Struct):
+    business_time: str
+
+
+class _Rows(msgspec.Struct):
+    list: list[_Row]
+
+
+class _Answer(msgspec.Struct):
+    code: int
+    data: _Rows
+
+
+def times_of(data: Data) -> "array[int]":
+    """The time of each row, oldest first."""
+    decode = msgspec.json.Decoder(_Row).decode
+    return array("q", (int(decode(row).business_time) for row in data.rows()))
+
+
+def random_pages(times: Sequence[int]) -> list[Page]:
+    """Pages that are full, whatever the account's size. The same rows give the same pages."""
+    choose = random.Random(SEED)
+    pages = []
+    for _ in range(PAGES):
+        number = choose.randint(1, min(DEPTH, len(times) // ROWS))
+        newest = choose.randrange(number * ROWS - 1, len(times))
+        oldest = choose.randint(0, newest - number * ROWS + 1)
+        pages.append(Page(times[oldest], times[newest], number))
+    return pages
+
+
+def signed(pages: Sequence[Page], credentials: Mapping[str, str]) -> list[Request]:
+    """The requests for pages, good for the 300 seconds that a timestamp may be off."""
+    headers = {
+        "x-api-key": credentials["app_key"],
+        "authorization": credentials["access_token"],
+        "x-timestamp": str(int(time.time())),
+    }
+    requests = []
+    for page in pages:
+        given = {"start_time": page.since, "end_time": page.until, "page": page.number, "size": ROWS}
+        query = urlencode(given)
+        signature = longbridge_signature(
+            secret=credentials["app_secret"], method="GET", path=PATH, query=query, headers=headers
+        )
+        carried = {**headers, "x-api-signature": longbridge_signature_header(signature)}
+        requests.append(Request(f"{PATH}?{query}", carried))
+    return requests
+
+
+def check_pages(who: str, bodies: Sequence[bytes]) -> list[list[str]]:
+    """The times in each answer. Raises BenchError unless each is a full page: the speed of errors means nothing."""
+    found = []
+    for body in bodies:
+        answer = msgspec.json.decode(body, type=_Answer)
+        if answer.code or len(answer.data.list) != ROWS:
+            raise BenchError(f"{who}: expected code 0 and {ROWS} rows, got {body[:200]!r}")
+        found.append([row.business_time for row in answer.data.list])
+    return found

@@ -1,0 +1,143 @@
+"""Other processes: commands that are run and measured, servers that are started and surely stopped."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple
+
+import msgspec
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CACHE: Final = ROOT / ".cache" / "bench"
+"""What is kept between runs: results, and compiled modules."""
+PYTHON: Final = sys.executable
+LIUSHUI: Final = (PYTHON, "-m", "liushui")
+START_S: Final = 60
+"""How long a server may take until it answers: it may have a million rows to load first."""
+RUN_S: Final = 3_600
+
+
+class BenchError(Exception):
+    """A measurement that could not be made."""
+
+
+class Took(NamedTuple):
+    """What a command took from its start to its end, its children's part included.
+
+    `rss_bytes` is its peak as the system counts it, the pages of files that it has mapped included; `private_bytes` is
+    the peak without those, sampled, 0 where the system does not say.
+    """
+
+    wall_s: float
+    cpu_s: float
+    rss_bytes: int
+    private_bytes: int
+    output: bytes
+
+
+class _Usage(msgspec.Struct):
+    wall_s: float
+    cpu_s: float
+    rss_bytes: int
+    private_bytes: int
+
+
+def run(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Took:
+    """Run a command in a process of its own and measure it. Raises BenchError where it fails."""
+    with TemporaryDirectory(prefix="liushui-bench-run-") as folder:
+        file = Path(folder) / "took.json"
+        wrapper = [PYTHON, "-I", "-S", str(ROOT / "bench" / "child.py"), str(file), *command]
+        done = subprocess.run(wrapper, cwd=ROOT, env=_environment(env), capture_output=True, timeout=RUN_S, check=False)
+        if done.returncode:
+            raise BenchError(f"{_shown(command)} failed: {done.stderr.decode(errors='replace').strip()[-2_000:]}")
+        usage = msgspec.json.decode(file.read_bytes(), type=_Usage)
+    return Took(usage.wall_s, usage.cpu_s, usage.rss_bytes, usage.private_bytes, done.stdout)
+
+
+class Server(NamedTuple):
+    """A server that answers, on the loopback address."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], *, port: int, env: Mapping[str, str] | None = None, log: Path, path: str = "/"
+) -> Iterator[Server]:
+    """A server on a port, from when it answers HTTP at `path` until the block ends. Its messages go to `log`."""
+    with log.open("wb") as messages:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=messages,
+            stderr=messages,
+            start_new_session=True,
+        )
+        try:
+            _wait_for(process, port, path, log)
+            yield Server(port)
+        finally:
+            stop(process)
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a server that was started in a session of its own, with its workers."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int, path: str, log: Path) -> None:
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", path)
+            connection.getresponse().read()
+        except (OSError, HTTPException):
+            time.sleep(0.05)
+        else:
+            return
+        finally:
+            connection.close()
+    said = log.read_text(encoding="utf-8", errors="replace").strip()[-2_000:]
+    raise BenchError(f"a server did not start: {said or 'it said nothing'}")
+
+
+def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment, in which every contestant finds its modules compiled from its second run on."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    ours = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}
+    return {**kept, **ours, **(more or {})}
+
+
+def _shown(command: Sequence[str]) -> str:
+    return " ".join(part if len(part) < 60 else part[:57] + "…" for part in command)

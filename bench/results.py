@@ -1,0 +1,67 @@
+"""What measurements give: series of figures, and ratios of two series taken in turn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Literal
+
+Sense = Literal["at least", "at most", "reported"]
+"""How a ratio stands to its bar; `reported` ratios have none."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One figure of one contestant, once a round."""
+
+    what: str
+    who: str
+    unit: str
+    values: Sequence[float]
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """`ours` divided by `peer`, round by round: both of a round were taken one right after the other."""
+
+    what: str
+    ours: Series
+    peer: Series
+    bar: float | None = None
+    sense: Sense = "reported"
+
+    @property
+    def values(self) -> list[float]:
+        return [ours / peer for ours, peer in zip(self.ours.values, self.peer.values, strict=True)]
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median reaches the bar; None where there is no bar."""
+        if self.bar is None or self.sense == "reported":
+            return None
+        return self.median >= self.bar if self.sense == "at least" else self.median <= self.bar
+
+
+@dataclass
+class Outcome:
+    """What one measurement found. `figures` are those that stand in no ratio; `notes` say what a reader must know."""
+
+    name: str
+    ratios: list[Ratio] = field(default_factory=list)
+    figures: list[Series] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def series(self) -> list[Series]:
+        """Every series once, those of ratios first."""
+        found: list[Series] = []
+        for ratio in self.ratios:
+            found += [one for one in (ratio.ours, ratio.peer) if one not in found]
+        return found + [one for one in self.figures if one not in found]

@@ -1,0 +1,76 @@
+"""The benchmarks run at a tiny size, and keep what they found."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--memory-flows", "300", "600", "--no-install"]
+
+
+class Measured(msgspec.Struct):
+    """One ratio, as it is kept."""
+
+    measurement: str
+    what: str
+    median: float
+    rounds: list[float]
+    bar: float | None
+    met: bool | None
+
+
+class Figure(msgspec.Struct):
+    """One figure."""
+
+    measurement: str
+    unit: str
+    rounds: list[float]
+
+
+class Machine(msgspec.Struct):
+    """Where it was measured."""
+
+    date: str
+    cores: int
+    memory_gib: float
+    python: str
+    sqlite: str
+
+
+class Results(msgspec.Struct):
+    """The file."""
+
+    machine: Machine
+    ratios: list[Measured]
+    figures: list[Figure]
+    notes: list[str]
+
+
+def test_every_measurement_gives_ratios_and_figures(tmp_path: Path) -> None:
+    file = tmp_path / "kept" / "results.json"
+    command = [sys.executable, "-m", "bench", *SIZE, "--out", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index("Ratios") < done.stdout.index("Figures")
+
+    results = msgspec.json.decode(file.read_bytes(), type=Results)
+    assert results.machine.cores
+    assert results.machine.memory_gib
+    assert results.machine.sqlite in done.stdout
+    found = {(ratio.measurement, ratio.what) for ratio in results.ratios}
+    assert found >= {
+        ("ingest", "ingest"),
+        ("sync", "sync, simulator"),
+        ("sync", "sync, stub"),
+        ("depth", "page 12 ÷ page 1"),
+        ("memory", "memory, sync"),
+        ("memory", "memory, import"),
+    }
+    for ratio in results.ratios:
+        assert ratio.median > 0
+        assert ratio.rounds == [ratio.median]
+        assert (ratio.met is None) == (ratio.bar is None)
+    assert {figure.measurement for figure in results.figures} == {"ingest", "sync", "serve", "depth", "memory"}
+    assert all(value > 0 for figure in results.figures for value in figure.rounds)

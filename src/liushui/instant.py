@@ -76,6 +76,10 @@ def zone_named(name: str) -> ZoneInfo:
         raise ConfigError(f"zone: expected an IANA time zone such as Asia/Hong_Kong, got {shown(name)}") from error
 
 
+_FIRST_US = (datetime(1, 1, 3, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+_LAST_US = (datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+
+
 class BusinessDays:
     """Which local day an instant falls on, in one zone. Fast where the instants asked for come in order."""
 
@@ -87,6 +91,8 @@ class BusinessDays:
     def day_of(self, at_us: int) -> str:
         """The local date, `2021-05-20`, of an instant in microseconds since the epoch."""
         if not self._begin_us <= at_us < self._end_us:
+            if not _FIRST_US <= at_us < _LAST_US:  # the first and the last day of the calendar begin or end nowhere
+                return (date.min if at_us < _FIRST_US else date.max).isoformat()
             day = from_us(at_us).astimezone(self._zone).date()
             self._begin_us, self._end_us = self.begin_us(day), self.begin_us(day + timedelta(days=1))
             self._day = day.isoformat()

@@ -94,7 +94,7 @@ class Codec(Protocol):
         ...
 
     def read(self, row: bytes) -> Received:
-        """Read one row. Raises WireError naming the field that does not fit."""
+        """Read one row. Raises WireError naming the field that does not fit, and for bytes that are not UTF-8."""
         ...
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:

@@ -17,7 +17,7 @@ from liushui.money import plain
 
 Record = Mapping[str, object]
 
-messages = Console(stderr=True, highlight=False)
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
 """Where everything goes that is no result."""
 
 

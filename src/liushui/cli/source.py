@@ -15,6 +15,7 @@ from liushui.ledger.sources import Source, add_source, list_sources, remove_sour
 from liushui.money import shown
 from liushui.providers import provider_named, providers
 from liushui.sync.run import check
+from liushui.wire.outgoing import base_url as checked_base_url
 
 app = typer.Typer(help="Where flows are collected from: add, list, test, remove.", no_args_is_help=True)
 
@@ -50,7 +51,7 @@ def add(
     """Add a source: an account at a provider, and the credentials that read it."""
     chosen = provider_named(provider)
     _check_name(name)
-    where = _checked_url(base_url or chosen.base_url)
+    where = checked_base_url(base_url or chosen.base_url)
     place = zone_named(zone or chosen.rules.zone)
     begin = instant_of("since", since, place) or chosen.rules.opening
     fields = read_credentials(chosen, credentials)
@@ -119,9 +120,3 @@ def _record(source: Source) -> dict[str, object]:
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= 64 or not all(letter.isalnum() or letter in "-_.@" for letter in name):
         raise ConfigError(f"name: expected 1 to 64 letters, digits or - _ . @, got {shown(name)}")
-
-
-def _checked_url(url: str) -> str:
-    if not url.startswith(("http://", "https://")) or len(url.split("://", 1)[1]) == 0:
-        raise ConfigError(f"base-url: expected http://… or https://…, got {shown(url)}")
-    return url

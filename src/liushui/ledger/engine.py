@@ -1,6 +1,7 @@
 """Opening a ledger: what a URL names, its pragmas, transactions and schema, and errors in plain words."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from liushui.money import shown
 
 BUSY_TIMEOUT_S: Final = 60
 """How long a writer waits for another one."""
+
+_WRITE_AHEAD_TRIES: Final = 100
+_WRITE_AHEAD_PAUSE_S: Final = 0.02
 
 PAGE_BYTES: Final = 16 * 1024
 """A page of SQLite's: some 40 flows. Measured, four times its default writes and reads ranges of them faster."""
@@ -141,6 +145,20 @@ def _set_pragmas(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
 
 
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Have a file write ahead, while others may be doing the same: for this change alone SQLite does not wait."""
+    for _ in range(_WRITE_AHEAD_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            time.sleep(_WRITE_AHEAD_PAUSE_S)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("liushui_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
@@ -161,7 +179,7 @@ def _ensure_schema(ledger: Ledger) -> None:
         if not isinstance(driver, sqlite3.Connection):
             raise LedgerError("expected an SQLite connection")
         driver.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        driver.execute("PRAGMA journal_mode = WAL")
+        write_ahead(driver)
     with ledger.writing() as connection:
         if _revision_in(connection) != REVISION:
             _migrate(connection, ledger.path)

@@ -2,18 +2,16 @@
 
 import sqlite3
 import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from liushui.instant import Clock, to_us
+from liushui.ledger.engine import write_ahead
 from liushui.provider import Rate
 
 WAIT_S: Final = 30
 """How long one waits for another who counts."""
-PAUSE_S: Final = 0.03
-TRIES: Final = 1_000
 
 _MICROSECOND = timedelta(microseconds=1)
 _FORGET = "DELETE FROM calls WHERE key = ? AND (at_us <= ? OR at_us > ?)"
@@ -60,12 +58,7 @@ class SharedLimits:
 def _opened(path: Path) -> sqlite3.Connection:
     """The file, made where it is not there. A thread has a connection of its own, which another may close."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=WAIT_S, check_same_thread=False)
-    for _ in range(TRIES):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError:  # another makes it ready just now: for this change alone SQLite does not wait
-            time.sleep(PAUSE_S)
+    write_ahead(connection)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("CREATE TABLE IF NOT EXISTS calls (key TEXT NOT NULL, at_us INTEGER NOT NULL) STRICT")
     connection.execute("CREATE INDEX IF NOT EXISTS calls_of_key ON calls (key, at_us)")

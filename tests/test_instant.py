@@ -1,0 +1,72 @@
+"""Instants and business days, at the ends of the calendar and of summer time."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.errors import ConfigError, WireError
+from liushui.instant import (
+    UNIX_SECONDS_MAX,
+    UNIX_SECONDS_MIN,
+    BusinessDays,
+    from_us,
+    iso,
+    parse_instant,
+    to_us,
+    unix_seconds,
+    zone_named,
+)
+
+ZONES = ("UTC", "Asia/Hong_Kong", "America/New_York", "Pacific/Kiritimati", "Asia/Kathmandu")
+
+
+@given(st.integers(UNIX_SECONDS_MIN, UNIX_SECONDS_MAX))
+def test_seconds_and_microseconds_are_exact(seconds: int) -> None:
+    at = unix_seconds("t", str(seconds))
+    assert to_us(at) == seconds * 1_000_000
+    assert from_us(to_us(at)) == at
+
+
+@given(st.integers(UNIX_SECONDS_MIN, UNIX_SECONDS_MAX), st.sampled_from(ZONES))
+def test_every_instant_has_a_day(seconds: int, zone: str) -> None:
+    day = BusinessDays(ZoneInfo(zone)).day_of(seconds * 1_000_000)
+    assert len(day) == 10
+    if -62_135_000_000 < seconds < 253_402_000_000:
+        assert day == from_us(seconds * 1_000_000).astimezone(ZoneInfo(zone)).date().isoformat()
+
+
+@given(st.lists(st.integers(1_600_000_000, 1_700_000_000), max_size=20), st.sampled_from(ZONES))
+def test_days_do_not_depend_on_what_was_asked_before(times: list[int], zone: str) -> None:
+    days = BusinessDays(ZoneInfo(zone))
+    assert [days.day_of(at * 1_000_000) for at in times] == [
+        datetime.fromtimestamp(at, ZoneInfo(zone)).date().isoformat() for at in times
+    ]
+
+
+def test_a_day_of_23_hours_and_one_of_25() -> None:
+    days = BusinessDays(ZoneInfo("America/New_York"))
+    for begin, hours in ((datetime(2024, 3, 10, 5, tzinfo=UTC), 23), (datetime(2024, 11, 3, 4, tzinfo=UTC), 25)):
+        last = begin + timedelta(hours=hours) - timedelta(microseconds=1)
+        assert days.day_of(to_us(begin)) == days.day_of(to_us(last)) == begin.date().isoformat()
+        assert days.day_of(to_us(begin) - 1) < begin.date().isoformat() < days.day_of(to_us(last) + 1)
+
+
+@pytest.mark.parametrize("text", ["", "1.0", "+1", "-0", "01", "1e3", " 1", "１", "9" * 13, "253402300800", 1, None])
+def test_what_are_no_seconds(text: object) -> None:
+    with pytest.raises(WireError, match="t: expected"):
+        unix_seconds("t", text)
+
+
+def test_what_a_user_types() -> None:
+    assert iso(parse_instant("at", "2024-01-31")) == "2024-01-31T00:00:00Z"
+    assert iso(parse_instant("at", "2024-01-31", ZoneInfo("Asia/Hong_Kong"))) == "2024-01-30T16:00:00Z"
+    assert iso(parse_instant("at", "2024-01-31T09:30:00+08:00")) == "2024-01-31T01:30:00Z"
+    for text in ("yesterday", "2024-13-01", ""):
+        with pytest.raises(ConfigError, match="at: expected a date"):
+            parse_instant("at", text)
+    for name in ("Mars", "", "../etc/passwd"):
+        with pytest.raises(ConfigError, match="zone: expected"):
+            zone_named(name)

@@ -19,7 +19,7 @@ from bench.setting import Setting
 from bench.tools import tool
 
 BAR_CONVENTIONAL: Final = 10.0
-BAR_STATIC: Final = 0.15
+BAR_STATIC: Final = 0.1
 CONNECTIONS: Final = 32
 WORKERS: Final = 2
 WHAT: Final = f"{ROWS}-row pages, {CONNECTIONS} connections"

@@ -43,7 +43,7 @@ def unix_seconds(field: str, text: object) -> datetime:
     seconds = int(text)
     if not UNIX_SECONDS_MIN <= seconds <= UNIX_SECONDS_MAX:
         raise WireError(field, f"expected Unix seconds of the years 1 to 9999, got {text}")
-    return EPOCH + timedelta(seconds=seconds)
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def iso(at: datetime) -> str:

@@ -1,6 +1,7 @@
 """liushui sync, liushui import: the ways in."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ from liushui.ledger.sources import sources_named
 from liushui.providers import provider_named, providers
 from liushui.sync.run import Options, Result
 from liushui.sync.run import sync as sync_all
+
+COLLECT = (100_000, 20, 100)
+"""When the garbage collector looks for cycles: after so many new objects, and so many times that."""
 
 COLUMNS = ("source", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error")
 
@@ -85,6 +89,10 @@ def sync(
 
 def run_sync(ledger: Ledger, names: list[str], options: Options) -> list[Result]:
     """Sync sources with progress bars."""
+    # A slice is some hundred thousand objects that go as they came, without cycles: looking at them again and again
+    # for cycles takes a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
     with sync_bars() as bars:
         return asyncio.run(sync_all(ledger, sources_named(ledger, names), options, bars))
 

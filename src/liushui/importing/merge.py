@@ -1,57 +1,92 @@
 """What a chunk of a document changes in a ledger: only what is new, however often and in whatever order it comes."""
 
+from bisect import bisect_right
+from collections import defaultdict
+from typing import NamedTuple
+
+import msgspec
 from sqlalchemy.engine import Connection
 
 from liushui.importing.copies import Side, copies, side_of
 from liushui.importing.stage import Copies
 from liushui.ledger.commit import RECOUNTED, Change
 from liushui.ledger.coverage import State
-from liushui.ledger.rows import COLUMNS, COPY_MARK, ID, Row, flow_id, to_row
+from liushui.ledger.rows import AT_US, COLUMNS, ID, Row, flow_id, identity_of, to_row
+
+_WIRE = COLUMNS.index("wire")
+_json = msgspec.json.Encoder().encode
+
+
+class _Known(NamedTuple):
+    """What the ledger has at the times of a chunk."""
+
+    flows: dict[tuple[object, str], list[Row]]
+    """By time and identity, in the order of their ordinals."""
+    edges: dict[str, set[tuple[Side, int]]]
+    """Counts at the ends of pages, by identity."""
+    proven: list[tuple[int, int]]
+    """Ranges, oldest first."""
+
+    def is_proven(self, at_us: int) -> bool:
+        """Whether the provider's own answer for that time is here, whole."""
+        before = bisect_right(self.proven, at_us, key=lambda known: known[0])
+        return before > 0 and at_us < self.proven[before - 1][1]
 
 
 def merge_chunk(connection: Connection, account: str, chunk: list[Copies], ends: tuple[int, int], batch: int) -> Change:
-    """The change that keeps a chunk of a page whose rows lie from ends[0] to ends[1]."""
+    """The change that keeps a chunk of a page whose rows lie from ends[0] to ends[1]. The chunk is in order of time."""
     change = Change(rows_in=sum(len(found.rows) for found in chunk))
+    known = _known(connection, account, chunk)
     for found in chunk:
-        _merge(connection, account, found, side_of(found.at_us, ends), batch, change)
+        _merge(account, found, known, side_of(found.at_us, ends), batch, change)
     return change
 
 
-def _merge(connection: Connection, account: str, found: Copies, side: Side, batch: int, change: Change) -> None:
-    kept = _kept(connection, account, found)
-    if kept and _is_proven(connection, account, found.at_us):
-        return  # the provider's own answer for that time is here, whole
-    edges = {(Side(row[0]), row[1]) for row in connection.exec_driver_sql(_SELECT_EDGES, (account, found.identity))}
+def _merge(account: str, found: Copies, known: _Known, side: Side, batch: int, change: Change) -> None:
+    kept = known.flows.get((found.at_us, found.identity), [])
+    if kept and known.is_proven(found.at_us):
+        return
+    edges = known.edges[found.identity]
     seen = edges | {(side, len(found.rows))}
     if kept and not edges:
         seen.add((Side.WITHIN, len(kept)))
     if edges or side is not Side.WITHIN:
         change.edges += [(account, found.identity, at.value, count, batch) for at, count in sorted(seen - edges)]
+        known.edges[found.identity] = seen
     wanted = copies(seen)
     change.joined += wanted > max(count for _, count in seen)
-    texts = {row[COLUMNS.index("wire")] for row in kept}
-    rows = sorted(found.rows, key=lambda received: received.row.decode() in texts)
+    texts = {row[_WIRE] for row in kept}
+    rows = sorted(found.rows, key=lambda received: received.row.decode() in texts) if texts else found.rows
     for ordinal, received in zip(range(len(kept), wanted), rows, strict=False):
         change.added.append(to_row(account, flow_id(found.identity, ordinal), received, batch))
     change.ended += [(row, RECOUNTED) for row in kept[wanted:]]
 
 
-def _kept(connection: Connection, account: str, found: Copies) -> list[Row]:
-    """The flows of that identity that are here, by their ordinal."""
-    mark = found.identity + COPY_MARK
-    after = found.identity + chr(ord(COPY_MARK) + 1)
-    rows = connection.exec_driver_sql(_SELECT_KEPT, (account, found.at_us, found.identity, mark, after))
-    return sorted((tuple(row) for row in rows), key=lambda row: (len(str(row[ID])), row[ID]))
+def _known(connection: Connection, account: str, chunk: list[Copies]) -> _Known:
+    """Three statements, however many rows the chunk has."""
+    times = sorted({found.at_us for found in chunk})
+    flows: dict[tuple[object, str], list[Row]] = defaultdict(list)
+    for row in connection.exec_driver_sql(_SELECT_FLOWS, (_json(times).decode(), account)):
+        flows[row[AT_US], identity_of(row[ID])].append(tuple(row))
+    for rows in flows.values():
+        rows.sort(key=lambda row: (len(str(row[ID])), str(row[ID])))
+    edges: dict[str, set[tuple[Side, int]]] = defaultdict(set)
+    identities = sorted({found.identity for found in chunk})
+    for identity, side, count in connection.exec_driver_sql(_SELECT_EDGES, (_json(identities).decode(), account)):
+        edges[identity].add((Side(side), count))
+    proven = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value, times[-1], times[0]))
+    return _Known(flows, edges, [(row[0], row[1]) for row in proven])
 
 
-def _is_proven(connection: Connection, account: str, at_us: int) -> bool:
-    row = connection.exec_driver_sql(_SELECT_PROVEN, (account, at_us, at_us, State.PROVEN.value)).first()
-    return row is not None
-
-
-_SELECT_KEPT = f"""
-SELECT {", ".join(COLUMNS)} FROM flows
-WHERE account = ? AND at_us = ? AND (id = ? OR (id > ? AND id < ?))
+_SELECT_FLOWS = f"""
+SELECT {", ".join(COLUMNS)} FROM (SELECT value AS wanted FROM json_each(?)) CROSS JOIN flows
+WHERE account = ? AND at_us = wanted
 """
-_SELECT_EDGES = "SELECT side, copies FROM page_edges WHERE account = ? AND identity = ?"
-_SELECT_PROVEN = "SELECT 1 FROM coverage WHERE account = ? AND since_us <= ? AND until_us > ? AND state = ?"
+_SELECT_EDGES = """
+SELECT identity, side, copies FROM (SELECT value AS wanted FROM json_each(?)) CROSS JOIN page_edges
+WHERE account = ? AND identity = wanted
+"""
+_SELECT_PROVEN = """
+SELECT since_us, until_us FROM coverage
+WHERE account = ? AND state = ? AND since_us <= ? AND until_us > ? ORDER BY since_us
+"""

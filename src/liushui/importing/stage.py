@@ -2,9 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby, islice
 from typing import Final, NamedTuple
 
+from liushui.errors import LedgerError
 from liushui.instant import to_us
 from liushui.ledger.rows import Rejected, read_rows
 from liushui.provider import Codec, Received
@@ -30,8 +32,17 @@ class Stage:
         self._database.execute("CREATE TABLE rejected (row BLOB, field TEXT, reason TEXT) STRICT")
 
     def fill(self, rows: Iterable[bytes]) -> None:
-        """Put a document's rows in place of those before."""
-        self._database.execute("BEGIN")
+        """Put a document's rows in place of those before. Raises LedgerError where there is no room for them."""
+        with _plain_words():
+            self._database.execute("BEGIN")
+            try:
+                self._replace(rows)
+            except BaseException:
+                self._database.rollback()
+                raise
+            self._database.execute("COMMIT")
+
+    def _replace(self, rows: Iterable[bytes]) -> None:
         self._database.execute("DELETE FROM rows")
         self._database.execute("DELETE FROM rejected")
         walk = iter(rows)
@@ -42,7 +53,6 @@ class Stage:
                 [(to_us(row.flow.at), row.flow.identity, row.row) for row in received],
             )
             self._database.executemany("INSERT INTO rejected VALUES (?, ?, ?)", rejected)
-        self._database.execute("COMMIT")
 
     def ends(self) -> tuple[int, int] | None:
         """The times of the oldest and the newest row; None where none could be read."""
@@ -51,33 +61,42 @@ class Stage:
 
     def chunks(self) -> Iterator[list[Copies]]:
         """The rows, oldest first, about CHUNK at a time; rows of one identity are never parted."""
-        found = self._database.execute("SELECT at_us, identity, row FROM rows ORDER BY at_us, identity, row")
-        groups = (
-            Copies(at_us, identity, read_rows(self._codec, [row[2] for row in rows])[0])
-            for (at_us, identity), rows in groupby(found, key=lambda row: (row[0], row[1]))
-        )
-        for first in groups:
-            count = len(first.rows)
-            chunk = [first]
-            for copies in groups:
-                chunk.append(copies)
-                count += len(copies.rows)
-                if count >= CHUNK:
-                    break
-            yield chunk
+        with _plain_words():
+            found = self._database.execute("SELECT at_us, identity, row FROM rows ORDER BY at_us, identity, row")
+            groups = (
+                Copies(at_us, identity, read_rows(self._codec, [row[2] for row in rows])[0])
+                for (at_us, identity), rows in groupby(found, key=lambda row: (row[0], row[1]))
+            )
+            for first in groups:
+                count = len(first.rows)
+                chunk = [first]
+                while count < CHUNK and (copies := next(groups, None)):
+                    chunk.append(copies)
+                    count += len(copies.rows)
+                yield chunk
 
     def rejected(self) -> Iterator[list[Rejected]]:
         """What could not be read, about CHUNK at a time; equal rows are never parted."""
-        found = self._database.execute("SELECT row, field, reason FROM rejected ORDER BY row")
-        chunk: list[Rejected] = []
-        for _, rows in groupby((Rejected(*row) for row in found), key=lambda rejected: rejected.row):
-            chunk += rows
-            if len(chunk) >= CHUNK:
+        with _plain_words():
+            found = self._database.execute("SELECT row, field, reason FROM rejected ORDER BY row")
+            chunk: list[Rejected] = []
+            for _, rows in groupby((Rejected(*row) for row in found), key=lambda rejected: rejected.row):
+                chunk += rows
+                if len(chunk) >= CHUNK:
+                    yield chunk
+                    chunk = []
+            if chunk:
                 yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
 
     def close(self) -> None:
         """Forget the rows."""
         self._database.close()
+
+
+@contextmanager
+def _plain_words() -> Iterator[None]:
+    """Turn the temporary database's errors into a LedgerError of one line."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LedgerError(f"rows could not be set aside in temporary files: {error}") from error

@@ -33,6 +33,16 @@ class LedgerReader:
         return self._ledger.clock()
 
     def key(self, dialect: str, public: str) -> Key | None:
+        (version,) = self._connection().execute("PRAGMA data_version").fetchone()
+        if version != self._local.version:  # another connection has written: a key may have been revoked
+            self._local.version, self._local.keys = version, {}
+        keys: dict[tuple[str, str], Key] = self._local.keys
+        key = keys.get((dialect, public)) or self._load_key(dialect, public)
+        if key is not None:
+            keys[dialect, public] = key
+        return key
+
+    def _load_key(self, dialect: str, public: str) -> Key | None:
         found = self._connection().execute(_SELECT_KEY, (dialect, public)).fetchone()
         if found is None:
             return None
@@ -71,6 +81,7 @@ class LedgerReader:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._ledger.reading_driver()
+            self._local.version, self._local.keys = None, {}
         return connection
 
     def _provider(self, account: str) -> str | None:

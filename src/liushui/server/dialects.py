@@ -19,7 +19,7 @@ class Dialects:
         self._providers = dict(providers)
         self._by_path = {route.path: provider for provider in providers.values() for route in provider.server.routes}
         self._sockets = [provider.socket for provider in providers.values() if provider.socket]
-        self._random = random.SystemRandom()
+        self._random = random.Random()  # noqa: S311 - a trace is no secret, it only has to be new
 
     def find(self, path: str) -> tuple[Provider, str] | None:
         """The provider that a raw path belongs to, and the path as its document prints it."""

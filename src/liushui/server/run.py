@@ -1,5 +1,6 @@
 """Running a server: Granian's workers on one port, the WebSocket on another, until a signal ends both."""
 
+import gc
 import http.client
 import multiprocessing
 import os
@@ -124,7 +125,9 @@ def _announce(address: Address, started: Callable[[], None]) -> None:
 
 def ledger_app() -> App:
     """The application of a worker that serves a ledger."""
-    return App(dialects_of(msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)), providers())
+    app = App(dialects_of(msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)), providers())
+    gc.freeze()  # what is here now stays: the collector need not look at it again
+    return app
 
 
 def dialects_of(serving: Serving) -> Dialects:

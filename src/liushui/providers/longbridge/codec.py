@@ -41,6 +41,8 @@ ERRORS: dict[int, type[ProviderError]] = {
 }
 
 _OTHER_KIND, _OTHER_CATEGORY = Kind.OTHER, Category.OTHER
+_SIDE_OF: dict[object, Direction] = {**SIDES}
+_CATEGORY_OF: dict[object, Category] = {**CATEGORIES}
 _row = msgspec.json.Decoder(CashFlow)
 _raw_fields = msgspec.json.Decoder(dict[str, Raw])
 _envelope = msgspec.json.Decoder(Envelope)
@@ -125,27 +127,31 @@ def is_servable(row: CashFlow) -> bool:
 
 def to_flow(row: CashFlow) -> Flow:
     """Read one row. Raises WireError naming the field that does not fit."""
-    business_type = None if row.business_type is UNSET else _code("business_type", row.business_type)
-    direction = _code("direction", row.direction)
+    business_type: object = row.business_type
+    if business_type not in _CATEGORY_OF:
+        business_type = None if row.business_type is UNSET else _code("business_type", row.business_type)
+    direction: object = row.direction
+    side = _SIDE_OF.get(direction)
+    if side is None:
+        direction = _code("direction", row.direction)
+        side = choice("direction", direction, _SIDE_OF)
     symbol = None if row.symbol is UNSET else row.symbol
     note = None if row.description is UNSET else row.description
     if not row.currency or len(row.currency) > 32:
         raise WireError("currency", f"expected a currency code, got {shown(row.currency)}")
-    amount = decimal_text("balance", row.balance)  # signed on this wire; `direction` may disagree with it
-    at = unix_seconds("business_time", row.business_time)
     facts = (direction, business_type, row.balance, row.currency, row.business_time, symbol or "", note or "")
-    return Flow(
-        identity=blake2b(_encode(facts), digest_size=16).hexdigest(),
-        at=at,
-        amount=amount,
-        currency=row.currency,
-        direction=SIDES.get(direction) or choice("direction", direction, SIDES),
-        kind=KINDS.get(row.transaction_flow_name, _OTHER_KIND),
-        category=_OTHER_CATEGORY if business_type is None else CATEGORIES.get(business_type, _OTHER_CATEGORY),
-        label=row.transaction_flow_name,
+    return Flow(  # by place, in the order of its fields: by name it would take twice as long, for every row
+        blake2b(_encode(facts), digest_size=16).hexdigest(),
+        unix_seconds("business_time", row.business_time),
+        decimal_text("balance", row.balance),  # signed on this wire; `direction` may disagree with it
+        row.currency,
+        side,
+        KINDS.get(row.transaction_flow_name, _OTHER_KIND),
+        _CATEGORY_OF.get(business_type, _OTHER_CATEGORY),
+        row.transaction_flow_name,
         symbol=symbol,
         note=note,
-        detail=None if business_type in CATEGORIES else {BUSINESS_TYPE: business_type},
+        detail=None if business_type in _CATEGORY_OF else {BUSINESS_TYPE: business_type},
     )
 
 

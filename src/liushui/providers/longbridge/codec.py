@@ -41,8 +41,8 @@ ERRORS: dict[int, type[ProviderError]] = {
 }
 
 _OTHER_KIND, _OTHER_CATEGORY = Kind.OTHER, Category.OTHER
-_SIDE_OF: dict[object, Direction] = {**SIDES}
-_CATEGORY_OF: dict[object, Category] = {**CATEGORIES}
+_SIDE_OF: dict[object, Direction] = dict(SIDES.items())
+_CATEGORY_OF: dict[object, Category] = dict(CATEGORIES.items())
 _row = msgspec.json.Decoder(CashFlow)
 _raw_fields = msgspec.json.Decoder(dict[str, Raw])
 _envelope = msgspec.json.Decoder(Envelope)

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 from liushui.errors import ConfigError
@@ -94,6 +94,7 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
         port=address.port,
         interface=Interfaces.RSGI,
         workers=workers,
+        http=HTTPModes.http1,  # what every official client speaks; telling it apart from 2 takes a little each time
         factory=True,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,

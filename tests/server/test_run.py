@@ -45,8 +45,8 @@ def children(pid: int) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended, within some seconds."""
-    for _ in range(100):
+    """Whether a process has ended, within half a minute."""
+    for _ in range(600):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                 return True

@@ -1,20 +1,23 @@
 """Commits that touch every table of an existing ledger, and a program that does one, to be killed at a chosen point.
 
 `python -m tests.ledger.killing statements SCENARIO FOLDER` kills a child around each SQL statement and prints what it
-left. `python -m tests.ledger.killing commit SCENARIO FOLDER` does the commit, for somebody else to kill.
+left; `opening - FOLDER` does the same with the making of a ledger beside that folder; `commit SCENARIO FOLDER` does the
+commit, for somebody else to kill.
 """
 
+import itertools
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy import event
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 
 from liushui.flow import Kind
 from liushui.ledger.commit import commit_gap
@@ -165,21 +168,45 @@ def kill_at_each_statement(base: Path, scenario: str) -> list[Left]:
     results: list[Left] = []
     for number in range(1, POINTS_MAX):
         folder = copied(base, base.with_name(f"{base.name}-{scenario}-{number}"))
-        point = _killed_at(number, folder, SCENARIOS[scenario])
+        point = _killed_at(number, partial(_act_watched, folder, SCENARIOS[scenario]))
         if point is None:
             return results
         results.append(judge.left(f"{number}: {point}", folder))
     raise AssertionError(f"the commit has over {POINTS_MAX} points")
 
 
-def _killed_at(number: int, folder: Path, act: Callable[[Ledger], None]) -> str | None:
+def kill_at_each_statement_of_a_first_opening(base: Path) -> list[Left]:
+    """The same for the making of a ledger where there is none: afterwards one can be made, with nothing in it."""
+    results: list[Left] = []
+    for number in range(1, POINTS_MAX):
+        folder = base.with_name(f"{base.name}-opening-{number}")
+        folder.mkdir()
+        point = _killed_at(number, partial(_open_watched, folder))
+        if point is None:
+            return results
+        ledger = new_ledger(folder)
+        empty = all(not rows for name, rows in tables(ledger).items() if name != "accounts")
+        keep(ledger, hours(0, 24), came("one", 1))
+        results.append(
+            Left(f"{number}: {point}", "before" if empty else "neither", list(map(str, damages(ledger))), "after")
+        )
+        ledger.close()
+        shutil.rmtree(folder)
+    raise AssertionError(f"an opening has over {POINTS_MAX} points")
+
+
+Reached = Callable[[str], None]
+"""Told each point that a child has come to. It does not return from the one where the child is killed."""
+
+
+def _killed_at(number: int, act: Callable[[Reached], None]) -> str | None:
     """Where a child was killed, at its point of that number. None: it has fewer, and ended well."""
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(readable)
-            _act_watched(folder, act, number, writable)
+            act(_killer(number, writable))
             os._exit(0)
         finally:
             os._exit(1)
@@ -193,30 +220,42 @@ def _killed_at(number: int, folder: Path, act: Callable[[Ledger], None]) -> str 
     return None
 
 
-def _act_watched(folder: Path, act: Callable[[Ledger], None], number: int, writable: int) -> None:
-    ledger = opened(folder)
-    passed = 0
+def _killer(number: int, writable: int) -> Reached:
+    passed = itertools.count(1)
 
     def reached(point: str) -> None:
-        nonlocal passed
-        passed += 1
-        if passed == number:
+        if next(passed) == number:
             os.write(writable, point[:200].encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
+    return reached
+
+
+def _act_watched(folder: Path, act: Callable[[Ledger], None], reached: Reached) -> None:
+    ledger = opened(folder)
+    _watch(ledger.engine, reached)
+    act(ledger)
+    reached("after COMMIT")
+    ledger.close()
+    reached("after the ledger was closed")
+
+
+def _open_watched(folder: Path, reached: Reached) -> None:
+    _watch(Engine, reached)
+    new_ledger(folder).close()
+    reached("after the ledger was closed")
+
+
+def _watch(engine: Engine | type[Engine], reached: Reached) -> None:
     def before(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
         reached(f"before {statement}")
 
     def after(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
         reached(f"after {statement}")
 
-    event.listen(ledger.engine, "before_cursor_execute", before)
-    event.listen(ledger.engine, "after_cursor_execute", after)
-    event.listen(ledger.engine, "commit", lambda _connection: reached("before COMMIT"))
-    act(ledger)
-    reached("after COMMIT")
-    ledger.close()
-    reached("after the ledger was closed")
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "after_cursor_execute", after)
+    event.listen(engine, "commit", lambda _connection: reached("before COMMIT"))
 
 
 # ---------------------------------------------------------------- the program
@@ -224,6 +263,9 @@ def _act_watched(folder: Path, act: Callable[[Ledger], None], number: int, writa
 
 def main(what: str, scenario: str, folder: Path) -> None:
     """Print what each kill left, or do one commit."""
+    if what == "opening":
+        sys.stdout.buffer.write(msgspec.json.encode(kill_at_each_statement_of_a_first_opening(folder)))
+        return
     if what == "statements":
         sys.stdout.buffer.write(msgspec.json.encode(kill_at_each_statement(folder, scenario)))
         return

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 import msgspec
 import pytest
 
-from tests.ledger.killing import MARK, SCENARIOS, Judge, Left, copied, prepare
+from liushui.ledger.engine import PAGE_BYTES
+from tests.ledger.killing import MARK, SCENARIOS, Judge, Left, copied, opened, prepare
 from tests.system import leave_out, require
 
 ROOT: Final = Path(__file__).parents[2]
@@ -57,6 +58,40 @@ def test_killed_before_and_after_each_statement(base: Path, scenario: str) -> No
     for table in ("flows", "history", "batches", "quarantine" if scenario == "slice" else "page_edges"):
         assert any(f"before INSERT INTO {table}" in point for point in points)
     assert_before_or_after(results)
+
+
+def test_a_first_opening_killed_before_and_after_each_statement(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "opening", "-", tmp_path / "new"], cwd=ROOT, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    results = msgspec.json.decode(done.stdout, type=list[Left])
+    assert len([left for left in results if "before CREATE TABLE" in " ".join(left.point.split())]) > 10
+    assert [left for left in results if left.found != "before" or left.damage] == []
+
+
+# ---------------------------------------------------------------- torn files
+
+
+def test_a_log_of_writes_that_was_torn_anywhere(base: Path, tmp_path: Path) -> None:
+    """What a power cut can leave of the write-ahead log: any part of it from its beginning."""
+    judge = Judge(base, "slice")
+    done = copied(base, tmp_path / "done")
+    ledger = opened(done)
+    SCENARIOS["slice"](ledger)
+    whole = done / "ledger.db-wal"
+    log = whole.read_bytes()
+    frame = 24 + PAGE_BYTES
+    ends = [end for begin in range(32, len(log) + 1, frame) for end in (begin, begin + 10, begin + frame // 2)]
+    results = []
+    for end in [0, 16, *(end for end in ends if end <= len(log))]:
+        torn = copied(base, tmp_path / f"torn-{end}")
+        (torn / whole.name).write_bytes(log[:end])
+        results.append(judge.left(f"{end} of {len(log)} bytes", torn))
+    ledger.close()
+    assert len(results) > 20
+    assert_before_or_after(results)
+    assert [left.found for left in results].index("after") == len(results) - 1, "the last frame is the commit"
 
 
 # ---------------------------------------------------------------- system calls

@@ -54,7 +54,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fill(ledger: Ledger, account: str) -> None:
     """Give an account rows in every table, of several batches."""
     rows = came_full("full", 1, "-7654.32", label="唯一的標籤"), came("bare", 2), came("twin", 3), came("twin", 3)
-    old = came("old", 4), came_full("gone", 5)
+    old = came("old", 4), came_full("gone", 0.5)
     keep(ledger, hours(0, 24), *rows, *old, rejected=[bad("{"), bad("[")], account=account)
     keep(ledger, hours(0, 24), *rows, came_full("old", 4), account=account)
     commit_gap(ledger, account, hours(24, 48), tried_at=READ_AT, reason="HTTP 500")

@@ -15,7 +15,7 @@ from liushui.instant import BusinessDays, zone_named
 from liushui.ledger.chain import Facts, facts_digest, genesis, link
 from liushui.ledger.coverage import Range, State, fold
 from liushui.ledger.engine import Ledger
-from liushui.ledger.rows import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
+from liushui.ledger.rows import AMOUNT, BATCH, COLUMNS, ID, Row
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
 from liushui.ledger.totals import Total, TotalKey, Totals, merge, totals_of
 from liushui.money import decimal_text, plain, shown
@@ -228,9 +228,8 @@ def _summed(connection: Connection, name: str, days: BusinessDays) -> tuple[int,
             count += 1
             try:
                 decimal_text("amount", row[AMOUNT])
-                days.day_of(row[AT_US])
                 readable.append(row)
-            except (WireError, OverflowError) as error:
+            except WireError as error:
                 unreadable.append(Damage(name, row[BATCH], f"flow {row[ID]}: {error}"))
         totals = merge(totals, totals_of(readable, days))
     return count, totals, unreadable

@@ -5,6 +5,7 @@ The clients hold the interpreter's lock during a call, so they run in a process 
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,8 @@ def main() -> None:
     job = json.load(sys.stdin)
     results = calls_at_once(job) if job["client"] == "longbridge async" else calls(job)
     json.dump(results, sys.stdout)
+    sys.stdout.flush()
+    os._exit(0)  # the clients' own threads sometimes abort the process while the interpreter winds up around them
 
 
 def calls(job: Json) -> list[Json]:

@@ -16,6 +16,9 @@ from liushui.provider import Codec
 BROKEN_MAX: Final = 16 * 1024 * 1024
 """Bytes of a row or an answer. What cannot be read is kept whole in the quarantine; a longer piece is refused."""
 
+FORGET: Final = 8 * 1024 * 1024
+"""Whenever so many bytes more were read, those behind are let go: a mapped file is not to fill the memory."""
+
 Advance = Callable[[int], None]
 """Told how many bytes more were read."""
 
@@ -165,4 +168,8 @@ def _piece(data: mmap.mmap, begin: int, end: int) -> bytes:
     """What stands there, without the blanks around it. Raises _TooLongError."""
     if end - begin > BROKEN_MAX:
         raise _TooLongError
-    return data[begin:end].strip(_BLANK)
+    piece = data[begin:end].strip(_BLANK)
+    behind = begin // FORGET * FORGET
+    if end // FORGET * FORGET > behind > 0 and hasattr(data, "madvise"):
+        data.madvise(mmap.MADV_DONTNEED, 0, behind)
+    return piece

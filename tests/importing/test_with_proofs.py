@@ -88,6 +88,20 @@ def test_imports_and_proofs_in_any_order(
         synced.close()
 
 
+def test_what_a_proof_put_right_stays_right(tmp_path: Path) -> None:
+    """Two ranges that touch in one row look like a cut between two equal rows, until a sync knows better."""
+    ledger = new_ledger(tmp_path / "ledger.db")
+    touching = [envelope([row(3), row(2)]), envelope([row(2), row(1)])]
+    import_texts(ledger, tmp_path, touching)
+    assert sum(held(ledger).values()) == 4
+    prove(ledger, [row(3), row(2), row(1)], 0, END)
+    assert held(ledger) == identities([row(3), row(2), row(1)])
+    again = import_texts(ledger, tmp_path, touching)
+    assert (again.added, again.withdrawn, again.known) == (0, 0, 4)
+    assert held(ledger) == identities([row(3), row(2), row(1)])
+    ledger.close()
+
+
 def test_the_digest_tells_one_fact_from_another(tmp_path: Path) -> None:
     def digest(name: str, *rows: bytes) -> str:
         ledger = new_ledger(tmp_path / name)

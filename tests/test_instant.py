@@ -54,6 +54,15 @@ def test_a_day_of_23_hours_and_one_of_25() -> None:
         assert days.day_of(to_us(begin) - 1) < begin.date().isoformat() < days.day_of(to_us(last) + 1)
 
 
+def test_a_day_that_begins_twice_is_one_day_whatever_was_asked_before() -> None:
+    """Clocks that went back across midnight: the old day's last minute comes again after the new day has begun."""
+    zone = ZoneInfo("America/St_Johns")
+    at_us = to_us(datetime(2006, 10, 29, 3, 10, tzinfo=UTC))
+    fresh, walked = BusinessDays(zone), BusinessDays(zone)
+    walked.day_of(to_us(datetime(2006, 10, 29, 12, tzinfo=UTC)))
+    assert fresh.day_of(at_us) == walked.day_of(at_us)
+
+
 @pytest.mark.parametrize("text", ["", "1.0", "+1", "-0", "01", "1e3", " 1", "１", "9" * 13, "253402300800", 1, None])
 def test_what_are_no_seconds(text: object) -> None:
     with pytest.raises(WireError, match="t: expected"):

@@ -94,6 +94,8 @@ class BusinessDays:
             if not _FIRST_US <= at_us < _LAST_US:  # the first and the last day of the calendar begin or end nowhere
                 return (date.min if at_us < _FIRST_US else date.max).isoformat()
             day = from_us(at_us).astimezone(self._zone).date()
+            if at_us >= self.begin_us(day + timedelta(days=1)):  # clocks went back across midnight: the new day goes on
+                day += timedelta(days=1)
             self._begin_us, self._end_us = self.begin_us(day), self.begin_us(day + timedelta(days=1))
             self._day = day.isoformat()
         return self._day

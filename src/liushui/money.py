@@ -12,7 +12,7 @@ DIGITS_MAX = 100
 """Digits one amount may have. Real amounts have under 40; the bound keeps hostile text from costing memory."""
 
 EXACT = Context(
-    prec=2 * DIGITS_MAX,
+    prec=2 * DIGITS_MAX + 20,  # sums of amounts whose digits stand far apart, and of many of them
     Emax=10_000,
     Emin=-10_000,
     traps=[Clamped, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded],

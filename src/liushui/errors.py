@@ -18,6 +18,15 @@ class WireError(LiushuiError):
         self.reason = reason
 
 
+class Unsayable(LiushuiError):
+    """A dialect has no words for a flow: written all the same, it would say something else than what happened."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
 class ProviderError(LiushuiError):
     """A provider answered with an error. `code` and `trace` are its own words, where it gave any."""
 

@@ -84,3 +84,13 @@ class Flow(NamedTuple):
     note: str | None = None
     fx: Fx | None = None
     detail: Mapping[str, object] | None = None
+
+
+def side_of(flow: Flow) -> Direction:
+    """The side that the money went to, for wires that state a magnitude and a side.
+
+    The amount's sign decides; of a zero amount the provider's word, and IN where it gave none.
+    """
+    if flow.amount:
+        return Direction.OUT if flow.amount < 0 else Direction.IN
+    return Direction.OUT if flow.direction is Direction.OUT else Direction.IN

@@ -8,6 +8,9 @@ from liushui.errors import ConfigError, WireError
 from liushui.money import shown
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+ENDING = datetime.max.replace(tzinfo=UTC)
+"""The first and the last instant that a datetime can hold."""
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 
@@ -29,6 +32,11 @@ def to_us(at: datetime) -> int:
     """Microseconds since the epoch, exact."""
     since = at - EPOCH
     return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+
+
+def utc(at: datetime) -> datetime:
+    """The same instant, in UTC."""
+    return at.astimezone(UTC)
 
 
 def from_us(at_us: int) -> datetime:
@@ -103,3 +111,13 @@ class BusinessDays:
     def begin_us(self, day: date) -> int:
         """The instant a local day begins."""
         return to_us(datetime.combine(day, time.min, tzinfo=self._zone).astimezone(UTC))
+
+    def whole_between(self, since_us: int, until_us: int) -> tuple[str, str, int, int]:
+        """Of a range: the days its ends fall on, the instant the first of them ends and the instant the last begins.
+
+        What lies between those instants are the days between those two, whole.
+        """
+        first, last = self.day_of(since_us), self.day_of(until_us)
+        begin_us = _FIRST_US if since_us < _FIRST_US else self.begin_us(date.fromisoformat(first) + timedelta(days=1))
+        end_us = _LAST_US if until_us >= _LAST_US else self.begin_us(date.fromisoformat(last))
+        return first, last, begin_us, end_us

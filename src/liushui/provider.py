@@ -7,48 +7,16 @@ and the server that answers, read and write rows through its one codec, and take
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
-from liushui.flow import Category, Flow
+from liushui.flow import Flow
+from liushui.rules import Paging, Rate, Rules
+from liushui.where import EVERYTHING, Where
 from liushui.wire.http import Request, Response
 
-# ---------------------------------------------------------------- what a provider's documents say, as data
-
-
-@dataclass(frozen=True)
-class PageNumber:
-    """Pages by number from `first`, `size_max` rows at most; no total: a reader goes on until a page is empty."""
-
-    size_default: int
-    size_max: int
-    first: int = 1
-
-
-@dataclass(frozen=True)
-class Rate:
-    """At most `calls` in any `per`, and `spacing` between two of them, for one key."""
-
-    calls: int
-    per: timedelta
-    spacing: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a provider's documents state, and our choices where they are silent: the one place for each number."""
-
-    paging: PageNumber
-    rate: Rate
-    resolution: timedelta
-    """The finest step of the provider's clock. Range ends on the wire are inclusive at this step."""
-    opening: datetime
-    """Nothing is older: where a first sync begins when the user names no other instant."""
-    lookback: timedelta
-    """How far back each sync reads again, for rows that were published late."""
-    zone: str
-    """The IANA zone of an account's business days where the user names no other."""
-    timestamp_tolerance: timedelta
-    """How far a signed request's clock may be off."""
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -58,6 +26,14 @@ class CredentialField:
     name: str
     title: str
     secret: bool
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """Something that a key of this dialect may be denied, beyond its accounts: `key create --restrict NAME=VALUE`."""
+
+    name: str
+    help: str
 
 
 # ---------------------------------------------------------------- rows and pages
@@ -71,9 +47,16 @@ class Slice(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What one call answered: the rows as they came, byte for byte."""
+    """What one call answered: the rows as they came, byte for byte.
+
+    `next` is what to hand back for the rows after these; None says that there are none, or, where a provider has no
+    further pages at all (RangeOnly), that there is no way to them. `total` is how many rows the provider says all
+    pages have together; None where it says nothing.
+    """
 
     rows: Sequence[bytes]
+    next: str | None = None
+    total: int | None = None
 
 
 class Received(NamedTuple):
@@ -98,15 +81,30 @@ class Codec(Protocol):
         ...
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
-        """Write one row as the provider would. `language` chooses the words where the flow brings none."""
+        """Write one row as the provider would. `language` chooses the words where the flow brings none.
+
+        Raises Unsayable, naming the field, for a flow that this wire would have to misstate.
+        """
         ...
 
 
 class Client(Protocol):
     """One account at the provider, read over HTTP. Errors are ProviderError by class, or WireError."""
 
-    async def page(self, asked: Slice, number: int, size: int) -> Page:
-        """One page of a slice, one HTTP call. Waits for the provider's rate first."""
+    async def page(
+        self,
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
+        """One page of a slice, one HTTP call for rows. Waits for the provider's rate first.
+
+        `mark` is the `next` of the page before. `part` are parameters in the wire's own words, which are sent beside
+        the slice's own and over them. `newest` asks a RangeOnly provider for the newest rows up to the slice's end.
+        """
         ...
 
     async def close(self) -> None:
@@ -128,23 +126,60 @@ class Key(NamedTuple):
     expires_at: datetime | None = None
     paced: bool = True
     """Whether the provider's documented rate is held against this key."""
+    restrictions: Mapping[str, str] = NOTHING
+    """What it is denied, by the names of Provider.restrictions."""
 
 
-Admit = Callable[[str, Rate], bool]
-"""Counts one call against the rate of the key of that name. False, and not counted: it is over."""
+class Tally(NamedTuple):
+    """One call counted against a rate: whether it may be made, and how many the window now has."""
+
+    admitted: bool
+    used: int
+
+
+class Limits(Protocol):
+    """What all the processes that serve one reader know together of calls made and sessions begun, by name."""
+
+    def admit(self, name: str, rate: Rate) -> Tally:
+        """Count one call against a rate. One that is over it is not counted."""
+        ...
+
+    def session(self, name: str, life: timedelta) -> datetime:
+        """When the session of that name began: the same instant for `life`, then a new one, now."""
+        ...
 
 
 class FlowQuery(NamedTuple):
-    """Flows of some accounts in [since, until), filtered, one page of them."""
+    """Flows of some accounts in [since, until), filtered, one page of them.
+
+    Flows have one total order: by time, then account, then id. A page is taken from its newest or its oldest end, after
+    `offset` rows, or after a place that a page before it named.
+    """
 
     accounts: tuple[str, ...]
     since: datetime
     until: datetime
     limit: int
     offset: int = 0
-    category: Category | None = None
-    symbol: str | None = None
+    after: str | None = None
+    """`FlowPage.end` of the page before, "" for the first one. None: nobody goes on from this page's end."""
+    newest: bool = True
+    """Which end of the range rows are taken from."""
+    ascending: bool = False
+    """Whether the rows of the page stand oldest first."""
+    where: Where = EVERYTHING
+    shown: Where = EVERYTHING
+    """What of a page is shown, once it was cut: one may have fewer rows than its limit, or none, and not be the end."""
     language: str | None = None
+
+
+class FlowPage(NamedTuple):
+    """One page: `size` JSON rows joined by commas. `end` is the place after its last row; None: there is nothing after
+    it, or the query did not ask with `after`."""
+
+    rows: bytes
+    size: int
+    end: str | None = None
 
 
 class FlowReader(Protocol):
@@ -158,15 +193,24 @@ class FlowReader(Protocol):
         """The key of that public name, unless there is none or it was revoked."""
         ...
 
-    def admit(self, key: Key, rate: Rate) -> bool:
-        """Count one call against the key's rate. False: it is over."""
+    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+        """Count one call against the key's rate; `what` tells several rates of one key apart."""
         ...
 
-    def newest(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> bytes:
-        """One page, newest first, as JSON rows joined by commas.
+    def session(self, key: Key, life: timedelta) -> datetime:
+        """When the key's session began: the same instant for `life`, then a new one, now."""
+        ...
+
+    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+        """One page.
 
         Rows that were received in this dialect stand as they were received; others are written by `write`.
+        Raises WireError naming `after` where that is no place this reader named, and what `write` raises.
         """
+        ...
+
+    def count(self, query: FlowQuery) -> int:
+        """How many flows all pages of a query have together, those that are not shown included."""
         ...
 
 
@@ -206,13 +250,21 @@ class Socket(Protocol):
 # ---------------------------------------------------------------- the whole
 
 
+class Role(StrEnum):
+    """What an account at a provider is used for, so that a simulator can fill one believably."""
+
+    BROKER = "broker"
+    FUTURES = "futures"
+    SHOP = "shop"
+
+
 @dataclass(frozen=True)
 class Provider:
     """Everything liushui knows of one provider."""
 
     name: str
     title: str
-    rules: Rules
+    rules: Rules[Paging]
     codec: Codec
     server: Server
     credentials: Sequence[CredentialField]
@@ -221,10 +273,16 @@ class Provider:
     connect: "Connect"
     new_credentials: Callable[[Callable[[int], bytes]], dict[str, str]]
     """Make credentials of this provider's shape from a source of random bytes, such as secrets.token_bytes."""
-    key_field: str
-    """The credential field that names a key in the open."""
+    key_name: Callable[[Mapping[str, str]], str]
+    """The name of a key that may be shown, from its credentials: it tells no secret."""
     snippet: str
-    """How the official client is pointed at us: Python with {base_url}, {socket_url} and the credential fields."""
+    """How a client is pointed at us: Python with {base_url}, {socket_url} and the credential fields."""
+    auth: str
+    """How requests are signed, in a few words for a table."""
+    tested_with: str
+    """Which clients that others wrote are tested against it, in a few words for a table."""
+    role: Role = Role.BROKER
+    restrictions: Sequence[Restriction] = ()
     socket: Socket | None = None
 
 

@@ -12,6 +12,8 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.reader import LedgerReader
 from liushui.ledger.schema import FACT_TABLES, REVISION, flows, metadata
 from liushui.provider import FlowQuery
+from liushui.testing.limits import MemoryLimits
+from liushui.where import among
 from tests.ledger.books import came, hour, hours, keep
 
 
@@ -67,16 +69,21 @@ def test_a_table_refuses_what_its_columns_are_not(ledger: Ledger) -> None:
 @pytest.mark.parametrize("category", [None, Category.CASH])
 @pytest.mark.parametrize("symbol", [None, "AAPL.US"])
 @pytest.mark.parametrize("dialect", ["longbridge", "another"])
+@pytest.mark.parametrize("newest", [True, False])
 def test_a_page_is_read_by_the_key_and_never_sorted(
-    ledger: Ledger, accounts: tuple[str, ...], category: Category | None, symbol: str | None, dialect: str
+    ledger: Ledger, accounts: tuple[str, ...], category: Category | None, symbol: str | None, dialect: str, newest: bool
 ) -> None:
     plans: list[str] = []
-    reader = LedgerReader(ledger, lambda _key, _rate: True)
+    reader = LedgerReader(ledger, MemoryLimits())
     connection = reader._connection()
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
-    query = FlowQuery(accounts, hour(0), hour(24), limit=50, offset=100, category=category, symbol=symbol)
-    reader.newest(dialect, query, lambda _flow: b"")
+    where = [among("category", category.value)] if category else []
+    where += [among("symbol", symbol)] if symbol else []
+    query = FlowQuery(accounts, hour(0), hour(24), limit=50, offset=100, newest=newest, where=tuple(where))
+    reader.page(dialect, query, lambda _flow: b"")
+    place = '[1767312000000000,"a","x"]'
+    reader.page(dialect, query._replace(offset=0, after=place), lambda _flow: b"")
     connection.set_trace_callback(None)
     for statement in statements:
         plans += [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}") if "flows" in statement]

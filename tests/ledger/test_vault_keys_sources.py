@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
@@ -26,9 +27,10 @@ from liushui.ledger.sources import (
     sources_named,
 )
 from liushui.ledger.vault import ENVIRONMENT, Vault, vault_of
-from liushui.provider import Rate
+from liushui.provider import Restriction
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
+from liushui.testing.limits import MemoryLimits
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
 
 SECRETS = {"app_key": "public-part", "app_secret": "s3cr3t-of-the-app", "access_token": "t0ken-of-the-user"}
@@ -163,11 +165,13 @@ def test_a_key_that_was_cut_off_is_made_again(tmp_path: Path, monkeypatch: pytes
 def test_a_key_reads_its_accounts_in_its_dialect(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path, "a", "b", "c")
     credentials = create_key(ledger, PROVIDER, ["a", "c"], paced=False)
-    reader = LedgerReader(ledger, lambda _key, _rate: False)
+    limits = MemoryLimits()
+    reader = LedgerReader(ledger, limits)
     key = reader.key("longbridge", credentials["app_key"])
     assert key is not None
     assert (key.accounts, key.credentials, key.expires_at) == (("a", "c"), credentials, None)
-    assert reader.admit(key, RATE), "it is not paced"
+    assert all(reader.admit(key, RATE).admitted for _ in range(2 * RATE.calls)), "it is not paced"
+    assert limits.names == []
     assert reader.key("wecom", credentials["app_key"]) is None
     assert reader.key("longbridge", credentials["app_secret"]) is None
     (listed,) = list_keys(ledger)
@@ -182,24 +186,46 @@ def test_two_keys_are_never_the_same(ledger: Ledger) -> None:
 
 
 def test_a_paced_key_is_counted_under_its_own_name(ledger: Ledger) -> None:
-    asked: list[tuple[str, Rate]] = []
-
-    def admit(name: str, rate: Rate) -> bool:
-        asked.append((name, rate))
-        return False
-
+    limits = MemoryLimits(MovableClock())
     credentials = create_key(ledger, PROVIDER, ["a"])
-    reader = LedgerReader(ledger, admit)
+    reader = LedgerReader(ledger, limits)
     key = reader.key("longbridge", credentials["app_key"])
     assert key is not None
-    assert not reader.admit(key, RATE)
-    assert asked == [(f"longbridge:{credentials['app_key']}", RATE)]
+    assert [reader.admit(key, RATE).admitted for _ in range(RATE.calls + 1)] == [True] * RATE.calls + [False]
+    assert reader.admit(key, RATE, "another").admitted
+    name = f"longbridge:{credentials['app_key']}"
+    assert set(limits.names) == {f"{name}:", f"{name}:another"}
+
+
+def test_a_key_has_one_session_at_a_time(ledger: Ledger) -> None:
+    clock = MovableClock()
+    credentials, other = create_key(ledger, PROVIDER, ["a"]), create_key(ledger, PROVIDER, ["a"])
+    reader = LedgerReader(ledger, MemoryLimits(clock))
+    key, another = (reader.key("longbridge", known["app_key"]) for known in (credentials, other))
+    assert key is not None
+    assert another is not None
+    began = reader.session(key, timedelta(hours=2))
+    clock.move(timedelta(hours=1))
+    assert reader.session(key, timedelta(hours=2)) == began
+    assert reader.session(another, timedelta(hours=2)) == clock()
+
+
+def test_a_key_says_what_it_is_denied(ledger: Ledger) -> None:
+    provider = replace(PROVIDER, restrictions=[Restriction("operators", "whose rows it sees")])
+    credentials = create_key(ledger, provider, ["a"], restrictions={"operators": "ZhangSan"})
+    key = LedgerReader(ledger, MemoryLimits()).key("longbridge", credentials["app_key"])
+    assert key is not None
+    assert key.restrictions == list_keys(ledger)[0].restrictions == {"operators": "ZhangSan"}
+    for known, expected in ((provider, "operators"), (PROVIDER, "none")):
+        with pytest.raises(ConfigError, match=f"restrict: expected {expected} for longbridge, got 'x'"):
+            create_key(ledger, known, ["a"], restrictions={"x": ""})
+    assert len(list_keys(ledger)) == 1
 
 
 def test_a_revoked_key_ends_at_once_in_another_process(ledger: Ledger) -> None:
     credentials, other = create_key(ledger, PROVIDER, ["a"]), create_key(ledger, PROVIDER, ["a"])
     elsewhere = open_ledger(str(ledger.path))
-    reader = LedgerReader(elsewhere, lambda _key, _rate: True)
+    reader = LedgerReader(elsewhere, MemoryLimits())
     assert reader.key("longbridge", credentials["app_key"])
     revoke_key(ledger, credentials["app_key"])
     assert reader.key("longbridge", credentials["app_key"]) is None
@@ -213,7 +239,7 @@ def test_a_revoked_key_ends_at_once_in_another_process(ledger: Ledger) -> None:
 
 def test_a_key_says_when_it_expires(ledger: Ledger) -> None:
     credentials = create_key(ledger, PROVIDER, ["a"], expires_at=NOON + timedelta(days=90))
-    key = LedgerReader(ledger, lambda _key, _rate: True).key("longbridge", credentials["app_key"])
+    key = LedgerReader(ledger, MemoryLimits()).key("longbridge", credentials["app_key"])
     assert key is not None
     assert key.expires_at == NOON + timedelta(days=90)
     assert list_keys(ledger)[0].expires_at == NOON + timedelta(days=90)
@@ -325,7 +351,7 @@ def test_a_ledger_moved_without_its_key_says_so(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="secrets cannot be read"):
         list_sources(ledger)
     ((public,),) = column(ledger, "keys", "public")
-    reader = LedgerReader(open_ledger(str(ledger.path), clock=MovableClock()), lambda _key, _rate: True)
+    reader = LedgerReader(open_ledger(str(ledger.path), clock=MovableClock()), MemoryLimits())
     with pytest.raises(LedgerError, match="secrets cannot be read"):
         reader.key("longbridge", str(public))
     assert len(list_keys(ledger)) == 1

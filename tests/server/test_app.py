@@ -129,7 +129,7 @@ def test_a_fault_of_ours_is_told_and_seen(rows: int, caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize("path", ["/nothing", "/dialect/nobody/x", "/v1/flows/", "/favicon.ico"])
+@pytest.mark.parametrize("path", ["/nothing", "/dialect/nobody/x", "/flows/v1", "/favicon.ico"])
 def test_what_is_not_there(method: str, path: str) -> None:
     http = answer(app_of(provider("x", PATH)), ScopeDouble(path, method), b"never")
     assert (http.status, http.headers) == (404, {"content-type": "application/problem+json"})

@@ -45,19 +45,33 @@ def test_whose_path_it_is(path: str, name: str, route: str) -> None:
         "",
         "/",
         "*",
-        "/v1",
-        "/v1/asset/cashflow/",
+        "/v",
         "/V1/asset/cashflow",
         "v1/asset/cashflow",
         "/dialect",
         "/dialect/",
         "/dialect/nobody/v1/token",
         "/dialects/broker/v1/token",
-        "/v1/asset/../token",
     ],
 )
 def test_nobodys_path(path: str) -> None:
     assert DIALECTS.find(path) is None
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/asset/cashflow/", "/v1/asset/../token", "/v1/nothing", "//v1//nothing"])
+def test_a_path_beside_a_dialects_own_is_that_dialects_to_refuse(path: str) -> None:
+    """Its clients read its errors, and no other's."""
+    found = DIALECTS.find(path)
+    assert found is not None
+    assert (found[0].name, found[1]) == ("broker", path.replace("//", "/"))
+
+
+def test_the_nearest_dialect_is_the_one_that_shares_most() -> None:
+    near, far = provider("near", "/v1/trade/flows"), provider("far", "/v1/asset/flows")
+    dialects = Dialects({"far": far, "near": near}, MemoryReader())
+    found = dialects.find("/v1/trade/nothing")
+    assert found is not None
+    assert found[0].name == "near"
 
 
 @given(st.text(alphabet="/v1assetcashflowdialectbroker.", max_size=40))

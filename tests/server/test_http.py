@@ -60,11 +60,16 @@ def test_what_a_dialect_does_not_have(http: httpx2.Client, method: str, path: st
     assert envelope(http.request(method, path, content=b"body")) == (404, 404001)
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/dialect/nobody/v1/asset/cashflow", "/v1/asset/cashflow/", "/%ff"])
+@pytest.mark.parametrize("path", ["/nothing", "/dialect/nobody/v1/asset/cashflow", "/asset/cashflow/", "/%ff"])
 def test_what_nobody_has(http: httpx2.Client, path: str) -> None:
     response = http.get(path)
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
     assert response.json()["status"] == 404
+
+
+@pytest.mark.parametrize("path", ["/v1/asset/cashflow/", "/v1/asset", "/v1/asset/nothing"])
+def test_a_path_beside_a_dialects_own(http: httpx2.Client, path: str) -> None:
+    assert envelope(http.get(path)) == (404, 404001)
 
 
 def test_a_post_where_a_get_is_served(http: httpx2.Client) -> None:

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.instant import Clock, system_clock, to_us
-from liushui.provider import Rate
+from liushui.provider import Tally
+from liushui.rules import Rate
 from liushui.server.limits import SharedLimits
 from liushui.testing.clock import MovableClock
 
@@ -45,7 +46,7 @@ def test_a_window_slides(opened: Open) -> None:
 
     def admitted(at_s: float) -> bool:
         clock.at = begin + timedelta(seconds=at_s)
-        return limits.admit("key", THREE)
+        return limits.admit("key", THREE).admitted
 
     times = (0, 4, 9.999999, 9.999999, 10, 10, 13.999999, 14, 14, 19.999998, 19.999999)
     assert [admitted(at_s) for at_s in times] == [
@@ -74,28 +75,29 @@ def test_no_window_lets_too_many_in_and_none_turns_away_one_that_fits(
             clock.move(timedelta(seconds=quarters / 4))
             now_us = to_us(clock())
             within = [at_us for at_us in let_in if at_us > now_us - 10_000_000]
-            assert limits.admit(key, rate) is (len(within) < calls)
+            assert limits.admit(key, rate) == Tally(len(within) < calls, min(len(within) + 1, calls))
             if len(within) < calls:
                 let_in.append(now_us)
 
 
 def test_keys_have_windows_of_their_own(opened: Open) -> None:
     limits = opened(MovableClock())
-    assert [limits.admit(key, THREE) for key in ("a", "b", "a", "a", "a", "b")] == [True, True, True, True, False, True]
+    names = ("a", "b", "a", "a", "a", "b")
+    assert [limits.admit(key, THREE).admitted for key in names] == [True, True, True, True, False, True]
 
 
 def test_a_clock_that_was_set_back_locks_nobody_out(opened: Open) -> None:
     clock = MovableClock()
     limits = opened(clock)
-    assert [limits.admit("key", THREE) for _ in range(4)] == [True, True, True, False]
+    assert [limits.admit("key", THREE).admitted for _ in range(4)] == [True, True, True, False]
     clock.move(timedelta(hours=-1))
-    assert [limits.admit("key", THREE) for _ in range(4)] == [True, True, True, False]
+    assert [limits.admit("key", THREE).admitted for _ in range(4)] == [True, True, True, False]
 
 
 def test_instances_share_a_file(opened: Open) -> None:
     clock = MovableClock()
     limits = [opened(clock) for _ in range(3)]
-    assert [limits[number % 3].admit("key", THREE) for number in range(6)] == [True] * 3 + [False] * 3
+    assert [limits[number % 3].admit("key", THREE).admitted for number in range(6)] == [True] * 3 + [False] * 3
 
 
 def test_a_fresh_file_may_be_in_use(path: Path, opened: Open) -> None:
@@ -105,7 +107,7 @@ def test_a_fresh_file_may_be_in_use(path: Path, opened: Open) -> None:
     soon = threading.Timer(0.3, other.execute, ["COMMIT"])
     soon.start()
     try:
-        assert opened(MovableClock()).admit("key", THREE)
+        assert opened(MovableClock()).admit("key", THREE).admitted
     finally:
         soon.join()
         other.close()
@@ -140,7 +142,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from liushui.instant import Clock, system_clock, to_us
-from liushui.provider import Rate
+from liushui.rules import Rate
 from liushui.server.limits import SharedLimits
 
 limits = SharedLimits(Path(sys.argv[1]), system_clock)
@@ -150,7 +152,7 @@ let_in = []
 until = time.monotonic() + float(sys.argv[2])
 while time.monotonic() < until:
     before = to_us(system_clock())
-    if limits.admit("key", rate):
+    if limits.admit("key", rate).admitted:
         let_in.append((before, to_us(system_clock())))
 print(json.dumps(let_in))
 """
@@ -204,5 +206,35 @@ def test_what_is_counted_is_forgotten(path: Path, opened: Open) -> None:
 def test_what_was_let_go_is_opened_again(path: Path) -> None:
     limits = SharedLimits(path, MovableClock())
     for expected in (True, True, True, False):
-        assert limits.admit("key", THREE) is expected
+        assert limits.admit("key", THREE).admitted is expected
         limits.close()
+
+
+# ---------------------------------------------------------------- sessions
+
+
+def test_a_session_lasts_for_its_life_and_not_a_microsecond_longer(opened: Open) -> None:
+    clock = MovableClock()
+    limits, life, began = opened(clock), timedelta(hours=2), clock()
+    assert limits.session("one", life) == began
+    clock.move(life - timedelta(microseconds=1))
+    assert limits.session("one", life) == began
+    clock.move(timedelta(microseconds=1))
+    assert limits.session("one", life) == began + life
+    assert limits.session("other", life) == began + life
+
+
+def test_a_session_of_the_future_ends_with_the_clock_that_was_set_back(opened: Open) -> None:
+    clock = MovableClock()
+    limits, life = opened(clock), timedelta(hours=2)
+    limits.session("one", life)
+    clock.move(timedelta(hours=-1))
+    assert limits.session("one", life) == clock()
+
+
+def test_processes_share_a_session(opened: Open) -> None:
+    clock = MovableClock()
+    first, second, life = opened(clock), opened(clock), timedelta(hours=2)
+    began = first.session("one", life)
+    clock.move(timedelta(minutes=5))
+    assert second.session("one", life) == began

@@ -6,19 +6,19 @@ from datetime import timedelta
 import pytest
 
 from liushui.errors import SyncError
-from liushui.provider import Page, PageNumber, Slice
+from liushui.provider import Page, Slice
 from liushui.providers.longbridge import codec
+from liushui.providers.longbridge.rules import RULES
 from liushui.sync.drain import ATTEMPTS_MAX, Overfull, drain
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
 
 DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
 SECOND = Slice(BEGIN, BEGIN + timedelta(seconds=1))
-PAGING = PageNumber(size_default=50, size_max=10_000)
 
 
 def drained(client: ClientDouble, asked: Slice, size: int, *, divisible: bool) -> list[bytes]:
-    return asyncio.run(drain(client.page, asked, PAGING, size, divisible=divisible))
+    return asyncio.run(drain(client.page, asked, RULES, size, divisible=divisible))
 
 
 def test_one_page_and_the_empty_one_after_it() -> None:
@@ -92,8 +92,8 @@ def test_pages_that_never_come_to_rest_are_given_up() -> None:
 
 
 def test_more_rows_than_were_asked_for_are_no_page() -> None:
-    async def page(_asked: Slice, _number: int, _size: int) -> Page:
+    async def page(_asked: Slice, _size: int, **_how: object) -> Page:
         return Page(hourly(1))
 
     with pytest.raises(SyncError, match="24 rows where 10 were asked for"):
-        asyncio.run(drain(page, DAY, PAGING, 10, divisible=True))
+        asyncio.run(drain(page, DAY, RULES, 10, divisible=True))

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pytest
 
@@ -20,6 +22,15 @@ from liushui.sync import run as engine
 from liushui.sync.run import Options, Result, sync
 from liushui.testing.client import ClientDouble, Fault
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row, source
+
+
+class How(TypedDict):
+    """How a page is asked for, beside its slice and size."""
+
+    mark: str | None
+    part: Mapping[str, str]
+    newest: bool
+
 
 QUICK = Options(attempts=3, wait_s=0.0)
 
@@ -186,9 +197,9 @@ def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger, monkeypatch
     good = hourly(10)
 
     class WithBadRow(ClientDouble):
-        async def page(self, asked: Slice, number: int, size: int) -> Page:
-            page = await super().page(asked, number, size)
-            if number == 1 and asked.since <= BEGIN + timedelta(days=4) < asked.until:
+        async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+            page = await super().page(asked, size, **how)
+            if how["mark"] is None and asked.since <= BEGIN + timedelta(days=4) < asked.until:
                 return page._replace(rows=[*page.rows, b'{"direction":3}'])
             return page
 
@@ -228,9 +239,11 @@ def test_one_read_that_misses_rows_takes_nothing_away(ledger: Ledger, monkeypatc
 
 def test_a_row_from_outside_the_slice_is_a_fault(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     class Astray(ClientDouble):
-        async def page(self, asked: Slice, number: int, size: int) -> Page:
-            page = await super().page(asked, number, size)
-            return page._replace(rows=[row(BEGIN - timedelta(days=1)), *page.rows]) if number == 1 else page
+        async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+            page = await super().page(asked, size, **how)
+            if how["mark"] is not None:
+                return page
+            return page._replace(rows=[row(BEGIN - timedelta(days=1)), *page.rows])
 
     result = synced(ledger, Astray(codec, hourly(10)), monkeypatch)
     assert "2023-12-31T00:00:00Z came where" in result.gaps[0]

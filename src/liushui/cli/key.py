@@ -7,8 +7,19 @@ import typer
 
 from liushui.cli.options import FormatOption, LedgerOption, format_of, instant_of, opened
 from liushui.cli.output import emit, emit_one, messages
+from liushui.errors import ConfigError
 from liushui.ledger.keys import create_key, list_keys, revoke_key
+from liushui.money import shown
 from liushui.providers import provider_named, providers
+
+RESTRICTIONS = (
+    "; ".join(
+        f"{restriction.name} ({provider.name}): {restriction.help}"
+        for provider in providers().values()
+        for restriction in provider.restrictions
+    )
+    or "no provider has one"
+)
 
 app = typer.Typer(help="Keys that read accounts through a provider's own wire API.", no_args_is_help=True)
 
@@ -25,6 +36,12 @@ def create(
     paced: Annotated[
         bool, typer.Option("--paced/--unpaced", help="Hold the provider's documented rate of calls against it.")
     ] = True,
+    restrict: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--restrict", metavar="NAME=VALUE", help=f"Deny it something: {RESTRICTIONS}. May be given again."
+        ),
+    ] = None,
     ledger: LedgerOption = None,
     form: FormatOption = None,
 ) -> None:
@@ -35,7 +52,8 @@ def create(
         until = book.clock() + timedelta(days=days)
     provider = provider_named(dialect)
     names = list(dict.fromkeys(account))
-    credentials = create_key(book, provider, names, expires_at=until, paced=paced)
+    denied = _restrictions(restrict or [])
+    credentials = create_key(book, provider, names, expires_at=until, paced=paced, restrictions=denied)
     emit_one(credentials, format_of(ctx, form))
     messages.print(f"[dim]a {provider.title} key for {', '.join(names)}; these secrets are not shown again[/]")
 
@@ -43,7 +61,7 @@ def create(
 @app.command("list")
 def list_(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = None) -> None:
     """List the keys, revoked ones too. Secrets are not shown."""
-    columns = ["key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced"]
+    columns = ["key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced", "restrictions"]
     records = (
         {
             "key": known.public,
@@ -53,6 +71,7 @@ def list_(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = 
             "expires_at": known.expires_at,
             "revoked_at": known.revoked_at,
             "paced": known.paced,
+            "restrictions": [f"{name}={value}" for name, value in known.restrictions.items()],
         }
         for known in list_keys(opened(ctx, ledger))
     )
@@ -66,3 +85,13 @@ def revoke(
     """End a key at once, in every process that serves."""
     revoke_key(opened(ctx, ledger), key)
     messages.print(f"revoked {key}")
+
+
+def _restrictions(given: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals or name in found:
+            raise ConfigError(f"restrict: expected NAME=VALUE, each name once, got {shown(text)}")
+        found[name] = value
+    return found

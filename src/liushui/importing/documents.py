@@ -104,7 +104,7 @@ def _of_elements(rows: Iterator[bytes], codec: Codec, advance: Advance) -> Itera
 
 def _answer(row: bytes, codec: Codec) -> Iterable[bytes] | None:
     """The rows of an element that is an answer of the provider. None: it is a row, or nothing we know."""
-    if b'"data"' not in row and b'"code"' not in row:
+    if b"[" not in row and b'code"' not in row:  # an answer has a list of rows, or the code of an error
         return None
     try:
         return codec.rows_of(row)

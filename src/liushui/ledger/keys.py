@@ -1,6 +1,7 @@
 """Keys: credentials that we give out, each for one dialect and some accounts."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,9 +14,10 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, keys
 from liushui.ledger.vault import vault_of
 from liushui.money import shown
-from liushui.provider import Provider
+from liushui.provider import NOTHING, Provider
 
 _accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode
+_restrictions_of = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class KeyInfo(NamedTuple):
@@ -28,12 +30,28 @@ class KeyInfo(NamedTuple):
     expires_at: datetime | None
     revoked_at: datetime | None
     paced: bool
+    restrictions: Mapping[str, str]
 
 
 def create_key(
-    ledger: Ledger, provider: Provider, names: list[str], *, expires_at: datetime | None = None, paced: bool = True
+    ledger: Ledger,
+    provider: Provider,
+    names: list[str],
+    *,
+    expires_at: datetime | None = None,
+    paced: bool = True,
+    restrictions: Mapping[str, str] = NOTHING,
 ) -> dict[str, str]:
-    """Make a key that reads these accounts through a provider's wire API: its credentials, shown this once."""
+    """Make a key that reads these accounts through a provider's wire API: its credentials, shown this once.
+
+    Raises ConfigError for an account that is not there, and a restriction that the provider does not know.
+    """
+    known = [restriction.name for restriction in provider.restrictions]
+    for name in restrictions:
+        if name not in known:
+            raise ConfigError(
+                f"restrict: expected {' or '.join(known) or 'none'} for {provider.name}, got {shown(name)}"
+            )
     credentials = provider.new_credentials(secrets.token_bytes)
     sealed = vault_of(ledger.path).seal(credentials)
     with ledger.writing() as connection:
@@ -44,12 +62,13 @@ def create_key(
         connection.execute(
             keys.insert().values(
                 dialect=provider.name,
-                public=credentials[provider.key_field],
+                public=provider.key_name(credentials),
                 accounts=msgspec.json.encode(names).decode(),
                 credentials=sealed,
                 paced=paced,
                 created_at_us=to_us(ledger.clock()),
                 expires_at_us=None if expires_at is None else to_us(expires_at),
+                restrictions=msgspec.json.encode(dict(restrictions)).decode(),
             )
         )
     return credentials
@@ -68,6 +87,7 @@ def list_keys(ledger: Ledger) -> list[KeyInfo]:
             expires_at=None if row.expires_at_us is None else from_us(row.expires_at_us),
             revoked_at=None if row.revoked_at_us is None else from_us(row.revoked_at_us),
             paced=bool(row.paced),
+            restrictions=_restrictions_of(row.restrictions),
         )
         for row in found
     ]

@@ -3,40 +3,63 @@
 import sqlite3
 import threading
 from collections.abc import Callable
-from datetime import datetime
-from functools import cache, lru_cache
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
 
+from liushui.errors import WireError
 from liushui.flow import Flow
-from liushui.instant import from_us, to_us
+from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.ledger.conditions import condition, is_totalled
 from liushui.ledger.engine import Ledger
-from liushui.ledger.rows import COLUMNS, to_flow
+from liushui.ledger.rows import AT_US, COLUMNS, ID, to_flow
 from liushui.ledger.vault import vault_of
-from liushui.provider import Admit, FlowQuery, Key, Rate
+from liushui.money import shown
+from liushui.provider import FlowPage, FlowQuery, Key, Limits, Tally
+from liushui.rules import Rate
+from liushui.where import Where, holds
 
 _accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode
+_restrictions_of = msgspec.json.Decoder(dict[str, str]).decode
+_place_of = msgspec.json.Decoder(tuple[int, str, str]).decode
+
+_ACCOUNT, _WIRE, _SERVED = COLUMNS.index("account"), COLUMNS.index("wire"), COLUMNS.index("served")
+
+COUNTS_MAX: Final = 1_000
+"""Counts that a connection remembers until somebody writes: a reader asks for the same one with every page."""
+
+
+class _Account(NamedTuple):
+    provider: str
+    zone: str
+
+
+class _Seen:
+    """What a connection knows until another one writes."""
+
+    def __init__(self) -> None:
+        self.version: int | None = None
+        self.keys: dict[tuple[str, str], Key] = {}
+        self.counts: dict[tuple[object, ...], int] = {}
 
 
 class LedgerReader:
     """Answers from a ledger. Any thread may use it; each has a connection of its own."""
 
-    def __init__(self, ledger: Ledger, admit: Admit) -> None:
+    def __init__(self, ledger: Ledger, limits: Limits) -> None:
         self._ledger = ledger
-        self._admit = admit
+        self._limits = limits
         self._local = threading.local()
-        self._providers: dict[str, str] = {}
+        self._accounts: dict[str, _Account] = {}
         self._opened = lru_cache(maxsize=1_000)(vault_of(ledger.path).open)
 
     def now(self) -> datetime:
         return self._ledger.clock()
 
     def key(self, dialect: str, public: str) -> Key | None:
-        (version,) = self._connection().execute("PRAGMA data_version").fetchone()
-        if version != self._local.version:  # another connection has written: a key may have been revoked
-            self._local.version, self._local.keys = version, {}
-        keys: dict[tuple[str, str], Key] = self._local.keys
+        keys = self._seen().keys
         key = keys.get((dialect, public)) or self._load_key(dialect, public)
         if key is not None:
             keys[dialect, public] = key
@@ -46,7 +69,7 @@ class LedgerReader:
         found = self._connection().execute(_SELECT_KEY, (dialect, public)).fetchone()
         if found is None:
             return None
-        names, sealed, paced, expires_at_us = found
+        names, sealed, paced, expires_at_us, restrictions = found
         return Key(
             public=public,
             dialect=dialect,
@@ -54,85 +77,142 @@ class LedgerReader:
             credentials=self._opened(sealed),
             expires_at=None if expires_at_us is None else from_us(expires_at_us),
             paced=bool(paced),
+            restrictions=_restrictions_of(restrictions),
         )
 
-    def admit(self, key: Key, rate: Rate) -> bool:
-        return not key.paced or self._admit(f"{key.dialect}:{key.public}", rate)
+    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+        return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate) if key.paced else Tally(True, 0)  # noqa: FBT003
 
-    def newest(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> bytes:
-        connection = self._connection()
-        shape = _Shape(len(query.accounts), query.category is not None, query.symbol is not None)
-        values = [value for name in query.accounts for value in _values(name, query)]
-        values += [query.limit, query.offset]
-        if all(self._provider(name) == dialect for name in query.accounts):
-            rows, received, page = connection.execute(_joined(shape), values).fetchone()
-            if rows == received:
-                joined: bytes = page or b""
-                return joined
-        served, wire = COLUMNS.index("served"), COLUMNS.index("wire")
-        return b",".join(
-            str(row[served] or row[wire]).encode()
-            if row[wire] is not None and self._provider(row[0]) == dialect
-            else write(to_flow(row))
-            for row in connection.execute(_listed(shape), values)
-        )
+    def session(self, key: Key, life: timedelta) -> datetime:
+        return self._limits.session(f"{key.dialect}:{key.public}", life)
+
+    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+        if query.after is None and all(self._provider(name) == dialect for name in query.accounts):
+            page = self._joined(query)
+            if page is not None:
+                return page
+        return self._written(dialect, query, write)
+
+    def count(self, query: FlowQuery) -> int:
+        counts = self._seen().counts
+        asked = (query.accounts, query.since, query.until, query.where)
+        if asked not in counts:
+            if len(counts) >= COUNTS_MAX:
+                counts.clear()
+            counts[asked] = sum(self._count(name, query) for name in query.accounts)
+        return counts[asked]
+
+    def _joined(self, query: FlowQuery) -> FlowPage | None:
+        """A page of nothing but received rows, put together inside the database. None: it has others."""
+        page, values = _page(query, "coalesce(served, wire) AS row, at_us, account, id, amount, direction, detail")
+        if query.newest and query.ascending:
+            page = f"SELECT * FROM ({page}) ORDER BY at_us, account, id"
+        shown_sql, shown_values = condition(query.shown)
+        sql = f"""
+SELECT count(*), count(row), CAST(group_concat(row, ',') AS BLOB)
+FROM (SELECT row FROM ({page}) WHERE 1{shown_sql})
+"""
+        rows, received, joined = self._connection().execute(sql, values + shown_values).fetchone()
+        return FlowPage(joined or b"", rows) if rows == received else None
+
+    def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+        page, values = _page(query, ", ".join(COLUMNS))
+        found = self._connection().execute(page, values).fetchall()
+        end = None
+        if query.after is not None and len(found) > query.limit:
+            found = found[: query.limit]
+            last = found[-1]
+            end = msgspec.json.encode((last[AT_US], last[_ACCOUNT], last[ID])).decode()
+        if query.newest and query.ascending:
+            found.reverse()
+        rows = []
+        for row in found:
+            received = row[_WIRE] is not None and self._provider(row[_ACCOUNT]) == dialect
+            flow = None if received and not query.shown else to_flow(row)
+            if flow is None or holds(flow, query.shown):
+                rows.append(str(row[_SERVED] or row[_WIRE]).encode() if received or flow is None else write(flow))
+        return FlowPage(b",".join(rows), len(rows), end)
+
+    def _count(self, account: str, query: FlowQuery) -> int:
+        """From the day totals, where they can tell, but for the days at the ends of the range."""
+        since_us, until_us = to_us(query.since), to_us(query.until)
+        known = self._account(account)
+        if known is None or since_us >= until_us:
+            return 0
+        if not is_totalled(query.where):
+            return self._count_rows(account, since_us, until_us, query.where)
+        first, last, begin_us, end_us = BusinessDays(zone_named(known.zone)).whole_between(since_us, until_us)
+        if first == last:
+            return self._count_rows(account, since_us, until_us, query.where)
+        sql, values = condition(query.where)
+        (whole,) = self._connection().execute(_SUM_DAYS + sql, [account, first, last, *values]).fetchone()
+        ends = self._count_rows(account, since_us, begin_us, query.where)
+        return int(whole or 0) + ends + self._count_rows(account, end_us, until_us, query.where)
+
+    def _count_rows(self, account: str, since_us: int, until_us: int, where: Where) -> int:
+        sql, values = condition(where)
+        (rows,) = self._connection().execute(_COUNT_ROWS + sql, [account, since_us, until_us, *values]).fetchone()
+        return int(rows)
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._ledger.reading_driver()
-            self._local.version, self._local.keys = None, {}
+            self._local.seen = _Seen()
         return connection
 
+    def _seen(self) -> _Seen:
+        """What this connection knows; nothing, where another one has written since: a key may have been revoked."""
+        (version,) = self._connection().execute("PRAGMA data_version").fetchone()
+        seen: _Seen = self._local.seen
+        if version != seen.version:
+            seen = self._local.seen = _Seen()
+            seen.version = version
+        return seen
+
     def _provider(self, account: str) -> str | None:
-        found = self._providers.get(account)
-        if found is None:
-            row = self._connection().execute("SELECT provider FROM accounts WHERE account = ?", (account,)).fetchone()
+        known = self._account(account)
+        return None if known is None else known.provider
+
+    def _account(self, account: str) -> _Account | None:
+        known = self._accounts.get(account)
+        if known is None:
+            row = self._connection().execute(_SELECT_ACCOUNT, (account,)).fetchone()
             if row is None:
                 return None
-            found = self._providers[account] = row[0]
-        return found
+            known = self._accounts[account] = _Account(*row)
+        return known
 
 
-class _Shape(NamedTuple):
-    """What a page's statement depends on: how many accounts, and which filters are there."""
-
-    accounts: int
-    category: bool
-    symbol: bool
-
-
-def _values(account: str, query: FlowQuery) -> list[object]:
-    values: list[object] = [account, to_us(query.since), to_us(query.until)]
-    if query.category is not None:
-        values.append(query.category.value)
-    if query.symbol is not None:
-        values.append(query.symbol)
-    return values
+def _page(query: FlowQuery, columns: str) -> tuple[str, list[object]]:
+    """The statement of a page, and the values in its places. A page that is gone on from has one row more."""
+    since_us, until_us = to_us(query.since), to_us(query.until)
+    after_sql, after_values = _after(query)
+    where_sql, where_values = condition(query.where)
+    one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{after_sql}{where_sql}"
+    every = " UNION ALL ".join([one] * len(query.accounts))
+    values = [value for name in query.accounts for value in (name, since_us, until_us, *after_values, *where_values)]
+    down = " DESC" if query.newest else ""
+    values += [query.limit if query.after is None else query.limit + 1, query.offset]
+    return f"{every} ORDER BY at_us{down}, account{down}, id{down} LIMIT ? OFFSET ?", values
 
 
-@cache
-def _joined(shape: _Shape) -> str:
-    return f"""
-SELECT count(*), count(row), CAST(group_concat(row, ',') AS BLOB)
-FROM (SELECT row FROM ({_page(shape, "coalesce(served, wire) AS row, at_us, account, id")}))
-"""
+def _after(query: FlowQuery) -> tuple[str, list[object]]:
+    """The condition that a row stands after the place that a page before named."""
+    if not query.after:
+        return "", []
+    try:
+        at_us, account, id_ = _place_of(query.after)
+    except msgspec.MsgspecError as error:
+        raise WireError("after", f"expected a place that a page named, got {shown(query.after)}") from error
+    sign = "<" if query.newest else ">"
+    return f" AND at_us {sign}= ? AND (at_us, account, id) {sign} (?, ?, ?)", [at_us, at_us, account, id_]
 
 
-@cache
-def _listed(shape: _Shape) -> str:
-    return _page(shape, ", ".join(COLUMNS))
-
-
-def _page(shape: _Shape, columns: str) -> str:
-    one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
-    one += " AND category = ?" if shape.category else ""
-    one += " AND symbol = ?" if shape.symbol else ""
-    every = " UNION ALL ".join([one] * shape.accounts)
-    return f"{every} ORDER BY at_us DESC, account DESC, id DESC LIMIT ? OFFSET ?"
-
-
+_SELECT_ACCOUNT = "SELECT provider, zone FROM accounts WHERE account = ?"
+_COUNT_ROWS = "SELECT count(*) FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
+_SUM_DAYS = "SELECT sum(flows) FROM day_totals WHERE account = ? AND day > ? AND day < ?"
 _SELECT_KEY = """
-SELECT accounts, credentials, paced, expires_at_us FROM keys
+SELECT accounts, credentials, paced, expires_at_us, restrictions FROM keys
 WHERE dialect = ? AND public = ? AND revoked_at_us IS NULL
 """

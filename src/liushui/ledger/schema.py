@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration: the schema this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -176,6 +176,7 @@ keys = _table(
     Column("created_at_us", Big, nullable=False),
     Column("expires_at_us", Big),
     Column("revoked_at_us", Big),
+    Column("restrictions", Text, nullable=False, server_default="{}"),
     PrimaryKeyConstraint("dialect", "public"),
 )
 

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Mapping
+from itertools import takewhile
 
 from liushui.provider import FlowReader, Provider
 from liushui.wire.http import Request, Response
@@ -31,8 +32,18 @@ class Dialects:
             name, _, rest = route[len(MOUNT) :].partition("/")
             provider = self._providers.get(name)
             return None if provider is None else (provider, f"/{rest}")
-        provider = self._by_path.get(route)
+        provider = self._by_path.get(route) or self._nearest(route)
         return None if provider is None else (provider, route)
+
+    def _nearest(self, route: str) -> Provider | None:
+        """Whose answer it is that there is no such path: of the dialect that shares the most of its beginning."""
+        asked = route.split("/")[1:]
+        shared, nearest = 0, None
+        for path, provider in self._by_path.items():
+            both = list(takewhile(lambda pair: pair[0] == pair[1], zip(asked, path.split("/")[1:], strict=False)))
+            if len(both) > shared:
+                shared, nearest = len(both), provider
+        return nearest
 
     def request(
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, route: str

@@ -134,7 +134,7 @@ def ledger_app() -> App:
 def dialects_of(serving: Serving) -> Dialects:
     """Every provider's server over one ledger."""
     limits = SharedLimits(Path(serving.limits), system_clock)
-    return Dialects(providers(), LedgerReader(open_ledger(serving.ledger), limits.admit))
+    return Dialects(providers(), LedgerReader(open_ledger(serving.ledger), limits))
 
 
 def _free(host: str, port: int) -> int:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from liushui.flow import Flow
 from liushui.instant import DAY_US, SECOND_US, Clock, system_clock, to_us
-from liushui.provider import Admit, FlowQuery, Key, Provider, Rate
+from liushui.provider import FlowPage, FlowQuery, Key, Limits, Provider, Tally
+from liushui.rules import Rate
 from liushui.simulate.cache import RowCache
 from liushui.simulate.chance import chance
 from liushui.simulate.reel import Filter, Reel, reel
@@ -42,7 +43,7 @@ class WorldReader:
         providers: Mapping[str, Provider],
         clock: Clock = system_clock,
         *,
-        admit: Admit | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.world = world
         self._providers = providers
@@ -50,9 +51,9 @@ class WorldReader:
         self._keys = {
             (key.dialect, key.public): key
             for provider in providers.values()
-            for key in (_key(world, provider, account, paced=admit is not None) for account in world.accounts)
+            for key in (_key(world, provider, account, paced=limits is not None) for account in world.accounts)
         }
-        self._admit = admit
+        self._limits = limits
         self._reel: Callable[[Filter], Reel] = lru_cache(_REELS_HELD)(lambda wanted: reel(world, wanted))
         self._sheets: RowCache[tuple[Filter, str, str | None, int], Sheet] = RowCache(_ROWS_HELD)
 
@@ -62,16 +63,25 @@ class WorldReader:
     def key(self, dialect: str, public: str) -> Key | None:
         return self._keys.get((dialect, public))
 
-    def admit(self, key: Key, rate: Rate) -> bool:
-        return self._admit is None or not key.paced or self._admit(f"{key.dialect}:{key.public}", rate)
+    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+        if self._limits is None or not key.paced:
+            return Tally(admitted=True, used=0)
+        return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate)
 
-    def newest(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> bytes:
+    def session(self, key: Key, life: timedelta) -> datetime:
+        raise NotImplementedError
+
+    def count(self, query: FlowQuery) -> int:
+        raise NotImplementedError
+
+    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         """One page, newest first: what happened by now, in one order of all rows, so that pages partition them.
 
         `write` is taken to depend on the dialect and the query's language alone: what it wrote is kept under those.
         """
-        wanted = Filter(self.world.known(query.accounts), query.category, query.symbol)
-        return b",".join(self._pieces(dialect, query, wanted, write))
+        asked = {term.field: term.values[0] for part in query.where for every in part for term in every}
+        wanted = Filter(self.world.known(query.accounts), asked.get("category"), asked.get("symbol"))  # type: ignore[arg-type]
+        return FlowPage(b",".join(self._pieces(dialect, query, wanted, write)), 0)
 
     def accounts(self) -> list[SimulatedAccount]:
         """Every account at every provider, with what a client needs to read it."""
@@ -132,7 +142,7 @@ class WorldReader:
 def _key(world: World, provider: Provider, account: str, *, paced: bool) -> Key:
     random = chance("credentials", world.parameters.seed, provider.name, account)
     credentials = provider.new_credentials(random.randbytes)
-    return Key(credentials[provider.key_field], provider.name, (account,), credentials, paced=paced)
+    return Key(provider.key_name(credentials), provider.name, (account,), credentials, paced=paced)
 
 
 def _second_from(at: datetime) -> int:

@@ -31,8 +31,8 @@ class Simulating(msgspec.Struct, frozen=True):
     def reader(self) -> WorldReader:
         """A reader of the world, by the machine's clock."""
         world = World(msgspec.convert(self.world, Parameters))
-        admit = SharedLimits(Path(self.limits), system_clock).admit if self.limits else None
-        return WorldReader(world, providers(), system_clock, admit=admit)
+        limits = SharedLimits(Path(self.limits), system_clock) if self.limits else None
+        return WorldReader(world, providers(), system_clock, limits=limits)
 
 
 def simulated_accounts(parameters: Parameters) -> list[SimulatedAccount]:

@@ -1,17 +1,36 @@
-"""Reading a slice whole, and proving that its pages did not shift meanwhile. Page-number providers."""
+"""Reading a slice whole, and proving that nothing of it was left out, by the way its provider pages."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Iterator, Mapping
+from itertools import product
+from typing import Final, Protocol
+
+import msgspec
 
 from liushui.errors import SyncError
-from liushui.provider import Page, PageNumber, Slice
+from liushui.provider import NOTHING, Page, Slice
+from liushui.rules import Paging, RangeOnly, Rules
+from liushui.wire.rows import FAULTS
 
 ATTEMPTS_MAX: Final = 5
 """Reads of a slice of many pages before it is given up: two that follow each other must agree."""
 PAGES_MAX: Final = 100_000
 
-Fetch = Callable[[Slice, int, int], Awaitable[Page]]
-"""Gets one page: the slice, the page's number, its size."""
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_text = msgspec.json.Decoder(str)
+
+
+class Fetch(Protocol):
+    """Gets one page, as Client.page does."""
+
+    def __call__(
+        self,
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Awaitable[Page]: ...
 
 
 class Overfull(Exception):
@@ -22,39 +41,149 @@ class Overfull(Exception):
         self.rows_in_page = rows_in_page
 
 
-async def drain(fetch: Fetch, asked: Slice, paging: PageNumber, size: int, *, divisible: bool) -> list[bytes]:
+async def drain(fetch: Fetch, asked: Slice, rules: Rules[Paging], size: int, *, divisible: bool) -> list[bytes]:
     """Every row of a slice.
 
-    One answer is one state of the provider, so a slice that one page holds cannot have shifted; the page after it
-    must be empty, for a server may hold fewer rows a page than it was asked for. A slice of more pages is cut finer;
-    where it cannot be, all its pages are read until two reads agree. Raises Overfull, SyncError, or what `fetch` does.
+    One answer is one state of the provider, so a slice that one page holds cannot have shifted. A slice of more pages
+    is cut finer; where it cannot be, it is read until two whole reads agree, or, where there are no further pages, in
+    parts. Raises Overfull, SyncError, or what `fetch` does.
     """
-    first = (await fetch(asked, paging.first, size)).rows
-    if not first:
-        return []
-    if len(first) > size:
-        raise SyncError(f"a page has {len(first)} rows where {size} were asked for")
-    if divisible and len(first) == size:
-        raise Overfull(len(first))
-    second = (await fetch(asked, paging.first + 1, size)).rows
-    if not second:
-        return list(first)
-    if divisible:
-        raise Overfull(len(first))
+    if isinstance(rules.paging, RangeOnly):
+        return await _Parts(fetch, asked, rules, rules.paging, size).every_row(divisible=divisible)
+    rows = await _one_answer(fetch, asked, size, divisible=divisible)
+    if rows is not None:
+        return rows
     before: list[bytes] | None = None
     for _ in range(ATTEMPTS_MAX):
-        rows = await _every_page(fetch, asked, paging, size)
-        if rows == before:
+        rows = await _every_page(fetch, asked, size)
+        if rows is not None and rows == before:
             return rows
         before = rows
     raise SyncError(f"the pages shifted during each of {ATTEMPTS_MAX} reads")
 
 
-async def _every_page(fetch: Fetch, asked: Slice, paging: PageNumber, size: int) -> list[bytes]:
+async def _one_answer(fetch: Fetch, asked: Slice, size: int, *, divisible: bool) -> list[bytes] | None:
+    """The rows where a single page has all of them. None: they stand on several, and the slice cannot be cut."""
+    page = await _page(fetch, asked, size)
+    first = page
+    for _ in range(PAGES_MAX):
+        if page.next is None:
+            break
+        if divisible and len(first.rows) == size:
+            raise Overfull(len(first.rows))
+        page = await _page(fetch, asked, size, page.next)  # a server may hold fewer rows a page than it was asked for
+        if page.rows and first.rows:
+            if divisible:
+                raise Overfull(len(first.rows))
+            return None
+        first = page if page.rows else first
+    if first.total is not None and first.total != len(first.rows):
+        if divisible:
+            raise Overfull(max(1, len(first.rows)))
+        return None
+    return list(first.rows)
+
+
+async def _every_page(fetch: Fetch, asked: Slice, size: int) -> list[bytes] | None:
+    """The rows of one whole read. None: the provider counted others than it gave."""
     rows: list[bytes] = []
-    for number in range(paging.first, paging.first + PAGES_MAX):
-        page: Sequence[bytes] = (await fetch(asked, number, size)).rows
-        if not page:
+    totals: set[int | None] = set()
+    mark: str | None = None
+    for _ in range(PAGES_MAX):
+        page = await _page(fetch, asked, size, mark)
+        rows += page.rows
+        totals.add(page.total)
+        mark = page.next
+        if mark is None:
+            return rows if totals <= {None, len(rows)} and len(totals) == 1 else None
+    raise SyncError(f"no page was the last one in {PAGES_MAX}")
+
+
+async def _page(fetch: Fetch, asked: Slice, size: int, mark: str | None = None) -> Page:
+    page = await fetch(asked, size, mark=mark)
+    return _checked(page, size)
+
+
+def _checked(page: Page, size: int) -> Page:
+    if len(page.rows) > size:
+        raise SyncError(f"a page has {len(page.rows)} rows where {size} were asked for")
+    return page
+
+
+class _Parts:
+    """A slice of a provider that has no second page: each part of it must fit one."""
+
+    def __init__(self, fetch: Fetch, asked: Slice, rules: Rules[Paging], paging: RangeOnly, size: int) -> None:
+        self._fetch, self._asked, self._rules, self._paging, self._size = fetch, asked, rules, paging, size
+
+    async def every_row(self, *, divisible: bool) -> list[bytes]:
+        """The rows of every part that has to be asked for on its own."""
+        rows: list[bytes] = []
+        for part in self._always():
+            page = await self._page(part)
+            if len(page.rows) < self._size:
+                rows += page.rows
+            elif divisible:
+                raise Overfull(len(page.rows))
+            else:
+                rows += await self._split(part, page, [name for name in self._paging.splits if name not in part])
+        return rows
+
+    def _always(self) -> Iterator[dict[str, str]]:
+        values = [self._rules.filter(name).values or () for name in self._paging.always]
+        for chosen in product(*values):
+            yield dict(zip(self._paging.always, chosen, strict=True))
+
+    async def _page(self, part: Mapping[str, str], *, newest: bool = False) -> Page:
+        return _checked(await self._fetch(self._asked, self._size, part=part, newest=newest), self._size)
+
+    async def _split(self, part: dict[str, str], full: Page, names: list[str]) -> list[bytes]:
+        """The rows of a part whose page is full and that no smaller range can part, by the filters left to try.
+
+        Raises SyncError where there are none left, or a filter has values that may not have been seen.
+        """
+        if not names:
+            raise SyncError(
+                f"more than the {self._size} rows that one answer may have, at one instant, "
+                f"with {', '.join(f'{name} {value}' for name, value in part.items()) or 'no filter'}"
+            )
+        name, *others = names
+        known = self._rules.filter(name)
+        if known.values is not None:
+            rows: list[bytes] = []
+            for value in known.values:
+                rows += await self._part(part | {name: value}, others)
+            self._check_holds(rows, full, name)
             return rows
-        rows += page
-    raise SyncError(f"no page was empty in {PAGES_MAX}")
+        newest = await self._page(part, newest=True)
+        rows = []
+        for value in sorted({_value(row, known.field) for row in (*full.rows, *newest.rows)}):
+            if value:
+                rows += await self._part(part | {name: value}, others)
+        self._check_holds(rows, full, name)
+        if len(rows) >= 2 * self._size:
+            raise SyncError(
+                f"{len(rows)} rows at one instant, found by {name}: between the oldest and the newest {self._size} "
+                f"there may be a {name} that nobody saw"
+            )
+        return rows
+
+    async def _part(self, part: dict[str, str], others: list[str]) -> list[bytes]:
+        page = await self._page(part)
+        return list(page.rows) if len(page.rows) < self._size else await self._split(part, page, others)
+
+    def _check_holds(self, rows: list[bytes], full: Page, name: str) -> None:
+        """Raises SyncError where a row of the page is in none of the parts."""
+        left = list(rows)
+        for row in full.rows:
+            if row not in left:
+                raise SyncError(f"a row at one instant is found under no {name}")
+            left.remove(row)
+
+
+def _value(row: bytes, field: str) -> str:
+    """What stands in a field of a row, as text; nothing, where it does not."""
+    try:
+        return _text.decode(_fields.decode(row).get(field, b'""'))
+    except FAULTS:
+        return ""

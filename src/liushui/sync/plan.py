@@ -7,7 +7,8 @@ from typing import Final
 
 from liushui.instant import from_us, to_us
 from liushui.ledger.coverage import Range, State, missing
-from liushui.provider import Rules, Slice
+from liushui.provider import Slice
+from liushui.rules import Paging, Rules
 
 DAY: Final = timedelta(days=1)
 LENGTH_MAX: Final = 400 * DAY
@@ -18,7 +19,7 @@ FILL: Final = 0.7
 
 
 def due(
-    rules: Rules,
+    rules: Rules[Paging],
     coverage: Iterable[Range],
     *,
     since: datetime,
@@ -28,9 +29,12 @@ def due(
 ) -> list[Slice]:
     """The ranges to read, oldest first: what is not proven, and the newest part again for rows that came late.
 
-    The step of the provider's clock that is still going on is left for the next sync.
+    What the provider does not keep any more, or has not published yet, is left out; and the step of its clock that is
+    still going on is left for the next sync.
     """
-    horizon = _floor(min(now, until) if until else now, rules.resolution)
+    begin, end = rules.readable(now)
+    since = max(since, _ceiling(begin, rules.resolution))
+    horizon = _floor(min(now, end, until) if until else min(now, end), rules.resolution)
     if horizon <= since:
         return []
     if everything:
@@ -46,18 +50,20 @@ def due(
 class Cutter:
     """Cuts a due range into slices of about one page, by the density that was seen so far."""
 
-    rules: Rules
+    rules: Rules[Paging]
     rows_aim: int
     length: timedelta = DAY
 
     @classmethod
-    def for_rules(cls, rules: Rules, size: int) -> "Cutter":
+    def for_rules(cls, rules: Rules[Paging], size: int) -> "Cutter":
         """A cutter that knows nothing of the account yet. `size`: rows a page may hold."""
         return cls(rules, max(1, int(size * FILL)))
 
     def next(self, due_range: Slice) -> Slice:
         """The first slice of a range. It ends with a day where it is longer than one."""
         until = min(due_range.until, due_range.since + self.length)
+        if self.rules.slice_max is not None:
+            until = min(until, due_range.since + self.rules.slice_max)
         if until < due_range.until and (midnight := _day(until)) > due_range.since:
             until = midnight
         return Slice(due_range.since, until)
@@ -90,6 +96,11 @@ class Cutter:
 def _floor(at: datetime, step: timedelta) -> datetime:
     at_us, step_us = to_us(at), step // timedelta(microseconds=1)
     return from_us(at_us - at_us % step_us)
+
+
+def _ceiling(at: datetime, step: timedelta) -> datetime:
+    floor = _floor(at, step)
+    return floor if floor == at else floor + step
 
 
 def _day(at: datetime) -> datetime:

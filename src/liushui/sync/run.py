@@ -1,7 +1,7 @@
 """Running a sync: slices are read one after the other, and committed while the next one is being read."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.query import ranges_of
 from liushui.ledger.rows import Rejected, read_rows
 from liushui.ledger.sources import Run, Source, record_run
-from liushui.provider import Client, Page, Provider, Received, Slice
+from liushui.provider import NOTHING, Client, Page, Provider, Received, Slice
 from liushui.providers import provider_named
 from liushui.sync.drain import Overfull, drain
 from liushui.sync.plan import Cutter, due
@@ -86,7 +86,8 @@ async def check(source: Source, *, now: datetime, timeout_s: float) -> int:
     provider = provider_named(source.provider)
     client = _connect(provider, source, timeout_s)
     try:
-        page = await client.page(Slice(now - timedelta(days=1), now), provider.rules.paging.first, 1)
+        begin, end = provider.rules.readable(now)
+        page = await client.page(Slice(max(begin, end - timedelta(days=1)), end), 1)
     finally:
         await client.close()
     return len(page.rows)
@@ -198,9 +199,17 @@ class _Sync:
 
     async def _drained(self, asked: Slice) -> list[bytes]:
         divisible = self._cutter.divisible(asked)
-        return await drain(self._page, asked, self._provider.rules.paging, self._size, divisible=divisible)
+        return await drain(self._page, asked, self._provider.rules, self._size, divisible=divisible)
 
-    async def _page(self, asked: Slice, number: int, size: int) -> Page:
+    async def _page(
+        self,
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
         if self._client is None:
             raise SyncError("the client is closed")
         async for attempt in stamina.retry_context(
@@ -211,7 +220,7 @@ class _Sync:
             wait_max=30.0,
         ):
             with attempt:
-                return await self._client.page(asked, number, size)
+                return await self._client.page(asked, size, mark=mark, part=part, newest=newest)
         raise SyncError("no attempt was made")
 
     def _wait_s(self, error: Exception) -> bool | float:

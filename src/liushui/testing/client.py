@@ -1,9 +1,9 @@
 """A provider's client without a provider: pages of rows that a test puts there, and faults it asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from liushui.provider import Codec, Page, Slice
+from liushui.provider import NOTHING, Codec, Page, Slice
 
 Fault = Callable[[int, Slice, int], None]
 """Called before each answer with the call's number (from 1), the slice, the page. It may raise, or change rows."""
@@ -21,14 +21,25 @@ class ClientDouble:
         self._cap = cap
         """The most rows a page has, whatever was asked for."""
 
-    async def page(self, asked: Slice, number: int, size: int) -> Page:
+    async def page(
+        self,
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
         """One page."""
+        del part, newest  # a double has one part, and its newest rows first
+        number = int(mark or 1)
         self.calls.append((asked, number, size))
         if self._fault is not None:
             self._fault(len(self.calls), asked, number)
         size = min(size, self._cap or size)
         found = [row for at, row in self._dated() if asked.since <= at < asked.until]
-        return Page(found[(number - 1) * size : number * size])
+        rows = found[(number - 1) * size : number * size]
+        return Page(rows, next=str(number + 1) if rows else None)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -1,18 +1,25 @@
 """A FlowReader that holds everything in memory, for any provider: what a server under test reads."""
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
+import msgspec
+
+from liushui.errors import WireError
 from liushui.flow import Flow
-from liushui.instant import Clock, system_clock
-from liushui.provider import Admit, FlowQuery, Key, Provider, Rate, Received
+from liushui.instant import Clock, system_clock, to_us
+from liushui.money import shown
+from liushui.provider import NOTHING, FlowPage, FlowQuery, Key, Provider, Received, Tally
+from liushui.rules import Rate
+from liushui.where import holds
 
 
 class Held(NamedTuple):
-    """A flow of an account, and the row that a dialect's readers are given as it is."""
+    """An account's flow, and the row that a dialect's readers are given as it is. `number` tells equal ones apart."""
 
+    number: int
     account: str
     flow: Flow
     dialect: str | None = None
@@ -22,30 +29,39 @@ class Held(NamedTuple):
 class MemoryReader:
     """Flows and keys of some accounts. Without `admit` no rates are held."""
 
-    def __init__(self, clock: Clock = system_clock, *, admit: Admit | None = None) -> None:
+    def __init__(self, clock: Clock = system_clock, *, admit: Callable[[str, Rate], Tally] | None = None) -> None:
         self.admitting = admit
         """Whether a call is let in; None lets in all. A test may change it."""
         self._clock = clock
         self._held: list[Held] = []
         self._keys: dict[tuple[str, str], Key] = {}
+        self._sessions: dict[tuple[str, str], datetime] = {}
         self._random = Random(1)  # noqa: S311 - the same keys in each run
 
     def hold(self, account: str, flows: Iterable[Flow]) -> None:
         """Add flows that came from elsewhere: each dialect writes them in its own words."""
-        self._held += (Held(account, flow) for flow in flows)
+        self._held += [Held(number, account, flow) for number, flow in enumerate(flows, len(self._held))]
 
     def receive(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[Received]:
         """Add rows of a provider, which its own dialect gives back as they came. Raises WireError."""
         received = [provider.codec.read(row) for row in rows]
-        self._held += (Held(account, came.flow, provider.name, came.served or came.row) for came in received)
+        self._held += [
+            Held(number, account, came.flow, provider.name, came.served or came.row)
+            for number, came in enumerate(received, len(self._held))
+        ]
         return received
 
     def give_key(
-        self, provider: Provider, *accounts: str, expires_at: datetime | None = None, paced: bool = True
+        self,
+        provider: Provider,
+        *accounts: str,
+        expires_at: datetime | None = None,
+        paced: bool = True,
+        restrictions: Mapping[str, str] = NOTHING,
     ) -> Key:
         """Make a key that reads these accounts through a provider's dialect."""
         credentials = provider.new_credentials(self._random.randbytes)
-        key = Key(credentials[provider.key_field], provider.name, accounts, credentials, expires_at, paced)
+        key = Key(provider.key_name(credentials), provider.name, accounts, credentials, expires_at, paced, restrictions)
         self.keep_key(key)
         return key
 
@@ -63,20 +79,57 @@ class MemoryReader:
     def key(self, dialect: str, public: str) -> Key | None:
         return self._keys.get((dialect, public))
 
-    def admit(self, key: Key, rate: Rate) -> bool:
-        return self.admitting is None or not key.paced or self.admitting(f"{key.dialect}:{key.public}", rate)
+    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+        if self.admitting is None or not key.paced:
+            return Tally(admitted=True, used=0)
+        return self.admitting(f"{key.dialect}:{key.public}:{what}", rate)
 
-    def newest(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> bytes:
-        found = sorted(self._found(query), key=lambda held: (held.flow.at, held.account, held.flow.identity))[::-1]
+    def session(self, key: Key, life: timedelta) -> datetime:
+        began, now = self._sessions.get((key.dialect, key.public)), self.now()
+        if began is None or not began <= now < began + life:
+            began = self._sessions[key.dialect, key.public] = now
+        return began
+
+    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+        found = self._found(query)
+        if query.newest:
+            found.reverse()
+        if query.after:
+            place = _place_of(query.after)
+            found = [held for held in found if (_place(held) < place if query.newest else _place(held) > place)]
         page = found[query.offset : query.offset + query.limit]
-        return b",".join(write(held.flow) if held.dialect != dialect or not held.row else held.row for held in page)
+        more = query.after is not None and len(found) > query.offset + query.limit
+        end = msgspec.json.encode(_place(page[-1])).decode() if more else None
+        if query.newest and query.ascending:
+            page.reverse()
+        rows = [
+            held.row if held.row is not None and held.dialect == dialect else write(held.flow)
+            for held in page
+            if holds(held.flow, query.shown)
+        ]
+        return FlowPage(b",".join(rows), len(rows), end)
 
-    def _found(self, query: FlowQuery) -> Iterator[Held]:
-        for held in self._held:
-            if (
-                held.account in query.accounts
-                and query.since <= held.flow.at < query.until
-                and query.category in (None, held.flow.category)
-                and query.symbol in (None, held.flow.symbol)
-            ):
-                yield held
+    def count(self, query: FlowQuery) -> int:
+        return len(self._found(query))
+
+    def _found(self, query: FlowQuery) -> list[Held]:
+        """What a query means, oldest first."""
+        found = [
+            held
+            for held in self._held
+            if held.account in query.accounts
+            and query.since <= held.flow.at < query.until
+            and holds(held.flow, query.where)
+        ]
+        return sorted(found, key=_place)
+
+
+def _place(held: Held) -> tuple[int, str, str, int]:
+    return to_us(held.flow.at), held.account, held.flow.identity, held.number
+
+
+def _place_of(after: str) -> tuple[int, str, str, int]:
+    try:
+        return msgspec.json.decode(after, type=tuple[int, str, str, int])
+    except msgspec.MsgspecError as error:
+        raise WireError("after", f"expected a place that a page named, got {shown(after)}") from error

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from liushui.provider import Rate
+from liushui.rules import Rate
 
 
 class Pacer:

@@ -43,6 +43,8 @@ PROVIDER = Provider(
     base_url="https://openapi.longportapp.com",
     connect=LongbridgeClient,
     new_credentials=new_credentials,
-    key_field="app_key",
+    key_name=lambda credentials: credentials["app_key"],
     snippet=SNIPPET,
+    auth="HMAC-SHA256 over the request, key and access token",
+    tested_with="`longbridge` 5.3.0, `longport` 3.0.18",
 )

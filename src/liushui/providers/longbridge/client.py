@@ -2,18 +2,15 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
-from datetime import datetime
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import httpx2
-
-from liushui.errors import Unavailable
-from liushui.instant import SECOND_US, to_us
-from liushui.provider import Page, Rate, Slice
+from liushui.provider import NOTHING, Page, Slice
 from liushui.providers.longbridge.codec import data_of, rows_of_data
+from liushui.providers.longbridge.rules import RULES
+from liushui.rules import Rate
 from liushui.wire import outgoing
-from liushui.wire.pacing import Pacer
+from liushui.wire.connection import Connection
+from liushui.wire.ranges import ends_of
 from liushui.wire.signing import longbridge_signature, longbridge_signature_header
 
 PATH = "/v1/asset/cashflow"
@@ -25,38 +22,40 @@ class LongbridgeClient:
     """One account at Longbridge."""
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        where = outgoing.base_url(base_url)
+        self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers={"accept-language": LANGUAGE})
         self._key = outgoing.header_value("app_key", credentials["app_key"])
         self._token = outgoing.header_value("access_token", credentials["access_token"])
         self._secret = credentials["app_secret"]
-        self._prefix = urlsplit(where).path
-        self._pacer = Pacer(rate) if rate else None
-        self._http = httpx2.AsyncClient(base_url=where, timeout=timeout_s, headers={"accept-language": LANGUAGE})
 
-    async def page(self, asked: Slice, number: int, size: int) -> Page:
-        """One page of a slice, newest first."""
-        first, last = _second_from(asked.since), _second_from(asked.until) - 1  # both are inclusive on this wire
-        if first > last:
+    async def page(
+        self,
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
+        """One page of a slice, newest first. A page with rows is followed by another, which may be empty."""
+        del newest  # every page is
+        ends = ends_of(asked, RULES.resolution)
+        if ends is None:
             return Page(())
-        query = urlencode({"start_time": first, "end_time": last, "page": number, "size": size})
-        return Page(rows_of_data(await self._get(PATH, query)))
+        number = int(mark or RULES.paging.first)
+        given = {"start_time": ends[0], "end_time": ends[1], "page": number, "size": size, **part}
+        rows = rows_of_data(await self._get(PATH, urlencode(given)))
+        return Page(rows, next=str(number + 1) if rows else None)
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def _get(self, path: str, query: str) -> bytes:
-        async with self._pacer.call() if self._pacer else nullcontext():
-            signed = self._signed("GET", self._prefix + path, query)
-            try:
-                answer = await self._http.get(f"{path}?{query}", headers=signed)
-            except httpx2.HTTPError as error:
-                reason = f"{type(error).__name__} {error}".strip()
-                raise Unavailable(f"no answer from {self._http.base_url}: {reason}") from error
+        answer = await self._http.call("GET", path, query=query, headers=lambda: self._signed("GET", path, query))
         return data_of(
-            answer.content,
-            status=answer.status_code,
+            answer.body,
+            status=answer.status,
             trace=answer.headers.get("x-trace-id"),
-            retry_after_s=outgoing.retry_after_s(answer.headers.get("retry-after")),
+            retry_after_s=answer.retry_after_s,
         )
 
     def _signed(self, method: str, path: str, query: str) -> dict[str, str]:
@@ -65,11 +64,8 @@ class LongbridgeClient:
             "authorization": self._token,
             "x-timestamp": str(int(time.time())),
         }
-        signature = longbridge_signature(secret=self._secret, method=method, path=path, query=query, headers=headers)
+        signature = longbridge_signature(
+            secret=self._secret, method=method, path=self._http.prefix + path, query=query, headers=headers
+        )
         headers["x-api-signature"] = longbridge_signature_header(signature)
         return headers
-
-
-def _second_from(at: datetime) -> int:
-    """The first whole Unix second that is not before an instant."""
-    return -(-to_us(at) // SECOND_US)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from liushui.provider import PageNumber, Rate, Rules
+from liushui.rules import Filter, PageNumber, Rate, Rules
 
 RULES = Rules(
     paging=PageNumber(size_default=50, size_max=10_000),
@@ -12,4 +12,5 @@ RULES = Rules(
     lookback=timedelta(hours=48),
     zone="Asia/Hong_Kong",
     timestamp_tolerance=timedelta(seconds=300),
+    filters=(Filter("business_type", "business_type", ("1", "2", "3")), Filter("symbol", "symbol")),
 )

@@ -3,19 +3,22 @@
 import hmac
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from liushui.errors import WireError
-from liushui.instant import SECOND_US, UNIX_SECONDS_MAX, from_us, to_us, unix_seconds
+from liushui.instant import to_us, unix_seconds
 from liushui.provider import FlowQuery, FlowReader, Key, Route
 from liushui.providers.longbridge.codec import CATEGORIES, write
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.socket import one_time_password
 from liushui.providers.longbridge.wire import SocketToken
+from liushui.where import among
+from liushui.wire.faults import WireFault
 from liushui.wire.fields import choice, whole_number
 from liushui.wire.http import Request, Response
+from liushui.wire.ranges import end_after
 from liushui.wire.signing import SIGNED_HEADERS, longbridge_signature, longbridge_signature_fits
 
 NAME = "longbridge"
@@ -23,20 +26,10 @@ CASH_FLOW = "/v1/asset/cashflow"
 SOCKET_TOKENS = ("/v1/socket/token", "/v2/socket/token")
 ROUTES = (CASH_FLOW, *SOCKET_TOKENS)
 PAGE_MAX = 10**9
-LAST_SECOND = from_us(UNIX_SECONDS_MAX * SECOND_US)
-"""Official clients send datetime.max for a range without an end; no datetime is a second later."""
 SOCKETS_MAX = 10
 
 _SIZE = re.compile(r"(?:^|&)size=([0-9]{1,6})(?:&|$)")
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
-
-
-class WireFault(Exception):
-    """An answer that is an error: its HTTP status, its code and its words."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
 
 
 class LongbridgeServer:
@@ -54,7 +47,7 @@ class LongbridgeServer:
             if request.method != "GET" or request.route not in ROUTES:
                 raise WireFault(404, 404001, "api not found")
             key = authenticated(request, reader)
-            if not reader.admit(key, RULES.rate):
+            if not reader.admit(key, RULES.rate).admitted:
                 raise WireFault(429, 429002, "api request is limited, please slow down request frequency")
             data = cash_flows(request, key, reader) if request.route == CASH_FLOW else socket_token(key, reader)
         except WireError as error:
@@ -92,7 +85,7 @@ def authenticated(request: Request, reader: FlowReader) -> Key:
     if _SECONDS.fullmatch(timestamp) is None:
         raise WireFault(403, 403201, "signature invalid: x-timestamp is not in Unix seconds")
     off = abs(to_us(now) // 1_000_000 - int(timestamp.split(".")[0]))
-    if off > RULES.timestamp_tolerance.total_seconds():
+    if not RULES.is_timely(timedelta(seconds=off)):
         raise WireFault(403, 403201, f"signature invalid: x-timestamp is {off} s off")
     return key
 
@@ -101,8 +94,8 @@ def cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:
     """`data` of a page of cash flows. Raises WireError naming the parameter."""
     query = query_of(request, key)
     language = query.language
-    rows = reader.newest(NAME, query, lambda flow: write(flow, language))
-    return b'{"list":[' + rows + b"]}"
+    page = reader.page(NAME, query, lambda flow: write(flow, language))
+    return b'{"list":[' + page.rows + b"]}"
 
 
 def query_of(request: Request, key: Key) -> FlowQuery:
@@ -114,17 +107,19 @@ def query_of(request: Request, key: Key) -> FlowQuery:
     paging = RULES.paging
     size = whole_number("size", given.get("size", str(paging.size_default)), least=1, most=paging.size_max)
     page = whole_number("page", given.get("page", str(paging.first)), least=paging.first, most=PAGE_MAX)
-    business_type = given.get("business_type")
+    where = []
+    if "business_type" in given:
+        codes = {str(code): known for code, known in CATEGORIES.items()}
+        where.append(among("category", choice("business_type", given["business_type"], codes).value))
+    if given.get("symbol"):
+        where.append(among("symbol", given["symbol"]))
     return FlowQuery(
         accounts=key.accounts,
         since=since,
-        until=last + RULES.resolution if last < LAST_SECOND else datetime.max.replace(tzinfo=UTC),
+        until=end_after(last, RULES.resolution),
         limit=size,
         offset=(page - paging.first) * size,
-        category=None
-        if business_type is None
-        else choice("business_type", business_type, {str(code): known for code, known in CATEGORIES.items()}),
-        symbol=given.get("symbol") or None,
+        where=tuple(where),
         language=request.headers.get("accept-language"),
     )
 

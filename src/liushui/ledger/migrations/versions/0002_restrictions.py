@@ -1,0 +1,17 @@
+"""What a key is denied beyond its accounts."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Keys that are there are denied nothing."""
+    op.add_column("keys", sa.Column("restrictions", sa.Text, nullable=False, server_default="{}"))
+
+
+def downgrade() -> None:
+    """The restrictions are forgotten."""
+    op.drop_column("keys", "restrictions")

@@ -1,0 +1,30 @@
+"""Ranges on a wire, whose both ends are inclusive at the wire's finest step, and ours, [since, until)."""
+
+from datetime import datetime, timedelta
+
+from liushui.instant import ENDING, EPOCH, to_us
+from liushui.provider import Slice
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def ends_of(asked: Slice, step: timedelta) -> tuple[int, int] | None:
+    """The first and the last step of a slice, counted from the Unix epoch. None: no whole step begins in it."""
+    step_us = step // _MICROSECOND
+    first, last = -(-to_us(asked.since) // step_us), -(-to_us(asked.until) // step_us) - 1
+    return (first, last) if first <= last else None
+
+
+def steps_since_epoch(at: datetime, step: timedelta) -> int:
+    """How many whole steps an instant is after the Unix epoch."""
+    return to_us(at) // (step // _MICROSECOND)
+
+
+def end_after(last: datetime, step: timedelta) -> datetime:
+    """The `until` of a range whose last step begins at `last`."""
+    return last + step if last < ENDING - step else ENDING
+
+
+def instant_at(steps: int, step: timedelta) -> datetime:
+    """The instant so many steps after the Unix epoch. Raises OverflowError outside the years 1 to 9999."""
+    return EPOCH + steps * step

@@ -1,0 +1,103 @@
+"""Reading one JSON row into the struct of a wire: exact, and what does not fit is named."""
+
+import json
+import re
+from typing import Final, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from liushui.errors import WireError
+from liushui.money import shown
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+FAULTS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that do not fit: no JSON, no UTF-8, nested too deep."""
+
+CODE_MAX: Final = 2**31 - 1
+"""Official clients read a code into 32 bits, and refuse the whole page for a larger one."""
+
+_EXPECTED: Final = re.compile(r"^Expected `([^`]+)`")
+_WORDS: Final = {"int": "an integer", "str": "text", "decimal": "a number", "array": "a list"}
+_raw_fields = msgspec.json.Decoder(dict[str, Raw])
+
+
+class RowReader(Generic[T]):
+    """Reads rows into one struct. Keys that the struct does not have are passed over."""
+
+    def __init__(self, shape: type[T], what: str) -> None:
+        self._decode = msgspec.json.Decoder(shape).decode
+        self._fields = tuple(field.encode_name for field in msgspec.structs.fields(shape))
+        self._known = frozenset(self._fields)
+        self._what = what
+
+    def read(self, row: bytes) -> T:
+        """The struct. Raises WireError: for a field that is missing, mistyped or there twice, and for what is no JSON
+        object in UTF-8 throughout."""
+        try:
+            text = row.decode()  # all of it, for the row is kept: msgspec passes over bytes of what it does not decode
+            found: T = self._decode(row)
+        except FAULTS as error:
+            raise self._named(row, error) from error
+        if text.count(":") > len(self._fields):
+            self._check_once(text)
+        return found
+
+    def _check_once(self, row: str) -> None:
+        """Raises WireError for a field that stands in a row twice: which of the two would hold?"""
+        try:
+            pairs = json.loads(row, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
+        except RecursionError as error:
+            raise WireError("row", f"expected {self._what}, got JSON that is nested too deep") from error
+        names: set[str] = set()
+        for name, _ in pairs:
+            if name in names and name in self._known:
+                raise WireError(name, "expected once, but it stands there twice")
+            names.add(name)
+
+    def _named(self, row: bytes, error: Exception) -> WireError:
+        """The error with the field's name and what stood there."""
+        text = str(error)
+        try:
+            row.decode()
+            fields = _raw_fields.decode(row)
+        except FAULTS:
+            return WireError("row", f"expected a JSON object, got {excerpt(row)}: {text}")
+        for name in self._fields:
+            if f"`$.{name}`" in text and (expected := _EXPECTED.match(text)):
+                words = " or ".join(_WORDS.get(word, word) for word in expected[1].split(" | "))
+                return WireError(name, f"expected {words}, got {_json_excerpt(bytes(fields[name]))}")
+            if f"`{name}`" in text:
+                return WireError(name, "expected, but missing")
+        return WireError("row", f"expected {self._what}, got {excerpt(row)}: {text}")
+
+
+class _Pairs(list[tuple[str, object]]):
+    """The pairs of a JSON object, each as often as it stands there."""
+
+
+def code_of(field: str, code: int | str) -> int:
+    """A code, whether it came as the integer that the service sends or as the text that its document's table prints."""
+    number = int(code) if isinstance(code, int) or (len(code) <= 9 and code.isascii() and code.isdigit()) else None
+    if number is None or not -CODE_MAX - 1 <= number <= CODE_MAX:
+        raise WireError(field, f"expected an integer code, got {shown(code)}")
+    return number
+
+
+def currency_code(field: str, text: str) -> str:
+    """A currency's code: an open list, 1 to 32 characters."""
+    if not text or len(text) > 32:
+        raise WireError(field, f"expected a code of 1 to 32 characters, got {shown(text)}")
+    return text
+
+
+def excerpt(answer: bytes) -> str:
+    """The beginning of an answer, for an error message."""
+    return shown(answer[:60].decode(errors="replace")) if answer else "an empty body"
+
+
+def _json_excerpt(value: bytes) -> str:
+    """The beginning of a JSON value as it stands: its quotes say whether it is text."""
+    text = value[:80].decode(errors="replace")
+    return text if len(value) <= 80 else f"{text[:77]}..."

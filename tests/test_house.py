@@ -79,8 +79,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "importing": CONTRACT | {"ledger", "providers"},
     "simulate": CONTRACT | {"providers", "server", "wire"},
     "server": CONTRACT | {"ledger", "providers", "wire"},
-    "cli": CONTRACT | {"ledger", "sync", "importing", "simulate", "server", "providers", "wire"},
-    "testing": CONTRACT | {"wire", "providers", "server", "simulate", "ledger", "cli"},
+    "describe": CONTRACT,
+    "cli": CONTRACT | {"describe", "ledger", "sync", "importing", "simulate", "server", "providers", "wire"},
+    "testing": CONTRACT | {"wire", "providers", "server", "simulate", "ledger", "sync"},
     "__main__": frozenset({"cli"}),
     "": frozenset(),
 }

@@ -44,8 +44,8 @@ def holds(flow: Flow, where: Where) -> bool:
 
 def _passes(flow: Flow, term: Term) -> bool:
     value = _value(flow, term.field)
-    if term.ending:
-        return isinstance(value, str) and value.endswith(tuple(str(end) for end in term.values))
+    if term.ending and isinstance(value, str):
+        return value.endswith(tuple(end for end in term.values if isinstance(end, str)))
     return value in term.values
 
 

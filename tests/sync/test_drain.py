@@ -1,12 +1,13 @@
 """Reading a slice whole: pages that shift under the reader are noticed, whatever shifted them."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
 
 from liushui.errors import SyncError
-from liushui.provider import Page, Slice
+from liushui.provider import NOTHING, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync.drain import ATTEMPTS_MAX, Overfull, drain
@@ -92,7 +93,14 @@ def test_pages_that_never_come_to_rest_are_given_up() -> None:
 
 
 def test_more_rows_than_were_asked_for_are_no_page() -> None:
-    async def page(_asked: Slice, _size: int, **_how: object) -> Page:
+    async def page(
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
         return Page(hourly(1))
 
     with pytest.raises(SyncError, match="24 rows where 10 were asked for"):

@@ -1,7 +1,10 @@
 """What is due, and how it is cut: pure functions of rules, coverage and the clock."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +12,7 @@ from liushui.instant import to_us
 from liushui.ledger.coverage import Range, State
 from liushui.provider import Slice
 from liushui.providers.longbridge.rules import RULES
+from liushui.rules import PublishClock, Retention
 from liushui.sync.plan import Cutter, due
 
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
@@ -57,6 +61,61 @@ def test_nothing_is_due_before_it_begins() -> None:
 
 def test_an_end_that_was_named_is_kept_to() -> None:
     assert due(RULES, [], since=SINCE, until=day(3, 1), now=NOW) == [Slice(SINCE, day(3, 1))]
+
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+DAILY = replace(
+    RULES,
+    floor=datetime(2024, 2, 1, tzinfo=SHANGHAI),
+    retention=Retention(years=1, zone="Asia/Shanghai"),
+    publish=PublishClock(at=time(11), zone="Asia/Shanghai"),
+    window_max=timedelta(days=31),
+    lookback=timedelta(days=2),
+)
+
+
+def shanghai(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "until"), [("2024-06-15T10:59:59", "2024-06-14"), ("2024-06-15T11:00:00", "2024-06-15")]
+)
+def test_a_day_is_due_when_it_is_out(now: str, until: str) -> None:
+    (whole,) = due(DAILY, [], since=SINCE, until=None, now=shanghai(now))
+    assert whole == Slice(shanghai("2024-02-01"), shanghai(until))
+
+
+def test_nothing_is_due_that_the_provider_has_forgotten() -> None:
+    known = [proven(shanghai("2024-02-01"), shanghai("2024-06-01"))]
+    for everything in (False, True):
+        first, *_ = due(
+            DAILY, known, since=SINCE, until=None, now=shanghai("2025-06-15T12:00:00"), everything=everything
+        )
+        assert first.since == shanghai("2024-06-15")
+
+
+def test_a_floor_within_a_step_is_rounded_up() -> None:
+    odd = replace(RULES, floor=SINCE + timedelta(milliseconds=1))
+    (whole,) = due(odd, [], since=SINCE, until=None, now=NOW)
+    assert whole.since == SINCE + timedelta(seconds=1)
+
+
+def test_no_slice_is_longer_than_a_request_may_ask_for() -> None:
+    """Both ends of a request are inclusive: a slice of 31 days and a second asks for 31 days."""
+    cutter = Cutter.for_rules(DAILY, 200)
+    rest = Slice(SINCE, SINCE + timedelta(days=200))
+    lengths = []
+    while rest.since < rest.until:
+        asked = cutter.next(rest)
+        cutter.seen(0, asked)
+        lengths.append(asked.until - asked.since)
+        rest = Slice(asked.until, rest.until)
+    assert max(lengths) == timedelta(days=31)
+    assert sum(lengths, timedelta()) == timedelta(days=200)
+    cutter = Cutter.for_rules(replace(DAILY, window_max=timedelta(hours=1)), 200)
+    asked = cutter.next(Slice(SINCE, SINCE + timedelta(days=2)))
+    assert asked.until - asked.since == timedelta(hours=1, seconds=1)
 
 
 @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=60), st.integers(1, 400))

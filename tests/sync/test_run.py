@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -12,19 +13,23 @@ import pytest
 from liushui.errors import AuthError, LedgerError, RateLimited, Refused, Unavailable, WireError
 from liushui.instant import from_us
 from liushui.ledger import query
+from liushui.ledger.commit import make_account
 from liushui.ledger.coverage import State
-from liushui.ledger.engine import Ledger
+from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.sources import Source, last_runs
 from liushui.ledger.verify import Verified, verify
 from liushui.provider import Page, Provider, Slice
+from liushui.providers import provider_named
 from liushui.providers.longbridge import codec
+from liushui.rules import Retention
 from liushui.sync import run as engine
 from liushui.sync.run import Options, Result, sync
 from liushui.testing.client import ClientDouble, Fault
+from liushui.testing.clock import MovableClock
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row, source
 
 
-class How(TypedDict):
+class How(TypedDict, total=False):
     """How a page is asked for, beside its slice and size."""
 
     mark: str | None
@@ -199,7 +204,7 @@ def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger, monkeypatch
     class WithBadRow(ClientDouble):
         async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
             page = await super().page(asked, size, **how)
-            if how["mark"] is None and asked.since <= BEGIN + timedelta(days=4) < asked.until:
+            if how.get("mark") is None and asked.since <= BEGIN + timedelta(days=4) < asked.until:
                 return page._replace(rows=[*page.rows, b'{"direction":3}'])
             return page
 
@@ -241,7 +246,7 @@ def test_a_row_from_outside_the_slice_is_a_fault(ledger: Ledger, monkeypatch: py
     class Astray(ClientDouble):
         async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
             page = await super().page(asked, size, **how)
-            if how["mark"] is not None:
+            if how.get("mark") is not None:
                 return page
             return page._replace(rows=[row(BEGIN - timedelta(days=1)), *page.rows])
 
@@ -265,3 +270,51 @@ def test_no_range_is_asked_for_twice_without_need(ledger: Ledger, monkeypatch: p
     synced(ledger, client, monkeypatch)
     first_pages = [asked for asked, number, _ in client.calls if number == 1]
     assert [one.since for one in first_pages[1:]] == [one.until for one in first_pages[:-1]]
+
+
+# ---------------------------------------------------------------- what a provider forgets
+
+
+def forgetting(monkeypatch: pytest.MonkeyPatch, years: int) -> None:
+    """Have the provider keep rows for so many years."""
+    real = provider_named("longbridge")
+    rules = replace(real.rules, retention=Retention(years=years, zone="UTC"))
+    monkeypatch.setattr(engine, "provider_named", lambda _name: replace(real, rules=rules))
+
+
+def test_what_the_provider_forgot_is_not_withdrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last day goes while it is read again: the rows are kept here, and nothing is said of them."""
+    clock = MovableClock(NOW)
+    ledger = open_ledger(str(tmp_path / "ledger.db"), create=True, clock=clock)
+    make_account(ledger, "a", "longbridge", "UTC")
+    rows = hourly(10)
+    synced(ledger, ClientDouble(codec, rows), monkeypatch)
+    forgetting(monkeypatch, years=1)
+    clock.at = datetime(2025, 1, 2, 23, 59, 59, tzinfo=UTC)
+
+    def forgets(_call: int, _asked: Slice, _page: int) -> None:
+        clock.at = datetime(2025, 1, 3, tzinfo=UTC)
+        client.rows[:] = rows[48:]
+
+    client = ClientDouble(codec, list(rows), fault=forgets)
+    result = synced(ledger, client, monkeypatch, Options(attempts=1, wait_s=0.0, everything=True))
+    assert result.withdrawn == 0
+    assert "not kept by the provider any more" in result.gaps[0]
+    assert amounts(ledger) == amounts_of(rows)
+    assert_intact(ledger)
+
+
+def test_what_is_about_to_be_forgotten_is_not_withdrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider's clock is ahead of ours by a little."""
+    clock = MovableClock(NOW)
+    ledger = open_ledger(str(tmp_path / "ledger.db"), create=True, clock=clock)
+    make_account(ledger, "a", "longbridge", "UTC")
+    rows = hourly(10)
+    synced(ledger, ClientDouble(codec, rows), monkeypatch)
+    forgetting(monkeypatch, years=1)
+    clock.at = datetime(2025, 1, 2, 23, 59, 59, tzinfo=UTC)
+    ahead = ClientDouble(codec, rows[48:])
+    result = synced(ledger, ahead, monkeypatch, Options(attempts=1, wait_s=0.0, everything=True))
+    assert result.withdrawn == 0
+    assert "about to forget" in result.gaps[0]
+    assert amounts(ledger) == amounts_of(rows)

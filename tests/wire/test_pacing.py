@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.provider import Rate
+from liushui.rules import Rate
 from liushui.wire.pacing import Pacer
 
 

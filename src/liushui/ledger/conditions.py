@@ -44,8 +44,8 @@ def _term(term: Term, values: list[object]) -> str:
         if value is None:
             tests.append(f"{column} IS NULL")
         elif term.ending:
-            values += [len(str(value)), str(value)]
-            tests.append(f"substr({column}, -?) = ?")
+            values += [len(str(value)) or 1, len(str(value)), str(value)]
+            tests.append(f"substr({column}, -?, ?) = ?")
         else:
             values.append(value)
             tests.append(f"{column} = ?")

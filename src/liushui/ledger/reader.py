@@ -87,7 +87,8 @@ class LedgerReader:
         return self._limits.session(f"{key.dialect}:{key.public}", life)
 
     def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        if query.after is None and all(self._provider(name) == dialect for name in query.accounts):
+        whole = query.after is None and not query.shown
+        if whole and all(self._provider(name) == dialect for name in query.accounts):
             page = self._joined(query)
             if page is not None:
                 return page
@@ -104,15 +105,11 @@ class LedgerReader:
 
     def _joined(self, query: FlowQuery) -> FlowPage | None:
         """A page of nothing but received rows, put together inside the database. None: it has others."""
-        page, values = _page(query, "coalesce(served, wire) AS row, at_us, account, id, amount, direction, detail")
+        page, values = _page(query, "coalesce(served, wire) AS row, at_us, account, id")
         if query.newest and query.ascending:
-            page = f"SELECT * FROM ({page}) ORDER BY at_us, account, id"
-        shown_sql, shown_values = condition(query.shown)
-        sql = f"""
-SELECT count(*), count(row), CAST(group_concat(row, ',') AS BLOB)
-FROM (SELECT row FROM ({page}) WHERE 1{shown_sql})
-"""
-        rows, received, joined = self._connection().execute(sql, values + shown_values).fetchone()
+            page = f"SELECT row FROM ({page}) ORDER BY at_us, account, id"
+        sql = f"SELECT count(*), count(row), CAST(group_concat(row, ',') AS BLOB) FROM ({page})"
+        rows, received, joined = self._connection().execute(sql, values).fetchone()
         return FlowPage(joined or b"", rows) if rows == received else None
 
     def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:

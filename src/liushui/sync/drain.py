@@ -160,7 +160,8 @@ class _Parts:
         for value in sorted({_value(row, known.field) for row in (*full.rows, *newest.rows)}):
             if value:
                 rows += await self._part(part | {name: value}, others)
-        self._check_holds(rows, full, name)
+        for page in (full, newest):
+            self._check_holds(rows, page, name)
         if len(rows) >= 2 * self._size:
             raise SyncError(
                 f"{len(rows)} rows at one instant, found by {name}: between the oldest and the newest {self._size} "

@@ -30,6 +30,9 @@ from liushui.providers import provider_named
 from liushui.sync.drain import Overfull, drain
 from liushui.sync.plan import Cutter, due
 
+FORGETTING: Final = timedelta(days=1)
+"""So long before a provider forgets rows, one that is gone counts as forgotten already: clocks and zones differ."""
+
 FAILURES_MAX: Final = 3
 """Slices in a row that may fail before a source is left alone until the next sync."""
 
@@ -254,10 +257,19 @@ class _Sync:
 
     async def _committed(self, asked: Slice, read_at: datetime, rows: list[bytes]) -> Committed:
         received, rejected = await asyncio.to_thread(self._read, asked, rows)
+        self._check_kept(asked, "its beginning is not kept by the provider any more")
         if await asyncio.to_thread(self._ends_versions, asked, received):
+            self._check_kept(asked, "rows that were known went, where the provider is about to forget", FORGETTING)
             await self._confirm(asked, rows)
         async with self._writing:
             return await asyncio.to_thread(self._commit, asked, read_at, received, rejected)
+
+    def _check_kept(self, asked: Slice, reason: str, margin: timedelta = timedelta(0)) -> None:
+        """Raises SyncError where a slice begins before what the provider keeps, `margin` from now: what it has
+        forgotten is not withdrawn, and a range that it forgot a part of is not read whole."""
+        kept, _ = self._provider.rules.readable(self._ledger.clock() + margin)
+        if asked.since < kept:
+            raise SyncError(reason)
 
     async def _confirm(self, asked: Slice, rows: list[bytes]) -> None:
         """Read the slice again before versions of flows are ended. Raises SyncError where the two reads differ."""

@@ -1,0 +1,47 @@
+"""Ranges with inclusive ends, at the step of a wire's clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.instant import ENDING, EPOCH
+from liushui.provider import Slice
+from liushui.wire.ranges import end_after, ends_of, instant_at, steps_since_epoch
+
+SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
+instants = st.integers(-3_000_000, 3_000_000).map(lambda us: EPOCH + timedelta(microseconds=us))
+
+
+@given(since=instants, until=instants, at=instants, step=st.sampled_from([SECOND, MILLISECOND]))
+def test_the_ends_hold_the_steps_that_begin_in_a_slice(
+    since: datetime, until: datetime, at: datetime, step: timedelta
+) -> None:
+    begun = instant_at(steps_since_epoch(at, step), step)
+    assert begun <= at < begun + step
+    ends = ends_of(Slice(since, until), step)
+    inside = ends is not None and ends[0] <= steps_since_epoch(begun, step) <= ends[1]
+    assert inside is (since <= begun < until)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "ends"),
+    [
+        (EPOCH, EPOCH + SECOND, (0, 0)),
+        (EPOCH, EPOCH + 2 * SECOND, (0, 1)),
+        (EPOCH, EPOCH, None),
+        (EPOCH + MILLISECOND, EPOCH + SECOND, None),
+        (EPOCH - SECOND, EPOCH, (-1, -1)),
+        (EPOCH + MILLISECOND, EPOCH + SECOND + MILLISECOND, (1, 1)),
+    ],
+)
+def test_ends_in_seconds(since: datetime, until: datetime, ends: tuple[int, int] | None) -> None:
+    assert ends_of(Slice(since, until), SECOND) == ends
+
+
+def test_the_end_after_the_last_instant_there_is() -> None:
+    assert end_after(EPOCH, SECOND) == EPOCH + SECOND
+    assert end_after(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), SECOND) == ENDING
+    with pytest.raises(OverflowError):
+        instant_at(10**12, SECOND)

@@ -14,7 +14,8 @@ Value = str | int | None
 
 
 class Term(NamedTuple):
-    """What stands in a field is one of `values`, or, as an `ending`, ends with one of them. None: nothing stands there.
+    """What stands in a field is one of `values`, or, as an `ending`, ends with one of them; `negated`, is none of them.
+    None as a value: nothing stands there.
 
     `field` is a field of Flow that holds text, `SIDE`, or a key of Flow.detail after `DETAIL`.
     """
@@ -22,6 +23,7 @@ class Term(NamedTuple):
     field: str
     values: tuple[Value, ...]
     ending: bool = False
+    negated: bool = False
 
 
 AllOf = tuple[Term, ...]
@@ -45,8 +47,10 @@ def holds(flow: Flow, where: Where) -> bool:
 def _passes(flow: Flow, term: Term) -> bool:
     value = _value(flow, term.field)
     if term.ending and isinstance(value, str):
-        return value.endswith(tuple(end for end in term.values if isinstance(end, str)))
-    return value in term.values
+        found = value.endswith(tuple(end for end in term.values if isinstance(end, str)))
+    else:
+        found = value in term.values
+    return found is not term.negated
 
 
 def _value(flow: Flow, field: str) -> object:

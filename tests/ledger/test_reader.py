@@ -91,7 +91,13 @@ terms = st.one_of(
         st.sampled_from([("main",), ("", "other"), ("nobody",)]),
         ending=st.just(value=False),
     ),
-    st.builds(Term, st.just("currency"), st.sampled_from([("USD",), ("USD", "CNY"), ()]), ending=st.just(value=False)),
+    st.builds(
+        Term,
+        st.just("currency"),
+        st.sampled_from([("USD",), ("USD", "CNY"), ()]),
+        ending=st.just(value=False),
+        negated=st.booleans(),
+    ),
     st.builds(
         Term,
         st.just("symbol"),
@@ -101,8 +107,20 @@ terms = st.one_of(
     st.builds(
         Term, st.just("symbol"), st.sampled_from([(".US",), (".US", ".HK"), ("",), ()]), ending=st.just(value=True)
     ),
-    st.builds(Term, st.just("category"), st.sampled_from([("stock",), ("cash", "fund")]), ending=st.just(value=False)),
-    st.builds(Term, st.just("note"), st.sampled_from([(None,), ("",), ("n", None)]), ending=st.just(value=False)),
+    st.builds(
+        Term,
+        st.just("category"),
+        st.sampled_from([("stock",), ("cash", "fund")]),
+        ending=st.just(value=False),
+        negated=st.booleans(),
+    ),
+    st.builds(
+        Term,
+        st.just("note"),
+        st.sampled_from([(None,), ("",), ("n", None)]),
+        ending=st.just(value=False),
+        negated=st.booleans(),
+    ),
     st.builds(
         Term, st.just(SIDE), st.sampled_from([("in",), ("out",), ("in", "out"), ("none",)]), ending=st.just(value=False)
     ),
@@ -112,8 +130,20 @@ terms = st.one_of(
         st.sampled_from([("us_stock",), ('a"b', None), (None,)]),
         ending=st.just(value=False),
     ),
-    st.builds(Term, st.just(f"{DETAIL}x:code"), st.sampled_from([(9,), (None, 8), (8,)]), ending=st.just(value=False)),
-    st.builds(Term, st.just(f"{DETAIL}y"), st.sampled_from([(None,), ("z",)]), ending=st.just(value=False)),
+    st.builds(
+        Term,
+        st.just(f"{DETAIL}x:code"),
+        st.sampled_from([(9,), (None, 8), (8,)]),
+        ending=st.just(value=False),
+        negated=st.booleans(),
+    ),
+    st.builds(
+        Term,
+        st.just(f"{DETAIL}y"),
+        st.sampled_from([(None,), ("z",)]),
+        ending=st.just(value=False),
+        negated=st.booleans(),
+    ),
 )
 parts = st.lists(st.lists(terms, max_size=2).map(tuple), max_size=2).map(tuple)
 wheres = st.lists(parts, max_size=2).map(tuple)

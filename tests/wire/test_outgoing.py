@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import ConfigError
-from liushui.wire.outgoing import base_url, header_value, retry_after_s
+from liushui.wire.outgoing import base_url, closed_url, header_value, retry_after_s
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,22 @@ def test_any_text_is_a_base_url_or_an_error_of_the_users(text: str) -> None:
         assert used.isascii()
         assert used.startswith(("http://", "https://"))
         assert base_url(used) == used
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://api.example.com/", "http://127.0.0.1:8700", "http://127.9.9.9", "http://[::1]:1/x", "http://localhost"],
+)
+def test_a_key_may_travel_over_tls_or_stay_on_the_machine(url: str) -> None:
+    assert closed_url(url) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.example.com", "http://10.0.0.1", "http://localhost.example.com", "http://0.0.0.0"]
+)
+def test_a_key_does_not_travel_in_the_open(url: str) -> None:
+    with pytest.raises(ConfigError, match="base-url: expected https://"):
+        closed_url(url)
 
 
 @given(st.text(max_size=20))

@@ -49,7 +49,8 @@ def _term(term: Term, values: list[object]) -> str:
         else:
             values.append(value)
             tests.append(f"{column} = ?")
-    return f"({' OR '.join(tests) or '0'})"
+    any_of = " OR ".join(tests) or "0"
+    return f"NOT coalesce(({any_of}), 0)" if term.negated else f"({any_of})"
 
 
 def _column(field: str, values: list[object]) -> str:

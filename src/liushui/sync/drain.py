@@ -140,7 +140,8 @@ class _Parts:
     async def _split(self, part: dict[str, str], full: Page, names: list[str]) -> list[bytes]:
         """The rows of a part whose page is full and that no smaller range can part, by the filters left to try.
 
-        Raises SyncError where there are none left, or a filter has values that may not have been seen.
+        Raises SyncError where there are none left, or rows may have a value that was neither listed nor seen: a row of
+        the oldest or the newest page that no value finds, or so many rows that those two pages may not meet.
         """
         if not names:
             raise SyncError(
@@ -149,17 +150,11 @@ class _Parts:
             )
         name, *others = names
         known = self._rules.filter(name)
-        if known.values is not None:
-            rows: list[bytes] = []
-            for value in known.values:
-                rows += await self._part(part | {name: value}, others)
-            self._check_holds(rows, full, name)
-            return rows
         newest = await self._page(part, newest=True)
-        rows = []
-        for value in sorted({_value(row, known.field) for row in (*full.rows, *newest.rows)}):
-            if value:
-                rows += await self._part(part | {name: value}, others)
+        seen = sorted({_value(row, known.field) for row in (*full.rows, *newest.rows)} - {""})
+        rows: list[bytes] = []
+        for value in known.values or seen:
+            rows += await self._part(part | {name: value}, others)
         for page in (full, newest):
             self._check_holds(rows, page, name)
         if len(rows) >= 2 * self._size:

@@ -29,12 +29,21 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """Where one account's API is. Raises ConfigError for a base URL that names no such place."""
+    """Where one account's API is. Raises ConfigError for a base URL that names no such place.
+
+    `bare_key`: calls carry the key itself and no signature, so they go over TLS, or stay on this machine.
+    """
 
     def __init__(
-        self, base_url: str, *, rate: Rate | None, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS
+        self,
+        base_url: str,
+        *,
+        rate: Rate | None,
+        timeout_s: float,
+        headers: Mapping[str, str] = NO_HEADERS,
+        bare_key: bool = False,
     ) -> None:
-        self._where = outgoing.base_url(base_url)
+        self._where = outgoing.closed_url(base_url) if bare_key else outgoing.base_url(base_url)
         self.prefix = urlsplit(self._where).path
         """What stands before every path, for signatures over the whole of it."""
         self._pacer = Pacer(rate) if rate else None

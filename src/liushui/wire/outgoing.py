@@ -1,7 +1,9 @@
 """Checks of what a client needs before it calls and is told after it: a base URL, a header's value, a wait."""
 
 import re
+from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from liushui.errors import ConfigError
@@ -24,6 +26,21 @@ def base_url(text: str) -> str:
         expected = "http://HOST[:PORT][/PATH] or https://…, in ASCII, without a query or a password"
         raise ConfigError(f"base-url: expected {expected}, got {shown(text.partition('@')[2] or text)}")
     return text.rstrip("/")
+
+
+def closed_url(text: str) -> str:
+    """A base URL over which a bare key may be sent: https, or one of this machine. Raises ConfigError."""
+    where = base_url(text)
+    parts = urlsplit(where)
+    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+        raise ConfigError(f"base-url: expected https://…, for the key itself is sent, got {shown(where)}")
+    return where
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def header_value(name: str, value: str) -> str:

@@ -1,0 +1,68 @@
+"""WOO X Pro answers, as a reader judges them: by HTTP status, then code, then shape. Codes and classes: MAPPING.md."""
+
+import msgspec
+
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.money import shown
+from liushui.providers.wooxpro.rules import REFUSALS
+from liushui.providers.wooxpro.wire import Envelope
+from liushui.wire import outgoing
+from liushui.wire.connection import Answer
+from liushui.wire.faults import fault_of
+from liushui.wire.rows import FAULTS, excerpt
+
+SUCCESS = 1000
+MESSAGE = "Ok"
+BANNED, BANNED_STATUS = 30017, 418
+
+ERRORS: dict[int, type[ProviderError]] = {
+    30000: Refused,
+    30001: AuthError,
+    30002: AuthError,
+    30003: AuthError,
+    30010: AuthError,
+    30011: AuthError,
+    30012: AuthError,
+    30013: RateLimited,
+    30014: Unavailable,
+    30016: Unavailable,
+    BANNED: RateLimited,
+    40011: Refused,
+    40034: Refused,
+    40039: Refused,
+}
+
+_envelope = msgspec.json.Decoder(Envelope)
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def rows_in(answer: Answer) -> list[bytes]:
+    """The rows of an answer, byte for byte. Raises WireError, or ProviderError by class."""
+    try:
+        envelope = _envelope.decode(answer.body)
+    except FAULTS as error:
+        if answer.status != 200:
+            raise _fault(answer, f"HTTP {answer.status}, {excerpt(answer.body)}") from error
+        raise WireError("answer", f"expected the JSON envelope, got {excerpt(answer.body)}") from error
+    if answer.status != 200 or envelope.code != SUCCESS:
+        message = envelope.message or f"HTTP {answer.status}"
+        raise _fault(answer, message, code=envelope.code, trace=envelope.trace)
+    if (envelope.message or "").lower() != MESSAGE.lower():
+        raise WireError("message", f"expected {MESSAGE}, got {shown(envelope.message)}")
+    data = bytes(envelope.data)
+    try:
+        return [bytes(row) for row in _rows.decode(data)]
+    except FAULTS as error:
+        raise WireError("data", f"expected a list, got {excerpt(data)}: {error}") from error
+
+
+def _fault(answer: Answer, message: str, *, code: int | None = None, trace: str | None = None) -> ProviderError:
+    """The error that an answer stands for. Somebody who is banned waits longer than somebody who was too fast."""
+    if code not in ERRORS and answer.status == BANNED_STATUS:
+        code = BANNED
+    wait_s = outgoing.retry_after_s(answer.headers.get("x-bm-ratelimit-reset"))
+    if code == BANNED:
+        wait_s = REFUSALS.per.total_seconds()
+    if answer.retry_after_s is not None:
+        wait_s = answer.retry_after_s
+    return fault_of(ERRORS, message, code=code, status=answer.status, trace=trace, retry_after_s=wait_s)

@@ -12,7 +12,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import depth, ingest, memory, report, serve, sync
+from bench import depth, dialects, ingest, memory, report, serve, sync
 from bench.machine import this_machine
 from bench.process import CACHE, BenchError
 from bench.results import Outcome
@@ -22,6 +22,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
     "ingest": ingest.measure,
     "sync": sync.measure,
     "serve": serve.measure,
+    "dialects": dialects.measure,
     "depth": depth.measure,
     "memory": memory.measure,
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from liushui.providers.longbridge import codec
-from liushui.providers.longbridge.client import LANGUAGE
+from liushui.providers.longbridge.codec import LANGUAGE
 from liushui.simulate.world import Parameters, World
 
 SEED: Final = 1

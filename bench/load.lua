@@ -1,20 +1,24 @@
--- Requests of a file, one after the other, for wrk. A line a request: its path, then its headers, parted by tabs.
+-- Requests of a file, one after the other, for wrk. A line a request, parted by tabs: its method, its path, its body
+-- (`-`: none), then its headers.
 -- At the end one line of JSON: times in microseconds, as wrk counts them.
 
 local requests, number = {}, 0
 
 function init(args)
   for line in io.lines(args[1]) do
-    local path, headers = nil, {}
+    local parts, headers = {}, {}
     for part in line:gmatch("[^\t]+") do
-      if path == nil then
-        path = part
-      else
-        local name, value = part:match("^([^:]+): (.*)$")
-        headers[name] = value
-      end
+      parts[#parts + 1] = part
     end
-    requests[#requests + 1] = wrk.format("GET", path, headers)
+    for place = 4, #parts do
+      local name, value = parts[place]:match("^([^:]+): (.*)$")
+      headers[name] = value
+    end
+    local body = nil
+    if parts[3] ~= "-" then
+      body = parts[3]
+    end
+    requests[#requests + 1] = wrk.format(parts[1], parts[2], headers, body)
   end
 end
 

@@ -11,11 +11,19 @@ from bench.process import PYTHON, ROOT, BenchError, Server, run
 
 
 class Request(NamedTuple):
-    """A GET request, ready to send."""
+    """A request, ready to send. Its body has no tab and no line break."""
 
     target: str
     """Path and query."""
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: str = ""
+
+    @property
+    def line(self) -> str:
+        """As the generators read it: parted by tabs, `-` where there is no body."""
+        headers = (f"{name}: {value}" for name, value in self.headers.items())
+        return "\t".join([self.method, self.target, self.body or "-", *headers])
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -45,8 +53,7 @@ class Generator(NamedTuple):
     def run(self, server: Server, requests: Sequence[Request], *, connections: int, seconds: float) -> Load:
         """Send the requests round and round. Raises BenchError where one was not answered as it should be."""
         file = self.folder / "requests.txt"
-        lines = ("\t".join([r.target, *(f"{name}: {value}" for name, value in r.headers.items())]) for r in requests)
-        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        file.write_text("".join(f"{request.line}\n" for request in requests), encoding="utf-8")
         if self.wrk:
             command = [self.wrk, "--threads", "1", "--connections", str(connections), "--timeout", "30s"]
             command += ["--duration", f"{max(1, round(seconds))}s", "--script", str(ROOT / "bench" / "load.lua")]
@@ -65,7 +72,7 @@ def fetch(server: Server, requests: Sequence[Request]) -> list[bytes]:
     bodies = []
     connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     for request in requests:
-        connection.request("GET", request.target, headers=dict(request.headers))
+        connection.request(request.method, request.target, request.body.encode() or None, dict(request.headers))
         response = connection.getresponse()
         body = response.read()
         if response.status != 200:

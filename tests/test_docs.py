@@ -3,13 +3,21 @@
 import re
 from pathlib import Path
 
-from liushui.cli.page import PATH, page
+import pytest
+
+from liushui.cli.page import PAGES
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_page_of_commands_is_not_stale() -> None:
-    assert (ROOT / PATH).read_text(encoding="utf-8") == page(), "`make docs` writes it again"
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_as_the_program_makes_it(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert text == PAGES[name](text), "`make docs` writes it again"
+
+
+def test_the_readme_has_its_table_of_providers() -> None:
+    assert "[WeCom" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -122,7 +122,7 @@ def test_a_provider_knows_no_other(provider: str) -> None:
     own = f"{PACKAGE}.providers.{provider}"
     for module in MODULES:
         for line, imported in module.imports():
-            if f"{PACKAGE}.{module.name}".startswith(own) and imported.startswith(f"{PACKAGE}.providers"):
+            if f"{PACKAGE}.{module.name}.".startswith(f"{own}.") and imported.startswith(f"{PACKAGE}.providers"):
                 assert f"{imported}.".startswith(f"{own}."), f"{module.file}:{line}: imports {imported}"
 
 

@@ -76,8 +76,10 @@ def _length(head: bytes) -> int:
 
 
 def _request(line: str, port: int) -> bytes:
-    target, *headers = line.split("\t")
-    return "\r\n".join([f"GET {target} HTTP/1.1", f"host: 127.0.0.1:{port}", *headers, "", ""]).encode()
+    method, target, body, *headers = line.split("\t")
+    content = b"" if body == "-" else body.encode()
+    head = [f"{method} {target} HTTP/1.1", f"host: 127.0.0.1:{port}", *headers, f"content-length: {len(content)}"]
+    return "\r\n".join([*head, "", ""]).encode() + content
 
 
 async def _main(requests: list[bytes], port: int, connections: int, seconds: float) -> None:

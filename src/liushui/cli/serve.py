@@ -25,6 +25,7 @@ from liushui.ledger.sources import add_source
 from liushui.provider import Provider
 from liushui.providers import provider_named
 from liushui.server.run import Address, free_address, serve_ledger
+from liushui.simulate.announce import SimulatedAccount, Simulator
 from liushui.simulate.serve import serve_world, simulated_accounts
 from liushui.simulate.world import Parameters
 from liushui.sync.run import Options
@@ -33,30 +34,18 @@ PORT, SIMULATOR_PORT = 8700, 8800
 WORKERS = 2
 
 HostOption = Annotated[str, typer.Option("--host", help="The address to listen on.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same world.")]
-AccountsOption = Annotated[int, typer.Option("--accounts", min=1, help="How many accounts there are.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="The same seed and providers give the same world.")]
+AccountsOption = Annotated[
+    int, typer.Option("--accounts", min=1, help="How many traders and shops there are, each at every provider for it.")
+]
+ProviderOption = Annotated[
+    list[str] | None, typer.Option("--provider", metavar="NAME", help="Simulate this one; repeatable. (default: all)")
+]
 FlowsOption = Annotated[int, typer.Option("--flows", min=0, help="How many flows each account has had.")]
 SocketPortOption = Annotated[
     int | None,
     typer.Option("--socket-port", min=0, max=65535, help="For the WebSocket of official clients. (default: port + 1)"),
 ]
-
-
-class SimulatedAccount(msgspec.Struct):
-    """One account of a simulator, as it prints it."""
-
-    name: str
-    provider: str
-    flows: int
-    credentials: dict[str, str]
-
-
-class Simulator(msgspec.Struct):
-    """What a simulator prints once it is ready."""
-
-    base_url: str
-    socket_url: str
-    accounts: list[SimulatedAccount]
 
 
 def serve(
@@ -87,6 +76,7 @@ def simulate(
     accounts: AccountsOption = 3,
     flows: FlowsOption = 10_000,
     seed: SeedOption = 1,
+    provider: ProviderOption = None,
     begin: Annotated[str, typer.Option("--begin", metavar="DAY", help="The world's first day.")] = "2021-01-01",
     end: Annotated[str, typer.Option("--end", metavar="DAY", help="The day after its last.")] = "2026-01-01",
     live: Annotated[bool, typer.Option("--live", help="Go on after that day, at the same pace.")] = False,
@@ -104,13 +94,14 @@ def simulate(
 ) -> None:
     """Serve a seeded world of accounts through the providers' wire APIs, until interrupted.
 
-    The same seed gives the same world. Credentials are printed, or written where --credentials-dir says.
+    A trader has an account at each broker and futures exchange, a shop one at each provider for shops. The same seed gives the same world. Credentials are printed, or written where --credentials-dir says.
     """
     parameters = _parameters(accounts, flows, seed, begin, end, live=live)
+    names = provider or []
     address = _address(host, port, socket_port)
     simulated = [
         SimulatedAccount(found.name, found.provider.name, found.flows, dict(found.credentials))
-        for found in simulated_accounts(parameters)
+        for found in simulated_accounts(parameters, names)
     ]
     if credentials_dir is not None:
         _write_credentials(credentials_dir, simulated)
@@ -125,12 +116,12 @@ def simulate(
         emit(records, list(records[0]), shape)
         messages.print(f"simulating at [bold]{address.url}[/], WebSocket at {address.socket_url}")
 
-    serve_world(parameters, address, rate_limit=rate_limit, started=started)
+    serve_world(parameters, address, names, rate_limit=rate_limit, started=started)
 
 
 def demo(
     ctx: typer.Context,
-    accounts: AccountsOption = 3,
+    accounts: AccountsOption = 1,
     flows: FlowsOption = 10_000,
     seed: SeedOption = 1,
     host: HostOption = "127.0.0.1",
@@ -149,6 +140,8 @@ def demo(
         url = ledger or before or str(Path(folder) / "ledger.db")
         with _simulator(accounts=accounts, flows=flows, seed=seed) as simulator:
             messages.print(f"1. simulating {len(simulator.accounts)} accounts at {simulator.base_url}")
+            for account in simulator.accounts:
+                messages.print(f"     {account.name} at {provider_named(account.provider).title}")
             book = open_ledger(url, create=True)
             _add_sources(book, simulator)
             messages.print("2. syncing them over HTTP, at the providers' documented rates")

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import IO, Final
 
 import msgspec
 
-from liushui.cli.serve import Simulator
 from liushui.errors import LiushuiError
+from liushui.simulate.announce import Simulator
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 60.0
@@ -65,12 +65,22 @@ def serving(ledger: Path, *, workers: int = 1) -> Iterator[Running]:
 
 @contextmanager
 def simulating(
-    *, accounts: int = 1, flows: int = 1_000, seed: int = 1, rate_limit: bool = False, live: bool = False
+    *,
+    accounts: int = 1,
+    flows: int = 1_000,
+    seed: int = 1,
+    providers: Sequence[str] = ("longbridge",),
+    rate_limit: bool = False,
+    live: bool = False,
 ) -> Iterator[Simulator]:
-    """Simulate a world on free ports, until the block ends; what it printed says where, and with which credentials."""
+    """Simulate a world on free ports, until the block ends; what it printed says where, and with which credentials.
+
+    Of `providers` none stands for every one.
+    """
     ports = free_port(), free_port()
     command = [*_command(None), "simulate", "--format", "json", *_ports(ports)]
     command += ["--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
+    command += [word for name in providers for word in ("--provider", name)]
     command += ["--rate-limit" if rate_limit else "--no-rate-limit", *(["--live"] if live else [])]
     with TemporaryFile("w+") as messages, _process(command, messages, stdout=subprocess.PIPE) as process:
         line = process.stdout.readline() if process.stdout else ""

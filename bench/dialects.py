@@ -1,0 +1,161 @@
+"""dialects: 50-row pages a second of each provider's own wire API, from one ledger that holds accounts of them all.
+
+Each account is asked for in its own dialect, with requests that its own client made.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+from unittest.mock import patch
+
+import httpx2
+
+from bench.data import SEED
+from bench.load import Request
+from bench.process import LIUSHUI, BenchError, Server, free_port, run, serving
+from bench.results import Outcome, Ratio, Series
+from bench.serve import CONNECTIONS, WORKERS, load_generator
+from bench.setting import Setting
+from liushui.instant import from_us
+from liushui.ledger.commit import make_account
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.keys import create_key
+from liushui.ledger.sources import add_source
+from liushui.provider import Provider, Slice
+from liushui.providers import provider_named
+from liushui.testing.server import simulating
+
+ROWS: Final = 50
+PAGES: Final = 200
+FLOWS_MAX: Final = 20_000
+"""Of each account: a page costs what it costs, and a provider with small pages takes long to collect from."""
+BAR: Final = 0.5
+WHAT: Final = f"{ROWS}-row pages, {CONNECTIONS} connections"
+
+
+class Account(NamedTuple):
+    """An account in the ledger, and a key that reads it in its own dialect."""
+
+    name: str
+    provider: Provider
+    credentials: Mapping[str, str]
+    slices: Sequence[Slice]
+
+
+def measure(setting: Setting) -> Outcome:
+    """Pages a second of each dialect, once a round, in turn."""
+    outcome = Outcome("dialects")
+    load = load_generator(setting, outcome)
+    ledger = setting.folder / "dialects.db"
+    accounts = list(_collected(setting, ledger))
+    rates: dict[str, list[float]] = {account.provider.name: [] for account in accounts}
+    with _served(setting, ledger) as server:
+        for number in range(setting.options.rounds):
+            setting.say(f"dialects, round {number + 1}")
+            for account in accounts:
+                # Made now: a signature is good for a minute or less.
+                requests = asyncio.run(_requests(server, account))
+                found = load.run(server, requests, connections=CONNECTIONS, seconds=setting.options.seconds)
+                rates[account.provider.name].append(found.rate)
+    series = [Series(WHAT, name, "pages/s", values) for name, values in rates.items()]
+    fastest = max(series, key=lambda one: one.median)
+    outcome.ratios += [
+        Ratio(f"{one.who} ÷ the fastest, {fastest.who}", one, fastest, BAR, "at least")
+        for one in series
+        if one != fastest
+    ]
+    outcome.figures += [fastest]
+    outcome.notes.append(
+        f"dialects: {PAGES} requests that the provider's own client made, over ranges anywhere in an account of "
+        f"{min(FLOWS_MAX, setting.options.flows):,} flows; each was seen to be answered with rows before"
+    )
+    return outcome
+
+
+def _collected(setting: Setting, path: Path) -> Iterator[Account]:
+    """One account of every provider, collected from a simulator into one ledger, with a key of its own."""
+    flows = min(FLOWS_MAX, setting.options.flows)
+    ledger = open_ledger(str(path), create=True)
+    with simulating(flows=flows, seed=SEED, providers=()) as simulator:
+        for account in simulator.accounts:
+            provider = provider_named(account.provider)
+            make_account(ledger, account.name, provider.name, provider.rules.zone)
+            add_source(
+                ledger,
+                account=account.name,
+                base_url=simulator.base_url,
+                credentials=account.credentials,
+                since=provider.rules.opening,
+                paced=False,
+            )
+        setting.say(f"collecting {len(simulator.accounts)} accounts of {flows:,} flows, one of each provider")
+        run([*LIUSHUI, "--ledger", str(path), "--format", "json", "sync"])
+    for account in simulator.accounts:
+        provider = provider_named(account.provider)
+        credentials = create_key(ledger, provider, [account.name], paced=False)
+        yield Account(account.name, provider, credentials, _slices(ledger, account.name, provider))
+    ledger.close()
+
+
+def _slices(ledger: Ledger, account: str, provider: Provider) -> list[Slice]:
+    """Ranges anywhere in the account that hold a few pages, as far as one request may reach."""
+    times = [row[0] for row in ledger.reading_driver().execute(_TIMES, (account,))]
+    longest = provider.rules.slice_max or timedelta.max
+    choose = random.Random(SEED)
+    rows = min(4 * ROWS, len(times))
+    slices = []
+    for _ in range(PAGES):
+        first = choose.randrange(len(times) - rows + 1)
+        since, until = from_us(times[first]), from_us(times[first + rows - 1])
+        slices.append(Slice(since, min(until, since + longest)))
+    return slices
+
+
+@contextmanager
+def _served(setting: Setting, ledger: Path) -> Iterator[Server]:
+    port = free_port()
+    command = [*LIUSHUI, "--ledger", str(ledger), "serve", "--workers", str(WORKERS), "--port", str(port)]
+    log = setting.folder / "dialects.log"
+    with serving([*command, "--socket-port", str(free_port())], port=port, log=log) as server:
+        yield server
+
+
+class _Recording(httpx2.AsyncBaseTransport):
+    """Passes requests on, and keeps the last one."""
+
+    def __init__(self) -> None:
+        self._inner = httpx2.AsyncHTTPTransport()
+        self.last: Request | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        body = await request.aread()
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS}
+        target = request.url.raw_path.decode()
+        self.last = Request(target, headers, request.method, body.decode())
+        return await self._inner.handle_async_request(request)
+
+
+async def _requests(server: Server, account: Account) -> list[Request]:
+    """The requests that the provider's client makes for full pages of the slices."""
+    transport = _Recording()
+    real = httpx2.AsyncClient
+    with patch.object(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport})):
+        client = account.provider.connect(base_url=server.url, credentials=account.credentials, rate=None, timeout_s=30)
+    requests = []
+    for asked in account.slices:
+        page = await client.page(asked, ROWS)
+        if len(page.rows) == ROWS and transport.last is not None:
+            requests.append(transport.last)
+    await client.close()
+    if not requests:
+        raise BenchError(f"{account.name}: no range of it gives a page of {ROWS} rows")
+    return requests
+
+
+_OWN_HEADERS: Final = frozenset({"host", "connection", "content-length", "accept-encoding", "user-agent", "accept"})
+"""What whoever sends the request again puts there himself, or what no server here reads."""
+_TIMES: Final = "SELECT at_us FROM flows WHERE account = ? ORDER BY at_us"

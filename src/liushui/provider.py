@@ -269,7 +269,7 @@ class Provider:
     server: Server
     credentials: Sequence[CredentialField]
     base_url: str
-    """Where the real service is."""
+    """Where the real service is; empty where its documents do not say, and its users must."""
     connect: "Connect"
     new_credentials: Callable[[Callable[[int], bytes]], dict[str, str]]
     """Make credentials of this provider's shape from a source of random bytes, such as secrets.token_bytes."""

@@ -18,6 +18,7 @@ from tests.cli.commands import result, run, simulator, start
 
 FLOWS = 3_000
 WORLD = World(Parameters(accounts=1, flows=FLOWS))
+WORLD_WORDS = ("--accounts", "1", "--flows", str(FLOWS), "--provider", "longbridge", "--no-rate-limit")
 TRUTH = Counter(
     (str(int(flow.at.timestamp())), format(flow.amount, "f"), flow.currency)
     for flow in WORLD.flows("trader-1", WORLD.parameters.begin, WORLD.parameters.end)
@@ -57,7 +58,7 @@ def add_source(folder: Path, ledger: Path, simulated: dict[str, Any]) -> None:
 
 def test_from_source_to_balances(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
-    with simulator(tmp_path, "--accounts", "1", "--flows", str(FLOWS), "--no-rate-limit") as simulated:
+    with simulator(tmp_path, *WORLD_WORDS) as simulated:
         add_source(tmp_path, ledger, simulated)
         assert result(ledger, "source", "test")[0]["works"] is True
         (synced,) = result(ledger, "sync")
@@ -117,7 +118,7 @@ def test_every_format_of_every_view(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
 def test_a_sync_that_is_ended_again_and_again_loses_and_doubles_nothing(tmp_path: Path, ending: signal.Signals) -> None:
     ledger = tmp_path / "ledger.db"
-    with simulator(tmp_path, "--accounts", "1", "--flows", str(FLOWS), "--no-rate-limit") as simulated:
+    with simulator(tmp_path, *WORLD_WORDS) as simulated:
         add_source(tmp_path, ledger, simulated)
         for number in range(6):
             process = start(ledger, "sync", "--page-size", "10")

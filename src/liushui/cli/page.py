@@ -68,7 +68,7 @@ def _rules(provider: Provider) -> str:
     tolerance = rules.timestamp_tolerance
     facts = {
         "served at": ", ".join(describe.routes(provider)) + f", and the same under `/dialect/{provider.name}`",
-        "the real service": provider.base_url,
+        "the real service": provider.base_url or "named by no document: its users know",
         "credentials": ", ".join(f"`{field.name}`" for field in provider.credentials),
         "a key may be denied": "; ".join(f"`{one.name}`: {one.help}" for one in provider.restrictions) or "no more",
         "times in": f"{describe.clock(rules)}; both ends of a range are inclusive",

@@ -51,6 +51,8 @@ def add(
     """Add a source: an account at a provider, and the credentials that read it."""
     chosen = provider_named(provider)
     _check_name(name)
+    if not (base_url or chosen.base_url):
+        raise ConfigError(f"base-url: expected the address of your {chosen.title}, which no document names, got none")
     where = checked_base_url(base_url or chosen.base_url)
     place = zone_named(zone or chosen.rules.zone)
     begin = instant_of("since", since, place) or chosen.rules.opening

@@ -28,7 +28,9 @@ class RowReader(Generic[T]):
 
     def __init__(self, shape: type[T], what: str) -> None:
         self._decode = msgspec.json.Decoder(shape).decode
-        self._fields = tuple(field.encode_name for field in msgspec.structs.fields(shape))
+        fields = msgspec.structs.fields(shape)
+        self._fields = tuple(field.encode_name for field in fields)
+        self._optional = tuple((field.name, field.default) for field in fields if not field.required)
         self._known = frozenset(self._fields)
         self._what = what
 
@@ -40,7 +42,10 @@ class RowReader(Generic[T]):
             found: T = self._decode(row)
         except FAULTS as error:
             raise self._named(row, error) from error
-        if text.count(":") > len(self._fields):
+        missing = 0
+        for name, default in self._optional:
+            missing += getattr(found, name) is default
+        if text.count(":") > len(self._fields) - missing:  # a field may be there twice, or a text have a colon
             self._check_once(text)
         return found
 

@@ -1,0 +1,288 @@
+"""HK and US securities, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from liushui.errors import WireError
+from liushui.flow import Category, Direction, Flow, Fx, side_of
+from liushui.money import plain, shown
+from liushui.provider import Received
+from liushui.providers.hkus import words
+from liushui.providers.hkus.answers import data_of, page_of
+from liushui.providers.hkus.rules import RULES
+from liushui.providers.hkus.wire import Number, Text, Transaction, Whole, literal_of, number_of
+from liushui.wire.connection import Answer
+from liushui.wire.fields import choice
+from liushui.wire.ranges import instant_at, steps_since_epoch
+from liushui.wire.rows import RowReader, currency_code
+
+T = TypeVar("T")
+
+ID_MAX: Final = 2**63 - 1
+ID_DIGITS: Final = len(str(ID_MAX))
+
+_row = RowReader(Transaction, "a transaction")
+_encode = msgspec.json.Encoder().encode
+
+
+def rows_of(document: bytes) -> Sequence[bytes]:
+    """The rows of one answer. Raises WireError, or ProviderError by class where the answer is an error."""
+    return [bytes(row) for row in page_of(data_of(Answer(200, {}, document))).transactions]
+
+
+# ---------------------------------------------------------------- reading
+
+
+class _Facts(NamedTuple):
+    """What a row says, checked; None is what it does not say. A row without an id is known by all of them."""
+
+    account_id: int | None
+    tran_type: str | None
+    date: int
+    sett_date: int | None
+    base_currency: str
+    market: str | None
+    product_code: str | None
+    price: Decimal | None
+    qty: Decimal | None
+    amt: Decimal
+    balance: Decimal | None
+    io_type: str
+    fx_ccy: str | None
+    fx_currency: str | None
+    """Only where it contradicts fx_ccy."""
+    fx_amt: Decimal | None
+    fx_rate: Decimal | None
+    remarks: str | None
+    business_type: str | None
+    business_sub_type: str | None
+
+
+def read(row: bytes) -> Received:
+    """Read one row. Raises WireError naming the field that does not fit."""
+    return Received(to_flow(_row.read(row)), row, None)
+
+
+def to_flow(row: Transaction) -> Flow:
+    """Read one row. Raises WireError naming the field that does not fit."""
+    facts = _facts(row)
+    record_id, side, fx = _id("id", row.id), words.SIDES[facts.io_type], _fx(facts)
+    return Flow(
+        identity=_identity(record_id, facts),
+        at=_instant("date", facts.date),
+        amount=_signed(facts.amt, side),
+        currency=facts.base_currency,
+        direction=side,
+        kind=words.kind_of(
+            facts.business_type,
+            facts.business_sub_type,
+            is_priced=facts.price is not None and facts.qty is not None,
+        ),
+        category=Category.STOCK if facts.business_type in words.STOCKS else Category.OTHER,
+        label=words.label_of(facts.tran_type, facts.business_type, facts.business_sub_type),
+        subaccount="" if facts.account_id is None else str(facts.account_id),
+        balance_after=facts.balance,
+        settled_at=None if facts.sett_date is None else _instant("sett_date", facts.sett_date),
+        ref=str(record_id) if record_id else None,
+        symbol=words.symbol_of(facts.product_code, facts.market),
+        name=_text(row.product_name),
+        price=facts.price,
+        quantity=facts.qty,
+        note=facts.remarks,
+        fx=fx,
+        detail=_detail(facts, fx),
+    )
+
+
+def _facts(row: Transaction) -> _Facts:
+    amt = number_of("amt", row.amt)
+    if amt is None:
+        raise WireError("amt", "expected a number, got null")
+    choice("io_type", row.io_type, words.SIDES)
+    fx_ccy, fx_currency = _currency("fx_ccy", row.fx_ccy), _currency("fx_currency", row.fx_currency)
+    return _Facts(
+        account_id=_id("account_id", row.account_id),
+        tran_type=_text(row.tran_type),
+        date=row.date,
+        sett_date=None if row.sett_date is UNSET else row.sett_date,
+        base_currency=currency_code("base_currency", row.base_currency),
+        market=_text(row.market),
+        product_code=_text(row.product_code),
+        price=number_of("price", row.price),
+        qty=number_of("qty", row.qty),
+        amt=amt,
+        balance=number_of("balance", row.balance),
+        io_type=row.io_type,
+        fx_ccy=fx_ccy or fx_currency or fx_ccy,
+        fx_currency=fx_currency if fx_ccy and fx_currency and fx_currency != fx_ccy else None,
+        fx_amt=number_of("fx_amt", row.fx_amt),
+        fx_rate=number_of("fx_rate", row.fx_rate),
+        remarks=_text(row.remarks),
+        business_type=_text(row.business_type),
+        business_sub_type=_text(row.business_sub_type),
+    )
+
+
+def _identity(record_id: int | None, facts: _Facts) -> str:
+    """The record's id, in the order of numbers, and its account; of a row without one a digest of its facts."""
+    if record_id:
+        account = "" if facts.account_id is None else f".{facts.account_id}"
+        return f"{record_id:0{ID_DIGITS}}{account}"
+    stated = [plain(fact) if isinstance(fact, Decimal) else None if fact == "" else fact for fact in facts]
+    return blake2b(_encode(stated), digest_size=16).hexdigest()
+
+
+def _signed(amt: Decimal, side: Direction) -> Decimal:
+    """The magnitude with its side's sign; a number that has a sign of its own as it is."""
+    return amt.copy_negate() if side is Direction.OUT and amt > 0 else amt
+
+
+def _fx(facts: _Facts) -> Fx | None:
+    """The other leg, where the row states all of one: the same currency at a rate of 1 is no conversion, and of two
+    currencies nobody can say which holds."""
+    if not facts.fx_ccy or facts.fx_currency or facts.fx_amt is None or facts.fx_rate is None:
+        return None
+    if facts.fx_ccy == facts.base_currency and facts.fx_rate == 1:
+        return None
+    return Fx(facts.fx_ccy, facts.fx_amt, facts.fx_rate)
+
+
+def _detail(facts: _Facts, fx: Fx | None) -> dict[str, object]:
+    """What no other provider has, in the row's own words; numbers as text. What the row does not say is left out."""
+    stated: dict[str, object] = {
+        words.TRAN_TYPE: facts.tran_type,
+        words.MARKET: facts.market,
+        words.IO_TYPE: facts.io_type,
+        words.BUSINESS_TYPE: facts.business_type,
+        words.BUSINESS_SUB_TYPE: facts.business_sub_type,
+        words.NEGATIVE_AMT: True if facts.amt.is_signed() else None,
+    }
+    if fx is None:
+        stated[words.FX_CCY], stated[words.FX_CURRENCY] = facts.fx_ccy, facts.fx_currency
+        stated[words.FX_AMT] = None if facts.fx_amt is None else plain(facts.fx_amt)
+        stated[words.FX_RATE] = None if facts.fx_rate is None else plain(facts.fx_rate)
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def _text(value: Text) -> str | None:
+    return None if value is UNSET else value
+
+
+def _id(field: str, value: Whole) -> int | None:
+    if value is UNSET or value is None:
+        return None
+    if not 0 <= value <= ID_MAX:
+        raise WireError(field, f"expected an integer from 0 to {ID_MAX}, got {shown(value)}")
+    return value
+
+
+def _instant(field: str, seconds: int) -> datetime:
+    try:
+        return instant_at(seconds, RULES.resolution)
+    except OverflowError:
+        raise WireError(field, f"expected Unix seconds of the years 1 to 9999, got {shown(seconds)}") from None
+
+
+def _currency(field: str, value: Text) -> str | None:
+    text = _text(value)
+    return currency_code(field, text) if text else text
+
+
+# ---------------------------------------------------------------- writing
+
+
+class _Words(NamedTuple):
+    """What a row says in words of this dialect. None is left out."""
+
+    tran_type: str | None
+    market: str | None
+    io_type: str
+    fx_ccy: str | None
+    fx_currency: str | None
+    remarks: str | None
+    business_type: str | None
+    business_sub_type: str | None
+
+
+def write(flow: Flow, language: str | None = None) -> bytes:
+    """Write one row as the service would. What this wire cannot say is left out: MAPPING.md."""
+    del language  # this wire has codes, which are not translated
+    detail = flow.detail or {}
+    said = _own_words(flow, detail) if words.IO_TYPE in detail else _words_for(flow)
+    return _encode(
+        Transaction(
+            id=_whole(flow.ref) or 0,
+            account_id=_or_unset(_whole(flow.subaccount)),
+            tran_type=_or_unset(said.tran_type),
+            date=steps_since_epoch(flow.at, RULES.resolution),
+            sett_date=UNSET if flow.settled_at is None else steps_since_epoch(flow.settled_at, RULES.resolution),
+            base_currency=flow.currency,
+            market=_or_unset(said.market),
+            product_code=_or_unset(words.product_of(flow.symbol, said.market)),
+            product_name=_or_unset(flow.name),
+            price=literal_of(flow.price),
+            qty=literal_of(flow.quantity),
+            amt=Raw(plain(flow.amount if words.NEGATIVE_AMT in detail else flow.amount.copy_abs()).encode()),
+            balance=literal_of(flow.balance_after),
+            io_type=said.io_type,
+            fx_ccy=_or_unset(said.fx_ccy),
+            fx_currency=_or_unset(said.fx_currency),
+            fx_amt=literal_of(flow.fx.amount) if flow.fx else _kept(detail, words.FX_AMT),
+            fx_rate=literal_of(flow.fx.rate) if flow.fx else _kept(detail, words.FX_RATE),
+            remarks=_or_unset(said.remarks),
+            business_type=_or_unset(said.business_type),
+            business_sub_type=_or_unset(said.business_sub_type),
+        )
+    )
+
+
+def _own_words(flow: Flow, detail: Mapping[str, object]) -> _Words:
+    """The words of a row that was received here."""
+    stated = {name: str(value) for name, value in detail.items()}
+    return _Words(
+        tran_type=stated.get(words.TRAN_TYPE),
+        market=stated.get(words.MARKET),
+        io_type=stated[words.IO_TYPE],
+        fx_ccy=flow.fx.currency if flow.fx else stated.get(words.FX_CCY),
+        fx_currency=stated.get(words.FX_CURRENCY),
+        remarks=flow.note,
+        business_type=stated.get(words.BUSINESS_TYPE),
+        business_sub_type=stated.get(words.BUSINESS_SUB_TYPE),
+    )
+
+
+def _words_for(flow: Flow) -> _Words:
+    """The words for a flow from elsewhere."""
+    return _Words(
+        tran_type=words.CASH,
+        market=words.market_for(flow.symbol),
+        io_type=side_of(flow).value,
+        fx_ccy=flow.fx.currency if flow.fx else None,
+        fx_currency=None,
+        remarks=flow.note or flow.label or None,
+        business_type=words.business_type_for(flow),
+        business_sub_type=flow.kind.value,
+    )
+
+
+def _kept(detail: Mapping[str, object], name: str) -> Number:
+    """A number that is kept as text."""
+    return Raw(str(detail[name]).encode()) if name in detail else UNSET
+
+
+def _whole(text: str | None) -> int | None:
+    """A number that can stand as an id here; None for what is another provider's text."""
+    if not text or not text.isascii() or not text.isdigit() or len(text) > ID_DIGITS:
+        return None
+    number = int(text)
+    return number if str(number) == text and number <= ID_MAX else None
+
+
+def _or_unset(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value

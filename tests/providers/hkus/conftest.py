@@ -1,0 +1,25 @@
+"""A reader in memory, its clock, and somebody who calls with a key of one account."""
+
+import pytest
+
+from liushui.providers.hkus import PROVIDER
+from liushui.testing.clock import MovableClock
+from liushui.testing.reader import MemoryReader
+from tests.providers.hkus.caller import Caller
+
+ACCOUNT = "trader-1"
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+def reader(clock: MovableClock) -> MemoryReader:
+    return MemoryReader(clock)
+
+
+@pytest.fixture
+def caller(reader: MemoryReader, clock: MovableClock) -> Caller:
+    return Caller(reader, clock, reader.give_key(PROVIDER, ACCOUNT))

@@ -1,0 +1,101 @@
+"""Reading the answers of this dialect: rows byte for byte, an error by the class that says what to do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.providers.hkus import codec
+from liushui.providers.hkus.answers import ERRORS, data_of
+from liushui.wire.connection import Answer
+
+PAGE = b'{"code":0,"data":{"total_records":%b,"page":1,"page_size":20,"transactions":%b,"more":1},"more":[]}'
+
+
+def test_rows_come_byte_for_byte() -> None:
+    rows = [b'{ "amt" : 1.230 }', b'{"remarks":"\\u6d41"}', b"3"]
+    assert codec.rows_of(PAGE % (b"3", b"[" + b" ,\n".join(rows) + b" ]")) == rows
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (500, 12010012, Unavailable),
+        (200, 12010012, Unavailable),
+        (400, 12010012, Unavailable),
+        (400, 40001, Refused),
+        (401, 40101, AuthError),
+        (401, 40102, AuthError),
+        (401, 40103, AuthError),
+        (401, 40104, AuthError),
+        (404, 40401, Refused),
+        (429, 42901, RateLimited),
+        (200, 42901, RateLimited),
+        (401, 12010001, AuthError),
+        (403, 1, AuthError),
+        (429, 1, RateLimited),
+        (400, 12010099, Refused),
+        (200, 1, Refused),
+        (502, 1, Unavailable),
+        (503, 0, Unavailable),
+    ],
+)
+def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[ProviderError]) -> None:
+    body = b'{"code":%d,"message":"so it is","details":"page: expected 1"}' % code
+    with pytest.raises(ProviderError) as caught:
+        data_of(Answer(status, {"retry-after": "7"}, body))
+    error = caught.value
+    assert (type(error), error.code) == (expected, code)
+    assert str(error) == f"so it is: page: expected 1 (code {code})"
+    assert not isinstance(error, RateLimited) or error.retry_after_s == 7
+
+
+def test_our_codes_are_not_the_vendors() -> None:
+    """document: its one code is 12010012."""
+    assert [code for code in ERRORS if str(code).startswith("1201")] == [12010012]
+
+
+def test_an_error_without_words_says_its_status() -> None:
+    with pytest.raises(Refused, match=r"^HTTP 404 \(code 40401\)$"):
+        data_of(Answer(404, {}, b'{"code":40401}'))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"data":{}}', b'{"code":"0"}', b"\xff"])
+def test_what_is_no_answer(body: bytes) -> None:
+    with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
+        codec.rows_of(body)
+    with pytest.raises(Unavailable, match=r"^HTTP 502, "):
+        data_of(Answer(502, {}, body))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"code":0}',
+        b'{"code":0,"data":null}',
+        b'{"code":0,"data":[]}',
+        b'{"code":0,"data":{"total_records":1,"page":1,"page_size":20}}',
+        b'{"code":0,"data":{"page":1,"page_size":20,"transactions":[]}}',
+        b'{"code":0,"data":{"total_records":1,"page":1,"transactions":[]}}',
+        PAGE % (b"1.5", b"[]"),
+        PAGE % (b'"1"', b"[]"),
+        PAGE % (b"-1", b"[]"),
+        PAGE % (b"1", b"null"),
+        PAGE % (b"1", b"{}"),
+        (PAGE % (b"1", b"[]")).replace(b'"page_size":20', b'"page_size":0'),
+        b'{"code":0,"data":{"transactions":[' + b"[" * 200_000,
+    ],
+)
+def test_what_is_no_page(document: bytes) -> None:
+    with pytest.raises(WireError, match=r"^(data: expected a page of|answer: expected the JSON) "):
+        codec.rows_of(document)
+
+
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]":,0codedatapgs_ ', max_size=60).map(str.encode))
+def test_any_bytes_are_an_answer_or_an_error(document: bytes) -> None:
+    try:
+        rows = codec.rows_of(document)
+    except LiushuiError as error:
+        assert len(str(error)) < 400
+    else:
+        assert all(row in document for row in rows)

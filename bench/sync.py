@@ -101,7 +101,17 @@ def _simulator(setting: Setting) -> Iterator[tuple[Server, dict[str, str]]]:
     flows, port, socket_port = setting.options.flows, free_port(), free_port()
     days = ["--begin", BEGIN.date().isoformat(), "--end", END.date().isoformat()]
     command = [*LIUSHUI, "simulate", "--no-rate-limit", "--accounts", "1", "--flows", str(flows), "--seed", str(SEED)]
-    command += [*days, "--provider", PROVIDER.name, "--port", str(port), "--socket-port", str(socket_port), "--format", "json"]
+    command += [
+        *days,
+        "--provider",
+        PROVIDER.name,
+        "--port",
+        str(port),
+        "--socket-port",
+        str(socket_port),
+        "--format",
+        "json",
+    ]
     parameters = Parameters(accounts=1, flows=flows, seed=SEED, begin=BEGIN, end=END)
     (account,) = simulated_accounts(parameters, [PROVIDER.name])
     fields = dict(account.credentials)

@@ -21,6 +21,7 @@ from liushui.ledger.rows import read_rows
 from liushui.ledger.verify import Verified, verify
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
+from liushui.wire.longbridge.rows import BUSINESS_TYPE
 from tests.importing.inputs import SECOND, envelope, import_texts, new_ledger, row
 
 DOCUMENT_SAMPLE = """
@@ -199,7 +200,7 @@ def test_the_documents_own_sample(tmp_path: Path) -> None:
     assert (imported.rows, imported.added, imported.rejected) == (2, 2, 0)
     first, second = query.list_flows(ledger, query.FlowFilter())
     assert (str(first.flow.amount), str(second.flow.amount)) == ("-125.16", "-248.60")
-    assert first.flow.detail == {codec.BUSINESS_TYPE: None}
+    assert first.flow.detail == {BUSINESS_TYPE: None}
     with ledger.reading() as connection:
         served = connection.exec_driver_sql("SELECT served FROM flows").scalars().all()
     assert all('"business_type":0' in text for text in served)

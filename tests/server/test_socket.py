@@ -16,7 +16,7 @@ from liushui.instant import to_us
 from liushui.server import socket as socket_module
 from liushui.server.socket import Reply, SocketServer
 from liushui.testing.server import HOST, Running, free_port, is_open
-from liushui.wire.signing import longbridge_signature, longbridge_signature_header
+from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_header
 from tests.conftest import Book
 
 WAIT_S = 20

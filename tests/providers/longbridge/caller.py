@@ -12,7 +12,7 @@ from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
 from liushui.wire.http import Request
-from liushui.wire.signing import longbridge_signature, longbridge_signature_header
+from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_header
 
 CASH_FLOW: Final = "/v1/asset/cashflow"
 EVER: Final = {"start_time": "0", "end_time": "253402300799"}

@@ -40,6 +40,7 @@ def calls(job: Json) -> list[Json]:
         page = {
             "longbridge": longbridge_page,
             "longbridge http": http_page,
+            "longbridge post": posted_page,
             "longport": longport_page,
         }[job["client"]](job)
     except (longbridge.OpenApiException, longport.OpenApiException) as error:
@@ -107,12 +108,17 @@ def calls_at_once(job: Json) -> list[Json]:
     return asyncio.run(every())
 
 
-def http_page(job: Json) -> Page:
+def http_client(job: Json) -> longbridge.HttpClient:
     """The generic client, which makes no rows of what it is given."""
     known = job["credentials"]
-    client = longbridge.HttpClient.from_apikey(
+    return longbridge.HttpClient.from_apikey(
         known["app_key"], known["app_secret"], known["access_token"], http_url=job["http_url"]
     )
+
+
+def http_page(job: Json) -> Page:
+    """Rows as the generic client gets them, in our words."""
+    client = http_client(job)
 
     def page(call: Json) -> list[Json]:
         given = call | {
@@ -135,6 +141,12 @@ def http_page(job: Json) -> Page:
         ]
 
     return page
+
+
+def posted_page(job: Json) -> Page:
+    """Rows of the first draft, which the generic client gets by a POST, as they are."""
+    client = http_client(job)
+    return lambda call: client.request("post", "/v1/trade/asset/GetCashFlowHistory", body=call)["list"]
 
 
 # ---------------------------------------------------------------- longport 3

@@ -8,28 +8,15 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, LiushuiError, RateLimited
-from liushui.provider import Rate, Slice
+from liushui.provider import Slice
 from liushui.providers.longbridge.client import LongbridgeClient
-from liushui.wire.signing import longbridge_signature, longbridge_signature_fits
+from liushui.rules import Rate
+from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_fits
+from tests.providers.longbridge.sent import Sent
 
 DAY = Slice(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
 CREDENTIALS = {"app_key": "ak", "app_secret": "as", "access_token": "at"}
 EMPTY = b'{"code":0,"message":"success","data":{"list":[]}}'
-
-
-class Sent:
-    """What a client sent, each request answered alike."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: httpx2.Response) -> None:
-        self.requests: list[httpx2.Request] = []
-        self._answer = answer
-        real = httpx2.AsyncClient
-        transport = httpx2.MockTransport(self._handle)
-        monkeypatch.setattr(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport}))
-
-    def _handle(self, request: httpx2.Request) -> httpx2.Response:
-        self.requests.append(request)
-        return self._answer
 
 
 def call(
@@ -45,7 +32,7 @@ def call(
         client = LongbridgeClient(base_url=base_url, credentials=credentials, rate=rate, timeout_s=2)
         try:
             for _ in range(calls):
-                assert list((await client.page(DAY, 2, 7)).rows) == []
+                assert list((await client.page(DAY, 7, mark="2")).rows) == []
         finally:
             await client.close()
 

@@ -14,6 +14,7 @@ from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import EPOCH
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.wire import CashFlow
+from liushui.wire.longbridge.rows import BUSINESS_TYPE
 from tests.providers.longbridge.rows import CODE_MAX, CODE_MIN, FIELDS, MISSING, Row, amounts, row, rows, times, wire
 
 # ---------------------------------------------------------------- rows survive
@@ -75,7 +76,7 @@ def test_the_side_is_the_providers_and_the_sign_the_amounts(code: int, side: Dir
 def test_business_types(code: int | str, category: Category, kept: int | None) -> None:
     flow = codec.read(wire(row(business_type=code))).flow
     assert flow.category is category
-    assert flow.detail == (None if kept is None else {codec.BUSINESS_TYPE: kept})
+    assert flow.detail == (None if kept is None else {BUSINESS_TYPE: kept})
 
 
 def test_an_unknown_name_is_kept_and_has_no_kind() -> None:
@@ -198,8 +199,8 @@ def test_the_identity_never_changes() -> None:
         ({"balance": "١"}, "balance: expected decimal text such as -248.60, got '١'"),
         ({"balance": "9" * 101}, "balance: expected at most 100 digits, got 101 characters"),
         ({"currency": MISSING}, "currency: expected, but missing"),
-        ({"currency": ""}, "currency: expected a currency code, got ''"),
-        ({"currency": "X" * 33}, f"currency: expected a currency code, got '{'X' * 33}'"),
+        ({"currency": ""}, "currency: expected a code of 1 to 32 characters, got ''"),
+        ({"currency": "X" * 33}, f"currency: expected a code of 1 to 32 characters, got '{'X' * 33}'"),
         ({"currency": 1}, "currency: expected text, got 1"),
         (
             {"business_time": 1621507957},

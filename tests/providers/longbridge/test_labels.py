@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from liushui.flow import Direction, Kind
-from liushui.providers.longbridge.labels import KINDS, LABELS, LANGUAGES, label_for
+from liushui.wire.longbridge.labels import KINDS, LABELS, LANGUAGES, label_for
 
 SIDES = (Direction.IN, Direction.OUT)
 

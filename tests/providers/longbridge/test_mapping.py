@@ -1,5 +1,6 @@
 """MAPPING.md says what the code does: its tables are compared with it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,13 @@ import pytest
 from liushui.flow import Flow
 from liushui.providers import longbridge
 from liushui.providers.longbridge.codec import ERRORS
-from liushui.providers.longbridge.labels import LABELS, LANGUAGES
 from liushui.providers.longbridge.rules import RULES
-from liushui.providers.longbridge.server import PAGE_MAX
 from liushui.providers.longbridge.socket import PASSWORD_LIFE, SESSION_LIFE
 from liushui.providers.longbridge.wire import CashFlow
+from liushui.wire.longbridge.labels import LABELS, LANGUAGES
+from liushui.wire.longbridge.serving import PAGE_MAX
 
+TOLERANCE = RULES.timestamp_tolerance or timedelta(0)
 TEXT = (Path(longbridge.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")
 
 
@@ -52,7 +54,7 @@ def test_codes_and_classes() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        f"may be {RULES.timestamp_tolerance.total_seconds():.0f} s off",
+        f"may be {TOLERANCE.total_seconds():.0f} s off",
         f"`size` is {RULES.paging.size_default} where it is not given, and 1 to {RULES.paging.size_max} [doc]",
         f"`page` is {RULES.paging.first}, and {RULES.paging.first} to {PAGE_MAX} [own]",
         f"those of {RULES.zone}",

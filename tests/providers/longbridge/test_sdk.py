@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from liushui.providers import provider_named
 from liushui.testing.golden import cases, samples_of
 from liushui.testing.server import Running, run
 from tests.conftest import Book
-from tests.providers.longbridge import official
+from tests.providers.longbridge.asking import ask
 
 PROVIDER: Provider = provider_named("longbridge")
 EVER = {"start_time": "1970-01-01T00:00:00", "end_time": "2100-01-01T00:00:00"}
@@ -25,23 +24,6 @@ CLIENTS = ("longbridge", "longbridge async", "longbridge http", "longport")
 TRACE = re.compile(r"[0-9a-f]{32}")
 
 Rows = Counter[tuple[object, ...]]
-
-
-def ask(client: str, served: Running, credentials: Mapping[str, str], *calls: dict[str, Any], **job: str) -> list[Any]:
-    """Have an official client make calls, in a process of its own."""
-    given = {"client": client, "http_url": served.url, "ws_url": served.socket_url, "credentials": credentials}
-    done = subprocess.run(
-        [sys.executable, official.__file__],
-        input=json.dumps(given | job | {"calls": calls}),
-        env=os.environ | {"TZ": "UTC"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    results: list[Any] = json.loads(done.stdout)
-    return results
 
 
 def told(rows: list[dict[str, Any]]) -> Rows:

@@ -49,13 +49,15 @@ _NAMES = {
 }
 
 
-def label_for(kind: Kind, side: Direction, language: str | None) -> str:
-    """The name in the language that an accept-language value asks for first; else in Traditional Chinese."""
-    return _NAMES[kind, side][_language(language or "")]
+def label_for(kind: Kind, side: Direction, language: str | None, *, otherwise: str = LANGUAGES[0]) -> str:
+    """The name in the language that an accept-language value asks for first, in `otherwise` if that has none."""
+    return _NAMES[kind, side][LANGUAGES.index(_language(language or "") or otherwise)]
 
 
-def _language(accepted: str) -> int:
+def _language(accepted: str) -> str | None:
     first = accepted.split(",")[0].split(";")[0].strip().lower()
     if first.startswith("en"):
-        return 2
-    return 1 if first in ("zh-cn", "zh-hans", "zh-sg", "zh-hans-cn") else 0
+        return "en"
+    if first in ("zh-cn", "zh-hans", "zh-sg", "zh-hans-cn"):
+        return "zh-CN"
+    return "zh-HK" if first.startswith("zh-") else None

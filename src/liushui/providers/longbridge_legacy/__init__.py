@@ -1,0 +1,33 @@
+"""Longbridge OpenAPI, cash flow history (POST /v1/trade/asset/GetCashFlowHistory), the first draft of April 2022."""
+
+from liushui.provider import Provider
+from liushui.providers.longbridge_legacy import codec
+from liushui.providers.longbridge_legacy.client import LongbridgeLegacyClient
+from liushui.providers.longbridge_legacy.rules import RULES
+from liushui.providers.longbridge_legacy.server import NAME, LongbridgeLegacyServer
+from liushui.wire.longbridge import service
+
+SNIPPET = """\
+from longbridge.openapi import HttpClient
+
+client = HttpClient.from_apikey("{app_key}", "{app_secret}", "{access_token}", http_url="{base_url}")
+asked = dict(start_time=946684800, end_time=4102444800, page=1, size=5)
+for flow in client.request("post", "/v1/trade/asset/GetCashFlowHistory", body=asked)["list"]:
+    print(flow)
+"""
+
+PROVIDER = Provider(
+    name=NAME,
+    title="Longbridge OpenAPI, first draft",
+    rules=RULES,
+    codec=codec,
+    server=LongbridgeLegacyServer(),
+    credentials=service.CREDENTIALS,
+    base_url="https://openapi.longbridge.sg",
+    connect=LongbridgeLegacyClient,
+    new_credentials=service.new_credentials,
+    key_name=service.key_name,
+    snippet=SNIPPET,
+    auth="HMAC-SHA256 over the request, its body included, key and access token",
+    tested_with="`HttpClient` of `longbridge` 5.3.0",
+)

@@ -1,0 +1,25 @@
+"""Longbridge's first draft, the end that pulls: signed POST requests with a JSON body, one page a call."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from liushui.providers.longbridge_legacy.codec import ERRORS, LANGUAGE
+from liushui.providers.longbridge_legacy.rules import RULES
+from liushui.providers.longbridge_legacy.wire import PATH
+from liushui.rules import Rate
+from liushui.wire.connection import Answer, Connection
+from liushui.wire.longbridge.pulling import CashFlowClient
+
+HEADERS = {"content-type": "application/json; charset=utf-8", "accept-language": LANGUAGE}
+
+
+class LongbridgeLegacyClient(CashFlowClient):
+    """One account at Longbridge."""
+
+    def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
+        http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers=HEADERS)
+        super().__init__(http, credentials, rules=RULES, errors=ERRORS)
+
+    async def _ask(self, given: Mapping[str, int | str]) -> Answer:
+        return await self._call("POST", PATH, body=msgspec.json.encode(given))

@@ -1,0 +1,64 @@
+"""Longbridge's first draft, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, WireError
+from liushui.money import shown
+from liushui.providers.longbridge_legacy.rules import RULES
+from liushui.providers.longbridge_legacy.wire import CashFlow
+from liushui.wire.connection import Answer
+from liushui.wire.longbridge.envelope import rows_in, rows_listed
+from liushui.wire.longbridge.rows import RowCodec
+from liushui.wire.longbridge.service import GATEWAY_ERRORS
+from liushui.wire.ranges import instant_at
+from liushui.wire.rows import FAULTS
+
+LANGUAGE: Final = "zh-CN"
+"""The language of the document's sample. Names arrive in one, so that a row read twice is the same to the letter."""
+
+BAD_REQUEST, FORBIDDEN, NOT_FOUND, LIMITED = 1470400, 1470403, 1470404, 1470429
+
+ERRORS: Final[Mapping[int, type[ProviderError]]] = {
+    BAD_REQUEST: Refused,
+    FORBIDDEN: AuthError,
+    NOT_FOUND: Refused,
+    LIMITED: RateLimited,
+    **GATEWAY_ERRORS,
+}
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+
+
+def rows_of(document: bytes) -> Sequence[bytes]:
+    """The rows of one answer, or of `data` alone, as the document prints it.
+
+    Raises WireError, or ProviderError by class where the answer is an error.
+    """
+    if _is_data_alone(document):
+        return rows_listed("answer", document)
+    return rows_in(Answer(200, {}, document), ERRORS)
+
+
+def instant_of(field: str, seconds: int) -> datetime:
+    """An integer of Unix seconds as an instant. Raises WireError naming `field`."""
+    try:
+        return instant_at(seconds, RULES.resolution)
+    except OverflowError as error:
+        raise WireError(field, f"expected Unix seconds of the years 1 to 9999, got {shown(seconds)}") from error
+
+
+_rows = RowCodec(CashFlow, instant_of=instant_of, seconds_of=int, language=LANGUAGE)
+read, write = _rows.read, _rows.write
+
+
+def _is_data_alone(document: bytes) -> bool:
+    try:
+        fields = _fields.decode(document)
+    except FAULTS:
+        return False
+    return "list" in fields and "code" not in fields

@@ -1,0 +1,57 @@
+"""WeCom 企业微信, fund flow of its external payments 对外收款 (POST /cgi-bin/externalpay/get_fund_flow)."""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+
+from liushui.provider import CredentialField, Provider, Restriction, Role
+from liushui.providers.wecom import codec
+from liushui.providers.wecom.client import WecomClient
+from liushui.providers.wecom.rules import RULES
+from liushui.providers.wecom.server import NAME, OPERATORS, PERMISSION, WecomServer
+
+SNIPPET = """\
+import json
+import time
+from urllib.request import urlopen
+
+where, now = "{base_url}/cgi-bin", int(time.time())
+with urlopen(where + "/gettoken?corpid={corpid}&corpsecret={corpsecret}") as answer:
+    token = json.load(answer)["access_token"]
+asked = dict(begin_time=now - 31 * 86400, end_time=now, limit=5)
+with urlopen(where + "/externalpay/get_fund_flow?access_token=" + token, json.dumps(asked).encode()) as answer:
+    for flow in json.load(answer)["fund_flow_list"]:
+        print(flow)
+"""
+
+
+def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
+    """A corporation's id and a secret of the shape the service gives: `ww` with 16 hex digits, and 43 characters."""
+    return {
+        "corpid": f"ww{random_bytes(8).hex()}",
+        "corpsecret": urlsafe_b64encode(random_bytes(32)).rstrip(b"=").decode(),
+    }
+
+
+PROVIDER = Provider(
+    name=NAME,
+    title="WeCom external payments",
+    rules=RULES,
+    codec=codec,
+    server=WecomServer(),
+    credentials=(
+        CredentialField("corpid", "Corp ID", secret=False),
+        CredentialField("corpsecret", "Secret", secret=True),
+    ),
+    base_url="https://qyapi.weixin.qq.com",
+    connect=WecomClient,
+    new_credentials=new_credentials,
+    key_name=lambda credentials: credentials["corpid"],
+    snippet=SNIPPET,
+    auth="an access token of two hours, given for the corp id and secret",
+    tested_with="`wechatpy` 1.8.18, `wechatpy` 2.0.0a26",
+    role=Role.SHOP,
+    restrictions=(
+        Restriction(OPERATORS, "userids, joined by commas, whose rows it sees beside those that have no operator"),
+        Restriction(PERMISSION, "none: the interface is not permitted"),
+    ),
+)

@@ -1,0 +1,48 @@
+"""Public clients that cannot live in one environment: each is installed into a folder of its own, once."""
+
+import shutil
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tests.system import leave_out
+
+CACHE: Final = Path(__file__).parents[3] / ".cache" / "clients"
+
+_INSTALL_S: Final = 240
+
+
+def installed(requirements: Path) -> Path:
+    """A folder to put on PYTHONPATH, with all that a requirements file names. Without an index the test is left out."""
+    version = str(sys.implementation.cache_tag).encode()
+    folder = CACHE / f"{requirements.stem}-{sha256(requirements.read_bytes() + version).hexdigest()[:16]}"
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=CACHE) as temporary:
+            made = Path(temporary) / "made"
+            _install(requirements, made)
+            try:
+                made.rename(folder)
+            except OSError:
+                if not folder.exists():  # else another process was faster, and what it made is the same
+                    raise
+    return folder
+
+
+def _install(requirements: Path, folder: Path) -> None:
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv is None:
+        leave_out(f"{requirements.stem} cannot be installed: uv is missing")
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", str(folder)]
+    try:
+        done = subprocess.run(
+            [*command, "-r", str(requirements)], capture_output=True, text=True, timeout=_INSTALL_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        leave_out(f"{requirements.stem} cannot be installed: the package index did not answer in {_INSTALL_S} s")
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        leave_out(f"{requirements.stem} cannot be installed: {reason}")

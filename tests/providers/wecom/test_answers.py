@@ -1,0 +1,121 @@
+"""Reading WeCom's answers: the rows of one byte for byte, an error by the class that says what to do."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.providers.wecom import codec
+
+
+def test_rows_come_byte_for_byte() -> None:
+    rows = [b'{ "a" : 1.230 }', b'{"b":"\\u6d41"}', b"3"]
+    document = b'{"errcode":0,"errmsg":"ok","fund_flow_list":[' + b" ,\n".join(rows) + b' ],"more":[]}'
+    assert codec.rows_of(document) == rows
+
+
+@pytest.mark.parametrize(
+    ("member", "cursor"),
+    [(b'"next_cursor":"CURSOR",', "CURSOR"), (b'"next_cursor":"",', None), (b'"next_cursor":null,', None), (b"", None)],
+)
+def test_the_end(member: bytes, cursor: str | None) -> None:
+    """document: 如果没有获取到next_cursor，说明已经拉取完所有的数据。An empty one is none."""
+    assert codec.page_of(b'{"errcode":0,"errmsg":"ok",%b"fund_flow_list":[]}' % member) == ([], cursor)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (200, -1, Unavailable),
+        (200, 40001, AuthError),
+        (200, 40013, AuthError),
+        (200, 40014, AuthError),
+        (200, 40058, Refused),
+        (200, 41001, AuthError),
+        (200, 41002, AuthError),
+        (200, 41004, AuthError),
+        (200, 42001, AuthError),
+        (200, 45009, RateLimited),
+        (200, 45033, RateLimited),
+        (200, 48002, AuthError),
+        (200, 60020, AuthError),
+        (200, 301002, AuthError),
+        (200, 1, Refused),
+        (404, 1, Refused),
+        (403, 1, AuthError),
+        (429, 1, RateLimited),
+        (502, 1, Unavailable),
+        (503, 0, Unavailable),
+        (404, 0, Refused),
+    ],
+)
+@pytest.mark.parametrize("read", [codec.page_of, codec.token_of])
+def test_an_errors_class_says_what_to_do(
+    read: Callable[..., object], status: int, code: int, expected: type[ProviderError]
+) -> None:
+    with pytest.raises(ProviderError) as caught:
+        read(b'{"errcode":%d,"errmsg":"so it is"}' % code, status=status, retry_after_s=7)
+    error = caught.value
+    assert type(error) is expected
+    assert error.code == code
+    assert str(error) == f"so it is (code {code})"
+    assert not isinstance(error, RateLimited) or error.retry_after_s == 7
+
+
+def test_an_error_without_words_says_its_status() -> None:
+    with pytest.raises(Refused, match=r"^HTTP 200 \(code 1\)$"):
+        codec.rows_of(b'{"errcode":1}')
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>Bad Gateway</html>",
+        b"[]",
+        b"{}",
+        b'{"fund_flow_list":[]}',
+        b'{"errcode":"0","fund_flow_list":[]}',
+        b'{"errcode":null,"fund_flow_list":[]}',
+        b'{"errcode":0,"fund_flow_list":{}}',
+        b'{"errcode":0,"fund_flow_list":null}',
+        b'{"errcode":0,"next_cursor":1,"fund_flow_list":[]}',
+        b"\xff",
+        b'{"errcode":0,"fund_flow_list":[' + b"[" * 200_000,
+    ],
+)
+def test_what_is_no_answer(answer: bytes) -> None:
+    with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
+        codec.rows_of(answer)
+    with pytest.raises(Unavailable, match=r"^HTTP 502, "):
+        codec.page_of(answer, status=502)
+
+
+def test_a_page_without_its_list() -> None:
+    with pytest.raises(WireError, match=r"^fund_flow_list: expected a list, but missing$"):
+        codec.rows_of(b'{"errcode":0,"errmsg":"ok"}')
+
+
+def test_a_token() -> None:
+    found = codec.token_of(b'{"errcode":0,"errmsg":"ok","access_token":"T","expires_in":7200}')
+    assert (found.access_token, found.expires_in) == ("T", 7200)
+
+
+@pytest.mark.parametrize(
+    "members", [b"", b',"access_token":""', b',"access_token":1', b',"access_token":"T","expires_in":"x"']
+)
+def test_what_is_no_token(members: bytes) -> None:
+    with pytest.raises(WireError):
+        codec.token_of(b'{"errcode":0,"errmsg":"ok"' + members + b"}")
+
+
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]":,0errcodefund_flow_list ', max_size=60).map(str.encode))
+def test_any_bytes_are_an_answer_or_an_error(document: bytes) -> None:
+    try:
+        rows = codec.rows_of(document)
+    except LiushuiError as error:
+        assert len(str(error)) < 400
+    else:
+        assert all(row in document for row in rows)

@@ -1,19 +1,29 @@
 """A provider's client joined to its server without a network: an HTTP transport that answers from a reader."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import httpx2
 
 from liushui.provider import FlowReader, Provider
 from liushui.server.dialects import Dialects
+from liushui.wire.http import Request, Response
+
+
+class Exchange(NamedTuple):
+    """A request, as a provider's server has it, and what it answered."""
+
+    request: Request
+    response: Response
 
 
 class DialectTransport(httpx2.AsyncBaseTransport):
-    """Answers each request of an httpx2 client as `liushui serve` would. Keeps what was asked."""
+    """Answers each request of an httpx2 client as `liushui serve` would. Keeps what was asked and answered."""
 
     def __init__(self, providers: Mapping[str, Provider], reader: FlowReader) -> None:
         self._dialects = Dialects(providers, reader)
         self.asked: list[httpx2.Request] = []
+        self.answered: list[Exchange] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request)
@@ -24,7 +34,7 @@ class DialectTransport(httpx2.AsyncBaseTransport):
         provider, route = found
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = await request.aread()
-        answer = self._dialects.answer(
-            provider, self._dialects.request(request.method, path, query, headers, body, route)
-        )
+        asked = self._dialects.request(request.method, path, query, headers, body, route)
+        answer = self._dialects.answer(provider, asked)
+        self.answered.append(Exchange(asked, answer))
         return httpx2.Response(answer.status, headers=answer.headers, content=answer.body, request=request)

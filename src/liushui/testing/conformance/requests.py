@@ -1,0 +1,190 @@
+"""Ten thousand requests that no client would send: each has a legal answer, and none says that the server is broken."""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import ClassVar, Final, cast
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from liushui.errors import LiushuiError, ProviderError, Unavailable, WireError
+from liushui.provider import Client, Provider
+from liushui.providers import providers
+from liushui.server.dialects import MOUNT, Dialects
+from liushui.testing.conformance.chance import ODD_JSON, ODD_TEXTS, broken_bytes, broken_text, odd_json, odd_text
+from liushui.testing.conformance.checks import Checks
+from liushui.testing.conformance.ends import Memory, is_rows
+from liushui.testing.conformance.ensure import ensure
+from liushui.testing.transport import Exchange
+from liushui.wire.http import Request, Response
+
+REQUESTS: Final = 5_000
+"""How many of each sort."""
+METHODS: Final = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "get", "", "TRACE")
+HEADERS: Final = ("content-type", "accept-language", "accept", "range", "host", "cookie", "x-forwarded-for", "expect")
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class RequestChecks(Checks):
+    """What a server makes of what comes. A failure names the seed and the number of its request."""
+
+    seed: ClassVar[int] = 1
+
+    def test_signed_requests_with_odd_parameters(self, memory: Memory) -> None:
+        """Of a client with a good key, whose parameters are no client's."""
+        ends, judge = memory.ends, Judge(memory)
+        names = [*judge.names, *(one.parameter for one in self.provider.rules.filters), "liushui_unheard_of"]
+
+        async def ask(client: Client) -> None:
+            for number in range(REQUESTS):
+                random = self._random("signed", number)
+                part = {random.choice(names): self._odd(random, judge) for _ in range(random.randrange(1, 4))}
+                size = random.choice((0, 1, 50, ends.size_max, ends.size_max + 1, -1, 10**30))
+                memory.wire.answered.clear()
+                try:
+                    await client.page(ends.recent, size, part=part, newest=random.choice((True, False)))
+                except LiushuiError:
+                    pass  # what it is an answer to is judged below
+                except Exception as error:
+                    if not memory.wire.answered and not all(isinstance(value, str) for value in part.values()):
+                        continue  # a client need not take what is no text
+                    error.add_note(f"seed {self.seed}, signed request {number}: {part!r}")
+                    raise
+                ensure(bool(memory.wire.answered), f"seed {self.seed}, signed request {number} was not sent: {part!r}")
+                for exchange in memory.wire.answered:
+                    judge.check(exchange, f"seed {self.seed}, signed request {number}")
+
+        memory.ask(ask)
+
+    def test_requests_that_are_broken(self, memory: Memory) -> None:
+        """Requests of a client, their method, path, query, headers and body changed."""
+        judge = Judge(memory)
+        dialects = Dialects({**providers(), self.provider.name: self.provider}, memory.reader)
+        for number in range(REQUESTS):
+            random = self._random("broken", number)
+            request = broken(random, random.choice(judge.asked), judge.names, self.provider)
+            found = dialects.find(request.path)
+            route = found[1] if found and found[0].name == self.provider.name else request.path
+            request = request._replace(route=route)
+            try:
+                response = dialects.answer(self.provider, request)
+            except Exception as error:
+                error.add_note(f"seed {self.seed}, broken request {number}: {request!r}")
+                raise
+            judge.check(Exchange(request, response), f"seed {self.seed}, broken request {number}")
+
+    def _odd(self, random: Random, judge: "Judge") -> str:
+        """A value for a parameter: JSON of any kind where parameters stand in a JSON body, though ours are all text."""
+        return cast("str", random.choice(ODD_JSON)) if judge.sends_json and random.randrange(2) else odd_text(random)
+
+    def _random(self, sort: str, number: int) -> Random:
+        """Chance for one request, which can be made again without those before it."""
+        return Random(f"{self.seed} {sort} {number}")  # noqa: S311 - the same requests in each run
+
+
+class Judge:
+    """Says whether an answer is one that the provider could give."""
+
+    def __init__(self, memory: Memory) -> None:
+        """Have a client ask for a page, to know what it sends and where rows are."""
+        self._provider = memory.ends.provider
+        memory.ask(lambda client: client.page(memory.ends.recent, 10))
+        self.asked = [exchange.request for exchange in memory.wire.answered]
+        self.sends_json = any(_is_object(request.body) for request in self.asked)
+        self.names = sorted({name for request in self.asked for name in _names(request)})
+        self._row_routes = {
+            (exchange.request.method, exchange.request.route)
+            for exchange in memory.wire.answered
+            if is_rows(self._provider, exchange.response.body)
+        }
+        ensure(bool(self._row_routes), "no answer to a client that asked for a page is one of rows")
+
+    def check(self, exchange: Exchange, what: str) -> None:
+        """Raises AssertionError for an answer that is none, or is an error of the server's own."""
+        request, response = exchange
+        fault = self._fault(request, response)
+        ensure(not fault, f"{what}: {fault}: {request!r} was answered with {response.status} {response.body[:300]!r}")
+
+    def _fault(self, request: Request, response: Response) -> str:
+        if not 200 <= response.status < 500:
+            return "an HTTP status of a server that is broken"
+        if not all(f"{name}{value}".isascii() and f"{name}{value}".isprintable() for name, value in response.headers):
+            return "a header that HTTP cannot carry"
+        try:
+            self._provider.codec.rows_of(response.body)
+        except Unavailable:
+            return "an error that says that the server is broken"
+        except ProviderError:
+            return ""
+        except WireError as error:
+            leads_on = (request.method, request.route) not in self._row_routes and response.status == 200
+            return "" if leads_on and _is_object(response.body) else f"no answer of this provider ({error})"
+        return "" if response.status == 200 else "rows with an HTTP status of an error"
+
+
+def broken(random: Random, request: Request, names: Sequence[str], provider: Provider) -> Request:
+    """A request with one to three of its parts changed."""
+    for _ in range(random.randrange(1, 4)):
+        match random.randrange(7):
+            case 0:
+                request = request._replace(method=random.choice(METHODS))
+            case 1:
+                request = request._replace(path=_broken_path(random, request.path, provider))
+            case 2:
+                request = request._replace(query=broken_text(random, request.query))
+            case 3:
+                request = request._replace(query=_odd_query(random, request.query, names))
+            case 4 | 5:
+                request = request._replace(headers=_broken_headers(random, request.headers))
+            case _:
+                request = request._replace(body=_broken_body(random, request.body, names))
+    return request
+
+
+def _names(request: Request) -> list[str]:
+    """The parameters of a request, in its query and its body."""
+    names = [name for name, _ in parse_qsl(request.query, keep_blank_values=True)]
+    return names + (list(_object.decode(request.body)) if _is_object(request.body) else [])
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        _object.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _broken_path(random: Random, path: str, provider: Provider) -> str:
+    others = [route.path for route in provider.server.routes]
+    mounted = f"{MOUNT}{provider.name}{path}"
+    return random.choice((f"/{path}", f"{path}/", mounted, path.upper(), broken_text(random, path), *others))
+
+
+def _odd_query(random: Random, query: str, names: Sequence[str]) -> str:
+    """A query with a parameter more, which may be there already; its value is not always encoded."""
+    name = random.choice((*names, "liushui_unheard_of"))
+    more = f"{name}={odd_text(random)}"
+    return random.choice(
+        (f"{more}&{query}", f"{query}&{more}", more, query.replace("&", ";"), query.replace("=", "[]="))
+    )
+
+
+def _broken_headers(random: Random, headers: Mapping[str, str]) -> dict[str, str]:
+    changed = dict(headers)
+    name = random.choice((*changed, *HEADERS))
+    match random.randrange(3):
+        case 0:
+            changed.pop(name, None)
+        case 1:
+            changed[name] = broken_text(random, changed.get(name, ""))
+        case _:
+            changed[name] = random.choice(ODD_TEXTS)
+    return changed
+
+
+def _broken_body(random: Random, body: bytes, names: Sequence[str]) -> bytes:
+    if random.randrange(2) and _is_object(body):
+        return odd_json(random, body, names)
+    return broken_bytes(random, body or random.choice((b"{}", b"[]", b"a=1", b"\xff")))

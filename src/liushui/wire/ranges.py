@@ -2,10 +2,13 @@
 
 from datetime import datetime, timedelta
 
+from liushui.errors import WireError
 from liushui.instant import ENDING, EPOCH, to_us
+from liushui.money import shown
 from liushui.provider import Slice
 
 _MICROSECOND = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
 
 
 def ends_of(asked: Slice, step: timedelta) -> tuple[int, int] | None:
@@ -23,6 +26,15 @@ def steps_since_epoch(at: datetime, step: timedelta) -> int:
 def end_after(last: datetime, step: timedelta) -> datetime:
     """The `until` of a range whose last step begins at `last`."""
     return last + step if last < ENDING - step else ENDING
+
+
+def instant_of(field: str, steps: int, step: timedelta) -> datetime:
+    """The instant so many seconds or milliseconds after the Unix epoch. Raises WireError naming `field`."""
+    try:
+        return instant_at(steps, step)
+    except OverflowError:
+        unit = "seconds" if step == _SECOND else "milliseconds"
+        raise WireError(field, f"expected Unix {unit} of the years 1 to 9999, got {shown(steps)}") from None
 
 
 def instant_at(steps: int, step: timedelta) -> datetime:

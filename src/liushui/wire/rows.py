@@ -5,12 +5,13 @@ import re
 from typing import Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import WireError
 from liushui.money import shown
 
 T = TypeVar("T", bound=msgspec.Struct)
+V = TypeVar("V")
 
 FAULTS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that do not fit: no JSON, no UTF-8, nested too deep."""
@@ -73,6 +74,8 @@ class RowReader(Generic[T]):
             if f"`$.{name}`" in text and (expected := _EXPECTED.match(text)):
                 words = " or ".join(_WORDS.get(word, word) for word in expected[1].split(" | "))
                 return WireError(name, f"expected {words}, got {_json_excerpt(bytes(fields[name]))}")
+            if f"`$.{name}[" in text or f"`$.{name}." in text:
+                return WireError(name, f"expected {self._what}'s, got {_json_excerpt(bytes(fields[name]))}: {text}")
             if f"`{name}`" in text:
                 return WireError(name, "expected, but missing")
         return WireError("row", f"expected {self._what}, got {excerpt(row)}: {text}")
@@ -80,6 +83,11 @@ class RowReader(Generic[T]):
 
 class _Pairs(list[tuple[str, object]]):
     """The pairs of a JSON object, each as often as it stands there."""
+
+
+def stated(value: V | None | UnsetType) -> V | None:
+    """The value of a field that may be missing: None where it is, as where it is null."""
+    return None if value is UNSET else value
 
 
 def code_of(field: str, code: int | str) -> int:

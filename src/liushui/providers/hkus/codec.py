@@ -1,7 +1,6 @@
 """HK and US securities, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Final, NamedTuple, TypeVar
@@ -19,8 +18,8 @@ from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.wire import Number, Text, Transaction, Whole, literal_of, number_of
 from liushui.wire.connection import Answer
 from liushui.wire.fields import choice
-from liushui.wire.ranges import instant_at, steps_since_epoch
-from liushui.wire.rows import RowReader, currency_code
+from liushui.wire.ranges import instant_of, steps_since_epoch
+from liushui.wire.rows import RowReader, currency_code, stated
 
 T = TypeVar("T")
 
@@ -75,7 +74,7 @@ def to_flow(row: Transaction) -> Flow:
     record_id, side, fx = _id("id", row.id), words.SIDES[facts.io_type], _fx(facts)
     return Flow(
         identity=_identity(record_id, facts),
-        at=_instant("date", facts.date),
+        at=instant_of("date", facts.date, RULES.resolution),
         amount=_signed(facts.amt, side),
         currency=facts.base_currency,
         direction=side,
@@ -88,10 +87,10 @@ def to_flow(row: Transaction) -> Flow:
         label=words.label_of(facts.tran_type, facts.business_type, facts.business_sub_type),
         subaccount="" if facts.account_id is None else str(facts.account_id),
         balance_after=facts.balance,
-        settled_at=None if facts.sett_date is None else _instant("sett_date", facts.sett_date),
+        settled_at=None if facts.sett_date is None else instant_of("sett_date", facts.sett_date, RULES.resolution),
         ref=str(record_id) if record_id else None,
         symbol=words.symbol_of(facts.product_code, facts.market),
-        name=_text(row.product_name),
+        name=stated(row.product_name),
         price=facts.price,
         quantity=facts.qty,
         note=facts.remarks,
@@ -108,12 +107,12 @@ def _facts(row: Transaction) -> _Facts:
     fx_ccy, fx_currency = _currency("fx_ccy", row.fx_ccy), _currency("fx_currency", row.fx_currency)
     return _Facts(
         account_id=_id("account_id", row.account_id),
-        tran_type=_text(row.tran_type),
+        tran_type=stated(row.tran_type),
         date=row.date,
         sett_date=None if row.sett_date is UNSET else row.sett_date,
         base_currency=currency_code("base_currency", row.base_currency),
-        market=_text(row.market),
-        product_code=_text(row.product_code),
+        market=stated(row.market),
+        product_code=stated(row.product_code),
         price=number_of("price", row.price),
         qty=number_of("qty", row.qty),
         amt=amt,
@@ -123,9 +122,9 @@ def _facts(row: Transaction) -> _Facts:
         fx_currency=fx_currency if fx_ccy and fx_currency and fx_currency != fx_ccy else None,
         fx_amt=number_of("fx_amt", row.fx_amt),
         fx_rate=number_of("fx_rate", row.fx_rate),
-        remarks=_text(row.remarks),
-        business_type=_text(row.business_type),
-        business_sub_type=_text(row.business_sub_type),
+        remarks=stated(row.remarks),
+        business_type=stated(row.business_type),
+        business_sub_type=stated(row.business_sub_type),
     )
 
 
@@ -170,10 +169,6 @@ def _detail(facts: _Facts, fx: Fx | None) -> dict[str, object]:
     return {name: value for name, value in stated.items() if value is not None}
 
 
-def _text(value: Text) -> str | None:
-    return None if value is UNSET else value
-
-
 def _id(field: str, value: Whole) -> int | None:
     if value is UNSET or value is None:
         return None
@@ -182,15 +177,8 @@ def _id(field: str, value: Whole) -> int | None:
     return value
 
 
-def _instant(field: str, seconds: int) -> datetime:
-    try:
-        return instant_at(seconds, RULES.resolution)
-    except OverflowError:
-        raise WireError(field, f"expected Unix seconds of the years 1 to 9999, got {shown(seconds)}") from None
-
-
 def _currency(field: str, value: Text) -> str | None:
-    text = _text(value)
+    text = stated(value)
     return currency_code(field, text) if text else text
 
 

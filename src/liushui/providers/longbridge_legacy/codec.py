@@ -1,21 +1,19 @@
 """Longbridge's first draft, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
-from liushui.errors import AuthError, ProviderError, RateLimited, Refused, WireError
-from liushui.money import shown
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import CashFlow
 from liushui.wire.connection import Answer
 from liushui.wire.longbridge.envelope import rows_in, rows_listed
 from liushui.wire.longbridge.rows import RowCodec
 from liushui.wire.longbridge.service import GATEWAY_ERRORS
-from liushui.wire.ranges import instant_at
+from liushui.wire.ranges import instant_of
 from liushui.wire.rows import FAULTS
 
 LANGUAGE: Final = "zh-CN"
@@ -44,15 +42,12 @@ def rows_of(document: bytes) -> Sequence[bytes]:
     return rows_in(Answer(200, {}, document), ERRORS)
 
 
-def instant_of(field: str, seconds: int) -> datetime:
-    """An integer of Unix seconds as an instant. Raises WireError naming `field`."""
-    try:
-        return instant_at(seconds, RULES.resolution)
-    except OverflowError as error:
-        raise WireError(field, f"expected Unix seconds of the years 1 to 9999, got {shown(seconds)}") from error
-
-
-_rows = RowCodec(CashFlow, instant_of=instant_of, seconds_of=int, language=LANGUAGE)
+_rows = RowCodec(
+    CashFlow,
+    instant_of=lambda field, seconds: instant_of(field, seconds, RULES.resolution),
+    seconds_of=int,
+    language=LANGUAGE,
+)
 read, write = _rows.read, _rows.write
 
 

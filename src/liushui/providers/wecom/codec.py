@@ -13,11 +13,11 @@ from liushui.flow import Category, Direction, Flow, Kind, side_of
 from liushui.money import DIGITS_MAX, EXACT, plain, shown
 from liushui.provider import Received
 from liushui.providers.wecom.rules import RULES
-from liushui.providers.wecom.wire import Envelope, FundFlow, FundFlows, Group, Token, stated
+from liushui.providers.wecom.wire import Envelope, FundFlow, FundFlows, Group, Token
 from liushui.wire.faults import fault_of
 from liushui.wire.fields import choice
-from liushui.wire.ranges import instant_at, steps_since_epoch
-from liushui.wire.rows import FAULTS, RowReader, code_of, excerpt
+from liushui.wire.ranges import instant_of, steps_since_epoch
+from liushui.wire.rows import FAULTS, RowReader, code_of, excerpt, stated
 
 CURRENCY: Final = "CNY"
 FEN_PLACES: Final = 2
@@ -127,10 +127,7 @@ def to_flow(row: FundFlow) -> Flow:
     if (groups := stated(row.group_list)) is not None:
         detail[GROUPS] = [group.group_name for group in groups]
     balance = stated(row.account_balance)
-    try:
-        at = instant_at(row.timestamp, RULES.resolution)
-    except OverflowError as error:
-        raise WireError("timestamp", f"expected Unix seconds of the years 1 to 9999, got {row.timestamp}") from error
+    at = instant_of("timestamp", row.timestamp, RULES.resolution)
     return Flow(
         identity=blake2b(_encode(facts), digest_size=16).hexdigest(),
         at=at,

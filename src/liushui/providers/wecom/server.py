@@ -20,7 +20,7 @@ from liushui.wire.faults import WireFault
 from liushui.wire.fields import whole_number
 from liushui.wire.http import Request, Response
 from liushui.wire.ranges import end_after, instant_at, steps_since_epoch
-from liushui.wire.rows import RowReader
+from liushui.wire.rows import RowReader, stated
 
 NAME: Final = "wecom"
 
@@ -153,8 +153,8 @@ def parameters_of(body: bytes) -> Parameters:
     return Parameters(
         begin_time=begin_s,
         end_time=end_s,
-        mch_id=wire.stated(given.mch_id) or "",
-        cursor=wire.stated(given.cursor) or "",
+        mch_id=stated(given.mch_id) or "",
+        cursor=stated(given.cursor) or "",
         limit=_whole("limit", limit, least=1, most=paging.size_max),
     )
 

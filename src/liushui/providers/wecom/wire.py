@@ -62,8 +62,3 @@ class Asked(msgspec.Struct, kw_only=True):
     mch_id: str | None | UnsetType = UNSET
     cursor: str | None | UnsetType = UNSET
     limit: int | str | None | UnsetType = UNSET
-
-
-def stated(value: T | None | UnsetType) -> T | None:
-    """The value of a field that may be missing: None where it is, as where it is null."""
-    return None if value is UNSET else value

@@ -17,7 +17,7 @@ from liushui.providers.wooxpro.answers import rows_in
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.wire import Transaction
 from liushui.wire.connection import NO_HEADERS, Answer
-from liushui.wire.ranges import instant_at, steps_since_epoch
+from liushui.wire.ranges import instant_of, steps_since_epoch
 from liushui.wire.rows import RowReader, code_of, currency_code
 
 TYPES = {1: "Transfer", 2: "Realized PNL", 3: "Funding Fee", 4: "Commission Fee", 5: "Liquidation Clearance"}
@@ -59,10 +59,7 @@ def unix_milliseconds(field: str, value: str | int) -> datetime:
     """Whole Unix milliseconds, as a number or as its plain text, as an instant. Raises WireError naming `field`."""
     if type(value) is str and _MILLISECONDS.fullmatch(value) is None:
         raise WireError(field, f"expected whole Unix milliseconds such as 1570608000000, got {shown(value)}")
-    try:
-        return instant_at(int(value), RULES.resolution)
-    except OverflowError:
-        raise WireError(field, f"expected Unix milliseconds of the years 1 to 9999, got {shown(value)}") from None
+    return instant_of(field, int(value), RULES.resolution)
 
 
 def read(row: bytes) -> Received:

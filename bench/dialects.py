@@ -111,7 +111,7 @@ def _slices(ledger: Ledger, account: str, provider: Provider) -> list[Slice]:
     for _ in range(PAGES):
         first = choose.randrange(len(times) - rows + 1)
         since, until = from_us(times[first]), from_us(times[first + rows - 1])
-        slices.append(Slice(since, min(until, since + longest)))
+        slices.append(Slice(since, since + min(until - since, longest)))
     return slices
 
 

@@ -1,35 +1,26 @@
-"""The world read as a server reads it: pages that partition the rows, filters, time passing, keys and rates."""
+"""The world read as a server reads it: time passing, keys, rates, sessions, a signed request, and ten million flows."""
 
 import tracemalloc
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from liushui.flow import Category, Flow
-from liushui.instant import to_us
-from liushui.provider import Admit, FlowQuery, Key, Rate
+from liushui.provider import FlowQuery, Key, Role, Tally
 from liushui.providers import providers
 from liushui.providers.longbridge import PROVIDER, codec
+from liushui.rules import Rate
+from liushui.simulate.people import desks_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
-from liushui.wire.http import Request
-from liushui.wire.signing import longbridge_signature, longbridge_signature_header
+from liushui.testing.clock import MovableClock
+from liushui.testing.limits import MemoryLimits
+from liushui.where import EVERYTHING, Where, among
+from tests.simulate.worlds import LATER, as_row
 
-NAME = PROVIDER.name
-LATER = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-class MovedClock:
-    """Says what it was told."""
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def __call__(self) -> datetime:
-        return self.at
+NAME: Final = PROVIDER.name
+PROVIDERS: Final = {NAME: PROVIDER}
 
 
 def reader_of(
@@ -38,126 +29,28 @@ def reader_of(
     accounts: int = 1,
     live: bool = False,
     now: datetime = LATER,
-    admit: Admit | None = None,
+    limited: bool = False,
     seed: int = 1,
-) -> tuple[WorldReader, MovedClock]:
-    clock = MovedClock(now)
-    world = World(Parameters(accounts=accounts, flows=flows, live=live, seed=seed))
-    return WorldReader(world, {NAME: PROVIDER}, clock, admit=admit), clock
+) -> tuple[WorldReader, MovableClock]:
+    """A reader of a world of one provider, and the clock it goes by."""
+    clock = MovableClock(now)
+    world = World(Parameters(accounts=accounts, flows=flows, live=live, seed=seed), desks_of(PROVIDERS))
+    return WorldReader(world, PROVIDERS, clock, limits=MemoryLimits(clock) if limited else None), clock
 
 
-def everything(reader: WorldReader) -> FlowQuery:
+def everything(reader: WorldReader, where: Where = EVERYTHING) -> FlowQuery:
     asked = reader.world.parameters
-    return FlowQuery(reader.world.accounts, asked.begin, asked.end + timedelta(days=9_999), 10**9, language="en")
+    return FlowQuery(reader.world.accounts, asked.begin, asked.end + timedelta(days=9_999), 10**9, where=where)
 
 
-def rows_of(reader: WorldReader, query: FlowQuery) -> Sequence[bytes]:
-    page = reader.newest(NAME, query, lambda flow: codec.write(flow, query.language))
-    return codec.rows_of_data(b'{"list":[' + page + b"]}")
+def rows_of(reader: WorldReader, query: FlowQuery) -> bytes:
+    return reader.page(NAME, query, as_row).rows
 
 
-def truth(reader: WorldReader, query: FlowQuery) -> list[bytes]:
-    """What a query must give before paging, made the long way."""
-    merged = [flow for name in reader.world.accounts for flow in reader.truth(name, query.since, query.until)]
-    merged.sort(key=lambda flow: flow.at)
-    return [codec.write(flow, query.language) for flow in reversed(merged) if _fits(flow, query)]
-
-
-def _fits(flow: Flow, query: FlowQuery) -> bool:
-    return query.category in (None, flow.category) and query.symbol in (None, flow.symbol)
-
-
-SMALL = reader_of(1_500, accounts=2)[0]
-"""Two accounts, sparse: most days are empty."""
-DENSE = WorldReader(
-    World(Parameters(accounts=1, flows=4_000, end=datetime(2021, 1, 8, tzinfo=UTC))), {NAME: PROVIDER}, lambda: LATER
-)
-"""One account, hundreds of rows a day."""
-
-
-# ---------------------------------------------------------------- pages
-
-
-@pytest.mark.parametrize("reader", [SMALL, DENSE], ids=["sparse", "dense"])
-@settings(max_examples=40, deadline=None)
-@given(size=st.integers(1, 1_200), language=st.sampled_from(["en", "zh-CN", None]))
-def test_pages_of_any_size_partition_the_rows(reader: WorldReader, size: int, language: str | None) -> None:
-    query = everything(reader)._replace(limit=size, language=language)
-    got: list[bytes] = []
-    for number in range(4_001 // size + 2):
-        page = rows_of(reader, query._replace(offset=number * size))
-        assert len(page) == min(size, max(len(truth_of(reader, query)) - number * size, 0))
-        got += page
-    assert got == truth_of(reader, query)
-
-
-_truths: dict[tuple[int, str | None], list[bytes]] = {}
-
-
-def truth_of(reader: WorldReader, query: FlowQuery) -> list[bytes]:
-    key = id(reader), query.language
-    if key not in _truths:
-        _truths[key] = truth(reader, query)
-    return _truths[key]
-
-
-@pytest.mark.parametrize("reader", [SMALL, DENSE], ids=["sparse", "dense"])
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_any_range_filter_and_page(reader: WorldReader, data: st.DataObject) -> None:
-    whole = everything(reader)
-    instants = [flow.at for flow in reader.truth("trader-1", whole.since, whole.until)]
-    near = st.tuples(
-        st.sampled_from(instants), st.sampled_from([-86_400_000_000, -1, 0, 1, 500_000, 1_000_000, 86_400_000_000])
-    )
-    since, until = sorted(at + timedelta(microseconds=off) for at, off in (data.draw(near), data.draw(near)))
-    query = whole._replace(
-        since=since,
-        until=until,
-        category=data.draw(st.sampled_from([None, *Category])),
-        symbol=data.draw(st.sampled_from([None, "AAPL.US", "700.HK", "NONE.US"])),
-        offset=data.draw(st.integers(0, 300)),
-        limit=data.draw(st.integers(1, 300)),
-    )
-    assert rows_of(reader, query) == truth(reader, query)[query.offset : query.offset + query.limit]
-
-
-@pytest.mark.parametrize("reader", [SMALL, DENSE], ids=["sparse", "dense"])
-@pytest.mark.parametrize("category", [Category.CASH, Category.OTHER])
-def test_filtered_pages_partition_the_rows_first_and_again(reader: WorldReader, category: Category) -> None:
-    query = everything(reader)._replace(category=category, limit=37)
-    expected = truth(reader, query)
-    for _ in range(2):
-        got = [row for number in range(120) for row in rows_of(reader, query._replace(offset=number * 37))]
-        assert got == expected
-
-
-def test_what_is_not_there_is_not_searched_for() -> None:
-    reader, _ = reader_of(10_000_000)
-    for query in (
-        everything(reader)._replace(symbol="NONE.US"),
-        everything(reader)._replace(category=Category.FUTURES),
-        everything(reader)._replace(accounts=("trader-2",)),
-        everything(reader)._replace(accounts=()),
-        everything(reader)._replace(offset=10**12),
-    ):
-        assert rows_of(reader, query) == []
-
-
-def test_the_order_of_account_names_does_not_matter() -> None:
-    query = everything(SMALL)
-    mirrored = query._replace(accounts=(*query.accounts[::-1], "trader-1", "somebody"))
-    assert rows_of(SMALL, query) == rows_of(SMALL, mirrored)
-
-
-def test_each_language_has_its_words() -> None:
-    query = everything(SMALL)._replace(limit=500)
-    names = {
-        language: b"".join(rows_of(SMALL, query._replace(language=language))) for language in ("en", "zh-CN", None)
-    }
-    assert b"Platform Fee" in names["en"]
-    assert "现金股息".encode() in names["zh-CN"]
-    assert "現金股息".encode() in names[None]
+def truth(reader: WorldReader, query: FlowQuery) -> bytes:
+    """The rows of one account's query, newest first, made the long way."""
+    (account,) = query.accounts
+    return b",".join(map(as_row, reversed(list(reader.truth(account, query.since, query.until)))))
 
 
 # ---------------------------------------------------------------- time
@@ -172,22 +65,31 @@ def test_rows_appear_as_the_clock_passes_them() -> None:
     for flow in coming:
         clock.at = flow.at - timedelta(microseconds=1)
         assert rows_of(reader, query) == truth(reader, query)
-        assert len(rows_of(reader, query)) == sum(known.at < flow.at for known in coming)
+        assert reader.count(query) == sum(known.at < flow.at for known in coming)
         clock.at = flow.at
         assert rows_of(reader, query) == truth(reader, query)
-        assert codec.write(flow, "en") in rows_of(reader, query)
+        assert reader.count(query) == sum(known.at <= flow.at for known in coming)
     assert reader.accounts()[0].flows == 20_000 + len(coming)
 
 
 def test_nothing_is_shown_before_it_happened() -> None:
     reader, clock = reader_of(5_000, now=datetime(2023, 5, 1, 14, 30, 11, 250_000, tzinfo=UTC))
-    shown = rows_of(reader, everything(reader))
-    assert shown == truth(reader, everything(reader))
-    assert 0 < len(shown) == reader.accounts()[0].flows < 5_000
+    query = everything(reader)
+    assert rows_of(reader, query) == truth(reader, query)
+    assert 0 < reader.count(query) == reader.accounts()[0].flows < 5_000
     clock.at = datetime(2020, 1, 1, tzinfo=UTC)
-    assert rows_of(reader, everything(reader)) == []
+    assert rows_of(reader, query) == b""
+    assert reader.count(query) == 0
     clock.at = LATER
-    assert len(rows_of(reader, everything(reader))) == reader.accounts()[0].flows == 5_000
+    assert reader.count(query) == reader.page(NAME, query, as_row).size == reader.accounts()[0].flows == 5_000
+
+
+def test_each_language_has_its_words() -> None:
+    reader, _ = reader_of(1_000)
+    query = everything(reader)
+    for language, word in (("en", "Platform Fee"), ("zh-CN", "现金股息"), (None, "現金股息")):
+        page = reader.page(NAME, query._replace(language=language), partial(codec.write, language=language))
+        assert word.encode() in page.rows
 
 
 # ---------------------------------------------------------------- keys
@@ -199,7 +101,7 @@ def test_keys_follow_from_the_seed() -> None:
     assert [account.name for account in accounts] == ["trader-1", "trader-2", "trader-3"]
     for account in accounts:
         assert set(account.credentials) == {field.name for field in PROVIDER.credentials}
-        assert again.key(NAME, account.credentials[PROVIDER.key_field]) == Key(
+        assert again.key(NAME, PROVIDER.key_name(account.credentials)) == Key(
             account.credentials["app_key"], NAME, (account.name,), account.credentials, paced=False
         )
     other, _ = reader_of(10, accounts=3, seed=2)
@@ -208,57 +110,47 @@ def test_keys_follow_from_the_seed() -> None:
     assert len({account.credentials["access_token"] for account in accounts}) == 3
 
 
-def test_every_provider_has_a_key_for_every_account() -> None:
-    world = World(Parameters(accounts=2, flows=10))
-    given_out = WorldReader(world, providers()).accounts()
-    assert {(account.provider.name, account.name) for account in given_out} == {
-        (name, account) for name in providers() for account in world.accounts
-    }
+def test_every_provider_has_a_key_for_every_account_at_it() -> None:
+    found = providers()
+    reader = WorldReader(World(Parameters(accounts=2, flows=10), desks_of(found)), found)
+    given_out = [(account.provider.name, account.name) for account in reader.accounts()]
+    assert len(set(given_out)) == len(given_out) == 2 * len(found)
+    assert {name for name, _ in given_out} == set(found)
+    for name, account in given_out:
+        assert account.startswith("shop-" if found[name].role is Role.SHOP else "trader-")
 
 
 def test_calls_are_counted_by_key_where_rates_are_held() -> None:
-    counted: list[tuple[str, Rate]] = []
-
-    def admit(key: str, rate: Rate) -> bool:
-        counted.append((key, rate))
-        return len(counted) < 3
-
-    reader, _ = reader_of(10, accounts=2, admit=admit)
+    reader, _ = reader_of(10, accounts=2, limited=True)
     first, second = (key_of(reader, place) for place in (0, 1))
-    rate = PROVIDER.rules.rate
-    assert [reader.admit(key, rate) for key in (first, second, first)] == [True, True, False]
-    assert counted == [(f"{NAME}:{key.public}", rate) for key in (first, second, first)]
+    rate = Rate(1, timedelta(seconds=1))
+    assert reader.admit(first, rate) == Tally(admitted=True, used=1)
+    assert reader.admit(second, rate) == Tally(admitted=True, used=1)
+    assert reader.admit(first, rate) == Tally(admitted=False, used=1)
+    assert reader.admit(first, rate, "else") == Tally(admitted=True, used=1)
 
 
 def test_no_rate_is_held_where_nobody_counts() -> None:
     reader, _ = reader_of(10)
-    assert all(reader.admit(key_of(reader, 0), PROVIDER.rules.rate) for _ in range(100))
+    assert all(reader.admit(key_of(reader, 0), PROVIDER.rules.rate).admitted for _ in range(100))
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_session_lasts_for_its_life(limited: bool) -> None:
+    reader, clock = reader_of(10, accounts=2, limited=limited)
+    key, life, began = key_of(reader, 0), timedelta(hours=2), clock.at
+    assert reader.session(key, life) == began
+    clock.move(life - timedelta(microseconds=1))
+    assert reader.session(key, life) == began
+    assert reader.session(key_of(reader, 1), life) == clock.at
+    clock.move(timedelta(microseconds=1))
+    assert reader.session(key, life) == clock.at
 
 
 def key_of(reader: WorldReader, place: int) -> Key:
-    key = reader.key(NAME, reader.accounts()[place].credentials[PROVIDER.key_field])
+    key = reader.key(NAME, PROVIDER.key_name(reader.accounts()[place].credentials))
     assert key is not None
     return key
-
-
-def test_a_signed_request_is_answered() -> None:
-    reader, clock = reader_of(2_000)
-    key = key_of(reader, 0)
-    headers = {
-        "x-api-key": key.public,
-        "authorization": key.credentials["access_token"],
-        "x-timestamp": str(to_us(clock.at) // 1_000_000),
-        "accept-language": "en",
-    }
-    path, query = "/v1/asset/cashflow", "start_time=0&end_time=1893456000&page=2&size=700"
-    signature = longbridge_signature(
-        secret=key.credentials["app_secret"], method="GET", path=path, query=query, headers=headers
-    )
-    headers["x-api-signature"] = longbridge_signature_header(signature)
-    answer = PROVIDER.server.answer(Request("GET", path, query, headers, route=path), reader)
-    assert answer.status == 200
-    page = b",".join(truth(reader, everything(reader))[700:1400])
-    assert answer.body == b'{"code":0,"message":"success","data":{"list":[' + page + b"]}}"
 
 
 # ---------------------------------------------------------------- size
@@ -269,10 +161,29 @@ def test_ten_million_flows_are_not_held() -> None:
     try:
         reader, _ = reader_of(10_000_000)
         query = everything(reader)._replace(limit=10_000)
-        pages = [rows_of(reader, query._replace(offset=offset)) for offset in (0, 5_000_000, 9_990_000)]
+        pages = [reader.page(NAME, query._replace(offset=offset), codec.write) for offset in (0, 5_000_000, 9_990_000)]
+        place = reader.page(NAME, query._replace(after="", offset=5_000_000), codec.write).end
+        upwards = reader.page(NAME, query._replace(after=place, newest=False), codec.write)
+        count = (
+            reader.count(query),
+            reader.count(query._replace(until=LATER, since=datetime(2023, 5, 5, 5, tzinfo=UTC))),
+        )
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert [len(page) for page in pages] == [10_000] * 3
+    assert [page.size for page in pages] == [10_000] * 3
     assert peak < 150_000_000
-    assert codec.read(pages[2][-1]).flow.kind == "deposit"
+    assert b"Deposit" in pages[2].rows[-300:] or "入金".encode() in pages[2].rows[-300:]
+    assert upwards.size == 10_000
+    assert count[0] == 10_000_000
+    assert 5_000_000 < count[1] < 6_000_000
+
+
+def test_a_filter_that_few_rows_fit_is_looked_through_once() -> None:
+    reader, _ = reader_of(20_000)
+    query = everything(reader, (among("kind", "adjustment"),))
+    made: list[int] = []
+    found, whole = reader.count(query), reader.world.day
+    reader.world.day = lambda account, day: made.append(day) or whole(account, day)  # type: ignore[method-assign,func-returns-value]
+    assert reader.count(query) == found > 100
+    assert len(made) <= 2

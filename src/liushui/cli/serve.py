@@ -94,7 +94,8 @@ def simulate(
 ) -> None:
     """Serve a seeded world of accounts through the providers' wire APIs, until interrupted.
 
-    A trader has an account at each broker and futures exchange, a shop one at each provider for shops. The same seed gives the same world. Credentials are printed, or written where --credentials-dir says.
+    A trader has an account at each broker and futures exchange, a shop one at each provider for shops. The same seed
+    and providers give the same world. Credentials are printed, or written where --credentials-dir says.
     """
     parameters = _parameters(accounts, flows, seed, begin, end, live=live)
     names = provider or []

@@ -4,8 +4,8 @@ from array import array
 from random import Random
 from threading import Lock
 
-WEEKDAY, SATURDAY, SUNDAY = (60, 81), (4, 7), (2, 5)
-"""The weight of a day: the least, and how many different ones there are."""
+Rhythm = tuple[tuple[int, int], ...]
+"""The weights that each day of a week may have, Monday first: the least, and how many different ones there are."""
 
 BUSY_ROWS = 4
 """Rows a day has on average where an account is too quiet to move every day: it rests on most days instead,
@@ -16,10 +16,15 @@ _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
 class Density:
     """The running count of one account's rows. Every day weighs something, and shares in `flows` by its weight, so
-    the days of [begin, end) sum to `flows` exactly. In a `live` one the days after them go on as dense."""
+    the days of [begin, end) sum to `flows` exactly. In a `live` one the days after them go on as dense. Accounts whose
+    `resting` is the same chance rest on the same days."""
 
-    def __init__(self, random: Random, *, begin: int, end: int, flows: int, live: bool) -> None:
+    def __init__(
+        self, random: Random, *, begin: int, end: int, flows: int, live: bool, rhythm: Rhythm, resting: Random
+    ) -> None:
         self._random = random
+        self._resting = resting
+        self._rhythm = rhythm
         self._begin = begin
         self._days = end - begin
         self._flows = flows
@@ -29,7 +34,7 @@ class Density:
         self._grow(self._days)
         self._all = self._weights[-1]
         if not self._all:  # it rested throughout: its rows fall on the last day
-            self._all = self._weights[-1] = WEEKDAY[0]
+            self._all = self._weights[-1] = rhythm[0][0]
 
     def __len__(self) -> int:
         return len(self._weights)
@@ -51,8 +56,7 @@ class Density:
                 self._weights.append(self._weights[-1] + self._weight((self._begin + day + _EPOCH_WEEKDAY) % 7))
 
     def _weight(self, weekday: int) -> int:
-        least, choices = {5: SATURDAY, 6: SUNDAY}.get(weekday, WEEKDAY)
-        bits = self._random.getrandbits
-        weight = least + bits(16) % choices
-        rests = bits(32) % (BUSY_ROWS * self._days) >= self._flows
+        least, choices = self._rhythm[weekday]
+        weight = least + self._random.getrandbits(16) % choices
+        rests = self._resting.getrandbits(32) % (BUSY_ROWS * self._days) >= self._flows
         return 0 if rests else weight

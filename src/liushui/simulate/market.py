@@ -72,7 +72,11 @@ FUNDS = (
 
 SYMBOLS = frozenset(listing.symbol for listing in LISTINGS) | frozenset(fund.symbol for fund in FUNDS)
 
-CURRENCIES = ("HKD", "USD", "CNH", "SGD")
+SWEEP_FUNDS = {"HKD": FUNDS[0], "USD": FUNDS[1]}
+"""Where money that is not used rests, by currency."""
+
+CURRENCIES = ("USD", "CNH", "HKD", "SGD")
+"""In the order in which a short stretch of time moves them: first those that money of other accounts comes in."""
 
 PER_USD = {"USD": 10_000, "HKD": 78_012, "CNH": 72_455, "SGD": 13_406}
 """Units of 0.0001 for one US dollar."""
@@ -80,6 +84,8 @@ PER_USD = {"USD": 10_000, "HKD": 78_012, "CNH": 72_455, "SGD": 13_406}
 DEPOSIT_NOTES = ("", "FPS", "eDDA 快捷入金", 'CHATS, ref "HSBC 004"', "Wire transfer\\SWIFT", "")
 WITHDRAWAL_NOTES = ("", "To bank account ending 1234", "提取至 中銀香港", "")
 INTEREST_NOTES = ("", "Cash balance interest", "融資利息 / margin interest")
+SWEEP_NOTE = "Auto sweep / 自動轉撥"
+WAIVED_NOTE = "Platform Fee waived"
 FEE_NOTES = ("Platform Fee", "", "平台費 / 單")
 OWN_LABELS = ("股票收益計劃", "Stock Yield Enhancement Program", "IPO 申購退款 / 未中籤")
 """Words the provider has for what has no kind: they come in one language."""

@@ -1,41 +1,65 @@
 """The simulated world, read through the contract that a ledger is read through: keys, rates, and pages of rows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
+from liushui.errors import WireError
 from liushui.flow import Flow
-from liushui.instant import DAY_US, SECOND_US, Clock, system_clock, to_us
+from liushui.instant import DAY_US, Clock, system_clock, to_us
+from liushui.money import shown as excerpt
 from liushui.provider import FlowPage, FlowQuery, Key, Limits, Provider, Tally
 from liushui.rules import Rate
+from liushui.simulate.access import SimulatedAccount, Unlimited, keys_of
 from liushui.simulate.cache import RowCache
-from liushui.simulate.chance import chance
-from liushui.simulate.reel import Filter, Reel, reel
-from liushui.simulate.sheet import Sheet
+from liushui.simulate.reel import Filter, Reel, known_to_hold, reel
+from liushui.simulate.sheet import Place, Sheet
 from liushui.simulate.world import World
-
-DAY_S = DAY_US // SECOND_US
+from liushui.where import Where, holds
 
 _ROWS_HELD = 200_000
-"""Rows that are kept as they were written: some 50 MB, the last twenty pages of ten thousand."""
+"""Rows that are kept as they were written: some 70 MB, the last twenty pages of ten thousand."""
 _REELS_HELD = 64
 """Filters whose day counts are remembered: 64 counts of five years are 10 MB."""
 
+_place_of = msgspec.json.Decoder(Place).decode
 
-class SimulatedAccount(NamedTuple):
-    """An account as one provider gives access to it."""
 
-    name: str
-    provider: Provider
-    credentials: Mapping[str, str]
-    """What a credentials file holds."""
-    flows: int
-    """How many there are by now."""
+class _Asked(NamedTuple):
+    """A query as far as there are rows for it by now."""
+
+    reel: Reel
+    sheet: Callable[[int], Sheet]
+    days: range
+    """The days that rows may be of."""
+    begin_us: int
+    end_us: int
+    after: Place | None
+    newest: bool
+
+    def rows_of(self, day: int) -> range:
+        """The rows of a day that are asked for, in the order in which they are taken."""
+        sheet = self.sheet(day)
+        rows = sheet.within(self.begin_us, self.end_us)
+        if self.after is None:
+            return rows[::-1] if self.newest else rows
+        if self.newest:
+            return range(rows.start, min(rows.stop, sheet.below(self.after)))[::-1]
+        return range(max(rows.start, sheet.up_to(self.after)), rows.stop)
+
+
+class _Run(NamedTuple):
+    """Rows of one day that a page has, in the order in which they are taken."""
+
+    day: int
+    rows: range
 
 
 class WorldReader:
-    """A FlowReader of a world, with a key for every account at every provider given. For one process, any threads."""
+    """A FlowReader of a world, with a key for every account at the providers given. For one process, any threads."""
 
     def __init__(
         self,
@@ -45,15 +69,13 @@ class WorldReader:
         *,
         limits: Limits | None = None,
     ) -> None:
+        """Without `limits` no rates are held."""
         self.world = world
         self._providers = providers
         self._clock = clock
-        self._keys = {
-            (key.dialect, key.public): key
-            for provider in providers.values()
-            for key in (_key(world, provider, account, paced=limits is not None) for account in world.accounts)
-        }
-        self._limits = limits
+        keys = keys_of(world, providers, paced=limits is not None)
+        self._keys = {(key.dialect, key.public): key for key in keys}
+        self._limits = limits or Unlimited(clock)
         self._reel: Callable[[Filter], Reel] = lru_cache(_REELS_HELD)(lambda wanted: reel(world, wanted))
         self._sheets: RowCache[tuple[Filter, str, str | None, int], Sheet] = RowCache(_ROWS_HELD)
 
@@ -64,31 +86,46 @@ class WorldReader:
         return self._keys.get((dialect, public))
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
-        if self._limits is None or not key.paced:
+        if not key.paced:
             return Tally(admitted=True, used=0)
         return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate)
 
     def session(self, key: Key, life: timedelta) -> datetime:
-        raise NotImplementedError
-
-    def count(self, query: FlowQuery) -> int:
-        raise NotImplementedError
+        return self._limits.session(f"{key.dialect}:{key.public}", life)
 
     def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        """One page, newest first: what happened by now, in one order of all rows, so that pages partition them.
+        """One page of what happened by now.
 
         `write` is taken to depend on the dialect and the query's language alone: what it wrote is kept under those.
         """
-        asked = {term.field: term.values[0] for part in query.where for every in part for term in every}
-        wanted = Filter(self.world.known(query.accounts), asked.get("category"), asked.get("symbol"))  # type: ignore[arg-type]
-        return FlowPage(b",".join(self._pieces(dialect, query, wanted, write)), 0)
+        asked = self._asked(dialect, query, write)
+        goes_on = query.after is not None
+        runs = list(_runs(asked, query.offset, query.limit + goes_on))
+        end = None
+        if goes_on and sum(len(run.rows) for run in runs) > query.limit:  # its last row says only that there is one
+            runs[-1] = _Run(runs[-1].day, runs[-1].rows[:-1])
+            day, rows = next(run for run in reversed(runs) if run.rows)
+            end = msgspec.json.encode(asked.sheet(day).place(rows[-1])).decode()
+        if query.newest and query.ascending:
+            runs = [_Run(day, rows[::-1]) for day, rows in reversed(runs)]
+        written = [row for run in runs for row in _written(asked, run, query.shown)]
+        return FlowPage(b",".join(written), len(written), end)
+
+    def count(self, query: FlowQuery) -> int:
+        wanted = known_to_hold(self.world, Filter(self.world.known(query.accounts), query.where))
+        begin_us, end_us = self._range_us(query)
+        days = _days(wanted, begin_us, end_us)
+        found = self._reel(wanted)
+        ends = [entry.flow.at for day in {*days[:1], *days[-1:]} for entry in found.entries(day)]
+        return sum(begin_us <= to_us(at) < end_us for at in ends) + found.count(days.start + 1, days.stop - 1)
 
     def accounts(self) -> list[SimulatedAccount]:
-        """Every account at every provider, with what a client needs to read it."""
+        """Every account at its provider, with what a client needs to read it."""
         until = self._after_now()
-        flows = {account: self.world.happened(account, until) for account in self.world.accounts}
         return [
-            SimulatedAccount(account, self._providers[key.dialect], key.credentials, flows[account])
+            SimulatedAccount(
+                account, self._providers[key.dialect], key.credentials, self.world.happened(account, until)
+            )
             for key in self._keys.values()
             for account in key.accounts
         ]
@@ -101,50 +138,67 @@ class WorldReader:
         """The end of a range that takes in what happens at this instant."""
         return self.now() + timedelta(microseconds=1)
 
-    def _pieces(
-        self, dialect: str, query: FlowQuery, wanted: Filter, write: Callable[[Flow], bytes]
-    ) -> Iterator[bytes]:
-        """The page in pieces, each of rows of one day."""
-        begin_s, end_s = self._range_s(query)
-        if begin_s >= end_s or wanted.takes_none:
-            return
-        first, last = begin_s // DAY_S, (end_s - 1) // DAY_S
-        days, day, skip, left = self._reel(wanted), last, query.offset, query.limit
-        while day >= first and left > 0:
-            if first < day < last:
-                day, skip = days.passed(day, first, skip)
-            sheet = self._sheet(dialect, query.language, wanted, days, day, write)
-            places = sheet.within(begin_s, end_s)
-            skipped, skip = skip, max(skip - len(places), 0)
-            if places := places[skipped : skipped + left]:
-                yield sheet.text(places)
-                left -= len(places)
-            day -= 1
+    def _asked(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Asked:
+        """Raises WireError where `after` is no place that a page named."""
+        wanted = known_to_hold(self.world, Filter(self.world.known(query.accounts), query.where))
+        begin_us, end_us = self._range_us(query)
+        found = self._reel(wanted)
 
-    def _range_s(self, query: FlowQuery) -> tuple[int, int]:
-        """What of the query's range there is by now, as [begin, end) in whole Unix seconds: the world has no finer."""
-        begin_s = max(_second_from(query.since), self.world.begin_day * DAY_S)
-        end_s = min(_second_from(query.until), to_us(self.now()) // SECOND_US + 1)
-        return begin_s, end_s if self.world.end_day is None else min(end_s, self.world.end_day * DAY_S)
+        def sheet(day: int) -> Sheet:
+            key = wanted, dialect, query.language, day
+            return self._sheets.get(key, lambda: Sheet(found.entries(day), wanted.accounts, write))
 
-    def _sheet(
-        self,
-        dialect: str,
-        language: str | None,
-        wanted: Filter,
-        days: Reel,
-        day: int,
-        write: Callable[[Flow], bytes],
-    ) -> Sheet:
-        return self._sheets.get((wanted, dialect, language, day), lambda: Sheet(days.flows(day), write))
+        after = _after(query.after) if query.after else None
+        days = _days(wanted, begin_us, end_us)
+        if after is not None:
+            day = after.at_us // DAY_US
+            days = (
+                range(days.start, min(days.stop, day + 1)) if query.newest else range(max(days.start, day), days.stop)
+            )
+        return _Asked(found, sheet, days, begin_us, end_us, after, query.newest)
+
+    def _range_us(self, query: FlowQuery) -> tuple[int, int]:
+        """What of the query's range there is by now, as [begin, end) in microseconds."""
+        begin_us = max(to_us(query.since), self.world.begin_day * DAY_US)
+        end_us = min(to_us(query.until), to_us(self.now()) + 1)
+        return begin_us, end_us if self.world.end_day is None else min(end_us, self.world.end_day * DAY_US)
 
 
-def _key(world: World, provider: Provider, account: str, *, paced: bool) -> Key:
-    random = chance("credentials", world.parameters.seed, provider.name, account)
-    credentials = provider.new_credentials(random.randbytes)
-    return Key(provider.key_name(credentials), provider.name, (account,), credentials, paced=paced)
+def _days(wanted: Filter, begin_us: int, end_us: int) -> range:
+    """The days that rows of [begin_us, end_us) may be of."""
+    if begin_us >= end_us or not wanted.accounts:
+        return range(0)
+    return range(begin_us // DAY_US, (end_us - 1) // DAY_US + 1)
 
 
-def _second_from(at: datetime) -> int:
-    """The first whole second that is not before `at`."""
-    return -(-to_us(at) // SECOND_US)
+def _after(text: str) -> Place:
+    try:
+        return _place_of(text)
+    except msgspec.MsgspecError as error:
+        raise WireError("after", f"expected a place that a page named, got {excerpt(text)}") from error
+
+
+def _runs(asked: _Asked, skip: int, left: int) -> Iterator[_Run]:
+    """The rows that a page has, after `skip` of them and `left` at most, in the order in which they are taken."""
+    days = asked.days
+    day = days.stop - 1 if asked.newest else days.start
+    while day in days and left > 0:
+        if days.start < day < days.stop - 1:
+            day, skip = (
+                asked.reel.back(day, days.start, skip) if asked.newest else asked.reel.forth(day, days.stop - 1, skip)
+            )
+        there = asked.rows_of(day)
+        if rows := there[skip : skip + left]:
+            yield _Run(day, rows)
+            left -= len(rows)
+        skip = max(skip - len(there), 0)
+        day += -1 if asked.newest else 1
+
+
+def _written(asked: _Asked, run: _Run, shown: Where) -> Iterator[bytes]:
+    """Those of the rows that are shown."""
+    rows: Iterable[int] = run.rows
+    if shown:
+        entries = asked.reel.entries(run.day)
+        rows = [row for row in rows if holds(entries[row].flow, shown)]
+    return asked.sheet(run.day).rows(rows)

@@ -1,44 +1,46 @@
 """The days of some accounts under one filter: how many rows each has, and which. Nothing is encoded here."""
 
 from abc import ABC, abstractmethod
-from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import chain
-from operator import attrgetter
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from liushui.flow import Category, Flow
-from liushui.simulate.events import CATEGORIES
-from liushui.simulate.market import SYMBOLS
+from liushui.simulate.sheet import Entry
 from liushui.simulate.world import World
+from liushui.where import DETAIL, EVERYTHING, Term, Where, holds
 
-_by_time = attrgetter("at")
+NOTHING_ELSE = frozenset((None,))
+"""What stands under any key of Flow.detail: what only one provider has, this world does not."""
 
 
 class Filter(NamedTuple):
-    """Which rows: of these accounts, each once, in the world's order, and of this category and symbol (None: any)."""
+    """Which rows: of these accounts, each once, in the order of their names, and of those what `where` holds for."""
 
     accounts: tuple[str, ...]
-    category: Category | None = None
-    symbol: str | None = None
-
-    @property
-    def takes_all(self) -> bool:
-        return self.category is None and self.symbol is None
-
-    @property
-    def takes_none(self) -> bool:
-        """Whether no day can have such a row, so that none needs to be looked at."""
-        return (
-            not self.accounts
-            or (self.category is not None and self.category not in CATEGORIES)
-            or (self.symbol is not None and self.symbol not in SYMBOLS)
-        )
+    where: Where = EVERYTHING
 
 
 def reel(world: World, wanted: Filter) -> "Reel":
     """The days under that filter."""
-    return WholeReel(world, wanted) if wanted.takes_all else FilteredReel(world, wanted)
+    return FilteredReel(world, wanted) if wanted.where else WholeReel(world, wanted)
+
+
+def known_to_hold(world: World, wanted: Filter) -> Filter:
+    """The same rows of those accounts only that may have some, so that no day of the others is looked at."""
+    return Filter(tuple(name for name in wanted.accounts if _may_hold(wanted.where, world.words(name))), wanted.where)
+
+
+def _may_hold(where: Where, words: Mapping[str, frozenset[str | None]]) -> bool:
+    return all(any(all(_may_pass(term, words) for term in every) for every in part) for part in where)
+
+
+def _may_pass(term: Term, words: Mapping[str, frozenset[str | None]]) -> bool:
+    known = NOTHING_ELSE if term.field.startswith(DETAIL) else words.get(term.field)
+    if known is None:
+        return True
+    if term.ending:
+        return any(word is not None and word.endswith(tuple(map(str, term.values))) for word in known)
+    return not known.isdisjoint(term.values)
 
 
 class Reel(ABC):
@@ -49,14 +51,29 @@ class Reel(ABC):
         self._wanted = wanted
 
     @abstractmethod
-    def passed(self, day: int, stop: int, rows: int) -> tuple[int, int]:
-        """Go back from `day`, past whole days and `rows` rows at most: the day reached, `stop` at the earliest, and how
-        many of its newest rows are still to be passed."""
+    def count(self, first: int, after: int) -> int:
+        """How many rows the days of [first, after) have."""
 
-    def flows(self, day: int) -> Sequence[Flow]:
-        """The rows of a day, oldest first; in one second by account, then as they happened: a total order."""
-        days = [self._world.day(account, day) for account in self._wanted.accounts]
-        return days[0] if len(days) == 1 else sorted(chain.from_iterable(days), key=_by_time)
+    @abstractmethod
+    def back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+        """Go back from `day`, past whole days and `rows` rows at most: the day reached, `stop` at the earliest, and how
+        many of its newest rows are still to be passed. It has rows, unless it is `stop`."""
+
+    @abstractmethod
+    def forth(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+        """Go forth from `day` likewise: the day reached, `stop` at the latest, and how many of its oldest rows are
+        still to be passed."""
+
+    def entries(self, day: int) -> Sequence[Entry]:
+        """The rows of a day, oldest first; at one instant by account, then as they happened."""
+        entries = [
+            Entry(flow, place, number)
+            for place, account in enumerate(self._wanted.accounts)
+            for number, flow in enumerate(self._world.day(account, day))
+        ]
+        if len(self._wanted.accounts) > 1:
+            entries.sort(key=lambda entry: entry.flow.at)  # stable
+        return entries
 
 
 class WholeReel(Reel):
@@ -66,7 +83,10 @@ class WholeReel(Reel):
         super().__init__(world, wanted)
         self._densities = [world.density(account) for account in wanted.accounts]
 
-    def passed(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+    def count(self, first: int, after: int) -> int:
+        return self._before(after) - self._before(first) if first < after else 0
+
+    def back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
         if rows == 0:  # within a page: the next day that has rows is near
             while day > stop and self._before(day) == self._before(day + 1):
                 day -= 1
@@ -74,6 +94,15 @@ class WholeReel(Reel):
         place = self._before(day + 1) - 1 - rows  # of the first row that is wanted, from the oldest
         day = stop + bisect_right(range(stop + 1, day + 2), place, key=self._before)
         return day, self._before(day + 1) - 1 - place
+
+    def forth(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+        if rows == 0:
+            while day < stop and self._before(day) == self._before(day + 1):
+                day += 1
+            return day, 0
+        place = self._before(day) + rows
+        day += bisect_left(range(day + 1, stop + 1), place + 1, key=self._before)
+        return day, place - self._before(day)
 
     def _before(self, day: int) -> int:
         return sum([density.before(day) for density in self._densities])
@@ -86,23 +115,26 @@ class FilteredReel(Reel):
         super().__init__(world, wanted)
         self._counts: dict[int, int] = {}
 
-    def passed(self, day: int, stop: int, rows: int) -> tuple[int, int]:
-        while day > stop:
-            count = self._counts.get(day)
-            if count is None:
-                count = len(self.flows(day))
-            if count > rows:
-                break
+    def count(self, first: int, after: int) -> int:
+        return sum(map(self._count, range(first, after)))
+
+    def back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+        while day > stop and (count := self._count(day)) <= rows:
             rows -= count
             day -= 1
         return day, rows
 
-    def flows(self, day: int) -> Sequence[Flow]:
-        category, symbol = self._wanted.category, self._wanted.symbol
-        found = [
-            flow
-            for flow in super().flows(day)
-            if (category is None or flow.category is category) and (symbol is None or flow.symbol == symbol)
-        ]
+    def forth(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+        while day < stop and (count := self._count(day)) <= rows:
+            rows -= count
+            day += 1
+        return day, rows
+
+    def entries(self, day: int) -> Sequence[Entry]:
+        found = [entry for entry in super().entries(day) if holds(entry.flow, self._wanted.where)]
         self._counts[day] = len(found)
         return found
+
+    def _count(self, day: int) -> int:
+        count = self._counts.get(day)
+        return len(self.entries(day)) if count is None else count

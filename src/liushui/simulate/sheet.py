@@ -1,33 +1,74 @@
-"""A day's rows as a dialect writes them, newest first, in one piece of bytes that any run of rows is cut from."""
+"""A day's rows as a dialect writes them, oldest first, and where each stands in the order of all rows."""
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from liushui.errors import Unsayable
 from liushui.flow import Flow
-from liushui.instant import SECOND_US, to_us
+from liushui.instant import to_us
+
+
+class Place(NamedTuple):
+    """Where a row stands: rows have one total order, which stays the same while a world goes on."""
+
+    at_us: int
+    account: str
+    number: int
+    """Of its row among all of its account's rows of that day."""
+
+
+class Entry(NamedTuple):
+    """A row of a day. `account` is its place in the filter that chose the row."""
+
+    flow: Flow
+    account: int
+    number: int
 
 
 class Sheet:
-    """Rows joined by commas, where each begins, and when each happened."""
+    """Rows, each written once. One that its dialect has no words for is kept as that fault, for whoever asks for it."""
 
-    __slots__ = ("_begins", "_seconds", "_text")
+    __slots__ = ("_accounts", "_instants", "_numbers", "_owners", "_rows")
 
-    def __init__(self, flows: Sequence[Flow], write: Callable[[Flow], bytes]) -> None:
-        rows = [write(flow) for flow in reversed(flows)]
-        self._text = b",".join(rows)
-        self._begins = array("Q", accumulate((len(row) + 1 for row in rows), initial=0))
-        self._seconds = array("q", (to_us(flow.at) // SECOND_US for flow in flows))  # oldest first, to search in
+    def __init__(self, entries: Sequence[Entry], accounts: Sequence[str], write: Callable[[Flow], bytes]) -> None:
+        self._accounts = accounts
+        self._instants = array("q", (to_us(entry.flow.at) for entry in entries))
+        self._owners = array("L", (entry.account for entry in entries))
+        self._numbers = array("L", (entry.number for entry in entries))
+        self._rows = [_written(entry.flow, write) for entry in entries]
 
     def __len__(self) -> int:
-        return len(self._seconds)
+        return len(self._rows)
 
-    def within(self, begin_s: int, end_s: int) -> range:
-        """The rows of [begin_s, end_s), Unix seconds, as their places from the newest."""
-        rows = len(self)
-        return range(rows - bisect_left(self._seconds, end_s), rows - bisect_left(self._seconds, begin_s))
+    def within(self, begin_us: int, end_us: int) -> range:
+        """The rows of [begin_us, end_us)."""
+        return range(bisect_left(self._instants, begin_us), bisect_left(self._instants, end_us))
 
-    def text(self, places: range) -> bytes:
-        """The rows in those places, newest first, joined by commas; `places` is not empty."""
-        return self._text[self._begins[places.start] : self._begins[places.stop] - 1]
+    def up_to(self, place: Place) -> int:
+        """How many rows stand before that place, or in it."""
+        return bisect_right(range(len(self)), place, key=self.place)
+
+    def below(self, place: Place) -> int:
+        """How many rows stand before that place."""
+        return bisect_left(range(len(self)), place, key=self.place)
+
+    def place(self, row: int) -> Place:
+        """Where a row stands."""
+        return Place(self._instants[row], self._accounts[self._owners[row]], self._numbers[row])
+
+    def rows(self, wanted: Iterable[int]) -> Iterator[bytes]:
+        """Those rows, in that order. Raises Unsayable where one of them cannot be written."""
+        for number in wanted:
+            row = self._rows[number]
+            if isinstance(row, Unsayable):
+                raise Unsayable(row.field, row.reason)
+            yield row
+
+
+def _written(flow: Flow, write: Callable[[Flow], bytes]) -> bytes | Unsayable:
+    try:
+        return write(flow)
+    except Unsayable as fault:
+        return fault

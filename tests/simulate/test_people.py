@@ -1,0 +1,156 @@
+"""Who has accounts where, how they are called, and the money that goes between accounts of one person."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import pytest
+
+from liushui.flow import Flow, Kind
+from liushui.provider import Provider, Role
+from liushui.providers.longbridge import PROVIDER
+from liushui.simulate.people import Desk, accounts_of, desks_of
+from liushui.simulate.transfers import SAME_MONEY, TAKES_S, Transfer
+from liushui.simulate.world import Parameters, World
+from tests.simulate.worlds import DESKS, whole, world_of
+
+
+def provider(name: str, role: Role, *, socket: bool = False) -> Provider:
+    return replace(PROVIDER, name=name, role=role, socket=PROVIDER.socket if socket else None)
+
+
+def names_of(people: int, *found: Provider) -> list[str]:
+    return [account.name for account in accounts_of(people, desks_of({one.name: one for one in found}))]
+
+
+# ---------------------------------------------------------------- names
+
+
+BROKER_A: Final = provider("a", Role.BROKER)
+BROKER_B: Final = provider("b", Role.BROKER, socket=True)
+FUTURES: Final = provider("f", Role.FUTURES)
+SHOP_S: Final = provider("s", Role.SHOP)
+SHOP_T: Final = provider("t", Role.SHOP)
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        ([BROKER_B], ["trader-1"]),
+        ([BROKER_A], ["trader-1"]),
+        ([BROKER_A, BROKER_B], ["trader-1", "trader-1-a"]),
+        ([BROKER_A, provider("c", Role.BROKER)], ["trader-1", "trader-1-c"]),
+        ([FUTURES], ["trader-1-f"]),
+        ([SHOP_T, SHOP_S], ["shop-1", "shop-1-t"]),
+        ([SHOP_S, FUTURES, BROKER_B, BROKER_A], ["trader-1", "trader-1-a", "trader-1-f", "shop-1"]),
+    ],
+)
+def test_main_accounts_are_named_without_their_provider(found: list[Provider], names: list[str]) -> None:
+    assert names_of(1, *found) == names
+    assert names_of(1, *found[::-1]) == names
+    assert names_of(2, *found) == [*names, *(name.replace("-1", "-2", 1) for name in names)]
+
+
+def test_the_main_account_is_at_the_broker_with_a_socket() -> None:
+    desks = desks_of({"a": BROKER_A, "b": BROKER_B})
+    assert desks == (Desk("a", Role.BROKER, plain=False), Desk("b", Role.BROKER, plain=True))
+
+
+def test_an_account_is_the_same_whatever_its_only_broker_is_called() -> None:
+    asked = Parameters(accounts=1, flows=500)
+    assert whole(World(asked)) == whole(World(asked, desks_of({"a": BROKER_A})))
+
+
+# ---------------------------------------------------------------- transfers
+
+
+SECONDS: Final = range(TAKES_S[0], TAKES_S[0] + TAKES_S[1])
+
+
+def sent_of(world: World, person: int) -> list[Transfer]:
+    days = range(world.begin_day, world.end_day or 0)
+    return [sent for day in days for sent in world.transfers(person, day)]
+
+
+@pytest.mark.parametrize("flows", [100, 400, 10_000])
+def test_every_transfer_is_a_row_in_both_accounts(flows: int) -> None:
+    world = world_of(flows, people=2)
+    rows = {name: Counter(map(_facts, whole(world, name))) for name in world.accounts}
+    for person in (1, 2):
+        sent = sent_of(world, person)
+        assert len(sent) >= flows // 50
+        for one in sent:
+            assert (one.arrived_at - one.left_at).total_seconds() in SECONDS
+            assert SAME_MONEY.get(one.out_of.currency, one.out_of.currency) == SAME_MONEY.get(
+                one.into.currency, one.into.currency
+            )
+            (left,) = [row for row in whole_of(world, one.source) if _is_end(row, one.left_at, one, one.out_of)]
+            (came,) = [row for row in whole_of(world, one.target) if _is_end(row, one.arrived_at, one, one.into)]
+            assert left.amount == -came.amount <= 0
+            assert one.amount in (None, came.amount)
+            assert rows[one.source][_facts(left)] == rows[one.target][_facts(came)] == 1
+
+
+_wholes: dict[tuple[int, str], list[Flow]] = {}
+
+
+def whole_of(world: World, account: str) -> list[Flow]:
+    key = world.parameters.flows, account
+    if key not in _wholes:
+        _wholes[key] = whole(world, account)
+    return _wholes[key]
+
+
+def _facts(flow: Flow) -> tuple[object, ...]:
+    return flow.at, flow.amount, flow.subaccount, flow.currency, flow.note, flow.ref
+
+
+def _is_end(row: Flow, at: datetime, sent: Transfer, pocket: tuple[str, str]) -> bool:
+    if row.at != at or (row.subaccount, row.currency) != pocket:
+        return False
+    return row.note == sent.note or (row.note is None and row.kind is Kind.TRANSFER)
+
+
+def test_notes_name_each_transfer_once_in_each_of_its_accounts() -> None:
+    """Read as an accountant would, knowing nothing of how the world is made."""
+    world = world_of(10_000)
+    main, second, shop = (_noted(world, name) for name in ("trader-1", "trader-1-second", "shop-1"))
+    assert len(second) > 100
+    assert len(shop) > 100
+    assert not second.keys() & shop.keys()
+    for other in (second, shop):
+        for note, row in other.items():
+            assert main[note].amount == -row.amount
+            assert main[note].currency == SAME_MONEY.get(row.currency, row.currency)
+            assert abs(main[note].at - row.at) <= timedelta(seconds=SECONDS[-1])
+    assert all(row.kind is Kind.WITHDRAWAL for row in shop.values())
+    to_futures = main.keys() - second.keys() - shop.keys()
+    coins = Counter((row.at.date(), abs(row.amount)) for row in whole(world, "trader-1-coins"))
+    assert len(to_futures) > 100
+    for note in to_futures:
+        assert coins[main[note].at.date(), abs(main[note].amount)] >= 1
+        assert main[note].currency == "USD"
+
+
+def _noted(world: World, account: str) -> dict[str, Flow]:
+    """The rows whose notes name a transfer, by that."""
+    rows = [(row.note or "", row) for row in whole(world, account)]
+    found = {note: row for note, row in rows if note.startswith("Transfer ")}
+    assert len(found) == sum(note.startswith("Transfer ") for note, _ in rows)
+    return found
+
+
+def test_without_a_main_account_nothing_is_transferred() -> None:
+    desks = [desk for desk in DESKS if desk.role is not Role.BROKER]
+    world = World(Parameters(accounts=1, flows=1_000), desks)
+    assert sent_of(world, 1) == []
+
+
+def test_days_of_both_accounts_agree_in_whatever_order_they_are_made() -> None:
+    day = next(sent.left_at for sent in sent_of(world_of(3_000), 1) if sent.source == "shop-1")
+    number = (day - datetime(1970, 1, 1, tzinfo=day.tzinfo)).days
+    first, second = world_of(3_000), world_of(3_000)
+    one = first.day("trader-1", number), first.day("shop-1", number)
+    other = second.day("shop-1", number), second.day("trader-1", number)
+    assert one == other[::-1]

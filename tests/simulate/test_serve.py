@@ -1,0 +1,87 @@
+"""A world served: every provider's own client, in a ledger's sync over HTTP, gets the rows that the world has."""
+
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from liushui.errors import ConfigError
+from liushui.flow import Flow
+from liushui.instant import from_us, system_clock, to_us
+from liushui.provider import Provider
+from liushui.providers import provider_named, providers
+from liushui.simulate.people import desks_of
+from liushui.simulate.serve import providers_named, simulated_accounts
+from liushui.simulate.world import Parameters, World
+from liushui.testing.server import run, simulating
+
+FLOWS: Final = 700
+PARAMETERS: Final = Parameters(accounts=1, flows=FLOWS, seed=3)
+
+Facts = tuple[str, Decimal, str, object]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """The world that is served."""
+    return World(PARAMETERS, desks_of(providers()))
+
+
+def test_every_account_is_read_whole_by_its_providers_client(tmp_path: Path, world: World) -> None:
+    ledger = tmp_path / "ledger.db"
+    with simulating(flows=FLOWS, seed=3, providers=()) as simulator:
+        assert [account.name for account in simulator.accounts] == list(world.accounts)
+        assert {account.provider for account in simulator.accounts} == set(providers())
+        for account in simulator.accounts:
+            words = ("source", "add", account.provider, account.name, "--base-url", simulator.base_url, "--unpaced")
+            run(*words, "--credentials", "-", ledger=ledger, given=json.dumps(account.credentials))
+        now = system_clock()
+        run("sync", "--since", "2020-12-01", ledger=ledger)
+    for account in simulator.accounts:
+        provider = provider_named(account.provider)
+        printed = run("flows", account.name, "--format", "jsonl", ledger=ledger).splitlines()
+        assert Counter(map(_held, map(json.loads, printed))) == _truth(world, account.name, provider, now)
+
+
+def _held(row: dict[str, Any]) -> Facts:
+    balance = row["balance_after"]
+    return row["at"], Decimal(row["amount"]), row["currency"], None if balance is None else Decimal(balance)
+
+
+def _truth(world: World, account: str, provider: Provider, now: datetime) -> Counter[Facts]:
+    """What the provider gives of an account, each fact as precise as its wire states it."""
+    begin, end = provider.rules.readable(now)
+    flows = world.flows(account, max(begin, world.parameters.begin), end)
+    found = Counter(_as_stated(provider.codec.read(provider.codec.write(flow)).flow) for flow in flows)
+    assert found.total() > FLOWS // 4
+    return found
+
+
+def _as_stated(flow: Flow) -> Facts:
+    at = flow.at.isoformat(timespec="microseconds" if flow.at.microsecond else "seconds").replace("+00:00", "Z")
+    return at, flow.amount, flow.currency, flow.balance_after
+
+
+def test_rows_keep_what_the_world_says_of_money_and_time(world: World) -> None:
+    """No dialect may change them: an account's rows say what happened to it."""
+    for account in simulated_accounts(PARAMETERS):
+        provider = account.provider
+        step_us = provider.rules.resolution // timedelta(microseconds=1)
+        for flow in world.flows(account.name, world.parameters.begin, world.parameters.end):
+            read = provider.codec.read(provider.codec.write(flow)).flow
+            assert (read.amount, read.currency) == (flow.amount, flow.currency)
+            assert read.at == from_us(to_us(flow.at) // step_us * step_us)
+            assert read.balance_after in (flow.balance_after, None)
+            assert read.kind == flow.kind
+
+
+def test_only_the_providers_named_are_simulated() -> None:
+    assert providers_named(()) == providers()
+    (account,) = simulated_accounts(Parameters(accounts=1, flows=5), ["longbridge"])
+    assert (account.name, account.flows) == ("trader-1", 5)
+    with pytest.raises(ConfigError, match="provider: expected "):
+        simulated_accounts(Parameters(accounts=1, flows=5), ["bank"])

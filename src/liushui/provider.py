@@ -258,6 +258,10 @@ class Role(StrEnum):
     SHOP = "shop"
 
 
+Dress = Callable[[Flow, Callable[[int], int]], Flow]
+"""Gives a simulated flow what only one provider has. The function draws a whole number below another."""
+
+
 @dataclass(frozen=True)
 class Provider:
     """Everything liushui knows of one provider."""
@@ -282,6 +286,8 @@ class Provider:
     tested_with: str
     """Which clients that others wrote are tested against it, in a few words for a table."""
     role: Role = Role.BROKER
+    dress: Dress | None = None
+    """What a simulated account's flows have here beside what its role gives them. None: nothing."""
     restrictions: Sequence[Restriction] = ()
     socket: Socket | None = None
 

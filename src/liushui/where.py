@@ -41,11 +41,11 @@ def among(field: str, *values: Value) -> AnyOf:
 
 def holds(flow: Flow, where: Where) -> bool:
     """Whether a flow is one of those that are meant."""
-    return all(any(all(_passes(flow, term) for term in every) for every in part) for part in where)
+    return all(any(all(passes(_value(flow, term.field), term) for term in every) for every in part) for part in where)
 
 
-def _passes(flow: Flow, term: Term) -> bool:
-    value = _value(flow, term.field)
+def passes(value: object, term: Term) -> bool:
+    """Whether what stands in a term's field is what is meant."""
     if term.ending and isinstance(value, str):
         found = value.endswith(tuple(end for end in term.values if isinstance(end, str)))
     else:

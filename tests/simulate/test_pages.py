@@ -56,6 +56,8 @@ PARTS: Final[tuple[AnyOf, ...]] = (
     among("symbol", None, ""),
     among("symbol", "NONE.US"),
     among("subaccount", "futures"),
+    ((Term("subaccount", ("futures", ""), negated=True),),),
+    ((Term("symbol", (".US",), ending=True, negated=True), Term("category", ("stock",))),),
     among("currency", "USD", "CNY"),
     among(SIDE, Direction.OUT.value),
     among("order_ref", None),
@@ -204,6 +206,7 @@ def test_what_is_not_there_is_not_searched_for() -> None:
         (among("subaccount", "somebody"),),
         (among(f"{DETAIL}other:key", 7),),
         (((Term("symbol", (".XX",), ending=True),),),),
+        (((Term("category", tuple(Category), negated=True),),),),
     ]
     for where in nothing:
         assert reader.page("", query._replace(where=where), as_row) == FlowPage(b"", 0)

@@ -1,6 +1,7 @@
 """What only accounts of one role have: the oddities of a futures exchange and of a shop's payments."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,7 +10,8 @@ import pytest
 from liushui.flow import Direction, Flow, Kind
 from liushui.instant import to_us
 from liushui.money import plain
-from tests.simulate.worlds import whole, world_of
+from liushui.simulate.world import Parameters, World
+from tests.simulate.worlds import DESKS, whole, world_of
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +131,22 @@ def test_a_fee_shares_the_number_of_its_receipt(shop: list[Flow]) -> None:
 def test_withdrawals_take_all_there_is(shop: list[Flow]) -> None:
     taken = [flow for flow in shop if flow.kind is Kind.WITHDRAWAL]
     assert all(flow.balance_after == 0 and flow.amount <= 0 for flow in taken)
+
+
+# ---------------------------------------------------------------- what only one provider has
+
+
+def test_a_provider_dresses_its_accounts_and_no_others(shop: list[Flow]) -> None:
+    """The movements stay what they were: chance of its own says who had a hand in them."""
+
+    def signed(flow: Flow, below: Callable[[int], int]) -> Flow:
+        return flow._replace(detail={"till:clerk": below(1_000)})
+
+    desks = [desk._replace(dress=signed if desk.name == "till" else None) for desk in DESKS]
+    world = World(Parameters(accounts=1, flows=10_000), desks)
+    dressed = whole(world, "shop-1")
+    assert [flow._replace(detail=None) for flow in dressed] == shop
+    clerks = {flow.detail["till:clerk"] for flow in dressed if flow.detail}
+    assert len(clerks) > 900
+    assert whole(World(Parameters(accounts=1, flows=10_000), desks), "shop-1") == dressed
+    assert not any(flow.detail for flow in whole(world, "trader-1-coins"))

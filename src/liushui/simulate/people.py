@@ -7,7 +7,7 @@ one number are one person's.
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from liushui.provider import Provider, Role
+from liushui.provider import Dress, Provider, Role
 
 
 class Desk(NamedTuple):
@@ -17,6 +17,7 @@ class Desk(NamedTuple):
     role: Role
     plain: bool
     """Whether accounts here are named without it, `trader-1`, not `trader-1-name`."""
+    dress: Dress | None = None
 
 
 ONE_BROKER: Final = (Desk("", Role.BROKER, plain=True),)
@@ -39,7 +40,12 @@ def desks_of(providers: Mapping[str, Provider]) -> tuple[Desk, ...]:
     for name, provider in sorted(known, key=lambda item: item[1].socket is None):
         mains.setdefault(provider.role, name)
     return tuple(
-        Desk(name, provider.role, plain=provider.role is not Role.FUTURES and mains[provider.role] == name)
+        Desk(
+            name,
+            provider.role,
+            plain=provider.role is not Role.FUTURES and mains[provider.role] == name,
+            dress=provider.dress,
+        )
         for name, provider in known
     )
 

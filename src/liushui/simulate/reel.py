@@ -7,10 +7,7 @@ from typing import NamedTuple
 
 from liushui.simulate.sheet import Entry
 from liushui.simulate.world import World
-from liushui.where import DETAIL, EVERYTHING, Term, Where, holds
-
-NOTHING_ELSE = frozenset((None,))
-"""What stands under any key of Flow.detail: what only one provider has, this world does not."""
+from liushui.where import DETAIL, EVERYTHING, Term, Where, holds, passes
 
 
 class Filter(NamedTuple):
@@ -35,12 +32,8 @@ def _may_hold(where: Where, words: Mapping[str, frozenset[str | None]]) -> bool:
 
 
 def _may_pass(term: Term, words: Mapping[str, frozenset[str | None]]) -> bool:
-    known = NOTHING_ELSE if term.field.startswith(DETAIL) else words.get(term.field)
-    if known is None:
-        return True
-    if term.ending:
-        return any(word is not None and word.endswith(tuple(map(str, term.values))) for word in known)
-    return not known.isdisjoint(term.values)
+    known = words.get(DETAIL if term.field.startswith(DETAIL) else term.field)
+    return known is None or any(passes(word, term) for word in known)
 
 
 class Reel(ABC):

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from liushui.flow import Flow
 from liushui.instant import EPOCH
 from liushui.money import EXACT, ZERO
+from liushui.provider import Dress
 from liushui.simulate.chance import chance
 from liushui.simulate.draw import Draw
 from liushui.simulate.habits import Habits, Pocket
@@ -63,6 +64,7 @@ class Statement:
     """How many flows the account has before it. An account with none begins with nothing in any pocket."""
     moves: Callable[[int], Sequence[Move]]
     """The ends of a day's transfers that are in the account."""
+    dress: Dress | None = None
 
     def stretch(self) -> Stretch:
         """Make it."""
@@ -75,7 +77,11 @@ class Statement:
                 yield ()
                 continue
             moves = self.moves(day)
-            flows = [book.entered(flow) for flow in self._happened(day, moves)]
+            happened = self._happened(day, moves)
+            if self.dress is not None:
+                below = Draw(chance("dress", self.seed, self.account, day), midnight_of(day)).below
+                happened = [self.dress(flow, below) for flow in happened]
+            flows = [book.entered(flow) for flow in happened]
             notes = {move.pocket: move.note for move in moves if move.amount is None}
             for pocket in self.plan.closed_on(day):
                 at = self.habits.closed_at(midnight_of(day), self.plan.pockets.index(pocket))

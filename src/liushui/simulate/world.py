@@ -27,6 +27,7 @@ from liushui.simulate.roles import HABITS
 from liushui.simulate.statement import Move, Statement, Stretch, midnight_of, openings
 from liushui.simulate.stretch import Plan, calendar, plan
 from liushui.simulate.transfers import Transfer, transfers
+from liushui.where import DETAIL
 
 ACCOUNTS_MAX = 20_000
 """People. Each account has a key that is made when the simulator starts: more would make it wait for seconds."""
@@ -138,10 +139,15 @@ class World:
         return self.before(account, day) + sum(flow.at < until for flow in self.day(account, day))
 
     def words(self, account: str) -> Mapping[str, frozenset[str | None]]:
-        """All that can stand in some fields of an account's flows. Raises KeyError where there is no such account."""
+        """All that can stand in some fields of an account's flows, under DETAIL in any key of theirs.
+
+        Raises KeyError where there is no such account.
+        """
         pockets = self._pockets(account)
+        undressed = {} if self._known[account].desk.dress else {DETAIL: frozenset((None,))}
         return {
             **self._habits(account).words,
+            **undressed,
             "subaccount": frozenset(pocket.subaccount for pocket in pockets),
             "currency": frozenset(pocket.currency for pocket in pockets),
         }
@@ -163,6 +169,7 @@ class World:
             levels=self._levels(account),
             earlier=self.before(account, found.days.start),
             moves=lambda day: self._moves(account, day),
+            dress=self._known[account].desk.dress,
         ).stretch()
 
     def _make_plan(self, account: str, days: range) -> Plan:

@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
+from liushui.flow import Flow
 from liushui.provider import CredentialField, Provider, Restriction, Role
 from liushui.providers.wecom import codec
 from liushui.providers.wecom.client import WecomClient
@@ -32,6 +33,20 @@ def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
     }
 
 
+STAFF = ("ZhangSan", "LiSi", "WangWu", "zhao.liu", "SunQi")
+GROUP_NAMES = ("门店一组", "门店二组", "线上", "VIP 客户")
+
+
+def with_operator(flow: Flow, below: Callable[[int], int]) -> Flow:
+    """A simulated flow with who collected it and the rule groups that it belongs to: most have both."""
+    detail: dict[str, object] = {}
+    if below(8):
+        detail[codec.OPERATOR] = STAFF[below(len(STAFF))]
+    if below(4):
+        detail[codec.GROUPS] = [GROUP_NAMES[below(len(GROUP_NAMES))] for _ in range(below(3))]
+    return flow._replace(detail=detail) if detail else flow
+
+
 PROVIDER = Provider(
     name=NAME,
     title="WeCom external payments",
@@ -50,6 +65,7 @@ PROVIDER = Provider(
     auth="an access token of two hours, given for the corp id and secret",
     tested_with="`wechatpy` 1.8.18, `wechatpy` 2.0.0a26",
     role=Role.SHOP,
+    dress=with_operator,
     restrictions=(
         Restriction(OPERATORS, "userids, joined by commas, whose rows it sees beside those that have no operator"),
         Restriction(PERMISSION, "none: the interface is not permitted"),

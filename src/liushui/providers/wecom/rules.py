@@ -17,6 +17,7 @@ RULES: Final = Rules(
     resolution=timedelta(seconds=1),
     opening=FLOOR,
     lookback=timedelta(hours=48),
+    settle=timedelta(minutes=15),
     zone=ZONE,
     filters=(Filter("mch_id", "mch_id"),),
     window_max=WINDOW_MAX,

@@ -16,7 +16,7 @@ import httpx2
 
 from bench.data import SEED
 from bench.load import Request
-from bench.process import LIUSHUI, BenchError, Server, free_port, run, serving
+from bench.process import LIUSHUI, BenchError, Server, run, serving
 from bench.results import Outcome, Ratio, Series
 from bench.serve import CONNECTIONS, WORKERS, load_generator
 from bench.setting import Setting
@@ -27,7 +27,7 @@ from liushui.ledger.keys import create_key
 from liushui.ledger.sources import add_source
 from liushui.provider import Provider, Slice
 from liushui.providers import provider_named
-from liushui.testing.server import simulating
+from liushui.testing.server import free_port, simulating
 
 ROWS: Final = 50
 PAGES: Final = 200

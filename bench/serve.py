@@ -13,10 +13,11 @@ import msgspec
 from bench.load import Generator, Load, Request, fetch
 from bench.pages import DEPTH, PAGES, ROWS, Page, check_pages, random_pages, signed, times_of
 from bench.peers.nginx import static_pages
-from bench.process import LIUSHUI, PYTHON, BenchError, Server, free_port, run, serving
+from bench.process import LIUSHUI, PYTHON, BenchError, Server, run, serving
 from bench.results import Outcome, Ratio, Series
 from bench.setting import Setting
 from bench.tools import tool
+from liushui.testing.server import free_port
 
 BAR_CONVENTIONAL: Final = 10.0
 BAR_STATIC: Final = 0.1

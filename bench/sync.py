@@ -12,13 +12,14 @@ from typing import Final
 import msgspec
 
 from bench.data import BEGIN, END, SEED
-from bench.process import LIUSHUI, PYTHON, Server, Took, free_port, run, serving
+from bench.process import LIUSHUI, PYTHON, Server, Took, run, serving
 from bench.results import Outcome, Ratio, Series
 from bench.setting import Setting, check_rows, credentials, sync_command
 from liushui.instant import to_us
 from liushui.providers.longbridge import PROVIDER
 from liushui.simulate.serve import simulated_accounts
 from liushui.simulate.world import Parameters
+from liushui.testing.server import free_port
 
 BAR: Final = 0.5
 

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.load import Request
-from bench.process import Server, free_port, serving
+from bench.process import Server, serving
+from liushui.testing.server import free_port
 
 _CONFIG = """\
 daemon off;

@@ -26,7 +26,8 @@ from liushui.sync.drain import drain
 from liushui.testing.reader import MemoryReader
 from liushui.testing.server import Running, run, serving
 from liushui.testing.transport import DialectTransport
-from tests.providers.longbridge.test_sdk import EVER, ask
+from tests.providers.longbridge.asking import ask
+from tests.providers.longbridge.test_sdk import EVER
 
 ACCOUNT: Final = "held"
 NOW: Final = datetime.now(UTC).replace(microsecond=0)

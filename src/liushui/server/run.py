@@ -103,6 +103,10 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
     server.on_startup(announcer.start)
     try:
         server.serve()
+    except RuntimeError as error:  # Granian's, with the inner life of its own in it
+        if "Address already in use" not in str(error):
+            raise
+        raise ConfigError(f"port {address.port} of {address.host} cannot be opened: somebody else took it") from error
     finally:
         sockets.stop()
 

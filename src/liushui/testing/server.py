@@ -1,13 +1,14 @@
 """liushui's commands in processes of their own, as a user runs them: a ledger served, a world simulated."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,6 +23,9 @@ HOST: Final = "127.0.0.1"
 START_S: Final = 60.0
 """How long a server may take to open its ports, on a machine that is busy."""
 STOP_S: Final = 15.0
+
+PORTS: Final = range(10_240, 32_000)
+PORT_TRIES: Final = 100
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,13 @@ def simulating(
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, and that no outgoing connection is given meanwhile: those get higher ones."""
+    for _ in range(PORT_TRIES):
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
+    raise LiushuiError(f"no free port was found from {PORTS.start} to {PORTS.stop - 1}")
 
 
 def is_open(port: int) -> bool:

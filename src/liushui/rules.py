@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from liushui.instant import BEGINNING, utc
@@ -78,6 +78,12 @@ class PublishClock:
         days = 0 if local.time() >= self.at else 1
         return _midnight(local - timedelta(days=days), self.zone)
 
+    def next_after(self, now: datetime) -> datetime:
+        """When the next day will be out, as a UTC instant: later than now."""
+        local = now.astimezone(ZoneInfo(self.zone))
+        day = local.date() if local.time() < self.at else local.date() + timedelta(days=1)
+        return utc(datetime.combine(day, self.at, tzinfo=ZoneInfo(self.zone)))
+
 
 @dataclass(frozen=True)
 class Retention:
@@ -94,6 +100,17 @@ class Retention:
         if (local.month, day) == (2, 29) and not _has_29_february(year):
             day = 28
         return _midnight(local.replace(year=year, day=day), self.zone)
+
+
+class Relook(NamedTuple):
+    """What is younger than `age` is read again where its last proof is older than `every`."""
+
+    age: timedelta
+    every: timedelta
+
+
+RELOOK: Final = (Relook(timedelta(weeks=3), timedelta(days=1)), Relook(timedelta(days=365), timedelta(days=30)))
+"""How often older parts are read again, where a provider's rules say nothing of it: weeks daily, a year monthly."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +138,12 @@ class Rules(Generic[P]):
     """A request that begins before this instant is refused. None: it may begin anywhere."""
     retention: Retention | None = None
     publish: PublishClock | None = None
+    relook: tuple[Relook, ...] = RELOOK
+    """How often what is older than the look-back is read again, for rows that come or change even later."""
+    settle: timedelta = timedelta(0)
+    """How long rows may be on their way after their time, or after a day was to be out; and clocks may differ by."""
+    confirmations: int = 1
+    """How many further reads must say the same before versions of flows are ended."""
 
     def filter(self, parameter: str) -> Filter:
         """The filter of that parameter. Raises KeyError where there is none."""
@@ -137,6 +160,16 @@ class Rules(Generic[P]):
         if self.retention:
             begin = max(begin, self.retention.kept_from(now))
         return begin, self.publish.published_until(now) if self.publish else now
+
+    def settled(self, now: datetime) -> tuple[datetime, datetime]:
+        """`readable`, without what may still be on its way: what a read of now can prove."""
+        begin, _ = self.readable(now)
+        _, end = self.readable(now - self.settle)
+        return begin, end
+
+    def next_publication(self, now: datetime) -> datetime | None:
+        """When the next rows will have been published and settled. None: they are published as they happen."""
+        return None if self.publish is None else self.publish.next_after(now - self.settle) + self.settle
 
     @property
     def slice_max(self) -> timedelta | None:

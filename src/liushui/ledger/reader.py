@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -87,8 +87,7 @@ class LedgerReader:
         return self._limits.session(f"{key.dialect}:{key.public}", life)
 
     def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        whole = query.after is None and not query.shown
-        if whole and all(self._provider(name) == dialect for name in query.accounts):
+        if all(self._provider(name) == dialect for name in query.accounts):
             page = self._joined(query)
             if page is not None:
                 return page
@@ -105,15 +104,28 @@ class LedgerReader:
 
     def _joined(self, query: FlowQuery) -> FlowPage | None:
         """A page of nothing but received rows, put together inside the database. None: it has others."""
-        page, values = _page(query, "coalesce(served, wire) AS row, at_us, account, id")
+        shown_sql, shown_values = condition(query.shown)
+        shown = f", (1{shown_sql}) AS shown" if query.shown else ""
+        page, values = _page(query, f"coalesce(served, wire) AS row, at_us, account, id{shown}", shown_values)
         if query.newest and query.ascending:
-            page = f"SELECT row FROM ({page}) ORDER BY at_us, account, id"
-        sql = f"SELECT count(*), count(row), CAST(group_concat(row, ',') AS BLOB) FROM ({page})"
-        rows, received, joined = self._connection().execute(sql, values).fetchone()
-        return FlowPage(joined or b"", rows) if rows == received else None
+            page = f"SELECT * FROM ({page}) ORDER BY at_us, account, id"
+        counted, joined = "count(*), count(row)", "CAST(group_concat(row, ',') AS BLOB)"
+        if query.shown:
+            joined = joined.replace(" AS BLOB", " FILTER (WHERE shown) AS BLOB")
+        sql = f"SELECT {counted}, {'sum(shown)' if query.shown else 'count(*)'}, {joined} FROM ({page})"
+        if query.after is not None:  # in the same statement, for both must be of one state of the ledger
+            last, last_values = _page(query._replace(limit=2, offset=query.limit - 1 + query.offset), _PLACE)
+            sql, values = f"{sql} UNION ALL SELECT * FROM ({last})", values + last_values
+        (rows, received, size, text), *ends = self._connection().execute(sql, values).fetchall()
+        if rows != received:
+            return None
+        end = msgspec.json.encode(ends[0][:3]).decode() if len(ends) == 2 else None
+        return FlowPage(text or b"", size or 0, end)
 
     def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        page, values = _page(query, ", ".join(COLUMNS))
+        """A page of rows that this dialect, or another one, sent, or that nobody did."""
+        more = query.after is not None  # one row more says whether there is anything to go on to
+        page, values = _page(query._replace(limit=query.limit + more), ", ".join(COLUMNS))
         found = self._connection().execute(page, values).fetchall()
         end = None
         if query.after is not None and len(found) > query.limit:
@@ -181,16 +193,20 @@ class LedgerReader:
         return known
 
 
-def _page(query: FlowQuery, columns: str) -> tuple[str, list[object]]:
-    """The statement of a page, and the values in its places. A page that is gone on from has one row more."""
+def _page(query: FlowQuery, columns: str, column_values: Sequence[object] = ()) -> tuple[str, list[object]]:
+    """The statement of a page, and the values in its places."""
     since_us, until_us = to_us(query.since), to_us(query.until)
     after_sql, after_values = _after(query)
     where_sql, where_values = condition(query.where)
     one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{after_sql}{where_sql}"
     every = " UNION ALL ".join([one] * len(query.accounts))
-    values = [value for name in query.accounts for value in (name, since_us, until_us, *after_values, *where_values)]
+    values = [
+        value
+        for name in query.accounts
+        for value in (*column_values, name, since_us, until_us, *after_values, *where_values)
+    ]
     down = " DESC" if query.newest else ""
-    values += [query.limit if query.after is None else query.limit + 1, query.offset]
+    values += [query.limit, query.offset]
     return f"{every} ORDER BY at_us{down}, account{down}, id{down} LIMIT ? OFFSET ?", values
 
 
@@ -206,6 +222,7 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
     return f" AND at_us {sign}= ? AND (at_us, account, id) {sign} (?, ?, ?)", [at_us, at_us, account, id_]
 
 
+_PLACE = "at_us, account, id, NULL"
 _SELECT_ACCOUNT = "SELECT provider, zone FROM accounts WHERE account = ?"
 _COUNT_ROWS = "SELECT count(*) FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
 _SUM_DAYS = "SELECT sum(flows) FROM day_totals WHERE account = ? AND day > ? AND day < ?"

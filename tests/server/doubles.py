@@ -62,6 +62,9 @@ class HttpDouble:
             self.read += 1
             yield part
 
+    async def __call__(self) -> bytes:
+        return b"".join([part async for part in self])
+
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         assert not self.status, "answered once"
         self.status, self.headers, self.body = status, dict(headers), body

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Final, Protocol
 
 from liushui import __version__
@@ -36,6 +36,7 @@ class Http(Protocol):
     """Granian's answering side of a request."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def __call__(self) -> Awaitable[bytes]: ...
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
 
 
@@ -77,18 +78,17 @@ class App:
     async def _answer(self, scope: Scope, http: Http) -> None:
         found = self._dialects.find(scope.path)
         if found is None:
-            status, body = (200, self._index) if scope.path == "/" else (404, _NOT_FOUND)
-            http.response_bytes(status, _HTML if status == 200 else _PROBLEM, body)
+            if scope.path == "/":
+                http.response_bytes(200, _HTML, self._index)
+            else:
+                http.response_bytes(404, _PROBLEM, _NOT_FOUND)
             return
         provider, route = found
         headers = dict(scope.headers.items())
-        body = b""
-        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-            async for part in http:
-                body += part
-                if len(body) > BODY_MAX:
-                    http.response_bytes(413, _PROBLEM, _TOO_LARGE)
-                    return
+        body = await _body_of(http, headers)
+        if body is None:
+            http.response_bytes(413, _PROBLEM, _TOO_LARGE)
+            return
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
         response = await self._made(provider, request)
         http.response_bytes(response.status, response.headers, response.body)
@@ -112,6 +112,21 @@ class App:
                 break
             await transport.send_bytes(answer)
         websocket.close()
+
+
+async def _body_of(http: Http, headers: Mapping[str, str]) -> bytes | None:
+    """A request's body. None: it is larger than BODY_MAX."""
+    length = headers.get("content-length", "")
+    if "transfer-encoding" not in headers and (not length or length == "0"):
+        return b""
+    if length.isdecimal() and len(length) <= len(str(BODY_MAX)) and int(length) <= BODY_MAX:
+        return await http()  # at once: in parts it takes as long as the whole answer
+    body = b""
+    async for part in http:
+        body += part
+        if len(body) > BODY_MAX:
+            return None
+    return body
 
 
 def index_page(providers: Mapping[str, Provider]) -> bytes:

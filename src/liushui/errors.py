@@ -77,5 +77,9 @@ class StaleRead(LedgerError):
     """A slice was proven again by somebody else after this read of it began: read it again."""
 
 
+class WouldEnd(LedgerError):
+    """Keeping a slice would end versions of flows, or withdraw rows from quarantine: read it again before that."""
+
+
 class SyncError(LiushuiError):
     """A slice could not be proven. It stays an open gap."""

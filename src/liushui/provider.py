@@ -286,6 +286,8 @@ class Provider:
     tested_with: str
     """Which clients that others wrote are tested against it, in a few words for a table."""
     role: Role = Role.BROKER
+    outages: Sequence[Response] = ()
+    """How it says that it is broken, or under maintenance: whole answers."""
     dress: Dress | None = None
     """What a simulated account's flows have here beside what its role gives them. None: nothing."""
     restrictions: Sequence[Restriction] = ()

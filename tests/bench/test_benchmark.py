@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from liushui.providers import providers
+
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--memory-flows", "300", "600", "--no-install"]
 
@@ -68,9 +70,17 @@ def test_every_measurement_gives_ratios_and_figures(tmp_path: Path) -> None:
         ("memory", "memory, sync"),
         ("memory", "memory, import"),
     }
+    assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(providers()) - 1
     for ratio in results.ratios:
         assert ratio.median > 0
         assert ratio.rounds == [ratio.median]
         assert (ratio.met is None) == (ratio.bar is None)
-    assert {figure.measurement for figure in results.figures} == {"ingest", "sync", "serve", "depth", "memory"}
+    assert {figure.measurement for figure in results.figures} == {
+        "ingest",
+        "sync",
+        "serve",
+        "dialects",
+        "depth",
+        "memory",
+    }
     assert all(value > 0 for figure in results.figures for value in figure.rounds)

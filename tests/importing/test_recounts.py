@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from liushui.ledger.commit import RECOUNTED
+from liushui.ledger.change import RECOUNTED
 from liushui.ledger.digest import flows_digest
 from liushui.ledger.engine import Ledger
 from tests.importing.inputs import envelope, import_texts, new_ledger, row

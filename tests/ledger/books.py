@@ -13,12 +13,14 @@ from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.importing.merge import merge_chunk
 from liushui.importing.stage import Copies
 from liushui.instant import to_us
-from liushui.ledger.commit import Committed, commit_rows, commit_slice, make_account
+from liushui.ledger.change import Change, Committed
+from liushui.ledger.commit import commit_rows, commit_slice, make_account
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.rows import Rejected, Row
+from liushui.ledger.quarantine import quarantine_rows
+from liushui.ledger.rows import Rejected, Row, read_rows
 from liushui.ledger.schema import metadata
 from liushui.ledger.verify import Damage, Verified, verify
-from liushui.provider import Received, Slice
+from liushui.provider import Codec, Received, Slice
 from liushui.testing.clock import MovableClock
 
 DAY_ONE = datetime(2024, 3, 1, tzinfo=UTC)
@@ -55,10 +57,11 @@ def came(
     currency: str = "USD",
     kind: Kind = Kind.DEPOSIT,
     subaccount: str = "",
+    direction: Direction = Direction.NONE,
 ) -> Received:
     """A row that was received, with as little as a flow may have. `at` as a number: hours, as in `hour`."""
     at = at if isinstance(at, datetime) else hour(at)
-    flow = Flow(identity, at, Decimal(amount), currency, kind=kind, label=label, subaccount=subaccount)
+    flow = Flow(identity, at, Decimal(amount), currency, direction, kind, label=label, subaccount=subaccount)
     return Received(flow, msgspec.json.encode([identity, label, amount]), None)
 
 
@@ -104,6 +107,18 @@ def keep(
 ) -> Committed:
     """Commit a slice."""
     return commit_slice(ledger, account, asked, read_at=read_at, received=received, rejected=rejected)
+
+
+def keep_read(ledger: Ledger, asked: Slice, codec: Codec, *rows: bytes, account: str = "a") -> Committed:
+    """Commit a slice of rows as they came."""
+    received, rejected = read_rows(codec, rows)
+    return keep(ledger, asked, *received, rejected=rejected, account=account)
+
+
+def keep_unreadable(ledger: Ledger, *rejected: Rejected, account: str = "a") -> Committed | None:
+    """Keep the rows of an import that could not be read."""
+    rows = list(rejected)
+    return commit_rows(ledger, account, lambda c, batch: Change(quarantined=quarantine_rows(c, account, rows, batch)))
 
 
 def keep_page(ledger: Ledger, *received: Received, account: str = "a") -> Committed | None:

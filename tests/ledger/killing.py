@@ -19,9 +19,12 @@ import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-from liushui.flow import Kind
+from liushui.flow import Direction, Kind
 from liushui.ledger.commit import commit_gap
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.rebuild import rebuild
+from liushui.ledger.retry import retry
+from liushui.ledger.rows import Rejected
 from liushui.testing.clock import MovableClock
 from tests.ledger.books import (
     READ_AT,
@@ -33,9 +36,12 @@ from tests.ledger.books import (
     hours,
     keep,
     keep_page,
+    keep_read,
+    keep_unreadable,
     new_ledger,
     tables,
 )
+from tests.ledger.doubles import LearningCodec, told
 
 MARK: Final = b"the commit begins"
 """Written to nowhere just before the commit, for who watches the system calls."""
@@ -57,37 +63,65 @@ class Left(NamedTuple):
 # ---------------------------------------------------------------- the commits
 
 
+OLD: Final = LearningCodec(unreadable=frozenset({"strange"}))
+NEW: Final = LearningCodec(unreadable=frozenset({"plain"}), kinds={"gift": Kind.REBATE})
+"""Codecs before and after one learned to read strange rows, what a gift is, and to refuse plain ones."""
+
+TOLD: Final = (
+    told("t1", 2, label="gift"),
+    told("t2", 2, label="gift"),
+    told("t3", 3, label="plain"),
+    told("t4", 4, label="strange", side="in", amount="-4.00"),
+)
+
+
 def prepare(folder: Path) -> None:
-    """Make the ledger that each commit begins with: every table has rows, two accounts have some."""
-    ledger = new_ledger(folder, "a", "b")
-    keep(
-        ledger,
-        hours(0, 24),
-        came_full("same", 1),
-        came("old", 13),
-        came("gone", 14, kind=Kind.FEE),
-        rejected=[bad("{")],
-    )
-    keep(ledger, hours(0, 24), came_full("same", 1), came("old", 13, "3.00"), came("gone", 14, kind=Kind.FEE))
+    """Make the ledger that each commit begins with: every table has rows, each account has some."""
+    ledger = new_ledger(folder, "a", "b", "told")
+    same, gone = came_full("same", 1, "12.50"), came("gone", 14, kind=Kind.FEE)
+    keep(ledger, hours(0, 24), same, came("old", 13, direction=Direction.OUT), gone, rejected=[bad("{")])
+    seen = [bad("{"), bad("}"), bad("<")]
+    keep(ledger, hours(0, 24), same, came("old", 13, "3.00", direction=Direction.OUT), gone, rejected=seen)
+    keep(ledger, hours(12.5, 12.75), rejected=[bad("<")])
     keep(ledger, hours(0, 24), came("of another", 1), account="b")
     commit_gap(ledger, "a", hours(24, 72), tried_at=READ_AT, reason="HTTP 500")
     keep_page(ledger, came("newest", 62), *[came("cut", 60)] * 2)
     keep_page(ledger, *[came("cut", 60)] * 2, came("oldest", 58))
+    keep_unreadable(ledger, Rejected(came("first", 64).row, "row", "expected another"))
+    keep_read(ledger, hours(0, 24), OLD, *TOLD, account="told")
     ledger.close()
 
 
 def commit_a_slice(ledger: Ledger) -> None:
-    """Rows added, restated, withdrawn and quarantined; coverage cut and closed; totals made, changed and gone."""
+    """Rows added, restated, withdrawn and quarantined; entries narrowed and withdrawn; coverage cut and closed; totals
+    made, changed and gone."""
     added = [came(f"new {number}", 20 + number / 100) for number in range(50)]
     keep(ledger, hours(12, 59), came("old", 13, "2.75"), *added, came_full("full", 41), rejected=[bad("["), bad("{")])
 
 
 def commit_a_page(ledger: Ledger) -> None:
-    """What an import does: rows added, a copy too many ended, counts at the edges of a page kept."""
-    keep_page(ledger, came("first", 64), *[came("cut", 60)] * 3, came("oldest", 58), came("last", 57))
+    """What an import does: rows added, one of them from quarantine, a copy too many ended, counts at the edges of a
+    page kept."""
+    last = came("last", 57, direction=Direction.OUT)
+    keep_page(ledger, came("first", 64), *[came("cut", 60)] * 3, came("oldest", 58), last)
 
 
-SCENARIOS: Final[dict[str, Callable[[Ledger], None]]] = {"slice": commit_a_slice, "page": commit_a_page}
+def commit_a_retry(ledger: Ledger) -> None:
+    """A row from quarantine becomes a flow."""
+    retry(ledger, "told", NEW)
+
+
+def commit_a_rebuild(ledger: Ledger) -> None:
+    """Flows are read otherwise, and one not any more."""
+    rebuild(ledger, "told", NEW, lambda _flows: None)
+
+
+SCENARIOS: Final[dict[str, Callable[[Ledger], None]]] = {
+    "slice": commit_a_slice,
+    "page": commit_a_page,
+    "retry": commit_a_retry,
+    "rebuild": commit_a_rebuild,
+}
 
 
 # ---------------------------------------------------------------- what a kill left

@@ -18,7 +18,8 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, StaleRead
 from liushui.flow import Kind
 from liushui.instant import to_us
-from liushui.ledger.commit import RESTATED, WITHDRAWN, Change, Committed, commit_rows, compare, make_account
+from liushui.ledger.change import RESTATED, WITHDRAWN, Change, Committed
+from liushui.ledger.commit import commit_rows, compare, make_account
 from liushui.ledger.engine import Ledger
 from liushui.ledger.query import FlowFilter, balances, list_flows
 from liushui.ledger.rows import to_row

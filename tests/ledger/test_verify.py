@@ -12,10 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from liushui.errors import LedgerError
-from liushui.flow import Kind
-from liushui.ledger.commit import Change as Changed
-from liushui.ledger.commit import commit_gap, commit_rows, quarantine_rows
+from liushui.flow import Direction, Kind
+from liushui.ledger.change import Change as Changed
+from liushui.ledger.commit import commit_gap, commit_rows
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.quarantine import quarantine_rows
 from liushui.ledger.rows import COLUMNS, Row
 from liushui.ledger.schema import FACT_TABLES, metadata
 from liushui.ledger.verify import Damage, Verified, verify
@@ -58,7 +59,8 @@ def fill(ledger: Ledger, account: str) -> None:
     keep(ledger, hours(0, 24), *rows, *old, rejected=[bad("{"), bad("[")], account=account)
     keep(ledger, hours(0, 24), *rows, came_full("old", 4), account=account)
     commit_gap(ledger, account, hours(24, 48), tried_at=READ_AT, reason="HTTP 500")
-    keep(ledger, hours(30, 36), came("late", 31, kind=Kind.FEE, currency="HKD"), account=account)
+    late = came("late", 31, kind=Kind.FEE, currency="HKD", direction=Direction.OUT)
+    keep(ledger, hours(30, 36), late, rejected=[bad("}")], account=account)
     keep_page(ledger, came("newest", 62), *[came("cut", 60)] * 2, account=account)
     keep_page(ledger, *[came("cut", 60)] * 2, came("oldest", 58), account=account)
     keep_page(ledger, came("first", 64), *[came("cut", 60)] * 3, came("last", 56), account=account)
@@ -67,6 +69,7 @@ def fill(ledger: Ledger, account: str) -> None:
         account,
         lambda c, batch: Changed(quarantined=quarantine_rows(c, account, [bad("cut off")], batch), rows_in=1),
     )
+    keep(ledger, hours(32, 34), account=account)
 
 
 class Change:
@@ -221,7 +224,8 @@ def test_one_row_deleted(intact: Path, change: Change, table: str) -> None:
         ("coverage", "since_us", 7),
         ("page_edges", "identity", "more"),
         ("day_totals", "day", "2024-04-04"),
-        ("batches", "seq", 9),
+        ("batches", "seq", 10),
+        ("findings", "day", "2024-04-04"),
         ("batches", "seq", 0),
     ],
 )
@@ -264,11 +268,11 @@ def test_a_flow_moved_to_another_account(change: Change) -> None:
 
 
 def test_the_last_batch_dropped(intact: Path, change: Change) -> None:
-    change.sql("DELETE FROM batches WHERE account = ? AND seq = 8", DAMAGED)
-    change.assert_found(8)
-    link = next(row[-1] for row in rows_of(intact, "batches") if row[1] == 7)
-    change.more_sql("UPDATE accounts SET head = 7, link = ? WHERE account = ?", link, DAMAGED)
-    change.assert_found(8)
+    change.sql("DELETE FROM batches WHERE account = ? AND seq = 9", DAMAGED)
+    change.assert_found(9)
+    link = next(row[-1] for row in rows_of(intact, "batches") if row[1] == 8)
+    change.more_sql("UPDATE accounts SET head = 8, link = ? WHERE account = ?", link, DAMAGED)
+    change.assert_found(9)
 
 
 def test_every_batch_dropped_and_the_account_set_back(change: Change) -> None:

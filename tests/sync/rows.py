@@ -4,12 +4,17 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from liushui.instant import Clock
 from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.sources import Source
+from liushui.providers.longbridge.rules import RULES
+from liushui.testing.clock import MovableClock
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 1, 11, 12, 0, 0, 500_000, tzinfo=UTC)
+HORIZON = NOW.replace(microsecond=0) - RULES.settle
+"""The end of what a sync of now proves."""
 
 
 def row(at: datetime, amount: str = "-1.00", *, label: str = "x", note: str = "") -> bytes:
@@ -33,13 +38,15 @@ def hourly(days: int, *, begin: datetime = BEGIN) -> list[bytes]:
     return [row(begin + timedelta(hours=hour), f"-{hour}.25") for hour in range(24 * days)]
 
 
-def new_ledger(folder: Path, now: datetime = NOW) -> Ledger:
-    """A ledger with one account, `a`."""
-    ledger = open_ledger(str(folder / "ledger.db"), create=True, clock=lambda: now)
-    make_account(ledger, "a", "longbridge", "UTC")
+def new_ledger(folder: Path, clock: Clock | None = None, *accounts: str) -> Ledger:
+    """A ledger with one account, `a`, or with those named."""
+    ledger = open_ledger(str(folder / "ledger.db"), create=True, clock=clock or MovableClock(NOW))
+    for account in accounts or ("a",):
+        make_account(ledger, account, "longbridge", "UTC")
     return ledger
 
 
-def source(since: datetime = BEGIN) -> Source:
-    """The source of that account."""
-    return Source("a", "longbridge", "UTC", "http://127.0.0.1:9", {}, since, paced=False)
+def source(account: str = "a", *, since: datetime = BEGIN, paced: bool = False, key: str = "") -> Source:
+    """The source of an account. Those of one key share its budget."""
+    credentials = {"app_key": key or account, "app_secret": "s", "access_token": "t"}
+    return Source(account, "longbridge", "UTC", "http://127.0.0.1:9", credentials, since, paced)

@@ -13,15 +13,15 @@ from liushui.ledger.coverage import Range, State
 from liushui.provider import Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import PublishClock, Retention
-from liushui.sync.plan import Cutter, due
+from liushui.sync.plan import Cutter, due, next_look, unproven
 
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
-HORIZON = datetime(2024, 6, 15, 10, 30, tzinfo=UTC)
+HORIZON = datetime(2024, 6, 15, 10, 30, tzinfo=UTC) - RULES.settle
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def proven(since: datetime, until: datetime) -> Range:
-    return Range(to_us(since), to_us(until), State.PROVEN, "", 0, 1)
+def proven(since: datetime, until: datetime, *, checked: datetime = NOW) -> Range:
+    return Range(to_us(since), to_us(until), State.PROVEN, "", to_us(checked), 1)
 
 
 def day(month: int, number: int) -> datetime:
@@ -71,6 +71,7 @@ DAILY = replace(
     publish=PublishClock(at=time(11), zone="Asia/Shanghai"),
     window_max=timedelta(days=31),
     lookback=timedelta(days=2),
+    settle=timedelta(minutes=15),
 )
 
 
@@ -79,7 +80,7 @@ def shanghai(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("now", "until"), [("2024-06-15T10:59:59", "2024-06-14"), ("2024-06-15T11:00:00", "2024-06-15")]
+    ("now", "until"), [("2024-06-15T11:14:59", "2024-06-14"), ("2024-06-15T11:15:00", "2024-06-15")]
 )
 def test_a_day_is_due_when_it_is_out(now: str, until: str) -> None:
     (whole,) = due(DAILY, [], since=SINCE, until=None, now=shanghai(now))
@@ -148,6 +149,65 @@ def test_slices_grow_where_little_happens_and_shrink_where_much_does() -> None:
     cutter.seen(56_000, second)
     third = cutter.next(Slice(second.until, whole.until))
     assert third.until - third.since == (second.until - second.since) / 8
+
+
+# ---------------------------------------------------------------- what is older
+
+
+def ago(days: int, hours: int = 0) -> datetime:
+    return NOW - timedelta(days=days, hours=hours)
+
+
+def test_weeks_are_read_again_after_a_day() -> None:
+    fresh = proven(SINCE, day(6, 1), checked=ago(0, 22))
+    stale = proven(day(6, 1), day(6, 13), checked=ago(1))
+    newest = proven(day(6, 13), HORIZON)
+    (whole,) = due(RULES, [fresh, stale, newest], since=SINCE, until=None, now=NOW)
+    assert whole == Slice(day(6, 1), HORIZON)
+    checked = stale._replace(checked_at_us=fresh.checked_at_us)
+    (whole,) = due(RULES, [fresh, checked, newest], since=SINCE, until=None, now=NOW)
+    assert whole == Slice(day(6, 13), HORIZON)
+
+
+def test_of_what_is_older_than_weeks_nothing_is_due_after_a_day() -> None:
+    known = [proven(SINCE, day(6, 13), checked=ago(2)), proven(day(6, 13), HORIZON)]
+    (whole,) = due(RULES, known, since=SINCE, until=None, now=NOW)
+    assert whole.since == datetime(2024, 5, 25, tzinfo=UTC), "three weeks before the horizon, from that day's beginning"
+
+
+def test_a_year_is_read_again_after_a_month_and_more_never() -> None:
+    begin = datetime(2020, 1, 1, tzinfo=UTC)
+    known = [proven(begin, HORIZON, checked=ago(31))]
+    (whole,) = due(RULES, known, since=begin, until=None, now=NOW)
+    assert whole.since == datetime(2023, 6, 16, tzinfo=UTC)
+
+
+def test_ranges_of_one_sync_are_due_together() -> None:
+    """They were proven within minutes of each other: the day after, one sync reads them all again."""
+    known = [
+        proven(day(6, number), day(6, number + 1), checked=ago(1) + timedelta(minutes=number))
+        for number in range(1, 15)
+    ]
+    known.append(proven(SINCE, day(6, 1)))
+    assert due(RULES, known, since=SINCE, until=None, now=NOW)[0].since == day(6, 1)
+
+
+def test_the_next_look_is_when_the_first_range_is_old_enough() -> None:
+    known = [
+        proven(SINCE, day(6, 1), checked=ago(0, 3)),
+        proven(day(6, 1), day(6, 10), checked=ago(0, 5)),
+        proven(day(6, 10), HORIZON, checked=NOW),
+    ]
+    assert next_look(RULES, known, since=SINCE, now=NOW) == ago(0, 5) + timedelta(days=1)
+    assert next_look(RULES, [], since=SINCE, now=NOW) is None
+    assert next_look(RULES, known, since=NOW, now=NOW) is None
+
+
+def test_the_oldest_unproven_instant() -> None:
+    assert unproven(RULES, [], since=SINCE, now=NOW) == SINCE
+    assert unproven(RULES, [proven(SINCE, day(2, 1))], since=SINCE, now=NOW) == day(2, 1)
+    assert unproven(RULES, [proven(SINCE, HORIZON)], since=SINCE, now=NOW) is None
+    assert unproven(RULES, [], since=NOW, now=NOW) is None
 
 
 def test_a_second_cannot_be_cut() -> None:

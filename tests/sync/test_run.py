@@ -1,60 +1,39 @@
 """Syncs against a double: what is collected, what stays open, what the next run does."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import pytest
 
 from liushui.errors import AuthError, LedgerError, RateLimited, Refused, Unavailable, WireError
 from liushui.instant import from_us
 from liushui.ledger import query
-from liushui.ledger.commit import make_account
 from liushui.ledger.coverage import State
-from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.sources import Source, last_runs
-from liushui.ledger.verify import Verified, verify
+from liushui.ledger.engine import Ledger
+from liushui.ledger.sources import last_runs
 from liushui.provider import Page, Provider, Slice
 from liushui.providers import provider_named
 from liushui.providers.longbridge import codec
-from liushui.rules import Retention
-from liushui.sync import run as engine
-from liushui.sync.run import Options, Result, sync
+from liushui.sync import keep
+from liushui.sync.account import FAILURES_MAX
+from liushui.sync.events import Advanced, Began, Status
+from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble, Fault
-from liushui.testing.clock import MovableClock
-from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row, source
-
-
-class How(TypedDict, total=False):
-    """How a page is asked for, beside its slice and size."""
-
-    mark: str | None
-    part: Mapping[str, str]
-    newest: bool
-
-
-QUICK = Options(attempts=3, wait_s=0.0)
-
-
-class Quiet:
-    """A progress that remembers."""
-
-    def __init__(self) -> None:
-        self.spans: list[timedelta] = []
-        self.read: list[timedelta] = []
-
-    def begin(self, account: str, span: timedelta) -> None:
-        self.spans.append(span)
-
-    def advance(self, account: str, *, span: timedelta, rows: int, slices_left: int) -> None:
-        self.read.append(span)
-
-    def end(self, account: str, result: Result) -> None:
-        pass
+from tests.sync.rows import BEGIN, HORIZON, hourly, new_ledger, row, source
+from tests.sync.running import (
+    How,
+    World,
+    amounts,
+    amounts_of,
+    assert_intact,
+    clock_of,
+    forgetting,
+    states,
+    synced,
+)
 
 
 @pytest.fixture
@@ -62,73 +41,43 @@ def ledger(tmp_path: Path) -> Ledger:
     return new_ledger(tmp_path)
 
 
-def synced(
-    ledger: Ledger,
-    client: ClientDouble,
-    monkeypatch: pytest.MonkeyPatch,
-    options: Options = QUICK,
-    progress: Quiet | None = None,
-) -> Result:
-    def connect(_provider: Provider, _source: Source, _timeout_s: float) -> ClientDouble:
-        return client
-
-    monkeypatch.setattr(engine, "_connect", connect)
-    (result,) = asyncio.run(sync(ledger, [source()], options, progress or Quiet()))
-    assert client.closed
-    return result
-
-
-def amounts(ledger: Ledger) -> Counter[str]:
-    return Counter(str(found.flow.amount) for found in query.list_flows(ledger, query.FlowFilter()))
-
-
-def amounts_of(rows: list[bytes]) -> Counter[str]:
-    return Counter(str(codec.read(one).flow.amount) for one in rows)
-
-
-def states(ledger: Ledger) -> list[tuple[State, str]]:
-    return [(known.state, known.reason) for known in query.coverage_of(ledger)["a"]]
-
-
-def assert_intact(ledger: Ledger) -> None:
-    assert all(isinstance(found, Verified) for found in verify(ledger))
-
-
-def test_every_row_comes_in_once_and_the_range_is_proven(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    progress = Quiet()
+def test_every_row_comes_in_once_and_the_range_is_proven(ledger: Ledger) -> None:
     rows = hourly(10)
-    result = synced(ledger, ClientDouble(codec, rows), monkeypatch, progress=progress)
+    world = World(clock_of(ledger), {"a": ClientDouble(codec, rows)})
+    (result,) = world.sync(ledger)
     assert (result.added, result.rows_in, result.error, result.gaps) == (len(rows), len(rows), "", [])
     assert amounts(ledger) == amounts_of(rows)
     (known,) = query.coverage_of(ledger)["a"]
-    assert (from_us(known.since_us), from_us(known.until_us)) == (BEGIN, NOW.replace(microsecond=0))
-    assert sum(progress.read, timedelta()) == progress.spans[0] == NOW.replace(microsecond=0) - BEGIN
+    assert (from_us(known.since_us), from_us(known.until_us)) == (BEGIN, HORIZON)
+    (began,) = world.told(Began)
+    assert sum((read.span for read in world.told(Advanced)), timedelta()) == began.span == HORIZON - BEGIN
+    assert (result.status, result.proven_until, result.pressing) == (Status.DONE, HORIZON, None)
     assert_intact(ledger)
 
 
-def test_a_second_run_reads_only_the_newest_part(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced(ledger, ClientDouble(codec, hourly(10)), monkeypatch)
+def test_a_second_run_reads_only_the_newest_part(ledger: Ledger) -> None:
+    synced(ledger, ClientDouble(codec, hourly(10)))
     client = ClientDouble(codec, hourly(10))
-    result = synced(ledger, client, monkeypatch)
+    result = synced(ledger, client)
     assert min(asked.since for asked, _, _ in client.calls) == BEGIN + timedelta(days=8)
     assert (result.added, result.restated, result.withdrawn) == (0, 0, 0)
     assert_intact(ledger)
 
 
 @pytest.mark.parametrize("size", [7, 24, 25, 100])
-def test_small_pages_make_no_difference(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_small_pages_make_no_difference(ledger: Ledger, size: int) -> None:
     rows = hourly(10)
-    synced(ledger, ClientDouble(codec, rows), monkeypatch, Options(size=size, attempts=1, wait_s=0.0))
+    synced(ledger, ClientDouble(codec, rows), Options(size=size, attempts=1))
     assert amounts(ledger) == amounts_of(rows)
 
 
-def test_twins_in_one_second_over_many_pages_are_all_kept(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twins_in_one_second_over_many_pages_are_all_kept(ledger: Ledger) -> None:
     at = BEGIN + timedelta(days=3, hours=5)
     rows = hourly(9) + [row(at, "-7.00")] * 23
-    options = Options(size=10, attempts=1, wait_s=0.0)
-    synced(ledger, ClientDouble(codec, rows), monkeypatch, options)
+    options = Options(size=10, attempts=1)
+    synced(ledger, ClientDouble(codec, rows), options)
     assert amounts(ledger)["-7.00"] == 23
-    again = synced(ledger, ClientDouble(codec, rows), monkeypatch, Options(size=10, everything=True, wait_s=0.0))
+    again = synced(ledger, ClientDouble(codec, rows), Options(size=10, everything=True))
     assert (again.added, again.withdrawn) == (0, 0)
     assert amounts(ledger) == amounts_of(rows)
     assert_intact(ledger)
@@ -142,26 +91,24 @@ def failing_within(since: timedelta, until: timedelta, error: Exception) -> Faul
     return fault
 
 
-def test_a_slice_that_fails_in_the_middle_stays_open_and_is_filled_next_time(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slice_that_fails_in_the_middle_stays_open_and_is_filled_next_time(ledger: Ledger) -> None:
     rows = hourly(10)
     fault = failing_within(timedelta(days=4), timedelta(days=5), Unavailable("down"))
-    result = synced(ledger, ClientDouble(codec, rows, fault=fault), monkeypatch)
+    result = synced(ledger, ClientDouble(codec, rows, fault=fault))
     assert len(result.gaps) == 1
     assert "down" in result.gaps[0]
     assert (State.OPEN, "down") in states(ledger)
     held = amounts(ledger)
     assert held < amounts_of(rows)
 
-    again = synced(ledger, ClientDouble(codec, rows), monkeypatch)
+    again = synced(ledger, ClientDouble(codec, rows))
     assert again.gaps == []
     assert amounts(ledger) == amounts_of(rows)
     assert states(ledger) == [(State.PROVEN, "")]
     assert_intact(ledger)
 
 
-def test_a_passing_fault_is_overcome(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_passing_fault_is_overcome(ledger: Ledger) -> None:
     errors = {
         1: Unavailable("reset"),
         2: RateLimited("slow down", retry_after_s=0.0),
@@ -172,33 +119,36 @@ def test_a_passing_fault_is_overcome(ledger: Ledger, monkeypatch: pytest.MonkeyP
         if call in errors:
             raise errors[call]
 
-    result = synced(ledger, ClientDouble(codec, hourly(10), fault=fault), monkeypatch)
+    result = synced(ledger, ClientDouble(codec, hourly(10), fault=fault))
     assert (result.error, result.gaps, result.added) == ("", [], 240)
 
 
-def test_refused_credentials_end_the_source_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_credentials_end_the_source_at_once(ledger: Ledger) -> None:
     def fault(_call: int, _asked: Slice, _page: int) -> None:
         raise AuthError("token expired", code=401003, trace="t1")
 
     client = ClientDouble(codec, hourly(10), fault=fault)
-    result = synced(ledger, client, monkeypatch)
+    result = synced(ledger, client)
     assert len(client.calls) == 1
-    assert result.error == "token expired (code 401003, trace t1)"
+    assert result.status is Status.CREDENTIALS
+    assert result.error == (
+        "its credentials are refused, and new ones are needed: token expired (code 401003, trace t1)"
+    )
     assert [state for state, _ in states(ledger)] == [State.OPEN]
     assert last_runs(ledger)["a"].error == result.error
 
 
-def test_a_request_that_is_refused_is_not_repeated(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_is_refused_is_not_repeated(ledger: Ledger) -> None:
     def fault(_call: int, _asked: Slice, _page: int) -> None:
         raise Refused("parameter error", code=202202)
 
     client = ClientDouble(codec, hourly(10), fault=fault)
-    result = synced(ledger, client, monkeypatch)
-    assert len(client.calls) == engine.FAILURES_MAX
+    result = synced(ledger, client)
+    assert len(client.calls) == FAILURES_MAX
     assert "3 slices in a row failed" in result.error
 
 
-def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger) -> None:
     good = hourly(10)
 
     class WithBadRow(ClientDouble):
@@ -208,7 +158,7 @@ def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger, monkeypatch
                 return page._replace(rows=[*page.rows, b'{"direction":3}'])
             return page
 
-    result = synced(ledger, WithBadRow(codec, good), monkeypatch)
+    result = synced(ledger, WithBadRow(codec, good))
     assert (result.quarantined, result.rows_in) == (1, len(good) + 1)
     assert amounts(ledger) == amounts_of(good)
     (status,) = query.statuses(ledger)
@@ -216,33 +166,33 @@ def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger, monkeypatch
     assert_intact(ledger)
 
 
-def test_late_restated_and_withdrawn_rows_become_versions(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_restated_and_withdrawn_rows_become_versions(ledger: Ledger) -> None:
     rows = hourly(10)
-    synced(ledger, ClientDouble(codec, rows), monkeypatch)
+    synced(ledger, ClientDouble(codec, rows))
     at = BEGIN + timedelta(days=2)
     changed = rows[:30] + rows[31:] + [row(at + timedelta(minutes=1), "-5000.00")]
     changed[40] = row(BEGIN + timedelta(hours=41), "-41.25", label="another name")
-    result = synced(ledger, ClientDouble(codec, changed), monkeypatch, Options(everything=True, wait_s=0.0))
+    result = synced(ledger, ClientDouble(codec, changed), Options(everything=True))
     assert (result.added, result.restated, result.withdrawn) == (1, 1, 1)
     assert amounts(ledger) == amounts_of(changed)
     assert_intact(ledger)
 
 
-def test_one_read_that_misses_rows_takes_nothing_away(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_read_that_misses_rows_takes_nothing_away(ledger: Ledger) -> None:
     rows = hourly(10)
-    synced(ledger, ClientDouble(codec, rows), monkeypatch)
+    synced(ledger, ClientDouble(codec, rows))
 
     def vanish_once(call: int, _asked: Slice, _page: int) -> None:
         client.rows = [] if call == 1 else rows
 
     client = ClientDouble(codec, rows, fault=vanish_once)
-    result = synced(ledger, client, monkeypatch, Options(everything=True, wait_s=0.0))
+    result = synced(ledger, client, Options(everything=True))
     assert "a second read did not say the same" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)
     assert states(ledger) == [(State.PROVEN, "")]  # what was proven stays proven
 
 
-def test_a_row_from_outside_the_slice_is_a_fault(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_from_outside_the_slice_is_a_fault(ledger: Ledger) -> None:
     class Astray(ClientDouble):
         async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
             page = await super().page(asked, size, **how)
@@ -250,7 +200,7 @@ def test_a_row_from_outside_the_slice_is_a_fault(ledger: Ledger, monkeypatch: py
                 return page
             return page._replace(rows=[row(BEGIN - timedelta(days=1)), *page.rows])
 
-    result = synced(ledger, Astray(codec, hourly(10)), monkeypatch)
+    result = synced(ledger, Astray(codec, hourly(10)))
     assert "2023-12-31T00:00:00Z came where" in result.gaps[0]
     assert amounts(ledger) == Counter()
 
@@ -261,13 +211,13 @@ def test_a_ledger_that_cannot_be_written_ends_the_sync_with_its_reason(
     def full(*_args: object, **_kwargs: object) -> None:
         raise LedgerError("the disk is full")
 
-    monkeypatch.setattr(engine, "commit_slice", full)
-    assert synced(ledger, ClientDouble(codec, hourly(10)), monkeypatch).error == "the disk is full"
+    monkeypatch.setattr(keep, "commit_slice", full)
+    assert synced(ledger, ClientDouble(codec, hourly(10))).error == "the disk is full"
 
 
-def test_no_range_is_asked_for_twice_without_need(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_range_is_asked_for_twice_without_need(ledger: Ledger) -> None:
     client = ClientDouble(codec, hourly(10))
-    synced(ledger, client, monkeypatch)
+    synced(ledger, client)
     first_pages = [asked for asked, number, _ in client.calls if number == 1]
     assert [one.since for one in first_pages[1:]] == [one.until for one in first_pages[:-1]]
 
@@ -275,21 +225,10 @@ def test_no_range_is_asked_for_twice_without_need(ledger: Ledger, monkeypatch: p
 # ---------------------------------------------------------------- what a provider forgets
 
 
-def forgetting(monkeypatch: pytest.MonkeyPatch, years: int) -> None:
-    """Have the provider keep rows for so many years."""
-    real = provider_named("longbridge")
-    rules = replace(real.rules, retention=Retention(years=years, zone="UTC"))
-    monkeypatch.setattr(engine, "provider_named", lambda _name: replace(real, rules=rules))
-
-
-def test_what_the_provider_forgot_is_not_withdrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_provider_forgot_is_not_withdrawn(ledger: Ledger) -> None:
     """Its last day goes while it is read again: the rows are kept here, and nothing is said of them."""
-    clock = MovableClock(NOW)
-    ledger = open_ledger(str(tmp_path / "ledger.db"), create=True, clock=clock)
-    make_account(ledger, "a", "longbridge", "UTC")
-    rows = hourly(10)
-    synced(ledger, ClientDouble(codec, rows), monkeypatch)
-    forgetting(monkeypatch, years=1)
+    rows, clock = hourly(10), clock_of(ledger)
+    synced(ledger, ClientDouble(codec, rows))
     clock.at = datetime(2025, 1, 2, 23, 59, 59, tzinfo=UTC)
 
     def forgets(_call: int, _asked: Slice, _page: int) -> None:
@@ -297,24 +236,70 @@ def test_what_the_provider_forgot_is_not_withdrawn(tmp_path: Path, monkeypatch: 
         client.rows[:] = rows[48:]
 
     client = ClientDouble(codec, list(rows), fault=forgets)
-    result = synced(ledger, client, monkeypatch, Options(attempts=1, wait_s=0.0, everything=True))
+    result = synced(ledger, client, Options(attempts=1, everything=True), provider=forgetting)
     assert result.withdrawn == 0
     assert "not kept by the provider any more" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)
     assert_intact(ledger)
 
 
-def test_what_is_about_to_be_forgotten_is_not_withdrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_about_to_be_forgotten_is_not_withdrawn(ledger: Ledger) -> None:
     """The provider's clock is ahead of ours by a little."""
-    clock = MovableClock(NOW)
-    ledger = open_ledger(str(tmp_path / "ledger.db"), create=True, clock=clock)
-    make_account(ledger, "a", "longbridge", "UTC")
     rows = hourly(10)
-    synced(ledger, ClientDouble(codec, rows), monkeypatch)
-    forgetting(monkeypatch, years=1)
-    clock.at = datetime(2025, 1, 2, 23, 59, 59, tzinfo=UTC)
+    synced(ledger, ClientDouble(codec, rows))
+    clock_of(ledger).at = datetime(2025, 1, 2, 23, 59, 59, tzinfo=UTC)
     ahead = ClientDouble(codec, rows[48:])
-    result = synced(ledger, ahead, monkeypatch, Options(attempts=1, wait_s=0.0, everything=True))
+    result = synced(ledger, ahead, Options(attempts=1, everything=True), provider=forgetting)
     assert result.withdrawn == 0
     assert "about to forget" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)
+
+
+# ---------------------------------------------------------------- many sources
+
+
+def test_a_source_that_fails_stops_no_other(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path, None, "a", "b", "c")
+
+    def refused(_call: int, _asked: Slice, _page: int) -> None:
+        raise AuthError("no such key")
+
+    clients = {name: ClientDouble(codec, hourly(10), fault=refused if name == "b" else None) for name in "abc"}
+    results = World(clock_of(ledger), {**clients}).sync(ledger, source("a"), source("b"), source("c"))
+    assert [(result.account, result.status) for result in results] == [
+        ("a", Status.DONE),
+        ("b", Status.CREDENTIALS),
+        ("c", Status.DONE),
+    ]
+    assert [result.added for result in results] == [240, 0, 240]
+    assert_intact(ledger)
+
+
+def test_a_provider_that_is_not_installed_any_more_stops_no_other(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path, None, "a", "b")
+    world = World(clock_of(ledger), {"b": ClientDouble(codec, hourly(10))})
+    results = world.sync(ledger, source("a")._replace(provider="gone"), source("b"))
+    assert [result.status for result in results] == [Status.FAILED, Status.DONE]
+    assert "gone" in results[0].error
+
+
+def test_confirmations_are_as_many_as_the_rules_ask(ledger: Ledger) -> None:
+    """A hiccup that lasts for two reads is one that the third one finds out."""
+    rows = hourly(10)
+    synced(ledger, ClientDouble(codec, rows))
+
+    def cautious(name: str) -> Provider:
+        real = provider_named(name)
+        return replace(real, rules=replace(real.rules, confirmations=2))
+
+    def vanish_twice(call: int, _asked: Slice, _page: int) -> None:
+        client.rows = [] if call <= 2 else rows
+
+    client = ClientDouble(codec, rows, fault=vanish_twice)
+    once = Options(everything=True, until=BEGIN + timedelta(days=1))
+    result = synced(ledger, client, once, provider=cautious)
+    assert "a second read did not say the same" in result.gaps[0]
+    assert amounts(ledger) == amounts_of(rows)
+
+    client = ClientDouble(codec, rows, fault=vanish_twice)
+    assert synced(ledger, client, once).withdrawn == 24, "with one confirmation it would be believed"

@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from liushui import __version__
-from liushui.cli import collect, key, serve, show, source
+from liushui.cli import collect, coverage, db, findings, key, quarantine, rebuild, serve, show, source, status
 from liushui.cli.options import FormatOption, Globals, LedgerOption
 
 EPILOG = (
     "Exit codes: 0 done; 1 failed, nothing half-written; 2 wrong usage; 3 done, but incomplete: a gap is open "
-    "or rows are in quarantine; 4 `verify` found damage; 130 interrupted."
+    "or rows are in quarantine, or a rebuild would change something; 4 `verify` found damage; 130 interrupted."
 )
 
 app = typer.Typer(
@@ -27,9 +27,13 @@ app.command("import")(collect.import_)
 app.command()(show.flows)
 app.command()(show.balances)
 app.command()(show.summary)
-app.command()(show.coverage)
-app.command()(show.status)
+app.command()(coverage.coverage)
+app.command()(status.status)
 app.command()(show.verify)
+app.command()(findings.findings)
+app.add_typer(quarantine.app, name="quarantine")
+app.command()(rebuild.rebuild)
+app.add_typer(db.app, name="db")
 app.add_typer(key.app, name="key")
 app.command("serve")(serve.serve)
 app.command()(serve.simulate)

@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
-import time
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -29,13 +32,21 @@ from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger
 from liushui.ledger.sources import sources_named
 from liushui.providers import provider_named, providers
-from liushui.sync.run import Options, Result
+from liushui.sync.events import Result, Status, Tell, tell_all
+from liushui.sync.logs import LogFormat, Logs
+from liushui.sync.metrics import HOST as METRICS_HOST
+from liushui.sync.metrics import Metrics
+from liushui.sync.options import Environment, Options
 from liushui.sync.run import sync as sync_all
+from liushui.sync.watch import Watch
 
 COLLECT = (100_000, 20, 100)
 """When the garbage collector looks for cycles: after so many new objects, and so many times that."""
 
-COLUMNS = ("source", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error")
+EVERY_S: Final = 300
+"""Seconds between two syncs of a source that is watched, where rows come at any time and nobody says."""
+
+COLUMNS = ("source", "status", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error")
 
 
 def sync(
@@ -46,8 +57,13 @@ def sync(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read everything again, what is proven too, and compare.")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on syncing until interrupted.")] = False,
-    every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two syncs with --watch.")] = 300.0,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until interrupted: sync each source when something of it is due.")
+    ] = False,
+    every: Annotated[
+        float,
+        typer.Option("--every", min=1, help="Seconds between two syncs with --watch, where rows come at any time."),
+    ] = EVERY_S,
     page_size: Annotated[
         int | None, typer.Option("--page-size", min=1, help="Rows a page. (default: the most the provider gives)")
     ] = None,
@@ -55,6 +71,21 @@ def sync(
     attempts: Annotated[
         int, typer.Option("--attempts", min=1, help="How often a call that may yet succeed is made.")
     ] = 6,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--log-format",
+            help="A line to standard error for each slice, gap, repeated call and wait, in place of progress bars. "
+            "(default: none; with --watch text, where there is no terminal)",
+            show_default=False,
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port", min=0, max=65535, help="Serve Prometheus metrics there with --watch, on loopback."
+        ),
+    ] = None,
     ledger: LedgerOption = None,
     form: FormatOption = None,
 ) -> None:
@@ -70,31 +101,95 @@ def sync(
         until=instant_of("until", until),
         everything=verify,
         size=page_size,
-        timeout_s=timeout,
+        timeout=timedelta(seconds=timeout),
         attempts=attempts,
     )
     if options.since and options.until and options.since >= options.until:
         raise ConfigError(f"until: expected later than since {since}, got {until}")
-    while True:
-        results = run_sync(book, chosen, options)
-        print_results(results, format_of(ctx, form))
-        if not watch:
-            break
-        time.sleep(every)
+    if metrics_port is not None and not watch:
+        raise ConfigError("metrics-port: expected with --watch only: a sync that ends has nobody to look at it")
+    shape = format_of(ctx, form)
+    if watch:
+        watching = Watching(timedelta(seconds=every), log_format, metrics_port, shape)
+        run_watch(book, chosen, options, watching)
+        return
+    results = run_sync(book, chosen, options, log_format or LogFormat.NONE)
+    print_results(results, shape)
     if any(result.error for result in results):
         raise typer.Exit(EXIT_FAILED)
-    if any(result.gaps or result.quarantined for result in results):
+    if any(result.status is not Status.DONE or result.quarantined for result in results):
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def run_sync(ledger: Ledger, names: list[str], options: Options) -> list[Result]:
-    """Sync sources with progress bars."""
-    # A slice is some hundred thousand objects that go as they came, without cycles: looking at them again and again
-    # for cycles takes a tenth of the time.
+def run_sync(
+    ledger: Ledger, names: list[str], options: Options, log_format: LogFormat = LogFormat.NONE
+) -> list[Result]:
+    """Sync sources with progress bars, or logs."""
+    _collect_less()
+    with _told(ledger, log_format) as told:
+        return asyncio.run(sync_all(ledger, sources_named(ledger, names), options, told))
+
+
+class Watching(NamedTuple):
+    """How sources are watched, and what is said of it."""
+
+    every: timedelta
+    log_format: LogFormat | None
+    metrics_port: int | None
+    form: Format
+
+
+def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watching) -> None:
+    """Sync sources whenever something of them is due, until a signal ends it: SIGTERM well, SIGINT as interrupted."""
+    _collect_less()
+    form = watching.log_format or (LogFormat.NONE if messages.is_terminal else LogFormat.TEXT)
+    metrics = Metrics(ledger.clock)
+    with _told(ledger, form, metrics) as told:
+        if watching.metrics_port is not None:
+            port = metrics.serve(watching.metrics_port)
+            messages.print(f"metrics at http://{METRICS_HOST}:{port}/metrics")
+        watch = Watch(
+            ledger,
+            names,
+            options,
+            Environment(),
+            every=watching.every,
+            tell=told,
+            ended=lambda result: print_results([result], watching.form),
+        )
+        asyncio.run(_until_terminated(watch.run()))
+
+
+async def _until_terminated(work: Coroutine[None, None, None]) -> None:
+    """Do something until SIGTERM, which ends it cleanly."""
+    task = asyncio.create_task(work)
+    terminated = asyncio.Event()
+
+    def end() -> None:
+        terminated.set()
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not terminated.is_set():
+            raise
+
+
+@contextmanager
+def _told(ledger: Ledger, form: LogFormat, *others: Tell) -> Iterator[Tell]:
+    """Who is told what a sync does: bars on a terminal, or logs."""
+    logs = [] if form is LogFormat.NONE else [Logs(form, sys.stderr, ledger.clock)]
+    with sync_bars(shown=not logs) as bars:
+        yield tell_all([bars, *logs, *others])
+
+
+def _collect_less() -> None:
+    """Have the garbage collector look for cycles more rarely. A slice is some hundred thousand objects that go as they
+    came, without cycles: looking at them again and again takes a tenth of the time."""
     gc.freeze()
     gc.set_threshold(*COLLECT)
-    with sync_bars() as bars:
-        return asyncio.run(sync_all(ledger, sources_named(ledger, names), options, bars))
 
 
 def print_results(results: Sequence[Result], form: Format) -> None:
@@ -102,6 +197,7 @@ def print_results(results: Sequence[Result], form: Format) -> None:
     records = [
         {
             "source": result.account,
+            "status": result.status.value,
             "slices": result.slices,
             "rows": result.rows_in,
             "added": result.added,
@@ -117,6 +213,8 @@ def print_results(results: Sequence[Result], form: Format) -> None:
     for result in results:
         for gap in result.gaps:
             messages.print(f"[yellow]{escape(result.account)}: open gap {escape(gap)}[/]")
+        if result.note:
+            messages.print(f"[yellow]{escape(result.account)}: skipped: {escape(result.note)}[/]")
 
 
 def import_(

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
-import stamina.instrumentation
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -17,7 +18,11 @@ from rich.progress import (
 )
 
 from liushui.cli.output import messages
-from liushui.sync.run import Result
+from liushui.sync.events import Advanced, Began, Ended, Event, Result, Status, Waited
+from liushui.sync.logs import WAIT_MIN
+
+COLOURS: Final = {Status.DONE: "green", Status.INCOMPLETE: "yellow", Status.WAITING: "yellow", Status.BUSY: "dim"}
+"""What says how a source's sync ended; red says that it failed."""
 
 
 class SyncBars:
@@ -27,13 +32,29 @@ class SyncBars:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
-    def begin(self, account: str, span: timedelta) -> None:
-        total = span.total_seconds() or 1
-        self._tasks[account] = self._bars.add_task(account, total=total, rows="", rate="", left="")
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Began(account, span):
+                self._begin(account, span)
+            case Advanced(account, span, rows, slices_left) if account in self._tasks:
+                self._advance(self._tasks[account], span, rows, slices_left)
+            case Waited(account, wait, reason) if account in self._tasks and wait >= WAIT_MIN:
+                said = {"rate": "keeps the rate", "blocked": "told to wait", "retry": "tries again"}.get(reason, reason)
+                self._bars.update(self._tasks[account], left=f"[yellow]{said}: {wait.total_seconds():.0f} s[/]")
+            case Ended(account, result) if account in self._tasks:
+                self._end(self._tasks[account], result)
+            case _:
+                pass
 
-    def advance(self, account: str, *, span: timedelta, rows: int, slices_left: int) -> None:
-        task = self._tasks[account]
-        elapsed = self._bars.tasks[self._bars.task_ids.index(task)].elapsed or 0
+    def _begin(self, account: str, span: timedelta) -> None:
+        total = span.total_seconds() or 1
+        if account in self._tasks:  # a source that is watched begins again
+            self._bars.reset(self._tasks[account], total=total, rows="", rate="", left="")
+        else:
+            self._tasks[account] = self._bars.add_task(account, total=total, rows="", rate="", left="")
+
+    def _advance(self, task: TaskID, span: timedelta, rows: int, slices_left: int) -> None:
+        elapsed = self._task(task).elapsed or 0
         self._bars.update(
             task,
             advance=span.total_seconds(),
@@ -42,20 +63,20 @@ class SyncBars:
             left=f"{slices_left} slices left",
         )
 
-    def end(self, account: str, result: Result) -> None:
-        if account not in self._tasks:
-            return
-        task = self._tasks[account]
-        total = self._bars.tasks[self._bars.task_ids.index(task)].total
-        state = "[red]failed[/]" if result.error else "[yellow]gaps[/]" if result.gaps else "[green]done[/]"
-        completed = None if result.error else total
-        self._bars.update(task, completed=completed, rows=f"{result.rows_in:,} rows", left=state)
+    def _end(self, task: TaskID, result: Result) -> None:
+        colour = COLOURS.get(result.status, "red")
+        completed = self._task(task).total if result.status in (Status.DONE, Status.INCOMPLETE) else None
+        left = f"[{colour}]{result.status.value}[/]"
+        self._bars.update(task, completed=completed, rows=f"{result.rows_in:,} rows", left=left)
         self._bars.stop_task(task)
+
+    def _task(self, task: TaskID) -> Task:
+        return self._bars.tasks[self._bars.task_ids.index(task)]
 
 
 @contextmanager
-def sync_bars() -> Iterator[SyncBars]:
-    """Bars while a sync runs; nothing where there is no terminal."""
+def sync_bars(*, shown: bool = True) -> Iterator[SyncBars]:
+    """Bars while a sync runs; nothing where there is no terminal, or they are not to be shown."""
     bars = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -66,9 +87,8 @@ def sync_bars() -> Iterator[SyncBars]:
         TextColumn("[dim]left"),
         TimeRemainingColumn(),
         console=messages,
-        disable=not messages.is_terminal,
+        disable=not (messages.is_terminal and shown),
     )
-    stamina.instrumentation.set_on_retry_hooks([])  # it would log each retry; the bars and the results say enough
     with bars:
         yield SyncBars(bars)
 

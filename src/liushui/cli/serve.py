@@ -17,6 +17,7 @@ from liushui.cli.collect import print_results, run_sync
 from liushui.cli.options import Format, FormatOption, LedgerOption, format_of, instant_of, ledger_url, opened
 from liushui.cli.output import emit, messages
 from liushui.errors import ConfigError, LiushuiError, SyncError
+from liushui.instant import system_clock
 from liushui.ledger import query
 from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger, open_ledger
@@ -26,7 +27,8 @@ from liushui.provider import Provider
 from liushui.providers import provider_named
 from liushui.server.run import Address, free_address, serve_ledger
 from liushui.simulate.announce import SimulatedAccount, Simulator
-from liushui.simulate.serve import serve_world, simulated_accounts
+from liushui.simulate.faults.profiles import PROFILES
+from liushui.simulate.serve import Faults, serve_world, simulated_accounts
 from liushui.simulate.world import Parameters
 from liushui.sync.run import Options
 
@@ -90,12 +92,21 @@ def simulate(
         Path | None,
         typer.Option("--credentials-dir", metavar="DIR", help="Write each account's credentials to DIR/NAME.json."),
     ] = None,
+    faults: Annotated[
+        str | None, typer.Option("--faults", metavar="PROFILE", help=f"How they misbehave: {', '.join(PROFILES)}.")
+    ] = None,
+    fault_seed: Annotated[
+        int, typer.Option("--fault-seed", help="The same seed and requests meet the same faults.")
+    ] = 1,
     form: FormatOption = None,
 ) -> None:
     """Serve a seeded world of accounts through the providers' wire APIs, until interrupted.
 
     A trader has an account at each broker and futures exchange, a shop one at each provider for shops. The same seed
     and providers give the same world. Credentials are printed, or written where --credentials-dir says.
+
+    With --faults, connections and answers fail, and rows come late, are restated, withdrawn or damaged. What a reader
+    must have nevertheless is at /simulator/truth?account=NAME&at=INSTANT: a row a line.
     """
     parameters = _parameters(accounts, flows, seed, begin, end, live=live)
     names = provider or []
@@ -117,7 +128,8 @@ def simulate(
         emit(records, list(records[0]), shape)
         messages.print(f"simulating at [bold]{address.url}[/], WebSocket at {address.socket_url}")
 
-    serve_world(parameters, address, names, rate_limit=rate_limit, started=started)
+    how = None if faults is None else Faults(faults, fault_seed, system_clock())
+    serve_world(parameters, address, names, rate_limit=rate_limit, faults=how, started=started)
 
 
 def demo(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from liushui.cli import EXIT_DAMAGED, EXIT_INCOMPLETE
+from liushui.cli import EXIT_DAMAGED
 from liushui.cli.options import (
     AccountsArgument,
     Format,
@@ -21,13 +21,12 @@ from liushui.cli.options import (
     opened,
 )
 from liushui.cli.output import Record, emit, messages
+from liushui.errors import ConfigError
 from liushui.flow import Kind
-from liushui.instant import from_us
 from liushui.ledger import query
-from liushui.ledger.coverage import State
-from liushui.ledger.sources import last_runs, list_sources
 from liushui.ledger.verify import Damage
 from liushui.ledger.verify import verify as verify_ledger
+from liushui.ledger.versions import Version, balances_as_of, list_flows_as_of, list_versions, summary_as_of
 
 TABLE_ROWS = 50
 
@@ -38,7 +37,16 @@ FLOW_COLUMNS = (
 )  # fmt: skip
 FLOW_TABLE_COLUMNS = ("account", "at", "amount", "currency", "direction", "kind", "label", "symbol", "note")
 
-AccountOption = Annotated[list[str] | None, typer.Option("--account", help="Only this account; may be given again.")]
+VERSION_COLUMNS = ("recorded_at", "ended_at", "ended_batch", "ended_as")
+
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="WHEN",
+        help="As the ledger stood at this date or ISO 8601 time: what was recorded until then. (default: as it stands)",
+    ),
+]
 
 
 class Period(StrEnum):
@@ -65,6 +73,11 @@ def flows(
     newest: Annotated[
         bool | None, typer.Option("--newest/--oldest", help="Which come first. (default: newest in tables)")
     ] = None,
+    as_of: AsOfOption = None,
+    versions: Annotated[
+        bool,
+        typer.Option("--versions", help="Every version of them: when each was recorded, and when and how it ended."),
+    ] = False,
     ledger: LedgerOption = None,
     form: FormatOption = None,
 ) -> None:
@@ -82,8 +95,16 @@ def flows(
         limit=most or None,
         newest_first=table if newest is None else newest,
     )
-    found = query.list_flows(opened(ctx, ledger), wanted)
-    emit(map(flow_record, found), FLOW_TABLE_COLUMNS if table else FLOW_COLUMNS, shape)
+    then = instant_of("as-of", as_of)
+    if then is not None and versions:
+        raise ConfigError("as-of: expected without --versions, which has every one with its times")
+    book = opened(ctx, ledger)
+    columns = FLOW_TABLE_COLUMNS if table else FLOW_COLUMNS
+    if versions:
+        emit(map(version_record, list_versions(book, wanted)), (*columns, *VERSION_COLUMNS), shape)
+    else:
+        found = query.list_flows(book, wanted) if then is None else list_flows_as_of(book, wanted, then)
+        emit(map(flow_record, found), columns, shape)
     if table and limit is None:
         messages.print(f"[dim]the newest {TABLE_ROWS} at most; --limit 0 for all[/]")
 
@@ -119,17 +140,28 @@ def flow_record(found: query.LedgerFlow) -> Record:
     }
 
 
+def version_record(version: Version) -> Record:
+    """A version of a flow as it is printed."""
+    return {**flow_record(version.found), **{name: getattr(version, name) for name in VERSION_COLUMNS}}
+
+
 def balances(
     ctx: typer.Context,
     accounts: AccountsArgument = None,
     at: Annotated[
         str | None, typer.Option("--at", metavar="WHEN", help="Before this date or ISO 8601 time. (default: all)")
     ] = None,
+    as_of: AsOfOption = None,
     ledger: LedgerOption = None,
     form: FormatOption = None,
 ) -> None:
-    """Print the sum of each account's flows by currency, exact, and whether every flow up to there is proven."""
-    found = query.balances(opened(ctx, ledger), tuple(accounts or ()), instant_of("at", at))
+    """Print the sum of each account's flows by currency, exact, and whether every flow up to there is proven.
+
+    With --as-of it is summed from the flows' versions, in time that grows with their number.
+    """
+    book, names, until = opened(ctx, ledger), tuple(accounts or ()), instant_of("at", at)
+    then = instant_of("as-of", as_of)
+    found = query.balances(book, names, until) if then is None else balances_as_of(book, names, until, then)
     emit((balance._asdict() for balance in found), query.Balance._fields, format_of(ctx, form))
 
 
@@ -141,66 +173,23 @@ def summary(
     until: Annotated[
         str | None, typer.Option("--until", metavar="DAY", help="Up to this day, itself left out.")
     ] = None,
+    as_of: AsOfOption = None,
     ledger: LedgerOption = None,
     form: FormatOption = None,
 ) -> None:
-    """Print what moved in and out, by period, account, currency and kind. Currencies are never added together."""
+    """Print what moved in and out, by period, account, currency and kind. Currencies are never added together.
+
+    With --as-of it is summed from the flows' versions, in time that grows with their number.
+    """
     first, after = instant_of("since", since), instant_of("until", until)
-    found = query.summary(
-        opened(ctx, ledger),
-        tuple(accounts or ()),
-        period=by.value,
-        first_day=first.date().isoformat() if first else query.FIRST_DAY,
-        last_day=(after - timedelta(days=1)).date().isoformat() if after else query.LAST_DAY,
-    )
+    first_day = first.date().isoformat() if first else query.FIRST_DAY
+    last_day = (after - timedelta(days=1)).date().isoformat() if after else query.LAST_DAY
+    book, names, then = opened(ctx, ledger), tuple(accounts or ()), instant_of("as-of", as_of)
+    if then is None:
+        found = query.summary(book, names, period=by.value, first_day=first_day, last_day=last_day)
+    else:
+        found = summary_as_of(book, names, then, period=by.value, first_day=first_day, last_day=last_day)
     emit((record._asdict() for record in found), query.Summary._fields, format_of(ctx, form))
-
-
-def coverage(
-    ctx: typer.Context, accounts: AccountsArgument = None, ledger: LedgerOption = None, form: FormatOption = None
-) -> None:
-    """Print which ranges are proven complete, which are open, and why."""
-    found = query.coverage_of(opened(ctx, ledger), tuple(accounts or ()))
-    records: list[Record] = [
-        {
-            "account": account,
-            "since": from_us(known.since_us),
-            "until": from_us(known.until_us),
-            "state": known.state.value,
-            "reason": known.reason or None,
-            "checked_at": from_us(known.checked_at_us),
-        }
-        for account, ranges in found.items()
-        for known in ranges
-    ]
-    columns = ("account", "since", "until", "state", "reason", "checked_at")
-    emit(records, columns, format_of(ctx, form))
-    if any(record["state"] == State.OPEN.value for record in records):
-        raise typer.Exit(EXIT_INCOMPLETE)
-
-
-def status(
-    ctx: typer.Context, accounts: AccountsArgument = None, ledger: LedgerOption = None, form: FormatOption = None
-) -> None:
-    """Print how far each account is collected, and how its last sync went. Exit code 3 where something is open."""
-    book = opened(ctx, ledger)
-    runs = last_runs(book)
-    sources = {source.account for source in list_sources(book)}
-    records: list[Record] = []
-    for account in query.statuses(book, tuple(accounts or ())):
-        run = runs.get(account.account)
-        records.append(
-            {
-                **account._asdict(),
-                "source": account.account in sources,
-                "last_sync": run.started_at if run else None,
-                "last_error": (run.error or None) if run else None,
-            }
-        )
-    columns = (*query.AccountStatus._fields, "source", "last_sync", "last_error")
-    emit(records, columns, format_of(ctx, form))
-    if any(record["gaps"] or record["quarantined"] or record["last_error"] for record in records):
-        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def verify(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = None) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.importing.copies import Side, copies, side_of
 from liushui.importing.stage import Copies
-from liushui.ledger.commit import RECOUNTED, Change
+from liushui.ledger.change import RECOUNTED, Change
 from liushui.ledger.coverage import State
 from liushui.ledger.rows import AT_US, COLUMNS, ID, Row, flow_id, identity_of, to_row
 

@@ -10,8 +10,10 @@ from sqlalchemy.engine import Connection
 from liushui.importing.documents import Advance, documents
 from liushui.importing.merge import merge_chunk
 from liushui.importing.stage import Copies, Stage
-from liushui.ledger.commit import Change, commit_rows, quarantine_rows
+from liushui.ledger.change import Change
+from liushui.ledger.commit import commit_rows
 from liushui.ledger.engine import Ledger
+from liushui.ledger.quarantine import quarantine_rows
 from liushui.ledger.rows import Rejected
 from liushui.provider import Provider
 

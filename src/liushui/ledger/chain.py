@@ -10,6 +10,9 @@ import msgspec
 from liushui.ledger.rows import Row
 
 _CHUNK: Final = 1_000
+_PARTS_ALWAYS: Final = 4
+"""The parts that every batch has sealed. One that came later adds nothing where it is empty: older batches hold."""
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -21,16 +24,21 @@ class Facts(NamedTuple):
     ended: Iterable[Row]
     """Versions it ended: at_us, id, batch that entered it, how it ended."""
     quarantined: Iterable[Row]
+    """Versions of quarantine entries it entered, as `quarantine.sealed_row` has them."""
     edges: Iterable[Row]
+    settled: Iterable[Row] = ()
+    """Versions of quarantine entries it ended: id, batch that entered it, how it ended."""
 
 
 def facts_digest(facts: Facts) -> str:
     """The digest of a batch's facts, in hex."""
     digest = sha256()
-    for part in facts:
+    for part in facts[:_PARTS_ALWAYS]:
         for chunk in _chunks(part):
             digest.update(_encoder.encode_lines(chunk))
         digest.update(b"\n")
+    for chunk in _chunks(facts.settled):
+        digest.update(_encoder.encode_lines(chunk))
     return digest.hexdigest()
 
 

@@ -2,61 +2,26 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import blake2b
-from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, StaleRead
+from liushui.errors import ConfigError, StaleRead, WouldEnd
 from liushui.instant import BusinessDays, to_us, zone_named
 from liushui.ledger.bulk import insert_rows
-from liushui.ledger.chain import Facts, facts_digest, genesis, link
+from liushui.ledger.chain import facts_digest, genesis, link
+from liushui.ledger.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
 from liushui.ledger.coverage import Range, State, fold, merged
 from liushui.ledger.engine import Ledger
-from liushui.ledger.rows import AT_US, BATCH, COLUMNS, FACTS_END, ID, Rejected, Row, flow_id, to_row
-from liushui.ledger.totals import merge, store, totals_of
+from liushui.ledger.findings import store as store_findings
+from liushui.ledger.findings import unlike
+from liushui.ledger.quarantine import settle, settle_read
+from liushui.ledger.quarantine import write as write_settled
+from liushui.ledger.rows import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, flow_id, to_row
+from liushui.ledger.totals import store
 from liushui.money import shown
 from liushui.provider import Received, Slice
-
-RESTATED, WITHDRAWN, RECOUNTED = "restated", "withdrawn", "recounted"
-"""How a version of a flow ends: changed by the provider; gone from a closed slice; one copy too many in an import."""
-
-ADDED = "added"
-"""State of a batch that proves nothing: rows were imported."""
-
-_by_key = itemgetter(AT_US, ID)
-_by_edge = itemgetter(1, 2, 3)
-
-
-class Committed(NamedTuple):
-    """What one commit changed."""
-
-    seq: int
-    added: int
-    restated: int
-    withdrawn: int
-    quarantined: int
-
-
-@dataclass
-class Change:
-    """What a commit is about to do to the fact tables. Rows have the columns of schema.flows."""
-
-    added: list[Row] = field(default_factory=list)
-    ended: list[tuple[Row, str]] = field(default_factory=list)
-    quarantined: list[Row] = field(default_factory=list)
-    edges: list[Row] = field(default_factory=list)
-    rows_in: int = 0
-    joined: int = 0
-    """Rows of an import that are counted as several because pages ended and began with them."""
-
-    def is_empty(self) -> bool:
-        """Whether no fact changes."""
-        return not (self.added or self.ended or self.quarantined or self.edges)
-
 
 PlanRows = Callable[[Connection, int], Change]
 """Says, inside the transaction, what the batch of that number changes."""
@@ -93,11 +58,13 @@ def commit_slice(
     read_at: datetime,
     received: Sequence[Received],
     rejected: Sequence[Rejected] = (),
+    may_end: bool = True,
 ) -> Committed:
     """Keep a slice that was read whole and proven: afterwards its flows are exactly `received`.
 
     `read_at` is when the reading began. Rows no longer there become history, and so do versions that changed.
-    Raises StaleRead where a part of the slice was proven by a read that began later.
+    Raises StaleRead where a part of the slice was proven by a read that began later, and, unless it `may_end` versions
+    or withdraw rows from quarantine, WouldEnd where it would: nothing is kept then.
     """
     since_us, until_us = to_us(asked.since), to_us(asked.until)
     read_at_us = to_us(read_at)
@@ -107,7 +74,10 @@ def commit_slice(
         if any(part.state is State.PROVEN and part.checked_at_us > read_at_us for part in known):
             raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")
         change = compare(connection, account, asked, received, batch=head.head + 1)
-        change.quarantined = quarantine_rows(connection, account, rejected, head.head + 1, (since_us, until_us))
+        settlement = settle(connection, account, asked, received, rejected, head.head + 1)
+        change.settle(settlement)
+        if not may_end and (change.ended or settlement.withdraws):
+            raise WouldEnd(f"account {account}: this slice would end versions of flows")
         change.rows_in = len(received) + len(rejected)
         proof = Range(since_us, until_us, State.PROVEN, "", read_at_us, head.head + 1)
         return _write(connection, ledger, head, change, known, proof)
@@ -118,9 +88,10 @@ def compare(
 ) -> Change:
     """What committing a closed slice would change. Reads only."""
     kept = _kept(connection, account, asked)
-    change = Change()
+    rows = sorted(_numbered(account, received, batch), key=by_key)
+    change = Change(unlike_before=unlike(list(kept.values())), unlike_after=unlike(rows))
     unmet = []
-    for row in sorted(_numbered(account, received, batch), key=_by_key):
+    for row in rows:
         old = kept.pop((row[AT_US], row[ID]), None)
         if old is None:
             unmet.append(row)
@@ -137,16 +108,8 @@ def compare(
                 del kept[old[AT_US], old[ID]]
                 change.ended.append((old, RESTATED))
     change.ended += [(old, WITHDRAWN) for old in kept.values()]
-    change.ended.sort(key=lambda end: _by_key(end[0]))
+    change.ended.sort(key=lambda end: by_key(end[0]))
     return change
-
-
-def would_end_versions(connection: Connection, account: str, asked: Slice, received: Sequence[Received]) -> bool:
-    """Whether committing a closed slice would restate or withdraw flows. Reads only; quick where the slice is new."""
-    key = (account, to_us(asked.since), to_us(asked.until))
-    if connection.exec_driver_sql(_SELECT_ANY, key).first() is None:
-        return False
-    return bool(compare(connection, account, asked, received).ended)
 
 
 def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime, reason: str) -> None:
@@ -160,17 +123,29 @@ def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime
 
 
 def commit_rows(ledger: Ledger, account: str, change_of: PlanRows) -> Committed | None:
-    """Keep rows that prove no range: what `change_of` says, inside the transaction. None: nothing was new."""
+    """Keep rows that prove no range: what `change_of` says, inside the transaction. None: nothing was new.
+
+    Rows that were in quarantine and are among the added ones are resolved.
+    """
+
+    def planned(connection: Connection, batch: int) -> Change:
+        change = change_of(connection, batch)
+        change.settle(settle_read(connection, account, change.added))
+        return change
+
+    return commit_change(ledger, account, ADDED, planned)
+
+
+def commit_change(ledger: Ledger, account: str, state: str, change_of: PlanRows) -> Committed | None:
+    """Commit what `change_of` says, inside the transaction, as a batch that proves no range. None: nothing changes."""
     with ledger.writing() as connection:
         head = load_account(connection, account)
         change = change_of(connection, head.head + 1)
         if change.is_empty():
             return None
-        change.added.sort(key=_by_key)
-        change.ended.sort(key=lambda end: _by_key(end[0]))
-        change.quarantined.sort(key=itemgetter(1))
-        change.edges.sort(key=_by_edge)
-        return _write(connection, ledger, head, change, [], None)
+        change.sort()
+        change.find_unlike(connection, account)
+        return _write(connection, ledger, head, change, [], None, state)
 
 
 def load_account(connection: Connection, name: str) -> Account:
@@ -181,25 +156,6 @@ def load_account(connection: Connection, name: str) -> Account:
     if found is None:
         raise ConfigError(f"account: there is none named {shown(name)}")
     return Account(*found)
-
-
-def quarantine_rows(
-    connection: Connection,
-    account: str,
-    rejected: Iterable[Rejected],
-    batch: int,
-    span: tuple[int | None, int | None] = (None, None),
-) -> list[Row]:
-    """The rows of schema.quarantine for what is not there yet. Equal bytes are told apart by their ordinal."""
-    copies: Counter[bytes] = Counter()
-    rows: list[Row] = []
-    for refused in rejected:
-        digest = blake2b(refused.row, digest_size=16)
-        id_ = flow_id(digest.hexdigest(), copies[digest.digest()])
-        copies[digest.digest()] += 1
-        if not connection.exec_driver_sql(_IS_QUARANTINED, (account, id_)).scalar():
-            rows.append((account, id_, refused.field, refused.reason, refused.row, *span, batch))
-    return sorted(rows, key=itemgetter(1))
 
 
 def _kept(connection: Connection, account: str, asked: Slice) -> dict[tuple[object, object], Row]:
@@ -234,6 +190,7 @@ def _write(
     change: Change,
     known: list[Range],
     found: Range | None,
+    state: str = "",
 ) -> Committed:
     account, seq = head.name, head.head + 1
     days = BusinessDays(zone_named(head.zone))
@@ -242,39 +199,24 @@ def _write(
         insert_rows(connection, "history", [(*old, seq, ended_as) for old, ended_as in change.ended])
         connection.exec_driver_sql(_DELETE_FLOW, [(account, old[AT_US], old[ID]) for old, _ in change.ended])
     insert_rows(connection, "flows", change.added)
+    write_settled(connection, account, change.settled, seq)
     insert_rows(connection, "quarantine", change.quarantined)
     insert_rows(connection, "page_edges", change.edges)
 
-    moved = totals_of(change.added, days)
-    if change.ended:
-        left = totals_of((old for old, _ in change.ended), days)
-        moved = merge(moved, {key: total.negative() for key, total in left.items()})
-    store(connection, account, moved)
+    store(connection, account, change.totals(days))
+    store_findings(connection, account, change.findings(days))
 
     if found is not None:
         if known:
             connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
         insert_rows(connection, "coverage", [(account, *part) for part in fold(known, found)])
 
-    endings = Counter(ended_as for _, ended_as in change.ended)
-    facts = Facts(
-        added=change.added,
-        ended=[(old[AT_US], old[ID], old[BATCH], ended_as) for old, ended_as in change.ended],
-        quarantined=change.quarantined,
-        edges=change.edges,
-    )
-    committed = Committed(
-        seq,
-        added=len(change.added) - endings[RESTATED],
-        restated=endings[RESTATED],
-        withdrawn=endings[WITHDRAWN] + endings[RECOUNTED],
-        quarantined=len(change.quarantined),
-    )
+    committed = change.counted(seq)
     recorded_at_us = to_us(ledger.clock())
     batch: Row = (
         account,
         seq,
-        found.state.value if found else ADDED,
+        found.state.value if found else state,
         found.reason if found else "",
         found.since_us if found else None,
         found.until_us if found else None,
@@ -282,7 +224,7 @@ def _write(
         recorded_at_us,
         change.rows_in,
         *committed[1:],
-        facts_digest(facts),
+        facts_digest(change.facts()),
     )
     sealed = link(head.link, batch)
     insert_rows(connection, "batches", [(*batch, sealed)])
@@ -291,12 +233,10 @@ def _write(
 
 
 _SELECT_SLICE = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
-_SELECT_ANY = "SELECT 1 FROM flows WHERE account = ? AND at_us >= ? AND at_us < ? LIMIT 1"
 _DELETE_FLOW = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_COVERAGE = """
 SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage
 WHERE account = ? AND since_us < ? AND until_us > ? ORDER BY since_us
 """
 _DELETE_COVERAGE = "DELETE FROM coverage WHERE account = ? AND since_us = ?"
-_IS_QUARANTINED = "SELECT 1 FROM quarantine WHERE account = ? AND id = ?"
 _ADVANCE = "UPDATE accounts SET head = ?, link = ? WHERE account = ?"

@@ -1,8 +1,14 @@
 """Which ranges of an account are proven. Pure: a range list and a change give the next range list."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from liushui.ledger.rows import Row
+from liushui.ledger.schema import batches as batches_table
+
+_BATCH_COLUMNS: Final = tuple(column.name for column in batches_table.columns)
 
 
 class State(StrEnum):
@@ -34,6 +40,31 @@ def fold(ranges: Sequence[Range], change: Range) -> list[Range]:
     kept = proven + [part for known in ranges if known.state is State.OPEN for part in _outside(known, change)]
     opened = [change._replace(since_us=since, until_us=until) for since, until in missing(proven, change)]
     return sorted(kept + opened)
+
+
+def replay(changes: Iterable[Range]) -> list[Range]:
+    """The ranges after many changes, from none. Each costs what it touches."""
+    ranges: list[Range] = []
+    for change in changes:
+        begin = bisect_right(ranges, change.since_us, key=lambda known: known.until_us)
+        end = bisect_left(ranges, change.until_us, key=lambda known: known.since_us)
+        ranges[begin:end] = fold(ranges[begin:end], change)
+    return ranges
+
+
+def read_back(batches: Iterable[Row]) -> list[Range]:
+    """The ranges after batches, in their order, with the columns of schema.batches. Imports say nothing."""
+    return replay(filter(None, map(_range_of, batches)))
+
+
+def _range_of(batch: Row) -> Range | None:
+    row = dict(zip(_BATCH_COLUMNS, batch, strict=True))
+    since_us, until_us, checked_at_us, seq = (row[name] for name in ("since_us", "until_us", "read_at_us", "seq"))
+    if row["state"] not in (*State,) or not isinstance(since_us, int) or not isinstance(until_us, int):
+        return None
+    if not isinstance(checked_at_us, int) or not isinstance(seq, int):
+        return None
+    return Range(since_us, until_us, State(str(row["state"])), str(row["reason"]), checked_at_us, seq)
 
 
 def missing(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[tuple[int, int]]:

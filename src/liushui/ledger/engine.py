@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -71,6 +71,29 @@ class Ledger:
     def close(self) -> None:
         """Let the connections go."""
         self.engine.dispose()
+
+
+class Upgraded(NamedTuple):
+    """A ledger's schema before it was opened, and now. `before` None: there was none yet."""
+
+    path: Path
+    before: str | None
+    after: str
+
+
+def upgrade_ledger(url: str) -> Upgraded:
+    """Bring the ledger at a path or URL to the schema that this program knows. Raises as `open_ledger`, which does the
+    same without a word."""
+    path = path_of(url)
+    before = None
+    if _is_there(path):
+        ledger = Ledger(path, _sqlite_engine(path), system_clock)
+        try:
+            before = _revision(ledger)
+        finally:
+            ledger.close()
+    open_ledger(url).close()
+    return Upgraded(path, before, REVISION)
 
 
 def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock) -> Ledger:
@@ -213,6 +236,8 @@ def _migrate(connection: Connection, path: Path) -> None:
     from alembic.config import Config
     from alembic.util.exc import CommandError
 
+    from liushui.ledger.findings import recount  # inside: needed when a schema is made or upgraded, and never else
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -220,6 +245,7 @@ def _migrate(connection: Connection, path: Path) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise LedgerError(f"{path} has a schema that this liushui does not know: {error}") from error
+    recount(connection)
 
 
 def account_names(connection: Connection) -> list[str]:

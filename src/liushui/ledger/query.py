@@ -1,9 +1,9 @@
 """What people and programs ask of a ledger: flows, balances, summaries, coverage, status. Reads only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -11,15 +11,19 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError
 from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.ledger import findings
 from liushui.ledger.coverage import Range, State, merged, missing
 from liushui.ledger.engine import Ledger, account_names
-from liushui.ledger.rows import AMOUNT, COLUMNS, CURRENCY, SUBACCOUNT, to_flow
-from liushui.ledger.schema import accounts, batches, coverage, flows, quarantine
-from liushui.ledger.totals import Total, load
-from liushui.money import EXACT, ZERO, shown
+from liushui.ledger.quarantine import count_open
+from liushui.ledger.rows import to_flow
+from liushui.ledger.schema import accounts, batches, coverage, flows
+from liushui.ledger.totals import TOTALLED, Total, Totals, load, merge, totals_of
+from liushui.money import EXACT, shown
 
 FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"
-_CHUNK = 1_000
+CHUNK = 1_000
+"""Rows that a stream of them holds at a time."""
+
 
 Period = Literal["day", "month", "year", "all"]
 _PERIOD_CHARACTERS: dict[Period, int] = {"day": 10, "month": 7, "year": 4, "all": 0}
@@ -79,69 +83,85 @@ class AccountStatus(NamedTuple):
     provider: str
     flows: int
     quarantined: int
+    findings: int
     proven_from: datetime | None
     proven_until: datetime | None
     gaps: int
     batches: int
 
 
+class Named(NamedTuple):
+    """An account, and the zone of its days."""
+
+    account: str
+    provider: str
+    zone: str
+
+
 def list_flows(ledger: Ledger, wanted: FlowFilter) -> Iterator[LedgerFlow]:
     """The flows, by account and time, streamed."""
     with ledger.reading() as connection:
-        f = flows.c
-        query = sa.select(*flows.columns)
         if wanted.accounts:
             _check_accounts(connection, wanted.accounts)
-            query = query.where(f.account.in_(wanted.accounts))
-        if wanted.since is not None:
-            query = query.where(f.at_us >= to_us(wanted.since))
-        if wanted.until is not None:
-            query = query.where(f.at_us < to_us(wanted.until))
-        for column, value in ((f.currency, wanted.currency), (f.kind, wanted.kind), (f.symbol, wanted.symbol)):
-            if value is not None:
-                query = query.where(column == value)
-        order = (f.account, f.at_us, f.id)
+        query = restricted(sa.select(*flows.columns), flows, wanted)
+        order = (flows.c.account, flows.c.at_us, flows.c.id)
         query = query.order_by(*(column.desc() for column in order) if wanted.newest_first else order)
         if wanted.limit is not None:
             query = query.limit(wanted.limit)
-        found = connection.execution_options(stream_results=True, max_row_buffer=_CHUNK).execute(query)
-        for row in found:
+        for row in connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query):
             yield LedgerFlow(row.account, row.id, to_flow(row), row.batch)
+
+
+def restricted(query: sa.Select[Any], table: sa.Table, wanted: FlowFilter) -> sa.Select[Any]:
+    """A query of a table with the columns of flows, with the conditions of a filter."""
+    columns = table.c
+    if wanted.accounts:
+        query = query.where(columns.account.in_(wanted.accounts))
+    if wanted.since is not None:
+        query = query.where(columns.at_us >= to_us(wanted.since))
+    if wanted.until is not None:
+        query = query.where(columns.at_us < to_us(wanted.until))
+    for name in ("currency", "kind", "symbol"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(columns[name] == value)
+    return query
 
 
 def balances(ledger: Ledger, names: tuple[str, ...] = (), at: datetime | None = None) -> list[Balance]:
     """Sums of flows before `at` (None: all), by account, subaccount and currency, exact. From the day totals."""
-    result = []
+    result: list[Balance] = []
     with ledger.reading() as connection:
-        for account in _accounts(connection, names):
-            first, last = FIRST_DAY, LAST_DAY
-            sums: dict[tuple[str, str], tuple[Decimal, int]] = {}
+        for account in accounts_named(connection, names):
+            last = LAST_DAY
             if at is not None:
-                days = BusinessDays(zone_named(account.zone))
-                last = days.day_of(to_us(at))
-            for key, total in load(connection, account.account, first, last).items():
-                if at is None or key.day < last:
-                    _count(
-                        sums, (key.subaccount, key.currency), EXACT.add(total.money_in, total.money_out), total.flows
-                    )
+                last = BusinessDays(zone_named(account.zone)).day_of(to_us(at))
+            totals = load(connection, account.account, FIRST_DAY, last)
             if at is not None:
-                _add_part_of_day(connection, account, at, sums)
-            ranges = _ranges(connection, account.account)
-            until = _proven_until(ranges)
-            proven = until is not None and (at is None or to_us(at) <= until)
-            result += [
-                Balance(
-                    account.account,
-                    subaccount,
-                    currency,
-                    amount,
-                    flows=count,
-                    at=at or (None if until is None else from_us(until)),
-                    proven=proven and not any(known.state is State.OPEN for known in ranges),
-                )
-                for (subaccount, currency), (amount, count) in sorted(sums.items())
-            ]
+                whole = {key: total for key, total in totals.items() if key.day < last}
+                totals = merge(whole, _part_of_day(connection, account, at))
+            result += balances_of(account, totals, _ranges(connection, account.account), at)
     return result
+
+
+def balances_of(account: Named, totals: Totals, ranges: list[Range], at: datetime | None) -> Iterator[Balance]:
+    """The balances that an account's totals before `at` come to, and whether its ranges prove them."""
+    sums: dict[tuple[str, str], Total] = {}
+    for key, total in totals.items():
+        place = key.subaccount, key.currency
+        sums[place] = sums.get(place, Total()).plus(total)
+    until = _proven_until(ranges)
+    proven = until is not None and (at is None or to_us(at) <= until)
+    for (subaccount, currency), total in sorted(sums.items()):
+        yield Balance(
+            account.account,
+            subaccount,
+            currency,
+            EXACT.add(total.money_in, total.money_out),
+            flows=total.flows,
+            at=at or (None if until is None else from_us(until)),
+            proven=proven and not any(known.state is State.OPEN for known in ranges),
+        )
 
 
 def summary(
@@ -153,13 +173,22 @@ def summary(
     last_day: str = LAST_DAY,
 ) -> list[Summary]:
     """What moved in and out, by period of the account's days, currency and kind. From the day totals."""
+    with ledger.reading() as connection:
+        kept = {
+            account.account: load(connection, account.account, first_day, last_day)
+            for account in accounts_named(connection, names)
+        }
+    return summaries_of(kept, period)
+
+
+def summaries_of(kept: Mapping[str, Totals], period: Period) -> list[Summary]:
+    """The totals of each account by period."""
     cut = _PERIOD_CHARACTERS[period]
     sums: dict[tuple[str, str, str, str], Total] = {}
-    with ledger.reading() as connection:
-        for account in _accounts(connection, names):
-            for key, total in load(connection, account.account, first_day, last_day).items():
-                group = (key.day[:cut] or "all", account.account, key.currency, key.kind)
-                sums[group] = sums.get(group, Total()).plus(total)
+    for account, totals in kept.items():
+        for key, total in totals.items():
+            group = (key.day[:cut] or "all", account, key.currency, key.kind)
+            sums[group] = sums.get(group, Total()).plus(total)
     return [
         Summary(*group, total.flows, total.money_in, total.money_out, EXACT.add(total.money_in, total.money_out))
         for group, total in sorted(sums.items())
@@ -170,7 +199,8 @@ def coverage_of(ledger: Ledger, names: tuple[str, ...] = ()) -> dict[str, list[R
     """Each account's ranges, neighbours of one state as one, oldest first."""
     with ledger.reading() as connection:
         return {
-            account.account: merged(_ranges(connection, account.account)) for account in _accounts(connection, names)
+            account.account: merged(_ranges(connection, account.account))
+            for account in accounts_named(connection, names)
         }
 
 
@@ -184,7 +214,7 @@ def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]
     """How far each account is collected."""
     with ledger.reading() as connection:
         result = []
-        for account in _accounts(connection, names):
+        for account in accounts_named(connection, names):
             ranges = merged(_ranges(connection, account.account))
             proven = [known for known in ranges if known.state is State.PROVEN]
             until = _proven_until(ranges)
@@ -194,7 +224,8 @@ def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]
                     account.account,
                     account.provider,
                     flows=kept,
-                    quarantined=_count_rows(connection, quarantine, account.account),
+                    quarantined=count_open(connection, account.account),
+                    findings=sum(findings.load(connection, account.account).values()),
                     proven_from=from_us(proven[0].since_us) if proven else None,
                     proven_until=None if until is None else from_us(until),
                     gaps=len(missing(proven, (proven[0].since_us, ranges[-1].until_us))) if proven else len(ranges),
@@ -204,18 +235,13 @@ def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]
         return result
 
 
-class _Account(NamedTuple):
-    account: str
-    provider: str
-    zone: str
-
-
-def _accounts(connection: Connection, names: tuple[str, ...]) -> list[_Account]:
+def accounts_named(connection: Connection, names: tuple[str, ...]) -> list[Named]:
+    """The accounts of those names, all of them where there are none. Raises ConfigError."""
     query = sa.select(accounts.c.account, accounts.c.provider, accounts.c.zone).order_by(accounts.c.account)
     if names:
         _check_accounts(connection, names)
         query = query.where(accounts.c.account.in_(names))
-    return [_Account(*row) for row in connection.execute(query)]
+    return [Named(*row) for row in connection.execute(query)]
 
 
 def _check_accounts(connection: Connection, names: tuple[str, ...]) -> None:
@@ -242,22 +268,15 @@ def _proven_until(ranges: list[Range]) -> int | None:
     return until
 
 
-def _count(sums: dict[tuple[str, str], tuple[Decimal, int]], key: tuple[str, str], amount: Decimal, count: int) -> None:
-    before, counted = sums.get(key, (ZERO, 0))
-    sums[key] = (EXACT.add(before, amount), counted + count)
-
-
-def _add_part_of_day(
-    connection: Connection, account: _Account, at: datetime, sums: dict[tuple[str, str], tuple[Decimal, int]]
-) -> None:
-    """Add the flows between the beginning of the local day of `at` and `at` itself."""
-    begin_us = BusinessDays(zone_named(account.zone)).begin_us(at.astimezone(zone_named(account.zone)).date())
+def _part_of_day(connection: Connection, account: Named, at: datetime) -> Totals:
+    """The totals of the flows between the beginning of the local day of `at` and `at` itself."""
+    days = BusinessDays(zone_named(account.zone))
+    begin_us = days.begin_us(at.astimezone(zone_named(account.zone)).date())
     found = connection.exec_driver_sql(_SELECT_PART_OF_DAY, (account.account, begin_us, to_us(at)))
-    for row in found:
-        _count(sums, (row[SUBACCOUNT], row[CURRENCY]), Decimal(str(row[AMOUNT])), 1)
+    return totals_of(map(tuple, found), days)
 
 
-_SELECT_PART_OF_DAY = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
+_SELECT_PART_OF_DAY = f"SELECT {TOTALLED} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
 
 
 def _count_rows(connection: Connection, table: sa.Table, account: str) -> int:

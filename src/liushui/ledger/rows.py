@@ -18,15 +18,18 @@ from liushui.provider import Codec, Received
 Row = tuple[object, ...]
 """One row of a table, its values in the order of its columns, amounts as text."""
 
-COLUMNS: Final = tuple(column.name for column in flows.columns)
+COLUMNS: Final = tuple(str(column.name) for column in flows.columns)
 AT_US: Final = COLUMNS.index("at_us")
 ID: Final = COLUMNS.index("id")
 SUBACCOUNT: Final = COLUMNS.index("subaccount")
 AMOUNT: Final = COLUMNS.index("amount")
 CURRENCY: Final = COLUMNS.index("currency")
+DIRECTION: Final = COLUMNS.index("direction")
 KIND: Final = COLUMNS.index("kind")
 BATCH: Final = COLUMNS.index("batch")
-FACTS_END: Final = COLUMNS.index("wire")
+WIRE: Final = COLUMNS.index("wire")
+SERVED: Final = COLUMNS.index("served")
+FACTS_END: Final = WIRE
 """Values before this one are the flow; equal ones mean that a row read again has not changed."""
 
 COPY_MARK: Final = "~"

@@ -14,10 +14,11 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = "0002"
+REVISION: Final = "0004"
 """The newest migration: the schema this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -96,8 +97,18 @@ quarantine = _table(
     Column("wire", LargeBinary, nullable=False),
     Column("since_us", Big),
     Column("until_us", Big),
+    Column("holes", Text),
     Column("batch", Big, nullable=False),
-    PrimaryKeyConstraint("account", "id"),
+    Column("ended_batch", Big),
+    Column("ended_as", Text),
+    PrimaryKeyConstraint("account", "id", "batch"),
+    Index(
+        "quarantine_open",
+        "account",
+        "until_us",
+        sqlite_where=text("ended_batch IS NULL"),
+        postgresql_where=text("ended_batch IS NULL"),
+    ),
 )
 
 coverage = _table(
@@ -133,6 +144,15 @@ day_totals = _table(
     Column("money_in", Money, nullable=False),
     Column("money_out", Money, nullable=False),
     PrimaryKeyConstraint("account", "day", "subaccount", "currency", "kind"),
+)
+
+findings = _table(
+    "findings",
+    Column("account", Text, nullable=False),
+    Column("day", Text, nullable=False),
+    Column("finding", Text, nullable=False),
+    Column("flows", Big, nullable=False),
+    PrimaryKeyConstraint("account", "day", "finding"),
 )
 
 batches = _table(
@@ -193,5 +213,13 @@ runs = _table(
     PrimaryKeyConstraint("account", "started_at_us"),
 )
 
-FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, batches, accounts)
+leases = _table(
+    "leases",
+    Column("account", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("until_us", Big, nullable=False),
+    PrimaryKeyConstraint("account"),
+)
+
+FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, findings, batches, accounts)
 """What only a commit writes, and `verify` proves."""

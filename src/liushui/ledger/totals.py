@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays
-from liushui.ledger.rows import AMOUNT, AT_US, CURRENCY, KIND, SUBACCOUNT, Row
+from liushui.ledger.rows import AMOUNT, AT_US, COLUMNS, CURRENCY, KIND, SUBACCOUNT, Row
 from liushui.ledger.schema import day_totals
 from liushui.money import EXACT, ZERO, plain, total
 
@@ -45,8 +45,12 @@ class Total(NamedTuple):
 Totals = dict[TotalKey, Total]
 
 
+TOTALLED: Final = ", ".join(COLUMNS[: KIND + 1])
+"""The columns of flows that totals are made of, and those before them: a row's first ones."""
+
+
 def totals_of(rows: Iterable[Row], days: BusinessDays) -> Totals:
-    """The totals of rows with the columns of schema.flows."""
+    """The totals of rows with the columns of schema.flows, or with those of TOTALLED."""
     amounts: dict[tuple[object, ...], list[str]] = {}
     day_of = days.day_of
     for row in rows:

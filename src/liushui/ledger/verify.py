@@ -12,9 +12,11 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from liushui.errors import ConfigError, WireError
 from liushui.instant import BusinessDays, zone_named
+from liushui.ledger import findings
 from liushui.ledger.chain import Facts, facts_digest, genesis, link
-from liushui.ledger.coverage import Range, State, fold
+from liushui.ledger.coverage import read_back
 from liushui.ledger.engine import Ledger
+from liushui.ledger.quarantine import SEALED, sealed_row
 from liushui.ledger.rows import AMOUNT, BATCH, COLUMNS, ID, Row
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
 from liushui.ledger.totals import Total, TotalKey, Totals, merge, totals_of
@@ -142,6 +144,7 @@ def _check_account(
     flows, totals, unreadable = _summed(connection, name, days)
     damages += unreadable
     damages += _totals_damage(connection, name, totals)
+    damages += _findings_damage(connection, name, days)
     return Verified(name, len(sealed), flows, account.link)
 
 
@@ -180,12 +183,15 @@ def _facts_damage(
 
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     """The digest of the facts that stand in the tables, for each batch that any of them names."""
-    streams = [_by_batch(connection, statement, account) for statement in (_ADDED, _ENDED, _QUARANTINED, _EDGES)]
+    streams = [
+        _by_batch(connection, statement, account) for statement in (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED)
+    ]
     heads = [next(stream, None) for stream in streams]
     while any(head is not None for head in heads):
         seq = min(head[0] for head in heads if head is not None)
         parts = [head[1] if head is not None and head[0] == seq else () for head in heads]
-        yield seq, facts_digest(Facts(*parts))
+        facts = Facts(*parts)
+        yield seq, facts_digest(facts._replace(quarantined=map(sealed_row, facts.quarantined)))
         heads = [
             next(stream, None) if head is not None and head[0] == seq else head
             for head, stream in zip(heads, streams, strict=True)
@@ -200,18 +206,9 @@ def _by_batch(connection: Connection, statement: str, account: str) -> Iterator[
 
 
 def _coverage_damage(connection: Connection, name: str, sealed: list[Row]) -> Iterator[Damage]:
-    expected: list[Range] = []
-    order = [column.name for column in batches.columns]
-    for values in sealed:
-        row = dict(zip(order, values, strict=True))
-        since_us, until_us = row["since_us"], row["until_us"]
-        if isinstance(since_us, int) and isinstance(until_us, int) and row["state"] in (*State,):
-            checked_at_us, seq = row["read_at_us"], row["seq"]
-            if isinstance(checked_at_us, int) and isinstance(seq, int):
-                found = Range(since_us, until_us, State(str(row["state"])), str(row["reason"]), checked_at_us, seq)
-                expected = fold(expected, found)
+    expected = {tuple(part) for part in read_back(sealed)}
     kept = {tuple(row) for row in connection.exec_driver_sql(_COVERAGE, (name,))}
-    for wrong in kept.symmetric_difference({tuple(part) for part in expected}):
+    for wrong in kept.symmetric_difference(expected):
         seq = wrong[-1]
         yield Damage(name, seq if isinstance(seq, int) else None, "coverage is not as this batch left it")
 
@@ -250,6 +247,13 @@ def _totals_damage(connection: Connection, name: str, expected: Totals) -> Itera
             yield Damage(name, None, f"the total of {key.day} {key.currency} {key.kind} is not the sum of its flows")
 
 
+def _findings_damage(connection: Connection, name: str, days: BusinessDays) -> Iterator[Damage]:
+    kept, expected = findings.load(connection, name), findings.counted(connection, name, days)
+    for day, finding in sorted(kept.keys() | expected.keys()):
+        if kept[day, finding] != expected[day, finding] or (day, finding) not in expected:
+            yield Damage(name, None, f"the number of {finding} findings of {day} is not that of its flows")
+
+
 def _sum(field: str, text: object) -> Decimal:
     """A sum, which may have more digits than any one amount. Raises WireError."""
     try:
@@ -270,7 +274,11 @@ SELECT batch, * FROM (
 _ENDED = """
 SELECT ended_batch, at_us, id, batch, ended_as FROM history WHERE account = ? ORDER BY ended_batch, at_us, id
 """
-_QUARANTINED = "SELECT batch, * FROM quarantine WHERE account = ? ORDER BY batch, id"
+_QUARANTINED = f"SELECT batch, {SEALED} FROM quarantine WHERE account = ? ORDER BY batch, id"
 _EDGES = "SELECT batch, * FROM page_edges WHERE account = ? ORDER BY batch, identity, side, copies"
+_SETTLED = """
+SELECT coalesce(ended_batch, 0), id, batch, ended_as FROM quarantine
+WHERE account = ? AND (ended_batch IS NOT NULL OR ended_as IS NOT NULL) ORDER BY ended_batch, id, batch
+"""
 _COVERAGE = "SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage WHERE account = ?"
 _FLOWS = f"SELECT {_NAMES} FROM flows WHERE account = ? ORDER BY at_us, id"

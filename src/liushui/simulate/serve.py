@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,11 @@ from liushui.server.dialects import Dialects
 from liushui.server.limits import SharedLimits
 from liushui.server.run import Address, serve
 from liushui.simulate.access import SimulatedAccount
+from liushui.simulate.faults.dialects import FaultyDialects
+from liushui.simulate.faults.port import FaultyApp
+from liushui.simulate.faults.profiles import profile_named
+from liushui.simulate.faults.seeded import SeededRulings
+from liushui.simulate.faults.worlds import Truth, lives_in
 from liushui.simulate.people import desks_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
@@ -25,12 +31,21 @@ ENVIRONMENT: Final = "LIUSHUI_SIMULATE"
 """Tells the worker process which world it serves."""
 
 
+class Faults(msgspec.Struct, frozen=True):
+    """How the providers misbehave, by the name of a profile, and since when there is anybody to see it."""
+
+    profile: str
+    seed: int
+    opened: datetime
+
+
 class Simulating(msgspec.Struct, frozen=True):
     """What the worker process needs to know. `limits` None: no rates are held."""
 
     world: dict[str, object]
     providers: Sequence[str]
     limits: str | None
+    faults: Faults | None
 
     def reader(self) -> WorldReader:
         """A reader of the world, by the machine's clock."""
@@ -40,8 +55,20 @@ class Simulating(msgspec.Struct, frozen=True):
         return WorldReader(world, found, system_clock, limits=limits)
 
     def dialects(self) -> Dialects:
-        """The servers of the world's providers."""
+        """The servers of the world's providers, as they should be."""
         return Dialects(providers_named(self.providers), self.reader())
+
+    def app(self) -> App | FaultyApp:
+        """The application that answers. Raises ConfigError where its faults cannot be had."""
+        found = providers_named(self.providers)
+        if self.faults is None:
+            return App(self.dialects(), found)
+        profile, seed = profile_named(self.faults.profile), self.faults.seed
+        reader = lives_in(self.reader(), found, profile=profile, seed=seed, opened=self.faults.opened)
+        outages = {name: provider.outages for name, provider in found.items()}
+        rulings = SeededRulings(profile, seed)
+        dialects = FaultyDialects(found, reader, rulings, profile=profile, outages=outages)
+        return FaultyApp(App(dialects, found), Truth(reader))
 
 
 def providers_named(names: Sequence[str]) -> Mapping[str, Provider]:
@@ -62,18 +89,22 @@ def serve_world(
     names: Sequence[str] = (),
     *,
     rate_limit: bool,
+    faults: Faults | None = None,
     started: Callable[[], None],
 ) -> None:
-    """Serve a world at the providers of those names (none: at every one) until a signal ends it."""
+    """Serve a world at the providers of those names (none: at every one) until a signal ends it.
+
+    Raises ConfigError for a profile of faults that there is not, or that a world of this size cannot have.
+    """
     with tempfile.TemporaryDirectory(prefix="liushui-") as folder:
         limits = str(Path(folder) / "limits.db") if rate_limit else None
-        simulating = Simulating(asdict(parameters), names, limits)
+        simulating = Simulating(asdict(parameters), names, limits, faults)
+        simulating.app()  # what cannot be served is told here, not in the worker
         os.environ[ENVIRONMENT] = msgspec.json.encode(simulating).decode()
         target = "liushui.simulate.serve:world_app"
         serve(target, simulating.dialects().reply, address, workers=1, started=started)
 
 
-def world_app() -> App:
+def world_app() -> App | FaultyApp:
     """The application of the worker that serves a world."""
-    simulating = msgspec.json.decode(os.environ[ENVIRONMENT], type=Simulating)
-    return App(simulating.dialects(), providers_named(simulating.providers))
+    return msgspec.json.decode(os.environ[ENVIRONMENT], type=Simulating).app()

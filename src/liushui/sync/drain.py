@@ -1,6 +1,6 @@
 """Reading a slice whole, and proving that nothing of it was left out, by the way its provider pages."""
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final, Protocol
 
@@ -8,7 +8,8 @@ import msgspec
 
 from liushui.errors import SyncError
 from liushui.provider import NOTHING, Page, Slice
-from liushui.rules import Paging, RangeOnly, Rules
+from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
+from liushui.sync import proofs
 from liushui.wire.rows import FAULTS
 
 ATTEMPTS_MAX: Final = 5
@@ -50,24 +51,24 @@ async def drain(fetch: Fetch, asked: Slice, rules: Rules[Paging], size: int, *, 
     """
     if isinstance(rules.paging, RangeOnly):
         return await _Parts(fetch, asked, rules, rules.paging, size).every_row(divisible=divisible)
-    rows = await _one_answer(fetch, asked, size, divisible=divisible)
+    rows = await _one_answer(fetch, asked, rules.paging, size, divisible=divisible)
     if rows is not None:
         return rows
     before: list[bytes] | None = None
     for _ in range(ATTEMPTS_MAX):
-        rows = await _every_page(fetch, asked, size)
-        if rows is not None and rows == before:
+        rows = await _every_page(fetch, asked, rules.paging, size)
+        if rows is not None and (rows == before or not proofs.PROOFS.two_reads_agree):
             return rows
         before = rows
     raise SyncError(f"the pages shifted during each of {ATTEMPTS_MAX} reads")
 
 
-async def _one_answer(fetch: Fetch, asked: Slice, size: int, *, divisible: bool) -> list[bytes] | None:
+async def _one_answer(fetch: Fetch, asked: Slice, paging: Paging, size: int, *, divisible: bool) -> list[bytes] | None:
     """The rows where a single page has all of them. None: they stand on several, and the slice cannot be cut."""
     page = await _page(fetch, asked, size)
     first = page
     for _ in range(PAGES_MAX):
-        if page.next is None:
+        if _is_last(page, paging, size):
             break
         if divisible and len(first.rows) == size:
             raise Overfull(len(first.rows))
@@ -77,14 +78,14 @@ async def _one_answer(fetch: Fetch, asked: Slice, size: int, *, divisible: bool)
                 raise Overfull(len(first.rows))
             return None
         first = page if page.rows else first
-    if first.total is not None and first.total != len(first.rows):
+    if not _is_counted(first.rows, {first.total}):
         if divisible:
             raise Overfull(max(1, len(first.rows)))
         return None
     return list(first.rows)
 
 
-async def _every_page(fetch: Fetch, asked: Slice, size: int) -> list[bytes] | None:
+async def _every_page(fetch: Fetch, asked: Slice, paging: Paging, size: int) -> list[bytes] | None:
     """The rows of one whole read. None: the provider counted others than it gave."""
     rows: list[bytes] = []
     totals: set[int | None] = set()
@@ -93,10 +94,27 @@ async def _every_page(fetch: Fetch, asked: Slice, size: int) -> list[bytes] | No
         page = await _page(fetch, asked, size, mark)
         rows += page.rows
         totals.add(page.total)
+        if _is_last(page, paging, size):
+            return rows if _is_counted(rows, totals) else None
         mark = page.next
-        if mark is None:
-            return rows if totals <= {None, len(rows)} and len(totals) == 1 else None
     raise SyncError(f"no page was the last one in {PAGES_MAX}")
+
+
+def _is_last(page: Page, paging: Paging, size: int) -> bool:
+    """Whether no page comes after this one."""
+    steps = proofs.PROOFS
+    if isinstance(paging, PageNumber) and not steps.empty_page_after_the_last:
+        return page.next is None or len(page.rows) < size
+    if isinstance(paging, Cursor) and not steps.cursor_followed_to_the_end:
+        return page.next is None or not page.rows
+    return page.next is None
+
+
+def _is_counted(rows: Sequence[bytes], totals: set[int | None]) -> bool:
+    """Whether the provider counted just these rows, each time that it counted, or never counts."""
+    if not proofs.PROOFS.total_equals_rows:
+        return True
+    return totals <= {None, len(rows)} and len(totals) == 1
 
 
 async def _page(fetch: Fetch, asked: Slice, size: int, mark: str | None = None) -> Page:
@@ -121,7 +139,7 @@ class _Parts:
         rows: list[bytes] = []
         for part in self._always():
             page = await self._page(part)
-            if len(page.rows) < self._size:
+            if len(page.rows) < self._size or not proofs.PROOFS.full_page_is_cut:
                 rows += page.rows
             elif divisible:
                 raise Overfull(len(page.rows))
@@ -155,9 +173,10 @@ class _Parts:
         rows: list[bytes] = []
         for value in known.values or seen:
             rows += await self._part(part | {name: value}, others)
-        for page in (full, newest):
-            self._check_holds(rows, page, name)
-        if len(rows) >= 2 * self._size:
+        if proofs.PROOFS.parts_hold_the_full_pages:
+            for page in (full, newest):
+                self._check_holds(rows, page, name)
+        if len(rows) >= 2 * self._size and proofs.PROOFS.unseen_values:
             raise SyncError(
                 f"{len(rows)} rows at one instant, found by {name}: between the oldest and the newest {self._size} "
                 f"there may be a {name} that nobody saw"

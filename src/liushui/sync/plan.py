@@ -1,21 +1,36 @@
 """Which ranges are due, and how they are cut into slices. Pure: rules, coverage and the clock in, slices out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-from liushui.instant import from_us, to_us
+from liushui.instant import BEGINNING, from_us, to_us
 from liushui.ledger.coverage import Range, State, missing
 from liushui.provider import Slice
-from liushui.rules import Paging, Rules
+from liushui.rules import Paging, Relook, Rules
 
 DAY: Final = timedelta(days=1)
 LENGTH_MAX: Final = 400 * DAY
 GROWTH_MAX: Final = 8
 """How much longer or shorter than the slice before it one may be."""
+SLACK: Final = 24
+"""The part of its interval that a range may be read again before its time: ranges that were proven one after the other
+in one sync are due together in the next."""
 FILL: Final = 0.7
 """How full a page a slice is aimed at: one answer holds it whole, and so nothing can shift while it is read."""
+
+
+def horizon(rules: Rules[Paging], *, since: datetime, until: datetime | None = None, now: datetime) -> Slice | None:
+    """All that a read of now can prove, of what is asked for. None: nothing.
+
+    What the provider does not keep any more, has not published yet, or may still have on its way is left out; so is
+    the step of its clock that is going on.
+    """
+    begin, end = rules.settled(now)
+    since = max(since, _ceiling(begin, rules.resolution))
+    end = _floor(min(now, end, until) if until else min(now, end), rules.resolution)
+    return Slice(since, end) if since < end else None
 
 
 def due(
@@ -27,23 +42,90 @@ def due(
     now: datetime,
     everything: bool = False,
 ) -> list[Slice]:
-    """The ranges to read, oldest first: what is not proven, and the newest part again for rows that came late.
-
-    What the provider does not keep any more, or has not published yet, is left out; and the step of its clock that is
-    still going on is left for the next sync.
-    """
-    begin, end = rules.readable(now)
-    since = max(since, _ceiling(begin, rules.resolution))
-    horizon = _floor(min(now, end, until) if until else min(now, end), rules.resolution)
-    if horizon <= since:
+    """The ranges to read, oldest first: what is not proven, the newest part again for rows that came late, and older
+    parts again whose last proof is older than the rules want it."""
+    whole = horizon(rules, since=since, until=until, now=now)
+    if whole is None:
         return []
     if everything:
-        return [Slice(since, horizon)]
+        return [whole]
     proven = [known for known in coverage if known.state is State.PROVEN]
-    again = max(since, _day(horizon - rules.lookback))
-    ranges = missing(proven, (to_us(since), to_us(min(again, horizon))))
-    ranges.append((to_us(again), to_us(horizon)))
-    return _joined([Slice(from_us(begin), from_us(end)) for begin, end in ranges if begin < end])
+    ranges = missing(proven, _us(whole))
+    ranges.append((to_us(max(whole.since, _back(whole.until, rules.lookback))), to_us(whole.until)))
+    for look in rules.relook:
+        stale_us = to_us(now - look.every + look.every // SLACK)
+        ranges += [(begin, end) for begin, end, checked_us in _within(proven, whole, look) if checked_us <= stale_us]
+    return _joined([Slice(from_us(begin), from_us(end)) for begin, end in sorted(ranges)])
+
+
+def unproven(
+    rules: Rules[Paging],
+    coverage: Iterable[Range],
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    now: datetime,
+) -> datetime | None:
+    """The oldest instant that could be proven now and is not. None: there is none."""
+    whole = horizon(rules, since=since, until=until, now=now)
+    gaps = whole and missing([known for known in coverage if known.state is State.PROVEN], _us(whole))
+    return from_us(gaps[0][0]) if gaps else None
+
+
+def retention_left(
+    rules: Rules[Paging],
+    coverage: Iterable[Range],
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    now: datetime,
+) -> timedelta | None:
+    """How long until the provider forgets something that is not proven. None: it never does, or all of it is."""
+    if rules.retention is None:
+        return None
+    missing = unproven(rules, coverage, since=since, until=until, now=now)
+    return None if missing is None else missing - rules.retention.kept_from(now)
+
+
+def next_look(
+    rules: Rules[Paging],
+    coverage: Iterable[Range],
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    now: datetime,
+) -> datetime | None:
+    """When the first of what is proven now will be due again for its age. None: never."""
+    whole = horizon(rules, since=since, until=until, now=now)
+    if whole is None:
+        return None
+    proven = [known for known in coverage if known.state is State.PROVEN]
+    return min(
+        (
+            from_us(checked_us) + look.every
+            for look in rules.relook
+            for _, _, checked_us in _within(proven, whole, look)
+        ),
+        default=None,
+    )
+
+
+def _within(proven: list[Range], whole: Slice, look: Relook) -> Iterator[tuple[int, int, int]]:
+    """The parts of what is proven that are young enough to be read again, each with its last check."""
+    since_us, until_us = to_us(max(whole.since, _back(whole.until, look.age))), to_us(whole.until)
+    for known in proven:
+        begin, end = max(known.since_us, since_us), min(known.until_us, until_us)
+        if begin < end:
+            yield begin, end, known.checked_at_us
+
+
+def _back(at: datetime, by: timedelta) -> datetime:
+    """The beginning of the day so long before."""
+    return _day(at - min(by, at - BEGINNING))
+
+
+def _us(whole: Slice) -> tuple[int, int]:
+    return to_us(whole.since), to_us(whole.until)
 
 
 @dataclass

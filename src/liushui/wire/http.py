@@ -13,6 +13,10 @@ _NEEDS_DECODING = re.compile(r"[^0-9A-Za-z=&._~-]")
 """What stands in a query only encoded, or with a meaning of its own. Most queries of real clients have none of it."""
 
 
+JSON: Final = [("content-type", "application/json")]
+"""Headers of a body in JSON."""
+
+
 class Request(NamedTuple):
     """One request. `path` and `query` are raw, for signatures are made over them; header names are in lower case."""
 

@@ -7,6 +7,7 @@ from liushui.providers.hkus import codec
 from liushui.providers.hkus.client import HkusClient
 from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.server import NAME, HkusServer
+from liushui.wire.http import JSON, Response
 
 SNIPPET = """\
 import hashlib, hmac, time, urllib.request
@@ -41,5 +42,6 @@ PROVIDER = Provider(
     key_name=lambda credentials: credentials["api_key"],
     snippet=SNIPPET,
     auth="HMAC-SHA256 over time, method, target and body; API key",
+    outages=(Response(500, JSON, b'{"code":12010012,"message":"Internal server error"}'),),
     tested_with="an independent client of the standard library",
 )

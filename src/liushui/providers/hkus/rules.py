@@ -10,6 +10,7 @@ RULES = Rules(
     resolution=timedelta(seconds=1),
     opening=datetime(2010, 1, 1, tzinfo=UTC),
     lookback=timedelta(hours=72),
+    settle=timedelta(seconds=10),
     zone="Asia/Hong_Kong",
     timestamp_tolerance=timedelta(seconds=60),
     filters=(

@@ -6,6 +6,7 @@ from liushui.providers.longbridge.client import LongbridgeClient
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.server import NAME, LongbridgeServer
 from liushui.providers.longbridge.socket import LongbridgeSocket
+from liushui.wire.http import JSON, Response
 from liushui.wire.longbridge import service
 
 SNIPPET = """\
@@ -32,5 +33,6 @@ PROVIDER = Provider(
     key_name=service.key_name,
     snippet=SNIPPET,
     auth="HMAC-SHA256 over the request, key and access token",
+    outages=(Response(500, JSON, b'{"code":500000,"message":"internal error"}'),),
     tested_with="`longbridge` 5.3.0, `longport` 3.0.18",
 )

@@ -5,6 +5,7 @@ from liushui.providers.longbridge_legacy import codec
 from liushui.providers.longbridge_legacy.client import LongbridgeLegacyClient
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.server import NAME, LongbridgeLegacyServer
+from liushui.wire.http import JSON, Response
 from liushui.wire.longbridge import service
 
 SNIPPET = """\
@@ -29,5 +30,6 @@ PROVIDER = Provider(
     key_name=service.key_name,
     snippet=SNIPPET,
     auth="HMAC-SHA256 over the request, its body included, key and access token",
+    outages=(Response(500, JSON, b'{"code":500000,"msg":"internal error","message":"internal error"}'),),
     tested_with="`HttpClient` of `longbridge` 5.3.0",
 )

@@ -9,6 +9,7 @@ from liushui.providers.wecom import codec
 from liushui.providers.wecom.client import WecomClient
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.server import NAME, OPERATORS, PERMISSION, WecomServer
+from liushui.wire.http import JSON, Response
 
 SNIPPET = """\
 import json
@@ -63,6 +64,7 @@ PROVIDER = Provider(
     key_name=lambda credentials: credentials["corpid"],
     snippet=SNIPPET,
     auth="an access token of two hours, given for the corp id and secret",
+    outages=(Response(200, JSON, b'{"errcode":-1,"errmsg":"system busy"}'),),
     tested_with="`wechatpy` 1.8.18, `wechatpy` 2.0.0a26",
     role=Role.SHOP,
     dress=with_operator,

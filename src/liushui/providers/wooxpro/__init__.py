@@ -7,6 +7,7 @@ from liushui.providers.wooxpro import codec
 from liushui.providers.wooxpro.client import WooxproClient
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.server import NAME, WooxproServer, key_name
+from liushui.wire.http import JSON, Response
 
 SNIPPET = """\
 import json
@@ -37,6 +38,10 @@ PROVIDER = Provider(
     key_name=lambda credentials: key_name(credentials["api_key"]),
     snippet=SNIPPET,
     auth="the key itself, in a header",
+    outages=(
+        Response(200, JSON, b'{"code":30016,"message":"Service is under maintenance","data":[],"trace":"-"}'),
+        Response(503, JSON, b'{"code":30014,"message":"Service unavailable","data":[],"trace":"-"}'),
+    ),
     tested_with="a client written from the document alone",
     role=Role.FUTURES,
 )

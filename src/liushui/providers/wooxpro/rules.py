@@ -10,6 +10,7 @@ RULES = Rules(
     resolution=timedelta(milliseconds=1),
     opening=datetime(2018, 1, 1, tzinfo=UTC),
     lookback=timedelta(hours=48),
+    settle=timedelta(seconds=10),
     zone="UTC",
     window_default=timedelta(days=7),
     filters=(

@@ -17,6 +17,7 @@ RULES: Final = Rules(
     resolution=timedelta(seconds=1),
     opening=datetime(2018, 1, 1, tzinfo=UTC),
     lookback=timedelta(hours=48),
+    settle=timedelta(seconds=10),
     zone="Asia/Hong_Kong",
     timestamp_tolerance=timedelta(seconds=300),
     filters=(Filter("business_type", "business_type", ("1", "2", "3")), Filter("symbol", "symbol")),

@@ -1,0 +1,28 @@
+"""Which process works at an account now."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.types import TypeEngine
+
+revision = "0004"
+down_revision = "0003"
+
+Big: TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Nobody works at any."""
+    op.create_table(
+        "leases",
+        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("until_us", Big, nullable=False),
+        sa.PrimaryKeyConstraint("account"),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+
+
+def downgrade() -> None:
+    """Two processes may work at one account."""
+    op.drop_table("leases")

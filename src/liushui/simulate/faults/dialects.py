@@ -1,0 +1,60 @@
+"""The providers' servers as they misbehave: what comes out of each request is handed to whoever carries it out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from liushui.provider import FlowReader, Provider
+from liushui.server.dialects import Dialects
+from liushui.simulate.faults.doctored import DoctoredReader, Places
+from liushui.simulate.faults.outcomes import NOT_ASKED, Outcome, outcome_of
+from liushui.simulate.faults.profiles import Profile
+from liushui.simulate.faults.rulings import Rulings
+from liushui.wire.http import Request, Response
+
+Outages = Mapping[str, Sequence[Response]]
+"""By the name of a provider: answers in which it says that it is broken (HTTP 500 and up) or under maintenance."""
+
+NO_OUTAGES: Final[Outages] = {}
+
+_NOT_ASKED_FOR: Final = Response(503, [], b"")
+_outcomes: ContextVar[list[Outcome]] = ContextVar("outcomes")
+
+
+class FaultyDialects(Dialects):
+    """The providers' servers over one reader. They answer inside `overheard` alone, which is told what comes out."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        reader: FlowReader,
+        rulings: Rulings,
+        *,
+        profile: Profile,
+        outages: Outages = NO_OUTAGES,
+    ) -> None:
+        super().__init__(providers, reader)
+        self._honest, self._rulings, self._profile, self._outages = reader, rulings, profile, outages
+        self._places = Places()
+
+    def answer(self, provider: Provider, request: Request) -> Response:
+        """The provider's own answer, where the request comes to it, to a reader that its ruling has doctored."""
+        ruling = self._rulings.rule(request)
+        response = _NOT_ASKED_FOR
+        if ruling.sort not in NOT_ASKED:
+            reader = DoctoredReader(self._honest, ruling, self._profile, self._places)
+            response = provider.server.answer(request, reader)
+        _outcomes.get().append(outcome_of(ruling, response, self._outages.get(provider.name, ())))
+        return response
+
+
+@contextmanager
+def overheard() -> Iterator[list[Outcome]]:
+    """What comes out of the requests that are answered inside, in the same task or in threads that it waits for."""
+    outcomes: list[Outcome] = []
+    token = _outcomes.set(outcomes)
+    try:
+        yield outcomes
+    finally:
+        _outcomes.reset(token)

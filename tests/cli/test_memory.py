@@ -1,0 +1,180 @@
+"""What the ledger remembers, on the command line: versions, findings, the quarantine, and deriving flows again."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from liushui.flow import Kind
+from liushui.provider import Received
+from liushui.providers import provider_named
+from tests.cli.commands import LIUSHUI, environment, result, run
+
+FORMS = ("table", "json", "jsonl", "csv")
+CODEC = provider_named("longbridge").codec
+
+
+def row(at: int, amount: str = "-1.00", direction: int = 1, **fields: object) -> dict[str, object]:
+    """A row of Longbridge's, at a second of 2021-05-20."""
+    return {
+        "transaction_flow_name": "x", "direction": direction, "business_type": 1, "balance": amount, "currency": "USD",
+        "business_time": str(1621507957 + at), "symbol": "", "description": "",
+    } | fields  # fmt: skip
+
+
+STRANGE = row(3, direction=3)
+
+
+def bring_in(ledger: Path, *rows: object, returncode: int = 0) -> None:
+    file = ledger.with_suffix(".json")
+    file.write_text(json.dumps(rows))
+    done = run(ledger, "import", str(file), "--provider", "longbridge", "--account", "a")
+    assert done.returncode == returncode, done.stderr
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """A row, a row whose direction contradicts its sign, and one that cannot be read."""
+    path = tmp_path / "ledger.db"
+    bring_in(path, row(0, "0.00"), row(1, "2.50"), STRANGE, returncode=3)
+    return path
+
+
+@pytest.fixture
+def learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longbridge's codec has learned what a third direction is, and that x is a fee."""
+    old = CODEC.read
+
+    def read(came: bytes) -> Received:
+        found = old(came.replace(b'"direction": 3', b'"direction": 1'))
+        return Received(found.flow._replace(kind=Kind.FEE), came, found.served)
+
+    monkeypatch.setattr(CODEC, "read", read)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("flows", "--versions"),
+        ("flows", "--as-of", "2999-01-01"),
+        ("balances", "--as-of", "2999-01-01"),
+        ("summary", "--as-of", "2999-01-01"),
+        ("findings",),
+    ],
+    ids=" ".join,
+)
+def test_every_format_of_every_view(ledger: Path, words: tuple[str, ...], form: str) -> None:
+    done = run(ledger, *words, "--format", form)
+    assert done.returncode == 0, done.stderr
+    assert "2.50" in done.stdout
+    if form == "json":
+        json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("view", ["flows", "balances", "summary"])
+def test_as_of_now_is_what_is_there_and_as_of_before_is_nothing(ledger: Path, view: str) -> None:
+    assert result(ledger, view, "--as-of", "2999-01-01") == result(ledger, view)
+    assert result(ledger, view, "--as-of", "2020-01-01") == []
+
+
+def test_versions_of_flows(ledger: Path) -> None:
+    first, _ = result(ledger, "flows", "--versions")
+    assert (first["ended_at"], first["ended_as"], first["batch"]) == (None, None, 1)
+    assert first["recorded_at"] > "2026"
+    done = run(ledger, "flows", "--versions", "--as-of", "2999-01-01")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "as-of: expected without --versions" in done.stderr
+
+
+def test_findings_are_listed_and_counted(ledger: Path) -> None:
+    (found,) = result(ledger, "findings")
+    assert (found["finding"], found["amount"], found["direction"]) == ("side", "2.50", "out")
+    assert result(ledger, "findings", "--only", "same_id") == []
+    assert json.loads(run(ledger, "status", "--format", "json").stdout)[0]["findings"] == 1
+    assert run(ledger, "findings", "b").returncode == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_quarantine_is_listed(ledger: Path, form: str) -> None:
+    done = run(ledger, "quarantine", "list", "--format", form)
+    assert done.returncode == 3
+    assert "expected 1 or 2, got 3" in done.stdout
+
+
+def test_a_row_is_shown_byte_for_byte(ledger: Path) -> None:
+    (entry,) = json.loads(run(ledger, "quarantine", "list", "--format", "json").stdout)
+    shown = result(ledger, "quarantine", "show", "a", entry["id"])
+    assert (shown["row"], shown["seen"], shown["field"]) == (json.dumps(STRANGE), None, "direction")
+    words = [*LIUSHUI, "quarantine", "show", "a", entry["id"], "--raw"]
+    raw = subprocess.run(words, env=environment(ledger), capture_output=True, check=True)
+    assert raw.stdout == json.dumps(STRANGE).encode()
+    assert run(ledger, "quarantine", "show", "a", "x").returncode == 1
+
+
+def test_bytes_that_do_not_print_are_escaped(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.db"
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes('{"a": "流\\n水"'.encode() + b'\x1b[2J\xff"}\n')
+    assert run(ledger, "import", str(file), "--provider", "longbridge", "--account", "a").returncode == 3
+    (entry,) = json.loads(run(ledger, "quarantine", "list", "--format", "json").stdout)
+    assert result(ledger, "quarantine", "show", "a", entry["id"])["row"] == r'{"a": "流\\n水"\x1b[2J\xff"}'
+
+
+def test_a_retry_reads_what_can_be_read_now(ledger: Path, request: pytest.FixtureRequest) -> None:
+    done = run(ledger, "quarantine", "retry", "--format", "json")
+    assert (done.returncode, json.loads(done.stdout)[0]["unreadable"]) == (3, 1)
+    request.getfixturevalue("learned")
+    (retried,) = result(ledger, "quarantine", "retry", "a")
+    assert (retried["tried"], retried["read"], retried["unreadable"]) == (1, 1, 0)
+    assert len(result(ledger, "flows")) == 3
+    assert result(ledger, "quarantine", "list") == []
+    (entry,) = result(ledger, "quarantine", "list", "--all")
+    assert (entry["resolved_as"], entry["resolved_batch"]) == ("read", 3)
+    assert run(ledger, "verify").returncode == 0
+
+
+def test_a_rebuild_is_shown_and_then_agreed_to(ledger: Path, request: pytest.FixtureRequest) -> None:
+    (same,) = result(ledger, "rebuild")
+    assert (same["flows"], same["changed"]) == (2, 0)
+    request.getfixturevalue("learned")
+    before = result(ledger, "flows")
+    for words in (["rebuild"], ["rebuild", "--dry-run"], ["rebuild", "--dry-run", "--yes"]):
+        done = run(ledger, *words, "--format", "json")
+        assert done.returncode == 3
+        (found,) = json.loads(done.stdout)
+        assert (found["changed"], found["identities"], found["fields"]) == (2, 0, ["kind 2"])
+        assert [(one["old"], one["new"]) for one in found["examples"]] == [("other", "fee")] * 2
+        assert result(ledger, "flows") == before
+    done = run(ledger, "rebuild", "a", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "kind: 'other' -> 'fee'" in done.stderr
+    assert "rebuilt 2 flows" in done.stderr
+    assert {flow["kind"] for flow in result(ledger, "flows")} == {"fee"}
+    assert [one["ended_as"] for one in result(ledger, "flows", "--versions")] == ["rederived", None] * 2
+    assert run(ledger, "verify").returncode == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_rebuild_in_every_format(ledger: Path, learned: None, form: str) -> None:
+    done = run(ledger, "rebuild", "--format", form)
+    assert done.returncode == 3
+    assert "kind 2" in done.stdout
+
+
+def test_a_row_that_cannot_be_read_any_more_is_said(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = CODEC.read
+    monkeypatch.setattr(CODEC, "read", lambda came: old(came.replace(b"USD", b"")))
+    done = run(ledger, "rebuild", "--yes", "--format", "json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)[0]["unreadable"] == 2
+    assert len(json.loads(run(ledger, "quarantine", "list", "--format", "json").stdout)) == 3
+    assert run(ledger, "verify").returncode == 0
+
+
+def test_an_upgrade_says_from_which_schema_to_which(ledger: Path) -> None:
+    found = result(ledger, "db", "upgrade")
+    assert found["path"] == str(ledger)
+    assert found["before"] == found["after"]
+    assert run(ledger.with_name("none.db"), "db", "upgrade").returncode == 1

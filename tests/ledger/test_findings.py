@@ -1,0 +1,138 @@
+"""Findings: the direction that contradicts the sign, the copy that is unlike; counted with each commit, by day."""
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from liushui.flow import Direction, Kind
+from liushui.ledger.change import REBUILT, REDERIVED, Change
+from liushui.ledger.commit import commit_change
+from liushui.ledger.engine import Ledger
+from liushui.ledger.findings import SAME_ID, SIDE
+from liushui.ledger.query import statuses
+from liushui.ledger.review import list_findings
+from liushui.ledger.rows import to_row
+from liushui.provider import Received
+from tests.ledger.books import assert_intact, came, came_full, column, damages, hour, hours, keep, keep_page, tables
+
+IN, OUT, NONE = Direction.IN, Direction.OUT, Direction.NONE
+
+
+def found(ledger: Ledger) -> list[tuple[str, str]]:
+    return [(one.finding, one.found.id) for one in list_findings(ledger)]
+
+
+@pytest.mark.parametrize(
+    ("direction", "amount", "expected"),
+    [
+        (IN, "-5.00", True), (OUT, "5.00", True), (IN, "-0.01", True), (OUT, "0.10", True), (IN, "5.00", False),
+        (OUT, "-5.00", False), (NONE, "5", False), (NONE, "-5", False), (IN, "-0.00", False), (OUT, "0", False),
+        (OUT, "0.00", False), (IN, "0", False),
+    ],
+)  # fmt: skip
+def test_a_direction_that_contradicts_the_sign(
+    ledger: Ledger, direction: Direction, amount: str, expected: bool
+) -> None:
+    keep(ledger, hours(0, 24), came("one", 1, amount, direction=direction))
+    assert found(ledger) == ([(SIDE, "one")] if expected else [])
+    assert statuses(ledger)[0].findings == expected
+    assert_intact(ledger)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (came("twin", 1), False),
+        (came("twin", 1, label="in other words", kind=Kind.FEE), False),
+        (came("twin", 1, "1.000"), True),
+        (came("twin", 1, currency="HKD"), True),
+        (came("twin", 1, subaccount="s"), True),
+        (came("twin", 1, direction=IN), True),
+        (came_full("twin", 1, "1.00"), True),
+        (came("twin", 2), True),
+        (came("another", 1, "7.00"), False),
+    ],
+    ids=["equal", "words", "exponent", "currency", "subaccount", "direction", "everything", "time", "identity"],
+)
+def test_rows_of_one_identity_that_are_unlike(ledger: Ledger, other: Received, expected: bool) -> None:
+    keep(ledger, hours(0, 24), came("twin", 1), other)
+    unlike = [id_ for finding, id_ in found(ledger) if finding == SAME_ID]
+    assert unlike == (["twin~1"] if expected else [])
+    assert_intact(ledger)
+
+
+def test_findings_end_with_the_versions_they_are_about(ledger: Ledger) -> None:
+    side, twin, unlike = came("side", 1, "5.00", direction=OUT), came("twin", 2), came("twin", 2, "7.00")
+    keep(ledger, hours(0, 24), side, twin, unlike)
+    assert found(ledger) == [(SIDE, "side"), (SAME_ID, "twin~1")]
+    keep(ledger, hours(0, 24), came("side", 1, "-5.00", direction=OUT), twin, unlike)
+    assert found(ledger) == [(SAME_ID, "twin~1")]
+    keep(ledger, hours(0, 24), came("twin", 2, "7.00"), unlike)
+    assert found(ledger) == []
+    assert column(ledger, "findings", "flows") == []
+    assert_intact(ledger)
+
+
+def test_findings_are_counted_by_the_accounts_own_days(ledger: Ledger) -> None:
+    rows = [came(f"row {at}", at, "5.00", direction=OUT) for at in (1, 2, 15, 17, 40)]
+    keep(ledger, hours(0, 48), *rows)
+    assert column(ledger, "findings", "day", "finding", "flows") == [
+        ("2024-03-01", SIDE, 3),
+        ("2024-03-02", SIDE, 1),
+        ("2024-03-03", SIDE, 1),
+    ]
+    assert [id_ for _, id_ in found(ledger)] == [row.flow.identity for row in rows]
+    keep(ledger, hours(0, 24))
+    assert column(ledger, "findings", "day", "flows") == [("2024-03-03", 1)]
+    assert_intact(ledger)
+
+
+def test_a_copy_becomes_alike_when_the_first_one_comes_to_its_time(ledger: Ledger) -> None:
+    """The copy itself stays as it is: only what stands beside it changes."""
+    keep(ledger, hours(0, 24), came("twin", 1, label="a"), came("twin", 2, label="b"))
+    assert found(ledger) == [(SAME_ID, "twin~1")]
+    keep(ledger, hours(0, 24), came("twin", 2, label="a"), came("twin", 2, label="b"))
+    assert found(ledger) == []
+    assert_intact(ledger)
+
+
+def test_the_same_where_nothing_says_what_the_whole_slice_holds(ledger: Ledger) -> None:
+    first = came("twin", 1, label="a")
+    keep(ledger, hours(0, 24), first, came("twin", 2, label="b"))
+    moved = first._replace(flow=first.flow._replace(at=hour(2)))
+    (old,) = (row for row in tables(ledger)["flows"] if row[2] == "twin")
+    change = Change(added=[to_row("a", "twin", moved, 2)], ended=[(old, REDERIVED)])
+    assert commit_change(ledger, "a", REBUILT, lambda _connection, _batch: change) is not None
+    assert found(ledger) == []
+    assert_intact(ledger)
+
+
+def test_an_import_counts_too(ledger: Ledger) -> None:
+    keep_page(ledger, came("one", 1), came("twin", 2), came("twin", 2, "7.00"), came("side", 3, "-1", direction=IN))
+    keep_page(ledger, came("first", 1), came("twin", 2), came("twin", 2, "7.00"), came("last", 3))
+    assert found(ledger) == [(SIDE, "side"), (SAME_ID, "twin~1")]
+    assert_intact(ledger)
+
+
+def test_an_account_without_findings_is_not_searched(ledger: Ledger) -> None:
+    keep(ledger, hours(0, 24), came("one", 1))
+    statements: list[str] = []
+
+    def watch(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(ledger.engine, "before_cursor_execute", watch)
+    assert found(ledger) == []
+    assert not [statement for statement in statements if "flows " in statement and "findings" not in statement]
+
+
+def test_a_count_that_was_changed_is_damage(ledger: Ledger) -> None:
+    keep(ledger, hours(0, 24), came("side", 1, "5.00", direction=OUT))
+    for statement in (
+        "UPDATE findings SET flows = 2",
+        "UPDATE findings SET flows = 1, finding = 'same_id'",
+        "DELETE FROM findings",
+    ):
+        with ledger.writing() as connection:
+            connection.exec_driver_sql(statement)
+        assert [damage.batch for damage in damages(ledger)]

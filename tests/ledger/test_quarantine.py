@@ -1,0 +1,246 @@
+"""What reads of ranges say of rows that could not be read: where they are, how many there are, and that one is gone."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from liushui.errors import ConfigError, WouldEnd
+from liushui.instant import to_us
+from liushui.ledger.change import Committed
+from liushui.ledger.commit import commit_slice
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.quarantine import GONE, NARROWED, READ
+from liushui.ledger.query import statuses
+from liushui.ledger.retry import retry
+from liushui.ledger.review import Quarantined, list_quarantined, quarantined_named
+from liushui.ledger.rows import Rejected
+from liushui.provider import Slice
+from tests.ledger.books import (
+    DAY_ONE,
+    assert_intact,
+    bad,
+    came,
+    column,
+    hours,
+    keep,
+    keep_page,
+    keep_read,
+    keep_unreadable,
+)
+from tests.ledger.doubles import LearningCodec, told
+
+STRICT = LearningCodec(unreadable=frozenset({"strange"}))
+LEARNED = LearningCodec()
+
+
+def in_hours(entry: Quarantined) -> list[tuple[int, int]] | None:
+    """The span of an entry, in hours after DAY_ONE."""
+    if entry.span is None:
+        return None
+    begin, hour_us = to_us(DAY_ONE), 3_600_000_000
+    return [((piece.since_us - begin) // hour_us, (piece.until_us - begin) // hour_us) for piece in entry.span]
+
+
+def spans(ledger: Ledger) -> list[list[tuple[int, int]] | None]:
+    """The spans of the open entries."""
+    return [in_hours(entry) for entry in list_quarantined(ledger)]
+
+
+def endings(ledger: Ledger) -> list[object]:
+    """How versions of entries ended, of those that did."""
+    return [how for (how,) in column(ledger, "quarantine", "ended_as") if how is not None]
+
+
+def would_end(ledger: Ledger, asked: Slice, *rejected: Rejected) -> bool:
+    """Whether keeping such a read is refused where it may end nothing. It is tried on a copy."""
+    path = ledger.path.with_name("copy.db")
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(ledger.path)) as whole, closing(sqlite3.connect(path)) as copied:
+        whole.backup(copied)
+    copy = open_ledger(str(path), clock=ledger.clock)
+    try:
+        commit_slice(copy, "a", asked, read_at=copy.clock(), received=[], rejected=rejected, may_end=False)
+    except WouldEnd:
+        assert_same(ledger, copy)
+        return True
+    finally:
+        copy.close()
+    return False
+
+
+def assert_same(ledger: Ledger, copy: Ledger) -> None:
+    """What was refused left nothing behind."""
+    for table in ("batches", "coverage", "quarantine"):
+        assert column(copy, table, "batch" if table != "batches" else "seq") == column(
+            ledger, table, "batch" if table != "batches" else "seq"
+        )
+
+
+# ---------------------------------------------------------------- where it is
+
+
+def test_a_row_that_is_seen_again_is_in_both_ranges(ledger: Ledger) -> None:
+    keep(ledger, hours(0, 20), rejected=[bad("{")])
+    assert keep(ledger, hours(5, 30), rejected=[bad("{")]) == Committed(2, 0, 0, 0, 0)
+    assert spans(ledger) == [[(5, 20)]]
+    assert endings(ledger) == [NARROWED]
+    assert_intact(ledger)
+
+
+def test_a_row_that_is_not_seen_is_outside_that_range(ledger: Ledger) -> None:
+    keep(ledger, hours(0, 20), rejected=[bad("{")])
+    assert not would_end(ledger, hours(5, 10))
+    keep(ledger, hours(5, 10))
+    assert spans(ledger) == [[(0, 5), (10, 20)]]
+    keep(ledger, hours(0, 3))
+    keep(ledger, hours(15, 40))
+    assert spans(ledger) == [[(3, 5), (10, 15)]]
+    keep(ledger, hours(4, 12), rejected=[bad("{")])
+    assert spans(ledger) == [[(4, 5), (10, 12)]]
+    assert_intact(ledger)
+
+
+def test_a_row_that_can_be_nowhere_is_withdrawn_and_that_ends_a_version(ledger: Ledger) -> None:
+    keep(ledger, hours(0, 20), rejected=[bad("{")])
+    keep(ledger, hours(0, 5))
+    assert would_end(ledger, hours(5, 20))
+    assert not would_end(ledger, hours(5, 20), bad("{"))
+    keep(ledger, hours(5, 20))
+    assert spans(ledger) == []
+    assert endings(ledger) == [NARROWED, GONE]
+    (gone,) = list_quarantined(ledger, resolved=True)
+    assert (gone.resolved_batch, gone.resolved_as, gone.wire) == (3, GONE, b"{")
+    assert quarantined_named(ledger, "a", gone.id) == gone
+    assert statuses(ledger)[0].quarantined == 0
+    assert_intact(ledger)
+
+
+def test_a_row_that_is_gone_may_come_back(ledger: Ledger) -> None:
+    for number in range(4):
+        keep(ledger, hours(0, 20), rejected=[bad("{")] if number % 2 == 0 else [])
+    keep(ledger, hours(0, 20), rejected=[bad("{")])
+    assert column(ledger, "quarantine", "batch", "ended_batch") == [(1, 2), (3, 4), (5, None)]
+    (entry,) = list_quarantined(ledger)
+    assert quarantined_named(ledger, "a", entry.id).batch == 5
+    assert_intact(ledger)
+
+
+def test_a_read_beside_it_says_nothing_of_it(ledger: Ledger) -> None:
+    keep(ledger, hours(5, 10), rejected=[bad("{")])
+    assert not would_end(ledger, hours(0, 5))
+    keep(ledger, hours(0, 5))
+    keep(ledger, hours(10, 20), rejected=[bad("[")])
+    assert sorted(map(str, spans(ledger))) == ["[(10, 20)]", "[(5, 10)]"]
+    assert endings(ledger) == []
+
+
+# ---------------------------------------------------------------- how many there are
+
+
+def test_as_many_copies_are_open_as_the_last_reads_saw(ledger: Ledger) -> None:
+    keep(ledger, hours(0, 20), rejected=[bad("{")] * 3)
+    assert not would_end(ledger, hours(0, 10), bad("{"))
+    keep(ledger, hours(0, 10), rejected=[bad("{")])
+    assert spans(ledger) == [[(0, 10)], [(10, 20)], [(10, 20)]]
+    assert would_end(ledger, hours(10, 20), bad("{"))
+    keep(ledger, hours(10, 20), rejected=[bad("{")])
+    assert spans(ledger) == [[(0, 10)], [(10, 20)]]
+    assert keep(ledger, hours(0, 20), rejected=[bad("{")] * 4).quarantined == 2
+    assert spans(ledger).count([(0, 20)]) == 2
+    assert_intact(ledger)
+
+
+def test_copies_that_can_be_nowhere_else_are_the_ones_that_were_seen(ledger: Ledger) -> None:
+    keep(ledger, hours(0, 10), rejected=[bad("{")])
+    keep(ledger, hours(10, 30), rejected=[bad("{")])
+    assert not would_end(ledger, hours(0, 20), bad("{"))
+    keep(ledger, hours(0, 20), rejected=[bad("{")])
+    assert spans(ledger) == [[(0, 10)], [(20, 30)]]
+    assert_intact(ledger)
+
+
+# ---------------------------------------------------------------- imports
+
+
+def test_an_imported_row_is_found_where_a_read_sees_it(ledger: Ledger) -> None:
+    keep_unreadable(ledger, bad("{"), bad("{"))
+    assert keep_unreadable(ledger, bad("{"), bad("{")) is None
+    assert not would_end(ledger, hours(0, 10))
+    keep(ledger, hours(0, 10))
+    assert spans(ledger) == [None, None]
+    assert keep(ledger, hours(0, 10), rejected=[bad("{")]).quarantined == 0
+    assert spans(ledger) == [[(0, 10)], None]
+    assert keep_unreadable(ledger, bad("{"), bad("{"), bad("{")) is not None
+    assert spans(ledger) == [[(0, 10)], None, None]
+    assert_intact(ledger)
+
+
+def test_an_imported_row_that_can_be_read_now_is_resolved(ledger: Ledger) -> None:
+    row = came("one", 5)
+    other = came("two", 6)
+    keep_unreadable(ledger, *[Rejected(row.row, "row", "?")] * 2, Rejected(other.row, "row", "?"))
+    keep(ledger, hours(0, 4), rejected=[Rejected(other.row, "row", "?")])
+    keep_page(ledger, row, other)
+    assert spans(ledger) == [[(0, 4)], None] or spans(ledger) == [None, [(0, 4)]], "the row of hour 6 is not in there"
+    assert endings(ledger).count(READ) == 1
+    keep(ledger, hours(4, 10), row, other)
+    assert endings(ledger).count(READ) == 2
+    assert_intact(ledger)
+
+
+# ---------------------------------------------------------------- codecs that learned
+
+
+def test_a_slice_that_is_read_again_by_a_better_codec_resolves_its_rows(ledger: Ledger) -> None:
+    rows = [told("one", 1), told("two", 2, label="strange"), told("two", 2, label="strange")]
+    assert keep_read(ledger, hours(0, 20), STRICT, *rows).quarantined == 2
+    assert keep_read(ledger, hours(0, 20), LEARNED, *rows) == Committed(2, 2, 0, 0, 0)
+    assert endings(ledger) == [READ, READ]
+    assert keep_read(ledger, hours(0, 20), STRICT, *rows) == Committed(3, 0, 0, 2, 2)
+    assert spans(ledger) == [[(0, 20)], [(0, 20)]]
+    assert_intact(ledger)
+
+
+def test_a_retry_makes_flows_of_what_can_be_read_now(ledger: Ledger) -> None:
+    rows = [told("one", 1), told("two", 2, label="strange"), told("two", 2, label="strange"), b"{"]
+    keep_read(ledger, hours(0, 20), STRICT, *rows)
+    before = column(ledger, "quarantine", "id", "wire")
+    nothing = retry(ledger, "a", STRICT)
+    assert (nothing.tried, nothing.read, nothing.unreadable) == (3, 0, 3)
+    assert column(ledger, "batches", "seq") == [(1,)]
+
+    done = retry(ledger, "a", LEARNED)
+    assert (done.tried, done.read, done.unreadable, done.outside) == (3, 2, 1, 0)
+    assert column(ledger, "flows", "id", "batch") == [("one", 1), ("two", 2), ("two~1", 2)]
+    assert column(ledger, "batches", "state", "added", "quarantined") == [("proven", 1, 3), ("retried", 2, 0)]
+    assert column(ledger, "quarantine", "id", "wire") == before, "nothing is deleted"
+    assert endings(ledger) == [READ, READ]
+    assert_intact(ledger)
+    assert keep_read(ledger, hours(0, 20), LEARNED, *rows) == Committed(3, 0, 0, 0, 0), "a read says the same"
+    assert retry(ledger, "a", LEARNED).read == 0
+
+
+def test_a_row_of_a_time_it_cannot_have_stays_where_it_is(ledger: Ledger) -> None:
+    keep_read(ledger, hours(0, 5), STRICT, told("one", 7, label="strange"))
+    done = retry(ledger, "a", LEARNED)
+    assert (done.read, done.outside) == (0, 1)
+    assert spans(ledger) == [[(0, 5)]]
+    assert column(ledger, "flows", "id") == []
+
+
+def test_a_retried_row_takes_its_number_among_those_of_its_identity(ledger: Ledger) -> None:
+    rows = [told("one", 1, label="strange"), told("one", 1, label="known"), told("one", 1, label="tame")]
+    keep_read(ledger, hours(0, 5), STRICT, *rows)
+    retry(ledger, "a", LEARNED)
+    expected = column(ledger, "flows", "id", "label")
+    assert keep_read(ledger, hours(0, 5), LEARNED, *rows) == Committed(3, 0, 0, 0, 0)
+    assert column(ledger, "flows", "id", "label") == expected
+    assert_intact(ledger)
+
+
+def test_an_entry_that_is_not_there_is_named(ledger: Ledger) -> None:
+    with pytest.raises(ConfigError, match="there is no entry named 'x' in the quarantine of a"):
+        quarantined_named(ledger, "a", "x")
+    with pytest.raises(ConfigError, match="expected one of a, got 'b'"):
+        list(list_quarantined(ledger, ("b",)))

@@ -1,0 +1,228 @@
+"""Deriving flows again: the difference that is told is the one that is made, and a fresh read would say the same."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liushui.flow import Kind
+from liushui.instant import to_us
+from liushui.ledger import rebuild as rebuilding
+from liushui.ledger.change import REDERIVED, Committed
+from liushui.ledger.commit import commit_change
+from liushui.ledger.engine import Ledger
+from liushui.ledger.query import FlowFilter, list_flows
+from liushui.ledger.rebuild import Difference, difference, rebuild
+from liushui.ledger.review import list_quarantined
+from liushui.ledger.rows import FACTS_END, WIRE, Row
+from liushui.ledger.spans import Piece
+from liushui.provider import Received
+from tests.ledger.books import (
+    assert_intact,
+    column,
+    hour,
+    hours,
+    keep_page,
+    keep_read,
+    keep_unreadable,
+    new_ledger,
+    tables,
+)
+from tests.ledger.doubles import LearningCodec, read, told
+
+FIRST = LearningCodec()
+GIFTS = LearningCodec(kinds={"gift": Kind.REBATE})
+ROWS = (
+    told("one", 1, label="gift"),
+    told("two", 2),
+    told("two", 2),
+    told("three", 3, "-4.00", "gift"),
+    told("four", 20, "9.00"),
+)
+
+
+def told_and_made(ledger: Ledger, codec: LearningCodec) -> Difference:
+    """The difference that is told. The one that is made is the same, and then there is none."""
+    expected = difference(ledger, "a", codec, lambda _flows: None)
+    advanced: list[int] = []
+    made = rebuild(ledger, "a", codec, advanced.append)
+    assert sum(advanced) == made.flows >= expected.flows, "a flow that becomes later is met again"
+    assert dataclasses.replace(made, flows=expected.flows) == expected
+    assert not difference(ledger, "a", codec, lambda _flows: None).changed
+    assert_intact(ledger)
+    return expected
+
+
+def facts(ledger: Ledger) -> list[Row]:
+    return [row[:FACTS_END] for row in tables(ledger)["flows"]]
+
+
+def test_a_codec_that_learned_nothing_commits_nothing(ledger: Ledger) -> None:
+    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    before = tables(ledger)
+    assert told_and_made(ledger, FIRST) == Difference("a", flows=5)
+    assert tables(ledger) == before
+
+
+def test_flows_that_are_read_otherwise_become_versions(ledger: Ledger) -> None:
+    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    before = tables(ledger)
+    found = told_and_made(ledger, GIFTS)
+    assert (found.flows, found.changed, found.unreadable, found.identities) == (5, 2, 0, 0)
+    assert found.fields == {"kind": 2}
+    assert [(one.id, one.field, one.old, one.new) for one in found.examples] == [
+        ("one", "kind", "other", "rebate"),
+        ("three", "kind", "other", "rebate"),
+    ]
+    after = tables(ledger)
+    assert [(row[2], *row[-2:]) for row in after["history"]] == [("one", 2, REDERIVED), ("three", 2, REDERIVED)]
+    assert column(ledger, "batches", "state", "rows_in", "added", "restated", "withdrawn")[1:] == [
+        ("rebuilt", 0, 0, 2, 0)
+    ]
+    assert after["coverage"] == before["coverage"]
+    assert column(ledger, "flows", "wire") == [(row[WIRE],) for row in before["flows"]]
+    assert keep_read(ledger, hours(0, 24), GIFTS, *ROWS) == Committed(3, 0, 0, 0, 0), "a read says the same"
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        LearningCodec(identity=lambda row: f"{row.id} {row.label}"),
+        LearningCodec(identity=lambda _row: "same"),
+        LearningCodec(identity=lambda row: str(row.at), kinds={"gift": Kind.TAX}),
+        LearningCodec(late_hours=1),
+        LearningCodec(late_hours=1, unreadable=frozenset({"gift"}), identity=lambda row: row.id[0]),
+    ],
+    ids=["told apart", "one", "by hour", "later", "all at once"],
+)
+def test_a_rebuilt_ledger_is_one_that_was_read_so(tmp_path: Path, codec: LearningCodec) -> None:
+    """Slices of an hour: rows of one identity in a slice are those at one instant."""
+    rebuilt, fresh = new_ledger(tmp_path, name="rebuilt.db"), new_ledger(tmp_path, name="fresh.db")
+    rows = [*ROWS, told("two", 2, "1.00", "gift"), told("more", 2, "3.00"), told("t", 3), told("two", 1)]
+    keep_read(rebuilt, hours(0, 24), FIRST, *rows)
+    told_and_made(rebuilt, codec)
+    for at in range(24):
+        keep_read(fresh, hours(at, at + 1), codec, *[row for row in rows if instant(codec, row) == at])
+    assert facts(rebuilt) == facts(fresh)
+    assert len(list(list_quarantined(rebuilt))) == len(rows) - len(facts(rebuilt))
+    for ledger in (rebuilt, fresh):
+        ledger.close()
+
+
+def instant(codec: LearningCodec, row: bytes) -> int:
+    """The hour that a codec reads in a row; where it reads none, the one of another."""
+    received, _ = read(codec, row)
+    at = (received or read(FIRST, row)[0])[0].flow.at
+    return next(number for number in range(24) if hour(number) == at)
+
+
+def test_a_row_that_cannot_be_read_any_more_goes_to_quarantine(ledger: Ledger) -> None:
+    keep_read(ledger, hours(0, 10), FIRST, *ROWS[:4])
+    keep_page(ledger, *read(FIRST, ROWS[4])[0])
+    found = told_and_made(ledger, LearningCodec(unreadable=frozenset({"gift", "x"})))
+    assert (found.changed, found.unreadable) == (5, 5)
+    assert {one.field for one in found.examples} == {"label"}
+    assert "expected one that is known, got 'gift'" in str(found.examples[0].new)
+    assert facts(ledger) == []
+    spans = [entry.span for entry in list_quarantined(ledger)]
+    assert spans.count(None) == 1, "the imported one"
+    assert spans.count((Piece(to_us(hour(0)), to_us(hour(10))),)) == 4
+    assert column(ledger, "batches", "added", "restated", "withdrawn", "quarantined")[-1] == (0, 0, 5, 5)
+
+
+def test_an_unreadable_row_that_was_imported_is_the_one_that_was_a_flow(ledger: Ledger) -> None:
+    strict = LearningCodec(unreadable=frozenset({"gift"}))
+    keep_read(ledger, hours(0, 10), FIRST, ROWS[0])
+    keep_unreadable(ledger, *read(strict, ROWS[0])[1])
+    told_and_made(ledger, strict)
+    assert len(list(list_quarantined(ledger))) == 1
+
+
+def test_a_row_that_keeps_its_number_is_left_alone(ledger: Ledger) -> None:
+    keep_read(ledger, hours(0, 24), FIRST, told("a", 2), told("a", 2), told("b", 2))
+    told_and_made(ledger, LearningCodec(identity=lambda _row: "a"))
+    assert column(ledger, "flows", "id", "batch") == [("a", 1), ("a~1", 1), ("a~2", 2)]
+    assert column(ledger, "history", "id") == [("b",)]
+
+
+def test_more_examples_than_ten_are_not_kept(ledger: Ledger) -> None:
+    keep_read(ledger, hours(0, 24), FIRST, *[told(f"row {number}", 1, label="gift") for number in range(30)])
+    found = told_and_made(ledger, GIFTS)
+    assert (found.changed, len(found.examples)) == (30, rebuilding.EXAMPLES_MAX)
+
+
+def test_what_is_served_is_derived_too(ledger: Ledger) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Serving(LearningCodec):
+        def read(self, row: bytes) -> Received:
+            return super().read(row)._replace(served=b"{}")
+
+    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    assert told_and_made(ledger, Serving()).fields == {"served": 5}
+    assert set(column(ledger, "flows", "served")) == {("{}",)}
+
+
+def test_flows_without_a_received_row_stay(ledger: Ledger) -> None:
+    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    with ledger.writing() as connection:
+        connection.exec_driver_sql("UPDATE flows SET wire = NULL WHERE id = 'one'")
+    found = difference(ledger, "a", GIFTS, lambda _flows: None)
+    assert (found.flows, found.changed) == (4, 1)
+    assert rebuild(ledger, "a", GIFTS, lambda _flows: None).changed == 1
+    kinds = {flow.id: flow.flow.kind for flow in list_flows(ledger, FlowFilter())}
+    assert (kinds["one"], kinds["three"]) == (Kind.OTHER, Kind.REBATE)
+
+
+# ---------------------------------------------------------------- chunk by chunk
+
+
+class Killed(Exception):
+    """What ends a rebuild in the middle."""
+
+
+@pytest.mark.parametrize("codec", [GIFTS, LearningCodec(identity=lambda row: row.label, late_hours=2)])
+def test_a_rebuild_that_was_ended_in_the_middle_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: LearningCodec
+) -> None:
+    rows = [told(f"row {number:02}", number % 9, label="gift" if number % 2 else "x") for number in range(40)]
+    monkeypatch.setattr(rebuilding, "CHUNK", 7)
+    monkeypatch.setattr(rebuilding._chunk, "__kwdefaults__", {"limit": 7, "until": None})
+    ended, whole = new_ledger(tmp_path, name="ended.db"), new_ledger(tmp_path, name="whole.db")
+    for ledger in (ended, whole):
+        keep_read(ledger, hours(0, 24), FIRST, *rows)
+    rebuild(whole, "a", codec, lambda _flows: None)
+    assert len(column(whole, "batches", "seq")) > 4
+
+    for chunks in (1, 2, 3):
+        told_of = iter(range(chunks))
+
+        def advance(_flows: int, told_of: object = told_of) -> None:
+            assert hasattr(told_of, "__next__")
+            if next(told_of, None) is None:
+                raise Killed
+
+        with pytest.raises(Killed):
+            rebuild(ended, "a", codec, advance)
+        assert_intact(ended)
+        assert len(facts(ended)) == len(rows)
+    rebuild(ended, "a", codec, lambda _flows: None)
+    assert facts(ended) == facts(whole)
+    for ledger in (ended, whole):
+        assert_intact(ledger)
+        ledger.close()
+
+
+def test_a_flow_that_somebody_else_changed_meanwhile_is_left_as_it_is(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+
+    def late(*words: Any) -> Committed | None:  # noqa: ANN401 - handed on
+        keep_read(ledger, hours(0, 24), GIFTS, *ROWS[1:])
+        return commit_change(*words)
+
+    monkeypatch.setattr(rebuilding, "commit_change", late)
+    assert rebuild(ledger, "a", GIFTS, lambda _flows: None).changed == 0
+    assert column(ledger, "batches", "state") == [("proven",), ("proven",)]
+    assert_intact(ledger)

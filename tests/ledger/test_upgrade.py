@@ -1,0 +1,81 @@
+"""A ledger of an older schema is upgraded when it is opened, loses nothing, and its chains hold."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from liushui.errors import ConfigError
+from liushui.flow import Direction
+from liushui.ledger import migrations
+from liushui.ledger.engine import Ledger, Upgraded, _sqlite_engine, open_ledger, upgrade_ledger
+from liushui.ledger.query import statuses
+from liushui.ledger.schema import APPLICATION_ID, REVISION
+from liushui.testing.clock import MovableClock
+from tests.ledger.books import assert_intact, bad, came, came_full, hours, keep, keep_page, new_ledger, tables
+
+BEFORE_MEMORY = "0002"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> tuple[Path, dict[str, list[tuple[object, ...]]]]:
+    """A ledger as the schema before had it, and what its tables hold now: the same facts, sealed by the same links."""
+    ledger = new_ledger(tmp_path, name="new.db")
+    side = came("side", 2, "5.00", direction=Direction.OUT)
+    keep(ledger, hours(0, 24), came_full("one", 1), side, rejected=[bad("{"), bad("{")])
+    keep(ledger, hours(0, 24), came_full("one", 1, "-3.00"), side, rejected=[bad("{"), bad("{")])
+    keep_page(ledger, came("newest", 62), *[came("cut", 60)] * 2)
+    expected = tables(ledger)
+    path = tmp_path / "old.db"
+    path.touch()
+    engine = _sqlite_engine(path)
+    with ledger.reading() as source, engine.connect() as connection, connection.begin():
+        config = Config()
+        config.set_main_option("script_location", str(next(iter(migrations.__path__))))
+        config.attributes["connection"] = connection
+        command.upgrade(config, BEFORE_MEMORY)
+        for table in sa.inspect(connection).get_table_names():
+            if table == "alembic_version":
+                continue
+            names = ", ".join(str(column["name"]) for column in sa.inspect(connection).get_columns(table))
+            for row in source.exec_driver_sql(f"SELECT {names} FROM {table}"):
+                places = ", ".join("?" * len(row))
+                connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(row))
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    engine.dispose()
+    ledger.close()
+    return path, expected
+
+
+def opened(path: Path) -> Ledger:
+    return open_ledger(str(path), clock=MovableClock())
+
+
+def test_an_older_ledger_is_upgraded_when_it_is_opened(old: tuple[Path, dict[str, list[tuple[object, ...]]]]) -> None:
+    path, expected = old
+    ledger = opened(path)
+    assert tables(ledger) == expected
+    assert_intact(ledger)
+    (status,) = statuses(ledger)
+    assert (status.quarantined, status.findings) == (2, 1)
+    keep(ledger, hours(0, 24), came_full("one", 1, "-3.00"))
+    assert (statuses(ledger)[0].quarantined, statuses(ledger)[0].findings) == (0, 0)
+    assert_intact(ledger)
+    ledger.close()
+
+
+def test_an_upgrade_says_from_which_schema(old: tuple[Path, dict[str, list[tuple[object, ...]]]]) -> None:
+    path, expected = old
+    assert upgrade_ledger(str(path)) == Upgraded(path, BEFORE_MEMORY, REVISION)
+    assert upgrade_ledger(f"sqlite:///{path}") == Upgraded(path, REVISION, REVISION)
+    ledger = opened(path)
+    assert tables(ledger) == expected
+    ledger.close()
+
+
+def test_an_upgrade_makes_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no ledger at"):
+        upgrade_ledger(str(tmp_path / "none.db"))
+    assert not (tmp_path / "none.db").exists()

@@ -1,0 +1,140 @@
+"""A provider that misbehaves and its own client, joined in memory by a clock that only faults and patience move."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, SyncError, Unavailable, WireError
+from liushui.provider import NOTHING, Client, Page, Provider, Slice
+from liushui.providers import providers
+from liushui.simulate.faults.dialects import Outages
+from liushui.simulate.faults.profiles import PROFILES, Profile
+from liushui.simulate.faults.reader import Truth
+from liushui.simulate.faults.rulings import Rulings
+from liushui.simulate.faults.seeded import SeededRulings
+from liushui.simulate.faults.worlds import lives_in
+from liushui.simulate.people import desks_of
+from liushui.simulate.reader import WorldReader
+from liushui.simulate.world import Parameters, World
+from liushui.testing.clock import NOON, MovableClock
+from liushui.testing.conformance.ends import drained
+from liushui.testing.faulty import HTTPS, FaultyTransport, joined, telling
+from liushui.testing.limits import MemoryLimits
+
+BEGIN: Final = datetime(2025, 12, 20, tzinfo=UTC)
+END: Final = datetime(2026, 1, 1, tzinfo=UTC)
+FLOWS: Final = 200
+TRIES_MAX: Final = 12
+"""Of one page: three of its burst, as many of what a client asks for beside it, and those that are over a rate."""
+READS_MAX: Final = 40
+A_MOMENT: Final = timedelta(seconds=1)
+A_WHILE: Final = timedelta(seconds=11)
+
+JSON: Final = [("content-type", "application/json")]
+OUTAGES: Final[Outages] = {name: provider.outages for name, provider in providers().items()}
+"""How each provider says that it is broken, or under maintenance."""
+
+T = TypeVar("T")
+
+
+class Stage:
+    """One account of a provider, with every fault of a profile unless `rulings` say others."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        profile: str | Profile = "none",
+        *,
+        seed: int = 1,
+        flows: int = FLOWS,
+        rulings: Rulings | None = None,
+    ) -> None:
+        self.provider = provider
+        self.profile = PROFILES[profile] if isinstance(profile, str) else profile
+        self.clock = MovableClock(NOON)
+        known = {provider.name: provider}
+        world = World(Parameters(accounts=1, flows=flows, begin=BEGIN, end=END), desks_of(known))
+        base = WorldReader(world, known, self.clock, limits=MemoryLimits(self.clock))
+        (self.account,) = base.accounts()
+        self.reader = lives_in(base, known, profile=self.profile, seed=seed, opened=NOON)
+        rulings = rulings or SeededRulings(self.profile, seed)
+        self.wire = FaultyTransport(known, self.reader, rulings, self.clock, profile=self.profile, outages=OUTAGES)
+
+    whole: Final = Slice(BEGIN, END)
+
+    def ask(self, what: Callable[[Client], Awaitable[T]]) -> T:
+        """Do something with a client of the account."""
+
+        async def asked() -> T:
+            client = self.provider.connect(
+                base_url=HTTPS, credentials=self.account.credentials, rate=None, timeout_s=30
+            )
+            try:
+                return await what(client)
+            finally:
+                await client.close()
+
+        with self._joined():
+            return asyncio.run(asked())
+
+    def truth(self) -> Truth:
+        """What there is to be read now, as this provider's client is told it."""
+        language = self.wire.answered[-1].request.headers.get("accept-language") if self.wire.answered else None
+        return self.reader.truth(self.account.name, *self.whole, self.clock(), language=language)
+
+    def read(self, size: int) -> list[bytes]:
+        """Every row, as a patient reader gets it; and nothing changed while it did."""
+        for _ in range(READS_MAX):
+            before = self.truth().rows if self.wire.answered else None
+            try:
+                rows = self.ask(lambda client: drained(Patient(client, self), self.provider, self.whole, size))
+            except (SyncError, Refused):
+                self.clock.move(A_WHILE)
+                continue
+            if before == self.truth().rows:
+                return rows
+        raise AssertionError(f"there was no whole read in {READS_MAX}")
+
+    @contextmanager
+    def _joined(self) -> Iterator[None]:
+        with joined(self.wire), telling(self.clock):
+            yield
+
+
+class Patient:
+    """A client that asks again, as a sync and its operator do: TRIES_MAX times at most, and after a while each time."""
+
+    def __init__(self, client: Client, stage: Stage) -> None:
+        self._client, self._stage = client, stage
+
+    async def page(
+        self,
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
+        for _ in range(TRIES_MAX):
+            try:
+                return await self._client.page(asked, size, mark=mark, part=part, newest=newest)
+            except (Unavailable, WireError, AuthError):
+                self._stage.clock.move(A_MOMENT)
+            except RateLimited:
+                self._stage.clock.move(self._stage.provider.rules.rate.per)
+        raise AssertionError(f"a page did not come in {TRIES_MAX} tries")
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def raised(stage: Stage, size: int = 20) -> ProviderError | WireError | None:
+    """What a page ends with; None: it came."""
+    try:
+        stage.ask(lambda client: client.page(stage.whole, size))
+    except (ProviderError, WireError) as error:
+        return error
+    return None

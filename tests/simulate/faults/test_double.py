@@ -1,0 +1,88 @@
+"""The programmable double: what a test queues is what the next requests meet, and then all is well."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import httpx2
+
+from liushui.errors import RateLimited, Unavailable, WireError
+from liushui.providers import providers
+from liushui.simulate.faults.outcomes import Answered, Reset
+from liushui.simulate.faults.rulings import Ruling, Sort
+from liushui.testing.clock import NOON, MovableClock
+from liushui.testing.faulty import QueuedRulings, telling
+from tests.simulate.faults.stage import Stage, raised
+
+LONGBRIDGE: Final = providers()["longbridge"]
+
+
+def test_faults_come_in_their_order_each_once() -> None:
+    faults = QueuedRulings()
+    stage = Stage(LONGBRIDGE, rulings=faults)
+    faults.then(Sort.RESET, None, Sort.TOO_MANY)
+    faults.then(Ruling(Sort.TRUNCATED, form=10))
+    assert faults.left == 4
+    assert [type(raised(stage)) for _ in range(6)] == [
+        Unavailable,
+        type(None),
+        RateLimited,
+        WireError,
+        type(None),
+        type(None),
+    ]
+    assert faults.left == 0
+    assert len(faults.requests) == len(stage.wire.outcomes) == 6
+    assert {request.route for request in faults.requests} == {"/v1/asset/cashflow"}
+
+
+def test_the_place_where_an_answer_breaks_is_the_tests_to_say() -> None:
+    faults = QueuedRulings()
+    stage = Stage(LONGBRIDGE, rulings=faults)
+    faults.then(None, Ruling(Sort.RESET, form=33), Ruling(Sort.TRUNCATED, form=33))
+    for _ in range(3):
+        raised(stage)
+    whole, reset, truncated = stage.wire.outcomes
+    assert isinstance(whole, Answered)
+    assert isinstance(reset, Reset)
+    assert isinstance(truncated, Answered)
+    assert reset.after_bytes == 33
+    assert truncated.response.body == whole.response.body[:33]
+
+
+def test_time_passes_on_the_movable_clock_alone() -> None:
+    faults = QueuedRulings()
+    stage = Stage(LONGBRIDGE, rulings=faults)
+    faults.then(Ruling(delay=timedelta(seconds=4)), Sort.STALLED, Ruling(delay=timedelta(seconds=31)))
+    begun = time.monotonic()
+    found = [raised(stage) for _ in range(3)]
+    assert time.monotonic() - begun < 10
+    assert stage.clock.at == NOON + timedelta(seconds=4 + 30 + 30), "a client waits for 30 s, and no longer"
+    assert found[0] is None
+    assert all(isinstance(error, Unavailable) for error in found[1:])
+
+
+def test_the_machine_tells_the_movable_clocks_time() -> None:
+    clock = MovableClock(datetime(2030, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC))
+    before = time.time_ns()
+    with telling(clock):
+        assert time.time_ns() == 1_893_456_000_250_000_000
+        assert time.time() == 1_893_456_000
+        clock.move(timedelta(seconds=1))
+        assert time.time_ns() == 1_893_456_001_250_000_000
+    assert before <= time.time_ns() < before + 60 * 10**9
+
+
+def test_a_path_that_nobody_serves_meets_no_fault() -> None:
+    """It is answered as a server would; no ruling is spent on it."""
+    faults = QueuedRulings()
+    stage = Stage(LONGBRIDGE, rulings=faults)
+    faults.then(Sort.RESET)
+
+    async def ask() -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=stage.wire) as client:
+            return await client.get("https://provider.test/nowhere")
+
+    assert asyncio.run(ask()).status_code == 404
+    assert faults.left == 1

@@ -1,0 +1,181 @@
+"""Rows with lives: what each change makes of a row, and that seed and clock alone say so."""
+
+from collections import Counter
+from datetime import timedelta
+from itertools import groupby, pairwise
+from typing import Final
+
+import pytest
+
+from liushui.errors import WireError
+from liushui.flow import Flow
+from liushui.instant import to_us
+from liushui.provider import Provider
+from liushui.providers import providers
+from liushui.simulate.faults.damage import damaged
+from liushui.simulate.faults.lives import (
+    CHANGES_WITHIN,
+    FACTOR_MAX,
+    FOREVER_US,
+    MOVED_MAX,
+    RESTATED_WORDS,
+    UNKNOWN_CURRENCY,
+    UNKNOWN_WORDS,
+    Showing,
+    lives_of,
+)
+from liushui.simulate.faults.profiles import PROFILES, WHOLE, Change, Profile
+from liushui.simulate.people import desks_of
+from liushui.simulate.world import Parameters, World
+from liushui.testing.golden import cases, samples_of
+from tests.simulate.faults.stage import BEGIN, END
+
+EVERY: Final = pytest.mark.parametrize("provider", providers().values(), ids=list(providers()))
+LONGBRIDGE: Final = providers()["longbridge"]
+WITHIN_US: Final = CHANGES_WITHIN[-1] // timedelta(microseconds=1)
+
+
+def flows_of(provider: Provider, flows: int = 60) -> list[Flow]:
+    """What truly happened to an account."""
+    world = World(Parameters(accounts=1, flows=flows, begin=BEGIN, end=END), desks_of({provider.name: provider}))
+    return list(world.flows(world.accounts[0], BEGIN, END))
+
+
+def lived(
+    flows: list[Flow], profile: Profile, *, provider: Provider = LONGBRIDGE, seed: int = 1
+) -> dict[int, list[Showing]]:
+    """The showings of each row, in the order of time."""
+    showings = lives_of("it", flows, provider=provider, profile=profile, seed=seed)
+    assert [showing[:2] for showing in showings] == sorted(showing[:2] for showing in showings)
+    by_row = sorted(showings, key=lambda showing: (showing.number, showing.from_us))
+    return {number: list(row) for number, row in groupby(by_row, key=lambda showing: showing.number)}
+
+
+def always(change: Change) -> Profile:
+    return Profile(rows={change: WHOLE})
+
+
+def test_without_changes_every_row_is_there_from_its_instant_on() -> None:
+    flows = flows_of(LONGBRIDGE)
+    for flow, (row,) in zip(flows, lived(flows, Profile()).values(), strict=True):
+        assert row == Showing(to_us(flow.at), row.number, to_us(flow.at), FOREVER_US, flow)
+
+
+def test_the_seed_alone_says_what_happens() -> None:
+    flows, storm = flows_of(LONGBRIDGE), PROFILES["storm"]
+    assert lived(flows, storm, seed=5) == lived(flows, storm, seed=5) != lived(flows, storm, seed=6)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
+def test_a_row_is_never_there_twice_at_once(profile: Profile) -> None:
+    for row in lived(flows_of(LONGBRIDGE), profile).values():
+        for showing, later in pairwise(row):
+            assert showing.from_us < showing.until_us <= later.from_us
+        assert row[-1].from_us < row[-1].until_us
+
+
+def test_late_rows_come_within_weeks() -> None:
+    lates = [
+        showing.from_us - showing.at_us for (showing,) in lived(flows_of(LONGBRIDGE), always(Change.LATE)).values()
+    ]
+    assert all(0 < late <= WITHIN_US for late in lates)
+    assert min(lates) < 3_600_000_000 < 86_400_000_000 < max(lates)
+
+
+def test_withdrawn_rows_go_within_weeks() -> None:
+    for (showing,) in lived(flows_of(LONGBRIDGE), always(Change.WITHDRAWN)).values():
+        assert showing.from_us == showing.at_us
+        assert 0 < showing.until_us - showing.at_us <= WITHIN_US
+
+
+@EVERY
+def test_restated_amounts_keep_their_side_and_their_places(provider: Provider) -> None:
+    for first, second in lived(flows_of(provider), always(Change.AMOUNT), provider=provider).values():
+        before, after = first.flow.amount, second.flow.amount
+        assert first.until_us == second.from_us
+        assert after.as_tuple().exponent == before.as_tuple().exponent
+        assert any(after == before * factor for factor in range(2, FACTOR_MAX + 1))
+        assert second.flow._replace(amount=before) == first.flow
+
+
+def test_restated_words_are_the_label_or_the_note() -> None:
+    seen = Counter[str]()
+    for first, second in lived(flows_of(LONGBRIDGE), always(Change.WORDS)).values():
+        changed = [name for name in Flow._fields if getattr(first.flow, name) != getattr(second.flow, name)]
+        assert [getattr(second.flow, name) for name in changed] == [RESTATED_WORDS]
+        seen.update(changed)
+    assert set(seen) == {"label", "note"}
+
+
+def test_restated_times_move_the_row() -> None:
+    for first, second in lived(flows_of(LONGBRIDGE), always(Change.TIME)).values():
+        assert timedelta(0) < abs(second.flow.at - first.flow.at) <= MOVED_MAX
+        assert second.at_us == to_us(second.flow.at)
+        assert second.from_us == first.until_us
+
+
+def test_twins_are_two_rows_equal_in_everything() -> None:
+    flows = flows_of(LONGBRIDGE)
+    rows = lived(flows, always(Change.TWIN))
+    assert len(rows) == 2 * len(flows)
+    assert Counter(row.flow for (row,) in rows.values()) == Counter(flows + flows)
+
+
+@EVERY
+def test_a_crowd_is_more_than_a_page_at_one_instant(provider: Provider) -> None:
+    flows = flows_of(provider)
+    rows = [row for (row,) in lived(flows, Profile(crowds=1), provider=provider).values()]
+    at_us, many = Counter(row.at_us for row in rows).most_common(1)[0]
+    assert many > provider.rules.paging.size_max
+    crowd = [row for row in rows if row.at_us == at_us]
+    assert len({row.flow.subaccount for row in crowd}) == 1
+    assert Counter(provider.codec.read(provider.codec.write(row.flow)).flow.at for row in crowd).total() == many
+
+
+def test_an_account_without_flows_has_no_crowd() -> None:
+    assert not lived([], PROFILES["storm"])
+
+
+@EVERY
+def test_unknown_kinds_and_currencies_are_said_as_far_as_the_wire_can(provider: Provider) -> None:
+    flows = flows_of(provider)
+    for flow, (row,) in zip(flows, lived(flows, always(Change.UNKNOWN), provider=provider).values(), strict=True):
+        assert row.flow.label == UNKNOWN_WORDS
+        assert row.flow.currency in (UNKNOWN_CURRENCY, flow.currency)
+        read = provider.codec.read(provider.codec.write(row.flow)).flow
+        assert (read.kind, read.currency) == ("other", row.flow.currency)
+    assert provider.name == "wecom" or row.flow.currency == UNKNOWN_CURRENCY
+
+
+# ---------------------------------------------------------------- damage
+
+
+def rows_of(provider: Provider) -> list[bytes]:
+    """Every sample of a provider that can be read, and rows as its codec writes them."""
+    rows = [provider.codec.write(flow) for flow in flows_of(provider, 20)]
+    for _, wire, _ in cases(samples_of(provider)):
+        for row in provider.codec.rows_of(wire.read_bytes()):
+            try:
+                provider.codec.read(row)
+            except WireError:
+                continue
+            rows.append(row)
+    return rows
+
+
+@EVERY
+def test_every_damage_makes_a_row_unreadable(provider: Provider) -> None:
+    for row in rows_of(provider):
+        found = {damaged(row, form, provider.codec) for form in range(80)}
+        assert len(found) > 5
+        assert any(b"\xff" in broken for broken in found)
+        for broken in found:
+            with pytest.raises(WireError):
+                provider.codec.read(broken)
+
+
+@EVERY
+def test_damage_is_the_same_each_time(provider: Provider) -> None:
+    for row in rows_of(provider):
+        for form in (0, 3, 10**6):
+            assert damaged(row, form, provider.codec) == damaged(row, form, provider.codec)

@@ -1,0 +1,166 @@
+"""Faults behind a real port: what a client's sockets see, and the simulator's truth beside it."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
+import httpx2
+import msgspec
+import pytest
+
+from liushui.errors import LiushuiError, Unavailable, WireError
+from liushui.provider import Slice
+from liushui.providers import providers
+from liushui.simulate.announce import Simulator
+from liushui.simulate.faults.outcomes import Answered, Outcome, Reset, Stalled, Unreached
+from liushui.simulate.faults.port import carry_out
+from liushui.simulate.faults.worlds import TRUTH_PATH
+from liushui.testing.server import run
+from liushui.wire.http import Response
+from tests.simulate.faults.stage import BEGIN, END, FLOWS
+
+CLIENTS: Final = 10
+PAGES: Final = 15
+
+TRUE: Final = Response(200, [("a", "b")], b"0123456789")
+
+
+class Sent:
+    """Granian's answering side of a request, which keeps what is done with it."""
+
+    def __init__(self) -> None:
+        self.done: list[object] = []
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise AssertionError("nobody reads a body to fail")
+
+    async def __call__(self) -> bytes:
+        raise AssertionError("nobody reads a body to fail")
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.done.append(Response(status, headers, body))
+
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> "Sent":
+        self.done.append((status, headers))
+        return self
+
+    async def send_bytes(self, data: bytes) -> None:
+        self.done.append(data)
+
+    async def client_disconnect(self) -> None:
+        self.done.append("gone")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Answered(TRUE), [TRUE]),
+        (Reset(TRUE, 4), [(200, [("a", "b"), ("content-length", "10")]), b"0123"]),
+        (Reset(TRUE._replace(body=b""), 0), [(200, [("a", "b"), ("content-length", "1")]), b""]),
+        (Unreached(), [(500, [("content-length", "1")]), b""]),
+        (Stalled(), ["gone"]),
+    ],
+)
+def test_outcomes_are_carried_out(outcome: Outcome, expected: list[object]) -> None:
+    sent = Sent()
+    asyncio.run(carry_out(outcome, sent))
+    assert sent.done == expected
+
+
+def test_an_answer_takes_its_time() -> None:
+    sent, begun = Sent(), time.monotonic()
+    asyncio.run(carry_out(Answered(TRUE, timedelta(milliseconds=80)), sent))
+    assert time.monotonic() - begun >= 0.08
+    assert sent.done == [TRUE]
+
+
+# ---------------------------------------------------------------- in another process
+
+
+@contextmanager
+def misbehaving(
+    profile: str, *, provider: str = "longbridge", seed: int = 1, flows: int = FLOWS
+) -> Iterator[Simulator]:
+    """Simulate one account with faults on free ports, until the block ends."""
+    ports = ["--port", "0", "--socket-port", "0"]
+    command = [sys.executable, "-m", "liushui", "simulate", "--format", "json", "--accounts", "1", *ports]
+    command += ["--provider", provider, "--no-rate-limit", "--flows", str(flows)]
+    command += ["--begin", BEGIN.date().isoformat(), "--end", END.date().isoformat()]
+    command += ["--faults", profile, "--fault-seed", str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield msgspec.json.decode(process.stdout.readline(), type=Simulator)
+        finally:
+            process.terminate()
+
+
+def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
+    """Clients that ask side by side: each page that comes is whole, each that does not is an error by class."""
+    provider = providers()["longbridge"]
+    pages, errors = list[Counter[bytes]](), list[LiushuiError]()
+
+    async def read(simulator: Simulator) -> None:
+        client = provider.connect(
+            base_url=simulator.base_url, credentials=simulator.accounts[0].credentials, rate=None, timeout_s=2
+        )
+        for _ in range(PAGES):
+            try:
+                page = await client.page(Slice(BEGIN, END), 10_000)
+            except (Unavailable, WireError) as error:
+                errors.append(error)
+            else:
+                pages.append(Counter(page.rows))
+        await client.close()
+
+    async def read_side_by_side(simulator: Simulator) -> None:
+        await asyncio.gather(*(read(simulator) for _ in range(CLIENTS)))
+
+    with misbehaving("network", seed=3) as simulator:
+        asyncio.run(read_side_by_side(simulator))
+        truth = httpx2.get(
+            f"{simulator.base_url}{TRUTH_PATH}",
+            params={"account": simulator.accounts[0].name},
+            headers={"accept-language": "zh-HK"},
+        )
+    rows = Counter(truth.content.splitlines())
+    assert rows.total() == FLOWS
+    assert all(page == rows for page in pages)
+    assert len(pages) > len(errors)
+    broken_off = sum(isinstance(error.__cause__, httpx2.RemoteProtocolError) for error in errors)
+    assert 0 < broken_off < len(errors)
+
+
+@pytest.mark.parametrize("name", providers())
+def test_every_providers_client_comes_through_where_nothing_is_wrong(name: str) -> None:
+    """Whatever its requests look like, bodies included."""
+    provider = providers()[name]
+
+    async def read(simulator: Simulator) -> int:
+        (account,) = simulator.accounts
+        client = provider.connect(base_url=simulator.base_url, credentials=account.credentials, rate=None, timeout_s=30)
+        page = await client.page(Slice(BEGIN, END), 30)
+        await client.close()
+        return len(page.rows)
+
+    with misbehaving("none", provider=name) as simulator:
+        assert asyncio.run(read(simulator)) == 30
+
+
+def test_an_unknown_profile_ends_the_command() -> None:
+    with pytest.raises(LiushuiError, match=r"faults: expected none or network or .*, got 'hail'"):
+        run("simulate", "--faults", "hail", "--port", "0")
+
+
+def test_the_providers_answer_beside_the_truth() -> None:
+    with misbehaving("none") as simulator:
+        assert httpx2.get(f"{simulator.base_url}{TRUTH_PATH}").status_code == 400
+        assert httpx2.get(f"{simulator.base_url}/v1/asset/cashflow").json()["code"] == 403203
+        assert httpx2.get(simulator.base_url).status_code == 200
+        assert httpx2.get(f"{simulator.base_url}/nowhere").status_code == 404

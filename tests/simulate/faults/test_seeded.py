@@ -1,0 +1,115 @@
+"""Rulings follow from profile, seed and requests; and whoever asks again gets through."""
+
+from collections import Counter
+from itertools import groupby, pairwise
+from threading import Thread
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.errors import ConfigError
+from liushui.simulate.faults.profiles import PROFILES, WHOLE, Change, Profile, drawn, profile_named
+from liushui.simulate.faults.rulings import Ruling, Sort
+from liushui.simulate.faults.seeded import EXPIRIES_APART, SeededRulings
+from liushui.wire.http import Request
+
+MANY: Final = 3_000
+ALWAYS: Final = Profile(wire={Sort.STALLED: WHOLE})
+
+
+def asked(number: int) -> Request:
+    return Request("GET", "/flows", f"page={number}", {})
+
+
+def ruled(profile: Profile, seed: int, requests: list[Request]) -> list[Ruling]:
+    rulings = SeededRulings(profile, seed)
+    return [rulings.rule(request) for request in requests]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_same_seed_and_requests_meet_the_same_faults(name: str) -> None:
+    profile, requests = PROFILES[name], [asked(number // 3) for number in range(MANY)]
+    assert ruled(profile, 7, requests) == ruled(profile, 7, requests)
+    differs = ruled(profile, 7, requests) != ruled(profile, 8, requests)
+    assert differs or not profile.wire
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_fault_of_a_profile_happens_and_no_other(name: str) -> None:
+    profile = PROFILES[name]
+    rulings = ruled(profile, 1, [asked(number) for number in range(MANY)])
+    assert {ruling.sort for ruling in rulings} - {None} == set(profile.wire)
+    assert {ruling.delay for ruling in rulings} == set(profile.delays)
+
+
+def test_faults_come_in_bursts_with_an_end() -> None:
+    rulings = ruled(PROFILES["network"], 3, [asked(number) for number in range(MANY)])
+    lengths = Counter(len(list(run)) for sort, run in groupby(ruling.sort for ruling in rulings) if sort)
+    assert set(lengths) == set(range(1, PROFILES["network"].burst + 1))
+
+
+@given(st.sampled_from(sorted(PROFILES)), st.integers(0, 10**6), st.lists(st.integers(0, 3), max_size=200))
+def test_no_more_go_wrong_in_a_row_than_a_burst_has(name: str, seed: int, numbers: list[int]) -> None:
+    profile = PROFILES[name]
+    rulings = ruled(profile, seed, [asked(number) for number in numbers])
+    for wrong, run in groupby(ruling.sort is not None for ruling in rulings):
+        assert not wrong or len(list(run)) <= profile.burst
+
+
+@given(st.permutations([0] * 12 + [1] * 40))
+def test_one_request_gets_through_whoever_else_asks(order: list[int]) -> None:
+    """Even where all that could go wrong does."""
+    rulings = SeededRulings(ALWAYS, 1)
+    wrong: list[bool] = []
+    for number in order:
+        sort = rulings.rule(asked(number)).sort
+        if number == 0:
+            wrong.append(sort is not None)
+    assert max((len(list(run)) for failed, run in groupby(wrong) if failed), default=0) <= ALWAYS.burst
+
+
+def test_tokens_do_not_expire_one_after_the_other() -> None:
+    profile = Profile(wire={Sort.EXPIRED: WHOLE})
+    sorts = [ruling.sort for ruling in ruled(profile, 1, [asked(number) for number in range(MANY)])]
+    expired = [number for number, sort in enumerate(sorts) if sort]
+    assert len(expired) > 1
+    assert all(later - earlier >= EXPIRIES_APART for earlier, later in pairwise(expired))
+
+
+def test_rulings_may_be_asked_for_from_several_threads() -> None:
+    """All of them together meet what one alone would."""
+    profile = PROFILES["limits"]
+    rulings, found = SeededRulings(profile, 5), list[Ruling]()
+    threads = [Thread(target=lambda: found.extend(rulings.rule(asked(0)) for _ in range(250))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(found) == Counter(ruled(profile, 5, [asked(0)] * 1_000))
+
+
+# ---------------------------------------------------------------- profiles
+
+
+def test_a_profile_that_nobody_knows_is_told_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"^faults: expected none or network or .* or storm, got 'hail'$"):
+        profile_named("hail")
+    assert {name: profile_named(name) for name in PROFILES} == PROFILES
+
+
+def test_rates_are_parts_of_a_whole() -> None:
+    for profile in PROFILES.values():
+        assert sum(profile.wire.values()) <= WHOLE
+        assert sum(profile.rows.values()) <= WHOLE
+        assert 0 < profile.rate_percent <= 100
+    storm = PROFILES["storm"]
+    assert set(storm.wire) == set(Sort)
+    assert set(storm.rows) == set(Change)
+
+
+def test_a_number_falls_on_each_sort_as_often_as_its_rate_says() -> None:
+    rates = {Sort.HTML: 3, Sort.RESET: 2}
+    fell = Counter(drawn(rates, number) for number in range(WHOLE))
+    assert fell == {Sort.HTML: 3, Sort.RESET: 2, None: WHOLE - 5}

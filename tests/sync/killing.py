@@ -1,0 +1,153 @@
+"""A sync that is killed at each boundary of each of its commits, and what it leaves.
+
+`python -m tests.sync.killing FOLDER` prints, as JSON, what every kill left and what the sync after it made of that.
+"""
+
+import itertools
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.query import FlowFilter, list_flows, statuses
+from liushui.ledger.verify import Damage, verify
+from liushui.providers.longbridge import codec
+from liushui.sync.options import Options
+from liushui.testing.client import ClientDouble
+from liushui.testing.clock import MovableClock
+from tests.sync.rows import NOW, hourly, new_ledger
+from tests.sync.running import World, states
+
+KILLS_MAX: Final = 200
+"""More boundaries than the sync has: the loop over them ends."""
+
+OPTIONS: Final = Options(size=48, attempts=1)
+
+
+Reached = Callable[[str], None]
+"""Told each boundary that a child has come to. It does not return from the one where the child is killed."""
+
+
+class Left(NamedTuple):
+    """What a killed sync left, and what the next one made of it."""
+
+    boundary: str
+    flows: int
+    damage: list[str]
+    again: str
+    """How the next sync ended."""
+    whole: bool
+    """Whether afterwards every flow was there once, and no version had ended."""
+    proven: list[str]
+
+
+def main(folder: Path) -> None:
+    """Kill a sync at its first boundary, its second one, until it has no more."""
+    base = folder / "base"
+    base.mkdir()
+    new_ledger(base).close()
+    found: list[Left] = []
+    for number in range(1, KILLS_MAX):
+        place = folder / str(number)
+        shutil.copytree(base, place)
+        boundary = killed_at(number, place)
+        found.append(left_in(place, boundary or "none"))
+        if boundary is None:
+            sys.stdout.buffer.write(msgspec.json.encode(found))
+            return
+    raise AssertionError(f"the sync has over {KILLS_MAX} boundaries")
+
+
+def killed_at(number: int, folder: Path) -> str | None:
+    """The boundary where a child that syncs was killed. None: it has fewer, and ended well."""
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            passed = itertools.count(1)
+
+            def reached(boundary: str) -> None:
+                if next(passed) == number:
+                    os.write(writable, boundary.encode())
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            ledger = opened(folder)
+            watch(ledger.engine, reached)
+            run(ledger)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writable)
+    with os.fdopen(readable, "rb") as pipe:
+        boundary = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return boundary
+    assert status == 0, f"the child ended with {status} instead of being killed"
+    return None
+
+
+def watch(engine: Engine, reached: Reached) -> None:
+    """Say when a transaction that wrote is about to be committed, and when it has been."""
+    writes = {"now": False}
+
+    def begun(_connection: object) -> None:
+        writes["now"] = False
+
+    def executed(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        writes["now"] = writes["now"] or statement.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
+
+    def before(_connection: object) -> None:
+        if writes["now"]:
+            reached("before a commit")
+
+    def after(_connection: object, _record: object) -> None:
+        if writes["now"]:
+            writes["now"] = False
+            reached("after a commit")
+
+    event.listen(engine, "begin", begun)
+    event.listen(engine, "before_cursor_execute", executed)
+    event.listen(engine, "commit", before)
+    event.listen(engine, "checkin", after)
+
+
+def opened(folder: Path) -> Ledger:
+    """The ledger in a folder."""
+    return open_ledger(str(folder / "ledger.db"), clock=MovableClock(NOW))
+
+
+def run(ledger: Ledger) -> str:
+    """Sync, and say how that ended."""
+    clock = ledger.clock
+    assert isinstance(clock, MovableClock)
+    (result,) = World(clock, {"a": ClientDouble(codec, hourly(10))}).sync(ledger, options=OPTIONS)
+    return result.status.value
+
+
+def left_in(folder: Path, boundary: str) -> Left:
+    """Look at what is there, sync once more, and look again."""
+    ledger = opened(folder)
+    flows = sum(status.flows for status in statuses(ledger))
+    damage = [str(found) for found in verify(ledger) if isinstance(found, Damage)]
+    again = run(ledger)
+    amounts = sorted(str(found.flow.amount) for found in list_flows(ledger, FlowFilter()))
+    truth = sorted(str(codec.read(one).flow.amount) for one in hourly(10))
+    with ledger.reading() as connection:
+        ended = connection.exec_driver_sql("SELECT count(*) FROM history").scalar()
+    damage += [str(found) for found in verify(ledger) if isinstance(found, Damage)]
+    proven = [state.value for state, _ in states(ledger)]
+    ledger.close()
+    return Left(boundary, flows, damage, again, amounts == truth and not ended, proven)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,107 @@
+"""Pages of every style that a test writes down, and what a slice read from them comes to."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from liushui.provider import NOTHING, Page, Slice
+from liushui.providers.longbridge.rules import RULES
+from liushui.rules import Cursor, Filter, PageNumber, Paging, RangeOnly, Rules
+from liushui.sync.drain import drain
+from tests.sync.rows import BEGIN
+
+DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
+STEP = Slice(BEGIN, BEGIN + RULES.resolution)
+
+
+def paged_by(paging: Paging, *filters: Filter) -> Rules[Paging]:
+    return replace(RULES, paging=paging, filters=filters)  # type: ignore[arg-type] # any paging will do
+
+
+CURSOR = paged_by(Cursor(size_default=3, size_max=3))
+COUNTED = paged_by(PageNumber(size_default=3, size_max=3, counted=True))
+
+
+class Scripted:
+    """Gives the pages of a script, each read of the slice the next script; the last one again and again."""
+
+    def __init__(self, *reads: list[Page]) -> None:
+        self.reads = list(reads)
+        self.calls = 0
+        self.begun = 0
+
+    async def __call__(
+        self,
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
+        self.calls += 1
+        self.begun += mark is None
+        pages = self.reads[min(self.begun, len(self.reads)) - 1]
+        return pages[int(mark or 0)]
+
+
+def rows(*names: str) -> list[bytes]:
+    return [json.dumps({"name": name}).encode() for name in names]
+
+
+def chain(*pages: list[bytes], total: int | None = None) -> list[Page]:
+    """Pages that follow each other."""
+    last = len(pages) - 1
+    return [Page(page, None if number == last else str(number + 1), total) for number, page in enumerate(pages)]
+
+
+def drained(fetch: Scripted, rules: Rules[Paging], asked: Slice = STEP, size: int = 3) -> list[bytes]:
+    return asyncio.run(drain(fetch, asked, rules, size, divisible=asked is DAY))
+
+
+SPLITS = paged_by(
+    RangeOnly(size_default=3, size_max=3, always=("account",), splits=("type", "symbol")),
+    Filter("account", "account", ("main", "other")),
+    Filter("type", "kind", ("1", "2")),
+    Filter("symbol", "symbol"),
+)
+
+
+FIELDS = {"account": "account", "type": "kind", "symbol": "symbol"}
+
+
+class Instant:
+    """Rows of one instant, in their order: the first of them, or the last; those that a part's filters leave."""
+
+    def __init__(self, *found: tuple[str, str, str]) -> None:
+        self.rows = [
+            {"account": account, "kind": kind, "symbol": symbol, "number": number}
+            for number, (account, kind, symbol) in enumerate(found)
+        ]
+        self.parts: list[tuple[dict[str, str], bool]] = []
+
+    async def __call__(
+        self,
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
+        assert mark is None
+        self.parts.append((dict(part), newest))
+        found = [row for row in self.rows if all(row[FIELDS[name]] == value for name, value in part.items())]
+        page = found[-size:] if newest else found[:size]
+        return Page([json.dumps(row).encode() for row in page])
+
+    def drained(self, asked: Slice = STEP) -> Counter[int]:
+        got = asyncio.run(drain(self, asked, SPLITS, 3, divisible=asked is DAY))
+        return Counter(json.loads(row)["number"] for row in got)
+
+    @property
+    def every(self) -> Counter[int]:
+        return Counter(range(len(self.rows)))

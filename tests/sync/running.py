@@ -1,0 +1,116 @@
+"""Running syncs against doubles, in a time of their own: a sleep moves the clock, and takes none of ours."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from random import Random
+from typing import TypedDict, TypeVar
+
+from liushui.ledger import query
+from liushui.ledger.coverage import State
+from liushui.ledger.engine import Ledger
+from liushui.ledger.sources import Source
+from liushui.ledger.verify import Verified, verify
+from liushui.provider import Client, Provider
+from liushui.providers import provider_named
+from liushui.providers.longbridge import codec
+from liushui.rules import Retention
+from liushui.sync.events import Event, Result
+from liushui.sync.options import Environment, Options
+from liushui.sync.run import sync
+from liushui.testing.client import ClientDouble
+from liushui.testing.clock import MovableClock
+from tests.sync.rows import source
+
+QUICK = Options(attempts=3)
+
+E = TypeVar("E")
+
+
+class How(TypedDict, total=False):
+    """How a page is asked for, beside its slice and size."""
+
+    mark: str | None
+    part: Mapping[str, str]
+    newest: bool
+
+
+@dataclass
+class World:
+    """What a sync needs of the world, with what it did there. The clock has to be the ledger's."""
+
+    clock: MovableClock
+    clients: dict[str, Client]
+    provider: Callable[[str], Provider] = provider_named
+    slept: list[timedelta] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def environment(self) -> Environment:
+        return Environment(
+            sleep=self.sleep,
+            random=Random(1),
+            connect=lambda _provider, of, _options: self.clients[of.account],
+            provider=self.provider,
+        )
+
+    async def sleep(self, time: timedelta) -> None:
+        await asyncio.sleep(0)
+        self.slept.append(time)
+        self.clock.move(time)
+
+    def told(self, kind: type[E]) -> list[E]:
+        """The events of a kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def sync(self, ledger: Ledger, *sources: Source, options: Options = QUICK) -> list[Result]:
+        """Sync sources, the one of account `a` where none is named."""
+        chosen = list(sources) or [source()]
+        return asyncio.run(sync(ledger, chosen, options, self.events.append, self.environment))
+
+
+def clock_of(ledger: Ledger) -> MovableClock:
+    """The clock that a test's ledger was opened with."""
+    assert isinstance(ledger.clock, MovableClock)
+    return ledger.clock
+
+
+def synced(
+    ledger: Ledger,
+    client: ClientDouble,
+    options: Options = QUICK,
+    *,
+    provider: Callable[[str], Provider] = provider_named,
+) -> Result:
+    """The result of one sync of account `a` with a client."""
+    (result,) = World(clock_of(ledger), {"a": client}, provider).sync(ledger, options=options)
+    assert client.closed
+    return result
+
+
+def forgetting(name: str) -> Provider:
+    """The provider of that name, which keeps rows for a year."""
+    real = provider_named(name)
+    return replace(real, rules=replace(real.rules, retention=Retention(years=1, zone="UTC")))
+
+
+def amounts(ledger: Ledger) -> Counter[str]:
+    """The amounts that a ledger holds."""
+    return Counter(str(found.flow.amount) for found in query.list_flows(ledger, query.FlowFilter()))
+
+
+def amounts_of(rows: list[bytes]) -> Counter[str]:
+    """The amounts of rows."""
+    return Counter(str(codec.read(one).flow.amount) for one in rows)
+
+
+def states(ledger: Ledger, account: str = "a") -> list[tuple[State, str]]:
+    """What is known of an account's ranges."""
+    return [(known.state, known.reason) for known in query.coverage_of(ledger)[account]]
+
+
+def assert_intact(ledger: Ledger) -> None:
+    """Nothing in a ledger is damaged."""
+    assert all(isinstance(found, Verified) for found in verify(ledger))

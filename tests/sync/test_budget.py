@@ -1,0 +1,182 @@
+"""The budget of a credential: no window ever has more calls than the provider allows, whoever makes them."""
+
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.providers import provider_named
+from liushui.rules import Rate
+from liushui.sync.budget import BLOCK_MAX, POLL, Begun, Budget, Wait, key_of
+from liushui.testing.clock import MovableClock
+from tests.sync import spending
+from tests.sync.rows import source
+
+SECOND = timedelta(seconds=1)
+CALL_MAX = timedelta(seconds=20)
+THREE = Rate(calls=3, per=timedelta(seconds=10))
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+def budget(tmp_path: Path, clock: MovableClock) -> Budget:
+    return Budget(tmp_path / "x.calls", clock)
+
+
+def made(budget: Budget, rate: Rate = THREE, key: str = "k") -> Begun:
+    """A call that is let through."""
+    found = budget.begin(key, rate, call_max=CALL_MAX)
+    assert isinstance(found, Begun)
+    return found
+
+
+def held(budget: Budget, rate: Rate = THREE, key: str = "k") -> Wait:
+    """A call that is held back."""
+    found = budget.begin(key, rate, call_max=CALL_MAX)
+    assert isinstance(found, Wait)
+    return found
+
+
+def test_a_call_counts_from_its_end(budget: Budget, clock: MovableClock) -> None:
+    first, second, third = made(budget), made(budget), made(budget)
+    for begun in (first, second, third):
+        clock.move(SECOND)
+        budget.end("k", begun)
+    assert held(budget) == Wait(8 * SECOND, blocked=False)
+    clock.move(8 * SECOND)
+    made(budget)
+    assert held(budget) == Wait(POLL, blocked=False), "one is under way: nobody knows when it will end"
+    made(budget, key="another")
+
+
+def test_calls_are_spaced_from_the_end_of_the_last_one(budget: Budget, clock: MovableClock) -> None:
+    spaced = Rate(calls=3, per=timedelta(seconds=10), spacing=2 * SECOND)
+    begun = made(budget, spaced)
+    assert held(budget, spaced).time == POLL
+    clock.move(5 * SECOND)
+    budget.end("k", begun)
+    assert held(budget, spaced).time == 2 * SECOND
+    clock.move(2 * SECOND)
+    made(budget, spaced)
+
+
+def test_what_a_killed_worker_began_runs_out(budget: Budget, clock: MovableClock) -> None:
+    for _ in range(3):
+        made(budget)
+    clock.move(CALL_MAX + THREE.per - timedelta(microseconds=1))
+    held(budget)
+    clock.move(timedelta(microseconds=1))
+    made(budget)
+
+
+def test_a_clock_that_was_set_back_locks_nobody_out(budget: Budget, clock: MovableClock) -> None:
+    for begun in [made(budget) for _ in range(3)]:
+        budget.end("k", begun)
+    budget.block("k", clock() + timedelta(days=1))
+    clock.move(timedelta(days=-30))
+    made(budget)
+
+
+def test_what_one_worker_is_told_holds_all(tmp_path: Path, clock: MovableClock) -> None:
+    one, other = Budget(tmp_path / "x.calls", clock), Budget(tmp_path / "x.calls", clock)
+    assert other.blocked_until("k") is None
+    assert not (tmp_path / "x.calls").exists(), "a source that is not paced makes no file"
+    one.block("k", clock() + 60 * SECOND)
+    one.block("k", clock() + 5 * SECOND)
+    assert held(other) == Wait(60 * SECOND, blocked=True)
+    assert other.blocked_until("k") == clock() + 60 * SECOND
+    made(other, key="another")
+    clock.move(60 * SECOND)
+    assert other.blocked_until("k") is None
+    made(other)
+    one.block("k", clock() + BLOCK_MAX + SECOND)
+    made(other)
+
+
+def test_the_key_of_a_budget_tells_nothing_and_parts_what_differs() -> None:
+    broker = provider_named("longbridge")
+    key = key_of(broker, source("a"))
+    assert key == key_of(broker, source("b", key="a")), "two accounts that one key reads have one budget"
+    assert key != "a"
+    assert key != key_of(broker, source("b"))
+    assert key != key_of(provider_named("longbridge_legacy"), source("a"))
+    assert key != key_of(broker, source("a")._replace(base_url="http://127.0.0.1:10"))
+
+
+def is_kept(rate: Rate, arrived_us: list[int]) -> bool:
+    """Whether calls that arrived then are within a rate, in every window."""
+    arrived_us = sorted(arrived_us)
+    per_us, spacing_us = (time // timedelta(microseconds=1) for time in (rate.per, rate.spacing))
+    windows = zip(arrived_us, arrived_us[rate.calls :], strict=False)
+    neighbours = pairwise(arrived_us)
+    return all(late - early >= per_us for early, late in windows) and all(
+        late - early >= spacing_us for early, late in neighbours
+    )
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["begin", "arrive", "end", "kill"]), st.integers(0, 3), st.integers(0, 4_000_000)),
+        max_size=120,
+    ),
+    calls=st.integers(1, 4),
+    spacing_ms=st.sampled_from([0, 1, 700]),
+)
+def test_every_window_keeps_the_rate_however_calls_overlap(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]], calls: int, spacing_ms: int
+) -> None:
+    """Several workers begin calls, the provider has them at any time until they end, and some never say so."""
+    clock = MovableClock()
+    path = tmp_path_factory.mktemp("budget") / "x.calls"
+    rate = Rate(calls=calls, per=timedelta(seconds=5), spacing=timedelta(milliseconds=spacing_ms))
+    workers = [Budget(path, clock) for _ in range(4)]
+    under_way: dict[int, tuple[Begun, datetime]] = {}
+    arrived: list[int] = []
+    waiting: set[int] = set()
+
+    def arrive(worker: int) -> None:
+        if worker in waiting:
+            waiting.discard(worker)
+            arrived.append((clock.at - MovableClock().at) // timedelta(microseconds=1))
+
+    for what, worker, pause_us in steps:
+        clock.move(timedelta(microseconds=pause_us))
+        for late, (_, since) in list(under_way.items()):
+            if clock.at - since >= CALL_MAX:
+                under_way.pop(late)
+                waiting.discard(late)
+        if what == "begin" and worker not in under_way:
+            found = workers[worker].begin("k", rate, call_max=CALL_MAX)
+            if isinstance(found, Begun):
+                under_way[worker] = (found, clock.at)
+                waiting.add(worker)
+        elif what == "arrive":
+            arrive(worker)
+        elif worker in under_way:
+            begun, _ = under_way.pop(worker)
+            arrive(worker)
+            if what == "end":
+                workers[worker].end("k", begun)
+    for one in workers:
+        one.close()
+    assert is_kept(rate, arrived)
+
+
+def test_processes_that_share_a_key_keep_its_rate_together(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", spending.__name__, str(tmp_path / "x.calls"), "2"]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    arrived = [[int(line) for line in worker.communicate(timeout=60)[0].split()] for worker in workers]
+    assert all(worker.returncode == 0 for worker in workers)
+    assert all(arrived), "each of them had a turn"
+    together = [at for one in arrived for at in one]
+    assert len(together) > spending.RATE.calls * 2
+    assert is_kept(spending.RATE, together)

@@ -1,0 +1,237 @@
+"""Ways in which readers of ledgers have lost or doubled money, each tried on this one."""
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import httpx2
+import msgspec
+import pytest
+
+from liushui.errors import Unavailable
+from liushui.instant import Clock, iso, to_us
+from liushui.ledger import query
+from liushui.ledger.commit import make_account
+from liushui.ledger.coverage import State
+from liushui.ledger.engine import Ledger
+from liushui.ledger.leases import list_leases
+from liushui.ledger.sources import Source
+from liushui.provider import Slice
+from liushui.providers import provider_named, providers
+from liushui.providers.longbridge import codec
+from liushui.sync.events import Result, Status
+from liushui.sync.options import Environment, Options
+from liushui.sync.run import sync
+from liushui.testing.client import ClientDouble
+from liushui.testing.reader import MemoryReader
+from liushui.testing.transport import DialectTransport
+from tests.sync import killing
+from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger, row
+from tests.sync.running import QUICK, World, amounts, amounts_of, assert_intact, clock_of, states, synced
+
+WOOXPRO = provider_named("wooxpro")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return new_ledger(tmp_path)
+
+
+# ---------------------------------------------------------------- a part that fails
+
+
+@pytest.mark.parametrize("failing_day", range(0, 10, 3))
+def test_a_part_that_fails_in_the_middle_stays_open_and_is_filled_next_time(ledger: Ledger, failing_day: int) -> None:
+    """A reader that keeps one watermark has gone past it, and never comes back."""
+    rows = hourly(10)
+    begin, end = BEGIN + timedelta(days=failing_day), BEGIN + timedelta(days=failing_day + 1)
+
+    def fails(_call: int, asked: Slice, _page: int) -> None:
+        if asked.since < end and asked.until > begin:
+            raise Unavailable("down")
+
+    options = Options(size=30, attempts=1)
+    result = synced(ledger, ClientDouble(codec, rows, fault=fails), options)
+    assert result.status is Status.INCOMPLETE
+    assert (State.OPEN, "down") in states(ledger)
+    held = amounts(ledger)
+    assert all(one not in held for one in amounts_of(rows[24 * failing_day : 24 * (failing_day + 1)]))
+    if failing_day + 2 < 10:
+        assert all(one in held for one in amounts_of(rows[24 * (failing_day + 2) :])), "the rest was read"
+
+    assert synced(ledger, ClientDouble(codec, rows), options).status is Status.DONE
+    assert amounts(ledger) == amounts_of(rows)
+    assert states(ledger) == [(State.PROVEN, "")]
+    assert_intact(ledger)
+
+
+# ---------------------------------------------------------------- equal rows, late rows
+
+
+def test_two_equal_rows_at_the_edge_of_pages_that_arrive_in_two_runs(ledger: Ledger) -> None:
+    """One of the two is out when the first run reads its page to the end; the other comes after it."""
+    at = BEGIN + timedelta(days=9, hours=20)
+    twin = row(at, "-7.00")
+    rows = [*hourly(10), *[row(at, f"-{number}.50") for number in range(9)], twin]
+    options = Options(size=10, attempts=1)
+    synced(ledger, ClientDouble(codec, rows), options)
+    assert amounts(ledger)["-7.00"] == 1
+    result = synced(ledger, ClientDouble(codec, [*rows, twin]), options)
+    assert (result.added, amounts(ledger)["-7.00"]) == (1, 2)
+    again = synced(ledger, ClientDouble(codec, [twin, *rows]), options)
+    assert (again.added, again.withdrawn, amounts(ledger)["-7.00"]) == (0, 0, 2)
+    assert_intact(ledger)
+
+
+@pytest.mark.parametrize(
+    ("age", "after"),
+    [
+        pytest.param(timedelta(hours=1), timedelta(0), id="hours: the next sync"),
+        pytest.param(timedelta(days=9), timedelta(days=1), id="days: a day later"),
+    ],
+)
+def test_a_row_that_is_inserted_before_the_newest_one_is_found(
+    ledger: Ledger, age: timedelta, after: timedelta
+) -> None:
+    rows = hourly(10)
+    synced(ledger, ClientDouble(codec, rows))
+    late = row(HORIZON - age, "-4321.00")
+    if after:
+        assert synced(ledger, ClientDouble(codec, [*rows, late])).added == 0
+        clock_of(ledger).move(after)
+    assert synced(ledger, ClientDouble(codec, [*rows, late])).added == 1
+    assert amounts(ledger) == amounts_of([*rows, late])
+    assert_intact(ledger)
+
+
+def test_a_row_that_is_years_late_is_found_when_everything_is_read(ledger: Ledger) -> None:
+    rows = hourly(10)
+    clock_of(ledger).at = NOW + timedelta(days=3 * 365)
+    synced(ledger, ClientDouble(codec, rows))
+    late = row(BEGIN + timedelta(days=3, minutes=1), "-4321.00")
+    clock_of(ledger).move(timedelta(days=31))
+    assert synced(ledger, ClientDouble(codec, [*rows, late])).added == 0
+    assert synced(ledger, ClientDouble(codec, [*rows, late]), Options(everything=True)).added == 1
+
+
+# ---------------------------------------------------------------- state and data, torn
+
+
+def test_a_sync_that_is_killed_at_any_boundary_of_a_commit_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Coverage, flows and chain are one transaction: there is no moment at which one of them is ahead."""
+    command = [sys.executable, "-m", killing.__name__, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    kills = msgspec.json.decode(done.stdout, type=list[killing.Left])
+    assert len(kills) > 20
+    assert Counter(left.boundary for left in kills)["none"] == 1
+    assert len({left.flows for left in kills}) > 4, "it is killed between slices"
+    for left in kills:
+        assert left.damage == [], left
+        assert (left.again, left.whole, left.proven) == ("done", True, ["proven"]), left
+
+
+def test_nothing_but_a_lease_is_left_by_a_worker_that_was_killed(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    new_ledger(base).close()
+    boundary = killing.killed_at(6, base)
+    assert boundary is not None
+    ledger = killing.opened(base)
+    assert len(list_leases(ledger)) == 1
+    with ledger.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 0
+    assert {path.name for path in base.iterdir()} <= {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
+    ledger.close()
+
+
+# ---------------------------------------------------------------- a provider without pages
+
+
+KINDS = {"1": "Transfer", "2": "Realized PNL", "3": "Funding Fee", "4": "Commission Fee", "5": "Liquidation"}
+
+
+def fill(at: datetime, number: int, *, kind: str = "4", tran: int | None = None) -> bytes:
+    """A WOO X Pro row, as its server writes them."""
+    return msgspec.json.encode(
+        {
+            "symbol": "BTCUSDT",
+            "flow_type": int(kind),
+            "type": KINDS[kind],
+            "amount": f"-{number}.00000000",
+            "asset": "USDT",
+            "account": "futures",
+            "time": str(to_us(at) // 1000),
+            "tran_id": str(number if tran is None else tran),
+        }
+    )
+
+
+@contextmanager
+def served(rows: list[bytes], clock: Clock) -> Iterator[Source]:
+    """A source whose provider holds these rows, without a network."""
+    reader = MemoryReader(clock)
+    reader.receive("w", WOOXPRO, rows)
+    key = reader.give_key(WOOXPRO, "w")
+    wire = DialectTransport(providers(), reader)
+    with pytest.MonkeyPatch.context() as patch:
+        real = httpx2.AsyncClient
+        patch.setattr(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": wire}))
+        yield Source("w", "wooxpro", "UTC", "http://127.0.0.1:9", dict(key.credentials), BEGIN, paced=False)
+
+
+def woo_synced(ledger: Ledger, rows: list[bytes], options: Options = QUICK) -> Result:
+    make_account(ledger, "w", "wooxpro", "UTC")
+    with served(rows, clock_of(ledger)) as source:
+        world = World(clock_of(ledger), {})
+        (result,) = asyncio.run(sync(ledger, [source], options, environment=Environment(sleep=world.sleep)))
+        return result
+
+
+def held(ledger: Ledger) -> Counter[Decimal]:
+    return Counter(found.flow.amount for found in query.list_flows(ledger, query.FlowFilter(accounts=("w",))))
+
+
+def expected(rows: list[bytes]) -> Counter[Decimal]:
+    return Counter(WOOXPRO.codec.read(one).flow.amount for one in rows)
+
+
+def test_one_id_on_two_kinds_of_row_is_two_rows(ledger: Ledger) -> None:
+    """A fill's fee and its profit share an id, and often a time: a key of the id alone keeps one of them."""
+    at = BEGIN + timedelta(days=2)
+    rows = [fill(at, number, kind=kind, tran=77) for number, kind in enumerate("12345", 1)]
+    rows += [fill(at + timedelta(milliseconds=1), 6, kind="4", tran=77)]
+    result = woo_synced(ledger, rows)
+    assert (result.status, result.added) == (Status.DONE, 6)
+    assert held(ledger) == expected(rows)
+    again = woo_synced(ledger, rows, Options(everything=True))
+    assert (again.added, again.restated, again.withdrawn) == (0, 0, 0)
+
+
+def test_more_rows_at_one_millisecond_than_a_page_holds_are_parted(ledger: Ledger) -> None:
+    at = datetime(2024, 1, 5, 3, 4, 5, 678_000, tzinfo=UTC)
+    rows = [fill(at, number, kind="45"[number % 2]) for number in range(1, 1501)]
+    rows += [fill(at + timedelta(milliseconds=step), 9000 + step) for step in (-1, 1)]
+    result = woo_synced(ledger, rows)
+    assert (result.status, result.added) == (Status.DONE, 1502)
+    assert held(ledger) == expected(rows)
+    assert_intact(ledger)
+
+
+def test_what_cannot_be_parted_is_an_open_gap_of_that_millisecond_alone(ledger: Ledger) -> None:
+    at = datetime(2024, 1, 5, 3, 4, 5, 678_000, tzinfo=UTC)
+    crowd = [fill(at, number) for number in range(1, 1102)]
+    around = [fill(at + timedelta(milliseconds=step), 9000 + step) for step in (-1, 1)]
+    result = woo_synced(ledger, crowd + around)
+    assert result.status is Status.INCOMPLETE
+    (gap,) = result.gaps
+    assert gap.startswith(f"{iso(at)} to {iso(at + timedelta(milliseconds=1))}: more than the 1000 rows")
+    assert held(ledger) == expected(around)
+    gaps = [known for known in query.coverage_of(ledger, ("w",))["w"] if known.state is State.OPEN]
+    assert [known.until_us - known.since_us for known in gaps] == [1000]

@@ -1,0 +1,128 @@
+"""What a sync tells of itself: log lines that programs read, and metrics, without a secret in either."""
+
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from liushui.errors import ConfigError, RateLimited, Unavailable
+from liushui.instant import iso
+from liushui.ledger.engine import Ledger
+from liushui.provider import Slice
+from liushui.providers.longbridge import codec
+from liushui.sync.events import Due, Ended, Event, Result, Status, Waited, tell_all
+from liushui.sync.logs import LogFormat, Logs
+from liushui.sync.metrics import HOST, Metrics
+from liushui.sync.options import Options
+from liushui.testing.client import ClientDouble
+from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger
+from tests.sync.running import World, clock_of
+
+MIDDLE = BEGIN + timedelta(days=4)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return new_ledger(tmp_path)
+
+
+def told(ledger: Ledger) -> list[Event]:
+    """What a sync tells that is held back once, fails in the middle, and keeps the rest."""
+
+    def fault(call: int, asked: Slice, _page: int) -> None:
+        if call == 1:
+            raise RateLimited("slow down", retry_after_s=5)
+        if asked.since <= MIDDLE < asked.until:
+            raise Unavailable("down")
+
+    world = World(clock_of(ledger), {"a": ClientDouble(codec, hourly(10), fault=fault)})
+    world.sync(ledger, options=Options(size=48, attempts=2))
+    return world.events
+
+
+def test_a_line_for_each_slice_gap_retry_and_wait(ledger: Ledger) -> None:
+    events, stream = told(ledger), io.StringIO()
+    log = Logs(LogFormat.JSON, stream, ledger.clock)
+    for event in events:
+        log(event)
+    log(Due("a", NOW))
+    log(Waited("a", timedelta(milliseconds=20), "rate"))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert {line["account"] for line in lines} == {"a"}
+    by_event: dict[str, list[dict[str, object]]] = {}
+    for line in lines:
+        by_event.setdefault(line["event"], []).append(line)
+    (gap,) = by_event["gap"]
+    assert (gap["reason"], gap["level"]) == ("down", "warning")
+    assert str(gap["since"]) <= iso(MIDDLE) < str(gap["until"])
+    assert [line["wait_ms"] for line in by_event["wait"]] == [5000], "what is shorter than a second is no news"
+    assert {line["reason"] for line in by_event["retry"]} == {"slow down", "down"}
+    slices = by_event["slice"]
+    assert slices[0]["since"] == "2024-01-01T00:00:00Z"
+    assert sum(int(str(line["rows"])) for line in slices) < 240
+    assert all({"rows", "since", "until", "ms"} <= line.keys() for line in slices)
+    (end,) = by_event["end"]
+    assert (end["status"], end["gaps"]) == ("incomplete", 1)
+    assert by_event["due"][0]["next"] == "2024-01-11T12:00:00.500000Z"
+
+
+def test_text_is_one_line_too(ledger: Ledger) -> None:
+    stream = io.StringIO()
+    Logs(LogFormat.TEXT, stream, ledger.clock)(
+        Ended("a", Result("a", status=Status.FAILED, error="first line\nsecond line"))
+    )
+    assert stream.getvalue().count("\n") == 1
+    assert stream.getvalue().startswith("at=2024-01-11T12:00:00.500000Z event=end account=a ")
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"liushui_{name}", {"account": "a", **labels})
+
+
+def test_metrics_count_what_happened(ledger: Ledger) -> None:
+    metrics = Metrics(ledger.clock)
+    events = told(ledger)
+    for event in events:
+        metrics(event)
+    (result,) = [event.result for event in events if isinstance(event, Ended)]
+    assert value(metrics, "rows_total") == result.rows_in
+    assert value(metrics, "slices_total") == result.slices
+    assert value(metrics, "gaps_total") == 1
+    assert value(metrics, "retries_total") == 2
+    assert value(metrics, "waits_total", reason="blocked") == 1
+    assert value(metrics, "waited_seconds_total", reason="blocked") == 5
+    assert value(metrics, "runs_total", status="incomplete") == 1
+    assert value(metrics, "retention_left_seconds") is None
+
+
+def test_the_age_of_what_is_proven_grows(ledger: Ledger) -> None:
+    metrics = Metrics(ledger.clock)
+    metrics(Ended("a", Result("a", proven_until=HORIZON, pressing=timedelta(days=2))))
+    assert value(metrics, "proven_age_seconds") == (NOW - HORIZON).total_seconds()
+    clock_of(ledger).move(timedelta(hours=1))
+    assert value(metrics, "proven_age_seconds") == (NOW - HORIZON).total_seconds() + 3600
+    assert value(metrics, "retention_left_seconds") == 2 * 86400
+    metrics(Due("a", NOW))
+    assert value(metrics, "due_timestamp_seconds") == NOW.timestamp()
+    metrics(Ended("a", Result("a", proven_until=HORIZON)))
+    assert value(metrics, "retention_left_seconds") is None, "nothing is missing any more"
+
+
+def test_metrics_are_served_on_loopback(ledger: Ledger) -> None:
+    metrics = Metrics(ledger.clock)
+    metrics(Waited("a", timedelta(seconds=2), "rate"))
+    port = metrics.serve(0)
+    text = httpx2.get(f"http://{HOST}:{port}/metrics").text
+    assert 'liushui_waits_total{account="a",reason="rate"} 1.0' in text
+    with pytest.raises(ConfigError, match=f"metrics-port: port {port} of"):
+        Metrics(ledger.clock).serve(port)
+
+
+def test_several_are_told(ledger: Ledger) -> None:
+    first: list[Event] = []
+    second: list[Event] = []
+    tell_all([first.append, second.append])(Due("a", NOW))
+    assert first == second == [Due("a", NOW)]

@@ -1,0 +1,349 @@
+"""When a source is due next, by its provider's real rules; and a watch that lives by that for days, in no time."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from liushui.errors import AuthError, Unavailable
+from liushui.instant import to_us
+from liushui.ledger.coverage import Range, State
+from liushui.ledger.engine import Ledger
+from liushui.ledger.sources import Source, add_source, remove_source
+from liushui.provider import Provider, Slice
+from liushui.providers import provider_named, providers
+from liushui.providers.longbridge import codec
+from liushui.rules import Paging, Rules
+from liushui.sync import watch
+from liushui.sync.events import Due, Ended, Result, Status
+from liushui.sync.options import Environment, Options
+from liushui.sync.plan import horizon
+from liushui.sync.watch import BACKOFF, BACKOFF_MAX, CREDENTIALS_PAUSE, LOOK, Last, Watch, next_due
+from liushui.testing.client import ClientDouble, Fault
+from tests.sync.rows import BEGIN, hourly, new_ledger, source
+from tests.sync.running import World, amounts, amounts_of, clock_of
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+EVERY = timedelta(minutes=5)
+MINUTE = timedelta(minutes=1)
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+WECOM = provider_named("wecom").rules
+LONGBRIDGE = provider_named("longbridge").rules
+
+
+def proven(rules: Rules[Paging], since: datetime, now: datetime) -> list[Range]:
+    """Everything that a sync of now can prove, proven now."""
+    whole = horizon(rules, since=since, now=now)
+    assert whole is not None
+    return [Range(to_us(whole.since), to_us(whole.until), State.PROVEN, "", to_us(now), 1)]
+
+
+def done(at: datetime) -> Last:
+    return Last(at, Status.DONE)
+
+
+# ---------------------------------------------------------------- when something is due
+
+
+@pytest.mark.parametrize("name", providers())
+def test_a_source_that_never_was_synced_is_due_at_once(name: str) -> None:
+    rules = provider_named(name).rules
+    assert next_due(rules, [], None, since=rules.opening, every=EVERY, now=NOON) == NOON
+
+
+@pytest.mark.parametrize("name", [name for name, one in providers().items() if one.rules.publish is None])
+def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None:
+    rules = provider_named(name).rules
+    known = proven(rules, rules.opening, NOON)
+    assert next_due(rules, known, done(NOON), since=rules.opening, every=EVERY, now=NOON) == NOON + EVERY
+    later = NOON + timedelta(hours=30)
+    assert next_due(rules, known, done(NOON), since=rules.opening, every=3 * timedelta(days=1), now=later) == (
+        NOON + timedelta(days=1)
+    ), "weeks are read again daily"
+
+
+@pytest.mark.parametrize(
+    ("ended", "due"),
+    [
+        ("2026-03-10T11:20", "2026-03-11T11:15"),
+        ("2026-03-10T00:10", "2026-03-10T11:15"),
+        ("2026-03-10T11:05", "2026-03-10T11:15"),
+        ("2026-03-10T23:59", "2026-03-11T11:15"),
+    ],
+)
+def test_where_a_day_is_published_it_is_due_when_that_is_out(ended: str, due: str) -> None:
+    now = datetime.fromisoformat(ended).replace(tzinfo=SHANGHAI)
+    known = proven(WECOM, WECOM.opening, now)
+    found = next_due(WECOM, known, done(now), since=WECOM.opening, every=EVERY, now=now)
+    assert found == datetime.fromisoformat(due).replace(tzinfo=SHANGHAI)
+
+
+def test_a_day_that_came_out_while_it_was_synced_is_due_soon() -> None:
+    began = datetime(2026, 3, 10, 11, 14, 59, tzinfo=SHANGHAI)
+    ended = began + timedelta(seconds=20)
+    known = proven(WECOM, WECOM.opening, began)
+    found = next_due(WECOM, known, done(ended), since=WECOM.opening, every=EVERY, now=ended)
+    assert found == ended + BACKOFF
+
+
+def test_after_failures_it_is_due_later_each_time() -> None:
+    waits = []
+    for failures in range(1, 12):
+        last = Last(NOON, Status.FAILED, failures)
+        due = next_due(LONGBRIDGE, [], last, since=BEGIN, every=EVERY, now=NOON)
+        waits.append(due - NOON)
+    assert waits[:4] == [BACKOFF, 2 * BACKOFF, 4 * BACKOFF, 8 * BACKOFF]
+    assert waits[-1] == BACKOFF_MAX
+    jittered = next_due(
+        LONGBRIDGE, [], Last(NOON, Status.FAILED, 3), since=BEGIN, every=EVERY, now=NOON, jittered=lambda time: time / 2
+    )
+    assert jittered == NOON + 2 * BACKOFF
+
+
+def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
+    """Of an hour that is left, no more than a quarter passes between two tries."""
+    now = datetime(2026, 3, 10, 23, 0, tzinfo=SHANGHAI)
+    assert WECOM.retention is not None
+    kept = WECOM.retention.kept_from(now)
+    last = Last(now, Status.INCOMPLETE, 9)
+    day_out = horizon(WECOM, since=WECOM.opening, now=now)
+    assert day_out is not None
+    for left, pause in (
+        (timedelta(hours=2), timedelta(minutes=30)),
+        (MINUTE, BACKOFF),
+        (timedelta(days=9), BACKOFF_MAX),
+    ):
+        gap = [Range(to_us(kept), to_us(kept + left), State.PROVEN, "", to_us(now), 1)]
+        assert next_due(WECOM, gap, last, since=WECOM.opening, every=EVERY, now=now) == now + pause
+
+
+def test_refused_credentials_are_left_alone_and_a_wait_that_was_told_is_kept() -> None:
+    refused = Last(NOON, Status.CREDENTIALS)
+    assert next_due(LONGBRIDGE, [], refused, since=BEGIN, every=EVERY, now=NOON) == NOON + CREDENTIALS_PAUSE
+    told = Last(NOON, Status.WAITING, not_before=NOON + 40 * MINUTE)
+    assert next_due(LONGBRIDGE, [], told, since=BEGIN, every=EVERY, now=NOON) == NOON + 40 * MINUTE
+
+
+def test_nothing_is_due_over_and_over() -> None:
+    """Whatever the coverage says, a sync that has just ended is not begun again at once."""
+    stale = [Range(to_us(BEGIN), to_us(NOON), State.PROVEN, "", to_us(BEGIN), 1)]
+    for rules in (LONGBRIDGE, WECOM):
+        for known in (stale, []):
+            due = next_due(rules, known, done(NOON), since=rules.opening, every=EVERY, now=NOON)
+            assert due >= NOON + BACKOFF
+
+
+# ---------------------------------------------------------------- a watch
+
+
+@dataclass
+class Watched:
+    """A watch over a ledger in a time of its own: its sleep moves the clock once no sync is under way."""
+
+    ledger: Ledger
+    clients: dict[str, ClientDouble]
+    rules: Rules[Paging] = field(default_factory=lambda: LONGBRIDGE)
+    options: Options = field(default_factory=lambda: Options(attempts=1))
+    at_each_sleep: Callable[[], None] = lambda: None
+    began: list[tuple[str, datetime]] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+    def run(self, until: datetime, *names: str) -> None:
+        """Watch until the clock says so."""
+        asyncio.run(asyncio.wait_for(self._run(until, names), 60))
+
+    def add(self, account: str, *, key: str = "k") -> None:
+        """A source for an account that is there."""
+        of = source(account, key=key)
+        add_source(
+            self.ledger, account=account, base_url=of.base_url, credentials=of.credentials, since=BEGIN, paced=False
+        )
+
+    async def _run(self, until: datetime, names: tuple[str, ...]) -> None:
+        clock, over = clock_of(self.ledger), asyncio.Event()
+
+        async def sleep(wait: timedelta) -> None:
+            while watching._running:  # noqa: ASYNC110 - whoever waits here is cancelled when one of them ends
+                await asyncio.sleep(0.001)
+            clock.move(wait)
+            self.at_each_sleep()
+            if clock.at >= until:
+                over.set()
+                await asyncio.sleep(60)
+
+        world, before = World(clock, {}), len(self.results)
+        environment = replace(world.environment, sleep=sleep, connect=self._connected, provider=self._provider)
+        watching = Watch(
+            self.ledger,
+            names,
+            self.options,
+            environment,
+            every=EVERY,
+            tell=world.events.append,
+            ended=self.results.append,
+        )
+        task = asyncio.create_task(watching.run())
+        await asyncio.wait({task, asyncio.create_task(over.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert len(world.told(Due)) == len(world.told(Ended)) == len(self.results) - before
+
+    def _connected(self, _provider: Provider, of: Source, _options: Options) -> ClientDouble:
+        self.began.append((of.account, clock_of(self.ledger)()))
+        return self.clients[of.account]
+
+    def _provider(self, name: str) -> Provider:
+        real = provider_named(name)
+        kept = replace(self.rules, paging=real.rules.paging, opening=BEGIN, floor=None)
+        return replace(real, rules=kept)
+
+    def times(self, account: str = "a") -> list[datetime]:
+        """When the syncs of an account began."""
+        return [at for name, at in self.began if name == account]
+
+
+def watched(folder: Path, *accounts: str, rules: Rules[Paging] = LONGBRIDGE, fault: Fault | None = None) -> Watched:
+    """A watch over new accounts, each with ten days of rows."""
+    names = accounts or ("a",)
+    ledger = new_ledger(folder, None, *names)
+    made = Watched(ledger, {name: ClientDouble(codec, hourly(10), fault=fault) for name in names}, rules)
+    for name in names:
+        made.add(name)
+    return made
+
+
+def test_a_broker_is_synced_every_so_often(tmp_path: Path) -> None:
+    made = watched(tmp_path)
+    began = clock_of(made.ledger)()
+    made.run(began + timedelta(hours=1))
+    assert made.times() == [began + number * EVERY for number in range(12)]
+    assert {result.status for result in made.results} == {Status.DONE}
+    assert amounts(made.ledger) == amounts_of(hourly(10))
+
+
+def test_a_shop_is_synced_once_a_day_when_its_day_is_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "LOOK", timedelta(hours=1))  # thousands of looks at nothing take seconds
+    made = watched(tmp_path, rules=WECOM)
+    began = clock_of(made.ledger)()
+    made.run(began + timedelta(days=3))
+    first, *others = made.times()
+    assert first == began
+    assert [at.astimezone(SHANGHAI).time() for at in others] == [time(11, 15)] * 3
+    assert [at.astimezone(SHANGHAI).date() for at in others] == [date(2024, 1, 12 + number) for number in range(3)]
+
+
+def test_a_source_that_fails_is_tried_again_more_and_more_rarely_and_stops_no_other(tmp_path: Path) -> None:
+    def down(_call: int, _asked: Slice, _page: int) -> None:
+        raise Unavailable("down")
+
+    made = watched(tmp_path, "a", "b")
+    made.clients["b"] = ClientDouble(codec, [], fault=down)
+    began = clock_of(made.ledger)()
+    made.run(began + timedelta(hours=4))
+    waits = [late - early for early, late in zip(made.times("b"), made.times("b")[1:], strict=False)]
+    assert BACKOFF / 2 <= waits[0] <= BACKOFF + LOOK
+    assert BACKOFF_MAX / 2 <= waits[-1] <= BACKOFF_MAX + LOOK
+    assert len(made.times("a")) == 48
+    made.clients["b"] = ClientDouble(codec, hourly(10))
+    made.run(clock_of(made.ledger)() + timedelta(hours=2))
+    assert made.results[-1].status is Status.DONE
+
+
+def test_refused_credentials_are_left_alone_until_they_are_others(tmp_path: Path) -> None:
+    def refused(_call: int, _asked: Slice, _page: int) -> None:
+        raise AuthError("no such key")
+
+    made = watched(tmp_path, "a", "b")
+    made.clients["b"] = ClientDouble(codec, hourly(10), fault=refused)
+    began = clock_of(made.ledger)()
+
+    def renew() -> None:
+        if clock_of(made.ledger)() >= began + timedelta(hours=2) and len(made.times("b")) == 1:
+            made.clients["b"] = ClientDouble(codec, hourly(10))
+            remove_source(made.ledger, "b")
+            made.add("b", key="new")
+
+    made.at_each_sleep = renew
+    made.run(began + timedelta(hours=3))
+    first, second, *_ = made.times("b")
+    assert (first, second) == (began, began + timedelta(hours=2))
+    assert len(made.times("a")) == 36, "the other source goes on"
+    assert [result.status for result in made.results if result.account == "b"][:2] == [Status.CREDENTIALS, Status.DONE]
+
+
+def test_refused_credentials_are_tried_again_after_hours(tmp_path: Path) -> None:
+    def refused(_call: int, _asked: Slice, _page: int) -> None:
+        raise AuthError("no such key")
+
+    made = watched(tmp_path, fault=refused)
+    began = clock_of(made.ledger)()
+    made.run(began + timedelta(hours=13))
+    assert made.times() == [began + number * CREDENTIALS_PAUSE for number in range(3)]
+
+
+def test_sources_that_come_and_go_are_noticed(tmp_path: Path) -> None:
+    made = watched(tmp_path, "a", "b")
+    remove_source(made.ledger, "b")
+    began = clock_of(made.ledger)()
+
+    def change() -> None:
+        now = clock_of(made.ledger)()
+        if now == began + 12 * MINUTE:
+            made.add("b")
+        if now == began + 22 * MINUTE:
+            remove_source(made.ledger, "a")
+
+    made.at_each_sleep = change
+    made.run(began + timedelta(minutes=40))
+    assert made.times("b")[0] == began + 12 * MINUTE
+    assert made.times("a")[-1] == began + 20 * MINUTE
+
+
+def test_only_the_sources_that_were_named_are_watched(tmp_path: Path) -> None:
+    made = watched(tmp_path, "a", "b")
+    made.run(clock_of(made.ledger)() + timedelta(minutes=9), "b")
+    assert {name for name, _ in made.began} == {"b"}
+
+
+def test_what_is_about_to_be_forgotten_goes_first(tmp_path: Path) -> None:
+    """Of many sources with one place between them."""
+    made = watched(tmp_path, "a", "b", rules=WECOM)
+    made.options = Options(attempts=1, sources_at_once=1)
+    remove_source(made.ledger, "a")
+    add_source(
+        made.ledger, account="a", base_url="http://127.0.0.1:9", credentials=source("a").credentials,
+        since=BEGIN + timedelta(days=5), paced=False,
+    )  # fmt: skip
+    made.run(clock_of(made.ledger)() + timedelta(minutes=1))
+    assert [name for name, _ in made.began] == ["b", "a"]
+
+
+def test_a_watch_that_is_ended_gives_its_leases_back(tmp_path: Path) -> None:
+    made = watched(tmp_path)
+
+    async def ended_in_the_middle() -> None:
+        started = asyncio.Event()
+
+        def begun(_call: int, _asked: Slice, _page: int) -> None:
+            started.set()
+
+        made.clients["a"] = ClientDouble(codec, hourly(10), fault=begun)
+        environment = Environment(connect=made._connected)
+        watching = Watch(
+            made.ledger, (), Options(size=5), environment, every=EVERY, tell=lambda _: None, ended=made.results.append
+        )
+        task = asyncio.create_task(watching.run())
+        await started.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait_for(task, 5)
+
+    asyncio.run(ended_in_the_middle())
+    with made.ledger.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM leases").scalar() == 0

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections import defaultdict
+from itertools import count
 from typing import NamedTuple
 
 import msgspec
@@ -51,14 +52,16 @@ def _merge(account: str, found: Copies, known: _Known, side: Side, batch: int, c
     if kept and not edges:
         seen.add((Side.WITHIN, len(kept)))
     if edges or side is not Side.WITHIN:
-        change.edges += [(account, found.identity, at.value, count, batch) for at, count in sorted(seen - edges)]
+        change.edges += [(account, found.identity, at.value, many, batch) for at, many in sorted(seen - edges)]
         known.edges[found.identity] = seen
     wanted = copies(seen)
-    change.joined += wanted > max(count for _, count in seen)
+    change.joined += wanted > max(many for _, many in seen)
     texts = {row[_WIRE] for row in kept}
     rows = sorted(found.rows, key=lambda received: received.row.decode() in texts) if texts else found.rows
-    for ordinal, received in zip(range(len(kept), wanted), rows, strict=False):
-        change.added.append(to_row(account, flow_id(found.identity, ordinal), received, batch))
+    taken = {row[ID] for row in kept}  # by a slice that had the same identity at another instant too
+    free = (id_ for ordinal in count() if (id_ := flow_id(found.identity, ordinal)) not in taken)
+    for received, id_ in zip(rows[: max(0, wanted - len(kept))], free, strict=False):
+        change.added.append(to_row(account, id_, received, batch))
     change.ended += [(row, RECOUNTED) for row in kept[wanted:]]
 
 
@@ -72,8 +75,8 @@ def _known(connection: Connection, account: str, chunk: list[Copies]) -> _Known:
         rows.sort(key=lambda row: (len(str(row[ID])), str(row[ID])))
     edges: dict[str, set[tuple[Side, int]]] = defaultdict(set)
     identities = sorted({found.identity for found in chunk})
-    for identity, side, count in connection.exec_driver_sql(_SELECT_EDGES, (_json(identities).decode(), account)):
-        edges[identity].add((Side(side), count))
+    for identity, side, many in connection.exec_driver_sql(_SELECT_EDGES, (_json(identities).decode(), account)):
+        edges[identity].add((Side(side), many))
     proven = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value, times[-1], times[0]))
     return _Known(flows, edges, [(row[0], row[1]) for row in proven])
 

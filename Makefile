@@ -24,8 +24,8 @@ $(VENV)/.ready: $(UV) pyproject.toml uv.lock
 run: setup ## simulate the providers, sync every account, serve: the whole journey, nothing to configure
 	@exec $(VENV)/bin/liushui demo
 
-test: setup ## every test
-	$(VENV)/bin/python -m pytest
+test: setup ## every test, files side by side on all cores
+	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 check: setup ## format, lint and types
 	$(VENV)/bin/ruff format --check .

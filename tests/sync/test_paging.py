@@ -57,6 +57,12 @@ def test_a_total_that_is_larger_than_the_page_is_cut_finer() -> None:
         drained(Scripted([Page(rows("a", "b"), None, 5)]), COUNTED, DAY)
 
 
+def test_a_full_page_is_no_end_whatever_the_total_says() -> None:
+    """The provider counts three where it has more: its total lags behind its rows."""
+    with pytest.raises(Overfull):
+        drained(Scripted([Page(rows("a", "b", "c"), None, 3)]), COUNTED, DAY)
+
+
 def test_a_total_that_lies_for_a_while_is_waited_out() -> None:
     lying, true = [Page(rows("a", "b"), None, 5)], [Page(rows("a", "b"), None, 2)]
     assert drained(Scripted(lying, lying, true), COUNTED) == rows("a", "b")

@@ -68,10 +68,11 @@ async def _one_answer(fetch: Fetch, asked: Slice, paging: Paging, size: int, *, 
     page = await _page(fetch, asked, size)
     first = page
     for _ in range(PAGES_MAX):
+        counts = page.next is not None or page.total is not None  # a total may lag behind: a full page may go on
+        if divisible and counts and len(first.rows) == size:
+            raise Overfull(len(first.rows))
         if _is_last(page, paging, size):
             break
-        if divisible and len(first.rows) == size:
-            raise Overfull(len(first.rows))
         page = await _page(fetch, asked, size, page.next)  # a server may hold fewer rows a page than it was asked for
         if page.rows and first.rows:
             if divisible:

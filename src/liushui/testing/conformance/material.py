@@ -41,7 +41,7 @@ def samples(provider: Provider) -> list[Received]:
 
 def whole(rules: Rules[Paging], now: datetime) -> Slice:
     """All that can be read now and that a first sync would ask for, from one whole step to another."""
-    begin, end = rules.readable(now)
+    begin, end = rules.settled(now)
     step = rules.resolution
     first = steps_since_epoch(max(begin, rules.opening) - timedelta(microseconds=1), step) + 1
     return Slice(instant_at(first, step), instant_at(steps_since_epoch(min(end, now), step), step))

@@ -5,7 +5,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 export TZ ?= UTC
 
-.PHONY: run setup test check format bench docs clean help
+.PHONY: run setup test check format soak bench docs clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ check: setup ## format, lint and types
 format: setup ## rewrite the code to the house's format
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+soak: setup ## ten thousand seeded syncs under faults and kills, and their tally; ARGS="--runs 300"
+	$(VENV)/bin/python -m liushui.testing.soak --runs 10000 $(ARGS)
 
 bench: setup ## measure against peers, as ratios in one run; ARGS="--only sync"
 	$(UV) sync --frozen --quiet --inexact --group bench --python $(VENV)/bin/python

@@ -181,6 +181,7 @@ FLOATS: Final = {
     "cli/collect.py": "a timeout, seconds between two syncs",
     "cli/source.py": "a timeout",
     "testing/server.py": "timeouts",
+    "testing/soak/__main__.py": "seconds that runs took",
 }
 """Where a float may be written or named, and what it measures: never money."""
 

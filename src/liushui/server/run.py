@@ -31,6 +31,9 @@ from liushui.server.socket import Reply, SocketServer
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
 """Tells worker processes what they serve."""
 
+STOP_MAX_S: Final = 5
+"""How long a worker may take to end before it is made to."""
+
 START_MAX_S: Final = 60
 """How long the workers may take before nobody is told that they have started."""
 
@@ -98,6 +101,7 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
         factory=True,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
+        workers_kill_timeout=STOP_MAX_S,  # one that is told to end while it begins may not hear it
     )
     announcer = threading.Thread(target=_announce, args=(address, started), name="announcer", daemon=True)
     server.on_startup(announcer.start)

@@ -1,5 +1,6 @@
 """A provider that does what a test says, and Granian's side of a request."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -45,6 +46,10 @@ class ScopeDouble:
     query_string: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     proto: str = "http"
+    http_version: str = "1.1"
+    scheme: str = "http"
+    client: str = "127.0.0.1:5000"
+    server: str = "127.0.0.1:80"
 
 
 @dataclass
@@ -56,6 +61,10 @@ class HttpDouble:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    sent: list[bytes] = field(default_factory=list)
+    """What was sent of an answer in parts."""
+    gone_after: int | None = None
+    """After how many parts of the answer the client goes."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self.parts:
@@ -68,3 +77,15 @@ class HttpDouble:
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         assert not self.status, "answered once"
         self.status, self.headers, self.body = status, dict(headers), body
+
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> "HttpDouble":
+        self.response_bytes(status, headers, b"")
+        return self
+
+    async def send_bytes(self, data: bytes) -> None:
+        if self.gone_after is not None and len(self.sent) >= self.gone_after:
+            raise RuntimeError("RSGIProtocolClosed")
+        self.sent.append(data)
+
+    async def client_disconnect(self) -> None:
+        await asyncio.Event().wait()

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Final
 
-from liushui import __version__
 from liushui.provider import Provider
-from liushui.server.dialects import MOUNT, Dialects
+from liushui.server.bridge import Bridge
+from liushui.server.dialects import Dialects
+from liushui.server.index import HEADERS, index_page
+from liushui.server.rsgi import Http, Scope, Websocket
 from liushui.wire.http import Request, Response
 
 _log = logging.getLogger(__name__)
@@ -20,53 +22,13 @@ SOCKET_BYTES: Final = 1
 """Granian's number for a binary WebSocket message."""
 
 
-class Scope(Protocol):
-    """A request as Granian hands it over."""
-
-    proto: str
-    method: str
-    path: str
-    query_string: str
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-
-class Http(Protocol):
-    """Granian's answering side of a request."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-    def __call__(self) -> Awaitable[bytes]: ...
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
-
-
-class Message(Protocol):
-    """A WebSocket message."""
-
-    kind: int
-    data: bytes | str
-
-
-class Transport(Protocol):
-    """An open WebSocket."""
-
-    async def receive(self) -> Message: ...
-    async def send_bytes(self, data: bytes) -> None: ...
-
-
-class Websocket(Protocol):
-    """A WebSocket that asks to be opened."""
-
-    async def accept(self) -> Transport: ...
-    def close(self, status: int | None = None) -> tuple[int, bool]: ...
-
-
 class App:
-    """Answers requests from the dialects."""
+    """Answers requests from the dialects, and what is none of theirs from our own site, where there is one."""
 
-    def __init__(self, dialects: Dialects, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, dialects: Dialects, providers: Mapping[str, Provider], site: Bridge | None = None) -> None:
         self._dialects = dialects
         self._index = index_page(providers)
+        self._site = site
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
         """Granian calls this for each request."""
@@ -78,8 +40,10 @@ class App:
     async def _answer(self, scope: Scope, http: Http) -> None:
         found = self._dialects.find(scope.path)
         if found is None:
-            if scope.path == "/":
-                http.response_bytes(200, _HTML, self._index)
+            if self._site is not None:
+                await self._site.answer(scope, http)
+            elif scope.path == "/":
+                http.response_bytes(200, HEADERS, self._index)
             else:
                 http.response_bytes(404, _PROBLEM, _NOT_FOUND)
             return
@@ -129,29 +93,6 @@ async def _body_of(http: Http, headers: Mapping[str, str]) -> bytes | None:
     return body
 
 
-def index_page(providers: Mapping[str, Provider]) -> bytes:
-    """What a browser is shown at /: what is served here, and nothing of what is in it."""
-    rows = "".join(
-        f"<tr><td>{provider.title}</td><td><code>{route.method} {route.path}</code></td>"
-        f"<td><code>{MOUNT}{provider.name}{route.path}</code></td></tr>"
-        for provider in providers.values()
-        for route in provider.server.routes
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>liushui</title></head><body>
-<h1>liushui 流水</h1><p>One ledger for every fund flow. Version {__version__}.</p>
-<table><tr><th>Provider</th><th>Served at</th><th>and at</th></tr>{rows}</table>
-<p>A key for one of them: <code>liushui key create --dialect NAME --account ACCOUNT</code></p>
-</body></html>
-""".encode()
-
-
-_HTML: Final = [
-    ("content-type", "text/html; charset=utf-8"),
-    ("content-security-policy", "default-src 'none'"),
-    ("x-content-type-options", "nosniff"),
-]
 _PROBLEM: Final = [("content-type", "application/problem+json")]
 _NOT_FOUND: Final = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served at this path"}'
 _FAULT: Final = b'{"type":"about:blank","title":"Internal Server Error","status":500}'

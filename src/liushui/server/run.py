@@ -20,12 +20,15 @@ from granian.log import LogLevels
 
 from liushui.errors import ConfigError
 from liushui.instant import system_clock
-from liushui.ledger.engine import open_ledger
+from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.reader import LedgerReader
 from liushui.providers import providers
 from liushui.server.app import App
+from liushui.server.bridge import Bridge
 from liushui.server.dialects import Dialects
+from liushui.server.house import House
 from liushui.server.limits import SharedLimits
+from liushui.server.site import make_site
 from liushui.server.socket import Reply, SocketServer
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
@@ -43,6 +46,8 @@ class Serving(msgspec.Struct, frozen=True):
 
     ledger: str
     limits: str
+    url: str
+    socket_url: str
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,12 @@ def free_address(host: str, port: int, socket_port: int) -> Address:
 
 def serve_ledger(ledger_url: str, address: Address, *, workers: int, started: Callable[[], None]) -> None:
     """Serve a ledger until a signal ends it."""
-    open_ledger(ledger_url).close()
+    ledger = open_ledger(ledger_url)
     with tempfile.TemporaryDirectory(prefix="liushui-") as folder:
-        serving = Serving(ledger_url, str(Path(folder) / "limits.db"))
+        serving = Serving(ledger_url, str(Path(folder) / "limits.db"), address.url, address.socket_url)
         os.environ[ENVIRONMENT] = msgspec.json.encode(serving).decode()
-        serve("liushui.server.run:ledger_app", dialects_of(serving).reply, address, workers=workers, started=started)
+        reply = dialects_of(serving, ledger).reply
+        serve("liushui.server.run:ledger_app", reply, address, workers=workers, started=started)
 
 
 def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:
@@ -134,15 +140,18 @@ def _announce(address: Address, started: Callable[[], None]) -> None:
 
 def ledger_app() -> App:
     """The application of a worker that serves a ledger."""
-    app = App(dialects_of(msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)), providers())
+    serving = msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)
+    ledger = open_ledger(serving.ledger)
+    site = make_site(House(ledger, providers(), serving.url, serving.socket_url))
+    app = App(dialects_of(serving, ledger), providers(), Bridge(site))
     gc.freeze()  # what is here now stays: the collector need not look at it again
     return app
 
 
-def dialects_of(serving: Serving) -> Dialects:
+def dialects_of(serving: Serving, ledger: Ledger) -> Dialects:
     """Every provider's server over one ledger."""
     limits = SharedLimits(Path(serving.limits), system_clock)
-    return Dialects(providers(), LedgerReader(open_ledger(serving.ledger), limits))
+    return Dialects(providers(), LedgerReader(ledger, limits))
 
 
 def _free(host: str, port: int) -> int:

@@ -33,12 +33,19 @@ class Done:
     stderr: str
 
 
-def run(ledger: Path, *words: str, stdin: str = "") -> Done:
+class Terminal(io.StringIO):
+    """What somebody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(ledger: Path, *words: str, stdin: str = "", terminal: bool = False) -> Done:
     """Run a command to its end, through the program's own entry, in this process: starting one costs a second."""
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.object(sys, "argv", ["liushui", *words]),
-        patch.object(sys, "stdin", io.StringIO(stdin)),
+        patch.object(sys, "stdin", (Terminal if terminal else io.StringIO)(stdin)),
         patch.dict(os.environ, environment(ledger), clear=True),
         redirect_stdout(out),
         redirect_stderr(err),

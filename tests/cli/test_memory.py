@@ -156,6 +156,13 @@ def test_a_rebuild_is_shown_and_then_agreed_to(ledger: Path, request: pytest.Fix
     assert run(ledger, "verify").returncode == 0
 
 
+@pytest.mark.parametrize(("said", "kind", "code"), [("y", "fee", 0), ("n", "other", 3), ("", "other", 3)])
+def test_somebody_at_a_terminal_is_asked(ledger: Path, learned: None, said: str, kind: str, code: int) -> None:
+    done = run(ledger, "rebuild", stdin=f"{said}\n", terminal=True)
+    assert (done.returncode, "Commit this? [y/N]" in done.stderr) == (code, True)
+    assert {flow["kind"] for flow in result(ledger, "flows")} == {kind}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_rebuild_in_every_format(ledger: Path, learned: None, form: str) -> None:
     done = run(ledger, "rebuild", "--format", form)

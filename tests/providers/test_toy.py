@@ -15,7 +15,8 @@ from liushui.errors import WireError
 from liushui.flow import Flow
 from liushui.provider import FlowReader, Page, Provider, Slice
 from liushui.testing.conformance import ProviderConformance
-from liushui.testing.conformance.ends import Memory, joined
+from liushui.testing.conformance.ends import Memory
+from liushui.testing.faulty import joined
 from liushui.testing.golden import samples_of
 from liushui.testing.reader import MemoryReader
 from liushui.testing.server import run
@@ -132,5 +133,5 @@ def test_a_provider_that_is_broken_does_not_pass(broken: Provider, check: str) -
     memory = Memory(broken)
     given = {"memory": memory, "ends": memory.ends}
     asks = inspect.signature(getattr(suite, check)).parameters
-    with joined(memory), pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
+    with joined(memory.wire), pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
         getattr(suite, check)(**{name: given[name] for name in asks})

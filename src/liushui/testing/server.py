@@ -76,15 +76,18 @@ def simulating(
     providers: Sequence[str] = ("longbridge",),
     rate_limit: bool = False,
     live: bool = False,
+    faults: str = "none",
+    fault_seed: int = 1,
 ) -> Iterator[Simulator]:
     """Simulate a world on free ports, until the block ends; what it printed says where, and with which credentials.
 
-    Of `providers` none stands for every one.
+    Of `providers` none stands for every one; `faults` is a profile of misbehaviour.
     """
     ports = free_port(), free_port()
     command = [*_command(None), "simulate", "--format", "json", *_ports(ports)]
     command += ["--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
     command += [word for name in providers for word in ("--provider", name)]
+    command += ["--faults", faults, "--fault-seed", str(fault_seed)] if faults != "none" else []
     command += ["--rate-limit" if rate_limit else "--no-rate-limit", *(["--live"] if live else [])]
     with TemporaryFile("w+") as messages, _process(command, messages, stdout=subprocess.PIPE) as process:
         line = process.stdout.readline() if process.stdout else ""

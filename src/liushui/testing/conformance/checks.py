@@ -6,7 +6,8 @@ from typing import ClassVar
 import pytest
 
 from liushui.provider import Provider
-from liushui.testing.conformance.ends import Ends, Memory, Served, joined, served
+from liushui.testing.conformance.ends import Ends, Memory, Served, served
+from liushui.testing.faulty import joined
 
 
 class Checks:
@@ -18,7 +19,7 @@ class Checks:
     def memory(self) -> Iterator[Memory]:
         """Both ends in memory."""
         memory = Memory(self.provider)
-        with joined(memory):
+        with joined(memory.wire):
             yield memory
 
     @pytest.fixture(scope="class")

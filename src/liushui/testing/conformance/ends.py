@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import httpx2
-import pytest
 
 from liushui.errors import ProviderError, WireError
 from liushui.ledger.commit import commit_slice, make_account
@@ -193,15 +192,6 @@ class Memory:
     def ask(self, what: Callable[[Client], Awaitable[T]], *, key: Key | None = None) -> T:
         """Do something with a client of a key, of the good one where none is given."""
         return self.ends.ask(what, credentials=(key or self.key).credentials)
-
-
-@contextmanager
-def joined(memory: Memory) -> Iterator[None]:
-    """Inside, every client of httpx2 that is made ends at the server in memory."""
-    with pytest.MonkeyPatch.context() as patch:
-        real = httpx2.AsyncClient
-        patch.setattr(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": memory.wire}))
-        yield
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class App:
         found = self._dialects.find(scope.path)
         if found is None:
             if self._site is not None:
-                await self._site.answer(scope, http)
+                await self._site.answer(scope, http)  # type: ignore[arg-type] # Granian's own has all of it
             elif scope.path == "/":
                 http.response_bytes(200, HEADERS, self._index)
             else:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from liushui.server.rsgi import Http, Scope, Stream
+from liushui.server.rsgi import Connected, Scope, Stream
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,7 +22,7 @@ class Bridge:
     def __init__(self, app: AsgiApp) -> None:
         self._app = app
 
-    async def answer(self, scope: Scope, http: Http) -> None:
+    async def answer(self, scope: Scope, http: Connected) -> None:
         """Have one request answered."""
         conversation = _Conversation(http)
         try:
@@ -37,7 +37,7 @@ class Bridge:
 class _Conversation:
     """One request and its answer."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Connected) -> None:
         self._http = http
         self._parts: AsyncIterator[bytes] | None = http.__aiter__()
         self._over = asyncio.Event()

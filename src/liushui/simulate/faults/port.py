@@ -2,28 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
-from liushui.server.app import App, Http, Scope, Websocket
+from liushui.server.app import App
+from liushui.server.rsgi import Connected, Http, Scope, Websocket
 from liushui.simulate.faults.dialects import overheard
 from liushui.simulate.faults.outcomes import Answered, Outcome, Reset, Stalled, Unreached
 from liushui.wire.http import Request, Response
 
 STALL_MAX_S: Final = 300
 """For how long a stalled connection is held open; clients give up before."""
-
-
-class Stream(Protocol):
-    """An answer that is being sent."""
-
-    async def send_bytes(self, data: bytes) -> None: ...
-
-
-class Connected(Http, Protocol):
-    """Granian's answering side of a request, with what only faults need."""
-
-    async def client_disconnect(self) -> None: ...
-    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Stream: ...
 
 
 class FaultyApp:

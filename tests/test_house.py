@@ -176,7 +176,7 @@ FLOATS: Final = {
     "wire/faults.py": "seconds to wait",
     "sync/plan.py": "how full a page should be",
     "sync/run.py": "seconds to wait, a timeout",
-    "ledger/engine.py": "seconds to wait",
+    "ledger/engines/sqlite.py": "seconds to wait",
     "server/run.py": "seconds to wait",
     "cli/collect.py": "a timeout, seconds between two syncs",
     "cli/source.py": "a timeout",

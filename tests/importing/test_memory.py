@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from liushui.ledger.engine import CACHE_PAGES, PAGE_BYTES
+from liushui.ledger.engines.sqlite import CACHE_PAGES, PAGE_BYTES
 from tests.importing.inputs import row
 
 ROOT: Final = Path(__file__).parents[2]

@@ -17,6 +17,7 @@ import pytest
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.ledger import engine
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engines import sqlite
 from liushui.ledger.query import FlowFilter, list_flows
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
@@ -283,7 +284,7 @@ def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
 
 def test_a_writer_that_waited_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = new_ledger(tmp_path)
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     second = open_ledger(str(first.path))
     before = tables(first)
     with first.writing(), pytest.raises(LedgerBusy, match="another process has been writing"):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 import pytest
 
-from liushui.ledger.engine import PAGE_BYTES
+from liushui.ledger.engines.sqlite import PAGE_BYTES
 from tests.ledger.killing import MARK, SCENARIOS, Judge, Left, copied, opened, prepare
 from tests.system import leave_out, require
 

@@ -10,7 +10,8 @@ from alembic.config import Config
 from liushui.errors import ConfigError
 from liushui.flow import Direction
 from liushui.ledger import migrations
-from liushui.ledger.engine import Ledger, Upgraded, _sqlite_engine, open_ledger, upgrade_ledger
+from liushui.ledger.engine import Ledger, Upgraded, open_ledger, upgrade_ledger
+from liushui.ledger.engines.sqlite import sqlite_engine
 from liushui.ledger.query import statuses
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.testing.clock import MovableClock
@@ -30,7 +31,7 @@ def old(tmp_path: Path) -> tuple[Path, dict[str, list[tuple[object, ...]]]]:
     expected = tables(ledger)
     path = tmp_path / "old.db"
     path.touch()
-    engine = _sqlite_engine(path)
+    engine = sqlite_engine(path)
     with ledger.reading() as source, engine.connect() as connection, connection.begin():
         config = Config()
         config.set_main_option("script_location", str(next(iter(migrations.__path__))))

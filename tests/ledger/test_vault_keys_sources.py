@@ -26,7 +26,7 @@ from liushui.ledger.sources import (
     remove_source,
     sources_named,
 )
-from liushui.ledger.vault import ENVIRONMENT, Vault, vault_of
+from liushui.ledger.vault import ENVIRONMENT, Vault
 from liushui.provider import Restriction
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
@@ -337,7 +337,7 @@ def test_no_secret_stands_in_the_files(ledger: Ledger) -> None:
 
 def test_the_key_lies_beside_the_ledger_and_is_its_owners(ledger: Ledger) -> None:
     source(ledger)
-    path = vault_of(ledger.path).path
+    path = ledger.vault.path
     assert path == ledger.path.with_name("ledger.db.key")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_bytes() not in on_disk(ledger)
@@ -347,7 +347,7 @@ def test_a_ledger_moved_without_its_key_says_so(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path)
     source(ledger)
     create_key(ledger, PROVIDER, ["a"])
-    vault_of(ledger.path).path.unlink()
+    ledger.vault.path.unlink()
     with pytest.raises(LedgerError, match="secrets cannot be read"):
         list_sources(ledger)
     ((public,),) = column(ledger, "keys", "public")

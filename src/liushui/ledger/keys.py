@@ -12,7 +12,6 @@ from liushui.errors import ConfigError
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, keys
-from liushui.ledger.vault import vault_of
 from liushui.money import shown
 from liushui.provider import NOTHING, Provider
 
@@ -53,7 +52,7 @@ def create_key(
                 f"restrict: expected {' or '.join(known) or 'none'} for {provider.name}, got {shown(name)}"
             )
     credentials = provider.new_credentials(secrets.token_bytes)
-    sealed = vault_of(ledger.path).seal(credentials)
+    sealed = ledger.vault.seal(credentials)
     with ledger.writing() as connection:
         there = set(connection.scalars(sa.select(accounts.c.account)))
         for name in names:

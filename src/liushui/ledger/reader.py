@@ -15,7 +15,6 @@ from liushui.instant import BusinessDays, from_us, to_us, zone_named
 from liushui.ledger.conditions import condition, is_totalled
 from liushui.ledger.engine import Ledger
 from liushui.ledger.rows import AT_US, COLUMNS, ID, to_flow
-from liushui.ledger.vault import vault_of
 from liushui.money import shown
 from liushui.provider import FlowPage, FlowQuery, Key, Limits, Tally
 from liushui.rules import Rate
@@ -53,7 +52,7 @@ class LedgerReader:
         self._limits = limits
         self._local = threading.local()
         self._accounts: dict[str, _Account] = {}
-        self._opened = lru_cache(maxsize=1_000)(vault_of(ledger.path).open)
+        self._opened = lru_cache(maxsize=1_000)(ledger.vault.open)
 
     def now(self) -> datetime:
         return self._ledger.clock()

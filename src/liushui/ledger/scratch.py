@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from liushui.ledger.engine import write_ahead
+from liushui.ledger.engines.sqlite import write_ahead
 
 WAIT_S: Final = 30
 """How long one waits for another who writes."""

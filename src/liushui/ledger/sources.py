@@ -10,7 +10,6 @@ from liushui.errors import ConfigError
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, runs, sources
-from liushui.ledger.vault import vault_of
 from liushui.money import shown
 
 
@@ -43,7 +42,7 @@ def add_source(
     ledger: Ledger, *, account: str, base_url: str, credentials: dict[str, str], since: datetime, paced: bool
 ) -> None:
     """Record a source for an account that is there. Raises ConfigError where it has one."""
-    sealed = vault_of(ledger.path).seal(credentials)
+    sealed = ledger.vault.seal(credentials)
     with ledger.writing() as connection:
         if connection.execute(sa.select(sources.c.account).where(sources.c.account == account)).first():
             raise ConfigError(f"source: there is one named {shown(account)} already")
@@ -68,7 +67,7 @@ def remove_source(ledger: Ledger, account: str) -> None:
 
 def list_sources(ledger: Ledger) -> list[Source]:
     """Every source, by account, its credentials decrypted."""
-    vault = vault_of(ledger.path)
+    vault = ledger.vault
     with ledger.reading() as connection:
         found = connection.execute(
             sa.select(sources, accounts.c.provider, accounts.c.zone)

@@ -75,6 +75,6 @@ class Vault:
             fresh.unlink()
 
 
-def vault_of(ledger_path: Path) -> Vault:
-    """The vault of the ledger at that path."""
+def vault_beside(ledger_path: Path) -> Vault:
+    """The vault of the ledger in that file."""
     return Vault(ledger_path.with_name(ledger_path.name + ".key"))

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from liushui.errors import ConfigError, LiushuiError
 from liushui.ledger.engine import Ledger
@@ -26,7 +25,7 @@ class Workers:
 
     def __init__(self, ledger: Ledger, options: Options, environment: Environment, tell: Tell) -> None:
         self._ledger, self._options, self._environment, self._tell = ledger, options, environment, tell
-        self._budget = Budget(Path(f"{ledger.path}.calls"), ledger.clock)
+        self._budget = Budget(ledger.beside(".calls"), ledger.clock)
         self._writing = asyncio.Lock()
         self._places = asyncio.Semaphore(options.sources_at_once)
 

@@ -55,7 +55,7 @@ class Shelf:
         for path in self.folder.iterdir():
             path.unlink()
         self._ledger.path.write_bytes(self._empty)
-        return replace(self._ledger, clock=clock)
+        return self._ledger.with_clock(clock)
 
 
 class Stage:

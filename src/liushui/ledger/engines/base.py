@@ -1,0 +1,126 @@
+"""What every engine gives: an open ledger with transactions, a bare connection, and places beside it."""
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from copy import copy
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from liushui.errors import ConfigError, LedgerError
+from liushui.instant import Clock
+from liushui.ledger.schema import REVISION
+from liushui.ledger.vault import Vault
+
+
+class Ledger(ABC):
+    """An open ledger. All facts in it are changed by `liushui.ledger.commit` alone."""
+
+    name: str
+    """What messages call it: a path, or a URL without its password."""
+    url: str
+    """What opens it again. It may have a password in it, and is never shown."""
+    engine: Engine
+    clock: Clock
+
+    def __init__(self, name: str, url: str, engine: Engine, clock: Clock) -> None:
+        self.name, self.url, self.engine, self.clock = name, url, engine, clock
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name})"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one state of the ledger from its first statement to its end."""
+        with self.plain_words(), self.engine.connect() as connection:
+            connection = connection.execution_options(**self._reading_options())
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that is kept whole, or not at all.
+
+        On SQLite nobody writes beside it. On PostgreSQL it holds what it has locked: `commit.load_account` locks the
+        account, so that commits to one account come one after another, and those to others go on beside them.
+        """
+        with self.plain_words(), self.engine.connect() as connection:
+            connection = connection.execution_options(**self._writing_options())
+            with connection.begin():
+                yield connection
+
+    @property
+    def path(self) -> Path:
+        """The file that it is in. Raises ConfigError where it is in none."""
+        raise ConfigError(f"{self.name} is on a server, and in no file")
+
+    @abstractmethod
+    def reading_driver(self) -> sqlite3.Connection:
+        """A bare connection of the driver that can only read, each statement of its own: for the serving path."""
+
+    @property
+    @abstractmethod
+    def vault(self) -> Vault:
+        """Where its secrets are sealed."""
+
+    @abstractmethod
+    def beside(self, suffix: str) -> Path:
+        """A file of this machine that belongs to the ledger."""
+
+    @abstractmethod
+    def plain_words(self) -> AbstractContextManager[None]:
+        """Turns the database's errors into a LedgerError of one line."""
+
+    @abstractmethod
+    def revision(self) -> str | None:
+        """The schema that it has; None: none yet. Raises LedgerError where it is another program's database."""
+
+    @abstractmethod
+    def migrate(self, migrations: Callable[[Connection], None]) -> None:
+        """Bring the schema up to date, in one transaction that no other process does the same beside."""
+
+    def with_clock(self, clock: Clock) -> Self:
+        """The same ledger, and the same connections, under another clock."""
+        other = copy(self)
+        other.clock = clock
+        return other
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.engine.dispose()
+
+    @abstractmethod
+    def _reading_options(self) -> dict[str, object]:
+        """Execution options of a connection that only reads."""
+
+    @abstractmethod
+    def _writing_options(self) -> dict[str, object]:
+        """Execution options of a connection that writes."""
+
+
+class Upgraded(NamedTuple):
+    """A ledger's schema before it was opened, and now. `before` None: there was none yet."""
+
+    path: Path | str
+    before: str | None
+    after: str
+
+
+def revision_in(connection: Connection) -> str | None:
+    """The newest migration that a database has had; None: none."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return str(found) if found is not None else None
+
+
+def check_revision(name: str, revision: str | None) -> None:
+    """Raises LedgerError where a schema is newer than this program."""
+    if revision is not None and revision > REVISION:
+        raise LedgerError(
+            f"{name} was written by a newer liushui (schema {revision}, this one knows {REVISION}): upgrade liushui"
+        )

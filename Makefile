@@ -5,7 +5,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 export TZ ?= UTC
 
-.PHONY: run setup test check format soak bench docs clean help
+.PHONY: run setup servers test check format soak bench docs clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,7 +24,10 @@ $(VENV)/.ready: $(UV) pyproject.toml uv.lock
 run: setup ## simulate the providers, sync every account, serve: the whole journey, nothing to configure
 	@exec $(VENV)/bin/liushui demo
 
-test: setup ## every test, files side by side on all cores
+servers: ## what tests need beside Python: Debian's PostgreSQL and Chromium, where they are missing
+	@tools/servers
+
+test: setup servers ## every test, files side by side on all cores
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 check: setup ## format, lint and types

@@ -9,7 +9,7 @@ from bench.serve import liushui_serve, load_generator
 from bench.setting import Setting
 
 DEPTHS: Final = (1_000, 10_000)
-BARS: Final = {10_000: 3.0}
+BARS: Final = dict.fromkeys(DEPTHS, 3.0)
 SECONDS: Final = 2.0
 
 

@@ -112,6 +112,14 @@ class BusinessDays:
         """The instant a local day begins."""
         return to_us(datetime.combine(day, time.min, tzinfo=self._zone).astimezone(UTC))
 
+    def range_us(self, day: str) -> tuple[int, int]:
+        """The instants a local date begins and ends: those from the first up to the second fall on it."""
+        found = date.fromisoformat(day)
+        if found in (date.min, date.max):
+            return (-(2**63), _FIRST_US) if found == date.min else (_LAST_US, 2**63 - 1)
+        begin_us, end_us = self.begin_us(found), self.begin_us(found + timedelta(days=1))
+        return max(begin_us, _FIRST_US), min(end_us, _LAST_US)
+
     def whole_between(self, since_us: int, until_us: int) -> tuple[str, str, int, int]:
         """Of a range: the days its ends fall on, the instant the first of them ends and the instant the last begins.
 

@@ -14,6 +14,7 @@ from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, to_us, zone_named
 from liushui.ledger.conditions import condition, is_totalled
 from liushui.ledger.engine import Ledger
+from liushui.ledger.offsets import STRIDE, Offsets, count_rows
 from liushui.ledger.rows import AT_US, COLUMNS, ID, to_flow
 from liushui.money import shown
 from liushui.provider import FlowPage, FlowQuery, Key, Limits, Tally
@@ -28,6 +29,9 @@ _ACCOUNT, _WIRE, _SERVED = COLUMNS.index("account"), COLUMNS.index("wire"), COLU
 
 COUNTS_MAX: Final = 1_000
 """Counts that a connection remembers until somebody writes: a reader asks for the same one with every page."""
+
+NEAR_TRIES: Final = 3
+"""How often a deep page is looked for while others write. After that its offset is walked to."""
 
 
 class _Account(NamedTuple):
@@ -86,6 +90,16 @@ class LedgerReader:
         return self._limits.session(f"{key.dialect}:{key.public}", life)
 
     def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+        if query.offset > STRIDE and not query.after:
+            for _ in range(NEAR_TRIES):
+                offsets = self._offsets()
+                accounts = offsets.accounts(query)
+                page = self._page(dialect, offsets.near(query, accounts), write)
+                if offsets.accounts(query) == accounts:  # else a commit came in between, and the page may be another
+                    return page
+        return self._page(dialect, query, write)
+
+    def _page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         if all(self._provider(name) == dialect for name in query.accounts):
             page = self._joined(query)
             if page is not None:
@@ -158,16 +172,20 @@ class LedgerReader:
         return int(whole or 0) + ends + self._count_rows(account, end_us, until_us, query.where)
 
     def _count_rows(self, account: str, since_us: int, until_us: int, where: Where) -> int:
-        sql, values = condition(where)
-        (rows,) = self._connection().execute(_COUNT_ROWS + sql, [account, since_us, until_us, *values]).fetchone()
-        return int(rows)
+        return count_rows(self._connection().execute, account, since_us, until_us, condition(where))
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._ledger.reading_driver()
             self._local.seen = _Seen()
+            self._local.offsets = Offsets(connection.execute)
         return connection
+
+    def _offsets(self) -> Offsets:
+        self._connection()
+        offsets: Offsets = self._local.offsets
+        return offsets
 
     def _seen(self) -> _Seen:
         """What this connection knows; nothing, where another one has written since: a key may have been revoked."""
@@ -223,7 +241,6 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
 
 _PLACE = "at_us, account, id, NULL"
 _SELECT_ACCOUNT = "SELECT provider, zone FROM accounts WHERE account = ?"
-_COUNT_ROWS = "SELECT count(*) FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
 _SUM_DAYS = "SELECT sum(flows) FROM day_totals WHERE account = ? AND day > ? AND day < ?"
 _SELECT_KEY = """
 SELECT accounts, credentials, paced, expires_at_us, restrictions FROM keys

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +12,7 @@ from liushui.errors import ConfigError
 from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, to_us, zone_named
 from liushui.ledger import findings
+from liushui.ledger.amounts import at_least, at_most
 from liushui.ledger.coverage import Range, State, merged, missing
 from liushui.ledger.engine import Ledger, account_names
 from liushui.ledger.quarantine import count_open
@@ -40,6 +41,16 @@ class FlowFilter(NamedTuple):
     symbol: str | None = None
     limit: int | None = None
     newest_first: bool = False
+    category: str | None = None
+    direction: str | None = None
+    subaccount: str | None = None
+    ref: str | None = None
+    """A reference of the flow's or of its order's."""
+    amount_min: Decimal | None = None
+    amount_max: Decimal | None = None
+    """Both ends included, signs counted."""
+    text: str | None = None
+    """What stands somewhere in its words, references or symbol, in capitals or not."""
 
 
 class LedgerFlow(NamedTuple):
@@ -121,11 +132,23 @@ def restricted(query: sa.Select[Any], table: sa.Table, wanted: FlowFilter) -> sa
         query = query.where(columns.at_us >= to_us(wanted.since))
     if wanted.until is not None:
         query = query.where(columns.at_us < to_us(wanted.until))
-    for name in ("currency", "kind", "symbol"):
+    for name in _EQUAL:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(columns[name] == value)
+    if wanted.ref is not None:
+        query = query.where(sa.or_(columns.ref == wanted.ref, columns.order_ref == wanted.ref))
+    if wanted.amount_min is not None:
+        query = query.where(at_least(columns.amount, wanted.amount_min))
+    if wanted.amount_max is not None:
+        query = query.where(at_most(columns.amount, wanted.amount_max))
+    if wanted.text is not None:
+        query = query.where(sa.or_(*(columns[name].icontains(wanted.text, autoescape=True) for name in _WORDS)))
     return query
+
+
+_EQUAL: Final = ("currency", "kind", "symbol", "category", "direction", "subaccount")
+_WORDS: Final = ("label", "name", "note", "symbol", "ref", "order_ref")
 
 
 def balances(ledger: Ledger, names: tuple[str, ...] = (), at: datetime | None = None) -> list[Balance]:
@@ -140,7 +163,7 @@ def balances(ledger: Ledger, names: tuple[str, ...] = (), at: datetime | None = 
             if at is not None:
                 whole = {key: total for key, total in totals.items() if key.day < last}
                 totals = merge(whole, _part_of_day(connection, account, at))
-            result += balances_of(account, totals, _ranges(connection, account.account), at)
+            result += balances_of(account, totals, ranges_in(connection, account.account), at)
     return result
 
 
@@ -199,7 +222,7 @@ def coverage_of(ledger: Ledger, names: tuple[str, ...] = ()) -> dict[str, list[R
     """Each account's ranges, neighbours of one state as one, oldest first."""
     with ledger.reading() as connection:
         return {
-            account.account: merged(_ranges(connection, account.account))
+            account.account: merged(ranges_in(connection, account.account))
             for account in accounts_named(connection, names)
         }
 
@@ -207,7 +230,7 @@ def coverage_of(ledger: Ledger, names: tuple[str, ...] = ()) -> dict[str, list[R
 def ranges_of(ledger: Ledger, account: str) -> list[Range]:
     """An account's ranges as they were committed."""
     with ledger.reading() as connection:
-        return _ranges(connection, account)
+        return ranges_in(connection, account)
 
 
 def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]:
@@ -215,7 +238,7 @@ def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]
     with ledger.reading() as connection:
         result = []
         for account in accounts_named(connection, names):
-            ranges = merged(_ranges(connection, account.account))
+            ranges = merged(ranges_in(connection, account.account))
             proven = [known for known in ranges if known.state is State.PROVEN]
             until = _proven_until(ranges)
             kept = sum(total.flows for total in load(connection, account.account, FIRST_DAY, LAST_DAY).values())
@@ -235,6 +258,12 @@ def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]
         return result
 
 
+def named(ledger: Ledger, names: tuple[str, ...] = ()) -> list[Named]:
+    """The accounts of those names, all of them where there are none. Raises ConfigError."""
+    with ledger.reading() as connection:
+        return accounts_named(connection, names)
+
+
 def accounts_named(connection: Connection, names: tuple[str, ...]) -> list[Named]:
     """The accounts of those names, all of them where there are none. Raises ConfigError."""
     query = sa.select(accounts.c.account, accounts.c.provider, accounts.c.zone).order_by(accounts.c.account)
@@ -251,7 +280,8 @@ def _check_accounts(connection: Connection, names: tuple[str, ...]) -> None:
             raise ConfigError(f"account: expected one of {', '.join(there) or 'none'}, got {shown(name)}")
 
 
-def _ranges(connection: Connection, account: str) -> list[Range]:
+def ranges_in(connection: Connection, account: str) -> list[Range]:
+    """An account's ranges as they were committed, oldest first."""
     c = coverage.c
     query = sa.select(c.since_us, c.until_us, c.state, c.reason, c.checked_at_us, c.batch)
     found = connection.execute(query.where(c.account == account).order_by(c.since_us))

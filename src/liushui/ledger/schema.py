@@ -14,11 +14,12 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    false,
     text,
 )
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The newest migration: the schema this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -78,7 +79,18 @@ accounts = _table(
     PrimaryKeyConstraint("account"),
 )
 
-flows = _table("flows", *_facts(), PrimaryKeyConstraint("account", "at_us", "id"))
+flows = _table(
+    "flows",
+    *_facts(),
+    PrimaryKeyConstraint("account", "at_us", "id"),
+    Index(
+        "flows_recorded",  # of programs that record their own: found by reference, whatever its time
+        "account",
+        "id",
+        sqlite_where=text("wire IS NULL"),
+        postgresql_where=text("wire IS NULL"),
+    ),
+)
 
 history = _table(
     "history",
@@ -183,6 +195,7 @@ sources = _table(
     Column("since_us", Big, nullable=False),
     Column("paced", Flag, nullable=False),
     Column("created_at_us", Big, nullable=False),
+    Column("paused", Flag, nullable=False, server_default=false()),
     PrimaryKeyConstraint("account"),
 )
 
@@ -211,6 +224,74 @@ runs = _table(
     Column("gaps", Big, nullable=False),
     Column("error", Text, nullable=False),
     PrimaryKeyConstraint("account", "started_at_us"),
+)
+
+progress = _table(
+    "progress",
+    Column("account", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("started_at_us", Big, nullable=False),
+    Column("updated_at_us", Big, nullable=False),
+    Column("ended_at_us", Big),
+    Column("status", Text, nullable=False),
+    Column("slices", Big, nullable=False),
+    Column("slices_left", Big),
+    Column("rows_in", Big, nullable=False),
+    Column("added", Big, nullable=False),
+    Column("restated", Big, nullable=False),
+    Column("withdrawn", Big, nullable=False),
+    Column("quarantined", Big, nullable=False),
+    Column("gaps", Big, nullable=False),
+    Column("said", Text, nullable=False),
+    PrimaryKeyConstraint("account"),
+)
+
+sync_requests = _table(
+    "sync_requests",
+    Column("account", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("everything", Flag, nullable=False),
+    Column("requested_at_us", Big, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("taken_at_us", Big),
+    Column("ended_at_us", Big),
+    Column("status", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    PrimaryKeyConstraint("account", "id"),
+)
+
+tokens = _table(
+    "tokens",
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("accounts", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("calls_per_minute", Big, nullable=False),
+    Column("created_at_us", Big, nullable=False),
+    Column("expires_at_us", Big),
+    Column("revoked_at_us", Big),
+    Column("last_used_at_us", Big),
+    PrimaryKeyConstraint("id"),
+)
+
+recordings = _table(
+    "recordings",
+    Column("account", Text, nullable=False),
+    Column("writer", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("recorded_at_us", Big, nullable=False),
+    PrimaryKeyConstraint("account", "writer", "key"),
+)
+
+server_secrets = _table(
+    "server_secrets",
+    Column("name", Text, nullable=False),
+    Column("sealed", Text, nullable=False),
+    PrimaryKeyConstraint("name"),
 )
 
 leases = _table(

@@ -58,13 +58,35 @@ def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
     """
     with ledger.reading() as connection:
         for row in _every_account(connection, wanted, lambda account: _versions(account, wanted)):
-            yield Version(
-                LedgerFlow(row.account, row.id, to_flow(row), row.batch),
-                from_us(row.recorded_at_us),
-                ended_at=None if row.ended_at_us is None else from_us(row.ended_at_us),
-                ended_batch=row.ended_batch,
-                ended_as=row.ended_as,
-            )
+            yield _version(row)
+
+
+class KeptVersion(NamedTuple):
+    """A version, the row it was read from (None: nobody sent one), and what is served in that one's place."""
+
+    version: Version
+    wire: str | None
+    served: str | None
+
+
+def versions_of(ledger: Ledger, account: str, at_us: int, id_: str) -> list[KeptVersion]:
+    """Every version of the flow of that key, oldest first, the one that stands last. None: there never was one."""
+    wanted = FlowFilter(accounts=(account,))
+    every = _versions(account, wanted, lambda table: sa.and_(table.c.at_us == at_us, table.c.id == id_))
+    with ledger.reading() as connection:
+        found = connection.execute(every).all()
+    kept = [KeptVersion(_version(row), row.wire, row.served) for row in found]
+    return sorted(kept, key=lambda one: (one.version.ended_batch is None, one.version.found.batch))
+
+
+def _version(row: sa.Row[Any]) -> Version:
+    return Version(
+        LedgerFlow(row.account, row.id, to_flow(row), row.batch),
+        from_us(row.recorded_at_us),
+        ended_at=None if row.ended_at_us is None else from_us(row.ended_at_us),
+        ended_batch=row.ended_batch,
+        ended_as=row.ended_as,
+    )
 
 
 def balances_as_of(ledger: Ledger, names: tuple[str, ...], at: datetime | None, as_of: datetime) -> list[Balance]:
@@ -134,7 +156,11 @@ def _as_of(connection: Connection, account: str, wanted: FlowFilter, as_of: date
     return _ordered(sa.union_all(current, ended), wanted, "at_us", "id")
 
 
-def _versions(account: str, wanted: FlowFilter) -> sa.CompoundSelect[Any]:
+Only = Callable[[sa.Table], sa.ColumnElement[bool]]
+"""A condition on a table with the columns of flows."""
+
+
+def _versions(account: str, wanted: FlowFilter, only: Only = lambda _table: sa.true()) -> sa.CompoundSelect[Any]:
     wanted = wanted._replace(accounts=(account,))
     begun, over = batches.alias("begun"), batches.alias("over")
     recorded = begun.c.recorded_at_us.label("recorded_at_us")
@@ -144,7 +170,9 @@ def _versions(account: str, wanted: FlowFilter) -> sa.CompoundSelect[Any]:
     ending = over.c.recorded_at_us.label("ended_at_us"), history.c.ended_batch, history.c.ended_as
     ended = sa.select(*columns, recorded, *ending).join_from(history, begun, _is_batch(begun, history, "batch"))
     ended = ended.join(over, _is_batch(over, history, "ended_batch"))
-    every = sa.union_all(restricted(current, flows, wanted), restricted(ended, history, wanted))
+    every = sa.union_all(
+        restricted(current, flows, wanted).where(only(flows)), restricted(ended, history, wanted).where(only(history))
+    )
     return _ordered(every, wanted, "at_us", "id", "batch")
 
 

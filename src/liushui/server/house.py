@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liushui.ledger.engine import Ledger
-from liushui.provider import Provider
+from liushui.provider import Limits, Provider
+from liushui.server.access import BEARER, Asked, Principal, Sessions, bearer_of, nobody
 
 
 @dataclass(frozen=True)
@@ -16,3 +17,13 @@ class House:
     url: str
     """The base URL of the wire APIs, as it was when the server started."""
     socket_url: str
+    limits: Limits
+    """What all processes that serve the ledger know together of calls made."""
+    sessions: Sessions = nobody
+    """Whose browser a request came from."""
+
+    def principal_of(self, asked: Asked) -> Principal | None:
+        """Who makes a request: by its token where it brings one, else by its session. None: nobody who is known."""
+        if asked.headers.get("authorization", "")[: len(BEARER)].lower() == BEARER:
+            return bearer_of(self.ledger, asked)
+        return self.sessions(asked)

@@ -142,8 +142,9 @@ def ledger_app() -> App:
     """The application of a worker that serves a ledger."""
     serving = msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)
     ledger = open_ledger(serving.ledger)
-    site = make_site(House(ledger, providers(), serving.url, serving.socket_url))
-    app = App(dialects_of(serving, ledger), providers(), Bridge(site))
+    limits = SharedLimits(Path(serving.limits), system_clock)
+    site = make_site(House(ledger, providers(), serving.url, serving.socket_url, limits))
+    app = App(Dialects(providers(), LedgerReader(ledger, limits)), providers(), Bridge(site))
     gc.freeze()  # what is here now stays: the collector need not look at it again
     return app
 

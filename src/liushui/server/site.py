@@ -1,11 +1,16 @@
 """Our own site: the API under /api/v1 and the pages, one Litestar application."""
 
 from litestar import Litestar
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import MutableScopeHeaders, State
 from litestar.openapi.config import OpenAPIConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
+from litestar.types import Message, Scope
 
 from liushui import __version__
 from liushui.server.api import api_routes
+from liushui.server.api.call import HOUSE
+from liushui.server.api.problems import HEADERS
 from liushui.server.house import House
 from liushui.server.web import page_routes
 
@@ -16,5 +21,17 @@ def make_site(house: House) -> Litestar:
         route_handlers=[*api_routes(house), *page_routes(house)],
         openapi_config=OpenAPIConfig(title="liushui", version=__version__, path="/api/v1/openapi"),
         plugins=[ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
+        compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key="whole"),
+        before_send=[_add_headers],
+        state=State({HOUSE: house}),
         logging_config=None,
     )
+
+
+async def _add_headers(message: Message, scope: Scope) -> None:
+    """Give an answer the headers that its request was promised, whatever became of it."""
+    if message["type"] == "http.response.start":
+        promised = scope["state"].get(HEADERS, {})
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in promised.items():
+            headers[name] = value

@@ -1,0 +1,236 @@
+"""What our own API says: one definition of each resource, for the server that writes it and the client that reads it.
+
+Amounts are exact decimal text, `-248.60`, with the zeros they came with. Times are instants: ISO 8601 in UTC.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from liushui.flow import Category, Direction, Kind
+
+Amount = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?(0|[1-9][0-9]{0,97})(\.[0-9]{1,97})?$",
+        max_length=100,
+        description="Exact decimal text; never a JSON number.",
+        examples=["-248.60"],
+    ),
+]
+Day = Annotated[str, Meta(description="A date in the account's own zone.", examples=["2024-01-31"])]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Order(StrEnum):
+    """Which end of a range comes first."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+class Word(msgspec.Struct, kw_only=True):
+    """What every resource is."""
+
+
+# ---------------------------------------------------------------- errors
+
+
+class Fault(Word, omit_defaults=True):
+    """One thing that is wrong with a request: where it stands, what was expected there, what came."""
+
+    expected: str
+    got: str
+    parameter: str | None = None
+    """The query parameter or header, by name."""
+    pointer: str | None = None
+    """The place in the body, as a JSON pointer; in a body of lines the line's number, from 0, comes first."""
+
+
+class Problem(Word, omit_defaults=True):
+    """Why a request was not answered, after RFC 9457."""
+
+    title: str
+    status: int
+    type: str = "about:blank"
+    detail: str | None = None
+    errors: list[Fault] = []
+
+
+# ---------------------------------------------------------------- what covers a total
+
+
+class Gap(Word):
+    """A range that nothing proves, and why, where that is known. `until` None: it goes on."""
+
+    account: str
+    since: datetime | None
+    until: datetime | None
+    reason: str
+
+
+class CoveredRange(Word):
+    """A range of an account, whether it is proven, and when it was looked at last."""
+
+    account: str
+    since: datetime
+    until: datetime
+    state: str
+    reason: str
+    checked_at: datetime
+    batch: int
+
+
+class Coverage(Word):
+    """The ranges of the accounts, oldest first, neighbours of one state as one."""
+
+    ranges: list[CoveredRange]
+
+
+# ---------------------------------------------------------------- accounts and flows
+
+
+class Account(Word):
+    """An account. `proven_until`: every flow before it is here, proven; None where nothing is proven."""
+
+    account: str
+    provider: str
+    zone: Annotated[str, Meta(description="The IANA time zone of its days.", examples=["Asia/Hong_Kong"])]
+    flows: Count
+    quarantined: Count
+    findings: Count
+    gaps: Count
+    batch: Annotated[int, Meta(ge=0, description="The newest commit.")]
+    proven_from: datetime | None
+    proven_until: datetime | None
+
+
+class Accounts(Word):
+    """The accounts that the caller may see."""
+
+    accounts: list[Account]
+
+
+class FxLeg(Word):
+    """The other side of a conversion."""
+
+    currency: str
+    amount: Amount
+    rate: Amount
+
+
+class Flow(Word):
+    """One movement of money. `key` names it, wherever it is named; `batch` is the commit that entered this version."""
+
+    key: str
+    account: str
+    id: str
+    at: datetime
+    amount: Annotated[Amount, Meta(description="Signed, + into the account.")]
+    currency: str
+    direction: Annotated[Direction, Meta(description="The side that the provider named.")]
+    kind: Kind
+    category: Category
+    label: Annotated[str, Meta(description="The provider's words.")]
+    subaccount: str
+    balance_after: Amount | None
+    settled_at: datetime | None
+    ref: str | None
+    order_ref: str | None
+    symbol: str | None
+    name: str | None
+    price: Amount | None
+    quantity: Amount | None
+    note: str | None
+    fx: FxLeg | None
+    detail: Annotated[dict[str, Any] | None, Meta(description="What only this provider says.")]
+    batch: int
+
+
+class FlowPage(Word):
+    """Some flows. `next`: the cursor of the page after this one, which may have fewer than `limit`, or none, and still
+    not be the last; null: there is nothing after it."""
+
+    flows: list[Flow]
+    next: str | None
+
+
+class FlowVersion(Word):
+    """A flow as it was from one commit to another. `ended_as` null: it still is."""
+
+    flow: Flow
+    recorded_at: datetime
+    ended_at: datetime | None
+    ended_batch: int | None
+    ended_as: str | None
+
+
+class FlowInFull(Word):
+    """A flow, every version of it, oldest first, and the row as the provider sent it."""
+
+    flow: Flow
+    versions: list[FlowVersion]
+    wire: Annotated[str | None, Meta(description="The row as it came, byte for byte; null: nobody sent one.")]
+    served: Annotated[str | None, Meta(description="What is served in its place, where it may not be served as is.")]
+
+
+# ---------------------------------------------------------------- totals
+
+
+class Balance(Word):
+    """The exact sum of one currency in one account, before `at` (null: of all flows, however far they are proven)."""
+
+    account: str
+    subaccount: str
+    currency: str
+    amount: Amount
+    flows: Count
+    at: datetime | None
+    covered: Annotated[bool, Meta(description="Whether every flow up to there is proven to be here.")]
+
+
+class Balances(Word):
+    """Balances by account, subaccount and currency. Currencies are never added together."""
+
+    balances: list[Balance]
+    covered: bool
+    gaps: list[Gap]
+
+
+class SummaryRow(Word):
+    """What moved in one period. `account` and `kind` null: all of them together."""
+
+    period: Annotated[str, Meta(examples=["2024-01", "2024-W05", "2024-01-31"])]
+    first_day: Day
+    last_day: Day
+    account: str | None
+    currency: str
+    kind: Kind | None
+    flows: Count
+    money_in: Amount
+    money_out: Amount
+    net: Amount
+    covered: bool
+
+
+class Summary(Word):
+    """What moved in and out, by period and currency, and by account and kind where asked for."""
+
+    rows: list[SummaryRow]
+    covered: bool
+    gaps: list[Gap]
+
+
+# ---------------------------------------------------------------- who asks
+
+
+class About(Word):
+    """Which liushui answers, and what the caller may see and do. `accounts` null: all of them."""
+
+    name: str
+    version: str
+    accounts: list[str] | None
+    scopes: list[str]

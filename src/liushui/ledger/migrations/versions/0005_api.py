@@ -1,0 +1,103 @@
+"""What the API keeps: tokens, what was recorded under a key, requests to sync, how far a sync is; and pauses."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.types import TypeEngine
+
+revision = "0005"
+down_revision = "0004"
+
+Big: TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Flag: TypeEngine[bool] = sa.Boolean(create_constraint=False).with_variant(sa.Integer(), "sqlite")
+
+SHAPE: Final = {"sqlite_strict": True, "sqlite_with_rowid": False}
+
+
+def upgrade() -> None:
+    """No source is paused, and nobody has a token."""
+    op.add_column("sources", sa.Column("paused", Flag, nullable=False, server_default=sa.false()))
+    op.create_index(
+        "flows_recorded",
+        "flows",
+        ["account", "id"],
+        sqlite_where=sa.text("wire IS NULL"),
+        postgresql_where=sa.text("wire IS NULL"),
+    )
+    op.create_table(
+        "progress",
+        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("started_at_us", Big, nullable=False),
+        sa.Column("updated_at_us", Big, nullable=False),
+        sa.Column("ended_at_us", Big),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("slices", Big, nullable=False),
+        sa.Column("slices_left", Big),
+        sa.Column("rows_in", Big, nullable=False),
+        sa.Column("added", Big, nullable=False),
+        sa.Column("restated", Big, nullable=False),
+        sa.Column("withdrawn", Big, nullable=False),
+        sa.Column("quarantined", Big, nullable=False),
+        sa.Column("gaps", Big, nullable=False),
+        sa.Column("said", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("account"),
+        **SHAPE,
+    )
+    op.create_table(
+        "sync_requests",
+        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("everything", Flag, nullable=False),
+        sa.Column("requested_at_us", Big, nullable=False),
+        sa.Column("requested_by", sa.Text, nullable=False),
+        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("taken_at_us", Big),
+        sa.Column("ended_at_us", Big),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("account", "id"),
+        **SHAPE,
+    )
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("accounts", sa.Text, nullable=False),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("calls_per_minute", Big, nullable=False),
+        sa.Column("created_at_us", Big, nullable=False),
+        sa.Column("expires_at_us", Big),
+        sa.Column("revoked_at_us", Big),
+        sa.Column("last_used_at_us", Big),
+        sa.PrimaryKeyConstraint("id"),
+        **SHAPE,
+    )
+    op.create_table(
+        "recordings",
+        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("writer", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("answer", sa.Text, nullable=False),
+        sa.Column("recorded_at_us", Big, nullable=False),
+        sa.PrimaryKeyConstraint("account", "writer", "key"),
+        **SHAPE,
+    )
+    op.create_table(
+        "server_secrets",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("sealed", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+        **SHAPE,
+    )
+
+
+def downgrade() -> None:
+    """Tokens are forgotten, and requests."""
+    for name in ("server_secrets", "recordings", "tokens", "sync_requests", "progress"):
+        op.drop_table(name)
+    op.drop_index("flows_recorded", "flows")
+    op.drop_column("sources", "paused")

@@ -1,0 +1,177 @@
+"""Tokens of our own API: which accounts a program sees there, and what it may do. Kept as digests only."""
+
+import hmac
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from liushui.errors import ConfigError
+from liushui.instant import from_us, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.schema import accounts, tokens
+from liushui.money import shown
+
+PREFIX: Final = "lsk_"
+"""What every token begins with, so that one that leaked is recognised."""
+SECRET_BYTES: Final = 32
+ID_BYTES: Final = 6
+NAME_MAX: Final = 100
+CALLS_PER_MINUTE: Final = 1_200
+CALLS_MAX: Final = 1_000_000
+
+USED_EVERY: Final = timedelta(minutes=1)
+"""How exactly it is kept when a token was used last."""
+
+_accounts_of = msgspec.json.Decoder(list[str] | None).decode
+_scopes_of = msgspec.json.Decoder(list[str]).decode
+
+
+class Scope(StrEnum):
+    """What a token may do with its accounts."""
+
+    READ = "read"
+    RECORD = "record"
+    MANAGE = "manage"
+
+
+class Token(NamedTuple):
+    """A token as it is listed. `accounts` None: all of them, those to come too."""
+
+    id: str
+    name: str
+    accounts: frozenset[str] | None
+    scopes: frozenset[Scope]
+    calls_per_minute: int
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewToken(NamedTuple):
+    """A token that was just made. The text is shown this once, and kept nowhere."""
+
+    token: Token
+    text: str
+
+
+def create_token(
+    ledger: Ledger,
+    *,
+    name: str = "",
+    names: Collection[str] | None,
+    scopes: Collection[Scope],
+    expires_at: datetime | None = None,
+    calls_per_minute: int = CALLS_PER_MINUTE,
+) -> NewToken:
+    """Make a token for these accounts, `names` None for all of them.
+
+    Raises ConfigError for an account that is not there, no scope, and an expiry that is over.
+    """
+    now = ledger.clock()
+    if not scopes:
+        raise ConfigError(f"scope: expected one of {', '.join(Scope)}, got none")
+    if names is not None and not names:
+        raise ConfigError("account: expected at least one, got none")
+    if len(name) > NAME_MAX or not name.isprintable():
+        raise ConfigError(f"name: expected at most {NAME_MAX} printable characters, got {shown(name)}")
+    if expires_at is not None and expires_at <= now:
+        raise ConfigError(f"expires: expected an instant that is to come, got {shown(expires_at.isoformat())}")
+    if not 1 <= calls_per_minute <= CALLS_MAX:
+        raise ConfigError(f"calls_per_minute: expected 1 to {CALLS_MAX}, got {calls_per_minute}")
+    id_, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
+    text = f"{PREFIX}{id_}_{secret}"
+    values = {
+        "id": id_,
+        "name": name,
+        "digest": _digest(text),
+        "accounts": msgspec.json.encode(None if names is None else sorted(set(names))).decode(),
+        "scopes": msgspec.json.encode(sorted(set(scopes))).decode(),
+        "calls_per_minute": calls_per_minute,
+        "created_at_us": to_us(now),
+        "expires_at_us": None if expires_at is None else to_us(expires_at),
+        "revoked_at_us": None,
+        "last_used_at_us": None,
+    }
+    with ledger.writing() as connection:
+        there = set(connection.scalars(sa.select(accounts.c.account)))
+        for account in names or ():
+            if account not in there:
+                raise ConfigError(f"account: there is none named {shown(account)}")
+        connection.execute(tokens.insert().values(values))
+    return NewToken(_token(values), text)
+
+
+def find_token(ledger: Ledger, text: str) -> Token | None:
+    """The token of that text, unless it was revoked or is over. The digests are compared in constant time."""
+    id_, found, _ = text.removeprefix(PREFIX).partition("_")
+    if not text.startswith(PREFIX) or not found:
+        return None
+    with ledger.reading() as connection:
+        row = connection.execute(sa.select(tokens).where(tokens.c.id == id_)).mappings().first()
+    digest = _digest(text)
+    if not hmac.compare_digest(digest, str(row["digest"]) if row else "") or row is None:
+        return None
+    token = _token(row)
+    over = token.expires_at is not None and token.expires_at <= ledger.clock()
+    return None if over or token.revoked_at is not None else token
+
+
+def list_tokens(ledger: Ledger) -> list[Token]:
+    """Every token, newest last, revoked ones too."""
+    with ledger.reading() as connection:
+        found = connection.execute(sa.select(tokens).order_by(tokens.c.created_at_us, tokens.c.id)).mappings().all()
+    return [_token(row) for row in found]
+
+
+def revoke_token(ledger: Ledger, id_: str) -> None:
+    """End a token at once, in every process that serves. Raises ConfigError where there is none to end."""
+    with ledger.writing() as connection:
+        ended = connection.execute(
+            tokens.update()
+            .where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None))
+            .values(revoked_at_us=to_us(ledger.clock()))
+        )
+        if not ended.rowcount:
+            raise ConfigError(f"token: there is no valid one with the id {shown(id_)}")
+
+
+def is_note_due(token: Token, now: datetime) -> bool:
+    """Whether it is to be kept that the token was used."""
+    return token.last_used_at is None or not token.last_used_at <= now < token.last_used_at + USED_EVERY
+
+
+def note_use(ledger: Ledger, id_: str) -> None:
+    """Keep that a token was used now."""
+    with ledger.writing() as connection:
+        connection.execute(tokens.update().where(tokens.c.id == id_).values(last_used_at_us=to_us(ledger.clock())))
+
+
+def _token(row: Mapping[Any, Any]) -> Token:
+    names = _accounts_of(row["accounts"])
+    return Token(
+        id=row["id"],
+        name=row["name"],
+        accounts=None if names is None else frozenset(names),
+        scopes=frozenset(Scope(scope) for scope in _scopes_of(row["scopes"])),
+        calls_per_minute=row["calls_per_minute"],
+        created_at=from_us(row["created_at_us"]),
+        expires_at=_instant(row["expires_at_us"]),
+        revoked_at=_instant(row["revoked_at_us"]),
+        last_used_at=_instant(row["last_used_at_us"]),
+    )
+
+
+def _instant(at_us: int | None) -> datetime | None:
+    return None if at_us is None else from_us(at_us)
+
+
+def _digest(text: str) -> str:
+    """A token's secret is 256 random bits: nobody guesses what a plain digest is of."""
+    return sha256(text.encode()).hexdigest()

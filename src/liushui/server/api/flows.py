@@ -1,0 +1,217 @@
+"""Accounts and flows, as they are."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import FromPath
+from msgspec import Meta
+
+from liushui.client import words
+from liushui.errors import WireError
+from liushui.flow import Category, Direction, Flow, Kind
+from liushui.instant import to_us
+from liushui.ledger import query as ledger_query
+from liushui.ledger.pages import Place, flows_page
+from liushui.ledger.query import FlowFilter, LedgerFlow
+from liushui.ledger.tokens import Scope
+from liushui.ledger.versions import Version, versions_of
+from liushui.money import decimal_text, plain
+from liushui.server.access import needs
+from liushui.server.api.asking import QUERY, Nothing, no_query
+from liushui.server.api.call import Call, call_of, digest_of
+from liushui.server.api.cursors import cursor, flow_of, key_of, place_of
+from liushui.server.api.problems import missing, unacceptable
+
+PAGE: int = 100
+PAGE_MAX: int = 1_000
+
+AccountNames = Annotated[list[str], Meta(description="Of these accounts; may stand several times. All, where none.")]
+
+
+class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which flows, and which page of them."""
+
+    account: AccountNames = []
+    since: Annotated[datetime, Meta(description="From this instant on, itself included.")] | None = None
+    until: Annotated[datetime, Meta(description="Up to this instant, itself left out.")] | None = None
+    kind: Kind | None = None
+    category: Category | None = None
+    direction: Direction | None = None
+    currency: str | None = None
+    subaccount: str | None = None
+    symbol: str | None = None
+    ref: Annotated[str, Meta(description="A reference of the flow's, or of its order's.")] | None = None
+    amount_min: Annotated[words.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
+    amount_max: Annotated[words.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
+    text: (
+        Annotated[str, Meta(min_length=1, max_length=200, description="Somewhere in its words, symbol or references.")]
+        | None
+    ) = None
+    order: Annotated[words.Order, Meta(description="Which end comes first.")] = words.Order.NEWEST
+    limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
+    cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
+
+
+@get("/accounts", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+def list_accounts(request: Request[Any, Any, Any]) -> Response[words.Accounts]:
+    """The accounts that the caller may see, and how far each is proven."""
+    call = call_of(request)
+    no_query(request)
+    names = call.accounts()
+    return call.tagged(names, lambda: words.Accounts(accounts=_accounts(call, names)))
+
+
+@get("/accounts/{account:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+def show_account(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[words.Account]:
+    """One account."""
+    call = call_of(request)
+    no_query(request)
+    names = call.accounts((account,))
+    return call.tagged(names, lambda: _accounts(call, names)[0])
+
+
+@get("/flows", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FlowQuery})
+def list_flows(request: Request[Any, Any, Any]) -> Response[words.FlowPage]:
+    """Flows by time, page by page. A cursor stays where it is while rows arrive."""
+    call = call_of(request)
+    asked = call.query(FlowQuery)
+    names = call.accounts(asked.account)
+    wanted = filter_of(asked)._replace(accounts=names)
+    everyone = "" if call.principal.accounts is None else ",".join(sorted(call.principal.accounts))
+    about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(asked.account))), everyone)}"
+    after = None if asked.cursor is None else place_of(call.ledger, about, asked.cursor, Place)
+
+    def page() -> words.FlowPage:
+        if not names:
+            return words.FlowPage(flows=[], next=None)
+        found = flows_page(call.ledger, wanted, limit=asked.limit, after=after)
+        following = None if found.next is None else cursor(call.ledger, about, found.next)
+        return words.FlowPage(flows=[said(one) for one in found.flows], next=following)
+
+    return call.tagged(names, page)
+
+
+@get("/flows/{key:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+def show_flow(request: Request[Any, Any, Any], key: FromPath[str]) -> Response[words.FlowInFull]:
+    """One flow, its versions, and the row as the provider sent it."""
+    call = call_of(request)
+    no_query(request)
+    place = flow_of(key)
+    if place is None or not call.principal.sees(place[0]):
+        raise missing("flow", key)
+    account, at_us, id_ = place
+    found = versions_of(call.ledger, account, at_us, id_)
+    if not found:
+        raise missing("flow", key)
+
+    def whole() -> words.FlowInFull:
+        last, wire, served = found[-1]
+        versions = [_version(version) for version, _, _ in found]
+        return words.FlowInFull(flow=said(last.found), versions=versions, wire=wire, served=served)
+
+    return call.tagged((account,), whole)
+
+
+def filter_of(asked: FlowQuery) -> FlowFilter:
+    """The filter that parameters say, without its accounts. Raises a Refusal where they cannot be meant."""
+    if asked.since is not None and asked.until is not None and asked.since >= asked.until:
+        raise unacceptable("until", f"later than since, {asked.since.isoformat()}", asked.until.isoformat())
+    bounds = {}
+    for name in ("amount_min", "amount_max"):
+        text = getattr(asked, name)
+        try:
+            bounds[name] = None if text is None else decimal_text(name, text)
+        except WireError as error:
+            raise unacceptable(name, error.reason.removeprefix("expected ").partition(", got ")[0], text) from error
+    low, high = bounds["amount_min"], bounds["amount_max"]
+    if low is not None and high is not None and low > high:
+        raise unacceptable("amount_max", f"at least amount_min, {plain(low)}", plain(high))
+    return FlowFilter(
+        since=asked.since,
+        until=asked.until,
+        currency=asked.currency,
+        kind=asked.kind and asked.kind.value,
+        symbol=asked.symbol,
+        newest_first=asked.order is words.Order.NEWEST,
+        category=asked.category and asked.category.value,
+        direction=asked.direction and asked.direction.value,
+        subaccount=asked.subaccount,
+        ref=asked.ref,
+        amount_min=low,
+        amount_max=high,
+        text=asked.text,
+    )
+
+
+def said(found: LedgerFlow) -> words.Flow:
+    """A flow, as the API says it."""
+    flow = found.flow
+    return words.Flow(
+        key=key_of(found.account, to_us(flow.at), found.id),
+        account=found.account,
+        id=found.id,
+        at=flow.at,
+        amount=plain(flow.amount),
+        currency=flow.currency,
+        direction=flow.direction,
+        kind=flow.kind,
+        category=flow.category,
+        label=flow.label,
+        subaccount=flow.subaccount,
+        balance_after=_text(flow.balance_after),
+        settled_at=flow.settled_at,
+        ref=flow.ref,
+        order_ref=flow.order_ref,
+        symbol=flow.symbol,
+        name=flow.name,
+        price=_text(flow.price),
+        quantity=_text(flow.quantity),
+        note=flow.note,
+        fx=_fx(flow),
+        detail=None if flow.detail is None else dict(flow.detail),
+        batch=found.batch,
+    )
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)
+
+
+def _fx(flow: Flow) -> words.FxLeg | None:
+    if flow.fx is None:
+        return None
+    return words.FxLeg(currency=flow.fx.currency, amount=plain(flow.fx.amount), rate=plain(flow.fx.rate))
+
+
+def _version(version: Version) -> words.FlowVersion:
+    return words.FlowVersion(
+        flow=said(version.found),
+        recorded_at=version.recorded_at,
+        ended_at=version.ended_at,
+        ended_batch=version.ended_batch,
+        ended_as=version.ended_as,
+    )
+
+
+def _accounts(call: Call, names: tuple[str, ...]) -> list[words.Account]:
+    if not names:
+        return []
+    zones = {one.account: one.zone for one in ledger_query.named(call.ledger, names)}
+    return [
+        words.Account(
+            account=one.account,
+            provider=one.provider,
+            zone=zones[one.account],
+            flows=one.flows,
+            quarantined=one.quarantined,
+            findings=one.findings,
+            gaps=one.gaps,
+            batch=one.batches,
+            proven_from=one.proven_from,
+            proven_until=one.proven_until,
+        )
+        for one in ledger_query.statuses(call.ledger, names)
+    ]

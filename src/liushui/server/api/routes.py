@@ -1,0 +1,56 @@
+"""The routes of the API, put together."""
+
+from typing import Any
+
+from litestar import Request, Response, Router, get
+from litestar.types import ControllerRouterHandler
+
+from liushui import __version__
+from liushui.client import words
+from liushui.server.api import flows, totals
+from liushui.server.api.asking import QUERY, Nothing, no_query
+from liushui.server.api.call import call_of
+from liushui.server.api.guards import doorkeeper
+from liushui.server.api.problems import handlers
+from liushui.server.house import House
+
+ROOT = "/api/v1"
+
+
+def api_routes(house: House) -> list[ControllerRouterHandler]:
+    """What answers under /api/v1."""
+    return [
+        Router(
+            ROOT,
+            route_handlers=[
+                about,
+                flows.list_accounts,
+                flows.show_account,
+                flows.list_flows,
+                flows.show_flow,
+                totals.list_balances,
+                totals.show_summary,
+                totals.show_coverage,
+            ],
+            guards=[doorkeeper(house)],
+            exception_handlers=handlers(),
+            after_request=_with_headers,
+        )
+    ]
+
+
+@get("/", sync_to_thread=False, opt={QUERY: Nothing})
+def about(request: Request[Any, Any, Any]) -> Response[words.About]:
+    """Which liushui answers, and what the caller may see and do."""
+    call = call_of(request)
+    no_query(request)
+    principal = call.principal
+    names = None if principal.accounts is None else sorted(principal.accounts)
+    return call.answer(
+        words.About(name="liushui", version=__version__, accounts=names, scopes=sorted(principal.scopes))
+    )
+
+
+def _with_headers(response: Response[Any]) -> Response[Any]:
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response

@@ -1,0 +1,63 @@
+"""Our own API over a ledger, in this process, and callers with tokens of any kind."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from litestar.testing import TestClient
+
+from liushui.ledger.engine import Ledger
+from liushui.ledger.tokens import Scope, create_token
+from liushui.providers import providers
+from liushui.server.api import ROOT
+from liushui.server.house import House
+from liushui.server.site import make_site
+from liushui.testing.limits import MemoryLimits
+
+Answer = Any
+"""httpx's, of the version that Litestar brings."""
+
+
+class Caller:
+    """Somebody with a token, or without."""
+
+    def __init__(self, client: TestClient[Any], text: str | None) -> None:
+        self._client = client
+        self.headers = {} if text is None else {"authorization": f"Bearer {text}"}
+
+    def ask(self, method: str, path: str, **options: Any) -> Answer:  # noqa: ANN401 - httpx's own options
+        """What a request is answered with."""
+        headers = {**self.headers, **options.pop("headers", {})}
+        return self._client.request(
+            method, path if path.startswith("/api") else ROOT + path, headers=headers, **options
+        )
+
+    def get(self, path: str, **params: Any) -> Any:  # noqa: ANN401 - JSON
+        """What a question is answered with, which it must be."""
+        answer = self.ask("GET", path, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+class Door:
+    """The API, and those who call."""
+
+    def __init__(self, ledger: Ledger, client: TestClient[Any]) -> None:
+        self.ledger, self.client = ledger, client
+
+    def caller(self, *names: str, scopes: Collection[Scope] = tuple(Scope), **options: Any) -> Caller:  # noqa: ANN401
+        """Somebody who sees these accounts, all of them where none are named."""
+        made = create_token(self.ledger, names=list(names) or None, scopes=scopes, **options)
+        return Caller(self.client, made.text)
+
+    def stranger(self, text: str | None = None) -> Caller:
+        """Somebody nobody knows."""
+        return Caller(self.client, text)
+
+
+@contextmanager
+def opened(ledger: Ledger) -> Iterator[Door]:
+    """The API of a ledger."""
+    house = House(ledger, providers(), "http://test", "ws://test", MemoryLimits(ledger.clock))
+    with TestClient(make_site(house), raise_server_exceptions=False) as client:
+        yield Door(ledger, client)

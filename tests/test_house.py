@@ -79,7 +79,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "importing": CONTRACT | {"ledger", "providers"},
     "simulate": CONTRACT | {"providers", "server", "wire"},
     "client": CONTRACT,
-    "server": CONTRACT | {"client", "ledger", "providers", "wire"},
+    "server": CONTRACT | {"client", "describe", "ledger", "providers", "sync", "wire"},
     "describe": CONTRACT,
     "cli": CONTRACT | {"describe", "ledger", "sync", "importing", "simulate", "server", "providers", "wire"},
     "testing": CONTRACT | {"wire", "providers", "server", "simulate", "ledger", "sync"},

@@ -102,7 +102,7 @@ def test_a_body_that_never_ends_is_cut(served: Running) -> None:
 def test_the_page(http: httpx2.Client) -> None:
     response = http.get("/")
     assert response.status_code == 200
-    assert "GET /v1/asset/cashflow" in response.text
+    assert "<title>" in response.text and "default-src 'none'" in response.headers["content-security-policy"]
 
 
 @settings(max_examples=150)

@@ -1,19 +1,26 @@
 """The pages, at /."""
 
-from litestar import MediaType, get
+from typing import Any
+
+from litestar import Router
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from liushui.server.house import House
-from liushui.server.index import HEADERS, index_page
+from liushui.server.web import overview, preferences
+from liushui.server.web.door import Door
+from liushui.server.web.headers import guarded
+from liushui.server.web.page import AnyRequest, make_web
+from liushui.server.web.statics import static_routes
 
 
 def page_routes(house: House) -> list[ControllerRouterHandler]:
     """What a browser is shown."""
-    index = index_page(house.providers)
+    web = make_web(house)
+    door = Door(house)
 
-    @get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
-    def overview() -> Response[bytes]:
-        return Response(index, headers=dict(HEADERS))
+    async def admit(request: AnyRequest) -> Response[Any] | None:
+        return await door.admit(request)  # a function: Litestar copies what it is given, and a door is one
 
-    return [overview]
+    handlers = [*static_routes(web.assets), *preferences.routes(web), *overview.routes(web)]
+    return [Router("/", route_handlers=handlers, before_request=admit, after_request=guarded, include_in_schema=False)]

@@ -1,0 +1,270 @@
+"""One page for one reader: language, theme, the words and figures of its templates, and the answer they become."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request
+from litestar.datastructures import Cookie
+from litestar.enums import MediaType
+from litestar.response import Response
+from markupsafe import Markup
+
+from liushui import __version__
+from liushui.instant import iso
+from liushui.server.house import House
+from liushui.server.web.assets import Assets, read_assets
+from liushui.server.web.languages import Language, chosen, read_languages
+from liushui.server.web.words import Words
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+LANGUAGE_COOKIE: Final = "liushui_language"
+THEME_COOKIE: Final = "liushui_theme"
+RISE_COOKIE: Final = "liushui_rise"
+
+THEMES: Final = ("auto", "light", "dark")
+RISES: Final = ("auto", "red", "green")
+"""The colour of money that comes in. auto: as the language's readers expect it."""
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Web:
+    """What every page is made with."""
+
+    house: House
+    assets: Assets
+    languages: Mapping[str, Language]
+    environments: Mapping[str, Environment]
+    """Jinja's, one a language: the words are looked up when a template runs."""
+
+    def page(self, request: AnyRequest) -> "Page":
+        """The page that answers a request."""
+        cookies = request.cookies
+        language = self.languages[chosen(cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))]
+        return Page(self, request, language)
+
+
+def make_web(house: House) -> Web:
+    """Read the files that pages are made of."""
+    assets, languages = read_assets(), read_languages()
+    return Web(house, assets, languages, {tag: _environment(assets, known) for tag, known in languages.items()})
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a handler says to one reader."""
+
+    web: Web
+    request: AnyRequest
+    language: Language
+
+    @property
+    def theme(self) -> str:
+        """auto, light or dark."""
+        return _one_of(self.request.cookies.get(THEME_COOKIE), THEMES)
+
+    @property
+    def rise_chosen(self) -> str:
+        """auto, red or green: what the reader chose."""
+        return _one_of(self.request.cookies.get(RISE_COOKIE), RISES)
+
+    @property
+    def rise(self) -> str:
+        """red or green: the colour of money that comes in."""
+        if self.rise_chosen != "auto":
+            return self.rise_chosen
+        return "red" if self.language.is_chinese else "green"
+
+    @property
+    def is_part(self) -> bool:
+        """Whether htmx asks, for a part of a page."""
+        return self.request.headers.get("hx-request") == "true"
+
+    @property
+    def csrf(self) -> str:
+        """What a request of this reader that changes something has to bring."""
+        return str(self.request.state.get("csrf", ""))
+
+    @property
+    def is_logged_in(self) -> bool:
+        """Whether there is a session to end."""
+        return self.request.state.get("visit") is not None
+
+    @property
+    def here(self) -> str:
+        """The address that was asked for, where it can be asked for again; the first page's where it cannot."""
+        if self.request.method != "GET":
+            return "/"
+        query = self.request.scope["query_string"].decode("latin-1")
+        return self.request.scope["path"] + (f"?{query}" if query else "")
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """The fields that were sent, the last of each name."""
+        return {name: values[-1] for name, values in self.fields.items()}
+
+    @property
+    def fields(self) -> Mapping[str, list[str]]:
+        """The fields that were sent, with all their values."""
+        found: Mapping[str, list[str]] = self.request.state.get("form", {})
+        return found
+
+    @property
+    def next(self) -> str:
+        """Where a form that was sent goes on: a page of ours, or the first."""
+        return own_address(self.form.get("next", ""))
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the reader came by TLS, to us or to a proxy before us. Who says so wrongly is sent no cookie back."""
+        return self.request.headers.get("x-forwarded-proto", self.request.scope["scheme"]) == "https"
+
+    @property
+    def version(self) -> str:
+        """The program's."""
+        return __version__
+
+    @property
+    def places(self) -> list[tuple[str, str, str]]:
+        """The pages that the bar leads to: address, name, keys that go there."""
+        say = self.say
+        return [
+            ("/", say("Overview"), "g o"),
+            ("/flows", say("Flows"), "g f"),
+            ("/sources", say("Sources"), "g s"),
+            ("/keys", say("Keys"), "g k"),
+            ("/providers", say("Providers"), "g p"),
+        ]
+
+    def is_at(self, address: str) -> bool:
+        """Whether the page belongs to one of `places`."""
+        path = self.request.scope["path"]
+        return path == address if address == "/" else f"{path}/".startswith(f"{address}/")
+
+    @cached_property
+    def words(self) -> Words:
+        """The names of kinds, states and the like, in the reader's language."""
+        return Words(self.language)
+
+    def say(self, text: str, **values: object) -> str:
+        """English text in the reader's language, with its %(name)s filled in."""
+        return self.language.say(text, **values)
+
+    def say_many(self, one: str, many: str, number: int, **values: object) -> str:
+        """English text for one or several, in the reader's language."""
+        return self.language.say_many(one, many, number, **values)
+
+    def text(self, template: str, **context: object) -> str:
+        """A template with its context, as HTML."""
+        made = self.web.environments[self.language.tag].get_template(template)
+        return made.render(page=self, **context)
+
+    def render(self, template: str, *, status: int = 200, **context: object) -> Response[str]:
+        """An answer of HTML."""
+        return Response(self.text(template, **context), status_code=status, media_type=MediaType.HTML)
+
+
+def redirect(address: str, cookies: Iterable[Cookie] = ()) -> Response[str]:
+    """Send a reader who sent something on to a page, with cookies."""
+    return Response("", status_code=303, headers={"location": address}, cookies=list(cookies))
+
+
+def own_address(text: str) -> str:
+    """An address of this server's own, as it was given; the first page's where it is anybody else's."""
+    is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if is_own else "/"
+
+
+def cookie(name: str, value: str, *, age_s: int, secure: bool) -> Cookie:
+    """A cookie that no script may read and no other site sends. An age of 0 ends it."""
+    return Cookie(name, value=value, max_age=age_s, secure=secure, httponly=True, samesite="lax")
+
+
+def _one_of(value: str | None, known: tuple[str, ...]) -> str:
+    return value if value in known else known[0]
+
+
+def _environment(assets: Assets, language: Language) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
+        language.words.ugettext, language.words.ungettext, newstyle=True
+    )
+    environment.globals["asset"] = assets.url
+    environment.filters.update(_filters(language))
+    return environment
+
+
+def _filters(language: Language) -> dict[str, Any]:
+    """Figures, dates and times as the language writes them. Times stand as <time>, with the exact instant in it."""
+
+    def moment(at: datetime | None, zone: str = "UTC") -> Markup:
+        if at is None:
+            return Markup("–")
+        told = language.moment(at, ZoneInfo(zone))
+        return Markup('<time datetime="{0}" title="{1} {2}">{1}</time>').format(iso(at), told, zone)
+
+    def ago(at: datetime | None, now: datetime, zone: str = "UTC") -> Markup:
+        if at is None:
+            return Markup("–")
+        exact = language.moment(at, ZoneInfo(zone))
+        return Markup('<time datetime="{}" title="{} {}">{}</time>').format(
+            iso(at), exact, zone, language.ago(now - at)
+        )
+
+    def amount(value: Decimal, places: int | None = None, *, signed: bool = False) -> Markup:
+        side = "in" if value > 0 else "out" if value < 0 else "nil"
+        pad = _pad(value, places)
+        told = language.amount(value, signed=signed)
+        return Markup('<span class="amount {}"{}>{}</span>').format(
+            side, Markup(' data-pad="{}"').format(pad) if pad else "", told
+        )
+
+    return {
+        "moment": moment,
+        "ago": ago,
+        "day": language.day,
+        "span": language.span,
+        "amount": amount,
+        "number": language.number,
+        "places": places_of,
+    }
+
+
+def places_of(amounts: list[Decimal]) -> int:
+    """How many digits behind the point the longest of some amounts has: what `amount` aligns them by."""
+    return max((_places(amount) for amount in amounts), default=0)
+
+
+FIGURE_SPACE: Final = "\N{FIGURE SPACE}"
+"""As wide as a digit; the point is as wide as a punctuation space."""
+POINT_SPACE: Final = "\N{PUNCTUATION SPACE}"
+
+
+def _pad(amount: Decimal, places: int | None) -> str:
+    """What stands behind an amount, unseen and never copied, so that points stand below each other in a column."""
+    if places is None:
+        return ""
+    there = _places(amount)
+    return (POINT_SPACE if places and not there else "") + FIGURE_SPACE * (places - there)
+
+
+def _places(amount: Decimal) -> int:
+    exponent = amount.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0

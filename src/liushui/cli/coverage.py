@@ -14,11 +14,11 @@ from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOp
 from liushui.cli.output import Record, emit, messages
 from liushui.instant import from_us, zone_named
 from liushui.ledger import query
+from liushui.ledger.calendar import Day, DayState, days_of, deadline, stretches
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.sources import list_sources
 from liushui.providers import providers
-from liushui.sync.calendar import Day, DayState, days_of, deadline, stretches
 
 RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at")
 DAY_COLUMNS: Final = ("account", "day", "state", "reason")

@@ -10,13 +10,13 @@ from liushui.cli.collect import EVERY_S
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit
 from liushui.ledger import query
+from liushui.ledger.calendar import proven_until
 from liushui.ledger.coverage import Range
 from liushui.ledger.engine import Ledger
 from liushui.ledger.query import AccountStatus
 from liushui.ledger.sources import Run, Source, last_runs, list_sources
 from liushui.provider import Provider
 from liushui.providers import providers
-from liushui.sync.calendar import proven_until
 from liushui.sync.events import Status
 from liushui.sync.plan import retention_left
 from liushui.sync.watch import Last, next_due

@@ -98,6 +98,16 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
     return result
 
 
+def unbroken_until(ranges: Iterable[Range]) -> int | None:
+    """The end of the first unbroken proof, which begins where the account's source was told to. Of sorted ranges."""
+    until: int | None = None
+    for known in ranges:
+        if known.state is not State.PROVEN or (until is not None and known.since_us > until):
+            break
+        until = known.until_us
+    return until
+
+
 def _outside(known: Range, cut: Range) -> Iterator[Range]:
     if known.until_us <= cut.since_us or known.since_us >= cut.until_us:
         yield known

@@ -13,7 +13,7 @@ from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, to_us, zone_named
 from liushui.ledger import findings
 from liushui.ledger.amounts import at_least, at_most
-from liushui.ledger.coverage import Range, State, merged, missing
+from liushui.ledger.coverage import Range, State, merged, missing, unbroken_until
 from liushui.ledger.engine import Ledger, account_names
 from liushui.ledger.quarantine import count_open
 from liushui.ledger.rows import to_flow
@@ -173,7 +173,7 @@ def balances_of(account: Named, totals: Totals, ranges: list[Range], at: datetim
     for key, total in totals.items():
         place = key.subaccount, key.currency
         sums[place] = sums.get(place, Total()).plus(total)
-    until = _proven_until(ranges)
+    until = unbroken_until(ranges)
     proven = until is not None and (at is None or to_us(at) <= until)
     for (subaccount, currency), total in sorted(sums.items()):
         yield Balance(
@@ -240,7 +240,7 @@ def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]
         for account in accounts_named(connection, names):
             ranges = merged(ranges_in(connection, account.account))
             proven = [known for known in ranges if known.state is State.PROVEN]
-            until = _proven_until(ranges)
+            until = unbroken_until(ranges)
             kept = sum(total.flows for total in load(connection, account.account, FIRST_DAY, LAST_DAY).values())
             result.append(
                 AccountStatus(
@@ -286,16 +286,6 @@ def ranges_in(connection: Connection, account: str) -> list[Range]:
     query = sa.select(c.since_us, c.until_us, c.state, c.reason, c.checked_at_us, c.batch)
     found = connection.execute(query.where(c.account == account).order_by(c.since_us))
     return [Range(row[0], row[1], State(row[2]), *row[3:]) for row in found]
-
-
-def _proven_until(ranges: list[Range]) -> int | None:
-    """The end of the first unbroken proof, which begins where the account's source was told to."""
-    until: int | None = None
-    for known in ranges:
-        if known.state is not State.PROVEN or (until is not None and known.since_us > until):
-            break
-        until = known.until_us
-    return until
 
 
 def _part_of_day(connection: Connection, account: Named, at: datetime) -> Totals:

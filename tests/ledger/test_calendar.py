@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from liushui.instant import to_us
+from liushui.ledger.calendar import Day, DayState, Deadline, days_of, deadline, proven_until, stretches
 from liushui.ledger.coverage import Range, State
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import PublishClock, Retention
-from liushui.sync.calendar import Day, DayState, Deadline, days_of, deadline, proven_until, stretches
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2026, 11, 21, 12, tzinfo=SHANGHAI)

@@ -1,0 +1,171 @@
+// Draws the page's charts with ECharts. Amounts become numbers here, for drawing alone: every text comes from the server.
+import * as echarts from "../vendor/echarts-6.1.0/echarts.esm.min.js";
+import { colour, whenColoursChange } from "../js/colours.js";
+import { hideTip, made, showTip } from "./tip.js";
+
+const drawn = new Map();
+
+/** Draws every chart in a part of the page that is not drawn yet. */
+export function drawCharts(root) {
+  for (const element of root.querySelectorAll("[data-chart]")) {
+    if (drawn.has(element)) continue;
+    const source = element.parentElement.querySelector(`script[data-for="${element.dataset.chart}"]`);
+    const chart = echarts.init(element, null, { renderer: "canvas" });
+    const kind = KINDS[element.dataset.chart];
+    const data = JSON.parse(source.textContent);
+    drawn.set(element, () => chart.setOption(kind.option(data, element), true));
+    drawn.get(element)();
+    kind.listen(chart, data);
+    new ResizeObserver(() => {
+      chart.resize();
+      drawn.get(element)();
+    }).observe(element);
+  }
+}
+
+whenColoursChange(() => drawn.forEach((draw) => draw()));
+
+const series = (number) => colour(number ? `--series-${number}` : "--line-strong");
+const text = () => ({ color: colour("--quiet"), fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12 });
+
+// Numbers of an axis: short, and only there.
+const short = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact", maximumFractionDigits: 1 });
+
+function barsOption(data, element) {
+  const bar = (figures, one) => ({
+    name: one.name,
+    type: "bar",
+    stack: "moved",
+    barMaxWidth: 44,
+    barCategoryGap: "28%",
+    itemStyle: { color: series(one.colour) },
+    data: figures.map((figure) => Number(figure.exact)),
+  });
+  const net = {
+    name: data.words.net,
+    type: "line",
+    symbol: "circle",
+    symbolSize: 5,
+    lineStyle: { color: colour("--ink"), width: 1.5 },
+    itemStyle: { color: colour("--ink") },
+    data: data.net.map((figure) => Number(figure.exact)),
+    z: 5,
+  };
+  return {
+    animation: false,
+    textStyle: text(),
+    grid: { left: 12, right: 16, top: 16, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    xAxis: {
+      type: "category",
+      data: data.axis,
+      axisLine: { lineStyle: { color: colour("--line-strong") } },
+      axisTick: { show: false },
+      axisLabel: { ...text(), hideOverlap: true },
+    },
+    yAxis: {
+      type: "value",
+      splitNumber: element.clientHeight > 320 ? 6 : 4,
+      axisLabel: { ...text(), formatter: (value) => short.format(value) },
+      splitLine: { lineStyle: { color: colour("--line") } },
+    },
+    tooltip: { trigger: "axis", showContent: false, axisPointer: { type: "shadow", shadowStyle: { opacity: 0.12 } } },
+    series: [...data.series.flatMap((one) => [bar(one.came, one), bar(one.went, one)]), net],
+  };
+}
+
+function barsTip(data, at) {
+  const cell = (content) => made("td", "", content);
+  const told = (figure) => (Number(figure.exact) ? figure.text : "");
+  const rows = data.series
+    .filter((one) => told(one.came[at]) || told(one.went[at]))
+    .map((one) => {
+      const name = made("td", "", made("span", `swatch s${one.colour}`), one.name);
+      return made("tr", "", name, cell(told(one.came[at])), cell(told(one.went[at])));
+    });
+  const head = made("tr", "quiet", cell(""), cell(data.words.came), cell(data.words.went));
+  const foot = made("tr", "", cell(data.words.net), made("td", "", data.net[at].text), cell(""));
+  return [
+    made("strong", "", `${data.periods[at]} · ${data.marks[at]}`),
+    made("table", "", made("tbody", "", head, ...rows, foot)),
+  ];
+}
+
+function barsListen(chart, data) {
+  const place = (event) => {
+    if (!chart.containPixel("grid", [event.offsetX, event.offsetY])) return -1;
+    return Math.round(chart.convertFromPixel({ xAxisIndex: 0 }, event.offsetX));
+  };
+  const zr = chart.getZr();
+  zr.on("mousemove", (event) => {
+    const at = place(event);
+    if (at < 0 || at >= data.periods.length) return hideTip();
+    zr.setCursorStyle("pointer");
+    return showTip(event.event.clientX, event.event.clientY, ...barsTip(data, at));
+  });
+  zr.on("globalout", hideTip);
+  zr.on("click", (event) => {
+    const at = place(event);
+    if (at >= 0 && at < data.addresses.length) location.assign(data.addresses[at]);
+  });
+}
+
+function sankeyOption(data, element) {
+  const narrow = element.clientWidth < 640;
+  const sides = { "-1": colour("--series-1"), 0: colour("--ink"), 1: colour("--series-2") };
+  return {
+    animation: false,
+    textStyle: text(),
+    tooltip: { show: false },
+    series: [
+      {
+        type: "sankey",
+        left: 16,
+        right: narrow ? 100 : 190,
+        top: 16,
+        bottom: 16,
+        nodeWidth: 10,
+        nodeGap: 17,
+        nodeAlign: "justify",
+        draggable: false,
+        emphasis: { focus: "adjacency", lineStyle: { opacity: 0.6 } },
+        label: {
+          ...text(),
+          color: colour("--ink"),
+          textBorderColor: colour("--surface"),
+          textBorderWidth: 3,
+          width: narrow ? 88 : 175,
+          overflow: "truncate",
+        },
+        lineStyle: { color: "gradient", opacity: 0.28, curveness: 0.5 },
+        data: data.nodes.map((node) => ({
+          name: node.name,
+          itemStyle: { color: sides[node.side] },
+          label: { formatter: () => node.title },
+        })),
+        links: data.links.map((link) => ({
+          source: link.source,
+          target: link.target,
+          value: Number(link.exact),
+          lines: link.lines,
+          ...(link.own ? { lineStyle: { color: colour("--quiet"), opacity: 0.35 } } : {}),
+        })),
+      },
+    ],
+  };
+}
+
+function sankeyListen(chart, data) {
+  const titles = new Map(data.nodes.map((node) => [node.name, node.title]));
+  chart.on("mousemove", (event) => {
+    const { clientX, clientY } = event.event.event;
+    const lines = event.dataType === "edge" ? event.data.lines : [titles.get(event.name)];
+    showTip(clientX, clientY, ...lines.map((line) => made("div", "", line)));
+  });
+  chart.on("mouseout", hideTip);
+  chart.on("globalout", hideTip);
+}
+
+const KINDS = {
+  bars: { option: barsOption, listen: barsListen },
+  sankey: { option: sankeyOption, listen: sankeyListen },
+};

@@ -1,0 +1,59 @@
+// The overview's drawings, and the parts of it that are fetched when they are wanted.
+import { drawCharts } from "./charts.js";
+import { hideTip, made, showTip } from "./tip.js";
+
+const DAY_MS = 86_400_000;
+
+/** Fetches a part of the page into an element. What went wrong is said there. */
+async function load(element, target) {
+  const answer = await fetch(element.dataset.loads, { headers: { accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  target.replaceChildren(...(answer.ok ? page.body.childNodes : [made("p", "wrong panel-body", `${answer.status}`)]));
+  element.removeAttribute("aria-busy");
+  drawCharts(target);
+}
+
+for (const element of document.querySelectorAll("[data-loads]")) {
+  if (element instanceof HTMLDetailsElement) {
+    element.addEventListener("toggle", () => load(element, element.querySelector(".loaded")), { once: true });
+  } else {
+    load(element, element);
+  }
+}
+
+function dayUnder(drawing, told, event) {
+  const box = drawing.getBoundingClientRect();
+  const scale = box.width / drawing.viewBox.baseVal.width;
+  const week = Math.floor((event.clientX - box.left) / scale / told.pitch);
+  const weekday = Math.floor(((event.clientY - box.top) / scale - told.top) / told.pitch);
+  if (weekday < 0 || weekday > 6) return null;
+  const day = new Date(Date.parse(told.origin) + (7 * week + weekday) * DAY_MS);
+  const run = told.runs.find(([first, days]) => {
+    const after = (day - Date.parse(first)) / DAY_MS;
+    return after >= 0 && after < days;
+  });
+  return run ? { day, words: run[2], reason: run[3] } : null;
+}
+
+const named = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeZone: "UTC" });
+
+for (const drawing of document.querySelectorAll("[data-calendar]")) {
+  const told = JSON.parse(drawing.closest(".calendar").querySelector("script").textContent);
+  drawing.addEventListener("pointermove", (event) => {
+    const found = dayUnder(drawing, told, event);
+    if (!found) return hideTip();
+    const lines = [made("strong", "", named.format(found.day)), made("div", "", found.words)];
+    if (found.reason) lines.push(made("div", "quiet", found.reason));
+    return showTip(event.clientX, event.clientY, ...lines);
+  });
+  drawing.addEventListener("pointerleave", hideTip);
+  drawing.addEventListener("click", (event) => {
+    const found = dayUnder(drawing, told, event);
+    if (!found) return;
+    const day = found.day.toISOString().slice(0, 10);
+    location.assign(`/flows?${new URLSearchParams({ account: told.account, from: day, to: day })}`);
+  });
+  drawing.parentElement.scrollLeft = drawing.parentElement.scrollWidth;
+}
+
+drawCharts(document);

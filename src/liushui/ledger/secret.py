@@ -9,7 +9,6 @@ from sqlalchemy.exc import IntegrityError
 from liushui.errors import LedgerError
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import server_secrets
-from liushui.ledger.vault import vault_of
 
 _BYTES = 32
 
@@ -29,11 +28,11 @@ def shared_secret(ledger: Ledger, name: str) -> bytes:
 def _kept(ledger: Ledger, name: str) -> bytes | None:
     with ledger.reading() as connection:
         sealed = connection.scalar(sa.select(server_secrets.c.sealed).where(server_secrets.c.name == name))
-    return None if sealed is None else bytes.fromhex(vault_of(ledger.path).open(sealed)[name])
+    return None if sealed is None else bytes.fromhex(ledger.vault.open(sealed)[name])
 
 
 def _make(ledger: Ledger, name: str) -> None:
-    sealed = vault_of(ledger.path).seal({name: secrets.token_hex(_BYTES)})
+    sealed = ledger.vault.seal({name: secrets.token_hex(_BYTES)})
     with ledger.writing() as connection:
         if connection.scalar(sa.select(server_secrets.c.name).where(server_secrets.c.name == name)) is None:
             connection.execute(server_secrets.insert().values(name=name, sealed=sealed))

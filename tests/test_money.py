@@ -1,8 +1,13 @@
-"""Sums are exact, however far apart the digits of their amounts stand."""
+"""Sums are exact, however far apart the digits of their amounts stand; many texts are checked as each one is."""
 
 from decimal import Decimal
 
-from liushui.money import DIGITS_MAX, decimal_text, plain, total
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.errors import WireError
+from liushui.money import DIGITS_MAX, are_plain, decimal_text, plain, total
 
 
 def test_many_amounts_with_as_many_digits_as_one_may_have() -> None:
@@ -11,3 +16,22 @@ def test_many_amounts_with_as_many_digits_as_one_may_have() -> None:
     found = total([large] * 1_000 + [small] * 1_000)
     assert plain(found) == str(int("9" * DIGITS_MAX) * 1_000) + "." + "0" * (DIGITS_MAX - 6) + "1000"
     assert total([found, found.copy_negate()]) == Decimal(0)
+
+
+def is_plain(text: str) -> bool:
+    """Whether it can be read alone."""
+    try:
+        decimal_text("amount", text)
+    except WireError:
+        return False
+    return True
+
+
+@given(st.lists(st.one_of(st.text("0123456789.-+eE_ \n٣", max_size=6), st.decimals().map(str)), min_size=1, max_size=5))
+def test_texts_are_plain_where_each_of_them_is(texts: list[str]) -> None:
+    assert are_plain(texts) is all(map(is_plain, texts))
+
+
+@pytest.mark.parametrize("text", ["-0", "-0.00", "0.", ".5", "00", "1\n2", "\n", "", "9" * 100, "9" * 101, "NaN"])
+def test_a_text_is_plain_beside_another_where_it_is_plain_alone(text: str) -> None:
+    assert are_plain([text]) is are_plain(["1.230", text]) is is_plain(text)

@@ -1,12 +1,14 @@
 """Exact money: decimal text to Decimal and back, and sums that cannot round. No float enters or leaves."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
 
 from liushui.errors import WireError
 
 ZERO = Decimal(0)
 _NO_NUMBER = Decimal("NaN")
+_PLAIN_LINES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?\n)*+")
 
 DIGITS_MAX = 100
 """Digits one amount may have. Real amounts have under 40; the bound keeps hostile text from costing memory."""
@@ -36,6 +38,16 @@ def decimal_text(field: str, text: object) -> Decimal:
     if plain(amount) != text or not amount.is_finite():  # one number has one plain text: no +, no exponent, no 007
         raise WireError(field, f"expected decimal text such as -248.60, got {shown(text)}")
     return amount
+
+
+def are_plain(texts: Sequence[str]) -> bool:
+    """Whether `decimal_text` takes each of the texts, of which there is at least one."""
+    joined = "\n".join(texts)
+    return (
+        max(map(len, texts)) <= DIGITS_MAX
+        and joined.count("\n") == len(texts) - 1
+        and _PLAIN_LINES.fullmatch(joined + "\n") is not None
+    )
 
 
 def plain(amount: Decimal) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from liushui.flow import Flow
 from liushui.rules import Paging, Rate, Rules
@@ -68,6 +68,37 @@ class Received(NamedTuple):
     served: bytes | None
 
 
+class Columns(NamedTuple):
+    """Many rows that were read together: what Codec.read says of each, in their order, field by field.
+
+    Instants are microseconds since the Unix epoch, amounts plain decimal text as `money.plain` writes it, sides, kinds
+    and categories their values, details JSON text. None instead of a column: none of the rows has a value there.
+    """
+
+    identity: Sequence[str]
+    at_us: Sequence[int]
+    subaccount: Sequence[str]
+    amount: Sequence[str]
+    currency: Sequence[str]
+    direction: Sequence[str]
+    kind: Sequence[str]
+    category: Sequence[str]
+    label: Sequence[str]
+    balance_after: Sequence[str | None] | None = None
+    settled_at_us: Sequence[int | None] | None = None
+    ref: Sequence[str | None] | None = None
+    order_ref: Sequence[str | None] | None = None
+    symbol: Sequence[str | None] | None = None
+    name: Sequence[str | None] | None = None
+    price: Sequence[str | None] | None = None
+    quantity: Sequence[str | None] | None = None
+    note: Sequence[str | None] | None = None
+    fx_currency: Sequence[str | None] | None = None
+    fx_amount: Sequence[str | None] | None = None
+    fx_rate: Sequence[str | None] | None = None
+    detail: Sequence[str | None] | None = None
+
+
 class Codec(Protocol):
     """Wire rows <-> flows. Pure: no I/O, no clock."""
 
@@ -85,6 +116,16 @@ class Codec(Protocol):
 
         Raises Unsayable, naming the field, for a flow that this wire would have to misstate.
         """
+        ...
+
+
+@runtime_checkable
+class ManyAtOnce(Protocol):
+    """What a codec may offer beside Codec: to read many rows at once, in less time than one by one."""
+
+    def read_many(self, rows: Sequence[bytes]) -> Columns | None:
+        """What `read` says of each of the rows, at least one, that are served as they came. None: some of them have to
+        be read one by one, for one cannot be read, is served otherwise, or is rare."""
         ...
 
 

@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.instant import ENDING, EPOCH
+from liushui.errors import WireError
+from liushui.instant import ENDING, EPOCH, to_us, unix_seconds
 from liushui.provider import Slice
-from liushui.wire.ranges import end_after, ends_of, instant_at, steps_since_epoch
+from liushui.wire.ranges import end_after, ends_of, instant_at, instant_of, many_us, steps_since_epoch, whole_numbers
 
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
+EDGES = (-62_135_596_801, -62_135_596_800, 253_402_300_799, 253_402_300_800)
+"""The first second of the calendar and the last one, and their neighbours."""
 instants = st.integers(-3_000_000, 3_000_000).map(lambda us: EPOCH + timedelta(microseconds=us))
 
 
@@ -45,3 +48,26 @@ def test_the_end_after_the_last_instant_there_is() -> None:
     assert end_after(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), SECOND) == ENDING
     with pytest.raises(OverflowError):
         instant_at(10**12, SECOND)
+
+
+@given(
+    steps=st.lists(st.integers(-(10**13), 10**13) | st.sampled_from(EDGES), min_size=1, max_size=4),
+    step=st.sampled_from([SECOND, MILLISECOND]),
+)
+def test_many_instants_are_told_where_each_of_them_is(steps: list[int], step: timedelta) -> None:
+    try:
+        expected = [to_us(instant_of("at", one, step)) for one in steps]
+    except WireError:
+        assert many_us(steps, step) is None
+    else:
+        assert many_us(steps, step) == expected
+
+
+@given(st.lists(st.integers().map(str) | st.text("0123456789-+_ ٣.", max_size=5), min_size=1, max_size=4))
+def test_numbers_are_told_where_each_text_is_as_plain_as_unix_seconds_have_to_be(texts: list[str]) -> None:
+    numbers = whole_numbers(texts)
+    if numbers is not None:
+        assert list(map(str, numbers)) == texts
+    else:
+        with pytest.raises(WireError):
+            [unix_seconds("at", text) for text in texts]

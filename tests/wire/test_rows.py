@@ -118,3 +118,33 @@ def test_a_currency_is_a_short_code(text: str) -> None:
 def test_no_row_is_read_as_something_else() -> None:
     row = {"amount": "1", "code": 2, "note": None, "at": "x"}
     assert msgspec.to_builtins(READER.read(json.dumps(row).encode())) == row
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'{"amount":"1","code":2}',
+        b'{"amount":"1","code":2,"note":null}',
+        b'{"amount":"1","code":2,"at":"12:30"}',
+        b'{"amount":"1","code":2,"code":2}',
+        b'{"amount":"1","code":2,"other":1}',
+        b'{"amount":"1","code":"2"}',
+        b'{"amount":"1","code":2,"other":"\xff"}',
+        b'{"amount":"1","code":2},{"amount":"1","code":2}',
+        b'{"amount":"1"',
+        b"",
+    ],
+)
+def test_rows_are_read_together_where_each_is_read_alone(row: bytes) -> None:
+    rows = [b'{"amount":"7","code":1,"note":"x","at":1}', row]
+    together = READER.read_many(rows)
+    if together is not None:
+        assert together == [READER.read(one) for one in rows]
+    else:
+        assert row.count(b":") > 3 or b"other" in row or b"12:30" in row or fault(row)
+
+
+def test_a_field_that_stands_there_twice_is_seen_among_many_rows() -> None:
+    rows = [b'{"amount":"7","code":1}'] * 100
+    assert READER.read_many(rows) == [Line("7", 1)] * 100
+    assert READER.read_many([*rows, b'{"amount":"7","code":1,"amount":"8"}']) is None

@@ -2,31 +2,51 @@
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
+from operator import itemgetter
+from typing import Final
 
 from sqlalchemy.engine import Connection
 
 from liushui.ledger.rows import Row
 from liushui.ledger.schema import metadata
 
+ROWS_AT_ONCE: Final = 100
+"""Rows of one statement. While a statement runs others may use the interpreter, and it is cheaper than so many runs of
+a statement of one row; a hundred rows of a flow's columns are well below the number of parameters SQLite takes."""
 
-def insert_rows(connection: Connection, table: str, rows: Sequence[Row]) -> None:
-    """Insert rows whose values stand in the order of the table's columns.
+
+def insert_rows(connection: Connection, table: str, rows: Sequence[Row], used: tuple[int, ...] = ()) -> None:
+    """Insert rows whose values stand in the order of the table's columns. `used`: places of all columns that a row has
+    a value for, where the caller knows them.
 
     Columns that no row has a value for are left out of the statement: a provider fills about half of a flow's, and
     each one that is bound costs as much as its share of the insert.
     """
     if not rows:
         return
-    values = list(zip(*rows, strict=True))
-    empty = [None] * len(rows)
-    used = [place for place, column in enumerate(values) if column[0] is not None or list(column) != empty]
-    if len(used) < len(values):
-        rows = list(zip(*(values[place] for place in used), strict=True))
-    connection.exec_driver_sql(_insert(table, tuple(used)), list(rows))
+    used = used or _used(rows)
+    values = itemgetter(*used)
+    left = len(rows) % ROWS_AT_ONCE
+    for begin in range(0, len(rows) - left, ROWS_AT_ONCE):
+        some = map(values, rows[begin : begin + ROWS_AT_ONCE])
+        connection.exec_driver_sql(_insert(table, used, ROWS_AT_ONCE), tuple(chain.from_iterable(some)))
+    if left:
+        connection.exec_driver_sql(_insert(table, used, 1), list(map(values, rows[-left:])))
+
+
+def _used(rows: Sequence[Row]) -> tuple[int, ...]:
+    """The places of the columns that some row has a value for, at least two: the key's."""
+    first = rows[0]
+    unset = [place for place, value in enumerate(first) if value is None]
+    if len(unset) > 1 and list(map(nothing := itemgetter(*unset), rows)).count(nothing(first)) == len(rows):
+        return tuple(place for place, value in enumerate(first) if value is not None)
+    return tuple(place for place, column in enumerate(zip(*rows, strict=True)) if column.count(None) < len(rows))
 
 
 @cache
-def _insert(table: str, used: tuple[int, ...]) -> str:
+def _insert(table: str, used: tuple[int, ...], rows: int) -> str:
     columns = metadata.tables[table].columns.keys()
     names = [columns[place] for place in used]
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+    values = f"({', '.join('?' * len(names))})"
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([values] * rows)}"

@@ -44,6 +44,8 @@ class Change:
     """What a commit is about to do to the fact tables. Rows have the columns of schema.flows."""
 
     added: list[Row] = field(default_factory=list)
+    used: tuple[int, ...] = ()
+    """The places of all columns that an added row has a value for. Empty: nobody knows them."""
     ended: list[tuple[Row, str]] = field(default_factory=list)
     quarantined: list[Row] = field(default_factory=list)
     """Versions of quarantine entries that begin, with the columns of schema.quarantine."""

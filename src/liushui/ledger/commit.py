@@ -1,7 +1,7 @@
 """The only writer of facts. Each function is one transaction: flows, history, quarantine, coverage, totals, chain."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from liushui.ledger.findings import store as store_findings
 from liushui.ledger.findings import unlike
 from liushui.ledger.quarantine import settle, settle_read
 from liushui.ledger.quarantine import write as write_settled
-from liushui.ledger.rows import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, flow_id, to_row
+from liushui.ledger.rows import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, Together, flow_id, to_row
 from liushui.ledger.totals import store
 from liushui.money import shown
 from liushui.provider import Received, Slice
@@ -56,7 +56,7 @@ def commit_slice(
     asked: Slice,
     *,
     read_at: datetime,
-    received: Sequence[Received],
+    received: Sequence[Received] | Together,
     rejected: Sequence[Rejected] = (),
     may_end: bool = True,
 ) -> Committed:
@@ -84,12 +84,22 @@ def commit_slice(
 
 
 def compare(
-    connection: Connection, account: str, asked: Slice, received: Sequence[Received], *, batch: int = 0
+    connection: Connection, account: str, asked: Slice, received: Sequence[Received] | Together, *, batch: int = 0
 ) -> Change:
     """What committing a closed slice would change. Reads only."""
     kept = _kept(connection, account, asked)
-    rows = sorted(_numbered(account, received, batch), key=by_key)
-    change = Change(unlike_before=unlike(list(kept.values())), unlike_after=unlike(rows))
+    change = Change()
+    if isinstance(received, Together):
+        rows, change.used = received.to_rows(account, batch), received.used
+    else:
+        rows = _numbered(account, received, batch)
+    if rows and rows[0][AT_US] > rows[-1][AT_US]:  # type: ignore[operator] # an integer column
+        rows.reverse()  # a list that is nearly in order is sorted in no time
+    rows.sort(key=by_key)
+    change.unlike_before, change.unlike_after = unlike(list(kept.values())), unlike(rows)
+    if not kept:
+        change.added = rows
+        return change
     unmet = []
     for row in rows:
         old = kept.pop((row[AT_US], row[ID]), None)
@@ -164,7 +174,7 @@ def _kept(connection: Connection, account: str, asked: Slice) -> dict[tuple[obje
     return {(row[AT_US], row[ID]): tuple(row) for row in found}
 
 
-def _numbered(account: str, received: Sequence[Received], batch: int) -> Iterable[Row]:
+def _numbered(account: str, received: Sequence[Received], batch: int) -> list[Row]:
     """Rows with their ids: equal identities are numbered in the order of their bytes, however they arrived."""
     identities = [row.flow.identity for row in received]
     if len(set(identities)) == len(identities):
@@ -198,7 +208,7 @@ def _write(
     if change.ended:
         insert_rows(connection, "history", [(*old, seq, ended_as) for old, ended_as in change.ended])
         connection.exec_driver_sql(_DELETE_FLOW, [(account, old[AT_US], old[ID]) for old, _ in change.ended])
-    insert_rows(connection, "flows", change.added)
+    insert_rows(connection, "flows", change.added, change.used)
     write_settled(connection, account, change.settled, seq)
     insert_rows(connection, "quarantine", change.quarantined)
     insert_rows(connection, "page_edges", change.edges)

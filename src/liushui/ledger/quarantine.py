@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from liushui.instant import to_us
-from liushui.ledger.rows import AT_US, WIRE, Rejected, Row, flow_id, identity_of
+from liushui.ledger.rows import AT_US, WIRE, Rejected, Row, Together, flow_id, identity_of, wire_rows
 from liushui.ledger.spans import Piece, Span, from_columns, has, length_us, to_columns, within, without
 from liushui.provider import Received, Slice
 
@@ -96,7 +96,7 @@ def settle(
     connection: Connection,
     account: str,
     asked: Slice,
-    received: Iterable[Received],
+    received: Iterable[Received] | Together,
     rejected: Iterable[Rejected],
     batch: int,
 ) -> Settlement:
@@ -108,7 +108,7 @@ def settle(
     refused = _by_digest(rejected)
     known = [_entry(row) for row in connection.exec_driver_sql(_SELECT_IN, (account, *cut[::-1]))]
     anywhere = connection.exec_driver_sql(_ANY_ANYWHERE, (account,)).first() is not None
-    readable = Counter(digest_of(row.row) for row in received) if known or anywhere else Counter[str]()
+    readable = Counter(map(digest_of, wire_rows(received))) if known or anywhere else Counter[str]()
     if anywhere:
         known += [entry for entry in _of_digests(connection, account, {*refused, *readable}) if entry.span is None]
     settlement = Settlement()

@@ -1,9 +1,11 @@
 """A flow as the ledger's columns hold it, both ways. Order of values: schema.flows."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,7 +15,7 @@ from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.schema import flows
 from liushui.money import plain
-from liushui.provider import Codec, Received
+from liushui.provider import Codec, Columns, ManyAtOnce, Received
 
 Row = tuple[object, ...]
 """One row of a table, its values in the order of its columns, amounts as text."""
@@ -35,6 +37,7 @@ FACTS_END: Final = WIRE
 COPY_MARK: Final = "~"
 """Stands between an identity and the ordinal of a further row that is equal to the first."""
 
+_NOTHING: Final = repeat(None)
 _encode = msgspec.json.Encoder().encode
 _KINDS = {kind.value: kind for kind in Kind}
 _DIRECTIONS = {direction.value: direction for direction in Direction}
@@ -67,6 +70,77 @@ def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[Received], list
                 raise ValueError(f"a codec made the identity {found.flow.identity!r}: {COPY_MARK!r} is the ledger's")
             received.append(found)
     return received, rejected
+
+
+class Together:
+    """Rows that were read together. As good as a list of Received to whoever commits them, and made much faster."""
+
+    def __init__(self, columns: Columns, wire: Sequence[str]) -> None:
+        self._columns = columns
+        self._wire = wire
+
+    def __len__(self) -> int:
+        return len(self._wire)
+
+    @property
+    def at_us(self) -> Sequence[int]:
+        """When each was."""
+        return self._columns.at_us
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """The places of the columns of schema.flows that a row may have a value for."""
+        account, *places, wire, _served, batch = range(len(COLUMNS))
+        given = (place for place, column in zip(places, self._columns, strict=True) if column is not None)
+        return (account, *given, wire, batch)
+
+    @property
+    def wire(self) -> Sequence[str]:
+        """The rows as they came."""
+        return self._wire
+
+    def to_rows(self, account: str, batch: int) -> list[Row]:
+        """The columns of the flows. Equal identities are numbered in the order of their rows' bytes."""
+        identity, *columns = self._columns
+        columns[0:1] = columns[0], self._ids(identity)
+        found = (_NOTHING if column is None else column for column in columns)
+        return list(zip(repeat(account), *found, self._wire, _NOTHING, repeat(batch), strict=False))
+
+    def _ids(self, identities: Sequence[str]) -> Sequence[str]:
+        if len(set(identities)) == len(identities):
+            return identities
+        counts = Counter(identities)
+        copies: defaultdict[str, list[int]] = defaultdict(list)
+        for place, identity in enumerate(identities):
+            if counts[identity] > 1:
+                copies[identity].append(place)
+        ids = list(identities)
+        for identity, places in copies.items():
+            places.sort(key=self._wire.__getitem__)  # text in the order of its code points is in the order of its bytes
+            for ordinal, place in enumerate(places):
+                ids[place] = flow_id(identity, ordinal)
+        return ids
+
+
+def read_together(codec: Codec, rows: Sequence[bytes]) -> Together | None:
+    """Read rows at once. None where the codec does not, or some of them have to be read one by one."""
+    if not rows or not isinstance(codec, ManyAtOnce):
+        return None
+    try:
+        wire = [row.decode() for row in rows]
+    except UnicodeDecodeError:
+        return None
+    columns = codec.read_many(rows)
+    if columns is None or any(COPY_MARK in identity for identity in columns.identity):
+        return None
+    return Together(columns, wire)
+
+
+def wire_rows(received: Iterable[Received] | Together) -> Iterator[bytes]:
+    """The rows as they came."""
+    if isinstance(received, Together):
+        return (text.encode() for text in received.wire)
+    return (row.row for row in received)
 
 
 def flow_id(identity: str, ordinal: int) -> str:

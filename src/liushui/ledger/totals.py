@@ -1,16 +1,18 @@
 """Day totals: what moved in and out on each business day, by subaccount, currency and kind. Kept with each commit."""
 
-from collections.abc import Iterable
-from decimal import Decimal
+from collections.abc import Callable, Iterable
+from decimal import Decimal, localcontext
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays
+from liushui.ledger.bulk import insert_rows
 from liushui.ledger.rows import AMOUNT, AT_US, COLUMNS, CURRENCY, KIND, SUBACCOUNT, Row
 from liushui.ledger.schema import day_totals
-from liushui.money import EXACT, ZERO, plain, total
+from liushui.money import EXACT, ZERO, plain
 
 
 class TotalKey(NamedTuple):
@@ -44,6 +46,7 @@ class Total(NamedTuple):
 
 Totals = dict[TotalKey, Total]
 
+_totalled: Callable[[Row], tuple[int, str, str, str, str]] = itemgetter(AT_US, SUBACCOUNT, AMOUNT, CURRENCY, KIND)
 
 TOTALLED: Final = ", ".join(COLUMNS[: KIND + 1])
 """The columns of flows that totals are made of, and those before them: a row's first ones."""
@@ -51,22 +54,17 @@ TOTALLED: Final = ", ".join(COLUMNS[: KIND + 1])
 
 def totals_of(rows: Iterable[Row], days: BusinessDays) -> Totals:
     """The totals of rows with the columns of schema.flows, or with those of TOTALLED."""
-    amounts: dict[tuple[object, ...], list[str]] = {}
+    sums: dict[tuple[str, str, str, str], list[Decimal | int]] = {}
     day_of = days.day_of
-    for row in rows:
-        key = (day_of(row[AT_US]), row[SUBACCOUNT], row[CURRENCY], row[KIND])  # type: ignore[arg-type] # an integer column
-        if key in amounts:
-            amounts[key].append(row[AMOUNT])  # type: ignore[arg-type] # a text column
-        else:
-            amounts[key] = [row[AMOUNT]]  # type: ignore[list-item]
-    return {
-        TotalKey(*map(str, key)): Total(
-            len(texts),
-            total(Decimal(text) for text in texts if text[0] != "-"),
-            total(Decimal(text) for text in texts if text[0] == "-"),
-        )
-        for key, texts in amounts.items()
-    }
+    with localcontext(EXACT):
+        for at_us, subaccount, amount, currency, kind in map(_totalled, rows):
+            key = day_of(at_us), subaccount, currency, kind
+            found = sums.get(key)
+            if found is None:
+                found = sums[key] = [0, ZERO, ZERO]
+            found[0] += 1
+            found[2 if amount[0] == "-" else 1] += Decimal(amount)
+    return {TotalKey._make(key): Total._make(found) for key, found in sums.items()}
 
 
 def merge(totals: Totals, change: Totals) -> Totals:
@@ -83,14 +81,19 @@ def store(connection: Connection, account: str, change: Totals) -> None:
         return
     days = [key.day for key in change]
     kept = load(connection, account, min(days), max(days))
-    rows = []
-    gone = []
+    new: list[Row] = []
+    rows: list[Row] = []
+    gone: list[Row] = []
     for key, moved in change.items():
-        now = kept.get(key, Total()).plus(moved)
+        before = kept.get(key)
+        now = moved if before is None else before.plus(moved)
         if now.flows:
-            rows.append((account, *key, now.flows, plain(now.money_in), plain(now.money_out)))
+            (new if before is None else rows).append(
+                (account, *key, now.flows, plain(now.money_in), plain(now.money_out))
+            )
         else:
             gone.append((account, *key))
+    insert_rows(connection, "day_totals", new)
     if rows:
         connection.exec_driver_sql(_UPSERT, rows)
     if gone:

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Final
 
 from liushui.errors import SyncError, WouldEnd
-from liushui.instant import iso
+from liushui.instant import iso, to_us
 from liushui.ledger.change import Committed
 from liushui.ledger.commit import commit_gap, commit_slice
 from liushui.ledger.engine import Ledger
-from liushui.ledger.rows import Rejected, read_rows
+from liushui.ledger.rows import Rejected, Together, read_rows, read_together
 from liushui.provider import Provider, Received, Slice
 from liushui.sync import proofs
 from liushui.sync.drain import Overfull
@@ -59,7 +59,10 @@ class Keeper:
         async with self._writing:
             await asyncio.to_thread(commit_gap, self._ledger, self._account, asked, tried_at=tried_at, reason=reason)
 
-    def _read(self, asked: Slice, rows: list[bytes]) -> tuple[list[Received], list[Rejected]]:
+    def _read(self, asked: Slice, rows: list[bytes]) -> tuple[list[Received] | Together, list[Rejected]]:
+        together = read_together(self._provider.codec, rows)
+        if together and to_us(asked.since) <= min(together.at_us) and max(together.at_us) < to_us(asked.until):
+            return together, []
         received, rejected = read_rows(self._provider.codec, rows)
         inside = [row for row in received if asked.since <= row.flow.at < asked.until]
         if len(inside) < len(received) and proofs.PROOFS.rows_outside_the_slice_refused:
@@ -86,7 +89,13 @@ class Keeper:
                 raise SyncError("rows that were known changed or went, and a second read did not say the same")
 
     async def _commit(
-        self, asked: Slice, read_at: datetime, received: list[Received], rejected: list[Rejected], *, may_end: bool
+        self,
+        asked: Slice,
+        read_at: datetime,
+        received: list[Received] | Together,
+        rejected: list[Rejected],
+        *,
+        may_end: bool,
     ) -> Committed | None:
         """Commit. None: it would end versions, and may not."""
         checks = proofs.PROOFS

@@ -1,14 +1,16 @@
 """Ranges on a wire, whose both ends are inclusive at the wire's finest step, and ours, [since, until)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from liushui.errors import WireError
-from liushui.instant import ENDING, EPOCH, to_us
+from liushui.instant import BEGINNING, ENDING, EPOCH, to_us
 from liushui.money import shown
 from liushui.provider import Slice
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
+_FIRST_US, _LAST_US = to_us(BEGINNING), to_us(ENDING)
 
 
 def ends_of(asked: Slice, step: timedelta) -> tuple[int, int] | None:
@@ -35,6 +37,22 @@ def instant_of(field: str, steps: int, step: timedelta) -> datetime:
     except OverflowError:
         unit = "seconds" if step == _SECOND else "milliseconds"
         raise WireError(field, f"expected Unix {unit} of the years 1 to 9999, got {shown(steps)}") from None
+
+
+def many_us(steps: Sequence[int], step: timedelta) -> list[int] | None:
+    """Microseconds since the Unix epoch of as many steps, at least one. None where `instant_of` would refuse one."""
+    step_us = step // _MICROSECOND
+    times_us = [one * step_us for one in steps]
+    return times_us if min(times_us) >= _FIRST_US and max(times_us) <= _LAST_US else None
+
+
+def whole_numbers(texts: Sequence[str]) -> list[int] | None:
+    """The whole numbers that stand in texts. None where one of them is no number, or is not written as plainly."""
+    try:
+        numbers = list(map(int, texts))
+    except ValueError:
+        return None
+    return numbers if list(map(str, numbers)) == texts else None
 
 
 def instant_at(steps: int, step: timedelta) -> datetime:

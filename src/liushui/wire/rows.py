@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -21,13 +23,17 @@ CODE_MAX: Final = 2**31 - 1
 
 _EXPECTED: Final = re.compile(r"^Expected `([^`]+)`")
 _WORDS: Final = {"int": "an integer", "str": "text", "decimal": "a number", "array": "a list"}
+_CURRENCY_MAX: Final = 32
+_json = msgspec.json.Encoder()
 _raw_fields = msgspec.json.Decoder(dict[str, Raw])
 
 
 class RowReader(Generic[T]):
     """Reads rows into one struct. Keys that the struct does not have are passed over."""
 
-    def __init__(self, shape: type[T], what: str) -> None:
+    def __init__(self, shape: type[T], what: str, *, inner: Callable[[T], int] | None = None) -> None:
+        """`inner` counts the fields that stand inside of a row's own, in lists of objects."""
+        self._inner = inner
         self._decode = msgspec.json.Decoder(shape).decode
         fields = msgspec.structs.fields(shape)
         self._fields = tuple(field.encode_name for field in fields)
@@ -46,9 +52,23 @@ class RowReader(Generic[T]):
         missing = 0
         for name, default in self._optional:
             missing += getattr(found, name) is default
+        if self._inner is not None:
+            missing -= self._inner(found)
         if text.count(":") > len(self._fields) - missing:  # a field may be there twice, or a text have a colon
             self._check_once(text)
         return found
+
+    def read_many(self, rows: Sequence[bytes]) -> Sequence[T] | None:
+        """The structs of many rows. None where `read` would refuse one of them, or may find a field of it twice."""
+        try:
+            text = b"".join(rows).decode()
+            found: list[T] = list(map(self._decode, rows))
+        except FAULTS:
+            return None
+        missing = sum([getattr(row, name) for row in found].count(default) for name, default in self._optional)
+        if self._inner is not None:
+            missing -= sum(map(self._inner, found))
+        return found if text.count(":") <= len(self._fields) * len(rows) - missing else None
 
     def _check_once(self, row: str) -> None:
         """Raises WireError for a field that stands in a row twice: which of the two would hold?"""
@@ -100,9 +120,25 @@ def code_of(field: str, code: int | str) -> int:
 
 def currency_code(field: str, text: str) -> str:
     """A currency's code: an open list, 1 to 32 characters."""
-    if not text or len(text) > 32:
-        raise WireError(field, f"expected a code of 1 to 32 characters, got {shown(text)}")
+    if not text or len(text) > _CURRENCY_MAX:
+        raise WireError(field, f"expected a code of 1 to {_CURRENCY_MAX} characters, got {shown(text)}")
     return text
+
+
+def are_currency_codes(texts: Sequence[str]) -> bool:
+    """Whether `currency_code` takes each of the texts."""
+    return all(0 < len(text) <= _CURRENCY_MAX for text in set(texts))
+
+
+def digest_of(facts: Sequence[object]) -> str:
+    """The identity of a row that is known by its facts."""
+    return blake2b(_json.encode(facts), digest_size=16).hexdigest()
+
+
+def digests(facts: Iterable[Sequence[object]]) -> list[str]:
+    """`digest_of` the facts of many rows."""
+    lines = _json.encode_lines(facts).split(b"\n")  # in JSON no line ends but by its end
+    return [blake2b(line, digest_size=16).hexdigest() for line in lines[:-1]]
 
 
 def excerpt(answer: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from hashlib import blake2b
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -11,15 +11,15 @@ from msgspec import UNSET, Raw, UnsetType
 from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Fx, side_of
 from liushui.money import plain, shown
-from liushui.provider import Received
+from liushui.provider import Columns, Received
 from liushui.providers.hkus import words
 from liushui.providers.hkus.answers import data_of, page_of
 from liushui.providers.hkus.rules import RULES
-from liushui.providers.hkus.wire import Number, Text, Transaction, Whole, literal_of, number_of
+from liushui.providers.hkus.wire import Number, Text, Transaction, Whole, literal_of, number_of, texts_of
 from liushui.wire.connection import Answer
 from liushui.wire.fields import choice
-from liushui.wire.ranges import instant_of, steps_since_epoch
-from liushui.wire.rows import RowReader, currency_code, stated
+from liushui.wire.ranges import instant_of, many_us, steps_since_epoch
+from liushui.wire.rows import RowReader, are_currency_codes, currency_code, digest_of, stated
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def to_flow(row: Transaction) -> Flow:
             facts.business_sub_type,
             is_priced=facts.price is not None and facts.qty is not None,
         ),
-        category=Category.STOCK if facts.business_type in words.STOCKS else Category.OTHER,
+        category=_category(facts.business_type),
         label=words.label_of(facts.tran_type, facts.business_type, facts.business_sub_type),
         subaccount="" if facts.account_id is None else str(facts.account_id),
         balance_after=facts.balance,
@@ -134,7 +134,11 @@ def _identity(record_id: int | None, facts: _Facts) -> str:
         account = "" if facts.account_id is None else f".{facts.account_id}"
         return f"{record_id:0{ID_DIGITS}}{account}"
     stated = [plain(fact) if isinstance(fact, Decimal) else None if fact == "" else fact for fact in facts]
-    return blake2b(_encode(stated), digest_size=16).hexdigest()
+    return digest_of(stated)
+
+
+def _category(business_type: str | None) -> Category:
+    return Category.STOCK if business_type in words.STOCKS else Category.OTHER
 
 
 def _signed(amt: Decimal, side: Direction) -> Decimal:
@@ -154,19 +158,177 @@ def _fx(facts: _Facts) -> Fx | None:
 
 def _detail(facts: _Facts, fx: Fx | None) -> dict[str, object]:
     """What no other provider has, in the row's own words; numbers as text. What the row does not say is left out."""
-    stated: dict[str, object] = {
-        words.TRAN_TYPE: facts.tran_type,
-        words.MARKET: facts.market,
-        words.IO_TYPE: facts.io_type,
-        words.BUSINESS_TYPE: facts.business_type,
-        words.BUSINESS_SUB_TYPE: facts.business_sub_type,
-        words.NEGATIVE_AMT: True if facts.amt.is_signed() else None,
-    }
+    detail = _own_detail(
+        facts.tran_type,
+        facts.market,
+        facts.io_type,
+        facts.business_type,
+        facts.business_sub_type,
+        is_negative=facts.amt.is_signed(),
+    )
     if fx is None:
-        stated[words.FX_CCY], stated[words.FX_CURRENCY] = facts.fx_ccy, facts.fx_currency
-        stated[words.FX_AMT] = None if facts.fx_amt is None else plain(facts.fx_amt)
-        stated[words.FX_RATE] = None if facts.fx_rate is None else plain(facts.fx_rate)
-    return {name: value for name, value in stated.items() if value is not None}
+        detail |= _stated(
+            {
+                words.FX_CCY: facts.fx_ccy,
+                words.FX_CURRENCY: facts.fx_currency,
+                words.FX_AMT: None if facts.fx_amt is None else plain(facts.fx_amt),
+                words.FX_RATE: None if facts.fx_rate is None else plain(facts.fx_rate),
+            }
+        )
+    return detail
+
+
+def _own_detail(
+    tran_type: str | None,
+    market: str | None,
+    io_type: str,
+    business_type: str | None,
+    business_sub_type: str | None,
+    *,
+    is_negative: bool,
+) -> dict[str, object]:
+    """The words of a row, and whether its amount had a sign of its own."""
+    return _stated(
+        {
+            words.TRAN_TYPE: tran_type,
+            words.MARKET: market,
+            words.IO_TYPE: io_type,
+            words.BUSINESS_TYPE: business_type,
+            words.BUSINESS_SUB_TYPE: business_sub_type,
+            words.NEGATIVE_AMT: True if is_negative else None,
+        }
+    )
+
+
+def _stated(detail: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in detail.items() if value is not None}
+
+
+def read_many(rows: Sequence[bytes]) -> Columns | None:
+    """What `read` says of rows that all have an id, and no number with an exponent."""
+    found = _row.read_many(rows)
+    if found is None:
+        return None
+    ids = [row.id for row in found if isinstance(row.id, int) and 0 < row.id <= ID_MAX]
+    accounts = [stated(row.account_id) for row in found]
+    currencies = [row.base_currency for row in found]
+    amts, balances, prices, quantities = (
+        texts_of(numbers)
+        for numbers in zip(*[(row.amt, row.balance, row.price, row.qty) for row in found], strict=True)
+    )
+    at_us = many_us([row.date for row in found], RULES.resolution)
+    settled_at_us = _settled_us(found)
+    if (
+        at_us is None
+        or settled_at_us is None
+        or amts is None
+        or balances is None
+        or prices is None
+        or quantities is None
+    ):
+        return None
+    stated_amts = [amt for amt in amts if amt is not None]
+    if not len(ids) == len(stated_amts) == len(found) or not are_currency_codes(currencies):
+        return None
+    if not all(account is None or 0 <= account <= ID_MAX for account in set(accounts)):
+        return None
+    amounts: list[str] = []
+    said: list[_Said] = []
+    try:
+        for row, amt, price, quantity in zip(found, stated_amts, prices, quantities, strict=True):
+            about = row.tran_type, row.market, row.io_type, row.business_type, row.business_sub_type
+            is_priced = price is not None and quantity is not None
+            one = _said(*about, is_priced=is_priced, is_negative=amt[0] == "-")
+            said.append(one)
+            amounts.append(f"-{amt}" if one.is_out and amt[0] != "-" and amt.strip("0.") else amt)
+        converted = {place: to_flow(row) for place, row in enumerate(found) if _names_another_currency(row)}
+    except WireError:
+        return None
+    legs = {place: flow.fx for place, flow in converted.items() if flow.fx}
+    details = [one.detail for one in said]
+    for place, flow in converted.items():
+        details[place] = _encode(flow.detail).decode()
+    names = {account: "" if account is None else str(account) for account in set(accounts)}
+    ends = {account: f".{name}" if name else "" for account, name in names.items()}
+    return Columns(
+        identity=[f"{id_:0{ID_DIGITS}}{ends[account]}" for id_, account in zip(ids, accounts, strict=True)],
+        at_us=at_us,
+        subaccount=[names[account] for account in accounts],
+        amount=amounts,
+        currency=currencies,
+        direction=[one.direction for one in said],
+        kind=[one.kind for one in said],
+        category=[one.category for one in said],
+        label=[one.label for one in said],
+        balance_after=balances,
+        settled_at_us=settled_at_us,
+        ref=list(map(str, ids)),
+        symbol=[words.symbol_of(stated(row.product_code), stated(row.market)) for row in found],
+        name=[stated(row.product_name) for row in found],
+        price=prices,
+        quantity=quantities,
+        note=[stated(row.remarks) for row in found],
+        detail=details,
+        fx_currency=_legs(len(found), {place: fx.currency for place, fx in legs.items()}),
+        fx_amount=_legs(len(found), {place: plain(fx.amount) for place, fx in legs.items()}),
+        fx_rate=_legs(len(found), {place: plain(fx.rate) for place, fx in legs.items()}),
+    )
+
+
+class _Said(NamedTuple):
+    """What the words of a row say; `detail` as JSON."""
+
+    direction: str
+    is_out: bool
+    kind: str
+    category: str
+    label: str
+    detail: str | None
+
+
+@lru_cache(10_000)
+def _said(
+    tran_type: Text,
+    market: Text,
+    io_type: str,
+    business_type: Text,
+    business_sub_type: Text,
+    *,
+    is_priced: bool,
+    is_negative: bool,
+) -> _Said:
+    """What words say, of which an account has few. Raises WireError."""
+    side = choice("io_type", io_type, words.SIDES)
+    type_, sub_type = stated(business_type), stated(business_sub_type)
+    detail = _own_detail(stated(tran_type), stated(market), io_type, type_, sub_type, is_negative=is_negative)
+    return _Said(
+        direction=side.value,
+        is_out=side is Direction.OUT,
+        kind=words.kind_of(type_, sub_type, is_priced=is_priced).value,
+        category=_category(type_).value,
+        label=words.label_of(stated(tran_type), type_, sub_type),
+        detail=_encode(detail).decode(),
+    )
+
+
+def _settled_us(rows: Sequence[Transaction]) -> list[int | None] | None:
+    """When each settled. None: one of the times cannot be read."""
+    dates = [stated(row.sett_date) for row in rows]
+    known = [date for date in dates if date is not None]
+    times_us = many_us(known, RULES.resolution) if known else []
+    if times_us is None:
+        return None
+    settled = iter(times_us)
+    return [None if date is None else next(settled) for date in dates]
+
+
+def _legs(rows: int, stated: Mapping[int, str]) -> list[str | None] | None:
+    """The column of what some rows state."""
+    return [stated.get(place) for place in range(rows)] if stated else None
+
+
+def _names_another_currency(row: Transaction) -> bool:
+    return not (row.fx_ccy is row.fx_currency is row.fx_amt is row.fx_rate is UNSET)
 
 
 def _id(field: str, value: Whole) -> int | None:

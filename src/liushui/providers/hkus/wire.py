@@ -1,5 +1,6 @@
 """HK and US securities, cash transactions, the shapes on the wire: field names are theirs. Numbers stay literals."""
 
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Final
 
@@ -7,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from liushui.errors import WireError
-from liushui.money import DIGITS_MAX, decimal_text, plain, shown
+from liushui.money import DIGITS_MAX, are_plain, decimal_text, plain, shown
 
 TRANSACTIONS: Final = "/account/v1/transactions"
 
@@ -15,6 +16,9 @@ Whole = int | None | UnsetType
 Text = str | None | UnsetType
 Number = Raw | UnsetType
 """The literal as it stands, null included."""
+
+
+_NULL: Final = Raw(b"null")
 
 
 class Transaction(msgspec.Struct, kw_only=True, gc=False):
@@ -79,6 +83,15 @@ def number_of(field: str, literal: Number) -> Decimal | None:
     if not _can_be_written_out(text):
         raise WireError(field, f"expected a number of at most {DIGITS_MAX} digits, got {shown(text)}")
     return decimal_text(field, plain(Decimal(text)))
+
+
+def texts_of(numbers: Sequence[Number]) -> list[str | None] | None:
+    """What `number_of` says of each, as plain text. None: there is one with an exponent, or that is no number."""
+    literals = b"\n".join([_NULL if number is UNSET else number for number in numbers]).decode().split("\n")
+    stated = [literal for literal in literals if literal != "null"]
+    if len(literals) != len(numbers) or (stated and not are_plain(stated)):
+        return None
+    return [None if literal == "null" else literal for literal in literals]
 
 
 def literal_of(number: Decimal | None) -> Number:

@@ -5,19 +5,27 @@ from typing import Final
 
 from liushui.errors import AuthError, ProviderError, Refused
 from liushui.instant import unix_seconds
+from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.wire import CashFlow
 from liushui.wire.connection import Answer
 from liushui.wire.longbridge.envelope import rows_in
 from liushui.wire.longbridge.rows import RowCodec
 from liushui.wire.longbridge.service import GATEWAY_ERRORS
+from liushui.wire.ranges import many_us, whole_numbers
 
 LANGUAGE: Final = "zh-HK"
 """Names arrive in one language, so that a row read twice is the same to the letter."""
 
 ERRORS: Final[Mapping[int, type[ProviderError]]] = {**GATEWAY_ERRORS, 202201: AuthError, 202202: Refused}
 
-_rows = RowCodec(CashFlow, instant_of=unix_seconds, seconds_of=str, language=LANGUAGE)
-read, write = _rows.read, _rows.write
+
+def _many_us(texts: Sequence[str]) -> list[int] | None:
+    seconds = whole_numbers(texts)
+    return None if seconds is None else many_us(seconds, RULES.resolution)
+
+
+_rows = RowCodec(CashFlow, instant_of=unix_seconds, many_us=_many_us, seconds_of=str, language=LANGUAGE)
+read, read_many, write = _rows.read, _rows.read_many, _rows.write
 
 
 def rows_of(document: bytes) -> Sequence[bytes]:

@@ -13,7 +13,7 @@ from liushui.wire.connection import Answer
 from liushui.wire.longbridge.envelope import rows_in, rows_listed
 from liushui.wire.longbridge.rows import RowCodec
 from liushui.wire.longbridge.service import GATEWAY_ERRORS
-from liushui.wire.ranges import instant_of
+from liushui.wire.ranges import instant_of, many_us
 from liushui.wire.rows import FAULTS
 
 LANGUAGE: Final = "zh-CN"
@@ -45,10 +45,11 @@ def rows_of(document: bytes) -> Sequence[bytes]:
 _rows = RowCodec(
     CashFlow,
     instant_of=lambda field, seconds: instant_of(field, seconds, RULES.resolution),
+    many_us=lambda seconds: many_us(seconds, RULES.resolution),
     seconds_of=int,
     language=LANGUAGE,
 )
-read, write = _rows.read, _rows.write
+read, read_many, write = _rows.read, _rows.read_many, _rows.write
 
 
 def _is_data_alone(document: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from hashlib import blake2b
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,13 +11,13 @@ from msgspec import UNSET
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, Unsayable, WireError
 from liushui.flow import Category, Direction, Flow, Kind, side_of
 from liushui.money import DIGITS_MAX, EXACT, plain, shown
-from liushui.provider import Received
+from liushui.provider import Columns, Received
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.wire import Envelope, FundFlow, FundFlows, Group, Token
 from liushui.wire.faults import fault_of
 from liushui.wire.fields import choice
-from liushui.wire.ranges import instant_of, steps_since_epoch
-from liushui.wire.rows import FAULTS, RowReader, code_of, excerpt, stated
+from liushui.wire.ranges import instant_of, many_us, steps_since_epoch
+from liushui.wire.rows import FAULTS, RowReader, code_of, digest_of, digests, excerpt, stated
 
 CURRENCY: Final = "CNY"
 FEN_PLACES: Final = 2
@@ -54,8 +54,11 @@ ERRORS: dict[int, type[ProviderError]] = {
 
 E = TypeVar("E", bound=Envelope)
 
+_IN = Direction.IN.value
+_SIDE_VALUES = {code: side.value for code, side in SIDES.items()}
+_KIND_VALUES = {code: kind.value for code, kind in KINDS.items()}
 _FEN_END = 10**FEN_DIGITS_MAX
-_row = RowReader(FundFlow, "a fund flow")
+_row = RowReader(FundFlow, "a fund flow", inner=lambda row: len(stated(row.group_list) or ()))
 _fund_flows = msgspec.json.Decoder(FundFlows)
 _token = msgspec.json.Decoder(Token)
 _encode = msgspec.json.Encoder().encode
@@ -119,17 +122,11 @@ def to_flow(row: FundFlow) -> Flow:
         raise WireError("transaction_amount", f"expected 0 or more, got {shown(row.transaction_amount)}")
     amount = _yuan("transaction_amount", row.transaction_amount if side is Direction.IN else -row.transaction_amount)
     facts = (row.mch_id, row.request_no, row.transaction_type, row.fund_flow_type)
-    detail: dict[str, object] = {}
-    if kind is None:
-        detail[TRANSACTION_TYPE] = code_of("transaction_type", row.transaction_type)
-    if (operator := stated(row.operator_userid)) is not None:
-        detail[OPERATOR] = operator
-    if (groups := stated(row.group_list)) is not None:
-        detail[GROUPS] = [group.group_name for group in groups]
+    other = None if kind else code_of("transaction_type", row.transaction_type)
     balance = stated(row.account_balance)
     at = instant_of("timestamp", row.timestamp, RULES.resolution)
     return Flow(
-        identity=blake2b(_encode(facts), digest_size=16).hexdigest(),
+        identity=digest_of(facts),
         at=at,
         amount=amount,
         currency=CURRENCY,
@@ -141,8 +138,71 @@ def to_flow(row: FundFlow) -> Flow:
         ref=row.request_no,
         order_ref=stated(row.out_trade_no),
         note=stated(row.remark),
-        detail=detail or None,
+        detail=_detail(other, stated(row.operator_userid), _names(row)) or None,
     )
+
+
+def _names(row: FundFlow) -> tuple[str, ...] | None:
+    """The rule groups that a row belongs to."""
+    groups = stated(row.group_list)
+    return None if groups is None else tuple([group.group_name for group in groups])
+
+
+def _detail(transaction_type: int | None, operator: str | None, groups: tuple[str, ...] | None) -> dict[str, object]:
+    """What no other provider has. `transaction_type`: one that no kind stands for."""
+    stated = {TRANSACTION_TYPE: transaction_type, OPERATOR: operator, GROUPS: None if groups is None else list(groups)}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+@lru_cache(1_000)
+def _detail_text(operator: str | None, groups: tuple[str, ...] | None) -> str | None:
+    """The details of a row of a kind that we know, as JSON. A few people and groups move most of the money."""
+    detail = _detail(None, operator, groups)
+    return _encode(detail).decode() if detail else None
+
+
+def read_many(rows: Sequence[bytes]) -> Columns | None:
+    """What `read` says of rows that are all of the ordinary kind."""
+    found = _row.read_many(rows)
+    if found is None:
+        return None
+    codes = [row.transaction_type for row in found]
+    sides = [row.fund_flow_type for row in found]
+    fen = [row.transaction_amount for row in found]
+    balances = [stated(row.account_balance) for row in found]
+    request_nos = [row.request_no for row in found]
+    mch_ids = [row.mch_id for row in found]
+    at_us = many_us([row.timestamp for row in found], RULES.resolution)
+    known = KINDS.keys() >= set(codes) and SIDES.keys() >= set(sides)
+    if at_us is None or not known or min(fen) < 0 or max(fen) >= _FEN_END:
+        return None
+    kept = [balance for balance in balances if balance is not None]
+    if kept and not -_FEN_END < min(kept) <= max(kept) < _FEN_END:
+        return None
+    return Columns(
+        identity=digests(zip(mch_ids, request_nos, codes, sides, strict=True)),
+        at_us=at_us,
+        subaccount=mch_ids,
+        amount=[
+            _yuan_text(part if _SIDE_VALUES[side] == _IN else -part) for part, side in zip(fen, sides, strict=True)
+        ],
+        currency=[CURRENCY] * len(found),
+        direction=[_SIDE_VALUES[side] for side in sides],
+        kind=[_KIND_VALUES[code] for code in codes],
+        category=[Category.CASH.value] * len(found),
+        label=[""] * len(found),
+        balance_after=[None if balance is None else _yuan_text(balance) for balance in balances],
+        ref=request_nos,
+        order_ref=[stated(row.out_trade_no) for row in found],
+        note=[stated(row.remark) for row in found],
+        detail=[_detail_text(stated(row.operator_userid), _names(row)) for row in found],
+    )
+
+
+def _yuan_text(fen: int) -> str:
+    """`_yuan` of a number within bounds, as text."""
+    digits = f"{abs(fen):03}"
+    return f"{'-' if fen < 0 else ''}{digits[:-FEN_PLACES]}.{digits[-FEN_PLACES:]}"
 
 
 def _yuan(field: str, fen: int) -> Decimal:

@@ -3,22 +3,21 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from hashlib import blake2b
 from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw
 
 from liushui.errors import WireError
-from liushui.flow import Category, Flow, Kind
-from liushui.money import decimal_text, plain, shown
-from liushui.provider import Received
+from liushui.flow import Category, Direction, Flow, Kind
+from liushui.money import are_plain, decimal_text, plain, shown
+from liushui.provider import Columns, Received
 from liushui.providers.wooxpro.answers import rows_in
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.wire import Transaction
 from liushui.wire.connection import NO_HEADERS, Answer
-from liushui.wire.ranges import instant_of, steps_since_epoch
-from liushui.wire.rows import RowReader, code_of, currency_code
+from liushui.wire.ranges import instant_of, many_us, steps_since_epoch, whole_numbers
+from liushui.wire.rows import RowReader, are_currency_codes, code_of, currency_code, digest_of, digests
 
 TYPES = {1: "Transfer", 2: "Realized PNL", 3: "Funding Fee", 4: "Commission Fee", 5: "Liquidation Clearance"}
 OTHER_TYPE = 0
@@ -43,6 +42,8 @@ ACCOUNT: Final = "wooxpro:account"
 """Key in Flow.detail of an account that is none of ACCOUNTS: its name."""
 
 _KINDS = {TYPES[code]: kind for kind, code in reversed(CODES.items())}
+_KIND_VALUES = {words: kind.value for words, kind in _KINDS.items()}
+_OWN_ACCOUNTS = frozenset(ACCOUNTS)
 _TYPE_CODES = {words: code for code, words in TYPES.items()}
 _MILLISECONDS = re.compile(r"0|-?[1-9][0-9]{0,14}")
 _row = RowReader(Transaction, "a transaction")
@@ -74,7 +75,7 @@ def to_flow(row: Transaction) -> Flow:
     symbol = None if row.symbol is UNSET else row.symbol
     facts = (row.account, row.type, symbol or "", row.asset, row.amount, str(row.time), row.tran_id)
     return Flow(
-        identity=blake2b(_encode(facts), digest_size=16).hexdigest(),
+        identity=digest_of(facts),
         at=at,
         amount=decimal_text("amount", row.amount),
         currency=currency_code("asset", row.asset),
@@ -85,6 +86,42 @@ def to_flow(row: Transaction) -> Flow:
         ref=row.tran_id,
         symbol=symbol,
         detail=_detail_of(row),
+    )
+
+
+def read_many(rows: Sequence[bytes]) -> Columns | None:
+    """What `read` says of rows that are all as the document's table has them."""
+    found = _row.read_many(rows)
+    if found is None:
+        return None
+    accounts = [row.account for row in found]
+    labels = [row.type for row in found]
+    codes = [row.flow_type for row in found]
+    amounts = [row.amount for row in found]
+    assets = [row.asset for row in found]
+    tran_ids = [row.tran_id for row in found]
+    symbols = [row.symbol for row in found if isinstance(row.symbol, str)]
+    times = [row.time for row in found if isinstance(row.time, str)]
+    milliseconds = whole_numbers(times)
+    if milliseconds is None or not len(symbols) == len(times) == len(found) or not _OWN_ACCOUNTS.issuperset(accounts):
+        return None
+    at_us = many_us(milliseconds, RULES.resolution)
+    if at_us is None or codes != [_TYPE_CODES.get(label) for label in labels]:
+        return None
+    if not are_plain(amounts) or not are_currency_codes(assets):
+        return None
+    return Columns(
+        identity=digests(zip(accounts, labels, symbols, assets, amounts, times, tran_ids, strict=True)),
+        at_us=at_us,
+        subaccount=accounts,
+        amount=amounts,
+        currency=assets,
+        direction=[Direction.NONE.value] * len(found),
+        kind=[_KIND_VALUES[label] for label in labels],
+        category=[Category.FUTURES.value] * len(found),
+        label=labels,
+        ref=tran_ids,
+        symbol=symbols,
     )
 
 

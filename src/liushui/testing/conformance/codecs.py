@@ -5,9 +5,9 @@ from typing import Final
 
 from liushui.errors import Unsayable, WireError
 from liushui.flow import Flow
-from liushui.ledger.rows import COPY_MARK
+from liushui.ledger.rows import COPY_MARK, ID, identity_of, read_rows, read_together, to_row
 from liushui.money import EXACT, plain
-from liushui.provider import Received
+from liushui.provider import ManyAtOnce, Received
 from liushui.testing.conformance import material
 from liushui.testing.conformance.chance import broken_bytes
 from liushui.testing.conformance.checks import Checks
@@ -107,6 +107,40 @@ class CodecChecks(Checks):
                 ensure(bool(error.field and error.reason), f"a WireError without a field or a reason: {error!r}")
             else:
                 ensure_equal("the row kept", came.row, row)
+
+    def test_rows_read_together_say_what_each_says_alone(self) -> None:
+        """Samples, rows with a field that does not fit, broken ones, and flows from elsewhere as the codec writes them.
+        Those that it writes of its own samples are ordinary ones: where it reads many at once, it reads them so."""
+        random, known = Random(5), material.samples(self.provider)  # noqa: S311 - the same rows in each run
+        rows = [came.row for came in known]
+        rows += [
+            with_field(came.row, field, value)
+            for came in known
+            for field in fields_of(came.row)
+            for value in (*STRANGE, *ODD_VALUES)
+        ]
+        rows += [broken_bytes(random, random.choice(known).row) for _ in range(BROKEN_ROWS)]
+        written = [self.provider.codec.write(came.flow) for came in known]
+        for row in rows + written:
+            self._check_together([row])
+        if isinstance(self.provider.codec, ManyAtOnce):
+            plain_ones = [row for row in written if self.provider.codec.read_many([row]) is not None]
+            ensure(bool(plain_ones), "not one row that the codec itself writes is read together with others")
+            self._check_together(plain_ones * 2)
+            ensure(read_together(self.provider.codec, plain_ones) is not None, "rows that are read so alone are not")
+
+    def _check_together(self, rows: list[bytes]) -> None:
+        """Where rows are read together, each of them could be read, is served as it came, and says the same."""
+        together = read_together(self.provider.codec, rows)
+        if together is None:
+            return
+        received, rejected = read_rows(self.provider.codec, rows)
+        ensure(not rejected, f"rows were read together though they cannot be read alone: {rejected!r}")
+        found = [row[:ID] + row[ID + 1 :] for row in together.to_rows("", 0)]
+        expected = [to_row("", "", came, 0) for came in received]
+        ensure_equal(f"what {rows!r} say together", found, [row[:ID] + row[ID + 1 :] for row in expected])
+        ids = [identity_of(str(row[ID])) for row in together.to_rows("", 0)]
+        ensure_equal(f"what {rows!r} are together", ids, [came.flow.identity for came in received])
 
     def _check_changed(self, came: Received, field: str, value: bytes | None, *, exact: bool) -> None:
         """Change a field of a row: it is read, `exact` its money and time as they were, or this field is named."""

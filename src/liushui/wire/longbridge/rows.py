@@ -4,9 +4,8 @@ The generations of the API differ in the JSON type of `business_time` and in the
 row has one identity through either. Field tables: MAPPING.md of each provider.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -14,11 +13,11 @@ from msgspec import UNSET, UnsetType
 
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import SECOND_US, to_us
-from liushui.money import decimal_text, plain
-from liushui.provider import Received
+from liushui.money import are_plain, decimal_text, plain
+from liushui.provider import Columns, Received
 from liushui.wire.fields import choice
 from liushui.wire.longbridge.labels import KINDS, label_for
-from liushui.wire.rows import RowReader, code_of, currency_code
+from liushui.wire.rows import CODE_MAX, RowReader, are_currency_codes, code_of, currency_code, digest_of, digests
 
 Seconds = TypeVar("Seconds", bound=int | str)
 
@@ -34,6 +33,9 @@ BUSINESS_TYPE: Final = "longbridge:business_type"
 _OTHER_KIND, _OTHER_CATEGORY = Kind.OTHER, Category.OTHER
 _SIDE_OF: dict[object, Direction] = dict(SIDES.items())
 _CATEGORY_OF: dict[object, Category] = dict(CATEGORIES.items())
+_SIDE_VALUES: dict[object, str] = {code: side.value for code, side in SIDES.items()}
+_CATEGORY_VALUES: dict[object, str] = {code: category.value for code, category in CATEGORIES.items()}
+_KIND_VALUES = {name: kind.value for name, kind in KINDS.items()}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -68,12 +70,15 @@ class RowCodec(Generic[Seconds]):
         shape: type[CashFlowRow[Seconds]],
         *,
         instant_of: Callable[[str, Seconds], datetime],
+        many_us: Callable[[list[Seconds]], list[int] | None],
         seconds_of: Callable[[int], Seconds],
         language: str,
     ) -> None:
         self._row = RowReader(shape, "a cash flow")
         self._shape = shape
         self._instant_of = instant_of
+        self._many_us = many_us
+        """Microseconds since the epoch of many times. None where `instant_of` would refuse one."""
         self._seconds_of = seconds_of
         self._language = language
         """Of names that are written for nobody who asked for another."""
@@ -83,6 +88,47 @@ class RowCodec(Generic[Seconds]):
         cash_flow = self._row.read(row)
         flow = self._flow(cash_flow)
         return Received(flow, row, None if cash_flow.is_servable else self.write(flow))
+
+    def read_many(self, rows: Sequence[bytes]) -> Columns | None:
+        """What `read` says of rows that are all of the ordinary kind."""
+        found = self._row.read_many(rows)
+        if found is None:
+            return None
+        business_types = [row.business_type for row in found]
+        directions = [row.direction for row in found]
+        seconds = [row.business_time for row in found]
+        amounts = [row.balance for row in found]
+        currencies = [row.currency for row in found]
+        symbols = [row.symbol for row in found if row.symbol is not UNSET]
+        notes = [row.description for row in found if isinstance(row.description, str)]
+        sides = [_SIDE_VALUES[code] for code in directions if code in _SIDE_VALUES]
+        others = {code: _other_detail(code) for code in set(business_types) - _CATEGORY_VALUES.keys()}
+        at_us = self._many_us(seconds)
+        if at_us is None or None in others.values() or not len(symbols) == len(notes) == len(sides) == len(found):
+            return None
+        if not are_plain(amounts) or not are_currency_codes(currencies):
+            return None
+        kind_of, other_kind = _KIND_VALUES.get, _OTHER_KIND.value
+        category_of, other_category = _CATEGORY_VALUES.get, _OTHER_CATEGORY.value
+        labels = [row.transaction_flow_name for row in found]
+        times = map(str, seconds)
+        facts = zip(
+            directions, business_types, amounts, currencies, times, [s or "" for s in symbols], notes, strict=True
+        )
+        return Columns(
+            identity=digests(facts),
+            at_us=at_us,
+            subaccount=[""] * len(found),
+            amount=amounts,
+            currency=currencies,
+            direction=sides,
+            kind=[kind_of(label, other_kind) for label in labels],
+            category=[category_of(code, other_category) for code in business_types],
+            label=labels,
+            symbol=symbols,
+            note=notes,
+            detail=[others.get(code) for code in business_types] if others else None,
+        )
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
         """Write one row as the service would. What this wire cannot say is left out: MAPPING.md."""
@@ -117,7 +163,7 @@ class RowCodec(Generic[Seconds]):
         seconds = row.business_time
         facts = (direction, business_type, row.balance, row.currency, str(seconds), symbol or "", note or "")
         return Flow(  # by place, in the order of its fields: by name it would take twice as long, for every row
-            blake2b(_encode(facts), digest_size=16).hexdigest(),
+            digest_of(facts),
             self._instant_of("business_time", seconds),
             decimal_text("balance", row.balance),  # signed on this wire; `direction` may disagree with it
             currency_code("currency", row.currency),
@@ -129,6 +175,13 @@ class RowCodec(Generic[Seconds]):
             note=note,
             detail=None if business_type in _CATEGORY_OF else {BUSINESS_TYPE: business_type},
         )
+
+
+def _other_detail(code: object) -> str | None:
+    """The detail of rows with a business_type outside CATEGORIES. None: they are read one by one."""
+    if type(code) is not int or abs(code) > CODE_MAX:
+        return None
+    return _encode({BUSINESS_TYPE: code}).decode()
 
 
 def _business_type(flow: Flow) -> int:

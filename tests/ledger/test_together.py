@@ -1,0 +1,79 @@
+"""Rows that are read together are kept as rows that are read one by one: the same tables to the last link."""
+
+from pathlib import Path
+
+import pytest
+
+from liushui.instant import ENDING, EPOCH
+from liushui.ledger.commit import commit_slice
+from liushui.ledger.rows import Together, read_rows, read_together
+from liushui.provider import Provider, Received, Slice
+from liushui.providers import providers
+from liushui.simulate.people import desks_of
+from liushui.simulate.world import Parameters, World
+from tests.ledger.books import READ_AT, assert_intact, bad, new_ledger, tables
+
+EVERYTHING = Slice(EPOCH, ENDING)
+FLOWS = 450
+"""More rows than one statement inserts, and no multiple of them."""
+
+
+def rows_of(provider: Provider) -> list[bytes]:
+    """Rows of a simulated account, newest first, some of them two and three times."""
+    world = World(Parameters(accounts=1, flows=FLOWS, seed=3), desks_of({provider.name: provider}))
+    flows = world.flows(world.accounts[0], *EVERYTHING)
+    rows = [provider.codec.write(flow) for flow in flows][::-1]
+    return rows + rows[:20] + rows[10:30]
+
+
+@pytest.mark.parametrize("provider", providers().values(), ids=lambda provider: provider.name)
+def test_read_together_or_alone_is_one_ledger(tmp_path: Path, provider: Provider) -> None:
+    rows = rows_of(provider)
+    together = read_together(provider.codec, rows)
+    assert together is not None
+    alone, rejected = read_rows(provider.codec, rows)
+    assert len(together) == len(alone) == len(rows)
+    kept = []
+    received: Together | list[Received]
+    for name, received in (("together", together), ("alone", alone)):
+        ledger = new_ledger(tmp_path, name=f"{name}.db")
+        for part in (alone[:40], received, received, alone[40:], received):  # into nothing, over itself, over less
+            commit_slice(ledger, "a", EVERYTHING, read_at=READ_AT, received=part, rejected=rejected)
+        kept.append(tables(ledger))
+        assert_intact(ledger)
+        ledger.close()
+    assert kept[0] == kept[1]
+
+
+def test_a_row_that_waits_in_quarantine_is_resolved_by_rows_read_together(tmp_path: Path) -> None:
+    provider = providers()["wooxpro"]
+    rows = rows_of(provider)
+    together = read_together(provider.codec, rows)
+    assert together is not None
+    ledger = new_ledger(tmp_path)
+    waits = [bad(rows[0].decode())]
+    assert commit_slice(ledger, "a", EVERYTHING, read_at=READ_AT, received=[], rejected=waits).quarantined == 1
+    commit_slice(ledger, "a", EVERYTHING, read_at=READ_AT, received=together)
+    assert [row[-1] for row in tables(ledger)["quarantine"]] == ["read"]
+    assert_intact(ledger)
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        pytest.param(b"{", id="that is no JSON"),
+        pytest.param(b'{"x":"\xff"}', id="that is no UTF-8"),
+        pytest.param(b"{}", id="without its fields"),
+    ],
+)
+def test_one_row_that_cannot_be_read_has_all_of_them_read_one_by_one(strange: bytes) -> None:
+    for provider in providers().values():
+        rows = rows_of(provider)
+        assert read_together(provider.codec, [*rows, strange]) is None
+        received, rejected = read_rows(provider.codec, [*rows, strange])
+        assert (len(received), [one.row for one in rejected]) == (len(rows), [strange])
+
+
+def test_no_rows_are_read_together() -> None:
+    assert all(read_together(provider.codec, []) is None for provider in providers().values())

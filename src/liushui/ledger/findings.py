@@ -8,12 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.flow import Direction
 from liushui.instant import BusinessDays, zone_named
+from liushui.ledger.amounts import at_least, at_most
 from liushui.ledger.conditions import condition
 from liushui.ledger.rows import AMOUNT, AT_US, COLUMNS, COPY_MARK, DIRECTION, FACTS_END, ID, Row, identity_of
+from liushui.ledger.schema import flows
+from liushui.money import ZERO
 from liushui.where import SIDE as SIDE_OF
 from liushui.where import Term, Where
 
@@ -84,6 +88,21 @@ def find(connection: Connection, account: str) -> Iterator[tuple[str, Row]]:
         yield SIDE, tuple(row)
     for row in streaming.exec_driver_sql(_SELECT_UNLIKE, (account,)):
         yield SAME_ID, tuple(row)
+
+
+def holds(table: sa.Table, finding: str) -> sa.ColumnElement[bool]:
+    """Whether a flow has a finding, as a condition on a table with the columns of flows."""
+    c = table.c
+    if finding == SIDE:
+        is_out, is_in = sa.not_(at_least(c.amount, ZERO)), sa.not_(at_most(c.amount, ZERO))
+        return sa.or_(sa.and_(c.direction == _IN, is_out), sa.and_(c.direction == _OUT, is_in))
+    if finding != SAME_ID:
+        return sa.false()
+    first = flows.alias("first")
+    identity = sa.func.substr(c.id, 1, sa.func.length(first.c.id) + len(COPY_MARK)) == first.c.id + COPY_MARK
+    alike = [first.c[COLUMNS[place]].is_not_distinct_from(c[COLUMNS[place]]) for place in _ALIKE]
+    same = sa.and_(first.c.account == c.account, first.c.at_us == c.at_us, identity, *alike)
+    return sa.and_(c.id.contains(COPY_MARK, autoescape=True), sa.not_(sa.exists().where(same)))
 
 
 def counted(connection: Connection, account: str, days: BusinessDays) -> Counts:

@@ -25,7 +25,7 @@ RUN_COST: Final = 100
 
 _SIFTING: Final = (
     *("currency", "kind", "symbol", "category", "direction", "subaccount"),
-    *("ref", "amount_min", "amount_max", "text"),
+    *("ref", "amount_min", "amount_max", "text", "finding"),
 )
 """Fields of a filter that some rows of a range do not pass."""
 _TOTALLED: Final = ("subaccount", "currency", "kind")

@@ -51,6 +51,8 @@ class FlowFilter(NamedTuple):
     """Both ends included, signs counted."""
     text: str | None = None
     """What stands somewhere in its words, references or symbol, in capitals or not."""
+    finding: str | None = None
+    """What was found about it: `findings.SIDE` or `findings.SAME_ID`."""
 
 
 class LedgerFlow(NamedTuple):
@@ -144,6 +146,8 @@ def restricted(query: sa.Select[Any], table: sa.Table, wanted: FlowFilter) -> sa
         query = query.where(at_most(columns.amount, wanted.amount_max))
     if wanted.text is not None:
         query = query.where(sa.or_(*(columns[name].icontains(wanted.text, autoescape=True) for name in _WORDS)))
+    if wanted.finding is not None:
+        query = query.where(findings.holds(table, wanted.finding))
     return query
 
 

@@ -39,6 +39,7 @@ COPY_MARK: Final = "~"
 
 _NOTHING: Final = repeat(None)
 _encode = msgspec.json.Encoder().encode
+_decode = json.JSONDecoder(parse_float=Decimal).decode
 _KINDS = {kind.value: kind for kind in Kind}
 _DIRECTIONS = {direction.value: direction for direction in Direction}
 _CATEGORIES = {category.value: category for category in Category}
@@ -240,5 +241,5 @@ def _fx(values: Iterator[object]) -> Fx | None:
 def _detail(value: object) -> Mapping[str, object] | None:
     if value is None:
         return None
-    detail: Mapping[str, object] = json.loads(str(value), parse_float=Decimal)
+    detail: Mapping[str, object] = _decode(str(value))
     return detail

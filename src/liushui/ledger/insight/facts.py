@@ -1,6 +1,6 @@
 """What an overview is made of: accounts, their sources and runs, ranges, and exact sums of day totals. Reads only."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,24 +81,41 @@ class Facts(NamedTuple):
         return sorted(flows, key=lambda currency: (-flows[currency], currency))
 
 
+class Settled(NamedTuple):
+    """What only a batch of the account can change: what `AccountFacts` has of it."""
+
+    ranges: tuple[Range, ...]
+    quarantined: int
+    findings: dict[str, int]
+    sums: tuple[Sum, ...]
+    last_day: str | None
+
+
 @dataclass
 class Kept:
-    """Sums of whole accounts as they were at a batch. They stay true until the account's next one."""
+    """What was known of accounts as of a batch. It stays true until the account's next one."""
 
-    sums: dict[str, tuple[int, tuple[Sum, ...]]] = field(default_factory=dict)
+    known: dict[str, tuple[int, Settled]] = field(default_factory=dict)
 
-    def of(self, connection: Connection, account: str, head: int) -> tuple[Sum, ...]:
-        """An account's sums, summed anew only where it has had a batch since. `head`: its newest, as is seen here."""
-        known = self.sums.get(account)
-        if known is None or known[0] != head:
-            known = self.sums[account] = head, _sums(connection, account)
-        return known[1]
+    def of(self, connection: Connection, account: str, head: int) -> Settled:
+        """What is known of an account, read anew only where it has had a batch since: `head` is its newest."""
+        before = self.known.get(account)
+        if before is not None and before[0] == head:
+            return before[1]
+        found = Settled(
+            tuple(merged(_ranges(connection, account))),
+            _quarantined(connection, account),
+            _findings(connection, account),
+            _sums(connection, account),
+            _last_day(connection, account),
+        )
+        self.known[account] = head, found
+        return found
 
 
 def read_facts(connection: Connection, kept: Kept) -> Facts:
     """Everything but what moved when, as one state of the ledger has it."""
-    ranges, started = _ranges(connection), _runs(connection)
-    waiting, found = _quarantined(connection), _findings(connection)
+    started = _runs(connection)
     named = sa.select(accounts.c.account, accounts.c.provider, accounts.c.zone, accounts.c.head, sources.c.since_us)
     named = named.outerjoin(sources, sources.c.account == accounts.c.account).order_by(accounts.c.account)
     return Facts(
@@ -108,13 +125,9 @@ def read_facts(connection: Connection, kept: Kept) -> Facts:
                 provider,
                 zone,
                 head,
-                since=None if since_us is None else from_us(since_us),
-                run=started.get(account),
-                ranges=tuple(merged(ranges[account])),
-                quarantined=waiting.get(account, 0),
-                findings=found[account],
-                sums=kept.of(connection, account, head),
-                last_day=_last_day(connection, account),
+                None if since_us is None else from_us(since_us),
+                started.get(account),
+                *kept.of(connection, account, head),
             )
             for account, provider, zone, head, since_us in connection.execute(named).tuples().all()
         )
@@ -172,13 +185,13 @@ def _last_day(connection: Connection, account: str) -> str | None:
     return newest
 
 
-def _ranges(connection: Connection) -> defaultdict[str, list[Range]]:
+def _ranges(connection: Connection, account: str) -> list[Range]:
     c = coverage.c
-    query = sa.select(c.account, c.since_us, c.until_us, c.state, c.reason, c.checked_at_us, c.batch)
-    found: defaultdict[str, list[Range]] = defaultdict(list)
-    for account, since_us, until_us, state, *about in connection.execute(query).tuples():
-        found[account].append(Range(since_us, until_us, State(state), *about))
-    return found
+    query = sa.select(c.since_us, c.until_us, c.state, c.reason, c.checked_at_us, c.batch).where(c.account == account)
+    return [
+        Range(since_us, until_us, State(state), *about)
+        for since_us, until_us, state, *about in connection.execute(query).tuples()
+    ]
 
 
 def _runs(connection: Connection) -> dict[str, LastRun]:
@@ -192,15 +205,12 @@ def _runs(connection: Connection) -> dict[str, LastRun]:
     }
 
 
-def _quarantined(connection: Connection) -> dict[str, int]:
-    query = sa.select(quarantine.c.account, sa.func.count()).where(quarantine.c.ended_batch.is_(None))
-    return dict(connection.execute(query.group_by(quarantine.c.account)).tuples().all())
+def _quarantined(connection: Connection, account: str) -> int:
+    waiting = sa.and_(quarantine.c.account == account, quarantine.c.ended_batch.is_(None))
+    return connection.scalar(sa.select(sa.func.count()).select_from(quarantine).where(waiting)) or 0
 
 
-def _findings(connection: Connection) -> defaultdict[str, dict[str, int]]:
+def _findings(connection: Connection, account: str) -> dict[str, int]:
     f = findings.c
-    query = sa.select(f.account, f.finding, sa.func.sum(f.flows)).group_by(f.account, f.finding)
-    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for account, finding, flows in connection.execute(query).tuples():
-        found[account][finding] = int(flows)
-    return found
+    query = sa.select(f.finding, sa.func.sum(f.flows)).where(f.account == account).group_by(f.finding)
+    return {finding: int(flows) for finding, flows in connection.execute(query).tuples()}

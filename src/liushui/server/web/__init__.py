@@ -7,7 +7,7 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from liushui.server.house import House
-from liushui.server.web import overview, preferences
+from liushui.server.web import flows, overview, preferences
 from liushui.server.web.door import Door
 from liushui.server.web.headers import guarded
 from liushui.server.web.page import AnyRequest, make_web
@@ -22,5 +22,5 @@ def page_routes(house: House) -> list[ControllerRouterHandler]:
     async def admit(request: AnyRequest) -> Response[Any] | None:
         return await door.admit(request)  # a function: Litestar copies what it is given, and a door is one
 
-    handlers = [*static_routes(web.assets), *preferences.routes(web), *overview.routes(web)]
+    handlers = [*static_routes(web.assets), *preferences.routes(web), *overview.routes(web), *flows.routes(web)]
     return [Router("/", route_handlers=handlers, before_request=admit, after_request=guarded, include_in_schema=False)]

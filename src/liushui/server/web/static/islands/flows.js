@@ -1,0 +1,285 @@
+// The window over the flows: only rows in sight are elements, the next ones are fetched before they are reached.
+import { made } from "./tip.js";
+
+const AHEAD = 600; // rows that are kept ready on either side
+const KEPT_MAX = 20_000; // rows that are remembered; what is farther away is fetched again
+const OVER = 24; // rows that are drawn beyond each edge, for scrolls that are faster than a frame
+const POINT = new Intl.NumberFormat(document.documentElement.lang).format(0.5).replace(/\d/g, "");
+
+const pane = document.getElementById("ledger");
+const body = pane.querySelector(".ledger-rows");
+const state = document.getElementById("ledger-state");
+const drawer = document.getElementById("drawer");
+const first = JSON.parse(document.getElementById("first-rows").textContent);
+
+let rows = first.rows;
+let older = first.older;
+let newer = first.newer;
+let asking = { older: false, newer: false };
+let searched = first.searched;
+let wrong = false;
+let chosen = -1;
+let height = 0;
+
+// ---------------------------------------------------------------- rows as elements, used again and again
+
+const pool = [];
+const COLUMNS = ["time", "account", "kind", "what", "symbol", "amount-cell figure", "currency", "balance figure"];
+
+function rowElement(number) {
+  let row = pool[number];
+  if (!row) {
+    row = made("div", "ledger-row", ...COLUMNS.map((name) => cell(name)));
+    row.setAttribute("role", "row");
+    row.id = `ledger-row-${number}`;
+    pool[number] = row;
+    body.append(row);
+  }
+  return row;
+}
+
+function cell(name) {
+  const element = made("span", name);
+  element.setAttribute("role", "gridcell");
+  return element;
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function writeAmount(element, text, side) {
+  const at = text.lastIndexOf(POINT);
+  const [whole, rest] = at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at)];
+  if (element.dataset.text !== text) {
+    element.dataset.text = text;
+    element.replaceChildren(whole, made("i", "", rest));
+  }
+  element.classList.toggle("in", side === "in");
+  element.classList.toggle("out", side === "out");
+}
+
+function fill(row, index) {
+  const [key, time, account, kind, what, symbol, amount, side, currency, balance] = rows[index];
+  const cells = row.children;
+  row.dataset.index = index;
+  row.dataset.key = key;
+  row.setAttribute("aria-rowindex", index + 2);
+  row.setAttribute("aria-selected", index === chosen);
+  row.style.transform = `translateY(${index * height}px)`;
+  write(cells[0], time);
+  write(cells[1], account);
+  write(cells[2], kind);
+  write(cells[3], what);
+  write(cells[4], symbol);
+  writeAmount(cells[5], amount, side);
+  write(cells[6], currency);
+  writeAmount(cells[7], balance, "");
+  row.hidden = false;
+}
+
+// ---------------------------------------------------------------- what is in sight
+
+let due = 0;
+
+function draw() {
+  due = 0;
+  measure();
+  body.style.height = `${Math.max(1, rows.length) * height}px`;
+  const top = Math.floor(pane.scrollTop / height);
+  const shown = Math.ceil(pane.clientHeight / height);
+  const from = Math.max(0, top - OVER);
+  const to = Math.min(rows.length, top + shown + OVER);
+  const used = shown + 2 * OVER + 2;
+  const taken = new Set();
+  for (let index = from; index < to; index += 1) {
+    taken.add(index % used);
+    fill(rowElement(index % used), index);
+  }
+  pool.forEach((row, number) => {
+    if (!taken.has(number)) row.hidden = true;
+  });
+  const active = chosen >= from && chosen < to ? pool[chosen % used].id : null;
+  if (active) pane.setAttribute("aria-activedescendant", active);
+  else pane.removeAttribute("aria-activedescendant");
+  pane.setAttribute("aria-rowcount", older === null ? rows.length + 1 : -1);
+  say();
+  if (older !== null && rows.length - to < AHEAD) fetchOlder();
+  if (newer !== null && from < AHEAD) fetchNewer();
+}
+
+function soon() {
+  if (!due) due = requestAnimationFrame(draw);
+}
+
+function measure() {
+  const found = parseFloat(getComputedStyle(pane).getPropertyValue("--row")) * 16;
+  if (found !== height) {
+    const at = height ? pane.scrollTop / height : 0;
+    height = found;
+    pool.forEach((row) => delete row.dataset.index);
+    pane.scrollTop = at * height;
+  }
+}
+
+function say() {
+  let text = "";
+  if (wrong) text = state.dataset.wrong;
+  else if (older === null && !rows.length) text = state.dataset.none;
+  else if (older === null) text = state.dataset.all;
+  else if (searched) text = `${state.dataset.searched} ${searched.slice(0, 10)}`;
+  write(state, text);
+}
+
+// ---------------------------------------------------------------- fetching
+
+async function ask(side, cursor) {
+  const address = new URL(pane.dataset.rows, location.href);
+  address.searchParams.set(side, cursor);
+  const answer = await fetch(address, { headers: { accept: "application/json" } });
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return answer.json();
+}
+
+async function fetchOlder() {
+  if (asking.older) return;
+  asking.older = true;
+  try {
+    const found = await ask("older", older);
+    wrong = false;
+    rows = rows.concat(found.rows);
+    older = found.older;
+    searched = found.searched;
+    forget();
+  } catch {
+    wrong = true;
+  }
+  asking.older = false;
+  if (!wrong) soon();
+  else say();
+}
+
+async function fetchNewer() {
+  if (asking.newer) return;
+  asking.newer = true;
+  try {
+    const found = await ask("newer", newer);
+    wrong = false;
+    newer = found.newer;
+    rows = found.rows.concat(rows);
+    if (chosen >= 0) chosen += found.rows.length;
+    pane.scrollTop += found.rows.length * height;
+  } catch {
+    wrong = true;
+  }
+  asking.newer = false;
+  if (!wrong) soon();
+  else say();
+}
+
+/** Lets go of rows far above: they are fetched again from the first one that stays. */
+function forget() {
+  const many = rows.length - KEPT_MAX;
+  const above = Math.floor(pane.scrollTop / height) - 2 * AHEAD;
+  if (many <= 0 || above < many) return;
+  rows = rows.slice(many);
+  newer = rows[0][0];
+  chosen = chosen >= many ? chosen - many : -1;
+  pane.scrollTop -= many * height;
+}
+
+// ---------------------------------------------------------------- choosing and opening
+
+function choose(index) {
+  chosen = Math.min(Math.max(index, 0), rows.length - 1);
+  const names = pane.querySelector(".ledger-names").offsetHeight;
+  const top = chosen * height;
+  const room = pane.clientHeight - names - height;
+  if (top < pane.scrollTop) pane.scrollTop = top;
+  else if (top > pane.scrollTop + room) pane.scrollTop = top - room;
+  soon();
+}
+
+const page = () => Math.max(1, Math.floor(pane.clientHeight / height) - 2);
+const KEYS = {
+  ArrowDown: () => choose(chosen < 0 ? Math.ceil(pane.scrollTop / height) : chosen + 1),
+  ArrowUp: () => choose(chosen - 1),
+  PageDown: () => choose(Math.max(chosen, 0) + page()),
+  PageUp: () => choose(chosen - page()),
+  Home: () => choose(0),
+  End: () => choose(rows.length - 1),
+  Enter: () => chosen >= 0 && open(rows[chosen][0]),
+};
+
+pane.addEventListener("keydown", (event) => {
+  const act = KEYS[event.key];
+  if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  act();
+  if (!drawer.hidden && event.key.startsWith("Arrow") && chosen >= 0) open(rows[chosen][0], false);
+});
+
+body.addEventListener("click", (event) => {
+  const row = event.target.closest(".ledger-row");
+  if (!row || getSelection().toString()) return;
+  chosen = Number(row.dataset.index);
+  soon();
+  open(row.dataset.key);
+});
+
+let opened = "";
+
+async function open(key, moves = true) {
+  opened = key;
+  const answer = await fetch(`${drawer.dataset.flow}?${new URLSearchParams({ key })}`);
+  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (opened !== key) return;
+  drawer.replaceChildren(...parsed.body.childNodes);
+  drawer.hidden = false;
+  drawer.scrollTop = 0;
+  if (moves) drawer.querySelector("[data-closes]").focus();
+}
+
+function close() {
+  if (drawer.hidden) return;
+  opened = "";
+  drawer.hidden = true;
+  pane.focus();
+}
+
+drawer.addEventListener("click", (event) => {
+  if (event.target.closest("[data-closes]")) close();
+  const link = event.target.closest("[data-key]");
+  if (link) {
+    event.preventDefault();
+    open(link.dataset.key);
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !document.querySelector("dialog[open], details[data-menu][open]")) close();
+});
+
+// ---------------------------------------------------------------- totals
+
+const totals = document.querySelector(".totals");
+
+async function loadTotals(address) {
+  totals.setAttribute("aria-busy", "true");
+  const answer = await fetch(address);
+  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+  totals.replaceChildren(...parsed.body.childNodes);
+  totals.removeAttribute("aria-busy");
+}
+
+totals.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-reloads]");
+  if (!link) return;
+  event.preventDefault();
+  loadTotals(link.href);
+});
+
+loadTotals(totals.dataset.loads);
+pane.addEventListener("scroll", soon, { passive: true });
+new ResizeObserver(soon).observe(pane);
+draw();

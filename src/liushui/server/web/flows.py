@@ -60,7 +60,7 @@ class Asking(NamedTuple):
 
     def writer(self) -> Writer:
         """What writes the rows."""
-        return Writer(self.page.language, {account.account: account.zone for account in self.facts.accounts})
+        return Writer(self.page.language, self.asked.zone)
 
 
 def routes(web: Web) -> list[ControllerRouterHandler]:
@@ -121,14 +121,17 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         everything = fields_of(request).get("all") == ["1"]
         found = filtered(ledger, asking.asked.filter, None if everything else ROWS_MAX)
         covers = covers_of(asking.facts.accounts, rules_of(web), ledger.clock())
+        sums = sorted(found.sums.items(), key=lambda item: (-item[1].flows, item[0]))
         return asking.page.render(
             "flows/totals.html",
             status=asking.status,
             asked=asking.asked,
-            sums=sorted(found.sums.items(), key=lambda item: (-item[1].flows, item[0])),
+            sums=[
+                (currency, moved, sure(_mark(asking, covers, currency), asking.asked.zone, asking.page.language))
+                for currency, moved in sums
+            ],
             deep=places_of([amount for one in found.sums.values() for amount in (one.money_in, one.money_out)]),
             since=None if found.since_us is None else from_us(found.since_us),
-            mark=sure(_mark(asking, covers), asking.asked.zone, asking.page.language),
         )
 
     @get("/page/flows/flow", sync_to_thread=True)
@@ -224,14 +227,14 @@ def _jump(query: dict[str, list[str]], zone: str, language: Language) -> tuple[P
         return None, language.say("Expected a day such as 2024-01-31, got %(got)s.", got=shown(text))
 
 
-def _mark(asking: Asking, covers: dict[str, Cover]) -> Mark:
-    """The mark of what is filtered: of its accounts and its range."""
+def _mark(asking: Asking, covers: dict[str, Cover], currency: str) -> Mark:
+    """The mark of what is filtered in a currency: of the accounts that have it, and the range."""
     wanted = asking.asked.filter
     marks = []
     for account in asking.facts.accounts:
         if wanted.accounts and account.account not in wanted.accounts:
             continue
-        if wanted.currency and all(one.currency != wanted.currency for one in account.sums):
+        if all(one.currency != currency for one in account.sums):
             continue
         marks.append(_mark_between(covers[account.account], wanted))
     return together(marks)

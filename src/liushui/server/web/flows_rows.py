@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -20,6 +20,7 @@ from liushui.server.web.words import Words
 
 ROWS_MAX: Final = 300
 CURSOR_MAX: Final = 2_000
+SECONDS_END: Final = len("2024-01-31 09:30:00")
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -70,11 +71,10 @@ def place_of(cursor: str) -> Place | None:
 
 
 class Writer:
-    """Writes rows in a reader's language, each flow's time in its account's own zone."""
+    """Writes rows in a reader's language, their times in one zone, so that they stand in order."""
 
-    def __init__(self, language: Language, zones: Mapping[str, str]) -> None:
-        self._amount, self._kind = language.amount, Words(language).kind
-        self._zones: dict[str, ZoneInfo] = {account: zone_named(zone) for account, zone in zones.items()}
+    def __init__(self, language: Language, zone: str) -> None:
+        self._amount, self._kind, self._zone = language.amount, Words(language).kind, zone_named(zone)
         self._kinds: dict[str, str] = {}
 
     def line(self, found: LedgerFlow) -> Line:
@@ -86,7 +86,7 @@ class Writer:
         place = f"{found.account} · {flow.subaccount}" if flow.subaccount else found.account
         return Line(
             key=cursor_of(Place(to_us(flow.at), found.account, found.id)),
-            time=local_text(flow.at, self._zones[found.account]),
+            time=local_text(flow.at, self._zone),
             account=place,
             kind=kind,
             what=" · ".join(filter(None, (flow.label, flow.name, flow.note))),
@@ -99,10 +99,8 @@ class Writer:
 
 
 def local_text(at: datetime, zone: ZoneInfo) -> str:
-    """A local time as digits that stand below each other: `2024-01-31 09:30:00`, with a fraction where it has one."""
-    local = at.astimezone(zone)
-    text = local.strftime("%Y-%m-%d %H:%M:%S")
-    return f"{text}.{local.microsecond:06}".rstrip("0") if local.microsecond else text
+    """A local time as digits that stand below each other, to the second: `2024-01-31 09:30:00`."""
+    return at.astimezone(zone).isoformat(" ", "seconds")[:SECONDS_END]
 
 
 def side_of_amount(amount: Decimal) -> str:

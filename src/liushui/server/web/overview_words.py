@@ -100,9 +100,9 @@ def _way_out(alarm: Alarm, language: Language) -> tuple[str, str]:
     say, account = language.say, quote(alarm.account, safe="")
     match alarm.sign:
         case Sign.FAILED:
-            return f"/sources#source-{account}", say("Look at the source")
+            return f"/sources/{account}", say("Look at the source")
         case Sign.NEVER | Sign.GAP | Sign.STALE | Sign.FORGETTING:
-            return f"/sources#source-{account}", say("Sync it")
+            return f"/sources/{account}", say("Sync it")
         case Sign.LOST:
             return f"#coverage-{account}", say("See its calendar")
         case Sign.QUARANTINE:

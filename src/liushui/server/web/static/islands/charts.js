@@ -140,7 +140,7 @@ function sankeyOption(data, element) {
         data: data.nodes.map((node) => ({
           name: node.name,
           itemStyle: { color: sides[node.side] },
-          label: { formatter: () => node.title },
+          label: { formatter: () => node.title, ...(narrow && !node.side ? { rotate: 90, position: "inside" } : {}) },
         })),
         links: data.links.map((link) => ({
           source: link.source,

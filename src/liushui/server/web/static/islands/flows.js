@@ -103,7 +103,7 @@ function draw() {
   if (active) pane.setAttribute("aria-activedescendant", active);
   else pane.removeAttribute("aria-activedescendant");
   pane.setAttribute("aria-rowcount", older === null ? rows.length + 1 : -1);
-  say();
+  say(top + shown);
   if (older !== null && rows.length - to < AHEAD) fetchOlder();
   if (newer !== null && from < AHEAD) fetchNewer();
 }
@@ -122,10 +122,11 @@ function measure() {
   }
 }
 
-function say() {
+function say(end = rows.length) {
   let text = "";
   if (wrong) text = state.dataset.wrong;
   else if (older === null && !rows.length) text = state.dataset.none;
+  else if (end < rows.length) text = "";
   else if (older === null) text = state.dataset.all;
   else if (searched) text = `${state.dataset.searched} ${searched.slice(0, 10)}`;
   write(state, text);

@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,13 +32,14 @@ from liushui.errors import ConfigError
 from liushui.importing.run import import_files
 from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger
-from liushui.ledger.sources import sources_named
+from liushui.ledger.sources import list_sources, sources_named
 from liushui.providers import provider_named, providers
 from liushui.sync.events import Result, Status, Tell, tell_all
 from liushui.sync.logs import LogFormat, Logs
 from liushui.sync.metrics import HOST as METRICS_HOST
 from liushui.sync.metrics import Metrics
 from liushui.sync.options import Environment, Options
+from liushui.sync.progress import ProgressKeeper
 from liushui.sync.run import sync as sync_all
 from liushui.sync.watch import Watch
 
@@ -59,6 +62,10 @@ def sync(
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on until interrupted: sync each source when something of it is due.")
+    ] = False,
+    on_request: Annotated[
+        bool,
+        typer.Option("--on-request", help="Go on until interrupted: sync only what the page or the API asks for."),
     ] = False,
     every: Annotated[
         float,
@@ -86,13 +93,16 @@ def sync(
             "--metrics-port", min=0, max=65535, help="Serve Prometheus metrics there with --watch, on loopback."
         ),
     ] = None,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", hidden=True, help="End with standard input, as a server's own process does.")
+    ] = False,
     ledger: LedgerOption = None,
     form: FormatOption = None,
 ) -> None:
     """Collect what is due from the sources: what is not proven yet, and the newest part again."""
     book = opened(ctx, ledger)
     chosen = names or []
-    for source in sources_named(book, chosen):
+    for source in sources_named(book, chosen) if chosen or not (watch or on_request) else list_sources(book):
         most = provider_named(source.provider).rules.paging.size_max
         if page_size is not None and page_size > most:
             raise ConfigError(f"page-size: expected at most {most} for {source.provider}, got {page_size}")
@@ -106,11 +116,13 @@ def sync(
     )
     if options.since and options.until and options.since >= options.until:
         raise ConfigError(f"until: expected later than since {since}, got {until}")
-    if metrics_port is not None and not watch:
+    if metrics_port is not None and not (watch or on_request):
         raise ConfigError("metrics-port: expected with --watch only: a sync that ends has nobody to look at it")
+    if until_eof:
+        threading.Thread(target=_end_with_input, name="input", daemon=True).start()
     shape = format_of(ctx, form)
-    if watch:
-        watching = Watching(timedelta(seconds=every), log_format, metrics_port, shape)
+    if watch or on_request:
+        watching = Watching(timedelta(seconds=every), log_format, metrics_port, shape, scheduled=watch)
         run_watch(book, chosen, options, watching)
         return
     results = run_sync(book, chosen, options, log_format or LogFormat.NONE)
@@ -137,6 +149,8 @@ class Watching(NamedTuple):
     log_format: LogFormat | None
     metrics_port: int | None
     form: Format
+    scheduled: bool = True
+    """Whether they are synced when something is due, or only when somebody asks."""
 
 
 def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watching) -> None:
@@ -156,8 +170,17 @@ def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watc
             every=watching.every,
             tell=told,
             ended=lambda result: print_results([result], watching.form),
+            scheduled=watching.scheduled,
+            requests=True,
         )
         asyncio.run(_until_terminated(watch.run()))
+
+
+def _end_with_input() -> None:
+    """End this process well when whoever started it is gone, however that ended."""
+    while sys.stdin.buffer.read(1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _until_terminated(work: Coroutine[None, None, None]) -> None:
@@ -181,8 +204,8 @@ async def _until_terminated(work: Coroutine[None, None, None]) -> None:
 def _told(ledger: Ledger, form: LogFormat, *others: Tell) -> Iterator[Tell]:
     """Who is told what a sync does: bars on a terminal, or logs."""
     logs = [] if form is LogFormat.NONE else [Logs(form, sys.stderr, ledger.clock)]
-    with sync_bars(shown=not logs) as bars:
-        yield tell_all([bars, *logs, *others])
+    with sync_bars(shown=not logs) as bars, ProgressKeeper(ledger) as keeper:
+        yield tell_all([bars, *logs, keeper, *others])
 
 
 def _collect_less() -> None:

@@ -25,6 +25,7 @@ from liushui.ledger.keys import create_key, list_keys
 from liushui.ledger.sources import add_source
 from liushui.provider import Provider
 from liushui.providers import provider_named
+from liushui.server.beside import Command
 from liushui.server.run import Address, free_address, serve_ledger
 from liushui.simulate.announce import SimulatedAccount, Simulator
 from liushui.simulate.faults.profiles import PROFILES
@@ -56,9 +57,16 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = PORT,
     socket_port: SocketPortOption = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = WORKERS,
+    sync: Annotated[
+        bool,
+        typer.Option("--sync", help="Sync each source when something of it is due, too. (default: when asked to)"),
+    ] = False,
     ledger: LedgerOption = None,
 ) -> None:
-    """Serve the ledger through every provider's own wire API, until interrupted."""
+    """Serve the ledger through every provider's own wire API, and its own under /api/v1, until interrupted.
+
+    A process beside it syncs what the page or the API asks for.
+    """
     url = ledger_url(ctx, ledger)
     book = opened(ctx, ledger)
     keys = [key for key in list_keys(book) if key.revoked_at is None]
@@ -70,7 +78,13 @@ def serve(
         if not keys:
             messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
 
-    serve_ledger(url, address, workers=workers, started=started)
+    serve_ledger(url, address, workers=workers, started=started, beside=_syncing(url, scheduled=sync))
+
+
+def _syncing(url: str, *, scheduled: bool, quiet: bool = False) -> Command:
+    """The process that syncs beside a server. The ledger's URL may have a password in it: no argument names it."""
+    words = [sys.executable, "-m", "liushui", "sync", "--watch" if scheduled else "--on-request", "--until-eof"]
+    return Command([*words, "--log-format", "text"], {"LIUSHUI_LEDGER": url}, quiet)
 
 
 def simulate(
@@ -204,7 +218,8 @@ def _serve_demo(book: Ledger, url: str, simulator: Simulator, address: Address, 
         sys.stdout.flush()
         messages.print("Ctrl-C ends all of it.")
 
-    serve_ledger(url, address, workers=workers, started=started)
+    syncing = _syncing(url, scheduled=True, quiet=True)
+    serve_ledger(url, address, workers=workers, started=started, beside=syncing)
 
 
 def snippet(provider: Provider, credentials: dict[str, str], address: Address) -> str:

@@ -11,13 +11,13 @@ from liushui.cli.output import emit, messages
 from liushui.errors import ConfigError, LiushuiError
 from liushui.instant import zone_named
 from liushui.ledger.commit import make_account
-from liushui.ledger.sources import Source, add_source, list_sources, remove_source, sources_named
+from liushui.ledger.sources import Source, add_source, list_sources, pause_source, remove_source, sources_named
 from liushui.money import shown
 from liushui.providers import provider_named, providers
 from liushui.sync.run import check
 from liushui.wire.outgoing import base_url as checked_base_url
 
-app = typer.Typer(help="Where flows are collected from: add, list, test, remove.", no_args_is_help=True)
+app = typer.Typer(help="Where flows are collected from: add, list, test, pause, resume, remove.", no_args_is_help=True)
 
 NAMES = ", ".join(providers())
 
@@ -68,7 +68,7 @@ def add(
 @app.command("list")
 def list_(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = None) -> None:
     """List the sources. Secrets are not shown."""
-    columns = ["source", "provider", "base_url", "since", "zone", "paced", "credentials"]
+    columns = ["source", "provider", "base_url", "since", "zone", "paced", "paused", "credentials"]
     emit((_record(source) for source in list_sources(opened(ctx, ledger))), columns, format_of(ctx, form))
 
 
@@ -106,6 +106,28 @@ def remove(
     messages.print(f"removed {name}; its flows stay")
 
 
+@app.command()
+def pause(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which source.")],
+    ledger: LedgerOption = None,
+) -> None:
+    """Have `sync --watch` and the server pass a source over. Who asks for it by name still syncs it."""
+    pause_source(opened(ctx, ledger), name, paused=True)
+    messages.print(f"paused {name}; next: liushui source resume {name}")
+
+
+@app.command()
+def resume(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which source.")],
+    ledger: LedgerOption = None,
+) -> None:
+    """Have a source synced again when something of it is due."""
+    pause_source(opened(ctx, ledger), name, paused=False)
+    messages.print(f"resumed {name}")
+
+
 def _record(source: Source) -> dict[str, object]:
     shows = {field.name for field in provider_named(source.provider).credentials if not field.secret}
     return {
@@ -115,6 +137,7 @@ def _record(source: Source) -> dict[str, object]:
         "since": source.since,
         "zone": source.zone,
         "paced": source.paced,
+        "paused": source.paused,
         "credentials": ", ".join(f"{name} {source.credentials[name]}" for name in sorted(shows)),
     }
 

@@ -259,6 +259,12 @@ sync_requests = _table(
     Column("status", Text, nullable=False),
     Column("error", Text, nullable=False),
     PrimaryKeyConstraint("account", "id"),
+    Index(
+        "sync_requests_open",
+        "account",
+        sqlite_where=text("ended_at_us IS NULL"),
+        postgresql_where=text("ended_at_us IS NULL"),
+    ),
 )
 
 tokens = _table(

@@ -1,7 +1,7 @@
 """Sources: which account is collected from where, with which credentials. And the runs of their syncs."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -23,6 +23,8 @@ class Source(NamedTuple):
     credentials: dict[str, str]
     since: datetime
     paced: bool
+    paused: bool = False
+    """Whether the scheduler passes it over. A sync that somebody asks for is made all the same."""
 
 
 class Run(NamedTuple):
@@ -65,6 +67,13 @@ def remove_source(ledger: Ledger, account: str) -> None:
             raise ConfigError(f"source: there is none named {shown(account)}")
 
 
+def pause_source(ledger: Ledger, account: str, *, paused: bool) -> None:
+    """Have the scheduler pass a source over, or not any more. Raises ConfigError where there is none."""
+    with ledger.writing() as connection:
+        if not connection.execute(sources.update().where(sources.c.account == account).values(paused=paused)).rowcount:
+            raise ConfigError(f"source: there is none named {shown(account)}")
+
+
 def list_sources(ledger: Ledger) -> list[Source]:
     """Every source, by account, its credentials decrypted."""
     vault = ledger.vault
@@ -83,6 +92,7 @@ def list_sources(ledger: Ledger) -> list[Source]:
             credentials=vault.open(row.credentials),
             since=from_us(row.since_us),
             paced=bool(row.paced),
+            paused=bool(row.paused),
         )
         for row in found
     ]
@@ -119,6 +129,15 @@ def record_run(ledger: Ledger, run: Run) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=runs.primary_key.columns, set_=values))
 
 
+def list_runs(ledger: Ledger, account: str, *, limit: int, before: datetime | None = None) -> list[Run]:
+    """The runs of an account that began before an instant, the newest first."""
+    query = sa.select(runs).where(runs.c.account == account).order_by(runs.c.started_at_us.desc()).limit(limit)
+    if before is not None:
+        query = query.where(runs.c.started_at_us < to_us(before))
+    with ledger.reading() as connection:
+        return [_run(row) for row in connection.execute(query)]
+
+
 def last_runs(ledger: Ledger) -> dict[str, Run]:
     """The latest run of each account."""
     latest = sa.select(runs.c.account, sa.func.max(runs.c.started_at_us).label("started")).group_by(runs.c.account)
@@ -129,16 +148,17 @@ def last_runs(ledger: Ledger) -> dict[str, Run]:
                 last, sa.and_(runs.c.account == last.c.account, runs.c.started_at_us == last.c.started)
             )
         ).all()
-    return {
-        row.account: Run(
-            account=row.account,
-            started_at=from_us(row.started_at_us),
-            ended_at=None if row.ended_at_us is None else from_us(row.ended_at_us),
-            slices=row.slices,
-            rows_in=row.rows_in,
-            added=row.added,
-            gaps=row.gaps,
-            error=row.error,
-        )
-        for row in found
-    }
+    return {row.account: _run(row) for row in found}
+
+
+def _run(row: sa.Row[Any]) -> Run:
+    return Run(
+        account=row.account,
+        started_at=from_us(row.started_at_us),
+        ended_at=None if row.ended_at_us is None else from_us(row.ended_at_us),
+        slices=row.slices,
+        rows_in=row.rows_in,
+        added=row.added,
+        gaps=row.gaps,
+        error=row.error,
+    )

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.reader import LedgerReader
 from liushui.providers import providers
 from liushui.server.app import App
+from liushui.server.beside import Beside, Command
 from liushui.server.bridge import Bridge
 from liushui.server.dialects import Dialects
 from liushui.server.house import House
@@ -78,14 +80,20 @@ def free_address(host: str, port: int, socket_port: int) -> Address:
     return Address(host, _free(host, port), _free(host, socket_port))
 
 
-def serve_ledger(ledger_url: str, address: Address, *, workers: int, started: Callable[[], None]) -> None:
-    """Serve a ledger until a signal ends it."""
+def serve_ledger(
+    ledger_url: str, address: Address, *, workers: int, started: Callable[[], None], beside: Command | None = None
+) -> None:
+    """Serve a ledger until a signal ends it, and what runs beside the server."""
     ledger = open_ledger(ledger_url)
-    with tempfile.TemporaryDirectory(prefix="liushui-") as folder:
+    with tempfile.TemporaryDirectory(prefix="liushui-") as folder, _running(beside):
         serving = Serving(ledger_url, str(Path(folder) / "limits.db"), address.url, address.socket_url)
         os.environ[ENVIRONMENT] = msgspec.json.encode(serving).decode()
         reply = dialects_of(serving, ledger).reply
         serve("liushui.server.run:ledger_app", reply, address, workers=workers, started=started)
+
+
+def _running(beside: Command | None) -> AbstractContextManager[object]:
+    return nullcontext() if beside is None else Beside(beside)
 
 
 def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:

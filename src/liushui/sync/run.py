@@ -29,14 +29,17 @@ class Workers:
         self._writing = asyncio.Lock()
         self._places = asyncio.Semaphore(options.sources_at_once)
 
-    async def sync(self, source: Source) -> Result:
-        """Sync a source, when there is a place for it. Raises nothing of liushui's: the result says it."""
+    async def sync(self, source: Source, options: Options | None = None) -> Result:
+        """Sync a source, when there is a place for it, with options of its own where it has any.
+
+        Raises nothing of liushui's: the result says it.
+        """
         async with self._places:
             try:
                 one = AccountSync(
                     self._ledger,
                     source,
-                    self._options,
+                    options or self._options,
                     self._environment,
                     budget=self._budget,
                     writing=self._writing,

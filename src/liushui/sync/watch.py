@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from liushui.errors import LedgerError, LiushuiError
 from liushui.ledger.coverage import Range
 from liushui.ledger.engine import Ledger
+from liushui.ledger.leases import new_holder
 from liushui.ledger.query import ranges_of
+from liushui.ledger.requests import SyncRequest, end_request, give_back, open_requests, take_request
 from liushui.ledger.sources import Source, list_sources
 from liushui.rules import Paging, Rules
 from liushui.sync.events import Due, Result, Status, Tell
@@ -27,6 +29,10 @@ CREDENTIALS_PAUSE: Final = timedelta(hours=6)
 """How long a source whose credentials were refused is left alone while they are the same."""
 LOOK: Final = timedelta(seconds=30)
 """How often the sources are read again, for new ones, removed ones, and new credentials."""
+LISTEN: Final = timedelta(seconds=1)
+"""How often requests are looked for, where they are taken."""
+PUT_OFF: Final = timedelta(seconds=5)
+"""When a request is taken again whose account another process was syncing."""
 HURRY: Final = 4
 """Of the time until a provider forgets something, the part after which it is tried again."""
 
@@ -86,10 +92,18 @@ class _Watched:
     source: Source
     due: datetime
     last: Last | None = None
+    request: SyncRequest | None = None
+    """What somebody asked for, and the next sync is for."""
+    not_before: datetime | None = None
+    """When the next request is taken, where it cannot be before."""
 
 
 class Watch:
-    """Syncs the sources of a ledger whenever something of them is due. `ended` is told of each sync."""
+    """Syncs the sources of a ledger whenever something of them is due. `ended` is told of each sync.
+
+    With `requests` it also syncs what somebody asks for; without `scheduled` nothing else. Sources that are paused are
+    passed over until somebody asks.
+    """
 
     def __init__(
         self,
@@ -101,11 +115,16 @@ class Watch:
         every: timedelta,
         tell: Tell,
         ended: Callable[[Result], None],
+        scheduled: bool = True,
+        requests: bool = False,
     ) -> None:
         self._ledger, self._names, self._options, self._environment = ledger, names, options, environment
         self._every, self._tell, self._report = every, tell, ended
         self._watched: dict[str, _Watched] = {}
         self._running: dict[str, asyncio.Task[Result]] = {}
+        self._scheduled, self._requests = scheduled, requests
+        self._holder = new_holder()
+        self._looked_at: datetime | None = None
 
     async def run(self) -> None:
         """Go on until this task is cancelled: then what is being committed is, and leases are given back."""
@@ -113,7 +132,7 @@ class Watch:
             try:
                 while True:
                     with suppress(LedgerError):  # another process writes for long: the sources are those known before
-                        await asyncio.to_thread(self._look)
+                        await asyncio.to_thread(self._look_round)
                     self._start(workers)
                     await self._wait()
                     await self._take_in()
@@ -121,6 +140,31 @@ class Watch:
                 for task in self._running.values():
                     task.cancel()
                 await asyncio.gather(*self._running.values(), return_exceptions=True)
+                await asyncio.to_thread(self._give_back)
+
+    def _look_round(self) -> None:
+        """Look at the sources, where it is time to, and at what somebody asks for."""
+        now = self._ledger.clock()
+        found = open_requests(self._ledger) if self._requests else []
+        new = any(request.account not in self._watched for request in found)
+        if not self._requests or new or self._looked_at is None or not self._looked_at <= now < self._looked_at + LOOK:
+            self._looked_at = now
+            self._look()
+        for request in found:
+            watched = self._watched.get(request.account)
+            if watched is None or watched.request is not None or request.account in self._running:
+                continue
+            if watched.not_before is not None and now < watched.not_before:
+                continue
+            if take_request(self._ledger, request, self._holder):
+                watched.request, watched.due = request, now
+
+    def _give_back(self) -> None:
+        """Leave what was asked for, and not done, to others."""
+        for watched in self._watched.values():
+            if watched.request is not None:
+                with suppress(LiushuiError):  # whoever finds that we are gone takes it all the same
+                    give_back(self._ledger, watched.request, self._holder)
 
     def _look(self) -> None:
         """Read the sources. One that is new, or whose refused credentials were changed, is due at once."""
@@ -144,12 +188,14 @@ class Watch:
         now = self._ledger.clock()
         due = [one for one in self._idle() if one.due <= now]
         for watched in sorted(due, key=lambda one: time_left(self._ledger, one.source, self._environment)):
-            self._running[watched.source.account] = asyncio.create_task(workers.sync(watched.source))
+            everything = watched.request is not None and watched.request.everything
+            options = replace(self._options, everything=True) if everything else None
+            self._running[watched.source.account] = asyncio.create_task(workers.sync(watched.source, options))
 
     async def _wait(self) -> None:
         """Return when a sync has ended, when the next one is due, or when it is time to look at the sources again."""
         now = self._ledger.clock()
-        wake = min([now + LOOK, *(one.due for one in self._idle())])
+        wake = min([now + (LISTEN if self._requests else LOOK), *(one.due for one in self._idle())])
         sleeper = asyncio.ensure_future(self._environment.sleep(max(timedelta(0), wake - now)))
         try:
             done, _ = await asyncio.wait({sleeper, *self._running.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -159,7 +205,12 @@ class Watch:
             sleeper.cancel()
 
     def _idle(self) -> list[_Watched]:
-        return [one for account, one in self._watched.items() if account not in self._running]
+        """Those that wait for their time: by the schedule, or because somebody asked."""
+        return [
+            one
+            for account, one in self._watched.items()
+            if account not in self._running and (one.request is not None or (self._scheduled and not one.source.paused))
+        ]
 
     async def _take_in(self) -> None:
         """Plan what comes after the syncs that have ended."""
@@ -169,8 +220,22 @@ class Watch:
                 result = task.result()
                 self._report(result)
                 if (watched := self._watched.get(account)) is not None:
+                    with suppress(LedgerError):  # another process writes for long: whoever asked sees it by the flows
+                        await asyncio.to_thread(self._answer, watched, result)
                     await asyncio.to_thread(self._plan, watched, result)
                     self._tell(Due(account, watched.due))
+
+    def _answer(self, watched: _Watched, result: Result) -> None:
+        """Say what became of what was asked for. What another process kept us from is asked for still."""
+        request, watched.request, watched.not_before = watched.request, None, None
+        if request is None:
+            return
+        if result.status is Status.BUSY:
+            watched.not_before = self._ledger.clock() + PUT_OFF
+            give_back(self._ledger, request, self._holder)
+        else:
+            error = result.error or result.note or "; ".join(result.gaps[:1])
+            end_request(self._ledger, request, self._holder, status=result.status.value, error=error)
 
     def _plan(self, watched: _Watched, result: Result) -> None:
         before, now = watched.last.failures if watched.last else 0, self._ledger.clock()

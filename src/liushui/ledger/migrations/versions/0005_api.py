@@ -60,6 +60,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "id"),
         **SHAPE,
     )
+    op.create_index(
+        "sync_requests_open",
+        "sync_requests",
+        ["account"],
+        sqlite_where=sa.text("ended_at_us IS NULL"),
+        postgresql_where=sa.text("ended_at_us IS NULL"),
+    )
     op.create_table(
         "tokens",
         sa.Column("id", sa.Text, nullable=False),

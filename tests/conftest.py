@@ -13,7 +13,9 @@ from hypothesis import settings
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.keys import create_key
 from liushui.providers import provider_named
+from liushui.testing.postgres import find_programs
 from liushui.testing.server import Running, free_port, run, serving, simulating
+from tests.engines import Pool, keep_out_of_home, pooling
 
 SETTINGS = ("LIUSHUI_", "LONGBRIDGE_", "LONGPORT_")
 """How the names of variables begin that change what liushui, or an official client, does."""
@@ -27,6 +29,16 @@ def pytest_configure() -> None:
         del os.environ[name]
     settings.register_profile("house", deadline=None, print_blob=True)
     settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """Databases of a PostgreSQL that runs as long as the tests do."""
+    if find_programs() is None:
+        pytest.skip("there is no PostgreSQL on this machine: `make servers` installs it")
+    keep_out_of_home(tmp_path_factory.mktemp("home"))
+    with pooling() as found:
+        yield found
 
 
 @pytest.fixture

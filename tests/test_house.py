@@ -181,6 +181,7 @@ FLOATS: Final = {
     "server/run.py": "seconds to wait",
     "cli/collect.py": "a timeout, seconds between two syncs",
     "cli/source.py": "a timeout",
+    "testing/postgres.py": "seconds to wait",
     "testing/server.py": "timeouts",
     "testing/soak/__main__.py": "seconds that runs took",
 }

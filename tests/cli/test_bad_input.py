@@ -38,7 +38,7 @@ GOOD = {
             ["import", "missing.json", "--provider", "longbridge", "--account", "a"],
             "expected a file, but there is none",
         ),
-        (["--ledger", "mysql://h/d", "balances"], "ledger: expected a path or sqlite:///PATH"),
+        (["--ledger", "mysql://h/d", "balances"], "ledger: expected a path, sqlite:///PATH or postgresql://"),
         (["simulate", "--flows", "999999999999"], "flows: expected 0 to"),
     ],
 )

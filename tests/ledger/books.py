@@ -22,6 +22,7 @@ from liushui.ledger.schema import metadata
 from liushui.ledger.verify import Damage, Verified, verify
 from liushui.provider import Codec, Received, Slice
 from liushui.testing.clock import MovableClock
+from tests.engines import Shelf
 
 DAY_ONE = datetime(2024, 3, 1, tzinfo=UTC)
 READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
@@ -30,9 +31,10 @@ Tables = Mapping[str, Sequence[Row]]
 """Every table's rows, by its key."""
 
 
-def new_ledger(folder: Path, *accounts: str, zone: str = "Asia/Hong_Kong", name: str = "ledger.db") -> Ledger:
-    """A ledger with these accounts, under a clock that stands still."""
-    ledger = open_ledger(str(folder / name), create=True, clock=MovableClock())
+def new_ledger(where: Shelf | Path, *accounts: str, zone: str = "Asia/Hong_Kong", name: str = "ledger.db") -> Ledger:
+    """A ledger with these accounts, under a clock that stands still. In a folder it is a file."""
+    url = str(where / name) if isinstance(where, Path) else where.url(name)
+    ledger = open_ledger(url, create=True, clock=MovableClock())
     for account in accounts or ("a",):
         make_account(ledger, account, "longbridge", zone)
     return ledger

@@ -24,6 +24,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.query import FlowFilter, balances, list_flows
 from liushui.ledger.rows import to_row
 from liushui.provider import Received
+from tests.engines import Shelf
 from tests.ledger.books import (
     READ_AT,
     assert_intact,
@@ -80,8 +81,8 @@ def test_a_slice_holds_its_beginning_and_not_its_end(ledger: Ledger) -> None:
     assert column(ledger, "flows", "id") == [("second",)]
 
 
-def test_accounts_have_nothing_to_do_with_one_another(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path, "a", "b")
+def test_accounts_have_nothing_to_do_with_one_another(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf, "a", "b")
     keep(ledger, hours(0, 24), came("one", 1), account="a")
     keep(ledger, hours(0, 24), came("one", 1), account="b")
     before = [row for row in tables(ledger)["flows"] if row[0] == "b"]

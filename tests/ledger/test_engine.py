@@ -12,14 +12,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import psycopg
 import pytest
 
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.ledger import engine
+from liushui.ledger.commit import load_account
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.engines import sqlite
+from liushui.ledger.engines import postgres, sqlite
 from liushui.ledger.query import FlowFilter, list_flows
 from liushui.ledger.schema import APPLICATION_ID, REVISION
+from tests.engines import Shelf
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
 from tests.system import files_of_at_most
 
@@ -132,7 +135,7 @@ def test_a_file_cannot_be_a_folder_of_a_ledger(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["mysql://host/x", "sqlite://x", "sqlite:///", "https://example.com/x"])
 def test_a_url_that_names_no_ledger(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"expected a path or sqlite:///PATH"):
+    with pytest.raises(ConfigError, match=r"expected a path, sqlite:///PATH or postgresql://"):
         open_ledger(url, create=True)
 
 
@@ -245,7 +248,8 @@ def test_a_commit_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -
     ledger.close()
 
 
-def test_a_full_disk_is_said(ledger: Ledger) -> None:
+def test_a_full_disk_is_said(file_ledger: Ledger) -> None:
+    ledger = file_ledger
     before = tables(ledger)
     with ledger.reading() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
@@ -257,9 +261,9 @@ def test_a_full_disk_is_said(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- writers and readers
 
 
-def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
-    first = new_ledger(tmp_path)
-    second = open_ledger(str(first.path))
+def test_a_second_writer_of_an_account_waits_for_the_first(shelf: Shelf) -> None:
+    first = new_ledger(shelf)
+    second = open_ledger(first.url)
     begun = threading.Event()
 
     def commit() -> None:
@@ -267,6 +271,7 @@ def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
         keep(second, hours(0, 24), came("second", 1))
 
     with first.writing() as connection:
+        load_account(connection, "a")
         thread = threading.Thread(target=commit)
         thread.start()
         begun.wait()
@@ -282,24 +287,27 @@ def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_writer_that_waited_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = new_ledger(tmp_path)
+def test_a_writer_that_waited_too_long_says_so(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = new_ledger(shelf)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
-    second = open_ledger(str(first.path))
+    monkeypatch.setattr(postgres, "BUSY_TIMEOUT_S", 0.05)
+    second = open_ledger(first.url)
     before = tables(first)
-    with first.writing(), pytest.raises(LedgerBusy, match="another process has been writing"):
-        keep(second, hours(0, 24), came("second", 1))
+    with first.writing() as connection:
+        load_account(connection, "a")
+        with pytest.raises(LedgerBusy, match="another process has been writing"):
+            keep(second, hours(0, 24), came("second", 1))
     assert tables(first) == before
     assert keep(second, hours(0, 24), came("second", 1)).added == 1
     first.close()
     second.close()
 
 
-def test_a_reader_sees_one_state_while_others_write(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path)
+def test_a_reader_sees_one_state_while_others_write(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf)
     rows = [came(f"{number:04}", number / 1000) for number in range(3000)]
     keep(ledger, hours(0, 24), *rows)
-    other = open_ledger(str(ledger.path))
+    other = open_ledger(ledger.url)
     walk = list_flows(other, FlowFilter())
     seen = [next(walk).id]
     keep(ledger, hours(0, 24), *rows[::2])
@@ -313,10 +321,10 @@ def test_a_reader_sees_one_state_while_others_write(tmp_path: Path) -> None:
     other.close()
 
 
-def test_two_processes_commit_to_one_account(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path)
+def test_two_processes_commit_to_one_account(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf)
     commits = 60
-    writers = [writer(ledger.path, number, commits) for number in range(2)]
+    writers = [writer(ledger.url, number, commits) for number in range(2)]
     for process in writers:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -336,9 +344,9 @@ def test_two_processes_commit_to_one_account(tmp_path: Path) -> None:
     ledger.close()
 
 
-def writer(path: Path, number: int, commits: int) -> subprocess.Popen[str]:
+def writer(url: str, number: int, commits: int) -> subprocess.Popen[str]:
     """One of two processes that commit slices of their own, once they are told to."""
-    command = [sys.executable, "-m", "tests.ledger.writing", str(path), str(number), "2", str(commits)]
+    command = [sys.executable, "-m", "tests.ledger.writing", url, str(number), "2", str(commits)]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -346,11 +354,12 @@ def test_a_bare_connection_can_only_read(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("one", 1))
     with closing(ledger.reading_driver()) as connection:
         assert connection.execute("SELECT id FROM flows").fetchall() == [("one",)]
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with pytest.raises((sqlite3.OperationalError, psycopg.errors.ReadOnlySqlTransaction), match=r"read-?only"):
             connection.execute("DELETE FROM flows")
 
 
-def test_a_copy_of_a_closed_ledger_is_the_ledger(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_copy_of_a_closed_ledger_is_the_ledger(file_ledger: Ledger, tmp_path: Path) -> None:
+    ledger = file_ledger
     keep(ledger, hours(0, 24), came("one", 1))
     before = tables(ledger)
     ledger.close()

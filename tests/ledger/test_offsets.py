@@ -1,10 +1,8 @@
 """Deep pages: found by day totals and remembered counts, and the same as walking there, whatever is written between."""
 
 import random
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -15,14 +13,17 @@ from liushui.flow import Kind
 from liushui.instant import BEGINNING, ENDING
 from liushui.ledger import offsets
 from liushui.ledger import reader as reader_module
+from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.offsets import Cursor, Offsets
+from liushui.ledger.engines.serving import Cursor
+from liushui.ledger.offsets import Offsets
 from liushui.ledger.reader import LedgerReader
 from liushui.provider import FlowPage, FlowQuery, Received
 from liushui.testing.clock import MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
 from liushui.where import EVERYTHING, Where, among
+from tests.engines import Shelf
 from tests.ledger.books import DAY_ONE, came, hour, hours, keep, keep_page, new_ledger
 from tests.ledger.test_reader import shown
 
@@ -40,13 +41,12 @@ def short_strides() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of three accounts without flows, to be copied."""
-    folder = tmp_path_factory.mktemp("empty")
+def with_accounts(shelf: Shelf) -> Ledger:
+    """A ledger of three accounts without flows."""
+    ledger = open_ledger(shelf.fresh(), clock=MovableClock())
     for account, zone in ZONES.items():
-        new_ledger(folder, account, zone=zone).close()
-    return folder / "ledger.db"
+        make_account(ledger, account, "longbridge", zone)
+    return ledger
 
 
 def flow(account: str, number: int, minutes: int) -> Received:
@@ -126,12 +126,8 @@ class Twice:
 
 @settings(max_examples=40)
 @given(steps=st.lists(st.tuples(batches, st.lists(queries, min_size=1, max_size=6)), min_size=1, max_size=6))
-def test_deep_pages_are_what_walking_finds(
-    empty: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Batch, list[FlowQuery]]]
-) -> None:
-    path = tmp_path_factory.mktemp("deep") / "ledger.db"
-    shutil.copy(empty, path)
-    ledger = open_ledger(str(path), clock=MovableClock())
+def test_deep_pages_are_what_walking_finds(module_shelf: Shelf, steps: list[tuple[Batch, list[FlowQuery]]]) -> None:
+    ledger = with_accounts(module_shelf)
     both = Twice(ledger)
     for (account, day, days, at, imported), asked in steps:
         both.write(account, day, days, at, imported=imported)
@@ -143,12 +139,10 @@ def test_deep_pages_are_what_walking_finds(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_long_life_of_writing_and_reading(empty: Path, tmp_path: Path, seed: int) -> None:
+def test_a_long_life_of_writing_and_reading(shelf: Shelf, seed: int) -> None:
     """One reader all the time: what it remembers is brought to each new state, and is right there."""
     choose = random.Random(seed)
-    path = tmp_path / "ledger.db"
-    shutil.copy(empty, path)
-    ledger = open_ledger(str(path), clock=MovableClock())
+    ledger = with_accounts(shelf)
     both = Twice(ledger)
     for account in ZONES:
         both.write(account, 0, DAYS, [choose.randrange(DAYS * 1_440) for _ in range(150)], imported=False)
@@ -175,9 +169,9 @@ def test_a_long_life_of_writing_and_reading(empty: Path, tmp_path: Path, seed: i
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> Iterator[Twice]:
+def filled(shelf: Shelf) -> Iterator[Twice]:
     """A ledger with one day of 400 flows between quiet ones, at four instants of that day 50 of them."""
-    ledger = new_ledger(tmp_path, *ZONES)
+    ledger = new_ledger(shelf, *ZONES)
     both = Twice(ledger)
     crowd = [1_500 + number // 2 for number in range(200)] + [1_700 + number % 4 for number in range(200)]
     for account in ZONES:
@@ -263,9 +257,9 @@ def test_a_page_is_looked_for_again_where_a_commit_comes_between(
         assert page != earlier
 
 
-def test_ends_of_the_calendar(tmp_path: Path) -> None:
+def test_ends_of_the_calendar(shelf: Shelf) -> None:
     """Flows of the first and the last day that there are stand in their order."""
-    ledger = new_ledger(tmp_path, "a", zone="America/New_York")
+    ledger = new_ledger(shelf, "a", zone="America/New_York")
     ends: list[datetime] = [BEGINNING + timedelta(hours=number) for number in range(60)]
     ends += [ENDING - timedelta(hours=number) for number in range(60)]
     both = Twice(ledger)

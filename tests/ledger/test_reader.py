@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +20,7 @@ from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
 from liushui.where import DETAIL, SIDE, Term, among
+from tests.engines import Shelf
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 ZONES = {"a": "Asia/Hong_Kong", "b": "America/New_York"}
@@ -54,9 +54,9 @@ FLOWS = {"a": [flow(number) for number in range(120)], "b": [flow(number) for nu
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+def ledger(module_shelf: Shelf) -> Iterator[Ledger]:
     clock = MovableClock(NOON)
-    book = open_ledger(str(tmp_path_factory.mktemp("reader") / "ledger.db"), create=True, clock=clock)
+    book = open_ledger(module_shelf.url(), create=True, clock=clock)
     for account, flows in FLOWS.items():
         make_account(book, account, "longbridge", ZONES[account])
         received = [Received(one, shown(one), None) for one in flows]
@@ -212,9 +212,9 @@ def test_a_column_that_no_condition_is_for(of_ledger: LedgerReader) -> None:
         of_ledger.count(query)
 
 
-def test_a_count_follows_the_ledger(tmp_path: Path) -> None:
+def test_a_count_follows_the_ledger(shelf: Shelf) -> None:
     """What a connection remembers ends when another one writes."""
-    book = open_ledger(str(tmp_path / "ledger.db"), create=True, clock=lambda: NOON)
+    book = open_ledger(shelf.url(), create=True, clock=lambda: NOON)
     make_account(book, "a", "longbridge", "UTC")
     reader = LedgerReader(book, MemoryLimits())
     query = FlowQuery(("a",), BEGINNING, ENDING, 10)

@@ -69,8 +69,8 @@ def test_an_older_ledger_is_upgraded_when_it_is_opened(old: tuple[Path, dict[str
 
 def test_an_upgrade_says_from_which_schema(old: tuple[Path, dict[str, list[tuple[object, ...]]]]) -> None:
     path, expected = old
-    assert upgrade_ledger(str(path)) == Upgraded(path, BEFORE_MEMORY, REVISION)
-    assert upgrade_ledger(f"sqlite:///{path}") == Upgraded(path, REVISION, REVISION)
+    assert upgrade_ledger(str(path)) == Upgraded(str(path), BEFORE_MEMORY, REVISION)
+    assert upgrade_ledger(f"sqlite:///{path}") == Upgraded(str(path), REVISION, REVISION)
     ledger = opened(path)
     assert tables(ledger) == expected
     ledger.close()

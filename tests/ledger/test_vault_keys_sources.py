@@ -31,6 +31,7 @@ from liushui.provider import Restriction
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.limits import MemoryLimits
+from tests.engines import Shelf
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
 
 SECRETS = {"app_key": "public-part", "app_secret": "s3cr3t-of-the-app", "access_token": "t0ken-of-the-user"}
@@ -162,8 +163,8 @@ def test_a_key_that_was_cut_off_is_made_again(tmp_path: Path, monkeypatch: pytes
 # ---------------------------------------------------------------- keys
 
 
-def test_a_key_reads_its_accounts_in_its_dialect(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path, "a", "b", "c")
+def test_a_key_reads_its_accounts_in_its_dialect(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf, "a", "b", "c")
     credentials = create_key(ledger, PROVIDER, ["a", "c"], paced=False)
     limits = MemoryLimits()
     reader = LedgerReader(ledger, limits)
@@ -224,7 +225,7 @@ def test_a_key_says_what_it_is_denied(ledger: Ledger) -> None:
 
 def test_a_revoked_key_ends_at_once_in_another_process(ledger: Ledger) -> None:
     credentials, other = create_key(ledger, PROVIDER, ["a"]), create_key(ledger, PROVIDER, ["a"])
-    elsewhere = open_ledger(str(ledger.path))
+    elsewhere = open_ledger(ledger.url)
     reader = LedgerReader(elsewhere, MemoryLimits())
     assert reader.key("longbridge", credentials["app_key"])
     revoke_key(ledger, credentials["app_key"])
@@ -288,8 +289,8 @@ def test_a_removed_source_leaves_its_flows(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_sources_are_chosen_by_name(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path, "a", "b", "c")
+def test_sources_are_chosen_by_name(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf, "a", "b", "c")
     with pytest.raises(ConfigError, match="there is no source yet"):
         sources_named(ledger, [])
     for account in "ba":
@@ -301,8 +302,8 @@ def test_sources_are_chosen_by_name(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_the_last_run_of_each_account_is_known(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path, "a", "b")
+def test_the_last_run_of_each_account_is_known(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf, "a", "b")
     begun = Run("a", NOON, None, slices=0, rows_in=0, added=0, gaps=0, error="")
     ended = begun._replace(ended_at=NOON + timedelta(minutes=1), slices=3, rows_in=20, added=19, gaps=1, error="late")
     older = begun._replace(started_at=NOON - timedelta(days=1), error="refused")
@@ -316,7 +317,8 @@ def test_the_last_run_of_each_account_is_known(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- on the disk
 
 
-def test_no_secret_stands_in_the_files(ledger: Ledger) -> None:
+def test_no_secret_stands_in_the_files(file_ledger: Ledger) -> None:
+    ledger = file_ledger
     source(ledger)
     credentials = create_key(ledger, PROVIDER, ["a"])
     revoked = create_key(ledger, PROVIDER, ["a"])
@@ -335,7 +337,8 @@ def test_no_secret_stands_in_the_files(ledger: Ledger) -> None:
     assert credentials["app_key"].encode() in data, "what names a key stands there in the open"
 
 
-def test_the_key_lies_beside_the_ledger_and_is_its_owners(ledger: Ledger) -> None:
+def test_the_key_lies_beside_the_ledger_and_is_its_owners(file_ledger: Ledger) -> None:
+    ledger = file_ledger
     source(ledger)
     path = ledger.vault.path
     assert path == ledger.path.with_name("ledger.db.key")

@@ -3,7 +3,6 @@
 import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -24,6 +23,7 @@ from liushui.ledger.versions import (
     summary_as_of,
 )
 from liushui.testing.clock import NOON, MovableClock
+from tests.engines import Shelf
 from tests.ledger.books import READ_AT, came, hour, hours, keep, new_ledger
 
 MINUTE = timedelta(minutes=1)
@@ -31,9 +31,9 @@ EVERY = FlowFilter()
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Ledger:
+def story(shelf: Shelf) -> Ledger:
     """Two accounts. One minute after the other: a slice, the other account's, a restatement, a withdrawal, a gap."""
-    ledger = new_ledger(tmp_path, "a", "b")
+    ledger = new_ledger(shelf, "a", "b")
     for act in (
         lambda: keep(ledger, hours(0, 24), came("one", 1, "5.00"), came("two", 2, "7.00", kind=Kind.FEE)),
         lambda: keep(ledger, hours(0, 24), came("other", 3, "100.00"), account="b"),

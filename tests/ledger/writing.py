@@ -14,9 +14,9 @@ PAUSE_S: Final = 0.005
 """Between two commits, as one that reads from a network has it: the lock goes to who waits for it."""
 
 
-def main(path: str, number: int, writers: int, commits: int) -> None:
+def main(url: str, number: int, writers: int, commits: int) -> None:
     """Commit a slice of one row, so many times, once a line is read."""
-    ledger = open_ledger(path)
+    ledger = open_ledger(url)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

@@ -18,4 +18,4 @@ def db() -> None:
 def upgrade(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = None) -> None:
     """Bring the ledger's schema up to this program's, and say from which. Every other command does so in silence."""
     upgraded = upgrade_ledger(ledger_url(ctx, ledger))
-    emit_one({**upgraded._asdict(), "path": str(upgraded.path)}, format_of(ctx, form))
+    emit_one({"path": upgraded.ledger, "before": upgraded.before, "after": upgraded.after}, format_of(ctx, form))

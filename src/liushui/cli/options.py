@@ -30,7 +30,10 @@ class Globals(NamedTuple):
     format: Format | None
 
 
-_LEDGER_HELP = "The ledger: a path or sqlite:///PATH. (env: LIUSHUI_LEDGER; default: in the user's data folder)"
+_LEDGER_HELP = (
+    "The ledger: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE. "
+    "(env: LIUSHUI_LEDGER; default: in the user's data folder)"
+)
 _FORMAT_HELP = "How results are printed: json is one document, jsonl a row a line. (default: table)"
 
 LedgerOption = Annotated[str | None, typer.Option("--ledger", metavar="URL", help=_LEDGER_HELP, show_default=False)]

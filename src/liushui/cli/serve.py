@@ -74,7 +74,7 @@ def serve(
     address = _address(host, port, socket_port)
 
     def started() -> None:
-        messages.print(f"serving {escape(url)} at [bold]{address.url}[/], WebSocket at {address.socket_url}")
+        messages.print(f"serving {escape(book.name)} at [bold]{address.url}[/], WebSocket at {address.socket_url}")
         if not keys:
             messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
 

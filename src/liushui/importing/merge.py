@@ -12,6 +12,7 @@ from liushui.importing.copies import Side, copies, side_of
 from liushui.importing.stage import Copies
 from liushui.ledger.change import RECOUNTED, Change
 from liushui.ledger.coverage import State
+from liushui.ledger.engines.statements import INTEGERS, TEXTS
 from liushui.ledger.rows import AT_US, COLUMNS, ID, Row, flow_id, identity_of, to_row
 
 _WIRE = COLUMNS.index("wire")
@@ -82,11 +83,11 @@ def _known(connection: Connection, account: str, chunk: list[Copies]) -> _Known:
 
 
 _SELECT_FLOWS = f"""
-SELECT {", ".join(COLUMNS)} FROM (SELECT value AS wanted FROM json_each(?)) CROSS JOIN flows
+SELECT {", ".join(COLUMNS)} FROM ({INTEGERS}) AS given CROSS JOIN flows
 WHERE account = ? AND at_us = wanted
 """
-_SELECT_EDGES = """
-SELECT identity, side, copies FROM (SELECT value AS wanted FROM json_each(?)) CROSS JOIN page_edges
+_SELECT_EDGES = f"""
+SELECT identity, side, copies FROM ({TEXTS}) AS given CROSS JOIN page_edges
 WHERE account = ? AND identity = wanted
 """
 _SELECT_PROVEN = """

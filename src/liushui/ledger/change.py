@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays
 from liushui.ledger.chain import Facts
+from liushui.ledger.engines.statements import INTEGERS
 from liushui.ledger.findings import SAME_ID, SIDE, Counts, contradicted, count, unlike
 from liushui.ledger.quarantine import Ending, Settlement, sealed_row
 from liushui.ledger.rows import AT_US, BATCH, COLUMNS, COPY_MARK, ID, Row
@@ -131,6 +132,6 @@ def rows_at(connection: Connection, account: str, times_us: Iterable[object]) ->
 
 
 _SELECT_AT = f"""
-SELECT {", ".join(COLUMNS)} FROM (SELECT value AS wanted FROM json_each(?)) CROSS JOIN flows
+SELECT {", ".join(COLUMNS)} FROM ({INTEGERS}) AS given CROSS JOIN flows
 WHERE account = ? AND at_us = wanted
 """

@@ -14,6 +14,7 @@ from liushui.ledger.chain import facts_digest, genesis, link
 from liushui.ledger.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
 from liushui.ledger.coverage import Range, State, fold, merged
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.statements import FOR_UPDATE
 from liushui.ledger.findings import store as store_findings
 from liushui.ledger.findings import unlike
 from liushui.ledger.quarantine import settle, settle_read
@@ -42,11 +43,10 @@ def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
     zone_named(zone)
     created_at_us = to_us(ledger.clock())
     with ledger.writing() as connection:
+        start = genesis(name, provider, zone, created_at_us)
+        connection.exec_driver_sql(_MAKE_ACCOUNT, (name, provider, zone, created_at_us, 0, start))
         found = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
-        if found is None:
-            start = genesis(name, provider, zone, created_at_us)
-            insert_rows(connection, "accounts", [(name, provider, zone, created_at_us, 0, start)])
-        elif found != provider:
+        if found != provider:
             raise ConfigError(f"account {shown(name)} holds flows of {found}, not of {provider}: choose another name")
 
 
@@ -159,10 +159,8 @@ def commit_change(ledger: Ledger, account: str, state: str, change_of: PlanRows)
 
 
 def load_account(connection: Connection, name: str) -> Account:
-    """The account of that name. Raises ConfigError."""
-    found = connection.exec_driver_sql(
-        "SELECT account, provider, zone, head, link FROM accounts WHERE account = ?", (name,)
-    ).first()
+    """The account of that name, held until the transaction ends: nobody else commits to it. Raises ConfigError."""
+    found = connection.exec_driver_sql(_SELECT_ACCOUNT, (name,)).first()
     if found is None:
         raise ConfigError(f"account: there is none named {shown(name)}")
     return Account(*found)
@@ -242,6 +240,11 @@ def _write(
     return committed
 
 
+_MAKE_ACCOUNT = """
+INSERT INTO accounts (account, provider, zone, created_at_us, head, link) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (account) DO NOTHING
+"""
+_SELECT_ACCOUNT = f"SELECT account, provider, zone, head, link FROM accounts WHERE account = ? {FOR_UPDATE}"
 _SELECT_SLICE = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
 _DELETE_FLOW = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_COVERAGE = """

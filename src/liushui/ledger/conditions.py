@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from liushui.ledger.engines import statements
 from liushui.where import DETAIL, SIDE, AllOf, AnyOf, Term, Where
 
 TOTALLED: Final = frozenset({"subaccount", "currency", "kind"})
@@ -29,36 +30,52 @@ def is_totalled(where: Where) -> bool:
 
 
 def _any_of(part: AnyOf, values: list[object]) -> str:
-    return " OR ".join(f"({_all_of(every, values)})" for every in part) or "0"
+    return " OR ".join(f"({_all_of(every, values)})" for every in part) or "FALSE"
 
 
 def _all_of(every: AllOf, values: list[object]) -> str:
-    return " AND ".join(_term(term, values) for term in every) or "1"
+    return " AND ".join(_term(term, values) for term in every) or "TRUE"
 
 
 def _term(term: Term, values: list[object]) -> str:
     """Any of the term's values. The column stands before each, with what it needs in its own places."""
     tests = []
     for value in term.values:
-        column = _column(term.field, values)
-        if value is None:
-            tests.append(f"{column} IS NULL")
+        if isinstance(value, str) and "\0" in value:  # no column holds one, and PostgreSQL takes none
+            tests.append("FALSE")
+        elif value is None:
+            tests.append(_is_missing(term.field, values))
         elif term.ending:
-            values += [len(str(value)) or 1, len(str(value)), str(value)]
-            tests.append(f"substr({column}, -?, ?) = ?")
+            end = str(value)
+            column = _column(term.field, values)
+            values.append(len(end))
+            _column(term.field, values)
+            values.append(end)
+            tests.append(f"substr({column}, CAST(length({column}) - ? + 1 AS INTEGER)) = ?")
         else:
+            tests.append(f"{_column(term.field, values, number=isinstance(value, int))} = ?")
             values.append(value)
-            tests.append(f"{column} = ?")
-    any_of = " OR ".join(tests) or "0"
-    return f"NOT coalesce(({any_of}), 0)" if term.negated else f"({any_of})"
+    any_of = " OR ".join(tests) or "FALSE"
+    return f"NOT coalesce(({any_of}), FALSE)" if term.negated else f"({any_of})"
 
 
-def _column(field: str, values: list[object]) -> str:
+def _is_missing(field: str, values: list[object]) -> str:
+    if field.startswith(DETAIL):
+        values.append(_path(field))
+        return statements.MISSING_IN_DETAIL
+    return f"{_column(field, values)} IS NULL"
+
+
+def _column(field: str, values: list[object], *, number: bool = False) -> str:
     if field == SIDE:
         return _SIDE
     if field.startswith(DETAIL):
-        values.append('$."{}"'.format(field.removeprefix(DETAIL).replace('"', "")))
-        return "json_extract(detail, ?)"
+        values += [_path(field)] * 2
+        return statements.NUMBER_IN_DETAIL if number else statements.TEXT_IN_DETAIL
     if field not in _COLUMNS:
         raise ValueError(f"no condition can be put on {field!r}")
     return field
+
+
+def _path(field: str) -> str:
+    return '$."{}"'.format(field.removeprefix(DETAIL).replace('"', ""))

@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.rows import COLUMNS, FACTS_END
 from liushui.ledger.schema import flows
 
@@ -24,7 +25,7 @@ def flows_digest(ledger: Ledger, accounts: tuple[str, ...] = ()) -> str:
         query = query.where(flows.c.account.in_(accounts))
     digest = sha256()
     with ledger.reading() as connection:
-        found = connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query)
+        found = connection.execute(query, execution_options=STREAMED)
         for chunk in found.partitions(CHUNK):
             digest.update(_encode([tuple(row) for row in chunk]))
     return digest.hexdigest()

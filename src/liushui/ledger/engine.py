@@ -1,6 +1,7 @@
 """Opening a ledger: which engine a URL names, and a schema that is brought up to this program's."""
 
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -15,30 +16,40 @@ from liushui.money import shown
 __all__ = ["Ledger", "Upgraded", "account_names", "open_ledger", "path_of", "upgrade_ledger"]
 
 
-def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock) -> Ledger:
-    """Open the ledger at a path or sqlite:/// URL; make it where there is none and `create` says so.
+ON_SERVERS: Final = ("postgresql://", "postgres://")
+"""How the URLs of ledgers begin that are in no file."""
 
-    An older schema is upgraded. Raises ConfigError for a URL that names no ledger, LedgerError for a file that is
-    corrupt, foreign, not ours to read, or newer than this program. In none of these is anything written.
+
+def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock) -> Ledger:
+    """Open the ledger at a path, a sqlite:/// or a postgresql:// URL; make it where there is none and `create` says so.
+
+    An older schema is upgraded. Raises ConfigError for a URL that names no ledger, LedgerError for a file or database
+    that is corrupt, foreign, not ours to read, or newer than this program. In none of these is anything written.
     """
-    ledger = sqlite.open_file(path_of(url), create=create, clock=clock)
-    _ensure_schema(ledger)
+    ledger = _ledger_at(url, create=create, clock=clock)
+    try:
+        revision = ledger.revision()
+        check_revision(ledger.name, revision)
+        if revision is None and not create:
+            raise _no_ledger(ledger.name)
+        if revision != REVISION:
+            ledger.migrate(lambda connection: _migrate(connection, ledger.name))
+    except BaseException:
+        ledger.close()
+        raise
     return ledger
 
 
 def upgrade_ledger(url: str) -> Upgraded:
     """Bring the ledger at a path or URL to the schema that this program knows. Raises as `open_ledger`, which does the
     same without a word."""
-    path = path_of(url)
-    before = None
-    if sqlite.is_there(path):
-        ledger = sqlite.open_file(path, create=False, clock=system_clock)
-        try:
-            before = ledger.revision()
-        finally:
-            ledger.close()
-    open_ledger(url).close()
-    return Upgraded(path, before, REVISION)
+    ledger = _ledger_at(url, create=False, clock=system_clock)
+    try:
+        before = ledger.revision()
+    finally:
+        ledger.close()
+    open_ledger(url, create=True).close()
+    return Upgraded(ledger.name, before, REVISION)
 
 
 def path_of(url: str) -> Path:
@@ -48,7 +59,9 @@ def path_of(url: str) -> Path:
         return Path(url).expanduser().absolute()
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return Path(rest[1:]).expanduser().absolute()
-    raise ConfigError(f"ledger: expected a path or sqlite:///PATH, got {shown(scheme + '://…')}")
+    raise ConfigError(
+        f"ledger: expected a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE, got {shown(scheme + '://…')}"
+    )
 
 
 def account_names(connection: Connection) -> list[str]:
@@ -56,16 +69,22 @@ def account_names(connection: Connection) -> list[str]:
     return list(connection.scalars(sa.select(accounts.c.account).order_by(accounts.c.account)))
 
 
-def _ensure_schema(ledger: Ledger) -> None:
-    """Bring the schema up to date. Closes the ledger where it cannot be."""
-    try:
-        revision = ledger.revision()
-        check_revision(ledger.name, revision)
-        if revision != REVISION:
-            ledger.migrate(lambda connection: _migrate(connection, ledger.name))
-    except BaseException:
-        ledger.close()
-        raise
+def _ledger_at(url: str, *, create: bool, clock: Clock) -> Ledger:
+    """The ledger that a URL names, its schema as it is. Raises ConfigError where there is none and none is to be."""
+    if url.startswith(ON_SERVERS):
+        from liushui.ledger.engines.postgres import PostgresLedger  # inside: who has a file does not wait for it
+
+        return PostgresLedger(url, clock)
+    path = path_of(url)
+    if not sqlite.is_there(path):
+        if not create:
+            raise _no_ledger(str(path))
+        sqlite.make_file(path)
+    return sqlite.SQLiteLedger(path, clock)
+
+
+def _no_ledger(name: str) -> ConfigError:
+    return ConfigError(f"no ledger at {name}: `liushui source add` or `liushui import` makes one")
 
 
 def _migrate(connection: Connection, name: str) -> None:

@@ -15,6 +15,8 @@ from liushui.flow import Direction
 from liushui.instant import BusinessDays, zone_named
 from liushui.ledger.amounts import at_least, at_most
 from liushui.ledger.conditions import condition
+from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.engines.statements import DIFFERS, POSITION
 from liushui.ledger.rows import AMOUNT, AT_US, COLUMNS, COPY_MARK, DIRECTION, FACTS_END, ID, Row, identity_of
 from liushui.ledger.schema import flows
 from liushui.money import ZERO
@@ -81,12 +83,11 @@ def load(connection: Connection, account: str) -> Counts:
 
 def find(connection: Connection, account: str) -> Iterator[tuple[str, Row]]:
     """Every finding with its flow, from the flows themselves, streamed: first all of one, then all of the other."""
-    streaming = connection.execution_options(stream_results=True, max_row_buffer=_CHUNK)
     contradiction, values = condition(_CONTRADICTED)
     sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ?{contradiction} ORDER BY at_us, id"
-    for row in streaming.exec_driver_sql(sides, (account, *values)):
+    for row in connection.exec_driver_sql(sides, (account, *values), execution_options=STREAMED):
         yield SIDE, tuple(row)
-    for row in streaming.exec_driver_sql(_SELECT_UNLIKE, (account,)):
+    for row in connection.exec_driver_sql(_SELECT_UNLIKE, (account,), execution_options=STREAMED):
         yield SAME_ID, tuple(row)
 
 
@@ -129,14 +130,14 @@ _CONTRADICTED: Final[Where] = (
 _SELECT_UNLIKE = f"""
 SELECT {", ".join(f"flows.{name}" for name in COLUMNS)} FROM flows LEFT JOIN flows AS first
   ON first.account = flows.account AND first.at_us = flows.at_us
-  AND first.id = substr(flows.id, 1, instr(flows.id, '{COPY_MARK}') - 1)
-WHERE flows.account = ? AND instr(flows.id, '{COPY_MARK}') > 0
-  AND ({", ".join(f"first.{COLUMNS[place]}" for place in _ALIKE)})
-  IS NOT ({", ".join(f"flows.{COLUMNS[place]}" for place in _ALIKE)})
+  AND first.id = substr(flows.id, 1, {POSITION}(flows.id, '{COPY_MARK}') - 1)
+WHERE flows.account = ? AND {POSITION}(flows.id, '{COPY_MARK}') > 0
+  AND ({", ".join(f"CAST(first.{COLUMNS[place]} AS TEXT)" for place in _ALIKE)})
+  {DIFFERS} ({", ".join(f"CAST(flows.{COLUMNS[place]} AS TEXT)" for place in _ALIKE)})
 ORDER BY flows.at_us, flows.id
 """
 _UPSERT = """
 INSERT INTO findings (account, day, finding, flows) VALUES (?, ?, ?, ?)
-ON CONFLICT (account, day, finding) DO UPDATE SET flows = flows + excluded.flows
+ON CONFLICT (account, day, finding) DO UPDATE SET flows = findings.flows + excluded.flows
 """
 _FORGET = "DELETE FROM findings WHERE account = ? AND day = ? AND finding = ? AND flows = 0"

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.upserts import insert_new, upsert
 from liushui.ledger.schema import leases
 
 MACHINE: Final = socket.gethostname()
@@ -37,17 +38,17 @@ def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Le
     """
     with ledger.writing() as connection:
         now = ledger.clock()
-        found = connection.execute(sa.select(leases).where(leases.c.account == account)).first()
+        taken = Lease(account, holder, now + life)
+        values = {"account": account, "holder": taken.holder, "until_us": to_us(taken.until)}
+        if connection.execute(insert_new(connection, leases, values)).rowcount:
+            return taken
+        held = sa.select(leases).where(leases.c.account == account).with_for_update()
+        found = connection.execute(held).first()
         if found is not None and found.holder != holder:
             known = Lease(account, found.holder, from_us(found.until_us))
             if now < known.until <= now + 2 * life and not is_gone(known.holder):
                 return known
-        taken = Lease(account, holder, now + life)
-        values = {"holder": taken.holder, "until_us": to_us(taken.until)}
-        if found is None:
-            connection.execute(leases.insert().values(account=account, **values))
-        else:
-            connection.execute(leases.update().where(leases.c.account == account).values(**values))
+        connection.execute(upsert(connection, leases, values))
         return taken
 
 

@@ -6,10 +6,12 @@ where more than STRIDE stand at one microsecond, those are walked.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from liushui.instant import BusinessDays, from_us, to_us, zone_named
 from liushui.ledger.conditions import condition, is_totalled
+from liushui.ledger.engines.serving import Cursor
+from liushui.ledger.engines.statements import Order, first_of
 from liushui.provider import FlowQuery
 from liushui.where import Where
 
@@ -21,13 +23,6 @@ MARKS_MAX: Final = 200_000
 
 KEPT_MAX: Final = 200
 """Accounts with conditions, and queries, that a connection remembers at once."""
-
-
-class Cursor(Protocol):
-    """What a statement gives."""
-
-    def fetchone(self) -> Any: ...  # noqa: ANN401 - a row has the columns that its statement names
-    def fetchall(self) -> Sequence[Any]: ...
 
 
 Execute = Callable[[str, Sequence[object]], Cursor]
@@ -195,6 +190,8 @@ class Trail:
         sql, values = self._where
         since_us, until_us = (self._far_us, here_us) if self._newest else (here_us, self._far_us)
         one = f"SELECT at_us FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{sql}"
+        if len(self._accounts) > 1:
+            one = first_of(one, STRIDE + 1, Order.DOWN if self._newest else Order.UP, by="at_us")
         page = " UNION ALL ".join([one] * len(self._accounts))
         every = [value for name in self._accounts for value in (name, since_us, until_us, *values)]
         down = " DESC" if self._newest else ""

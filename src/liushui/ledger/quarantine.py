@@ -15,6 +15,8 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from liushui.instant import to_us
+from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.engines.statements import TEXTS
 from liushui.ledger.rows import AT_US, WIRE, Rejected, Row, Together, flow_id, identity_of, wire_rows
 from liushui.ledger.spans import Piece, Span, from_columns, has, length_us, to_columns, within, without
 from liushui.provider import Received, Slice
@@ -192,7 +194,7 @@ def sealed_row(row: Row) -> Row:
 
 def open_entries(connection: Connection, account: str) -> Iterator[Entry]:
     """Every entry of an account that is open, by id, streamed."""
-    found = connection.execution_options(stream_results=True).exec_driver_sql(_SELECT_OPEN, (account,))
+    found = connection.exec_driver_sql(_SELECT_OPEN, (account,), execution_options=STREAMED)
     return (_entry(row) for row in found)
 
 
@@ -266,7 +268,7 @@ _ANY_OPEN = "SELECT 1 FROM quarantine WHERE account = ? AND ended_batch IS NULL 
 _ANY_ANYWHERE = "SELECT 1 FROM quarantine WHERE account = ? AND ended_batch IS NULL AND until_us IS NULL LIMIT 1"
 _COUNT_OPEN = "SELECT count(*) FROM quarantine WHERE account = ? AND ended_batch IS NULL"
 _SELECT_DIGESTS = f"""
-SELECT {SEALED} FROM (SELECT value AS digest FROM json_each(?)) CROSS JOIN quarantine
-WHERE account = ? AND id >= digest AND id < digest || char(127) AND ended_batch IS NULL ORDER BY length(id), id
+SELECT {SEALED} FROM ({TEXTS}) AS given CROSS JOIN quarantine
+WHERE account = ? AND id >= wanted AND id < wanted || '\x7f' AND ended_batch IS NULL ORDER BY length(id), id
 """
 _END = "UPDATE quarantine SET ended_batch = ?, ended_as = ? WHERE account = ? AND id = ? AND batch = ?"

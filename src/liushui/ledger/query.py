@@ -15,6 +15,7 @@ from liushui.ledger import findings
 from liushui.ledger.amounts import at_least, at_most
 from liushui.ledger.coverage import Range, State, merged, missing, unbroken_until
 from liushui.ledger.engine import Ledger, account_names
+from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.quarantine import count_open
 from liushui.ledger.rows import to_flow
 from liushui.ledger.schema import accounts, batches, coverage, flows
@@ -121,7 +122,7 @@ def list_flows(ledger: Ledger, wanted: FlowFilter) -> Iterator[LedgerFlow]:
         query = query.order_by(*(column.desc() for column in order) if wanted.newest_first else order)
         if wanted.limit is not None:
             query = query.limit(wanted.limit)
-        for row in connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query):
+        for row in connection.execute(query, execution_options=STREAMED):
             yield LedgerFlow(row.account, row.id, to_flow(row), row.batch)
 
 

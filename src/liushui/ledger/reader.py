@@ -1,6 +1,5 @@
 """The FlowReader of a ledger: what the dialects' servers read. A page is one statement, joined inside the database."""
 
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -14,6 +13,8 @@ from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, to_us, zone_named
 from liushui.ledger.conditions import condition, is_totalled
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.serving import Bare, State
+from liushui.ledger.engines.statements import Order, first_of, joined
 from liushui.ledger.offsets import STRIDE, Offsets, count_rows
 from liushui.ledger.rows import AT_US, COLUMNS, ID, to_flow
 from liushui.money import shown
@@ -40,12 +41,12 @@ class _Account(NamedTuple):
 
 
 class _Seen:
-    """What a connection knows until another one writes."""
+    """What a connection knows: keys until another one writes, counts while the state they were made in holds."""
 
     def __init__(self) -> None:
-        self.version: int | None = None
+        self.state: State = None
         self.keys: dict[tuple[str, str], Key] = {}
-        self.counts: dict[tuple[object, ...], int] = {}
+        self.counts: dict[tuple[object, ...], tuple[State, int]] = {}
 
 
 class LedgerReader:
@@ -56,28 +57,45 @@ class LedgerReader:
         self._limits = limits
         self._local = threading.local()
         self._accounts: dict[str, _Account] = {}
-        self._opened = lru_cache(maxsize=1_000)(ledger.vault.open)
+        self._read = lru_cache(maxsize=1_000)(self._key_of)
 
     def now(self) -> datetime:
         return self._ledger.clock()
 
     def key(self, dialect: str, public: str) -> Key | None:
-        keys = self._seen().keys
-        key = keys.get((dialect, public)) or self._load_key(dialect, public)
+        connection, seen = self._connection(), self._seen()
+        state = self._ledger.state(connection)
+        if state is None:
+            return self._load_key(dialect, public)
+        if state != seen.state:  # one may have been revoked
+            seen.state = state
+            seen.keys.clear()
+        key = seen.keys.get((dialect, public)) or self._load_key(dialect, public)
         if key is not None:
-            keys[dialect, public] = key
+            seen.keys[dialect, public] = key
         return key
 
     def _load_key(self, dialect: str, public: str) -> Key | None:
-        found = self._connection().execute(_SELECT_KEY, (dialect, public)).fetchone()
-        if found is None:
+        if "\0" in public:  # no column holds one, and PostgreSQL takes none
             return None
-        names, sealed, paced, expires_at_us, restrictions = found
+        found = self._connection().execute(_SELECT_KEY, (dialect, public)).fetchone()
+        return None if found is None else self._read(dialect, public, *found)
+
+    def _key_of(
+        self,
+        dialect: str,
+        public: str,
+        names: str,
+        sealed: str,
+        paced: int,
+        expires_at_us: int | None,
+        restrictions: str,
+    ) -> Key:
         return Key(
             public=public,
             dialect=dialect,
             accounts=_accounts_of(names),
-            credentials=self._opened(sealed),
+            credentials=self._ledger.vault.open(sealed),
             expires_at=None if expires_at_us is None else from_us(expires_at_us),
             paced=bool(paced),
             restrictions=_restrictions_of(restrictions),
@@ -108,32 +126,33 @@ class LedgerReader:
 
     def count(self, query: FlowQuery) -> int:
         counts = self._seen().counts
+        state = self._ledger.state(self._connection(), query.accounts)
         asked = (query.accounts, query.since, query.until, query.where)
-        if asked not in counts:
+        known = counts.get(asked)
+        if known is None or known[0] != state:
             if len(counts) >= COUNTS_MAX:
                 counts.clear()
-            counts[asked] = sum(self._count(name, query) for name in query.accounts)
-        return counts[asked]
+            known = counts[asked] = state, sum(self._count(name, query) for name in query.accounts)
+        return known[1]
 
     def _joined(self, query: FlowQuery) -> FlowPage | None:
         """A page of nothing but received rows, put together inside the database. None: it has others."""
         shown_sql, shown_values = condition(query.shown)
-        shown = f", (1{shown_sql}) AS shown" if query.shown else ""
-        page, values = _page(query, f"coalesce(served, wire) AS row, at_us, account, id{shown}", shown_values)
+        shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
+        page, values = _page(query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values)
         if query.newest and query.ascending:
-            page = f"SELECT * FROM ({page}) ORDER BY at_us, account, id"
-        counted, joined = "count(*), count(row)", "CAST(group_concat(row, ',') AS BLOB)"
-        if query.shown:
-            joined = joined.replace(" AS BLOB", " FILTER (WHERE shown) AS BLOB")
-        sql = f"SELECT {counted}, {'sum(shown)' if query.shown else 'count(*)'}, {joined} FROM ({page})"
+            page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
+        counted = f"count(*), count(line), count(*){' FILTER (WHERE shown)' if query.shown else ''}"
+        text = joined(_joined_by(query), shown=bool(query.shown))
+        sql = f"SELECT {counted}, {text}, {_NO_PLACE} FROM ({page}) AS page"
         if query.after is not None:  # in the same statement, for both must be of one state of the ledger
             last, last_values = _page(query._replace(limit=2, offset=query.limit - 1 + query.offset), _PLACE)
-            sql, values = f"{sql} UNION ALL SELECT * FROM ({last})", values + last_values
-        (rows, received, size, text), *ends = self._connection().execute(sql, values).fetchall()
+            sql, values = f"{sql} UNION ALL SELECT {_NO_PAGE}, {_PLACE} FROM ({last}) AS place", values + last_values
+        (rows, received, size, document, *_), *ends = self._connection().execute(sql, values).fetchall()
         if rows != received:
             return None
-        end = msgspec.json.encode(ends[0][:3]).decode() if len(ends) == 2 else None
-        return FlowPage(text or b"", size or 0, end)
+        end = msgspec.json.encode(ends[0][-3:]).decode() if len(ends) == 2 else None
+        return FlowPage(document or b"", size, end)
 
     def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         """A page of rows that this dialect, or another one, sent, or that nobody did."""
@@ -174,8 +193,8 @@ class LedgerReader:
     def _count_rows(self, account: str, since_us: int, until_us: int, where: Where) -> int:
         return count_rows(self._connection().execute, account, since_us, until_us, condition(where))
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+    def _connection(self) -> Bare:
+        connection: Bare | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._ledger.reading_driver()
             self._local.seen = _Seen()
@@ -188,12 +207,8 @@ class LedgerReader:
         return offsets
 
     def _seen(self) -> _Seen:
-        """What this connection knows; nothing, where another one has written since: a key may have been revoked."""
-        (version,) = self._connection().execute("PRAGMA data_version").fetchone()
+        self._connection()
         seen: _Seen = self._local.seen
-        if version != seen.version:
-            seen = self._local.seen = _Seen()
-            seen.version = version
         return seen
 
     def _provider(self, account: str) -> str | None:
@@ -216,6 +231,8 @@ def _page(query: FlowQuery, columns: str, column_values: Sequence[object] = ()) 
     after_sql, after_values = _after(query)
     where_sql, where_values = condition(query.where)
     one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{after_sql}{where_sql}"
+    if len(query.accounts) > 1:
+        one = first_of(one, query.limit + query.offset, Order.DOWN if query.newest else Order.UP)
     every = " UNION ALL ".join([one] * len(query.accounts))
     values = [
         value
@@ -225,6 +242,12 @@ def _page(query: FlowQuery, columns: str, column_values: Sequence[object] = ()) 
     down = " DESC" if query.newest else ""
     values += [query.limit, query.offset]
     return f"{every} ORDER BY at_us{down}, account{down}, id{down} LIMIT ? OFFSET ?", values
+
+
+def _joined_by(query: FlowQuery) -> Order:
+    if len(query.accounts) < 2:
+        return Order.AS_THEY_COME
+    return Order.DOWN if query.newest and not query.ascending else Order.UP
 
 
 def _after(query: FlowQuery) -> tuple[str, list[object]]:
@@ -239,7 +262,9 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
     return f" AND at_us {sign}= ? AND (at_us, account, id) {sign} (?, ?, ?)", [at_us, at_us, account, id_]
 
 
-_PLACE = "at_us, account, id, NULL"
+_NO_PLACE = "NULL, NULL, NULL"
+_NO_PAGE = "NULL, NULL, NULL, NULL"
+_PLACE = "at_us, account, id"
 _SELECT_ACCOUNT = "SELECT provider, zone FROM accounts WHERE account = ?"
 _SUM_DAYS = "SELECT sum(flows) FROM day_totals WHERE account = ? AND day > ? AND day < ?"
 _SELECT_KEY = """

@@ -112,6 +112,7 @@ def rebuild(ledger: Ledger, account: str, codec: Codec, advance: Advance) -> Dif
 
 _Key = tuple[int, str]
 _BEGIN: Final[_Key] = (-(2**63), "")
+_ALL: Final = 2**63 - 1
 
 
 def _commit(ledger: Ledger, account: str, codec: Codec, ends: tuple[_Key, _Key], done: Difference) -> None:
@@ -119,7 +120,7 @@ def _commit(ledger: Ledger, account: str, codec: Codec, ends: tuple[_Key, _Key],
 
     def plan(connection: Connection, batch: int) -> Change:
         after, until = ends
-        rows = list(_chunk(connection, account, after, limit=-1, until=until))
+        rows = list(_chunk(connection, account, after, limit=_ALL, until=until))
         found = list(_differing(codec, rows))
         for derived in found:
             done.count(derived)

@@ -10,8 +10,9 @@ from liushui.errors import ConfigError
 from liushui.instant import from_us
 from liushui.ledger import findings
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.quarantine import GONE, READ
-from liushui.ledger.query import CHUNK, LedgerFlow, accounts_named
+from liushui.ledger.query import LedgerFlow, accounts_named
 from liushui.ledger.rows import BATCH, ID, to_flow
 from liushui.ledger.schema import batches, quarantine
 from liushui.ledger.spans import Span, from_columns
@@ -58,7 +59,7 @@ def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: b
         query = _entries().where(quarantine.c.account.in_(there))
         if not resolved:
             query = query.where(quarantine.c.ended_batch.is_(None))
-        for row in connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query):
+        for row in connection.execute(query, execution_options=STREAMED):
             yield _quarantined(row)
 
 

@@ -2,22 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Numeric,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    false,
-    text,
-)
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, false, text
+
+from liushui.ledger.columns import Big, Bytes, Flag, Money, Words
 
 REVISION: Final = "0005"
 """The newest migration: the schema this program reads and writes."""
@@ -25,41 +12,37 @@ REVISION: Final = "0005"
 APPLICATION_ID: Final = 0x6C697573
 """Marks an SQLite file as a liushui ledger (PRAGMA application_id)."""
 
-Big: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
-Money = Numeric().with_variant(Text(), "sqlite")
-Flag: TypeEngine[bool] = Boolean(create_constraint=False).with_variant(Integer(), "sqlite")
-
 metadata = MetaData()
 
 
 def _facts() -> list[Column[object]]:
     """The columns of one version of a flow, in the order that rows are handled in."""
     return [
-        Column("account", Text, nullable=False),
+        Column("account", Words, nullable=False),
         Column("at_us", Big, nullable=False),
-        Column("id", Text, nullable=False),
-        Column("subaccount", Text, nullable=False),
+        Column("id", Words, nullable=False),
+        Column("subaccount", Words, nullable=False),
         Column("amount", Money, nullable=False),
-        Column("currency", Text, nullable=False),
-        Column("direction", Text, nullable=False),
-        Column("kind", Text, nullable=False),
-        Column("category", Text, nullable=False),
-        Column("label", Text, nullable=False),
+        Column("currency", Words, nullable=False),
+        Column("direction", Words, nullable=False),
+        Column("kind", Words, nullable=False),
+        Column("category", Words, nullable=False),
+        Column("label", Words, nullable=False),
         Column("balance_after", Money),
         Column("settled_at_us", Big),
-        Column("ref", Text),
-        Column("order_ref", Text),
-        Column("symbol", Text),
-        Column("name", Text),
+        Column("ref", Words),
+        Column("order_ref", Words),
+        Column("symbol", Words),
+        Column("name", Words),
         Column("price", Money),
         Column("quantity", Money),
-        Column("note", Text),
-        Column("fx_currency", Text),
+        Column("note", Words),
+        Column("fx_currency", Words),
         Column("fx_amount", Money),
         Column("fx_rate", Money),
-        Column("detail", Text),
-        Column("wire", Text),
-        Column("served", Text),
+        Column("detail", Words),
+        Column("wire", Words),
+        Column("served", Words),
         Column("batch", Big, nullable=False),
     ]
 
@@ -70,12 +53,12 @@ def _table(name: str, *items: Column[object] | PrimaryKeyConstraint | Index) -> 
 
 accounts = _table(
     "accounts",
-    Column("account", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("zone", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("provider", Words, nullable=False),
+    Column("zone", Words, nullable=False),
     Column("created_at_us", Big, nullable=False),
     Column("head", Big, nullable=False),
-    Column("link", Text, nullable=False),
+    Column("link", Words, nullable=False),
     PrimaryKeyConstraint("account"),
 )
 
@@ -96,23 +79,23 @@ history = _table(
     "history",
     *_facts(),
     Column("ended_batch", Big, nullable=False),
-    Column("ended_as", Text, nullable=False),
+    Column("ended_as", Words, nullable=False),
     PrimaryKeyConstraint("account", "at_us", "id", "batch"),
 )
 
 quarantine = _table(
     "quarantine",
-    Column("account", Text, nullable=False),
-    Column("id", Text, nullable=False),
-    Column("field", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("wire", LargeBinary, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("id", Words, nullable=False),
+    Column("field", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("wire", Bytes, nullable=False),
     Column("since_us", Big),
     Column("until_us", Big),
-    Column("holes", Text),
+    Column("holes", Words),
     Column("batch", Big, nullable=False),
     Column("ended_batch", Big),
-    Column("ended_as", Text),
+    Column("ended_as", Words),
     PrimaryKeyConstraint("account", "id", "batch"),
     Index(
         "quarantine_open",
@@ -125,11 +108,11 @@ quarantine = _table(
 
 coverage = _table(
     "coverage",
-    Column("account", Text, nullable=False),
+    Column("account", Words, nullable=False),
     Column("since_us", Big, nullable=False),
     Column("until_us", Big, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("checked_at_us", Big, nullable=False),
     Column("batch", Big, nullable=False),
     PrimaryKeyConstraint("account", "since_us"),
@@ -137,9 +120,9 @@ coverage = _table(
 
 page_edges = _table(
     "page_edges",
-    Column("account", Text, nullable=False),
-    Column("identity", Text, nullable=False),
-    Column("side", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("identity", Words, nullable=False),
+    Column("side", Words, nullable=False),
     Column("copies", Big, nullable=False),
     Column("batch", Big, nullable=False),
     PrimaryKeyConstraint("account", "identity", "side", "copies"),
@@ -147,11 +130,11 @@ page_edges = _table(
 
 day_totals = _table(
     "day_totals",
-    Column("account", Text, nullable=False),
-    Column("day", Text, nullable=False),
-    Column("subaccount", Text, nullable=False),
-    Column("currency", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("day", Words, nullable=False),
+    Column("subaccount", Words, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("kind", Words, nullable=False),
     Column("flows", Big, nullable=False),
     Column("money_in", Money, nullable=False),
     Column("money_out", Money, nullable=False),
@@ -160,19 +143,19 @@ day_totals = _table(
 
 findings = _table(
     "findings",
-    Column("account", Text, nullable=False),
-    Column("day", Text, nullable=False),
-    Column("finding", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("day", Words, nullable=False),
+    Column("finding", Words, nullable=False),
     Column("flows", Big, nullable=False),
     PrimaryKeyConstraint("account", "day", "finding"),
 )
 
 batches = _table(
     "batches",
-    Column("account", Text, nullable=False),
+    Column("account", Words, nullable=False),
     Column("seq", Big, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("since_us", Big),
     Column("until_us", Big),
     Column("read_at_us", Big, nullable=False),
@@ -182,16 +165,16 @@ batches = _table(
     Column("restated", Big, nullable=False),
     Column("withdrawn", Big, nullable=False),
     Column("quarantined", Big, nullable=False),
-    Column("facts", Text, nullable=False),
-    Column("link", Text, nullable=False),
+    Column("facts", Words, nullable=False),
+    Column("link", Words, nullable=False),
     PrimaryKeyConstraint("account", "seq"),
 )
 
 sources = _table(
     "sources",
-    Column("account", Text, nullable=False),
-    Column("base_url", Text, nullable=False),
-    Column("credentials", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("base_url", Words, nullable=False),
+    Column("credentials", Words, nullable=False),
     Column("since_us", Big, nullable=False),
     Column("paced", Flag, nullable=False),
     Column("created_at_us", Big, nullable=False),
@@ -201,39 +184,39 @@ sources = _table(
 
 keys = _table(
     "keys",
-    Column("dialect", Text, nullable=False),
-    Column("public", Text, nullable=False),
-    Column("accounts", Text, nullable=False),
-    Column("credentials", Text, nullable=False),
+    Column("dialect", Words, nullable=False),
+    Column("public", Words, nullable=False),
+    Column("accounts", Words, nullable=False),
+    Column("credentials", Words, nullable=False),
     Column("paced", Flag, nullable=False),
     Column("created_at_us", Big, nullable=False),
     Column("expires_at_us", Big),
     Column("revoked_at_us", Big),
-    Column("restrictions", Text, nullable=False, server_default="{}"),
+    Column("restrictions", Words, nullable=False, server_default="{}"),
     PrimaryKeyConstraint("dialect", "public"),
 )
 
 runs = _table(
     "runs",
-    Column("account", Text, nullable=False),
+    Column("account", Words, nullable=False),
     Column("started_at_us", Big, nullable=False),
     Column("ended_at_us", Big),
     Column("slices", Big, nullable=False),
     Column("rows_in", Big, nullable=False),
     Column("added", Big, nullable=False),
     Column("gaps", Big, nullable=False),
-    Column("error", Text, nullable=False),
+    Column("error", Words, nullable=False),
     PrimaryKeyConstraint("account", "started_at_us"),
 )
 
 progress = _table(
     "progress",
-    Column("account", Text, nullable=False),
-    Column("holder", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("holder", Words, nullable=False),
     Column("started_at_us", Big, nullable=False),
     Column("updated_at_us", Big, nullable=False),
     Column("ended_at_us", Big),
-    Column("status", Text, nullable=False),
+    Column("status", Words, nullable=False),
     Column("slices", Big, nullable=False),
     Column("slices_left", Big),
     Column("rows_in", Big, nullable=False),
@@ -242,22 +225,22 @@ progress = _table(
     Column("withdrawn", Big, nullable=False),
     Column("quarantined", Big, nullable=False),
     Column("gaps", Big, nullable=False),
-    Column("said", Text, nullable=False),
+    Column("said", Words, nullable=False),
     PrimaryKeyConstraint("account"),
 )
 
 sync_requests = _table(
     "sync_requests",
-    Column("account", Text, nullable=False),
-    Column("id", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("id", Words, nullable=False),
     Column("everything", Flag, nullable=False),
     Column("requested_at_us", Big, nullable=False),
-    Column("requested_by", Text, nullable=False),
-    Column("holder", Text, nullable=False),
+    Column("requested_by", Words, nullable=False),
+    Column("holder", Words, nullable=False),
     Column("taken_at_us", Big),
     Column("ended_at_us", Big),
-    Column("status", Text, nullable=False),
-    Column("error", Text, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("error", Words, nullable=False),
     PrimaryKeyConstraint("account", "id"),
     Index(
         "sync_requests_open",
@@ -269,11 +252,11 @@ sync_requests = _table(
 
 tokens = _table(
     "tokens",
-    Column("id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("accounts", Text, nullable=False),
-    Column("scopes", Text, nullable=False),
+    Column("id", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("accounts", Words, nullable=False),
+    Column("scopes", Words, nullable=False),
     Column("calls_per_minute", Big, nullable=False),
     Column("created_at_us", Big, nullable=False),
     Column("expires_at_us", Big),
@@ -284,26 +267,26 @@ tokens = _table(
 
 recordings = _table(
     "recordings",
-    Column("account", Text, nullable=False),
-    Column("writer", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("answer", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("writer", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("answer", Words, nullable=False),
     Column("recorded_at_us", Big, nullable=False),
     PrimaryKeyConstraint("account", "writer", "key"),
 )
 
 server_secrets = _table(
     "server_secrets",
-    Column("name", Text, nullable=False),
-    Column("sealed", Text, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("sealed", Words, nullable=False),
     PrimaryKeyConstraint("name"),
 )
 
 leases = _table(
     "leases",
-    Column("account", Text, nullable=False),
-    Column("holder", Text, nullable=False),
+    Column("account", Words, nullable=False),
+    Column("holder", Words, nullable=False),
     Column("until_us", Big, nullable=False),
     PrimaryKeyConstraint("account"),
 )

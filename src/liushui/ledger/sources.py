@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from liushui.errors import ConfigError
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.upserts import insert_new, upsert
 from liushui.ledger.schema import accounts, runs, sources
 from liushui.money import shown
 
@@ -45,19 +45,17 @@ def add_source(
 ) -> None:
     """Record a source for an account that is there. Raises ConfigError where it has one."""
     sealed = ledger.vault.seal(credentials)
+    values = {
+        "account": account,
+        "base_url": base_url,
+        "credentials": sealed,
+        "since_us": to_us(since),
+        "paced": paced,
+        "created_at_us": to_us(ledger.clock()),
+    }
     with ledger.writing() as connection:
-        if connection.execute(sa.select(sources.c.account).where(sources.c.account == account)).first():
+        if not connection.execute(insert_new(connection, sources, values)).rowcount:
             raise ConfigError(f"source: there is one named {shown(account)} already")
-        connection.execute(
-            sources.insert().values(
-                account=account,
-                base_url=base_url,
-                credentials=sealed,
-                since_us=to_us(since),
-                paced=paced,
-                created_at_us=to_us(ledger.clock()),
-            )
-        )
 
 
 def remove_source(ledger: Ledger, account: str) -> None:
@@ -125,8 +123,7 @@ def record_run(ledger: Ledger, run: Run) -> None:
         "error": run.error,
     }
     with ledger.writing() as connection:
-        statement = insert(runs).values(values)
-        connection.execute(statement.on_conflict_do_update(index_elements=runs.primary_key.columns, set_=values))
+        connection.execute(upsert(connection, runs, values))
 
 
 def list_runs(ledger: Ledger, account: str, *, limit: int, before: datetime | None = None) -> list[Run]:

@@ -62,6 +62,7 @@ class Vault:
 
     def _make(self) -> None:
         """Make the key, whole or not at all. Where another process was faster, its key is the one."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = self.path.with_name(f"{self.path.name}.{token_hex(8)}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

@@ -1,6 +1,5 @@
 """Proof that nothing changed a fact behind the ledger's back: every chain, fact, coverage and total, computed again."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
@@ -16,6 +15,7 @@ from liushui.ledger import findings
 from liushui.ledger.chain import Facts, facts_digest, genesis, link
 from liushui.ledger.coverage import read_back
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.quarantine import SEALED, sealed_row
 from liushui.ledger.rows import AMOUNT, BATCH, COLUMNS, ID, Row
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
@@ -48,32 +48,18 @@ Progress = Callable[[str, int, int], None]
 
 def verify(ledger: Ledger, progress: Progress | None = None) -> Iterator[Damage | Verified]:
     """Check the whole ledger, account by account. Reads only; flows are streamed."""
-    with ledger.reading() as connection:
-        driver = connection.connection.driver_connection
-        if not isinstance(driver, sqlite3.Connection):
-            raise TypeError("expected an SQLite connection")
-        usual = driver.text_factory
-        driver.text_factory = _lenient_text
-        try:
-            broken = list(_file_damage(connection))
-            names = _every_name(connection, broken)
-            yield from broken
-            for name in names:
-                yield from _verify_account(connection, name, progress, is_sound=not broken)
-        finally:
-            driver.text_factory = usual
+    with ledger.reading() as connection, ledger.lenient(connection):
+        broken = list(_file_damage(ledger, connection))
+        names = _every_name(connection, broken)
+        yield from broken
+        for name in names:
+            yield from _verify_account(connection, name, progress, is_sound=not broken)
 
 
-def _lenient_text(value: bytes) -> str:
-    """Text that is no UTF-8 any more is damage to report, not a reason to stop."""
-    return value.decode(errors="backslashreplace")
-
-
-def _file_damage(connection: Connection) -> Iterator[Damage]:
+def _file_damage(ledger: Ledger, connection: Connection) -> Iterator[Damage]:
     try:
-        for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
-            if line != "ok":
-                yield Damage("", None, f"the file's own check says: {line}")
+        for line in ledger.own_check(connection):
+            yield Damage("", None, f"the file's own check says: {line}")
         for table in metadata.sorted_tables:
             connection.execute(sa.select(*table.columns).limit(1)).all()
     except (DatabaseError, UnicodeDecodeError) as error:
@@ -200,7 +186,7 @@ def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
 
 def _by_batch(connection: Connection, statement: str, account: str) -> Iterator[tuple[int, Iterator[Row]]]:
     values = (account,) * statement.count("?")
-    found = connection.execution_options(stream_results=True).exec_driver_sql(statement, values)
+    found = connection.exec_driver_sql(statement, values, execution_options=STREAMED)
     for seq, rows in groupby(found, key=lambda row: row[0]):
         yield seq, (tuple(row[1:]) for row in rows)
 
@@ -218,7 +204,7 @@ def _summed(connection: Connection, name: str, days: BusinessDays) -> tuple[int,
     totals: Totals = {}
     unreadable: list[Damage] = []
     count = 0
-    found = connection.execution_options(stream_results=True).exec_driver_sql(_FLOWS, (name,))
+    found = connection.exec_driver_sql(_FLOWS, (name,), execution_options=STREAMED)
     while chunk := found.fetchmany(_CHUNK):
         readable = []
         for row in map(tuple, chunk):
@@ -267,9 +253,9 @@ def _sum(field: str, text: object) -> Decimal:
 
 _NAMES = ", ".join(COLUMNS)
 _ADDED = f"""
-SELECT batch, * FROM (
+SELECT batch, {_NAMES} FROM (
   SELECT {_NAMES} FROM flows WHERE account = ? UNION ALL SELECT {_NAMES} FROM history WHERE account = ?
-) ORDER BY batch, at_us, id
+) AS entered ORDER BY batch, at_us, id
 """
 _ENDED = """
 SELECT ended_batch, at_us, id, batch, ended_as FROM history WHERE account = ? ORDER BY ended_batch, at_us, id

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from liushui.instant import BusinessDays, from_us, to_us, zone_named
 from liushui.ledger.coverage import Range, read_back
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.query import (
     CHUNK,
     FIRST_DAY,
@@ -142,7 +143,7 @@ def _every_account(
         query = query_of(name)
         if left is not None:
             query = query.limit(left)
-        for row in connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query):
+        for row in connection.execute(query, execution_options=STREAMED):
             yield row
             left = None if left is None else left - 1
 
@@ -191,7 +192,7 @@ def _totals(connection: Connection, account: str, seq: int, days: BusinessDays, 
     totals: Totals = {}
     until_us = _END_US if until_us is None else until_us
     values = (account, seq, until_us, account, seq, seq, until_us)
-    found = connection.execution_options(stream_results=True).exec_driver_sql(_SELECT_TOTALLED, values)
+    found = connection.exec_driver_sql(_SELECT_TOTALLED, values, execution_options=STREAMED)
     while chunk := found.fetchmany(CHUNK):
         totals = merge(totals, totals_of(map(tuple, chunk), days))
     return totals

@@ -39,7 +39,7 @@ class Running:
 
 def run(
     *arguments: str,
-    ledger: Path | None = None,
+    ledger: Path | str | None = None,
     given: str | None = None,
     codes: Container[int] = (0,),
     timeout_s: float = 120.0,
@@ -58,7 +58,7 @@ def run(
 
 
 @contextmanager
-def serving(ledger: Path, *, workers: int = 1) -> Iterator[Running]:
+def serving(ledger: Path | str, *, workers: int = 1) -> Iterator[Running]:
     """Serve a ledger on free ports, until the block ends."""
     ports = free_port(), free_port()
     command = [*_command(ledger), "serve", "--workers", str(workers), *_ports(ports)]
@@ -114,7 +114,7 @@ def is_open(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _command(ledger: Path | None) -> list[str]:
+def _command(ledger: Path | str | None) -> list[str]:
     return [sys.executable, "-m", "liushui", *(["--ledger", str(ledger)] if ledger else [])]
 
 

@@ -1,18 +1,18 @@
 """What every engine gives: an open ledger with transactions, a bare connection, and places beside it."""
 
-import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.instant import Clock
+from liushui.ledger.engines.serving import Bare, State
 from liushui.ledger.schema import REVISION
 from liushui.ledger.vault import Vault
 
@@ -59,8 +59,12 @@ class Ledger(ABC):
         raise ConfigError(f"{self.name} is on a server, and in no file")
 
     @abstractmethod
-    def reading_driver(self) -> sqlite3.Connection:
+    def reading_driver(self) -> Bare:
         """A bare connection of the driver that can only read, each statement of its own: for the serving path."""
+
+    @abstractmethod
+    def state(self, bare: Bare, accounts: Sequence[str] = ()) -> State:
+        """What tells whether a key may have changed since, or, of accounts, any fact of theirs."""
 
     @property
     @abstractmethod
@@ -83,6 +87,14 @@ class Ledger(ABC):
     def migrate(self, migrations: Callable[[Connection], None]) -> None:
         """Bring the schema up to date, in one transaction that no other process does the same beside."""
 
+    @abstractmethod
+    def own_check(self, connection: Connection) -> Iterator[str]:
+        """What the database's own check finds wrong with itself."""
+
+    @abstractmethod
+    def lenient(self, connection: Connection) -> AbstractContextManager[None]:
+        """Has a connection read what is damaged as far as it can, rather than stop."""
+
     def with_clock(self, clock: Clock) -> Self:
         """The same ledger, and the same connections, under another clock."""
         other = copy(self)
@@ -102,10 +114,14 @@ class Ledger(ABC):
         """Execution options of a connection that writes."""
 
 
+STREAMED: Final[Mapping[str, object]] = {"stream_results": True, "max_row_buffer": 1_000}
+"""Execution options of a statement whose rows are read a thousand at a time, however many there are."""
+
+
 class Upgraded(NamedTuple):
     """A ledger's schema before it was opened, and now. `before` None: there was none yet."""
 
-    path: Path | str
+    ledger: str
     before: str | None
     after: str
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.instant import Clock
 from liushui.ledger.engines.base import Ledger, revision_in
+from liushui.ledger.engines.serving import Bare, State
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.ledger.vault import Vault, vault_beside
 
@@ -76,6 +77,11 @@ class SQLiteLedger(Ledger):
         connection.execute("PRAGMA query_only = ON")
         return connection
 
+    def state(self, bare: Bare, accounts: Sequence[str] = ()) -> State:  # noqa: ARG002 - of all that is in the file
+        """Equal ones mean that no other connection has written anything."""
+        (version,) = bare.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
     def revision(self) -> str | None:
         try:
             with self.reading() as connection:
@@ -100,6 +106,23 @@ class SQLiteLedger(Ledger):
                 migrations(connection)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
+    def own_check(self, connection: Connection) -> Iterator[str]:
+        for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
+            if line != "ok":
+                yield line
+
+    @contextmanager
+    def lenient(self, connection: Connection) -> Iterator[None]:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection):
+            raise TypeError("expected an SQLite connection")
+        usual = driver.text_factory
+        driver.text_factory = _lenient_text
+        try:
+            yield
+        finally:
+            driver.text_factory = usual
+
     def _reading_options(self) -> dict[str, object]:
         return {}
 
@@ -107,13 +130,9 @@ class SQLiteLedger(Ledger):
         return {"liushui_writes": True}
 
 
-def open_file(path: Path, *, create: bool, clock: Clock) -> SQLiteLedger:
-    """The ledger in a file, its schema as it is; an empty file where there is none and `create` says so."""
-    if not is_there(path):
-        if not create:
-            raise ConfigError(f"no ledger at {path}: `liushui source add` or `liushui import` makes one")
-        _make_file(path)
-    return SQLiteLedger(path, clock)
+def _lenient_text(value: bytes) -> str:
+    """Text that is no UTF-8 any more is damage to report, not a reason to stop."""
+    return value.decode(errors="backslashreplace")
 
 
 def is_there(path: Path) -> bool:
@@ -128,7 +147,8 @@ def is_there(path: Path) -> bool:
         raise LedgerError(f"{path} cannot be opened: {error.strerror}") from error
 
 
-def _make_file(path: Path) -> None:
+def make_file(path: Path) -> None:
+    """Make an empty file, readable by its owner alone. Raises LedgerError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)

@@ -3,13 +3,15 @@
 import sqlalchemy as sa
 from alembic import op
 
+from liushui.ledger.columns import Words
+
 revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
     """Keys that are there are denied nothing."""
-    op.add_column("keys", sa.Column("restrictions", sa.Text, nullable=False, server_default="{}"))
+    op.add_column("keys", sa.Column("restrictions", Words, nullable=False, server_default="{}"))
 
 
 def downgrade() -> None:

@@ -2,29 +2,28 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.types import TypeEngine
+
+from liushui.ledger.columns import Big, Bytes, Words
 
 revision = "0003"
 down_revision = "0002"
-
-Big: TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
     """Every entry that is there is open. The program counts the findings of the flows that are there."""
     op.create_table(
         "quarantine_versions",
-        sa.Column("account", sa.Text, nullable=False),
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("field", sa.Text, nullable=False),
-        sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("wire", sa.LargeBinary, nullable=False),
+        sa.Column("account", Words, nullable=False),
+        sa.Column("id", Words, nullable=False),
+        sa.Column("field", Words, nullable=False),
+        sa.Column("reason", Words, nullable=False),
+        sa.Column("wire", Bytes, nullable=False),
         sa.Column("since_us", Big),
         sa.Column("until_us", Big),
-        sa.Column("holes", sa.Text),
+        sa.Column("holes", Words),
         sa.Column("batch", Big, nullable=False),
         sa.Column("ended_batch", Big),
-        sa.Column("ended_as", sa.Text),
+        sa.Column("ended_as", Words),
         sa.PrimaryKeyConstraint("account", "id", "batch"),
         sqlite_strict=True,
         sqlite_with_rowid=False,
@@ -44,9 +43,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "findings",
-        sa.Column("account", sa.Text, nullable=False),
-        sa.Column("day", sa.Text, nullable=False),
-        sa.Column("finding", sa.Text, nullable=False),
+        sa.Column("account", Words, nullable=False),
+        sa.Column("day", Words, nullable=False),
+        sa.Column("finding", Words, nullable=False),
         sa.Column("flows", Big, nullable=False),
         sa.PrimaryKeyConstraint("account", "day", "finding"),
         sqlite_strict=True,

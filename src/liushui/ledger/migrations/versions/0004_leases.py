@@ -2,20 +2,19 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.types import TypeEngine
+
+from liushui.ledger.columns import Big, Words
 
 revision = "0004"
 down_revision = "0003"
-
-Big: TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
     """Nobody works at any."""
     op.create_table(
         "leases",
-        sa.Column("account", sa.Text, nullable=False),
-        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("account", Words, nullable=False),
+        sa.Column("holder", Words, nullable=False),
         sa.Column("until_us", Big, nullable=False),
         sa.PrimaryKeyConstraint("account"),
         sqlite_strict=True,

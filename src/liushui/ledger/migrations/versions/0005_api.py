@@ -4,13 +4,12 @@ from typing import Final
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.types import TypeEngine
+
+from liushui.ledger.columns import Big, Flag, Words
 
 revision = "0005"
 down_revision = "0004"
 
-Big: TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-Flag: TypeEngine[bool] = sa.Boolean(create_constraint=False).with_variant(sa.Integer(), "sqlite")
 
 SHAPE: Final = {"sqlite_strict": True, "sqlite_with_rowid": False}
 
@@ -27,12 +26,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "progress",
-        sa.Column("account", sa.Text, nullable=False),
-        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("account", Words, nullable=False),
+        sa.Column("holder", Words, nullable=False),
         sa.Column("started_at_us", Big, nullable=False),
         sa.Column("updated_at_us", Big, nullable=False),
         sa.Column("ended_at_us", Big),
-        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("status", Words, nullable=False),
         sa.Column("slices", Big, nullable=False),
         sa.Column("slices_left", Big),
         sa.Column("rows_in", Big, nullable=False),
@@ -41,22 +40,22 @@ def upgrade() -> None:
         sa.Column("withdrawn", Big, nullable=False),
         sa.Column("quarantined", Big, nullable=False),
         sa.Column("gaps", Big, nullable=False),
-        sa.Column("said", sa.Text, nullable=False),
+        sa.Column("said", Words, nullable=False),
         sa.PrimaryKeyConstraint("account"),
         **SHAPE,
     )
     op.create_table(
         "sync_requests",
-        sa.Column("account", sa.Text, nullable=False),
-        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("account", Words, nullable=False),
+        sa.Column("id", Words, nullable=False),
         sa.Column("everything", Flag, nullable=False),
         sa.Column("requested_at_us", Big, nullable=False),
-        sa.Column("requested_by", sa.Text, nullable=False),
-        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("requested_by", Words, nullable=False),
+        sa.Column("holder", Words, nullable=False),
         sa.Column("taken_at_us", Big),
         sa.Column("ended_at_us", Big),
-        sa.Column("status", sa.Text, nullable=False),
-        sa.Column("error", sa.Text, nullable=False),
+        sa.Column("status", Words, nullable=False),
+        sa.Column("error", Words, nullable=False),
         sa.PrimaryKeyConstraint("account", "id"),
         **SHAPE,
     )
@@ -69,11 +68,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "tokens",
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("accounts", sa.Text, nullable=False),
-        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("id", Words, nullable=False),
+        sa.Column("name", Words, nullable=False),
+        sa.Column("digest", Words, nullable=False),
+        sa.Column("accounts", Words, nullable=False),
+        sa.Column("scopes", Words, nullable=False),
         sa.Column("calls_per_minute", Big, nullable=False),
         sa.Column("created_at_us", Big, nullable=False),
         sa.Column("expires_at_us", Big),
@@ -84,19 +83,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "recordings",
-        sa.Column("account", sa.Text, nullable=False),
-        sa.Column("writer", sa.Text, nullable=False),
-        sa.Column("key", sa.Text, nullable=False),
-        sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("answer", sa.Text, nullable=False),
+        sa.Column("account", Words, nullable=False),
+        sa.Column("writer", Words, nullable=False),
+        sa.Column("key", Words, nullable=False),
+        sa.Column("digest", Words, nullable=False),
+        sa.Column("answer", Words, nullable=False),
         sa.Column("recorded_at_us", Big, nullable=False),
         sa.PrimaryKeyConstraint("account", "writer", "key"),
         **SHAPE,
     )
     op.create_table(
         "server_secrets",
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("sealed", sa.Text, nullable=False),
+        sa.Column("name", Words, nullable=False),
+        sa.Column("sealed", Words, nullable=False),
         sa.PrimaryKeyConstraint("name"),
         **SHAPE,
     )

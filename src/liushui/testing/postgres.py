@@ -1,0 +1,196 @@
+"""A real PostgreSQL for tests: made in a temporary folder, on a free port, by an unprivileged user, gone at the end."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, TypedDict
+
+import psycopg
+
+from liushui.errors import LiushuiError
+from liushui.testing.server import HOST, free_port
+
+USER: Final = "liushui"
+PROGRAMS: Final = ("initdb", "postgres")
+PLACES: Final = "/usr/lib/postgresql"
+"""Where Debian has a folder for each version."""
+
+OWNERS: Final = ("postgres", "nobody")
+"""Who runs the server where root would: PostgreSQL refuses to be run by root."""
+
+START_S: Final = 60
+STOP_S: Final = 30
+POLL_S: Final = 0.02
+
+
+class _Owner(TypedDict, total=False):
+    """Who a process is to be run by, as subprocess takes it."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+class Postgres:
+    """A server, and the databases in it."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._folder, self._owner = programs, folder, _owner()
+        self._data = folder / "data"
+        self._numbers = count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        if self._owner is not None:
+            shutil.chown(folder, self._owner.pw_name)
+        self._run(
+            "initdb", "--pgdata", self._data, "--username", USER, "--auth", "trust", "--encoding", "UTF8", *_LOCALE
+        )
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        if self._process is None:
+            raise LiushuiError("the server is not running")
+        return self._process.pid
+
+    def url(self, database: str = "postgres", user: str = USER) -> str:
+        """What opens a database."""
+        return f"postgresql://{user}@{HOST}:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Begin to serve, and return once it answers."""
+        listen = ["-p", str(self.port), "-k", str(self._folder), "-c", f"listen_addresses={HOST}"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - a PostgreSQL of this machine
+                [self._programs / "postgres", "-D", self._data, *listen],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._as_owner(),
+            )
+        end_s = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end_s:
+                raise LiushuiError(f"PostgreSQL did not start: {self.log()[-500:]}")
+            time.sleep(POLL_S)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT cuts every connection and shuts down well, SIGQUIT leaves it as a crash does."""
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it, and begin again."""
+        self.stop(how)
+        self.start()
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """One statement of the server's owner, in a transaction of its own."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def new_database(self, template: str | None = None) -> str:
+        """The URL of a new database, empty or a copy of another that nobody is connected to."""
+        name = f"ledger_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Forget a database, whoever is connected to it."""
+        name = url.rpartition("/")[2]
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def cut(self, url: str) -> None:
+        """End every connection to a database."""
+        name = url.rpartition("/")[2]
+        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    def trust_first(self, line: str) -> None:
+        """Put a line before the others of pg_hba.conf."""
+        path = self._data / "pg_hba.conf"
+        path.write_text(f"{line}\n{path.read_text()}")
+        self.execute("SELECT pg_reload_conf()")
+
+    def log(self) -> str:
+        """What it has said."""
+        return (self._folder / "log").read_text(errors="replace")
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _run(self, program: str, *arguments: object) -> None:
+        done = subprocess.run(  # noqa: S603 - a PostgreSQL of this machine
+            [self._programs.joinpath(program), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self._folder,
+            **self._as_owner(),
+        )
+        if done.returncode:
+            raise LiushuiError(f"{program} ended with {done.returncode}: {done.stderr.strip()}")
+
+    def _as_owner(self) -> "_Owner":
+        if self._owner is None:
+            return {}
+        return {"user": self._owner.pw_uid, "group": self._owner.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """A server until the block ends. Raises LiushuiError where this machine has no PostgreSQL."""
+    programs = find_programs()
+    if programs is None:
+        raise LiushuiError("this machine has no PostgreSQL: `make servers` installs it")
+    with TemporaryDirectory(prefix="liushui-postgres-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(programs, Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def find_programs() -> Path | None:
+    """The folder with the programs of the newest PostgreSQL of this machine."""
+    versions = sorted(Path(PLACES).glob("*/bin"), key=lambda path: int("0" + path.parent.name.partition(".")[0]))
+    found = [Path(path).parent for path in filter(None, [shutil.which("initdb")])]
+    for folder in [*reversed(versions), *found]:
+        if all((folder.joinpath(program)).exists() for program in PROGRAMS):
+            return folder.resolve()
+    return None
+
+
+def _owner() -> pwd.struct_passwd | None:
+    """Who runs the server; None: who runs us."""
+    if os.geteuid() != 0:
+        return None
+    for name in OWNERS:
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise LiushuiError(f"root may not run PostgreSQL, and there is no user {' or '.join(OWNERS)}")
+
+
+_LOCALE: Final = ("--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en-US")
+"""A language whose order of words is not that of their bytes, as on most servers."""

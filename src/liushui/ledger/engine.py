@@ -9,26 +9,29 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, LedgerError
 from liushui.instant import Clock, system_clock
 from liushui.ledger.engines import sqlite
-from liushui.ledger.engines.base import Ledger, Upgraded, check_revision
+from liushui.ledger.engines.base import UNFINISHED, Ledger, Upgraded, check_revision
 from liushui.ledger.schema import REVISION, accounts
 from liushui.money import shown
 
-__all__ = ["Ledger", "Upgraded", "account_names", "open_ledger", "path_of", "upgrade_ledger"]
+__all__ = ["UNFINISHED", "Ledger", "Upgraded", "account_names", "open_ledger", "path_of", "upgrade_ledger"]
 
 
 ON_SERVERS: Final = ("postgresql://", "postgres://")
 """How the URLs of ledgers begin that are in no file."""
 
 
-def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock) -> Ledger:
+def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock, unfinished: bool = False) -> Ledger:
     """Open the ledger at a path, a sqlite:/// or a postgresql:// URL; make it where there is none and `create` says so.
 
     An older schema is upgraded. Raises ConfigError for a URL that names no ledger, LedgerError for a file or database
-    that is corrupt, foreign, not ours to read, or newer than this program. In none of these is anything written.
+    that is corrupt, foreign, not ours to read, newer than this program, or, unless it may be `unfinished`, a copy that
+    is not complete. In none of these is anything written.
     """
     ledger = _ledger_at(url, create=create, clock=clock)
     try:
         revision = ledger.revision()
+        if unfinished and revision == UNFINISHED:
+            return ledger
         check_revision(ledger.name, revision)
         if revision is None and not create:
             raise _no_ledger(ledger.name)

@@ -12,6 +12,9 @@ REVISION: Final = "0005"
 APPLICATION_ID: Final = 0x6C697573
 """Marks an SQLite file as a liushui ledger (PRAGMA application_id)."""
 
+SEALED: Final = {"sealed": True}
+"""Marks a column whose text the ledger's vault has sealed: another ledger has another vault."""
+
 metadata = MetaData()
 
 
@@ -174,7 +177,7 @@ sources = _table(
     "sources",
     Column("account", Words, nullable=False),
     Column("base_url", Words, nullable=False),
-    Column("credentials", Words, nullable=False),
+    Column("credentials", Words, nullable=False, info=SEALED),
     Column("since_us", Big, nullable=False),
     Column("paced", Flag, nullable=False),
     Column("created_at_us", Big, nullable=False),
@@ -187,7 +190,7 @@ keys = _table(
     Column("dialect", Words, nullable=False),
     Column("public", Words, nullable=False),
     Column("accounts", Words, nullable=False),
-    Column("credentials", Words, nullable=False),
+    Column("credentials", Words, nullable=False, info=SEALED),
     Column("paced", Flag, nullable=False),
     Column("created_at_us", Big, nullable=False),
     Column("expires_at_us", Big),
@@ -293,3 +296,6 @@ leases = _table(
 
 FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, findings, batches, accounts)
 """What only a commit writes, and `verify` proves."""
+
+PASSING_TABLES = (leases,)
+"""What is true only while a process works: it goes into no copy."""

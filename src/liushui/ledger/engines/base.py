@@ -16,6 +16,10 @@ from liushui.ledger.engines.serving import Bare, State
 from liushui.ledger.schema import REVISION
 from liushui.ledger.vault import Vault
 
+UNFINISHED: Final = f"unfinished copy, {REVISION}"
+"""Stands where a ledger's schema has its number while another ledger is being copied into it. Every program refuses it,
+older ones too."""
+
 
 class Ledger(ABC):
     """An open ledger. All facts in it are changed by `liushui.ledger.commit` alone."""
@@ -135,7 +139,12 @@ def revision_in(connection: Connection) -> str | None:
 
 
 def check_revision(name: str, revision: str | None) -> None:
-    """Raises LedgerError where a schema is newer than this program."""
+    """Raises LedgerError where a schema is newer than this program, or a copy is not complete."""
+    if revision is not None and revision.startswith(UNFINISHED.partition(",")[0]):
+        raise LedgerError(
+            f"{name} is an unfinished copy of another ledger: `liushui db copy` from that one finishes it "
+            "(where it cannot, delete it and copy again)"
+        )
     if revision is not None and revision > REVISION:
         raise LedgerError(
             f"{name} was written by a newer liushui (schema {revision}, this one knows {REVISION}): upgrade liushui"

@@ -202,7 +202,7 @@ def kill_at_each_statement(base: Path, scenario: str) -> list[Left]:
     results: list[Left] = []
     for number in range(1, POINTS_MAX):
         folder = copied(base, base.with_name(f"{base.name}-{scenario}-{number}"))
-        point = _killed_at(number, partial(_act_watched, folder, SCENARIOS[scenario]))
+        point = killed_at(number, partial(_act_watched, folder, SCENARIOS[scenario]))
         if point is None:
             return results
         results.append(judge.left(f"{number}: {point}", folder))
@@ -215,7 +215,7 @@ def kill_at_each_statement_of_a_first_opening(base: Path) -> list[Left]:
     for number in range(1, POINTS_MAX):
         folder = base.with_name(f"{base.name}-opening-{number}")
         folder.mkdir()
-        point = _killed_at(number, partial(_open_watched, folder))
+        point = killed_at(number, partial(_open_watched, folder))
         if point is None:
             return results
         ledger = new_ledger(folder)
@@ -233,7 +233,7 @@ Reached = Callable[[str], None]
 """Told each point that a child has come to. It does not return from the one where the child is killed."""
 
 
-def _killed_at(number: int, act: Callable[[Reached], None]) -> str | None:
+def killed_at(number: int, act: Callable[[Reached], None]) -> str | None:
     """Where a child was killed, at its point of that number. None: it has fewer, and ended well."""
     readable, writable = os.pipe()
     child = os.fork()
@@ -267,7 +267,7 @@ def _killer(number: int, writable: int) -> Reached:
 
 def _act_watched(folder: Path, act: Callable[[Ledger], None], reached: Reached) -> None:
     ledger = opened(folder)
-    _watch(ledger.engine, reached)
+    watch(ledger.engine, reached)
     act(ledger)
     reached("after COMMIT")
     ledger.close()
@@ -275,12 +275,12 @@ def _act_watched(folder: Path, act: Callable[[Ledger], None], reached: Reached) 
 
 
 def _open_watched(folder: Path, reached: Reached) -> None:
-    _watch(Engine, reached)
+    watch(Engine, reached)
     new_ledger(folder).close()
     reached("after the ledger was closed")
 
 
-def _watch(engine: Engine | type[Engine], reached: Reached) -> None:
+def watch(engine: Engine | type[Engine], reached: Reached) -> None:
     def before(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
         reached(f"before {statement}")
 

@@ -13,6 +13,7 @@ from liushui.ledger import migrations
 from liushui.ledger.engine import Ledger, Upgraded, open_ledger, upgrade_ledger
 from liushui.ledger.engines.sqlite import sqlite_engine
 from liushui.ledger.query import statuses
+from liushui.ledger.restore import restore
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.testing.clock import MovableClock
 from tests.ledger.books import assert_intact, bad, came, came_full, hours, keep, keep_page, new_ledger, tables
@@ -80,3 +81,16 @@ def test_an_upgrade_makes_no_ledger(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no ledger at"):
         upgrade_ledger(str(tmp_path / "none.db"))
     assert not (tmp_path / "none.db").exists()
+
+
+def test_an_old_backup_is_upgraded_on_its_way_back_and_stays_as_old_as_it_is(
+    old: tuple[Path, dict[str, list[tuple[object, ...]]]], tmp_path: Path
+) -> None:
+    path, expected = old
+    before = path.read_bytes()
+    restore(path, str(tmp_path / "restored.db"))
+    assert path.read_bytes() == before
+    ledger = opened(tmp_path / "restored.db")
+    assert tables(ledger) == expected
+    assert_intact(ledger)
+    ledger.close()

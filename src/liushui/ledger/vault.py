@@ -8,7 +8,7 @@ from secrets import token_hex
 from typing import Final
 
 import msgspec
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from liushui.errors import ConfigError, LedgerError
 
@@ -28,23 +28,36 @@ class Vault:
         return self._fernet(make=True).encrypt(msgspec.json.encode(secrets)).decode()
 
     def open(self, sealed: str) -> dict[str, str]:
-        """What `seal` was given. Raises LedgerError where the key is not the one it was sealed with."""
+        """What `seal` was given. What was sealed before the environment had a key opens with the file's, where it is.
+
+        Raises LedgerError where the key is not the one it was sealed with.
+        """
+        ciphers = [self._fernet(make=False)]
+        if os.environ.get(ENVIRONMENT) and self.path.exists():
+            ciphers.append(self._cipher(self._from_file(make=False), str(self.path)))
         try:
-            return msgspec.json.decode(self._fernet(make=False).decrypt(sealed.encode()), type=dict[str, str])
+            return msgspec.json.decode(MultiFernet(ciphers).decrypt(sealed.encode()), type=dict[str, str])
         except InvalidToken as error:
             raise LedgerError(
                 f"the secrets in this ledger were encrypted with another key than {self._where()}"
             ) from error
 
+    def key(self) -> bytes:
+        """The key itself, for who keeps it elsewhere. Raises LedgerError where there is none."""
+        text = os.environ.get(ENVIRONMENT)
+        return text.encode() if text else self._from_file(make=False)
+
     def _where(self) -> str:
         return f"the one in {ENVIRONMENT}" if os.environ.get(ENVIRONMENT) else str(self.path)
 
     def _fernet(self, *, make: bool) -> Fernet:
-        text = os.environ.get(ENVIRONMENT) or self._from_file(make=make)
+        return self._cipher(os.environ.get(ENVIRONMENT) or self._from_file(make=make), self._where())
+
+    def _cipher(self, key: str | bytes, where: str) -> Fernet:
         try:
-            return Fernet(text)
+            return Fernet(key)
         except ValueError as error:
-            raise ConfigError(f"{self._where()}: expected 32 bytes in URL-safe base64") from error
+            raise ConfigError(f"{where}: expected 32 bytes in URL-safe base64") from error
 
     def _from_file(self, *, make: bool) -> bytes:
         try:

@@ -1,6 +1,6 @@
 """Progress bars, on the terminal only: rows, rate, slices left and time left for each source at once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Final
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     Task,
     TaskID,
@@ -108,3 +109,35 @@ def file_bar(paths: list[Path]) -> Iterator[Progress]:
     with bar:
         bar.add_task("importing", total=total)
         yield bar
+
+
+@contextmanager
+def work_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """One bar for what is told of it: what is being done, how much of it, and all of it. None without a terminal."""
+    bar = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("[dim]{task.fields[rate]}", justify="right"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]left"),
+        TimeRemainingColumn(),
+        console=messages,
+        disable=not messages.is_terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", rate="", total=None)
+        first = last = 0
+
+        def told(what: str, done: int, total: int) -> None:
+            nonlocal first, last
+            if done < last or not last:
+                first = done
+                bar.reset(task)
+            last = done
+            elapsed = bar.tasks[0].elapsed or 0
+            rate = f"{(done - first) / elapsed:,.0f}/s" if elapsed else ""
+            bar.update(task, description=what, completed=done, total=total, rate=rate)
+
+        yield told

@@ -1,0 +1,162 @@
+"""`liushui db`: copies, backups and restores, on the command line."""
+
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from liushui.cli import progress
+from tests.cli.commands import LIUSHUI, environment, result, run
+from tests.ledger.books import came, hours, keep, new_ledger
+from tests.ledger.moving import prepare_to_move
+
+FORMS = ("table", "json", "jsonl", "csv")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with rows in every table, and secrets. Nobody changes it."""
+    folder = tmp_path_factory.mktemp("full")
+    prepare_to_move(folder)
+    return folder / "ledger.db"
+
+
+def test_copy(full: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    found = result(full, "db", "copy", str(full), str(copy))
+    assert [(one["account"], one["result"]) for one in found] == [("a", "equal"), ("b", "equal"), ("told", "equal")]
+    assert list(found[0]) == ["account", "batches", "flows", "versions", "coverage", "quarantine", "link", "result"]
+    for words in (["flows"], ["balances"], ["coverage"], ["findings"], ["key", "list"], ["source", "list"]):
+        assert run(copy, *words, "--format", "json") == run(full, *words, "--format", "json")
+    assert run(copy, "verify").returncode == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_format(full: Path, tmp_path: Path, form: str) -> None:
+    copy, saved, new = (str(tmp_path / name) for name in ("copy.db", "saved.db", "new.db"))
+    for words, said in [
+        (("copy", str(full), copy), "told"),
+        (("backup", saved), "saved.db"),
+        (("restore", saved, "--to", new), "new.db"),
+    ]:
+        done = run(full, "db", *words, "--format", form)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        if form == "json":
+            json.loads(done.stdout)
+
+
+def test_backup_and_restore(full: Path, tmp_path: Path) -> None:
+    saved, new = tmp_path / "saved.db", tmp_path / "new.db"
+    done = run(full, "db", "backup", str(saved))
+    assert done.returncode == 0
+    assert "the key is not in it" in done.stderr
+    again = run(full, "db", "backup", str(saved))
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == f"error: {saved} is there already: --force replaces it\n"
+    found = result(full, "db", "backup", str(saved), "--force", "--with-secrets")
+    assert found["key"] == f"{saved}.key"
+    assert run(full, "db", "backup", str(saved), "--force", "--with-secrets").stderr == ""
+    restored = result(new, "db", "restore", str(saved))
+    assert restored == {"ledger": str(new), "accounts": 3, "flows": found["flows"], "secrets": "readable"}
+    assert result(new, "flows") == result(full, "flows")
+    refused = run(new, "db", "restore", str(saved))
+    assert refused.stderr == f"error: {new} holds a ledger already: --force replaces it by the backup\n"
+    assert run(new, "db", "restore", str(saved), "--force").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["copy", "missing.db", "copy.db"], "no ledger at"),
+        (["copy", "mysql://h/d", "copy.db"], "ledger: expected a path"),
+        (["copy", "full", "mysql://u:geheim@h/d"], "ledger: expected a path"),
+        (["copy", "full", "full"], "both ledgers are"),
+        (["backup", "no/such/folder/saved.db"], "cannot be written: No such file or directory"),
+        (["restore", "missing.db"], "no backup at"),
+        (["restore", "full", "--to", "full"], "is the ledger itself"),
+    ],
+)
+def test_one_clear_line(full: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    place = {"full": str(full), "copy.db": str(tmp_path / "copy.db")}
+    done = run(full, "db", *[place.get(word, word) for word in words])
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "geheim" not in done.stderr
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_copy_that_differs_says_so_with_its_exit_code(full: Path, tmp_path: Path) -> None:
+    saved, copy = tmp_path / "saved.db", tmp_path / "copy.db"
+    assert run(full, "db", "backup", str(saved)).returncode == 0
+    with closing(sqlite3.connect(saved, isolation_level=None)) as file:
+        file.execute("UPDATE flows SET amount = '9.99' WHERE account = 'b'")
+    done = run(full, "db", "copy", str(saved), str(copy), "--without-secrets", "--format", "json")
+    assert done.returncode == 4
+    assert [one["result"].partition(":")[0] for one in json.loads(done.stdout)] == ["equal", "differs", "equal"]
+    assert "stays unfinished" in done.stderr
+    for words in (["flows"], ["verify"], ["db", "backup", str(tmp_path / "x.db")]):
+        refused = run(copy, *words)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"error: {copy} is an unfinished copy of another ledger")
+
+
+def test_killed_and_run_again(tmp_path: Path) -> None:
+    """The command itself, killed again and again, until it has come to its end."""
+    ledger, copy = new_ledger(tmp_path), tmp_path / "copy.db"
+    for day in range(30):
+        keep(ledger, hours(day, day + 1), *[came(f"{day} {at}", day + at / 1000) for at in range(300)])
+    ledger.close()
+    words = [*LIUSHUI, "db", "copy", str(ledger.path), str(copy), "--format", "json"]
+    kills = 0
+    for _ in range(100):
+        process = subprocess.Popen(words, env=environment(ledger.path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        seen = rows_in(copy)
+        while process.poll() is None and rows_in(copy) < seen + 3_500:
+            os.sched_yield()
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        out, _ = process.communicate(timeout=60)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        assert "is an unfinished copy" in run(copy, "flows").stderr
+    (found,) = json.loads(out)
+    assert (found["flows"], found["result"]) == (9_000, "equal")
+    assert kills >= 2
+    assert result(copy, "flows", "--limit", "0") == result(ledger.path, "flows", "--limit", "0")
+
+
+def rows_in(path: Path) -> int:
+    """How many flows a file holds that another process writes; 0 as long as it is no ledger."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+            return int(file.execute("SELECT count(*) FROM flows").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def test_the_bar_says_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "messages", Console(file=screen, force_terminal=True, width=150))
+    with progress.work_bar() as told:
+        for done in range(0, 10_001, 100):
+            told("copying a", done, 20_000)
+        told("verifying a", 0, 7)
+    shown = screen.getvalue()
+    assert "copying a" in shown or "verifying a" in shown
+    assert "left" in shown
+
+
+def test_there_is_no_bar_without_a_terminal(full: Path, tmp_path: Path) -> None:
+    assert run(full, "db", "copy", str(full), str(tmp_path / "copy.db")).stderr == ""

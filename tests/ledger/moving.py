@@ -9,9 +9,10 @@ import sys
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from liushui.ledger import backup, restore, standing
@@ -20,6 +21,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.keys import create_key, revoke_key
 from liushui.ledger.leases import take_lease
 from liushui.ledger.rows import Row
+from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, metadata
 from liushui.ledger.sources import Run, add_source, record_run
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
@@ -33,8 +35,13 @@ STEP: Final = 4
 DONE: Final = "it is done"
 """The last point."""
 
-SEALED: Final = {"sources": 2, "keys": 3}
-"""Where the sealed text stands in the tables that have some."""
+SEALED: Final = {
+    table.name: [at for at, column in enumerate(table.columns) if column.info.get("sealed")]
+    for table in metadata.sorted_tables
+}
+"""Where the sealed text stands in each table."""
+
+PASSING: Final = {table.name for table in PASSING_TABLES}
 
 
 def prepare_to_move(folder: Path) -> None:
@@ -53,21 +60,39 @@ def prepare_to_move(folder: Path) -> None:
     record_run(ledger, Run("a", NOON, NOON + timedelta(seconds=2), 3, 4, 5, 1, "HTTP 500"))
     record_run(ledger, Run("told", NOON, None, 0, 0, 0, 0, ""))
     take_lease(ledger, "a", "somebody", timedelta(minutes=5))
+    fill_the_rest(ledger)
     ledger.close()
 
 
+def fill_the_rest(ledger: Ledger) -> None:
+    """Put a row into each table that has none: what the rows of tables that others keep mean is nothing to a copy."""
+    with ledger.writing() as connection:
+        for table in metadata.sorted_tables:
+            if connection.execute(sa.select(table).limit(1)).first() is None:
+                values = {column.name: 1 if is_number(column) else "a" for column in table.columns}
+                sealed = {
+                    column.name: ledger.vault.seal(SECRETS) for column in table.columns if column.info.get("sealed")
+                }
+                connection.execute(table.insert().values(values | sealed))
+
+
+def is_number(column: sa.Column[Any]) -> bool:
+    """Whether a column holds numbers, or yes and no."""
+    return isinstance(column.type, (sa.Integer, sa.Boolean))
+
+
 def moved(found: Tables) -> dict[str, list[Row]]:
-    """What two ledgers that hold the same have in common: no leases, and the secrets left out, which differ sealed."""
+    """What two ledgers that hold the same have in common: nothing that passes, and no secrets, which differ sealed."""
     return {
-        name: [tuple("sealed" if at == SEALED.get(name) else value for at, value in enumerate(row)) for row in rows]
+        name: [tuple("sealed" if at in SEALED[name] else value for at, value in enumerate(row)) for row in rows]
         for name, rows in found.items()
-        if name != "leases"
+        if name not in PASSING
     }
 
 
 def of_account(found: Tables, account: str) -> dict[str, list[Row]]:
-    """What the tables with facts hold of one account."""
-    names = found.keys() - {"sources", "keys", "runs", "leases"}
+    """What the tables that are copied account by account hold of one."""
+    names = {table.name for table in (*FACT_TABLES, *standing.AT_ONCE)}
     return {name: [row for row in found[name] if row[0] == account] for name in sorted(names)}
 
 

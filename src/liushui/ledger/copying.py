@@ -33,8 +33,8 @@ Progress = Callable[[str, int, int], None]
 ROUNDS_MAX: Final = 100
 """How often accounts may be added while all others are copied."""
 
-REST: Final = tuple(table for table in metadata.sorted_tables if table not in (*FACT_TABLES, *PASSING_TABLES))
-"""What belongs to no account's chain."""
+REST: Final = tuple(table for table in metadata.sorted_tables if table not in (*FACT_TABLES, *AT_ONCE, *PASSING_TABLES))
+"""What is copied last, all of it in one state."""
 
 
 class Copied(NamedTuple):

@@ -282,7 +282,7 @@ recordings = _table(
 server_secrets = _table(
     "server_secrets",
     Column("name", Words, nullable=False),
-    Column("sealed", Words, nullable=False),
+    Column("sealed", Words, nullable=False, info=SEALED),
     PrimaryKeyConstraint("name"),
 )
 
@@ -297,5 +297,5 @@ leases = _table(
 FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, findings, batches, accounts)
 """What only a commit writes, and `verify` proves."""
 
-PASSING_TABLES = (leases,)
+PASSING_TABLES = (leases, progress)
 """What is true only while a process works: it goes into no copy."""

@@ -21,6 +21,7 @@ from liushui.ledger.schema import (
     history,
     page_edges,
     quarantine,
+    recordings,
 )
 
 CHUNK: Final = 2_000
@@ -79,8 +80,8 @@ PARTS: Final = (
 )
 """What can be read as it stood, in the order that it is read in: a flow that ends meanwhile is met afterwards."""
 
-AT_ONCE: Final = (accounts, coverage, day_totals, findings)
-"""What is changed in place: it is read with the number of the batch, in one state."""
+AT_ONCE: Final = (accounts, coverage, day_totals, findings, recordings)
+"""What does not say at which batches it stood: it is read with the number of the batch, in one state."""
 
 
 def rows_after(connection: Connection, part: Part, account: str, head: int, after: Key | None) -> list[Row]:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, LedgerError
 from liushui.ledger import standing, unfinished
 from liushui.ledger.bulk import insert_rows
-from liushui.ledger.engine import Ledger, account_names, open_ledger, path_of
+from liushui.ledger.engine import Ledger, account_names, file_of, open_ledger
 from liushui.ledger.engines.sqlite import SQLiteLedger
 from liushui.ledger.rows import AT_US, ID, Row
 from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, accounts, batches, coverage, flows, history, metadata
@@ -98,9 +98,9 @@ def copy_ledger(
 
 def is_of(ledger: Ledger, url: str) -> bool:
     """Whether a URL names a ledger that is open."""
-    if not isinstance(ledger, SQLiteLedger):
+    path = file_of(url)
+    if path is None or not isinstance(ledger, SQLiteLedger):
         return url == ledger.url
-    path = path_of(url)
     return path.exists() and path.samefile(ledger.path)
 
 

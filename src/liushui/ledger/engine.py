@@ -13,7 +13,7 @@ from liushui.ledger.engines.base import UNFINISHED, Ledger, Upgraded, check_revi
 from liushui.ledger.schema import REVISION, accounts
 from liushui.money import shown
 
-__all__ = ["UNFINISHED", "Ledger", "Upgraded", "account_names", "open_ledger", "path_of", "upgrade_ledger"]
+__all__ = ["UNFINISHED", "Ledger", "Upgraded", "account_names", "file_of", "open_ledger", "path_of", "upgrade_ledger"]
 
 
 ON_SERVERS: Final = ("postgresql://", "postgres://")
@@ -65,6 +65,11 @@ def path_of(url: str) -> Path:
     raise ConfigError(
         f"ledger: expected a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE, got {shown(scheme + '://…')}"
     )
+
+
+def file_of(url: str) -> Path | None:
+    """The file that a ledger URL names; None: it is on a server. Raises ConfigError."""
+    return None if url.startswith(ON_SERVERS) else path_of(url)
 
 
 def account_names(connection: Connection) -> list[str]:

@@ -13,11 +13,12 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.ledger.backup import any_secrets, copy_pages, heads, proven
-from liushui.ledger.copying import REST, Progress, sealed_columns
-from liushui.ledger.engine import open_ledger, path_of
+from liushui.ledger.copying import REST, Progress, check_secrets, copy_ledger, sealed_columns
+from liushui.ledger.engine import Ledger, file_of, open_ledger
+from liushui.ledger.engines.base import check_revision
 from liushui.ledger.files import filling, put, said_of
-from liushui.ledger.schema import APPLICATION_ID
-from liushui.ledger.unfinished import is_empty
+from liushui.ledger.schema import APPLICATION_ID, REVISION
+from liushui.ledger.unfinished import empty, is_empty, is_marked
 from liushui.ledger.vault import Vault, vault_beside
 
 
@@ -33,8 +34,9 @@ class Restored(NamedTuple):
 def restore(path: Path, url: str, *, force: bool = False, progress: Progress | None = None) -> Restored:
     """Make the ledger at `url` what a backup holds. The backup is verified first, and stays as it is.
 
-    A ledger that holds something is only replaced where `force` says so, in one transaction: whoever has it open sees
-    it before or after. Secrets whose key lies beside the backup are sealed again by the ledger's own vault. Raises
+    A ledger that holds something is only replaced where `force` says so. In a file that is one transaction: whoever has
+    it open sees it before or after. On a server it is emptied in one, and filled as by a copy that is unfinished until
+    it is complete. Secrets whose key lies beside the backup are sealed again by the ledger's own vault. Raises
     ConfigError, LedgerError.
     """
     path = path.expanduser().absolute()
@@ -42,7 +44,10 @@ def restore(path: Path, url: str, *, force: bool = False, progress: Progress | N
         raise ConfigError(f"no backup at {path}: expected a file")
     if not path.stat().st_size:
         raise LedgerError(f"{path} is empty: expected a backup")
-    return _into_file(path, path_of(url), force=force, progress=progress)
+    target = file_of(url)
+    if target is None:
+        return _into_server(path, url, force=force, progress=progress)
+    return _into_file(path, target, force=force, progress=progress)
 
 
 def _into_file(path: Path, target: Path, *, force: bool, progress: Progress | None) -> Restored:
@@ -69,6 +74,57 @@ def _into_file(path: Path, target: Path, *, force: bool, progress: Progress | No
         else:
             put(part, target, force=False)
     return Restored(str(target), len(found), flows, secrets)
+
+
+def _into_server(path: Path, url: str, *, force: bool, progress: Progress | None) -> Restored:
+    with closing(_opened(path)) as file:
+        _check_ours(file, path)
+        found = file.execute("SELECT version_num FROM alembic_version").fetchone()
+    check_revision(str(path), found[0] if found else None)
+    if found != (REVISION,):
+        raise LedgerError(f"{path} has an older schema than this liushui: restore it into a file, and copy that one")
+    backup = open_ledger(str(path))
+    try:
+        flows = proven(path, None, progress)
+        target = open_ledger(url, create=True, unfinished=True)
+        try:
+            _clear(target, force=force)
+            with backup.reading() as connection:
+                has_secrets = any_secrets(connection)
+            unread = _unread(backup) if has_secrets else ""
+            copied = copy_ledger(backup, url, reseal=not unread, progress=progress)
+            for one in copied:
+                if one.differs:
+                    raise LedgerError(f"{target.name} differs from the backup: account {one.account}: {one.differs}")
+            secrets = "none" if not has_secrets else _said(unread, target)
+        finally:
+            target.close()
+        return Restored(target.name, len(copied), flows, secrets)
+    finally:
+        backup.close()
+
+
+def _clear(target: Ledger, *, force: bool) -> None:
+    with target.reading() as connection:
+        begun = is_marked(connection)
+        there = not is_empty(connection)
+    if there and not begun and not force:
+        raise ConfigError(f"{target.name} holds a ledger already: --force replaces it by the backup")
+    if there and force:
+        empty(target)
+
+
+def _unread(ledger: Ledger) -> str:
+    """Why the secrets of a ledger cannot be opened, where they cannot."""
+    try:
+        check_secrets(ledger.reading, ledger.vault, list(REST))
+    except LedgerError as error:
+        return str(error)
+    return ""
+
+
+def _said(unread: str, target: Ledger) -> str:
+    return f"not readable: {unread}" if unread and _unread(target) else "readable"
 
 
 def _move_secrets(connection: Connection, source: Vault, target: Vault) -> str:
@@ -133,12 +189,7 @@ def _is_kept(target: Path) -> bool:
     if not target.exists() or not target.stat().st_size:
         return False
     with closing(sqlite3.connect(f"file:{quote(str(target))}?mode=ro", uri=True)) as file:
-        try:
-            mark = file.execute("PRAGMA application_id").fetchone()[0]
-        except sqlite3.Error as error:
-            raise LedgerError(f"{target} cannot be read, and is left as it is: {error}") from error
-    if mark != APPLICATION_ID:
-        raise LedgerError(f"{target} is an SQLite file of another program, not a ledger")
+        _check_ours(file, target)
     try:
         ledger = open_ledger(str(target), unfinished=True)
     except LedgerError:
@@ -148,6 +199,16 @@ def _is_kept(target: Path) -> bool:
             return not is_empty(connection)
     finally:
         ledger.close()
+
+
+def _check_ours(file: sqlite3.Connection, path: Path) -> None:
+    """Raises LedgerError where a file is no ledger's. Of one that is damaged the mark can still be read."""
+    try:
+        mark = file.execute("PRAGMA application_id").fetchone()[0]
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path} cannot be read, and is left as it is: {error}") from error
+    if mark != APPLICATION_ID:
+        raise LedgerError(f"{path} is an SQLite file of another program, not a ledger")
 
 
 def _make_folder(path: Path) -> None:

@@ -8,19 +8,20 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import LedgerError
 from liushui.ledger.chain import genesis
+from liushui.ledger.columns import Big, Words
 from liushui.ledger.engine import UNFINISHED, Ledger
-from liushui.ledger.schema import PASSING_TABLES, REVISION, Big, accounts, batches, metadata
+from liushui.ledger.schema import PASSING_TABLES, REVISION, accounts, batches, metadata
 from liushui.ledger.standing import Key
 
 copying: Final = sa.Table(
     "copying",
     sa.MetaData(),
-    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("account", Words, nullable=False),
     sa.Column("head", Big, nullable=False),
-    sa.Column("link", sa.Text, nullable=False),
+    sa.Column("link", Words, nullable=False),
     sa.Column("coverage", Big, nullable=False),
     sa.Column("part", Big, nullable=False),
-    sa.Column("after", sa.Text),
+    sa.Column("after", Words),
     sa.PrimaryKeyConstraint("account"),
 )
 """A row for each account that was begun. The table is there only as long as the copy is not finished."""
@@ -58,8 +59,7 @@ def begin(source: Connection, target: Ledger) -> dict[str, Begun]:
             return found
         if not is_empty(connection):
             raise LedgerError(f"{target.name} holds a ledger already: expected an empty one to copy into")
-        copying.create(connection)
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (UNFINISHED,))
+        _mark(connection)
         return {}
 
 
@@ -75,6 +75,17 @@ def is_empty(connection: Connection) -> bool:
         for table in metadata.sorted_tables
         if table not in PASSING_TABLES
     )
+
+
+def empty(target: Ledger) -> None:
+    """Delete all that a ledger holds, and mark it as an unfinished copy, in one transaction."""
+    with target.writing() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+        if is_marked(connection):
+            connection.execute(copying.delete())
+        else:
+            _mark(connection)
 
 
 def load(connection: Connection) -> dict[str, Begun]:
@@ -122,6 +133,11 @@ def finish(target: Ledger) -> None:
     with target.writing() as connection:
         copying.drop(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (REVISION,))
+
+
+def _mark(connection: Connection) -> None:
+    copying.create(connection)
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (UNFINISHED,))
 
 
 def _values(begun: Begun) -> dict[str, object]:

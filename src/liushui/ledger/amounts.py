@@ -33,7 +33,7 @@ def _as_text(element: _Either, compiler: SQLCompiler, **options: Any) -> str:  #
 
 def at_least(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
     """Whether the amount in a column is `bound` or more."""
-    negative = column.like("-%")
+    negative = sa.type_coerce(column, sa.Text).like("-%")
     if bound < 0:
         text = sa.or_(sa.not_(negative), _magnitude(column, bound, at_most=True))
     else:
@@ -44,7 +44,7 @@ def at_least(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
 
 def at_most(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
     """Whether the amount in a column is `bound` or less."""
-    negative = column.like("-%")
+    negative = sa.type_coerce(column, sa.Text).like("-%")
     if bound < 0:
         text: ColumnElement[bool] = sa.and_(negative, _magnitude(column, bound))
     else:

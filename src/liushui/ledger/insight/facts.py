@@ -129,7 +129,7 @@ def read_facts(connection: Connection, kept: Kept) -> Facts:
                 started.get(account),
                 *kept.of(connection, account, head),
             )
-            for account, provider, zone, head, since_us in connection.execute(named).tuples().all()
+            for account, provider, zone, head, since_us in connection.execute(named).all()
         )
     )
 
@@ -144,7 +144,7 @@ def moves(
     query = sa.select(t.account, period, t.kind, sa.func.sum(t.flows), money_in, money_out).where(
         t.account.in_(names), t.currency == currency, t.day >= first, t.day <= last
     )
-    found = connection.execute(query.group_by(t.account, period, t.kind)).tuples()
+    found = connection.execute(query.group_by(t.account, period, t.kind))
     return [
         Move(account, when, kind, int(flows), summed(inward), summed(outward))
         for account, when, kind, flows, inward, outward in found
@@ -174,7 +174,7 @@ def _sums(connection: Connection, account: str) -> tuple[Sum, ...]:
     query = query.where(t.account == account).group_by(t.subaccount, t.currency).order_by(t.subaccount, t.currency)
     return tuple(
         Sum(subaccount, currency, int(flows), summed(inward), summed(outward))
-        for subaccount, currency, flows, inward, outward in connection.execute(query).tuples()
+        for subaccount, currency, flows, inward, outward in connection.execute(query)
     )
 
 
@@ -190,7 +190,7 @@ def _ranges(connection: Connection, account: str) -> list[Range]:
     query = sa.select(c.since_us, c.until_us, c.state, c.reason, c.checked_at_us, c.batch).where(c.account == account)
     return [
         Range(since_us, until_us, State(state), *about)
-        for since_us, until_us, state, *about in connection.execute(query).tuples()
+        for since_us, until_us, state, *about in connection.execute(query)
     ]
 
 
@@ -201,7 +201,7 @@ def _runs(connection: Connection) -> dict[str, LastRun]:
     query = sa.select(runs.c.account, runs.c.started_at_us, runs.c.ended_at_us, runs.c.error).join(last, same)
     return {
         account: LastRun(from_us(started_at_us), None if ended_at_us is None else from_us(ended_at_us), error)
-        for account, started_at_us, ended_at_us, error in connection.execute(query).tuples()
+        for account, started_at_us, ended_at_us, error in connection.execute(query)
     }
 
 
@@ -213,4 +213,4 @@ def _quarantined(connection: Connection, account: str) -> int:
 def _findings(connection: Connection, account: str) -> dict[str, int]:
     f = findings.c
     query = sa.select(f.finding, sa.func.sum(f.flows)).where(f.account == account).group_by(f.finding)
-    return {finding: int(flows) for finding, flows in connection.execute(query).tuples()}
+    return {finding: int(flows) for finding, flows in connection.execute(query)}

@@ -89,7 +89,7 @@ def _from_totals(connection: Connection, account: Named, wanted: FlowFilter) -> 
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(t[name] == value)
-    for currency, many, inward, outward in connection.execute(query.group_by(t.currency)).tuples():
+    for currency, many, inward, outward in connection.execute(query.group_by(t.currency)):
         found.append((currency, Moved(int(many), summed(inward), summed(outward))))
     return found
 
@@ -107,7 +107,7 @@ def _from_flows(connection: Connection, wanted: FlowFilter) -> list[tuple[str, M
     (amounts,) = exact_sums(connection, flows.c.amount)
     query: sa.Select[Any] = restricted(sa.select(flows.c.currency, is_out, sa.func.count(), amounts), flows, wanted)
     found: list[tuple[str, Moved]] = []
-    for currency, out, many, text in connection.execute(query.group_by(flows.c.currency, is_out)).tuples():
+    for currency, out, many, text in connection.execute(query.group_by(flows.c.currency, is_out)):
         amount: Decimal = summed(text)
         found.append((currency, Moved(many, ZERO, amount) if out else Moved(many, amount, ZERO)))
     return found
@@ -124,7 +124,7 @@ def _bound(connection: Connection, chosen: Sequence[Named], wanted: FlowFilter, 
         query = query.where(t.day <= max(days.day_of(to_us(wanted.until)) for days in calendars))
     left = rows_max
     newer: str | None = None
-    for day, many in connection.execute(query.group_by(t.day).order_by(t.day.desc())).tuples():
+    for day, many in connection.execute(query.group_by(t.day).order_by(t.day.desc())):
         left -= int(many)
         if left < 0 and newer is not None:
             return max(days.begin_us(date.fromisoformat(newer)) for days in calendars)

@@ -137,7 +137,7 @@ def _days(
     )
     query = query.group_by(t.account, t.day).having(sa.func.sum(meant) > 0)
     found: dict[str, dict[str, int]] = defaultdict(dict)
-    for account, day, many in connection.execute(query).tuples():
+    for account, day, many in connection.execute(query):
         found[day][account] = int(many)
     return found
 
@@ -168,7 +168,7 @@ def _read(connection: Connection, account: str, currency: str, since_us: int, un
     )
     return [
         End(of, subaccount, at_us, kind, Decimal(amount), id_)
-        for of, subaccount, at_us, kind, amount, id_ in connection.execute(query).tuples()
+        for of, subaccount, at_us, kind, amount, id_ in connection.execute(query)
     ]
 
 

@@ -1,0 +1,207 @@
+"""What filtered flows come to, one flow among its neighbours, findings as a filter, all of a filter as a stream."""
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from liushui.flow import Direction, Flow, Kind
+from liushui.instant import from_us, to_us
+from liushui.ledger import findings
+from liushui.ledger.commit import make_account
+from liushui.ledger.engine import Ledger
+from liushui.ledger.insight.around import Chained, Neighbour, neighbours
+from liushui.ledger.insight.filtered import Filtered, filtered
+from liushui.ledger.insight.streamed import stream_flows
+from liushui.ledger.pages import flows_page
+from liushui.ledger.query import FlowFilter, list_flows
+from liushui.provider import Received, Slice
+from liushui.testing.clock import NOON
+from tests.ledger.books import came, came_full, hour, hours, keep, new_ledger
+
+BEGIN = datetime(2025, 12, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Ledger:
+    """Two accounts whose days begin at different hours, with random rows of two weeks."""
+    ledger = new_ledger(tmp_path, "a", zone="Asia/Hong_Kong")
+    make_account(ledger, "b", "longbridge", "America/New_York")
+    for number, account in enumerate("ab"):
+        random = Random(number)
+        rows = [
+            came(
+                f"r{at}",
+                BEGIN + timedelta(minutes=random.randrange(14 * 24 * 60)),
+                str(Decimal(random.randrange(-999, 999)).scaleb(-random.randrange(4))),
+                currency=random.choice(("USD", "HKD")),
+                kind=random.choice((Kind.TRADE, Kind.FEE)),
+                label=random.choice(("buy", "sell")),
+            )
+            for at in range(300)
+        ]
+        keep(ledger, Slice(BEGIN, NOON), *rows, account=account, read_at=NOON)
+    return ledger
+
+
+def summed(ledger: Ledger, wanted: FlowFilter) -> dict[str, tuple[int, Decimal, Decimal]]:
+    """The sums of flows, flow by flow."""
+    sums: dict[str, tuple[int, Decimal, Decimal]] = defaultdict(lambda: (0, Decimal(0), Decimal(0)))
+    for one in list_flows(ledger, wanted):
+        many, money_in, money_out = sums[one.flow.currency]
+        amount = one.flow.amount
+        sums[one.flow.currency] = many + 1, money_in + max(amount, Decimal(0)), money_out + min(amount, Decimal(0))
+    return sums
+
+
+def told(found: Filtered) -> dict[str, tuple[int, Decimal, Decimal]]:
+    """The same of what was found."""
+    return {currency: tuple(moved) for currency, moved in found.sums.items() if moved.flows}  # type: ignore[misc] # a Moved has these three
+
+
+WANTED = [
+    FlowFilter(),
+    FlowFilter(accounts=("b",)),
+    FlowFilter(currency="USD", kind="fee"),
+    FlowFilter(text="BUY"),
+    FlowFilter(amount_min=Decimal("-0.5"), amount_max=Decimal("9.75")),
+    FlowFilter(symbol="X"),
+]
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        (None, None),
+        (BEGIN + timedelta(hours=30), None),
+        (None, BEGIN + timedelta(hours=100)),
+        (BEGIN + timedelta(hours=30), BEGIN + timedelta(hours=31)),
+        (BEGIN + timedelta(hours=16), BEGIN + timedelta(hours=40)),
+        (BEGIN + timedelta(hours=16), BEGIN + timedelta(hours=16, minutes=1)),
+        (BEGIN + timedelta(hours=3), BEGIN + timedelta(hours=300)),
+    ],
+)
+def test_sums_are_those_of_the_flows(
+    mixed: Ledger, wanted: FlowFilter, since: datetime | None, until: datetime | None
+) -> None:
+    wanted = wanted._replace(since=since, until=until)
+    found = filtered(mixed, wanted)
+    assert told(found) == summed(mixed, wanted)
+    assert found.since_us is None
+
+
+def test_a_sum_that_ends_early_says_where(mixed: Ledger) -> None:
+    wanted = FlowFilter(text="buy")
+    found = filtered(mixed, wanted, rows_max=200)
+    assert found.since_us is not None
+    since = from_us(found.since_us)
+    assert BEGIN < since < NOON
+    assert told(found) == summed(mixed, wanted._replace(since=since))
+    assert told(found) != summed(mixed, wanted)
+    assert told(filtered(mixed, wanted, rows_max=None)) == summed(mixed, wanted)
+
+
+def test_day_totals_tell_without_a_look_at_the_flows(mixed: Ledger) -> None:
+    """However few flows may be looked at: none are."""
+    wanted = FlowFilter(kind="fee")
+    assert filtered(mixed, wanted, rows_max=1) == filtered(mixed, wanted)
+    assert told(filtered(mixed, wanted, rows_max=1)) == summed(mixed, wanted)
+
+
+def test_a_stream_is_the_pages_one_after_the_other(mixed: Ledger) -> None:
+    for newest in (True, False):
+        wanted = FlowFilter(text="buy", newest_first=newest)
+        paged = []
+        after = None
+        while True:
+            page = flows_page(mixed, wanted, limit=37, after=after)
+            paged += page.flows
+            after = page.next
+            if after is None:
+                break
+        assert list(stream_flows(mixed, wanted)) == paged
+        assert {one.account for one in paged} == {"a", "b"}
+
+
+# ---------------------------------------------------------------- neighbours
+
+
+def stated(identity: str, at: float, amount: str, balance: str | None, *, subaccount: str = "") -> Received:
+    """A row whose provider states the balance after it."""
+    after = None if balance is None else Decimal(balance)
+    flow = Flow(identity, hour(at), Decimal(amount), "USD", balance_after=after, subaccount=subaccount)
+    return Received(flow, identity.encode(), None)
+
+
+def around(ledger: Ledger, identity: str) -> list[Neighbour]:
+    """The neighbours of a flow."""
+    (it,) = [one for one in list_flows(ledger, FlowFilter()) if one.id == identity]
+    return neighbours(ledger, it, 2)
+
+
+def test_a_balance_follows_from_the_one_before(ledger: Ledger) -> None:
+    rows = [
+        stated("1", 1, "1.10", "1.1"),
+        stated("2", 2, "2.20", "3.3"),
+        stated("other", 2.5, "5", "5", subaccount="margin"),
+        came("hkd", 2.6, "7", currency="HKD"),
+        stated("3", 3, "-0.30", "3"),
+        stated("4", 4, "1", "4.01"),
+        stated("5", 5, "1", None),
+        stated("6", 6, "1", "6.01"),
+    ]
+    keep(ledger, hours(0, 24), *rows)
+    told = [(one.found.id, one.chained, one.off, one.is_it) for one in around(ledger, "3")]
+    assert told == [
+        ("1", Chained.UNTOLD, None, False),
+        ("2", Chained.FOLLOWS, None, False),
+        ("3", Chained.FOLLOWS, None, True),
+        ("4", Chained.DIFFERS, Decimal("0.01"), False),
+        ("5", Chained.UNTOLD, None, False),
+    ]
+    later = [(one.found.id, one.chained) for one in around(ledger, "6")]
+    assert later == [("4", Chained.DIFFERS), ("5", Chained.UNTOLD), ("6", Chained.UNTOLD)]
+
+
+def test_neighbours_are_of_one_place(ledger: Ledger) -> None:
+    keep(ledger, hours(0, 24), stated("1", 1, "1", "1"), stated("2", 2, "1", "1", subaccount="margin"))
+    assert [one.found.id for one in around(ledger, "1")] == ["1"]
+
+
+# ---------------------------------------------------------------- findings
+
+
+def test_a_finding_is_a_filter(ledger: Ledger) -> None:
+    """The flows that the filter means are those that the ledger counts."""
+    keep(
+        ledger,
+        hours(0, 24),
+        came("in", 1, "-1.00", direction=Direction.IN),
+        came("out", 2, "0.50", direction=Direction.OUT),
+        came("zero", 3, "0.00", direction=Direction.OUT),
+        came("right", 4, "-1", direction=Direction.OUT),
+        came("none", 5, "-1"),
+        came("twice", 6, "1"),
+        came("twice", 6, "2"),
+        came("twice", 6, "1", label="another word"),
+        came_full("whole", 7),
+        came_full("whole", 7),
+    )
+    for finding in (findings.SIDE, findings.SAME_ID):
+        meant = [one.id for one in list_flows(ledger, FlowFilter(finding=finding))]
+        with ledger.reading() as connection:
+            found = [str(row[2]) for name, row in findings.find(connection, "a") if name == finding]
+        assert meant == found
+        assert meant
+    assert list(list_flows(ledger, FlowFilter(finding="unheard of"))) == []
+
+
+def test_a_page_of_findings_is_looked_for_like_any_filter(mixed: Ledger) -> None:
+    at = BEGIN + timedelta(hours=5)
+    keep(mixed, Slice(at, at + timedelta(seconds=1)), came("in", at, "-1.00", direction=Direction.IN), read_at=NOON)
+    page = flows_page(mixed, FlowFilter(finding=findings.SIDE, newest_first=True), limit=10)
+    assert [(one.account, one.id, to_us(one.flow.at)) for one in page.flows] == [("a", "in", to_us(at))]

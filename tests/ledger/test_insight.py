@@ -1,0 +1,412 @@
+"""An overview says what the flows say: sums, periods, marks, own transfers, streams, alarms; all of it exact."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.flow import Kind
+from liushui.instant import to_us
+from liushui.ledger import query
+from liushui.ledger.commit import commit_gap, make_account
+from liushui.ledger.engine import Ledger
+from liushui.ledger.insight import overview as overviews
+from liushui.ledger.insight import transfers
+from liushui.ledger.insight.alarms import Grave, Sign
+from liushui.ledger.insight.cover import Covered
+from liushui.ledger.insight.facts import Kept, Move
+from liushui.ledger.insight.moved import Span, Unit, beginning
+from liushui.ledger.insight.overview import Asked, Overview
+from liushui.ledger.insight.streams import Between, Outside, streams_of, without_circles
+from liushui.ledger.insight.transfers import End, Match, matches
+from liushui.ledger.sources import Run, add_source, record_run
+from liushui.provider import Received, Slice
+from liushui.providers.longbridge.rules import RULES
+from liushui.providers.wecom.rules import RULES as DAILY
+from liushui.rules import Paging, Rules
+from liushui.testing.clock import NOON, MovableClock
+from tests.ledger.books import bad, came, keep, new_ledger
+
+HONGKONG = ZoneInfo("Asia/Hong_Kong")
+RULES_OF: dict[str, Rules[Paging]] = {"longbridge": RULES, "wecom": DAILY}
+BEGIN = datetime(2025, 10, 1, tzinfo=HONGKONG).astimezone(UTC)
+KINDS = (Kind.DEPOSIT, Kind.WITHDRAWAL, Kind.TRADE, Kind.FEE, Kind.TRANSFER)
+
+
+def seen(ledger: Ledger, asked: Asked | None = None, kept: Kept | None = None) -> Overview:
+    """The overview of a ledger."""
+    return overviews.overview(ledger, RULES_OF, asked or Asked(), kept or Kept())
+
+
+def with_source(ledger: Ledger, account: str = "a", since: datetime = BEGIN) -> None:
+    """Give an account a source."""
+    add_source(ledger, account=account, base_url="http://x", credentials={}, since=since, paced=True)
+
+
+def random_rows(seed: int, many: int = 400) -> list[Received]:
+    """Rows of three months, in a few currencies, kinds and subaccounts."""
+    random = Random(seed)
+    return [
+        came(
+            f"r{number}",
+            BEGIN + timedelta(minutes=random.randrange(92 * 24 * 60)),
+            str(Decimal(random.randrange(-(10**7), 10**7)).scaleb(-random.randrange(5))),
+            currency=random.choice(("USD", "HKD", "USDT")),
+            kind=random.choice(KINDS),
+            subaccount=random.choice(("", "margin")),
+        )
+        for number in range(many)
+    ]
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Ledger:
+    """Two accounts with random rows, all of it proven."""
+    ledger = new_ledger(tmp_path, "a", "b")
+    for seed, account in enumerate(("a", "b")):
+        keep(ledger, Slice(BEGIN, NOON), *random_rows(seed), account=account, read_at=NOON)
+        with_source(ledger, account)
+    return ledger
+
+
+# ---------------------------------------------------------------- sums and periods
+
+
+def test_balances_are_those_of_the_ledger(busy: Ledger) -> None:
+    told = {held[:3]: (held.amount, held.flows) for held in seen(busy).held}
+    assert told == {balance[:3]: (balance.amount, balance.flows) for balance in query.balances(busy)}
+
+
+@pytest.mark.parametrize("unit", list(Unit))
+@pytest.mark.parametrize("accounts", [(), ("b",)])
+def test_periods_are_what_the_flows_in_them_come_to(busy: Ledger, unit: Unit, accounts: tuple[str, ...]) -> None:
+    first, last = date(2025, 10, 8), date(2025, 12, 19)
+    found = seen(busy, Asked(unit, "HKD", first, last, accounts))
+    expected: dict[tuple[date, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for one in query.list_flows(busy, query.FlowFilter(accounts, currency="HKD")):
+        day = one.flow.at.astimezone(HONGKONG).date()
+        if first <= day <= last:
+            expected[max(first, beginning(day, unit)), one.flow.kind][one.flow.amount < 0] += one.flow.amount
+    told = {
+        (period.first, kind): [moved.money_in, moved.money_out]
+        for period in found.periods
+        for kind, moved in period.kinds.items()
+    }
+    assert told == expected
+
+
+@pytest.mark.parametrize("unit", list(Unit))
+def test_periods_follow_each_other_and_leave_no_day_out(unit: Unit) -> None:
+    span = Span(unit, date(2024, 1, 30), date(2025, 3, 2))
+    periods = span.periods()
+    assert periods[0][0] == span.first
+    assert periods[-1][1] == span.last
+    assert all(last + timedelta(days=1) == first for (_, last), (first, _) in itertools.pairwise(periods))
+    assert all(beginning(first, unit) == beginning(last, unit) for first, last in periods)
+
+
+def test_without_a_range_the_newest_flows_are_meant(busy: Ledger) -> None:
+    span = seen(busy).span
+    newest = max(one.flow.at for one in query.list_flows(busy, query.FlowFilter()))
+    assert span.last == newest.astimezone(HONGKONG).date()
+    assert span.first.day == 1
+
+
+def test_sums_that_are_kept_are_made_anew_after_a_batch(busy: Ledger) -> None:
+    kept = Kept()
+    before = {held[:3]: held.amount for held in seen(busy, kept=kept).held}
+    keep(busy, Slice(NOON, NOON + timedelta(hours=1)), came("new", NOON, "0.001", currency="USD"), read_at=NOON)
+    after = {held[:3]: held.amount for held in seen(busy, kept=kept).held}
+    assert after.pop(("a", "", "USD")) == before.pop(("a", "", "USD")) + Decimal("0.001")
+    assert after == before
+    assert after.keys() == {balance[:3] for balance in query.balances(busy)} - {("a", "", "USD")}
+
+
+def test_an_empty_ledger_has_an_overview(tmp_path: Path) -> None:
+    found = seen(new_ledger(tmp_path, "a"))
+    assert (found.currency, found.held, [period.kinds for period in found.periods if period.kinds]) == (None, [], [])
+
+
+# ---------------------------------------------------------------- marks
+
+
+def at(day: int, month: int = 12, hour: int = 0) -> datetime:
+    """A time of Hong Kong's, in 2025."""
+    return datetime(2025, month, day, hour, tzinfo=HONGKONG).astimezone(UTC)
+
+
+def months(found: Overview) -> dict[int, Covered]:
+    """The mark of each month."""
+    return {period.first.month: period.mark.state for period in found.periods}
+
+
+def test_a_total_says_how_far_it_is_proven(ledger: Ledger) -> None:
+    with_source(ledger)
+    asked = Asked(Unit.MONTH, "USD", date(2025, 10, 1), date(2025, 12, 31))
+    keep(ledger, Slice(BEGIN, at(1, 11)), came("1", at(3, 10)), read_at=NOON)
+    assert months(seen(ledger, asked)) == {10: Covered.PROVEN, 11: Covered.RUNNING, 12: Covered.RUNNING}
+    keep(ledger, Slice(at(20, 11), at(5)), came("2", at(1)), read_at=NOON)
+    found = seen(ledger, asked)
+    assert months(found) == {10: Covered.PROVEN, 11: Covered.OPEN, 12: Covered.RUNNING}
+    (hole,) = found.periods[1].mark.holes
+    assert hole == ("a", to_us(at(1, 11)), to_us(at(20, 11)))
+    assert found.held[0].mark.state is Covered.OPEN
+    keep(ledger, Slice(at(1, 11), at(20, 11)), read_at=NOON)
+    assert seen(ledger, asked).held[0].mark == (Covered.PROVEN, to_us(at(5)), ())
+
+
+def test_nothing_is_claimed_without_a_source_or_a_proof(ledger: Ledger) -> None:
+    keep(ledger, Slice(BEGIN, at(1, 11)), came("1", at(3, 10)), read_at=NOON)
+    assert seen(ledger).held[0].mark.state is Covered.UNCLAIMED
+    assert set(months(seen(ledger)).values()) == {Covered.UNCLAIMED}
+    make_account(ledger, "b", "longbridge", "Asia/Hong_Kong")
+    with_source(ledger, "b")
+    assert seen(ledger).covers["b"].whole().state is Covered.OPEN
+
+
+def test_a_total_of_several_accounts_is_as_good_as_the_worst(busy: Ledger) -> None:
+    make_account(busy, "c", "longbridge", "UTC")
+    with_source(busy, "c")
+    keep(busy, Slice(BEGIN, at(1, 11)), came("c1", at(3, 10), currency="USD"), account="c", read_at=NOON)
+    commit_gap(busy, "c", Slice(at(1, 11), at(2, 11)), tried_at=NOON, reason="x")
+    asked = Asked(Unit.MONTH, "USD", date(2025, 11, 1), date(2025, 11, 30))
+    assert seen(busy, asked).periods[0].mark.state is Covered.OPEN
+    assert seen(busy, asked._replace(currency="HKD")).periods[0].mark.state is Covered.PROVEN, "c has no HKD"
+
+
+# ---------------------------------------------------------------- own transfers
+
+HOUR_US = 3_600_000_000
+
+
+def end(place: str, hours: float, amount: str, number: int = 0) -> End:
+    """A flow that may be an end of a transfer."""
+    return End(place, "", int(hours * HOUR_US), "transfer", Decimal(amount), f"{place}{number}")
+
+
+def test_what_leaves_and_arrives_is_one_transfer() -> None:
+    out, into = end("a", 0, "-5.00"), end("b", 2, "5.0")
+    assert matches([into, out]) == [Match(out, into)]
+    assert matches([out, end("b", 2, "5.01")]) == [], "other amounts"
+    assert matches([out, end("a", 2, "5.00")]) == [], "the same place"
+    assert matches([out, end("b", 73, "5.00")]) == [], "days later"
+    assert matches([end("b", -2, "5.00"), out]), "clocks differ: it may seem to arrive before it left"
+
+
+def test_of_several_the_closest_in_time_are_taken() -> None:
+    out, near, far = end("a", 10, "-1"), end("b", 11, "1"), end("c", 5, "1")
+    assert matches([far, out, near]) == [Match(out, near)]
+
+
+ENDS = st.lists(
+    st.builds(
+        End,
+        account=st.sampled_from("abc"),
+        subaccount=st.just(""),
+        at_us=st.integers(0, 200).map(lambda hours: hours * HOUR_US),
+        kind=st.just("transfer"),
+        amount=st.sampled_from([Decimal(text) for text in ("1", "1.0", "-1", "2", "-2.00", "0")]),
+        id=st.integers(0, 99).map(str),
+    ),
+    max_size=25,
+    unique=True,
+)
+
+
+@given(ends=ENDS, random=st.randoms(use_true_random=False))
+def test_matches_are_sound_whatever_the_order(ends: list[End], random: Random) -> None:
+    found = matches(ends)
+    used = [one for match in found for one in match]
+    assert len(set(used)) == len(used)
+    for left, arrived in found:
+        assert left.amount == -arrived.amount < 0
+        assert left.place != arrived.place
+        assert abs(left.at_us - arrived.at_us) <= transfers.WINDOW // timedelta(microseconds=1)
+    free = [one for one in ends if one not in used]
+    for left in free:
+        for arrived in free:
+            is_one = left.amount < 0 and arrived.amount == -left.amount and left.place != arrived.place
+            assert not (is_one and abs(left.at_us - arrived.at_us) <= 72 * HOUR_US), "a pair was left over"
+    shuffled = list(ends)
+    random.shuffle(shuffled)
+    assert matches(shuffled) == found
+
+
+def test_candidates_are_looked_for_from_the_newest_day_on(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path, "a", "b")
+    rows = [came(f"{day}", at(day, 12, 12), "-1", kind=Kind.WITHDRAWAL) for day in (1, 2, 20)]
+    keep(ledger, Slice(at(1), at(30)), *rows, came("fee", at(3), "-1", kind=Kind.FEE), read_at=NOON)
+    keep(ledger, Slice(at(1), at(30)), came("in", at(2, 12, 13), "1"), account="b", read_at=NOON)
+    zones = {"a": "Asia/Hong_Kong", "b": "Asia/Hong_Kong"}
+    with ledger.reading() as connection:
+        every = transfers.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31))
+        assert sorted(one.id for one in every.ends) == ["1", "2", "20", "in"]
+        assert every.since is None
+        some = transfers.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31), rows_max=3)
+        assert sorted(one.id for one in some.ends) == ["2", "20", "in"]
+        assert some.since == date(2025, 12, 2)
+    found = overviews.flowing(ledger, "USD", Span(Unit.MONTH, date(2025, 12, 1), date(2025, 12, 31)), zones)
+    assert found.streams.between == [between("a", "b", 1, 1, 1)]
+    assert found.streams.outside == [outside("a", "fee", 0, 1), outside("a", "withdrawal", 0, 2)]
+
+
+# ---------------------------------------------------------------- streams
+
+
+def outside(account: str, kind: str, came_in: int, went_out: int) -> Outside:
+    """A stream from or to outside."""
+    return Outside(account, kind, Decimal(came_in), Decimal(went_out))
+
+
+def between(source: str, target: str, many: int, amount: int, drawn: int) -> Between:
+    """A stream between accounts."""
+    return Between(source, target, many, Decimal(amount), Decimal(drawn))
+
+
+def test_own_transfers_are_no_streams_from_outside() -> None:
+    moves = [
+        Move("a", "2025-12", "withdrawal", 2, Decimal(0), Decimal("-15")),
+        Move("b", "2025-12", "deposit", 1, Decimal("10"), Decimal(0)),
+        Move("b", "2025-12", "fee", 1, Decimal(0), Decimal("-1")),
+    ]
+    streams = streams_of(moves, [Match(end("a", 0, "-10")._replace(kind="withdrawal"), arrived("b", "10"))])
+    assert streams.outside == [outside("a", "withdrawal", 0, 5), outside("b", "fee", 0, 1)]
+    assert streams.between == [between("a", "b", 1, 10, 10)]
+    inside = Match(end("a", 0, "-3")._replace(kind="withdrawal"), arrived("a", "3"))
+    moves += [Move("a", "2025-12", "deposit", 1, Decimal(3), Decimal(0))]
+    assert streams_of(moves, [inside]).inside == [between("a", "a", 1, 3, 0)]
+
+
+def arrived(place: str, amount: str) -> End:
+    """The other end, of kind deposit."""
+    return end(place, 1, amount)._replace(kind="deposit")
+
+
+def test_what_went_there_and_back_is_drawn_as_what_is_left() -> None:
+    left = without_circles({("a", "b"): Decimal(5), ("b", "a"): Decimal(2), ("b", "c"): Decimal(1)})
+    assert left == {("a", "b"): 3, ("b", "c"): 1}
+    assert without_circles({("a", "b"): Decimal(5), ("b", "c"): Decimal(5), ("c", "a"): Decimal(5)}) == {}
+
+
+PLACES = st.sampled_from("abcde")
+
+
+@given(
+    st.dictionaries(
+        st.tuples(PLACES, PLACES).filter(lambda pair: pair[0] != pair[1]), st.integers(1, 9).map(Decimal), max_size=20
+    )
+)
+def test_taking_circles_out_changes_nobodys_balance(amounts: dict[tuple[str, str], Decimal]) -> None:
+    left = without_circles(amounts)
+    for place in "abcde":
+        assert balance(place, left) == balance(place, amounts)
+    assert all(amounts[pair] >= amount > 0 for pair, amount in left.items())
+    order = list(left)
+    while order:  # without circles some place receives nothing: taking its streams away leaves fewer each time
+        fed = {target for _, target in order}
+        rest = [pair for pair in order if pair[0] in fed]
+        assert len(rest) < len(order), "a circle is left"
+        order = rest
+
+
+def balance(place: str, amounts: dict[tuple[str, str], Decimal]) -> Decimal:
+    """What a place has in the end."""
+    return sum((v if pair[1] == place else -v for pair, v in amounts.items() if place in pair), Decimal(0))
+
+
+# ---------------------------------------------------------------- alarms
+
+
+def signs(ledger: Ledger) -> list[Sign]:
+    """The alarms' signs."""
+    return [alarm.sign for alarm in seen(ledger).alarms]
+
+
+def test_all_is_well_where_all_is_proven(ledger: Ledger) -> None:
+    with_source(ledger)
+    assert signs(ledger) == [Sign.NEVER]
+    keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), read_at=NOON)
+    assert signs(ledger) == []
+    clock = ledger.clock
+    assert isinstance(clock, MovableClock)
+    clock.move(timedelta(hours=23))
+    assert signs(ledger) == []
+    clock.move(timedelta(hours=2))
+    assert signs(ledger) == [Sign.STALE]
+
+
+def test_a_gap_is_told_with_its_days_and_its_reason(ledger: Ledger) -> None:
+    with_source(ledger)
+    keep(ledger, Slice(BEGIN, at(5)), read_at=NOON)
+    keep(ledger, Slice(at(7), NOON), read_at=NOON)
+    commit_gap(ledger, "a", Slice(at(5), at(7)), tried_at=NOON, reason="it broke")
+    (alarm,) = seen(ledger).alarms
+    assert (alarm.sign, alarm.grave, alarm.number, alarm.day) == (Sign.GAP, Grave.WARN, 2, date(2025, 12, 5))
+    assert alarm.words == "it broke"
+
+
+def test_what_a_provider_will_forget_comes_first(tmp_path: Path) -> None:
+    """The service keeps three years: of 2 January 2023, open on 2 January 2026, a day is left."""
+    ledger = new_ledger(tmp_path, "x")
+    make_account(ledger, "shop", "wecom", "Asia/Shanghai")
+    shanghai = ZoneInfo("Asia/Shanghai")
+    begin, end_ = (datetime(2022, 12, 1, tzinfo=shanghai), datetime(2026, 1, 2, tzinfo=shanghai))
+    add_source(ledger, account="shop", base_url="http://x", credentials={}, since=begin, paced=True)
+    gone = datetime(2023, 1, 4, tzinfo=shanghai)
+    keep(ledger, Slice(gone, end_), account="shop", read_at=NOON)
+    told = [(alarm.grave, alarm.sign, alarm.number, alarm.day) for alarm in seen(ledger).alarms]
+    assert told == [
+        (Grave.BAD, Sign.FORGETTING, 1, date(2023, 1, 2)),
+        (Grave.WARN, Sign.GAP, 2, date(2023, 1, 2)),
+    ]
+    found = seen(ledger)
+    shop = next(account for account in found.facts.accounts if account.account == "shop")
+    days = overviews.calendar(shop, DAILY, first=date(2022, 12, 1), now=NOON)
+    assert [day.day.day for day in days if day.state == "open"] == [2, 3]
+
+
+def test_what_is_out_of_reach_is_only_noted(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path, "x")
+    make_account(ledger, "shop", "wecom", "Asia/Shanghai")
+    with_source(ledger, "shop", since=datetime(2022, 12, 30, tzinfo=ZoneInfo("Asia/Shanghai")))
+    keep(ledger, Slice(datetime(2023, 1, 2, tzinfo=ZoneInfo("Asia/Shanghai")), NOON), account="shop", read_at=NOON)
+    (alarm,) = seen(ledger).alarms
+    assert (alarm.grave, alarm.sign, alarm.number, alarm.day) == (Grave.NOTE, Sign.LOST, 3, date(2022, 12, 30))
+
+
+def test_failed_syncs_and_rows_set_aside_are_told(ledger: Ledger) -> None:
+    with_source(ledger)
+    keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), rejected=[bad("x"), bad("y")], read_at=NOON)
+    record_run(ledger, Run("a", NOON, NOON, slices=1, rows_in=3, added=1, gaps=1, error="refused: no"))
+    told = [(alarm.sign, alarm.number, alarm.words) for alarm in seen(ledger).alarms]
+    assert told == [(Sign.FAILED, 0, "refused: no"), (Sign.QUARANTINE, 2, "")]
+    record_run(ledger, Run("a", NOON + timedelta(1), NOON, slices=1, rows_in=0, added=0, gaps=0, error=""))
+    assert signs(ledger) == [Sign.QUARANTINE], "the latest run is what counts"
+
+
+def test_alarms_come_in_the_order_of_their_gravity(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path, "a", "b", "c")
+    for name in "abc":
+        with_source(ledger, name)
+    keep(ledger, Slice(BEGIN, NOON), rejected=[bad("x")], account="b", read_at=NOON)
+    record_run(ledger, Run("c", NOON, NOON, slices=0, rows_in=0, added=0, gaps=0, error="no"))
+    graves: Sequence[Grave] = [alarm.grave for alarm in seen(ledger).alarms]
+    assert graves == sorted(graves, key=list(Grave).index)
+    assert len(graves) == 3
+
+
+def test_a_floor_is_where_a_claim_begins(ledger: Ledger) -> None:
+    with_source(ledger, since=datetime(2020, 1, 1, tzinfo=UTC))
+    keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), read_at=NOON)
+    floored: dict[str, Rules[Paging]] = {"longbridge": replace(RULES, floor=BEGIN)}
+    assert overviews.overview(ledger, RULES_OF, Asked(), Kept()).held[0].mark.state is Covered.OPEN
+    assert overviews.overview(ledger, floored, Asked(), Kept()).held[0].mark.state is Covered.PROVEN

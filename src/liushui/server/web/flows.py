@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 from liushui.errors import ConfigError
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, parse_instant, to_us, zone_named
+from liushui.ledger.change import RESTATED, WITHDRAWN
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.insight.around import neighbours
 from liushui.ledger.insight.cover import Cover, Covered, Mark, covers_of, together
@@ -273,6 +274,7 @@ def _drawer(
         "place": place_name(found.account, found.flow.subaccount),
         "zone": zone,
         "versions": list(reversed(versions)),
+        "endings": {RESTATED: page.say("restated"), WITHDRAWN: page.say("withdrawn")},
         "around": list(reversed(around)),
         "deep": places_of(amounts),
         "key_of": lambda one: flows_rows.cursor_of(Place(to_us(one.flow.at), one.account, one.id)),

@@ -39,7 +39,7 @@ def told(alarm: Alarm, zone: str, language: Language) -> Told:
 
 
 def _said(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
-    say, many = language.say, language.say_many
+    say, say_many = language.say, language.say_many
     at = language.moment(alarm.at, ZoneInfo(zone)) if alarm.at else ""
     day = language.day(alarm.day) if alarm.day else ""
     match alarm.sign:
@@ -48,14 +48,14 @@ def _said(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
         case Sign.NEVER:
             return say("Never synced"), say("Nothing has been collected from this source yet.")
         case Sign.FORGETTING:
-            return say("Retention running out"), many(
+            return say("Retention running out"), say_many(
                 "In %(number)s day the provider forgets %(day)s, which is not proven.",
                 "In %(number)s days the provider forgets %(day)s, which is not proven.",
                 alarm.number,
                 day=day,
             )
         case Sign.GAP:
-            return say("Open gap"), many(
+            return say("Open gap"), say_many(
                 "%(number)s day from %(day)s on is not proven: flows may be missing.",
                 "%(number)s days from %(day)s on are not proven: flows may be missing.",
                 alarm.number,
@@ -64,14 +64,14 @@ def _said(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
         case Sign.STALE:
             return say("Stale"), say("Nothing after %(at)s is proven, though the provider has published more.", at=at)
         case Sign.LOST:
-            return say("Out of reach"), many(
+            return say("Out of reach"), say_many(
                 "%(number)s day from %(day)s on is not proven, and the provider no longer keeps it.",
                 "%(number)s days from %(day)s on are not proven, and the provider no longer keeps them.",
                 alarm.number,
                 day=day,
             )
         case Sign.QUARANTINE:
-            return say("Quarantine"), many(
+            return say("Quarantine"), say_many(
                 "%(number)s row could not be read, and is in no total.",
                 "%(number)s rows could not be read, and are in no total.",
                 alarm.number,

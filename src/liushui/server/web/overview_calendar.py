@@ -13,7 +13,8 @@ from liushui.server.web.languages import Language
 PITCH: Final = 12
 SIDE: Final = 10
 TOP: Final = 16
-"""Units of the drawing: from one square to the next, a square's side, and the line above that names the months."""
+LETTER: Final = 8
+"""Units of the drawing: from one square to the next, a square's side, the line above with the months, a letter of it."""
 
 LOOKS: Final = {
     DayState.PROVEN: "good",
@@ -77,11 +78,13 @@ def drawn(account: str, days: Sequence[Day], language: Language) -> Calendar:
     origin = days[0].day - timedelta(days=days[0].day.weekday())
     squares: dict[DayState, list[str]] = {state: [] for state in DayState}
     months: list[Month] = []
+    free_x = 0
     for day in days:
         week, weekday = divmod((day.day - origin).days, 7)
         squares[day.state].append(f"M{week * PITCH} {TOP + weekday * PITCH}h{SIDE}v{SIDE}h-{SIDE}z")
-        if day.day.day == 1:
+        if day.day.day == 1 and week * PITCH >= free_x:
             months.append(Month(week * PITCH, _month(day.day, language)))
+            free_x = week * PITCH + LETTER * (len(months[-1].name) + 1)
     weeks = (days[-1].day - origin).days // 7 + 1
     found = stretches(days)
     runs = [(run.since.isoformat(), (run.until - run.since).days + 1, names[run.state], run.reason) for run in found]

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from markupsafe import Markup
 
+from liushui.ledger.insight.cover import Covered
 from liushui.ledger.insight.moved import Moved, Period, Span, by_kind, sum_of
 from liushui.ledger.insight.overview import Flowing
 from liushui.ledger.insight.streams import Between
@@ -44,6 +45,8 @@ class Bars(msgspec.Struct, frozen=True):
     axis: Sequence[str]
     periods: Sequence[str]
     marks: Sequence[str]
+    gaps: Sequence[int]
+    """The numbers of the periods from which flows may be missing."""
     addresses: Sequence[str]
     series: Sequence[Series]
     net: Sequence[Figure]
@@ -107,6 +110,7 @@ def bars(
         axis=[axis_name(span.unit, period.first, language) for period in periods],
         periods=[period_name(span.unit, period.first, period.last, language) for period in periods],
         marks=[sure(period.mark, zone, language).name for period in periods],
+        gaps=[number for number, period in enumerate(periods) if period.mark.state is Covered.OPEN],
         addresses=addresses,
         series=series,
         net=[_figure(period.all.net, language) for period in periods],

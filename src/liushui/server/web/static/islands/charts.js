@@ -51,6 +51,16 @@ function barsOption(data, element) {
     data: data.net.map((figure) => Number(figure.exact)),
     z: 5,
   };
+  const gaps = {
+    type: "bar",
+    yAxisIndex: 1,
+    barWidth: "100%",
+    barGap: "-100%",
+    silent: true,
+    itemStyle: { color: colour("--amber-soft") },
+    data: data.axis.map((_, at) => (data.gaps.includes(at) ? 1 : 0)),
+    z: 0,
+  };
   return {
     animation: false,
     textStyle: text(),
@@ -62,14 +72,17 @@ function barsOption(data, element) {
       axisTick: { show: false },
       axisLabel: { ...text(), hideOverlap: true },
     },
-    yAxis: {
-      type: "value",
-      splitNumber: element.clientHeight > 320 ? 6 : 4,
-      axisLabel: { ...text(), formatter: (value) => short.format(value) },
-      splitLine: { lineStyle: { color: colour("--line") } },
-    },
+    yAxis: [
+      {
+        type: "value",
+        splitNumber: element.clientHeight > 320 ? 6 : 4,
+        axisLabel: { ...text(), formatter: (value) => short.format(value) },
+        splitLine: { lineStyle: { color: colour("--line") } },
+      },
+      { type: "value", show: false, min: 0, max: 1 },
+    ],
     tooltip: { trigger: "axis", showContent: false, axisPointer: { type: "shadow", shadowStyle: { opacity: 0.12 } } },
-    series: [...data.series.flatMap((one) => [bar(one.came, one), bar(one.went, one)]), net],
+    series: [gaps, ...data.series.flatMap((one) => [bar(one.came, one), bar(one.went, one)]), net],
   };
 }
 

@@ -178,7 +178,7 @@ def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watc
 
 def _end_with_input() -> None:
     """End this process well when whoever started it is gone, however that ended."""
-    while sys.stdin.buffer.read(1024):
+    while os.read(sys.stdin.fileno(), 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

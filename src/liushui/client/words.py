@@ -234,3 +234,130 @@ class About(Word):
     version: str
     accounts: list[str] | None
     scopes: list[str]
+
+
+# ---------------------------------------------------------------- the feed
+
+
+class Step(Word):
+    """What one commit did to the flow of one key. `flow`: as it stood after it, or, withdrawn, before it.
+
+    One whose time was restated is withdrawn under its key and added under another.
+    """
+
+    change: Annotated[str, Meta(description="added, changed or withdrawn.", examples=["added"])]
+    key: str
+    account: str
+    batch: int
+    recorded_at: datetime
+    ended_as: Annotated[str | None, Meta(description="How the version before ended: restated, withdrawn, …")]
+    flow: Flow
+
+
+class FeedPage(Word):
+    """Whole commits, in their order. `cursor` goes on after them, for as long as the ledger lives; `more`: there is
+    something after them already."""
+
+    steps: list[Step]
+    cursor: str
+    more: bool
+
+
+class CommitSeen(Word):
+    """A commit that changed flows: an event. The event's id is a cursor of the feed after it."""
+
+    account: str
+    batch: int
+    recorded_at: datetime
+    added: int
+    restated: int
+    withdrawn: int
+
+
+# ---------------------------------------------------------------- syncing
+
+
+class Sync(Word):
+    """The sync of an account that goes on, or the last one. `slices_left` null: nobody knows yet."""
+
+    account: str
+    running: bool
+    status: str
+    started_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+    slices: Count
+    slices_left: Count | None
+    rows: Count
+    added: Count
+    restated: Count
+    withdrawn: Count
+    quarantined: Count
+    gaps: Count
+    said: Annotated[str, Meta(description="What it waits for, or what went wrong.")]
+
+
+class Run(Word):
+    """A sync that ended. `error` is empty where all went well."""
+
+    account: str
+    started_at: datetime
+    ended_at: datetime | None
+    slices: Count
+    rows: Count
+    added: Count
+    gaps: Count
+    error: str
+
+
+class RunPage(Word):
+    """Some runs of an account, the newest first. `next`: the cursor of those before."""
+
+    runs: list[Run]
+    next: str | None
+
+
+class Source(Word):
+    """Where an account is collected from, without its credentials."""
+
+    account: str
+    provider: str
+    base_url: str
+    since: datetime
+    zone: str
+    paced: bool
+    paused: bool
+    last_run: Run | None
+    sync: Sync | None
+
+
+class Sources(Word):
+    """The sources of the accounts that the caller may see."""
+
+    sources: list[Source]
+
+
+class SyncAsked(Word):
+    """A request to sync. `status`: waiting, running, or how it ended."""
+
+    account: str
+    id: str
+    everything: bool
+    requested_at: datetime
+    requested_by: str
+    taken_at: datetime | None
+    ended_at: datetime | None
+    status: str
+    error: str
+
+
+class AskSync(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is to be synced. `everything`: read all of it again, what is proven too, and compare."""
+
+    everything: bool = False
+
+
+class ChangeSource(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is to be changed of a source."""
+
+    paused: bool

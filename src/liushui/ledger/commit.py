@@ -226,8 +226,7 @@ def _write(
         seq,
         found.state.value if found else state,
         found.reason if found else "",
-        found.since_us if found else None,
-        found.until_us if found else None,
+        *((found.since_us, found.until_us) if found else _reach(change)),
         found.checked_at_us if found else recorded_at_us,
         recorded_at_us,
         change.rows_in,
@@ -238,6 +237,12 @@ def _write(
     insert_rows(connection, "batches", [(*batch, sealed)])
     connection.exec_driver_sql(_ADVANCE, (seq, sealed, account))
     return committed
+
+
+def _reach(change: Change) -> tuple[int | None, int | None]:
+    """The range that the versions of a batch stand in which read none: where the feed finds them."""
+    times = [int(str(row[AT_US])) for row in change.added] + [int(str(old[AT_US])) for old, _ in change.ended]
+    return (min(times), max(times) + 1) if times else (None, None)
 
 
 _MAKE_ACCOUNT = """

@@ -51,7 +51,11 @@ class _Conversation:
     async def receive(self) -> Message:
         """The next part of the body; after it, once the answer is sent or the client has gone, that it is over."""
         if self._parts is not None:
-            async for part in self._parts:
+            try:  # one step at a time: a loop would ask Granian for the body anew, which gives it once
+                part = await self._parts.__anext__()
+            except StopAsyncIteration:
+                pass
+            else:
                 return {"type": "http.request", "body": bytes(part), "more_body": True}
             self._parts = None
             return {"type": "http.request", "body": b"", "more_body": False}

@@ -1,0 +1,175 @@
+"""What happens: the feed of changed flows, and events as they come."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+from msgspec import Meta
+
+from liushui.client import words
+from liushui.instant import to_us
+from liushui.ledger.feed import FeedPage, Step, commits_after, feed_page
+from liushui.ledger.pages import heads
+from liushui.ledger.progress import list_progress
+from liushui.ledger.tokens import Scope
+from liushui.server.access import needs
+from liushui.server.api.asking import QUERY
+from liushui.server.api.call import Call, call_of
+from liushui.server.api.cursors import cursor, key_of, place_of
+from liushui.server.api.flows import AccountNames, said
+from liushui.server.api.sources import progress_said
+
+STEPS: Final = 1_000
+STEPS_MAX: Final = 10_000
+
+LOOK_S: Final = 0.5
+"""How often a stream looks for what is new."""
+BEAT: Final = 30
+"""A stream that has nothing to say says so after as many looks."""
+COMMITS_MAX: Final = 100
+
+
+class FeedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """From where on, and of which accounts."""
+
+    account: AccountNames = []
+    cursor: (
+        Annotated[str, Meta(description="Of the page before, with the same accounts. None: from the beginning.")] | None
+    ) = None
+    limit: Annotated[int, Meta(ge=1, le=STEPS_MAX, description="After so many steps no further commit begins.")] = STEPS
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Of which accounts, and from where on."""
+
+    account: AccountNames = []
+    cursor: Annotated[str, Meta(description="Of the feed, or an event's id. None: from now on.")] | None = None
+
+
+@get("/feed", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FeedQuery})
+def read(request: Request[Any, Any, Any]) -> Response[words.FeedPage]:
+    """Flows that were added, changed and withdrawn since a cursor, commit by commit.
+
+    Whoever applies every step, by key, has what a full read has. Accounts that come later are in it from their
+    beginning on.
+    """
+    call = call_of(request)
+    asked = call.query(FeedQuery)
+    names = call.accounts(asked.account)
+    about = _about(call, asked.account)
+    seen = {} if asked.cursor is None else place_of(call.ledger, about, asked.cursor, dict[str, int])
+
+    def page() -> words.FeedPage:
+        found = feed_page(call.ledger, names, seen, limit=asked.limit) if names else FeedPage([], {}, more=False)
+        following = cursor(call.ledger, about, found.positions)
+        return words.FeedPage(steps=[_step(step) for step in found.steps], cursor=following, more=found.more)
+
+    return call.tagged(names, page)
+
+
+@get("/events", guards=[needs(Scope.READ)], opt={QUERY: EventQuery, "whole": True})
+async def events(request: Request[Any, Any, Any]) -> ServerSentEvent:
+    """Commits that changed flows, and how far syncs are, as they come (server-sent events).
+
+    `commit`: its id is a cursor of the feed, from which a stream that broke off goes on (Last-Event-ID). `sync`: how
+    far one is, about twice a second. A comment now and then says that the stream lives. It ends with its token.
+    """
+    call = call_of(request)
+    asked = call.query(EventQuery)
+    told = await asyncio.to_thread(_begin, call, asked)
+    return ServerSentEvent(_stream(told), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+@dataclass
+class _Told:
+    """What a stream has told already."""
+
+    call: Call
+    asked: EventQuery
+    about: str
+    positions: dict[str, int]
+    syncs: dict[str, datetime] = field(default_factory=dict)
+
+
+def _begin(call: Call, asked: EventQuery) -> _Told:
+    names = call.accounts(asked.account)
+    about = _about(call, asked.account)
+    last = call.request.headers.get("last-event-id") or asked.cursor
+    parameter = "Last-Event-ID" if call.request.headers.get("last-event-id") else "cursor"
+    if last is None:
+        return _Told(call, asked, about, heads(call.ledger, names))
+    return _Told(call, asked, about, place_of(call.ledger, about, last, dict[str, int], parameter))
+
+
+async def _stream(told: _Told) -> AsyncIterator[ServerSentEventMessage]:
+    quiet = 0
+    yield ServerSentEventMessage(data=None, comment="begun")
+    while True:
+        found = await asyncio.to_thread(_look, told)
+        if found is None:
+            return
+        for message in found:
+            yield message
+        quiet = 0 if found else quiet + 1
+        if quiet >= BEAT:
+            quiet = 0
+            yield ServerSentEventMessage(data=None, comment="nothing new")
+        await asyncio.sleep(LOOK_S)
+
+
+def _look(told: _Told) -> list[ServerSentEventMessage] | None:
+    """What is new. None: the caller is nobody who may know any more."""
+    call = told.call
+    principal = call.house.principal_of(call.request)
+    if principal is None or Scope.READ not in principal.scopes or principal.accounts != call.principal.accounts:
+        return None
+    every = heads(call.ledger, sorted(told.asked.account) if told.asked.account else None)
+    names = [name for name in every if principal.sees(name)]
+    messages = []
+    if any(every[name] > told.positions.get(name, 0) for name in names):
+        for commit in commits_after(call.ledger, names, told.positions, limit=COMMITS_MAX):
+            told.positions[commit.account] = commit.seq
+            seen = words.CommitSeen(
+                account=commit.account,
+                batch=commit.seq,
+                recorded_at=commit.recorded_at,
+                added=commit.added,
+                restated=commit.restated,
+                withdrawn=commit.withdrawn,
+            )
+            id_ = cursor(call.ledger, told.about, told.positions)
+            messages.append(ServerSentEventMessage(data=_text(seen), event="commit", id=id_))
+    now = call.ledger.clock()
+    for one in list_progress(call.ledger, names):
+        if told.syncs.get(one.account) != one.updated_at:
+            told.syncs[one.account] = one.updated_at
+            messages.append(ServerSentEventMessage(data=_text(progress_said(one, now)), event="sync"))
+    return messages
+
+
+def _text(word: words.Word) -> str:
+    return msgspec.json.encode(word).decode()
+
+
+def _about(call: Call, accounts: list[str]) -> str:
+    """What a cursor of the feed is for: these accounts, of somebody who sees those."""
+    theirs = call.principal.accounts
+    return msgspec.json.encode(("feed", sorted(set(accounts)), None if theirs is None else sorted(theirs))).decode()
+
+
+def _step(step: Step) -> words.Step:
+    found = step.found
+    return words.Step(
+        change=step.how.value,
+        key=key_of(found.account, to_us(found.flow.at), found.id),
+        account=found.account,
+        batch=step.batch,
+        recorded_at=step.recorded_at,
+        ended_as=step.ended_as,
+        flow=said(found),
+    )

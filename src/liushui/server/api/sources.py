@@ -1,0 +1,188 @@
+"""Where accounts are collected from: how that goes, a sync now, and pauses."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, get, patch, post
+from litestar.params import FromPath
+from msgspec import Meta
+
+from liushui.client import words
+from liushui.instant import from_us, to_us
+from liushui.ledger.progress import Progress, list_progress
+from liushui.ledger.requests import SyncRequest, find_request, request_sync
+from liushui.ledger.sources import Run, Source, last_runs, list_runs, list_sources, pause_source
+from liushui.ledger.tokens import Scope
+from liushui.server.access import needs
+from liushui.server.api.asking import BODY, QUERY, Nothing, body_of, no_query
+from liushui.server.api.call import Call, call_of
+from liushui.server.api.cursors import cursor, place_of
+from liushui.server.api.flows import PAGE, PAGE_MAX
+from liushui.server.api.problems import missing
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs."""
+
+    account: str
+    limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
+    cursor: Annotated[str, Meta(description="`next` of the page before.")] | None = None
+
+
+@get("/sources", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+def list_all(request: Request[Any, Any, Any]) -> Response[words.Sources]:
+    """The sources, the last run of each, and how far the sync is that goes on. Credentials are not shown."""
+    call = call_of(request)
+    no_query(request)
+    return call.answer(words.Sources(sources=_sources(call)))
+
+
+@get("/sources/{account:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+def show(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[words.Source]:
+    """One source."""
+    call = call_of(request)
+    no_query(request)
+    return call.answer(_source(call, account))
+
+
+@patch("/sources/{account:str}", guards=[needs(Scope.MANAGE)], sync_to_thread=True, opt={BODY: words.ChangeSource})
+def change(request: Request[Any, Any, Any], account: FromPath[str], body: bytes) -> Response[words.Source]:
+    """Pause a source, so that the scheduler passes it over, or resume it."""
+    call = call_of(request)
+    no_query(request)
+    wanted = body_of(body, request, words.ChangeSource)
+    _source(call, account)
+    pause_source(call.ledger, account, paused=wanted.paused)
+    return call.answer(_source(call, account))
+
+
+@post(
+    "/sources/{account:str}/sync",
+    guards=[needs(Scope.MANAGE)],
+    sync_to_thread=True,
+    status_code=HTTPStatus.ACCEPTED,
+    opt={BODY: words.AskSync},
+)
+def sync(request: Request[Any, Any, Any], account: FromPath[str], body: bytes) -> Response[words.SyncAsked]:
+    """Ask for a sync now. Whichever process syncs takes it; one that waits already is the one that is answered."""
+    call = call_of(request)
+    no_query(request)
+    wanted = body_of(body, request, words.AskSync)
+    _source(call, account)
+    asked = request_sync(call.ledger, account, by=call.principal.name, everything=wanted.everything)
+    answer = call.answer(_asked(asked), HTTPStatus.ACCEPTED)
+    answer.headers["Location"] = f"{request.url.path}/{asked.id}"
+    return answer
+
+
+@get("/sources/{account:str}/sync/{id:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+def show_request(
+    request: Request[Any, Any, Any],
+    account: FromPath[str],
+    id: FromPath[str],  # noqa: A002 - the path's own name
+) -> Response[words.SyncAsked]:
+    """What became of a request to sync."""
+    call = call_of(request)
+    no_query(request)
+    found = find_request(call.ledger, call.account(account), id)
+    if found is None:
+        raise missing("request", id)
+    return call.answer(_asked(found))
+
+
+@get("/runs", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: RunQuery})
+def runs(request: Request[Any, Any, Any]) -> Response[words.RunPage]:
+    """The syncs of an account that ended, the newest first."""
+    call = call_of(request)
+    asked = call.query(RunQuery)
+    account = call.account(asked.account)
+    about = f"runs {account}"
+    before = None if asked.cursor is None else from_us(place_of(call.ledger, about, asked.cursor, int))
+    found = list_runs(call.ledger, account, limit=asked.limit + 1, before=before)
+    following = None
+    if len(found) > asked.limit:
+        found = found[: asked.limit]
+        following = cursor(call.ledger, about, to_us(found[-1].started_at))
+    return call.answer(words.RunPage(runs=[run_said(run) for run in found], next=following))
+
+
+def progress_said(found: Progress, now: datetime) -> words.Sync:
+    """A sync, as the API says it."""
+    return words.Sync(
+        account=found.account,
+        running=found.is_running(now),
+        status=found.status,
+        started_at=found.started_at,
+        updated_at=found.updated_at,
+        ended_at=found.ended_at,
+        slices=found.slices,
+        slices_left=found.slices_left,
+        rows=found.rows_in,
+        added=found.added,
+        restated=found.restated,
+        withdrawn=found.withdrawn,
+        quarantined=found.quarantined,
+        gaps=found.gaps,
+        said=found.said,
+    )
+
+
+def run_said(run: Run) -> words.Run:
+    """A run, as the API says it."""
+    return words.Run(
+        account=run.account,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        slices=run.slices,
+        rows=run.rows_in,
+        added=run.added,
+        gaps=run.gaps,
+        error=run.error,
+    )
+
+
+def _source(call: Call, account: str) -> words.Source:
+    found = [source for source in _sources(call) if source.account == account]
+    if not found:
+        raise missing("source", account)
+    return found[0]
+
+
+def _sources(call: Call) -> list[words.Source]:
+    last, now = last_runs(call.ledger), call.ledger.clock()
+    going = {one.account: one for one in list_progress(call.ledger)}
+    return [
+        _said(source, last.get(source.account), going.get(source.account), now)
+        for source in list_sources(call.ledger)
+        if call.principal.sees(source.account)
+    ]
+
+
+def _said(source: Source, run: Run | None, progress: Progress | None, now: datetime) -> words.Source:
+    return words.Source(
+        account=source.account,
+        provider=source.provider,
+        base_url=source.base_url,
+        since=source.since,
+        zone=source.zone,
+        paced=source.paced,
+        paused=source.paused,
+        last_run=None if run is None else run_said(run),
+        sync=None if progress is None else progress_said(progress, now),
+    )
+
+
+def _asked(found: SyncRequest) -> words.SyncAsked:
+    return words.SyncAsked(
+        account=found.account,
+        id=found.id,
+        everything=found.everything,
+        requested_at=found.requested_at,
+        requested_by=found.requested_by,
+        taken_at=found.taken_at,
+        ended_at=found.ended_at,
+        status=found.status,
+        error=found.error,
+    )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, patch, post
-from litestar.params import FromPath
+from litestar.params import FromPath, RawBody
 from msgspec import Meta
 
 from liushui.client import words
@@ -48,7 +48,7 @@ def show(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[wo
 
 
 @patch("/sources/{account:str}", guards=[needs(Scope.MANAGE)], sync_to_thread=True, opt={BODY: words.ChangeSource})
-def change(request: Request[Any, Any, Any], account: FromPath[str], body: bytes) -> Response[words.Source]:
+def change(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[words.Source]:
     """Pause a source, so that the scheduler passes it over, or resume it."""
     call = call_of(request)
     no_query(request)
@@ -65,7 +65,7 @@ def change(request: Request[Any, Any, Any], account: FromPath[str], body: bytes)
     status_code=HTTPStatus.ACCEPTED,
     opt={BODY: words.AskSync},
 )
-def sync(request: Request[Any, Any, Any], account: FromPath[str], body: bytes) -> Response[words.SyncAsked]:
+def sync(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[words.SyncAsked]:
     """Ask for a sync now. Whichever process syncs takes it; one that waits already is the one that is answered."""
     call = call_of(request)
     no_query(request)

@@ -11,7 +11,7 @@ from liushui.ledger.tokens import Scope, create_token
 from liushui.providers import providers
 from liushui.server.api import ROOT
 from liushui.server.house import House
-from liushui.server.site import make_site
+from liushui.server.site import make_api
 from liushui.testing.limits import MemoryLimits
 
 Answer = Any
@@ -59,5 +59,5 @@ class Door:
 def opened(ledger: Ledger) -> Iterator[Door]:
     """The API of a ledger."""
     house = House(ledger, providers(), "http://test", "ws://test", MemoryLimits(ledger.clock))
-    with TestClient(make_site(house), raise_server_exceptions=False) as client:
+    with TestClient(make_api(house), raise_server_exceptions=False) as client:
         yield Door(ledger, client)

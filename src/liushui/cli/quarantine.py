@@ -10,6 +10,7 @@ from liushui.cli.options import AccountsArgument, FormatOption, LedgerOption, fo
 from liushui.cli.output import Record, emit, emit_one
 from liushui.instant import from_us, iso_us
 from liushui.ledger.query import accounts_named
+from liushui.ledger.recording import OWN
 from liushui.ledger.retry import retry as retry_account
 from liushui.ledger.review import Quarantined, list_quarantined, quarantined_named
 from liushui.providers import provider_named
@@ -79,7 +80,8 @@ def retry(
     book = opened(ctx, ledger)
     with book.reading() as connection:
         chosen = accounts_named(connection, tuple(accounts or ()))
-    done = [retry_account(book, account.account, provider_named(account.provider).codec) for account in chosen]
+    collected = [account for account in chosen if account.provider != OWN]
+    done = [retry_account(book, account.account, provider_named(account.provider).codec) for account in collected]
     columns = ("account", "tried", "read", "unreadable", "outside")
     emit([{name: getattr(one, name) for name in columns} for one in done], columns, format_of(ctx, form))
     if any(one.unreadable or one.outside for one in done):

@@ -16,6 +16,7 @@ from liushui.instant import iso_us
 from liushui.ledger.query import accounts_named
 from liushui.ledger.rebuild import EXAMPLES_MAX, Advance, Difference, Example, difference
 from liushui.ledger.rebuild import rebuild as rebuild_account
+from liushui.ledger.recording import OWN
 from liushui.money import shown
 from liushui.providers import provider_named
 
@@ -38,7 +39,7 @@ def rebuild(
     book = opened(ctx, ledger)
     with book.reading() as connection:
         chosen = accounts_named(connection, tuple(accounts or ()))
-    codecs = {account.account: provider_named(account.provider).codec for account in chosen}
+    codecs = {one.account: provider_named(one.provider).codec for one in chosen if one.provider != OWN}
     with _bar() as advance:
         found = [difference(book, account, codec, advance) for account, codec in codecs.items()]
     _print(found, format_of(ctx, form))

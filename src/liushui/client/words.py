@@ -361,3 +361,81 @@ class ChangeSource(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What is to be changed of a source."""
 
     paused: bool
+
+
+# ---------------------------------------------------------------- recording
+
+Text = Annotated[str, Meta(pattern=r"^[^\x00]*$", max_length=2_000)]
+Currency = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,20}$", examples=["USD"])]
+AccountName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._@-]{1,64}$", examples=["shop"])]
+Reference = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9._:@/+=-]{1,128}$",
+        description="What the program calls this flow: one reference is one flow of the account.",
+        examples=["order-1017"],
+    ),
+]
+At = Annotated[datetime, Meta(tz=True, description="An instant with its offset, to the microsecond.")]
+
+
+class RecordFx(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The other side of a conversion."""
+
+    currency: Currency
+    amount: Amount
+    rate: Amount
+
+
+class RecordFlow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A flow of an account of one's own, as it is recorded."""
+
+    account: Annotated[str, Meta(min_length=1)]
+    reference: Reference
+    at: At
+    amount: Annotated[Amount, Meta(description="Signed, + into the account, as text.")]
+    currency: Currency
+    direction: Direction = Direction.NONE
+    kind: Kind = Kind.OTHER
+    category: Category = Category.CASH
+    label: Text = ""
+    subaccount: Text = ""
+    balance_after: Amount | None = None
+    settled_at: At | None = None
+    ref: Text | None = None
+    order_ref: Text | None = None
+    symbol: Text | None = None
+    name: Text | None = None
+    price: Amount | None = None
+    quantity: Amount | None = None
+    note: Text | None = None
+    fx: RecordFx | None = None
+    detail: dict[str, Text] | None = None
+
+
+class RecordedRow(Word, omit_defaults=True):
+    """What became of one flow: `added`; `known`, for it was there with the same content; `restated`; or `refused`."""
+
+    row: Count
+    outcome: str
+    account: str | None = None
+    reference: str | None = None
+    key: str | None = None
+    errors: list[Fault] = []
+
+
+class Recorded(Word):
+    """What became of all flows of a write. `again`: it was done before, under the same key, and is told again."""
+
+    added: Count
+    known: Count
+    restated: Count
+    again: bool
+    rows: list[RecordedRow]
+
+
+class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An account of one's own: flows are recorded in it, not collected."""
+
+    account: AccountName
+    zone: Annotated[str, Meta(description="The IANA time zone of its days.", examples=["Asia/Hong_Kong"])] = "UTC"

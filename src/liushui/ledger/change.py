@@ -21,8 +21,8 @@ RESTATED, WITHDRAWN, RECOUNTED, REDERIVED = "restated", "withdrawn", "recounted"
 """How a version of a flow ends: changed by the provider; gone from a closed slice; one copy too many in an import; read
 otherwise by a codec that learned."""
 
-ADDED, RETRIED, REBUILT = "added", "retried", "rebuilt"
-"""State of a batch that proves nothing: rows were imported, read after all, or derived again."""
+ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
+"""State of a batch that proves nothing: rows were imported, read after all, derived again, or recorded."""
 
 by_key = itemgetter(AT_US, ID)
 _by_edge = itemgetter(1, 2, 3)

@@ -1,11 +1,13 @@
 """Our own site: the API under /api/v1 and the pages, one Litestar application."""
 
+from collections.abc import Sequence
+
 from litestar import Litestar
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.openapi.config import OpenAPIConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
-from litestar.types import Message, Scope
+from litestar.types import ControllerRouterHandler, Message, Scope
 
 from liushui import __version__
 from liushui.server.api import api_routes
@@ -16,9 +18,18 @@ from liushui.server.web import page_routes
 
 
 def make_site(house: House) -> Litestar:
-    """The application of a house."""
+    """The application of a house: its API and its pages."""
+    return _site(house, [*api_routes(house), *page_routes(house)])
+
+
+def make_api(house: House) -> Litestar:
+    """The API of a house alone."""
+    return _site(house, api_routes(house))
+
+
+def _site(house: House, routes: Sequence[ControllerRouterHandler]) -> Litestar:
     return Litestar(
-        route_handlers=[*api_routes(house), *page_routes(house)],
+        route_handlers=routes,
         openapi_config=OpenAPIConfig(title="liushui", version=__version__, path="/api/v1/openapi"),
         plugins=[ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
         compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key="whole"),

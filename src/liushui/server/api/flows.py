@@ -61,7 +61,7 @@ def list_accounts(request: Request[Any, Any, Any]) -> Response[words.Accounts]:
     call = call_of(request)
     no_query(request)
     names = call.accounts()
-    return call.tagged(names, lambda: words.Accounts(accounts=_accounts(call, names)))
+    return call.tagged(names, lambda: words.Accounts(accounts=accounts_said(call, names)))
 
 
 @get("/accounts/{account:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
@@ -70,7 +70,7 @@ def show_account(request: Request[Any, Any, Any], account: FromPath[str]) -> Res
     call = call_of(request)
     no_query(request)
     names = call.accounts((account,))
-    return call.tagged(names, lambda: _accounts(call, names)[0])
+    return call.tagged(names, lambda: accounts_said(call, names)[0])
 
 
 @get("/flows", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FlowQuery})
@@ -196,7 +196,8 @@ def _version(version: Version) -> words.FlowVersion:
     )
 
 
-def _accounts(call: Call, names: tuple[str, ...]) -> list[words.Account]:
+def accounts_said(call: Call, names: tuple[str, ...]) -> list[words.Account]:
+    """The accounts, as the API says them."""
     if not names:
         return []
     zones = {one.account: one.zone for one in ledger_query.named(call.ledger, names)}

@@ -80,7 +80,23 @@ def _said(faults: Sequence[Fault]) -> str:
 _WHERE = re.compile(r"^(?P<said>.*?)(?: - at `(?P<key>key in )?\$(?P<place>.*)`)?$", re.DOTALL)
 _EXPECTED = re.compile(r"^Expected (?P<expected>.*?)(?:, got (?P<got>.*))?$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?P<what>contains unknown|missing required) field `(?P<name>.*)`$", re.DOTALL)
-_values = msgspec.json.Decoder(object, float_hook=str).decode
+
+
+class _Number(str):
+    """A JSON number as it came, shown without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+_values = msgspec.json.Decoder(object, float_hook=_Number).decode
+_PLAINER: Final = {
+    "Invalid RFC3339 encoded datetime": "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z",
+    "datetime with a timezone component": "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z",
+    "Invalid enum value": "one of the words that the document names",
+}
 
 
 def fault_of(error: msgspec.MsgspecError, body: bytes, prefix: str = "") -> Fault:
@@ -97,12 +113,14 @@ def fault_of(error: msgspec.MsgspecError, body: bytes, prefix: str = "") -> Faul
         return Fault(pointer=prefix, expected="JSON", got=f"{shown(body[:40])}: {said}")
     fit = _EXPECTED.match(said)
     what = fit["expected"].replace("`", "") if fit else said
+    what = next((plainer for said, plainer in _PLAINER.items() if what.startswith(said)), what)
     return Fault(pointer=pointer, expected=what, got=_found(body, pointer.removeprefix(prefix)))
 
 
 def _pointer(place: str) -> str:
-    """A JSON pointer of msgspec's path: `.rows[0].amount` is `/rows/0/amount`."""
-    return re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", place).replace(".", "/").replace("///", "...")
+    """A JSON pointer of msgspec's path: `.rows[0].amount` is `/rows/0/amount`. Of a name that it does not tell, to
+    where the name is."""
+    return re.sub(r"\[(\d+)\]", r"/\1", place.partition("[...]")[0]).replace(".", "/")
 
 
 def _found(body: bytes, pointer: str) -> str:

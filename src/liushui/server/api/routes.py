@@ -7,7 +7,7 @@ from litestar.types import ControllerRouterHandler
 
 from liushui import __version__
 from liushui.client import words
-from liushui.server.api import feed, flows, sources, totals
+from liushui.server.api import feed, flows, record, sources, totals
 from liushui.server.api.asking import QUERY, Nothing, no_query
 from liushui.server.api.call import call_of
 from liushui.server.api.guards import doorkeeper
@@ -31,6 +31,8 @@ def api_routes(house: House) -> list[ControllerRouterHandler]:
                 totals.list_balances,
                 totals.show_summary,
                 totals.show_coverage,
+                record.make_account,
+                record.record,
                 feed.read,
                 feed.events,
                 sources.list_all,

@@ -1,0 +1,190 @@
+"""Recording flows of one's own: exactly once, all or none, or each for itself; and what is refused changes nothing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from liushui.ledger.engine import Ledger
+from liushui.ledger.rebuild import difference
+from liushui.ledger.tokens import Scope
+from liushui.providers import provider_named
+from tests.api.door import Answer, Caller, Door
+from tests.ledger.books import assert_intact, column, tables
+
+AT = "2024-03-01T08:00:00+08:00"
+
+
+def flow(reference: str = "r-1", amount: str = "-12.50", account: str = "mine", **more: Any) -> dict[str, Any]:
+    return {"account": account, "reference": reference, "at": AT, "amount": amount, "currency": "USD", **more}
+
+
+@pytest.fixture(autouse=True)
+def mine(caller: Caller) -> None:
+    """An account of one's own."""
+    answer = caller.ask("POST", "/accounts", json={"account": "mine", "zone": "Asia/Hong_Kong"})
+    assert answer.status_code == 201, answer.text
+
+
+def write(caller: Caller, *rows: dict[str, Any], key: str | None = None, **params: str) -> Answer:
+    headers = {} if key is None else {"idempotency-key": key}
+    body: Any = rows[0] if len(rows) == 1 else list(rows)
+    return caller.ask("POST", "/flows", json=body, params=params, headers=headers)
+
+
+def test_a_flow_is_recorded_and_read_back(caller: Caller, ledger: Ledger) -> None:
+    said = flow(kind="fee", label="月费", note="for March", fx={"currency": "HKD", "amount": "97.50", "rate": "7.80"})
+    answer = write(caller, said, flow("r-2", "1.230", detail={"shop": "north"}))
+    assert answer.status_code == 200, answer.text
+    assert [row["outcome"] for row in answer.json()["rows"]] == ["added", "added"]
+    found = caller.get(f"/flows/{answer.json()['rows'][0]['key']}")
+    assert found["wire"] is None
+    assert found["flow"]["at"] == "2024-03-01T00:00:00Z"
+    assert {name: found["flow"][name] for name in ("amount", "kind", "label", "note", "fx")} == {
+        name: said[name] for name in ("amount", "kind", "label", "note", "fx")
+    }
+    assert caller.get("/balances", account="mine")["balances"][0]["amount"] == "-11.270"
+    assert_intact(ledger)
+
+
+def test_the_same_reference_is_the_same_flow(caller: Caller, ledger: Ledger) -> None:
+    write(caller, flow())
+    before = tables(ledger)
+    assert write(caller, flow()).json()["known"] == 1
+    differs = write(caller, flow(amount="-12.5"))
+    assert differs.status_code == 409
+    assert differs.json()["errors"] == [
+        {
+            "pointer": "/amount",
+            "expected": "amount '-12.50' as kept under 'r-1', or restate=true",
+            "got": "'-12.5'",
+        }
+    ]
+    assert tables(ledger) == before
+    assert write(caller, flow(amount="-12.5"), restate="true").json()["restated"] == 1
+    assert [row[0] for row in column(ledger, "history", "ended_as")] == ["restated"]
+    assert_intact(ledger)
+
+
+def test_a_flow_whose_time_is_restated_moves(caller: Caller, ledger: Ledger) -> None:
+    write(caller, flow())
+    assert write(caller, flow() | {"at": "2025-01-01T00:00:00Z"}).status_code == 409
+    assert write(caller, flow() | {"at": "2025-01-01T00:00:00Z"}, restate="true").json()["restated"] == 1
+    assert [one["at"] for one in caller.get("/flows", account="mine")["flows"]] == ["2025-01-01T00:00:00Z"]
+    assert_intact(ledger)
+
+
+def test_all_rows_or_none(caller: Caller, ledger: Ledger) -> None:
+    caller.ask("POST", "/accounts", json={"account": "other"})
+    write(caller, flow("taken", account="other"))
+    before = tables(ledger)
+    for rows, status, pointer in [
+        ([flow("a"), flow("b", amount="x")], 400, "/1/amount"),
+        ([flow("a"), flow("taken", amount="1", account="other")], 409, "/1/amount"),
+        ([flow("a"), flow("a")], 422, "/1/reference"),
+        ([flow("a"), flow("b", account="a")], 409, None),
+        ([flow("a"), flow("b", account="nowhere")], 404, None),
+    ]:
+        answer = write(caller, *rows)
+        assert answer.status_code == status, answer.text
+        assert pointer is None or answer.json()["errors"][0]["pointer"] == pointer
+        assert tables(ledger)["flows"] == before["flows"]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "expected", "got"),
+    [
+        ({"amount": 12.5}, "/amount", "str", "12.5"),
+        ({"amount": 12}, "/amount", "str", "12"),
+        ({"amount": "1e3"}, "/amount", "str matching regex", "'1e3'"),
+        ({"amount": "+1"}, "/amount", "str matching regex", "'+1'"),
+        ({"amount": "01"}, "/amount", "str matching regex", "'01'"),
+        ({"amount": "1" * 101}, "/amount", "str of length <= 100", "111"),
+        ({"amount": None}, "/amount", "str", "None"),
+        ({"fee": "1"}, "/fee", "no field of that name", "'fee'"),
+        ({"at": "2024-03-01"}, "/at", "an ISO 8601 time with its offset", "'2024-03-01'"),
+        ({"at": "2024-03-01T00:00:00"}, "/at", "an ISO 8601 time with its offset", "'2024-03-01T00:00:00'"),
+        ({"kind": "gift"}, "/kind", "one of the words", "'gift'"),
+        ({"reference": "a~1"}, "/reference", "str matching regex", "'a~1'"),
+        ({"reference": ""}, "/reference", "str matching regex", "''"),
+        ({"currency": "US D"}, "/currency", "str matching regex", "'US D'"),
+        ({"note": "a\0b"}, "/note", "str matching regex", "a"),
+        ({"detail": {"x": 1.5}}, "/detail", "str", "{'x': 1.5}"),
+        ({"fx": {"currency": "HKD", "amount": 1, "rate": "1"}}, "/fx/amount", "str", "1"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(
+    caller: Caller, ledger: Ledger, change: dict[str, Any], pointer: str, expected: str, got: str
+) -> None:
+    before = tables(ledger)["flows"]
+    answer = write(caller, flow() | change)
+    assert answer.status_code == 400, answer.text
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"] == pointer
+    assert expected in fault["expected"]
+    assert got in fault["got"]
+    assert tables(ledger)["flows"] == before
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[", b"[1]", b'"x"', b"\xff", b"null", b"{}"])
+def test_a_body_that_is_none_is_said(caller: Caller, body: bytes) -> None:
+    for kind in ("application/json", "application/x-ndjson"):
+        answer = caller.ask("POST", "/flows", content=body, headers={"content-type": kind})
+        expected = 200 if kind.endswith("ndjson") and not body else 400
+        assert answer.status_code == expected, (kind, body, answer.text)
+    assert caller.ask("POST", "/flows", content=body, headers={"content-type": "text/xml"}).status_code == 415
+
+
+def test_a_key_makes_a_write_repeatable(caller: Caller, door: Door, ledger: Ledger) -> None:
+    first = write(caller, flow(), flow("r-2"), key="k")
+    write(caller, flow(amount="7"), restate="true")
+    again = write(caller, flow(), flow("r-2"), key="k")
+    assert again.json() == first.json() | {"again": True}
+    other = write(caller, flow("r-3"), key="k")
+    assert other.status_code == 422
+    assert other.json()["errors"][0]["parameter"] == "Idempotency-Key"
+    assert "r-3" not in str(column(ledger, "flows", "id"))
+    assert write(door.caller(), flow("r-3"), key="k").status_code == 200, "another caller has keys of its own"
+
+
+def test_each_row_for_itself(caller: Caller, ledger: Ledger) -> None:
+    write(caller, flow("taken"))
+    rows = [flow("a"), flow("taken", "1"), {"x": 1}, flow("b", account="nowhere"), flow("a"), flow("b", account="b")]
+    lines = b"\n".join(json.dumps(row).encode() for row in rows) + b"\n"
+    answer = caller.ask("POST", "/flows?mode=each", content=lines, headers={"content-type": "application/x-ndjson"})
+    assert answer.status_code == 200, answer.text
+    said = [json.loads(line) for line in answer.text.splitlines()]
+    assert [(row["row"], row["outcome"]) for row in said] == list(
+        enumerate(["added", "refused", "refused", "refused", "known", "refused"])
+    )
+    assert said[1]["errors"][0]["pointer"] == "/1/amount"
+    assert said[2]["errors"][0]["pointer"] == "/2/x"
+    assert len(column(ledger, "flows", "id")) == 2
+    assert_intact(ledger)
+
+
+def test_many_lines_are_kept_as_they_come(caller: Caller, ledger: Ledger) -> None:
+    lines = b"\n".join(json.dumps(flow(f"r-{number}")).encode() for number in range(1_234))
+    answer = caller.ask("POST", "/flows?mode=each", content=lines, headers={"content-type": "application/x-ndjson"})
+    assert [json.loads(line)["outcome"] for line in answer.text.splitlines()] == ["added"] * 1_234
+    assert len({row[0] for row in column(ledger, "flows", "batch")}) == 3, "a transaction a chunk"
+
+
+def test_who_may_record_what(door: Door, caller: Caller) -> None:
+    assert write(door.caller("mine", scopes=[Scope.READ]), flow()).status_code == 403
+    assert write(door.caller("a"), flow()).status_code == 404
+    assert write(door.caller("mine", scopes=[Scope.RECORD]), flow()).status_code == 200
+    assert door.caller("mine").ask("POST", "/accounts", json={"account": "new"}).status_code == 403
+    assert door.caller(scopes=[Scope.RECORD]).ask("POST", "/accounts", json={"account": "new"}).status_code == 403
+
+
+def test_an_account_is_made_once(caller: Caller) -> None:
+    for zone, status in [("Asia/Hong_Kong", 200), ("UTC", 409), ("Mars/Base", 422)]:
+        assert caller.ask("POST", "/accounts", json={"account": "mine", "zone": zone}).status_code == status
+    assert caller.ask("POST", "/accounts", json={"account": "a"}).status_code == 409
+    assert caller.ask("POST", "/accounts", json={"account": "a b"}).status_code == 400
+
+
+def test_own_flows_are_served_and_rebuilt_like_others(caller: Caller, ledger: Ledger) -> None:
+    write(caller, flow(kind="deposit", amount="12.50"))
+    assert difference(ledger, "mine", provider_named("longbridge").codec, lambda _: None).flows == 0

@@ -1,68 +1,80 @@
-"""A provider's rules in words, for pages and tables: nothing is said here that its data does not say."""
+"""A provider's rules in words, for pages and tables: nothing is said here that its data does not say.
 
+`say` turns each English phrase into the reader's language before its figures are put in; by itself it is English.
+"""
+
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from liushui.provider import Provider
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rate, Rules
 
+Say: TypeAlias = Callable[[str], str]
+
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
-_UNITS = (
-    (timedelta(days=1), "day"),
-    (timedelta(hours=1), "hour"),
-    (timedelta(minutes=1), "minute"),
-    (SECOND, "second"),
-)
 
 
-def paging(rules: Rules[Paging]) -> str:
+def english(text: str) -> str:
+    """The phrase itself."""
+    return text
+
+
+def paging(rules: Rules[Paging], say: Say = english) -> str:
     """How pages follow each other, and how large they are."""
     kind = rules.paging
-    sizes = f"{kind.size_default} rows a page, at most {kind.size_max}"
+    sizes = say("{default} rows a page, at most {most}").format(default=kind.size_default, most=kind.size_max)
     match kind:
         case PageNumber(counted=True):
-            return f"by number from {kind.first}, with a total; {sizes}"
+            how = say("by number from {first}, with a total").format(first=kind.first)
         case PageNumber():
-            return f"by number from {kind.first}, no total; {sizes}"
+            how = say("by number from {first}, no total").format(first=kind.first)
         case Cursor():
-            return f"by cursor; {sizes}"
+            how = say("by cursor")
         case RangeOnly():
-            return f"one page a range, no second one; {sizes}"
+            how = say("one page a range, no second one")
+    return _joined([how, sizes], say)
 
 
-def rate(limit: Rate) -> str:
+def rate(limit: Rate, say: Say = english) -> str:
     """How many calls in which time."""
-    text = f"{limit.calls:,} calls in {span(limit.per)}"
-    return f"{text}, {span(limit.spacing)} apart" if limit.spacing else text
+    text = say("{calls} calls in {time}").format(calls=f"{limit.calls:,}", time=span(limit.per, say))
+    return say("{rate}, {time} apart").format(rate=text, time=span(limit.spacing, say)) if limit.spacing else text
 
 
-def ranges(rules: Rules[Paging]) -> str:
+def ranges(rules: Rules[Paging], say: Say = english) -> str:
     """What a request's range may be, and which rows there are."""
     said = []
     if rules.window_max:
-        said.append(f"at most {span(rules.window_max)} a request")
+        said.append(say("at most {time} a request").format(time=span(rules.window_max, say)))
     if rules.window_default:
-        said.append(f"without times the last {span(rules.window_default)}")
+        said.append(say("without times the last {time}").format(time=span(rules.window_default, say)))
     if rules.floor:
-        said.append(f"none before {rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}")
+        said.append(say("none before {day}").format(day=f"{rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}"))
     if rules.retention:
-        said.append(f"kept for {rules.retention.years} years")
+        said.append(say("kept for {years} years").format(years=rules.retention.years))
     if rules.publish:
-        said.append(f"a day is published at {rules.publish.at:%H:%M} on the next ({rules.publish.zone})")
-    return "; ".join(said) or "any range"
+        clock_time, zone = f"{rules.publish.at:%H:%M}", rules.publish.zone
+        said.append(say("a day is published at {time} on the next ({zone})").format(time=clock_time, zone=zone))
+    return _joined(said, say) or say("any range")
 
 
-def filters(rules: Rules[Paging]) -> str:
+def filters(rules: Rules[Paging], say: Say = english) -> str:
     """What requests may filter by."""
     named = [
         f"`{known.parameter}`" + (f" ({', '.join(known.values)})" if known.values else "") for known in rules.filters
     ]
-    return ", ".join(named) or "none"
+    return ", ".join(named) or say("none")
 
 
-def clock(rules: Rules[Paging]) -> str:
+def clock(rules: Rules[Paging], say: Say = english) -> str:
     """In which steps times are told."""
-    return {SECOND: "seconds", MILLISECOND: "milliseconds"}.get(rules.resolution, span(rules.resolution))
+    if rules.resolution == SECOND:
+        return say("seconds")
+    if rules.resolution == MILLISECOND:
+        return say("milliseconds")
+    return span(rules.resolution, say)
 
 
 def routes(provider: Provider) -> list[str]:
@@ -70,10 +82,20 @@ def routes(provider: Provider) -> list[str]:
     return [f"`{route.method} {route.path}`" for route in provider.server.routes]
 
 
-def span(length: timedelta) -> str:
+def span(length: timedelta, say: Say = english) -> str:
     """A length of time in its largest whole unit: 31 days, 48 hours, 20 ms."""
-    for unit, name in _UNITS:
+    units = (
+        (timedelta(days=1), say("{number} day"), say("{number} days")),
+        (timedelta(hours=1), say("{number} hour"), say("{number} hours")),
+        (timedelta(minutes=1), say("{number} minute"), say("{number} minutes")),
+        (SECOND, say("{number} second"), say("{number} seconds")),
+    )
+    for unit, one, several in units:
         if length >= unit and not length % unit:
             many = length // unit
-            return f"{many} {name}" if many == 1 else f"{many} {name}s"
-    return f"{length // MILLISECOND} ms"
+            return (one if many == 1 else several).format(number=many)
+    return say("{number} ms").format(number=length // MILLISECOND)
+
+
+def _joined(said: list[str], say: Say) -> str:
+    return say("; ").join(said)

@@ -5,7 +5,21 @@ from typing import Annotated
 import typer
 
 from liushui import __version__
-from liushui.cli import collect, coverage, db, findings, key, quarantine, rebuild, serve, show, source, status, token
+from liushui.cli import (
+    collect,
+    coverage,
+    db,
+    findings,
+    key,
+    login,
+    quarantine,
+    rebuild,
+    serve,
+    show,
+    source,
+    status,
+    token,
+)
 from liushui.cli.options import FormatOption, Globals, LedgerOption
 
 EPILOG = (
@@ -36,6 +50,8 @@ app.command()(rebuild.rebuild)
 app.add_typer(db.app, name="db")
 app.add_typer(key.app, name="key")
 app.add_typer(token.app, name="token")
+app.add_typer(login.app, name="password")
+app.command()(login.login)
 app.command("serve")(serve.serve)
 app.command()(serve.simulate)
 app.command()(serve.demo)

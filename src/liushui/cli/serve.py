@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from liushui.cli.collect import print_results, run_sync
+from liushui.cli.login import check_exposure
 from liushui.cli.options import Format, FormatOption, LedgerOption, format_of, instant_of, ledger_url, opened
 from liushui.cli.output import emit, messages
 from liushui.errors import ConfigError, LiushuiError, SyncError
@@ -22,11 +23,14 @@ from liushui.ledger import query
 from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.keys import create_key, list_keys
+from liushui.ledger.logins import new_code
 from liushui.ledger.sources import add_source
 from liushui.provider import Provider
 from liushui.providers import provider_named
 from liushui.server.beside import Command
 from liushui.server.run import Address, free_address, serve_ledger
+from liushui.server.web.door import is_loopback
+from liushui.server.web.login import login_link
 from liushui.simulate.announce import SimulatedAccount, Simulator
 from liushui.simulate.faults.profiles import PROFILES
 from liushui.simulate.serve import Faults, serve_world, simulated_accounts
@@ -70,13 +74,16 @@ def serve(
     url = ledger_url(ctx, ledger)
     book = opened(ctx, ledger)
     keys = [key for key in list_keys(book) if key.revoked_at is None]
-    book.close()
     address = _address(host, port, socket_port)
+    check_exposure(book, address.url)
+    link = login_link(address.url, new_code(book)) if is_loopback(address.url) else f"{address.url}/login"
+    book.close()
 
     def started() -> None:
         messages.print(f"serving {escape(book.name)} at [bold]{address.url}[/], WebSocket at {address.socket_url}")
         if not keys:
             messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
+        messages.print(f"open [bold]{link}[/]", soft_wrap=True)
 
     serve_ledger(url, address, workers=workers, started=started, beside=_syncing(url, scheduled=sync))
 
@@ -170,6 +177,7 @@ def demo(
             for account in simulator.accounts:
                 messages.print(f"     {account.name} at {provider_named(account.provider).title}")
             book = open_ledger(url, create=True)
+            check_exposure(book, Address(host, PORT, PORT).url)
             _add_sources(book, simulator)
             messages.print("2. syncing them over HTTP, at the providers' documented rates")
             results = run_sync(book, [account.name for account in simulator.accounts], Options())
@@ -206,6 +214,7 @@ def _serve_demo(book: Ledger, url: str, simulator: Simulator, address: Address, 
     first = simulator.accounts[0]
     provider = provider_named(first.provider)
     credentials = create_key(book, provider, [first.name])
+    link = login_link(address.url, new_code(book)) if is_loopback(address.url) else f"{address.url}/login"
     book.close()
 
     def started() -> None:
@@ -216,7 +225,8 @@ def _serve_demo(book: Ledger, url: str, simulator: Simulator, address: Address, 
         messages.print("   read it with the official SDK (pip install longbridge):\n")
         sys.stdout.write(snippet(provider, credentials, address) + "\n")
         sys.stdout.flush()
-        messages.print("Ctrl-C ends all of it.")
+        messages.print("Ctrl-C ends all of it. The page, for one browser, once:")
+        messages.print(f"[bold]{link}[/]", soft_wrap=True)
 
     syncing = _syncing(url, scheduled=True, quiet=True)
     serve_ledger(url, address, workers=workers, started=started, beside=syncing)

@@ -11,7 +11,15 @@ from liushui.cli.output import emit, messages
 from liushui.errors import ConfigError, LiushuiError
 from liushui.instant import zone_named
 from liushui.ledger.commit import make_account
-from liushui.ledger.sources import Source, add_source, list_sources, pause_source, remove_source, sources_named
+from liushui.ledger.sources import (
+    Source,
+    add_source,
+    check_name,
+    list_sources,
+    pause_source,
+    remove_source,
+    sources_named,
+)
 from liushui.money import shown
 from liushui.providers import provider_named, providers
 from liushui.sync.run import check
@@ -50,7 +58,7 @@ def add(
 ) -> None:
     """Add a source: an account at a provider, and the credentials that read it."""
     chosen = provider_named(provider)
-    _check_name(name)
+    check_name(name)
     if not (base_url or chosen.base_url):
         raise ConfigError(f"base-url: expected the address of your {chosen.title}, which no document names, got none")
     where = checked_base_url(base_url or chosen.base_url)
@@ -140,8 +148,3 @@ def _record(source: Source) -> dict[str, object]:
         "paused": source.paused,
         "credentials": ", ".join(f"{name} {source.credentials[name]}" for name in sorted(shows)),
     }
-
-
-def _check_name(name: str) -> None:
-    if not 1 <= len(name) <= 64 or not all(letter.isalnum() or letter in "-_.@" for letter in name):
-        raise ConfigError(f"name: expected 1 to 64 letters, digits or - _ . @, got {shown(name)}")

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, fal
 
 from liushui.ledger.columns import Big, Bytes, Flag, Money, Words
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """The newest migration: the schema this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -294,8 +294,35 @@ leases = _table(
     PrimaryKeyConstraint("account"),
 )
 
+login_codes = _table(
+    "login_codes",
+    Column("digest", Words, nullable=False),
+    Column("expires_at_us", Big, nullable=False),
+    PrimaryKeyConstraint("digest"),
+)
+
+passwords = _table(
+    "passwords",
+    Column("name", Words, nullable=False),
+    Column("hash", Words, nullable=False),
+    Column("set_at_us", Big, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+
+sessions = _table(
+    "sessions",
+    Column("digest", Words, nullable=False),
+    Column("how", Words, nullable=False),
+    Column("token", Words),
+    Column("begun_at_us", Big, nullable=False),
+    Column("seen_at_us", Big, nullable=False),
+    Column("expires_at_us", Big, nullable=False),
+    Column("agent", Words, nullable=False),
+    PrimaryKeyConstraint("digest"),
+)
+
 FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, findings, batches, accounts)
 """What only a commit writes, and `verify` proves."""
 
-PASSING_TABLES = (leases, progress)
+PASSING_TABLES = (leases, progress, login_codes, sessions)
 """What is true only while a process works: it goes into no copy."""

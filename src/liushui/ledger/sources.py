@@ -1,7 +1,7 @@
 """Sources: which account is collected from where, with which credentials. And the runs of their syncs."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -11,6 +11,8 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.upserts import insert_new, upsert
 from liushui.ledger.schema import accounts, runs, sources
 from liushui.money import shown
+
+NAME_MAX: Final = 64
 
 
 class Source(NamedTuple):
@@ -56,6 +58,24 @@ def add_source(
     with ledger.writing() as connection:
         if not connection.execute(insert_new(connection, sources, values)).rowcount:
             raise ConfigError(f"source: there is one named {shown(account)} already")
+
+
+def change_credentials(ledger: Ledger, account: str, credentials: dict[str, str]) -> None:
+    """Give a source other credentials. A sync that runs ends with those it began with. Raises ConfigError where there
+    is no such source."""
+    sealed = ledger.vault.seal(credentials)
+    with ledger.writing() as connection:
+        changed = connection.execute(
+            sources.update().where(sources.c.account == account).values(credentials=sealed)
+        ).rowcount
+    if not changed:
+        raise ConfigError(f"source: there is none named {shown(account)}")
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError for what cannot be the name of a source: 1 to 64 letters, digits or - _ . @"""
+    if not 1 <= len(name) <= NAME_MAX or not all(letter.isalnum() or letter in "-_.@" for letter in name):
+        raise ConfigError(f"name: expected 1 to {NAME_MAX} letters, digits or - _ . @, got {shown(name)}")
 
 
 def remove_source(ledger: Ledger, account: str) -> None:

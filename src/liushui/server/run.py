@@ -32,6 +32,7 @@ from liushui.server.house import House
 from liushui.server.limits import SharedLimits
 from liushui.server.site import make_site
 from liushui.server.socket import Reply, SocketServer
+from liushui.server.web.visits import Visits
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
 """Tells worker processes what they serve."""
@@ -151,7 +152,7 @@ def ledger_app() -> App:
     serving = msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)
     ledger = open_ledger(serving.ledger)
     limits = SharedLimits(Path(serving.limits), system_clock)
-    site = make_site(House(ledger, providers(), serving.url, serving.socket_url, limits))
+    site = make_site(House(ledger, providers(), serving.url, serving.socket_url, limits, Visits(ledger).principal))
     app = App(Dialects(providers(), LedgerReader(ledger, limits)), providers(), Bridge(site))
     gc.freeze()  # what is here now stays: the collector need not look at it again
     return app

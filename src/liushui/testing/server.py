@@ -48,7 +48,7 @@ def run(
 
     `given` is its standard input. Raises LiushuiError with its messages where it ends with none of `codes`.
     """
-    command = [*_command(ledger), *arguments]
+    command = [*command_of(ledger), *arguments]
     done = subprocess.run(  # noqa: S603 - our own program
         command, input=given, capture_output=True, text=True, timeout=timeout_s, env=_environment(), check=False
     )
@@ -61,8 +61,8 @@ def run(
 def serving(ledger: Path | str, *, workers: int = 1) -> Iterator[Running]:
     """Serve a ledger on free ports, until the block ends."""
     ports = free_port(), free_port()
-    command = [*_command(ledger), "serve", "--workers", str(workers), *_ports(ports)]
-    with TemporaryFile("w+") as messages, _process(command, messages) as process:
+    command = [*command_of(ledger), "serve", "--workers", str(workers), *_ports(ports)]
+    with TemporaryFile("w+") as messages, process_of(command, messages) as process:
         _wait_for(process, ports, messages)
         yield Running(f"http://{HOST}:{ports[0]}", f"ws://{HOST}:{ports[1]}", process.pid)
 
@@ -84,12 +84,12 @@ def simulating(
     Of `providers` none stands for every one; `faults` is a profile of misbehaviour.
     """
     ports = free_port(), free_port()
-    command = [*_command(None), "simulate", "--format", "json", *_ports(ports)]
+    command = [*command_of(None), "simulate", "--format", "json", *_ports(ports)]
     command += ["--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
     command += [word for name in providers for word in ("--provider", name)]
     command += ["--faults", faults, "--fault-seed", str(fault_seed)] if faults != "none" else []
     command += ["--rate-limit" if rate_limit else "--no-rate-limit", *(["--live"] if live else [])]
-    with TemporaryFile("w+") as messages, _process(command, messages, stdout=subprocess.PIPE) as process:
+    with TemporaryFile("w+") as messages, process_of(command, messages, stdout=subprocess.PIPE) as process:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
             raise LiushuiError(f"the simulator did not start: {_text_of(messages)}")
@@ -114,7 +114,8 @@ def is_open(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _command(ledger: Path | str | None) -> list[str]:
+def command_of(ledger: Path | str | None) -> list[str]:
+    """How liushui is run with a ledger."""
     return [sys.executable, "-m", "liushui", *(["--ledger", str(ledger)] if ledger else [])]
 
 
@@ -128,7 +129,7 @@ def _environment() -> Mapping[str, str]:
 
 
 @contextmanager
-def _process(command: list[str], messages: IO[str], *, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
+def process_of(command: list[str], messages: IO[str], *, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """A process and, at the end, the end of it and of the workers it started."""
     process = subprocess.Popen(  # noqa: S603 - our own program
         command,

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from liushui.provider import Provider
+from liushui.providers import providers
 from liushui.server.web.languages import CATALOGUES, DOMAIN, SOURCE, TAGS
 
 WEB: Final = Path(__file__).parent
+DESCRIBE: Final = WEB.parents[1] / "describe.py"
 METHODS: Final = (("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/templates/**.svg", "jinja2"))
 OPTIONS: Final = {"jinja2": {"newstyle_gettext": "true", "trimmed": "true"}}
 KEYWORDS: Final = {
@@ -41,7 +44,20 @@ def extracted() -> Catalog:
     )
     for name, _line, message, comments, context in found:
         catalogue.add(message, None, [(Path(name).as_posix(), 0)], auto_comments=comments, context=context)
+    with DESCRIBE.open("rb") as file:
+        for _line, message, comments, context in extract("python", file, keywords=KEYWORDS):
+            catalogue.add(message, None, [("describe.py", 0)], auto_comments=comments, context=context)
+    for provider in providers().values():
+        for text in words_of(provider):
+            catalogue.add(text, None, [(f"providers/{provider.name}", 0)])
     return catalogue
+
+
+def words_of(provider: Provider) -> Iterator[str]:
+    """What a provider's folder says in English for people to read."""
+    yield from (provider.title, provider.auth, provider.tested_with)
+    yield from (field.title for field in provider.credentials)
+    yield from (restriction.help for restriction in provider.restrictions)
 
 
 def updated(tag: str, folder: Path = CATALOGUES) -> Catalog:

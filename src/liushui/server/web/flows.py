@@ -165,11 +165,9 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             headers={"content-disposition": 'attachment; filename="row.json"'},
         )
 
-    @get("/flows/download.{form:str}", sync_to_thread=True)
-    def download(request: AnyRequest, form: str) -> Response[Any]:
-        asking = ask(request)
-        if form not in DOWNLOADS:
-            return _problem(f"expected one of {', '.join(DOWNLOADS)}, got {shown(form)}", status=404)
+    @get([f"/flows/download.{form}" for form in DOWNLOADS], sync_to_thread=True)
+    def download(request: AnyRequest) -> Response[Any]:
+        asking, form = ask(request), request.scope["path"].rpartition(".")[2]
         if asking.asked.errors:
             return _problem(next(iter(asking.asked.errors.values())))
         found = stream_flows(ledger, asking.asked.filter)

@@ -21,6 +21,7 @@ from liushui.instant import iso
 from liushui.server.house import House
 from liushui.server.web.assets import Assets, read_assets
 from liushui.server.web.languages import Language, chosen, read_languages
+from liushui.server.web.visits import Visit
 from liushui.server.web.words import Words
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -95,9 +96,15 @@ class Page:
         return str(self.request.state.get("csrf", ""))
 
     @property
+    def visit(self) -> Visit | None:
+        """The session that the request belongs to."""
+        found: Visit | None = self.request.state.get("visit")
+        return found
+
+    @property
     def is_logged_in(self) -> bool:
         """Whether there is a session to end."""
-        return self.request.state.get("visit") is not None
+        return self.visit is not None
 
     @property
     def here(self) -> str:
@@ -182,11 +189,6 @@ def own_address(text: str) -> str:
     """An address of this server's own, as it was given; the first page's where it is anybody else's."""
     is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_own else "/"
-
-
-def cookie(name: str, value: str, *, age_s: int, secure: bool) -> Cookie:
-    """A cookie that no script may read and no other site sends. An age of 0 ends it."""
-    return Cookie(name, value=value, max_age=age_s, secure=secure, httponly=True, samesite="lax")
 
 
 def _one_of(value: str | None, known: tuple[str, ...]) -> str:

@@ -6,6 +6,8 @@ from litestar import post
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
+from liushui.server.web.cookies import cookie
+from liushui.server.web.door import OPEN
 from liushui.server.web.languages import TAGS
 from liushui.server.web.page import (
     LANGUAGE_COOKIE,
@@ -15,7 +17,6 @@ from liushui.server.web.page import (
     THEMES,
     AnyRequest,
     Web,
-    cookie,
     redirect,
 )
 
@@ -32,7 +33,7 @@ CHOICES: Final = {
 def routes(web: Web) -> list[ControllerRouterHandler]:
     """The menu's form."""
 
-    @post("/preferences", sync_to_thread=False, opt={"open": True})
+    @post("/preferences", sync_to_thread=False, opt={OPEN: True})
     def prefer(request: AnyRequest) -> Response[str]:
         page = web.page(request)
         cookies = [

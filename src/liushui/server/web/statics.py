@@ -4,6 +4,7 @@ from typing import Final
 
 from litestar import get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
@@ -16,8 +17,8 @@ FOREVER: Final = "public, max-age=31536000, immutable"
 def static_routes(assets: Assets) -> list[ControllerRouterHandler]:
     """What serves the files. Nobody has to log in for them."""
 
-    @get("/static/{version:str}/{name:path}", include_in_schema=False, sync_to_thread=False, opt={"open": True})
-    def static(request: AnyRequest, version: str, name: str) -> Response[bytes]:
+    @get("/static/{version:str}/{name:path}", include_in_schema=False, sync_to_thread=False, opt={"static": True})
+    def static(request: AnyRequest, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
         asset = assets.files.get(name.removeprefix("/"))
         if asset is None or version != assets.version:
             raise NotFoundException("there is no such file")

@@ -1,0 +1,116 @@
+"""Forms: what was typed, read field by field, and what is wrong with it, said beside the field."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from liushui.errors import ConfigError
+from liushui.instant import parse_instant, zone_named
+from liushui.ledger.sources import NAME_MAX, check_name
+from liushui.money import shown
+from liushui.server.web.page import Page
+from liushui.wire.outgoing import base_url
+
+TEXT_MAX = 4_000
+"""Characters of one field."""
+
+
+@dataclass
+class Form:
+    """What a reader sent. A method returns None where it has added to `errors`."""
+
+    page: Page
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether anything cannot be used."""
+        return bool(self.errors)
+
+    def typed(self, name: str) -> str:
+        """A field as it was sent, without the spaces around it."""
+        return self.page.form.get(name, "").strip()
+
+    def ticked(self, name: str) -> bool:
+        """Whether a box was ticked."""
+        return bool(self.page.form.get(name))
+
+    def wrong(self, name: str, said: str) -> None:
+        """Say what is wrong with a field; of several things the first."""
+        self.errors.setdefault(name, said)
+
+    def text(self, name: str) -> str | None:
+        """Some text."""
+        typed = self.typed(name)
+        if not typed:
+            self.wrong(name, self.page.say("Fill this in."))
+            return None
+        if len(typed) > TEXT_MAX:
+            self.wrong(name, self.page.say("At most %(most)s characters.", most=TEXT_MAX))
+            return None
+        return typed
+
+    def source_name(self, name: str) -> str | None:
+        """What an account may be called."""
+        typed = self.typed(name)
+        try:
+            check_name(typed)
+        except ConfigError:
+            expected = self.page.say("Use 1 to %(most)s letters, digits or - _ . @", most=NAME_MAX)
+            self.wrong(name, self._got(expected, typed))
+            return None
+        return typed
+
+    def address(self, name: str) -> str | None:
+        """Where an API is."""
+        typed = self.typed(name)
+        try:
+            return base_url(typed)
+        except ConfigError:
+            expected = self.page.say("Expected an address such as https://host/path, without a query or a password")
+            self.wrong(name, self._got(expected, typed.partition("@")[2] or typed))
+            return None
+
+    def zone(self, name: str) -> ZoneInfo | None:
+        """A time zone."""
+        typed = self.typed(name)
+        try:
+            return zone_named(typed)
+        except ConfigError:
+            self.wrong(name, self._got(self.page.say("Expected a time zone such as Asia/Hong_Kong"), typed))
+            return None
+
+    def instant(self, name: str, zone: ZoneInfo | None) -> datetime | None:
+        """A date or a time, in a zone where it names none."""
+        typed = self.typed(name)
+        try:
+            return parse_instant(name, typed, zone)
+        except (ConfigError, OverflowError):
+            expected = self.page.say("Expected a date or a time such as 2024-01-31 or 2024-01-31T09:30:00Z")
+            self.wrong(name, self._got(expected, typed))
+            return None
+
+    def one_of(self, name: str, known: Collection[str]) -> str | None:
+        """One of some words."""
+        typed = self.typed(name)
+        if typed not in known:
+            expected = self.page.say("Choose one of %(known)s", known=", ".join(known))
+            self.wrong(name, self._got(expected, typed))
+            return None
+        return typed
+
+    def some_of(self, name: str, known: Collection[str]) -> list[str]:
+        """At least one of some words."""
+        chosen = list(dict.fromkeys(self.page.fields.get(name, [])))
+        strange = [one for one in chosen if one not in known]
+        if strange:
+            self.wrong(name, self._got(self.page.say("Choose from those that there are"), strange[0]))
+        elif not chosen:
+            self.wrong(name, self.page.say("Choose at least one."))
+        return chosen
+
+    def _got(self, expected: str, typed: str) -> str:
+        if not typed:
+            return self.page.say("%(expected)s; got nothing.", expected=expected)
+        return self.page.say("%(expected)s; got %(typed)s.", expected=expected, typed=shown(typed))

@@ -1,0 +1,105 @@
+"""Each provider's rules, limits and mapping, told from the data that the program itself goes by."""
+
+import inspect
+import re
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from litestar import get
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import Response
+from litestar.types import ControllerRouterHandler
+from markupsafe import Markup, escape
+
+from liushui import describe
+from liushui.money import shown
+from liushui.provider import Provider
+from liushui.server.dialects import MOUNT
+from liushui.server.web.markdown import rendered
+from liushui.server.web.page import AnyRequest, Page, Web
+
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def routes(web: Web) -> list[ControllerRouterHandler]:
+    """The list, and a page for each."""
+    known = web.house.providers
+
+    @get("/providers", sync_to_thread=True)
+    def every(request: AnyRequest) -> Response[str]:
+        page = web.page(request)
+        listed = [(provider, _summary(page, provider)) for provider in known.values()]
+        return page.render("providers/index.html", listed=listed)
+
+    @get("/providers/{name:str}", sync_to_thread=True)
+    def one(request: AnyRequest, name: FromPath[str]) -> Response[str]:
+        page, provider = web.page(request), known.get(name)
+        if provider is None:
+            raise NotFoundException(f"provider: expected one of {', '.join(known)}, got {shown(name)}")
+        return page.render(
+            "providers/one.html",
+            provider=provider,
+            facts=facts(page, provider),
+            mapping=_mapping(provider.name, mapping_of(provider)),
+        )
+
+    return [every, one]
+
+
+def facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
+    """What is to be known of a provider: pairs of a name and what is said of it."""
+    say, rules, tolerance = page.say, provider.rules, provider.rules.timestamp_tolerance
+    denied = "; ".join(f"`{one.name}`: {say(one.help)}" for one in provider.restrictions)
+    apart = describe.span(tolerance, say) if tolerance else ""
+    told = [
+        (say("Served at"), ", ".join(describe.routes(provider))),
+        (say("And under"), f"`{MOUNT}{provider.name}`"),
+        (say("The real service"), provider.base_url or say("named by no document: its users know")),
+        (say("Requests are signed by"), say(provider.auth)),
+        (say("Credentials"), ", ".join(f"{say(field.title)} `{field.name}`" for field in provider.credentials)),
+        (say("A key may be denied"), denied or say("no more than its accounts")),
+        (say("Times in"), say("%(unit)s; both ends of a range are inclusive", unit=describe.clock(rules, say))),
+        (
+            say("Clock of a signed request"),
+            say("may be %(time)s off", time=apart) if apart else say("none is sent"),
+        ),
+        (say("Pages"), describe.paging(rules, say)),
+        (say("Filters"), describe.filters(rules, say)),
+        (say("Ranges"), describe.ranges(rules, say)),
+        (say("Rate"), describe.rate(rules.rate, say)),
+        (say("Business days"), rules.zone),
+        (say("A first sync begins"), page.language.day(rules.opening.date())),
+        (say("Each sync reads again"), say("the last %(time)s", time=describe.span(rules.lookback, say))),
+        (say("Tested with"), say(provider.tested_with)),
+    ]
+    return [(name, with_code(text)) for name, text in told]
+
+
+def with_code(text: str) -> Markup:
+    """Plain text with what stands between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+def mapping_of(provider: Provider) -> str | None:
+    """The provider's table of fields, as it lies beside its codec. None: it brings none."""
+    codec = provider.codec
+    module = codec if isinstance(codec, ModuleType) else inspect.getmodule(type(codec))
+    path = Path(module.__file__).parent / "MAPPING.md" if module and module.__file__ else None
+    return path.read_text(encoding="utf-8") if path and path.is_file() else None
+
+
+@cache
+def _mapping(_name: str, text: str | None) -> Markup | None:
+    return None if text is None else rendered(text)
+
+
+def _summary(page: Page, provider: Provider) -> dict[str, Markup]:
+    rules, say = provider.rules, page.say
+    return {
+        "paging": with_code(describe.paging(rules, say)),
+        "limits": with_code(f"{describe.rate(rules.rate, say)}{say('; ')}{describe.ranges(rules, say)}"),
+        "auth": with_code(say(provider.auth)),
+        "tested": with_code(say(provider.tested_with)),
+    }

@@ -1,0 +1,1 @@
+"""The pages: what they say to a browser, and what a browser makes of them."""

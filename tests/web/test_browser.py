@@ -1,0 +1,228 @@
+"""The pages in a real browser: from the printed link to a key in use, in each language and theme, by keyboard alone."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+from longbridge.openapi import Config, TradeContext
+from playwright.sync_api import Browser, Page, expect
+
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.sources import Source, list_sources
+from liushui.testing.demo import Demo
+from tests.web.watched import Open
+
+AXE: Final = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+
+SINCE, UNTIL = datetime(2018, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+
+PAGES: Final = (
+    "/",
+    "/flows",
+    "/sources",
+    "/sources/~new",
+    "/sources/~new?provider=longbridge",
+    "/sources/trader-1",
+    "/sources/trader-1/credentials",
+    "/keys",
+    "/keys/new",
+    "/keys/tokens/new",
+    "/providers",
+    "/providers/wecom",
+    "/nothing",
+)
+
+
+def source_named(demo: Demo, name: str) -> Source:
+    """A source of the demonstration, with its credentials."""
+    ledger = open_ledger(str(demo.ledger))
+    try:
+        return next(source for source in list_sources(ledger) if source.account == name)
+    finally:
+        ledger.close()
+
+
+def test_the_printed_link_opens_the_filled_overview(demo: Demo, browser: Browser, opened: Open) -> None:
+    assert demo.said.rstrip().splitlines()[-1] == demo.link, "the link is what is printed last"
+    page = opened(demo.link, logged_in=False)
+    assert page.url == f"{demo.url}/"
+    main = page.get_by_role("main")
+    for source in ("trader-1", "shop-1", "trader-1-wooxpro"):
+        expect(main.get_by_text(source, exact=True).first).to_be_attached()
+    assert re.search(r"\d{1,3},\d{3}\.\d\d", main.inner_text()), "there are amounts on it"
+    other = browser.new_context()
+    second = other.new_page()
+    second.goto(demo.link)
+    expect(second.get_by_role("alert")).to_contain_text("This link was used before, or is too old.")
+    other.close()
+
+
+def test_a_source_is_added_tested_and_watched_until_it_is_done(demo: Demo, opened: Open) -> None:
+    known = source_named(demo, "trader-1")
+    page = opened("/sources", may_fail=True)
+    page.get_by_role("link", name="Add a source").click()
+    page.get_by_role("link", name=re.compile("^Longbridge OpenAPI longbridge")).click()
+    expect(page.get_by_label("Collect from")).to_have_value("2018-01-01")
+    page.get_by_label("Name").fill("what is this?")
+    page.get_by_label("App Key").fill(known.credentials["app_key"])
+    page.get_by_label("App Secret").fill("kept to myself")
+    page.get_by_label("Address").fill("ftp://nowhere")
+    page.get_by_role("button", name="Add the source").click()
+
+    expect(page.locator("#wrong-name")).to_contain_text("Use 1 to 64 letters, digits or - _ . @; got 'what is this?'.")
+    expect(page.locator("#wrong-base_url")).to_contain_text("got 'ftp://nowhere'.")
+    expect(page.locator("#wrong-credential-access_token")).to_have_text("Fill this in.")
+    expect(page.get_by_label("Name")).to_have_value("what is this?")
+    expect(page.get_by_label("App Key")).to_have_value(known.credentials["app_key"])
+    expect(page.get_by_label("App Secret")).to_have_value("")
+    assert "kept to myself" not in page.content(), "a secret is never sent back"
+
+    page.get_by_label("Name").fill("by-hand")
+    page.get_by_label("Address").fill(known.base_url)
+    page.get_by_label("App Secret").fill(known.credentials["app_secret"])
+    page.get_by_label("Access Token").fill("a wrong one")
+    page.get_by_role("button", name="Test it first").click()
+    expect(page.locator("#tested")).to_contain_text("The provider refuses these credentials.")
+    page.get_by_label("Access Token").fill(known.credentials["access_token"])
+    page.get_by_role("button", name="Test it first").click()
+    expect(page.locator("#tested")).to_contain_text("It answers")
+    page.get_by_role("button", name="Add the source").click()
+
+    state = page.locator("#progress [role=status]")
+    expect(state).to_contain_text(re.compile("Waiting to sync|Syncing"))
+    expect(state).to_contain_text("Up to date", timeout=60_000)
+    expect(page.locator("#progress")).to_contain_text(re.compile(r"New flows\s*300"))
+    page.get_by_role("button", name="Pause").click()
+    expect(state).to_contain_text("Paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(state).to_contain_text("Up to date")
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("button", name="Remove the source").click()
+    expect(page).to_have_url(f"{demo.url}/sources")
+    expect(page.get_by_role("link", name="by-hand")).to_have_count(0)
+
+
+def test_a_key_is_made_used_by_the_official_sdk_and_revoked(demo: Demo, opened: Open) -> None:
+    page = opened("/keys", may_fail=True)
+    page.get_by_role("link", name="Create a key").click()
+    page.get_by_label("Dialect").select_option("longbridge")
+    page.get_by_role("button", name="Create the key").click()
+    expect(page.locator("#wrong-accounts")).to_have_text("Choose at least one.")
+    page.get_by_label("shop-1", exact=True).check()
+    page.get_by_role("button", name="Create the key").click()
+    expect(page.get_by_role("heading", name="The key was made")).to_be_visible()
+    expect(page.locator("#snippet")).to_contain_text(demo.url)
+    given = {name: page.locator(f"#secret-{name}").inner_text() for name in ("app_key", "app_secret", "access_token")}
+    config = Config.from_apikey(given["app_key"], given["app_secret"], given["access_token"], http_url=demo.url)
+    read = TradeContext(config).cash_flow(start_at=SINCE, end_at=UNTIL, size=10_000)
+    assert len(read) > 50
+    page.get_by_role("link", name="Done").click()
+    for secret in (given["app_secret"], given["access_token"]):
+        assert secret not in page.content(), "it is shown once"
+    row = page.get_by_role("row").filter(has_text=given["app_key"])
+    row.get_by_role("button", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke it").click()
+    expect(row).to_contain_text("Revoked")
+    with pytest.raises(Exception, match=r"40\d"):
+        TradeContext(config).cash_flow(start_at=SINCE, end_at=UNTIL)
+
+
+def test_a_token_is_made_and_shown_once(demo: Demo, opened: Open) -> None:
+    page = opened("/keys/tokens/new")
+    page.get_by_label("Name").fill("reports")
+    page.get_by_label("trader-1", exact=True).check()
+    page.get_by_role("button", name="Create the token").click()
+    text = page.locator("#token").inner_text()
+    answer = page.request.get("/api/v1/accounts", headers={"authorization": f"Bearer {text}", "cookie": ""})
+    assert answer.status == 200 and "trader-1" in answer.text() and "shop-1" not in answer.text()
+    page.goto("/keys")
+    expect(page.get_by_role("row").filter(has_text="reports")).to_contain_text("Valid")
+    assert text not in page.content()
+
+
+@pytest.mark.parametrize(("locale", "heading", "tag"), [("zh-CN", "来源", "zh-Hans"), ("zh-HK", "來源", "zh-Hant")])
+def test_the_browsers_language_is_the_pages(opened: Open, locale: str, heading: str, tag: str) -> None:
+    page = opened("/sources", locale=locale)
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    html = page.locator("html")
+    expect(html).to_have_attribute("lang", tag)
+    expect(html).to_have_attribute("data-rise", "red")
+    page.locator("details[data-menu] summary").click()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sources")
+    expect(html).to_have_attribute("data-rise", "green")
+    page.locator("details[data-menu] summary").click()
+    page.get_by_role("button", name="Red").click()
+    expect(html).to_have_attribute("data-rise", "red")
+
+
+def test_dark_follows_the_system_and_can_be_chosen(opened: Open) -> None:
+    page = opened("/sources", color_scheme="dark")
+
+    def lightness() -> int:
+        """Of the page's ground, 0 to 255."""
+        found = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        return max(int(part) for part in re.findall(r"\d+", found)[:3])
+
+    assert lightness() < 60
+    page.locator("details[data-menu] summary").click()
+    page.get_by_role("button", name="Light").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    assert lightness() > 200
+
+
+def test_the_keyboard_alone_is_enough(opened: Open) -> None:
+    page = opened("/")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the content")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    expect(page).to_have_url(re.compile("/sources$"))
+    page.keyboard.press("n")
+    expect(page).to_have_url(re.compile("/sources/~new$"))
+    page.get_by_role("link", name=re.compile("WeCom")).focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Name").focus()
+    page.keyboard.type("g s ?")  # is typed, and goes nowhere
+    expect(page.get_by_label("Name")).to_have_value(re.compile("g s \\?"))
+    ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert ring == "solid", "the focus is seen"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_anybody_out(opened: Open, scheme: str) -> None:
+    """What axe finds serious, or worse, on any page."""
+    page = opened("/login", logged_in=False, may_fail=True, color_scheme=scheme)
+    found = [*problems_of(page)]
+    page = opened("/", may_fail=True, color_scheme=scheme)
+    for path in PAGES:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        found += problems_of(page)
+    assert not found, "\n".join(found)
+
+
+def problems_of(page: Page) -> list[str]:
+    """What axe finds serious, or worse: the rule, and where."""
+    page.evaluate(AXE)
+    results = page.evaluate("axe.run({resultTypes: ['violations']})")
+    return [
+        f"{page.url}: {problem['id']}: {node['target']}: {node.get('failureSummary', '')[:200]}"
+        for problem in results["violations"]
+        if problem["impact"] in ("serious", "critical")
+        for node in problem["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_is_wider_than_a_narrow_window(opened: Open, path: str) -> None:
+    page = opened(path, may_fail=True, viewport={"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,0 +1,297 @@
+"""Who comes in, by what, and how it ends: links, the password, tokens, sessions, requests of other sites."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+from litestar.routes import HTTPRoute
+
+from liushui.cli.login import check_exposure
+from liushui.errors import ConfigError, LiushuiError
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.logins import (
+    CODE_LIFE,
+    IDLE_LIFE,
+    PASSWORD_MIN,
+    SESSION_LIFE,
+    begin_session,
+    find_session,
+    is_password,
+    list_sessions,
+    new_code,
+    remove_password,
+    set_password,
+    take_code,
+)
+from liushui.ledger.schema import login_codes, passwords, sessions
+from liushui.ledger.tokens import Scope, create_token, revoke_token
+from liushui.testing.server import run
+from tests.ledger.books import new_ledger
+from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting
+
+PASSWORD = "correct horse battery"
+
+
+# ---------------------------------------------------------------- links
+
+
+def test_a_link_lets_one_browser_in_once(visitor: Visitor) -> None:
+    code = new_code(visitor.ledger)
+    first = visitor.get(f"/login?code={code}&next=/keys")
+    assert (first.status_code, first.headers["location"]) == (303, "/keys")
+    assert visitor.get("/keys").status_code == 200
+    visitor.client.cookies.clear()
+    again = visitor.get(f"/login?code={code}")
+    assert again.status_code == 403
+    assert "This link was used before, or is too old." in again.text
+    assert visitor.get("/keys").status_code == 303
+
+
+def test_a_link_is_too_old_after_a_day(ledger: Ledger) -> None:
+    code = new_code(ledger)
+    assert not take_code(ledger.with_clock(lambda: ledger.clock() + CODE_LIFE), code)
+    assert take_code(ledger.with_clock(lambda: ledger.clock() + CODE_LIFE - timedelta(seconds=1)), code)
+
+
+def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visitor: Visitor) -> None:
+    said = visitor.log_in().headers["set-cookie"]
+    assert "HttpOnly" in said and "SameSite=lax" in said and "Path=/" in said and "Secure" not in said
+    code = new_code(visitor.ledger)
+    said = visitor.get(f"/login?code={code}", x_forwarded_proto="https").headers["set-cookie"]
+    assert "Secure" in said
+
+
+def test_nobody_is_sent_elsewhere_by_a_link(visitor: Visitor) -> None:
+    for address in ("//evil.example/", "/\\evil.example", "https://evil.example/", "/a\nb", ""):
+        answer = visitor.client.get("/login", params={"code": new_code(visitor.ledger), "next": address})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/"), address
+
+
+# ---------------------------------------------------------------- password and tokens
+
+
+def test_the_password_lets_in_and_a_wrong_one_does_not(visitor: Visitor) -> None:
+    set_password(visitor.ledger, PASSWORD)
+    wrong = visitor.post("/login", {"secret": PASSWORD + "!"})
+    assert wrong.status_code == 403
+    assert "That is neither the password nor a token." in wrong.text and PASSWORD not in wrong.text
+    right = visitor.post("/login", {"secret": PASSWORD, "next": "/sources"})
+    assert (right.status_code, right.headers["location"]) == (303, "/sources")
+    assert visitor.get("/sources").status_code == 200
+
+
+def test_another_password_ends_every_session(guest: Visitor) -> None:
+    set_password(guest.ledger, PASSWORD)
+    assert guest.get("/").status_code == 303
+    assert is_password(guest.ledger, PASSWORD) and not is_password(guest.ledger, "")
+
+
+def test_a_password_that_is_too_short_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(ConfigError, match=f"password: expected {PASSWORD_MIN} to 1000 characters, got 3"):
+        set_password(ledger, "abc")
+    assert not is_password(ledger, "abc")
+
+
+def test_a_token_that_may_do_everything_lets_in_until_it_is_revoked(visitor: Visitor) -> None:
+    made = create_token(visitor.ledger, names=None, scopes=list(Scope))
+    assert visitor.post("/login", {"secret": made.text}).status_code == 303
+    assert visitor.get("/keys").status_code == 200
+    revoke_token(visitor.ledger, made.token.id)
+    assert visitor.get("/keys").status_code == 303
+
+
+def test_a_token_of_less_does_not(visitor: Visitor) -> None:
+    for names, scopes in ((["a"], list(Scope)), (None, [Scope.READ]), (None, [Scope.RECORD])):
+        made = create_token(visitor.ledger, names=names, scopes=scopes)
+        answer = visitor.post("/login", {"secret": made.text})
+        assert answer.status_code == 403
+        assert "may not do everything" in answer.text and made.text not in answer.text
+
+
+def test_tries_are_limited(visitor: Visitor) -> None:
+    tried = [visitor.post("/login", {"secret": f"guess {guess}"}, token=False) for guess in range(11)]
+    set_password(visitor.ledger, PASSWORD)
+    assert [answer.status_code for answer in tried] == [403] * 10 + [429]
+    assert tried[-1].headers["retry-after"] == "60"
+    assert visitor.post("/login", {"secret": PASSWORD}, token=False).status_code == 429  # the right one has to wait too
+
+
+# ---------------------------------------------------------------- sessions
+
+
+def test_nothing_is_shown_to_somebody_who_has_not_logged_in(visitor: Visitor) -> None:
+    """Every route of the page is asked for, but the few that are open: a new one is closed unless it says otherwise."""
+    open_paths = {"/login", "/logout", "/preferences", "/static/{version:str}/{name:path}"}
+    asked = 0
+    for route in visitor.client.app.routes:
+        if not isinstance(route, HTTPRoute) or route.path.startswith("/api/") or route.path in open_paths:
+            continue
+        path = re.sub(r"\{[^}]*\}", "a", route.path)
+        for method in route.methods - {"OPTIONS"}:
+            answer = visitor.client.request(method, path, headers=SAME_SITE)
+            sent_away = answer.status_code == 303 and answer.headers["location"].startswith("/login")
+            assert sent_away or (path.startswith("/page/") and answer.status_code == 401), f"{method} {path}"
+            assert "csrf_token" not in answer.text or answer.status_code == 401
+            asked += 1
+    assert asked > 15
+
+
+def test_a_part_of_a_page_sends_the_whole_page_to_the_login(visitor: Visitor) -> None:
+    answer = visitor.get("/sources", hx_request="true")
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/login")
+
+
+def test_a_cookie_that_was_changed_is_nobodys(guest: Visitor) -> None:
+    (cookie,) = [value for name, value in guest.client.cookies.items() if name == "liushui_session"]
+    name, _, signature = cookie.partition(".")
+    for changed in (f"{name}.{'0' * len(signature)}", name, f"x{name}.{signature}", f"{name}.", "é.é", ".", ""):
+        guest.client.cookies.clear()
+        answer = guest.client.get("/keys", headers=[(b"cookie", f"liushui_session={changed}".encode())])
+        assert answer.status_code == 303, changed
+
+
+def test_logging_out_ends_the_session_everywhere(guest: Visitor) -> None:
+    (cookie,) = [value for name, value in guest.client.cookies.items() if name == "liushui_session"]
+    assert guest.post("/logout").headers["location"] == "/login"
+    guest.client.cookies.set("liushui_session", cookie)
+    assert guest.get("/keys").status_code == 303
+
+
+def test_other_browsers_can_be_logged_out(guest: Visitor) -> None:
+    begin_session(guest.ledger, "link", agent="another")
+    assert "another" in guest.get("/keys").text
+    guest.post("/keys/sessions/end")
+    assert [session.agent for session in list_sessions(guest.ledger)] == ["testclient"]
+    assert guest.get("/keys").status_code == 200
+
+
+def test_a_session_ends_unused_and_at_the_latest(ledger: Ledger) -> None:
+    start = ledger.clock()
+    name = begin_session(ledger, "link")
+    assert find_session(ledger.with_clock(lambda: start + IDLE_LIFE), name) is None
+    at = start
+    while at < start + SESSION_LIFE - IDLE_LIFE / 2:
+        at += IDLE_LIFE / 2
+        assert (
+            find_session(ledger.with_clock(partial(datetime.fromtimestamp, at.timestamp(), UTC)), name) is not None
+        ), "used, it goes on"
+    assert find_session(ledger.with_clock(lambda: start + SESSION_LIFE), name) is None
+
+
+def test_what_lets_somebody_in_is_nowhere_in_the_ledger(ledger: Ledger) -> None:
+    code, name = new_code(ledger), begin_session(ledger, "link")
+    set_password(ledger, PASSWORD)
+    name = begin_session(ledger, "link")
+    with ledger.reading() as connection:
+        kept = str([connection.execute(table.select()).all() for table in (login_codes, passwords, sessions)])
+    assert len(kept) > 200
+    assert all(secret not in kept for secret in (code, name, PASSWORD))
+
+
+# ---------------------------------------------------------------- requests of others
+
+
+def test_a_change_must_carry_the_sessions_token(guest: Visitor) -> None:
+    """Every route that changes something is asked."""
+    asked = 0
+    for route in guest.client.app.routes:
+        if isinstance(route, HTTPRoute) and "POST" in route.methods and not route.path.startswith("/api/"):
+            path = re.sub(r"\{[^}]*\}", "a", route.path)
+            for form in ({}, {"csrf_token": ""}, {"csrf_token": "0" * 64}):
+                assert guest.post(path, form, token=False).status_code == 403, path
+            asked += 1
+    assert asked > 10
+    assert guest.get("/keys").status_code == 200, "nobody was logged out"
+
+
+ELSEWHERE: Final[tuple[dict[str, str], ...]] = (
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": "http://127.0.0.1:9999"},
+    {"origin": "", "sec-fetch-site": "cross-site"},
+    {"origin": "", "sec-fetch-site": "same-site"},
+    {"origin": ""},
+)
+"""How requests look that no page of ours sent."""
+
+
+def test_a_change_must_come_from_a_page_of_ours(guest: Visitor) -> None:
+    for headers in ELSEWHERE:
+        assert guest.post("/preferences", {"theme": "dark"}, headers=headers).status_code == 403, headers
+    guest.client.cookies.clear()
+    for headers in ELSEWHERE:
+        assert guest.post("/login", {"secret": PASSWORD}, token=False, headers=headers).status_code == 403, headers
+
+
+def test_the_token_may_come_as_a_header(guest: Visitor) -> None:
+    token = guest.token()
+    assert (
+        guest.post("/preferences", {"theme": "dark"}, token=False, headers={"x-csrf-token": token}).status_code == 303
+    )
+
+
+def test_a_name_that_was_made_to_lead_here_is_refused(guest: Visitor) -> None:
+    for host in ("evil.example", "evil.example:8700", "127.0.0.1.evil.example", "[", ""):
+        assert guest.get("/", host=host).status_code == 403, host
+    for known in ("localhost:8700", "127.0.0.1", "[::1]:8700"):
+        assert guest.get("/login", host=known).status_code in (200, 303)
+
+
+def test_beyond_loopback_any_name_may_lead_here(ledger: Ledger) -> None:
+    with visiting(ledger, url="http://0.0.0.0:8700") as visitor:
+        assert visitor.get("/login", host="books.example").status_code == 200
+
+
+def test_the_api_takes_the_session_but_no_change_without_its_token(guest: Visitor) -> None:
+    assert guest.get("/api/v1/accounts").status_code == 200
+    token, change = guest.token(), {"dialect": "longbridge", "accounts": ["a"]}
+    assert guest.client.post("/api/v1/keys", json=change, headers=SAME_SITE).status_code == 401
+    made = guest.client.post("/api/v1/keys", json=change, headers={**SAME_SITE, "x-csrf-token": token})
+    assert made.status_code == 201, made.text
+    guest.client.cookies.clear()
+    assert guest.get("/api/v1/accounts").status_code == 401
+
+
+# ---------------------------------------------------------------- beyond this machine
+
+
+@pytest.mark.parametrize("url", ["http://0.0.0.0:8700", "http://192.0.2.1:8700", "http://[::]:8700"])
+def test_nobody_is_served_beyond_loopback_without_a_password_or_a_token(ledger: Ledger, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"host: expected a loopback address, for the page has no password yet"):
+        check_exposure(ledger, url)
+    create_token(ledger, names=["a"], scopes=list(Scope))
+    with pytest.raises(ConfigError):
+        check_exposure(ledger, url)
+    token = create_token(ledger, names=None, scopes=list(Scope)).token
+    check_exposure(ledger, url)
+    revoke_token(ledger, token.id)
+    with pytest.raises(ConfigError):
+        check_exposure(ledger, url)
+    set_password(ledger, PASSWORD)
+    check_exposure(ledger, url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8700", "http://127.1.2.3:1", "http://[::1]:8700", HOST])
+def test_on_loopback_the_link_is_enough(ledger: Ledger, url: str) -> None:
+    check_exposure(ledger, url)
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    new_ledger(tmp_path, "a").close()
+    (path,) = tmp_path.glob("*.db")
+    link = run("login", "--url", "http://127.0.0.1:1234/", ledger=path).strip()
+    assert link.startswith("http://127.0.0.1:1234/login?code=")
+    with pytest.raises(LiushuiError, match="host: expected a loopback address"):
+        run("serve", "--host", "::", "--port", "0", ledger=path)
+    with pytest.raises(LiushuiError, match="password: expected 10 to 1000 characters, got 5"):
+        run("password", "set", ledger=path, given="short\n")
+    run("password", "set", ledger=path, given=PASSWORD + "\n")
+    ledger = open_ledger(str(path))
+    assert is_password(ledger, PASSWORD)
+    remove_password(ledger)
+    with pytest.raises(ConfigError, match="password: there is none"):
+        remove_password(ledger)
+    ledger.close()

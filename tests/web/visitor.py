@@ -1,0 +1,70 @@
+"""A browser without a screen: it keeps cookies, and sends what forms send."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import unescape
+from typing import Any
+
+from litestar.testing import TestClient
+
+from liushui.ledger.engine import Ledger
+from liushui.ledger.logins import new_code
+from liushui.providers import providers
+from liushui.server.house import House
+from liushui.server.site import make_site
+from liushui.server.web.visits import Visits
+from liushui.testing.limits import MemoryLimits
+
+Answer = Any
+"""httpx's, of the version that Litestar brings."""
+
+HOST = "http://127.0.0.1:8700"
+SAME_SITE = {"origin": HOST}
+
+
+class Visitor:
+    """Somebody before a page."""
+
+    def __init__(self, ledger: Ledger, client: TestClient[Any]) -> None:
+        self.ledger, self.client = ledger, client
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """What is shown at an address, without going on to where it sends."""
+        return self.client.get(path, headers={name.replace("_", "-"): said for name, said in headers.items()})
+
+    def post(
+        self,
+        path: str,
+        form: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        token: bool = True,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """What a form is answered with. It carries the session's token, unless it is not to; no header of ""."""
+        sent = dict(form or {})
+        if token:
+            sent["csrf_token"] = self.token()
+        named = {**SAME_SITE, **(headers or {})}
+        return self.client.post(path, data=sent, headers={name: said for name, said in named.items() if said})
+
+    def token(self) -> str:
+        """The token that forms of this session carry; empty where nobody has logged in."""
+        found = re.search(r'name="csrf_token" value="([^"]*)"', self.get("/providers").text)
+        return unescape(found[1]) if found else ""
+
+    def log_in(self) -> Answer:
+        """Come in by a link."""
+        answer = self.get(f"/login?code={new_code(self.ledger)}")
+        assert answer.status_code == 303, answer.text
+        return answer
+
+
+@contextmanager
+def visiting(ledger: Ledger, *, url: str = HOST) -> Iterator[Visitor]:
+    """A visitor to the pages of a ledger that is served at `url`."""
+    limits = MemoryLimits(ledger.clock)
+    house = House(ledger, providers(), url, "ws://127.0.0.1:8701", limits, Visits(ledger).principal)
+    with TestClient(make_site(house), base_url=url, raise_server_exceptions=False) as client:
+        client.follow_redirects = False
+        yield Visitor(ledger, client)

@@ -3,7 +3,7 @@
 import hmac
 import time
 from collections.abc import Mapping
-from hashlib import sha1, sha256
+from hashlib import sha1
 
 from liushui.wire.outgoing import header_value
 
@@ -11,6 +11,8 @@ SIGNED_HEADERS = ("authorization", "x-api-key", "x-timestamp")
 """What both generations sign, in this order."""
 
 _SCHEME = "HMAC-SHA256"
+_NAMES = ";".join(SIGNED_HEADERS)
+_HEADER = f"{_SCHEME} SignedHeaders={_NAMES}, Signature="
 
 
 def longbridge_signature(
@@ -23,17 +25,17 @@ def longbridge_signature(
     body: bytes = b"",
 ) -> str:
     """The lower-case hex signature. `path` and `query` stand as on the wire; `headers` has SIGNED_HEADERS."""
-    values = "".join(f"{name}:{headers[name]}\n" for name in SIGNED_HEADERS)
-    canonical = f"{method}|{path}|{query}|{values}|{';'.join(SIGNED_HEADERS)}|"
+    values = "".join([f"{name}:{headers[name]}\n" for name in SIGNED_HEADERS])
+    canonical = f"{method}|{path}|{query}|{values}|{_NAMES}|"
     if body:
         canonical += sha1(body, usedforsecurity=False).hexdigest()
     digest = sha1(canonical.encode(), usedforsecurity=False).hexdigest()
-    return hmac.new(secret.encode(), f"{_SCHEME}|{digest}".encode(), sha256).hexdigest()
+    return hmac.digest(secret.encode(), f"{_SCHEME}|{digest}".encode(), "sha256").hex()
 
 
 def longbridge_signature_header(signature: str) -> str:
     """The value of x-api-signature."""
-    return f"{_SCHEME} SignedHeaders={';'.join(SIGNED_HEADERS)}, Signature={signature}"
+    return _HEADER + signature
 
 
 def longbridge_signature_fits(header: str, signature: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import depth, dialects, ingest, memory, report, serve, sync
+from bench import collect, depth, dialects, export, ingest, memory, report, scale, serve, stall, sync, totals
 from bench.machine import this_machine
 from bench.process import CACHE, BenchError
 from bench.results import Outcome
@@ -21,10 +21,15 @@ from bench.setting import ROWS_MIN, Options, Setting
 MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
     "ingest": ingest.measure,
     "sync": sync.measure,
+    "collect": collect.measure,
     "serve": serve.measure,
     "dialects": dialects.measure,
+    "scale": scale.measure,
+    "stall": stall.measure,
     "depth": depth.measure,
+    "totals": totals.measure,
     "memory": memory.measure,
+    "export": export.measure,
 }
 
 

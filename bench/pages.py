@@ -27,6 +27,7 @@ class Page(NamedTuple):
     since: int
     until: int
     number: int
+    rows: int = ROWS
 
 
 class _Row(msgspec.Struct):
@@ -69,7 +70,7 @@ def signed(pages: Sequence[Page], credentials: Mapping[str, str]) -> list[Reques
     }
     requests = []
     for page in pages:
-        given = {"start_time": page.since, "end_time": page.until, "page": page.number, "size": ROWS}
+        given = {"start_time": page.since, "end_time": page.until, "page": page.number, "size": page.rows}
         query = urlencode(given)
         signature = longbridge_signature(
             secret=credentials["app_secret"], method="GET", path=PATH, query=query, headers=headers
@@ -79,12 +80,12 @@ def signed(pages: Sequence[Page], credentials: Mapping[str, str]) -> list[Reques
     return requests
 
 
-def check_pages(who: str, bodies: Sequence[bytes]) -> list[list[str]]:
+def check_pages(who: str, bodies: Sequence[bytes], rows: int = ROWS) -> list[list[str]]:
     """The times in each answer. Raises BenchError unless each is a full page: the speed of errors means nothing."""
     found = []
     for body in bodies:
         answer = msgspec.json.decode(body, type=_Answer)
-        if answer.code or len(answer.data.list) != ROWS:
-            raise BenchError(f"{who}: expected code 0 and {ROWS} rows, got {body[:200]!r}")
+        if answer.code or len(answer.data.list) != rows:
+            raise BenchError(f"{who}: expected code 0 and {rows} rows, got {body[:200]!r}")
         found.append([row.business_time for row in answer.data.list])
     return found

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,26 +49,56 @@ class _Usage(msgspec.Struct):
     private_bytes: int
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Took:
-    """Run a command in a process of its own and measure it. Raises BenchError where it fails."""
-    with TemporaryDirectory(prefix="liushui-bench-run-") as folder:
+def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, out: Path | None = None) -> Took:
+    """Run a command in a process of its own and measure it. Raises BenchError where it fails.
+
+    What it prints is kept, unless it goes to the file `out`.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="liushui-bench-run-"))
+        target = subprocess.PIPE if out is None else stack.enter_context(out.open("wb"))
         file = Path(folder) / "took.json"
         wrapper = [PYTHON, "-I", "-S", str(ROOT / "bench" / "child.py"), str(file), *command]
-        done = subprocess.run(wrapper, cwd=ROOT, env=_environment(env), capture_output=True, timeout=RUN_S, check=False)
+        done = subprocess.run(
+            wrapper,
+            cwd=ROOT,
+            env=_environment(env),
+            stdout=target,
+            stderr=subprocess.PIPE,
+            timeout=RUN_S,
+            check=False,
+        )
         if done.returncode:
             raise BenchError(f"{_shown(command)} failed: {done.stderr.decode(errors='replace').strip()[-2_000:]}")
         usage = msgspec.json.decode(file.read_bytes(), type=_Usage)
-    return Took(usage.wall_s, usage.cpu_s, usage.rss_bytes, usage.private_bytes, done.stdout)
+    return Took(usage.wall_s, usage.cpu_s, usage.rss_bytes, usage.private_bytes, done.stdout or b"")
 
 
 class Server(NamedTuple):
-    """A server that answers, on the loopback address."""
+    """A server that answers, on the loopback address. `session`: of its processes, as the system numbers it."""
 
     port: int
+    session: int
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def cpu_s(self) -> float:
+        """The processor time that its processes have taken so far; 0 where the system does not say."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            except OSError:  # it has ended in the meantime
+                continue
+            if int(fields[_SESSION]) == self.session:
+                ticks += int(fields[_USER]) + int(fields[_SYSTEM])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+_SESSION, _USER, _SYSTEM = 3, 11, 12
+"""Places in /proc/<pid>/stat, after the command's name."""
 
 
 @contextmanager
@@ -88,7 +118,7 @@ def serving(
         )
         try:
             _wait_for(process, port, path, log)
-            yield Server(port)
+            yield Server(port, process.pid)
         finally:
             stop(process)
 

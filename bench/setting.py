@@ -28,6 +28,8 @@ class Options:
     seconds: float
     memory_flows: tuple[int, int]
     install: bool
+    peer_rounds: int = 1
+    """How often peers are measured that take long, as they do on a large ledger."""
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Setting:
     folder: Path
     say: Callable[[str], None]
     _data: dict[int, Data] = field(default_factory=dict)
-    _ledger: Path | None = None
+    _ledgers: dict[int, Path] = field(default_factory=dict)
 
     def data(self, flows: int) -> Data:
         """The rows of a world of that size; made once."""
@@ -47,16 +49,16 @@ class Setting:
             self._data[flows] = make_data(self.folder, flows)
         return self._data[flows]
 
-    def ledger(self) -> Path:
-        """A ledger that was collected from the stub; made once, for reading only."""
-        if self._ledger is None:
-            data = self.data(self.options.flows)
-            with self.stub(data) as stub:
-                ledger = self.new_ledger("collected", stub.url, credentials())
-                self.say("collecting a ledger to serve")
+    def ledger(self, flows: int | None = None) -> Path:
+        """A ledger that was collected from the stub; made once for each size, for reading only."""
+        flows = flows or self.options.flows
+        if flows not in self._ledgers:
+            with self.stub(self.data(flows)) as stub:
+                ledger = self.new_ledger(f"collected-{flows}", stub.url, credentials())
+                self.say(f"collecting a ledger of {flows:,} flows to read from")
                 run(sync_command(ledger))
-            self._ledger = ledger
-        return self._ledger
+            self._ledgers[flows] = ledger
+        return self._ledgers[flows]
 
     @contextmanager
     def stub(self, data: Data) -> Iterator[Server]:

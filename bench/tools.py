@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-PACKAGES: Final = {"wrk": "wrk", "nginx": "nginx-light"}
+PACKAGES: Final = {"wrk": "wrk", "nginx": "nginx-light", "hledger": "hledger"}
 """The Debian package of each program."""
 
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/sbin:/sbin"

@@ -1,0 +1,54 @@
+"""collect: `liushui sync` against dlt, the library that loads any REST API into any database, from the same stub."""
+
+import time
+from typing import Final
+
+import msgspec
+
+from bench.data import BEGIN
+from bench.environment import environment, version_of
+from bench.process import Took, run
+from bench.results import Outcome, Ratio, Series
+from bench.setting import Setting, check_rows, credentials, sync_command
+from liushui.instant import to_us
+
+TARGETS: Final = {"duckdb": "dlt into DuckDB (parquet)", "sqlite": "dlt into SQLite"}
+WHAT: Final = "HTTP to a database, from the stub"
+
+
+class _Loaded(msgspec.Struct):
+    rows: int
+
+
+def measure(setting: Setting) -> Outcome:
+    """Rows a second of each, in turn, each a process of its own into a fresh database."""
+    outcome = Outcome("collect")
+    python = environment("dlt", install=setting.options.install, say=setting.say)
+    if python is None:
+        outcome.notes.append("collect: dlt is not here and could not be installed: that peer was skipped")
+        return outcome
+    flows, rounds = setting.options.flows, setting.options.peer_rounds
+    took: dict[str, list[Took]] = {"liushui sync": [], **{name: [] for name in TARGETS.values()}}
+    with setting.stub(setting.data(flows)) as stub:
+        for number in range(rounds):
+            setting.say(f"collect, round {number + 1}")
+            ledger = setting.new_ledger(f"collect-{number}", stub.url, credentials())
+            took["liushui sync"].append(run(sync_command(ledger)))
+            for target, name in TARGETS.items():
+                folder = setting.folder / f"collect-{target}-{number}"
+                folder.mkdir()
+                command = [python, "-m", "bench.peers.pipeline", stub.url, target, str(folder)]
+                done = run([*command, str(to_us(BEGIN) // 1_000_000), str(int(time.time()))])
+                loaded = msgspec.json.decode(done.output.splitlines()[-1], type=_Loaded)
+                check_rows(name, loaded.rows, flows)
+                took[name].append(done)
+    series = {name: Series(WHAT, name, "rows/s", [flows / one.wall_s for one in of]) for name, of in took.items()}
+    ours, *peers = series.values()
+    outcome.ratios += [Ratio(f"collect ÷ {peer.who}", ours, peer) for peer in peers]
+    for name, of in took.items():
+        outcome.figures.append(Series("peak memory, collecting", name, "MiB", [one.rss_bytes / 2**20 for one in of]))
+    outcome.notes.append(
+        f"collect: dlt {version_of(python, 'dlt')} infers a schema and keeps its state; it proves nothing of what it "
+        "read, and a second run into the same table would append every row again"
+    )
+    return outcome

@@ -10,7 +10,7 @@ from liushui.server.bridge import Bridge
 from liushui.server.dialects import Dialects
 from liushui.server.index import HEADERS, index_page
 from liushui.server.rsgi import Http, Scope, Websocket
-from liushui.wire.http import Request, Response
+from liushui.wire.http import Response
 
 _log = logging.getLogger(__name__)
 
@@ -31,41 +31,40 @@ class App:
         self._site = site
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
-        """Granian calls this for each request."""
+        """Granian calls this for each request. What most of them need is done here: a coroutine more costs as much."""
         if scope.proto == "ws":
             await self._converse(protocol)  # type: ignore[arg-type] # which of the two it is, scope.proto says
-        else:
-            await self._answer(scope, protocol)  # type: ignore[arg-type]
-
-    async def _answer(self, scope: Scope, http: Http) -> None:
+            return
+        http: Http = protocol  # type: ignore[assignment]
         found = self._dialects.find(scope.path)
         if found is None:
-            if self._site is not None:
-                await self._site.answer(scope, http)  # type: ignore[arg-type] # Granian's own has all of it
-            elif scope.path == "/":
-                http.response_bytes(200, HEADERS, self._index)
-            else:
-                http.response_bytes(404, _PROBLEM, _NOT_FOUND)
+            await self._elsewhere(scope, http)
             return
         provider, route = found
         headers = dict(scope.headers.items())
-        body = await _body_of(http, headers)
+        body = b"" if _BODIED.isdisjoint(headers) else await _body_of(http, headers)
         if body is None:
             http.response_bytes(413, _PROBLEM, _TOO_LARGE)
             return
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
-        response = await self._made(provider, request)
-        http.response_bytes(response.status, response.headers, response.body)
-
-    async def _made(self, provider: Provider, request: Request) -> Response:
-        """The provider's answer. A fault of ours is told with a trace, and logged under it without what was asked."""
         try:
             if provider.server.rows_asked(request) > ROWS_AT_ONCE:
-                return await asyncio.to_thread(self._dialects.answer, provider, request)
-            return self._dialects.answer(provider, request)
-        except Exception:
+                response = await asyncio.to_thread(self._dialects.answer, provider, request)
+            else:
+                response = self._dialects.answer(provider, request)
+        except Exception:  # a fault of ours is told with a trace, and logged under it without what was asked
             _log.exception("no answer to %s %s, trace %s", request.method, request.route, request.trace)
-            return Response(500, [*_PROBLEM, ("x-trace-id", request.trace)], _FAULT)
+            response = Response(500, [*_PROBLEM, ("x-trace-id", request.trace)], _FAULT)
+        http.response_bytes(response.status, response.headers, response.body)
+
+    async def _elsewhere(self, scope: Scope, http: Http) -> None:
+        """What is no dialect's."""
+        if self._site is not None:
+            await self._site.answer(scope, http)  # type: ignore[arg-type] # Granian's own has all of it
+        elif scope.path == "/":
+            http.response_bytes(200, HEADERS, self._index)
+        else:
+            http.response_bytes(404, _PROBLEM, _NOT_FOUND)
 
     async def _converse(self, websocket: Websocket) -> None:
         """The same conversation as on the socket port, but without pings, which Granian cannot send."""
@@ -92,6 +91,9 @@ async def _body_of(http: Http, headers: Mapping[str, str]) -> bytes | None:
             return None
     return body
 
+
+_BODIED: Final = frozenset({"content-length", "transfer-encoding"})
+"""Headers of which a request with a body has one."""
 
 _PROBLEM: Final = [("content-type", "application/problem+json")]
 _NOT_FOUND: Final = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served at this path"}'

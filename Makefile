@@ -46,6 +46,10 @@ bench: setup ## measure against peers, as ratios in one run; ARGS="--only sync"
 	$(UV) sync --frozen --quiet --inexact --group bench --python $(VENV)/bin/python
 	$(VENV)/bin/python -m bench $(ARGS)
 
+bench-full: setup ## the same with a million flows, and ten million where sizes are compared: over an hour
+	$(UV) sync --frozen --quiet --inexact --group bench --python $(VENV)/bin/python
+	$(VENV)/bin/python -m bench --flows 1000000 --memory-flows 100000 10000000 $(ARGS)
+
 docs: setup ## write the generated pages again
 	$(VENV)/bin/python -m liushui.cli.page
 

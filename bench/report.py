@@ -24,14 +24,14 @@ def show(console: Console, machine: Machine, options: Options, outcomes: Sequenc
     ratios = Table("ratio", "ours", "peer", "ours ÷ peer", "spread", "bar", "", title="Ratios", title_justify="left")
     for ratio in (ratio for outcome in outcomes for ratio in outcome.ratios):
         bar = "–" if ratio.bar is None else f"{'≥' if ratio.sense == 'at least' else '≤'} {ratio.bar:g}"
-        ours, peer = (f"{one.who}: {_number(one.median)} {one.unit}" for one in (ratio.ours, ratio.peer))
+        ours, peer = (f"{one.who}: {number(one.median)} {one.unit}" for one in (ratio.ours, ratio.peer))
         ratios.add_row(
-            ratio.what, ours, peer, f"[bold]{_number(ratio.median)}[/]", _spread(ratio.values), bar, VERDICTS[ratio.met]
+            ratio.what, ours, peer, f"[bold]{number(ratio.median)}[/]", _spread(ratio.values), bar, VERDICTS[ratio.met]
         )
     console.print(ratios)
     figures = Table("figure", "of", "median", "spread", "unit", title="Figures", title_justify="left")
     for one in (one for outcome in outcomes for one in outcome.series()):
-        figures.add_row(one.what, one.who, _number(one.median), _spread(one.values), one.unit)
+        figures.add_row(one.what, one.who, number(one.median), _spread(one.values), one.unit)
     console.print(figures)
     for note in (note for outcome in outcomes for note in outcome.notes):
         console.print(f"· {note}", soft_wrap=True)
@@ -70,9 +70,9 @@ def _series(one: Series) -> dict[str, object]:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{_number(min(values))} – {_number(max(values))}" if len(values) > 1 else "–"
+    return f"{number(min(values))} – {number(max(values))}" if len(values) > 1 else "–"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three figures are all that such a measurement has."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -23,8 +23,8 @@ from liushui.ledger.engine import open_ledger
 from liushui.providers.longbridge import PROVIDER
 
 BAR: Final = 100.0
-BEANCOUNT_MAX: Final = 1_000_000
-"""Flows that beancount can be given: it holds all of them in memory, some 3 KB each."""
+BEANCOUNT_MAX: Final = 200_000
+"""Flows that beancount can be given: it takes a minute for a hundred thousand, and longer by more than their number."""
 
 Template = Callable[[str, str, str, str, str], str]
 """Writes a flow into a journal, from its day, kind, side, amount and currency."""

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import msgspec
 
+from bench.page import SUBJECTS, markdown, subjects_of
 from liushui.providers import providers
 
 ROOT = Path(__file__).resolve().parents[2]
+PEERS = {"collect", "totals"}
+"""Measured where their peers are on the machine: a test installs none."""
 SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--memory-flows", "300", "600", "--no-install"]
 
 
@@ -27,6 +30,7 @@ class Figure(msgspec.Struct):
     """One figure."""
 
     measurement: str
+    what: str
     unit: str
     rounds: list[float]
 
@@ -69,6 +73,10 @@ def test_every_measurement_gives_ratios_and_figures(tmp_path: Path) -> None:
         ("depth", "page 12 ÷ page 1"),
         ("memory", "memory, sync"),
         ("memory", "memory, import"),
+        ("scale", "p99 of a page: 600 ÷ 300 flows"),
+        ("stall", "p99 of small pages beside large ones ÷ alone"),
+        ("export", "memory, export as jsonl"),
+        ("export", "memory, export as csv"),
     }
     assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(providers()) - 1
     for ratio in results.ratios:
@@ -80,7 +88,16 @@ def test_every_measurement_gives_ratios_and_figures(tmp_path: Path) -> None:
         "sync",
         "serve",
         "dialects",
+        "scale",
+        "stall",
         "depth",
         "memory",
-    }
+        "export",
+    } | {ratio.measurement for ratio in results.ratios if ratio.measurement in PEERS}
     assert all(value > 0 for figure in results.figures for value in figure.rounds)
+
+    subjects = subjects_of([file])
+    assert {subject.name for subject in subjects} <= set(SUBJECTS)
+    page = markdown(subjects)
+    assert all(ratio.what in page for ratio in results.ratios)
+    assert all(figure.what in page for figure in results.figures)

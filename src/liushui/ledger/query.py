@@ -19,7 +19,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.quarantine import count_open
 from liushui.ledger.rows import to_flow
 from liushui.ledger.schema import accounts, batches, coverage, flows
-from liushui.ledger.totals import TOTALLED, Total, Totals, load, merge, totals_of
+from liushui.ledger.totals import TOTALLED, Total, Totals, load, load_by, merge, totals_of
 from liushui.money import EXACT, shown
 
 FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"
@@ -161,12 +161,12 @@ def balances(ledger: Ledger, names: tuple[str, ...] = (), at: datetime | None = 
     result: list[Balance] = []
     with ledger.reading() as connection:
         for account in accounts_named(connection, names):
-            last = LAST_DAY
-            if at is not None:
+            if at is None:
+                totals = load_by(connection, account.account, FIRST_DAY, LAST_DAY, letters=0)
+            else:
                 last = BusinessDays(zone_named(account.zone)).day_of(to_us(at))
-            totals = load(connection, account.account, FIRST_DAY, last)
-            if at is not None:
-                whole = {key: total for key, total in totals.items() if key.day < last}
+                found = load(connection, account.account, FIRST_DAY, last)
+                whole = {key: total for key, total in found.items() if key.day < last}
                 totals = merge(whole, _part_of_day(connection, account, at))
             result += balances_of(account, totals, ranges_in(connection, account.account), at)
     return result
@@ -202,8 +202,9 @@ def summary(
 ) -> list[Summary]:
     """What moved in and out, by period of the account's days, currency and kind. From the day totals."""
     with ledger.reading() as connection:
+        letters = _PERIOD_CHARACTERS[period]
         kept = {
-            account.account: load(connection, account.account, first_day, last_day)
+            account.account: load_by(connection, account.account, first_day, last_day, letters=letters)
             for account in accounts_named(connection, names)
         }
     return summaries_of(kept, period)

@@ -12,7 +12,7 @@ from liushui.instant import BusinessDays
 from liushui.ledger.bulk import insert_rows
 from liushui.ledger.rows import AMOUNT, AT_US, COLUMNS, CURRENCY, KIND, SUBACCOUNT, Row
 from liushui.ledger.schema import day_totals
-from liushui.money import EXACT, ZERO, plain
+from liushui.money import EXACT, ZERO, plain, total
 
 
 class TotalKey(NamedTuple):
@@ -114,6 +114,27 @@ def load(connection: Connection, account: str, first_day: str, last_day: str) ->
     }
 
 
+def load_by(connection: Connection, account: str, first_day: str, last_day: str, *, letters: int) -> Totals:
+    """The totals kept for an account's days, both ends included, added up by so many letters of their dates.
+
+    10 of them are a day, 7 a month, 4 a year; with 0 all days are one, whose name is empty.
+    """
+    sums: dict[tuple[str, str, str, str], tuple[list[int], list[Decimal], list[Decimal]]] = {}
+    statement = _SELECT_BY.format(letters=int(letters))
+    for *key, flows, money_in, money_out in connection.exec_driver_sql(statement, (account, first_day, last_day)):
+        counts, ins, outs = sums.setdefault(tuple(key), ([], [], []))
+        counts.append(flows)
+        if money_in != "0":
+            ins.append(Decimal(str(money_in)))
+        if money_out != "0":
+            outs.append(Decimal(str(money_out)))
+    return {TotalKey(*key): Total(sum(counts), total(ins), total(outs)) for key, (counts, ins, outs) in sums.items()}
+
+
+_SELECT_BY = """
+SELECT substr(day, 1, {letters}), subaccount, currency, kind, flows, money_in, money_out FROM day_totals
+WHERE account = ? AND day >= ? AND day <= ?
+"""
 _UPSERT = """
 INSERT INTO day_totals (account, day, subaccount, currency, kind, flows, money_in, money_out)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)

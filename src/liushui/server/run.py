@@ -28,11 +28,8 @@ from liushui.server.app import App
 from liushui.server.beside import Beside, Command
 from liushui.server.bridge import Bridge
 from liushui.server.dialects import Dialects
-from liushui.server.house import House
 from liushui.server.limits import SharedLimits
-from liushui.server.site import make_site
 from liushui.server.socket import Reply, SocketServer
-from liushui.server.web.visits import Visits
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
 """Tells worker processes what they serve."""
@@ -152,6 +149,10 @@ def ledger_app() -> App:
     serving = msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)
     ledger = open_ledger(serving.ledger)
     limits = SharedLimits(Path(serving.limits), system_clock)
+    from liushui.server.house import House  # inside: Litestar takes a third of a second, which no command needs
+    from liushui.server.site import make_site
+    from liushui.server.web.visits import Visits
+
     site = make_site(House(ledger, providers(), serving.url, serving.socket_url, limits, Visits(ledger).principal))
     app = App(Dialects(providers(), LedgerReader(ledger, limits)), providers(), Bridge(site))
     gc.freeze()  # what is here now stays: the collector need not look at it again

@@ -12,7 +12,8 @@ import psycopg
 
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.engines.postgres import MARK
-from liushui.ledger.schema import metadata
+from liushui.ledger.schema import REVISION, metadata
+from liushui.ledger.unfinished import copying
 from liushui.testing.postgres import Postgres, running
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -75,6 +76,8 @@ class Pool:
         with psycopg.connect(url) as connection:
             for table in metadata.sorted_tables:
                 connection.execute(f"DELETE FROM {table.name}".encode())
+            connection.execute(f"DROP TABLE IF EXISTS {copying.name}".encode())
+            connection.execute("UPDATE alembic_version SET version_num = %s", [REVISION])
             connection.execute(f"UPDATE {MARK} SET id = %s".encode(), [token_hex(16)])
         self._free.append(url)
 

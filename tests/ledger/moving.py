@@ -1,7 +1,8 @@
 """A ledger with rows in every table, to be moved, and what is compared of two ledgers. Also a program that is killed.
 
 `python -m tests.ledger.moving copy SOURCE FOLDER` copies into copy.db in FOLDER-0, FOLDER-1 and so on, each of which
-begins as FOLDER is, and is killed at another point in each; `backup` and `restore` do that. The points are printed.
+begins as FOLDER is, and is killed at another point in each; `backup` and `restore` do that. `again SOURCE URL` copies
+into one ledger, is killed and goes on until it has come to its end. The points are printed.
 """
 
 import shutil
@@ -96,12 +97,12 @@ def of_account(found: Tables, account: str) -> dict[str, list[Row]]:
     return {name: [row for row in found[name] if row[0] == account] for name in sorted(names)}
 
 
-def opened_at(path: Path) -> Ledger:
-    """The ledger in a file, under the clock that all of them have."""
-    return open_ledger(str(path), clock=MovableClock())
+def opened_at(place: Path | str) -> Ledger:
+    """The ledger at a path or URL, under the clock that all of them have."""
+    return open_ledger(str(place), clock=MovableClock())
 
 
-def in_file(path: Path) -> Tables:
+def in_file(path: Path | str) -> Tables:
     """Every table of a ledger, which is closed again."""
     ledger = opened_at(path)
     try:
@@ -110,7 +111,7 @@ def in_file(path: Path) -> Tables:
         ledger.close()
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path | str, target: Path | str) -> None:
     """Copy, and expect that all of it is equal."""
     ledger = opened_at(source)
     try:
@@ -139,8 +140,26 @@ def main(what: str, source: Path, target: Path) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(points))
 
 
+def copy_again_and_again(source: str, url: str) -> None:
+    """Kill a child at its point of a number, then another that goes on, until one has come to its end."""
+    from tests.ledger.killing import POINTS_MAX, killed_at
+
+    points: list[str] = []
+    for number in range(2, POINTS_MAX):
+        point = killed_at(2 * number, partial(copy_watched, source, url))
+        if point is None or point == DONE:
+            break
+        points.append(point)
+    sys.stdout.buffer.write(msgspec.json.encode(points))
+
+
 def _copy(source: Path, folder: Path, reached: Reached) -> None:
-    """It can be killed behind each statement that writes, and around each COMMIT."""
+    copy_watched(source, folder / "copy.db", reached)
+    _done(reached)
+
+
+def copy_watched(source: Path | str, target: Path | str, reached: Reached) -> None:
+    """Copy, and tell each point behind a statement that writes, and around each COMMIT."""
 
     def told(point: str) -> None:
         if point.startswith(
@@ -151,8 +170,7 @@ def _copy(source: Path, folder: Path, reached: Reached) -> None:
     standing.CHUNK = 12  # type: ignore[misc] # so that a small ledger has several pieces
     ledger = opened_at(source)
     watch(Engine, told)
-    copy_ledger(ledger, str(folder / "copy.db"))
-    _done(reached)
+    copy_ledger(ledger, str(target))
 
 
 def _back_up(source: Path, folder: Path, reached: Reached) -> None:
@@ -176,4 +194,7 @@ def _done(reached: Reached) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    if sys.argv[1] == "again":
+        copy_again_and_again(sys.argv[2], sys.argv[3])
+    else:
+        main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from liushui.ledger.columns import Flag
 from liushui.ledger.rows import COLUMNS, Row
 from liushui.ledger.schema import (
     accounts,
@@ -109,9 +110,17 @@ def whole(connection: Connection, table: sa.Table, account: str | None = None) -
     query = sa.select(*table.columns).order_by(*table.primary_key.columns)
     if account is not None:
         query = query.where(table.c.account == account)
+    flags = [place for place, column in enumerate(table.columns) if column.type is Flag]
     found = connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query)
     for chunk in found.partitions(CHUNK):
-        yield [tuple(row) for row in chunk]
+        yield [_with_flags(tuple(row), flags) for row in chunk]
+
+
+def _with_flags(row: Row, flags: Sequence[int]) -> Row:
+    """A row whose yes and no are Python's, not the numbers that one engine has for them and another refuses."""
+    if not flags:
+        return row
+    return tuple(bool(value) if place in flags and value is not None else value for place, value in enumerate(row))
 
 
 def _of(part: Part, account: str, head: int) -> sa.Select[Any]:

@@ -1,0 +1,262 @@
+"""Ledgers that move from one engine to another and back: the same facts, and the same chains."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+from sqlalchemy.engine import Connection
+
+from liushui.errors import ConfigError, LedgerError
+from liushui.ledger import standing
+from liushui.ledger.backup import back_up
+from liushui.ledger.copying import copy_ledger
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.restore import restore
+from liushui.ledger.sources import list_sources
+from liushui.ledger.vault import ENVIRONMENT
+from liushui.testing.server import free_port
+from tests.engines import Databases, Pool
+from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
+from tests.ledger.killing import SCENARIOS, prepare
+from tests.ledger.moving import SECRETS, copy, in_file, moved, of_account, opened_at, prepare_to_move
+from tests.ledger.test_copy import Interrupted, Intruder, Stopped
+
+ROOT: Final = Path(__file__).parents[2]
+PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.moving"]
+WRITING: Final = [sys.executable, "-m", "tests.ledger.writing"]
+
+
+@pytest.fixture(autouse=True)
+def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger in a file with rows in every table. Nobody changes it."""
+    folder = tmp_path_factory.mktemp("full")
+    prepare_to_move(folder)
+    return folder / "ledger.db"
+
+
+@pytest.fixture
+def server(pool: Pool) -> Iterator[Databases]:
+    """Databases of a PostgreSQL, each with an empty ledger."""
+    databases = Databases(pool)
+    yield databases
+    databases.give_back()
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small ledger is copied in many pieces."""
+    monkeypatch.setattr(standing, "CHUNK", 12)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_to_a_server_to_another_and_back(full: Path, server: Databases, tmp_path: Path) -> None:
+    first, second, back = server.url("first"), server.url("second"), tmp_path / "back.db"
+    expected = moved(in_file(full))
+    for source, target in ((str(full), first), (first, second), (second, str(back))):
+        copy(source, target)
+        assert moved(in_file(target)) == expected
+        book = opened_at(target)
+        assert_intact(book)
+        assert list_sources(book)[0].credentials == SECRETS
+        keys = book.vault.path
+        assert keys.exists()
+        book.close()
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("at", [1, 5, 9, 14, 19, 24])
+def test_each_account_is_copied_as_it_stood_at_one_batch(server: Databases, tmp_path: Path, at: int) -> None:
+    prepare(tmp_path)
+    copy(tmp_path / "ledger.db", server.url("source"))
+    ledger, target = opened_at(server.url("source")), server.url("target")
+    intruder = Intruder(ledger, at)
+    result = copy_ledger(ledger, target, reading=intruder)
+    assert not [one for one in result if one.differs]
+    found = in_file(target)
+    assert intruder.handed > at
+    for one in result:
+        states = {repr(of_account(state, one.account)) for state in intruder.states}
+        assert repr(of_account(found, one.account)) in states
+    ledger.close()
+
+
+def test_killed_again_and_again_it_comes_to_its_end(full: Path, server: Databases) -> None:
+    url = server.url()
+    done = subprocess.run([*PROGRAM, "again", str(full), url], cwd=ROOT, capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    points = msgspec.json.decode(done.stdout, type=list[str])
+    assert len(points) > 4
+    assert moved(in_file(url)) == moved(in_file(full))
+
+
+def test_what_is_refused_on_a_server(full: Path, server: Databases) -> None:
+    ledger = opened_at(full)
+    mine = new_ledger(server, "mine")
+    before = tables(mine)
+    with pytest.raises(
+        LedgerError, match=r"postgresql://.* holds a ledger already: expected an empty one to copy into"
+    ):
+        copy_ledger(ledger, server.url())
+    assert tables(mine) == before
+    with pytest.raises(ConfigError, match=r"both ledgers are postgresql://.*: expected two"):
+        copy_ledger(mine, server.url())
+    with pytest.raises(LedgerError, match=r"postgresql://u@127\.0\.0\.1:\d+/d cannot be reached") as raised:
+        copy_ledger(ledger, f"postgresql://u:geheim@127.0.0.1:{free_port()}/d")
+    assert "geheim" not in str(raised.value)
+    mine.close()
+    ledger.close()
+
+
+@pytest.mark.usefixtures("pieces")
+def test_an_unfinished_copy_on_a_server_is_refused_and_goes_on(full: Path, server: Databases) -> None:
+    ledger, url = opened_at(full), server.url()
+    with pytest.raises(Stopped):
+        copy_ledger(ledger, url, reading=Interrupted(ledger, 12))
+    with pytest.raises(LedgerError, match=r"postgresql://.* is an unfinished copy of another ledger: .*finishes it"):
+        open_ledger(url)
+    assert not any(one.differs for one in copy_ledger(ledger, url))
+    assert moved(in_file(url)) == moved(tables(ledger))
+    ledger.close()
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("at", [6, 14])
+def test_of_two_that_copy_at_once_one_goes_on(full: Path, server: Databases, at: int) -> None:
+    ledger, url = opened_at(full), server.url()
+    handed = 0
+
+    @contextmanager
+    def reading() -> Iterator[Connection]:
+        nonlocal handed
+        handed += 1
+        if handed == at:
+            with pytest.raises(Stopped):
+                copy_ledger(ledger, url, reading=Interrupted(ledger, 5))
+        with ledger.reading() as connection:
+            yield connection
+
+    with pytest.raises(LedgerError, match="another process copies into the same ledger"):
+        copy_ledger(ledger, url, reading=reading)
+    copy(full, url)
+    assert moved(in_file(url)) == moved(tables(ledger))
+    ledger.close()
+
+
+# ---------------------------------------------------------------- backups
+
+
+def test_a_server_is_backed_up_and_restored(full: Path, server: Databases, tmp_path: Path) -> None:
+    url, other, saved = server.url("one"), server.url("other"), tmp_path / "saved.db"
+    copy(full, url)
+    ledger = opened_at(url)
+    found = back_up(ledger, saved, with_secrets=True)
+    assert (found.accounts, found.has_secrets, found.key) == (3, True, tmp_path / "saved.db.key")
+    assert moved(in_file(saved)) == moved(in_file(full))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["saved.db", "saved.db.key"]
+    content = saved.read_bytes()
+    restored = restore(saved, other)
+    assert (restored.accounts, restored.flows, restored.secrets) == (3, found.flows, "readable")
+    assert saved.read_bytes() == content
+    assert moved(in_file(other)) == moved(in_file(full))
+    book = opened_at(other)
+    assert list_sources(book) == list_sources(ledger)
+    book.close()
+    ledger.close()
+
+
+def test_a_backup_of_a_server_is_one_moment_while_others_commit(server: Databases, tmp_path: Path) -> None:
+    """Each backup is what the ledger was after one of its batches."""
+    ledger = new_ledger(server)
+    writer = subprocess.Popen(
+        [*WRITING, server.url(), "0", "1", "120"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    assert writer.stdin is not None
+    assert writer.stdout.readline() == "ready\n"
+    writer.stdin.write("\n")
+    writer.stdin.flush()
+    heads: set[int] = set()
+    while writer.poll() is None and len(heads) < 6:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.db"
+        back_up(ledger, path)
+        kept = in_file(path)
+        head = len(kept["batches"])
+        assert len(kept["flows"]) == head == {row[0]: row[4] for row in kept["accounts"]}["a"]
+        heads.add(head)
+    writer.communicate()
+    assert writer.returncode == 0
+    assert len(heads) >= 2
+    ledger.close()
+
+
+def test_what_happens_between_the_accounts_of_a_backup_is_not_in_it(
+    server: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "CHUNK", 12)
+    prepare(tmp_path)
+    copy(tmp_path / "ledger.db", server.url())
+    ledger, other = opened_at(server.url()), opened_at(server.url())
+    before, told = tables(ledger), 0
+
+    def between(_what: str, _done: int, _total: int) -> None:
+        nonlocal told
+        told += 1
+        if told == 3:
+            for scenario in SCENARIOS.values():
+                scenario(other)
+            keep(other, hours(200, 201), came("later", 200), account="b")
+
+    saved = back_up(ledger, tmp_path / "saved.db", progress=between)
+    assert told > 3
+    assert moved(in_file(saved.path)) == moved(before)
+    assert moved(tables(ledger)) != moved(before)
+    other.close()
+    ledger.close()
+
+
+def test_a_server_that_holds_something_is_replaced_only_where_that_is_said(
+    full: Path, server: Databases, tmp_path: Path
+) -> None:
+    saved, url = tmp_path / "saved.db", server.url()
+    book = opened_at(full)
+    back_up(book, saved)
+    book.close()
+    mine = new_ledger(server, "mine")
+    before = tables(mine)
+    with pytest.raises(ConfigError, match=r"postgresql://.* holds a ledger already: --force replaces it by the backup"):
+        restore(saved, url)
+    assert tables(mine) == before
+    restored = restore(saved, url, force=True)
+    assert restored.secrets.startswith("not readable: ")
+    assert moved(tables(mine)) == moved(in_file(full))
+    mine.close()
+
+
+@pytest.mark.usefixtures("pieces")
+def test_a_restore_that_was_cut_off_goes_on(full: Path, server: Databases, tmp_path: Path) -> None:
+    saved, url = tmp_path / "saved.db", server.url()
+    book = opened_at(full)
+    back_up(book, saved)
+    book.close()
+    new_ledger(server, "mine").close()
+
+    def stop(what: str, _done: int, _total: int) -> None:
+        if what == "copying b":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        restore(saved, url, force=True, progress=stop)
+    with pytest.raises(LedgerError, match="is an unfinished copy"):
+        open_ledger(url)
+    restore(saved, url)
+    assert moved(in_file(url)) == moved(in_file(full))

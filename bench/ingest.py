@@ -18,7 +18,7 @@ from liushui.ledger.engine import open_ledger
 from liushui.ledger.rows import read_rows
 from liushui.provider import Received, Slice
 from liushui.providers.longbridge import PROVIDER
-from liushui.sync.plan import FILL
+from liushui.sync.cut import FILL
 
 SLICE_ROWS: Final = int(PROVIDER.rules.paging.size_max * FILL)
 """What a sync aims at for one slice."""

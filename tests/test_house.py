@@ -175,7 +175,7 @@ FLOATS: Final = {
     "wire/pacing.py": "an event loop's time",
     "wire/connection.py": "a timeout, seconds to wait",
     "wire/faults.py": "seconds to wait",
-    "sync/plan.py": "how full a page should be",
+    "sync/cut.py": "how full a page should be",
     "sync/run.py": "seconds to wait, a timeout",
     "ledger/engines/sqlite.py": "seconds to wait",
     "server/run.py": "seconds to wait",
@@ -190,7 +190,7 @@ FLOATS: Final = {
 EDGES: Final = {"client.py": "a timeout", "codec.py": "seconds to wait"}
 """The same in any provider's folder."""
 
-DIVISIONS: Final = {"sync/plan.py": "how full a page should be", "cli/progress.py": "rows a second"}
+DIVISIONS: Final = {"sync/cut.py": "rows an hour, how full a page should be", "cli/progress.py": "rows a second"}
 """Where numbers may be divided with `/`, which rounds."""
 
 JSON_WITHOUT_TYPES: Final = {"cli/credentials.py": "credentials are text"}

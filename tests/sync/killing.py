@@ -20,6 +20,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.query import FlowFilter, list_flows, statuses
 from liushui.ledger.verify import Damage, verify
 from liushui.providers.longbridge import codec
+from liushui.sync import account
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
 from liushui.testing.clock import MovableClock
@@ -30,7 +31,8 @@ KILLS_MAX: Final = 200
 """More boundaries than the sync has: the loop over them ends."""
 
 OPTIONS: Final = Options(size=48, attempts=1)
-
+ROWS_AHEAD: Final = 30
+"""So few rows may wait that there are many transactions, some of one slice and some of two."""
 
 Reached = Callable[[str], None]
 """Told each boundary that a child has come to. It does not return from the one where the child is killed."""
@@ -129,6 +131,7 @@ def run(ledger: Ledger) -> str:
     """Sync, and say how that ended."""
     clock = ledger.clock
     assert isinstance(clock, MovableClock)
+    account.ROWS_AHEAD = ROWS_AHEAD  # type: ignore[misc] # in this process alone
     (result,) = World(clock, {"a": ClientDouble(codec, hourly(10))}).sync(ledger, options=OPTIONS)
     return result.status.value
 

@@ -13,7 +13,8 @@ from liushui.ledger.coverage import Range, State
 from liushui.provider import Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import PublishClock, Retention
-from liushui.sync.plan import Cutter, due, next_look, unproven
+from liushui.sync.cut import Cutter
+from liushui.sync.plan import due, next_look, unproven
 
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
 HORIZON = datetime(2024, 6, 15, 10, 30, tzinfo=UTC) - RULES.settle

@@ -211,7 +211,7 @@ def test_a_ledger_that_cannot_be_written_ends_the_sync_with_its_reason(
     def full(*_args: object, **_kwargs: object) -> None:
         raise LedgerError("the disk is full")
 
-    monkeypatch.setattr(keep, "commit_slice", full)
+    monkeypatch.setattr(keep, "commit_slices", full)
     assert synced(ledger, ClientDouble(codec, hourly(10))).error == "the disk is full"
 
 

@@ -38,6 +38,15 @@ class Account(NamedTuple):
     link: str
 
 
+class SliceRead(NamedTuple):
+    """A slice that was read whole and proven, as it came. `read_at`: when its reading began."""
+
+    asked: Slice
+    read_at: datetime
+    received: Sequence[Received] | Together
+    rejected: Sequence[Rejected] = ()
+
+
 def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
     """Begin an account's chain; nothing happens where it is there already. Raises ConfigError where it is another's."""
     zone_named(zone)
@@ -66,21 +75,44 @@ def commit_slice(
     Raises StaleRead where a part of the slice was proven by a read that began later, and, unless it `may_end` versions
     or withdraw rows from quarantine, WouldEnd where it would: nothing is kept then.
     """
-    since_us, until_us = to_us(asked.since), to_us(asked.until)
-    read_at_us = to_us(read_at)
     with ledger.writing() as connection:
-        head = load_account(connection, account)
-        known = _coverage(connection, account, since_us, until_us)
-        if any(part.state is State.PROVEN and part.checked_at_us > read_at_us for part in known):
-            raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")
-        change = compare(connection, account, asked, received, batch=head.head + 1)
-        settlement = settle(connection, account, asked, received, rejected, head.head + 1)
-        change.settle(settlement)
-        if not may_end and (change.ended or settlement.withdraws):
-            raise WouldEnd(f"account {account}: this slice would end versions of flows")
-        change.rows_in = len(received) + len(rejected)
-        proof = Range(since_us, until_us, State.PROVEN, "", read_at_us, head.head + 1)
-        return _write(connection, ledger, head, change, known, proof)
+        return _keep(connection, ledger, account, SliceRead(asked, read_at, received, rejected), may_end=may_end)
+
+
+def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> list[Committed | None]:
+    """Keep slices one after the other in one transaction, as `commit_slice` keeps one that may not end versions.
+
+    None stands for a slice that was proven by a later read. The list is shorter than `slices` where one of them would
+    end versions: that one and those after it are not kept.
+    """
+    kept: list[Committed | None] = []
+    with ledger.writing() as connection:
+        for one in slices:
+            try:
+                kept.append(_keep(connection, ledger, account, one, may_end=False))
+            except StaleRead:
+                kept.append(None)
+            except WouldEnd:
+                break
+    return kept
+
+
+def _keep(connection: Connection, ledger: Ledger, account: str, read: SliceRead, *, may_end: bool) -> Committed:
+    """Keep a slice. What it raises, it raises before it writes."""
+    asked, read_at, received, rejected = read
+    since_us, until_us, read_at_us = to_us(asked.since), to_us(asked.until), to_us(read_at)
+    head = load_account(connection, account)
+    known = _coverage(connection, account, since_us, until_us)
+    if any(part.state is State.PROVEN and part.checked_at_us > read_at_us for part in known):
+        raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")
+    change = compare(connection, account, asked, received, batch=head.head + 1)
+    settlement = settle(connection, account, asked, received, rejected, head.head + 1)
+    change.settle(settlement)
+    if not may_end and (change.ended or settlement.withdraws):
+        raise WouldEnd(f"account {account}: this slice would end versions of flows")
+    change.rows_in = len(received) + len(rejected)
+    proof = Range(since_us, until_us, State.PROVEN, "", read_at_us, head.head + 1)
+    return _write(connection, ledger, head, change, known, proof)
 
 
 def compare(

@@ -1,12 +1,13 @@
-"""The sync of one account: its slices are read one after the other, and committed while the next one is being read."""
+"""The sync of one account: slices are read one after the other, and committed while the next ones are being read."""
 
 import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from liushui.errors import AuthError, LiushuiError, ProviderError, StaleRead, SyncError, WireError
+from liushui.errors import AuthError, LiushuiError, SyncError
 from liushui.instant import from_us, iso
+from liushui.ledger.change import Committed
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.leases import new_holder, release_lease, take_lease
@@ -15,11 +16,12 @@ from liushui.ledger.sources import Run, Source, record_run
 from liushui.provider import Slice
 from liushui.sync.budget import Budget, key_of
 from liushui.sync.calls import Allowance, Caller, PutOff
+from liushui.sync.cut import Cutter
 from liushui.sync.drain import Overfull, drain
 from liushui.sync.events import Advanced, Began, Ended, Failed, Kept, Result, Status, Tell, range_of
-from liushui.sync.keep import Keeper
+from liushui.sync.keep import UNPROVEN, Drained, Keeper, Outcome
 from liushui.sync.options import Environment, Options
-from liushui.sync.plan import Cutter, due, retention_left, unproven
+from liushui.sync.plan import due, retention_left, unproven
 
 FAILURES_MAX: Final = 3
 """Slices in a row that may fail before a source is left alone until the next sync."""
@@ -27,6 +29,10 @@ ENDS: Final = (AuthError, PutOff)
 """After these no other slice can be read either."""
 LEASE: Final = timedelta(minutes=5)
 """How long an account is left to a worker of another machine that says nothing, beside the time of a call."""
+
+ROWS_AHEAD: Final = 5_000
+"""Rows that may wait to be kept before reading waits for them: what a sync holds does not grow with the account. Slices
+that wait are kept in one transaction, for each has to reach the disk."""
 
 
 class Busy(SyncError):
@@ -59,6 +65,10 @@ class AccountSync:
         self._cutter = Cutter.for_rules(self._rules, self._size)
         self._keeper = Keeper(ledger, source.account, self._provider, read_again=self._drained, writing=writing)
         self._result = Result(source.account)
+        self._waiting: list[Drained] = []
+        """Slices that were read, oldest first, and that nobody has begun to keep."""
+        self._taken = asyncio.Event()
+        """Set when slices that waited are being kept, or will not be."""
         self._keeping: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
         self._holder = new_holder()
@@ -184,14 +194,13 @@ class AccountSync:
             read_at = self._ledger.clock()
             try:
                 rows = await self._drained(asked)
-                await self._kept()
-                self._keeping = asyncio.create_task(self._keep(asked, read_at, rows))
+                await self._hand_over(Drained(asked, read_at, rows))
             except Overfull as overfull:
                 asked = self._cutter.overfull(overfull.rows_in_page, asked)
                 continue
             except Busy:
                 raise
-            except (ProviderError, WireError, SyncError) as error:
+            except UNPROVEN as error:
                 await self._gap(asked, read_at, error)
                 if isinstance(error, ENDS):
                     raise
@@ -204,33 +213,52 @@ class AccountSync:
             raise SyncError("the client is not there")
         return await drain(self._caller.page, asked, self._rules, self._size, divisible=self._cutter.divisible(asked))
 
+    async def _hand_over(self, drained: Drained) -> None:
+        """Have a slice kept, when there is room for it. Raises what went wrong with those before it."""
+        while self._keeping and not self._keeping.done() and sum(len(one.rows) for one in self._waiting) >= ROWS_AHEAD:
+            self._taken.clear()
+            await self._taken.wait()
+        if self._keeping and self._keeping.done():
+            await self._kept()
+        self._waiting.append(drained)
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep())
+
     async def _kept(self) -> None:
-        """Wait until the slice before is in the ledger. Raises what went wrong there."""
+        """Wait until the slices before are in the ledger. Raises what went wrong there."""
         if self._keeping is not None:
             task, self._keeping = self._keeping, None
             await task
 
-    async def _keep(self, asked: Slice, read_at: datetime, rows: list[bytes]) -> None:
+    async def _keep(self) -> None:
+        """Keep what waits, until nothing does."""
         try:
-            committed = await self._keeper.slice(asked, read_at, rows)
-        except StaleRead:
-            return  # somebody else has proven it meanwhile, from a later read
-        except Busy:
-            raise
-        except (ProviderError, WireError, SyncError) as error:
-            await self._gap(asked, read_at, error)
-            if isinstance(error, ENDS):
-                raise
+            while self._waiting:
+                some, self._waiting = self._waiting, []
+                self._taken.set()
+                async for drained, outcome in self._keeper.slices(some):
+                    await self._settled(drained, outcome)
+        finally:
+            self._taken.set()
+
+    async def _settled(self, drained: Drained, outcome: Outcome) -> None:
+        asked, read_at, rows = drained
+        if outcome is None:
+            return
+        if not isinstance(outcome, Committed):
+            await self._gap(asked, read_at, outcome)
+            if isinstance(outcome, ENDS):
+                raise outcome
             return
         result = self._result
         result.slices += 1
         result.rows_in += len(rows)
-        result.added += committed.added
-        result.restated += committed.restated
-        result.withdrawn += committed.withdrawn
-        result.quarantined += committed.quarantined
+        result.added += outcome.added
+        result.restated += outcome.restated
+        result.withdrawn += outcome.withdrawn
+        result.quarantined += outcome.quarantined
         took = self._ledger.clock() - read_at
-        self._tell(Kept(self._source.account, asked, len(rows), committed, took))
+        self._tell(Kept(self._source.account, asked, len(rows), outcome, took))
 
     async def _gap(self, asked: Slice, tried_at: datetime, error: LiushuiError) -> None:
         self._result.gaps.append(f"{range_of(asked)}: {error}")

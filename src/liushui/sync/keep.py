@@ -1,17 +1,17 @@
-"""Putting a slice that was read whole into the ledger, where it proves to be what was asked for; or its gap."""
+"""Putting slices that were read whole into the ledger, where they prove to be what was asked for; or their gaps."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from liushui.errors import SyncError, WouldEnd
+from liushui.errors import ProviderError, StaleRead, SyncError, WireError
 from liushui.instant import iso, to_us
 from liushui.ledger.change import Committed
-from liushui.ledger.commit import commit_gap, commit_slice
+from liushui.ledger.commit import SliceRead, commit_gap, commit_slice, commit_slices
 from liushui.ledger.engine import Ledger
-from liushui.ledger.rows import Rejected, Together, read_rows, read_together
+from liushui.ledger.rows import Rejected, read_rows, read_together
 from liushui.provider import Provider, Received, Slice
 from liushui.sync import proofs
 from liushui.sync.drain import Overfull
@@ -19,6 +19,20 @@ from liushui.sync.events import range_of
 
 FORGETTING: Final = timedelta(days=1)
 """So long before a provider forgets rows, one that is gone counts as forgotten already: clocks and zones differ."""
+
+UNPROVEN: Final = (ProviderError, WireError, SyncError)
+"""What leaves a slice an open gap."""
+
+Outcome = Committed | ProviderError | WireError | SyncError | None
+"""What became of a slice: kept; unproven, and why; None: somebody else has proven it from a later read."""
+
+
+class Drained(NamedTuple):
+    """A slice that was read whole: its rows as they came, and when its reading began."""
+
+    asked: Slice
+    read_at: datetime
+    rows: list[bytes]
 
 
 class Keeper:
@@ -37,32 +51,50 @@ class Keeper:
         self._read_again = read_again
         self._writing = writing
 
-    async def slice(self, asked: Slice, read_at: datetime, rows: list[bytes]) -> Committed:
-        """Keep a slice whose reading began at `read_at`.
-
-        Where that ends versions of flows, it is read again first. Raises SyncError where the slice proves nothing,
-        StaleRead where somebody else has proven it from a later read, and what reading raises.
+    async def slices(self, drained: Sequence[Drained]) -> AsyncIterator[tuple[Drained, Outcome]]:
+        """Keep slices in one transaction, and say what became of each. One that ends versions of flows is read again
+        before, and is kept by itself. Raises what the ledger does: then those that nothing was said of are not kept.
         """
-        received, rejected = await asyncio.to_thread(self._read, asked, rows)
-        self._check_kept(asked, "its beginning is not kept by the provider any more")
-        committed = await self._commit(asked, read_at, received, rejected, may_end=False)
-        if committed is None:
-            self._check_kept(asked, "rows that were known went, where the provider is about to forget", FORGETTING)
-            await self._confirm(asked, rows)
-            committed = await self._commit(asked, read_at, received, rejected, may_end=True)
-        if committed is None:
-            raise SyncError("it was not kept")
-        return committed
+        read: list[tuple[Drained, SliceRead]] = []
+        for one, found in zip(drained, await asyncio.to_thread(self._read_all, drained), strict=True):
+            if isinstance(found, SyncError):
+                yield one, found
+            else:
+                read.append((one, found))
+        while read:
+            kept = await self._commit([found for _, found in read])
+            for (one, _), committed in zip(read, kept, strict=False):
+                yield one, committed
+            read = read[len(kept) :]
+            if read:
+                (one, found), *read = read
+                yield one, await self._commit_ending(found, one.rows)
 
     async def gap(self, asked: Slice, tried_at: datetime, reason: str) -> None:
         """Record that a slice could not be proven."""
         async with self._writing:
             await asyncio.to_thread(commit_gap, self._ledger, self._account, asked, tried_at=tried_at, reason=reason)
 
-    def _read(self, asked: Slice, rows: list[bytes]) -> tuple[list[Received] | Together, list[Rejected]]:
-        together = read_together(self._provider.codec, rows)
-        if together and to_us(asked.since) <= min(together.at_us) and max(together.at_us) < to_us(asked.until):
-            return together, []
+    def _read_all(self, drained: Sequence[Drained]) -> list[SliceRead | SyncError]:
+        return [self._read(one) for one in drained]
+
+    def _read(self, drained: Drained) -> SliceRead | SyncError:
+        """Read the rows of a slice. Returns the error where it proves nothing."""
+        asked, read_at, rows = drained
+        if not proofs.PROOFS.stale_read_refused:
+            read_at = self._ledger.clock()
+        try:
+            together = read_together(self._provider.codec, rows)
+            if together and to_us(asked.since) <= min(together.at_us) and max(together.at_us) < to_us(asked.until):
+                found = SliceRead(asked, read_at, together)
+            else:
+                found = SliceRead(asked, read_at, *self._read_alone(asked, rows))
+            self._check_kept(asked, "its beginning is not kept by the provider any more")
+        except SyncError as error:
+            return error
+        return found
+
+    def _read_alone(self, asked: Slice, rows: list[bytes]) -> tuple[list[Received], list[Rejected]]:
         received, rejected = read_rows(self._provider.codec, rows)
         inside = [row for row in received if asked.since <= row.flow.at < asked.until]
         if len(inside) < len(received) and proofs.PROOFS.rows_outside_the_slice_refused:
@@ -88,29 +120,37 @@ class Keeper:
             if sorted(again) != expected:
                 raise SyncError("rows that were known changed or went, and a second read did not say the same")
 
-    async def _commit(
-        self,
-        asked: Slice,
-        read_at: datetime,
-        received: list[Received] | Together,
-        rejected: list[Rejected],
-        *,
-        may_end: bool,
-    ) -> Committed | None:
-        """Commit. None: it would end versions, and may not."""
-        checks = proofs.PROOFS
+    async def _commit(self, read: list[SliceRead]) -> list[Committed | None]:
+        """Commit slices, up to the first that would end versions and may not."""
+        if not proofs.PROOFS.second_read_before_versions_end:
+            return [await self._commit_one(one) for one in read]
+        async with self._writing:
+            return await asyncio.to_thread(commit_slices, self._ledger, self._account, read)
+
+    async def _commit_one(self, read: SliceRead) -> Committed | None:
+        """Commit a slice that may end versions."""
+        asked, read_at, received, rejected = read
         commit = partial(
             commit_slice,
             self._ledger,
             self._account,
             asked,
-            read_at=read_at if checks.stale_read_refused else self._ledger.clock(),
+            read_at=read_at,
             received=received,
             rejected=rejected,
-            may_end=may_end or not checks.second_read_before_versions_end,
         )
         async with self._writing:
             try:
                 return await asyncio.to_thread(commit)
-            except WouldEnd:
+            except StaleRead:
                 return None
+
+    async def _commit_ending(self, read: SliceRead, rows: list[bytes]) -> Outcome:
+        """Keep a slice that ends versions of flows, once further reads of it have said the same."""
+        reason = "rows that were known went, where the provider is about to forget"
+        try:
+            self._check_kept(read.asked, reason, FORGETTING)
+            await self._confirm(read.asked, rows)
+            return await self._commit_one(read)
+        except UNPROVEN as error:
+            return error

@@ -1,7 +1,6 @@
-"""Which ranges are due, and how they are cut into slices. Pure: rules, coverage and the clock in, slices out."""
+"""Which ranges are due. Pure: rules, coverage and the clock in, ranges out. How they are cut: `cut`."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
@@ -11,14 +10,9 @@ from liushui.provider import Slice
 from liushui.rules import Paging, Relook, Rules
 
 DAY: Final = timedelta(days=1)
-LENGTH_MAX: Final = 400 * DAY
-GROWTH_MAX: Final = 8
-"""How much longer or shorter than the slice before it one may be."""
 SLACK: Final = 24
 """The part of its interval that a range may be read again before its time: ranges that were proven one after the other
 in one sync are due together in the next."""
-FILL: Final = 0.7
-"""How full a page a slice is aimed at: one answer holds it whole, and so nothing can shift while it is read."""
 
 
 def horizon(rules: Rules[Paging], *, since: datetime, until: datetime | None = None, now: datetime) -> Slice | None:
@@ -126,53 +120,6 @@ def _back(at: datetime, by: timedelta) -> datetime:
 
 def _us(whole: Slice) -> tuple[int, int]:
     return to_us(whole.since), to_us(whole.until)
-
-
-@dataclass
-class Cutter:
-    """Cuts a due range into slices of about one page, by the density that was seen so far."""
-
-    rules: Rules[Paging]
-    rows_aim: int
-    length: timedelta = DAY
-
-    @classmethod
-    def for_rules(cls, rules: Rules[Paging], size: int) -> "Cutter":
-        """A cutter that knows nothing of the account yet. `size`: rows a page may hold."""
-        return cls(rules, max(1, int(size * FILL)))
-
-    def next(self, due_range: Slice) -> Slice:
-        """The first slice of a range. It ends with a day where it is longer than one."""
-        until = min(due_range.until, due_range.since + self.length)
-        if self.rules.slice_max is not None:
-            until = min(until, due_range.since + self.rules.slice_max)
-        if until < due_range.until and (midnight := _day(until)) > due_range.since:
-            until = midnight
-        return Slice(due_range.since, until)
-
-    def seen(self, rows: int, asked: Slice) -> None:
-        """Learn from a slice that was read."""
-        length = asked.until - asked.since
-        factor = min(GROWTH_MAX, max(1 / GROWTH_MAX, self.rows_aim / rows)) if rows else GROWTH_MAX
-        self.length = self._bounded(length * factor)
-
-    def overfull(self, rows_in_page: int, asked: Slice) -> Slice:
-        """The first half of a slice that one page did not hold."""
-        self.rows_aim = min(self.rows_aim, max(1, int(rows_in_page * FILL)))
-        self.length = self._bounded((asked.until - asked.since) / 2)
-        return Slice(asked.since, asked.since + self.length)
-
-    def divisible(self, asked: Slice) -> bool:
-        """Whether a slice is longer than the finest step of the provider's clock."""
-        return asked.until - asked.since > self.rules.resolution
-
-    def left(self, ranges: Iterable[Slice]) -> int:
-        """About how many slices ranges will take."""
-        return sum(max(1, round((one.until - one.since) / self.length)) for one in ranges)
-
-    def _bounded(self, length: timedelta) -> timedelta:
-        step = self.rules.resolution
-        return max(step, min(LENGTH_MAX, length // step * step))
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:

@@ -58,7 +58,18 @@ class RateLimited(ProviderError):
 
 
 class Unavailable(ProviderError):
-    """The provider cannot be reached or is broken now: try again later."""
+    """The provider cannot be reached or is broken now: try again later, in `retry_after_s` seconds where it said so."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        trace: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, trace=trace)
+        self.retry_after_s = retry_after_s
 
 
 class Refused(ProviderError):

@@ -153,6 +153,22 @@ class Client(Protocol):
         ...
 
 
+@runtime_checkable
+class WithSession(Protocol):
+    """What a client may offer beside Client: a session, for which it makes a call of its own now and then.
+
+    Who counts calls opens it before a page is asked for. A client that nobody does that for opens it by itself.
+    """
+
+    def needs_session(self) -> bool:
+        """Whether the next page would need a call for a session before."""
+        ...
+
+    async def open_session(self) -> None:
+        """Make that one call. Raises as `Client.page`."""
+        ...
+
+
 # ---------------------------------------------------------------- serving
 
 

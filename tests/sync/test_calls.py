@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
@@ -18,7 +19,7 @@ from liushui.sync.events import Failed, Retried, Status, Waited
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
-from tests.sync.running import World, amounts, amounts_of, clock_of, states
+from tests.sync.running import How, World, amounts, amounts_of, clock_of, states
 
 SECOND = timedelta(seconds=1)
 ONE_DAY = BEGIN + timedelta(days=1)
@@ -105,8 +106,9 @@ def test_a_slice_has_a_budget_of_repetitions(ledger: Ledger) -> None:
     assert (result.status, result.added) == (Status.DONE, 24)
 
 
-def test_a_provider_is_left_alone_for_as_long_as_it_says(ledger: Ledger) -> None:
-    world = failing(ledger, {1: RateLimited("slow down", retry_after_s=7)})
+@pytest.mark.parametrize("error", [RateLimited("slow down", retry_after_s=7), Unavailable("down", retry_after_s=7)])
+def test_a_provider_is_left_alone_for_as_long_as_it_says(ledger: Ledger, error: Exception) -> None:
+    world = failing(ledger, {1: error})
     (result,) = world.sync(ledger)
     assert result.status is Status.DONE
     first, second, *_ = came(world)
@@ -206,3 +208,33 @@ def test_an_answer_that_never_ends_is_no_answer(ledger: Ledger) -> None:
     world = World(clock_of(ledger), {"a": Dripping(codec, [])})
     (result,) = world.sync(ledger, options=Options(attempts=1, timeout=timedelta(milliseconds=10), until=ONE_DAY))
     assert "no whole answer within 0.04 s" in result.gaps[0]
+
+
+class InSessions(Failing):
+    """Makes a call of its own for a session that is good for three pages."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world, {})
+        self.pages_left = 0
+
+    def needs_session(self) -> bool:
+        return self.pages_left == 0
+
+    async def open_session(self) -> None:
+        self.came.append(self.clock())
+        self.pages_left = 3
+
+    async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+        assert self.pages_left > 0
+        self.pages_left -= 1
+        return await super().page(asked, size, **how)
+
+
+def test_a_call_for_a_session_is_counted_as_any_other(ledger: Ledger) -> None:
+    world = World(clock_of(ledger), {})
+    world.clients["a"] = InSessions(world)
+    (result,) = world.sync(ledger, source(paced=True), options=Options(size=10))
+    assert (result.status, result.added) == (Status.DONE, 240)
+    times = came(world)
+    assert len(times) > 2 * RULES.rate.calls
+    assert min(windows(times)) >= RULES.rate.per

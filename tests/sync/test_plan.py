@@ -13,7 +13,7 @@ from liushui.ledger.coverage import Range, State
 from liushui.provider import Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import PublishClock, Retention
-from liushui.sync.cut import Cutter
+from liushui.sync.cut import FILL, Cutter
 from liushui.sync.plan import due, next_look, unproven
 
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
@@ -150,6 +150,40 @@ def test_slices_grow_where_little_happens_and_shrink_where_much_does() -> None:
     cutter.seen(56_000, second)
     third = cutter.next(Slice(second.until, whole.until))
     assert third.until - third.since == (second.until - second.since) / 8
+
+
+@pytest.mark.parametrize("size", [100, 250, 700, 2_000])
+def test_slices_are_cut_by_office_hours_once_they_are_known(size: int) -> None:
+    """A hundred rows an hour, from nine to five on working days. The first month it may learn them."""
+    cutter = Cutter.for_rules(RULES, size)
+    known, end = SINCE + timedelta(weeks=4), SINCE + timedelta(weeks=12)
+    rest = Slice(SINCE, end)
+    rows_of_calls = []
+    while rest.since < end:
+        asked = cutter.next(rest)
+        while True:
+            rows = office_rows(asked)
+            if asked.since >= known:
+                rows_of_calls.append(rows)
+            if rows < size:
+                break
+            asked = cutter.overfull(size, asked)
+        cutter.seen(rows, asked)
+        rest = Slice(asked.until, end)
+    ideal = 8 * 5 * 800 / (size * FILL)
+    assert len(rows_of_calls) < 1.3 * ideal
+    assert sum(rows >= size for rows in rows_of_calls) < ideal / 6, "calls for nothing"
+
+
+def office_rows(asked: Slice) -> int:
+    """The rows of a slice where there are a hundred an hour, from nine to five on working days."""
+    rows, day = 0, asked.since.replace(hour=0, minute=0, second=0)
+    while day < asked.until:
+        if day.weekday() < 5:
+            begin, end = max(asked.since, day + timedelta(hours=9)), min(asked.until, day + timedelta(hours=17))
+            rows += max(0, (end - begin) // timedelta(seconds=36))
+        day += timedelta(days=1)
+    return rows
 
 
 # ---------------------------------------------------------------- what is older

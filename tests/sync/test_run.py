@@ -303,3 +303,16 @@ def test_confirmations_are_as_many_as_the_rules_ask(ledger: Ledger) -> None:
 
     client = ClientDouble(codec, rows, fault=vanish_twice)
     assert synced(ledger, client, once).withdrawn == 24, "with one confirmation it would be believed"
+
+
+def test_a_sync_begins_with_slices_that_fit_what_the_ledger_knows(ledger: Ledger) -> None:
+    """The first one took a day for its first slice; the next one need not find out again how much a page holds."""
+    rows = hourly(10)[::6]
+    first, again = ClientDouble(codec, rows), ClientDouble(codec, rows)
+    synced(ledger, first, Options(size=48))
+    clock_of(ledger).move(timedelta(minutes=1))
+    synced(ledger, again, Options(size=48, everything=True))
+    lengths = [client.calls[0][0].until - client.calls[0][0].since for client in (first, again)]
+    assert lengths[0] == timedelta(days=1)
+    assert lengths[1] >= timedelta(days=6)
+    assert amounts(ledger) == amounts_of(rows)

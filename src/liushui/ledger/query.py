@@ -1,7 +1,7 @@
 """What people and programs ask of a ledger: flows, balances, summaries, coverage, status. Reads only."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
@@ -19,8 +19,9 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.quarantine import count_open
 from liushui.ledger.rows import to_flow
 from liushui.ledger.schema import accounts, batches, coverage, flows
-from liushui.ledger.totals import TOTALLED, Total, Totals, load, load_by, merge, totals_of
+from liushui.ledger.totals import TOTALLED, Total, Totals, flows_by_day, load, load_by, merge, totals_of
 from liushui.money import EXACT, shown
+from liushui.provider import Slice
 
 FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"
 CHUNK = 1_000
@@ -237,6 +238,21 @@ def ranges_of(ledger: Ledger, account: str) -> list[Range]:
     """An account's ranges as they were committed."""
     with ledger.reading() as connection:
         return ranges_in(connection, account)
+
+
+def daily_flows(ledger: Ledger, account: str, first: date, last: date) -> list[tuple[Slice, int]]:
+    """How many flows an account has on each of its days that has some, both ends included, in order."""
+    with ledger.reading() as connection:
+        (known,) = accounts_named(connection, (account,))
+        days = BusinessDays(zone_named(known.zone))
+        found = [
+            (date.fromisoformat(day), flows)
+            for day, flows in flows_by_day(connection, account, first.isoformat(), last.isoformat())
+        ]
+    return [
+        (Slice(from_us(days.begin_us(day)), from_us(days.begin_us(day + timedelta(days=1)))), flows)
+        for day, flows in found
+    ]
 
 
 def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]:

@@ -135,6 +135,20 @@ _SELECT_BY = """
 SELECT substr(day, 1, {letters}), subaccount, currency, kind, flows, money_in, money_out FROM day_totals
 WHERE account = ? AND day >= ? AND day <= ?
 """
+
+
+def flows_by_day(connection: Connection, account: str, first_day: str, last_day: str) -> list[tuple[str, int]]:
+    """How many flows an account has on each day that has some, both ends included, in order."""
+    t = day_totals.c
+    found = connection.execute(
+        sa.select(t.day, sa.func.sum(t.flows))
+        .where(t.account == account, t.day >= first_day, t.day <= last_day)
+        .group_by(t.day)
+        .order_by(t.day)
+    )
+    return [(day, int(flows)) for day, flows in found]
+
+
 _UPSERT = """
 INSERT INTO day_totals (account, day, subaccount, currency, kind, flows, money_in, money_out)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)

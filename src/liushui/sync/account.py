@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from liushui.errors import AuthError, LiushuiError, SyncError
@@ -11,7 +11,7 @@ from liushui.ledger.change import Committed
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.leases import new_holder, release_lease, take_lease
-from liushui.ledger.query import ranges_of
+from liushui.ledger.query import daily_flows, ranges_of
 from liushui.ledger.sources import Run, Source, record_run
 from liushui.provider import Slice
 from liushui.sync.budget import Budget, key_of
@@ -27,6 +27,8 @@ FAILURES_MAX: Final = 3
 """Slices in a row that may fail before a source is left alone until the next sync."""
 ENDS: Final = (AuthError, PutOff)
 """After these no other slice can be read either."""
+DAYS_KNOWN: Final = 28
+"""Of so many days before and after the beginning of a sync it is looked up how much there was to read."""
 LEASE: Final = timedelta(minutes=5)
 """How long an account is left to a worker of another machine that says nothing, beside the time of a call."""
 
@@ -82,7 +84,9 @@ class AccountSync:
         try:
             await self._alive()
             self._caller = self._connected()
-            await self._every_slice(self._due(started_at))
+            ranges = self._due(started_at)
+            self._know_the_days_before(ranges)
+            await self._every_slice(ranges)
         except LiushuiError as error:
             self._note(error)
         finally:
@@ -116,6 +120,16 @@ class AccountSync:
             now=now,
             everything=self._options.everything,
         )
+
+    def _know_the_days_before(self, ranges: list[Slice]) -> None:
+        """Have the first slices cut by what the ledger knows of the weeks around them, if it does."""
+        if not ranges:
+            return
+        begin = ranges[0].since.date().toordinal()
+        first = date.fromordinal(max(1, begin - DAYS_KNOWN))
+        last = date.fromordinal(min(date.max.toordinal() - 1, begin + DAYS_KNOWN))
+        for day, flows in daily_flows(self._ledger, self._source.account, first, last):
+            self._cutter.seen(flows, day)
 
     def _note(self, error: LiushuiError) -> None:
         """Say in the result why the sync ended before its end."""

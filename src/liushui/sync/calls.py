@@ -1,14 +1,15 @@
 """Calls of one source: within its credential's budget, repeated where the error's class says that it may help."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from liushui.errors import LiushuiError, RateLimited, SyncError, Unavailable, WireError
 from liushui.instant import Clock, iso
-from liushui.provider import NOTHING, Client, Page, Slice
+from liushui.provider import NOTHING, Client, Page, Slice, WithSession
 from liushui.rules import Rate
 from liushui.sync.budget import Begun, Budget
 from liushui.sync.events import Retried, Tell, Waited
@@ -84,6 +85,10 @@ class Caller:
                 self._block(error, attempt)
                 await self._repeat(asked, error, attempt, timedelta(0))
             except UNCLEAR as error:
+                if isinstance(error, Unavailable) and error.retry_after_s:
+                    self._block(error, attempt)
+                    await self._repeat(asked, error, attempt, timedelta(0))
+                    continue
                 wait = self._environment.jittered(min(WAIT_MAX, self._options.wait * 2 ** (attempt - 1)))
                 await self._repeat(asked, error, attempt, wait)
         raise SyncError(f"attempts: expected 1 or more, got {self._options.attempts}")
@@ -102,16 +107,25 @@ class Caller:
 
     async def _call(self, asked: Slice, size: int, *, mark: str | None, part: Mapping[str, str], newest: bool) -> Page:
         async with self._turn:
-            begun = await self._begun()
-            call_max = self._options.call_max
-            try:
-                async with asyncio.timeout(call_max.total_seconds()):
-                    return await self._client.page(asked, size, mark=mark, part=part, newest=newest)
-            except TimeoutError as error:
-                raise Unavailable(f"no whole answer within {call_max.total_seconds():g} s") from error
-            finally:
-                if begun is not None:
-                    self._allowance.budget.end(self._allowance.key, begun)
+            if isinstance(self._client, WithSession) and self._client.needs_session():
+                async with self._counted():
+                    await self._client.open_session()
+            async with self._counted():
+                return await self._client.page(asked, size, mark=mark, part=part, newest=newest)
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        """Make one call inside, when it may be made. Raises Unavailable where it takes too long."""
+        begun = await self._begun()
+        call_max = self._options.call_max
+        try:
+            async with asyncio.timeout(call_max.total_seconds()):
+                yield
+        except TimeoutError as error:
+            raise Unavailable(f"no whole answer within {call_max.total_seconds():g} s") from error
+        finally:
+            if begun is not None:
+                self._allowance.budget.end(self._allowance.key, begun)
 
     async def _begun(self) -> Begun | None:
         """Return when a call may be made. None: nobody counts it."""
@@ -133,7 +147,7 @@ class Caller:
             await self._sleep(wait, "blocked" if blocked else "rate")
         raise SyncError(f"no call was allowed in {TURNS_MAX} turns")
 
-    def _block(self, error: RateLimited, attempt: int) -> None:
+    def _block(self, error: RateLimited | Unavailable, attempt: int) -> None:
         """Hold back everybody who uses the credential. Raises PutOff where that is for too long, or once too often."""
         if error.retry_after_s is not None:
             wait = timedelta(seconds=error.retry_after_s)

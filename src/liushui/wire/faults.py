@@ -24,8 +24,8 @@ def fault_of(
 ) -> ProviderError:
     """The error that an answer stands for: by its code where that is known, else by its HTTP status."""
     raised = class_of(status) if code is None else known.get(code, class_of(status))
-    if raised is RateLimited:
-        return RateLimited(message, code=code, trace=trace, retry_after_s=retry_after_s)
+    if raised is RateLimited or raised is Unavailable:
+        return raised(message, code=code, trace=trace, retry_after_s=retry_after_s)
     return raised(message, code=code, trace=trace)
 
 

@@ -47,7 +47,7 @@ def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[
     error = caught.value
     assert (type(error), error.code) == (expected, code)
     assert str(error) == f"so it is: page: expected 1 (code {code})"
-    assert not isinstance(error, RateLimited) or error.retry_after_s == 7
+    assert not isinstance(error, RateLimited | Unavailable) or error.retry_after_s == 7
 
 
 def test_our_codes_are_not_the_vendors() -> None:
@@ -64,8 +64,9 @@ def test_an_error_without_words_says_its_status() -> None:
 def test_what_is_no_answer(body: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
         codec.rows_of(body)
-    with pytest.raises(Unavailable, match=r"^HTTP 502, "):
-        data_of(Answer(502, {}, body))
+    with pytest.raises(Unavailable, match=r"^HTTP 502, ") as caught:
+        data_of(Answer(502, {"retry-after": "9"}, body))
+    assert caught.value.retry_after_s == 9
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[
     assert type(error) is expected
     assert (error.code, error.trace) == (code, "abc")
     assert str(error) == f"so it is (code {code}, trace abc)"
-    assert not isinstance(error, RateLimited) or error.retry_after_s == 7.0
+    assert not isinstance(error, RateLimited | Unavailable) or error.retry_after_s == 7.0
 
 
 def test_an_error_without_words_says_its_status() -> None:

@@ -53,7 +53,8 @@ def data_of(answer: Answer) -> bytes:
         envelope = _envelope.decode(answer.body)
     except FAULTS as error:
         if answer.status >= 500:
-            raise Unavailable(f"HTTP {answer.status}, {excerpt(answer.body)}") from error
+            reason = f"HTTP {answer.status}, {excerpt(answer.body)}"
+            raise Unavailable(reason, retry_after_s=answer.retry_after_s) from error
         expected = f"expected the JSON envelope with HTTP {answer.status}"
         raise WireError("answer", f"{expected}, got {excerpt(answer.body)}") from error
     if envelope.code == 0 and answer.status == 200:

@@ -56,6 +56,12 @@ class WecomClient:
                 raise
         return await self._page(await self._new_token(), body)
 
+    def needs_session(self) -> bool:
+        return time.monotonic_ns() >= self._token_end_ns
+
+    async def open_session(self) -> None:
+        await self._new_token()
+
     async def close(self) -> None:
         await self._http.close()
 
@@ -66,7 +72,7 @@ class WecomClient:
 
     async def _good_token(self) -> str:
         """The token at hand, a new one where its time is over."""
-        return self._token if time.monotonic_ns() < self._token_end_ns else await self._new_token()
+        return await self._new_token() if self.needs_session() else self._token
 
     async def _new_token(self) -> str:
         answer = await self._http.call("GET", GET_TOKEN, query=urlencode(self._credentials))

@@ -96,7 +96,7 @@ def _answered(decoder: msgspec.json.Decoder[E], answer: bytes, *, status: int, r
         found = decoder.decode(answer)
     except FAULTS as error:
         if status >= 500:
-            raise Unavailable(f"HTTP {status}, {excerpt(answer)}") from error
+            raise Unavailable(f"HTTP {status}, {excerpt(answer)}", retry_after_s=retry_after_s) from error
         raise WireError(
             "answer", f"expected the JSON envelope with HTTP {status}, got {excerpt(answer)}: {error}"
         ) from error

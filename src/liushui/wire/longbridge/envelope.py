@@ -53,7 +53,8 @@ def data_in(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> bytes:
         envelope = _envelope.decode(body)
     except FAULTS as error:
         if status >= 500:
-            raise Unavailable(f"HTTP {status}, {excerpt(body)}", trace=trace) from error
+            reason = f"HTTP {status}, {excerpt(body)}"
+            raise Unavailable(reason, trace=trace, retry_after_s=answer.retry_after_s) from error
         raise WireError("answer", f"expected the JSON envelope with HTTP {status}, got {excerpt(body)}") from error
     if envelope.code == 0 and status == 200:
         return bytes(envelope.data)

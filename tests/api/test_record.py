@@ -15,7 +15,7 @@ from tests.ledger.books import assert_intact, column, tables
 AT = "2024-03-01T08:00:00+08:00"
 
 
-def flow(reference: str = "r-1", amount: str = "-12.50", account: str = "mine", **more: Any) -> dict[str, Any]:
+def flow(reference: str = "r-1", amount: str = "-12.50", account: str = "mine", **more: object) -> dict[str, Any]:
     return {"account": account, "reference": reference, "at": AT, "amount": amount, "currency": "USD", **more}
 
 

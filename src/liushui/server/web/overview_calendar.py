@@ -14,7 +14,7 @@ PITCH: Final = 12
 SIDE: Final = 10
 TOP: Final = 16
 LETTER: Final = 8
-"""Units of the drawing: from one square to the next, a square's side, the line above with the months, a letter of it."""
+"""Units of the drawing: from square to square, a square's side, the line above with the months, a letter of it."""
 
 LOOKS: Final = {
     DayState.PROVEN: "good",

@@ -109,6 +109,11 @@ def unlike(ledger: Ledger, *every: Told) -> list[Breach]:
     return [*_damaged(ledger), *(breach for told in every for breach in _unlike(ledger, told))]
 
 
+def different(ledger: Ledger, *every: Told) -> list[Breach]:
+    """What `unlike` sees and `broken` does not: for whoever has asked that one of the same ledger just now."""
+    return [breach for told in every for breach in _different(_Book(ledger, told.account), told)]
+
+
 def _damaged(ledger: Ledger) -> Iterator[Breach]:
     """The chains, the facts, the coverage, the totals and the findings, computed again."""
     for damage in verify(ledger):
@@ -126,7 +131,14 @@ def _broken(ledger: Ledger, told: Told) -> Iterator[Breach]:
 
 
 def _unlike(ledger: Ledger, told: Told) -> Iterator[Breach]:
-    book, known = _Book(ledger, told.account), _Known(told)
+    book = _Book(ledger, told.account)
+    yield from _different(book, told)
+    yield from _unsound(book, told.codec)
+    yield from _misread(book)
+
+
+def _different(book: "_Book", told: Told) -> Iterator[Breach]:
+    known = _Known(told)
     parts = [Piece(since_us, until_us) for since_us, until_us in told.within]
     flows = Counter(version.row for part in parts for version in book.within(*part))
     readable = Counter(life.row for life in known.readable)
@@ -137,8 +149,6 @@ def _unlike(ledger: Ledger, told: Told) -> Iterator[Breach]:
     unreadable = Counter(life.row for life in known.unreadable)
     what = "its quarantine is not what cannot be read"
     yield from _misplaced(told.account, what, unreadable, unreadable, least, most)
-    yield from _unsound(book, told.codec)
-    yield from _misread(book)
 
 
 # ---------------------------------------------------------------- what a ledger has

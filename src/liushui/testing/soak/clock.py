@@ -17,17 +17,18 @@ class SharedClock(MovableClock):
 
     def __init__(self, at: datetime) -> None:
         self._shared = mmap(-1, _BYTES)
+        self._us = memoryview(self._shared).cast("q")
         self._lock = os.memfd_create("clock")
         super().__init__(at)
 
     @property
     def at(self) -> datetime:
         """The instant that it is."""
-        return from_us(int.from_bytes(self._shared[:_BYTES], "little", signed=True))
+        return from_us(self._us[0])
 
     @at.setter
     def at(self, at: datetime) -> None:
-        self._shared[:_BYTES] = to_us(at).to_bytes(_BYTES, "little", signed=True)
+        self._us[0] = to_us(at)
 
     def move(self, by: timedelta) -> None:
         """Let time pass. A process that is killed meanwhile leaves the lock to the others."""
@@ -40,4 +41,5 @@ class SharedClock(MovableClock):
     def close(self) -> None:
         """Let the memory go."""
         os.close(self._lock)
+        self._us.release()
         self._shared.close()

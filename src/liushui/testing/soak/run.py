@@ -19,7 +19,7 @@ from liushui.ledger.sources import Source
 from liushui.rules import RangeOnly
 from liushui.simulate.faults.lives import FOREVER_US, Showing
 from liushui.sync.plan import horizon
-from liushui.testing.invariant import Breach, broken, unlike
+from liushui.testing.invariant import Breach, broken, different
 from liushui.testing.soak.script import KilledAt, Script, Session
 from liushui.testing.soak.stage import Shelf, Stage, showings_of
 from liushui.testing.soak.tally import Tally, kept_in, rows_of
@@ -67,7 +67,7 @@ class Run:
         else:
             stage.settle()
             settled_at = stage.clock()
-            self._session(len(self._script.sessions), CALM)
+            self._calm()
             if not self._outcome.failures:
                 self._judge_end(settled_at)
         tally.update(kept_in(stage.ledger))
@@ -81,9 +81,7 @@ class Run:
         """Sync in this process, so that what is compiled once is compiled for those that are forked."""
         self._stage.new_ledger()
         self._stage.settle()
-        log = self._stage.folder / "rehearsal.log"
-        Work(self._stage, CALM, Place(0, 0), turns=None, without=None, log=log).work(until_settled=True)
-        self._judge("after a rehearsal")
+        self._calm()
         self._stage.close()
 
     # ------------------------------------------------------------ workers
@@ -96,17 +94,40 @@ class Run:
         pids = {self._forked(Place(number, place), session, turns, log): place for place in range(many)}
         tally["sessions"] += 1
         tally["workers"] += many
-        self._kill_from_outside(pids, session)
-        while pids:
-            pid, status = os.wait()
-            place = pids.pop(pid)
+        try:
+            self._kill_from_outside(pids, session)
+            while pids:
+                pid, status = os.wait()
+                place = pids.pop(pid)
+                if turns:
+                    turns.gone(place)
+                if os.WIFSIGNALED(status):
+                    kill = session.workers[place].kill
+                    tally[f"killed at: {kill.at.value if kill else 'nothing'}"] += 1
+        finally:
+            for pid in pids:  # there are some where the run is given up
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             if turns:
-                turns.gone(place)
-            if os.WIFSIGNALED(status):
-                kill = session.workers[place].kill
-                tally[f"killed at: {kill.at.value if kill else 'nothing'}"] += 1
-        if turns:
-            turns.close()
+                turns.close()
+        self._after(number, log)
+
+    def _calm(self) -> None:
+        """Work as long as anything is new, with nobody who fails or is killed: in this process, which forks no more."""
+        number = len(self._script.sessions)
+        log = self._stage.folder / f"session-{number}.log"
+        work = Work(self._stage, CALM, Place(number, 0), turns=None, without=self._without, log=log)
+        try:
+            work.work()
+        except Exception as error:  # as a worker of its own would say it
+            work.fell_over(error)
+        finally:
+            work.close()
+        self._tally.update({"sessions": 1, "workers": 1})
+        self._after(number, log)
+
+    def _after(self, number: int, log: Path) -> None:
+        """Take in what the workers of a session noted, and judge what they left."""
         with suppress(FileNotFoundError):
             for line in log.read_text().splitlines():
                 self._take_in(line, number)
@@ -116,8 +137,7 @@ class Run:
     def _forked(self, place: Place, session: Session, turns: Turns | None, log: Path) -> int:
         pid = os.fork()
         if not pid:
-            work = Work(self._stage, session, place, turns=turns, without=self._without, log=log)
-            work.run(until_settled=session is CALM)
+            Work(self._stage, session, place, turns=turns, without=self._without, log=log).run()
         return pid
 
     def _kill_from_outside(self, pids: Mapping[int, int], session: Session) -> None:
@@ -157,7 +177,7 @@ class Run:
             told.append(self._stage.told_now(source, proven))
             for since_us, until_us in left:
                 self._fail(f"{source.account}: {iso_us(since_us)} to {iso_us(until_us)} was never proven")
-        self._report("in the end", unlike(ledger, *told))
+        self._report("in the end", different(ledger, *told))
         ledger.close()
 
     def _proven(

@@ -8,19 +8,25 @@ from typing import Final
 
 from liushui.provider import Provider
 from liushui.simulate.chance import chance
-from liushui.simulate.faults.profiles import PROFILES
+from liushui.simulate.faults.profiles import PROFILES, Profile
+from liushui.simulate.faults.rulings import AT_ONCE
 
-FLOWS: Final = (40, 40, 50, 50, 60, 60, 80, 120, 250, 600)
+TOGETHER: Final = (1, 1, 1, 1, 1, 2, 2, 3)
+"""How many providers one ledger reads."""
+FLOWS: Final = (40, 40, 50, 50, 60, 60, 80, 120, 250, 500)
+"""Of all accounts together, about: small worlds find as much, and many of them more."""
+FLOWS_MIN: Final = 16
 DAYS_MIN, DAYS_MAX = 3, 35
 TIMES_AS_OFTEN: Final = 4
 """Rows are late, and change, so many times as often as a profile says: these worlds are small."""
-SIZES: Final = (4, 8, 13, 30, 60, 100, 200)
+SIZES: Final = (5, 8, 13, 20, 30, 60, 100, 200)
 """Rows a page may have: far fewer than providers give, so that pages, halves and parts of ranges are needed."""
-PAGES_MIN: Final = (0, 3, 3)
-PAGES_MAX: Final = 12
+PAGES_MIN: Final = (0, 2, 3)
+PAGES_MAX: Final = 5
 """How many pages an account has at least, and at most: more of them take longer, and are no harder."""
 FIRST_DAY: Final = datetime(2023, 6, 1, tzinfo=UTC)
 DAYS_OF_CHOICE: Final = 700
+FORGETTING_ONE_IN: Final = 4
 DAYS_FORGOTTEN: Final = 30
 """So near to its end, at most, is what a provider keeps in a run about that."""
 
@@ -35,26 +41,30 @@ APART: Final = (
 )
 STEPS: Final = (
     timedelta(0),
-    timedelta(milliseconds=3),
     timedelta(seconds=1),
     timedelta(seconds=20),
+    timedelta(minutes=2),
     timedelta(minutes=2),
     timedelta(minutes=10),
     timedelta(hours=1),
 )
 """How long a request may be on its way: rows come, change and go between two pages."""
+AT_ONCE_ONE_IN: Final = 2
+"""How often requests take no time where a provider lets in less than it documents: else nobody would ever meet that."""
 SESSIONS_MIN, SESSIONS_MAX = 2, 4
-BURSTS: Final = (0, 1, 1, 2)
+BURSTS: Final = (0, 0, 0, 1, 1, 2)
 BURST_PAGES_MAX: Final = 3
 """How many pages the rows of one burst have, at most."""
-BURST_WITHIN_S: Final = 300
+BURST_WITHIN_S: Final = (5, 60, 300)
 """So long before the beginning of a session, at most, a burst happens: its rows still come, change and go then."""
-LOOKED_AT_MAX: Final = 2
+LOOKED_AT: Final = (1, 1, 1, 2)
 """It is one of the first sessions: nobody knows how long each of them takes."""
 CROWDED: Final = (1, 1, 3)
 """How many times as many rows as one page the largest crowd has."""
 CAP_MAX: Final = 5
-"""The most rows that a provider gives at once which holds less than it was asked for."""
+CAPPED_PAGES: Final = 20
+"""The most rows that a provider gives at once which holds less than it was asked for; or as many as make so many
+pages of an account, where that is more."""
 KILLED_BY_PARENT_ONE_IN: Final = 10
 """Seeds that this number divides: their workers run side by side in real time, and are killed from outside."""
 
@@ -153,17 +163,18 @@ def script_of(seed: int, providers: dict[str, Provider]) -> Script:
     """What that seed stands for, with these providers."""
     random = chance("soak", seed)
     side_by_side = seed % KILLED_BY_PARENT_ONE_IN == 0
-    names = random.sample(sorted(providers), random.choice((1, 1, 1, 2, 3)))
+    names = random.sample(sorted(providers), random.choice(TOGETHER))
     begin = FIRST_DAY + timedelta(days=random.randrange(DAYS_OF_CHOICE))
     end = begin + timedelta(days=random.randint(DAYS_MIN, DAYS_MAX))
     two = random.randrange(2) == 0
-    flows = random.choice(FLOWS)
+    people = random.choice((1, 1, 1, 1, 2)) if len(names) == 1 else 1
+    flows = max(FLOWS_MIN, random.choice(FLOWS) // (people * len(names)))
     pages_min = random.choice(PAGES_MIN)
     sizes = [size for size in SIZES if pages_min * size <= flows <= PAGES_MAX * size]
     return Script(
         seed=seed,
         providers=tuple(names),
-        people=random.choice((1, 1, 1, 2)) if len(names) == 1 else 1,
+        people=people,
         flows=flows,
         begin=begin,
         end=end,
@@ -175,7 +186,7 @@ def script_of(seed: int, providers: dict[str, Provider]) -> Script:
         paced=random.randrange(2) == 0,
         side_by_side=side_by_side,
         sessions=tuple(
-            _session(random, 2 if two else 1, side_by_side=side_by_side)
+            _session(random, 2 if two else 1, flows, side_by_side=side_by_side)
             for _ in range(random.randint(SESSIONS_MIN, SESSIONS_MAX))
         ),
     )
@@ -184,21 +195,23 @@ def script_of(seed: int, providers: dict[str, Provider]) -> Script:
 def _start(random: Random, begin: datetime, end: datetime, providers: list[Provider]) -> datetime:
     """Some time in the first half of the world, or, once in a while, shortly before the first of it is forgotten."""
     kept = [provider.rules.retention.years for provider in providers if provider.rules.retention]
-    if kept and not random.randrange(3):
+    if kept and not random.randrange(FORGETTING_ONE_IN):
         forgotten = begin + kept[0] * timedelta(days=365) + (end - begin)
         return forgotten - timedelta(hours=random.randrange(24 * DAYS_FORGOTTEN))
     return begin + timedelta(minutes=random.randrange((end - begin) // timedelta(minutes=2)))
 
 
-def _session(random: Random, workers: int, *, side_by_side: bool) -> Session:
+def _session(random: Random, workers: int, flows: int, *, side_by_side: bool) -> Session:
+    wire = random.choice(sorted(PROFILES))
+    is_at_once = PROFILES[wire].rate_percent < Profile.rate_percent and not random.randrange(AT_ONCE_ONE_IN)
     return Session(
         after=random.choice(APART) + timedelta(seconds=random.randrange(3600)),
-        wire=random.choice(sorted(PROFILES)),
-        step=random.choice(STEPS),
+        wire=wire,
+        step=AT_ONCE if is_at_once else random.choice(STEPS),
         everything=random.randrange(6) == 0,
         leases=random.randrange(3) > 0,
         workers=tuple(_worker(random, number, side_by_side=side_by_side) for number in range(workers)),
-        cap=random.randint(1, CAP_MAX) if not random.randrange(8) else None,
+        cap=max(random.randint(1, CAP_MAX), flows // CAPPED_PAGES) if not random.randrange(8) else None,
     )
 
 

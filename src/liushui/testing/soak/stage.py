@@ -29,7 +29,7 @@ from liushui.testing.invariant import Life, Told
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
 from liushui.testing.soak.clock import SharedClock
-from liushui.testing.soak.script import BURST_PAGES_MAX, BURST_WITHIN_S, LOOKED_AT_MAX, TIMES_AS_OFTEN, Script
+from liushui.testing.soak.script import BURST_PAGES_MAX, BURST_WITHIN_S, LOOKED_AT, TIMES_AS_OFTEN, Script
 from liushui.testing.transport import DialectTransport
 
 SETTLED_AFTER: Final = timedelta(days=3)
@@ -160,11 +160,11 @@ class Stage:
         rules = self.provider_of(source).rules
         size = rules.paging.size_max
         for _ in range(script.bursts):
-            sessions = script.sessions[: random.randint(1, LOOKED_AT_MAX)]
+            sessions = script.sessions[: random.choice(LOOKED_AT)]
             looked_at = script.start + sum((one.after for one in sessions), timedelta())
-            at = looked_at - rules.settle - timedelta(seconds=random.randrange(BURST_WITHIN_S))
+            at = looked_at - rules.settle - timedelta(seconds=random.randrange(random.choice(BURST_WITHIN_S)))
             last = bisect_left(flows, at, key=lambda flow: flow.at)
-            first = max(0, last - random.randint(size, BURST_PAGES_MAX * size))
+            first = max(0, last - random.randint(size + 1, BURST_PAGES_MAX * size))
             flows[first:last] = [flow._replace(at=at) for flow in flows[first:last]]
         return flows
 

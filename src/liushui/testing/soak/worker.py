@@ -32,7 +32,7 @@ from liushui.sync.options import Environment, Options
 from liushui.sync.run import sync
 from liushui.testing.clock import MovableClock
 from liushui.testing.faulty import FaultyTransport, joined, telling
-from liushui.testing.soak.script import Kill, KilledAt, Session, Worker
+from liushui.testing.soak.script import KilledAt, Session, Worker
 from liushui.testing.soak.stage import Stage
 from liushui.testing.soak.turns import Turns
 from liushui.testing.soak.watched import WatchedReader
@@ -72,36 +72,44 @@ class Work:
         self._log_path = log
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def run(self, *, until_settled: bool) -> NoReturn:
+    def run(self) -> NoReturn:
         """Do it, and end the process: with 0, or, where it fell over, with 1 and the reason in the log."""
         code = 1
         try:
             if self._turns:
                 self._turns.begin(self._place.number)
             gc.disable()  # it does not live for long
-            self.work(until_settled=until_settled)
+            self.work()
             code = 0
-        except BaseException:
-            self.note("fell over: " + traceback.format_exc().replace("\n", "\\n"))
+        except BaseException as error:
+            self.fell_over(error)
         finally:
             os._exit(code)
 
-    def work(self, *, until_settled: bool) -> None:
-        """Sync every account, once or until nothing is new."""
+    def work(self) -> None:
+        """Sync every account: once, or, where nothing goes wrong any more, until nothing is new."""
         with self._world():
-            if until_settled:
+            if self._session is CALM:
                 self._settle(self._stage.ledger)
             else:
-                self._sync(self._stage.ledger)
+                self._sync(self._stage.ledger, everything=self._session.everything)
             self._stage.ledger.close()
+
+    def close(self) -> None:
+        """Let the log go, in a process that goes on."""
+        os.close(self._log)
+
+    def fell_over(self, error: BaseException) -> None:
+        """Note the reason why it could not be done."""
+        self.note("fell over: " + "".join(traceback.format_exception(error)).replace("\n", "\\n"))
 
     def note(self, what: str) -> None:
         """Have something counted, whatever becomes of this process."""
         os.write(self._log, what.encode() + b"\n")
 
-    def _sync(self, ledger: Ledger) -> list[Result]:
-        session, stage = self._session, self._stage
-        options = Options(everything=session.everything, leases=session.leases)
+    def _sync(self, ledger: Ledger, *, everything: bool) -> list[Result]:
+        stage = self._stage
+        options = Options(everything=everything, leases=self._session.leases)
         environment = Environment(
             sleep=self._sleep, random=chance("jitter", self._seed), provider=lambda name: stage.providers[name]
         )
@@ -111,10 +119,10 @@ class Work:
         return results
 
     def _settle(self, ledger: Ledger) -> None:
-        """Sync everything until a sync leaves nothing open that could be proven."""
+        """Sync everything, and then what is open, until a sync leaves nothing open that could be proven."""
         before = None
-        for _ in range(PASSES_MAX):
-            results = self._sync(ledger)
+        for number in range(PASSES_MAX):
+            results = self._sync(ledger, everything=not number)
             left = [(result.status, result.gaps) for result in results]
             if left == before or all(status is Status.DONE for status, _ in left):
                 return
@@ -151,7 +159,8 @@ class Work:
                 stack.enter_context(patch.object(leases, "MACHINE", f"elsewhere-{self._place.session}"))
             if self._without:
                 stack.enter_context(patch.object(proofs, "PROOFS", replace(proofs.PROOFS, **{self._without: False})))
-            stack.enter_context(patch.object(sqlite3, "connect", self._connected(sqlite3.connect)))  # type: ignore[arg-type] # it has overloads
+            if self._turns or (self._kill and self._kill.at in (KilledAt.STATEMENT, KilledAt.COMMIT)):
+                stack.enter_context(patch.object(sqlite3, "connect", self._connected(sqlite3.connect)))  # type: ignore[arg-type] # it has overloads
             yield
 
     def _caps(self) -> dict[str, int]:
@@ -202,7 +211,8 @@ class Work:
 
     def _count(self, at: KilledAt) -> None:
         self._counts[at] += 1
-        if self._kill == Kill(at, self._counts[at]):
+        kill = self._kill
+        if kill and kill.at is at and kill.number == self._counts[at]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _pass_on(self) -> None:

@@ -1,7 +1,7 @@
 """What a soak has met, counted: sessions, kills, faults, rows, versions, gaps."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby, pairwise
 from typing import Final
 
@@ -93,10 +93,3 @@ _ENDED: Final = "SELECT ended_as, count(*) FROM history GROUP BY ended_as"
 def never_met(tally: Tally) -> list[str]:
     """The faults that did not happen at all."""
     return [name for name in FAULTS if not tally[name]]
-
-
-def lines(tally: Tally) -> Iterable[str]:
-    """A tally for people: a line for each name, those of one sort together."""
-    width = max(map(len, tally), default=0)
-    for name in sorted(tally, key=lambda name: (":" in name, name)):
-        yield f"{name:<{width}}  {tally[name]:>12,}"

@@ -12,7 +12,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import collect, depth, dialects, export, ingest, memory, report, scale, serve, stall, sync, totals
+from bench import collect, depth, dialects, export, growth, ingest, memory, report, scale, serve, stall, sync, totals
 from bench.machine import this_machine
 from bench.process import CACHE, BenchError
 from bench.results import Outcome
@@ -22,6 +22,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
     "ingest": ingest.measure,
     "sync": sync.measure,
     "collect": collect.measure,
+    "growth": growth.measure,
     "serve": serve.measure,
     "dialects": dialects.measure,
     "scale": scale.measure,
@@ -36,7 +37,15 @@ MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
 def main() -> int:
     """Measure, print, keep."""
     asked = _parser().parse_args()
-    options = Options(asked.flows, asked.rounds, asked.seconds, tuple(asked.memory_flows), asked.install)
+    options = Options(
+        asked.flows,
+        asked.rounds,
+        asked.seconds,
+        tuple(asked.memory_flows),
+        asked.install,
+        asked.peer_rounds,
+        growth_flows=tuple(asked.growth_flows),
+    )
     names = asked.only or list(MEASUREMENTS)
     signal.signal(signal.SIGTERM, _interrupt)
     messages = Console(stderr=True, highlight=False)
@@ -78,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[100_000, 1_000_000],
         metavar=("SMALL", "LARGE"),
         help="the sizes at which memory is compared (100000 1000000)",
+    )
+    parser.add_argument(
+        "--growth-flows",
+        type=_at_least(ROWS_MIN),
+        nargs="+",
+        default=[30_000, 300_000],
+        metavar="FLOWS",
+        help="the sizes at which a sync of all providers is measured (30000 300000)",
     )
     parser.add_argument("--out", type=Path, help="where the JSON goes (.cache/bench/<date>.json)")
     parser.add_argument(

@@ -30,6 +30,7 @@ class Options:
     install: bool
     peer_rounds: int = 1
     """How often peers are measured that take long, as they do on a large ledger."""
+    growth_flows: tuple[int, ...] = ()
 
 
 @dataclass

@@ -1,0 +1,133 @@
+"""growth: all five providers at once, at growing sizes. `liushui sync` against the bare loop of every provider.
+
+Both read the same simulator, one after the other, in its own process: two people's accounts at each provider, without
+faults and rates. At each size the simulator is a new one.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.process import LIUSHUI, PYTHON, Server, Took, run, serving
+from bench.results import Outcome, Ratio, Series
+from bench.setting import Setting, check_rows, sync_command
+from liushui.instant import to_us
+from liushui.ledger.commit import make_account
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.sources import add_source
+from liushui.simulate.access import SimulatedAccount
+from liushui.simulate.serve import simulated_accounts
+from liushui.simulate.world import Parameters
+from liushui.testing.server import free_port
+
+PEOPLE: Final = 2
+SEED: Final = 1
+BEGIN: Final = datetime(2024, 1, 1, tzinfo=UTC)
+END: Final = datetime(2026, 1, 1, tzinfo=UTC)
+NOWHERE: Final = "http://127.0.0.1:9"
+RATE_BAR: Final = 0.5
+MEMORY_BAR_MIB: Final = 200
+MIB: Final = 2**20
+WARM_MAX: Final = 300_000
+"""Up to so many flows the bare loops are run once before, uncounted: the simulator keeps the rows it made last."""
+
+
+class _Synced(msgspec.Struct):
+    """What `liushui sync --format json` prints of a source."""
+
+    added: int
+    gaps: int
+    error: str | None
+
+
+class _Copied(msgspec.Struct):
+    rows: int
+
+
+def measure(setting: Setting) -> Outcome:
+    """Time, rate and memory at each size, and what the bare loop takes at the same simulator."""
+    outcome = Outcome("growth")
+    everybody = simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END))
+    idle = run([*sync_command(_ledger(setting.folder / "growth-idle.db", NOWHERE, everybody)), "--until", "2024-01-01"])
+    for flows in setting.options.growth_flows:
+        setting.say(f"growth, {flows:,} flows at five providers")
+        with _simulator(setting, flows) as (server, accounts):
+            ours, theirs = _both(setting, flows, server, accounts)
+        what = f"HTTP to durable ledger, five providers, {flows:,} flows"
+        pair = (
+            Series(what, "liushui sync", "rows/s", [flows / ours.wall_s]),
+            Series(what, "bare loops", "rows/s", [flows / theirs.wall_s]),
+        )
+        outcome.ratios.append(Ratio(f"growth, {flows:,} flows", *pair, RATE_BAR, "at least"))
+        outcome.figures += [
+            Series(f"time for {flows:,} flows", "liushui sync", "s", [ours.wall_s]),
+            Series(f"processor time for {flows:,} flows", "liushui sync", "s", [ours.cpu_s]),
+            Series(f"processor time for {flows:,} flows", "bare loops", "s", [theirs.cpu_s]),
+        ]
+        above = (ours.private_bytes or ours.rss_bytes) - (idle.private_bytes or idle.rss_bytes)
+        what = f"peak memory above that of a sync that reads nothing, {flows:,} flows"
+        peak = Series(what, "liushui sync", "MiB", [above / MIB])
+        allowed = Series(what, "may have", "MiB", [MEMORY_BAR_MIB])
+        outcome.ratios.append(Ratio(f"growth, memory of {flows:,} flows", peak, allowed, 1.0, "at most"))
+    outcome.notes.append(
+        "growth: once each, both of a size at one simulator, ours first; the simulator makes every row anew but for "
+        "the 200,000 that it made last"
+    )
+    return outcome
+
+
+def _both(setting: Setting, flows: int, server: Server, accounts: Sequence[SimulatedAccount]) -> tuple[Took, Took]:
+    """What a sync and the bare loops take of every account."""
+    path = _ledger(setting.folder / f"growth-{flows}.db", server.url, accounts)
+    sources = setting.folder / f"growth-{flows}.json"
+    listed = [
+        {"provider": one.provider.name, "name": one.name, "url": server.url, "credentials": one.credentials}
+        for one in accounts
+    ]
+    sources.write_bytes(msgspec.json.encode(listed))
+    if flows <= WARM_MAX:
+        _bare(setting, f"growth-{flows}-warm", sources, flows)
+    ours = run(sync_command(path))
+    synced = msgspec.json.decode(ours.output, type=list[_Synced])
+    check_rows("liushui sync", sum(one.added for one in synced), flows)
+    theirs = _bare(setting, f"growth-{flows}-bare", sources, flows)
+    for file in setting.folder.glob(f"growth-{flows}*.db*"):
+        file.unlink()
+    return ours, theirs
+
+
+def _bare(setting: Setting, name: str, sources: Path, flows: int) -> Took:
+    command = [PYTHON, "-m", "bench.peers.everywhere", str(sources), str(setting.folder / f"{name}.db")]
+    took = run([*command, str(to_us(BEGIN) // 1_000_000), str(int(time.time()))])
+    copied = msgspec.json.decode(took.output, type=_Copied).rows
+    check_rows("the bare loops", min(copied, flows), flows)  # those of ranges read rows of their edges twice
+    return took
+
+
+def _ledger(path: Path, url: str, accounts: Sequence[SimulatedAccount]) -> Path:
+    """A fresh ledger with a source for each account."""
+    ledger = open_ledger(str(path), create=True)
+    for one in accounts:
+        make_account(ledger, one.name, one.provider.name, one.provider.rules.zone)
+        given = dict(one.credentials)
+        add_source(ledger, account=one.name, base_url=url, credentials=given, since=BEGIN, paced=False)
+    ledger.close()
+    return path
+
+
+@contextmanager
+def _simulator(setting: Setting, flows: int) -> Iterator[tuple[Server, list[SimulatedAccount]]]:
+    """`liushui simulate` of all providers, and what a client needs to read their accounts."""
+    known = len(simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END)))
+    parameters = Parameters(accounts=PEOPLE, flows=flows // known, seed=SEED, begin=BEGIN, end=END)
+    command = [*LIUSHUI, "simulate", "--no-rate-limit", "--accounts", str(PEOPLE), "--flows", str(parameters.flows)]
+    port, socket_port = free_port(), free_port()
+    days = ["--begin", BEGIN.date().isoformat(), "--end", END.date().isoformat(), "--seed", str(SEED)]
+    command += [*days, "--port", str(port), "--socket-port", str(socket_port), "--format", "json"]
+    with serving(command, port=port, log=setting.folder / "growth-simulator.log") as server:
+        yield server, simulated_accounts(parameters)

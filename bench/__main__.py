@@ -43,7 +43,6 @@ def main() -> int:
         asked.seconds,
         tuple(asked.memory_flows),
         asked.install,
-        asked.peer_rounds,
         growth_flows=tuple(asked.growth_flows),
     )
     names = asked.only or list(MEASUREMENTS)

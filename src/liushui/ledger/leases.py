@@ -40,7 +40,7 @@ def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Le
         now = ledger.clock()
         taken = Lease(account, holder, now + life)
         values = {"account": account, "holder": taken.holder, "until_us": to_us(taken.until)}
-        if connection.execute(insert_new(connection, leases, values)).rowcount:
+        if insert_new(connection, leases, values):
             return taken
         held = sa.select(leases).where(leases.c.account == account).with_for_update()
         found = connection.execute(held).first()
@@ -48,7 +48,7 @@ def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Le
             known = Lease(account, found.holder, from_us(found.until_us))
             if now < known.until <= now + 2 * life and not is_gone(known.holder):
                 return known
-        connection.execute(upsert(connection, leases, values))
+        upsert(connection, leases, values)
         return taken
 
 

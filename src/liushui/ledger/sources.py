@@ -56,7 +56,7 @@ def add_source(
         "created_at_us": to_us(ledger.clock()),
     }
     with ledger.writing() as connection:
-        if not connection.execute(insert_new(connection, sources, values)).rowcount:
+        if not insert_new(connection, sources, values):
             raise ConfigError(f"source: there is one named {shown(account)} already")
 
 
@@ -143,7 +143,7 @@ def record_run(ledger: Ledger, run: Run) -> None:
         "error": run.error,
     }
     with ledger.writing() as connection:
-        connection.execute(upsert(connection, runs, values))
+        upsert(connection, runs, values)
 
 
 def list_runs(ledger: Ledger, account: str, *, limit: int, before: datetime | None = None) -> list[Run]:

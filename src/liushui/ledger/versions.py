@@ -7,6 +7,7 @@ in memory that does not. Each function asks once and sees one state.
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -48,7 +49,7 @@ class Version(NamedTuple):
 def list_flows_as_of(ledger: Ledger, wanted: FlowFilter, as_of: datetime) -> Iterator[LedgerFlow]:
     """The flows as of a recorded time, by account and time, streamed."""
     with ledger.reading() as connection:
-        for row in _every_account(connection, wanted, lambda account: _as_of(connection, account, wanted, as_of)):
+        for row in _every_account(connection, wanted, partial(_as_of, connection, as_of)):
             yield LedgerFlow(row.account, row.id, to_flow(row), row.batch)
 
 
@@ -58,7 +59,7 @@ def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
     A version is meant where it fits itself: of a flow whose time was restated each stands at the time it had.
     """
     with ledger.reading() as connection:
-        for row in _every_account(connection, wanted, lambda account: _versions(account, wanted)):
+        for row in _every_account(connection, wanted, partial(_versions, connection)):
             yield _version(row)
 
 
@@ -73,8 +74,8 @@ class KeptVersion(NamedTuple):
 def versions_of(ledger: Ledger, account: str, at_us: int, id_: str) -> list[KeptVersion]:
     """Every version of the flow of that key, oldest first, the one that stands last. None: there never was one."""
     wanted = FlowFilter(accounts=(account,))
-    every = _versions(account, wanted, lambda table: sa.and_(table.c.at_us == at_us, table.c.id == id_))
     with ledger.reading() as connection:
+        every = _versions(connection, wanted, lambda table: sa.and_(table.c.at_us == at_us, table.c.id == id_))
         found = connection.execute(every).all()
     kept = [KeptVersion(_version(row), row.wire, row.served) for row in found]
     return sorted(kept, key=lambda one: (one.version.ended_batch is None, one.version.found.batch))
@@ -134,35 +135,35 @@ def ranges_as_of(connection: Connection, account: str, seq: int) -> list[Range]:
 
 
 def _every_account(
-    connection: Connection, wanted: FlowFilter, query_of: Callable[[str], sa.CompoundSelect[Any]]
+    connection: Connection, wanted: FlowFilter, query_of: Callable[[FlowFilter], sa.CompoundSelect[Any]]
 ) -> Iterator[sa.Row[Any]]:
     """The rows of one query an account, in order, up to the limit that all of them share."""
     names = [account.account for account in accounts_named(connection, wanted.accounts)]
     left = wanted.limit
     for name in reversed(names) if wanted.newest_first else names:
-        query = query_of(name)
-        if left is not None:
-            query = query.limit(left)
+        query = query_of(wanted._replace(accounts=(name,), limit=left))
         for row in connection.execute(query, execution_options=STREAMED):
             yield row
             left = None if left is None else left - 1
 
 
-def _as_of(connection: Connection, account: str, wanted: FlowFilter, as_of: datetime) -> sa.CompoundSelect[Any]:
-    seq = batch_as_of(connection, account, as_of)
-    wanted = wanted._replace(accounts=(account,))
+def _as_of(connection: Connection, as_of: datetime, wanted: FlowFilter) -> sa.CompoundSelect[Any]:
+    """The flows of the one account of a filter."""
+    seq = batch_as_of(connection, wanted.accounts[0], as_of)
     current = restricted(sa.select(*flows.columns), flows, wanted).where(flows.c.batch <= seq)
     ended = restricted(sa.select(*(history.c[name] for name in COLUMNS)), history, wanted)
     ended = ended.where(history.c.batch <= seq, history.c.ended_batch > seq)
-    return _ordered(sa.union_all(current, ended), wanted, "at_us", "id")
+    return _ordered(connection, [current, ended], wanted, "at_us", "id")
 
 
 Only = Callable[[sa.Table], sa.ColumnElement[bool]]
 """A condition on a table with the columns of flows."""
 
 
-def _versions(account: str, wanted: FlowFilter, only: Only = lambda _table: sa.true()) -> sa.CompoundSelect[Any]:
-    wanted = wanted._replace(accounts=(account,))
+def _versions(
+    connection: Connection, wanted: FlowFilter, only: Only = lambda _table: sa.true()
+) -> sa.CompoundSelect[Any]:
+    """The versions of the one account of a filter."""
     begun, over = batches.alias("begun"), batches.alias("over")
     recorded = begun.c.recorded_at_us.label("recorded_at_us")
     never = [sa.null().label(name) for name in ("ended_at_us", "ended_batch", "ended_as")]
@@ -171,20 +172,32 @@ def _versions(account: str, wanted: FlowFilter, only: Only = lambda _table: sa.t
     ending = over.c.recorded_at_us.label("ended_at_us"), history.c.ended_batch, history.c.ended_as
     ended = sa.select(*columns, recorded, *ending).join_from(history, begun, _is_batch(begun, history, "batch"))
     ended = ended.join(over, _is_batch(over, history, "ended_batch"))
-    every = sa.union_all(
-        restricted(current, flows, wanted).where(only(flows)), restricted(ended, history, wanted).where(only(history))
-    )
-    return _ordered(every, wanted, "at_us", "id", "batch")
+    parts = [
+        restricted(current, flows, wanted).where(only(flows)),
+        restricted(ended, history, wanted).where(only(history)),
+    ]
+    return _ordered(connection, parts, wanted, "at_us", "id", "batch")
 
 
 def _is_batch(batch: sa.FromClause, table: sa.Table, column: str) -> sa.ColumnElement[bool]:
     return sa.and_(batch.c.account == table.c.account, batch.c.seq == table.c[column])
 
 
-def _ordered(every: sa.CompoundSelect[Any], wanted: FlowFilter, *names: str) -> sa.CompoundSelect[Any]:
-    """In the order of the tables' keys: the database merges them as they stand, and sorts nothing."""
-    columns = every.selected_columns
-    return every.order_by(*(columns[name].desc() if wanted.newest_first else columns[name] for name in names))
+def _ordered(
+    connection: Connection, parts: list[sa.Select[Any]], wanted: FlowFilter, *names: str
+) -> sa.CompoundSelect[Any]:
+    """In the order of the tables' keys: the database merges them as they stand, and sorts nothing.
+
+    PostgreSQL does so where each part is asked for in that order; SQLite does it by itself, and cannot be asked.
+    """
+    if connection.dialect.name == "postgresql":
+        parts = [part.order_by(*_by(part.selected_columns, wanted, names)).limit(wanted.limit) for part in parts]
+    every = sa.union_all(*parts)
+    return every.order_by(*_by(every.selected_columns, wanted, names)).limit(wanted.limit)
+
+
+def _by(columns: sa.ColumnCollection[str, Any], wanted: FlowFilter, names: tuple[str, ...]) -> list[Any]:
+    return [columns[name].desc() if wanted.newest_first else columns[name] for name in names]
 
 
 def _totals(connection: Connection, account: str, seq: int, days: BusinessDays, until_us: int | None = None) -> Totals:

@@ -7,16 +7,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 
-def insert_new(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> sa.Insert:
-    """Inserts a row unless one of its key is there: its rowcount says whether it did."""
-    return _insert(connection, table).values(values).on_conflict_do_nothing(index_elements=table.primary_key.columns)
+def insert_new(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> bool:
+    """Insert a row unless one of its key is there. Whether it did."""
+    key = table.primary_key.columns
+    insert = _insert(connection, table).values(values).on_conflict_do_nothing(index_elements=key)
+    return connection.execute(insert.returning(*key)).first() is not None
 
 
-def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> sa.Insert:
-    """Inserts a row, or gives the one of its key these values."""
+def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> None:
+    """Insert a row, or give the one of its key these values."""
     key = table.primary_key.columns
     rest = {name: value for name, value in values.items() if name not in key}
-    return _insert(connection, table).values(values).on_conflict_do_update(index_elements=key, set_=rest)
+    insert = _insert(connection, table).values(values).on_conflict_do_update(index_elements=key, set_=rest)
+    connection.execute(insert)
 
 
 def _insert(connection: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:

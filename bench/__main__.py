@@ -12,7 +12,22 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import collect, depth, dialects, export, growth, ingest, memory, report, scale, serve, stall, sync, totals
+from bench import (
+    collect,
+    depth,
+    dialects,
+    export,
+    growth,
+    ingest,
+    memory,
+    postgres,
+    report,
+    scale,
+    serve,
+    stall,
+    sync,
+    totals,
+)
 from bench.machine import this_machine
 from bench.process import CACHE, BenchError
 from bench.results import Outcome
@@ -20,6 +35,7 @@ from bench.setting import ROWS_MIN, Options, Setting
 
 MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
     "ingest": ingest.measure,
+    "postgres": postgres.measure,
     "sync": sync.measure,
     "collect": collect.measure,
     "growth": growth.measure,

@@ -1,5 +1,6 @@
-"""export: peak memory and speed of `liushui flows --format jsonl` and `csv`, all flows of a ledger, at two sizes."""
+"""export: peak memory and speed of `liushui flows --format jsonl` and `csv`, and of `liushui db copy`, at two sizes."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from bench.process import LIUSHUI, BenchError, Took, run
@@ -21,15 +22,31 @@ def measure(setting: Setting) -> Outcome:
         for flows in sizes:
             setting.say(f"export as {name}, {flows:,} flows")
             took[flows] = _export(setting, name, flows, flows + heading)
+        _compare(outcome, f"memory, export as {name}", f"liushui flows, {name}", took)
+    took = {}
+    for flows in sizes:
+        setting.say(f"db copy, {flows:,} flows")
+        target = setting.folder / f"copied-{flows}.db"
+        took[flows] = run([*LIUSHUI, "db", "copy", str(setting.ledger(flows)), str(target)])
+        target.unlink()
+    _compare(outcome, "memory, db copy", "liushui db copy", took)
+    outcome.notes.append("export: a copy computes every chain again and compares it: that is in its speed")
+    return outcome
+
+
+def _compare(outcome: Outcome, ratio: str, who: str, took: Mapping[int, Took]) -> None:
+    small, large = (
+        Series(f"peak memory at {flows:,} flows", who, "MiB", [one.rss_bytes / 2**20]) for flows, one in took.items()
+    )
+    outcome.ratios.append(Ratio(ratio, large, small, BAR, "at most"))
+    if all(one.private_bytes for one in took.values()):
         small, large = (
-            Series(f"peak memory at {flows:,} flows", f"liushui flows, {name}", "MiB", [one.rss_bytes / 2**20])
+            Series(f"peak memory at {flows:,} flows, mapped files left out", who, "MiB", [one.private_bytes / 2**20])
             for flows, one in took.items()
         )
-        outcome.ratios.append(Ratio(f"memory, export as {name}", large, small, BAR, "at most"))
-        for flows, one in took.items():
-            rate = [flows / one.wall_s]
-            outcome.figures.append(Series(f"its speed at {flows:,} flows", f"liushui flows, {name}", "rows/s", rate))
-    return outcome
+        outcome.ratios.append(Ratio(f"{ratio}, private", large, small))
+    for flows, one in took.items():
+        outcome.figures.append(Series(f"its speed at {flows:,} flows", who, "rows/s", [flows / one.wall_s]))
 
 
 def _export(setting: Setting, name: str, flows: int, lines: int) -> Took:

@@ -21,7 +21,7 @@ PLOTS: Final = ROOT / "docs" / "performance"
 
 SUBJECTS: Final[Mapping[str, str]] = {
     "ingest": "Rows to a durable commit",
-    "copy": "Rows into PostgreSQL",
+    "postgres": "Rows to a durable commit on PostgreSQL",
     "sync": "Collecting over HTTP, against a bare loop",
     "growth": "Collecting from every provider, small and large",
     "collect": "Collecting over HTTP, against dlt",
@@ -32,7 +32,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "depth": "Deep pages",
     "totals": "Balances and monthly summaries",
     "memory": "Memory of sync and import",
-    "export": "Memory of exports",
+    "export": "Memory of exports and copies",
     "pages": "The page and our own API",
 }
 """Every subject in the order of the page. One that is not named here stands at the end, under its own name."""

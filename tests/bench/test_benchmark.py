@@ -10,7 +10,7 @@ from bench.page import SUBJECTS, markdown, subjects_of
 from liushui.providers import providers
 
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = {"collect", "totals"}
+PEERS = {"collect", "totals", "postgres"}
 """Measured where their peers are on the machine: a test installs none."""
 SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--memory-flows", "300", "600", "--no-install"]
 
@@ -77,6 +77,7 @@ def test_every_measurement_gives_ratios_and_figures(tmp_path: Path) -> None:
         ("stall", "p99 of small pages beside large ones ÷ alone"),
         ("export", "memory, export as jsonl"),
         ("export", "memory, export as csv"),
+        ("export", "memory, db copy"),
     }
     assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(providers()) - 1
     for ratio in results.ratios:

@@ -1,0 +1,77 @@
+"""postgres: rows that were read already, to a durable commit on PostgreSQL. `commit_slice` against a plain COPY.
+
+The peer copies the same rows, all columns of them, into a table with the same primary key, one commit a slice, through
+the same driver; it keeps no totals, no chain, no coverage, and fails where a row is there already. Slice by slice in
+turn, in this process, on a server of its own with its settings as they come (fsync on).
+"""
+
+import time
+from typing import Final
+
+import psycopg
+
+from bench.ingest import SLICE_ROWS, _slices
+from bench.results import Outcome, Ratio, Series
+from bench.setting import ACCOUNT, Setting, check_rows
+from liushui.instant import to_us
+from liushui.ledger.commit import commit_slice, make_account
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.rows import COLUMNS
+from liushui.providers.longbridge import PROVIDER
+from liushui.testing.postgres import Postgres, find_programs, running
+
+BAR: Final = 0.5
+CREATE: Final = "CREATE TABLE copied (LIKE flows INCLUDING DEFAULTS, PRIMARY KEY (account, at_us, id))"
+COPY: Final = f"COPY copied ({', '.join(COLUMNS)}) FROM STDIN"
+SELECT: Final = f"""
+SELECT {", ".join(COLUMNS)} FROM flows WHERE account = %s AND at_us >= %s AND at_us < %s ORDER BY at_us, id
+"""
+
+
+def measure(setting: Setting) -> Outcome:
+    """Rows a second of both, once a round, each round in a fresh database."""
+    outcome = Outcome("postgres")
+    if find_programs() is None:
+        outcome.notes.append("postgres: this machine has no PostgreSQL: it was skipped")
+        return outcome
+    ours, copied = [], []
+    with running() as server:
+        for number in range(setting.options.rounds):
+            setting.say(f"postgres, round {number + 1}")
+            ours_s, copy_s, rows = _round(setting, server)
+            ours.append(rows / ours_s)
+            copied.append(rows / copy_s)
+    what = f"decoded rows to durable commit on PostgreSQL, {SLICE_ROWS:,} a slice"
+    series = Series(what, "liushui", "rows/s", ours), Series(what, "plain COPY", "rows/s", copied)
+    outcome.ratios.append(Ratio("ingest into PostgreSQL", *series, BAR, "at least"))
+    return outcome
+
+
+def _round(setting: Setting, server: Postgres) -> tuple[float, float, int]:
+    """Seconds of ours, seconds of the peer, rows."""
+    url = server.new_database()
+    ledger = open_ledger(url, create=True)
+    make_account(ledger, ACCOUNT, PROVIDER.name, PROVIDER.rules.zone)
+    ours_s = copy_s = 0.0
+    rows = added = 0
+    with psycopg.connect(url) as connection:
+        connection.execute(CREATE)
+        connection.commit()
+        for asked, received, _ in _slices(setting):
+            begun = time.perf_counter()
+            added += commit_slice(ledger, ACCOUNT, asked, read_at=ledger.clock(), received=received).added
+            ours_s += time.perf_counter() - begun
+            found = connection.execute(SELECT, (ACCOUNT, to_us(asked.since), to_us(asked.until))).fetchall()
+            connection.commit()
+            begun = time.perf_counter()
+            with connection.cursor().copy(COPY) as copy:
+                for row in found:
+                    copy.write_row(row)
+            connection.commit()
+            copy_s += time.perf_counter() - begun
+            rows += len(found)
+    ledger.close()
+    server.drop_database(url)
+    check_rows("commit_slice", added, setting.options.flows)
+    check_rows("plain COPY", rows, setting.options.flows)
+    return ours_s, copy_s, rows

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.ledger.copying import REST, Progress, copy_ledger, is_of, sealed_columns
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger, account_names, open_ledger
 from liushui.ledger.engines.sqlite import SQLiteLedger
 from liushui.ledger.files import filling, put, refuse
 from liushui.ledger.schema import accounts
@@ -48,17 +48,16 @@ def back_up(
         raise ConfigError(f"{path} is the ledger itself: expected another file")
     refuse(path, force=force)
     with filling(path) as part:
-        with ledger.reading() as connection:
-            expected = heads(connection)
-            has_secrets = any_secrets(connection)
-            if isinstance(ledger, SQLiteLedger):
-                _copy_file(connection, part, progress)
-            else:
-                _copy_rows(ledger, connection, part, progress)
-        flows = proven(part, expected, progress)
+        flows = _saved(ledger, part, progress)
+        saved = open_ledger(str(part))
+        try:
+            with saved.reading() as connection:
+                names, has_secrets = account_names(connection), any_secrets(connection)
+        finally:
+            saved.close()
         key = _put_key(ledger.vault, path) if with_secrets and has_secrets else None
         put(part, path, force=force)
-    return Saved(path, len(expected), flows, path.stat().st_size, has_secrets, key)
+    return Saved(path, len(names), flows, path.stat().st_size, has_secrets, key)
 
 
 def copy_pages(source: sqlite3.Connection, path: Path, progress: Progress | None) -> None:
@@ -111,22 +110,32 @@ def any_secrets(connection: Connection) -> bool:
     )
 
 
-def _copy_file(connection: Connection, part: Path, progress: Progress | None) -> None:
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, sqlite3.Connection):
-        raise LedgerError("expected an SQLite ledger")
-    try:
-        copy_pages(driver, part, progress)
-    except sqlite3.Error as error:
-        raise LedgerError(f"{part} could not be written: {error}") from error
+def _saved(ledger: Ledger, part: Path, progress: Progress | None) -> int:
+    """Fill a file with all of a ledger, and prove it. Says how many flows there are."""
+    if not isinstance(ledger, SQLiteLedger):
+        return _copied_rows(ledger, part, progress)
+    with ledger.reading() as connection:
+        expected = heads(connection)
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection):
+            raise TypeError("expected a connection of SQLite's")
+        try:
+            copy_pages(driver, part, progress)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{part} could not be written: {error}") from error
+    return proven(part, expected, progress)
 
 
-def _copy_rows(ledger: Ledger, connection: Connection, part: Path, progress: Progress | None) -> None:
+def _copied_rows(ledger: Ledger, part: Path, progress: Progress | None) -> int:
+    """The same of a server: a copy, of one moment where there is one for all accounts."""
     part.unlink()
-    copied = copy_ledger(ledger, str(part), reseal=False, reading=lambda: nullcontext(connection), progress=progress)
+    with ledger.reading() as connection:
+        reading = None if ledger.is_spread(connection) else lambda: nullcontext(connection)
+        copied = copy_ledger(ledger, str(part), reseal=False, reading=reading, progress=progress)
     for one in copied:
         if one.differs:
             raise LedgerError(f"the copy differs, and nothing was written: account {one.account}: {one.differs}")
+    return sum(one.flows for one in copied)
 
 
 def _put_key(vault: Vault, path: Path) -> Path:

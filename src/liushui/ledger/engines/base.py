@@ -99,6 +99,10 @@ class Ledger(ABC):
     def lenient(self, connection: Connection) -> AbstractContextManager[None]:
         """Has a connection read what is damaged as far as it can, rather than stop."""
 
+    def is_spread(self, connection: Connection) -> bool:  # noqa: ARG002 - others have to ask
+        """Whether accounts lie on several nodes: what one transaction reads of two of them may be of two moments."""
+        return False
+
     def with_clock(self, clock: Clock) -> Self:
         """The same ledger, and the same connections, under another clock."""
         other = copy(self)

@@ -113,6 +113,11 @@ class PostgresLedger(Ledger):
         for (name,) in connection.exec_driver_sql(_BROKEN_INDEXES):
             yield f"the index {name} is not valid: REINDEX it"
 
+    def is_spread(self, connection: Connection) -> bool:
+        if connection.exec_driver_sql("SELECT to_regclass('pg_catalog.pg_dist_partition')").scalar() is None:
+            return False
+        return connection.exec_driver_sql(_SPREAD).first() is not None
+
     @contextmanager
     def lenient(self, connection: Connection) -> Iterator[None]:  # noqa: ARG002 - the server hands out no broken text
         yield
@@ -136,6 +141,9 @@ _BROKEN_INDEXES: Final = """
 SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND NOT i.indisvalid
 """
+
+_SPREAD: Final = "SELECT 1 FROM pg_dist_partition WHERE logicalrelid = to_regclass('accounts')"
+"""Answered where Citus distributes the accounts."""
 
 _MAKE_MARK: Final = f"""
 CREATE TABLE IF NOT EXISTS {MARK} (

@@ -20,12 +20,15 @@ from tests.engines import Pool, keep_out_of_home, pooling
 SETTINGS = ("LIUSHUI_", "LONGBRIDGE_", "LONGPORT_")
 """How the names of variables begin that change what liushui, or an official client, does."""
 
+FOR_TESTS = "LIUSHUI_TEST_"
+"""How those begin that say what tests may use."""
+
 
 def pytest_configure() -> None:
     """Time zones and settings of the machine change no test; a slow machine fails none."""
     os.environ["TZ"] = "UTC"
     time.tzset()
-    for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+    for name in [name for name in os.environ if name.startswith(SETTINGS) and not name.startswith(FOR_TESTS)]:
         del os.environ[name]
     settings.register_profile("house", deadline=None, print_blob=True)
     settings.load_profile("house")

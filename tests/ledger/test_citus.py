@@ -7,7 +7,8 @@ start it again; without them the tests of a node that is down are left out. docs
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -21,15 +22,189 @@ from liushui.ledger.copying import copy_ledger
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.query import FlowFilter, balances, list_flows, statuses, summary
 from liushui.ledger.restore import restore
-from liushui.ledger.reader import LedgerReader
 from liushui.ledger.unfinished import empty, finish
 from liushui.ledger.verify import Verified, verify
 from liushui.ledger.versions import balances_as_of
-from liushui.testing.clock import NOON, MovableClock
+from liushui.testing.clock import MovableClock
 from tests.engines import keep_out_of_home
-from tests.ledger.books import READ_AT, assert_intact, came, column, hours, keep, new_ledger, tables
-from tests.ledger.moving import copy, in_file, moved, opened_at, prepare_to_move
+from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
+from tests.ledger.moving import copy, in_file, moved, prepare_to_move
 
 URL: Final = os.environ.get("LIUSHUI_TEST_CITUS_URL", "")
 STOP: Final = os.environ.get("LIUSHUI_TEST_CITUS_STOP", "")
 START: Final = os.environ.get("LIUSHUI_TEST_CITUS_START", "")
+pytestmark = pytest.mark.skipif(not URL, reason="LIUSHUI_TEST_CITUS_URL names no Citus")
+
+ACCOUNTS: Final = tuple(f"account {number}" for number in range(8))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    keep_out_of_home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def citus() -> Iterator[Ledger]:
+    """A ledger over several nodes, empty."""
+    ledger = open_ledger(URL, create=True, clock=MovableClock(), unfinished=True)
+    empty(ledger)
+    finish(ledger)
+    with ledger.reading() as connection:
+        assert ledger.is_spread(connection), "`liushui db upgrade --citus` comes first"
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger in a file with rows in every table. Nobody changes it."""
+    folder = tmp_path_factory.mktemp("full")
+    prepare_to_move(folder)
+    return folder / "ledger.db"
+
+
+@contextmanager
+def one_node_down() -> Iterator[None]:
+    """A worker is stopped, and there again afterwards."""
+    if not (STOP and START):
+        pytest.skip("LIUSHUI_TEST_CITUS_STOP and _START stop and start no worker")
+    subprocess.run(STOP, shell=True, check=True, stdout=subprocess.DEVNULL, timeout=60)  # noqa: S602 - the tester's own
+    try:
+        yield
+    finally:
+        subprocess.run(START, shell=True, check=True, stdout=subprocess.DEVNULL, timeout=60)  # noqa: S602
+
+
+def test_a_ledger_moves_to_several_nodes_and_back(citus: Ledger, full: Path, tmp_path: Path) -> None:
+    copy(full, URL)
+    assert moved(tables(citus)) == moved(in_file(full))
+    assert_intact(citus)
+    copy(URL, tmp_path / "back.db")
+    assert moved(in_file(tmp_path / "back.db")) == moved(in_file(full))
+
+
+def test_backups(citus: Ledger, full: Path, tmp_path: Path) -> None:
+    copy(full, URL)
+    saved = back_up(citus, tmp_path / "saved.db", with_secrets=True)
+    assert moved(in_file(saved.path)) == moved(in_file(full))
+    restored = restore(saved.path, URL, force=True)
+    assert (restored.accounts, restored.flows, restored.secrets) == (3, saved.flows, "readable")
+    assert moved(tables(citus)) == moved(in_file(full))
+
+
+def spread(ledger: Ledger) -> dict[str, int]:
+    """On which node each account lies, by its port."""
+    statement = """
+    SELECT nodeport FROM citus_shards
+    WHERE shardid = get_shard_id_for_distribution_column('accounts', CAST(? AS TEXT))
+    """
+    with ledger.reading() as connection:
+        return {name: connection.exec_driver_sql(statement, (name,)).scalar_one() for name in ACCOUNTS}
+
+
+def fill(ledger: Ledger) -> None:
+    for number, name in enumerate(ACCOUNTS):
+        make_account(ledger, name, "longbridge", "UTC")
+        rows = [came(f"{at}", at / 100, f"{number + 1}.00") for at in range(30)]
+        keep(ledger, hours(0, 24), *rows, account=name)
+
+
+def test_an_account_lies_on_one_node_as_a_whole(citus: Ledger) -> None:
+    fill(citus)
+    assert len(set(spread(citus).values())) > 1, "the accounts lie on several nodes"
+    statement = """
+    SELECT count(DISTINCT colocation_id) FROM citus_tables
+    WHERE citus_table_type = 'distributed' AND distribution_column = 'account'
+    """
+    with citus.reading() as connection:
+        assert connection.exec_driver_sql(statement).scalar_one() == 1
+        for statement in ("flows", "history", "batches", "coverage", "day_totals", "quarantine"):
+            plan = connection.exec_driver_sql(f"EXPLAIN SELECT * FROM {statement} WHERE account = 'account 1'")
+            assert any("Task Count: 1" in row[0] for row in plan)
+
+
+Answers = dict[str, Callable[[], object]]
+
+
+def answers(ledger: Ledger) -> Answers:
+    """What a ledger is asked: of all accounts, and of each."""
+    every: Answers = {
+        "balances": lambda: balances(ledger),
+        "summary": lambda: summary(ledger, period="month"),
+        "statuses": lambda: statuses(ledger),
+        "flows": lambda: list(list_flows(ledger, FlowFilter())),
+        "flows of a currency": lambda: list(list_flows(ledger, FlowFilter(currency="USD"))),
+        "balances as of": lambda: balances_as_of(ledger, (), None, ledger.clock()),
+        "verify": lambda: list(verify(ledger)),
+        "a backup's heads": lambda: column(ledger, "accounts", "account", "head", "link"),
+        "a sum": lambda: column(ledger, "day_totals", "money_in"),
+    }
+    for name in ACCOUNTS:
+        every[f"balances of {name}"] = lambda name=name: balances(ledger, (name,))  # type: ignore[misc]
+        every[f"flows of {name}"] = lambda name=name: list(list_flows(ledger, FlowFilter((name,))))  # type: ignore[misc]
+    return every
+
+
+def test_without_a_node_an_answer_is_refused_or_whole(citus: Ledger) -> None:
+    """No total is ever smaller because a part of it could not be asked."""
+    fill(citus)
+    asked = answers(citus)
+    before = {name: answer() for name, answer in asked.items()}
+    refused = set()
+    with one_node_down():
+        for name, answer in asked.items():
+            try:
+                found = answer()
+            except LedgerError as error:
+                assert "\n" not in str(error)
+                refused.add(name)
+            else:
+                assert found == before[name], name
+        everything = {name for name in asked if " of account" not in name}
+        assert everything <= refused
+    assert {name: answer() for name, answer in asked.items()} == before
+
+
+def test_without_a_node_commits_are_kept_whole_or_refused(citus: Ledger) -> None:
+    fill(citus)
+    where = spread(citus)
+    kept, refused = set(), set()
+    with one_node_down():
+        for name in ACCOUNTS:
+            try:
+                keep(citus, hours(24, 48), came("new", 30), account=name)
+            except LedgerError:
+                refused.add(where[name])
+            else:
+                kept.add(where[name])
+    assert refused
+    assert not kept & refused, "by nodes: what one of them holds is kept, or refused, all of it"
+    for name in ACCOUNTS:
+        expected = 31 if where[name] in kept else 30
+        assert len(list(list_flows(citus, FlowFilter((name,))))) == expected
+    assert all(isinstance(found, Verified) for found in verify(citus))
+    for name in ACCOUNTS:
+        keep(citus, hours(24, 48), came("new", 30), account=name)
+    assert len(list(list_flows(citus, FlowFilter()))) == 31 * len(ACCOUNTS)
+    assert_intact(citus)
+
+
+def test_a_copy_that_loses_a_node_goes_on(citus: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "CHUNK", 12)
+    source = new_ledger(tmp_path, *ACCOUNTS)
+    for name in ACCOUNTS:
+        keep(source, hours(0, 24), *[came(f"{at}", at / 100) for at in range(30)], account=name)
+    with ExitStack() as later:
+        told = count(1)
+
+        def stop(_what: str, _done: int, _total: int) -> None:
+            if next(told) == 5:
+                later.enter_context(one_node_down())
+
+        with pytest.raises(LedgerError):
+            copy_ledger(source, URL, progress=stop)
+    with pytest.raises(LedgerError, match="is an unfinished copy"):
+        open_ledger(URL)
+    assert not any(one.differs for one in copy_ledger(source, URL))
+    assert moved(tables(citus)) == moved(tables(source))
+    source.close()

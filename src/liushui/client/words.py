@@ -439,3 +439,136 @@ class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     account: AccountName
     zone: Annotated[str, Meta(description="The IANA time zone of its days.", examples=["Asia/Hong_Kong"])] = "UTC"
+
+
+# ---------------------------------------------------------------- what is worth a look
+
+
+class FindingCount(Word):
+    """How many flows of one day something was found about: `side` or `same_id`."""
+
+    account: str
+    day: Day
+    finding: str
+    flows: Count
+
+
+class Findings(Word):
+    """What was found, by account, day and finding. They are no errors: each flow is kept as the provider sent it."""
+
+    findings: list[FindingCount]
+
+
+class Span(Word):
+    """A range, its end left out."""
+
+    since: datetime
+    until: datetime
+
+
+class QuarantinedRow(Word):
+    """A row that could not be read. `seen`: the ranges it was seen in; null: it was imported."""
+
+    account: str
+    id: str
+    field: str
+    reason: str
+    wire: Annotated[str, Meta(description="The row as it came, in base64.")]
+    seen: list[Span] | None
+    batch: int
+    recorded_at: datetime
+    resolved_batch: int | None
+    resolved_as: str | None
+
+
+class QuarantinePage(Word):
+    """Some rows. `next`: the cursor of those after them; null: there are none."""
+
+    rows: list[QuarantinedRow]
+    next: str | None
+
+
+# ---------------------------------------------------------------- credentials
+
+
+class Key(Word):
+    """A key of a provider's wire API, without its secrets."""
+
+    key: str
+    dialect: str
+    accounts: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    paced: bool
+    restrictions: dict[str, str]
+
+
+class Keys(Word):
+    """The keys whose accounts the caller may all see, revoked ones too."""
+
+    keys: list[Key]
+
+
+class MakeKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A key that reads accounts through a provider's own wire API."""
+
+    dialect: Annotated[str, Meta(description="Whose wire API.", examples=["longbridge"])]
+    accounts: Annotated[list[str], Meta(min_length=1)]
+    expires_at: At | None = None
+    paced: bool = True
+    restrictions: dict[str, str] = {}
+
+
+class MadeKey(Word):
+    """A key that was just made. Its credentials are shown this once."""
+
+    key: str
+    dialect: str
+    accounts: list[str]
+    credentials: dict[str, str]
+
+
+class Token(Word):
+    """A token of this API, without what it is. `accounts` null: all of them."""
+
+    id: str
+    name: str
+    accounts: list[str] | None
+    scopes: list[str]
+    calls_per_minute: int
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class Tokens(Word):
+    """The tokens that can do no more than the caller, revoked ones too."""
+
+    tokens: list[Token]
+
+
+class TokenScope(StrEnum):
+    """What a token may do with its accounts."""
+
+    READ = "read"
+    RECORD = "record"
+    MANAGE = "manage"
+
+
+class MakeToken(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A token for these accounts, null for all of them. It can do no more than who makes it."""
+
+    scopes: Annotated[list[TokenScope], Meta(min_length=1)]
+    accounts: Annotated[list[str], Meta(min_length=1)] | None = None
+    name: Annotated[str, Meta(max_length=100)] = ""
+    expires_at: At | None = None
+    calls_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_200
+
+
+class MadeToken(Word):
+    """A token that was just made. It is shown this once."""
+
+    token: str
+    about: Token

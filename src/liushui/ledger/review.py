@@ -63,6 +63,39 @@ def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: b
             yield _quarantined(row)
 
 
+class FindingCount(NamedTuple):
+    """How many flows of a day something was found about."""
+
+    account: str
+    day: str
+    finding: str
+    flows: int
+
+
+def count_findings(ledger: Ledger, names: tuple[str, ...]) -> list[FindingCount]:
+    """The counts of these accounts, by account, day and finding."""
+    counts = []
+    with ledger.reading() as connection:
+        for account in accounts_named(connection, names):
+            found = sorted(findings.load(connection, account.account).items())
+            counts += [FindingCount(account.account, day, finding, flows) for (day, finding), flows in found]
+    return counts
+
+
+def quarantined_page(
+    ledger: Ledger, names: tuple[str, ...], *, limit: int, after: tuple[str, str, int] | None, resolved: bool
+) -> list[Quarantined]:
+    """Entries of these accounts after the one of that account, id and batch, by those; with `resolved` all of them."""
+    c = quarantine.c
+    query = _entries().where(c.account.in_(names)).limit(limit)
+    if not resolved:
+        query = query.where(c.ended_batch.is_(None))
+    if after is not None:
+        query = query.where(sa.tuple_(c.account, c.id, c.batch) > sa.tuple_(*after))
+    with ledger.reading() as connection:
+        return [_quarantined(row) for row in connection.execute(query)]
+
+
 def quarantined_named(ledger: Ledger, account: str, id_: str) -> Quarantined:
     """The entry of that id: the open one, else the one that was resolved last. Raises ConfigError."""
     with ledger.reading() as connection:

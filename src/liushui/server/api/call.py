@@ -39,6 +39,11 @@ class Call:
         """The ledger that is asked."""
         return self.house.ledger
 
+    @property
+    def whose(self) -> list[str] | None:
+        """The accounts that the caller may see; None: all of them. What a cursor holds for no other caller."""
+        return None if self.principal.accounts is None else sorted(self.principal.accounts)
+
     def query(self, type_: type[S]) -> S:
         """The query parameters."""
         return query_of(self.request, type_)

@@ -158,8 +158,7 @@ def _text(word: words.Word) -> str:
 
 def _about(call: Call, accounts: list[str]) -> str:
     """What a cursor of the feed is for: these accounts, of somebody who sees those."""
-    theirs = call.principal.accounts
-    return msgspec.json.encode(("feed", sorted(set(accounts)), None if theirs is None else sorted(theirs))).decode()
+    return msgspec.json.encode(("feed", sorted(set(accounts)), call.whose)).decode()
 
 
 def _step(step: Step) -> words.Step:

@@ -80,8 +80,7 @@ def list_flows(request: Request[Any, Any, Any]) -> Response[words.FlowPage]:
     asked = call.query(FlowQuery)
     names = call.accounts(asked.account)
     wanted = filter_of(asked)._replace(accounts=names)
-    everyone = "" if call.principal.accounts is None else ",".join(sorted(call.principal.accounts))
-    about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(asked.account))), everyone)}"
+    about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(asked.account))), call.whose)}"
     after = None if asked.cursor is None else place_of(call.ledger, about, asked.cursor, Place)
 
     def page() -> words.FlowPage:

@@ -7,7 +7,7 @@ from litestar.types import ControllerRouterHandler
 
 from liushui import __version__
 from liushui.client import words
-from liushui.server.api import feed, flows, record, sources, totals
+from liushui.server.api import credentials, feed, flows, record, review, sources, totals
 from liushui.server.api.asking import QUERY, Nothing, no_query
 from liushui.server.api.call import call_of
 from liushui.server.api.guards import doorkeeper
@@ -41,6 +41,14 @@ def api_routes(house: House) -> list[ControllerRouterHandler]:
                 sources.sync,
                 sources.show_request,
                 sources.runs,
+                review.list_findings,
+                review.list_quarantined,
+                credentials.keys,
+                credentials.make_key,
+                credentials.end_key,
+                credentials.tokens,
+                credentials.make_token,
+                credentials.end_token,
             ],
             guards=[doorkeeper(house)],
             exception_handlers=handlers(),

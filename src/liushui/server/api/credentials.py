@@ -1,0 +1,162 @@
+"""Credentials that we give out: keys of the providers' wire APIs, and tokens of this one."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response, delete, get, post
+from litestar.params import FromPath, RawBody
+
+from liushui.client import words
+from liushui.client.words import Fault
+from liushui.instant import utc
+from liushui.ledger.keys import KeyInfo, create_key, list_keys, revoke_key
+from liushui.ledger.tokens import Scope, Token, create_token, list_tokens, revoke_token
+from liushui.money import shown
+from liushui.server.access import needs
+from liushui.server.api.asking import BODY, QUERY, Nothing, body_of, no_query
+from liushui.server.api.call import Call, call_of
+from liushui.server.api.problems import Refusal, missing, unacceptable_body
+
+MANAGE = [needs(Scope.MANAGE)]
+
+
+@get("/keys", guards=MANAGE, sync_to_thread=True, opt={QUERY: Nothing})
+def keys(request: Request[Any, Any, Any]) -> Response[words.Keys]:
+    """The keys of accounts that are all the caller's, revoked ones too. Secrets are not shown."""
+    call = call_of(request)
+    no_query(request)
+    return call.answer(words.Keys(keys=[_key(one) for one in _keys(call)]))
+
+
+@post("/keys", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.CREATED, opt={BODY: words.MakeKey})
+def make_key(request: Request[Any, Any, Any], body: RawBody) -> Response[words.MadeKey]:
+    """Make a key that reads accounts through a provider's own wire API. Its credentials are shown this once."""
+    call = call_of(request)
+    no_query(request)
+    wanted = body_of(body, request, words.MakeKey)
+    provider = call.house.providers.get(wanted.dialect)
+    if provider is None:
+        raise unacceptable_body("/dialect", f"one of {', '.join(call.house.providers)}", wanted.dialect)
+    names = list(dict.fromkeys(wanted.accounts))
+    call.accounts(names)
+    _check_to_come(call, wanted.expires_at)
+    known = [restriction.name for restriction in provider.restrictions]
+    for name in wanted.restrictions:
+        if name not in known:
+            raise unacceptable_body(f"/restrictions/{name}", " or ".join(known) or "none of this dialect", name)
+    made = create_key(
+        call.ledger,
+        provider,
+        names,
+        expires_at=None if wanted.expires_at is None else utc(wanted.expires_at),
+        paced=wanted.paced,
+        restrictions=wanted.restrictions,
+    )
+    word = words.MadeKey(key=provider.key_name(made), dialect=provider.name, accounts=names, credentials=made)
+    return call.answer(word, HTTPStatus.CREATED)
+
+
+@delete("/keys/{key:str}", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.NO_CONTENT, opt={QUERY: Nothing})
+def end_key(request: Request[Any, Any, Any], key: FromPath[str]) -> None:
+    """End a key at once, in every process that serves. It stays in the list."""
+    call = call_of(request)
+    no_query(request)
+    if not any(one.public == key and one.revoked_at is None for one in _keys(call)):
+        raise missing("key", key)
+    revoke_key(call.ledger, key)
+
+
+@get("/tokens", guards=MANAGE, sync_to_thread=True, opt={QUERY: Nothing})
+def tokens(request: Request[Any, Any, Any]) -> Response[words.Tokens]:
+    """The tokens that can do no more than the caller, revoked ones too."""
+    call = call_of(request)
+    no_query(request)
+    return call.answer(words.Tokens(tokens=[_token(one) for one in _tokens(call)]))
+
+
+@post("/tokens", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.CREATED, opt={BODY: words.MakeToken})
+def make_token(request: Request[Any, Any, Any], body: RawBody) -> Response[words.MadeToken]:
+    """Make a token that can do no more than the caller. It is shown this once."""
+    call = call_of(request)
+    no_query(request)
+    wanted = body_of(body, request, words.MakeToken)
+    principal = call.principal
+    scopes = {Scope(scope.value) for scope in wanted.scopes}
+    if not scopes <= principal.scopes:
+        raise _too_much("/scopes", sorted(principal.scopes))
+    if wanted.accounts is None and principal.accounts is not None:
+        raise _too_much("/accounts", sorted(principal.accounts))
+    if wanted.calls_per_minute > principal.calls_per_minute:
+        raise _too_much("/calls_per_minute", [str(principal.calls_per_minute)])
+    if not wanted.name.isprintable():
+        raise unacceptable_body("/name", "printable characters", wanted.name)
+    names = None if wanted.accounts is None else call.accounts(wanted.accounts)
+    _check_to_come(call, wanted.expires_at)
+    made = create_token(
+        call.ledger,
+        name=wanted.name,
+        names=names,
+        scopes=scopes,
+        expires_at=None if wanted.expires_at is None else utc(wanted.expires_at),
+        calls_per_minute=wanted.calls_per_minute,
+    )
+    return call.answer(words.MadeToken(token=made.text, about=_token(made.token)), HTTPStatus.CREATED)
+
+
+@delete("/tokens/{id:str}", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.NO_CONTENT, opt={QUERY: Nothing})
+def end_token(request: Request[Any, Any, Any], id: FromPath[str]) -> None:  # noqa: A002 - the path's own name
+    """End a token at once, in every process that serves. It stays in the list."""
+    call = call_of(request)
+    no_query(request)
+    if not any(one.id == id and one.revoked_at is None for one in _tokens(call)):
+        raise missing("token", id)
+    revoke_token(call.ledger, id)
+
+
+def _keys(call: Call) -> list[KeyInfo]:
+    return [one for one in list_keys(call.ledger) if call.principal.sees_all(frozenset(one.accounts))]
+
+
+def _tokens(call: Call) -> list[Token]:
+    principal = call.principal
+    return [
+        one for one in list_tokens(call.ledger) if principal.sees_all(one.accounts) and one.scopes <= principal.scopes
+    ]
+
+
+def _check_to_come(call: Call, expires_at: datetime | None) -> None:
+    if expires_at is not None and expires_at <= call.ledger.clock():
+        raise unacceptable_body("/expires_at", "an instant that is to come", expires_at.isoformat())
+
+
+def _too_much(pointer: str, has: list[str]) -> Refusal:
+    fault = Fault(pointer=pointer, expected=f"no more than who asks has: {', '.join(has)}", got=shown("more"))
+    return Refusal(HTTPStatus.FORBIDDEN, f"{pointer}: a token can do no more than who makes it", [fault])
+
+
+def _key(one: KeyInfo) -> words.Key:
+    return words.Key(
+        key=one.public,
+        dialect=one.dialect,
+        accounts=list(one.accounts),
+        created_at=one.created_at,
+        expires_at=one.expires_at,
+        revoked_at=one.revoked_at,
+        paced=one.paced,
+        restrictions=dict(one.restrictions),
+    )
+
+
+def _token(one: Token) -> words.Token:
+    return words.Token(
+        id=one.id,
+        name=one.name,
+        accounts=None if one.accounts is None else sorted(one.accounts),
+        scopes=sorted(one.scopes),
+        calls_per_minute=one.calls_per_minute,
+        created_at=one.created_at,
+        expires_at=one.expires_at,
+        revoked_at=one.revoked_at,
+        last_used_at=one.last_used_at,
+    )

@@ -1,0 +1,92 @@
+"""What is worth a human's look: findings, and rows that could not be read."""
+
+from base64 import b64encode
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, get
+from msgspec import Meta
+
+from liushui.client import words
+from liushui.instant import from_us
+from liushui.ledger import review
+from liushui.ledger.tokens import Scope
+from liushui.server.access import needs
+from liushui.server.api.asking import QUERY
+from liushui.server.api.call import call_of
+from liushui.server.api.cursors import cursor, place_of
+from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames
+
+
+class FindingQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Of which accounts."""
+
+    account: AccountNames = []
+
+
+class QuarantineQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows."""
+
+    account: AccountNames = []
+    resolved: Annotated[bool, Meta(description="Those too that became flows, or are gone.")] = False
+    limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
+    cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
+
+
+@get("/findings", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FindingQuery})
+def list_findings(request: Request[Any, Any, Any]) -> Response[words.Findings]:
+    """How many flows of each day are worth a look, and why."""
+    call = call_of(request)
+    names = call.accounts(call.query(FindingQuery).account)
+
+    def made() -> words.Findings:
+        found = review.count_findings(call.ledger, names) if names else []
+        return words.Findings(
+            findings=[
+                words.FindingCount(account=one.account, day=one.day, finding=one.finding, flows=one.flows)
+                for one in found
+            ]
+        )
+
+    return call.tagged(names, made)
+
+
+@get("/quarantine", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: QuarantineQuery})
+def list_quarantined(request: Request[Any, Any, Any]) -> Response[words.QuarantinePage]:
+    """Rows that could not be read, with their bytes and the reason: nothing that came is lost."""
+    call = call_of(request)
+    asked = call.query(QuarantineQuery)
+    names = call.accounts(asked.account)
+    about = msgspec.json.encode(("quarantine", sorted(asked.account), asked.resolved, call.whose)).decode()
+    after = None if asked.cursor is None else place_of(call.ledger, about, asked.cursor, tuple[str, str, int])
+
+    def made() -> words.QuarantinePage:
+        if not names:
+            return words.QuarantinePage(rows=[], next=None)
+        found = review.quarantined_page(call.ledger, names, limit=asked.limit + 1, after=after, resolved=asked.resolved)
+        following = None
+        if len(found) > asked.limit:
+            found = found[: asked.limit]
+            last = found[-1]
+            following = cursor(call.ledger, about, (last.account, last.id, last.batch))
+        return words.QuarantinePage(rows=[_said(one) for one in found], next=following)
+
+    return call.tagged(names, made)
+
+
+def _said(found: review.Quarantined) -> words.QuarantinedRow:
+    seen = None
+    if found.span is not None:
+        seen = [words.Span(since=from_us(since_us), until=from_us(until_us)) for since_us, until_us in found.span]
+    return words.QuarantinedRow(
+        account=found.account,
+        id=found.id,
+        field=found.field,
+        reason=found.reason,
+        wire=b64encode(found.wire).decode(),
+        seen=seen,
+        batch=found.batch,
+        recorded_at=found.recorded_at,
+        resolved_batch=found.resolved_batch,
+        resolved_as=found.resolved_as,
+    )

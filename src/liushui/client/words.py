@@ -21,6 +21,7 @@ Amount = Annotated[
         examples=["-248.60"],
     ),
 ]
+Instant = Annotated[datetime, Meta(tz=True)]
 Day = Annotated[str, Meta(description="A date in the account's own zone.", examples=["2024-01-31"])]
 Count = Annotated[int, Meta(ge=0)]
 
@@ -67,8 +68,8 @@ class Gap(Word):
     """A range that nothing proves, and why, where that is known. `until` None: it goes on."""
 
     account: str
-    since: datetime | None
-    until: datetime | None
+    since: Instant | None
+    until: Instant | None
     reason: str
 
 
@@ -76,11 +77,11 @@ class CoveredRange(Word):
     """A range of an account, whether it is proven, and when it was looked at last."""
 
     account: str
-    since: datetime
-    until: datetime
+    since: Instant
+    until: Instant
     state: str
     reason: str
-    checked_at: datetime
+    checked_at: Instant
     batch: int
 
 
@@ -104,8 +105,8 @@ class Account(Word):
     findings: Count
     gaps: Count
     batch: Annotated[int, Meta(ge=0, description="The newest commit.")]
-    proven_from: datetime | None
-    proven_until: datetime | None
+    proven_from: Instant | None
+    proven_until: Instant | None
 
 
 class Accounts(Word):
@@ -128,7 +129,7 @@ class Flow(Word):
     key: str
     account: str
     id: str
-    at: datetime
+    at: Instant
     amount: Annotated[Amount, Meta(description="Signed, + into the account.")]
     currency: str
     direction: Annotated[Direction, Meta(description="The side that the provider named.")]
@@ -137,7 +138,7 @@ class Flow(Word):
     label: Annotated[str, Meta(description="The provider's words.")]
     subaccount: str
     balance_after: Amount | None
-    settled_at: datetime | None
+    settled_at: Instant | None
     ref: str | None
     order_ref: str | None
     symbol: str | None
@@ -162,8 +163,8 @@ class FlowVersion(Word):
     """A flow as it was from one commit to another. `ended_as` null: it still is."""
 
     flow: Flow
-    recorded_at: datetime
-    ended_at: datetime | None
+    recorded_at: Instant
+    ended_at: Instant | None
     ended_batch: int | None
     ended_as: str | None
 
@@ -188,7 +189,7 @@ class Balance(Word):
     currency: str
     amount: Amount
     flows: Count
-    at: datetime | None
+    at: Instant | None
     covered: Annotated[bool, Meta(description="Whether every flow up to there is proven to be here.")]
 
 
@@ -249,7 +250,7 @@ class Step(Word):
     key: str
     account: str
     batch: int
-    recorded_at: datetime
+    recorded_at: Instant
     ended_as: Annotated[str | None, Meta(description="How the version before ended: restated, withdrawn, …")]
     flow: Flow
 
@@ -268,7 +269,7 @@ class CommitSeen(Word):
 
     account: str
     batch: int
-    recorded_at: datetime
+    recorded_at: Instant
     added: int
     restated: int
     withdrawn: int
@@ -283,9 +284,9 @@ class Sync(Word):
     account: str
     running: bool
     status: str
-    started_at: datetime
-    updated_at: datetime
-    ended_at: datetime | None
+    started_at: Instant
+    updated_at: Instant
+    ended_at: Instant | None
     slices: Count
     slices_left: Count | None
     rows: Count
@@ -301,8 +302,8 @@ class Run(Word):
     """A sync that ended. `error` is empty where all went well."""
 
     account: str
-    started_at: datetime
-    ended_at: datetime | None
+    started_at: Instant
+    ended_at: Instant | None
     slices: Count
     rows: Count
     added: Count
@@ -323,7 +324,7 @@ class Source(Word):
     account: str
     provider: str
     base_url: str
-    since: datetime
+    since: Instant
     zone: str
     paced: bool
     paused: bool
@@ -343,10 +344,10 @@ class SyncAsked(Word):
     account: str
     id: str
     everything: bool
-    requested_at: datetime
+    requested_at: Instant
     requested_by: str
-    taken_at: datetime | None
-    ended_at: datetime | None
+    taken_at: Instant | None
+    ended_at: Instant | None
     status: str
     error: str
 
@@ -462,8 +463,8 @@ class Findings(Word):
 class Span(Word):
     """A range, its end left out."""
 
-    since: datetime
-    until: datetime
+    since: Instant
+    until: Instant
 
 
 class QuarantinedRow(Word):
@@ -476,7 +477,7 @@ class QuarantinedRow(Word):
     wire: Annotated[str, Meta(description="The row as it came, in base64.")]
     seen: list[Span] | None
     batch: int
-    recorded_at: datetime
+    recorded_at: Instant
     resolved_batch: int | None
     resolved_as: str | None
 
@@ -497,9 +498,9 @@ class Key(Word):
     key: str
     dialect: str
     accounts: list[str]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
     paced: bool
     restrictions: dict[str, str]
 
@@ -537,10 +538,10 @@ class Token(Word):
     accounts: list[str] | None
     scopes: list[str]
     calls_per_minute: int
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+    last_used_at: Instant | None
 
 
 class Tokens(Word):

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from litestar import Litestar
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import MutableScopeHeaders, State
-from litestar.openapi.config import OpenAPIConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.types import ControllerRouterHandler, Message, Scope
 
-from liushui import __version__
 from liushui.server.api import api_routes
 from liushui.server.api.call import HOUSE
 from liushui.server.api.problems import HEADERS
@@ -30,7 +28,7 @@ def make_api(house: House) -> Litestar:
 def _site(house: House, routes: Sequence[ControllerRouterHandler]) -> Litestar:
     return Litestar(
         route_handlers=routes,
-        openapi_config=OpenAPIConfig(title="liushui", version=__version__, path="/api/v1/openapi"),
+        openapi_config=None,  # the API makes its own document, from the structs that it reads and writes
         plugins=[ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
         compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key="whole"),
         before_send=[_add_headers],

@@ -21,6 +21,10 @@ BODY_MAX: Final = 1024 * 1024
 QUERY: Final = "query"
 BODY: Final = "body"
 """Under these names a route says of which struct its parameters and its body are."""
+IN_LINES: Final = "lines"
+"""Of a route: it takes its body, and gives its answer, as lines too."""
+STREAM: Final = "stream"
+"""Of a route: its answer is a stream of server-sent events."""
 
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)$", re.ASCII)
 _EXAMPLE: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z (in a URL + is %2B)"
@@ -41,7 +45,7 @@ def query_of(request: Request[Any, Any, Any], type_: type[S]) -> S:
         elif len(texts) > 1:
             faults.append(Fault(parameter=name, expected="one value", got=f"{len(texts)} of them"))
         else:
-            values[field.name] = _read(name, texts[0], _plain(field.type), faults)
+            values[field.name] = _read(name, texts[0], plain_type(field.type), faults)
     faults += [
         Fault(parameter=name, expected="a value", got="nothing")
         for name, field in fields.items()
@@ -87,18 +91,19 @@ def check_media_type(request: Request[Any, Any, Any], known: Sequence[str]) -> s
 
 def is_many(type_: Any) -> bool:  # noqa: ANN401 - an annotation
     """Whether a parameter may stand several times."""
-    return get_origin(_bare(_plain(type_))) in (list, tuple)
+    return get_origin(bare_type(plain_type(type_))) in (list, tuple)
 
 
 def _item(type_: Any) -> Any:  # noqa: ANN401 - an annotation
-    return get_args(_bare(_plain(type_)))[0]
+    return get_args(bare_type(plain_type(type_)))[0]
 
 
-def _bare(type_: Any) -> Any:  # noqa: ANN401 - an annotation
+def bare_type(type_: Any) -> Any:  # noqa: ANN401 - an annotation
+    """A type without what is said of it."""
     return get_args(type_)[0] if get_origin(type_) is Annotated else type_
 
 
-def _plain(type_: Any) -> Any:  # noqa: ANN401 - an annotation
+def plain_type(type_: Any) -> Any:  # noqa: ANN401 - an annotation
     """A type without None, which no parameter can be."""
     if get_origin(type_) in (Union, UnionType):
         return next(one for one in get_args(type_) if one is not NoneType)
@@ -107,7 +112,7 @@ def _plain(type_: Any) -> Any:  # noqa: ANN401 - an annotation
 
 def _read(name: str, text: str, type_: Any, faults: list[Fault]) -> object:  # noqa: ANN401 - an annotation
     """One value. What does not fit becomes a fault."""
-    bare = _bare(type_)
+    bare = bare_type(type_)
     try:
         if bare is datetime:
             return _instant(text)

@@ -18,7 +18,7 @@ from liushui.ledger.pages import heads
 from liushui.ledger.progress import list_progress
 from liushui.ledger.tokens import Scope
 from liushui.server.access import needs
-from liushui.server.api.asking import QUERY
+from liushui.server.api.asking import QUERY, STREAM
 from liushui.server.api.call import Call, call_of
 from liushui.server.api.cursors import cursor, key_of, place_of
 from liushui.server.api.flows import AccountNames, said
@@ -72,7 +72,7 @@ def read(request: Request[Any, Any, Any]) -> Response[words.FeedPage]:
     return call.tagged(names, page)
 
 
-@get("/events", guards=[needs(Scope.READ)], opt={QUERY: EventQuery, "whole": True})
+@get("/events", guards=[needs(Scope.READ)], opt={QUERY: EventQuery, STREAM: True, "whole": True})
 async def events(request: Request[Any, Any, Any]) -> ServerSentEvent:
     """Commits that changed flows, and how far syncs are, as they come (server-sent events).
 

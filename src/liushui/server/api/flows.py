@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get
@@ -46,6 +46,7 @@ class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
     ref: Annotated[str, Meta(description="A reference of the flow's, or of its order's.")] | None = None
     amount_min: Annotated[words.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
     amount_max: Annotated[words.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
+    finding: Annotated[Literal["side", "same_id"], Meta(description="Something that was found about it.")] | None = None
     text: (
         Annotated[str, Meta(min_length=1, max_length=200, description="Somewhere in its words, symbol or references.")]
         | None
@@ -142,6 +143,7 @@ def filter_of(asked: FlowQuery) -> FlowFilter:
         amount_min=low,
         amount_max=high,
         text=asked.text,
+        finding=asked.finding,
     )
 
 

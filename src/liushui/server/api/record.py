@@ -24,7 +24,7 @@ from liushui.ledger.recording import Conflict, Differs, Keyed, KeyReused
 from liushui.ledger.tokens import Scope
 from liushui.money import decimal_text, shown
 from liushui.server.access import needs
-from liushui.server.api.asking import BODY, QUERY, body_of, check_media_type, no_query
+from liushui.server.api.asking import BODY, IN_LINES, QUERY, body_of, check_media_type, no_query
 from liushui.server.api.call import Call, call_of
 from liushui.server.api.cursors import key_of
 from liushui.server.api.flows import accounts_said
@@ -84,7 +84,10 @@ def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[wor
 
 
 @post(
-    "/flows", guards=[needs(Scope.RECORD)], status_code=HTTPStatus.OK, opt={QUERY: RecordQuery, BODY: words.RecordFlow}
+    "/flows",
+    guards=[needs(Scope.RECORD)],
+    status_code=HTTPStatus.OK,
+    opt={QUERY: RecordQuery, BODY: words.RecordFlow, IN_LINES: True},
 )
 async def record(request: Request[Any, Any, Any]) -> Response[words.Recorded] | Stream:
     """Record flows of accounts of one's own: one, an array, or a row a line.

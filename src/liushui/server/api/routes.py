@@ -7,7 +7,7 @@ from litestar.types import ControllerRouterHandler
 
 from liushui import __version__
 from liushui.client import words
-from liushui.server.api import credentials, feed, flows, record, review, sources, totals
+from liushui.server.api import credentials, docs, feed, flows, record, review, sources, totals
 from liushui.server.api.asking import QUERY, Nothing, no_query
 from liushui.server.api.call import call_of
 from liushui.server.api.guards import doorkeeper
@@ -24,6 +24,9 @@ def api_routes(house: House) -> list[ControllerRouterHandler]:
             ROOT,
             route_handlers=[
                 about,
+                docs.openapi,
+                docs.docs,
+                docs.redoc,
                 flows.list_accounts,
                 flows.show_account,
                 flows.list_flows,

@@ -1,0 +1,297 @@
+"""A client of our own API: the server's own words, pages read on by themselves, calls repeated where they may be.
+
+with liushui.Client("http://127.0.0.1:8700", token) as client:
+    for flow in client.flows(account=["trader-1"], since=datetime(2024, 1, 1, tzinfo=UTC)):
+        print(flow.at, Decimal(flow.amount), flow.currency)
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx2
+import msgspec
+
+from liushui.client import words
+from liushui.client.errors import CLASSES, ApiError, NoAnswer
+from liushui.errors import ConfigError
+from liushui.instant import iso
+
+ROOT: Final = "/api/v1"
+TIMEOUT: Final = timedelta(seconds=30)
+ATTEMPTS: Final = 5
+PAUSE: Final = timedelta(milliseconds=200)
+"""How long the first repetition of a call waits where the server does not say; each one after it twice as long."""
+AGAIN: Final = frozenset({429, 502, 503, 504})
+
+T = TypeVar("T")
+Value = str | int | bool | datetime | Decimal | Enum | None
+Values = Value | Sequence[Value]
+
+
+class Client:
+    """Calls the API of one server with one token. Use it as a context, or close it.
+
+    Calls that the server is too busy for are made again, writes too: under the same Idempotency-Key they are done once.
+    Raises ApiError by class, and ConfigError for an address that is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: timedelta = TIMEOUT,
+        attempts: int = ATTEMPTS,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"url: expected http:// or https://, got {url!r}")
+        self._attempts, self._sleep = max(1, attempts), sleep
+        self._http = httpx2.Client(
+            base_url=url.rstrip("/") + ROOT,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=timeout.total_seconds(),
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._http.close()
+
+    # ------------------------------------------------------------ reading
+
+    def about(self) -> words.About:
+        """Which liushui answers, and what the token may see and do."""
+        return self._get("", words.About)
+
+    def accounts(self) -> list[words.Account]:
+        """The accounts that the token may see."""
+        return self._get("/accounts", words.Accounts).accounts
+
+    def account(self, account: str) -> words.Account:
+        """One account."""
+        return self._get(f"/accounts/{_part(account)}", words.Account)
+
+    def flows(self, *, limit: int = 1_000, **filters: Values) -> Iterator[words.Flow]:
+        """The flows that pass the filters, page by page: account, since, until, kind, currency, … as `GET /flows`."""
+        cursor: str | None = None
+        while True:
+            page = self._get("/flows", words.FlowPage, limit=limit, cursor=cursor, **filters)
+            yield from page.flows
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def flow(self, key: str) -> words.FlowInFull:
+        """One flow, its versions, and the row as the provider sent it."""
+        return self._get(f"/flows/{_part(key)}", words.FlowInFull)
+
+    def feed(self, cursor: str | None = None, *, limit: int = 1_000, account: Sequence[str] = ()) -> words.FeedPage:
+        """What happened since a cursor; from the beginning where there is none."""
+        return self._get("/feed", words.FeedPage, cursor=cursor, limit=limit, account=account)
+
+    def balances(self, **filters: Values) -> words.Balances:
+        """Balances: account, at, currency."""
+        return self._get("/balances", words.Balances, **filters)
+
+    def summary(self, **filters: Values) -> words.Summary:
+        """What moved in and out: account, period, by, first_day, last_day, currency, kind."""
+        return self._get("/summary", words.Summary, **filters)
+
+    def coverage(self, *, account: Sequence[str] = ()) -> list[words.CoveredRange]:
+        """Which ranges are proven, and which are open, and why."""
+        return self._get("/coverage", words.Coverage, account=account).ranges
+
+    def findings(self, *, account: Sequence[str] = ()) -> list[words.FindingCount]:
+        """How many flows of each day are worth a look, and why."""
+        return self._get("/findings", words.Findings, account=account).findings
+
+    def quarantine(
+        self, *, account: Sequence[str] = (), resolved: bool = False, limit: int = 100
+    ) -> Iterator[words.QuarantinedRow]:
+        """Rows that could not be read."""
+        cursor: str | None = None
+        while True:
+            page = self._get(
+                "/quarantine", words.QuarantinePage, account=account, resolved=resolved, limit=limit, cursor=cursor
+            )
+            yield from page.rows
+            cursor = page.next
+            if cursor is None:
+                return
+
+    # ------------------------------------------------------------ recording
+
+    def make_account(self, account: str, zone: str = "UTC") -> words.Account:
+        """Make an account of one's own; one that is there, in that zone, is answered as it is."""
+        return self._post("/accounts", words.MakeAccount(account=account, zone=zone), words.Account)
+
+    def record(
+        self, flows: words.RecordFlow | Iterable[words.RecordFlow], *, restate: bool = False, key: str | None = None
+    ) -> words.Recorded:
+        """Record flows of accounts of one's own, all of them or none. `key` makes it repeatable over restarts, too."""
+        body: Any = flows if isinstance(flows, words.RecordFlow) else list(flows)
+        headers = {"Idempotency-Key": key or uuid4().hex}
+        return self._post("/flows", body, words.Recorded, headers=headers, restate=restate)
+
+    # ------------------------------------------------------------ managing
+
+    def sources(self) -> list[words.Source]:
+        """Where accounts are collected from."""
+        return self._get("/sources", words.Sources).sources
+
+    def sync(self, account: str, *, everything: bool = False) -> words.SyncAsked:
+        """Ask for a sync now."""
+        path = f"/sources/{_part(account)}/sync"
+        return self._post(path, words.AskSync(everything=everything), words.SyncAsked)
+
+    def synced(self, asked: words.SyncAsked) -> words.SyncAsked:
+        """What became of a request to sync."""
+        return self._get(f"/sources/{_part(asked.account)}/sync/{_part(asked.id)}", words.SyncAsked)
+
+    def pause(self, account: str, *, paused: bool = True) -> words.Source:
+        """Pause a source, or resume it."""
+        body = msgspec.json.encode(words.ChangeSource(paused=paused))
+        answer = self._call("PATCH", f"/sources/{_part(account)}", body=body)
+        return _read(answer, words.Source)
+
+    def runs(self, account: str, *, limit: int = 100) -> Iterator[words.Run]:
+        """The syncs of an account that ended, the newest first."""
+        cursor: str | None = None
+        while True:
+            page = self._get("/runs", words.RunPage, account=account, limit=limit, cursor=cursor)
+            yield from page.runs
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def keys(self) -> list[words.Key]:
+        """Keys of the providers' wire APIs."""
+        return self._get("/keys", words.Keys).keys
+
+    def make_key(self, wanted: words.MakeKey) -> words.MadeKey:
+        """Make a key. Its credentials are answered this once."""
+        return self._post("/keys", wanted, words.MadeKey, repeat=False)
+
+    def end_key(self, key: str) -> None:
+        """End a key at once."""
+        self._call("DELETE", f"/keys/{_part(key)}")
+
+    def tokens(self) -> list[words.Token]:
+        """Tokens of this API."""
+        return self._get("/tokens", words.Tokens).tokens
+
+    def make_token(self, wanted: words.MakeToken) -> words.MadeToken:
+        """Make a token. It is answered this once."""
+        return self._post("/tokens", wanted, words.MadeToken, repeat=False)
+
+    def end_token(self, id_: str) -> None:
+        """End a token at once."""
+        self._call("DELETE", f"/tokens/{_part(id_)}")
+
+    # ------------------------------------------------------------ calls
+
+    def _get(self, path: str, type_: type[T], **params: Values) -> T:
+        return _read(self._call("GET", path, params=params), type_)
+
+    def _post(
+        self,
+        path: str,
+        body: object,
+        type_: type[T],
+        *,
+        headers: Mapping[str, str] | None = None,
+        repeat: bool = True,
+        **params: Values,
+    ) -> T:
+        encoded = msgspec.json.encode(body)
+        return _read(self._call("POST", path, params=params, body=encoded, headers=headers, repeat=repeat), type_)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Values] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeat: bool = True,
+    ) -> httpx2.Response:
+        """Make a call, again where it may be: where the answer is lost, only if a repetition changes nothing."""
+        query = [(name, _text(value)) for name, values in (params or {}).items() for value in _each(values)]
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        pause = PAUSE
+        for left in reversed(range(self._attempts)):
+            try:
+                answer = self._http.request(
+                    method, path, params=query, content=body, headers={**sent, **(headers or {})}
+                )
+            except httpx2.HTTPError as error:
+                if not left or not repeat:
+                    raise NoAnswer(0, f"no answer: {type(error).__name__} {error}".strip()) from error
+                wait = pause
+            else:
+                if answer.status_code not in AGAIN or not left:
+                    if answer.is_success:
+                        return answer
+                    raise _error(answer)
+                wait = _asked_to_wait(answer) or pause
+            self._sleep(wait.total_seconds())
+            pause *= 2
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _read(answer: httpx2.Response, type_: type[T]) -> T:
+    try:
+        return msgspec.json.Decoder(type_, float_hook=Decimal).decode(answer.content)
+    except msgspec.MsgspecError as error:
+        raise NoAnswer(answer.status_code, f"the answer is none of this API: {error}") from error
+
+
+def _error(answer: httpx2.Response) -> ApiError:
+    try:
+        problem = msgspec.json.decode(answer.content, type=words.Problem)
+    except msgspec.MsgspecError:
+        return NoAnswer(answer.status_code, "the answer is none of this API")
+    class_ = CLASSES.get(answer.status_code, NoAnswer)
+    return class_(answer.status_code, problem.detail or problem.title, problem.errors)
+
+
+def _asked_to_wait(answer: httpx2.Response) -> timedelta | None:
+    said = answer.headers.get("retry-after", "")
+    return timedelta(seconds=int(said)) if said.isascii() and said.isdecimal() and len(said) < 6 else None
+
+
+def _each(values: Values) -> Sequence[Value]:
+    if values is None:
+        return ()
+    return (values,) if isinstance(values, (str, int, datetime, Decimal, Enum)) else values
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ConfigError(f"expected a time with its zone, got {value.isoformat()}")
+        return iso(value)
+    if isinstance(value, Enum):
+        return str(value.value)
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

@@ -1,7 +1,7 @@
 """What a provider's documents state, as data: windows, floors, clocks, pages, rates. Pure; each number stands once."""
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -175,6 +175,11 @@ class Rules(Generic[P]):
     def slice_max(self) -> timedelta | None:
         """The longest slice [since, until) that one request may ask for: both of its own ends are inclusive."""
         return None if self.window_max is None else self.window_max + self.resolution
+
+
+def opening_day(rules: Rules[Paging]) -> date:
+    """The first day that a provider has rows of, by the days of its accounts."""
+    return rules.opening.astimezone(ZoneInfo(rules.zone)).date()
 
 
 def _midnight(local: datetime, zone: str) -> datetime:

@@ -82,6 +82,13 @@ def open_requests(ledger: Ledger) -> list[SyncRequest]:
     return [one for one in found if one.taken_at is None or is_gone(one.holder) or one.taken_at + ABANDONED < now]
 
 
+def asked_for(ledger: Ledger) -> frozenset[str]:
+    """The accounts of which a sync was asked for that has not ended: somebody may be at it."""
+    with ledger.reading() as connection:
+        query = sa.select(sync_requests.c.account).where(sync_requests.c.ended_at_us.is_(None))
+        return frozenset(connection.scalars(query))
+
+
 def take_request(ledger: Ledger, request: SyncRequest, holder: str) -> bool:
     """Take a request. False: somebody else was faster."""
     c = sync_requests.c

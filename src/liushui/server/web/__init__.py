@@ -32,6 +32,7 @@ def page_routes(house: House) -> Sequence[ControllerRouterHandler]:
         *sources.routes(web),
         *keys.routes(web),
         *providers.routes(web),
+        *refusals.routes(),
     ]
     return [
         Router(

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from liushui import describe
 from liushui.money import shown
 from liushui.provider import Provider
+from liushui.rules import opening_day
 from liushui.server.dialects import MOUNT
 from liushui.server.web.markdown import rendered
 from liushui.server.web.page import AnyRequest, Page, Web
@@ -70,7 +71,7 @@ def facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
         (say("Ranges"), describe.ranges(rules, say)),
         (say("Rate"), describe.rate(rules.rate, say)),
         (say("Business days"), rules.zone),
-        (say("A first sync begins"), page.language.day(rules.opening.date())),
+        (say("A first sync begins"), page.language.day(opening_day(rules))),
         (say("Each sync reads again"), say("the last %(time)s", time=describe.span(rules.lookback, say))),
         (say("Tested with"), say(provider.tested_with)),
     ]

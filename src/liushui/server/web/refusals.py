@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from litestar.exceptions import HTTPException
+from litestar import get
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.params import FromPath
 from litestar.response import Response
-from litestar.types import ExceptionHandlersMap
+from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from liushui.errors import LedgerBusy, LiushuiError
 from liushui.server.web.headers import guarded
@@ -16,6 +18,16 @@ from liushui.server.web.page import AnyRequest, Web
 _log = logging.getLogger(__name__)
 
 BUSY_S: Final = 5
+
+
+def routes() -> list[ControllerRouterHandler]:
+    """What answers where nothing else does."""
+
+    @get("/{rest:path}", sync_to_thread=False)
+    def nothing(rest: FromPath[str]) -> None:
+        raise NotFoundException(f"nothing is served at {rest}")
+
+    return [nothing]
 
 
 def handlers(web: Web) -> ExceptionHandlersMap:

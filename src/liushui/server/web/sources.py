@@ -23,6 +23,7 @@ from liushui.ledger.sources import (
 )
 from liushui.money import shown
 from liushui.provider import Provider
+from liushui.rules import opening_day
 from liushui.server.web.forms import Form
 from liushui.server.web.page import AnyRequest, Page, Web, redirect
 from liushui.server.web.standing import ask_for_sync, standing_of, standings, tried
@@ -48,16 +49,26 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             raise NotFoundException(f"provider: expected one of {', '.join(house.providers)}, got {shown(name)}")
         return house.providers[name]
 
+    def form_of(page: Page, provider: Provider, values: Mapping[str, str], errors: Mapping[str, str]) -> Response[str]:
+        return page.render(
+            "sources/new.html",
+            status=422 if errors else 200,
+            provider=provider,
+            opening=opening_day(provider.rules).isoformat(),
+            values=values,
+            errors=errors,
+        )
+
     def blank(page: Page, provider: Provider) -> Response[str]:
         values = {
             "name": _free_name(provider.name, {source.account for source in list_sources(ledger)}),
             "base_url": provider.base_url,
-            "since": f"{provider.rules.opening:%Y-%m-%d}",
+            "since": opening_day(provider.rules).isoformat(),
             "zone": provider.rules.zone,
             "paced": "yes",
             "sync": "yes",
         }
-        return page.render("sources/new.html", provider=provider, values=values, errors={})
+        return form_of(page, provider, values, {})
 
     @get("/sources", sync_to_thread=True)
     def every(request: AnyRequest) -> Response[str]:
@@ -94,7 +105,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
                 form.wrong("name", str(error))
         if source is None or form.is_wrong:
             kept = {name: value for name, value in page.form.items() if name not in _secrets(provider)}
-            return page.render("sources/new.html", status=422, provider=provider, values=kept, errors=form.errors)
+            return form_of(page, provider, kept, form.errors)
         if form.ticked("sync"):
             ask_for_sync(house, source.account)
         return redirect(_address(source.account))

@@ -8,7 +8,7 @@ from liushui.ledger import query
 from liushui.ledger.engine import Ledger
 from liushui.ledger.progress import Progress, list_progress
 from liushui.ledger.query import AccountStatus
-from liushui.ledger.requests import open_requests, request_sync
+from liushui.ledger.requests import asked_for, request_sync
 from liushui.ledger.sources import Run, Source, last_runs, list_runs, list_sources
 from liushui.server.house import House
 from liushui.server.web.page import Page
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
     run: Run | None
     live: Progress | None
     is_asked: bool
-    """Whether a sync was asked for that has not begun."""
+    """Whether a sync was asked for that has not ended."""
     now: datetime
 
     @property
@@ -160,7 +160,7 @@ def _standings(house: House, sources: Sequence[Source]) -> list[Standing]:
     now, runs = ledger.clock(), last_runs(ledger)
     statuses = {status.account: status for status in query.statuses(ledger, names)}
     live = {one.account: one for one in list_progress(ledger, names)}
-    asked = {request.account for request in open_requests(ledger)}
+    asked = asked_for(ledger)
     return [
         Standing(
             source,

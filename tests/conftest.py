@@ -15,7 +15,7 @@ from liushui.ledger.keys import create_key
 from liushui.providers import provider_named
 from liushui.testing.postgres import find_programs
 from liushui.testing.server import Running, free_port, run, serving, simulating
-from tests.engines import Pool, keep_out_of_home, pooling
+from tests.engines import CITUS_URL, DatabasePool, SchemaPool, keep_out_of_home, pooling, pooling_schemas
 
 SETTINGS = ("LIUSHUI_", "LONGBRIDGE_", "LONGPORT_")
 """How the names of variables begin that change what liushui, or an official client, does."""
@@ -35,12 +35,22 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabasePool]:
     """Databases of a PostgreSQL that runs as long as the tests do."""
     if find_programs() is None:
         pytest.skip("there is no PostgreSQL on this machine: `make servers` installs it")
     keep_out_of_home(tmp_path_factory.mktemp("home"))
     with pooling() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SchemaPool]:
+    """Schemas on the Citus that the environment names, for as long as the tests run."""
+    if CITUS_URL is None:
+        pytest.skip("LIUSHUI_TEST_CITUS_URL names no Citus")
+    keep_out_of_home(tmp_path_factory.mktemp("home"))
+    with pooling_schemas(CITUS_URL) as found:
         yield found
 
 

@@ -7,17 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, Protocol
+from urllib.parse import quote
 
 import psycopg
+import pytest
 
-from liushui.ledger.engine import open_ledger
+from liushui.ledger.engine import open_ledger, upgrade_ledger
 from liushui.ledger.engines.postgres import MARK
 from liushui.ledger.schema import REVISION, metadata
 from liushui.ledger.unfinished import copying
 from liushui.testing.postgres import Postgres, running
 
-SQLITE, POSTGRESQL = "sqlite", "postgresql"
-ENGINES: Final = (SQLITE, POSTGRESQL)
+SQLITE, POSTGRESQL, CITUS = "sqlite", "postgresql", "citus"
+CITUS_URL: Final = os.environ.get("LIUSHUI_TEST_CITUS_URL")
+"""A database with Citus, a coordinator and its workers, that tests may make schemas in."""
+
+ENGINES: Final = (SQLITE, POSTGRESQL, *([CITUS] if CITUS_URL else []))
+SHARDS: Final = 4
 
 
 class Shelf(Protocol):
@@ -58,21 +64,26 @@ class Files:
 
 
 class Pool:
-    """A server's databases that hold an empty ledger: they are used again, for emptying one is quick."""
+    """Ledgers on a server that are empty: they are used again, for emptying one is quick."""
 
-    def __init__(self, server: Postgres) -> None:
-        self.server = server
-        self._template = server.new_database()
-        open_ledger(self._template, create=True).close()
+    def __init__(self, engine: str) -> None:
+        self.engine = engine
         self._free: list[str] = []
 
     def take(self) -> str:
-        """The URL of a database with an empty ledger that is nobody else's."""
-        return self._free.pop() if self._free else self.server.new_database(self._template.rpartition("/")[2])
+        """The URL of an empty ledger that is nobody else's."""
+        return self._free.pop() if self._free else self.make()
+
+    def make(self) -> str:
+        """The URL of a new one."""
+        raise NotImplementedError
+
+    def cut(self, url: str) -> None:
+        """End whoever is connected to one."""
 
     def give_back(self, url: str) -> None:
         """Whoever is connected to it, and whatever is in it: it becomes an empty ledger, another one than before."""
-        self.server.cut(url)
+        self.cut(url)
         with psycopg.connect(url) as connection:
             for table in metadata.sorted_tables:
                 connection.execute(f"DELETE FROM {table.name}".encode())
@@ -82,12 +93,52 @@ class Pool:
         self._free.append(url)
 
 
-class Databases:
-    """Databases of a pool, until the test is over."""
+class DatabasePool(Pool):
+    """Databases of a server of our own, copied from a first one."""
 
-    engine = POSTGRESQL
+    def __init__(self, server: Postgres) -> None:
+        super().__init__(POSTGRESQL)
+        self.server = server
+        self._template = server.new_database()
+        open_ledger(self._template, create=True).close()
+
+    def make(self) -> str:
+        return self.server.new_database(self._template.rpartition("/")[2])
+
+    def cut(self, url: str) -> None:
+        self.server.cut(url)
+
+
+class SchemaPool(Pool):
+    """Schemas in a database with Citus, each with tables that are spread over its nodes."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(CITUS)
+        self._url = url
+        self._made: list[str] = []
+
+    def make(self) -> str:
+        name = f"shelf_{token_hex(6)}"
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+        self._made.append(name)
+        settings = quote(f"-csearch_path={name} -ccitus.shard_count={SHARDS}")
+        url = f"{self._url}{'&' if '?' in self._url else '?'}options={settings}"
+        upgrade_ledger(url, citus=True)
+        return url
+
+    def close(self) -> None:
+        """Take away what was made."""
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            for name in self._made:
+                connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
+
+
+class Databases:
+    """Ledgers of a pool, until the test is over."""
 
     def __init__(self, pool: Pool) -> None:
+        self.engine = pool.engine
         self._pool = pool
         self._taken: dict[str, str] = {}
 
@@ -110,10 +161,31 @@ class Databases:
 
 
 @contextmanager
-def pooling() -> Iterator[Pool]:
-    """A pool, on a server of its own."""
+def pooling() -> Iterator[DatabasePool]:
+    """Databases, on a server of their own."""
     with running() as server:
-        yield Pool(server)
+        yield DatabasePool(server)
+
+
+@contextmanager
+def pooling_schemas(url: str) -> Iterator[SchemaPool]:
+    """Schemas, until the block ends."""
+    pool = SchemaPool(url)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def shelf_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[Shelf]:
+    """A shelf of the engine that a fixture's parameter names, until its end."""
+    if request.param == SQLITE:
+        yield Files(folder)
+        return
+    pool: Pool = request.getfixturevalue("pool" if request.param == POSTGRESQL else "schemas")
+    databases = Databases(pool)
+    yield databases
+    databases.give_back()
 
 
 def keep_out_of_home(folder: Path) -> None:

@@ -178,6 +178,7 @@ FLOATS: Final = {
     "sync/cut.py": "how full a page should be",
     "sync/run.py": "seconds to wait, a timeout",
     "ledger/engines/sqlite.py": "seconds to wait",
+    "ledger/engines/driver.py": "seconds to wait",
     "server/run.py": "seconds to wait",
     "server/api/feed.py": "seconds to wait",
     "sync/progress.py": "seconds to wait",

@@ -84,6 +84,14 @@ class LedgerBusy(LedgerError):
     """Another process is writing; it did not finish within the time we wait."""
 
 
+class Lost(LedgerBusy):
+    """The connection to the ledger was lost before a commit: nothing of it is kept."""
+
+
+class Uncertain(LedgerBusy):
+    """The connection to the ledger was lost while a commit was under way: it is kept whole, or not at all."""
+
+
 class StaleRead(LedgerError):
     """A slice was proven again by somebody else after this read of it began: read it again."""
 

@@ -6,32 +6,20 @@ from pathlib import Path
 import pytest
 
 from liushui.ledger.engine import Ledger
-from tests.engines import ENGINES, POSTGRESQL, Databases, Files, Pool, Shelf
+from tests.engines import ENGINES, Shelf, shelf_of
 from tests.ledger.books import new_ledger
 
 
 @pytest.fixture(params=ENGINES)
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
     """Where a test's ledgers stand, on each engine."""
-    if request.param != POSTGRESQL:
-        yield Files(tmp_path)
-        return
-    pool: Pool = request.getfixturevalue("pool")
-    databases = Databases(pool)
-    yield databases
-    databases.give_back()
+    yield from shelf_of(request, tmp_path)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def module_shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
     """The same for all tests of a module."""
-    if request.param != POSTGRESQL:
-        yield Files(tmp_path_factory.mktemp("shelf"))
-        return
-    pool: Pool = request.getfixturevalue("pool")
-    databases = Databases(pool)
-    yield databases
-    databases.give_back()
+    yield from shelf_of(request, tmp_path_factory.mktemp("shelf"))
 
 
 @pytest.fixture

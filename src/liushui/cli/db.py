@@ -26,10 +26,21 @@ def db() -> None:
 
 
 @app.command()
-def upgrade(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = None) -> None:
-    """Bring the ledger's schema up to this program's, and say from which. Every other command does so in silence."""
-    upgraded = upgrade_ledger(ledger_url(ctx, ledger))
-    emit_one({"path": upgraded.ledger, "before": upgraded.before, "after": upgraded.after}, format_of(ctx, form))
+def upgrade(
+    ctx: typer.Context,
+    citus: Annotated[
+        bool, typer.Option("--citus", help="Spread the tables over the nodes of Citus, each account on one.")
+    ] = False,
+    ledger: LedgerOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Bring the ledger's schema up to this program's, and say from which. Every other command does so in silence.
+
+    In an empty database on a server it makes a ledger.
+    """
+    upgraded = upgrade_ledger(ledger_url(ctx, ledger), citus=citus)
+    record = {"path": upgraded.ledger, "before": upgraded.before, "after": upgraded.after}
+    emit_one(record | ({"tables spread": upgraded.spread} if citus else {}), format_of(ctx, form))
 
 
 @app.command()

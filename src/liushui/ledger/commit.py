@@ -1,13 +1,15 @@
 """The only writer of facts. Each function is one transaction: flows, history, quarantine, coverage, totals, chain."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import NamedTuple
+from functools import wraps
+from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, StaleRead, WouldEnd
+from liushui.errors import ConfigError, LedgerBusy, Lost, StaleRead, Uncertain, WouldEnd
 from liushui.instant import BusinessDays, to_us, zone_named
 from liushui.ledger.bulk import insert_rows
 from liushui.ledger.chain import facts_digest, genesis, link
@@ -26,6 +28,16 @@ from liushui.provider import Received, Slice
 
 PlanRows = Callable[[Connection, int], Change]
 """Says, inside the transaction, what the batch of that number changes."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LOST_TRIES: Final = 2
+"""How often a commit is tried again whose connection was lost. Each time a server that is down is waited for."""
+
+_SEALED: Final = "liushui_sealed"
+"""Under it a connection remembers the last batch of its transaction."""
 
 
 class Account(NamedTuple):
@@ -59,6 +71,20 @@ def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
             raise ConfigError(f"account {shown(name)} holds flows of {found}, not of {provider}: choose another name")
 
 
+def _again_where_lost(commit: Callable[P, R]) -> Callable[P, R]:
+    """A commit that is tried again where the connection was lost before it was kept: a server that is started again."""
+
+    @wraps(commit)
+    def tried(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(LOST_TRIES):
+            with suppress(Lost):
+                return commit(*args, **kwargs)
+        return commit(*args, **kwargs)
+
+    return tried
+
+
+@_again_where_lost
 def commit_slice(
     ledger: Ledger,
     account: str,
@@ -75,10 +101,11 @@ def commit_slice(
     Raises StaleRead where a part of the slice was proven by a read that began later, and, unless it `may_end` versions
     or withdraw rows from quarantine, WouldEnd where it would: nothing is kept then.
     """
-    with ledger.writing() as connection:
+    with _committing(ledger) as connection:
         return _keep(connection, ledger, account, SliceRead(asked, read_at, received, rejected), may_end=may_end)
 
 
+@_again_where_lost
 def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> list[Committed | None]:
     """Keep slices one after the other in one transaction, as `commit_slice` keeps one that may not end versions.
 
@@ -86,7 +113,7 @@ def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> 
     end versions: that one and those after it are not kept.
     """
     kept: list[Committed | None] = []
-    with ledger.writing() as connection:
+    with _committing(ledger) as connection:
         for one in slices:
             try:
                 kept.append(_keep(connection, ledger, account, one, may_end=False))
@@ -154,9 +181,10 @@ def compare(
     return change
 
 
+@_again_where_lost
 def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime, reason: str) -> None:
     """Record that a slice could not be proven, and why. What was proven in it before stays proven."""
-    with ledger.writing() as connection:
+    with _committing(ledger) as connection:
         head = load_account(connection, account)
         known = _coverage(connection, account, to_us(asked.since), to_us(asked.until))
         gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), head.head + 1)
@@ -180,7 +208,7 @@ def commit_rows(ledger: Ledger, account: str, change_of: PlanRows) -> Committed 
 
 def commit_change(ledger: Ledger, account: str, state: str, change_of: PlanRows) -> Committed | None:
     """Commit what `change_of` says, inside the transaction, as a batch that proves no range. None: nothing changes."""
-    with ledger.writing() as connection:
+    with _committing(ledger) as connection:
         head = load_account(connection, account)
         change = change_of(connection, head.head + 1)
         if change.is_empty():
@@ -188,6 +216,38 @@ def commit_change(ledger: Ledger, account: str, state: str, change_of: PlanRows)
         change.sort()
         change.find_unlike(connection, account)
         return _write(connection, ledger, head, change, [], None, state)
+
+
+@contextmanager
+def _committing(ledger: Ledger) -> Iterator[Connection]:
+    """A writing transaction of batches of one account. It ends well where they are kept, and else they are not.
+
+    Where the connection was lost while they were being committed the account's own chain says which it was. Raises
+    Uncertain where that cannot be asked.
+    """
+    sealed: tuple[str, int, str] | None = None
+    try:
+        with ledger.writing() as connection:
+            connection.info.pop(_SEALED, None)
+            yield connection
+            sealed = connection.info.pop(_SEALED, None)
+    except Uncertain as uncertain:
+        try:
+            kept = sealed is None or _is_kept(ledger, *sealed)
+        except LedgerBusy as error:
+            raise uncertain from error
+        if not kept:
+            raise Lost(
+                f"the connection to {ledger.name} was lost in a commit, and nothing of it is kept"
+            ) from uncertain
+
+
+def _is_kept(ledger: Ledger, account: str, seq: int, sealed: str) -> bool:
+    """Whether a batch is there. Whoever may still be committing it is waited for: it holds the account."""
+    with ledger.writing() as connection:
+        load_account(connection, account)
+        found = connection.exec_driver_sql(_SELECT_LINK, (account, seq)).scalar()
+    return bool(found == sealed)
 
 
 def load_account(connection: Connection, name: str) -> Account:
@@ -268,6 +328,7 @@ def _write(
     sealed = link(head.link, batch)
     insert_rows(connection, "batches", [(*batch, sealed)])
     connection.exec_driver_sql(_ADVANCE, (seq, sealed, account))
+    connection.info[_SEALED] = account, seq, sealed
     return committed
 
 
@@ -282,6 +343,7 @@ INSERT INTO accounts (account, provider, zone, created_at_us, head, link) VALUES
 ON CONFLICT (account) DO NOTHING
 """
 _SELECT_ACCOUNT = f"SELECT account, provider, zone, head, link FROM accounts WHERE account = ? {FOR_UPDATE}"
+_SELECT_LINK = "SELECT link FROM batches WHERE account = ? AND seq = ?"
 _SELECT_SLICE = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
 _DELETE_FLOW = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_COVERAGE = """

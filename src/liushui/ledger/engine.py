@@ -43,16 +43,22 @@ def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock, 
     return ledger
 
 
-def upgrade_ledger(url: str) -> Upgraded:
-    """Bring the ledger at a path or URL to the schema that this program knows. Raises as `open_ledger`, which does the
-    same without a word."""
+def upgrade_ledger(url: str, *, citus: bool = False) -> Upgraded:
+    """Bring the ledger at a path or URL to the schema that this program knows, and with `citus` spread it over nodes.
+
+    On a server it makes one where there is none yet. Raises as `open_ledger`, which does the same without a word.
+    """
     ledger = _ledger_at(url, create=False, clock=system_clock)
     try:
         before = ledger.revision()
     finally:
         ledger.close()
-    open_ledger(url, create=True).close()
-    return Upgraded(ledger.name, before, REVISION)
+    ledger = open_ledger(url, create=True)
+    try:
+        spread = ledger.distribute() if citus else 0
+    finally:
+        ledger.close()
+    return Upgraded(ledger.name, before, REVISION, spread)
 
 
 def path_of(url: str) -> Path:

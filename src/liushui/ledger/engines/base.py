@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Engine, RootTransaction
+from sqlalchemy.exc import DBAPIError
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.instant import Clock
@@ -50,12 +51,21 @@ class Ledger(ABC):
         """A transaction that is kept whole, or not at all.
 
         On SQLite nobody writes beside it. On PostgreSQL it holds what it has locked: `commit.load_account` locks the
-        account, so that commits to one account come one after another, and those to others go on beside them.
+        account, so that commits to one account come one after another, and those to others go on beside them. Raises
+        Lost, and Uncertain, where the connection was lost before, and in, the commit.
         """
         with self.plain_words(), self.engine.connect() as connection:
             connection = connection.execution_options(**self._writing_options())
-            with connection.begin():
+            transaction = connection.begin()
+            try:
+                self._begun(connection)
                 yield connection
+            except BaseException:
+                with suppress(DBAPIError):  # of a connection that was lost: the server does it by itself
+                    transaction.rollback()
+                raise
+            if transaction.is_active:  # else whoever was given it has ended it
+                self._commit(transaction)
 
     @property
     def path(self) -> Path:
@@ -91,6 +101,10 @@ class Ledger(ABC):
     def migrate(self, migrations: Callable[[Connection], None]) -> None:
         """Bring the schema up to date, in one transaction that no other process does the same beside."""
 
+    def distribute(self) -> int:
+        """Spread the tables over the nodes of Citus. How many were not before. Raises ConfigError, LedgerError."""
+        raise ConfigError(f"{self.name} is in a file: only a ledger on PostgreSQL with Citus is spread over nodes")
+
     @abstractmethod
     def own_check(self, connection: Connection) -> Iterator[str]:
         """What the database's own check finds wrong with itself."""
@@ -113,6 +127,13 @@ class Ledger(ABC):
         """Let the connections go."""
         self.engine.dispose()
 
+    def _begun(self, connection: Connection) -> None:  # noqa: B027 - most begin with nothing
+        """What a writing transaction begins with."""
+
+    def _commit(self, transaction: RootTransaction) -> None:
+        """Keep it. Raises Uncertain where nobody can tell whether it was."""
+        transaction.commit()
+
     @abstractmethod
     def _reading_options(self) -> dict[str, object]:
         """Execution options of a connection that only reads."""
@@ -127,11 +148,13 @@ STREAMED: Final[Mapping[str, object]] = {"stream_results": True, "max_row_buffer
 
 
 class Upgraded(NamedTuple):
-    """A ledger's schema before it was opened, and now. `before` None: there was none yet."""
+    """What became of a ledger's schema. `before` None: there was none yet."""
 
     ledger: str
     before: str | None
     after: str
+    spread: int = 0
+    """Tables that were spread over the nodes of Citus now."""
 
 
 def revision_in(connection: Connection) -> str | None:

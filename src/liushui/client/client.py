@@ -231,7 +231,9 @@ class Client:
         repeat: bool = True,
     ) -> httpx2.Response:
         """Make a call, again where it may be: where the answer is lost, only if a repetition changes nothing."""
-        query = [(name, _text(value)) for name, values in (params or {}).items() for value in _each(values)]
+        query: list[tuple[str, str | int | float | bool | None]] = [
+            (name, _text(value)) for name, values in (params or {}).items() for value in _each(values)
+        ]
         sent = {"Content-Type": "application/json"} if body is not None else {}
         pause = PAUSE
         for left in reversed(range(self._attempts)):

@@ -81,18 +81,16 @@ class Recorded:
     """Whether it was done before, under the same key, and is only told again."""
 
 
-def make_own_account(ledger: Ledger, name: str, zone: str) -> bool:
-    """Make an account of a program's own; whether it is new. Raises ConfigError where it is there and is otherwise."""
+def make_own_account(ledger: Ledger, name: str, zone: str) -> None:
+    """Make an account of a program's own. Raises ConfigError where it is there and is otherwise."""
     query = sa.select(accounts.c.provider, accounts.c.zone).where(accounts.c.account == name)
     with ledger.reading() as connection:
         found = connection.execute(query).first()
     if found is None:
         make_account(ledger, name, OWN, zone)
-        return True
-    if (found.provider, found.zone) != (OWN, zone):
+    elif (found.provider, found.zone) != (OWN, zone):
         there = f"{found.provider} in {found.zone}"
         raise ConfigError(f"account {shown(name)} is there already, of {there}: choose another name")
-    return False
 
 
 def record(

@@ -48,7 +48,7 @@ def redoc() -> Response[bytes]:
 
 @cache
 def _script() -> bytes:
-    return (files("liushui.server.web") / "static" / "vendor" / VENDORED).read_bytes()
+    return files("liushui.server.web").joinpath("static", "vendor", VENDORED).read_bytes()
 
 
 def _root(request: Request[Any, Any, Any]) -> str:

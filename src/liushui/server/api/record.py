@@ -28,7 +28,7 @@ from liushui.server.api.asking import BODY, IN_LINES, QUERY, body_of, check_medi
 from liushui.server.api.call import Call, call_of
 from liushui.server.api.cursors import key_of
 from liushui.server.api.flows import accounts_said
-from liushui.server.api.problems import Refusal, conflict, fault_of, malformed, missing, unacceptable_body
+from liushui.server.api.problems import Refusal, conflict, fault_of, malformed, missing, unacceptable, unacceptable_body
 
 JSON: Final = "application/json"
 LINES: Final = "application/x-ndjson"
@@ -61,7 +61,7 @@ class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
     "/accounts",
     guards=[needs(Scope.MANAGE)],
     sync_to_thread=True,
-    status_code=HTTPStatus.CREATED,
+    status_code=HTTPStatus.OK,
     opt={BODY: words.MakeAccount},
 )
 def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[words.Account]:
@@ -76,11 +76,11 @@ def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[wor
     except ConfigError as error:
         raise unacceptable_body("/zone", "an IANA time zone such as Asia/Hong_Kong", wanted.zone) from error
     try:
-        new = recording.make_own_account(call.ledger, wanted.account, wanted.zone)
+        recording.make_own_account(call.ledger, wanted.account, wanted.zone)
     except ConfigError as error:
         raise conflict([Fault(pointer="/account", expected="a new name", got=shown(wanted.account))]) from error
     (made,) = accounts_said(call, (wanted.account,))
-    return call.answer(made, HTTPStatus.CREATED if new else HTTPStatus.OK)
+    return call.answer(made)
 
 
 @post(
@@ -318,10 +318,7 @@ def _said(row: _Row, outcome: str) -> words.RecordedRow:
 async def _each(call: Call, asked: RecordQuery, media_type: str) -> Stream:
     """Keep rows as they come. The answers lie in a file meanwhile: who sends may read only when all is sent."""
     if call.request.headers.get("idempotency-key") is not None:
-        fault = Fault(
-            parameter="Idempotency-Key", expected="none with mode=each: the references of the rows do it", got="one"
-        )
-        raise malformed([fault])
+        raise unacceptable("Idempotency-Key", "none with mode=each: the references of the rows do it", "one")
     answers = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it is closed when the answer is sent
     try:
         chunk: list[_Row | Fault] = []

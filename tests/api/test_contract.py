@@ -1,0 +1,120 @@
+"""The API answers as its document says, whatever is asked: a served ledger, and requests made from the document."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
+
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.recording import make_own_account
+from liushui.ledger.tokens import Scope, create_token
+from liushui.testing.server import Running, serving
+from tests.ledger.books import bad, came, hours, keep, new_ledger
+
+EXAMPLES = 8
+"""Requests of each kind for each operation: all of them take well under a minute."""
+
+pytestmark = pytest.mark.filterwarnings("default")  # what the tool's own dependencies warn of is not ours
+
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "checks": {
+            "positive_data_acceptance": {
+                # what is as the document says may still name nothing that is there, or contradict it, or itself
+                "expected-statuses": ["2xx", "304", "403", "404", "409", "422"],
+            },
+            "negative_data_rejection": {"expected-statuses": ["400", "401", "403", "404", "405", "409", "415", "422"]},
+        }
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with a bit of everything."""
+    folder = tmp_path_factory.mktemp("contract")
+    ledger = new_ledger(folder, "a", "b")
+    keep(ledger, hours(0, 24), came("one", 1), came("two", 2, "-3.50"), rejected=[bad("x")])
+    keep(ledger, hours(0, 24), came("one", 1), came("two", 2, "-3.25"), rejected=[bad("x")])
+    make_own_account(ledger, "mine", "UTC")
+    ledger.close()
+    return folder / "ledger.db"
+
+
+@pytest.fixture(scope="module")
+def running(book: Path) -> Iterator[Running]:
+    with serving(book) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def token(book: Path) -> str:
+    ledger = open_ledger(str(book))
+    text = create_token(ledger, names=None, scopes=list(Scope), calls_per_minute=1_000_000).text
+    ledger.close()
+    return text
+
+
+@pytest.fixture(scope="module")
+def contract(running: Running) -> schemathesis.schemas.BaseSchema:
+    schema = schemathesis.openapi.from_url(f"{running.url}/api/v1/openapi.json", config=CONFIG)
+    return schema.exclude(path="/api/v1/events")  # it never ends
+
+
+@schemathesis.serializer("application/x-ndjson")
+def _lines(_context: object, value: object) -> bytes:
+    return str(value).encode()
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+def test_answers_are_as_the_document_says(
+    contract: schemathesis.schemas.BaseSchema, token: str, mode: GenerationMode
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    tried = 0
+    failures: list[Exception] = []
+    for found in contract.get_all_operations():
+        operation = found.ok()
+        if mode is GenerationMode.NEGATIVE and not _has_anything(operation):
+            continue
+
+        @settings(
+            max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def answered(case: schemathesis.Case) -> None:
+            case.call_and_validate(headers=headers)
+
+        try:
+            answered()
+        except Exception as error:  # of every operation, not of the first alone
+            failures.append(error)
+        tried += 1
+    if failures:
+        raise ExceptionGroup(f"of {tried} operations {len(failures)} answer otherwise", failures)
+    assert tried >= 15
+
+
+def test_without_a_token_there_is_one_answer(contract: schemathesis.schemas.BaseSchema) -> None:
+    for found in contract.get_all_operations():
+
+        @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+        @given(case=found.ok().as_strategy(generation_mode=GenerationMode.POSITIVE))
+        def refused(case: schemathesis.Case) -> None:
+            answer = case.call()
+            assert answer.status_code == 401, answer.text
+            assert json.loads(answer.text)["status"] == 401
+            assert answer.headers["www-authenticate"]
+
+        refused()
+
+
+def _has_anything(operation: Any) -> bool:  # noqa: ANN401 - the tool's own, of many kinds
+    """Whether there is something that a request may say wrong."""
+    return bool(list(operation.query) or operation.body or list(operation.headers))

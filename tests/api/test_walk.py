@@ -1,0 +1,229 @@
+"""Every route, with every scope: a token of one account never sees, changes or counts anything of another."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from litestar.routes import HTTPRoute
+
+from liushui.flow import Direction
+from liushui.instant import to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.findings import SIDE
+from liushui.ledger.keys import create_key
+from liushui.ledger.progress import Progress, write_progress
+from liushui.ledger.recording import make_own_account
+from liushui.ledger.requests import request_sync
+from liushui.ledger.sources import Run, add_source, record_run
+from liushui.ledger.tokens import Scope, create_token
+from liushui.providers import provider_named
+from liushui.server.api.asking import BODY, QUERY
+from liushui.server.api.cursors import key_of
+from tests.api.door import Caller, Door, opened
+from tests.ledger.books import bad, came, hour, hours, keep, new_ledger, tables
+
+HIDDEN = "hidden"
+"""The account that nobody may see here. Its name stands in no answer, nor does what only it has."""
+SECRETS = ("hidden", "987.65", "SECRET")
+
+
+class Known(NamedTuple):
+    """What is there of the hidden account, by which it might be asked for."""
+
+    request: str
+    key: str
+    token: str
+    flow: str
+
+
+def fill(ledger: Ledger) -> Known:
+    """Something of everything, in both accounts."""
+    for account, amount, label in [("a", "1.00", "x"), (HIDDEN, "987.65", "SECRET")]:
+        rows = [came("one", 1, amount, label=label, direction=Direction.OUT), came("two", 2, amount, label=label)]
+        keep(ledger, hours(0, 24), *rows, rejected=[bad(f"{label} row")], account=account)
+        keep(ledger, hours(0, 24), rows[0], rejected=[bad(f"{label} row")], account=account)
+        add_source(
+            ledger,
+            account=account,
+            base_url=f"http://{label}.example",
+            credentials=provider_named("longbridge").new_credentials(lambda size: b"x" * size),
+            since=hour(0),
+            paced=True,
+        )
+        record_run(ledger, Run(account, hour(0), hour(1), 1, 2, 3, 0, label))
+        write_progress(ledger, [Progress(account, label, hour(0), hour(1), hour(1), "done", said=label)])
+    made = create_key(ledger, provider_named("longbridge"), [HIDDEN])
+    create_key(ledger, provider_named("longbridge"), [HIDDEN, "a"])
+    token = create_token(ledger, name="SECRET", names=[HIDDEN, "a"], scopes=[Scope.READ]).token.id
+    asked = request_sync(ledger, HIDDEN, by="SECRET")
+    make_own_account(ledger, f"{HIDDEN}-own", "UTC")
+    return Known(asked.id, made["app_key"], token, key_of(HIDDEN, to_us(hour(1)), "one"))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Known]]:
+    ledger = new_ledger(tmp_path_factory.mktemp("walk"), "a", HIDDEN)
+    known = fill(ledger)
+    with opened(ledger) as door:
+        yield door, known
+    ledger.close()
+
+
+ROUTES = [
+    ("GET", "/"),
+    ("GET", "/accounts"),
+    ("POST", "/accounts"),
+    ("GET", "/accounts/{account}"),
+    ("GET", "/flows"),
+    ("POST", "/flows"),
+    ("GET", "/flows/{key}"),
+    ("GET", "/balances"),
+    ("GET", "/summary"),
+    ("GET", "/coverage"),
+    ("GET", "/feed"),
+    ("GET", "/findings"),
+    ("GET", "/quarantine"),
+    ("GET", "/runs"),
+    ("GET", "/sources"),
+    ("GET", "/sources/{account}"),
+    ("PATCH", "/sources/{account}"),
+    ("POST", "/sources/{account}/sync"),
+    ("GET", "/sources/{account}/sync/{id}"),
+    ("GET", "/keys"),
+    ("POST", "/keys"),
+    ("DELETE", "/keys/{key}"),
+    ("GET", "/tokens"),
+    ("POST", "/tokens"),
+    ("DELETE", "/tokens/{id}"),
+]
+NEEDS = {
+    Scope.RECORD: {("POST", "/flows")},
+    Scope.MANAGE: {
+        ("POST", "/accounts"),
+        ("PATCH", "/sources/{account}"),
+        ("POST", "/sources/{account}/sync"),
+        *(route for route in ROUTES if route[1].startswith(("/keys", "/tokens"))),
+    },
+}
+
+
+def scope_of(route: tuple[str, str]) -> Scope | None:
+    if route[1] == "/":
+        return None
+    return next((scope for scope, routes in NEEDS.items() if route in routes), Scope.READ)
+
+
+def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
+    flow = {"account": account, "reference": "r", "at": "2024-01-01T00:00:00Z", "amount": "1", "currency": "USD"}
+    return {
+        ("POST", "/accounts"): {"account": account},
+        ("POST", "/flows"): flow,
+        ("PATCH", "/sources/{account}"): {"paused": False},
+        ("POST", "/sources/{account}/sync"): {},
+        ("POST", "/keys"): {"dialect": "longbridge", "accounts": [account]},
+        ("POST", "/tokens"): {"scopes": ["read"], "accounts": [account]},
+    }.get(route)
+
+
+def ask(caller: Caller, route: tuple[str, str], known: Known, account: str, **params: str) -> Any:  # noqa: ANN401
+    method, path = route
+    path = path.replace("{account}", account)
+    if "{id}" in path:
+        path = path.replace("{id}", known.token if path.startswith("/tokens") else known.request)
+    if "{key}" in path:
+        path = path.replace("{key}", known.flow if path.startswith("/flows") else known.key)
+    body = body_of(route, account)
+    return caller.ask(method, path, params=params, **({} if body is None else {"json": body}))
+
+
+def test_the_walk_has_every_route(filled: tuple[Door, Known]) -> None:
+    door, _ = filled
+    there = {
+        (method, route.path_format.removeprefix("/api/v1") or "/")
+        for route in door.client.app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if QUERY in handler.opt or BODY in handler.opt
+        for method in handler.http_methods - {"OPTIONS", "HEAD"}
+    }
+    assert there == {*ROUTES, ("GET", "/events")}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
+def test_nobody_is_let_in_without_the_scope(filled: tuple[Door, Known], route: tuple[str, str]) -> None:
+    door, known = filled
+    needed = scope_of(route)
+    assert ask(door.stranger(), route, known, "a").status_code == 401
+    for scope in Scope:
+        caller = door.caller("a", scopes=[scope])
+        answer = ask(caller, route, known, "a", **({"account": "a"} if route[1] == "/runs" else {}))
+        assert (answer.status_code == 403) is (needed not in (None, scope) or route == ("POST", "/accounts")) or (
+            route == ("POST", "/tokens") and answer.status_code == 403
+        ), answer.text
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
+def test_what_is_not_ones_own_is_not_there(filled: tuple[Door, Known], route: tuple[str, str]) -> None:
+    """Whatever is asked of the hidden account is answered as of one that is not there, and leaves no trace."""
+    door, known = filled
+    caller = door.caller("a")
+    before = tables(door.ledger)
+    params = [{}, {"account": HIDDEN}] if route[0] == "GET" else [{}]
+    for given in params:
+        hidden = ask(caller, route, known, HIDDEN, **given)
+        nowhere = ask(
+            caller, route, Known("0" * 16, "0" * 16, "0" * 12, "zzzz"), "nobody", **dict.fromkeys(given, "nobody")
+        )
+        assert hidden.status_code == nowhere.status_code, (hidden.text, nowhere.text)
+        for secret in SECRETS:
+            text = hidden.text.replace(f"'{HIDDEN}'", "")  # the caller's own word may be told back
+            assert secret not in text, hidden.text
+        if hidden.status_code == 200 and not given:
+            assert "{" not in route[1]
+    after = tables(door.ledger)
+    for name in ("accounts", "flows", "sources", "keys", "sync_requests", "recordings"):
+        assert after[name] == before[name], name
+
+
+def test_of_ones_own_everything_is_there(filled: tuple[Door, Known]) -> None:
+    """The walk is no walk through empty rooms: with the right token each list has the hidden account's."""
+    door, known = filled
+    everyone = door.caller()
+    for route in ROUTES:
+        if route[0] == "GET":
+            params = {"account": HIDDEN} if route[1] == "/runs" else {}
+            answer = ask(everyone, route, known, HIDDEN, **params)
+            assert answer.status_code == 200, answer.text
+            assert route[1] == "/" or any(secret in answer.text for secret in SECRETS), (route, answer.text)
+    assert SIDE in everyone.ask("GET", "/findings").text
+
+
+def test_nobody_makes_what_can_do_more(door: Door) -> None:
+    caller = door.caller("a", scopes=[Scope.MANAGE, Scope.READ], calls_per_minute=100)
+    for wanted in (
+        {"scopes": ["record"], "accounts": ["a"]},
+        {"scopes": ["read"]},
+        {"scopes": ["read"], "accounts": ["a"], "calls_per_minute": 101},
+    ):
+        answer = caller.ask("POST", "/tokens", json=wanted)
+        assert answer.status_code == 403, answer.text
+    made = caller.ask("POST", "/tokens", json={"scopes": ["read"], "accounts": ["a"], "calls_per_minute": 50})
+    assert made.status_code == 201, made.text
+    id_ = made.json()["about"]["id"]
+    assert door.stranger(made.json()["token"]).ask("GET", "/flows").status_code == 200
+    assert id_ in caller.ask("GET", "/tokens").text
+    assert caller.ask("DELETE", f"/tokens/{id_}").status_code == 204
+    assert caller.ask("DELETE", f"/tokens/{id_}").status_code == 404
+    assert door.stranger(made.json()["token"]).ask("GET", "/flows").status_code == 401
+
+
+def test_a_key_is_shown_once(door: Door) -> None:
+    caller = door.caller("a")
+    made = caller.ask("POST", "/keys", json={"dialect": "longbridge", "accounts": ["a"]})
+    assert made.status_code == 201, made.text
+    secret = made.json()["credentials"]["app_secret"]
+    listed = caller.ask("GET", "/keys")
+    assert made.json()["key"] in listed.text
+    assert secret not in listed.text
+    assert caller.ask("DELETE", f"/keys/{made.json()['key']}").status_code == 204
+    assert caller.get("/keys")["keys"][0]["revoked_at"]

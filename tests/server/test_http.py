@@ -100,7 +100,8 @@ def test_a_body_that_never_ends_is_cut(served: Running) -> None:
 
 
 def test_the_page(http: httpx2.Client) -> None:
-    response = http.get("/")
+    assert http.get("/").headers["location"] == "/login"
+    response = http.get("/login")
     assert response.status_code == 200
     assert "<title>" in response.text and "default-src 'none'" in response.headers["content-security-policy"]
 

@@ -28,6 +28,8 @@ from liushui.ledger.logins import (
 )
 from liushui.ledger.schema import login_codes, passwords, sessions
 from liushui.ledger.tokens import Scope, create_token, revoke_token
+from liushui.server.access import Asked, Principal
+from liushui.server.web.visits import COOKIE, CSRF_HEADER, Visits
 from liushui.testing.server import run
 from tests.ledger.books import new_ledger
 from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting
@@ -247,10 +249,17 @@ def test_beyond_loopback_any_name_may_lead_here(ledger: Ledger) -> None:
 
 def test_the_api_takes_the_session_but_no_change_without_its_token(guest: Visitor) -> None:
     assert guest.get("/api/v1/accounts").status_code == 200
-    token, change = guest.token(), {"dialect": "longbridge", "accounts": ["a"]}
-    assert guest.client.post("/api/v1/keys", json=change, headers=SAME_SITE).status_code == 401
-    made = guest.client.post("/api/v1/keys", json=change, headers={**SAME_SITE, "x-csrf-token": token})
-    assert made.status_code == 201, made.text
+    visits, (cookie,) = Visits(guest.ledger), guest.client.cookies.values()
+
+    def asked(method: str, **headers: str) -> Asked:
+        sent = {"cookie": f"{COOKIE}={cookie}", **headers}
+        pairs = [(name.encode(), said.encode()) for name, said in sent.items()]
+        return Asked({"type": "http", "method": method, "headers": pairs})  # type: ignore[arg-type] # as much of a scope as is looked at
+
+    assert visits.principal(asked("GET")) == Principal("page", None, frozenset(Scope))
+    assert visits.principal(asked("POST")) is None
+    assert visits.principal(asked("POST", **{CSRF_HEADER: "0" * 64})) is None
+    assert visits.principal(asked("POST", **{CSRF_HEADER: guest.token()})) is not None
     guest.client.cookies.clear()
     assert guest.get("/api/v1/accounts").status_code == 401
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from litestar.enums import MediaType
 from litestar.exceptions import ClientException, NotAuthorizedException, PermissionDeniedException
 from litestar.response import Response
 
@@ -87,8 +88,8 @@ def _to_login(request: AnyRequest) -> Response[Any]:
     here = request.scope["path"] + (f"?{query}" if query else "")
     address = "/login" if request.method not in SAFE or here == "/" else f"/login?next={quote(here, safe='/')}"
     if request.headers.get("hx-request") == "true":
-        return Response("", status_code=401, headers={"hx-redirect": "/login"})
-    return Response("", status_code=303, headers={"location": address})
+        return Response("", status_code=401, headers={"hx-redirect": "/login"}, media_type=MediaType.TEXT)
+    return Response("", status_code=303, headers={"location": address}, media_type=MediaType.TEXT)
 
 
 async def _form_of(request: AnyRequest) -> dict[str, list[str]]:

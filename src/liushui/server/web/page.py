@@ -182,7 +182,9 @@ class Page:
 
 def redirect(address: str, cookies: Iterable[Cookie] = ()) -> Response[str]:
     """Send a reader who sent something on to a page, with cookies."""
-    return Response("", status_code=303, headers={"location": address}, cookies=list(cookies))
+    return Response(
+        "", status_code=303, headers={"location": address}, cookies=list(cookies), media_type=MediaType.TEXT
+    )
 
 
 def own_address(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a reader is shown where a page cannot be: in words, with what every answer of the page has in its head."""
+"""What a reader is shown where a page cannot be: in words. Programs are told in JSON."""
 
 import logging
 from collections.abc import Mapping
@@ -12,18 +12,21 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from liushui.errors import LedgerBusy, LiushuiError
+from liushui.server.web.door import OPEN
 from liushui.server.web.headers import guarded
 from liushui.server.web.page import AnyRequest, Web
 
 _log = logging.getLogger(__name__)
 
 BUSY_S: Final = 5
+PROBLEM: Final = "application/problem+json"
+"""What programs are told in, which ask for no HTML."""
 
 
 def routes() -> list[ControllerRouterHandler]:
     """What answers where nothing else does."""
 
-    @get("/{rest:path}", sync_to_thread=False)
+    @get("/{rest:path}", sync_to_thread=False, opt={OPEN: True})
     def nothing(rest: FromPath[str]) -> None:
         raise NotFoundException(f"nothing is served at {rest}")
 
@@ -34,6 +37,9 @@ def handlers(web: Web) -> ExceptionHandlersMap:
     """What becomes of exceptions in handlers of the page."""
 
     def shown(request: AnyRequest, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response[Any]:
+        if "text/html" not in request.headers.get("accept", "") and request.headers.get("hx-request") != "true":
+            problem = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+            return guarded(Response(problem, status_code=status, media_type=PROBLEM, headers=dict(headers or {})))
         page = web.page(request)
         titles = {
             403: page.say("This may not be done"),

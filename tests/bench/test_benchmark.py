@@ -5,13 +5,17 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from bench.__main__ import MEASUREMENTS
 from bench.page import SUBJECTS, markdown, subjects_of
 from liushui.providers import providers
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = {"collect", "totals", "postgres"}
 """Measured where their peers are on the machine: a test installs none."""
+OF_THEIR_OWN: set[str] = set()
+"""Measurements that have a test of their own."""
 SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--memory-flows", "300", "600", "--no-install"]
 
 
@@ -54,9 +58,38 @@ class Results(msgspec.Struct):
     notes: list[str]
 
 
-def test_every_measurement_gives_ratios_and_figures(tmp_path: Path) -> None:
+GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
+    ("ingest", "postgres", "sync", "collect"): {
+        ("ingest", "ingest"),
+        ("sync", "sync, simulator"),
+        ("sync", "sync, stub"),
+    },
+    ("serve", "dialects", "stall", "depth"): {
+        ("stall", "p99 of small pages beside large ones ÷ alone"),
+        ("depth", "page 12 ÷ page 1"),
+    },
+    ("scale", "totals", "memory", "export"): {
+        ("scale", "p99 of a page: 600 ÷ 300 flows"),
+        ("memory", "memory, sync"),
+        ("memory", "memory, import"),
+        ("export", "memory, export as jsonl"),
+        ("export", "memory, export as csv"),
+        ("export", "memory, db copy"),
+    },
+}
+"""Measurements, and ratios that they give on any machine."""
+
+
+def test_each_measurement_is_tried() -> None:
+    assert sorted(name for names in GROUPS for name in names) == sorted(set(MEASUREMENTS) - OF_THEIR_OWN)
+    assert set(MEASUREMENTS) <= set(SUBJECTS)
+
+
+@pytest.mark.parametrize("names", GROUPS, ids=" ".join)
+def test_a_measurement_gives_ratios_and_figures(tmp_path: Path, names: tuple[str, ...]) -> None:
     file = tmp_path / "kept" / "results.json"
-    command = [sys.executable, "-m", "bench", *SIZE, "--out", str(file)]
+    only = [word for name in names for word in ("--only", name)]
+    command = [sys.executable, "-m", "bench", *SIZE, *only, "--out", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("Ratios") < done.stdout.index("Figures")
@@ -66,39 +99,18 @@ def test_every_measurement_gives_ratios_and_figures(tmp_path: Path) -> None:
     assert results.machine.memory_gib
     assert results.machine.sqlite in done.stdout
     found = {(ratio.measurement, ratio.what) for ratio in results.ratios}
-    assert found >= {
-        ("ingest", "ingest"),
-        ("sync", "sync, simulator"),
-        ("sync", "sync, stub"),
-        ("depth", "page 12 ÷ page 1"),
-        ("memory", "memory, sync"),
-        ("memory", "memory, import"),
-        ("scale", "p99 of a page: 600 ÷ 300 flows"),
-        ("stall", "p99 of small pages beside large ones ÷ alone"),
-        ("export", "memory, export as jsonl"),
-        ("export", "memory, export as csv"),
-        ("export", "memory, db copy"),
-    }
-    assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(providers()) - 1
+    assert found >= GROUPS[names]
+    if "dialects" in names:
+        assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(providers()) - 1
     for ratio in results.ratios:
         assert ratio.median > 0
         assert ratio.rounds == [ratio.median]
         assert (ratio.met is None) == (ratio.bar is None)
-    assert {figure.measurement for figure in results.figures} == {
-        "ingest",
-        "sync",
-        "serve",
-        "dialects",
-        "scale",
-        "stall",
-        "depth",
-        "memory",
-        "export",
-    } | {ratio.measurement for ratio in results.ratios if ratio.measurement in PEERS}
+    measured = {figure.measurement for figure in results.figures}
+    assert measured | PEERS >= set(names)
+    assert measured <= set(names)
     assert all(value > 0 for figure in results.figures for value in figure.rounds)
 
-    subjects = subjects_of([file])
-    assert {subject.name for subject in subjects} <= set(SUBJECTS)
-    page = markdown(subjects)
+    page = markdown(subjects_of([file]))
     assert all(ratio.what in page for ratio in results.ratios)
     assert all(figure.what in page for figure in results.figures)

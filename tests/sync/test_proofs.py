@@ -2,26 +2,34 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Unpack
 
 import pytest
 
-from liushui.errors import SyncError
+from liushui.errors import SyncError, Unavailable
+from liushui.instant import to_us
+from liushui.ledger import proofs as of_commits
+from liushui.ledger import query
 from liushui.ledger.commit import commit_slice
-from liushui.provider import Page, Slice
+from liushui.ledger.coverage import State
+from liushui.ledger.engine import Ledger
+from liushui.ledger.quarantine import open_entries
+from liushui.ledger.verify import Verified, verify
+from liushui.provider import Codec, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
-from liushui.sync import proofs
+from liushui.sync import proofs as of_syncs
 from liushui.sync.drain import Overfull, drain
+from liushui.sync.events import Status
 from liushui.sync.options import Options
-from liushui.sync.proofs import Proofs
 from liushui.testing.client import ClientDouble
+from liushui.testing.proofs import STEPS, proving
 from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, drained, rows
-from tests.sync.rows import BEGIN, hourly, new_ledger, row
-from tests.sync.running import How, amounts, amounts_of, clock_of, forgetting, synced
+from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
+from tests.sync.running import How, amounts, amounts_of, clock_of, forgetting, states, synced
 
 EVERYTHING = Options(attempts=1, everything=True)
 
@@ -134,6 +142,106 @@ def a_provider_forgets_its_oldest_day(folder: Path) -> bool:
     return amounts(ledger) == amounts_of(here)
 
 
+def a_row_cannot_be_read(folder: Path) -> bool:
+    """It is no flow, and it is not nothing."""
+    ledger = new_ledger(folder)
+    unreadable = row(BEGIN, "1.00").replace(b'"USD"', b"7")
+    result = synced(ledger, Unread(codec, hourly(10), unreadable))
+    with ledger.reading() as connection:
+        return result.quarantined == 1 and [entry.wire for entry in open_entries(connection, "a")] == [unreadable]
+
+
+def a_call_fails(folder: Path) -> bool:
+    """The range that it was of is not proven, and the sync is not done."""
+
+    def breaks(call: int, _asked: Slice, _page: int) -> None:
+        if call == 2:
+            raise Unavailable("HTTP 500")
+
+    ledger = new_ledger(folder)
+    result = synced(ledger, ClientDouble(codec, hourly(10), fault=breaks), Options(attempts=1))
+    return result.status is Status.INCOMPLETE and State.OPEN in {state for state, _ in states(ledger)}
+
+
+def a_row_is_still_on_its_way(folder: Path) -> bool:
+    """It happened two seconds ago, and is not there yet. Nobody may say that all of its time is here."""
+    ledger, happened = new_ledger(folder), to_us(NOW - timedelta(seconds=2))
+    synced(ledger, ClientDouble(codec, hourly(10)))
+    return not any(known.since_us <= happened < known.until_us for known in query.ranges_of(ledger, "a"))
+
+
+def a_row_comes_late(folder: Path) -> bool:
+    ledger, late = new_ledger(folder), row(NOW - timedelta(days=1), "-7777.00")
+    client = ClientDouble(codec, hourly(10))
+    synced(ledger, client)
+    client.rows = [*client.rows, late]
+    synced(ledger, client)
+    return amounts(ledger) == amounts_of(client.rows)
+
+
+def a_row_comes_a_week_late(folder: Path) -> bool:
+    """Later than the newest part reaches back: it is there when older parts have been read again."""
+    ledger, late = new_ledger(folder), row(NOW - timedelta(days=7), "-7777.00")
+    client = ClientDouble(codec, hourly(10))
+    synced(ledger, client)
+    client.rows = [*client.rows, late]
+    clock_of(ledger).move(timedelta(days=1))
+    synced(ledger, client)
+    return amounts(ledger) == amounts_of(client.rows)
+
+
+def rows_are_equal(folder: Path) -> bool:
+    ledger, here = new_ledger(folder), [*hourly(1), *[row(BEGIN, "12.50")] * 3]
+    synced(ledger, ClientDouble(codec, here))
+    return amounts(ledger) == amounts_of(here)
+
+
+def a_row_is_restated(folder: Path) -> bool:
+    """What it was before is still known, and what the commit sealed is still there."""
+    ledger, client = new_ledger(folder), ClientDouble(codec, hourly(1))
+    synced(ledger, client)
+    client.rows = [*client.rows[:-1], row(BEGIN + timedelta(hours=23), "-99.00")]
+    synced(ledger, client, EVERYTHING)
+    return is_intact(ledger) and amounts(ledger) == amounts_of(client.rows)
+
+
+def totals_are_asked_for(folder: Path) -> bool:
+    ledger = new_ledger(folder)
+    synced(ledger, ClientDouble(codec, hourly(3)))
+    return is_intact(ledger)
+
+
+def a_commit_breaks_off(folder: Path) -> bool:
+    """What it had written by then is not there."""
+    ledger = new_ledger(folder)
+    with ledger.writing() as connection:
+        connection.exec_driver_sql(_BREAKS_OFF)
+    synced(ledger, ClientDouble(codec, hourly(3)))
+    with ledger.writing() as connection:
+        connection.exec_driver_sql("DROP TRIGGER breaks_off")
+    return is_intact(ledger) and not amounts(ledger)
+
+
+_BREAKS_OFF = "CREATE TRIGGER breaks_off BEFORE INSERT ON batches BEGIN SELECT RAISE(ABORT, 'no more'); END"
+
+
+def is_intact(ledger: Ledger) -> bool:
+    return all(isinstance(found, Verified) for found in verify(ledger))
+
+
+class Unread(ClientDouble):
+    """Gives a row that cannot be read on the first page of its day."""
+
+    def __init__(self, codec: Codec, rows: list[bytes], unreadable: bytes) -> None:
+        super().__init__(codec, rows)
+        self._unreadable = unreadable
+
+    async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+        page = await super().page(asked, size, **how)
+        is_there = asked.since <= BEGIN < asked.until and how.get("mark") is None
+        return page._replace(rows=[*page.rows, self._unreadable]) if is_there else page
+
+
 HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "empty_page_after_the_last": a_server_gives_fewer_rows_than_it_was_asked_for,
     "total_equals_rows": a_provider_counts_more_than_it_gives,
@@ -146,12 +254,21 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "stale_read_refused": another_worker_proves_it_from_a_later_read,
     "rows_outside_the_slice_refused": an_answer_is_to_another_question,
     "retention_guard": a_provider_forgets_its_oldest_day,
+    "unreadable_rows_are_kept": a_row_cannot_be_read,
+    "failures_leave_gaps": a_call_fails,
+    "newest_wait_until_settled": a_row_is_still_on_its_way,
+    "newest_part_again": a_row_comes_late,
+    "older_parts_again": a_row_comes_a_week_late,
+    "one_transaction": a_commit_breaks_off,
+    "equal_rows_are_numbered": rows_are_equal,
+    "ended_versions_become_history": a_row_is_restated,
+    "totals_in_the_same_commit": totals_are_asked_for,
 }
 """What each step is for. Told whether all is right afterwards."""
 
 
 def test_every_step_has_its_reason() -> None:
-    assert set(HELD_BY) == {step.name for step in fields(Proofs)}
+    assert set(HELD_BY) == set(STEPS)
 
 
 @pytest.mark.parametrize("step", HELD_BY)
@@ -160,6 +277,28 @@ def test_with_the_step_all_is_right(tmp_path: Path, step: str) -> None:
 
 
 @pytest.mark.parametrize("step", HELD_BY)
-def test_without_the_step_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    monkeypatch.setattr(proofs, "PROOFS", replace(Proofs(), **{step: False}))
-    assert not HELD_BY[step](tmp_path)
+def test_without_the_step_it_is_not(tmp_path: Path, step: str) -> None:
+    with proving(without=step):
+        assert not HELD_BY[step](tmp_path)
+
+
+@pytest.mark.parametrize("step", HELD_BY)
+def test_a_step_is_counted_where_it_decides(tmp_path: Path, step: str) -> None:
+    decided: list[str] = []
+    with proving(decides=decided.append):
+        assert HELD_BY[step](tmp_path)
+    assert step in decided
+
+
+def test_only_a_step_can_be_left_out() -> None:
+    with pytest.raises(ValueError, match=r"^without: expected one of .*, got three_reads_agree$"):
+        proving(without="three_reads_agree").__enter__()
+
+
+def test_every_step_is_taken_where_nobody_leaves_one_out() -> None:
+    with proving(without="two_reads_agree"):
+        assert not of_syncs.PROOFS.two_reads_agree
+        assert of_commits.PROOFS.one_transaction
+    for module in (of_syncs, of_commits):
+        assert module.Proofs() == module.PROOFS
+        assert all(getattr(module.PROOFS, step.name) for step in fields(module.Proofs))

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, LedgerBusy, Lost, StaleRead, Uncertain, WouldEnd
 from liushui.instant import BusinessDays, to_us, zone_named
+from liushui.ledger import proofs
 from liushui.ledger.bulk import insert_rows
 from liushui.ledger.chain import facts_digest, genesis, link
 from liushui.ledger.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
@@ -21,7 +22,7 @@ from liushui.ledger.findings import store as store_findings
 from liushui.ledger.findings import unlike
 from liushui.ledger.quarantine import settle, settle_read
 from liushui.ledger.quarantine import write as write_settled
-from liushui.ledger.rows import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, Together, flow_id, to_row
+from liushui.ledger.rows import AT_US, COLUMNS, COPY_MARK, FACTS_END, ID, Rejected, Row, Together, flow_id, to_row
 from liushui.ledger.totals import store
 from liushui.money import shown
 from liushui.provider import Received, Slice
@@ -152,6 +153,8 @@ def compare(
         rows, change.used = received.to_rows(account, batch), received.used
     else:
         rows = _numbered(account, received, batch)
+    if not proofs.PROOFS.equal_rows_are_numbered:
+        rows = [row for row in rows if COPY_MARK not in str(row[ID])]
     if rows and rows[0][AT_US] > rows[-1][AT_US]:  # type: ignore[operator] # an integer column
         rows.reverse()  # a list that is nearly in order is sorted in no time
     rows.sort(key=by_key)
@@ -296,14 +299,16 @@ def _write(
     days = BusinessDays(zone_named(head.zone))
 
     if change.ended:
-        insert_rows(connection, "history", [(*old, seq, ended_as) for old, ended_as in change.ended])
+        if proofs.PROOFS.ended_versions_become_history:
+            insert_rows(connection, "history", [(*old, seq, ended_as) for old, ended_as in change.ended])
         connection.exec_driver_sql(_DELETE_FLOW, [(account, old[AT_US], old[ID]) for old, _ in change.ended])
     insert_rows(connection, "flows", change.added, change.used)
     write_settled(connection, account, change.settled, seq)
     insert_rows(connection, "quarantine", change.quarantined)
     insert_rows(connection, "page_edges", change.edges)
 
-    store(connection, account, change.totals(days))
+    if proofs.PROOFS.totals_in_the_same_commit:
+        store(connection, account, change.totals(days))
     store_findings(connection, account, change.findings(days))
 
     if found is not None:

@@ -14,6 +14,7 @@ from liushui.ledger.leases import new_holder, release_lease, take_lease
 from liushui.ledger.query import daily_flows, ranges_of
 from liushui.ledger.sources import Run, Source, record_run
 from liushui.provider import Slice
+from liushui.sync import proofs
 from liushui.sync.budget import Budget, key_of
 from liushui.sync.calls import Allowance, Caller, PutOff
 from liushui.sync.cut import Cutter
@@ -275,6 +276,8 @@ class AccountSync:
         self._tell(Kept(self._source.account, asked, len(rows), outcome, took))
 
     async def _gap(self, asked: Slice, tried_at: datetime, error: LiushuiError) -> None:
+        if not proofs.PROOFS.failures_leave_gaps:
+            return
         self._result.gaps.append(f"{range_of(asked)}: {error}")
         await self._keeper.gap(asked, tried_at, str(error))
         took = self._ledger.clock() - tried_at

@@ -1,5 +1,6 @@
 """Reading a slice whole, and proving that nothing of it was left out, by the way its provider pages."""
 
+from collections import Counter
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final, Protocol
@@ -103,19 +104,18 @@ async def _every_page(fetch: Fetch, asked: Slice, paging: Paging, size: int) -> 
 
 def _is_last(page: Page, paging: Paging, size: int) -> bool:
     """Whether no page comes after this one."""
-    steps = proofs.PROOFS
-    if isinstance(paging, PageNumber) and not steps.empty_page_after_the_last:
-        return page.next is None or len(page.rows) < size
-    if isinstance(paging, Cursor) and not steps.cursor_followed_to_the_end:
-        return page.next is None or not page.rows
-    return page.next is None
+    if page.next is None:
+        return True
+    if isinstance(paging, PageNumber) and len(page.rows) < size:
+        return not proofs.PROOFS.empty_page_after_the_last
+    if isinstance(paging, Cursor) and not page.rows:
+        return not proofs.PROOFS.cursor_followed_to_the_end
+    return False
 
 
 def _is_counted(rows: Sequence[bytes], totals: set[int | None]) -> bool:
     """Whether the provider counted just these rows, each time that it counted, or never counts."""
-    if not proofs.PROOFS.total_equals_rows:
-        return True
-    return totals <= {None, len(rows)} and len(totals) == 1
+    return (totals <= {None, len(rows)} and len(totals) == 1) or not proofs.PROOFS.total_equals_rows
 
 
 async def _page(fetch: Fetch, asked: Slice, size: int, mark: str | None = None) -> Page:
@@ -174,9 +174,8 @@ class _Parts:
         rows: list[bytes] = []
         for value in known.values or seen:
             rows += await self._part(part | {name: value}, others)
-        if proofs.PROOFS.parts_hold_the_full_pages:
-            for page in (full, newest):
-                self._check_holds(rows, page, name)
+        if not all(_holds(rows, page) for page in (full, newest)) and proofs.PROOFS.parts_hold_the_full_pages:
+            raise SyncError(f"a row at one instant is found under no {name}")
         if len(rows) >= 2 * self._size and proofs.PROOFS.unseen_values:
             raise SyncError(
                 f"{len(rows)} rows at one instant, found by {name}: between the oldest and the newest {self._size} "
@@ -188,13 +187,10 @@ class _Parts:
         page = await self._page(part)
         return list(page.rows) if len(page.rows) < self._size else await self._split(part, page, others)
 
-    def _check_holds(self, rows: list[bytes], full: Page, name: str) -> None:
-        """Raises SyncError where a row of the page is in none of the parts."""
-        left = list(rows)
-        for row in full.rows:
-            if row not in left:
-                raise SyncError(f"a row at one instant is found under no {name}")
-            left.remove(row)
+
+def _holds(rows: list[bytes], page: Page) -> bool:
+    """Whether each row of a page is among those of its parts, as often."""
+    return Counter(page.rows) <= Counter(rows)
 
 
 def _value(row: bytes, field: str) -> str:

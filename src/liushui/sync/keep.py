@@ -64,11 +64,25 @@ class Keeper:
         while read:
             kept = await self._commit([found for _, found in read])
             for (one, _), committed in zip(read, kept, strict=False):
-                yield one, committed
+                yield one, committed or await self._overtaken(one)
             read = read[len(kept) :]
             if read:
                 (one, found), *read = read
-                yield one, await self._commit_ending(found, one.rows)
+                yield one, await self._commit_ending(found, one.rows) or await self._overtaken(one)
+
+    async def _overtaken(self, drained: Drained) -> Outcome:
+        """What becomes of a slice that somebody else has proven from a later read: nothing more."""
+        if proofs.PROOFS.stale_read_refused:
+            return None
+        return await self._alone(drained._replace(read_at=self._ledger.clock()))
+
+    async def _alone(self, drained: Drained) -> Outcome:
+        """Keep a slice by itself."""
+        read = await asyncio.to_thread(self._read, drained)
+        if isinstance(read, SyncError):
+            return read
+        kept = await self._commit([read])
+        return kept[0] if kept else await self._commit_ending(read, drained.rows)
 
     async def gap(self, asked: Slice, tried_at: datetime, reason: str) -> None:
         """Record that a slice could not be proven."""
@@ -81,8 +95,6 @@ class Keeper:
     def _read(self, drained: Drained) -> SliceRead | SyncError:
         """Read the rows of a slice. Returns the error where it proves nothing."""
         asked, read_at, rows = drained
-        if not proofs.PROOFS.stale_read_refused:
-            read_at = self._ledger.clock()
         try:
             together = read_together(self._provider.codec, rows)
             if together and to_us(asked.since) <= min(together.at_us) and max(together.at_us) < to_us(asked.until):
@@ -100,6 +112,8 @@ class Keeper:
         if len(inside) < len(received) and proofs.PROOFS.rows_outside_the_slice_refused:
             outside = next(row.flow.at for row in received if not asked.since <= row.flow.at < asked.until)
             raise SyncError(f"a row of {iso(outside)} came where {range_of(asked)} was asked for")
+        if rejected and not proofs.PROOFS.unreadable_rows_are_kept:
+            rejected = []
         return received, rejected
 
     def _check_kept(self, asked: Slice, reason: str, margin: timedelta = timedelta(0)) -> None:
@@ -122,8 +136,6 @@ class Keeper:
 
     async def _commit(self, read: list[SliceRead]) -> list[Committed | None]:
         """Commit slices, up to the first that would end versions and may not."""
-        if not proofs.PROOFS.second_read_before_versions_end:
-            return [await self._commit_one(one) for one in read]
         async with self._writing:
             return await asyncio.to_thread(commit_slices, self._ledger, self._account, read)
 
@@ -149,8 +161,9 @@ class Keeper:
         """Keep a slice that ends versions of flows, once further reads of it have said the same."""
         reason = "rows that were known went, where the provider is about to forget"
         try:
-            self._check_kept(read.asked, reason, FORGETTING)
-            await self._confirm(read.asked, rows)
+            if proofs.PROOFS.second_read_before_versions_end:
+                self._check_kept(read.asked, reason, FORGETTING)
+                await self._confirm(read.asked, rows)
             return await self._commit_one(read)
         except UNPROVEN as error:
             return error

@@ -8,6 +8,7 @@ from liushui.instant import BEGINNING, from_us, to_us
 from liushui.ledger.coverage import Range, State, missing
 from liushui.provider import Slice
 from liushui.rules import Paging, Relook, Rules
+from liushui.sync import proofs
 
 DAY: Final = timedelta(days=1)
 SLACK: Final = 24
@@ -22,6 +23,8 @@ def horizon(rules: Rules[Paging], *, since: datetime, until: datetime | None = N
     the step of its clock that is going on.
     """
     begin, end = rules.settled(now)
+    if end < now and not proofs.PROOFS.newest_wait_until_settled:
+        end = now
     since = max(since, _ceiling(begin, rules.resolution))
     end = _floor(min(now, end, until) if until else min(now, end), rules.resolution)
     return Slice(since, end) if since < end else None
@@ -45,10 +48,13 @@ def due(
         return [whole]
     proven = [known for known in coverage if known.state is State.PROVEN]
     ranges = missing(proven, _us(whole))
-    ranges.append((to_us(max(whole.since, _back(whole.until, rules.lookback))), to_us(whole.until)))
+    if proofs.PROOFS.newest_part_again:
+        ranges.append((to_us(max(whole.since, _back(whole.until, rules.lookback))), to_us(whole.until)))
     for look in rules.relook:
         stale_us = to_us(now - look.every + look.every // SLACK)
-        ranges += [(begin, end) for begin, end, checked_us in _within(proven, whole, look) if checked_us <= stale_us]
+        stale = [(begin, end) for begin, end, checked_us in _within(proven, whole, look) if checked_us <= stale_us]
+        if stale and proofs.PROOFS.older_parts_again:
+            ranges += stale
     return _joined([Slice(from_us(begin), from_us(end)) for begin, end in sorted(ranges)])
 
 

@@ -29,7 +29,17 @@ class Proofs:
     """A row of another time than was asked for means that the answer is to something else."""
     retention_guard: bool = True
     """What the provider forgot, or is about to forget, is not withdrawn."""
+    unreadable_rows_are_kept: bool = True
+    """A row that cannot be read stands in quarantine."""
+    failures_leave_gaps: bool = True
+    """A range that could not be proven is said to be open, and its sync to be incomplete."""
+    newest_wait_until_settled: bool = True
+    """What is not published yet, or may still be on its way, is not proven yet."""
+    newest_part_again: bool = True
+    """Each sync reads the newest part again, for rows that came late or changed."""
+    older_parts_again: bool = True
+    """Older parts are read again too, more rarely."""
 
 
 PROOFS = Proofs()
-"""What drain and keep go by."""
+"""What a sync goes by. Each is looked at only where leaving it out would change something: so it can be counted."""

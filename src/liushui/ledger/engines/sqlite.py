@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.instant import Clock
+from liushui.ledger import proofs
 from liushui.ledger.engines.base import Ledger, revision_in
 from liushui.ledger.engines.serving import Bare, State
 from liushui.ledger.schema import APPLICATION_ID, REVISION
@@ -198,6 +199,8 @@ def write_ahead(connection: sqlite3.Connection) -> None:
 
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("liushui_writes")
+    if writes and not proofs.PROOFS.one_transaction:
+        return
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

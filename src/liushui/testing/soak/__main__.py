@@ -5,13 +5,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
 from liushui.instant import system_clock
 from liushui.providers import providers
-from liushui.sync.proofs import Proofs
+from liushui.testing.proofs import STEPS
 from liushui.testing.soak.drive import outcomes
 from liushui.testing.soak.report import (
     COMMAND,
@@ -80,8 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes that make runs")
     parser.add_argument("--stop", action="store_true", help="end with the first one that fails")
     parser.add_argument("--tally", type=Path, metavar="FILE", help="write what came of it to a file, as JSON")
-    steps = [step.name for step in fields(Proofs)]
-    parser.add_argument("--without", choices=steps, metavar="STEP", help=f"leave out a proof: {', '.join(steps)}")
+    parser.add_argument("--without", choices=STEPS, metavar="STEP", help=f"leave out a step: {', '.join(STEPS)}")
     return parser
 
 

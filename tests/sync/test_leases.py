@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from liushui.instant import to_us
+from liushui.ledger.commit import commit_slice
+from liushui.ledger.coverage import merged
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.leases import MACHINE, is_gone, list_leases, new_holder, release_lease, take_lease
+from liushui.ledger.query import ranges_of
 from liushui.ledger.sources import last_runs
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
@@ -190,3 +194,41 @@ def test_without_leases_rows_that_come_and_go_meanwhile_end_as_the_provider_has_
     synced(ledger, ClientDouble(codec, rows), Options(size=10, everything=True, leases=False))
     assert amounts(ledger) == amounts_of(rows)
     assert_intact(ledger)
+
+
+def test_what_another_worker_proved_a_part_of_meanwhile_is_read_again(ledger: Ledger) -> None:
+    """Without leases: who is overtaken in one half of a slice owes the other half all the same."""
+    here = hourly(1)
+    half = Slice(BEGIN, BEGIN + timedelta(hours=12))
+
+    def overtaken(call: int, asked: Slice, _page: int) -> None:
+        if call == 1:
+            assert asked.since == half.since
+            assert asked.until > half.until
+            clock_of(ledger).move(timedelta(seconds=1))
+            received = [codec.read(one) for one in here[:12]]
+            commit_slice(ledger, "a", half, read_at=ledger.clock(), received=received)
+
+    options = Options(attempts=1, leases=False, until=BEGIN + timedelta(days=1))
+    result = synced(ledger, ClientDouble(codec, here, fault=overtaken), options)
+    assert result.status is Status.DONE
+    assert amounts(ledger) == amounts_of(here)
+    assert [(known.since_us, known.until_us) for known in merged(ranges_of(ledger, "a"))] == [
+        (to_us(BEGIN), to_us(BEGIN + timedelta(days=1)))
+    ]
+
+
+def test_who_is_overtaken_each_time_leaves_a_gap(ledger: Ledger) -> None:
+    """It is bounded how often a slice is read again, and what is not proven is not said to be."""
+    here = hourly(1)
+
+    def overtaken(_call: int, asked: Slice, _page: int) -> None:
+        clock_of(ledger).move(timedelta(seconds=1))
+        first = Slice(asked.since, asked.since + timedelta(hours=1))
+        commit_slice(ledger, "a", first, read_at=ledger.clock(), received=[codec.read(here[0])])
+
+    options = Options(attempts=1, leases=False, until=BEGIN + timedelta(days=1))
+    result = synced(ledger, ClientDouble(codec, here, fault=overtaken), options)
+    assert result.status is Status.INCOMPLETE
+    assert "others proved parts of it" in result.gaps[0]
+    assert amounts(ledger) == amounts_of(here[:1])

@@ -260,6 +260,8 @@ class AccountSync:
         asked, read_at, rows = drained
         if outcome is None:
             return
+        if isinstance(outcome, Busy):
+            raise outcome
         if not isinstance(outcome, Committed):
             await self._gap(asked, read_at, outcome)
             if isinstance(outcome, ENDS):

@@ -10,7 +10,9 @@ from liushui.errors import ProviderError, StaleRead, SyncError, WireError
 from liushui.instant import iso, to_us
 from liushui.ledger.change import Committed
 from liushui.ledger.commit import SliceRead, commit_gap, commit_slice, commit_slices
+from liushui.ledger.coverage import State, missing
 from liushui.ledger.engine import Ledger
+from liushui.ledger.query import ranges_of
 from liushui.ledger.rows import Rejected, read_rows, read_together
 from liushui.provider import Provider, Received, Slice
 from liushui.sync import proofs
@@ -20,11 +22,14 @@ from liushui.sync.events import range_of
 FORGETTING: Final = timedelta(days=1)
 """So long before a provider forgets rows, one that is gone counts as forgotten already: clocks and zones differ."""
 
+OVERTAKEN_MAX: Final = 3
+"""How often a slice is read again whose parts others prove meanwhile, each time from a later read."""
+
 UNPROVEN: Final = (ProviderError, WireError, SyncError)
 """What leaves a slice an open gap."""
 
 Outcome = Committed | ProviderError | WireError | SyncError | None
-"""What became of a slice: kept; unproven, and why; None: somebody else has proven it from a later read."""
+"""What became of a slice: kept; unproven, and why; None: others have proven it from later reads."""
 
 
 class Drained(NamedTuple):
@@ -53,7 +58,8 @@ class Keeper:
 
     async def slices(self, drained: Sequence[Drained]) -> AsyncIterator[tuple[Drained, Outcome]]:
         """Keep slices in one transaction, and say what became of each. One that ends versions of flows is read again
-        before, and is kept by itself. Raises what the ledger does: then those that nothing was said of are not kept.
+        before, and is kept by itself; so is one of which others have proven a part since. Raises what the ledger does:
+        then those that nothing was said of are not kept.
         """
         read: list[tuple[Drained, SliceRead]] = []
         for one, found in zip(drained, await asyncio.to_thread(self._read_all, drained), strict=True):
@@ -71,10 +77,32 @@ class Keeper:
                 yield one, await self._commit_ending(found, one.rows) or await self._overtaken(one)
 
     async def _overtaken(self, drained: Drained) -> Outcome:
-        """What becomes of a slice that somebody else has proven from a later read: nothing more."""
-        if proofs.PROOFS.stale_read_refused:
-            return None
-        return await self._alone(drained._replace(read_at=self._ledger.clock()))
+        """What becomes of a slice of which somebody else has proven a part from a later read: where that is not all of
+        it, it is read again. None: it is."""
+        if not proofs.PROOFS.stale_read_refused:
+            return await self._alone(drained._replace(read_at=self._ledger.clock()))
+        asked, read_at, _ = drained
+        reason = "others proved parts of it, and another read found more"
+        try:
+            for _ in range(OVERTAKEN_MAX):
+                if await asyncio.to_thread(self._is_proven, asked, read_at):
+                    return None
+                read_at = self._ledger.clock()
+                outcome = await self._alone(Drained(asked, read_at, await self._once_more(asked, reason)))
+                if outcome is not None:
+                    return outcome
+        except UNPROVEN as error:
+            return error
+        return SyncError(f"others proved parts of it, each of the {OVERTAKEN_MAX + 1} times that it was read")
+
+    def _is_proven(self, asked: Slice, since: datetime) -> bool:
+        """Whether all of a slice was proven by reads that began after an instant."""
+        later = [
+            known
+            for known in ranges_of(self._ledger, self._account)
+            if known.state is State.PROVEN and known.checked_at_us > to_us(since)
+        ]
+        return not missing(later, (to_us(asked.since), to_us(asked.until)))
 
     async def _alone(self, drained: Drained) -> Outcome:
         """Keep a slice by itself."""
@@ -127,12 +155,16 @@ class Keeper:
         """Read the slice as often again as the rules want it. Raises SyncError where a read says something else."""
         expected = sorted(rows)
         for _ in range(self._provider.rules.confirmations):
-            try:
-                again = await self._read_again(asked)
-            except Overfull as error:
-                raise SyncError("rows that were known changed or went, and a second read found more of them") from error
+            again = await self._once_more(asked, "rows that were known changed or went, and a second read found more")
             if sorted(again) != expected:
                 raise SyncError("rows that were known changed or went, and a second read did not say the same")
+
+    async def _once_more(self, asked: Slice, reason: str) -> list[bytes]:
+        """Read a slice again. Raises SyncError with that reason where it has become too large for one answer."""
+        try:
+            return await self._read_again(asked)
+        except Overfull as error:
+            raise SyncError(reason) from error
 
     async def _commit(self, read: list[SliceRead]) -> list[Committed | None]:
         """Commit slices, up to the first that would end versions and may not."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from liushui.instant import iso_us, to_us
+from liushui.instant import from_us, iso_us, to_us
 from liushui.ledger.coverage import State, missing
 from liushui.ledger.engine import Ledger
 from liushui.ledger.query import ranges_of
@@ -20,11 +20,12 @@ from liushui.rules import RangeOnly
 from liushui.simulate.faults.lives import FOREVER_US, Showing
 from liushui.sync.plan import horizon
 from liushui.testing.invariant import Breach, broken, different
+from liushui.testing.soak.promises import broken_promises
 from liushui.testing.soak.script import KilledAt, Script, Session
 from liushui.testing.soak.stage import Shelf, Stage, showings_of
 from liushui.testing.soak.tally import Tally, kept_in, rows_of
 from liushui.testing.soak.turns import Turns
-from liushui.testing.soak.worker import CALM, Place, Work
+from liushui.testing.soak.worker import CALM, DONE, Place, Work
 
 BREACHES_SHOWN: Final = 3
 OVERFULL_MAX: Final = 5
@@ -51,6 +52,8 @@ class Run:
         self._outcome, self._tally = Outcome(script.seed), Tally()
         self._judged: dict[str, int] = {}
         """The last batch of each account that was looked at."""
+        self._done: list[tuple[str, datetime]] = []
+        """The syncs since that say that they are done: of which account, begun when."""
 
     def outcome(self) -> Outcome:
         """Make the run. It ends with the first thing that is wrong."""
@@ -155,6 +158,9 @@ class Run:
         what, _, more = line.partition(": ")
         if what == "fell over":
             self._fail(f"session {number} {what}: " + more.replace("\\n", "\n"))
+        elif what == DONE:
+            began_us, _, account = more.partition(" ")
+            self._done.append((account, from_us(int(began_us))))
         else:
             self._tally[line] += 1
 
@@ -166,8 +172,15 @@ class Run:
         every = [self._stage.told(source, self._judged.get(source.account, 0)) for source in self._stage.sources]
         breaches = broken(ledger, *every)
         self._judged = _heads(ledger)
+        ranges = {source.account: (source, ranges_of(ledger, source.account)) for source in self._stage.sources}
         ledger.close()
         self._report(when, breaches)
+        for account, began_at in self._done:
+            source, known = ranges[account]
+            rules = self._stage.provider_of(source).rules
+            for promise in broken_promises(rules, known, since=source.since, began_at=began_at):
+                self._fail(f"{when}: {account}: {promise}")
+        self._done.clear()
 
     def _judge_end(self, settled_at: datetime) -> None:
         """Look whether everything is here, where nothing is to come any more."""

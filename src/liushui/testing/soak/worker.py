@@ -9,7 +9,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, ParamSpec, TypeVar
@@ -17,6 +16,7 @@ from unittest.mock import patch
 
 import httpx2
 
+from liushui.instant import to_us
 from liushui.ledger import leases
 from liushui.ledger.engine import Ledger
 from liushui.provider import FlowReader, Provider
@@ -26,12 +26,12 @@ from liushui.simulate.faults.dialects import Outages
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.simulate.faults.rulings import AT_ONCE, Ruling, Rulings, Sort
 from liushui.simulate.faults.seeded import SeededRulings
-from liushui.sync import proofs
 from liushui.sync.events import Event, Result, Retried, Status, Waited
 from liushui.sync.options import Environment, Options
 from liushui.sync.run import sync
 from liushui.testing.clock import MovableClock
 from liushui.testing.faulty import FaultyTransport, joined, telling
+from liushui.testing.proofs import proving
 from liushui.testing.soak.script import KilledAt, Session, Worker
 from liushui.testing.soak.stage import Stage
 from liushui.testing.soak.turns import Turns
@@ -40,6 +40,8 @@ from liushui.wire.http import Request
 
 SLEEP_MIN: Final = timedelta(seconds=1)
 """Who sleeps for less wakes up late: looking again every few milliseconds would take real time."""
+DONE: Final = "done"
+"""A worker notes so that its sync of an account, which began at some microsecond, is done."""
 PASSES_MAX: Final = 6
 PASSES_APART: Final = timedelta(hours=1)
 
@@ -69,7 +71,7 @@ class Work:
         self._kill = session.workers[place.number].kill
         self._seed = f"{stage.script.seed}/{place.session}/{place.number}"
         self._counts: Counter[KilledAt] = Counter()
-        self._log_path = log
+        self._decisions: set[str] = set()
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def run(self) -> NoReturn:
@@ -113,9 +115,12 @@ class Work:
         environment = Environment(
             sleep=self._sleep, random=chance("jitter", self._seed), provider=lambda name: stage.providers[name]
         )
+        began_at = stage.clock()
         results = asyncio.run(sync(ledger, stage.sources, options, self._told, environment))
         for result in results:
             self.note(f"ended: {result.status.value}")
+            if result.status is Status.DONE:
+                self.note(f"{DONE}: {to_us(began_at)} {result.account}")
         return results
 
     def _settle(self, ledger: Ledger) -> None:
@@ -157,8 +162,7 @@ class Work:
                 stack.enter_context(patch.object(asyncio, "to_thread", _at_once))
             if self._session.workers[self._place.number].elsewhere:
                 stack.enter_context(patch.object(leases, "MACHINE", f"elsewhere-{self._place.session}"))
-            if self._without:
-                stack.enter_context(patch.object(proofs, "PROOFS", replace(proofs.PROOFS, **{self._without: False})))
+            stack.enter_context(proving(without=self._without, decides=self._decided))
             if self._turns or (self._kill and self._kill.at in (KilledAt.STATEMENT, KilledAt.COMMIT)):
                 stack.enter_context(patch.object(sqlite3, "connect", self._connected(sqlite3.connect)))  # type: ignore[arg-type] # it has overloads
             yield
@@ -185,6 +189,12 @@ class Work:
                 self.note(f"waited: {reason}")
             case _:
                 pass
+
+    def _decided(self, step: str) -> None:
+        """A step of the proof decides something: told once of each worker."""
+        if step not in self._decisions:
+            self._decisions.add(step)
+            self.note(f"step: {step}")
 
     # ------------------------------------------------------------ instants at which it may be killed
 

@@ -65,7 +65,7 @@ class Language:
 
     def amount(self, amount: Decimal, *, signed: bool = False) -> str:
         """Money, exact to its last zero, its digits grouped. `signed`: with a plus where it is above zero."""
-        whole, point, fraction = plain(abs(amount)).partition(".")
+        whole, point, fraction = plain(amount.copy_abs()).partition(".")
         grouped = self._grouped(whole)
         sign = MINUS if amount < 0 else "+" if signed and amount > 0 else ""
         return f"{sign}{grouped}{get_decimal_symbol(self.locale) if point else ''}{fraction}"

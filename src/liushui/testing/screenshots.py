@@ -1,0 +1,81 @@
+"""Pictures of every page, in both themes and two languages: `python -m liushui.testing.screenshots DIR`.
+
+They are of `liushui demo`, so that whoever looks at them sees what `make run` shows.
+"""
+
+import sys
+import tempfile
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from liushui.testing.browser import browsing
+from liushui.testing.demo import Demo, demonstrating
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ViewportSize
+
+PAGES: Final = {
+    "overview": "/",
+    "flows": "/flows",
+    "sources": "/sources",
+    "source": "/sources/trader-1",
+    "source-new": "/sources/~new?provider=longbridge",
+    "keys": "/keys",
+    "key-new": "/keys/new",
+    "token-new": "/keys/tokens/new",
+    "providers": "/providers",
+    "provider": "/providers/wecom",
+}
+"""Each page by the name of its pictures."""
+
+THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+LANGUAGES: Final = {"en": "en", "zh": "zh-CN"}
+
+WIDE: Final["ViewportSize"] = {"width": 1280, "height": 800}
+NARROW: Final["ViewportSize"] = {"width": 390, "height": 800}
+SETTLE_MS: Final = 600
+"""How long charts take to be drawn."""
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the pictures go.")],
+    whole: Annotated[bool, typer.Option("--whole/--window", help="The whole page, or what a window shows.")] = True,
+    flows: Annotated[int, typer.Option("--flows", help="How many flows each account has had.")] = 3_000,
+) -> None:
+    """Take the pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="liushui-pictures-") as ledger,
+        demonstrating(Path(ledger), flows=flows) as demo,
+        browsing() as browser,
+    ):
+        for theme, language in product(THEMES, LANGUAGES):
+            _take(browser, demo, folder, theme=theme, language=language, whole=whole)
+
+
+def _take(
+    browser: "Browser", demo: Demo, folder: Path, *, theme: Literal["light", "dark"], language: str, whole: bool
+) -> None:
+    context = browser.new_context(
+        base_url=demo.url, color_scheme=theme, locale=LANGUAGES[language], reduced_motion="reduce", viewport=WIDE
+    )
+    page = context.new_page()
+    page.goto("/login")
+    page.screenshot(path=folder / f"login-{theme}-{language}.png", full_page=whole)
+    page.goto(demo.new_link())
+    for width, viewport in (("", WIDE), ("-narrow", NARROW)):
+        page.set_viewport_size(viewport)
+        for name, path in PAGES.items():
+            page.goto(path)
+            page.wait_for_timeout(SETTLE_MS)
+            picture = folder / f"{name}-{theme}-{language}{width}.png"
+            page.screenshot(path=picture, full_page=whole)
+            sys.stdout.write(f"{picture}\n")
+    context.close()
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,101 @@
+"""Which language a reader gets, and how it writes money, numbers and times: exactly, and as its readers expect."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.server.web.languages import chosen, read_languages
+from liushui.server.web.markdown import rendered
+from liushui.server.web.page import own_address, places_of
+
+LANGUAGES = read_languages()
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "tag"),
+    [
+        (None, "", "en"),
+        (None, "de, fr", "en"),
+        (None, "zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        (None, "zh-TW", "zh-Hant"),
+        (None, "zh-HK;q=0.5, en;q=0.9", "en"),
+        (None, "zh-Hant-MO", "zh-Hant"),
+        (None, "zh;q=0, en;q=0.1", "en"),
+        (None, "fr;q=1, zh;q=0.001", "zh-Hans"),
+        (None, "*", "en"),
+        (None, ";;q=,,q=zh;=", "en"),
+        ("zh-Hant", "en", "zh-Hant"),
+        ("tlh", "zh", "zh-Hans"),
+    ],
+)
+def test_the_language_is_the_chosen_one_else_the_browsers(cookie: str | None, accepted: str, tag: str) -> None:
+    assert chosen(cookie, accepted) == tag
+
+
+@given(st.text(max_size=200))
+def test_any_header_gives_a_language(accepted: str) -> None:
+    assert chosen(None, accepted) in LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("amount", "told", "signed"),
+    [
+        ("1234567.890", "1,234,567.890", "+1,234,567.890"),
+        ("-0.00000001", "−0.00000001", "−0.00000001"),
+        ("0", "0", "0"),
+        ("-999", "−999", "−999"),
+        ("1000", "1,000", "+1,000"),
+        ("1E+3", "1,000", "+1,000"),
+        ("12345678901234567890.123456789012345678", "12,345,678,901,234,567,890.123456789012345678", None),
+    ],
+)
+def test_amounts_keep_every_digit(amount: str, told: str, signed: str | None) -> None:
+    for language in LANGUAGES.values():
+        assert language.amount(Decimal(amount)) == told
+        assert signed is None or language.amount(Decimal(amount), signed=True) == signed
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False))
+def test_an_amount_can_be_read_back(amount: Decimal) -> None:
+    for language in LANGUAGES.values():
+        assert Decimal(language.amount(amount).replace(",", "").replace("−", "-")) == amount
+
+
+def test_points_stand_below_each_other() -> None:
+    assert places_of([Decimal("1.50"), Decimal("1"), Decimal("-0.12345"), Decimal("1E+2")]) == 5
+    assert places_of([]) == 0
+
+
+def test_times_are_told_in_the_readers_way() -> None:
+    at, zone = datetime(2025, 3, 9, 16, 30, 5, tzinfo=UTC), ZoneInfo("Asia/Shanghai")
+    assert LANGUAGES["zh-Hans"].moment(at, zone) == "2025年3月10日 00:30:05"
+    assert LANGUAGES["en"].day(at.date()) == "Mar 9, 2025"
+    assert LANGUAGES["zh-Hant"].ago(timedelta(hours=3)) == "3 小時前"
+    assert LANGUAGES["en"].ago(timedelta(minutes=-5)) == "in 5 minutes"
+
+
+def test_markdown_brings_no_script_no_style_and_no_way_elsewhere() -> None:
+    text = (
+        "# One\n\n<script>alert(1)</script> <b onclick=x>b</b>\n\n[a](javascript:alert(1)) [b](../secret) "
+        "[c](https://example.org)\n\n| a |\n|--:|\n| 1 |\n"
+    )
+    html = str(rendered(text))
+    assert (
+        "<script" not in html
+        and "<b " not in html
+        and "style=" not in html
+        and "javascript:" not in html.replace("[a](javascript:alert(1))", "")
+    )
+    assert 'href="../secret"' not in html
+    assert '<a href="https://example.org" rel="noreferrer noopener" target="_blank">c</a>' in html
+    assert "<h2>One</h2>" in html and '<table class="table">' in html
+
+
+@given(st.text(max_size=50))
+def test_nobody_is_sent_to_another_server(text: str) -> None:
+    address = own_address(text)
+    assert address.startswith("/") and not address.startswith(("//", "/\\")) and "\n" not in address

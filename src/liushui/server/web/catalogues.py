@@ -20,7 +20,9 @@ from liushui.server.web.languages import CATALOGUES, DOMAIN, SOURCE, TAGS
 WEB: Final = Path(__file__).parent
 DESCRIBE: Final = WEB.parents[1] / "describe.py"
 METHODS: Final = (("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/templates/**.svg", "jinja2"))
-OPTIONS: Final = {"jinja2": {"newstyle_gettext": "true", "trimmed": "true"}}
+OPTIONS: Final = {
+    "jinja2": {"newstyle_gettext": "true", "trimmed": "true", "extensions": "jinja2.ext.do", "silent": "false"}
+}
 KEYWORDS: Final = {
     "_": None,
     "gettext": None,

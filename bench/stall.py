@@ -11,7 +11,7 @@ from bench.setting import Setting
 from liushui.providers.longbridge import PROVIDER
 
 SMALL_CONNECTIONS: Final = 8
-LARGE_CONNECTIONS: Final = 2
+LARGE_CONNECTIONS: Final = 8
 WHAT: Final = f"50-row pages, {SMALL_CONNECTIONS} connections"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -104,6 +105,29 @@ def test_a_long_answer_does_not_keep_a_short_one_waiting() -> None:
 
     asyncio.run(both())
     assert [http.body for http in https] == [b"long", b"short"]
+
+
+def test_of_many_long_answers_one_is_made_at_a_time() -> None:
+    """Whoever asks for many at once takes no more than one thread's share of the machine."""
+    going: list[str] = []
+    most: list[int] = []
+
+    def made(request: Request) -> Response:
+        going.append(request.path)
+        most.append(len(going))
+        time.sleep(0.01)  # long enough that another one, were it let in, would begin
+        going.remove(request.path)
+        return Response(200, [], request.query.encode())
+
+    app = app_of(provider("long", "/long", made=made, rows=ROWS_AT_ONCE + 1))
+    https = [HttpDouble() for _ in range(8)]
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(app.__rsgi__(ScopeDouble("/long"), http) for http in https))
+
+    asyncio.run(all_of_them())
+    assert most == [1] * len(https)
+    assert all(http.status == 200 for http in https)
 
 
 @pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE + 1])

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from liushui.provider import Provider
@@ -16,7 +17,8 @@ _log = logging.getLogger(__name__)
 
 BODY_MAX: Final = 1024 * 1024
 ROWS_AT_ONCE: Final = 500
-"""Answers with more rows than this are made in a thread, so that small ones do not wait for them."""
+"""Answers with more rows than this are made in a thread, one at a time, so that small ones do not wait for them:
+however many are asked for at once, a worker works on one."""
 
 SOCKET_BYTES: Final = 1
 """Granian's number for a binary WebSocket message."""
@@ -29,6 +31,7 @@ class App:
         self._dialects = dialects
         self._index = index_page(providers)
         self._site = site
+        self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
         """Granian calls this for each request. What most of them need is done here: a coroutine more costs as much."""
@@ -49,7 +52,8 @@ class App:
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
         try:
             if provider.server.rows_asked(request) > ROWS_AT_ONCE:
-                response = await asyncio.to_thread(self._dialects.answer, provider, request)
+                loop = asyncio.get_running_loop()
+                response = await loop.run_in_executor(self._large, self._dialects.answer, provider, request)
             else:
                 response = self._dialects.answer(provider, request)
         except Exception:  # a fault of ours is told with a trace, and logged under it without what was asked

@@ -143,7 +143,7 @@ def _ends(wanted: FlowFilter, after: Place | None) -> tuple[int, int]:
     since_us = -_FAR_US if wanted.since is None else to_us(wanted.since)
     until_us = _FAR_US if wanted.until is None else to_us(wanted.until)
     if after is not None and wanted.newest_first:
-        until_us = min(until_us, after.at_us + 1)
+        until_us = min(until_us, after.at_us + (after != Place(after.at_us)))  # of its instant none, or some
     elif after is not None:
         since_us = max(since_us, after.at_us)
     return since_us, until_us

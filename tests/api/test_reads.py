@@ -1,0 +1,261 @@
+"""What is read: pages and their cursors, totals and what covers them, tags; and requests that cannot be meant."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from liushui.flow import Direction
+from liushui.ledger.commit import commit_gap
+from liushui.ledger.engine import Ledger
+from tests.api.door import Answer, Caller, Door
+from tests.ledger.books import READ_AT, bad, came, came_full, hours, keep, keep_page
+
+
+@pytest.fixture(autouse=True)
+def filled(ledger: Ledger) -> None:
+    """Three days of `a`, proven; a page of `b` that proves nothing."""
+    keep(ledger, hours(0, 72), came_full("full", 30), *(came(f"r{n}", n, f"{n - 30}.50") for n in range(0, 70, 5)))
+    keep_page(ledger, came("p1", 10, "7", currency="HKD"), came("p2", 11, "-2.5", currency="HKD"), account="b")
+
+
+def every(caller: Caller, **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    """The flows of all pages."""
+    found: list[dict[str, Any]] = []
+    cursor = None
+    for _ in range(200):
+        page = caller.get("/flows", **params, **({"cursor": cursor} if cursor else {}))
+        assert len(page["flows"]) <= params.get("limit", 100)
+        found += page["flows"]
+        cursor = page["next"]
+        if cursor is None:
+            return found
+    raise AssertionError("the pages did not end")
+
+
+def test_a_flow_is_said_in_full(caller: Caller) -> None:
+    (found,) = every(caller, symbol="AAPL.US")
+    assert found["amount"] == "-12.50"
+    assert found["at"] == "2024-03-02T06:00:00Z"
+    assert found["fx"] == {"currency": "HKD", "amount": "97.50", "rate": "7.8"}
+    assert found["detail"] == {"operator": "li", "groups": ["x", 1]}
+    whole = caller.get(f"/flows/{found['key']}")
+    assert whole["wire"] == '["full","買入","-12.50"]'
+    assert whole["served"] == '["full","served"]'
+    assert [version["ended_as"] for version in whole["versions"]] == [None]
+
+
+def test_versions_of_a_flow(caller: Caller, ledger: Ledger) -> None:
+    keep(ledger, hours(5, 6), came("r5", 5, "99"))
+    (found,) = every(caller, amount_min="99")
+    whole = caller.get(f"/flows/{found['key']}")
+    versions = [(one["flow"]["amount"], one["ended_as"]) for one in whole["versions"]]
+    assert versions == [("-25.50", "restated"), ("99", None)]
+    keep(ledger, hours(5, 6))
+    assert [one["ended_as"] for one in caller.get(f"/flows/{found['key']}")["versions"]] == ["restated", "withdrawn"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 100])
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_pages_have_every_flow_once(caller: Caller, limit: int, order: str) -> None:
+    found = every(caller, limit=limit, order=order)
+    keys = [(flow["at"], flow["account"], flow["id"]) for flow in found]
+    assert keys == sorted(keys, reverse=order == "newest")
+    assert len(set(keys)) == 17
+
+
+@pytest.mark.parametrize(
+    ("params", "ids"),
+    [
+        ({"currency": "HKD"}, {"p1", "p2"}),
+        ({"kind": "trade"}, {"full"}),
+        ({"category": "stock"}, {"full"}),
+        ({"direction": "out"}, {"full"}),
+        ({"subaccount": "margin"}, {"full"}),
+        ({"ref": "R-1"}, {"full"}),
+        ({"ref": "O-1"}, {"full"}),
+        ({"text": "APPL"}, {"full"}),
+        ({"text": "ten%"}, set()),
+        ({"amount_min": "30"}, {"r60", "r65"}),
+        ({"amount_min": "29.50", "amount_max": "34.5"}, {"r60"}),
+        ({"amount_max": "-25.5"}, {"r0", "r5"}),
+        ({"amount_min": "-5.5", "amount_max": "0"}, {"r25", "p2"}),
+        ({"since": "2024-03-01T08:00:00+08:00", "until": "2024-03-01T05:00:00Z"}, {"r0"}),
+        ({"account": "b"}, {"p1", "p2"}),
+        ({"account": ["a", "b"], "amount_min": "7", "amount_max": "7"}, {"p1"}),
+    ],
+)
+def test_filters(caller: Caller, params: dict[str, Any], ids: set[str]) -> None:
+    assert {flow["id"] for flow in every(caller, **params)} == ids
+
+
+def test_a_page_stays_where_it_is_while_rows_arrive(caller: Caller, ledger: Ledger) -> None:
+    first = caller.get("/flows", limit=5)
+    keep(ledger, hours(72, 96), came("new", 80))
+    keep_page(ledger, came("old", 1), account="b")
+    rest = caller.get("/flows", limit=100, cursor=first["next"])
+    ids = [flow["id"] for flow in first["flows"] + rest["flows"]]
+    assert len(ids) == len(set(ids)) == 18
+    assert "new" not in ids
+    assert "old" in ids
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "status", "parameter"),
+    [
+        ("/flows", {"since": "2024-03-02T00:00:00Z", "until": "2024-03-01T00:00:00Z"}, 422, "until"),
+        ("/flows", {"since": "2024-03-01"}, 400, "since"),
+        ("/flows", {"since": "2024-03-01T00:00:00"}, 400, "since"),
+        ("/flows", {"since": "2024-02-30T00:00:00Z"}, 400, "since"),
+        ("/flows", {"since": "0001-01-01T00:00:00+08:00"}, 400, "since"),
+        ("/flows", {"limit": "0"}, 400, "limit"),
+        ("/flows", {"limit": "1001"}, 400, "limit"),
+        ("/flows", {"limit": "1.0"}, 400, "limit"),
+        ("/flows", {"limit": ["1", "2"]}, 400, "limit"),
+        ("/flows", {"limit": "9" * 400}, 400, "limit"),
+        ("/flows", {"kind": "gift"}, 400, "kind"),
+        ("/flows", {"amount_min": "1e3"}, 400, "amount_min"),
+        ("/flows", {"amount_min": "2", "amount_max": "1"}, 422, "amount_max"),
+        ("/flows", {"text": ""}, 400, "text"),
+        ("/flows", {"order": "random"}, 400, "order"),
+        ("/flows", {"page": "2"}, 400, "page"),
+        ("/flows", {"cursor": "x"}, 422, "cursor"),
+        ("/flows", {"cursor": "é"}, 422, "cursor"),
+        ("/flows", {"cursor": ""}, 422, "cursor"),
+        ("/balances", {"at": "now"}, 400, "at"),
+        ("/summary", {"first_day": "2024-02-30"}, 422, "first_day"),
+        ("/summary", {"first_day": "2024-03-02", "last_day": "2024-03-01"}, 422, "last_day"),
+        ("/summary", {"period": "hour"}, 400, "period"),
+        ("/summary", {"by": ["account", "symbol"]}, 400, "by"),
+        ("/feed", {"cursor": "AAAA"}, 422, "cursor"),
+        ("/runs", {}, 400, "account"),
+        ("/coverage", {"x": "1"}, 400, "x"),
+        ("/accounts", {"x": "1"}, 400, "x"),
+    ],
+)
+def test_what_cannot_be_meant_names_the_parameter(
+    caller: Caller, path: str, params: dict[str, Any], status: int, parameter: str
+) -> None:
+    answer = caller.ask("GET", path, params=params)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["errors"][0]["parameter"] == parameter
+    assert problem["errors"][0]["expected"]
+    assert problem["errors"][0]["got"]
+
+
+def test_a_cursor_is_good_for_its_own_question_and_caller_alone(caller: Caller, door: Door) -> None:
+    cursor = caller.get("/flows", limit=2, kind="deposit")["next"]
+    scoped = door.caller("a")
+    other = scoped.get("/flows", limit=2, kind="deposit")["next"]
+    turned = cursor[:-2] + ("A" if cursor[-2] != "A" else "B") + cursor[-1]
+    for who, params in [
+        (caller, {"kind": "trade", "cursor": cursor}),
+        (caller, {"kind": "deposit", "cursor": other}),
+        (caller, {"kind": "deposit", "order": "oldest", "cursor": cursor}),
+        (caller, {"kind": "deposit", "account": "a", "cursor": cursor}),
+        (scoped, {"kind": "deposit", "cursor": cursor}),
+        (caller, {"kind": "deposit", "cursor": turned}),
+    ]:
+        assert who.ask("GET", "/flows", params=params).status_code == 422, params
+    assert caller.get("/flows", kind="deposit", limit=3, cursor=cursor)["flows"]
+    feed = caller.get("/feed")["cursor"]
+    assert scoped.ask("GET", "/feed", params={"cursor": feed}).status_code == 422
+    assert caller.ask("GET", "/flows", params={"cursor": feed}).status_code == 422
+
+
+# ---------------------------------------------------------------- totals
+
+
+def test_balances_say_whether_they_are_covered(caller: Caller, ledger: Ledger) -> None:
+    found = caller.get("/balances")
+    assert not found["covered"]
+    assert [gap["account"] for gap in found["gaps"]] == ["b"]
+    by_place = {(one["account"], one["subaccount"], one["currency"]): one for one in found["balances"]}
+    assert by_place["a", "", "USD"]["amount"] == "36.00"
+    assert by_place["a", "", "USD"]["covered"]
+    assert by_place["b", "", "HKD"] | {"at": None} == {
+        "account": "b",
+        "subaccount": "",
+        "currency": "HKD",
+        "amount": "4.5",
+        "flows": 2,
+        "at": None,
+        "covered": False,
+    }
+    assert caller.get("/balances", account="a", at="2024-03-01T06:00:00Z")["covered"]
+    beyond = caller.get("/balances", account="a", at="2024-03-05T00:00:00Z")
+    assert not beyond["covered"]
+    assert beyond["gaps"][0]["since"] == "2024-03-04T00:00:00Z"
+    commit_gap(ledger, "a", hours(72, 96), tried_at=READ_AT + timedelta(days=1), reason="the provider was away")
+    (gap,) = caller.get("/balances", account="a", at="2024-03-05T00:00:00Z")["gaps"]
+    assert gap["reason"] == "the provider was away"
+    assert len(caller.get("/balances", currency="HKD")["balances"]) == 1
+
+
+def test_a_summary_by_anything(caller: Caller) -> None:
+    rows = caller.get("/summary", period="day", account="a")["rows"]
+    assert [row["period"] for row in rows] == ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
+    assert all(row["covered"] for row in rows)
+    (week,) = caller.get("/summary", period="week", account="b")["rows"]
+    assert (week["period"], week["first_day"], week["last_day"]) == ("2024-W09", "2024-02-26", "2024-03-03")
+    assert (week["money_in"], week["money_out"], week["net"], week["covered"]) == ("7", "-2.5", "4.5", False)
+    both = caller.get("/summary", period="all", by=["account", "kind"])["rows"]
+    assert {(row["account"], row["currency"], row["kind"]) for row in both} == {
+        ("a", "USD", "deposit"),
+        ("a", "USD", "trade"),
+        ("b", "HKD", "deposit"),
+    }
+    part = caller.get("/summary", period="month", account="a", first_day="2024-03-02", last_day="2024-03-02")
+    assert part["covered"]
+    assert part["rows"][0]["flows"] == 5
+    late = caller.get("/summary", period="month", account="a", last_day="2024-03-09")
+    assert not late["covered"]
+    assert not late["rows"][0]["covered"]
+
+
+def test_coverage_findings_and_quarantine(caller: Caller, ledger: Ledger) -> None:
+    assert [one["state"] for one in caller.get("/coverage")["ranges"]] == ["proven"]
+    keep(ledger, hours(72, 96), came("x", 80, "5", direction=Direction.OUT), rejected=[bad("one"), bad("two")])
+    assert caller.get("/findings")["findings"] == [{"account": "a", "day": "2024-03-04", "finding": "side", "flows": 1}]
+    first = caller.get("/quarantine", limit=1)
+    second = caller.get("/quarantine", limit=1, cursor=first["next"])
+    assert sorted(row["wire"] for row in first["rows"] + second["rows"]) == ["b25l", "dHdv"]
+    assert second["next"] is None
+    assert caller.get("/accounts/a")["quarantined"] == 2
+
+
+# ---------------------------------------------------------------- tags
+
+
+TAGGED = ["/accounts", "/accounts/a", "/flows", "/balances", "/summary", "/coverage", "/feed", "/findings"]
+
+
+@pytest.mark.parametrize("path", TAGGED)
+def test_a_tag_holds_until_somebody_writes(caller: Caller, door: Door, ledger: Ledger, path: str) -> None:
+    def again(tag: str, **headers: str) -> Answer:
+        return caller.ask("GET", path, headers={"if-none-match": tag, **headers})
+
+    first = caller.ask("GET", path)
+    tag = first.headers["etag"]
+    assert not tag.startswith("W/")
+    same = again(tag)
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+    assert again(f'"x", {tag}').status_code == 304
+    assert again(tag, **{"accept-encoding": "identity"}).status_code == 200, "another coding has another tag"
+    other = caller.ask("GET", path, params={"account": "a"} if path not in ("/accounts", "/accounts/a") else {})
+    assert other.headers["etag"] != tag or path in ("/accounts", "/accounts/a")
+    keep(ledger, hours(72, 96), came("new", 80, "5", direction=Direction.OUT), rejected=[bad("row")])
+    changed = again(tag)
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != tag
+    assert changed.content != first.content
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_answers_are_packed(caller: Caller, coding: str) -> None:
+    answer = caller.ask("GET", "/flows", headers={"accept-encoding": coding})
+    assert answer.headers["content-encoding"] == coding
+    assert len(answer.json()["flows"]) == 17

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -23,17 +22,20 @@ from liushui.ledger.insight import overview as overviews
 from liushui.ledger.insight import transfers
 from liushui.ledger.insight.alarms import Grave, Sign
 from liushui.ledger.insight.cover import Covered
-from liushui.ledger.insight.facts import Kept, Move
+from liushui.ledger.insight.facts import REFUSED, Kept, Move
 from liushui.ledger.insight.moved import Span, Unit, beginning
 from liushui.ledger.insight.overview import Asked, Overview
 from liushui.ledger.insight.streams import Between, Outside, streams_of, without_circles
 from liushui.ledger.insight.transfers import End, Match, matches
+from liushui.ledger.progress import Progress, write_progress
 from liushui.ledger.sources import Run, add_source, record_run
 from liushui.provider import Received, Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.wecom.rules import RULES as DAILY
 from liushui.rules import Paging, Rules
+from liushui.sync.events import Status
 from liushui.testing.clock import NOON, MovableClock
+from tests.engines import Shelf
 from tests.ledger.books import bad, came, keep, new_ledger
 
 HONGKONG = ZoneInfo("Asia/Hong_Kong")
@@ -69,9 +71,9 @@ def random_rows(seed: int, many: int = 400) -> list[Received]:
 
 
 @pytest.fixture
-def busy(tmp_path: Path) -> Ledger:
+def busy(shelf: Shelf) -> Ledger:
     """Two accounts with random rows, all of it proven."""
-    ledger = new_ledger(tmp_path, "a", "b")
+    ledger = new_ledger(shelf, "a", "b")
     for seed, account in enumerate(("a", "b")):
         keep(ledger, Slice(BEGIN, NOON), *random_rows(seed), account=account, read_at=NOON)
         with_source(ledger, account)
@@ -131,8 +133,8 @@ def test_sums_that_are_kept_are_made_anew_after_a_batch(busy: Ledger) -> None:
     assert after.keys() == {balance[:3] for balance in query.balances(busy)} - {("a", "", "USD")}
 
 
-def test_an_empty_ledger_has_an_overview(tmp_path: Path) -> None:
-    found = seen(new_ledger(tmp_path, "a"))
+def test_an_empty_ledger_has_an_overview(shelf: Shelf) -> None:
+    found = seen(new_ledger(shelf, "a"))
     assert (found.currency, found.held, [period.kinds for period in found.periods if period.kinds]) == (None, [], [])
 
 
@@ -241,8 +243,8 @@ def test_matches_are_sound_whatever_the_order(ends: list[End], random: Random) -
     assert matches(shuffled) == found
 
 
-def test_candidates_are_looked_for_from_the_newest_day_on(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path, "a", "b")
+def test_candidates_are_looked_for_from_the_newest_day_on(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf, "a", "b")
     rows = [came(f"{day}", at(day, 12, 12), "-1", kind=Kind.WITHDRAWAL) for day in (1, 2, 20)]
     keep(ledger, Slice(at(1), at(30)), *rows, came("fee", at(3), "-1", kind=Kind.FEE), read_at=NOON)
     keep(ledger, Slice(at(1), at(30)), came("in", at(2, 12, 13), "1"), account="b", read_at=NOON)
@@ -354,9 +356,9 @@ def test_a_gap_is_told_with_its_days_and_its_reason(ledger: Ledger) -> None:
     assert alarm.words == "it broke"
 
 
-def test_what_a_provider_will_forget_comes_first(tmp_path: Path) -> None:
+def test_what_a_provider_will_forget_comes_first(shelf: Shelf) -> None:
     """The service keeps three years: of 2 January 2023, open on 2 January 2026, a day is left."""
-    ledger = new_ledger(tmp_path, "x")
+    ledger = new_ledger(shelf, "x")
     make_account(ledger, "shop", "wecom", "Asia/Shanghai")
     shanghai = ZoneInfo("Asia/Shanghai")
     begin, end_ = (datetime(2022, 12, 1, tzinfo=shanghai), datetime(2026, 1, 2, tzinfo=shanghai))
@@ -374,8 +376,8 @@ def test_what_a_provider_will_forget_comes_first(tmp_path: Path) -> None:
     assert [day.day.day for day in days if day.state == "open"] == [2, 3]
 
 
-def test_what_is_out_of_reach_is_only_noted(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path, "x")
+def test_what_is_out_of_reach_is_only_noted(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf, "x")
     make_account(ledger, "shop", "wecom", "Asia/Shanghai")
     with_source(ledger, "shop", since=datetime(2022, 12, 30, tzinfo=ZoneInfo("Asia/Shanghai")))
     keep(ledger, Slice(datetime(2023, 1, 2, tzinfo=ZoneInfo("Asia/Shanghai")), NOON), account="shop", read_at=NOON)
@@ -389,12 +391,15 @@ def test_failed_syncs_and_rows_set_aside_are_told(ledger: Ledger) -> None:
     record_run(ledger, Run("a", NOON, NOON, slices=1, rows_in=3, added=1, gaps=1, error="refused: no"))
     told = [(alarm.sign, alarm.number, alarm.words) for alarm in seen(ledger).alarms]
     assert told == [(Sign.FAILED, 0, "refused: no"), (Sign.QUARANTINE, 2, "")]
+    assert Status.CREDENTIALS.value == REFUSED
+    write_progress(ledger, [Progress("a", "", NOON, NOON, NOON, Status.CREDENTIALS)])
+    assert signs(ledger) == [Sign.REFUSED, Sign.QUARANTINE]
     record_run(ledger, Run("a", NOON + timedelta(1), NOON, slices=1, rows_in=0, added=0, gaps=0, error=""))
     assert signs(ledger) == [Sign.QUARANTINE], "the latest run is what counts"
 
 
-def test_alarms_come_in_the_order_of_their_gravity(tmp_path: Path) -> None:
-    ledger = new_ledger(tmp_path, "a", "b", "c")
+def test_alarms_come_in_the_order_of_their_gravity(shelf: Shelf) -> None:
+    ledger = new_ledger(shelf, "a", "b", "c")
     for name in "abc":
         with_source(ledger, name)
     keep(ledger, Slice(BEGIN, NOON), rejected=[bad("x")], account="b", read_at=NOON)

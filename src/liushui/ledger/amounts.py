@@ -39,7 +39,7 @@ def at_least(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
     else:
         is_zero = _magnitude(column, Decimal(0), at_most=True)
         text = sa.or_(sa.and_(sa.not_(negative), _magnitude(column, bound)), is_zero if not bound else sa.false())
-    return _Either(text, column >= bound)
+    return _Either(text, sa.cast(column, sa.Numeric) >= bound)
 
 
 def at_most(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
@@ -49,7 +49,7 @@ def at_most(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
         text: ColumnElement[bool] = sa.and_(negative, _magnitude(column, bound))
     else:
         text = sa.or_(negative, _magnitude(column, bound, at_most=True))
-    return _Either(text, column <= bound)
+    return _Either(text, sa.cast(column, sa.Numeric) <= bound)
 
 
 def _magnitude(column: ColumnElement[Any], bound: Decimal, *, at_most: bool = False) -> ColumnElement[bool]:

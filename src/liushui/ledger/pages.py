@@ -198,8 +198,10 @@ def _days(connection: Connection, wanted: FlowFilter, first: str, last: str) -> 
         .group_by(t.day)
         .order_by(t.day.desc() if wanted.newest_first else t.day)
     )
-    for day, kept, many in connection.execute(query, execution_options={"stream_results": True, "max_row_buffer": 100}):
-        yield day, int(kept), int(many)
+    streaming = {"stream_results": True, "max_row_buffer": 100}
+    with connection.execute(query, execution_options=streaming) as found:  # who has enough does not read to its end
+        for day, kept, many in found:
+            yield day, int(kept), int(many)
 
 
 def _day(days: BusinessDays, at_us: int) -> str:

@@ -36,6 +36,8 @@ class Grave(StrEnum):
 class Sign(StrEnum):
     """What an alarm says."""
 
+    REFUSED = "refused"
+    """The provider refuses the credentials: `words` say how."""
     FAILED = "failed"
     """The last sync failed: `words` say why."""
     NEVER = "never"
@@ -84,7 +86,8 @@ def alarms(
 def _of_account(account: AccountFacts, cover: Cover, rules: Rules[Paging] | None, now: datetime) -> Iterator[Alarm]:
     name = account.account
     if account.run is not None and account.run.error:
-        yield Alarm(Grave.BAD, Sign.FAILED, name, at=account.run.started_at, words=account.run.error)
+        sign = Sign.REFUSED if account.run.is_refused else Sign.FAILED
+        yield Alarm(Grave.BAD, sign, name, at=account.run.started_at, words=account.run.error)
     if cover.claimed and rules is not None:
         yield from _of_cover(account, cover, rules, now)
     if account.quarantined:

@@ -12,8 +12,11 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import from_us
 from liushui.ledger.coverage import Range, State, merged
-from liushui.ledger.schema import accounts, coverage, day_totals, findings, quarantine, runs, sources
+from liushui.ledger.schema import accounts, coverage, day_totals, findings, progress, quarantine, runs, sources
 from liushui.money import total
+
+REFUSED = "credentials"
+"""The status of a sync whose credentials were refused."""
 
 
 class Sum(NamedTuple):
@@ -38,11 +41,15 @@ class Move(NamedTuple):
 
 
 class LastRun(NamedTuple):
-    """How an account's latest sync went. `ended_at` None: it goes on, or was killed. `error` empty: all went well."""
+    """How an account's latest sync went. `ended_at` None: it goes on, or was killed. `error` empty: all went well.
+
+    `is_refused`: its provider does not take the credentials.
+    """
 
     started_at: datetime
     ended_at: datetime | None
     error: str
+    is_refused: bool
 
 
 class AccountFacts(NamedTuple):
@@ -159,7 +166,7 @@ def exact_sums(connection: Connection, *columns: sa.ColumnElement[Decimal]) -> l
     """
     if connection.dialect.name == "sqlite":
         return [sa.func.group_concat(column, " ") for column in columns]
-    return [sa.func.sum(column) for column in columns]
+    return [sa.func.sum(sa.cast(column, sa.Numeric)) for column in columns]
 
 
 def summed(found: object) -> Decimal:
@@ -198,10 +205,16 @@ def _runs(connection: Connection) -> dict[str, LastRun]:
     latest = sa.select(runs.c.account, sa.func.max(runs.c.started_at_us).label("started_at_us"))
     last = latest.group_by(runs.c.account).subquery()
     same = sa.and_(runs.c.account == last.c.account, runs.c.started_at_us == last.c.started_at_us)
-    query = sa.select(runs.c.account, runs.c.started_at_us, runs.c.ended_at_us, runs.c.error).join(last, same)
+    query = sa.select(runs.c.account, runs.c.started_at_us, runs.c.ended_at_us, runs.c.error, progress.c.status)
+    query = query.join(last, same).outerjoin(progress, progress.c.account == runs.c.account)
     return {
-        account: LastRun(from_us(started_at_us), None if ended_at_us is None else from_us(ended_at_us), error)
-        for account, started_at_us, ended_at_us, error in connection.execute(query)
+        account: LastRun(
+            from_us(started_at_us),
+            None if ended_at_us is None else from_us(ended_at_us),
+            error,
+            is_refused=bool(error) and status == REFUSED,
+        )
+        for account, started_at_us, ended_at_us, error, status in connection.execute(query)
     }
 
 

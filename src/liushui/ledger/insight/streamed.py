@@ -27,4 +27,6 @@ def _of_account(connection: Connection, wanted: FlowFilter) -> Iterator[sa.Row[A
     f = flows.c
     order = (f.at_us.desc(), f.id.desc()) if wanted.newest_first else (f.at_us, f.id)
     query = restricted(sa.select(*flows.columns), flows, wanted).order_by(*order)
-    yield from connection.execute(query, execution_options={"stream_results": True, "max_row_buffer": CHUNK})
+    streaming = {"stream_results": True, "max_row_buffer": CHUNK}
+    with connection.execute(query, execution_options=streaming) as found:
+        yield from found

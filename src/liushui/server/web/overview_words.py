@@ -34,7 +34,7 @@ def told(alarm: Alarm, zone: str, language: Language) -> Told:
     """An alarm in words."""
     name, text = _said(alarm, zone, language)
     link, action = _way_out(alarm, language)
-    why = alarm.words if alarm.sign in (Sign.FAILED, Sign.GAP) else ""
+    why = alarm.words if alarm.sign in (Sign.REFUSED, Sign.FAILED, Sign.GAP) else ""
     return Told(LOOKS[alarm.grave], name, alarm.account, text, why, link, action)
 
 
@@ -43,6 +43,8 @@ def _said(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
     at = language.moment(alarm.at, ZoneInfo(zone)) if alarm.at else ""
     day = language.day(alarm.day) if alarm.day else ""
     match alarm.sign:
+        case Sign.REFUSED:
+            return say("Credentials refused"), say("The provider refuses the credentials: new ones are needed.")
         case Sign.FAILED:
             return say("Sync failed"), say("The last sync, begun %(at)s, did not succeed.", at=at)
         case Sign.NEVER:
@@ -99,6 +101,8 @@ def _finding(alarm: Alarm, language: Language) -> str:
 def _way_out(alarm: Alarm, language: Language) -> tuple[str, str]:
     say, account = language.say, quote(alarm.account, safe="")
     match alarm.sign:
+        case Sign.REFUSED:
+            return f"/sources/{account}/credentials", say("Give it new credentials")
         case Sign.FAILED:
             return f"/sources/{account}", say("Look at the source")
         case Sign.NEVER | Sign.GAP | Sign.STALE | Sign.FORGETTING:

@@ -157,6 +157,8 @@ def test_a_total_says_how_far_it_is_proven(ledger: Ledger) -> None:
     keep(ledger, Slice(BEGIN, at(1, 11)), came("1", at(3, 10)), read_at=NOON)
     assert months(seen(ledger, asked)) == {10: Covered.PROVEN, 11: Covered.RUNNING, 12: Covered.RUNNING}
     keep(ledger, Slice(at(20, 11), at(5)), came("2", at(1)), read_at=NOON)
+    earlier = seen(ledger, asked._replace(first=date(2025, 9, 1))).periods[0].mark
+    assert earlier == (Covered.UNCLAIMED, to_us(BEGIN), ()), "its source begins later"
     found = seen(ledger, asked)
     assert months(found) == {10: Covered.PROVEN, 11: Covered.OPEN, 12: Covered.RUNNING}
     (hole,) = found.periods[1].mark.holes

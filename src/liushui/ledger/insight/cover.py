@@ -35,7 +35,10 @@ class Hole(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What a total's coverage is. `until_us`: up to when it is whole; None: from its beginning on it is not."""
+    """What a total's coverage is. `until_us`: up to when it is whole; None: from its beginning on it is not.
+
+    Of a total that is not claimed: from when on something is. None: nothing ever is.
+    """
 
     state: Covered
     until_us: int | None
@@ -50,19 +53,26 @@ class Cover(NamedTuple):
     claimed: bool
     begin_us: int
     end_us: int
+    is_from_the_first: bool
+    """Whether there is nothing before that: the provider has nothing older."""
     until_us: int | None
     """The end of the first unbroken proof."""
     holes: tuple[Hole, ...]
 
     def between(self, first: date, last: date) -> Mark:
         """The mark of the days from `first` to `last`, both included, of the account's own zone."""
+        days = BusinessDays(zone_named(self.zone))
+        return self.within(days.begin_us(first), days.begin_us(last + DAY))
+
+    def within(self, since_us: int, until_us: int) -> Mark:
+        """The mark of a range [since, until)."""
         if not self.claimed:
             return Mark(Covered.UNCLAIMED, None)
-        days = BusinessDays(zone_named(self.zone))
-        since_us, until_us = days.begin_us(first), days.begin_us(last + DAY)
         holes = tuple(hole for hole in self.holes if hole.since_us < until_us and hole.until_us > since_us)
         if holes:
             return Mark(Covered.OPEN, holes[0].since_us, holes)
+        if since_us < self.begin_us and not self.is_from_the_first:
+            return Mark(Covered.UNCLAIMED, self.begin_us)
         if until_us > self.end_us:
             return Mark(Covered.RUNNING, self.until_us)
         return Mark(Covered.PROVEN, until_us)
@@ -79,8 +89,18 @@ def cover_of(account: AccountFacts, rules: Rules[Paging] | None, now: datetime) 
     proven = [known for known in account.ranges if known.state is State.PROVEN]
     until_us = unbroken_until(account.ranges)
     if account.since is None or rules is None:
-        return Cover(account.account, account.zone, claimed=False, begin_us=0, end_us=0, until_us=until_us, holes=())
-    begin_us = max(to_us(account.since), to_us(rules.floor)) if rules.floor else to_us(account.since)
+        return Cover(
+            account.account,
+            account.zone,
+            claimed=False,
+            begin_us=0,
+            end_us=0,
+            is_from_the_first=False,
+            until_us=until_us,
+            holes=(),
+        )
+    first_us = to_us(rules.floor or rules.opening)
+    begin_us = max(to_us(account.since), first_us) if rules.floor else to_us(account.since)
     # After the last proof nothing was read: a total is whole up to there. Where there is none, all of it is missing.
     end_us = proven[-1].until_us if proven else to_us(rules.settled(now)[1])
     gaps = missing(proven, (begin_us, end_us)) if end_us > begin_us else []
@@ -96,6 +116,7 @@ def cover_of(account: AccountFacts, rules: Rules[Paging] | None, now: datetime) 
         claimed=True,
         begin_us=begin_us,
         end_us=end_us,
+        is_from_the_first=begin_us <= first_us,
         until_us=until_us,
         holes=holes,
     )

@@ -1,8 +1,9 @@
 """The page of flows: those of a filter, what they come to, one of them in full, and all of them to take along."""
 
+import asyncio
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -19,7 +20,7 @@ from liushui.instant import from_us, parse_instant, to_us, zone_named
 from liushui.ledger.change import RESTATED, WITHDRAWN
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.insight.around import neighbours
-from liushui.ledger.insight.cover import Cover, Covered, Mark, covers_of, together
+from liushui.ledger.insight.cover import Cover, Mark, covers_of, together
 from liushui.ledger.insight.facts import Facts, Kept, read_facts
 from liushui.ledger.insight.filtered import ROWS_MAX, filtered
 from liushui.ledger.insight.streamed import stream_flows
@@ -40,6 +41,7 @@ from liushui.server.web.page import AnyRequest, Page, Web, places_of
 FIRST_ROWS: Final = 100
 """Rows that come with the page itself."""
 
+ENDLESS_US: Final = 2**62
 QUARANTINED_MAX: Final = 500
 CHUNK_ROWS: Final = 500
 """Rows of a download that are sent together."""
@@ -165,14 +167,15 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             headers={"content-disposition": 'attachment; filename="row.json"'},
         )
 
-    @get([f"/flows/download.{form}" for form in DOWNLOADS], sync_to_thread=True)
-    def download(request: AnyRequest) -> Response[Any]:
-        asking, form = ask(request), request.scope["path"].rpartition(".")[2]
+    @get([f"/flows/download.{form}" for form in DOWNLOADS])
+    async def download(request: AnyRequest) -> Response[Any]:
+        asking = await asyncio.to_thread(ask, request)  # of a handler with two paths Litestar makes only one a thread's
+        form = request.scope["path"].rpartition(".")[2]
         if asking.asked.errors:
             return _problem(next(iter(asking.asked.errors.values())))
         found = stream_flows(ledger, asking.asked.filter)
         return Stream(
-            _csv(found) if form == "csv" else _jsonl(found),
+            _in_threads(_csv(found) if form == "csv" else _jsonl(found)),
             media_type=DOWNLOADS[form],
             headers={"content-disposition": f'attachment; filename="flows.{form}"'},
         )
@@ -240,21 +243,11 @@ def _mark(asking: Asking, covers: dict[str, Cover], currency: str) -> Mark:
 
 
 def _mark_between(cover: Cover, wanted: FlowFilter) -> Mark:
+    """The mark of an account in a filter's range. One without a beginning begins where the account does."""
     if wanted.since is None and wanted.until is None:
         return cover.whole()
     since_us = cover.begin_us if wanted.since is None else to_us(wanted.since)
-    until_us = None if wanted.until is None else to_us(wanted.until)
-    whole = cover.whole()
-    if whole.state is Covered.UNCLAIMED:
-        return whole
-    holes = tuple(
-        hole for hole in cover.holes if hole.until_us > since_us and (until_us is None or hole.since_us < until_us)
-    )
-    if holes:
-        return Mark(Covered.OPEN, holes[0].since_us, holes)
-    if until_us is None or until_us > cover.end_us:
-        return Mark(Covered.RUNNING, cover.until_us)
-    return Mark(Covered.PROVEN, until_us)
+    return cover.within(since_us, ENDLESS_US if wanted.until is None else to_us(wanted.until))
 
 
 def _drawer(
@@ -304,7 +297,16 @@ def _problem(text: str, status: int = 400) -> Response[bytes]:
     return Response(msgspec.json.encode({"detail": text}), status_code=status, media_type=MediaType.JSON)
 
 
-def _csv(found: Iterator[LedgerFlow]) -> Iterator[bytes]:
+async def _in_threads(parts: Generator[bytes]) -> AsyncIterator[bytes]:
+    """The parts, each made in a thread; whoever leaves before the last one ends the reading too."""
+    try:
+        while part := await asyncio.to_thread(next, parts, b""):
+            yield part
+    finally:
+        await asyncio.to_thread(parts.close)
+
+
+def _csv(found: Iterator[LedgerFlow]) -> Generator[bytes]:
     """Comma-separated values, a line of names first."""
     names = Exported.__struct_fields__
     yield f"{','.join(names)}\r\n".encode()
@@ -314,7 +316,7 @@ def _csv(found: Iterator[LedgerFlow]) -> Iterator[bytes]:
         yield text.getvalue().encode()
 
 
-def _jsonl(found: Iterator[LedgerFlow]) -> Iterator[bytes]:
+def _jsonl(found: Iterator[LedgerFlow]) -> Generator[bytes]:
     """A flow a line."""
     encode = msgspec.json.Encoder().encode
     for chunk in _chunks(found):

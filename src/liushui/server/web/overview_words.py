@@ -145,6 +145,8 @@ def sure(mark: Mark, zone: str, language: Language) -> Sure:
                     say("Flows may be missing: %(account)s is not proven from %(at)s on.", account=account, at=first),
                 )
             return Sure("warn", say("Gap"), say("Flows may be missing."))
+        case Covered.UNCLAIMED if at:
+            return Sure("", say("Not claimed"), say("Its source begins at %(at)s: nothing earlier is claimed.", at=at))
         case Covered.UNCLAIMED:
             return Sure("", say("Not claimed"), say("No source says what should be here: nothing is proven of it."))
 

@@ -1,0 +1,151 @@
+"""The first page: exact figures with their marks, alarms with a way out, charts that have a table, bad input told."""
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
+import msgspec
+import pytest
+
+from liushui.ledger.engine import Ledger
+from tests.web.books import BEGIN, reading
+from tests.web.visitor import Visitor
+
+PARTS = ("/", "/page/overview/moved", "/page/overview/streams")
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    """Somebody who has logged in, before a ledger with something to see. It is only read."""
+    with reading(tmp_path_factory.mktemp("reader")) as visitor:
+        yield visitor
+
+
+def words(html: str) -> str:
+    """What a page says, without its tags."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<script.*?</script>|<[^>]*>", " ", html, flags=re.DOTALL)))
+
+
+def chart(html: str, name: str) -> dict[str, Any]:
+    """What a chart is given to draw."""
+    found = re.search(rf'<script type="application/json" data-for="{name}">(.*?)</script>', html, re.DOTALL)
+    assert found, name
+    return msgspec.json.decode(found[1], type=dict[str, Any])
+
+
+def test_balances_are_exact_and_say_how_far_they_are_proven(reader: Visitor) -> None:
+    said = words(reader.get("/").text)
+    assert "USD 749.875 ◆" not in said, "marks are drawn by the style, not by the text"
+    assert re.search(r"USD 749\.875 Gap : Flows may be missing: a is not proven from Nov 4, 2025", said)
+    assert re.search(r"a 649\.875 3 Gap", said)
+    assert re.search(r"b 100\.00 1 Proven : Every flow up to Jan 2, 2026.{1,30} is in it", said)
+    assert re.search(r"HKD 5 Gap", said)
+
+
+def test_alarms_say_what_to_do(reader: Visitor) -> None:
+    html = reader.get("/").text
+    said = words(html)
+    assert "1 day from Nov 4, 2025 on is not proven: flows may be missing." in said
+    assert "1 row could not be read, and is in no total." in said
+    assert "1 flow whose amount says in where its provider says out" in said
+    for link in ("/sources/a", "/flows/quarantine?account=a", "/flows?account=a&finding=side"):
+        assert f'href="{link}"' in unescape(html)
+        if link.startswith("/flows"):
+            assert reader.get(link).status_code == 200, link
+
+
+def test_money_in_and_out_by_kind(reader: Visitor) -> None:
+    html = reader.get("/?currency=USD&unit=month&from=2025-11-01&to=2025-11-30").text
+    said = words(html)
+    assert "Deposit 1,100.00 0 +1,100.00" in said
+    assert "All Gap" in said
+    assert re.search(r"All Gap [^+]*1,100\.00 −350\.125 \+749\.875", said)
+    data = chart(html, "bars")
+    assert data["gaps"] == [0]
+    assert data["net"] == [{"exact": "749.875", "text": "749.875"}]
+    assert [one["name"] for one in data["series"]] == ["Deposit", "Trade", "Withdrawal"]
+    (address,) = data["addresses"]
+    assert "4" in words(reader.get(str(address).replace("/flows", "/page/flows/totals")).text)
+
+
+def test_a_table_has_what_the_charts_show(reader: Visitor) -> None:
+    moved = words(reader.get("/page/overview/moved?currency=USD&from=2025-11-01&to=2025-11-30").text)
+    assert re.search(r"Nov 2025 All 4 1,100\.00 −350\.125 \+749\.875 Gap", moved)
+    assert "Withdrawal 1 0 −100.0 −100.0" in moved
+    answer = reader.get("/page/overview/streams?currency=USD").text
+    streams = words(answer)
+    assert "a Deposit 1,000.00 0" in streams
+    assert "a b 1 100.00" in streams, "the own transfer"
+    assert "Withdrawal" not in streams, "it is no stream to outside"
+    assert "at most 3 days apart" in streams
+    links = chart(answer, "sankey")["links"]
+    assert [(one["source"], one["target"], one["exact"]) for one in links] == [
+        ("from:deposit", "account:a", "1000.00"),
+        ("account:a", "to:trade", "250.125"),
+        ("account:a", "account:b", "100.00"),
+    ]
+
+
+@pytest.mark.parametrize("path", PARTS)
+def test_nothing_inline(reader: Visitor, path: str) -> None:
+    """No script or style stands in a page: the policy would refuse it."""
+    html = reader.get(path).text
+    assert not re.search(r"<[^>]* (style|on[a-z]+)=", html)
+    assert all("src=" in tag or "application/json" in tag for tag in re.findall(r"<script[^>]*>", html))
+
+
+BAD = [
+    ("unit=year", "Expected day, week, month, got 'year'.", "unit"),
+    ("from=2025-11-31", "Expected a day such as 2024-01-31, got '2025-11-31'.", "from"),
+    ("from=0001-01-01", "Expected a day from 1900 to 2200", "from"),
+    ("from=2025-11-02&to=2025-11-01", "The last day is before the first.", "to"),
+    ("unit=day&from=2020-01-01&to=2025-11-01", "Expected at most 400 periods, got 2132", "to"),
+    ("currency=XYZ", "There are no flows in 'XYZ'.", "currency"),
+    ("account=nobody", "There is no account named 'nobody'.", "account"),
+    ("account=a&account=%3Cscript%3E", "There is no account named '<script>'.", "account"),
+]
+
+
+@pytest.mark.parametrize("path", PARTS)
+@pytest.mark.parametrize(("query", "message", "field"), BAD)
+def test_bad_input_is_told_and_kept(reader: Visitor, path: str, query: str, message: str, field: str) -> None:
+    answer = reader.get(f"{path}?{query}")
+    assert answer.status_code == 400
+    if path == "/":
+        assert message in words(answer.text)
+        if field in ("from", "to"):
+            kept = dict(part.split("=") for part in query.split("&"))[field]
+            assert f'value="{kept}"' in answer.text
+    assert "<script>" not in answer.text.replace("<script defer", "")
+
+
+def test_an_account_alone(reader: Visitor) -> None:
+    said = words(reader.get("/?account=b&from=2025-11-01&to=2025-11-30").text)
+    assert "Deposit 100.00 0 +100.00" in said
+    assert "All So far" not in said
+    assert re.search(r"All Proven", said)
+
+
+def test_an_empty_ledger_says_how_to_begin(guest: Visitor) -> None:
+    assert guest.get("/").status_code == 200
+    said = words(guest.get("/").text)
+    assert "No flows yet." in said, "there are accounts, and nothing in them"
+    assert guest.get("/page/overview/streams").status_code == 200
+
+
+def test_in_chinese(reader: Visitor) -> None:
+    for tag, expected in (
+        ("zh-Hans", "自 2025年11月4日 起有 1 天未证实"),
+        ("zh-Hant", "自 2025年11月4日 起有 1 天未證實"),
+    ):
+        assert expected in words(reader.get("/", accept_language=tag).text)
+
+
+def test_the_calendar_has_every_day(reader: Visitor, ledger: Ledger) -> None:
+    html = reader.get("/").text
+    squares = re.findall(r'<path class="day-(\w+)" d="([^"]*)"', html)
+    days = (ledger.clock() - BEGIN).days + 1
+    assert sum(path.count("M") for _, path in squares) == 2 * days
+    assert [path.count("M") for look, path in squares if look == "warn"] == [1]
+    assert "Proven: " in words(html)

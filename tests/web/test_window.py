@@ -1,0 +1,117 @@
+"""The overview and the flows in a real browser: charts drawn, rows that are there before they are seen, by keyboard."""
+
+import itertools
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.watched import Open
+
+SCROLL = """
+async ([step, frames]) => {
+  const pane = document.querySelector("#ledger");
+  const names = pane.querySelector(".ledger-names").offsetHeight;
+  const frame = () => new Promise(requestAnimationFrame);
+  const sampled = [];
+  for (let at = 0; at < frames; at += 1) {
+    pane.scrollTop += step;
+    await frame();
+    await frame();
+    const box = pane.getBoundingClientRect();
+    const seen = [0.2, 0.5, 0.9].map((part) => {
+      const y = box.top + names + (box.height - names - 40) * part;
+      const row = document.elementFromPoint(box.left + 60, y)?.closest("[data-key]");
+      return row ? row.querySelector(".time").textContent : "";
+    });
+    sampled.push(seen);
+  }
+  return { sampled, top: pane.scrollTop, rows: Number(pane.getAttribute("aria-rowcount")) };
+}
+"""
+"""Scrolls so many steps of so many pixels, and says after each what stands at three heights of the window."""
+
+
+def test_no_row_is_blank_when_it_comes_into_sight(opened: Open) -> None:
+    page = opened("/flows", viewport={"width": 1280, "height": 1600})
+    page.locator("#ledger").scroll_into_view_if_needed()
+    found = page.evaluate(SCROLL, [700, 45])
+    blank = [any(not time for time in seen) for seen in found["sampled"]]
+    assert found["top"] > 700 * 40, "it was not held up at an end"
+    assert not any(first and second for first, second in itertools.pairwise(blank)), "blank for two frames"
+    times = [time for seen in found["sampled"] for time in seen if time]
+    assert times == sorted(times, reverse=True), "the newest first, nowhere out of order"
+    assert len(set(times)) > 50
+    rendered = page.locator("#ledger .ledger-row[data-key]").count()
+    assert rendered < 200, "only rows in sight are elements"
+
+
+def test_the_end_is_reached_and_said(opened: Open) -> None:
+    page = opened("/flows?account=trader-1")
+    pane = page.locator("#ledger")
+    pane.focus()
+    for _ in range(6):
+        page.keyboard.press("End")
+        page.wait_for_load_state("networkidle")
+    expect(page.locator("#ledger-state")).to_contain_text("The end: there are no older flows.")
+    assert int(str(pane.get_attribute("aria-rowcount"))) > 300
+
+
+def test_a_flow_is_opened_and_closed_by_keyboard(opened: Open) -> None:
+    page = opened("/flows?account=trader-1-hkus")
+    pane = page.locator("#ledger")
+    pane.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    chosen = page.locator("#ledger [aria-selected=true]")
+    expect(chosen).to_have_attribute("aria-rowindex", "3")
+    drawer = page.locator("#drawer")
+    expect(drawer).to_be_visible()
+    amount = chosen.locator(".amount-cell").inner_text().replace("\n", "")
+    expect(drawer.locator("h2")).to_contain_text(amount)
+    expect(drawer).to_contain_text("As received")
+    expect(drawer).to_contain_text("follows")
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    expect(pane).to_be_focused()
+
+
+def test_a_filter_stands_in_the_address(opened: Open) -> None:
+    page = opened("/flows")
+    page.get_by_label("Kind", exact=True).select_option("dividend")
+    page.get_by_role("button", name="Filter").click()
+    assert "kind=dividend" in page.url
+    expect(page.locator("#ledger .kind").first).to_have_text("Dividend")
+    expect(page.locator(".totals tbody tr").first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) > 1
+    assert all(",dividend," in line for line in lines[1:])
+
+
+def has_ink(page: Page, chart: str) -> bool:
+    """Whether something is drawn on a chart's canvas."""
+    script = """(canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value) => value > 0);
+    }"""
+    return bool(page.locator(f"[data-chart={chart}] canvas").evaluate(script))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_charts_are_drawn_and_have_their_numbers(opened: Open, theme: str) -> None:
+    page = opened("/?currency=USD", color_scheme=theme)
+    for chart in ("bars", "sankey"):
+        expect(page.locator(f"[data-chart={chart}] canvas")).to_be_visible()
+        assert has_ink(page, chart)
+    page.get_by_text("The numbers, period by period").click()
+    expect(page.locator(".numbers .loaded table")).to_be_visible()
+    page.locator("[data-chart=bars] canvas").hover(position={"x": 200, "y": 100})
+    expect(page.get_by_role("tooltip")).to_contain_text("Net")
+
+
+@pytest.mark.parametrize("path", ["/", "/flows"])
+def test_a_narrow_window_is_enough(opened: Open, path: str) -> None:
+    page = opened(path, viewport={"width": 390, "height": 800})
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

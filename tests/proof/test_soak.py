@@ -12,7 +12,7 @@ from liushui.providers import providers
 from liushui.testing.soak.page import PAGE, page, section
 from liushui.testing.soak.report import RUNS as ENOUGH
 from liushui.testing.soak.report import progress, read_report, report_of, without
-from liushui.testing.soak.script import KILLED_BY_PARENT_ONE_IN, KilledAt, Script, script_of
+from liushui.testing.soak.script import KILLED_BY_PARENT_ONE_IN, SIZES, KilledAt, Script, script_of
 from liushui.testing.soak.tally import FAULTS
 from tests.proof.soaking import soak
 from tests.sync.rows import NOW
@@ -56,6 +56,14 @@ def test_a_seed_stands_for_the_same_run_each_time(scripts: list[Script]) -> None
     every: dict[str, Provider] = dict(providers())
     assert [script_of(script.seed, every) for script in scripts] == scripts
     assert len({str(script) for script in scripts}) == RUNS
+
+
+def test_every_seed_stands_for_a_run() -> None:
+    every: dict[str, Provider] = dict(providers())
+    for seed in range(3_000):
+        script = script_of(seed, every)
+        assert len(script.sizes) == len(script.providers)
+        assert min(script.sizes) >= min(SIZES)
 
 
 def test_the_runs_are_what_they_are_said_to_be(scripts: list[Script]) -> None:

@@ -171,6 +171,7 @@ def script_of(seed: int, providers: dict[str, Provider]) -> Script:
     flows = max(FLOWS_MIN, random.choice(FLOWS) // (people * len(names)))
     pages_min = random.choice(PAGES_MIN)
     sizes = [size for size in SIZES if pages_min * size <= flows <= PAGES_MAX * size]
+    sizes = sizes or [min(size for size in SIZES if flows <= PAGES_MAX * size)]
     return Script(
         seed=seed,
         providers=tuple(names),

@@ -10,17 +10,20 @@ from liushui.sync.plan import horizon
 
 
 def broken_promises(
-    rules: Rules[Paging], ranges: Sequence[Range], *, since: datetime, began_at: datetime
+    rules: Rules[Paging], ranges: Sequence[Range], *, since: datetime, began_at: datetime, ended_at: datetime
 ) -> Iterator[str]:
-    """What of it is not so, in words, after a sync that began at an instant and left these ranges."""
-    whole = horizon(rules, since=since, now=began_at)
-    if whole is None:
+    """What of it is not so, in words, after a sync that began and ended at instants and left these ranges.
+
+    It reads as far as was settled when it began, and owes nothing of what was too old when it ended.
+    """
+    first, last = horizon(rules, since=since, now=began_at), horizon(rules, since=since, now=ended_at)
+    if first is None or last is None:
         return
     proven = [known for known in ranges if known.state is State.PROVEN]
-    everything = whole.until - whole.since
+    everything = last.until - last.since
     never, newest = ("is proven by nobody", everything, None), ("was not read again", rules.lookback, timedelta(0))
     older = [(f"was not read again within {look.every}", look.age, look.every) for look in rules.relook]
     for what, age, every in (never, newest, *older):
         lately = [known for known in proven if every is None or known.checked_at_us >= to_us(began_at - every)]
-        for since_us, until_us in missing(lately, (to_us(max(whole.since, whole.until - age)), to_us(whole.until))):
+        for since_us, until_us in missing(lately, (to_us(max(last.since, last.until - age)), to_us(first.until))):
             yield f"{iso_us(since_us)} to {iso_us(until_us)} {what}, and a sync of {iso(began_at)} is done"

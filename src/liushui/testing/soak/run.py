@@ -52,8 +52,8 @@ class Run:
         self._outcome, self._tally = Outcome(script.seed), Tally()
         self._judged: dict[str, int] = {}
         """The last batch of each account that was looked at."""
-        self._done: list[tuple[str, datetime]] = []
-        """The syncs since that say that they are done: of which account, begun when."""
+        self._done: list[tuple[str, datetime, datetime]] = []
+        """The syncs since that say that they are done: of which account, from when until when."""
 
     def outcome(self) -> Outcome:
         """Make the run. It ends with the first thing that is wrong."""
@@ -159,8 +159,8 @@ class Run:
         if what == "fell over":
             self._fail(f"session {number} {what}: " + more.replace("\\n", "\n"))
         elif what == DONE:
-            began_us, _, account = more.partition(" ")
-            self._done.append((account, from_us(int(began_us))))
+            began_us, ended_us, account = more.split(" ", 2)
+            self._done.append((account, from_us(int(began_us)), from_us(int(ended_us))))
         else:
             self._tally[line] += 1
 
@@ -175,10 +175,10 @@ class Run:
         ranges = {source.account: (source, ranges_of(ledger, source.account)) for source in self._stage.sources}
         ledger.close()
         self._report(when, breaches)
-        for account, began_at in self._done:
+        for account, began_at, ended_at in self._done:
             source, known = ranges[account]
             rules = self._stage.provider_of(source).rules
-            for promise in broken_promises(rules, known, since=source.since, began_at=began_at):
+            for promise in broken_promises(rules, known, since=source.since, began_at=began_at, ended_at=ended_at):
                 self._fail(f"{when}: {account}: {promise}")
         self._done.clear()
 

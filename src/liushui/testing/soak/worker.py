@@ -41,7 +41,7 @@ from liushui.wire.http import Request
 SLEEP_MIN: Final = timedelta(seconds=1)
 """Who sleeps for less wakes up late: looking again every few milliseconds would take real time."""
 DONE: Final = "done"
-"""A worker notes so that its sync of an account, which began at some microsecond, is done."""
+"""A worker notes so that its sync of an account, which began and ended at some microseconds, is done."""
 PASSES_MAX: Final = 6
 PASSES_APART: Final = timedelta(hours=1)
 
@@ -120,7 +120,7 @@ class Work:
         for result in results:
             self.note(f"ended: {result.status.value}")
             if result.status is Status.DONE:
-                self.note(f"{DONE}: {to_us(began_at)} {result.account}")
+                self.note(f"{DONE}: {to_us(began_at)} {to_us(stage.clock())} {result.account}")
         return results
 
     def _settle(self, ledger: Ledger) -> None:

@@ -68,6 +68,7 @@ def _drive(seeds: Sequence[int], writer: int, without: str | None) -> NoReturn:
             gc.freeze()
             gc.disable()
             signal.signal(signal.SIGALRM, _give_up)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it leaves no folder behind
             for number, seed in enumerate(seeds, 1):
                 _write(writer, msgspec.json.encode(_outcome(seed, every, shelf, without)) + b"\n")
                 if number % COLLECTED_EVERY == 0:

@@ -1,4 +1,4 @@
-"""A ledger on a real Citus. LIUSHUI_TEST_CITUS_URL names a database of its coordinator that these tests may empty.
+"""A ledger on a real Citus. LIUSHUI_TEST_CITUS_URL names a database of its coordinator that tests may make schemas in.
 
 LIUSHUI_TEST_CITUS_STOP and LIUSHUI_TEST_CITUS_START are commands that stop one of its workers, as a crash does, and
 start it again; without them the tests of a node that is down are left out. docs/citus.md says how to run one.
@@ -22,37 +22,30 @@ from liushui.ledger.copying import copy_ledger
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.query import FlowFilter, balances, list_flows, statuses, summary
 from liushui.ledger.restore import restore
-from liushui.ledger.unfinished import empty, finish
 from liushui.ledger.verify import Verified, verify
 from liushui.ledger.versions import balances_as_of
 from liushui.testing.clock import MovableClock
-from tests.engines import keep_out_of_home
+from tests.engines import CITUS_URL, Databases, SchemaPool
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
 from tests.ledger.moving import copy, in_file, moved, prepare_to_move
 
-URL: Final = os.environ.get("LIUSHUI_TEST_CITUS_URL", "")
 STOP: Final = os.environ.get("LIUSHUI_TEST_CITUS_STOP", "")
 START: Final = os.environ.get("LIUSHUI_TEST_CITUS_START", "")
-pytestmark = pytest.mark.skipif(not URL, reason="LIUSHUI_TEST_CITUS_URL names no Citus")
+pytestmark = pytest.mark.skipif(not CITUS_URL, reason="LIUSHUI_TEST_CITUS_URL names no Citus")
 
 ACCOUNTS: Final = tuple(f"account {number}" for number in range(8))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    keep_out_of_home(tmp_path_factory.mktemp("home"))
-
-
 @pytest.fixture
-def citus() -> Iterator[Ledger]:
+def citus(schemas: SchemaPool) -> Iterator[Ledger]:
     """A ledger over several nodes, empty."""
-    ledger = open_ledger(URL, create=True, clock=MovableClock(), unfinished=True)
-    empty(ledger)
-    finish(ledger)
+    databases = Databases(schemas)
+    ledger = open_ledger(databases.url(), clock=MovableClock())
     with ledger.reading() as connection:
-        assert ledger.is_spread(connection), "`liushui db upgrade --citus` comes first"
+        assert ledger.is_spread(connection)
     yield ledger
     ledger.close()
+    databases.give_back()
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +69,18 @@ def one_node_down() -> Iterator[None]:
 
 
 def test_a_ledger_moves_to_several_nodes_and_back(citus: Ledger, full: Path, tmp_path: Path) -> None:
-    copy(full, URL)
+    copy(full, citus.url)
     assert moved(tables(citus)) == moved(in_file(full))
     assert_intact(citus)
-    copy(URL, tmp_path / "back.db")
+    copy(citus.url, tmp_path / "back.db")
     assert moved(in_file(tmp_path / "back.db")) == moved(in_file(full))
 
 
 def test_backups(citus: Ledger, full: Path, tmp_path: Path) -> None:
-    copy(full, URL)
+    copy(full, citus.url)
     saved = back_up(citus, tmp_path / "saved.db", with_secrets=True)
     assert moved(in_file(saved.path)) == moved(in_file(full))
-    restored = restore(saved.path, URL, force=True)
+    restored = restore(saved.path, citus.url, force=True)
     assert (restored.accounts, restored.flows, restored.secrets) == (3, saved.flows, "readable")
     assert moved(tables(citus)) == moved(in_file(full))
 
@@ -113,8 +106,8 @@ def test_an_account_lies_on_one_node_as_a_whole(citus: Ledger) -> None:
     fill(citus)
     assert len(set(spread(citus).values())) > 1, "the accounts lie on several nodes"
     statement = """
-    SELECT count(DISTINCT colocation_id) FROM citus_tables
-    WHERE citus_table_type = 'distributed' AND distribution_column = 'account'
+    SELECT count(DISTINCT p.colocationid) FROM pg_dist_partition AS p JOIN pg_class AS c ON c.oid = p.logicalrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND p.partmethod = 'h'
     """
     with citus.reading() as connection:
         assert connection.exec_driver_sql(statement).scalar_one() == 1
@@ -202,9 +195,9 @@ def test_a_copy_that_loses_a_node_goes_on(citus: Ledger, tmp_path: Path, monkeyp
                 later.enter_context(one_node_down())
 
         with pytest.raises(LedgerError):
-            copy_ledger(source, URL, progress=stop)
+            copy_ledger(source, citus.url, progress=stop)
     with pytest.raises(LedgerError, match="is an unfinished copy"):
-        open_ledger(URL)
-    assert not any(one.differs for one in copy_ledger(source, URL))
+        open_ledger(citus.url)
+    assert not any(one.differs for one in copy_ledger(source, citus.url))
     assert moved(tables(citus)) == moved(tables(source))
     source.close()

@@ -119,14 +119,15 @@ def scope_of(route: tuple[str, str]) -> Scope | None:
 
 def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
     flow = {"account": account, "reference": "r", "at": "2024-01-01T00:00:00Z", "amount": "1", "currency": "USD"}
-    return {
+    bodies: dict[tuple[str, str], dict[str, Any]] = {
         ("POST", "/accounts"): {"account": account},
         ("POST", "/flows"): flow,
         ("PATCH", "/sources/{account}"): {"paused": False},
         ("POST", "/sources/{account}/sync"): {},
         ("POST", "/keys"): {"dialect": "longbridge", "accounts": [account]},
         ("POST", "/tokens"): {"scopes": ["manage"], "accounts": [account]},
-    }.get(route)
+    }
+    return bodies.get(route)
 
 
 def ask(

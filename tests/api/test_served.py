@@ -1,0 +1,153 @@
+"""Served by several processes: a key holds in all of them, and over a kill; and the client, from end to end."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import httpx2
+import msgspec
+import pytest
+
+import liushui
+from liushui.client import errors, words
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.query import FlowFilter, list_flows
+from liushui.ledger.tokens import Scope, create_token
+from liushui.testing.server import Running, serving
+from tests.ledger.books import assert_intact, came, hours, keep, new_ledger
+from tests.server.test_run import children
+
+AT = datetime(2024, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    ledger = new_ledger(folder, "a", "b")
+    keep(ledger, hours(0, 24), *(came(f"r{n}", n, f"{n}.50") for n in range(20)))
+    ledger.close()
+    return folder / "ledger.db"
+
+
+@pytest.fixture(scope="module")
+def running(book: Path) -> Iterator[Running]:
+    with serving(book, workers=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def token(book: Path) -> str:
+    ledger = open_ledger(str(book))
+    text = create_token(ledger, names=None, scopes=list(Scope)).text
+    ledger.close()
+    return text
+
+
+@pytest.fixture
+def client(running: Running, token: str) -> Iterator[liushui.Client]:
+    with liushui.Client(running.url, token) as client:
+        yield client
+
+
+def flow(reference: str, amount: str = "-1.50", account: str = "mine") -> words.RecordFlow:
+    return words.RecordFlow(account=account, reference=reference, at=AT, amount=amount, currency="USD")
+
+
+def test_the_client_says_what_the_server_does(client: liushui.Client) -> None:
+    assert client.about().scopes == ["manage", "read", "record"]
+    assert [account.account for account in client.accounts()] == ["a", "b"]
+    found = list(client.flows(limit=7, account="a", order=words.Order.OLDEST, until=AT + timedelta(hours=15)))
+    assert [one.amount for one in found] == [f"{n}.50" for n in range(15)]
+    assert client.flow(found[3].key).flow == found[3]
+    (balance,) = client.balances(account="a", at=AT + timedelta(hours=15)).balances
+    assert sum(Decimal(one.amount) for one in found) == Decimal(balance.amount)
+    assert client.coverage(account=["a"])[0].state == "proven"
+    assert client.summary(by=["kind"], period="all").rows[0].flows >= 20
+    assert client.feed(limit=1).cursor
+    with pytest.raises(errors.NotThere, match="account: there is none named 'x'"):
+        client.account("x")
+    with pytest.raises(errors.BadRequest) as refused:
+        list(client.flows(limit=0))
+    assert refused.value.errors[0].parameter == "limit"
+
+
+def test_a_token_that_is_none_is_said(running: Running) -> None:
+    with liushui.Client(running.url, "lsk_no", attempts=1) as client, pytest.raises(errors.NotKnown):
+        client.about()
+
+
+def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: Path) -> None:
+    """Many at once, over two workers, under one key: all are told the same, and the flows are there once."""
+    client.make_account("mine")
+    rows = [flow(f"r{n}") for n in range(50)]
+    answers: list[words.Recorded] = []
+    threads = [threading.Thread(target=lambda: answers.append(client.record(rows, key="once"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8
+    assert {answer.added for answer in answers} == {50}
+    assert sum(not answer.again for answer in answers) == 1
+    assert len(list(client.flows(account="mine"))) == 50
+    with pytest.raises(errors.BadRequest, match="Idempotency-Key"):
+        client.record(flow("another"), key="once")
+    with pytest.raises(errors.Contradiction, match="amount"):
+        client.record(flow("r1", "2"))
+    assert client.record(flow("r1", "2"), restate=True).restated == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="tells processes apart as Linux does")
+def test_a_write_whose_worker_is_killed_is_done_once(book: Path, token: str) -> None:
+    """Workers are killed while one program writes the same again and again: what it was told is what is there."""
+    with serving(book, workers=1) as running:
+        with liushui.Client(running.url, token, attempts=60) as client:
+            client.make_account("other")
+            rows = [flow(f"k{n}", account="other") for n in range(300)]
+            told: list[words.Recorded] = []
+            writer = threading.Thread(
+                target=lambda: told.extend(client.record(rows, key=f"killed {n // 2}") for n in range(20))
+            )
+            writer.start()
+            for _ in range(2):
+                for worker in children(running.pid):
+                    if b"spawn_main" in Path(f"/proc/{worker}/cmdline").read_bytes():
+                        os.kill(worker, signal.SIGKILL)
+                client.about()  # answered when there is a worker again
+            writer.join()
+        assert [one.added + one.known for one in told] == [300] * 20
+        assert [told[n].rows == told[n + 1].rows for n in range(0, 20, 2)] == [True] * 10
+    ledger = open_ledger(str(book))
+    assert len(list(list_flows(ledger, FlowFilter(accounts=("other",))))) == 300
+    assert_intact(ledger)
+    ledger.close()
+
+
+def test_events_come_and_go_on_where_they_broke_off(running: Running, token: str, client: liushui.Client) -> None:
+    headers = {"authorization": f"Bearer {token}"}
+    url = f"{running.url}/api/v1/events"
+    client.make_account("eventful")
+    with httpx2.stream("GET", url, headers=headers, timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert next(line for line in lines if line.startswith(":")) == ": begun"
+        client.record(flow("e1", account="eventful"))
+        last = next(line for line in lines if line.startswith("id: ")).removeprefix("id: ")
+        seen = next(line for line in lines if line.startswith("data: {")).removeprefix("data: ")
+        assert msgspec.json.decode(seen, type=words.CommitSeen).added == 1
+    client.record(flow("e2", account="eventful"))
+    with httpx2.stream("GET", url, headers={**headers, "last-event-id": last}, timeout=20) as stream:
+        data = next(line for line in stream.iter_lines() if line.startswith("data: {"))
+        assert msgspec.json.decode(data.removeprefix("data: "), type=words.CommitSeen).account == "eventful"
+    assert [step.flow.id for step in client.feed(last).steps] == ["e2"]
+    refused = httpx2.get(url, headers={**headers, "last-event-id": "x"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["parameter"] == "Last-Event-ID"
+
+
+def test_a_sync_that_is_asked_for_is_made_beside_the_server(client: liushui.Client) -> None:
+    with pytest.raises(errors.NotThere, match="source"):
+        client.sync("a")

@@ -1,0 +1,87 @@
+"""Requests to sync: taken by one, given back, taken over from who is gone; and how far a sync is."""
+
+import os
+from datetime import timedelta
+
+import pytest
+
+from liushui.errors import ConfigError
+from liushui.ledger.engine import Ledger
+from liushui.ledger.leases import MACHINE
+from liushui.ledger.progress import RUNNING, SILENT, Progress, list_progress, write_progress
+from liushui.ledger.requests import (
+    ABANDONED,
+    WAITING,
+    end_request,
+    find_request,
+    give_back,
+    open_requests,
+    request_sync,
+    take_request,
+)
+from liushui.ledger.sources import add_source, list_sources, pause_source
+from tests.ledger.books import hour
+
+ME = f"{MACHINE}/{os.getpid()}/me"
+GONE = f"{MACHINE}/{2**22 + 1}/gone"
+
+
+@pytest.fixture(autouse=True)
+def sourced(ledger: Ledger) -> None:
+    add_source(ledger, account="a", base_url="http://a.example", credentials={"x": "y"}, since=hour(0), paced=True)
+
+
+def test_one_that_waits_is_the_one(ledger: Ledger) -> None:
+    first = request_sync(ledger, "a", by="me")
+    assert request_sync(ledger, "a", by="you") == first
+    assert request_sync(ledger, "a", by="me", everything=True).id != first.id
+    assert first.status == WAITING
+    with pytest.raises(ConfigError, match="source: there is none named 'b'"):
+        request_sync(ledger, "b", by="me")
+
+
+def test_one_takes_it_and_says_how_it_ended(ledger: Ledger) -> None:
+    asked = request_sync(ledger, "a", by="me")
+    assert take_request(ledger, asked, ME)
+    assert not take_request(ledger, asked, "somebody/1/else")
+    assert open_requests(ledger) == []
+    assert request_sync(ledger, "a", by="me").id != asked.id, "what is asked for now comes after what runs"
+    end_request(ledger, asked, "somebody/1/else", status="done", error="")
+    assert find_request(ledger, "a", asked.id) is not None
+    end_request(ledger, asked, ME, status="done", error="")
+    found = find_request(ledger, "a", asked.id)
+    assert found is not None
+    assert (found.status, found.ended_at) == ("done", ledger.clock())
+
+
+@pytest.mark.parametrize("holder", [GONE, "elsewhere/1/lost"])
+def test_what_somebody_left_is_taken_over(ledger: Ledger, holder: str) -> None:
+    asked = request_sync(ledger, "a", by="me")
+    assert take_request(ledger, asked, holder)
+    later = ledger.with_clock(lambda: ledger.clock() + ABANDONED + timedelta(seconds=1))
+    (left,) = open_requests(later)
+    assert take_request(later, left, ME)
+    give_back(later, left, ME)
+    assert [one.status for one in open_requests(ledger)] == [WAITING]
+
+
+def test_a_source_is_paused_and_resumed(ledger: Ledger) -> None:
+    pause_source(ledger, "a", paused=True)
+    assert [source.paused for source in list_sources(ledger)] == [True]
+    pause_source(ledger, "a", paused=False)
+    assert [source.paused for source in list_sources(ledger)] == [False]
+    with pytest.raises(ConfigError, match="none named 'b'"):
+        pause_source(ledger, "b", paused=True)
+
+
+def test_how_far_a_sync_is(ledger: Ledger) -> None:
+    now = ledger.clock()
+    one = Progress("a", ME, now, now, None, RUNNING, slices=1, rows_in=5)
+    write_progress(ledger, [one])
+    write_progress(ledger, [one._replace(slices=2, said="waits 3 s: rate")])
+    (found,) = list_progress(ledger, ["a"])
+    assert (found.slices, found.slices_left, found.said) == (2, None, "waits 3 s: rate")
+    assert found.is_running(now)
+    assert not found.is_running(now + SILENT)
+    assert not found._replace(holder=GONE).is_running(now)
+    assert not found._replace(ended_at=now).is_running(now)

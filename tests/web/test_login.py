@@ -1,8 +1,6 @@
 """Who comes in, by what, and how it ends: links, the password, tokens, sessions, requests of other sites."""
 
 import re
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,20 +11,13 @@ from liushui.cli.login import check_exposure
 from liushui.errors import ConfigError, LiushuiError
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.logins import (
-    CODE_LIFE,
-    IDLE_LIFE,
-    PASSWORD_MIN,
-    SESSION_LIFE,
     begin_session,
-    find_session,
     is_password,
     list_sessions,
     new_code,
     remove_password,
     set_password,
-    take_code,
 )
-from liushui.ledger.schema import login_codes, passwords, sessions
 from liushui.ledger.tokens import Scope, create_token, revoke_token
 from liushui.server.access import Asked, Principal
 from liushui.server.web.visits import COOKIE, CSRF_HEADER, Visits
@@ -50,12 +41,6 @@ def test_a_link_lets_one_browser_in_once(visitor: Visitor) -> None:
     assert again.status_code == 403
     assert "This link was used before, or is too old." in again.text
     assert visitor.get("/keys").status_code == 303
-
-
-def test_a_link_is_too_old_after_a_day(ledger: Ledger) -> None:
-    code = new_code(ledger)
-    assert not take_code(ledger.with_clock(lambda: ledger.clock() + CODE_LIFE), code)
-    assert take_code(ledger.with_clock(lambda: ledger.clock() + CODE_LIFE - timedelta(seconds=1)), code)
 
 
 def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visitor: Visitor) -> None:
@@ -89,12 +74,6 @@ def test_another_password_ends_every_session(guest: Visitor) -> None:
     set_password(guest.ledger, PASSWORD)
     assert guest.get("/").status_code == 303
     assert is_password(guest.ledger, PASSWORD) and not is_password(guest.ledger, "")
-
-
-def test_a_password_that_is_too_short_is_refused(ledger: Ledger) -> None:
-    with pytest.raises(ConfigError, match=f"password: expected {PASSWORD_MIN} to 1000 characters, got 3"):
-        set_password(ledger, "abc")
-    assert not is_password(ledger, "abc")
 
 
 def test_a_token_that_may_do_everything_lets_in_until_it_is_revoked(visitor: Visitor) -> None:
@@ -168,29 +147,6 @@ def test_other_browsers_can_be_logged_out(guest: Visitor) -> None:
     guest.post("/keys/sessions/end")
     assert [session.agent for session in list_sessions(guest.ledger)] == ["testclient"]
     assert guest.get("/keys").status_code == 200
-
-
-def test_a_session_ends_unused_and_at_the_latest(ledger: Ledger) -> None:
-    start = ledger.clock()
-    name = begin_session(ledger, "link")
-    assert find_session(ledger.with_clock(lambda: start + IDLE_LIFE), name) is None
-    at = start
-    while at < start + SESSION_LIFE - IDLE_LIFE / 2:
-        at += IDLE_LIFE / 2
-        assert (
-            find_session(ledger.with_clock(partial(datetime.fromtimestamp, at.timestamp(), UTC)), name) is not None
-        ), "used, it goes on"
-    assert find_session(ledger.with_clock(lambda: start + SESSION_LIFE), name) is None
-
-
-def test_what_lets_somebody_in_is_nowhere_in_the_ledger(ledger: Ledger) -> None:
-    code, name = new_code(ledger), begin_session(ledger, "link")
-    set_password(ledger, PASSWORD)
-    name = begin_session(ledger, "link")
-    with ledger.reading() as connection:
-        kept = str([connection.execute(table.select()).all() for table in (login_codes, passwords, sessions)])
-    assert len(kept) > 200
-    assert all(secret not in kept for secret in (code, name, PASSWORD))
 
 
 # ---------------------------------------------------------------- requests of others

@@ -1,0 +1,102 @@
+"""Codes, the password and sessions, on every engine: a code lets in once, and nothing lasts too long."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+
+from liushui.errors import ConfigError
+from liushui.ledger.engine import Ledger
+from liushui.ledger.logins import (
+    CODE_LIFE,
+    IDLE_LIFE,
+    PASSWORD_MIN,
+    SESSION_LIFE,
+    begin_session,
+    end_session,
+    end_sessions,
+    find_session,
+    has_password,
+    is_password,
+    list_sessions,
+    new_code,
+    remove_password,
+    set_password,
+    take_code,
+)
+from liushui.ledger.schema import login_codes, passwords, sessions
+
+PASSWORD = "correct horse battery"
+
+
+def at(ledger: Ledger, when: datetime) -> Ledger:
+    """The ledger at another time."""
+    return ledger.with_clock(partial(datetime.fromtimestamp, when.timestamp(), UTC))
+
+
+def test_a_code_lets_one_in_of_many_that_try_at_once(ledger: Ledger) -> None:
+    code = new_code(ledger)
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(lambda _: take_code(ledger, code), range(8))) == [False] * 7 + [True]
+    assert not take_code(ledger, "") and not take_code(ledger, code)
+
+
+def test_a_code_is_too_old_after_a_day(ledger: Ledger) -> None:
+    code, end = new_code(ledger), ledger.clock() + CODE_LIFE
+    assert not take_code(at(ledger, end), code)
+    assert take_code(at(ledger, end - timedelta(seconds=1)), code)
+
+
+def test_the_password_is_one_and_ends_sessions(ledger: Ledger) -> None:
+    assert not has_password(ledger) and not is_password(ledger, "")
+    name = begin_session(ledger, "link")
+    set_password(ledger, PASSWORD)
+    assert find_session(ledger, name) is None
+    assert is_password(ledger, PASSWORD) and not is_password(ledger, PASSWORD[:-1])
+    set_password(ledger, PASSWORD[::-1])
+    assert not is_password(ledger, PASSWORD)
+    name = begin_session(ledger, "password")
+    remove_password(ledger)
+    assert find_session(ledger, name) is None and not is_password(ledger, PASSWORD[::-1])
+    with pytest.raises(ConfigError, match="password: there is none"):
+        remove_password(ledger)
+
+
+def test_a_password_that_is_too_short_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(ConfigError, match=f"password: expected {PASSWORD_MIN} to 1000 characters, got 3"):
+        set_password(ledger, "abc")
+    assert not has_password(ledger)
+
+
+def test_a_session_ends_unused_and_at_the_latest(ledger: Ledger) -> None:
+    start = ledger.clock()
+    unused, used = begin_session(ledger, "link"), begin_session(ledger, "link", agent="Browser", token="t")
+    now = start
+    while now < start + SESSION_LIFE - IDLE_LIFE / 2:
+        now += IDLE_LIFE / 2
+        found = find_session(at(ledger, now), used)
+        assert found is not None and (found.agent, found.token) == ("Browser", "t"), "used, it goes on"
+    assert find_session(at(ledger, start + IDLE_LIFE), unused) is None
+    assert find_session(at(ledger, start + SESSION_LIFE), used) is None
+
+
+def test_sessions_are_ended_by_name_or_all_but_one(ledger: Ledger) -> None:
+    names = [begin_session(ledger, "link", agent=f"{number}") for number in range(4)]
+    first, second, *_ = (find_session(ledger, name) for name in names)
+    assert first is not None and second is not None
+    end_session(ledger, first.id)
+    end_session(ledger, first.id)
+    assert {session.agent for session in list_sessions(ledger)} == {"1", "2", "3"}
+    assert end_sessions(ledger, but=second.id) == 2
+    assert [session.agent for session in list_sessions(ledger)] == ["1"]
+    assert end_sessions(ledger) == 1
+
+
+def test_what_lets_somebody_in_is_nowhere_in_the_ledger(ledger: Ledger) -> None:
+    set_password(ledger, PASSWORD)
+    code, name = new_code(ledger), begin_session(ledger, "link")
+    with ledger.reading() as connection:
+        kept = str([connection.execute(table.select()).all() for table in (login_codes, passwords, sessions)])
+    assert len(kept) > 200
+    assert all(secret not in kept for secret in (code, name, PASSWORD))

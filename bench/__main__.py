@@ -20,6 +20,7 @@ from bench import (
     growth,
     ingest,
     memory,
+    overview,
     postgres,
     report,
     scale,
@@ -45,6 +46,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
     "stall": stall.measure,
     "depth": depth.measure,
     "totals": totals.measure,
+    "overview": overview.measure,
     "memory": memory.measure,
     "export": export.measure,
 }

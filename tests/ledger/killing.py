@@ -26,6 +26,7 @@ from liushui.ledger.rebuild import rebuild
 from liushui.ledger.retry import retry
 from liushui.ledger.rows import Rejected
 from liushui.testing.clock import MovableClock
+from tests.engines import Shelf
 from tests.ledger.books import (
     READ_AT,
     Tables,
@@ -75,9 +76,9 @@ TOLD: Final = (
 )
 
 
-def prepare(folder: Path) -> None:
+def prepare(where: Shelf | Path) -> None:
     """Make the ledger that each commit begins with: every table has rows, each account has some."""
-    ledger = new_ledger(folder, "a", "b", "told")
+    ledger = new_ledger(where, "a", "b", "told")
     same, gone = came_full("same", 1, "12.50"), came("gone", 14, kind=Kind.FEE)
     keep(ledger, hours(0, 24), same, came("old", 13, direction=Direction.OUT), gone, rejected=[bad("{")])
     seen = [bad("{"), bad("}"), bad("<")]

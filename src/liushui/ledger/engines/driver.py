@@ -22,6 +22,13 @@ RECONNECT_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 3.2, 3.2)
 """Between tries to reach a server that was there before: some 13 s in all."""
 
 
+class Rows(psycopg.ServerCursor[Any]):
+    """Rows on the server. Who forgets them leaves nothing there: they end with their transaction."""
+
+    def __del__(self, _warn: object = None) -> None:
+        pass
+
+
 class Driver(psycopg.Connection[Any]):
     """A connection that is let go in peace by who forgets it: a thread that ended, a ledger that nobody closed."""
 
@@ -42,6 +49,7 @@ def connect(url: str, *, only_reads: bool = False) -> Driver:
         driver = Driver.connect(**parts, autocommit=True)
     except psycopg.OperationalError as error:
         raise no_connection(shown_url(url), error) from None  # its text may say more than is to be shown
+    driver.server_cursor_factory = Rows
     driver.adapters.register_dumper(int, Int8Dumper)
     driver.adapters.register_dumper(int, Int8BinaryDumper)
     found = driver.execute(_SETTINGS, [f"{BUSY_TIMEOUT_S}s", "on" if only_reads else "off"]).fetchone()

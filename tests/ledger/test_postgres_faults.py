@@ -1,0 +1,258 @@
+"""PostgreSQL with everything that can happen to a connection: nothing is lost, and nothing is there twice."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from liushui.errors import LedgerBusy, Lost, Uncertain
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.keys import create_key
+from liushui.ledger.query import FlowFilter, list_flows
+from liushui.ledger.reader import LedgerReader
+from liushui.ledger.sources import add_source, list_sources
+from liushui.providers.longbridge import PROVIDER
+from liushui.testing.clock import NOON, MovableClock
+from liushui.testing.limits import MemoryLimits
+from tests.engines import DatabasePool, Databases
+from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
+from tests.ledger.cutting import KEPT, Stand, watch_statements
+from tests.ledger.killing import POINTS_MAX, Left, prepare
+from tests.ledger.proxy import Cut, Wire, wired
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def shelf(pool: DatabasePool) -> Iterator[Databases]:
+    databases = Databases(pool)
+    yield databases
+    databases.give_back()
+
+
+@pytest.fixture
+def ledger(shelf: Databases) -> Iterator[Ledger]:
+    ledger = new_ledger(shelf)
+    yield ledger
+    ledger.close()
+
+
+# ---------------------------------------------------------------- kills and cuts in one commit
+
+
+def test_killed_at_each_statement(shelf: Databases) -> None:
+    prepare(shelf)
+    program = [sys.executable, "-m", "tests.ledger.cutting", "slice", shelf.url()]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    results = msgspec.json.decode(done.stdout, type=list[Left])
+    assert len(results) > 15
+    assert {left.found for left in results} == {"before", "after"}
+    assert not any(left.damage for left in results)
+
+
+@pytest.mark.parametrize("scenario", ["slice", "page"])
+def test_cut_off_at_each_statement(pool: DatabasePool, shelf: Databases, scenario: str) -> None:
+    """A slice is committed all the same, once; what cannot be tried again is not there, and says so."""
+    prepare(shelf)
+    stand = Stand(shelf.url(), scenario)
+    expected = "after" if scenario in KEPT else "before"
+    for number in range(1, POINTS_MAX):
+        ledger = stand.opened()
+        cut = _cut_at(ledger, number, lambda: pool.cut(stand.url))
+        try:
+            stand.act(ledger)
+        except Lost:
+            assert scenario not in KEPT
+        ledger.close()
+        if not cut:
+            break
+        assert stand.named(stand.tables()) == expected, cut
+        if scenario in KEPT:
+            stand.put_back()
+    assert number > 15
+    assert stand.damages() == []
+
+
+def _cut_at(ledger: Ledger, number: int, cut: Callable[[], None]) -> list[str]:
+    """Cut at the point of that number, once. The list has it afterwards, unless there are fewer."""
+    passed, cuts = 0, list[str]()
+
+    def reached(point: str) -> None:
+        nonlocal passed
+        passed += 1
+        if passed == number:
+            cuts.append(point)
+            cut()
+
+    watch_statements(ledger.engine, reached)
+    return cuts
+
+
+@pytest.fixture
+def wire(pool: DatabasePool) -> Iterator[Wire]:
+    with wired(pool.server.port) as found:
+        yield found
+
+
+def through(wire: Wire, url: str) -> str:
+    """The same ledger, reached through a wire."""
+    return url.replace(f":{conninfo_to_dict(url)['port']}/", f":{wire.port}/")
+
+
+@pytest.mark.parametrize("cut", Cut)
+@pytest.mark.parametrize("scenario", ["slice", "page", "retry"])
+def test_cut_off_in_the_commit(shelf: Databases, wire: Wire, scenario: str, cut: Cut) -> None:
+    """Whether it is kept is found out: it is there once, or the error says that it is not."""
+    prepare(shelf)
+    stand = Stand(shelf.url(), scenario)
+    ledger = open_ledger(through(wire, stand.url), clock=MovableClock())
+    wire.cut_at = cut
+    lost = False
+    try:
+        stand.act(ledger)
+    except Lost:
+        lost = True
+    ledger.close()
+    assert wire.cuts == 1
+    found = stand.named(stand.tables())
+    assert found == ("before" if lost else "after")
+    if cut is Cut.AFTER or scenario in KEPT:
+        assert found == "after"
+    elif cut is Cut.BEFORE:
+        assert found == "before"
+    assert stand.damages() == []
+
+
+@pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])
+def test_of_a_small_write_that_was_cut_off_nobody_says_that_it_is_there(
+    shelf: Databases, ledger: Ledger, wire: Wire, cut: Cut
+) -> None:
+    reached = open_ledger(through(wire, shelf.url()), clock=MovableClock())
+    create_key(reached, PROVIDER, ["a"])
+    wire.cut_at = cut
+    with pytest.raises(Uncertain, match="was lost while a commit was under way: look whether it is there"):
+        add_source(reached, account="a", base_url="http://host", credentials={}, since=NOON, paced=True)
+    assert [source.account for source in list_sources(ledger)] == ([] if cut is Cut.BEFORE else ["a"])
+    reached.close()
+
+
+def test_a_server_that_does_not_come_back_is_said(
+    shelf: Databases, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("liushui.ledger.engines.driver.RECONNECT_PAUSES_S", (0.01,))
+    new_ledger(shelf).close()
+    ledger = open_ledger(through(wire, shelf.url()), clock=MovableClock())
+    wire.cut_at = Cut.AFTER
+    wire.close()
+    with pytest.raises(LedgerBusy, match=r"lost while a commit was under way|cannot be reached") as raised:
+        keep(ledger, hours(0, 24), came("one", 1))
+    assert "\n" not in str(raised.value)
+    ledger.close()
+
+
+# ---------------------------------------------------------------- a server that is started again
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_a_server_that_is_started_again_under_writers(
+    pool: DatabasePool, shelf: Databases, how: signal.Signals
+) -> None:
+    """Two processes commit to one account, and two to accounts of their own: each commit is there, once."""
+    commits = 24
+    ledger = new_ledger(shelf, "a", "b", "c")
+    writers = [_writer(ledger.url, account, number, commits) for number, account in enumerate(["a", "a", "b", "c"])]
+    told = [_Reading(writer) for writer in writers]
+    for at in (4, 14):
+        while not all(len(reading.lines) >= at for reading in told):
+            assert all(writer.poll() in (None, 0) for writer in writers), _errors(writers)
+            threading.Event().wait(0.01)
+        pool.server.restart(how)
+    for writer, reading in zip(writers, told, strict=True):
+        writer.wait(120)
+        reading.thread.join()
+    assert [writer.returncode for writer in writers] == [0] * 4, _errors(writers)
+    for writer in writers:
+        writer.__exit__(None, None, None)
+    flows = [(found.account, found.id) for found in list_flows(ledger, FlowFilter())]
+    expected = [(account, f"{number} {commit}") for number, account in enumerate("aabc") for commit in range(commits)]
+    assert sorted(flows) == sorted(expected)
+    assert column(ledger, "accounts", "head") == [(2 * commits,), (commits,), (commits,)]
+    assert_intact(ledger)
+    ledger.close()
+
+
+def _writer(url: str, account: str, number: int, commits: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.ledger.writing", url, str(number), "4", str(commits), account]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+class _Reading:
+    """What a writer says of its commits, as it says it. It is told to begin."""
+
+    def __init__(self, writer: subprocess.Popen[str]) -> None:
+        self.lines: list[str] = []
+        assert writer.stdin
+        assert writer.stdout
+        self._said = writer.stdout
+        assert self._said.readline() == "ready\n"
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self) -> None:
+        self.lines.extend(self._said)
+
+
+def _errors(writers: list[subprocess.Popen[str]]) -> str:
+    return "\n".join(writer.stderr.read() for writer in writers if writer.stderr and writer.poll() is not None)
+
+
+def test_a_reader_goes_on_after_its_server_was_started_again(pool: DatabasePool, ledger: Ledger) -> None:
+    keep(ledger, hours(0, 24), came("one", 1))
+    key = create_key(ledger, PROVIDER, ["a"])["app_key"]
+    reader = LedgerReader(ledger, MemoryLimits())
+    assert reader.key("longbridge", key) is not None
+    walk = list_flows(ledger, FlowFilter())
+    next(walk)
+    pool.server.restart()
+    assert reader.key("longbridge", key) is not None
+    with pytest.raises(LedgerBusy, match="was lost"):
+        list(walk)
+    assert [found.id for found in list_flows(ledger, FlowFilter())] == ["one"]
+
+
+def test_a_writer_whose_account_is_held_by_one_that_is_gone(pool: DatabasePool, ledger: Ledger) -> None:
+    """A backend that lost its client holds nothing: it is ended, and what it had begun is not there."""
+    with psycopg.connect(ledger.url) as gone:
+        gone.execute("SELECT * FROM accounts WHERE account = 'a' FOR UPDATE")
+        gone.execute("UPDATE accounts SET head = 7")
+        pool.cut(ledger.url)
+        assert keep(ledger, hours(0, 24), came("one", 1)).seq == 1
+        with pytest.raises(psycopg.OperationalError):
+            gone.execute("SELECT 1")
+    assert_intact(ledger)
+
+
+def test_commits_to_two_accounts_go_on_side_by_side(shelf: Databases) -> None:
+    """Neither waits for the other: each is in the middle of its transaction while the other commits."""
+    ledger = new_ledger(shelf, "a", "b")
+    with ledger.writing() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM accounts WHERE account = 'a' FOR UPDATE")
+        connection.exec_driver_sql("UPDATE accounts SET head = head WHERE account = 'a'")
+        assert keep(ledger, hours(0, 24), came("one", 1), account="b").seq == 1
+        assert keep(ledger, hours(24, 48), came("two", 30), account="b").seq == 2
+    assert keep(ledger, hours(0, 24), came("one", 1), account="a").seq == 1
+    assert_intact(ledger)
+    ledger.close()

@@ -98,6 +98,8 @@ class _Conversation:
         """Wait for the client no longer."""
         if self._gone is not None:
             self._gone.cancel()
+            self._gone = None
+        self._stream = None  # Granian ends a stream when nobody holds it, and what is in a circle is held for long
 
 
 def asgi_scope(scope: Scope) -> Message:

@@ -46,7 +46,7 @@ QUARANTINED_MAX: Final = 500
 CHUNK_ROWS: Final = 500
 """Rows of a download that are sent together."""
 
-DOWNLOADS: Final = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+DOWNLOADS: Final = {"csv": "text/csv", "jsonl": "application/jsonl"}
 
 
 class Asking(NamedTuple):

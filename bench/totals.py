@@ -166,7 +166,10 @@ def _against_beancount(
         }
         _check("beancount", "monthly summary", _kept(months), answers[1])
         theirs.append(took)
-    both = [one._replace(wall_s=one.wall_s + two.wall_s) for one, two in zip(*ours, strict=True)]
+    both = [
+        one._replace(wall_s=one.wall_s + two.wall_s, cpu_s=one.cpu_s + two.cpu_s)
+        for one, two in zip(*ours, strict=True)
+    ]
     _compare(outcome, "balances and monthly summary", "beancount", both, theirs, flows)
     outcome.notes.append(
         f"totals: beancount {version_of(python, 'beancount')} answers both questions in one process, from its text "
@@ -225,6 +228,10 @@ def _compare(outcome: Outcome, what: str, who: str, ours: list[Took], theirs: li
     peer = Series(what, who, "ms", [one.wall_s * 1_000 for one in theirs])
     mine = Series(what, "liushui", "ms", [one.wall_s * 1_000 for one in ours])
     outcome.ratios.append(Ratio(f"{who} ÷ liushui: {what}", peer, mine, BAR, "at least"))
+    used = f"processor time, {what}"
+    of_peer = Series(used, who, "ms", [one.cpu_s * 1_000 for one in theirs])
+    of_ours = Series(used, "liushui", "ms", [one.cpu_s * 1_000 for one in ours])
+    outcome.ratios.append(Ratio(f"processor time, {who} ÷ liushui: {what}", of_peer, of_ours))
     outcome.figures.append(Series(f"peak memory, {what}", who, "MiB", [one.rss_bytes / 2**20 for one in theirs]))
     outcome.figures.append(Series(f"peak memory, {what}", "liushui", "MiB", [one.rss_bytes / 2**20 for one in ours]))
 

@@ -14,7 +14,7 @@ from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.schema import flows
-from liushui.money import plain
+from liushui.money import plain, shown
 from liushui.provider import Codec, Columns, ManyAtOnce, Received
 
 Row = tuple[object, ...]
@@ -36,6 +36,13 @@ FACTS_END: Final = WIRE
 
 COPY_MARK: Final = "~"
 """Stands between an identity and the ordinal of a further row that is equal to the first."""
+
+KEYS_MAX: Final = {"identity": 500, "subaccount": 200, "currency": 100}
+"""Characters of what is part of a key: PostgreSQL's keys have 2,700 bytes in all."""
+
+_SHORT: Final = min(KEYS_MAX.values())
+_NUL: Final = rb"\u0000"
+"""The character U+0000 as JSON has it: any other way it is no JSON."""
 
 _NOTHING: Final = repeat(None)
 _encode = msgspec.json.Encoder().encode
@@ -69,8 +76,32 @@ def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[Received], list
         else:
             if COPY_MARK in found.flow.identity:
                 raise ValueError(f"a codec made the identity {found.flow.identity!r}: {COPY_MARK!r} is the ledger's")
-            received.append(found)
+            unkept = unkeepable(found.flow) if len(row) > _SHORT or _NUL in row else None
+            if unkept is None:
+                received.append(found)
+            else:
+                rejected.append(Rejected(row, unkept.field, unkept.reason))
     return received, rejected
+
+
+def unkeepable(flow: Flow) -> WireError | None:
+    """Why no engine keeps a flow, for all of them keep the same: a text with the character U+0000, which PostgreSQL has
+    no place for, or one that is longer than a key may be. None: it can be kept."""
+    for name, most in KEYS_MAX.items():
+        if len(getattr(flow, name)) > most:
+            return WireError(name, f"expected at most {most} characters, got {len(getattr(flow, name))}")
+    for name, value in flow._asdict().items():
+        if _has_nul(value):
+            return WireError(name, f"expected text without the character U+0000, got {shown(value)}")
+    return None
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(map(_has_nul, value)) or any(map(_has_nul, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(_has_nul, value))
 
 
 class Together:
@@ -131,8 +162,12 @@ def read_together(codec: Codec, rows: Sequence[bytes]) -> Together | None:
         wire = [row.decode() for row in rows]
     except UnicodeDecodeError:
         return None
+    if any(_NUL in row for row in rows):  # one of them may be unkeepable
+        return None
     columns = codec.read_many(rows)
     if columns is None or any(COPY_MARK in identity for identity in columns.identity):
+        return None
+    if any(max(map(len, getattr(columns, name))) > most for name, most in KEYS_MAX.items()):
         return None
     return Together(columns, wire)
 

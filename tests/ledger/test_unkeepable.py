@@ -1,0 +1,70 @@
+"""What no engine keeps goes to quarantine on every one of them, with the field and the reason."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from liushui.ledger.engine import Ledger
+from liushui.ledger.query import statuses
+from liushui.ledger.review import list_quarantined
+from liushui.ledger.rows import KEYS_MAX, read_rows, read_together, unkeepable
+from liushui.providers.longbridge import codec
+from tests.ledger.books import assert_intact, came, hours, keep
+
+ROW = {
+    "transaction_flow_name": "Buy",
+    "direction": 1,
+    "balance": "-248.60",
+    "currency": "USD",
+    "business_time": "1709254800",
+    "symbol": "AAPL.US",
+    "description": "AAPL",
+    "business_type": 2,
+}
+
+
+def row(**changes: str) -> bytes:
+    return msgspec.json.encode(ROW | changes)
+
+
+@pytest.mark.parametrize("field", ["symbol", "description", "transaction_flow_name"])
+def test_a_text_with_nul_is_kept_as_it_came_and_is_no_flow(ledger: Ledger, field: str) -> None:
+    rows = [row(), row(**{field: "a\0b"}), row(**{field: r"a\u0000b"})]
+    assert read_together(codec, rows) is None
+    received, rejected = read_rows(codec, rows)
+    assert len(received) == 2, "a text that only looks like it is kept"
+    assert [refused.row for refused in rejected] == rows[1:2]
+    assert "expected text without the character U+0000, got" in rejected[0].reason
+    keep(ledger, hours(0, 24), *received, rejected=rejected)
+    (entry,) = list_quarantined(ledger)
+    assert entry.wire == rows[1]
+    assert (statuses(ledger)[0].flows, statuses(ledger)[0].quarantined) == (2, 1)
+    assert_intact(ledger)
+
+
+@pytest.mark.parametrize("detail", [{"a\0": 1}, {"a": "\0"}, {"a": [{"b": ["x\0"]}]}])
+def test_nul_anywhere_in_the_detail(detail: dict[str, object]) -> None:
+    flow = came("one").flow._replace(detail=detail)
+    assert str(unkeepable(flow)).startswith("detail: expected text without the character U+0000")
+    assert unkeepable(flow._replace(detail={"a": "0", "b": [1, None, "x"]})) is None
+
+
+def test_a_row_of_every_engine_has_keys_of_a_length_that_all_take(ledger: Ledger) -> None:
+    longest = came("流" * KEYS_MAX["identity"], 1, subaccount="水" * KEYS_MAX["subaccount"], currency="X" * 100)
+    assert unkeepable(longest.flow) is None
+    keep(ledger, hours(0, 24), longest, longest)
+    assert statuses(ledger)[0].flows == 2
+    for name, most in KEYS_MAX.items():
+        change: dict[str, Any] = {name: "x" * (most + 1)}
+        expected = f"{name}: expected at most {most} characters, got {most + 1}"
+        assert str(unkeepable(longest.flow._replace(**change))) == expected
+    assert_intact(ledger)
+
+
+def test_rows_that_are_read_together_are_as_rows_read_one_by_one() -> None:
+    rows: Sequence[bytes] = [row(), row(description="x" * 3_000)]
+    together = read_together(codec, rows)
+    assert together is not None
+    assert len(together) == len(read_rows(codec, rows)[0]) == 2

@@ -78,9 +78,8 @@ rows = st.lists(
 slices = st.tuples(st.just("slice"), st.sampled_from(["a", "b"]), st.integers(0, 2), st.integers(1, 3), rows)
 imports = st.tuples(st.just("import"), st.sampled_from(["a", "b"]), st.just(0), st.just(3), rows.filter(bool))
 records = st.tuples(st.just("record"), st.just("mine"), st.just(0), st.just(3), rows)
-reads: st.SearchStrategy[Any] = st.tuples(
-    st.sampled_from(["feed", "page"]), st.just(""), st.integers(1, 5), st.just(0), st.just([])
-)
+_pages = st.sampled_from(["feed", "page"])
+reads: st.SearchStrategy[Any] = st.tuples(_pages, st.just(""), st.integers(1, 5), st.just(0), st.just([]))
 plans = st.lists(st.one_of(slices, imports, records, reads, reads), max_size=14)
 
 

@@ -18,7 +18,7 @@ from liushui.ledger.query import FIRST_DAY, LAST_DAY, FlowFilter, LedgerFlow, Na
 from liushui.ledger.rows import to_flow
 from liushui.ledger.schema import accounts, day_totals, flows
 
-SCAN_MAX: Final = 20_000
+SCAN_MAX: Final = 8_000
 """Rows that one page looks at, about; beyond a day that has more, where it has to."""
 RUN_COST: Final = 100
 """So many rows looked at cost as much as beginning with another run of days."""

@@ -1,0 +1,37 @@
+"""Amounts are compared inside the database as the numbers they are, whatever their texts look like."""
+
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from liushui.ledger.amounts import at_least, at_most
+from liushui.money import decimal_text, plain
+
+amounts = st.one_of(
+    st.decimals(-1000, 1000, allow_nan=False, places=2),
+    st.decimals(-2, 2, allow_nan=False, places=1),
+    st.sampled_from(["0", "-0", "0.00", "-0.00", "1", "1.0", "-1.000", "10", "100", "-100", "0.1", "0.10", "99.9"]).map(
+        Decimal
+    ),
+    st.decimals(allow_nan=False, allow_infinity=False).filter(lambda one: len(plain(one)) < 90),
+).map(plain)
+
+
+@pytest.fixture(scope="module")
+def engine() -> sa.Engine:
+    return sa.create_engine("sqlite://")
+
+
+@settings(max_examples=300)
+@given(amounts, amounts)
+@example("261369858685161.95176927716124", "261369858685161.95176927716124")
+def test_as_numbers(engine: sa.Engine, amount: str, bound: str) -> None:
+    number = decimal_text("bound", bound)
+    column = sa.literal(amount, sa.Text())
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(at_least(column, number), at_most(column, number))).one()
+    expected = [Decimal(amount) >= number, Decimal(amount) <= number]
+    assert [bool(one) for one in found] == expected, f"{amount} and {bound}"

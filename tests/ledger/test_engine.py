@@ -17,7 +17,7 @@ import pytest
 
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.ledger import engine
-from liushui.ledger.commit import load_account
+from liushui.ledger.batches import load_account
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines import driver, sqlite
 from liushui.ledger.query import FlowFilter, list_flows

@@ -6,7 +6,7 @@ import pytest
 
 from liushui.errors import ConfigError, WouldEnd
 from liushui.instant import to_us
-from liushui.ledger import commit
+from liushui.ledger.batches import Batches
 from liushui.ledger.change import Committed
 from liushui.ledger.commit import commit_slice
 from liushui.ledger.engine import Ledger
@@ -61,7 +61,7 @@ def would_end(ledger: Ledger, asked: Slice, *rejected: Rejected) -> bool:
     """Whether keeping such a read is refused where it may end nothing. It is tried, and not kept."""
     before = tables(ledger)
     try:
-        with patch.object(commit, "_write", side_effect=Kept):
+        with patch.object(Batches, "write", side_effect=Kept):
             commit_slice(ledger, "a", asked, read_at=ledger.clock(), received=[], rejected=rejected, may_end=False)
     except WouldEnd:
         assert tables(ledger) == before

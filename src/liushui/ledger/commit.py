@@ -1,29 +1,25 @@
 """The only writer of facts. Each function is one transaction: flows, history, quarantine, coverage, totals, chain."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import wraps
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, LedgerBusy, Lost, StaleRead, Uncertain, WouldEnd
-from liushui.instant import BusinessDays, to_us, zone_named
+from liushui.errors import ConfigError, Lost, StaleRead, WouldEnd
+from liushui.instant import to_us, zone_named
 from liushui.ledger import proofs
-from liushui.ledger.bulk import insert_rows
-from liushui.ledger.chain import facts_digest, genesis, link
+from liushui.ledger.batches import Batches, writing_batches
+from liushui.ledger.chain import genesis
 from liushui.ledger.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
 from liushui.ledger.coverage import Range, State, fold, merged
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.statements import FOR_UPDATE
-from liushui.ledger.findings import store as store_findings
 from liushui.ledger.findings import unlike
-from liushui.ledger.quarantine import settle, settle_read
-from liushui.ledger.quarantine import write as write_settled
+from liushui.ledger.quarantine import Settlement, settle, settle_read
 from liushui.ledger.rows import AT_US, COLUMNS, COPY_MARK, FACTS_END, ID, Rejected, Row, Together, flow_id, to_row
-from liushui.ledger.totals import store
 from liushui.money import shown
 from liushui.provider import Received, Slice
 
@@ -36,19 +32,6 @@ R = TypeVar("R")
 
 LOST_TRIES: Final = 2
 """How often a commit is tried again whose connection was lost. Each time a server that is down is waited for."""
-
-_SEALED: Final = "liushui_sealed"
-"""Under it a connection remembers the last batch of its transaction."""
-
-
-class Account(NamedTuple):
-    """An account, and the batch its chain has come to."""
-
-    name: str
-    provider: str
-    zone: str
-    head: int
-    link: str
 
 
 class SliceRead(NamedTuple):
@@ -102,8 +85,8 @@ def commit_slice(
     Raises StaleRead where a part of the slice was proven by a read that began later, and, unless it `may_end` versions
     or withdraw rows from quarantine, WouldEnd where it would: nothing is kept then.
     """
-    with _committing(ledger) as connection:
-        return _keep(connection, ledger, account, SliceRead(asked, read_at, received, rejected), may_end=may_end)
+    with writing_batches(ledger, account) as batches:
+        return _keep(batches, SliceRead(asked, read_at, received, rejected), may_end=may_end)
 
 
 @_again_where_lost
@@ -114,10 +97,10 @@ def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> 
     end versions: that one and those after it are not kept.
     """
     kept: list[Committed | None] = []
-    with _committing(ledger) as connection:
+    with writing_batches(ledger, account) as batches:
         for one in slices:
             try:
-                kept.append(_keep(connection, ledger, account, one, may_end=False))
+                kept.append(_keep(batches, one, may_end=False))
             except StaleRead:
                 kept.append(None)
             except WouldEnd:
@@ -125,22 +108,23 @@ def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> 
     return kept
 
 
-def _keep(connection: Connection, ledger: Ledger, account: str, read: SliceRead, *, may_end: bool) -> Committed:
+def _keep(batches: Batches, read: SliceRead, *, may_end: bool) -> Committed:
     """Keep a slice. What it raises, it raises before it writes."""
     asked, read_at, received, rejected = read
-    since_us, until_us, read_at_us = to_us(asked.since), to_us(asked.until), to_us(read_at)
-    head = load_account(connection, account)
-    known = _coverage(connection, account, since_us, until_us)
+    connection, account, read_at_us = batches.connection, batches.account, to_us(read_at)
+    known = batches.coverage(asked)
     if any(part.state is State.PROVEN and part.checked_at_us > read_at_us for part in known):
         raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")
-    change = compare(connection, account, asked, received, batch=head.head + 1)
-    settlement = settle(connection, account, asked, received, rejected, head.head + 1)
-    change.settle(settlement)
+    change = compare(connection, account, asked, received, batch=batches.next)
+    settlement = Settlement()
+    if rejected or batches.has_quarantined():
+        settlement = settle(connection, account, asked, received, rejected, batches.next)
+        change.settle(settlement)
     if not may_end and (change.ended or settlement.withdraws):
         raise WouldEnd(f"account {account}: this slice would end versions of flows")
     change.rows_in = len(received) + len(rejected)
-    proof = Range(since_us, until_us, State.PROVEN, "", read_at_us, head.head + 1)
-    return _write(connection, ledger, head, change, known, proof)
+    proof = Range(to_us(asked.since), to_us(asked.until), State.PROVEN, "", read_at_us, batches.next)
+    return batches.write(change, known, proof)
 
 
 def compare(
@@ -187,12 +171,11 @@ def compare(
 @_again_where_lost
 def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime, reason: str) -> None:
     """Record that a slice could not be proven, and why. What was proven in it before stays proven."""
-    with _committing(ledger) as connection:
-        head = load_account(connection, account)
-        known = _coverage(connection, account, to_us(asked.since), to_us(asked.until))
-        gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), head.head + 1)
+    with writing_batches(ledger, account) as batches:
+        known = batches.coverage(asked)
+        gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), batches.next)
         if [part[:4] for part in merged(fold(known, gap))] != [part[:4] for part in merged(known)]:
-            _write(connection, ledger, head, Change(), known, gap)
+            batches.write(Change(), known, gap)
 
 
 def commit_rows(ledger: Ledger, account: str, change_of: PlanRows) -> Committed | None:
@@ -211,54 +194,13 @@ def commit_rows(ledger: Ledger, account: str, change_of: PlanRows) -> Committed 
 
 def commit_change(ledger: Ledger, account: str, state: str, change_of: PlanRows) -> Committed | None:
     """Commit what `change_of` says, inside the transaction, as a batch that proves no range. None: nothing changes."""
-    with _committing(ledger) as connection:
-        head = load_account(connection, account)
-        change = change_of(connection, head.head + 1)
+    with writing_batches(ledger, account) as batches:
+        change = change_of(batches.connection, batches.next)
         if change.is_empty():
             return None
         change.sort()
-        change.find_unlike(connection, account)
-        return _write(connection, ledger, head, change, [], None, state)
-
-
-@contextmanager
-def _committing(ledger: Ledger) -> Iterator[Connection]:
-    """A writing transaction of batches of one account. It ends well where they are kept, and else they are not.
-
-    Where the connection was lost while they were being committed the account's own chain says which it was. Raises
-    Uncertain where that cannot be asked.
-    """
-    sealed: tuple[str, int, str] | None = None
-    try:
-        with ledger.writing() as connection:
-            connection.info.pop(_SEALED, None)
-            yield connection
-            sealed = connection.info.pop(_SEALED, None)
-    except Uncertain as uncertain:
-        try:
-            kept = sealed is None or _is_kept(ledger, *sealed)
-        except LedgerBusy as error:
-            raise uncertain from error
-        if not kept:
-            raise Lost(
-                f"the connection to {ledger.name} was lost in a commit, and nothing of it is kept"
-            ) from uncertain
-
-
-def _is_kept(ledger: Ledger, account: str, seq: int, sealed: str) -> bool:
-    """Whether a batch is there. Whoever may still be committing it is waited for: it holds the account."""
-    with ledger.writing() as connection:
-        load_account(connection, account)
-        found = connection.exec_driver_sql(_SELECT_LINK, (account, seq)).scalar()
-    return bool(found == sealed)
-
-
-def load_account(connection: Connection, name: str) -> Account:
-    """The account of that name, held until the transaction ends: nobody else commits to it. Raises ConfigError."""
-    found = connection.exec_driver_sql(_SELECT_ACCOUNT, (name,)).first()
-    if found is None:
-        raise ConfigError(f"account: there is none named {shown(name)}")
-    return Account(*found)
+        change.find_unlike(batches.connection, account)
+        return batches.write(change, [], None, state)
 
 
 def _kept(connection: Connection, account: str, asked: Slice) -> dict[tuple[object, object], Row]:
@@ -281,79 +223,8 @@ def _numbered(account: str, received: Sequence[Received], batch: int) -> list[Ro
     return rows
 
 
-def _coverage(connection: Connection, account: str, since_us: int, until_us: int) -> list[Range]:
-    found = connection.exec_driver_sql(_SELECT_COVERAGE, (account, until_us, since_us))
-    return [Range(row[0], row[1], State(row[2]), *row[3:]) for row in found]
-
-
-def _write(
-    connection: Connection,
-    ledger: Ledger,
-    head: Account,
-    change: Change,
-    known: list[Range],
-    found: Range | None,
-    state: str = "",
-) -> Committed:
-    account, seq = head.name, head.head + 1
-    days = BusinessDays(zone_named(head.zone))
-
-    if change.ended:
-        if proofs.PROOFS.ended_versions_become_history:
-            insert_rows(connection, "history", [(*old, seq, ended_as) for old, ended_as in change.ended])
-        connection.exec_driver_sql(_DELETE_FLOW, [(account, old[AT_US], old[ID]) for old, _ in change.ended])
-    insert_rows(connection, "flows", change.added, change.used)
-    write_settled(connection, account, change.settled, seq)
-    insert_rows(connection, "quarantine", change.quarantined)
-    insert_rows(connection, "page_edges", change.edges)
-
-    if proofs.PROOFS.totals_in_the_same_commit:
-        store(connection, account, change.totals(days))
-    store_findings(connection, account, change.findings(days))
-
-    if found is not None:
-        if known:
-            connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
-        insert_rows(connection, "coverage", [(account, *part) for part in fold(known, found)])
-
-    committed = change.counted(seq)
-    recorded_at_us = to_us(ledger.clock())
-    batch: Row = (
-        account,
-        seq,
-        found.state.value if found else state,
-        found.reason if found else "",
-        *((found.since_us, found.until_us) if found else _reach(change)),
-        found.checked_at_us if found else recorded_at_us,
-        recorded_at_us,
-        change.rows_in,
-        *committed[1:],
-        facts_digest(change.facts()),
-    )
-    sealed = link(head.link, batch)
-    insert_rows(connection, "batches", [(*batch, sealed)])
-    connection.exec_driver_sql(_ADVANCE, (seq, sealed, account))
-    connection.info[_SEALED] = account, seq, sealed
-    return committed
-
-
-def _reach(change: Change) -> tuple[int | None, int | None]:
-    """The range that the versions of a batch stand in which read none: where the feed finds them."""
-    times = [int(str(row[AT_US])) for row in change.added] + [int(str(old[AT_US])) for old, _ in change.ended]
-    return (min(times), max(times) + 1) if times else (None, None)
-
-
 _MAKE_ACCOUNT = """
 INSERT INTO accounts (account, provider, zone, created_at_us, head, link) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (account) DO NOTHING
 """
-_SELECT_ACCOUNT = f"SELECT account, provider, zone, head, link FROM accounts WHERE account = ? {FOR_UPDATE}"
-_SELECT_LINK = "SELECT link FROM batches WHERE account = ? AND seq = ?"
 _SELECT_SLICE = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
-_DELETE_FLOW = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
-_SELECT_COVERAGE = """
-SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage
-WHERE account = ? AND since_us < ? AND until_us > ? ORDER BY since_us
-"""
-_DELETE_COVERAGE = "DELETE FROM coverage WHERE account = ? AND since_us = ?"
-_ADVANCE = "UPDATE accounts SET head = ?, link = ? WHERE account = ?"

@@ -155,7 +155,7 @@ def settle_lost(
 def settle_read(connection: Connection, account: str, added: Iterable[Row]) -> Settlement:
     """What flows that an import adds end: entries of the same bytes, whose span holds the flow's time. Reads only."""
     settlement = Settlement()
-    if connection.exec_driver_sql(_ANY_OPEN, (account,)).first() is None:
+    if not any_open(connection, account):
         return settlement
     times: dict[str, list[int]] = defaultdict(list)
     for row in added:
@@ -196,6 +196,11 @@ def open_entries(connection: Connection, account: str) -> Iterator[Entry]:
     """Every entry of an account that is open, by id, streamed."""
     found = connection.exec_driver_sql(_SELECT_OPEN, (account,), execution_options=STREAMED)
     return (_entry(row) for row in found)
+
+
+def any_open(connection: Connection, account: str) -> bool:
+    """Whether an account has an open entry."""
+    return connection.exec_driver_sql(_ANY_OPEN, (account,)).first() is not None
 
 
 def count_open(connection: Connection, account: str) -> int:

@@ -50,7 +50,7 @@ class Ledger(ABC):
     def writing(self) -> Iterator[Connection]:
         """A transaction that is kept whole, or not at all.
 
-        On SQLite nobody writes beside it. On PostgreSQL it holds what it has locked: `commit.load_account` locks the
+        On SQLite nobody writes beside it. On PostgreSQL it holds what it has locked: `batches.load_account` locks the
         account, so that commits to one account come one after another, and those to others go on beside them. Raises
         Lost, and Uncertain, where the connection was lost before, and in, the commit.
         """

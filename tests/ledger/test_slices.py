@@ -1,0 +1,104 @@
+"""Slices kept in one transaction are kept as slices kept one by one: the same tables to the last link."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from liushui.errors import StaleRead, WouldEnd
+from liushui.ledger.change import Committed
+from liushui.ledger.commit import SliceRead, commit_gap, commit_slice, commit_slices
+from liushui.ledger.engine import Ledger
+from liushui.ledger.rows import Row
+from tests.ledger.books import READ_AT, assert_intact, bad, came, came_full, hours, keep, new_ledger, tables
+
+LATER = READ_AT + timedelta(days=1)
+
+
+def kept_one_by_one(ledger: Ledger, slices: Sequence[SliceRead]) -> list[Committed | None]:
+    """What commit_slices says of them."""
+    kept: list[Committed | None] = []
+    for asked, read_at, received, rejected in slices:
+        try:
+            committed = commit_slice(
+                ledger, "a", asked, read_at=read_at, received=received, rejected=rejected, may_end=False
+            )
+        except StaleRead:
+            kept.append(None)
+        except WouldEnd:
+            break
+        else:
+            kept.append(committed)
+    return kept
+
+
+def assert_same(folder: Path, slices: Sequence[SliceRead], *, over_a_gap: bool, known: bool) -> None:
+    """Keep slices in both ways, in ledgers of which something is known before."""
+    found: list[tuple[list[Committed | None], dict[str, list[Row]]]] = []
+    for name in ("together", "alone"):
+        ledger = new_ledger(folder, name=f"{name}.db")
+        if over_a_gap:
+            commit_gap(ledger, "a", hours(0, 1_000), tried_at=READ_AT - timedelta(days=9), reason="down")
+        if known:
+            keep(ledger, hours(0, 30), came("k-1", 3), rejected=[bad("torn")], read_at=READ_AT - timedelta(days=3))
+        kept = commit_slices(ledger, "a", slices) if name == "together" else kept_one_by_one(ledger, slices)
+        found.append((kept, tables(ledger)))
+        assert_intact(ledger)
+        ledger.close()
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("over_a_gap", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_together_or_alone_is_one_ledger(tmp_path: Path, seed: int, *, over_a_gap: bool, known: bool) -> None:
+    random = Random(seed)
+    slices = []
+    at = 0
+    for number in range(20):
+        until = at + random.choice([1, 5, 24, 50])
+        rows = [came(f"{number}-{one}", at + one / 50, "-1.50" if one % 3 else "2.25") for one in range(number % 7)]
+        rows += [came_full(f"full-{number}", at)] * random.choice([0, 0, 1, 2])
+        rejected = [bad("torn")] * random.choice([0, 0, 0, 1])
+        slices.append(
+            SliceRead(hours(at, until), READ_AT, [*rows, *([came("k-1", 3)] if at <= 3 < until else [])], rejected)
+        )
+        at = until if random.random() < 0.9 else max(0, until - 2)
+    assert_same(tmp_path, slices, over_a_gap=over_a_gap, known=known)
+
+
+def test_one_that_was_proven_from_a_later_read_is_passed_over(ledger: Ledger) -> None:
+    keep(ledger, hours(24, 48), came("late", 30), read_at=LATER)
+    slices = [SliceRead(hours(24 * day, 24 * day + 24), READ_AT, [came(f"d-{day}", 24 * day)]) for day in range(3)]
+    first, stale, last = commit_slices(ledger, "a", slices)
+    assert stale is None
+    assert first is not None
+    assert last is not None
+    assert (first.added, last.added) == (1, 1)
+    assert_intact(ledger)
+
+
+def test_those_from_the_first_on_that_ends_a_version_are_not_kept(ledger: Ledger) -> None:
+    keep(ledger, hours(24, 48), came("gone", 30))
+    slices = [SliceRead(hours(24 * day, 24 * day + 24), LATER, [came(f"d-{day}", 24 * day)]) for day in range(3)]
+    assert len(commit_slices(ledger, "a", slices)) == 1
+    assert [row[2] for row in tables(ledger)["flows"]] == ["d-0", "gone"]
+    assert_intact(ledger)
+
+
+def test_many_small_slices_take_few_statements(tmp_path: Path) -> None:
+    """What a slice adds is written with what those before it add."""
+    ledger = new_ledger(tmp_path)
+    statements: list[str] = []
+    event.listen(ledger.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    slices = [SliceRead(hours(hour, hour + 1), READ_AT, [came(f"h-{hour}", hour)]) for hour in range(100)]
+    assert len(commit_slices(ledger, "a", slices)) == 100
+    assert len(statements) < 2.5 * len(slices)
+    with ledger.reading() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM batches")) == 100
+    assert_intact(ledger)
+    ledger.close()

@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from bench.ingest import SLICE_ROWS, _slices
+from bench.ingest import SLICE_ROWS, slices_of
 from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting, check_rows
 from liushui.instant import to_us
@@ -57,7 +57,7 @@ def _round(setting: Setting, server: Postgres) -> tuple[float, float, int]:
     with psycopg.connect(url) as connection:
         connection.execute(CREATE)
         connection.commit()
-        for asked, received, _ in _slices(setting):
+        for asked, received in slices_of(setting):
             begun = time.perf_counter()
             added += commit_slice(ledger, ACCOUNT, asked, read_at=ledger.clock(), received=received).added
             ours_s += time.perf_counter() - begun

@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import astuple
 
 from liushui.errors import WireError
 from liushui.money import shown
@@ -38,6 +39,7 @@ class RowReader(Generic[T]):
         fields = msgspec.structs.fields(shape)
         self._fields = tuple(field.encode_name for field in fields)
         self._optional = tuple((field.name, field.default) for field in fields if not field.required)
+        self._defaults = tuple({id(default): default for _, default in self._optional}.values())
         self._known = frozenset(self._fields)
         self._what = what
 
@@ -65,7 +67,7 @@ class RowReader(Generic[T]):
             found: list[T] = list(map(self._decode, rows))
         except FAULTS:
             return None
-        missing = sum([getattr(row, name) for row in found].count(default) for name, default in self._optional)
+        missing = sum([astuple(row).count(default) for row in found for default in self._defaults])
         if self._inner is not None:
             missing -= sum(map(self._inner, found))
         return found if text.count(":") <= len(self._fields) * len(rows) - missing else None

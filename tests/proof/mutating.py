@@ -1,0 +1,49 @@
+"""Runs that are made with a step of the proof left out, in a process of their own.
+
+`python -m tests.proof.mutating` prints, as JSON, which of the seeds in FOUND_BY failed without each step, and why.
+"""
+
+import sys
+from typing import Final
+
+import msgspec
+
+from liushui.testing.soak.drive import outcomes
+
+FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
+    "empty_page_after_the_last": (12, 64),
+    "cursor_followed_to_the_end": (84, 108),
+    "full_page_is_cut": (47, 124),
+    "parts_hold_the_full_pages": (107,),
+    "unreadable_rows_are_kept": (1, 83),
+    "newest_wait_until_settled": (78,),
+    "newest_part_again": (61, 66),
+    "older_parts_again": (1, 5),
+    "equal_rows_are_numbered": (3, 7),
+    "ended_versions_become_history": (77, 101),
+    "totals_in_the_same_commit": (61, 66),
+}
+"""Seeds of runs that fail without a step, which `python -m liushui.testing.soak.seek` found. All other steps are held
+by tests/sync/test_proofs.py alone: what they are for no simulated provider does, or too seldom."""
+
+JOBS: Final = 2
+
+Failed = dict[str, dict[int, str]]
+"""By step and seed, the first thing that was wrong."""
+
+
+def main() -> None:
+    """Make the runs."""
+    failed: Failed = {
+        step: {
+            outcome.seed: outcome.failures[0].partition("\n")[0]
+            for outcome in outcomes(seeds, jobs=JOBS, without=step)
+            if outcome.failures
+        }
+        for step, seeds in FOUND_BY.items()
+    }
+    sys.stdout.buffer.write(msgspec.json.encode(failed))
+
+
+if __name__ == "__main__":
+    main()

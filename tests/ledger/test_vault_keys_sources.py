@@ -266,6 +266,7 @@ def test_a_source_is_kept_whole(ledger: Ledger) -> None:
         "credentials": SECRETS,
         "since": NOON - timedelta(7),
         "paced": False,
+        "paused": False,
     }
 
 

@@ -191,4 +191,4 @@ def test_a_client_that_talks_otherwise_is_shown_out(served: Running, port: str, 
 
     url = served.socket_url if port == "socket" else served.url.replace("http", "ws")
     conversing(url, talk)
-    assert httpx2.get(served.url).status_code == 200
+    assert httpx2.get(f"{served.url}/api/v1/openapi.json").status_code == 200

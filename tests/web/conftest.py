@@ -43,9 +43,9 @@ def guest(visitor: Visitor) -> Visitor:
 # ---------------------------------------------------------------- a browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
+    """The system's Chromium. Playwright keeps an event loop going, which tests of other files must not find."""
     if browser_path() is None:
         leave_out("there is no Chromium: `apt-get install chromium` enables this test")
     with browsing() as browser:
@@ -59,7 +59,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield demo
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cookies(demo: Demo, browser: Browser) -> list[Any]:
     """What a browser keeps that has logged in by a link."""
     context = browser.new_context()

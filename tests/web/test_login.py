@@ -105,7 +105,8 @@ def test_tries_are_limited(visitor: Visitor) -> None:
 
 def test_nothing_is_shown_to_somebody_who_has_not_logged_in(visitor: Visitor) -> None:
     """Every route of the page is asked for, but the few that are open: a new one is closed unless it says otherwise."""
-    open_paths = {"/login", "/logout", "/preferences", "/static/{version:str}/{name:path}"}
+    nothing_there = "/{rest:path}"
+    open_paths = {"/login", "/logout", "/preferences", "/static/{version:str}/{name:path}", nothing_there}
     asked = 0
     for route in visitor.client.app.routes:
         if not isinstance(route, HTTPRoute) or route.path.startswith("/api/") or route.path in open_paths:

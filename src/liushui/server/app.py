@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import Final
 
 from liushui.provider import Provider
@@ -53,7 +55,8 @@ class App:
         try:
             if provider.server.rows_asked(request) > ROWS_AT_ONCE:
                 loop = asyncio.get_running_loop()
-                response = await loop.run_in_executor(self._large, self._dialects.answer, provider, request)
+                answer = partial(copy_context().run, self._dialects.answer)
+                response = await loop.run_in_executor(self._large, answer, provider, request)
             else:
                 response = self._dialects.answer(provider, request)
         except Exception:  # a fault of ours is told with a trace, and logged under it without what was asked

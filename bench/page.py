@@ -33,7 +33,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "totals": "Balances and monthly summaries",
     "memory": "Memory of sync and import",
     "export": "Memory of exports and copies",
-    "pages": "The page and our own API",
+    "overview": "The overview and pages of flows",
 }
 """Every subject in the order of the page. One that is not named here stands at the end, under its own name."""
 

@@ -16,7 +16,8 @@ PEERS = {"collect", "totals", "postgres"}
 """Measured where their peers are on the machine: a test installs none."""
 OF_THEIR_OWN: set[str] = set()
 """Measurements that have a test of their own."""
-SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--memory-flows", "300", "600", "--no-install"]
+SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--no-install"]
+SIZE += ["--memory-flows", "300", "600", "--growth-flows", "300", "600"]
 
 
 class Measured(msgspec.Struct):
@@ -68,6 +69,7 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
         ("stall", "p99 of small pages beside large ones ÷ alone"),
         ("depth", "page 12 ÷ page 1"),
     },
+    ("growth", "overview"): set(),
     ("scale", "totals", "memory", "export"): {
         ("scale", "p99 of a page: 600 ÷ 300 flows"),
         ("memory", "memory, sync"),

@@ -55,8 +55,8 @@ class App:
         try:
             if provider.server.rows_asked(request) > ROWS_AT_ONCE:
                 loop = asyncio.get_running_loop()
-                answer = partial(copy_context().run, self._dialects.answer)
-                response = await loop.run_in_executor(self._large, answer, provider, request)
+                answer = partial(self._dialects.answer, provider, request)
+                response = await loop.run_in_executor(self._large, copy_context().run, answer)
             else:
                 response = self._dialects.answer(provider, request)
         except Exception:  # a fault of ours is told with a trace, and logged under it without what was asked

@@ -1,11 +1,12 @@
 """What is due, and how it is cut: pure functions of rules, coverage and the clock."""
 
+from bisect import bisect_left
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from liushui.instant import to_us
@@ -17,6 +18,8 @@ from liushui.sync.cut import FILL, Cutter
 from liushui.sync.plan import due, next_look, unproven
 
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
+CALLS_OF_A_CROWD = 150
+"""Half a day has 2^35 microseconds: the way down and up again, twice, where it stands on an edge."""
 HORIZON = datetime(2024, 6, 15, 10, 30, tzinfo=UTC) - RULES.settle
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -173,6 +176,35 @@ def test_slices_are_cut_by_office_hours_once_they_are_known(size: int) -> None:
     ideal = 8 * 5 * 800 / (size * FILL)
     assert len(rows_of_calls) < 1.3 * ideal
     assert sum(rows >= size for rows in rows_of_calls) < ideal / 6, "calls for nothing"
+
+
+@given(
+    st.lists(st.integers(0, 60 * 86_400_000_000 - 1), max_size=40),
+    st.lists(st.integers(0, 60 * 86_400_000_000 - 1), min_size=1, max_size=3),
+    st.integers(5, 1_000),
+)
+@example([], [0], 1_000)  # every row of two months at their first instant
+def test_a_crowd_is_no_measure_of_what_comes_after_it(scattered: list[int], crowds: list[int], size: int) -> None:
+    """As many rows as an answer may hold within microseconds, and few elsewhere: the way down to a crowd's instant and
+    up again takes some dozens of calls, not thousands."""
+    finest = replace(RULES, resolution=timedelta(microseconds=1))
+    cutter = Cutter.for_rules(finest, size)
+    times = sorted([*scattered, *(at + number for at in crowds for number in range(size - 1))])
+    end = SINCE + timedelta(days=60)
+    rest, calls = Slice(SINCE, end), 0
+    while rest.since < end:
+        asked = cutter.next(rest)
+        while calls < CALLS_OF_A_CROWD * (len(crowds) + 1) + len(scattered):
+            calls += 1
+            since, until = ((at - SINCE) // timedelta(microseconds=1) for at in asked)
+            rows = bisect_left(times, until) - bisect_left(times, since)
+            if rows < size or not cutter.divisible(asked):
+                break
+            asked = cutter.overfull(size, asked)
+        else:
+            pytest.fail(f"{calls} calls for {len(times)} rows in pages of {size}")
+        cutter.seen(rows, asked)
+        rest = Slice(asked.until, end)
 
 
 def office_rows(asked: Slice) -> int:

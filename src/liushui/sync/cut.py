@@ -2,11 +2,15 @@
 
 Money keeps office hours: a broker's rows come while its markets trade, a shop's in the afternoon. Slices that are cut
 by the density of the one before are too full each morning, a call for nothing, and nearly empty each night.
+
+A crowd of rows at one instant is no density: a part of an hour says little of the rest of it. So nothing is known of an
+hour that makes the slice after one that was not half full shorter than twice that one.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from math import inf
 from typing import Final
 
 from liushui.instant import EPOCH
@@ -61,14 +65,15 @@ class Cutter:
         found = rows * _HOUR / length
         expected = sum(self._rows_of(hour) * part / _HOUR for hour, part in _hours_of(asked))
         change = min(GROWTH_MAX, max(1 / GROWTH_MAX, (rows + 0.5) / expected)) if expected else 0
+        most = self.rows_aim / 2 * (_HOUR / min(length, _HOUR)) if rows < self.rows_aim / 2 else inf
         for hour, part in _hours_of(Slice(max(asked.since, asked.until - _WEEK), asked.until)):
             before = self._rows_of(hour)
             weight = NEWS if hour in self._hours else 1
-            self._hours[hour] = before + ((before * change or found) - before) * weight * (part / _HOUR)
+            self._hours[hour] = min(most, before + ((before * change or found) - before) * weight * (part / _HOUR))
         if self._hourly is None:
             self._hourly = found
         else:
-            self._hourly += (found - self._hourly) * NEWS * min(1, length / _HOUR)
+            self._hourly = min(most, self._hourly + (found - self._hourly) * NEWS * min(1, length / _HOUR))
         self._longest = min(LENGTH_MAX, GROWTH_MAX * length)
 
     def overfull(self, rows_in_page: int, asked: Slice) -> Slice:

@@ -28,7 +28,7 @@ def insert_rows(connection: Connection, table: str, rows: Sequence[Row], used: t
     if connection.dialect.name == "postgresql":
         from liushui.ledger.engines.copying import copy_rows  # inside: who has a file does not wait for it
 
-        copy_rows(connection, table, rows)
+        copy_rows(connection, table, rows, used)
         return
     used = used or _used(rows)
     values = itemgetter(*used)

@@ -15,9 +15,9 @@ def main() -> None:
     from liushui.errors import LiushuiError
 
     try:
-        from liushui.cli.app import app  # inside: it takes a while, and may be interrupted
+        from liushui.cli.app import program  # inside: it takes a while, and may be interrupted
 
-        app(prog_name="liushui")
+        program()(prog_name="liushui")
     except LiushuiError as error:
         _fail(f"error: {error}", EXIT_FAILED)
     except KeyboardInterrupt:

@@ -1,31 +1,45 @@
 """The commands, put together."""
 
-from typing import Annotated
+from collections import UserDict
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from liushui import __version__
-from liushui.cli import (
-    collect,
-    coverage,
-    db,
-    findings,
-    key,
-    login,
-    quarantine,
-    rebuild,
-    serve,
-    show,
-    source,
-    status,
-    token,
-)
 from liushui.cli.options import FormatOption, Globals, LedgerOption
+
+COMMANDS: Final = {
+    "source": "source:app",
+    "sync": "collect:sync",
+    "import": "collect:import_",
+    "flows": "show:flows",
+    "balances": "show:balances",
+    "summary": "show:summary",
+    "coverage": "coverage:coverage",
+    "status": "status:status",
+    "verify": "verify:verify",
+    "findings": "findings:findings",
+    "quarantine": "quarantine:app",
+    "rebuild": "rebuild:rebuild",
+    "db": "db:app",
+    "key": "key:app",
+    "token": "token:app",
+    "password": "login:app",
+    "login": "login:login",
+    "serve": "serve:serve",
+    "simulate": "serve:simulate",
+    "demo": "serve:demo",
+}
+"""The module of each command, and what it is named there: a function, or commands of its own."""
 
 EPILOG = (
     "Exit codes: 0 done; 1 failed, nothing half-written; 2 wrong usage; 3 done, but incomplete: a gap is open "
     "or rows are in quarantine, or a rebuild would change something; 4 `verify` found damage; 130 interrupted."
 )
+
 
 app = typer.Typer(
     name="liushui",
@@ -35,26 +49,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(source.app, name="source")
-app.command()(collect.sync)
-app.command("import")(collect.import_)
-app.command()(show.flows)
-app.command()(show.balances)
-app.command()(show.summary)
-app.command()(coverage.coverage)
-app.command()(status.status)
-app.command()(show.verify)
-app.command()(findings.findings)
-app.add_typer(quarantine.app, name="quarantine")
-app.command()(rebuild.rebuild)
-app.add_typer(db.app, name="db")
-app.add_typer(key.app, name="key")
-app.add_typer(token.app, name="token")
-app.add_typer(login.app, name="password")
-app.command()(login.login)
-app.command("serve")(serve.serve)
-app.command()(serve.simulate)
-app.command()(serve.demo)
 
 
 def _print_version(wanted: bool) -> None:
@@ -74,3 +68,33 @@ def global_options(
 ) -> None:
     """Options that may stand before or after the command."""
     ctx.obj = Globals(ledger, form)
+
+
+@cache
+def program() -> TyperGroup:
+    """All of it. A command's module is imported when it is asked for: who wants balances does not wait for a server."""
+    made = typer.main.get_command(app)
+    if not isinstance(made, TyperGroup):
+        raise TypeError("expected a group of commands")
+    made.commands = _Lazy(dict.fromkeys(COMMANDS))
+    return made
+
+
+class _Lazy(UserDict[str, Any]):
+    """Commands that are put together when they are asked for."""
+
+    def __getitem__(self, name: str) -> object:
+        if self.data[name] is None:
+            self.data[name] = _command(name)
+        return self.data[name]
+
+
+def _command(name: str) -> object:
+    module, attribute = COMMANDS[name].split(":")
+    found = getattr(import_module(f"liushui.cli.{module}"), attribute)
+    alone = typer.Typer()
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+    else:
+        alone.command(name)(found)
+    return typer.main.get_group(alone).commands[name]

@@ -11,7 +11,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 from liushui import describe
-from liushui.cli.app import app
+from liushui.cli.app import program
 from liushui.provider import Provider
 from liushui.providers import providers
 from liushui.rules import opening_day
@@ -23,7 +23,7 @@ END: Final = "<!-- providers: end -->\n"
 
 def commands() -> str:
     """Every command, with its options."""
-    command = typer.main.get_command(app)
+    command = program()
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="liushui")
     lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
     return NOTE.format(source="the commands themselves") + lines + "\n"

@@ -1,14 +1,11 @@
-"""liushui flows, balances, summary, coverage, status, verify: what is in the ledger, and whether it is whole."""
+"""liushui flows, balances, summary: what is in the ledger."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
-from liushui.cli import EXIT_DAMAGED
 from liushui.cli.options import (
     AccountsArgument,
     Format,
@@ -24,8 +21,6 @@ from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError
 from liushui.flow import Kind
 from liushui.ledger import query
-from liushui.ledger.verify import Damage
-from liushui.ledger.verify import verify as verify_ledger
 from liushui.ledger.versions import Version, balances_as_of, list_flows_as_of, list_versions, summary_as_of
 
 TABLE_ROWS = 50
@@ -190,31 +185,3 @@ def summary(
     else:
         found = summary_as_of(book, names, then, period=by.value, first_day=first_day, last_day=last_day)
     emit((record._asdict() for record in found), query.Summary._fields, format_of(ctx, form))
-
-
-def verify(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = None) -> None:
-    """Prove that nothing changed a fact behind the ledger's back: every chain, fact, coverage and total again."""
-    book = opened(ctx, ledger)
-    damaged = 0
-
-    def records(bars: Progress) -> Iterator[Record]:
-        nonlocal damaged
-        task = bars.add_task("verifying", total=None)
-        for found in verify_ledger(book, lambda _account, done, total: bars.update(task, completed=done, total=total)):
-            if isinstance(found, Damage):
-                damaged += 1
-                yield {
-                    "account": found.account,
-                    "batch": found.batch,
-                    "flows": None,
-                    "result": f"damaged: {found.what}",
-                }
-            else:
-                result = f"intact, chain {found.link[:16]}…"
-                yield {"account": found.account, "batch": found.batches, "flows": found.flows, "result": result}
-
-    with Progress(console=messages, disable=not messages.is_terminal, transient=True) as bars:
-        every = list(records(bars))
-    emit(every, ("account", "batch", "flows", "result"), format_of(ctx, form))
-    if damaged:
-        raise typer.Exit(EXIT_DAMAGED)

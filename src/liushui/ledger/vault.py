@@ -5,12 +5,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from liushui.errors import ConfigError, LedgerError
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 ENVIRONMENT: Final = "LIUSHUI_SECRET_KEY"
 """Holds the key itself, as `Fernet.generate_key` makes it, where it is not to lie beside the ledger."""
@@ -32,6 +34,8 @@ class Vault:
 
         Raises LedgerError where the key is not the one it was sealed with.
         """
+        from cryptography.fernet import InvalidToken, MultiFernet  # inside: who opens nothing does not wait for it
+
         ciphers = [self._fernet(make=False)]
         if os.environ.get(ENVIRONMENT) and self.path.exists():
             ciphers.append(self._cipher(self._from_file(make=False), str(self.path)))
@@ -50,10 +54,12 @@ class Vault:
     def _where(self) -> str:
         return f"the one in {ENVIRONMENT}" if os.environ.get(ENVIRONMENT) else str(self.path)
 
-    def _fernet(self, *, make: bool) -> Fernet:
+    def _fernet(self, *, make: bool) -> "Fernet":
         return self._cipher(os.environ.get(ENVIRONMENT) or self._from_file(make=make), self._where())
 
-    def _cipher(self, key: str | bytes, where: str) -> Fernet:
+    def _cipher(self, key: str | bytes, where: str) -> "Fernet":
+        from cryptography.fernet import Fernet
+
         try:
             return Fernet(key)
         except ValueError as error:
@@ -75,6 +81,8 @@ class Vault:
 
     def _make(self) -> None:
         """Make the key, whole or not at all. Where another process was faster, its key is the one."""
+        from cryptography.fernet import Fernet
+
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = self.path.with_name(f"{self.path.name}.{token_hex(8)}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,30 +1,33 @@
-"""A ledger of two accounts for each test, and its API."""
+"""A ledger of two accounts for each test, on both engines that stand by themselves, and its API."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from liushui.ledger.engine import Ledger, open_ledger
-from liushui.testing.clock import MovableClock
+from liushui.ledger.engine import Ledger
 from tests.api.door import Caller, Door, opened
+from tests.engines import POSTGRESQL, SQLITE, Shelf, shelf_of
 from tests.ledger.books import new_ledger
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with the accounts `a` and `b`, made once: migrations take their time."""
-    folder = tmp_path_factory.mktemp("template")
-    new_ledger(folder, "a", "b").close()
-    return folder
+@pytest.fixture(params=[SQLITE, POSTGRESQL])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    """Where a test's ledgers stand."""
+    yield from shelf_of(request, tmp_path)
+
+
+@pytest.fixture(scope="module", params=[SQLITE, POSTGRESQL])
+def module_shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    """The same for all tests of a module."""
+    yield from shelf_of(request, tmp_path_factory.mktemp("shelf"))
 
 
 @pytest.fixture
-def ledger(template: Path, tmp_path: Path) -> Iterator[Ledger]:
+def ledger(shelf: Shelf) -> Iterator[Ledger]:
     """A ledger with the accounts `a` and `b`, under a clock that stands still."""
-    shutil.copytree(template, tmp_path / "book")
-    ledger = open_ledger(str(tmp_path / "book" / "ledger.db"), clock=MovableClock())
+    shelf.fresh()  # a copy, where that is faster than to make one
+    ledger = new_ledger(shelf, "a", "b")
     yield ledger
     ledger.close()
 

@@ -4,12 +4,9 @@ Accounts, slices, restatements, withdrawals, imports and a program's own flows a
 two of them a reader takes a page of the feed, or of the flows.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -20,14 +17,14 @@ from liushui.errors import ConfigError
 from liushui.flow import Flow, Kind
 from liushui.instant import to_us
 from liushui.ledger import pages
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.feed import How, commits_after, feed_page
 from liushui.ledger.pages import SCAN_MAX, Place, flows_page
 from liushui.ledger.query import FlowFilter, LedgerFlow, list_flows
 from liushui.ledger.recording import make_own_account, record
-from liushui.testing.clock import MovableClock
 from tests.api.door import Caller
-from tests.ledger.books import came, hour, hours, keep, keep_page
+from tests.engines import Shelf
+from tests.ledger.books import came, hour, hours, keep, keep_page, new_ledger
 
 NAMES: Final = ("a", "b", "mine")
 Key = tuple[str, int, str]
@@ -142,12 +139,12 @@ FILTERS: Final = [
 
 @given(plans, st.sampled_from([3, 20, 20_000]))
 @settings(max_examples=12, deadline=None)
-def test_readers_beside_writers(template: Path, plan: list[Any], scan: int) -> None:
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+def test_readers_beside_writers(module_shelf: Shelf, plan: list[Any], scan: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "SCAN_MAX", scan)
         patch.setattr(pages, "RUN_COST", 1)
-        shutil.copytree(template, Path(folder) / "book")
-        ledger = open_ledger(str(Path(folder) / "book" / "ledger.db"), clock=MovableClock())
+        module_shelf.fresh()
+        ledger = new_ledger(module_shelf, "a", "b")
         make_own_account(ledger, "mine", "Asia/Hong_Kong")
         reader, pagers = Reader(), [Pager(wanted) for wanted in FILTERS]
         for how, account, first, second, given_rows in plan:

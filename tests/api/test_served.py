@@ -18,6 +18,7 @@ from liushui.ledger.engine import open_ledger
 from liushui.ledger.query import FlowFilter, list_flows
 from liushui.ledger.tokens import Scope, create_token
 from liushui.testing.server import Running, serving
+from tests.engines import Shelf
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger
 from tests.server.test_run import children
 
@@ -25,23 +26,23 @@ AT = datetime(2024, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    ledger = new_ledger(folder, "a", "b")
+def book(module_shelf: Shelf) -> str:
+    """The URL of a ledger."""
+    ledger = new_ledger(module_shelf, "a", "b")
     keep(ledger, hours(0, 24), *(came(f"r{n}", n, f"{n}.50") for n in range(20)))
     ledger.close()
-    return folder / "ledger.db"
+    return module_shelf.url()
 
 
 @pytest.fixture(scope="module")
-def running(book: Path) -> Iterator[Running]:
+def running(book: str) -> Iterator[Running]:
     with serving(book, workers=2) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def token(book: Path) -> str:
-    ledger = open_ledger(str(book))
+def token(book: str) -> str:
+    ledger = open_ledger(book)
     text = create_token(ledger, names=None, scopes=list(Scope)).text
     ledger.close()
     return text
@@ -80,7 +81,7 @@ def test_a_token_that_is_none_is_said(running: Running) -> None:
         client.about()
 
 
-def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: Path) -> None:
+def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: str) -> None:
     """Many at once, over two workers, under one key: all are told the same, and the flows are there once."""
     client.make_account("mine")
     rows = [flow(f"r{n}") for n in range(50)]
@@ -102,7 +103,7 @@ def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: P
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="tells processes apart as Linux does")
-def test_a_write_whose_worker_is_killed_is_done_once(book: Path, token: str) -> None:
+def test_a_write_whose_worker_is_killed_is_done_once(book: str, token: str) -> None:
     """The worker is killed while a program writes the same again and again: what it was told is what is there.
 
     Once: Granian takes a second death within seconds for a crash that goes on, and ends.
@@ -123,7 +124,7 @@ def test_a_write_whose_worker_is_killed_is_done_once(book: Path, token: str) -> 
             writer.join()
         assert [one.added + one.known for one in told] == [300] * 20
         assert [told[n].rows == told[n + 1].rows for n in range(0, 20, 2)] == [True] * 10
-    ledger = open_ledger(str(book))
+    ledger = open_ledger(book)
     assert len(list(list_flows(ledger, FlowFilter(accounts=("other",))))) == 300
     assert_intact(ledger)
     ledger.close()

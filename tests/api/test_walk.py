@@ -21,6 +21,7 @@ from liushui.providers import provider_named
 from liushui.server.api.asking import BODY, QUERY
 from liushui.server.api.cursors import key_of
 from tests.api.door import Answer, Caller, Door, opened
+from tests.engines import Shelf
 from tests.ledger.books import bad, came, hour, hours, keep, new_ledger, tables
 
 HIDDEN = "hidden"
@@ -65,8 +66,8 @@ def fill(ledger: Ledger) -> Known:
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Known]]:
-    ledger = new_ledger(tmp_path_factory.mktemp("walk"), "a", HIDDEN)
+def filled(module_shelf: Shelf) -> Iterator[tuple[Door, Known]]:
+    ledger = new_ledger(module_shelf, "a", HIDDEN)
     known = fill(ledger)
     with opened(ledger) as door:
         yield door, known

@@ -1,6 +1,7 @@
 """Where the ledgers of tests stand, on every engine: files in a folder, databases of a PostgreSQL of their own."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ CITUS_URL: Final = os.environ.get("LIUSHUI_TEST_CITUS_URL")
 
 ENGINES: Final = (SQLITE, POSTGRESQL, *([CITUS] if CITUS_URL else []))
 SHARDS: Final = 4
+_SHARD: Final = re.compile(r"(?<=[a-z])_\d{6,}\b")
 
 
 class Shelf(Protocol):
@@ -186,6 +188,11 @@ def shelf_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[Shelf]:
     databases = Databases(pool)
     yield databases
     databases.give_back()
+
+
+def unspread(plan: str) -> str:
+    """The plan of a statement, with tables and indexes named as if they were not spread: Citus names the shards."""
+    return _SHARD.sub("", plan)
 
 
 def keep_out_of_home(folder: Path) -> None:

@@ -22,6 +22,7 @@ from liushui.ledger.schema import FACT_TABLES, REVISION, flows, metadata
 from liushui.provider import FlowQuery
 from liushui.testing.limits import MemoryLimits
 from liushui.where import among
+from tests.engines import unspread
 from tests.ledger.books import came, hour, hours, keep
 
 
@@ -91,8 +92,9 @@ class Watched:
         self._connection = ledger.reading_driver()
         self._explain = "EXPLAIN QUERY PLAN" if ledger.engine.dialect.name == "sqlite" else "EXPLAIN (COSTS FALSE)"
         if ledger.engine.dialect.name != "sqlite":  # of so few rows it would read all
-            self._connection.execute("SET enable_seqscan = off")
-            self._connection.execute("SET enable_bitmapscan = off")
+            self._connection.execute("BEGIN")  # what holds in a transaction holds on every node
+            self._connection.execute("SET LOCAL enable_seqscan = off")
+            self._connection.execute("SET LOCAL enable_bitmapscan = off")
         self.steps: list[str] = []
 
     def execute(self, statement: str, values: Sequence[object] = (), /) -> Cursor:
@@ -127,7 +129,7 @@ def test_a_page_is_read_by_the_key_and_never_sorted(
         place = '[1767312000000000,"a","x"]'
         reader.page(dialect, query._replace(offset=0, after=place), lambda _flow: b"")
     watched.close()
-    text = "\n".join(watched.steps)
+    text = unspread("\n".join(watched.steps))
     if ledger.engine.dialect.name == "sqlite":
         assert "SEARCH flows USING PRIMARY KEY (account=? AND at_us>? AND at_us<?)" in text
         assert "TEMP B-TREE" not in text

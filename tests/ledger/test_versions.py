@@ -25,7 +25,7 @@ from liushui.ledger.versions import (
     summary_as_of,
 )
 from liushui.testing.clock import NOON, MovableClock
-from tests.engines import Shelf
+from tests.engines import Shelf, unspread
 from tests.ledger.books import READ_AT, came, hour, hours, keep, new_ledger
 
 MINUTE = timedelta(minutes=1)
@@ -170,9 +170,9 @@ def explained(connection: Connection, statement: str, values: object) -> str:
     driver = connection.connection.driver_connection
     if isinstance(driver, psycopg.Connection):
         for step in ("seqscan", "bitmapscan", "sort"):  # which it would rather do with so few rows
-            driver.execute(f"SET enable_{step} = off".encode())
+            driver.execute(f"SET LOCAL enable_{step} = off".encode())
         steps = driver.execute(f"EXPLAIN (COSTS FALSE) {statement}".encode(), values)  # type: ignore[call-overload] # as given
-        return "\n".join(str(row[0]) for row in steps)
+        return unspread("\n".join(str(row[0]) for row in steps))
     assert isinstance(values, tuple)
     return "\n".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
 

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from liushui.errors import AuthError, Unavailable
+from liushui.errors import AuthError, LedgerBusy, Unavailable
 from liushui.instant import to_us
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.sources import Source, add_source, remove_source
+from liushui.ledger.leases import new_holder, release_lease, take_lease
+from liushui.ledger.requests import SyncRequest, end_request, find_request, request_sync
+from liushui.ledger.sources import Source, add_source, pause_source, remove_source
 from liushui.provider import Provider, Slice
 from liushui.providers import provider_named, providers
 from liushui.providers.longbridge import codec
@@ -150,6 +152,8 @@ class Watched:
     rules: Rules[Paging] = field(default_factory=lambda: LONGBRIDGE)
     options: Options = field(default_factory=lambda: Options(attempts=1))
     at_each_sleep: Callable[[], None] = lambda: None
+    scheduled: bool = True
+    requests: bool = False
     began: list[tuple[str, datetime]] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
 
@@ -186,6 +190,8 @@ class Watched:
             every=EVERY,
             tell=world.events.append,
             ended=self.results.append,
+            scheduled=self.scheduled,
+            requests=self.requests,
         )
         task = asyncio.create_task(watching.run())
         await asyncio.wait({task, asyncio.create_task(over.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -309,6 +315,92 @@ def test_only_the_sources_that_were_named_are_watched(tmp_path: Path) -> None:
     made = watched(tmp_path, "a", "b")
     made.run(clock_of(made.ledger)() + timedelta(minutes=9), "b")
     assert {name for name, _ in made.began} == {"b"}
+
+
+def test_a_source_that_is_paused_is_left_alone_until_it_goes_on(tmp_path: Path) -> None:
+    made = watched(tmp_path, "a", "b")
+    pause_source(made.ledger, "b", paused=True)
+    began = clock_of(made.ledger)()
+
+    def go_on() -> None:
+        if clock_of(made.ledger)() == began + 12 * MINUTE:
+            pause_source(made.ledger, "b", paused=False)
+
+    made.at_each_sleep = go_on
+    made.run(began + timedelta(minutes=20))
+    assert made.times("b")[0] == began + 12 * MINUTE
+    assert made.times("a")[0] == began
+
+
+def test_what_is_asked_for_is_synced_at_once_and_answered(tmp_path: Path) -> None:
+    made = asked(tmp_path, "a", "b")
+    pause_source(made.ledger, "a", paused=True)
+    request = request_sync(made.ledger, "a", by="somebody")
+    made.run(clock_of(made.ledger)() + timedelta(minutes=2))
+    assert [name for name, _ in made.began] == ["a"], "nothing else, and that though it is paused"
+    answered = find_request(made.ledger, "a", request.id)
+    assert answered is not None
+    assert (answered.status, answered.error) == ("done", "")
+    assert amounts(made.ledger) == amounts_of(hourly(10))
+
+
+def test_what_is_asked_for_and_fails_says_why(tmp_path: Path) -> None:
+    def refused(_call: int, _asked: Slice, _page: int) -> None:
+        raise AuthError("no such key")
+
+    made = asked(tmp_path, "a")
+    made.clients["a"] = ClientDouble(codec, [], fault=refused)
+    request = request_sync(made.ledger, "a", by="somebody")
+    made.run(clock_of(made.ledger)() + timedelta(minutes=1))
+    answered = find_request(made.ledger, "a", request.id)
+    assert answered is not None
+    assert answered.status == "credentials"
+    assert "no such key" in answered.error
+
+
+def test_what_another_process_keeps_us_from_is_asked_for_still(tmp_path: Path) -> None:
+    made = asked(tmp_path, "a")
+    other, life = new_holder(), timedelta(minutes=3)
+    take_lease(made.ledger, "a", other, life)
+    request = request_sync(made.ledger, "a", by="somebody")
+    made.run(clock_of(made.ledger)() + timedelta(minutes=2))
+    waiting = find_request(made.ledger, "a", request.id)
+    assert waiting is not None
+    assert waiting.status == "waiting"
+    assert {result.status for result in made.results} == {Status.BUSY}
+    release_lease(made.ledger, "a", other)
+    made.run(clock_of(made.ledger)() + timedelta(minutes=2))
+    answered = find_request(made.ledger, "a", request.id)
+    assert answered is not None
+    assert answered.status == "done"
+
+
+def test_an_answer_that_cannot_be_written_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = 0
+
+    def failing(ledger: Ledger, request: SyncRequest, holder: str, *, status: str, error: str) -> None:
+        nonlocal failures
+        failures += 1
+        if failures < 4:
+            raise LedgerBusy("another process writes for long")
+        end_request(ledger, request, holder, status=status, error=error)
+
+    monkeypatch.setattr(watch, "end_request", failing)
+    made = asked(tmp_path, "a")
+    request = request_sync(made.ledger, "a", by="somebody")
+    made.run(clock_of(made.ledger)() + timedelta(minutes=2))
+    answered = find_request(made.ledger, "a", request.id)
+    assert answered is not None
+    assert answered.status == "done"
+    assert failures == 4
+    assert len(made.times()) == 1, "it is not synced again for that"
+
+
+def asked(folder: Path, *accounts: str) -> Watched:
+    """A watch that syncs what is asked for, and nothing else."""
+    made = watched(folder, *accounts)
+    made.scheduled, made.requests = False, True
+    return made
 
 
 def test_what_is_about_to_be_forgotten_goes_first(tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ class Watch:
         self._every, self._tell, self._report = every, tell, ended
         self._watched: dict[str, _Watched] = {}
         self._running: dict[str, asyncio.Task[Result]] = {}
+        self._unanswered: list[tuple[SyncRequest, Result]] = []
+        """What was asked for and is done, where nobody has been told yet."""
         self._scheduled, self._requests = scheduled, requests
         self._holder = new_holder()
         self._looked_at: datetime | None = None
@@ -161,6 +163,8 @@ class Watch:
 
     def _give_back(self) -> None:
         """Leave what was asked for, and not done, to others."""
+        with suppress(LiushuiError):
+            self._answer()
         for watched in self._watched.values():
             if watched.request is not None:
                 with suppress(LiushuiError):  # whoever finds that we are gone takes it all the same
@@ -220,22 +224,25 @@ class Watch:
                 result = task.result()
                 self._report(result)
                 if (watched := self._watched.get(account)) is not None:
-                    with suppress(LedgerError):  # another process writes for long: whoever asked sees it by the flows
-                        await asyncio.to_thread(self._answer, watched, result)
+                    if watched.request is not None:
+                        self._unanswered.append((watched.request, result))
+                    is_busy = watched.request is not None and result.status is Status.BUSY
+                    watched.request, watched.not_before = None, self._ledger.clock() + PUT_OFF if is_busy else None
                     await asyncio.to_thread(self._plan, watched, result)
                     self._tell(Due(account, watched.due))
+        with suppress(LedgerError):  # another process writes for long: later
+            await asyncio.to_thread(self._answer)
 
-    def _answer(self, watched: _Watched, result: Result) -> None:
+    def _answer(self) -> None:
         """Say what became of what was asked for. What another process kept us from is asked for still."""
-        request, watched.request, watched.not_before = watched.request, None, None
-        if request is None:
-            return
-        if result.status is Status.BUSY:
-            watched.not_before = self._ledger.clock() + PUT_OFF
-            give_back(self._ledger, request, self._holder)
-        else:
-            error = result.error or result.note or "; ".join(result.gaps[:1])
-            end_request(self._ledger, request, self._holder, status=result.status.value, error=error)
+        while self._unanswered:
+            request, result = self._unanswered[0]
+            if result.status is Status.BUSY:
+                give_back(self._ledger, request, self._holder)
+            else:
+                error = result.error or result.note or "; ".join(result.gaps[:1])
+                end_request(self._ledger, request, self._holder, status=result.status.value, error=error)
+            del self._unanswered[0]
 
     def _plan(self, watched: _Watched, result: Result) -> None:
         before, now = watched.last.failures if watched.last else 0, self._ledger.clock()

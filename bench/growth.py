@@ -31,6 +31,8 @@ BEGIN: Final = datetime(2024, 1, 1, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NOWHERE: Final = "http://127.0.0.1:9"
 RATE_BAR: Final = 0.5
+RATE_FROM: Final = 300_000
+"""Flows from which the bar of the rate is asked of a size: for fewer it is the start of a process that is measured."""
 MEMORY_BAR_MIB: Final = 200
 MIB: Final = 2**20
 WARM_MAX: Final = 300_000
@@ -63,7 +65,8 @@ def measure(setting: Setting) -> Outcome:
             Series(what, "liushui sync", "rows/s", [flows / ours.wall_s]),
             Series(what, "bare loops", "rows/s", [flows / theirs.wall_s]),
         )
-        outcome.ratios.append(Ratio(f"growth, {flows:,} flows", *pair, RATE_BAR, "at least"))
+        bar = RATE_BAR if flows >= RATE_FROM else None
+        outcome.ratios.append(Ratio(f"growth, {flows:,} flows", *pair, bar, "at least"))
         outcome.figures += [
             Series(f"time for {flows:,} flows", "liushui sync", "s", [ours.wall_s]),
             Series(f"processor time for {flows:,} flows", "liushui sync", "s", [ours.cpu_s]),

@@ -13,6 +13,8 @@ from bench.setting import Setting, check_rows, credentials, sync_command
 from liushui.instant import to_us
 
 TARGETS: Final = {"duckdb": "dlt into DuckDB (parquet)", "sqlite": "dlt into SQLite"}
+BARS: Final = {TARGETS["duckdb"]: 2.0}
+"""dlt at its best."""
 WHAT: Final = "HTTP to a database, from the stub"
 
 
@@ -44,7 +46,9 @@ def measure(setting: Setting) -> Outcome:
                 took[name].append(done)
     series = {name: Series(WHAT, name, "rows/s", [flows / one.wall_s for one in of]) for name, of in took.items()}
     ours, *peers = series.values()
-    outcome.ratios += [Ratio(f"collect ÷ {peer.who}", ours, peer) for peer in peers]
+    for peer in peers:
+        bar = BARS.get(peer.who)
+        outcome.ratios.append(Ratio(f"collect ÷ {peer.who}", ours, peer, bar, "at least" if bar else "reported"))
     for name, of in took.items():
         outcome.figures.append(Series("peak memory, collecting", name, "MiB", [one.rss_bytes / 2**20 for one in of]))
     outcome.notes.append(

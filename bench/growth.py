@@ -66,7 +66,7 @@ def measure(setting: Setting) -> Outcome:
             Series(what, "bare loops", "rows/s", [flows / theirs.wall_s]),
         )
         bar = RATE_BAR if flows >= RATE_FROM else None
-        outcome.ratios.append(Ratio(f"growth, {flows:,} flows", *pair, bar, "at least"))
+        outcome.ratios.append(Ratio(f"growth, {flows:,} flows", *pair, bar, "at least" if bar else "reported"))
         outcome.figures += [
             Series(f"time for {flows:,} flows", "liushui sync", "s", [ours.wall_s]),
             Series(f"processor time for {flows:,} flows", "liushui sync", "s", [ours.cpu_s]),

@@ -21,7 +21,7 @@ from liushui.simulate.serve import simulated_accounts
 from liushui.simulate.world import Parameters
 from liushui.testing.server import free_port
 
-BAR: Final = 0.5
+BAR: Final = 0.6
 
 
 class _Synced(msgspec.Struct):

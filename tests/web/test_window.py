@@ -117,3 +117,41 @@ def test_a_narrow_window_is_enough(opened: Open, path: str) -> None:
     page = opened(path, viewport={"width": 390, "height": 800})
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+LONGEST_RUN = """
+(canvas) => {
+  const probe = new OffscreenCanvas(1, 1).getContext("2d");
+  probe.fillStyle = getComputedStyle(document.querySelector(".swatch.s1")).backgroundColor;
+  probe.fillRect(0, 0, 1, 1);
+  const wanted = probe.getImageData(0, 0, 1, 1).data.join();
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  let longest = 0;
+  for (let at = 0, run = 0; at < width * height; at += 1) {
+    run = data.slice(4 * at, 4 * at + 4).join() === wanted ? run + 1 : 0;
+    longest = Math.max(longest, run);
+  }
+  return longest / devicePixelRatio;
+}
+"""
+"""The longest line of the first series' colour."""
+
+
+def test_bars_are_as_wide_as_their_months_leave_them_room(opened: Open) -> None:
+    page = opened("/")
+    bars = page.locator("[data-chart=bars] canvas")
+    expect(bars).to_be_visible()
+    assert int(bars.evaluate(LONGEST_RUN)) >= 12
+
+
+CLIPPED = "(cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_digit_of_an_amount_is_cut_off(opened: Open, width: int) -> None:
+    page = opened("/flows", viewport={"width": width, "height": 1600})
+    amounts = page.locator("#ledger [data-key] .amount-cell")
+    expect(amounts.first).to_be_visible()
+    assert amounts.count() > 10
+    assert amounts.evaluate_all(CLIPPED) == []

@@ -53,9 +53,9 @@ function barsOption(data, element) {
   };
   const gaps = {
     type: "bar",
+    xAxisIndex: 1, // axes of their own: bars of one axis share its width
     yAxisIndex: 1,
     barWidth: "100%",
-    barGap: "-100%",
     silent: true,
     itemStyle: { color: colour("--amber-soft") },
     data: data.axis.map((_, at) => (data.gaps.includes(at) ? 1 : 0)),
@@ -65,13 +65,16 @@ function barsOption(data, element) {
     animation: false,
     textStyle: text(),
     grid: { left: 12, right: 16, top: 16, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-    xAxis: {
-      type: "category",
-      data: data.axis,
-      axisLine: { lineStyle: { color: colour("--line-strong") } },
-      axisTick: { show: false },
-      axisLabel: { ...text(), hideOverlap: true },
-    },
+    xAxis: [
+      {
+        type: "category",
+        data: data.axis,
+        axisLine: { lineStyle: { color: colour("--line-strong") } },
+        axisTick: { show: false },
+        axisLabel: { ...text(), hideOverlap: true },
+      },
+      { type: "category", data: data.axis, show: false },
+    ],
     yAxis: [
       {
         type: "value",

@@ -48,12 +48,16 @@ function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// Characters of an amount from which it may not fit its column: its whole text is a pointer away.
+const LONG = 20;
+
 function writeAmount(element, text, side) {
   const at = text.lastIndexOf(POINT);
   const [whole, rest] = at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at)];
   if (element.dataset.text !== text) {
     element.dataset.text = text;
     element.replaceChildren(whole, made("i", "", rest));
+    element.title = text.length > LONG ? text : "";
   }
   element.classList.toggle("in", side === "in");
   element.classList.toggle("out", side === "out");

@@ -255,6 +255,19 @@ def test_what_is_about_to_be_forgotten_is_not_withdrawn(ledger: Ledger) -> None:
     assert amounts(ledger) == amounts_of(rows)
 
 
+def test_what_goes_behind_that_is_withdrawn(ledger: Ledger) -> None:
+    """What cannot be told of the day that is about to be forgotten is told of all the others."""
+    rows = hourly(10)
+    synced(ledger, ClientDouble(codec, rows))
+    clock_of(ledger).at = datetime(2025, 1, 2, 12, tzinfo=UTC)
+    left = [row for number, row in enumerate(rows) if number not in (30, 80)]
+    result = synced(ledger, ClientDouble(codec, left), Options(attempts=1, everything=True), provider=forgetting)
+    assert (result.withdrawn, len(result.gaps)) == (1, 1)
+    assert "2024-01-02T00:00:00Z to 2024-01-03T00:00:00Z: " in result.gaps[0]
+    assert amounts(ledger) == amounts_of([row for number, row in enumerate(rows) if number != 80])
+    assert_intact(ledger)
+
+
 # ---------------------------------------------------------------- many sources
 
 

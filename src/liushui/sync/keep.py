@@ -18,9 +18,7 @@ from liushui.provider import Provider, Received, Slice
 from liushui.sync import proofs
 from liushui.sync.drain import Overfull
 from liushui.sync.events import range_of
-
-FORGETTING: Final = timedelta(days=1)
-"""So long before a provider forgets rows, one that is gone counts as forgotten already: clocks and zones differ."""
+from liushui.sync.plan import FORGETTING
 
 OVERTAKEN_MAX: Final = 3
 """How often a slice is read again whose parts others prove meanwhile, each time from a later read."""

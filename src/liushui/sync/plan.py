@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
 from typing import Final
 
 from liushui.instant import BEGINNING, from_us, to_us
@@ -11,6 +12,8 @@ from liushui.rules import Paging, Relook, Rules
 from liushui.sync import proofs
 
 DAY: Final = timedelta(days=1)
+FORGETTING: Final = DAY
+"""So long before a provider forgets rows, one that is gone counts as forgotten already: clocks and zones differ."""
 SLACK: Final = 24
 """The part of its interval that a range may be read again before its time: ranges that were proven one after the other
 in one sync are due together in the next."""
@@ -40,12 +43,20 @@ def due(
     everything: bool = False,
 ) -> list[Slice]:
     """The ranges to read, oldest first: what is not proven, the newest part again for rows that came late, and older
-    parts again whose last proof is older than the rules want it."""
+    parts again whose last proof is older than the rules want it.
+
+    What the provider is about to forget is a range of its own: of it less can be told than of the rest.
+    """
     whole = horizon(rules, since=since, until=until, now=now)
     if whole is None:
         return []
-    if everything:
-        return [whole]
+    ranges = [whole] if everything else _stale(rules, coverage, whole, now)
+    kept, _ = rules.readable(now + FORGETTING)
+    return _parted(ranges, _ceiling(kept, rules.resolution))
+
+
+def _stale(rules: Rules[Paging], coverage: Iterable[Range], whole: Slice, now: datetime) -> list[Slice]:
+    """The ranges of a whole that are not proven, or whose proof is older than the rules want it."""
     proven = [known for known in coverage if known.state is State.PROVEN]
     ranges = missing(proven, _us(whole))
     if proofs.PROOFS.newest_part_again:
@@ -140,6 +151,12 @@ def _ceiling(at: datetime, step: timedelta) -> datetime:
 
 def _day(at: datetime) -> datetime:
     return datetime.combine(at.date(), time.min, tzinfo=UTC)
+
+
+def _parted(ranges: list[Slice], at: datetime) -> list[Slice]:
+    """Ranges, none of which has the instant in its middle."""
+    ends = ([one.since, at, one.until] if one.since < at < one.until else one for one in ranges)
+    return [Slice(since, until) for some in ends for since, until in pairwise(some)]
 
 
 def _joined(slices: list[Slice]) -> list[Slice]:

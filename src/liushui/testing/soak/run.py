@@ -18,7 +18,7 @@ from liushui.ledger.query import ranges_of
 from liushui.ledger.sources import Source
 from liushui.rules import RangeOnly
 from liushui.simulate.faults.lives import FOREVER_US, Showing
-from liushui.sync.plan import horizon
+from liushui.sync.plan import FORGETTING, horizon
 from liushui.testing.invariant import Breach, broken, different
 from liushui.testing.soak.promises import broken_promises
 from liushui.testing.soak.script import KilledAt, Script, Session
@@ -207,7 +207,8 @@ class Run:
         proven = [(known.since_us, known.until_us) for known in ranges]
         if whole is None:
             return proven, []
-        left = missing(ranges, (to_us(whole.since), to_us(whole.until)))
+        forgetting, _ = provider.rules.readable(self._stage.clock() + FORGETTING)  # where nothing is said of what went
+        left = missing(ranges, (to_us(max(whole.since, forgetting)), to_us(whole.until)))
         return proven, [gap for gap in left if not self._is_overfull(source, gap)]
 
     def _is_overfull(self, source: Source, gap: tuple[int, int]) -> bool:

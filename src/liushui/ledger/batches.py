@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, LedgerBusy, Lost, Uncertain
 from liushui.instant import BusinessDays, to_us, zone_named
 from liushui.ledger import proofs
-from liushui.ledger.bulk import insert_rows
+from liushui.ledger.bulk import insert_rows, inserting_beside
 from liushui.ledger.chain import facts_digest, link
 from liushui.ledger.change import Change, Committed
 from liushui.ledger.coverage import Range, State, fold
@@ -98,10 +98,16 @@ class Batches:
         write_settled(self.connection, account, change.settled, seq)
         insert_rows(self.connection, "quarantine", change.quarantined)
         insert_rows(self.connection, "page_edges", change.edges)
-        self._add(change)
+        if found is not None and known:
+            self.connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
+        with inserting_beside(self.connection, "flows", change.added, change.used) as is_inserted:
+            self._add(change, is_inserted=is_inserted)
+            return self._seal(change, known, found, state)
+
+    def _seal(self, change: Change, known: list[Range], found: Range | None, state: str) -> Committed:
+        """Have a batch wait that says what changed, and what was found."""
+        account, seq = self.account, self.next
         if found is not None:
-            if known:
-                self.connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
             parts = fold(known, found)
             self._coverage += [(account, *part) for part in parts]
             self._reached_us = max(self._reached_us or 0, *(part.until_us for part in parts))
@@ -140,9 +146,9 @@ class Batches:
         self._flows, self._used, self._totals, self._findings = [], set(), {}, Counter()
         self._coverage, self._batches, self._reached_us = [], [], None
 
-    def _add(self, change: Change) -> None:
+    def _add(self, change: Change, *, is_inserted: bool) -> None:
         """Have flows, totals and findings wait."""
-        if change.added:
+        if change.added and not is_inserted:
             self._flows = self._flows + change.added if self._flows else change.added
             self._used = self._used | set(change.used) if change.used and self._used is not None else None
         totals = change.totals(self._days)

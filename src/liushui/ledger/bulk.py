@@ -1,6 +1,8 @@
 """Writing many rows at once, the fastest way each engine has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from operator import itemgetter
@@ -14,6 +16,10 @@ from liushui.ledger.schema import metadata
 ROWS_AT_ONCE: Final = 100
 """Rows of one statement. While a statement runs others may use the interpreter, and it is cheaper than so many runs of
 a statement of one row; a hundred rows of a flow's columns are well below the number of parameters SQLite takes."""
+
+
+BESIDE_MIN: Final = 500
+"""Rows from which it is worth a thread to have them inserted beside other work."""
 
 
 def insert_rows(connection: Connection, table: str, rows: Sequence[Row], used: tuple[int, ...] = ()) -> None:
@@ -38,6 +44,21 @@ def insert_rows(connection: Connection, table: str, rows: Sequence[Row], used: t
         connection.exec_driver_sql(_insert(table, used, ROWS_AT_ONCE), tuple(chain.from_iterable(some)))
     if left:
         connection.exec_driver_sql(_insert(table, used, 1), list(map(values, rows[-left:])))
+
+
+@contextmanager
+def inserting_beside(
+    connection: Connection, table: str, rows: Sequence[Row], used: tuple[int, ...] = ()
+) -> Iterator[bool]:
+    """Insert many rows while the block does what needs no connection. Says whether they are: a server takes them in
+    beside us, and what it waits for is time; a file does not, and few rows are not worth it."""
+    if len(rows) < BESIDE_MIN or connection.dialect.name != "postgresql":
+        yield False
+        return
+    with ThreadPoolExecutor(1, "insert") as threads:
+        inserted = threads.submit(insert_rows, connection, table, rows, used)
+        yield True
+        inserted.result()
 
 
 def _used(rows: Sequence[Row]) -> tuple[int, ...]:

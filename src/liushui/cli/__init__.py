@@ -1,5 +1,6 @@
 """The command line. One function a command; this module only puts them together and turns errors into one line."""
 
+import gc
 import os
 import sys
 from typing import Final
@@ -15,6 +16,7 @@ def main() -> None:
     from liushui.errors import LiushuiError
 
     try:
+        gc.disable()  # until a command begins: of what is read in before nothing is ever let go
         from liushui.cli.app import program  # inside: it takes a while, and may be interrupted
 
         program()(prog_name="liushui")

@@ -1,5 +1,6 @@
 """The commands, put together."""
 
+import gc
 from collections import UserDict
 from functools import cache
 from importlib import import_module
@@ -67,6 +68,8 @@ def global_options(
     ] = False,
 ) -> None:
     """Options that may stand before or after the command."""
+    gc.freeze()
+    gc.enable()
     ctx.obj = Globals(ledger, form)
 
 

@@ -14,10 +14,10 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays, from_us, to_us, zone_named
 from liushui.ledger.engine import Ledger
-from liushui.ledger.insight.facts import exact_sums, summed
 from liushui.ledger.insight.moved import NOTHING, Moved
 from liushui.ledger.query import FIRST_DAY, LAST_DAY, FlowFilter, Named, accounts_named, restricted
 from liushui.ledger.schema import day_totals, flows
+from liushui.ledger.totals import exact_sums, summed
 from liushui.money import ZERO
 
 DAY = timedelta(days=1)

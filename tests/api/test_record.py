@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from liushui.errors import LedgerError
+from liushui.ledger.batches import Batches
+from liushui.ledger.change import Change, Committed
+from liushui.ledger.coverage import Range
 from liushui.ledger.engine import Ledger
 from liushui.ledger.rebuild import difference
 from liushui.ledger.tokens import Scope
@@ -89,6 +93,35 @@ def test_all_rows_or_none(caller: Caller, ledger: Ledger) -> None:
         assert answer.status_code == status, answer.text
         assert pointer is None or answer.json()["errors"][0]["pointer"] == pointer
         assert tables(ledger)["flows"] == before["flows"]
+
+
+@pytest.mark.parametrize("restate", ["false", "true"])
+def test_all_rows_or_none_of_several_accounts(
+    caller: Caller, ledger: Ledger, restate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong on the way: here with the second account, once the first is written to."""
+    caller.ask("POST", "/accounts", json={"account": "other"})
+    write(caller, flow("known"))
+    before, written = tables(ledger), list[str]()
+    seal = Batches.write
+
+    def failing(
+        batches: Batches, change: Change, known: list[Range], found: Range | None, state: str = ""
+    ) -> Committed:
+        written.append(batches.account)
+        if batches.account == "other":
+            raise LedgerError("the disk is full")
+        return seal(batches, change, known, found, state)
+
+    rows = [flow("one"), flow("two", account="other")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "write", failing)
+        assert write(caller, *rows, restate=restate).status_code >= 500
+    assert written == ["mine", "other"]
+    assert tables(ledger) == before
+    answer = write(caller, *rows, restate=restate).json()
+    assert (answer["added"], [row["account"] for row in answer["rows"]]) == (2, ["mine", "other"])
+    assert_intact(ledger)
 
 
 @pytest.mark.parametrize(

@@ -157,21 +157,25 @@ class Batches:
 
 
 @contextmanager
-def writing_batches(ledger: Ledger, account: str) -> Iterator[Batches]:
-    """A transaction that adds batches to an account's chain. It ends well where they are kept, and else they are not.
+def writing_batches(ledger: Ledger, *accounts: str) -> Iterator[list[Batches]]:
+    """A transaction that adds batches to the chains of accounts, each in its own place of the list. It ends well where
+    they are kept, and else they are not.
 
-    Where the connection was lost while they were being committed the account's own chain says which it was. Raises
-    ConfigError where there is no such account, and Uncertain where its chain cannot be asked.
+    Where the connection was lost while they were being committed the chains themselves say which it was. Raises
+    ConfigError where an account is not there, and Uncertain where its chain cannot be asked.
     """
-    batches: Batches | None = None
+    every: dict[str, Batches] = {}
     try:
         with ledger.writing() as connection:
-            batches = Batches(connection, ledger, load_account(connection, account))
-            yield batches
-            batches.finish()
+            for account in sorted(set(accounts)):  # in one order: who writes to several waits for nobody who waits
+                every[account] = Batches(connection, ledger, load_account(connection, account))
+            yield [every[account] for account in accounts]
+            for batches in every.values():
+                batches.finish()
     except Uncertain as uncertain:
+        sealed = next(((one.account, *one.sealed) for one in every.values() if one.sealed is not None), None)
         try:
-            kept = batches is None or batches.sealed is None or _is_kept(ledger, account, *batches.sealed)
+            kept = sealed is None or _is_kept(ledger, *sealed)
         except LedgerBusy as error:
             raise uncertain from error
         if not kept:

@@ -1,7 +1,7 @@
 """The only writer of facts. Each function is one transaction: flows, history, quarantine, coverage, totals, chain."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import wraps
@@ -85,7 +85,7 @@ def commit_slice(
     Raises StaleRead where a part of the slice was proven by a read that began later, and, unless it `may_end` versions
     or withdraw rows from quarantine, WouldEnd where it would: nothing is kept then.
     """
-    with writing_batches(ledger, account) as batches:
+    with writing_batches(ledger, account) as (batches,):
         return _keep(batches, SliceRead(asked, read_at, received, rejected), may_end=may_end)
 
 
@@ -97,7 +97,7 @@ def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> 
     end versions: that one and those after it are not kept.
     """
     kept: list[Committed | None] = []
-    with writing_batches(ledger, account) as batches:
+    with writing_batches(ledger, account) as (batches,):
         for one in slices:
             try:
                 kept.append(_keep(batches, one, may_end=False))
@@ -171,7 +171,7 @@ def compare(
 @_again_where_lost
 def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime, reason: str) -> None:
     """Record that a slice could not be proven, and why. What was proven in it before stays proven."""
-    with writing_batches(ledger, account) as batches:
+    with writing_batches(ledger, account) as (batches,):
         known = batches.coverage(asked)
         gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), batches.next)
         if [part[:4] for part in merged(fold(known, gap))] != [part[:4] for part in merged(known)]:
@@ -194,13 +194,23 @@ def commit_rows(ledger: Ledger, account: str, change_of: PlanRows) -> Committed 
 
 def commit_change(ledger: Ledger, account: str, state: str, change_of: PlanRows) -> Committed | None:
     """Commit what `change_of` says, inside the transaction, as a batch that proves no range. None: nothing changes."""
-    with writing_batches(ledger, account) as batches:
-        change = change_of(batches.connection, batches.next)
-        if change.is_empty():
-            return None
-        change.sort()
-        change.find_unlike(batches.connection, account)
-        return batches.write(change, [], None, state)
+    (committed,) = commit_changes(ledger, {account: change_of}, state)
+    return committed
+
+
+def commit_changes(ledger: Ledger, plans: Mapping[str, PlanRows], state: str) -> list[Committed | None]:
+    """Commit what a plan for each account says, all of it in one transaction, as batches that prove no range."""
+    with writing_batches(ledger, *plans) as every:
+        return [_changed(batches, change_of, state) for batches, change_of in zip(every, plans.values(), strict=True)]
+
+
+def _changed(batches: Batches, change_of: PlanRows, state: str) -> Committed | None:
+    change = change_of(batches.connection, batches.next)
+    if change.is_empty():
+        return None
+    change.sort()
+    change.find_unlike(batches.connection, batches.account)
+    return batches.write(change, [], None, state)
 
 
 def _kept(connection: Connection, account: str, asked: Slice) -> dict[tuple[object, object], Row]:

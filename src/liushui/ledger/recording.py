@@ -4,9 +4,10 @@ A reference names one flow of an account, whatever its time. Recording it again 
 with other content it is a conflict, unless the program says that it restates it. One call is one transaction.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from typing import Final, NamedTuple
@@ -18,7 +19,7 @@ from liushui.errors import ConfigError
 from liushui.flow import Flow
 from liushui.instant import to_us
 from liushui.ledger.change import RECORDED, RESTATED, Change
-from liushui.ledger.commit import commit_change, make_account
+from liushui.ledger.commit import commit_changes, make_account
 from liushui.ledger.engine import Ledger
 from liushui.ledger.rows import BATCH, COLUMNS, ID, WIRE, Row, to_row
 from liushui.ledger.schema import accounts, recordings
@@ -52,11 +53,12 @@ class Differs(NamedTuple):
 
 
 class Conflict(Exception):
-    """Flows differ from what is kept under their references. Nothing was changed."""
+    """Flows of an account differ from what is kept under their references. Nothing was changed."""
 
     def __init__(self, differences: list[Differs]) -> None:
         super().__init__(f"{len(differences)} references have other content")
         self.differences = differences
+        self.account = ""
 
 
 class KeyReused(Exception):
@@ -100,21 +102,48 @@ def record(
 
     Raises Conflict, KeyReused, and ConfigError where the account is collected from a provider.
     """
-    done = Recorded()
+    return record_all(ledger, {account: flows}, restate=restate, keyed=keyed)[account]
 
-    def plan(connection: Connection, batch: int) -> Change:
-        done.outcomes.clear()
+
+def record_all(
+    ledger: Ledger, flows: Mapping[str, Sequence[Flow]], *, restate: bool = False, keyed: Keyed | None = None
+) -> dict[str, Recorded]:
+    """Record flows of several accounts, all of them or none, in one transaction; raises what `record` does.
+
+    On a ledger whose accounts are spread over nodes it is one an account, for no commit there is of two: what stands in
+    the way of one account then leaves those before it recorded.
+    """
+    done = {account: Recorded() for account in flows}
+
+    def plan(account: str, connection: Connection, batch: int) -> Change:
+        mine = done[account]
+        mine.outcomes.clear()
         _check_own(connection, account)
         if keyed is not None and (told := _told(connection, account, keyed)) is not None:
-            done.outcomes, done.again = told, True
+            mine.outcomes, mine.again = told, True
             return Change()
-        change = _compare(connection, account, flows, batch, restate=restate, outcomes=done.outcomes)
+        try:
+            change = _compare(connection, account, flows[account], batch, restate=restate, outcomes=mine.outcomes)
+        except Conflict as conflict:
+            conflict.account = account
+            raise
         if keyed is not None:
-            _remember(connection, ledger, account, keyed, done.outcomes)
+            _remember(connection, ledger, account, keyed, mine.outcomes)
         return change
 
-    commit_change(ledger, account, RECORDED, plan)
+    plans = {account: partial(plan, account) for account in flows}
+    for together in _together(ledger, list(plans)):
+        commit_changes(ledger, {account: plans[account] for account in together}, RECORDED)
     return done
+
+
+def _together(ledger: Ledger, names: list[str]) -> list[list[str]]:
+    """The accounts that one transaction may write to."""
+    if len(names) > 1:
+        with ledger.reading() as connection:
+            if ledger.is_spread(connection):
+                return [[name] for name in names]
+    return [names]
 
 
 def conflicts(ledger: Ledger, account: str, flows: Sequence[Flow], *, keyed: Keyed | None = None) -> list[Differs]:

@@ -52,7 +52,7 @@ class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: Annotated[
         Literal["all", "each"],
-        Meta(description="all: all rows or none, in one transaction an account. each: every row for itself."),
+        Meta(description="all: all rows or none, in one transaction. each: every row for itself."),
     ] = "all"
     restate: Annotated[bool, Meta(description="Other content under a known reference replaces it.")] = False
 
@@ -141,14 +141,19 @@ def _all(call: Call, asked: RecordQuery, media_type: str, body: bytes) -> Respon
 def _kept(
     call: Call, rows: list[_Row], by_account: dict[str, list[_Row]], asked: RecordQuery, keyed: Keyed | None
 ) -> Response[Any]:
-    """Keep the rows, account by account, and say what became of each."""
+    """Keep the rows, and say what became of each."""
     _check_first(call, by_account, asked, keyed)
-    outcomes: dict[int, str] = {}
-    again = True
-    for account, of_it in sorted(by_account.items()):
-        done = _record(call, account, of_it, asked, keyed)
-        again = again and done.again
-        outcomes |= {row.place: outcome.value for row, outcome in zip(of_it, done.outcomes, strict=True)}
+    flows = {account: [row.flow for row in of_it] for account, of_it in sorted(by_account.items())}
+    try:
+        done = _of_own(lambda: recording.record_all(call.ledger, flows, restate=asked.restate, keyed=keyed))
+    except Conflict as error:
+        raise conflict([_differs(by_account[error.account], one) for one in error.differences]) from error
+    again = all(one.again for one in done.values())
+    outcomes = {
+        row.place: outcome.value
+        for account, of_it in by_account.items()
+        for row, outcome in zip(of_it, done[account].outcomes, strict=True)
+    }
     said = [_said(row, outcomes[row.place]) for row in rows]
     count = list(outcomes.values()).count
     return call.answer(
@@ -163,7 +168,7 @@ def _kept(
 
 
 def _check_first(call: Call, by_account: dict[str, list[_Row]], asked: RecordQuery, keyed: Keyed | None) -> None:
-    """Where several accounts are written to, each in its own transaction, see first whether all of it can be."""
+    """Where several accounts are written to, see first whether all of it can be, and say of each what cannot."""
     if len(by_account) < 2 or asked.restate:
         return
     faults = []
@@ -172,16 +177,6 @@ def _check_first(call: Call, by_account: dict[str, list[_Row]], asked: RecordQue
         faults += [_differs(rows, one) for one in found]
     if faults:
         raise conflict(faults)
-
-
-def _record(
-    call: Call, account: str, rows: Sequence[_Row], asked: RecordQuery, keyed: Keyed | None
-) -> recording.Recorded:
-    try:
-        flows = [row.flow for row in rows]
-        return _of_own(lambda: recording.record(call.ledger, account, flows, restate=asked.restate, keyed=keyed))
-    except Conflict as error:
-        raise conflict([_differs(rows, one) for one in error.differences]) from error
 
 
 def _of_own(do: Callable[[], T]) -> T:

@@ -1,8 +1,10 @@
 """Proof that nothing changed a fact behind the ledger's back: every chain, fact, coverage and total, computed again."""
 
+import heapq
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -17,7 +19,7 @@ from liushui.ledger.coverage import read_back
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.quarantine import SEALED, sealed_row
-from liushui.ledger.rows import AMOUNT, BATCH, COLUMNS, ID, Row
+from liushui.ledger.rows import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
 from liushui.ledger.totals import Total, TotalKey, Totals, merge, totals_of
 from liushui.money import decimal_text, plain, shown
@@ -127,11 +129,11 @@ def _check_account(
     except ConfigError as error:
         damages.append(Damage(name, None, f"the account's {error}"))
         return None
-    flows, totals, unreadable = _summed(connection, name, days)
-    damages += unreadable
-    damages += _totals_damage(connection, name, totals)
+    flows = _Flows(connection, name, days)
+    wrong = _totals_damage(connection, name, flows.totals())
+    damages += flows.unreadable + wrong
     damages += _findings_damage(connection, name, days)
-    return Verified(name, len(sealed), flows, account.link)
+    return Verified(name, len(sealed), flows.count, account.link)
 
 
 _FACTS = [column.name for column in batches.columns].index("facts")
@@ -199,38 +201,63 @@ def _coverage_damage(connection: Connection, name: str, sealed: list[Row]) -> It
         yield Damage(name, seq if isinstance(seq, int) else None, "coverage is not as this batch left it")
 
 
-def _summed(connection: Connection, name: str, days: BusinessDays) -> tuple[int, Totals, list[Damage]]:
-    """Totals computed from the flows themselves, and the flows whose amount or time cannot be read."""
-    totals: Totals = {}
-    unreadable: list[Damage] = []
-    count = 0
-    found = connection.exec_driver_sql(_FLOWS, (name,), execution_options=STREAMED)
-    while chunk := found.fetchmany(_CHUNK):
-        readable = []
-        for row in map(tuple, chunk):
-            count += 1
-            try:
-                decimal_text("amount", row[AMOUNT])
-                readable.append(row)
-            except WireError as error:
-                unreadable.append(Damage(name, row[BATCH], f"flow {row[ID]}: {error}"))
-        totals = merge(totals, totals_of(readable, days))
-    return count, totals, unreadable
+class _Flows:
+    """The flows of an account, read once, in little memory however many there are."""
+
+    def __init__(self, connection: Connection, name: str, days: BusinessDays) -> None:
+        self._connection, self._name, self._days = connection, name, days
+        self.count = 0
+        self.unreadable: list[Damage] = []
+        """Those whose amount cannot be read."""
+
+    def totals(self) -> Iterator[tuple[TotalKey, Total]]:
+        """What they come to, in the order of the totals' key."""
+        going_on: Totals = {}
+        found = self._connection.exec_driver_sql(_FLOWS, (self._name,), execution_options=STREAMED)
+        while chunk := found.fetchmany(_CHUNK):
+            self.count += len(chunk)
+            going_on = merge(going_on, totals_of(filter(self._is_readable, map(tuple, chunk)), self._days))
+            day = self._days.day_of(chunk[-1][AT_US])
+            yield from sorted((key, going_on.pop(key)) for key in list(going_on) if key.day < day)
+        yield from sorted(going_on.items())
+
+    def _is_readable(self, row: Row) -> bool:
+        try:
+            decimal_text("amount", row[AMOUNT])
+        except WireError as error:
+            batch = row[BATCH]
+            self.unreadable.append(
+                Damage(self._name, batch if isinstance(batch, int) else None, f"flow {row[ID]}: {error}")
+            )
+            return False
+        return True
 
 
-def _totals_damage(connection: Connection, name: str, expected: Totals) -> Iterator[Damage]:
-    kept: Totals = {}
-    for row in connection.execute(_of(day_totals, name)):
-        _, day, subaccount, currency, kind, flows, money_in, money_out = row
+def _totals_damage(connection: Connection, name: str, expected: Iterator[tuple[TotalKey, Total]]) -> list[Damage]:
+    """Where the totals that are kept are not the expected ones, both of them in the order of their key."""
+    damages: list[Damage] = []
+    both = heapq.merge(_kept_totals(connection, name, damages), expected, key=itemgetter(0))
+    for key, found in groupby(both, key=itemgetter(0)):
+        totals = [total for _, total in found]
+        if len(totals) == 1 or totals[0] != totals[1]:
+            what = f"the total of {key.day} {key.currency} {key.kind} is not the sum of its flows"
+            damages.append(Damage(name, None, what))
+    return damages
+
+
+def _kept_totals(connection: Connection, name: str, damages: list[Damage]) -> Iterator[tuple[TotalKey, Total]]:
+    """The totals that are kept. Those that cannot be read are damages."""
+    t = day_totals.c
+    kept = _of(day_totals, name).order_by(t.day, t.subaccount, t.currency, t.kind)
+    for _, day, subaccount, currency, kind, flows, money_in, money_out in connection.execute(
+        kept, execution_options=STREAMED
+    ):
         try:
             sums = _sum("money_in", money_in), _sum("money_out", money_out)
         except WireError as error:
-            yield Damage(name, None, f"the total of {day} {currency} {kind}: {error}")
-            continue
-        kept[TotalKey(day, subaccount, currency, kind)] = Total(flows, *sums)
-    for key in sorted(kept.keys() | expected.keys()):
-        if kept.get(key) != expected.get(key):
-            yield Damage(name, None, f"the total of {key.day} {key.currency} {key.kind} is not the sum of its flows")
+            damages.append(Damage(name, None, f"the total of {day} {currency} {kind}: {error}"))
+        else:
+            yield TotalKey(day, subaccount, currency, kind), Total(flows, *sums)
 
 
 def _findings_damage(connection: Connection, name: str, days: BusinessDays) -> Iterator[Damage]:

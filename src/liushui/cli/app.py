@@ -2,7 +2,6 @@
 
 import gc
 from collections import UserDict
-from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Final
 
@@ -73,7 +72,6 @@ def global_options(
     ctx.obj = Globals(ledger, form)
 
 
-@cache
 def program() -> TyperGroup:
     """All of it. A command's module is imported when it is asked for: who wants balances does not wait for a server."""
     made = typer.main.get_command(app)

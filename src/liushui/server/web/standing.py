@@ -1,7 +1,7 @@
 """How a source stands: what is known of its syncs, told as one state with a few words."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from liushui.ledger import query
@@ -16,6 +16,7 @@ from liushui.sync.events import Status
 
 RUNS_SHOWN: Final = 10
 THOUSAND: Final = 1_000
+UNTOLD_MAX: Final = timedelta(seconds=10)
 
 
 class Standing(NamedTuple):
@@ -40,6 +41,14 @@ class Standing(NamedTuple):
     def is_busy(self) -> bool:
         """Whether a sync runs, or is about to."""
         return self.is_running or self.is_asked
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether a sync has just ended that has not told yet what it came to: it does so about twice a second."""
+        if self.run is None or self.run.ended_at is None or self.now >= self.run.ended_at + UNTOLD_MAX:
+            return False
+        told_at = self.live and self.live.ended_at
+        return told_at is None or told_at < self.run.started_at
 
     @property
     def proven_until(self) -> datetime | None:

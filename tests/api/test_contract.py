@@ -130,7 +130,7 @@ def _has_whole_float(body: object) -> bool:
         return any(map(_has_whole_float, body.values()))
     if isinstance(body, list):
         return any(map(_has_whole_float, body))
-    return isinstance(body, float)
+    return isinstance(body, float) and body.is_integer()
 
 
 def _has_anything(operation: Any) -> bool:  # noqa: ANN401 - the tool's own, of many kinds

@@ -171,6 +171,7 @@ def test_dark_follows_the_system_and_can_be_chosen(opened: Open) -> None:
     page.locator("details[data-menu] summary").click()
     page.get_by_role("button", name="Light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.wait_for_load_state()
     assert lightness() > 200
 
 

@@ -195,6 +195,7 @@ def test_the_keyboard_alone_is_enough(opened: Open) -> None:
     page.get_by_role("link", name=re.compile("WeCom")).focus()
     page.keyboard.press("Enter")
     page.get_by_label("Name").focus()
+    page.wait_for_load_state()
     page.keyboard.type("g s ?")  # is typed, and goes nowhere
     expect(page.get_by_label("Name")).to_have_value(re.compile("g s \\?"))
     ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")

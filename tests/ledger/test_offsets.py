@@ -10,24 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liushui.flow import Kind
-from liushui.instant import BEGINNING, ENDING
+from liushui.instant import BEGINNING, ENDING, to_us
 from liushui.ledger import offsets
+from liushui.ledger import places as places_module
 from liushui.ledger import reader as reader_module
 from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines.serving import Cursor
 from liushui.ledger.offsets import Offsets
+from liushui.ledger.places import Places
 from liushui.ledger.reader import LedgerReader
 from liushui.provider import FlowPage, FlowQuery, Received
 from liushui.testing.clock import MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
-from liushui.where import EVERYTHING, Where, among
+from liushui.where import EVERYTHING, Where, among, holds
 from tests.engines import Shelf
 from tests.ledger.books import DAY_ONE, came, hour, hours, keep, keep_page, new_ledger
 from tests.ledger.test_reader import shown
 
 STRIDE: Final = 4
+NEAR: Final = 2
 Batch = tuple[str, int, int, list[int], bool]
 ZONES: Final = {"a": "Asia/Hong_Kong", "b": "America/New_York", "c": "Asia/Hong_Kong"}
 DAYS: Final = 6
@@ -37,7 +40,9 @@ DAYS: Final = 6
 def short_strides() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(offsets, "STRIDE", STRIDE)
-        patch.setattr(reader_module, "STRIDE", STRIDE)
+        patch.setattr(places_module, "STRIDE", STRIDE)
+        patch.setattr(places_module, "NEAR", NEAR)
+        patch.setattr(reader_module, "NEAR", NEAR)
         yield
 
 
@@ -116,6 +121,10 @@ class Twice:
             keep(self.ledger, hours(begin / 60, end / 60), *rows, account=account)
             outside = [row for row in self._flows[account] if not hour(begin / 60) <= row.flow.at < hour(end / 60)]
             self._flows[account] = outside + rows
+
+    def flows(self, account: str) -> Sequence[Received]:
+        """Those of an account."""
+        return self._flows[account]
 
     def in_memory(self, query: FlowQuery) -> FlowPage:
         memory = MemoryReader()
@@ -213,6 +222,25 @@ def test_little_is_left_to_walk_and_nothing_is_counted_again(
         places.near(query._replace(offset=offset), places.accounts(query))
     again = [sql for sql in execute.statements[before:] if not sql.startswith("SELECT account")]
     assert len(again) <= rows // 3  # instants that no offset before fell on
+
+
+@pytest.mark.parametrize("newest", [True, False])
+@pytest.mark.parametrize("where", [EVERYTHING, (among("label", "l1"),)])
+def test_who_reads_on_passes_over_the_page_before_and_little_more(filled: Twice, *, newest: bool, where: Where) -> None:
+    """Page after page, each begins near where one before it began; asked for again, where it began itself."""
+    places = Places(Counting(filled.ledger))
+    query = FlowQuery(("a",), DAY_ONE, hour(DAYS * 24), 10, newest=newest, where=where)
+    flows = [found.flow for found in filled.flows("a") if holds(found.flow, where)]
+    at_us = sorted((to_us(flow.at) for flow in flows), reverse=newest)
+    committed = places.committed(query)
+    for offset in range(0, len(at_us), query.limit):
+        crowd = at_us.count(at_us[offset])
+        for most in (query.limit + NEAR + crowd, NEAR + crowd):
+            asked = query._replace(offset=offset)
+            start = places.start(asked)
+            assert start.query.offset <= most
+            assert start.committed in (None, committed)
+            places.remember(asked, start, at_us[offset], committed)
 
 
 @pytest.mark.parametrize("offset", [10**6, 10**12])

@@ -182,7 +182,7 @@ class Trail:
         while not self._ended and self._passed[-1] + STRIDE < query.offset:
             self._go_on()
         place = bisect_right(self._passed, query.offset) - 1
-        return _from(query, self._at_us[place], query.offset - self._passed[place])
+        return from_place(query, self._at_us[place], query.offset - self._passed[place])
 
     def _go_on(self) -> None:
         """One place more: STRIDE rows on, or fewer, so that no instant is parted; or all rows of one instant on."""
@@ -240,7 +240,7 @@ def _narrowed(query: FlowQuery, marks: Sequence[Marks], since_us: int, until_us:
             low_us, low = at_us, rows
         else:
             high_us, high = at_us, rows
-    return _from(query, high_us, high - edge) if query.newest else _from(query, low_us, edge - low)
+    return from_place(query, high_us, high - edge) if query.newest else from_place(query, low_us, edge - low)
 
 
 def _before(marks: Sequence[Marks], at_us: int) -> int:
@@ -254,7 +254,7 @@ def _between(marks: Sequence[Marks], low_us: int, high_us: int) -> int:
     return most.at_us[(begin + end) // 2] if begin < end else (low_us + high_us) // 2
 
 
-def _from(query: FlowQuery, at_us: int, offset: int) -> FlowQuery:
+def from_place(query: FlowQuery, at_us: int, offset: int) -> FlowQuery:
     """The page after so many rows from an instant, in place of the end that the query counts from."""
     if query.newest:
         return query._replace(until=from_us(at_us), offset=offset)

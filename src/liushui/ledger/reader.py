@@ -15,7 +15,8 @@ from liushui.ledger.conditions import condition, is_totalled
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.serving import Bare, State
 from liushui.ledger.engines.statements import Order, first_of, joined
-from liushui.ledger.offsets import STRIDE, Offsets, count_rows
+from liushui.ledger.offsets import count_rows
+from liushui.ledger.places import NEAR, Places
 from liushui.ledger.rows import AT_US, COLUMNS, ID, to_flow
 from liushui.money import shown
 from liushui.provider import FlowPage, FlowQuery, Key, Limits, Tally
@@ -38,6 +39,14 @@ NEAR_TRIES: Final = 3
 class _Account(NamedTuple):
     provider: str
     zone: str
+
+
+class _Found(NamedTuple):
+    """A page; the instant of its first row, and the batches that its accounts had come to, all together."""
+
+    page: FlowPage
+    first_us: int | None = None
+    committed: int | None = None
 
 
 class _Seen:
@@ -108,21 +117,26 @@ class LedgerReader:
         return self._limits.session(f"{key.dialect}:{key.public}", life)
 
     def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        if query.offset > STRIDE and not query.after:
+        if query.offset >= NEAR and query.after is None:
             for _ in range(NEAR_TRIES):
-                offsets = self._offsets()
-                accounts = offsets.accounts(query)
-                page = self._page(dialect, offsets.near(query, accounts), write)
-                if offsets.accounts(query) == accounts:  # else a commit came in between, and the page may be another
-                    return page
-        return self._page(dialect, query, write)
+                places = self._places()
+                start = places.start(query)
+                found = self._page(dialect, start.query, write, placed=True)
+                if start.committed in (None, found.committed):
+                    if found.first_us is not None and found.committed is not None:
+                        places.remember(query, start, found.first_us, found.committed)
+                    return found.page
+                places.forget(query)  # a commit came in between, and the page may be another
+        return self._page(dialect, query, write).page
 
-    def _page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def _page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes], *, placed: bool = False) -> _Found:
+        """A page; where it began, and in which state that was, for those that are `placed`."""
         if all(self._provider(name) == dialect for name in query.accounts):
-            page = self._joined(query)
-            if page is not None:
-                return page
-        return self._written(dialect, query, write)
+            found = self._joined(query, placed=placed)
+            if found is not None:
+                return found
+        found = self._written(dialect, query, write)
+        return found._replace(committed=self._places().committed(query)) if placed else found
 
     def count(self, query: FlowQuery) -> int:
         counts = self._seen().counts
@@ -135,7 +149,7 @@ class LedgerReader:
             known = counts[asked] = state, sum(self._count(name, query) for name in query.accounts)
         return known[1]
 
-    def _joined(self, query: FlowQuery) -> FlowPage | None:
+    def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
         """A page of nothing but received rows, put together inside the database. None: it has others."""
         shown_sql, shown_values = condition(query.shown)
         shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
@@ -144,17 +158,24 @@ class LedgerReader:
             page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
         counted = f"count(*), count(line), count(*){' FILTER (WHERE shown)' if query.shown else ''}"
         text = joined(_joined_by(query), shown=bool(query.shown))
-        sql = f"SELECT {counted}, {text}, {_NO_PLACE} FROM ({page}) AS page"
+        began = _NO_PLACE
+        if placed:
+            committed = f"{_COMMITTED} ({', '.join('?' * len(query.accounts))})"
+            began = f"{'max' if query.newest else 'min'}(at_us), ({committed}), NULL"
+            values = [*query.accounts, *values]
+        sql = f"SELECT {counted}, {text}, {began} FROM ({page}) AS page"
         if query.after is not None:  # in the same statement, for both must be of one state of the ledger
             last, last_values = _page(query._replace(limit=2, offset=query.limit - 1 + query.offset), _PLACE)
             sql, values = f"{sql} UNION ALL SELECT {_NO_PAGE}, {_PLACE} FROM ({last}) AS place", values + last_values
-        (rows, received, size, document, *_), *ends = self._connection().execute(sql, values).fetchall()
+        (rows, received, size, document, first_us, committed, _), *ends = (
+            self._connection().execute(sql, values).fetchall()
+        )
         if rows != received:
             return None
         end = msgspec.json.encode(ends[0][-3:]).decode() if len(ends) == 2 else None
-        return FlowPage(document or b"", size, end)
+        return _Found(FlowPage(document or b"", size, end), first_us, committed)
 
-    def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Found:
         """A page of rows that this dialect, or another one, sent, or that nobody did."""
         more = query.after is not None  # one row more says whether there is anything to go on to
         page, values = _page(query._replace(limit=query.limit + more), ", ".join(COLUMNS))
@@ -164,6 +185,7 @@ class LedgerReader:
             found = found[: query.limit]
             last = found[-1]
             end = msgspec.json.encode((last[AT_US], last[_ACCOUNT], last[ID])).decode()
+        first_us = found[0][AT_US] if found else None
         if query.newest and query.ascending:
             found.reverse()
         rows = []
@@ -172,7 +194,7 @@ class LedgerReader:
             flow = None if received and not query.shown else to_flow(row)
             if flow is None or holds(flow, query.shown):
                 rows.append(str(row[_SERVED] or row[_WIRE]).encode() if received or flow is None else write(flow))
-        return FlowPage(b",".join(rows), len(rows), end)
+        return _Found(FlowPage(b",".join(rows), len(rows), end), first_us)
 
     def _count(self, account: str, query: FlowQuery) -> int:
         """From the day totals, where they can tell, but for the days at the ends of the range."""
@@ -198,13 +220,13 @@ class LedgerReader:
         if connection is None:
             connection = self._local.connection = self._ledger.reading_driver()
             self._local.seen = _Seen()
-            self._local.offsets = Offsets(connection.execute)
+            self._local.places = Places(connection.execute)
         return connection
 
-    def _offsets(self) -> Offsets:
+    def _places(self) -> Places:
         self._connection()
-        offsets: Offsets = self._local.offsets
-        return offsets
+        places: Places = self._local.places
+        return places
 
     def _seen(self) -> _Seen:
         self._connection()
@@ -265,6 +287,7 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
 _NO_PLACE = "NULL, NULL, NULL"
 _NO_PAGE = "NULL, NULL, NULL, NULL"
 _PLACE = "at_us, account, id"
+_COMMITTED = "SELECT sum(head) FROM accounts WHERE account IN"
 _SELECT_ACCOUNT = "SELECT provider, zone FROM accounts WHERE account = ?"
 _SUM_DAYS = "SELECT sum(flows) FROM day_totals WHERE account = ? AND day > ? AND day < ?"
 _SELECT_KEY = """

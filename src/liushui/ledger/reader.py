@@ -32,6 +32,9 @@ _ACCOUNT, _WIRE, _SERVED = COLUMNS.index("account"), COLUMNS.index("wire"), COLU
 COUNTS_MAX: Final = 1_000
 """Counts that a connection remembers until somebody writes: a reader asks for the same one with every page."""
 
+TEXTS_MAX: Final = 1_000
+"""Texts of statements that are kept."""
+
 NEAR_TRIES: Final = 3
 """How often a deep page is looked for while others write. After that its offset is walked to."""
 
@@ -154,16 +157,10 @@ class LedgerReader:
         shown_sql, shown_values = condition(query.shown)
         shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
         page, values = _page(query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values)
-        if query.newest and query.ascending:
-            page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
-        counted = f"count(*), count(line), count(*){' FILTER (WHERE shown)' if query.shown else ''}"
-        text = joined(_joined_by(query), shown=bool(query.shown))
-        began = _NO_PLACE
+        form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), placed)
+        sql = _joined_text(page, form)
         if placed:
-            committed = f"{_COMMITTED} ({', '.join('?' * len(query.accounts))})"
-            began = f"{'max' if query.newest else 'min'}(at_us), ({committed}), NULL"
             values = [*query.accounts, *values]
-        sql = f"SELECT {counted}, {text}, {began} FROM ({page}) AS page"
         if query.after is not None:  # in the same statement, for both must be of one state of the ledger
             last, last_values = _page(query._replace(limit=2, offset=query.limit - 1 + query.offset), _PLACE)
             sql, values = f"{sql} UNION ALL SELECT {_NO_PAGE}, {_PLACE} FROM ({last}) AS place", values + last_values
@@ -247,29 +244,61 @@ class LedgerReader:
         return known
 
 
+class _Form(NamedTuple):
+    """How a page is put together."""
+
+    accounts: int
+    newest: bool
+    ascending: bool
+    shown: bool
+    placed: bool
+
+    @property
+    def order(self) -> Order:
+        """What the rows' texts are joined in."""
+        if self.accounts < 2:
+            return Order.AS_THEY_COME
+        return Order.DOWN if self.newest and not self.ascending else Order.UP
+
+
+@lru_cache(TEXTS_MAX)
+def _joined_text(page: str, form: _Form) -> str:
+    """The statement that puts a page's rows together, and counts them."""
+    if form.newest and form.ascending:
+        page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
+    counted = f"count(*), count(line), count(*){' FILTER (WHERE shown)' if form.shown else ''}"
+    began = _NO_PLACE
+    if form.placed:
+        committed = f"{_COMMITTED} ({', '.join('?' * form.accounts)})"
+        began = f"{'max' if form.newest else 'min'}(at_us), ({committed}), NULL"
+    return f"SELECT {counted}, {joined(form.order, shown=form.shown)}, {began} FROM ({page}) AS page"
+
+
 def _page(query: FlowQuery, columns: str, column_values: Sequence[object] = ()) -> tuple[str, list[object]]:
     """The statement of a page, and the values in its places."""
     since_us, until_us = to_us(query.since), to_us(query.until)
     after_sql, after_values = _after(query)
     where_sql, where_values = condition(query.where)
-    one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{after_sql}{where_sql}"
-    if len(query.accounts) > 1:
-        one = first_of(one, query.limit + query.offset, Order.DOWN if query.newest else Order.UP)
-    every = " UNION ALL ".join([one] * len(query.accounts))
     values = [
         value
         for name in query.accounts
         for value in (*column_values, name, since_us, until_us, *after_values, *where_values)
     ]
-    down = " DESC" if query.newest else ""
     values += [query.limit, query.offset]
-    return f"{every} ORDER BY at_us{down}, account{down}, id{down} LIMIT ? OFFSET ?", values
+    down, several = query.newest, len(query.accounts) > 1
+    rows = query.limit + query.offset if several else 0
+    return _page_text(columns, len(query.accounts), f"{after_sql}{where_sql}", rows, down=down), values
 
 
-def _joined_by(query: FlowQuery) -> Order:
-    if len(query.accounts) < 2:
-        return Order.AS_THEY_COME
-    return Order.DOWN if query.newest and not query.ascending else Order.UP
+@lru_cache(TEXTS_MAX)
+def _page_text(columns: str, accounts: int, condition_sql: str, rows: int, *, down: bool) -> str:
+    """The statement of a page; `rows` are what it may need of each account, where there are several."""
+    one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{condition_sql}"
+    if accounts > 1:
+        one = first_of(one, rows, Order.DOWN if down else Order.UP)
+    every = " UNION ALL ".join([one] * accounts)
+    desc = " DESC" if down else ""
+    return f"{every} ORDER BY at_us{desc}, account{desc}, id{desc} LIMIT ? OFFSET ?"
 
 
 def _after(query: FlowQuery) -> tuple[str, list[object]]:

@@ -22,6 +22,7 @@ from liushui.wire.ranges import end_after
 PAGE_MAX: Final = 10**9
 
 _CATEGORY_OF = {str(code): category for code, category in CATEGORIES.items()}
+_SIGNED = frozenset(SIGNED_HEADERS)
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -37,7 +38,7 @@ def authenticated(request: Request, reader: FlowReader, *, dialect: str, rules: 
         raise WireFault(401, 401003, "token expired or invalid")
     if key.expires_at is not None and now >= key.expires_at:
         raise WireFault(401, 401003, "token expired")
-    if any(name not in headers for name in SIGNED_HEADERS):
+    if not headers.keys() >= _SIGNED:
         raise WireFault(403, 403201, "signature invalid: x-timestamp is missing")
     timestamp = headers["x-timestamp"]
     signature = longbridge_signature(

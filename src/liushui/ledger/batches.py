@@ -5,7 +5,7 @@ fifty. What they end is written at once, and so is everything before, where a la
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from liushui.instant import BusinessDays, to_us, zone_named
 from liushui.ledger import proofs
 from liushui.ledger.bulk import insert_rows, inserting_beside
 from liushui.ledger.chain import facts_digest, link
-from liushui.ledger.change import Change, Committed
+from liushui.ledger.change import Change, Committed, Moved
 from liushui.ledger.coverage import Range, State, fold
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.statements import FOR_UPDATE
@@ -100,12 +100,12 @@ class Batches:
         insert_rows(self.connection, "page_edges", change.edges)
         if found is not None and known:
             self.connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
-        with inserting_beside(self.connection, "flows", change.added, change.used) as is_inserted:
-            self._add(change, is_inserted=is_inserted)
-            return self._seal(change, known, found, state)
+        with inserting_beside(self.connection, "flows", change.added, change.used) as pieces:
+            facts = self._take(change, pieces)
+            return self._seal(change, known, found, state, facts)
 
-    def _seal(self, change: Change, known: list[Range], found: Range | None, state: str) -> Committed:
-        """Have a batch wait that says what changed, and what was found."""
+    def _seal(self, change: Change, known: list[Range], found: Range | None, state: str, facts: str) -> Committed:
+        """Have a batch wait that says what changed, and what was found. `facts`: the digest of what changed."""
         account, seq = self.account, self.next
         if found is not None:
             parts = fold(known, found)
@@ -123,7 +123,7 @@ class Batches:
             recorded_at_us,
             change.rows_in,
             *committed[1:],
-            facts_digest(change.facts()),
+            facts,
         )
         self._link = link(self._link, batch)
         self._head = seq
@@ -146,14 +146,19 @@ class Batches:
         self._flows, self._used, self._totals, self._findings = [], set(), {}, Counter()
         self._coverage, self._batches, self._reached_us = [], [], None
 
-    def _add(self, change: Change, *, is_inserted: bool) -> None:
-        """Have flows, totals and findings wait."""
-        if change.added and not is_inserted:
+    def _take(self, change: Change, pieces: Iterator[Sequence[Row]] | None) -> str:
+        """Have totals and findings wait, and flows unless they are inserted in `pieces`. The digest of the facts."""
+        if change.added and pieces is None:
             self._flows = self._flows + change.added if self._flows else change.added
             self._used = self._used | set(change.used) if change.used and self._used is not None else None
-        totals = change.totals(self._days)
+        moved = Moved(change, self._days)
+        digest = facts_digest(
+            change.facts()._replace(added=moved.passing([change.added] if pieces is None else pieces))
+        )
+        totals = moved.totals()
         self._totals = merge(self._totals, totals) if self._totals else totals
-        self._findings.update(change.findings(self._days))
+        self._findings.update(moved.findings())
+        return digest
 
 
 @contextmanager

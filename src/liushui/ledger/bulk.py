@@ -1,7 +1,6 @@
 """Writing many rows at once, the fastest way each engine has."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
@@ -19,7 +18,7 @@ a statement of one row; a hundred rows of a flow's columns are well below the nu
 
 
 BESIDE_MIN: Final = 500
-"""Rows from which it is worth a thread to have them inserted beside other work."""
+"""Rows from which it is worth a round trip to have them inserted beside other work, and not with those of others."""
 
 
 def insert_rows(connection: Connection, table: str, rows: Sequence[Row], used: tuple[int, ...] = ()) -> None:
@@ -49,16 +48,16 @@ def insert_rows(connection: Connection, table: str, rows: Sequence[Row], used: t
 @contextmanager
 def inserting_beside(
     connection: Connection, table: str, rows: Sequence[Row], used: tuple[int, ...] = ()
-) -> Iterator[bool]:
-    """Insert many rows while the block does what needs no connection. Says whether they are: a server takes them in
-    beside us, and what it waits for is time; a file does not, and few rows are not worth it."""
+) -> Iterator[Iterator[Sequence[Row]] | None]:
+    """Insert many rows while the block goes through them, piece by piece, and does what needs no connection. None: they
+    are not inserted. A server takes them in beside us; a file does not, and few rows are not worth it."""
     if len(rows) < BESIDE_MIN or connection.dialect.name != "postgresql":
-        yield False
+        yield None
         return
-    with ThreadPoolExecutor(1, "insert") as threads:
-        inserted = threads.submit(insert_rows, connection, table, rows, used)
-        yield True
-        inserted.result()
+    from liushui.ledger.engines.copying import copying  # inside: who has a file does not wait for it
+
+    with copying(connection, table, rows, used) as pieces:
+        yield pieces
 
 
 def _used(rows: Sequence[Row]) -> tuple[int, ...]:

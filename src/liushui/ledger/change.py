@@ -1,7 +1,7 @@
 """What one commit changes: versions that begin and end, how, and what that moves. `commit` writes it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from liushui.ledger.engines.statements import INTEGERS
 from liushui.ledger.findings import SAME_ID, SIDE, Counts, contradicted, count, unlike
 from liushui.ledger.quarantine import Ending, Settlement, sealed_row
 from liushui.ledger.rows import AT_US, BATCH, COLUMNS, COPY_MARK, ID, Row
-from liushui.ledger.totals import Totals, merge, totals_of
+from liushui.ledger.totals import Totalling, Totals, merge, totals_of
 
 RESTATED, WITHDRAWN, RECOUNTED, REDERIVED = "restated", "withdrawn", "recounted", "rederived"
 """How a version of a flow ends: changed by the provider; gone from a closed slice; one copy too many in an import; read
@@ -107,21 +107,36 @@ class Change:
             settled=self.settled,
         )
 
-    def totals(self, days: BusinessDays) -> Totals:
+
+class Moved:
+    """How a change moves the day totals and the counts of findings: complete when its added rows have gone by."""
+
+    def __init__(self, change: Change, days: BusinessDays) -> None:
+        self._change, self._days = change, days
+        self._added = Totalling(days)
+        self._sides: Counts = Counter()
+
+    def passing(self, pieces: Iterable[Sequence[Row]]) -> Iterator[Row]:
+        """The added rows, one by one, where they come in pieces."""
+        for piece in pieces:
+            self._added.add(piece)
+            count(self._sides, contradicted(piece), SIDE, self._days)
+            yield from piece
+
+    def totals(self) -> Totals:
         """How the day totals move."""
-        moved = totals_of(self.added, days)
-        if self.ended:
-            left = totals_of((old for old, _ in self.ended), days)
+        moved = self._added.totals()
+        if self._change.ended:
+            left = totals_of((old for old, _ in self._change.ended), self._days)
             moved = merge(moved, {key: total.negative() for key, total in left.items()})
         return moved
 
-    def findings(self, days: BusinessDays) -> Counts:
+    def findings(self) -> Counts:
         """How the counts of findings move."""
-        counts: Counts = Counter()
-        count(counts, contradicted(self.added), SIDE, days)
-        count(counts, contradicted(old for old, _ in self.ended), SIDE, days, -1)
-        count(counts, self.unlike_after, SAME_ID, days)
-        count(counts, self.unlike_before, SAME_ID, days, -1)
+        change, counts = self._change, self._sides.copy()
+        count(counts, contradicted(old for old, _ in change.ended), SIDE, self._days, -1)
+        count(counts, change.unlike_after, SAME_ID, self._days)
+        count(counts, change.unlike_before, SAME_ID, self._days, -1)
         return counts
 
 

@@ -52,19 +52,35 @@ TOTALLED: Final = ", ".join(COLUMNS[: KIND + 1])
 """The columns of flows that totals are made of, and those before them: a row's first ones."""
 
 
+class Totalling:
+    """Totals that are being made, of rows that are told bit by bit."""
+
+    def __init__(self, days: BusinessDays) -> None:
+        self._days = days
+        self._sums: dict[tuple[str, str, str, str], list[Decimal | int]] = {}
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take in rows with the columns of schema.flows, or with those of TOTALLED."""
+        sums, day_of = self._sums, self._days.day_of
+        with localcontext(EXACT):
+            for at_us, subaccount, amount, currency, kind in map(_totalled, rows):
+                key = day_of(at_us), subaccount, currency, kind
+                found = sums.get(key)
+                if found is None:
+                    found = sums[key] = [0, ZERO, ZERO]
+                found[0] += 1
+                found[2 if amount[0] == "-" else 1] += Decimal(amount)
+
+    def totals(self) -> Totals:
+        """The totals of all rows so far."""
+        return {TotalKey._make(key): Total._make(found) for key, found in self._sums.items()}
+
+
 def totals_of(rows: Iterable[Row], days: BusinessDays) -> Totals:
     """The totals of rows with the columns of schema.flows, or with those of TOTALLED."""
-    sums: dict[tuple[str, str, str, str], list[Decimal | int]] = {}
-    day_of = days.day_of
-    with localcontext(EXACT):
-        for at_us, subaccount, amount, currency, kind in map(_totalled, rows):
-            key = day_of(at_us), subaccount, currency, kind
-            found = sums.get(key)
-            if found is None:
-                found = sums[key] = [0, ZERO, ZERO]
-            found[0] += 1
-            found[2 if amount[0] == "-" else 1] += Decimal(amount)
-    return {TotalKey._make(key): Total._make(found) for key, found in sums.items()}
+    totalling = Totalling(days)
+    totalling.add(rows)
+    return totalling.totals()
 
 
 def merge(totals: Totals, change: Totals) -> Totals:

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import psycopg
 from sqlalchemy.engine import Connection
+from sqlalchemy.types import TypeEngine
 
 from liushui.errors import LedgerError
-from liushui.ledger.columns import Money
+from liushui.ledger.columns import Big, Bytes, Flag, Money, Words
 from liushui.ledger.schema import metadata
 from liushui.money import shown
 
@@ -56,9 +57,11 @@ def copying(
     than two: the one that sends would wait for the interpreter each time that the server has taken what was sent.
     """
     names, amounts = _columns(table)
+    columns = metadata.tables[table].columns.values()
     used = used or _used(rows)
     written = ", ".join(names[place] for place in used)
     with _driver(connection).cursor() as cursor, cursor.copy(f"COPY {table} ({written}) FROM STDIN".encode()) as copy:
+        copy.set_types([_TYPES[columns[place].type] for place in used])  # else it looks at each value what it is
 
         def sent() -> Iterator[Sequence[tuple[object, ...]]]:
             chosen, write_row = itemgetter(*used), copy.write_row
@@ -79,6 +82,16 @@ def copying(
 def _used(rows: Sequence[tuple[object, ...]]) -> tuple[int, ...]:
     """The places of the columns that some row has a value for."""
     return tuple(place for place, column in enumerate(zip(*rows, strict=True)) if column.count(None) < len(rows))
+
+
+_TYPES: Final[dict[TypeEngine[Any], str]] = {
+    Words: "text",
+    Money: "text",
+    Big: "int8",
+    Flag: "bool",
+    Bytes: "bytea",
+}
+"""The server's names of columns' types."""
 
 
 @cache

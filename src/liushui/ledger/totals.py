@@ -118,12 +118,7 @@ def store(connection: Connection, account: str, change: Totals) -> None:
 
 def load(connection: Connection, account: str, first_day: str, last_day: str) -> Totals:
     """The totals kept for an account's days, both ends included."""
-    t = day_totals.c
-    found = connection.execute(
-        sa.select(t.day, t.subaccount, t.currency, t.kind, t.flows, t.money_in, t.money_out).where(
-            t.account == account, t.day >= first_day, t.day <= last_day
-        )
-    )
+    found = connection.exec_driver_sql(_SELECT, (account, first_day, last_day))
     return {
         TotalKey(day, subaccount, currency, kind): Total(flows, Decimal(str(money_in)), Decimal(str(money_out)))
         for day, subaccount, currency, kind, flows, money_in, money_out in found
@@ -177,6 +172,10 @@ def flows_by_day(connection: Connection, account: str, first_day: str, last_day:
     return [(day, int(flows)) for day, flows in found]
 
 
+_SELECT = """
+SELECT day, subaccount, currency, kind, flows, money_in, money_out FROM day_totals
+WHERE account = ? AND day >= ? AND day <= ?
+"""
 _UPSERT = """
 INSERT INTO day_totals (account, day, subaccount, currency, kind, flows, money_in, money_out)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)

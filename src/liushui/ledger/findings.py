@@ -72,7 +72,9 @@ def store(connection: Connection, account: str, change: Counts) -> None:
     moved = [(account, day, finding, flows) for (day, finding), flows in change.items() if flows]
     if moved:
         connection.exec_driver_sql(_UPSERT, moved)
-        connection.exec_driver_sql(_FORGET, [row[:3] for row in moved])
+    fewer = [(account, day, finding) for (day, finding), flows in change.items() if flows < 0]
+    if fewer:
+        connection.exec_driver_sql(_FORGET, fewer)
 
 
 def load(connection: Connection, account: str) -> Counts:

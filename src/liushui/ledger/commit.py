@@ -141,7 +141,7 @@ def compare(
         rows = [row for row in rows if COPY_MARK not in str(row[ID])]
     if rows and rows[0][AT_US] > rows[-1][AT_US]:  # type: ignore[operator] # an integer column
         rows.reverse()  # a list that is nearly in order is sorted in no time
-    rows.sort(key=by_key)
+    rows.sort()  # a row begins with its key, and no two have the same
     change.unlike_before, change.unlike_after = unlike(list(kept.values())), unlike(rows)
     if not kept:
         change.added = rows

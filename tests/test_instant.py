@@ -46,6 +46,17 @@ def test_days_do_not_depend_on_what_was_asked_before(times: list[int], zone: str
     ]
 
 
+@given(st.lists(st.integers(UNIX_SECONDS_MIN, UNIX_SECONDS_MAX), max_size=20), st.sampled_from(ZONES))
+def test_instants_of_one_span_are_of_one_day(times: list[int], zone: str) -> None:
+    days = BusinessDays(ZoneInfo(zone))
+    for at_us in (at * 1_000_000 for at in times):
+        day, begin_us, end_us = days.span_of(at_us)
+        assert day == days.day_of(at_us)
+        if begin_us < end_us:
+            assert begin_us <= at_us < end_us
+            assert days.day_of(begin_us) == days.day_of(end_us - 1) == day
+
+
 def test_a_day_of_23_hours_and_one_of_25() -> None:
     days = BusinessDays(ZoneInfo("America/New_York"))
     for begin, hours in ((datetime(2024, 3, 10, 5, tzinfo=UTC), 23), (datetime(2024, 11, 3, 4, tzinfo=UTC), 25)):

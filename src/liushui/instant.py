@@ -108,6 +108,12 @@ class BusinessDays:
             self._day = day.isoformat()
         return self._day
 
+    def span_of(self, at_us: int) -> tuple[str, int, int]:
+        """The local date of an instant, and the instants that this day begins and ends. The first and the last day of
+        the calendar begin and end at one: no instant is between them."""
+        day = self.day_of(at_us)
+        return (day, self._begin_us, self._end_us) if self._begin_us <= at_us < self._end_us else (day, 0, 0)
+
     def begin_us(self, day: date) -> int:
         """The instant a local day begins."""
         return to_us(datetime.combine(day, time.min, tzinfo=self._zone).astimezone(UTC))

@@ -61,15 +61,22 @@ class Totalling:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take in rows with the columns of schema.flows, or with those of TOTALLED."""
-        sums, day_of = self._sums, self._days.day_of
+        sums, span_of = self._sums, self._days.span_of
+        day, begin_us, end_us = "", 0, 0
         with localcontext(EXACT):
             for at_us, subaccount, amount, currency, kind in map(_totalled, rows):
-                key = day_of(at_us), subaccount, currency, kind
-                found = sums.get(key)
-                if found is None:
+                if not begin_us <= at_us < end_us:
+                    day, begin_us, end_us = span_of(at_us)
+                key = day, subaccount, currency, kind
+                try:
+                    found = sums[key]
+                except KeyError:
                     found = sums[key] = [0, ZERO, ZERO]
                 found[0] += 1
-                found[2 if amount[0] == "-" else 1] += Decimal(amount)
+                if amount[0] == "-":
+                    found[2] += Decimal(amount)
+                else:
+                    found[1] += Decimal(amount)
 
     def totals(self) -> Totals:
         """The totals of all rows so far."""

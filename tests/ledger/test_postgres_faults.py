@@ -13,12 +13,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from liushui.errors import LedgerBusy, Lost, Uncertain
+from liushui.errors import LedgerBusy, LedgerError, Lost, Uncertain
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.keys import create_key
 from liushui.ledger.query import FlowFilter, list_flows
 from liushui.ledger.reader import LedgerReader
 from liushui.ledger.sources import add_source, list_sources
+from liushui.provider import Received
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.limits import MemoryLimits
@@ -29,6 +30,9 @@ from tests.ledger.killing import POINTS_MAX, Left, prepare
 from tests.ledger.proxy import Cut, Wire, wired
 
 ROOT: Final = Path(__file__).parents[2]
+
+ROWS: Final = 1_000
+"""More than go to the server at once."""
 
 
 @pytest.fixture
@@ -143,6 +147,24 @@ def test_of_a_small_write_that_was_cut_off_nobody_says_that_it_is_there(
         add_source(reached, account="a", base_url="http://host", credentials={}, since=NOON, paced=True)
     assert [source.account for source in list_sources(ledger)] == ([] if cut is Cut.BEFORE else ["a"])
     reached.close()
+
+
+@pytest.mark.parametrize(
+    ("late", "said"),
+    [
+        (came("late", 1, "9" * 16_001), "^amount: expected at most 16000 characters"),
+        (came("late", 1, label="\0"), "NUL"),
+    ],
+)
+def test_one_of_many_rows_that_has_no_place_keeps_all_of_them_out(ledger: Ledger, late: Received, said: str) -> None:
+    """Others are with the server already when it, or we, come to that one. The connection is good all the same."""
+    rows = [came(f"f{number}", number / ROWS) for number in range(ROWS)]
+    with pytest.raises(LedgerError, match=said):
+        keep(ledger, hours(0, 2), *rows, late)
+    assert column(ledger, "flows", "id") == []
+    keep(ledger, hours(0, 2), *rows)
+    assert len(column(ledger, "flows", "id")) == ROWS
+    assert_intact(ledger)
 
 
 def test_a_server_that_does_not_come_back_is_said(

@@ -1,6 +1,6 @@
 """Sums are exact, however far apart the digits of their amounts stand; many texts are checked as each one is."""
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,12 @@ def test_many_amounts_with_as_many_digits_as_one_may_have() -> None:
     found = total([large] * 1_000 + [small] * 1_000)
     assert plain(found) == str(int("9" * DIGITS_MAX) * 1_000) + "." + "0" * (DIGITS_MAX - 6) + "1000"
     assert total([found, found.copy_negate()]) == Decimal(0)
+
+
+@given(st.decimals(), st.booleans())
+def test_plain_text_has_no_exponent_whatever_the_context(amount: Decimal, capitals: bool) -> None:
+    with localcontext(capitals=int(capitals)):
+        assert plain(amount) == format(amount, "f")
 
 
 def is_plain(text: str) -> bool:

@@ -63,7 +63,7 @@ class Cutter:
         """Learn from a slice that was read, or from a day whose rows are known."""
         length = asked.until - asked.since
         found = rows * _HOUR / length
-        expected = sum(self._rows_of(hour) * part / _HOUR for hour, part in _hours_of(asked))
+        expected = self._expected(asked)
         change = min(GROWTH_MAX, max(1 / GROWTH_MAX, (rows + 0.5) / expected)) if expected else 0
         most = self.rows_aim / 2 * (_HOUR / min(length, _HOUR)) if rows < self.rows_aim / 2 else inf
         for hour, part in _hours_of(Slice(max(asked.since, asked.until - _WEEK), asked.until)):
@@ -94,15 +94,30 @@ class Cutter:
 
     def _filled(self, most: Slice) -> datetime:
         """When as many rows as a slice is aimed at have come, from its beginning on; the end, where they have not."""
-        passed = timedelta()
         wanted: float = self.rows_aim
-        for hour, part in _hours_of(most):
+        weeks = (most.until - most.since) // _WEEK
+        weekly = self._weekly() if weeks else 0
+        whole = weeks if weeks * weekly <= wanted else int(wanted / weekly)
+        wanted = max(0, wanted - whole * weekly)
+        passed = whole * _WEEK
+        for hour, part in _hours_of(Slice(most.since + passed, most.until)):
             rows = self._rows_of(hour) * (part / _HOUR)
             if rows > wanted:
                 return self._on_a_step(most.since, passed + part * (wanted / rows))
             wanted -= rows
             passed += part
         return most.until
+
+    def _expected(self, asked: Slice) -> float:
+        """How many rows a slice is expected to have."""
+        weeks, rest = divmod(asked.until - asked.since, _WEEK)
+        parts = _hours_of(Slice(asked.since, asked.since + rest))
+        rows = sum(self._rows_of(hour) * (part / _HOUR) for hour, part in parts)
+        return rows + weeks * self._weekly() if weeks else rows
+
+    def _weekly(self) -> float:
+        """Rows of a whole week, wherever it begins."""
+        return sum(map(self._rows_of, range(_WEEK // _HOUR)))
 
     def _rows_of(self, hour: int) -> float:
         return self._hours.get(hour, self._hourly or 0)

@@ -6,7 +6,7 @@ import pytest
 
 from liushui.instant import ENDING, EPOCH
 from liushui.ledger.commit import commit_slice
-from liushui.ledger.rows import Together, read_rows, read_together
+from liushui.ledger.rows import Together, read_rows, read_together, wire_rows
 from liushui.provider import Provider, Received, Slice
 from liushui.providers import providers
 from liushui.simulate.people import desks_of
@@ -43,6 +43,14 @@ def test_read_together_or_alone_is_one_ledger(tmp_path: Path, provider: Provider
         assert_intact(ledger)
         ledger.close()
     assert kept[0] == kept[1]
+
+
+def test_rows_of_several_lines_are_kept_as_they_came() -> None:
+    for provider in providers().values():
+        rows = [row.replace(b"{", b"{\n", 1) if place % 3 else row for place, row in enumerate(rows_of(provider))]
+        together = read_together(provider.codec, rows)
+        assert together is not None
+        assert list(wire_rows(together)) == rows
 
 
 def test_a_row_that_waits_in_quarantine_is_resolved_by_rows_read_together(tmp_path: Path) -> None:

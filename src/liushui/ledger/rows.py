@@ -158,16 +158,19 @@ def read_together(codec: Codec, rows: Sequence[bytes]) -> Together | None:
     """Read rows at once. None where the codec does not, or some of them have to be read one by one."""
     if not rows or not isinstance(codec, ManyAtOnce):
         return None
-    try:
-        wire = [row.decode() for row in rows]
-    except UnicodeDecodeError:
-        return None
-    if any(_NUL in row for row in rows):  # one of them may be unkeepable
+    lines = b"\n".join(rows)
+    if _NUL in lines:  # one of them may be unkeepable
         return None
     columns = codec.read_many(rows)
-    if columns is None or any(COPY_MARK in identity for identity in columns.identity):
+    if columns is None or COPY_MARK in "".join(columns.identity):
         return None
     if any(max(map(len, getattr(columns, name))) > most for name, most in KEYS_MAX.items()):
+        return None
+    try:
+        wire = lines.decode().split("\n")
+        if len(wire) != len(rows):  # some have ends of lines inside
+            wire = [row.decode() for row in rows]
+    except UnicodeDecodeError:
         return None
     return Together(columns, wire)
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -39,7 +39,7 @@ class RowReader(Generic[T]):
         fields = msgspec.structs.fields(shape)
         self._fields = tuple(field.encode_name for field in fields)
         self._optional = tuple((field.name, field.default) for field in fields if not field.required)
-        self._defaults = tuple({id(default): default for _, default in self._optional}.values())
+        self._defaults = tuple((place, field.default) for place, field in enumerate(fields) if not field.required)
         self._known = frozenset(self._fields)
         self._what = what
 
@@ -62,15 +62,25 @@ class RowReader(Generic[T]):
 
     def read_many(self, rows: Sequence[bytes]) -> Sequence[T] | None:
         """The structs of many rows. None where `read` would refuse one of them, or may find a field of it twice."""
+        found = self._read_together(rows)
+        return None if found is None else found[0]
+
+    def read_columns(self, rows: Sequence[bytes]) -> list[tuple[Any, ...]] | None:
+        """The same, field by field in the order of the struct, of at least one row."""
+        found = self._read_together(rows)
+        return None if found is None else found[1]
+
+    def _read_together(self, rows: Sequence[bytes]) -> tuple[list[T], list[tuple[Any, ...]]] | None:
         try:
             text = b"".join(rows).decode()
             found: list[T] = list(map(self._decode, rows))
         except FAULTS:
             return None
-        missing = sum([astuple(row).count(default) for row in found for default in self._defaults])
+        columns = list(zip(*map(astuple, found), strict=True))
+        missing = sum(columns[place].count(default) for place, default in self._defaults)
         if self._inner is not None:
             missing -= sum(map(self._inner, found))
-        return found if text.count(":") <= len(self._fields) * len(rows) - missing else None
+        return (found, columns) if text.count(":") <= len(self._fields) * len(rows) - missing else None
 
     def _check_once(self, row: str) -> None:
         """Raises WireError for a field that stands in a row twice: which of the two would hold?"""

@@ -91,39 +91,32 @@ class RowCodec(Generic[Seconds]):
 
     def read_many(self, rows: Sequence[bytes]) -> Columns | None:
         """What `read` says of rows that are all of the ordinary kind."""
-        found = self._row.read_many(rows)
-        if found is None:
+        columns = self._row.read_columns(rows)
+        if columns is None:
             return None
-        business_types = [row.business_type for row in found]
-        directions = [row.direction for row in found]
-        seconds = [row.business_time for row in found]
-        amounts = [row.balance for row in found]
-        currencies = [row.currency for row in found]
-        symbols = [row.symbol for row in found if row.symbol is not UNSET]
-        notes = [row.description for row in found if isinstance(row.description, str)]
-        sides = [_SIDE_VALUES[code] for code in directions if code in _SIDE_VALUES]
+        labels, directions, business_types, amounts, currencies, seconds, symbols, notes = columns
+        sides = {code: _SIDE_VALUES[code] for code in set(directions) if code in _SIDE_VALUES}
         others = {code: _other_detail(code) for code in set(business_types) - _CATEGORY_VALUES.keys()}
-        at_us = self._many_us(seconds)
-        if at_us is None or None in others.values() or not len(symbols) == len(notes) == len(sides) == len(found):
+        if len(sides) < len(set(directions)) or None in others.values():
             return None
-        if not are_plain(amounts) or not are_currency_codes(currencies):
+        if UnsetType in set(map(type, symbols)) or set(map(type, notes)) != {str}:
             return None
-        kind_of, other_kind = _KIND_VALUES.get, _OTHER_KIND.value
-        category_of, other_category = _CATEGORY_VALUES.get, _OTHER_CATEGORY.value
-        labels = [row.transaction_flow_name for row in found]
+        at_us = self._many_us(list(seconds))
+        if at_us is None or not are_plain(amounts) or not are_currency_codes(currencies):
+            return None
+        kinds = {label: _KIND_VALUES.get(label, _OTHER_KIND.value) for label in set(labels)}
+        categories = {code: _CATEGORY_VALUES.get(code, _OTHER_CATEGORY.value) for code in set(business_types)}
+        named = [symbol or "" for symbol in symbols]
         times = map(str, seconds)
-        facts = zip(
-            directions, business_types, amounts, currencies, times, [s or "" for s in symbols], notes, strict=True
-        )
         return Columns(
-            identity=digests(facts),
+            identity=digests(zip(directions, business_types, amounts, currencies, times, named, notes, strict=True)),
             at_us=at_us,
-            subaccount=[""] * len(found),
+            subaccount=[""] * len(rows),
             amount=amounts,
             currency=currencies,
-            direction=sides,
-            kind=[kind_of(label, other_kind) for label in labels],
-            category=[category_of(code, other_category) for code in business_types],
+            direction=[sides[code] for code in directions],
+            kind=[kinds[label] for label in labels],
+            category=[categories[code] for code in business_types],
             label=labels,
             symbol=symbols,
             note=notes,

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from liushui.cli import progress
+from liushui.cli.output import messages
 from tests.cli.commands import LIUSHUI, environment, result, run
 from tests.ledger.books import came, hours, keep, new_ledger
 from tests.ledger.moving import prepare_to_move
@@ -148,7 +149,7 @@ def rows_in(path: Path) -> int:
 
 def test_the_bar_says_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    monkeypatch.setattr(progress, "messages", Console(file=screen, force_terminal=True, width=150))
+    monkeypatch.setattr(messages, "console", Console(file=screen, force_terminal=True, width=150))
     with progress.work_bar() as told:
         for done in range(0, 10_001, 100):
             told("copying a", done, 20_000)

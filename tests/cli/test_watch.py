@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from liushui.cli import progress
+from liushui.cli.output import messages
 from liushui.sync.events import Advanced, Began, Ended, Result, Status, Waited
 from tests.cli.commands import Done, result, run, simulator, start
 
@@ -109,7 +110,7 @@ def test_bars_show_every_source_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     """Rows, their rate, the slices and the time that are left; and why nothing moves."""
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=160, color_system=None)
-    monkeypatch.setattr(progress, "messages", console)
+    monkeypatch.setattr(messages, "console", console)
     second = timedelta(seconds=1)
     with progress.sync_bars() as bars:
         for account in ("first", "second"):
@@ -130,7 +131,7 @@ def test_bars_show_every_source_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_no_bars_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    monkeypatch.setattr(progress, "messages", Console(file=screen))
+    monkeypatch.setattr(messages, "console", Console(file=screen))
     with progress.sync_bars() as bars:
         bars(Began("first", timedelta(seconds=1)))
     assert screen.getvalue().strip() == ""

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from liushui import __version__
 from liushui.cli.options import FormatOption, Globals, LedgerOption
 
 COMMANDS: Final = {
@@ -53,6 +52,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from liushui import __version__  # inside: what is installed is asked for when it is to be said
+
         typer.echo(f"liushui {__version__}")
         raise typer.Exit
 

@@ -4,14 +4,16 @@ import os
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
 import typer
 from platformdirs import user_data_path
 
 from liushui.instant import parse_instant
-from liushui.ledger.engine import Ledger, open_ledger
+
+if TYPE_CHECKING:
+    from liushui.ledger.engine import Ledger
 
 
 class Format(StrEnum):
@@ -65,8 +67,10 @@ def format_of(ctx: typer.Context, option: Format | None) -> Format:
     return option or (before.format if before else None) or Format.TABLE
 
 
-def opened(ctx: typer.Context, option: str | None, *, create: bool = False) -> Ledger:
+def opened(ctx: typer.Context, option: str | None, *, create: bool = False) -> "Ledger":
     """The ledger that the command is about, open."""
+    from liushui.ledger.engine import open_ledger  # inside: who asks for help or a version waits for no database
+
     return open_ledger(ledger_url(ctx, option), create=create)
 
 

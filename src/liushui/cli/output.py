@@ -5,20 +5,42 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from liushui.cli.options import Format
 from liushui.instant import iso
 from liushui.money import plain
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 Record = Mapping[str, object]
 
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
-"""Where everything goes that is no result."""
+
+class Messages:
+    """Where everything goes that is no result. rich is imported when there is something to say: JSON needs none."""
+
+    @cached_property
+    def console(self) -> "Console":
+        """The terminal, or what stands in its place."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody is looking."""
+        return self.console.is_terminal
+
+    def print(self, text: str) -> None:
+        """Say it, in rich's markup. A line is not cut, however narrow the terminal is."""
+        self.console.print(text)
+
+
+messages = Messages()
 
 
 def emit(records: Iterable[Record], columns: Sequence[str], form: Format, *, title: str | None = None) -> None:
@@ -43,6 +65,10 @@ def emit(records: Iterable[Record], columns: Sequence[str], form: Format, *, tit
 def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
     """Print one record: JSON as an object, a table as lines of name and value."""
     if form is Format.TABLE:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
         table = Table(title=title, show_header=False, box=None, pad_edge=False, title_justify="left")
         for name, value in record.items():
             table.add_row(f"[bold]{escape(name)}[/]", escape(_cell(value)))
@@ -55,6 +81,10 @@ def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
 
 
 def _table(records: Iterable[Record], columns: Sequence[str], title: str | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=title, header_style="bold", title_justify="left", box=None, pad_edge=False)
     rows = list(records)
     for name in columns:

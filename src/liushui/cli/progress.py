@@ -87,7 +87,7 @@ def sync_bars(*, shown: bool = True) -> Iterator[SyncBars]:
         TimeElapsedColumn(),
         TextColumn("[dim]left"),
         TimeRemainingColumn(),
-        console=messages,
+        console=messages.console,
         disable=not (messages.is_terminal and shown),
     )
     with bars:
@@ -102,7 +102,7 @@ def file_bar(paths: list[Path]) -> Iterator[Progress]:
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=messages,
+        console=messages.console,
         disable=not messages.is_terminal,
     )
     total = sum(path.stat().st_size for path in paths if path.is_file())
@@ -122,7 +122,7 @@ def work_bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TextColumn("[dim]left"),
         TimeRemainingColumn(),
-        console=messages,
+        console=messages.console,
         disable=not messages.is_terminal,
         transient=True,
     )

@@ -94,6 +94,6 @@ def _line(example: Example) -> str:
 @contextmanager
 def _bar() -> Iterator[Advance]:
     """Counts flows, on a terminal only."""
-    with Progress(console=messages, disable=not messages.is_terminal, transient=True) as bars:
+    with Progress(console=messages.console, disable=not messages.is_terminal, transient=True) as bars:
         task = bars.add_task("reading rows again", total=None)
         yield lambda flows: bars.advance(task, flows)

@@ -83,7 +83,7 @@ def serve(
         messages.print(f"serving {escape(book.name)} at [bold]{address.url}[/], WebSocket at {address.socket_url}")
         if not keys:
             messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
-        messages.print(f"open [bold]{link}[/]", soft_wrap=True)
+        messages.print(f"open [bold]{link}[/]")
 
     serve_ledger(url, address, workers=workers, started=started, beside=_syncing(url, scheduled=sync))
 
@@ -221,12 +221,12 @@ def _serve_demo(book: Ledger, url: str, simulator: Simulator, address: Address, 
         messages.print(f"4. serving at [bold]{address.url}[/], WebSocket at {address.socket_url}")
         messages.print(f"   a key for {first.name}, in {provider.title}'s own dialect:")
         for name, value in credentials.items():
-            messages.print(f"     {name} = {value}", soft_wrap=True)
+            messages.print(f"     {name} = {value}")
         messages.print("   read it with the official SDK (pip install longbridge):\n")
         sys.stdout.write(snippet(provider, credentials, address) + "\n")
         sys.stdout.flush()
         messages.print("Ctrl-C ends all of it. The page, for one browser, once:")
-        messages.print(f"[bold]{link}[/]", soft_wrap=True)
+        messages.print(f"[bold]{link}[/]")
 
     syncing = _syncing(url, scheduled=True, quiet=True)
     serve_ledger(url, address, workers=workers, started=started, beside=syncing)

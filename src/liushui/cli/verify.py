@@ -33,7 +33,7 @@ def verify(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption =
                 result = f"intact, chain {found.link[:16]}…"
                 yield {"account": found.account, "batch": found.batches, "flows": found.flows, "result": result}
 
-    with Progress(console=messages, disable=not messages.is_terminal, transient=True) as bars:
+    with Progress(console=messages.console, disable=not messages.is_terminal, transient=True) as bars:
         every = list(records(bars))
     emit(every, ("account", "batch", "flows", "result"), format_of(ctx, form))
     if damaged:

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from liushui.cli.options import FormatOption, Globals, LedgerOption
+from liushui.cli.parameters import spare_conversions
 
 COMMANDS: Final = {
     "source": "source:app",
@@ -75,6 +76,7 @@ def global_options(
 
 def program() -> TyperGroup:
     """All of it. A command's module is imported when it is asked for: who wants balances does not wait for a server."""
+    spare_conversions()
     made = typer.main.get_command(app)
     if not isinstance(made, TyperGroup):
         raise TypeError("expected a group of commands")

@@ -2,7 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
+from decimal import (
+    Clamped,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    Rounded,
+    localcontext,
+)
 
 from liushui.errors import WireError
 
@@ -58,10 +68,8 @@ def plain(amount: Decimal) -> str:
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum. Raises decimal.Inexact rather than round."""
-    result = ZERO
-    for amount in amounts:
-        result = EXACT.add(result, amount)
-    return result
+    with localcontext(EXACT):
+        return sum(amounts, ZERO)
 
 
 def shown(value: object) -> str:

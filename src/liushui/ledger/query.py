@@ -19,7 +19,19 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.quarantine import count_open
 from liushui.ledger.rows import to_flow
 from liushui.ledger.schema import accounts, batches, coverage, flows
-from liushui.ledger.totals import TOTALLED, Total, Totals, flows_by_day, load, load_by, merge, totals_of
+from liushui.ledger.totals import (
+    TOTALLED,
+    Sums,
+    Total,
+    Totals,
+    flows_by_day,
+    load,
+    load_by,
+    load_sums,
+    merge,
+    sums_of,
+    totals_of,
+)
 from liushui.money import EXACT, shown
 from liushui.provider import Slice
 
@@ -163,22 +175,18 @@ def balances(ledger: Ledger, names: tuple[str, ...] = (), at: datetime | None = 
     with ledger.reading() as connection:
         for account in accounts_named(connection, names):
             if at is None:
-                totals = load_by(connection, account.account, FIRST_DAY, LAST_DAY, letters=0)
+                sums = load_sums(connection, account.account)
             else:
                 last = BusinessDays(zone_named(account.zone)).day_of(to_us(at))
                 found = load(connection, account.account, FIRST_DAY, last)
                 whole = {key: total for key, total in found.items() if key.day < last}
-                totals = merge(whole, _part_of_day(connection, account, at))
-            result += balances_of(account, totals, ranges_in(connection, account.account), at)
+                sums = sums_of(merge(whole, _part_of_day(connection, account, at)))
+            result += balances_of(account, sums, ranges_in(connection, account.account), at)
     return result
 
 
-def balances_of(account: Named, totals: Totals, ranges: list[Range], at: datetime | None) -> Iterator[Balance]:
-    """The balances that an account's totals before `at` come to, and whether its ranges prove them."""
-    sums: dict[tuple[str, str], Total] = {}
-    for key, total in totals.items():
-        place = key.subaccount, key.currency
-        sums[place] = sums.get(place, Total()).plus(total)
+def balances_of(account: Named, sums: Sums, ranges: list[Range], at: datetime | None) -> Iterator[Balance]:
+    """The balances that an account's sums before `at` come to, and whether its ranges prove them."""
     until = unbroken_until(ranges)
     proven = until is not None and (at is None or to_us(at) <= until)
     for (subaccount, currency), total in sorted(sums.items()):

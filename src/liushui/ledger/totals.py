@@ -45,6 +45,8 @@ class Total(NamedTuple):
 
 
 Totals = dict[TotalKey, Total]
+Sums = dict[tuple[str, str], Total]
+"""Of all days and kinds together, by subaccount and currency."""
 
 _totalled: Callable[[Row], tuple[int, str, str, str, str]] = itemgetter(AT_US, SUBACCOUNT, AMOUNT, CURRENCY, KIND)
 
@@ -147,6 +149,37 @@ def load_by(connection: Connection, account: str, first_day: str, last_day: str,
         TotalKey(*named): Total(int(flows), summed(money_in), summed(money_out))
         for *named, flows, money_in, money_out in connection.execute(query.group_by(*key))
     }
+
+
+def load_sums(connection: Connection, account: str) -> Sums:
+    """What all days of an account come to."""
+    t = day_totals.c
+    money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
+    query = sa.select(
+        t.subaccount,
+        t.currency,
+        sa.func.sum(t.flows).label("flows"),
+        money_in.label("money_in"),
+        money_out.label("money_out"),
+    )
+    # The kinds of a day lie side by side in the key, and are added up as they come: only what is left is sorted.
+    days = query.where(t.account == account).group_by(t.day, t.subaccount, t.currency).subquery().c
+    place = (days.subaccount, days.currency)
+    sums = exact_sums(connection, days.money_in, days.money_out)
+    found = connection.execute(sa.select(*place, sa.func.sum(days.flows), *sums).group_by(*place).order_by(*place))
+    return {
+        (subaccount, currency): Total(int(flows), summed(money_in), summed(money_out))
+        for subaccount, currency, flows, money_in, money_out in found
+    }
+
+
+def sums_of(totals: Totals) -> Sums:
+    """What totals come to, by subaccount and currency."""
+    sums: Sums = {}
+    for key, moved in totals.items():
+        place = key.subaccount, key.currency
+        sums[place] = sums.get(place, Total()).plus(moved)
+    return sums
 
 
 def exact_sums(connection: Connection, *columns: sa.ColumnElement[Decimal]) -> list[sa.ColumnElement[Any]]:

@@ -33,7 +33,7 @@ from liushui.ledger.query import (
 )
 from liushui.ledger.rows import COLUMNS, to_flow
 from liushui.ledger.schema import batches, flows, history
-from liushui.ledger.totals import TOTALLED, Totals, merge, totals_of
+from liushui.ledger.totals import TOTALLED, Totals, merge, sums_of, totals_of
 
 
 class Version(NamedTuple):
@@ -99,7 +99,7 @@ def balances_as_of(ledger: Ledger, names: tuple[str, ...], at: datetime | None, 
             seq = batch_as_of(connection, account.account, as_of)
             days = BusinessDays(zone_named(account.zone))
             totals = _totals(connection, account.account, seq, days, None if at is None else to_us(at))
-            result += balances_of(account, totals, ranges_as_of(connection, account.account, seq), at)
+            result += balances_of(account, sums_of(totals), ranges_as_of(connection, account.account, seq), at)
     return result
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from liushui.instant import from_us
 from liushui.ledger.coverage import Range, State, merged
 from liushui.ledger.schema import accounts, coverage, day_totals, findings, progress, quarantine, runs, sources
-from liushui.ledger.totals import exact_sums, summed
+from liushui.ledger.totals import exact_sums, load_sums, summed
 
 REFUSED = "credentials"
 """The status of a sync whose credentials were refused."""
@@ -159,13 +159,9 @@ def moves(
 
 
 def _sums(connection: Connection, account: str) -> tuple[Sum, ...]:
-    t = day_totals.c
-    money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
-    query = sa.select(t.subaccount, t.currency, sa.func.sum(t.flows), money_in, money_out)
-    query = query.where(t.account == account).group_by(t.subaccount, t.currency).order_by(t.subaccount, t.currency)
     return tuple(
-        Sum(subaccount, currency, int(flows), summed(inward), summed(outward))
-        for subaccount, currency, flows, inward, outward in connection.execute(query)
+        Sum(subaccount, currency, total.flows, total.money_in, total.money_out)
+        for (subaccount, currency), total in load_sums(connection, account).items()
     )
 
 

@@ -1,10 +1,14 @@
 """Rows that may be there already: inserted where they are not, or put in their place. One statement on each engine."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 
 def insert_new(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> bool:
@@ -22,5 +26,9 @@ def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]
     connection.execute(insert)
 
 
-def _insert(connection: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def _insert(connection: Connection, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # inside: who has a file does not wait for it
+
+    return postgresql.insert(table)

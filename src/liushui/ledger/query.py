@@ -226,7 +226,8 @@ def summaries_of(kept: Mapping[str, Totals], period: Period) -> list[Summary]:
     for account, totals in kept.items():
         for key, total in totals.items():
             group = (key.day[:cut] or "all", account, key.currency, key.kind)
-            sums[group] = sums.get(group, Total()).plus(total)
+            before = sums.get(group)
+            sums[group] = total if before is None else before.plus(total)
     return [
         Summary(*group, total.flows, total.money_in, total.money_out, EXACT.add(total.money_in, total.money_out))
         for group, total in sorted(sums.items())

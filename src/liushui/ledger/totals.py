@@ -137,17 +137,18 @@ def load(connection: Connection, account: str, first_day: str, last_day: str) ->
 def load_by(connection: Connection, account: str, first_day: str, last_day: str, *, letters: int) -> Totals:
     """The totals kept for an account's days, both ends included, added up by so many letters of their dates.
 
-    10 of them are a day, 7 a month, 4 a year; with 0 all days are one, whose name is empty.
+    10 of them are a day, 7 a month, 4 a year; with 0 all days are one, whose name is empty. So is that of the
+    subaccount: all of them are added up.
     """
     t = day_totals.c
-    key = (sa.func.substr(t.day, 1, letters), t.subaccount, t.currency, t.kind)
+    key = (sa.func.substr(t.day, 1, letters), t.currency, t.kind)
     sums = exact_sums(connection, t.money_in, t.money_out)
     query = sa.select(*key, sa.func.sum(t.flows), *sums).where(
         t.account == account, t.day >= first_day, t.day <= last_day
     )
     return {
-        TotalKey(*named): Total(int(flows), summed(money_in), summed(money_out))
-        for *named, flows, money_in, money_out in connection.execute(query.group_by(*key))
+        TotalKey(day, "", currency, kind): Total(int(flows), summed(money_in), summed(money_out))
+        for day, currency, kind, flows, money_in, money_out in connection.execute(query.group_by(*key))
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -36,18 +36,13 @@ from liushui.ledger.sources import list_sources, sources_named
 from liushui.providers import provider_named, providers
 from liushui.sync.events import Result, Status, Tell, tell_all
 from liushui.sync.logs import LogFormat, Logs
-from liushui.sync.metrics import HOST as METRICS_HOST
-from liushui.sync.metrics import Metrics
 from liushui.sync.options import Environment, Options
 from liushui.sync.progress import ProgressKeeper
 from liushui.sync.run import sync as sync_all
-from liushui.sync.watch import Watch
+from liushui.sync.watch import EVERY_S, Watch
 
 COLLECT = (100_000, 20, 100)
 """When the garbage collector looks for cycles: after so many new objects, and so many times that."""
-
-EVERY_S: Final = 300
-"""Seconds between two syncs of a source that is watched, where rows come at any time and nobody says."""
 
 COLUMNS = ("source", "status", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error")
 
@@ -155,13 +150,15 @@ class Watching(NamedTuple):
 
 def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watching) -> None:
     """Sync sources whenever something of them is due, until a signal ends it: SIGTERM well, SIGINT as interrupted."""
+    from liushui.sync import metrics as watched  # inside: a sync that ends has none, and waits for none
+
     _collect_less()
     form = watching.log_format or (LogFormat.NONE if messages.is_terminal else LogFormat.TEXT)
-    metrics = Metrics(ledger.clock)
+    metrics = watched.Metrics(ledger.clock)
     with _told(ledger, form, metrics) as told:
         if watching.metrics_port is not None:
             port = metrics.serve(watching.metrics_port)
-            messages.print(f"metrics at http://{METRICS_HOST}:{port}/metrics")
+            messages.print(f"metrics at http://{watched.HOST}:{port}/metrics")
         watch = Watch(
             ledger,
             names,

@@ -6,7 +6,6 @@ from typing import Annotated, Final
 import typer
 
 from liushui.cli import EXIT_INCOMPLETE
-from liushui.cli.collect import EVERY_S
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit
 from liushui.ledger import query
@@ -19,7 +18,7 @@ from liushui.provider import Provider
 from liushui.providers import providers
 from liushui.sync.events import Status
 from liushui.sync.plan import retention_left
-from liushui.sync.watch import Last, next_due
+from liushui.sync.watch import EVERY_S, Last, next_due
 
 TABLE_COLUMNS: Final = (
     *("account", "provider", "proven_until", "age", "next_sync", "flows", "gaps", "quarantined", "findings"),

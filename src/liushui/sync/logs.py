@@ -1,10 +1,9 @@
 """What a sync does, as structured log lines: one a slice, gap, repeated call and longer wait."""
 
+from collections.abc import MutableMapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, TextIO
-
-import structlog
+from typing import Any, Final, TextIO
 
 from liushui.instant import Clock, iso
 from liushui.sync.events import Due, Ended, Event, Failed, Kept, Retried, Waited
@@ -27,6 +26,8 @@ class Logs:
     """Writes a line for each event that is worth one."""
 
     def __init__(self, form: LogFormat, stream: TextIO, clock: Clock) -> None:
+        import structlog  # inside: most syncs show bars, and write no lines
+
         shown: structlog.typing.Processor = (
             structlog.processors.JSONRenderer(ensure_ascii=False)
             if form is LogFormat.JSON
@@ -84,5 +85,5 @@ class Logs:
             case _:
                 pass
 
-    def _stamp(self, _logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    def _stamp(self, _logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {"at": iso(self._clock()), "level": method, **event}

@@ -20,6 +20,8 @@ from liushui.sync.options import Environment, Options
 from liushui.sync.plan import next_look, retention_left, unproven
 from liushui.sync.run import Workers, time_left, working
 
+EVERY_S: Final = 300
+"""Seconds between two syncs of a source that is watched, where rows come at any time and nobody says."""
 BACKOFF: Final = timedelta(minutes=1)
 BACKOFF_MAX: Final = timedelta(hours=1)
 """How long after a failure the next sync begins: at first, doubled with each one after it, and at most."""

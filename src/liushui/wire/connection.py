@@ -5,8 +5,6 @@ from contextlib import nullcontext
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx2
-
 from liushui.errors import Unavailable
 from liushui.rules import Rate
 from liushui.wire import outgoing
@@ -47,6 +45,9 @@ class Connection:
         self.prefix = urlsplit(self._where).path
         """What stands before every path, for signatures over the whole of it."""
         self._pacer = Pacer(rate) if rate else None
+        import httpx2  # inside: a provider's rules and codec are read by many who call nobody
+
+        self._faults = httpx2.HTTPError
         self._http = httpx2.AsyncClient(base_url=self._where, timeout=timeout_s, headers=dict(headers))
 
     async def call(
@@ -67,7 +68,7 @@ class Connection:
             target = f"{path}?{query}" if query else path
             try:
                 answer = await self._http.request(method, target, content=body, headers=dict(headers()))
-            except httpx2.HTTPError as error:
+            except self._faults as error:
                 reason = f"{type(error).__name__} {error}".strip()
                 raise Unavailable(f"no answer from {self._where}: {reason}") from error
         return Answer(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)

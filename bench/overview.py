@@ -17,7 +17,7 @@ from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.logins import new_code
-from liushui.server.web.login import login_link
+from liushui.server.entrance import login_link
 from liushui.testing.server import free_port
 
 BAR_OVERVIEW_MS: Final = 300.0

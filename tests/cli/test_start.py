@@ -12,7 +12,7 @@ from liushui.ledger.commit import make_account
 from liushui.ledger.engine import open_ledger
 from tests.cli.commands import environment, run
 
-SERVING: Final = {"granian", "jinja2", "litestar", "websockets"}
+SERVING: Final = {"granian", "jinja2", "litestar"}
 COLLECTING: Final = {"httpx2", "prometheus_client", "structlog"}
 DATABASES: Final = {"alembic", "psycopg", "sqlalchemy.dialects.postgresql"}
 TYPED: Final = {"pydantic"}
@@ -22,6 +22,7 @@ SEALED: Final = {"cryptography"}
 
 NEVER: Final = SERVING | COLLECTING | DATABASES | TYPED
 CHEAP: Final = {
+    ("--help",): NEVER | SEALED,
     ("--version",): NEVER | SEALED | LOOKED_AT | {"sqlalchemy"},
     ("balances", "--format", "json"): NEVER | SEALED | LOOKED_AT,
     ("summary", "--by", "month", "--format", "json"): NEVER | SEALED | LOOKED_AT,

@@ -13,8 +13,7 @@ from liushui.instant import iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.logins import CODE_LIFE, has_password, new_code, remove_password, set_password
 from liushui.ledger.tokens import list_tokens
-from liushui.server.web.door import is_loopback
-from liushui.server.web.login import is_full, login_link
+from liushui.server.entrance import is_full, is_loopback, login_link
 from liushui.wire.outgoing import base_url
 
 PORT: Final = 8700

@@ -28,9 +28,8 @@ from liushui.ledger.sources import add_source
 from liushui.provider import Provider
 from liushui.providers import provider_named
 from liushui.server.beside import Command
+from liushui.server.entrance import is_loopback, login_link
 from liushui.server.run import Address, free_address, serve_ledger
-from liushui.server.web.door import is_loopback
-from liushui.server.web.login import login_link
 from liushui.simulate.announce import SimulatedAccount, Simulator
 from liushui.simulate.faults.profiles import PROFILES
 from liushui.simulate.serve import Faults, serve_world, simulated_accounts

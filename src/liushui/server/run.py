@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
-from granian.log import LogLevels
 
 from liushui.errors import ConfigError
 from liushui.instant import system_clock
@@ -96,6 +93,10 @@ def _running(beside: Command | None) -> AbstractContextManager[object]:
 
 def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:
     """Run the application that `target` makes, and the WebSocket, until a signal ends it."""
+    from granian import Granian  # inside: who asks for help waits for no server
+    from granian.constants import HTTPModes, Interfaces
+    from granian.log import LogLevels
+
     sockets = SocketServer(reply, address.host, address.socket_port)
     try:
         sockets.start()

@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from litestar.enums import MediaType
 from litestar.exceptions import ClientException, NotAuthorizedException, PermissionDeniedException
 from litestar.response import Response
 
 from liushui.money import shown
+from liushui.server.entrance import LOOPBACK, host_of, is_loopback
 from liushui.server.house import House
 from liushui.server.web.page import AnyRequest
 from liushui.server.web.visits import COOKIE, CSRF_FIELD, CSRF_HEADER, SAFE, Visits, is_meant
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 BODY_MAX: Final = 256 * 1024
 
@@ -55,20 +55,6 @@ class Door:
         host = host_of(f"//{request.headers.get('host', '')}")
         if self._hosts is not None and host not in self._hosts:
             raise PermissionDeniedException(f"host: expected {' or '.join(sorted(self._hosts))}, got {shown(host)}")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether only this machine's own programs reach that URL."""
-    host = host_of(url)
-    return host in LOOPBACK or host.startswith("127.")
-
-
-def host_of(url: str) -> str:
-    """The host in a URL; empty where there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def check_origin(headers: Mapping[str, str], host: str) -> None:

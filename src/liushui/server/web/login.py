@@ -2,15 +2,15 @@
 
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlencode
 
 from litestar import get, post
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from liushui.ledger.logins import has_password, is_password, take_code
-from liushui.ledger.tokens import Scope, Token, find_token
+from liushui.ledger.tokens import find_token
 from liushui.rules import Rate
+from liushui.server.entrance import is_full
 from liushui.server.web.door import OPEN
 from liushui.server.web.page import AnyRequest, Page, Web, own_address, redirect
 from liushui.server.web.visits import Visits
@@ -19,16 +19,6 @@ TRIES: Final = Rate(calls=10, per=timedelta(minutes=1))
 """How often one address may try to come in."""
 TRIES_OF_ALL: Final = Rate(calls=60, per=timedelta(minutes=1))
 """How often all of them together may."""
-
-
-def login_link(base_url: str, code: str) -> str:
-    """The address that lets one browser in, once."""
-    return f"{base_url}/login?{urlencode({'code': code})}"
-
-
-def is_full(token: Token) -> bool:
-    """Whether a token lets its bearer into the page, which shows and changes everything."""
-    return token.accounts is None and {Scope.READ, Scope.MANAGE} <= token.scopes
 
 
 def routes(web: Web, visits: Visits) -> list[ControllerRouterHandler]:

@@ -157,7 +157,8 @@ class LedgerReader:
         shown_sql, shown_values = condition(query.shown)
         shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
         page, values = _page(query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values)
-        form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), placed)
+        far = placed and query.offset >= NEAR
+        form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), placed, far)
         sql = _joined_text(page, form)
         if placed:
             values = [*query.accounts, *values]
@@ -170,7 +171,7 @@ class LedgerReader:
         if rows != received:
             return None
         end = msgspec.json.encode(ends[0][-3:]).decode() if len(ends) == 2 else None
-        return _Found(FlowPage(document or b"", size, end), first_us, committed)
+        return _Found(FlowPage(document or b"", rows if size is None else size, end), first_us, committed)
 
     def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Found:
         """A page of rows that this dialect, or another one, sent, or that nobody did."""
@@ -252,6 +253,9 @@ class _Form(NamedTuple):
     ascending: bool
     shown: bool
     placed: bool
+    """Whether it is to be known in which state of its accounts it was."""
+    far: bool
+    """Whether it is to be known where it began."""
 
     @property
     def order(self) -> Order:
@@ -266,12 +270,11 @@ def _joined_text(page: str, form: _Form) -> str:
     """The statement that puts a page's rows together, and counts them."""
     if form.newest and form.ascending:
         page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
-    counted = f"count(*), count(line), count(*){' FILTER (WHERE shown)' if form.shown else ''}"
-    began = _NO_PLACE
-    if form.placed:
-        committed = f"{_COMMITTED} ({', '.join('?' * form.accounts)})"
-        began = f"{'max' if form.newest else 'min'}(at_us), ({committed}), NULL"
-    return f"SELECT {counted}, {joined(form.order, shown=form.shown)}, {began} FROM ({page}) AS page"
+    counted = f"count(*), count(line), {'count(*) FILTER (WHERE shown)' if form.shown else 'NULL'}"
+    first = f"{'max' if form.newest else 'min'}(at_us)" if form.far else "NULL"
+    committed = f"({_COMMITTED} ({', '.join('?' * form.accounts)}))" if form.placed else "NULL"
+    text = joined(form.order, shown=form.shown)
+    return f"SELECT {counted}, {text}, {first}, {committed}, NULL FROM ({page}) AS page"
 
 
 def _page(query: FlowQuery, columns: str, column_values: Sequence[object] = ()) -> tuple[str, list[object]]:
@@ -313,7 +316,6 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
     return f" AND at_us {sign}= ? AND (at_us, account, id) {sign} (?, ?, ?)", [at_us, at_us, account, id_]
 
 
-_NO_PLACE = "NULL, NULL, NULL"
 _NO_PAGE = "NULL, NULL, NULL, NULL"
 _PLACE = "at_us, account, id"
 _COMMITTED = "SELECT sum(head) FROM accounts WHERE account IN"

@@ -86,7 +86,8 @@ def enveloped(
 ) -> Response:
     """The answer to a request. `said_in` are the keys that `message` stands under."""
     words = msgspec.json.encode(message)
-    body = b'{"code":%d' % code + b"".join(b',"%b":%b' % (name.encode(), words) for name in said_in)
+    parts = [b'{"code":%d' % code, *(b',"%b":%b' % (name.encode(), words) for name in said_in)]
     if data is not None:
-        body += b',"data":' + data
-    return Response(status, [("content-type", "application/json; charset=utf-8"), (TRACE, request.trace)], body + b"}")
+        parts += (b',"data":', data)
+    headers = [("content-type", "application/json; charset=utf-8"), (TRACE, request.trace)]
+    return Response(status, headers, b"".join([*parts, b"}"]))

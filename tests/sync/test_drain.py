@@ -83,6 +83,40 @@ def test_a_row_that_goes_between_two_pages_hides_no_other(call: int) -> None:
     assert sorted(drained(client, SECOND, 10, divisible=False)) == sorted(rows[1:])
 
 
+@pytest.mark.parametrize("again", range(1, ATTEMPTS_MAX))
+@pytest.mark.parametrize(("size", "cap"), [(10, None), (100, 10)])
+def test_a_page_that_comes_again_in_the_place_of_the_next_deceives_nobody(
+    again: int, size: int, cap: int | None
+) -> None:
+    """However often it does, one whole read after the other: they begin their pages at other rows."""
+    rows = [row(BEGIN, f"-{number}.00") for number in range(20)]
+    client = ClientDouble(codec, rows, cap=cap)
+    seconds = 0
+
+    async def page(
+        asked: Slice,
+        size: int,
+        *,
+        mark: str | None = None,
+        part: Mapping[str, str] = NOTHING,
+        newest: bool = False,
+    ) -> Page:
+        nonlocal seconds
+        seconds += mark == "2"
+        found = await client.page(asked, size, mark=mark, part=part, newest=newest)
+        if mark != "2" or seconds > 1 + again:  # the first second page is that of the look whether one answer has all
+            return found
+        before = await client.page(asked, size, part=part, newest=newest)
+        return Page(before.rows, found.next)
+
+    try:
+        found = asyncio.run(drain(page, SECOND, RULES, size, divisible=False))
+    except SyncError:
+        assert again >= ATTEMPTS_MAX - 1
+    else:
+        assert sorted(found) == sorted(rows)
+
+
 def test_pages_that_never_come_to_rest_are_given_up() -> None:
     def arrives(number: int, _asked: Slice, _page: int) -> None:
         client.rows.insert(0, row(BEGIN, f"-{1000 + number}.00"))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -47,20 +47,23 @@ async def drain(fetch: Fetch, asked: Slice, rules: Rules[Paging], size: int, *, 
     """Every row of a slice.
 
     One answer is one state of the provider, so a slice that one page holds cannot have shifted. A slice of more pages
-    is cut finer; where it cannot be, it is read until two whole reads agree, or, where there are no further pages, in
-    parts. Raises Overfull, SyncError, or what `fetch` does.
+    is cut finer; where it cannot be, it is read until two whole reads agree, whose pages differ in length, or, where
+    there are no further pages, in parts. Raises Overfull, SyncError, or what `fetch` does.
     """
     if isinstance(rules.paging, RangeOnly):
         return await _Parts(fetch, asked, rules, rules.paging, size).every_row(divisible=divisible)
     rows = await _one_answer(fetch, asked, rules.paging, size, divisible=divisible)
     if rows is not None:
         return rows
-    before: list[bytes] | None = None
-    for _ in range(ATTEMPTS_MAX):
-        rows = await _every_page(fetch, asked, rules.paging, size)
-        if rows is not None and (rows == before or not proofs.PROOFS.two_reads_agree):
-            return rows
-        before = rows
+    before: _Read | None = None
+    for attempt in range(ATTEMPTS_MAX):
+        # Shorter pages end at other rows: one that comes again in the place of the next brings other rows each time.
+        wanted = size if before is None or attempt % 2 == 0 else max(1, before.longest - 1)
+        read = await _every_page(fetch, asked, rules.paging, size, wanted)
+        agrees = before is not None and before.is_counted and before.rows == read.rows
+        if read.is_counted and (agrees or not proofs.PROOFS.two_reads_agree):
+            return read.rows
+        before = read
     raise SyncError(f"the pages shifted during each of {ATTEMPTS_MAX} reads")
 
 
@@ -87,17 +90,29 @@ async def _one_answer(fetch: Fetch, asked: Slice, paging: Paging, size: int, *, 
     return list(first.rows)
 
 
-async def _every_page(fetch: Fetch, asked: Slice, paging: Paging, size: int) -> list[bytes] | None:
-    """The rows of one whole read. None: the provider counted others than it gave."""
+class _Read(NamedTuple):
+    """One whole read of a slice."""
+
+    rows: list[bytes]
+    longest: int
+    """Rows of its longest page."""
+    is_counted: bool
+    """Whether the provider counted no others than it gave."""
+
+
+async def _every_page(fetch: Fetch, asked: Slice, paging: Paging, size: int, wanted: int) -> _Read:
+    """Read a slice page by page. `wanted`: the rows to ask for a page, of which a provider may take no notice."""
     rows: list[bytes] = []
+    longest = 0
     totals: set[int | None] = set()
     mark: str | None = None
     for _ in range(PAGES_MAX):
-        page = await _page(fetch, asked, size, mark)
+        page = _checked(await fetch(asked, wanted, mark=mark), size)
         rows += page.rows
+        longest = max(longest, len(page.rows))
         totals.add(page.total)
-        if _is_last(page, paging, size):
-            return rows if _is_counted(rows, totals) else None
+        if _is_last(page, paging, wanted):
+            return _Read(rows, longest, _is_counted(rows, totals))
         mark = page.next
     raise SyncError(f"no page was the last one in {PAGES_MAX}")
 

@@ -133,13 +133,16 @@ class LedgerReader:
         return self._page(dialect, query, write).page
 
     def _page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes], *, placed: bool = False) -> _Found:
-        """A page; where it began, and in which state that was, for those that are `placed`."""
+        """A page; where it began, and in which state that was, for those that are `placed`: asked in the page's own
+        statement, or after it."""
+        found = None
         if all(self._provider(name) == dialect for name in query.accounts):
             found = self._joined(query, placed=placed)
-            if found is not None:
-                return found
-        found = self._written(dialect, query, write)
-        return found._replace(committed=self._places().committed(query)) if placed else found
+        if found is None:
+            found = self._written(dialect, query, write)
+        if placed and found.committed is None:
+            found = found._replace(committed=self._places().committed(query))
+        return found
 
     def count(self, query: FlowQuery) -> int:
         counts = self._seen().counts
@@ -158,9 +161,10 @@ class LedgerReader:
         shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
         page, values = _page(query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values)
         far = placed and query.offset >= NEAR
-        form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), placed, far)
+        alone = placed and len(query.accounts) == 1  # a statement over several shards is not of one state
+        form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), alone, far)
         sql = _joined_text(page, form)
-        if placed:
+        if alone:
             values = [*query.accounts, *values]
         if query.after is not None:  # in the same statement, for both must be of one state of the ledger
             last, last_values = _page(query._replace(limit=2, offset=query.limit - 1 + query.offset), _PLACE)
@@ -272,7 +276,7 @@ def _joined_text(page: str, form: _Form) -> str:
         page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
     counted = f"count(*), count(line), {'count(*) FILTER (WHERE shown)' if form.shown else 'NULL'}"
     first = f"{'max' if form.newest else 'min'}(at_us)" if form.far else "NULL"
-    committed = f"({_COMMITTED} ({', '.join('?' * form.accounts)}))" if form.placed else "NULL"
+    committed = f"({_COMMITTED})" if form.placed else "NULL"
     text = joined(form.order, shown=form.shown)
     return f"SELECT {counted}, {text}, {first}, {committed}, NULL FROM ({page}) AS page"
 
@@ -318,7 +322,7 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
 
 _NO_PAGE = "NULL, NULL, NULL, NULL"
 _PLACE = "at_us, account, id"
-_COMMITTED = "SELECT sum(head) FROM accounts WHERE account IN"
+_COMMITTED = "SELECT head FROM accounts WHERE account = ?"
 _SELECT_ACCOUNT = "SELECT provider, zone FROM accounts WHERE account = ?"
 _SUM_DAYS = "SELECT sum(flows) FROM day_totals WHERE account = ? AND day > ? AND day < ?"
 _SELECT_KEY = """

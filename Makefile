@@ -40,7 +40,7 @@ format: setup ## rewrite the code to the house's format
 	$(VENV)/bin/ruff check --fix .
 
 soak: setup ## ten thousand seeded syncs under faults and kills, and their tally; ARGS="--runs 300"
-	$(VENV)/bin/python -m liushui.testing.soak --runs 10000 $(ARGS)
+	$(VENV)/bin/python -m soak --runs 10000 $(ARGS)
 
 bench: setup ## measure against peers, as ratios in one run; ARGS="--only sync"
 	$(UV) sync --frozen --quiet --inexact --group bench --python $(VENV)/bin/python
@@ -51,7 +51,7 @@ bench-full: setup ## the same with a million flows, and ten million where sizes 
 	$(VENV)/bin/python -m bench --flows 1000000 --memory-flows 100000 10000000 $(ARGS)
 
 docs: setup ## write the generated pages again
-	$(VENV)/bin/python -m liushui.cli.page
+	$(VENV)/bin/python -m liushui.cli.docgen
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -21,10 +21,10 @@ from bench.results import Outcome, Ratio, Series
 from bench.serve import CONNECTIONS, WORKERS, load_generator
 from bench.setting import Setting
 from liushui.instant import from_us
-from liushui.ledger.commit import make_account
+from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.keys import create_key
-from liushui.ledger.sources import add_source
+from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider, Slice
 from liushui.providers import provider_named
 from liushui.testing.server import free_port, simulating

@@ -17,9 +17,9 @@ from bench.process import LIUSHUI, PYTHON, Server, Took, run, serving
 from bench.results import Outcome, Ratio, Series
 from bench.setting import Setting, check_rows, sync_command
 from liushui.instant import to_us
-from liushui.ledger.commit import make_account
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.sources import add_source
+from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.write.commit import make_account
 from liushui.simulate.access import SimulatedAccount
 from liushui.simulate.serve import simulated_accounts
 from liushui.simulate.world import Parameters

@@ -18,13 +18,13 @@ from bench.process import BenchError
 from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting, check_rows
 from liushui.instant import from_us
-from liushui.ledger.change import by_key
-from liushui.ledger.commit import commit_slice, make_account
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.rows import COLUMNS, Together, read_together
+from liushui.ledger.flow_row import COLUMNS, Together, read_together
+from liushui.ledger.write.change import by_key
+from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
 from liushui.providers.longbridge import PROVIDER
-from liushui.sync.cut import FILL
+from liushui.sync.slicer import FILL
 
 SLICE_ROWS: Final = int(PROVIDER.rules.paging.size_max * FILL)
 """What a sync aims at for one slice."""

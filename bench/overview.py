@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from bench.process import LIUSHUI, BenchError, Server, serving
 from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting
+from liushui.ledger.access.logins import new_code
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.logins import new_code
-from liushui.server.entrance import login_link
+from liushui.server.exposure import login_link
 from liushui.testing.server import free_port
 
 BAR_OVERVIEW_MS: Final = 300.0

@@ -12,7 +12,7 @@ import msgspec
 from bench.data import SEED, Data
 from bench.load import Request
 from bench.process import BenchError
-from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_header
+from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
 
 PATH: Final = "/v1/asset/cashflow"
 ROWS: Final = 50

@@ -14,9 +14,9 @@ from bench.ingest import SLICE_ROWS, slices_of
 from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting, check_rows
 from liushui.instant import to_us
-from liushui.ledger.commit import commit_slice, make_account
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.rows import COLUMNS
+from liushui.ledger.flow_row import COLUMNS
+from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.postgres import Postgres, find_programs, running
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from bench.data import BEGIN, Data, make_data
 from bench.process import LIUSHUI, PYTHON, BenchError, Server, run, serving
-from liushui.ledger.commit import make_account
+from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.keys import create_key
-from liushui.ledger.sources import add_source
+from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.write.commit import make_account
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.server import free_port
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import settings
 
+from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.keys import create_key
 from liushui.providers import provider_named
 from liushui.testing.postgres import find_programs
 from liushui.testing.server import Running, free_port, run, serving, simulating

@@ -15,8 +15,8 @@ import pytest
 
 from liushui.ledger.engine import open_ledger, upgrade_ledger
 from liushui.ledger.engines.postgres import MARK
+from liushui.ledger.maintenance.copy_state import copying
 from liushui.ledger.schema import REVISION, metadata
-from liushui.ledger.unfinished import copying
 from liushui.testing.postgres import Postgres, running
 
 SQLITE, POSTGRESQL, CITUS = "sqlite", "postgresql", "citus"

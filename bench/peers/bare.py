@@ -15,7 +15,7 @@ import httpx2
 import msgspec
 
 from bench.peers.table import CashFlow, create, insert
-from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_header
+from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
 
 PATH: Final = "/v1/asset/cashflow"
 SIZE: Final = 10_000

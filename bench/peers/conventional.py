@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Index, Integer, Text, create_engine, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_fits
 from liushui.providers.longbridge import PROVIDER
-from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_fits
 
 DATABASE: Final = "LIUSHUI_BENCH_DATABASE"
 """Tells the workers where their database is."""

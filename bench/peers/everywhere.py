@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 import httpx2
 import msgspec
 
+from liushui.providers._longbridge.signing import Signer
 from liushui.providers.hkus.signing import signature_of
-from liushui.wire.longbridge.signing import Signer
 
 MONTH_S: Final = 31 * 86_400
 Values = tuple[object, ...]

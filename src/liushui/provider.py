@@ -11,10 +11,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
+from liushui.conditions import EVERYTHING, Where
 from liushui.flow import Flow
+from liushui.http import Request, Response
 from liushui.rules import Paging, Rate, Rules
-from liushui.where import EVERYTHING, Where
-from liushui.wire.http import Request, Response
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from litestar.testing import TestClient
 
+from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
-from liushui.ledger.tokens import Scope, create_token
 from liushui.providers import providers
 from liushui.server.api import ROOT
-from liushui.server.house import House
+from liushui.server.context import House
 from liushui.server.site import make_api
 from liushui.testing.limits import MemoryLimits
 

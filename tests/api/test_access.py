@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from liushui.errors import ConfigError
+from liushui.ledger.access.tokens import Scope, create_token, find_token, list_tokens, revoke_token
 from liushui.ledger.engine import Ledger
-from liushui.ledger.tokens import Scope, create_token, find_token, list_tokens, revoke_token
 from liushui.testing.clock import MovableClock
 from tests.api.door import Caller, Door
 from tests.ledger.books import came, column, hours, keep

@@ -13,9 +13,9 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.recording import make_own_account
-from liushui.ledger.tokens import Scope, create_token
+from liushui.ledger.write.record import make_own_account
 from liushui.testing.server import Running, serving
 from tests.ledger.books import bad, came, hours, keep, new_ledger
 

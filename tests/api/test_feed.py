@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from liushui.errors import ConfigError
 from liushui.flow import Flow, Kind
 from liushui.instant import to_us
-from liushui.ledger import pages
 from liushui.ledger.engine import Ledger
-from liushui.ledger.feed import How, commits_after, feed_page
-from liushui.ledger.pages import SCAN_MAX, Place, flows_page
-from liushui.ledger.query import FlowFilter, LedgerFlow, list_flows
-from liushui.ledger.recording import make_own_account, record
+from liushui.ledger.read import pages
+from liushui.ledger.read.balances import FlowFilter, LedgerFlow, list_flows
+from liushui.ledger.read.feed import How, commits_after, feed_page
+from liushui.ledger.read.pages import SCAN_MAX, Place, flows_page
+from liushui.ledger.write.record import make_own_account, record
 from tests.api.door import Caller
 from tests.engines import Shelf
 from tests.ledger.books import came, hour, hours, keep, keep_page, new_ledger

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from liushui.flow import Direction
-from liushui.ledger.commit import commit_gap
 from liushui.ledger.engine import Ledger
+from liushui.ledger.write.commit import commit_gap
 from tests.api.door import Answer, Caller, Door
 from tests.ledger.books import READ_AT, bad, came, came_full, hours, keep, keep_page
 

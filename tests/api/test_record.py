@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from liushui.errors import LedgerError
-from liushui.ledger.batches import Batches
-from liushui.ledger.change import Change, Committed
+from liushui.ledger.access.tokens import Scope
 from liushui.ledger.coverage import Range
 from liushui.ledger.engine import Ledger
-from liushui.ledger.rebuild import difference
-from liushui.ledger.tokens import Scope
+from liushui.ledger.write.batch_writer import Batches
+from liushui.ledger.write.change import Change, Committed
+from liushui.ledger.write.reprocess import difference
 from liushui.providers import provider_named
 from tests.api.door import Answer, Caller, Door
 from tests.ledger.books import assert_intact, column, tables

@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 import liushui
-from liushui.client import errors, words
+from liushui.client import errors, models
+from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.query import FlowFilter, list_flows
-from liushui.ledger.tokens import Scope, create_token
+from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.testing.server import Running, serving
 from tests.engines import Shelf
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger
@@ -54,14 +54,14 @@ def client(running: Running, token: str) -> Iterator[liushui.Client]:
         yield client
 
 
-def flow(reference: str, amount: str = "-1.50", account: str = "mine") -> words.RecordFlow:
-    return words.RecordFlow(account=account, reference=reference, at=AT, amount=amount, currency="USD")
+def flow(reference: str, amount: str = "-1.50", account: str = "mine") -> models.RecordFlow:
+    return models.RecordFlow(account=account, reference=reference, at=AT, amount=amount, currency="USD")
 
 
 def test_the_client_says_what_the_server_does(client: liushui.Client) -> None:
     assert client.about().scopes == ["manage", "read", "record"]
     assert [account.account for account in client.accounts()] == ["a", "b"]
-    found = list(client.flows(limit=7, account="a", order=words.Order.OLDEST, until=AT + timedelta(hours=15)))
+    found = list(client.flows(limit=7, account="a", order=models.Order.OLDEST, until=AT + timedelta(hours=15)))
     assert [one.amount for one in found] == [f"{n}.50" for n in range(15)]
     assert client.flow(found[3].key).flow == found[3]
     (balance,) = client.balances(account="a", at=AT + timedelta(hours=15)).balances
@@ -85,7 +85,7 @@ def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: s
     """Many at once, over two workers, under one key: all are told the same, and the flows are there once."""
     client.make_account("mine")
     rows = [flow(f"r{n}") for n in range(50)]
-    answers: list[words.Recorded] = []
+    answers: list[models.Recorded] = []
     threads = [threading.Thread(target=lambda: answers.append(client.record(rows, key="once"))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -112,7 +112,7 @@ def test_a_write_whose_worker_is_killed_is_done_once(book: str, token: str) -> N
         with liushui.Client(running.url, token, attempts=60) as client:
             client.make_account("other")
             rows = [flow(f"k{n}", account="other") for n in range(300)]
-            told: list[words.Recorded] = []
+            told: list[models.Recorded] = []
             writer = threading.Thread(
                 target=lambda: told.extend(client.record(rows, key=f"killed {n // 2}") for n in range(20))
             )
@@ -140,11 +140,11 @@ def test_events_come_and_go_on_where_they_broke_off(running: Running, token: str
         client.record(flow("e1", account="eventful"))
         last = next(line for line in lines if line.startswith("id: ")).removeprefix("id: ")
         seen = next(line for line in lines if line.startswith("data: {")).removeprefix("data: ")
-        assert msgspec.json.decode(seen, type=words.CommitSeen).added == 1
+        assert msgspec.json.decode(seen, type=models.CommitSeen).added == 1
     client.record(flow("e2", account="eventful"))
     with httpx2.stream("GET", url, headers={**headers, "last-event-id": last}, timeout=20) as stream:
         data = next(line for line in stream.iter_lines() if line.startswith("data: {"))
-        assert msgspec.json.decode(data.removeprefix("data: "), type=words.CommitSeen).account == "eventful"
+        assert msgspec.json.decode(data.removeprefix("data: "), type=models.CommitSeen).account == "eventful"
     assert [step.flow.id for step in client.feed(last).steps] == ["e2"]
     refused = httpx2.get(url, headers={**headers, "last-event-id": "x"})
     assert refused.status_code == 422

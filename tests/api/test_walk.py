@@ -9,17 +9,17 @@ from litestar.routes import HTTPRoute
 
 from liushui.flow import Direction
 from liushui.instant import to_us
+from liushui.ledger.access.keys import create_key
+from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import SIDE
-from liushui.ledger.keys import create_key
-from liushui.ledger.progress import Progress, write_progress
-from liushui.ledger.recording import make_own_account
-from liushui.ledger.requests import request_sync
-from liushui.ledger.sources import Run, add_source, record_run
-from liushui.ledger.tokens import Scope, create_token
+from liushui.ledger.jobs.progress import Progress, write_progress
+from liushui.ledger.jobs.sources import Run, add_source, record_run
+from liushui.ledger.jobs.sync_requests import request_sync
+from liushui.ledger.write.record import make_own_account
 from liushui.providers import provider_named
-from liushui.server.api.asking import BODY, QUERY
 from liushui.server.api.cursors import key_of
+from liushui.server.api.params import BODY, QUERY
 from tests.api.door import Answer, Caller, Door, opened
 from tests.engines import Shelf
 from tests.ledger.books import bad, came, hour, hours, keep, new_ledger, tables

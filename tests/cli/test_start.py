@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from liushui.instant import system_clock
-from liushui.ledger.commit import make_account
 from liushui.ledger.engine import open_ledger
+from liushui.ledger.write.commit import make_account
 from tests.cli.commands import environment, run
 
 SERVING: Final = {"granian", "jinja2", "litestar"}

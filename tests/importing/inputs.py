@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from liushui.importing.run import Imported, import_files
-from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.write.commit import make_account
 from liushui.providers.longbridge import PROVIDER
 
 SECOND = 1_700_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.importing.copies import Side, copies, side_of
+from liushui.importing.duplicate_count import Side, copies, side_of
 
 WITHIN, OLDEST, NEWEST, ALONE = Side.WITHIN, Side.OLDEST, Side.NEWEST, Side.ALONE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from liushui.errors import ConfigError
-from liushui.importing.documents import documents
+from liushui.importing.parse import documents
 from liushui.providers.longbridge import codec
 from tests.importing.inputs import envelope, row
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from liushui.errors import ConfigError
-from liushui.importing import documents as reading
-from liushui.importing.documents import documents
-from liushui.ledger.query import FlowFilter, list_flows
+from liushui.importing import parse as reading
+from liushui.importing.parse import documents
+from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.providers.longbridge import codec
 from tests.importing.inputs import envelope, import_texts, new_ledger, row
 

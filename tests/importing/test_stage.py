@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from liushui.errors import LedgerError
-from liushui.importing import stage as staging
-from liushui.importing.stage import Stage
+from liushui.importing import staging as staging
+from liushui.importing.staging import Stage
 from liushui.providers.longbridge import codec
 from tests.importing.inputs import SECOND, row
 from tests.system import files_of_at_most

@@ -11,15 +11,15 @@ import sqlalchemy as sa
 
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.importing.merge import merge_chunk
-from liushui.importing.stage import Copies
+from liushui.importing.staging import Copies
 from liushui.instant import to_us
-from liushui.ledger.change import Change, Committed
-from liushui.ledger.commit import commit_rows, commit_slice, make_account
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.quarantine import quarantine_rows
-from liushui.ledger.rows import Rejected, Row, read_rows
+from liushui.ledger.flow_row import Rejected, Row, read_rows
+from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.schema import metadata
-from liushui.ledger.verify import Damage, Verified, verify
+from liushui.ledger.write.change import Change, Committed
+from liushui.ledger.write.commit import commit_rows, commit_slice, make_account
+from liushui.ledger.write.quarantine import quarantine_rows
 from liushui.provider import Codec, Received, Slice
 from liushui.testing.clock import MovableClock
 from tests.engines import Shelf

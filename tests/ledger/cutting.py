@@ -12,8 +12,8 @@ import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-from liushui.ledger.bulk import insert_rows
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.schema import metadata
 from liushui.testing.clock import MovableClock
 from tests.ledger.books import Tables, damages, tables

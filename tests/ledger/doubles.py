@@ -8,7 +8,7 @@ import msgspec
 
 from liushui.errors import Unsayable, WireError
 from liushui.flow import Direction, Flow, Kind
-from liushui.ledger.rows import Rejected, read_rows
+from liushui.ledger.flow_row import Rejected, read_rows
 from liushui.provider import Received
 from tests.ledger.books import hour
 

@@ -20,11 +20,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from liushui.flow import Direction, Kind
-from liushui.ledger.commit import commit_gap
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.rebuild import rebuild
-from liushui.ledger.retry import retry
-from liushui.ledger.rows import Rejected
+from liushui.ledger.flow_row import Rejected
+from liushui.ledger.write.commit import commit_gap
+from liushui.ledger.write.reprocess import rebuild, retry
 from liushui.testing.clock import MovableClock
 from tests.engines import Shelf
 from tests.ledger.books import (

@@ -16,14 +16,14 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from liushui.ledger import backup, restore, standing
-from liushui.ledger.copying import copy_ledger
+from liushui.ledger.access.keys import create_key, revoke_key
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.keys import create_key, revoke_key
-from liushui.ledger.leases import take_lease
-from liushui.ledger.rows import Row
+from liushui.ledger.flow_row import Row
+from liushui.ledger.jobs.leases import take_lease
+from liushui.ledger.jobs.sources import Run, add_source, record_run
+from liushui.ledger.maintenance import backup, restore, snapshot
+from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, metadata
-from liushui.ledger.sources import Run, add_source, record_run
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from tests.ledger.books import Tables, tables
@@ -93,7 +93,7 @@ def moved(found: Tables) -> dict[str, list[Row]]:
 
 def of_account(found: Tables, account: str) -> dict[str, list[Row]]:
     """What the tables that are copied account by account hold of one."""
-    names = {table.name for table in (*FACT_TABLES, *standing.AT_ONCE)}
+    names = {table.name for table in (*FACT_TABLES, *snapshot.AT_ONCE)}
     return {name: [row for row in found[name] if row[0] == account] for name in sorted(names)}
 
 
@@ -167,7 +167,7 @@ def copy_watched(source: Path | str, target: Path | str, reached: Reached) -> No
         ):
             reached(" ".join(point.split()))
 
-    standing.CHUNK = 12  # type: ignore[misc] # so that a small ledger has several pieces
+    snapshot.CHUNK = 12  # type: ignore[misc] # so that a small ledger has several pieces
     ledger = opened_at(source)
     watch(Engine, told)
     copy_ledger(ledger, str(target))

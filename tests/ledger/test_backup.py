@@ -15,12 +15,12 @@ import pytest
 from cryptography.fernet import Fernet
 
 from liushui.errors import ConfigError, LedgerError
-from liushui.ledger import backup as backup_module
-from liushui.ledger.backup import Saved, back_up
+from liushui.ledger.access.vault import ENVIRONMENT
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.restore import restore
-from liushui.ledger.sources import list_sources
-from liushui.ledger.vault import ENVIRONMENT
+from liushui.ledger.jobs.sources import list_sources
+from liushui.ledger.maintenance import backup as backup_module
+from liushui.ledger.maintenance.backup import Saved, back_up
+from liushui.ledger.maintenance.restore import restore
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
 from tests.ledger.killing import copied
 from tests.ledger.moving import DONE, SECRETS, in_file, moved, opened_at, prepare_to_move

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from liushui.instant import to_us
-from liushui.ledger.calendar import Day, DayState, Deadline, days_of, deadline, proven_until, stretches
 from liushui.ledger.coverage import Range, State
+from liushui.ledger.read.coverage_calendar import Day, DayState, Deadline, days_of, deadline, proven_until, stretches
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import PublishClock, Retention
 

@@ -15,15 +15,15 @@ from typing import Final
 import pytest
 
 from liushui.errors import LedgerError
-from liushui.ledger import standing
-from liushui.ledger.backup import back_up
-from liushui.ledger.commit import make_account
-from liushui.ledger.copying import copy_ledger
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.query import FlowFilter, balances, list_flows, statuses, summary
-from liushui.ledger.restore import restore
-from liushui.ledger.verify import Verified, verify
-from liushui.ledger.versions import balances_as_of
+from liushui.ledger.maintenance import snapshot
+from liushui.ledger.maintenance.backup import back_up
+from liushui.ledger.maintenance.copy import copy_ledger
+from liushui.ledger.maintenance.restore import restore
+from liushui.ledger.maintenance.verify import Verified, verify
+from liushui.ledger.read.balances import FlowFilter, balances, list_flows, statuses, summary
+from liushui.ledger.read.history import balances_as_of
+from liushui.ledger.write.commit import make_account
 from liushui.testing.clock import MovableClock
 from tests.engines import CITUS_URL, Databases, SchemaPool
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
@@ -183,7 +183,7 @@ def test_without_a_node_commits_are_kept_whole_or_refused(citus: Ledger) -> None
 
 
 def test_a_copy_that_loses_a_node_goes_on(citus: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "CHUNK", 12)
+    monkeypatch.setattr(snapshot, "CHUNK", 12)
     source = new_ledger(tmp_path, *ACCOUNTS)
     for name in ACCOUNTS:
         keep(source, hours(0, 24), *[came(f"{at}", at / 100) for at in range(30)], account=name)

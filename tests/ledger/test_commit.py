@@ -18,11 +18,11 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, StaleRead
 from liushui.flow import Kind
 from liushui.instant import to_us
-from liushui.ledger.change import RESTATED, WITHDRAWN, Change, Committed
-from liushui.ledger.commit import commit_rows, compare, make_account
 from liushui.ledger.engine import Ledger
-from liushui.ledger.query import FlowFilter, balances, list_flows
-from liushui.ledger.rows import to_row
+from liushui.ledger.flow_row import to_row
+from liushui.ledger.read.balances import FlowFilter, balances, list_flows
+from liushui.ledger.write.change import RESTATED, WITHDRAWN, Change, Committed
+from liushui.ledger.write.commit import commit_rows, compare, make_account
 from liushui.provider import Received
 from tests.engines import Shelf
 from tests.ledger.books import (

@@ -15,14 +15,14 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, LedgerError
-from liushui.ledger import standing
-from liushui.ledger.commit import make_account
-from liushui.ledger.copying import REST, copy_ledger
+from liushui.ledger.access.keys import list_keys
+from liushui.ledger.access.vault import ENVIRONMENT
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.keys import list_keys
+from liushui.ledger.jobs.sources import list_sources
+from liushui.ledger.maintenance import snapshot
+from liushui.ledger.maintenance.copy import REST, copy_ledger
 from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, metadata
-from liushui.ledger.sources import list_sources
-from liushui.ledger.vault import ENVIRONMENT
+from liushui.ledger.write.commit import make_account
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
 from tests.ledger.killing import SCENARIOS, copied, opened, prepare
 from tests.ledger.moving import (
@@ -62,7 +62,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small ledger is copied in many pieces."""
-    monkeypatch.setattr(standing, "CHUNK", 12)
+    monkeypatch.setattr(snapshot, "CHUNK", 12)
 
 
 def empty_at(path: Path) -> Path:
@@ -72,9 +72,9 @@ def empty_at(path: Path) -> Path:
 
 
 def test_every_table_is_copied_in_one_way() -> None:
-    parts = {part.table for part in standing.PARTS} | {part.into for part in standing.PARTS}
-    ways = [*parts, *standing.AT_ONCE, *REST, *PASSING_TABLES]
-    assert {*FACT_TABLES} <= parts | {*standing.AT_ONCE}
+    parts = {part.table for part in snapshot.PARTS} | {part.into for part in snapshot.PARTS}
+    ways = [*parts, *snapshot.AT_ONCE, *REST, *PASSING_TABLES]
+    assert {*FACT_TABLES} <= parts | {*snapshot.AT_ONCE}
     assert sorted(table.name for table in ways) == sorted(metadata.tables)
 
 

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, LedgerError
-from liushui.ledger import standing
-from liushui.ledger.backup import back_up
-from liushui.ledger.copying import copy_ledger
+from liushui.ledger.access.vault import ENVIRONMENT
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.restore import restore
-from liushui.ledger.sources import list_sources
-from liushui.ledger.vault import ENVIRONMENT
+from liushui.ledger.jobs.sources import list_sources
+from liushui.ledger.maintenance import snapshot
+from liushui.ledger.maintenance.backup import back_up
+from liushui.ledger.maintenance.copy import copy_ledger
+from liushui.ledger.maintenance.restore import restore
 from liushui.testing.server import free_port
 from tests.engines import Databases, Pool
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
@@ -55,7 +55,7 @@ def server(pool: Pool) -> Iterator[Databases]:
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small ledger is copied in many pieces."""
-    monkeypatch.setattr(standing, "CHUNK", 12)
+    monkeypatch.setattr(snapshot, "CHUNK", 12)
 
 
 @pytest.mark.usefixtures("pieces")
@@ -202,7 +202,7 @@ def test_a_backup_of_a_server_is_one_moment_while_others_commit(server: Database
 def test_what_happens_between_the_accounts_of_a_backup_is_not_in_it(
     server: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "CHUNK", 12)
+    monkeypatch.setattr(snapshot, "CHUNK", 12)
     prepare(tmp_path)
     copy(tmp_path / "ledger.db", server.url())
     ledger, other = opened_at(server.url()), opened_at(server.url())

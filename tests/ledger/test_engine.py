@@ -17,11 +17,11 @@ import pytest
 
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.ledger import engine
-from liushui.ledger.batches import load_account
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.engines import driver, sqlite
-from liushui.ledger.query import FlowFilter, list_flows
+from liushui.ledger.engines import postgres_connection, sqlite
+from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.ledger.schema import APPLICATION_ID, REVISION
+from liushui.ledger.write.batch_writer import load_account
 from tests.engines import Shelf
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
 from tests.system import files_of_at_most
@@ -290,7 +290,7 @@ def test_a_second_writer_of_an_account_waits_for_the_first(shelf: Shelf) -> None
 def test_a_writer_that_waited_too_long_says_so(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     first = new_ledger(shelf)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(driver, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(postgres_connection, "BUSY_TIMEOUT_S", 0.05)
     second = open_ledger(first.url)
     before = tables(first)
     with first.writing() as connection:

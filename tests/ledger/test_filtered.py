@@ -11,13 +11,13 @@ import pytest
 from liushui.flow import Direction, Flow, Kind
 from liushui.instant import from_us
 from liushui.ledger import findings
-from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger
-from liushui.ledger.insight.around import Chained, Neighbour, neighbours
-from liushui.ledger.insight.filtered import Filtered, filtered
-from liushui.ledger.insight.streamed import stream_flows
-from liushui.ledger.pages import flows_page
-from liushui.ledger.query import FlowFilter, list_flows
+from liushui.ledger.read.balance_chain import Chained, Neighbour, neighbours
+from liushui.ledger.read.balances import FlowFilter, list_flows
+from liushui.ledger.read.filtered import Filtered, filtered
+from liushui.ledger.read.pages import flows_page
+from liushui.ledger.read.streamed import stream_flows
+from liushui.ledger.write.commit import make_account
 from liushui.provider import Received, Slice
 from liushui.testing.clock import NOON
 from tests.engines import Shelf

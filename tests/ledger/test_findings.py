@@ -5,13 +5,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from liushui.flow import Direction, Kind
-from liushui.ledger.change import REBUILT, REDERIVED, Change
-from liushui.ledger.commit import commit_change
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import SAME_ID, SIDE
-from liushui.ledger.query import statuses
-from liushui.ledger.review import list_findings
-from liushui.ledger.rows import to_row
+from liushui.ledger.flow_row import to_row
+from liushui.ledger.read.balances import statuses
+from liushui.ledger.read.review import list_findings
+from liushui.ledger.write.change import REBUILT, REDERIVED, Change
+from liushui.ledger.write.commit import commit_change
 from liushui.provider import Received
 from tests.ledger.books import assert_intact, came, came_full, column, damages, hour, hours, keep, keep_page, tables
 

@@ -6,10 +6,10 @@ import pytest
 
 from liushui.errors import ConfigError
 from liushui.instant import to_us
-from liushui.ledger.commit import commit_gap
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.query import FlowFilter, coverage_of, list_flows, statuses
+from liushui.ledger.read.balances import FlowFilter, coverage_of, list_flows, statuses
+from liushui.ledger.write.commit import commit_gap
 from tests.ledger.books import DAY_ONE, READ_AT, assert_intact, came, column, hours, keep, tables
 
 LATER = READ_AT + timedelta(hours=1)

@@ -15,20 +15,20 @@ from hypothesis import strategies as st
 
 from liushui.flow import Kind
 from liushui.instant import to_us
-from liushui.ledger import query
-from liushui.ledger.commit import commit_gap, make_account
 from liushui.ledger.engine import Ledger
-from liushui.ledger.insight import overview as overviews
-from liushui.ledger.insight import transfers
-from liushui.ledger.insight.alarms import Grave, Sign
-from liushui.ledger.insight.cover import Covered
-from liushui.ledger.insight.facts import REFUSED, Kept, Move
-from liushui.ledger.insight.moved import Span, Unit, beginning
-from liushui.ledger.insight.overview import Asked, Overview
-from liushui.ledger.insight.streams import Between, Outside, streams_of, without_circles
-from liushui.ledger.insight.transfers import End, Match, matches
-from liushui.ledger.progress import Progress, write_progress
-from liushui.ledger.sources import Run, add_source, record_run
+from liushui.ledger.jobs.progress import Progress, write_progress
+from liushui.ledger.jobs.sources import Run, add_source, record_run
+from liushui.ledger.read import balances as query
+from liushui.ledger.read import overview as overviews
+from liushui.ledger.read import transfer_matching
+from liushui.ledger.read.account_snapshot import REFUSED, Kept, Move
+from liushui.ledger.read.alarms import Grave, Sign
+from liushui.ledger.read.cover import Covered
+from liushui.ledger.read.money_streams import Between, Outside, streams_of, without_circles
+from liushui.ledger.read.moved import Span, Unit, beginning
+from liushui.ledger.read.overview import Asked, Overview
+from liushui.ledger.read.transfer_matching import End, Match, matches
+from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.provider import Received, Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.wecom.rules import RULES as DAILY
@@ -234,7 +234,7 @@ def test_matches_are_sound_whatever_the_order(ends: list[End], random: Random) -
     for left, arrived in found:
         assert left.amount == -arrived.amount < 0
         assert left.place != arrived.place
-        assert abs(left.at_us - arrived.at_us) <= transfers.WINDOW // timedelta(microseconds=1)
+        assert abs(left.at_us - arrived.at_us) <= transfer_matching.WINDOW // timedelta(microseconds=1)
     free = [one for one in ends if one not in used]
     for left in free:
         for arrived in free:
@@ -252,10 +252,10 @@ def test_candidates_are_looked_for_from_the_newest_day_on(shelf: Shelf) -> None:
     keep(ledger, Slice(at(1), at(30)), came("in", at(2, 12, 13), "1"), account="b", read_at=NOON)
     zones = {"a": "Asia/Hong_Kong", "b": "Asia/Hong_Kong"}
     with ledger.reading() as connection:
-        every = transfers.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31))
+        every = transfer_matching.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31))
         assert sorted(one.id for one in every.ends) == ["1", "2", "20", "in"]
         assert every.since is None
-        some = transfers.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31), rows_max=3)
+        some = transfer_matching.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31), rows_max=3)
         assert sorted(one.id for one in some.ends) == ["2", "20", "in"]
         assert some.since == date(2025, 12, 2)
     found = overviews.flowing(ledger, "USD", Span(Unit.MONTH, date(2025, 12, 1), date(2025, 12, 31)), zones)

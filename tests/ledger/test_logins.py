@@ -7,8 +7,7 @@ from functools import partial
 import pytest
 
 from liushui.errors import ConfigError
-from liushui.ledger.engine import Ledger
-from liushui.ledger.logins import (
+from liushui.ledger.access.logins import (
     CODE_LIFE,
     IDLE_LIFE,
     PASSWORD_MIN,
@@ -25,6 +24,7 @@ from liushui.ledger.logins import (
     set_password,
     take_code,
 )
+from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import login_codes, passwords, sessions
 
 PASSWORD = "correct horse battery"

@@ -15,13 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from liushui.errors import WireError
 from liushui.flow import Flow, Kind
 from liushui.instant import to_us
-from liushui.ledger.change import Committed
-from liushui.ledger.query import FlowFilter, balances, list_flows, statuses, summary
-from liushui.ledger.rebuild import difference, rebuild
-from liushui.ledger.retry import retry
-from liushui.ledger.review import list_quarantined
-from liushui.ledger.spans import Piece, within, without
-from liushui.ledger.versions import balances_as_of, list_flows_as_of, list_versions, summary_as_of
+from liushui.ledger.read.balances import FlowFilter, balances, list_flows, statuses, summary
+from liushui.ledger.read.history import balances_as_of, list_flows_as_of, list_versions, summary_as_of
+from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.write.change import Committed
+from liushui.ledger.write.quarantine import Piece, within, without
+from liushui.ledger.write.reprocess import difference, rebuild, retry
 from liushui.testing.clock import MovableClock
 from tests.ledger.books import assert_intact, column, hour, hours, keep_read, new_ledger
 from tests.ledger.doubles import LearningCodec, told

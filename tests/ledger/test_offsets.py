@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.conditions import EVERYTHING, Where, among, holds
 from liushui.flow import Kind
 from liushui.instant import BEGINNING, ENDING, to_us
-from liushui.ledger import offsets
-from liushui.ledger import places as places_module
-from liushui.ledger import reader as reader_module
-from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.engines.serving import Cursor
-from liushui.ledger.offsets import Offsets
-from liushui.ledger.places import Places
-from liushui.ledger.reader import LedgerReader
+from liushui.ledger.engines.base import Cursor
+from liushui.ledger.read import dialect_reader as reader_module
+from liushui.ledger.read import offset_index
+from liushui.ledger.read import places as places_module
+from liushui.ledger.read.dialect_reader import LedgerReader
+from liushui.ledger.read.offset_index import Offsets
+from liushui.ledger.read.places import Places
+from liushui.ledger.write.commit import make_account
 from liushui.provider import FlowPage, FlowQuery, Received
 from liushui.testing.clock import MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
-from liushui.where import EVERYTHING, Where, among, holds
 from tests.engines import Shelf
 from tests.ledger.books import DAY_ONE, came, hour, hours, keep, keep_page, new_ledger
 from tests.ledger.test_reader import shown
@@ -39,7 +39,7 @@ DAYS: Final = 6
 @pytest.fixture(scope="module", autouse=True)
 def short_strides() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(offsets, "STRIDE", STRIDE)
+        patch.setattr(offset_index, "STRIDE", STRIDE)
         patch.setattr(places_module, "STRIDE", STRIDE)
         patch.setattr(places_module, "NEAR", NEAR)
         patch.setattr(reader_module, "NEAR", NEAR)
@@ -271,7 +271,7 @@ def test_a_page_is_looked_for_again_where_a_commit_comes_between(
     earlier = filled.in_memory(query)
     real = Offsets.near
 
-    def near(self: Offsets, asked: FlowQuery, accounts: Sequence[offsets.Account]) -> FlowQuery:
+    def near(self: Offsets, asked: FlowQuery, accounts: Sequence[offset_index.Account]) -> FlowQuery:
         found = real(self, asked, accounts)
         if writes:
             filled.write("a", 0, 1, [writes.pop()], imported=False)

@@ -14,11 +14,11 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from liushui.errors import LedgerBusy, LedgerError, Lost, Uncertain
+from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.keys import create_key
-from liushui.ledger.query import FlowFilter, list_flows
-from liushui.ledger.reader import LedgerReader
-from liushui.ledger.sources import add_source, list_sources
+from liushui.ledger.jobs.sources import add_source, list_sources
+from liushui.ledger.read.balances import FlowFilter, list_flows
+from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.provider import Received
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
@@ -170,7 +170,7 @@ def test_one_of_many_rows_that_has_no_place_keeps_all_of_them_out(ledger: Ledger
 def test_a_server_that_does_not_come_back_is_said(
     shelf: Databases, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("liushui.ledger.engines.driver.RECONNECT_PAUSES_S", (0.01,))
+    monkeypatch.setattr("liushui.ledger.engines.postgres_connection.RECONNECT_PAUSES_S", (0.01,))
     new_ledger(shelf).close()
     ledger = open_ledger(through(wire, shelf.url()), clock=MovableClock())
     wire.cut_at = Cut.AFTER

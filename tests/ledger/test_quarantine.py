@@ -6,15 +6,15 @@ import pytest
 
 from liushui.errors import ConfigError, WouldEnd
 from liushui.instant import to_us
-from liushui.ledger.batches import Batches
-from liushui.ledger.change import Committed
-from liushui.ledger.commit import commit_slice
 from liushui.ledger.engine import Ledger
-from liushui.ledger.quarantine import GONE, NARROWED, READ
-from liushui.ledger.query import statuses
-from liushui.ledger.retry import retry
-from liushui.ledger.review import Quarantined, list_quarantined, quarantined_named
-from liushui.ledger.rows import Rejected
+from liushui.ledger.flow_row import Rejected
+from liushui.ledger.read.balances import statuses
+from liushui.ledger.read.review import Quarantined, list_quarantined, quarantined_named
+from liushui.ledger.write.batch_writer import Batches
+from liushui.ledger.write.change import Committed
+from liushui.ledger.write.commit import commit_slice
+from liushui.ledger.write.quarantine import GONE, NARROWED, READ
+from liushui.ledger.write.reprocess import retry
 from liushui.provider import Slice
 from tests.ledger.books import (
     DAY_ONE,

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.conditions import DETAIL, SIDE, Term, among
 from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import BEGINNING, ENDING, iso
-from liushui.ledger.commit import commit_slice, make_account
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.reader import LedgerReader
+from liushui.ledger.read.dialect_reader import LedgerReader
+from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import FlowQuery, Received, Slice
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
-from liushui.where import DETAIL, SIDE, Term, among
 from tests.engines import Shelf
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)

@@ -7,15 +7,15 @@ import pytest
 
 from liushui.flow import Kind
 from liushui.instant import to_us
-from liushui.ledger import rebuild as rebuilding
-from liushui.ledger.change import REDERIVED, Committed
-from liushui.ledger.commit import commit_change
 from liushui.ledger.engine import Ledger
-from liushui.ledger.query import FlowFilter, list_flows
-from liushui.ledger.rebuild import Difference, difference, rebuild
-from liushui.ledger.review import list_quarantined
-from liushui.ledger.rows import FACTS_END, WIRE, Row
-from liushui.ledger.spans import Piece
+from liushui.ledger.flow_row import FACTS_END, WIRE, Row
+from liushui.ledger.read.balances import FlowFilter, list_flows
+from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.write import reprocess as rebuilding
+from liushui.ledger.write.change import REDERIVED, Committed
+from liushui.ledger.write.commit import commit_change
+from liushui.ledger.write.quarantine import Piece
+from liushui.ledger.write.reprocess import Difference, difference, rebuild
 from liushui.provider import Received
 from tests.engines import Shelf
 from tests.ledger.books import (

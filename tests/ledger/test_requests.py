@@ -7,9 +7,10 @@ import pytest
 
 from liushui.errors import ConfigError
 from liushui.ledger.engine import Ledger
-from liushui.ledger.leases import MACHINE
-from liushui.ledger.progress import RUNNING, SILENT, Progress, list_progress, write_progress
-from liushui.ledger.requests import (
+from liushui.ledger.jobs.leases import MACHINE
+from liushui.ledger.jobs.progress import RUNNING, SILENT, Progress, list_progress, write_progress
+from liushui.ledger.jobs.sources import add_source, list_sources, pause_source
+from liushui.ledger.jobs.sync_requests import (
     ABANDONED,
     WAITING,
     end_request,
@@ -19,7 +20,6 @@ from liushui.ledger.requests import (
     request_sync,
     take_request,
 )
-from liushui.ledger.sources import add_source, list_sources, pause_source
 from tests.ledger.books import hour
 
 ME = f"{MACHINE}/{os.getpid()}/me"

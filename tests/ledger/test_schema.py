@@ -11,17 +11,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from liushui.conditions import among
 from liushui.flow import Category
 from liushui.ledger import migrations
-from liushui.ledger.columns import NUMBER
+from liushui.ledger.column_types import NUMBER
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import Cursor
 from liushui.ledger.engines.postgres import MARK
-from liushui.ledger.engines.serving import Cursor
-from liushui.ledger.reader import LedgerReader
+from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.schema import FACT_TABLES, REVISION, flows, metadata
 from liushui.provider import FlowQuery
 from liushui.testing.limits import MemoryLimits
-from liushui.where import among
 from tests.engines import unspread
 from tests.ledger.books import came, hour, hours, keep
 

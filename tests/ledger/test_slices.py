@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from liushui.errors import StaleRead, WouldEnd
-from liushui.ledger.change import Committed
-from liushui.ledger.commit import SliceRead, commit_gap, commit_slice, commit_slices
 from liushui.ledger.engine import Ledger
-from liushui.ledger.rows import Row
+from liushui.ledger.flow_row import Row
+from liushui.ledger.write.change import Committed
+from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, commit_slices
 from tests.ledger.books import READ_AT, assert_intact, bad, came, came_full, hours, keep, new_ledger, tables
 
 LATER = READ_AT + timedelta(days=1)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.ledger.spans import Piece, Span, from_columns, has, length_us, to_columns, within, without
+from liushui.ledger.write.quarantine import Piece, Span, from_columns, has, length_us, to_columns, within, without
 
 END = 30
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from liushui.instant import ENDING, EPOCH
-from liushui.ledger.commit import commit_slice
-from liushui.ledger.rows import Together, read_rows, read_together, wire_rows
+from liushui.ledger.flow_row import Together, read_rows, read_together, wire_rows
+from liushui.ledger.write.commit import commit_slice
 from liushui.provider import Provider, Received, Slice
 from liushui.providers import providers
 from liushui.simulate.people import desks_of

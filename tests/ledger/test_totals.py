@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from liushui.flow import Flow, Kind
-from liushui.ledger.commit import commit_gap
 from liushui.ledger.engine import Ledger
-from liushui.ledger.query import FlowFilter, balances, list_flows, summary
+from liushui.ledger.read.balances import FlowFilter, balances, list_flows, summary
+from liushui.ledger.write.commit import commit_gap
 from liushui.provider import Received, Slice
 from tests.engines import Shelf
 from tests.ledger.books import READ_AT, assert_intact, came, column, hours, keep, keep_page, new_ledger

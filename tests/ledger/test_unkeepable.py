@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.query import statuses
-from liushui.ledger.review import list_quarantined
-from liushui.ledger.rows import KEYS_MAX, read_rows, read_together, unkeepable
+from liushui.ledger.flow_row import KEYS_MAX, read_rows, read_together, unkeepable
+from liushui.ledger.read.balances import statuses
+from liushui.ledger.read.review import list_quarantined
 from liushui.providers.longbridge import codec
 from tests.ledger.books import assert_intact, came, hours, keep
 

@@ -14,10 +14,10 @@ import pytest
 from cryptography.fernet import Fernet
 
 from liushui.errors import ConfigError, LedgerError
+from liushui.ledger.access.keys import create_key, list_keys, revoke_key
+from liushui.ledger.access.vault import ENVIRONMENT, Vault
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.keys import create_key, list_keys, revoke_key
-from liushui.ledger.reader import LedgerReader
-from liushui.ledger.sources import (
+from liushui.ledger.jobs.sources import (
     Run,
     add_source,
     last_runs,
@@ -26,7 +26,7 @@ from liushui.ledger.sources import (
     remove_source,
     sources_named,
 )
-from liushui.ledger.vault import ENVIRONMENT, Vault
+from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.provider import Restriction
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 from liushui.errors import LedgerError
 from liushui.flow import Direction, Kind
-from liushui.ledger.change import Change as Changed
-from liushui.ledger.commit import commit_gap, commit_rows
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.quarantine import quarantine_rows
-from liushui.ledger.rows import COLUMNS, Row
+from liushui.ledger.flow_row import COLUMNS, Row
+from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.schema import FACT_TABLES, metadata
-from liushui.ledger.verify import Damage, Verified, verify
+from liushui.ledger.write.change import Change as Changed
+from liushui.ledger.write.commit import commit_gap, commit_rows
+from liushui.ledger.write.quarantine import quarantine_rows
 from tests.ledger.books import (
     READ_AT,
     assert_intact,

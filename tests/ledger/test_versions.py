@@ -13,17 +13,17 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError
 from liushui.flow import Kind
 from liushui.instant import to_us
-from liushui.ledger.change import RESTATED, WITHDRAWN
-from liushui.ledger.commit import commit_gap
 from liushui.ledger.engine import Ledger
-from liushui.ledger.query import FlowFilter, LedgerFlow, balances, coverage_of, list_flows, ranges_of, summary
-from liushui.ledger.versions import (
+from liushui.ledger.read.balances import FlowFilter, LedgerFlow, balances, coverage_of, list_flows, ranges_of, summary
+from liushui.ledger.read.history import (
     balances_as_of,
     list_flows_as_of,
     list_versions,
     ranges_as_of,
     summary_as_of,
 )
+from liushui.ledger.write.change import RESTATED, WITHDRAWN
+from liushui.ledger.write.commit import commit_gap
 from liushui.testing.clock import NOON, MovableClock
 from tests.engines import Shelf, unspread
 from tests.ledger.books import READ_AT, came, hour, hours, keep, new_ledger

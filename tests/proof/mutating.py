@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from liushui.testing.soak.drive import outcomes
+from soak.drive import outcomes
 
 FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "empty_page_after_the_last": (12, 64),
@@ -23,7 +23,7 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "ended_versions_become_history": (77, 101),
     "totals_in_the_same_commit": (61, 66),
 }
-"""Seeds of runs that fail without a step, which `python -m liushui.testing.soak.seek` found. All other steps are held
+"""Seeds of runs that fail without a step, which `python -m soak.seek` found. All other steps are held
 by tests/sync/test_proofs.py alone: what they are for no simulated provider does, or too seldom."""
 
 JOBS: Final = 2

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from liushui.testing.soak.report import Report, read_report
+from soak.report import Report, read_report
 
 
 class Soaked(NamedTuple):
@@ -17,9 +17,9 @@ class Soaked(NamedTuple):
 
 
 def soak(folder: Path, *arguments: object) -> Soaked:
-    """`python -m liushui.testing.soak`, to its end."""
+    """`python -m soak`, to its end."""
     tally = folder / "tally.json"
-    command = [sys.executable, "-m", "liushui.testing.soak", *map(str, arguments), "--tally", str(tally)]
+    command = [sys.executable, "-m", "soak", *map(str, arguments), "--tally", str(tally)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert tally.exists(), done.stdout[-3_000:] + done.stderr[-3_000:]
     return Soaked(done.returncode, done.stdout + done.stderr, read_report(tally))

@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 
 from liushui.instant import to_us
-from liushui.ledger.commit import commit_gap, commit_slice
 from liushui.ledger.engine import Ledger
-from liushui.ledger.rows import read_rows
+from liushui.ledger.flow_row import read_rows
+from liushui.ledger.write.commit import commit_gap, commit_slice
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
 from liushui.testing.clock import MovableClock

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from liushui.testing.proofs import STEPS
-from liushui.testing.soak.report import again
+from soak.report import again
 from tests.proof.mutating import FOUND_BY, Failed
 from tests.proof.soaking import soak
 from tests.sync.test_proofs import HELD_BY
@@ -56,7 +56,7 @@ def test_a_run_that_fails_is_told_of_with_the_command_that_makes_it_again(tmp_pa
     for seed in soaked.report.failed:
         assert f"seed {seed} failed: " in soaked.said
         assert f"again: {again(seed, step)}\n" in soaked.said
-    assert again(first, step) == f"python -m liushui.testing.soak --seed {first} --without {step}"
+    assert again(first, step) == f"python -m soak --seed {first} --without {step}"
 
 
 def test_the_page_names_the_test_and_the_runs_of_each_step() -> None:

@@ -12,7 +12,7 @@ from liushui.ledger.coverage import Range, State
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import Relook
 from liushui.sync.plan import horizon
-from liushui.testing.soak.promises import broken_promises
+from soak.promises import broken_promises
 from tests.sync.rows import NOW
 
 RELOOK: Final = replace(RULES, relook=(Relook(timedelta(weeks=3), timedelta(days=1)),))

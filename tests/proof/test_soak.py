@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from liushui.provider import Provider
 from liushui.providers import providers
-from liushui.testing.soak.page import PAGE, page, section
-from liushui.testing.soak.report import RUNS as ENOUGH
-from liushui.testing.soak.report import progress, read_report, report_of, without
-from liushui.testing.soak.script import KILLED_BY_PARENT_ONE_IN, SIZES, KilledAt, Script, script_of
-from liushui.testing.soak.tally import FAULTS
+from soak.page import PAGE, page, section
+from soak.report import RUNS as ENOUGH
+from soak.report import progress, read_report, report_of, without
+from soak.script import KILLED_BY_PARENT_ONE_IN, SIZES, KilledAt, Script, script_of
+from soak.tally import FAULTS
 from tests.proof.soaking import soak
 from tests.sync.rows import NOW
 
@@ -49,7 +49,7 @@ def test_one_command_repeats_a_run_to_the_last_count(tmp_path: Path, scripts: li
     first, again = (soak(tmp_path, "--seed", seed) for _ in range(2))
     assert first.code == again.code == 0
     assert first.report.counts == again.report.counts
-    assert first.report.command == f"python -m liushui.testing.soak --seed {seed}"
+    assert first.report.command == f"python -m soak --seed {seed}"
 
 
 def test_a_seed_stands_for_the_same_run_each_time(scripts: list[Script]) -> None:
@@ -102,7 +102,7 @@ def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_the_soak_that_was_written_down() -> None:
-    """`python -m liushui.testing.soak.page docs/soak.json` makes it so."""
+    """`python -m soak.page docs/soak.json` makes it so."""
     text, report = PAGE.read_text(), read_report(PAGE.parent / "soak.json")
     assert page(text, report) == text
     assert f"{report.counts['runs']:,} runs" in section(report)

@@ -15,14 +15,14 @@ import pytest
 from liushui.errors import Refused
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import EPOCH
-from liushui.ledger.commit import commit_slice, make_account
+from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.keys import create_key
-from liushui.ledger.rows import read_rows
+from liushui.ledger.flow_row import read_rows
+from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.money import plain
 from liushui.provider import Provider, Slice
 from liushui.providers import provider_named, providers
-from liushui.sync.drain import drain
+from liushui.sync.fetch import drain
 from liushui.testing.reader import MemoryReader
 from liushui.testing.server import Running, run, serving
 from liushui.testing.transport import DialectTransport

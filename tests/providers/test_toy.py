@@ -13,6 +13,7 @@ import pytest
 
 from liushui.errors import WireError
 from liushui.flow import Flow
+from liushui.http import Request, Response
 from liushui.provider import FlowReader, Page, Provider, Slice
 from liushui.testing.conformance import ProviderConformance
 from liushui.testing.conformance.ends import Memory
@@ -20,7 +21,6 @@ from liushui.testing.faulty import joined
 from liushui.testing.golden import samples_of
 from liushui.testing.reader import MemoryReader
 from liushui.testing.server import run
-from liushui.wire.http import Request, Response
 from tests.providers.toy import NAME, PROVIDER, ToyClient, ToyCodec, ToyServer
 
 PROJECT: Final = Path(__file__).parents[2]

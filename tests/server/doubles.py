@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from liushui.http import Request, Response
 from liushui.provider import FlowReader, Provider, Route
 from liushui.providers.longbridge import PROVIDER
-from liushui.wire.http import Request, Response
 
 Answer = Callable[[Request], Response]
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 import pytest
 
 from liushui import __version__
+from liushui.http import Request, Response
 from liushui.provider import Provider
 from liushui.server.app import BODY_MAX, ROWS_AT_ONCE, App
-from liushui.server.dialects import Dialects
+from liushui.server.router import Dialects
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request, Response
 from tests.server.doubles import HttpDouble, ScopeDouble, provider
 
 PATH = "/v1/flows"

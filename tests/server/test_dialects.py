@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liushui.http import Request, Response
 from liushui.provider import FlowReader
-from liushui.server.dialects import Dialects
+from liushui.server.router import Dialects
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request, Response
 from tests.server.doubles import provider
 
 BROKER = provider("broker", "/v1/asset/cashflow", "/v1/token")

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from liushui.instant import Clock, system_clock, to_us
 from liushui.provider import Tally
+from liushui.ratelimit.incoming import SharedLimits
 from liushui.rules import Rate
-from liushui.server.limits import SharedLimits
 from liushui.testing.clock import MovableClock
 
 THREE = Rate(calls=3, per=timedelta(seconds=10))
@@ -143,7 +143,7 @@ from itertools import count
 from pathlib import Path
 from liushui.instant import Clock, system_clock, to_us
 from liushui.rules import Rate
-from liushui.server.limits import SharedLimits
+from liushui.ratelimit.incoming import SharedLimits
 
 limits = SharedLimits(Path(sys.argv[1]), system_clock)
 rate = Rate(calls=30, per=timedelta(seconds=float(sys.argv[3])))

@@ -13,10 +13,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from liushui.instant import to_us
-from liushui.server import socket as socket_module
-from liushui.server.socket import Reply, SocketServer
+from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
+from liushui.server import websocket as socket_module
+from liushui.server.websocket import Reply, SocketServer
 from liushui.testing.server import HOST, Running, free_port, is_open
-from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_header
 from tests.conftest import Book
 
 WAIT_S = 20

@@ -1,6 +1,6 @@
 """The cache is bounded by rows."""
 
-from liushui.simulate.cache import ENTRY_ROWS, RowCache
+from liushui.simulate.row_cache import ENTRY_ROWS, RowCache
 
 
 def test_it_holds_what_was_used_last_within_its_rows() -> None:

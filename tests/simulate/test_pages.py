@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.conditions import DETAIL, SIDE, AnyOf, Term, Where, among
 from liushui.errors import Unsayable, WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.provider import FlowPage, FlowQuery
@@ -14,7 +15,6 @@ from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import World
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.where import DETAIL, SIDE, AnyOf, Term, Where, among
 from tests.simulate.worlds import ACCOUNTS, LATER, as_row, world_of
 
 DAY_US: Final = 86_400_000_000

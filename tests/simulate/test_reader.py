@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from liushui.conditions import EVERYTHING, Where, among
 from liushui.provider import FlowQuery, Key, Role, Tally
 from liushui.providers import providers
 from liushui.providers.longbridge import PROVIDER, codec
@@ -16,7 +17,6 @@ from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import MovableClock
 from liushui.testing.limits import MemoryLimits
-from liushui.where import EVERYTHING, Where, among
 from tests.simulate.worlds import LATER, as_row
 
 NAME: Final = PROVIDER.name

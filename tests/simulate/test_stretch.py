@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.simulate.habits import Pocket
-from liushui.simulate.stretch import STRETCH_ROWS, Plan, calendar, plan
+from liushui.simulate.checkpoints import STRETCH_ROWS, Plan, calendar, plan
+from liushui.simulate.role_profile import Pocket
 
 POCKETS: Final = tuple(Pocket("", currency) for currency in ("USD", "CNH", "HKD", "SGD"))
 

@@ -17,10 +17,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.query import FlowFilter, list_flows, statuses
-from liushui.ledger.verify import Damage, verify
+from liushui.ledger.maintenance.verify import Damage, verify
+from liushui.ledger.read.balances import FlowFilter, list_flows, statuses
 from liushui.providers.longbridge import codec
-from liushui.sync import account
+from liushui.sync import pipeline
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
 from liushui.testing.clock import MovableClock
@@ -131,7 +131,7 @@ def run(ledger: Ledger) -> str:
     """Sync, and say how that ended."""
     clock = ledger.clock
     assert isinstance(clock, MovableClock)
-    account.ROWS_AHEAD = ROWS_AHEAD  # type: ignore[misc] # in this process alone
+    pipeline.ROWS_AHEAD = ROWS_AHEAD  # type: ignore[misc] # in this process alone
     (result,) = World(clock, {"a": ClientDouble(codec, hourly(10))}).sync(ledger, options=OPTIONS)
     return result.status.value
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from liushui.provider import NOTHING, Page, Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import Cursor, Filter, PageNumber, Paging, RangeOnly, Rules
-from liushui.sync.drain import drain
+from liushui.sync.fetch import drain
 from tests.sync.rows import BEGIN
 
 DAY = Slice(BEGIN, BEGIN + timedelta(days=1))

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from liushui.instant import Clock
-from liushui.ledger.commit import make_account
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.sources import Source
+from liushui.ledger.jobs.sources import Source
+from liushui.ledger.write.commit import make_account
 from liushui.providers.longbridge.rules import RULES
 from liushui.testing.clock import MovableClock
 

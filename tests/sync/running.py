@@ -8,18 +8,18 @@ from datetime import timedelta
 from random import Random
 from typing import TypedDict, TypeVar
 
-from liushui.ledger import query
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.sources import Source
-from liushui.ledger.verify import Verified, verify
+from liushui.ledger.jobs.sources import Source
+from liushui.ledger.maintenance.verify import Verified, verify
+from liushui.ledger.read import balances
 from liushui.provider import Client, Provider
 from liushui.providers import provider_named
 from liushui.providers.longbridge import codec
 from liushui.rules import Retention
 from liushui.sync.events import Event, Result
 from liushui.sync.options import Environment, Options
-from liushui.sync.run import sync
+from liushui.sync.runner import sync
 from liushui.testing.client import ClientDouble
 from liushui.testing.clock import MovableClock
 from tests.sync.rows import source
@@ -98,7 +98,7 @@ def forgetting(name: str) -> Provider:
 
 def amounts(ledger: Ledger) -> Counter[str]:
     """The amounts that a ledger holds."""
-    return Counter(str(found.flow.amount) for found in query.list_flows(ledger, query.FlowFilter()))
+    return Counter(str(found.flow.amount) for found in balances.list_flows(ledger, balances.FlowFilter()))
 
 
 def amounts_of(rows: list[bytes]) -> Counter[str]:
@@ -108,7 +108,7 @@ def amounts_of(rows: list[bytes]) -> Counter[str]:
 
 def states(ledger: Ledger, account: str = "a") -> list[tuple[State, str]]:
     """What is known of an account's ranges."""
-    return [(known.state, known.reason) for known in query.coverage_of(ledger)[account]]
+    return [(known.state, known.reason) for known in balances.coverage_of(ledger)[account]]
 
 
 def assert_intact(ledger: Ledger) -> None:

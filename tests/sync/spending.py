@@ -11,8 +11,8 @@ from random import Random
 from typing import Final
 
 from liushui.instant import system_clock
+from liushui.ratelimit.outgoing import Begun, Budget
 from liushui.rules import Rate
-from liushui.sync.budget import Begun, Budget
 
 RATE: Final = Rate(calls=10, per=timedelta(milliseconds=250), spacing=timedelta(milliseconds=2))
 CALL_MAX: Final = timedelta(seconds=5)

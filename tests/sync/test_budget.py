@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.providers import provider_named
+from liushui.ratelimit.outgoing import BLOCK_MAX, POLL, Begun, Budget, Wait, key_of
 from liushui.rules import Rate
-from liushui.sync.budget import BLOCK_MAX, POLL, Begun, Budget, Wait, key_of
 from liushui.testing.clock import MovableClock
 from tests.sync import spending
 from tests.sync.rows import source

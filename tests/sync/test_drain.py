@@ -10,7 +10,7 @@ from liushui.errors import SyncError
 from liushui.provider import NOTHING, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
-from liushui.sync.drain import ATTEMPTS_MAX, Overfull, drain
+from liushui.sync.fetch import ATTEMPTS_MAX, Overfull, drain
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
 

@@ -16,18 +16,18 @@ import pytest
 
 from liushui.errors import Unavailable
 from liushui.instant import Clock, iso, to_us
-from liushui.ledger import query
-from liushui.ledger.commit import make_account
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.leases import list_leases
-from liushui.ledger.sources import Source
+from liushui.ledger.jobs.leases import list_leases
+from liushui.ledger.jobs.sources import Source
+from liushui.ledger.read import balances
+from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
 from liushui.providers import provider_named, providers
 from liushui.providers.longbridge import codec
 from liushui.sync.events import Result, Status
 from liushui.sync.options import Environment, Options
-from liushui.sync.run import sync
+from liushui.sync.runner import sync
 from liushui.testing.client import ClientDouble
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
@@ -195,7 +195,7 @@ def woo_synced(ledger: Ledger, rows: list[bytes], options: Options = QUICK) -> R
 
 
 def held(ledger: Ledger) -> Counter[Decimal]:
-    return Counter(found.flow.amount for found in query.list_flows(ledger, query.FlowFilter(accounts=("w",))))
+    return Counter(found.flow.amount for found in balances.list_flows(ledger, balances.FlowFilter(accounts=("w",))))
 
 
 def expected(rows: list[bytes]) -> Counter[Decimal]:
@@ -233,5 +233,5 @@ def test_what_cannot_be_parted_is_an_open_gap_of_that_millisecond_alone(ledger: 
     (gap,) = result.gaps
     assert gap.startswith(f"{iso(at)} to {iso(at + timedelta(milliseconds=1))}: more than the 1000 rows")
     assert held(ledger) == expected(around)
-    gaps = [known for known in query.coverage_of(ledger, ("w",))["w"] if known.state is State.OPEN]
+    gaps = [known for known in balances.coverage_of(ledger, ("w",))["w"] if known.state is State.OPEN]
     assert [known.until_us - known.since_us for known in gaps] == [1000]

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from liushui.instant import to_us
-from liushui.ledger.commit import commit_slice
 from liushui.ledger.coverage import merged
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.leases import MACHINE, is_gone, list_leases, new_holder, release_lease, take_lease
-from liushui.ledger.query import ranges_of
-from liushui.ledger.sources import last_runs
+from liushui.ledger.jobs.leases import MACHINE, is_gone, list_leases, new_holder, release_lease, take_lease
+from liushui.ledger.jobs.sources import last_runs
+from liushui.ledger.read.balances import ranges_of
+from liushui.ledger.write.commit import commit_slice
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
-from liushui.sync.account import LEASE
 from liushui.sync.events import Result, Status
 from liushui.sync.options import Options
-from liushui.sync.run import sync
+from liushui.sync.pipeline import LEASE
+from liushui.sync.runner import sync
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, new_ledger, row, source
 from tests.sync.running import World, amounts, amounts_of, assert_intact, clock_of, synced

@@ -14,9 +14,8 @@ from liushui.ledger.engine import Ledger
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
 from liushui.sync.events import Due, Ended, Event, Result, Status, Waited, tell_all
-from liushui.sync.logs import LogFormat, Logs
-from liushui.sync.metrics import HOST, Metrics
 from liushui.sync.options import Options
+from liushui.sync.telemetry import HOST, LogFormat, Logs, Metrics
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger
 from tests.sync.running import World, clock_of

@@ -6,7 +6,7 @@ import pytest
 
 from liushui.errors import SyncError
 from liushui.provider import Page
-from liushui.sync.drain import ATTEMPTS_MAX, Overfull
+from liushui.sync.fetch import ATTEMPTS_MAX, Overfull
 from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, drained, rows
 
 # ---------------------------------------------------------------- cursors

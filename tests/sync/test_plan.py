@@ -14,8 +14,8 @@ from liushui.ledger.coverage import Range, State
 from liushui.provider import Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import PublishClock, Retention
-from liushui.sync.cut import FILL, Cutter
 from liushui.sync.plan import due, next_look, unproven
+from liushui.sync.slicer import FILL, Cutter
 
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
 CALLS_OF_A_CROWD = 150

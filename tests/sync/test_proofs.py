@@ -12,18 +12,18 @@ import pytest
 from liushui.errors import SyncError, Unavailable
 from liushui.instant import to_us
 from liushui.ledger import proofs as of_commits
-from liushui.ledger import query
-from liushui.ledger.commit import commit_slice
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.quarantine import open_entries
-from liushui.ledger.verify import Verified, verify
+from liushui.ledger.maintenance.verify import Verified, verify
+from liushui.ledger.read import balances
+from liushui.ledger.write.commit import commit_slice
+from liushui.ledger.write.quarantine import open_entries
 from liushui.provider import Codec, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync import proofs as of_syncs
-from liushui.sync.drain import Overfull, drain
 from liushui.sync.events import Status
+from liushui.sync.fetch import Overfull, drain
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
 from liushui.testing.proofs import STEPS, proving
@@ -167,7 +167,7 @@ def a_row_is_still_on_its_way(folder: Path) -> bool:
     """It happened two seconds ago, and is not there yet. Nobody may say that all of its time is here."""
     ledger, happened = new_ledger(folder), to_us(NOW - timedelta(seconds=2))
     synced(ledger, ClientDouble(codec, hourly(10)))
-    return not any(known.since_us <= happened < known.until_us for known in query.ranges_of(ledger, "a"))
+    return not any(known.since_us <= happened < known.until_us for known in balances.ranges_of(ledger, "a"))
 
 
 def a_row_comes_late(folder: Path) -> bool:

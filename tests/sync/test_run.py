@@ -10,17 +10,17 @@ import pytest
 
 from liushui.errors import AuthError, LedgerError, RateLimited, Refused, Unavailable, WireError
 from liushui.instant import from_us
-from liushui.ledger import query
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.sources import last_runs
+from liushui.ledger.jobs.sources import last_runs
+from liushui.ledger.read import balances
 from liushui.provider import Page, Provider, Slice
 from liushui.providers import provider_named
 from liushui.providers.longbridge import codec
-from liushui.sync import keep
-from liushui.sync.account import FAILURES_MAX
+from liushui.sync import committer
 from liushui.sync.events import Advanced, Began, Status
 from liushui.sync.options import Options
+from liushui.sync.pipeline import FAILURES_MAX
 from liushui.testing.client import ClientDouble, Fault
 from tests.sync.rows import BEGIN, HORIZON, hourly, new_ledger, row, source
 from tests.sync.running import (
@@ -47,7 +47,7 @@ def test_every_row_comes_in_once_and_the_range_is_proven(ledger: Ledger) -> None
     (result,) = world.sync(ledger)
     assert (result.added, result.rows_in, result.error, result.gaps) == (len(rows), len(rows), "", [])
     assert amounts(ledger) == amounts_of(rows)
-    (known,) = query.coverage_of(ledger)["a"]
+    (known,) = balances.coverage_of(ledger)["a"]
     assert (from_us(known.since_us), from_us(known.until_us)) == (BEGIN, HORIZON)
     (began,) = world.told(Began)
     assert sum((read.span for read in world.told(Advanced)), timedelta()) == began.span == HORIZON - BEGIN
@@ -161,7 +161,7 @@ def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger) -> None:
     result = synced(ledger, WithBadRow(codec, good))
     assert (result.quarantined, result.rows_in) == (1, len(good) + 1)
     assert amounts(ledger) == amounts_of(good)
-    (status,) = query.statuses(ledger)
+    (status,) = balances.statuses(ledger)
     assert status.quarantined == 1
     assert_intact(ledger)
 
@@ -211,7 +211,7 @@ def test_a_ledger_that_cannot_be_written_ends_the_sync_with_its_reason(
     def full(*_args: object, **_kwargs: object) -> None:
         raise LedgerError("the disk is full")
 
-    monkeypatch.setattr(keep, "commit_slices", full)
+    monkeypatch.setattr(committer, "commit_slices", full)
     assert synced(ledger, ClientDouble(codec, hourly(10))).error == "the disk is full"
 
 

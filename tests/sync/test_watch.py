@@ -14,18 +14,18 @@ from liushui.errors import AuthError, LedgerBusy, Unavailable
 from liushui.instant import to_us
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.leases import new_holder, release_lease, take_lease
-from liushui.ledger.requests import SyncRequest, end_request, find_request, request_sync
-from liushui.ledger.sources import Source, add_source, pause_source, remove_source
+from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
+from liushui.ledger.jobs.sources import Source, add_source, pause_source, remove_source
+from liushui.ledger.jobs.sync_requests import SyncRequest, end_request, find_request, request_sync
 from liushui.provider import Provider, Slice
 from liushui.providers import provider_named, providers
 from liushui.providers.longbridge import codec
 from liushui.rules import Paging, Rules
-from liushui.sync import watch
+from liushui.sync import scheduler
 from liushui.sync.events import Due, Ended, Result, Status
 from liushui.sync.options import Environment, Options
 from liushui.sync.plan import horizon
-from liushui.sync.watch import BACKOFF, BACKOFF_MAX, CREDENTIALS_PAUSE, LOOK, Last, Watch, next_due
+from liushui.sync.scheduler import BACKOFF, BACKOFF_MAX, CREDENTIALS_PAUSE, LOOK, Last, Watch, next_due
 from liushui.testing.client import ClientDouble, Fault
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
 from tests.sync.running import World, amounts, amounts_of, clock_of
@@ -234,7 +234,7 @@ def test_a_broker_is_synced_every_so_often(tmp_path: Path) -> None:
 
 
 def test_a_shop_is_synced_once_a_day_when_its_day_is_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "LOOK", timedelta(hours=1))  # thousands of looks at nothing take seconds
+    monkeypatch.setattr(scheduler, "LOOK", timedelta(hours=1))  # thousands of looks at nothing take seconds
     made = watched(tmp_path, rules=WECOM)
     began = clock_of(made.ledger)()
     made.run(began + timedelta(days=3))
@@ -385,7 +385,7 @@ def test_an_answer_that_cannot_be_written_is_written_later(tmp_path: Path, monke
             raise LedgerBusy("another process writes for long")
         end_request(ledger, request, holder, status=status, error=error)
 
-    monkeypatch.setattr(watch, "end_request", failing)
+    monkeypatch.setattr(scheduler, "end_request", failing)
     made = asked(tmp_path, "a")
     request = request_sync(made.ledger, "a", by="somebody")
     made.run(clock_of(made.ledger)() + timedelta(minutes=2))

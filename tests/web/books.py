@@ -12,7 +12,7 @@ import msgspec
 
 from liushui.flow import Direction, Flow, Kind
 from liushui.ledger.engine import Ledger
-from liushui.ledger.sources import add_source
+from liushui.ledger.jobs.sources import add_source
 from liushui.provider import Received, Slice
 from liushui.testing.clock import NOON
 from tests.ledger.books import bad, keep, new_ledger

@@ -10,7 +10,7 @@ from longbridge.openapi import Config, TradeContext
 from playwright.sync_api import Browser, Page, expect
 
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.sources import Source, list_sources
+from liushui.ledger.jobs.sources import Source, list_sources
 from liushui.testing.demo import Demo
 from tests.web.watched import Open
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 from litestar.testing import TestClient
 
-from liushui.server.web.assets import STATIC, read_assets
-from liushui.server.web.catalogues import untranslated, updated, written
-from liushui.server.web.languages import CATALOGUES, SOURCE, TAGS
+from liushui.server.web.i18n import CATALOGUES, SOURCE, TAGS
+from liushui.server.web.i18n_catalogs import untranslated, updated, written
 from liushui.server.web.page import TEMPLATES
+from liushui.server.web.static_assets import STATIC, read_assets
 from tests.web.visitor import Visitor
 
 VENDOR = STATIC / "vendor"
@@ -35,7 +35,7 @@ def test_the_catalogues_are_as_the_code_makes_them() -> None:
     for tag in TAGS:
         if tag != SOURCE:
             assert (CATALOGUES / f"{tag}.po").read_bytes() == written(updated(tag)), (
-                "`python -m liushui.server.web.catalogues` brings it up to date"
+                "`python -m liushui.server.web.i18n_catalogs` brings it up to date"
             )
 
 

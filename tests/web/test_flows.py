@@ -13,12 +13,12 @@ import pytest
 
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.pages import Place
-from liushui.ledger.query import FlowFilter, list_flows
+from liushui.ledger.read.balances import FlowFilter, list_flows
+from liushui.ledger.read.pages import Place
 from liushui.money import plain
 from liushui.provider import Slice
-from liushui.server.web.flows import pretty
-from liushui.server.web.flows_rows import cursor_of, place_of
+from liushui.server.web.flows.page import pretty
+from liushui.server.web.flows.rows import cursor_of, place_of
 from liushui.testing.clock import NOON
 from tests.ledger.books import bad, keep
 from tests.web.books import BEGIN, fill, fill_many, reading, row

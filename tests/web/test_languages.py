@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.server.web.languages import chosen, read_languages
-from liushui.server.web.markdown import rendered
+from liushui.server.web.i18n import chosen, read_languages
 from liushui.server.web.page import own_address, places_of
+from liushui.server.web.providers import rendered
 
 LANGUAGES = read_languages()
 

@@ -9,8 +9,7 @@ from litestar.routes import HTTPRoute
 
 from liushui.cli.login import check_exposure
 from liushui.errors import ConfigError, LiushuiError
-from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.logins import (
+from liushui.ledger.access.logins import (
     begin_session,
     is_password,
     list_sessions,
@@ -18,9 +17,10 @@ from liushui.ledger.logins import (
     remove_password,
     set_password,
 )
-from liushui.ledger.tokens import Scope, create_token, revoke_token
-from liushui.server.access import Asked, Principal
-from liushui.server.web.visits import COOKIE, CSRF_HEADER, Visits
+from liushui.ledger.access.tokens import Scope, create_token, revoke_token
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.server.auth import Asked, Principal
+from liushui.server.web.auth.sessions import COOKIE, CSRF_HEADER, Visits
 from liushui.testing.server import run
 from tests.ledger.books import new_ledger
 from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting

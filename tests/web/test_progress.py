@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.leases import new_holder
-from liushui.ledger.progress import Progress, write_progress
-from liushui.ledger.sources import Run, add_source, record_run
+from liushui.ledger.jobs.leases import new_holder
+from liushui.ledger.jobs.progress import Progress, write_progress
+from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.sync.events import Status
 from tests.ledger.books import READ_AT
 from tests.web.visitor import Visitor

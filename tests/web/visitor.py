@@ -8,12 +8,12 @@ from typing import Any
 
 from litestar.testing import TestClient
 
+from liushui.ledger.access.logins import new_code
 from liushui.ledger.engine import Ledger
-from liushui.ledger.logins import new_code
 from liushui.providers import providers
-from liushui.server.house import House
+from liushui.server.context import House
 from liushui.server.site import make_site
-from liushui.server.web.visits import Visits
+from liushui.server.web.auth.sessions import Visits
 from liushui.testing.limits import MemoryLimits
 
 Answer = Any

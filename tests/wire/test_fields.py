@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import WireError
-from liushui.wire.fields import choice, whole_number
+from liushui.wire.decoding import choice, whole_number
 
 
 @given(st.integers(0, 10**18 - 1))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import WireError
-from liushui.wire.http import Request
+from liushui.http import Request
 
 
 def parameters(query: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import ConfigError
-from liushui.wire.outgoing import base_url, closed_url, header_value, retry_after_s
+from liushui.wire.transport import base_url, closed_url, header_value, retry_after_s
 
 
 @pytest.mark.parametrize(

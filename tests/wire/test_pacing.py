@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.rules import Rate
-from liushui.wire.pacing import Pacer
+from liushui.wire.transport import Pacer
 
 
 class Call(NamedTuple):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from liushui.errors import WireError
-from liushui.wire.rows import RowReader, code_of, currency_code
+from liushui.wire.decoding import RowReader, code_of, currency_code
 
 
 class Line(msgspec.Struct):

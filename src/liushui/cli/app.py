@@ -2,14 +2,14 @@
 
 import gc
 from collections import UserDict
+from enum import Enum
 from importlib import import_module
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from liushui.cli.options import FormatOption, Globals, LedgerOption
-from liushui.cli.parameters import spare_conversions
 
 COMMANDS: Final = {
     "source": "source:app",
@@ -102,3 +102,49 @@ def _command(name: str) -> object:
     else:
         alone.command(name)(found)
     return typer.main.get_group(alone).commands[name]
+
+
+_PARAMETERS: Final[tuple[Any, ...]] = (TyperArgument, TyperOption)
+_usual: Final[Any] = getattr(TyperOption, "get_runtime_param", None)
+"""typer's own: gives a parameter's conversion, and makes it first. None: a typer that goes about it in another way."""
+_UNREAD: Final = object()
+
+
+def spare_conversions() -> None:
+    """Have typer make a parameter's conversion only where a value needs one. Doing it again changes nothing."""
+    if _usual is not None:
+        for parameter in _PARAMETERS:
+            parameter.get_runtime_param = _get_runtime_param
+
+
+def _get_runtime_param(parameter: object) -> "_Typed":
+    return _Typed(parameter)
+
+
+class _Typed(NamedTuple):
+    """Stands where typer has its conversion of a parameter, and hands on to that what is not taken as it is."""
+
+    parameter: Any
+
+    def coerce(self, value: object, **asked: Any) -> object:  # noqa: ANN401 - typer's own: the parameter, the context
+        """The value as the command takes it. Raises typer.BadParameter."""
+        read = _read(self.parameter.type_descriptor.annotation, value)
+        return _usual(self.parameter).coerce(value, **asked) if read is _UNREAD else read
+
+
+def _read(annotation: Any, value: object) -> object:  # noqa: ANN401 - whatever a parameter is declared as
+    """A value that needs no conversion, as the command takes it; _UNREAD where it needs one, or cannot be right."""
+    if get_origin(annotation) is list:
+        return _many(get_args(annotation)[0], value)
+    if annotation is str or not isinstance(value, str):  # what was typed comes as text: all else is a default
+        return value
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return next((member for member in annotation if value == member.value), _UNREAD)
+    return _UNREAD
+
+
+def _many(annotation: object, values: object) -> object:
+    if values is None:
+        return ()
+    found = [_read(annotation, value) for value in values] if isinstance(values, list | tuple) else [_UNREAD]
+    return _UNREAD if _UNREAD in found else found

@@ -13,11 +13,11 @@ from liushui.cli import EXIT_INCOMPLETE
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit, messages
 from liushui.instant import from_us, zone_named
-from liushui.ledger import query
-from liushui.ledger.calendar import Day, DayState, days_of, deadline, stretches
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.sources import list_sources
+from liushui.ledger.jobs.sources import list_sources
+from liushui.ledger.read import balances
+from liushui.ledger.read.coverage_calendar import Day, DayState, days_of, deadline, stretches
 from liushui.providers import providers
 
 RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at")
@@ -59,7 +59,7 @@ def coverage(
     A table is a calendar; the other formats are a row for each range, or, with --days, for each day.
     """
     book, names, shape = opened(ctx, ledger), tuple(accounts or ()), format_of(ctx, form)
-    found = query.coverage_of(book, names)
+    found = balances.coverage_of(book, names)
     if by_day:
         emit(_day_records(book, found), DAY_COLUMNS, shape)
     elif shape is Format.TABLE:
@@ -76,7 +76,7 @@ def calendars(book: Ledger, found: dict[str, list[Range]]) -> Iterator[Account]:
     """The days of each account, from where its source begins, or its first range where it has none."""
     sources = {source.account: source for source in list_sources(book)}
     with book.reading() as connection:
-        named = {account.account: account for account in query.accounts_named(connection, tuple(found))}
+        named = {account.account: account for account in balances.accounts_named(connection, tuple(found))}
     for name, ranges in found.items():
         provider = providers().get(named[name].provider)
         begins = sources[name].since if name in sources else from_us(ranges[0].since_us) if ranges else None

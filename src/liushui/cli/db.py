@@ -9,11 +9,11 @@ from liushui.cli import EXIT_DAMAGED
 from liushui.cli.options import FormatOption, LedgerOption, format_of, ledger_url, opened
 from liushui.cli.output import emit, emit_one, messages
 from liushui.cli.progress import work_bar
-from liushui.ledger.backup import back_up
-from liushui.ledger.copying import Copied, copy_ledger
+from liushui.ledger.access.vault import ENVIRONMENT
 from liushui.ledger.engine import open_ledger, upgrade_ledger
-from liushui.ledger.restore import restore as restore_ledger
-from liushui.ledger.vault import ENVIRONMENT
+from liushui.ledger.maintenance.backup import back_up
+from liushui.ledger.maintenance.copy import Copied, copy_ledger
+from liushui.ledger.maintenance.restore import restore as restore_ledger
 
 app = typer.Typer(help="The ledger as a whole: its schema, copies, backups.", no_args_is_help=True)
 

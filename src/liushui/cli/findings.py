@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from liushui.cli.flows import FLOW_COLUMNS, FLOW_TABLE_COLUMNS, flow_record
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import emit
-from liushui.cli.show import FLOW_COLUMNS, FLOW_TABLE_COLUMNS, flow_record
 from liushui.ledger import findings as kinds
-from liushui.ledger.review import list_findings
+from liushui.ledger.read.review import list_findings
 
 
 class What(StrEnum):

@@ -8,7 +8,7 @@ import typer
 from liushui.cli.options import FormatOption, LedgerOption, format_of, instant_of, opened
 from liushui.cli.output import emit, emit_one, messages
 from liushui.errors import ConfigError
-from liushui.ledger.keys import create_key, list_keys, revoke_key
+from liushui.ledger.access.keys import create_key, list_keys, revoke_key
 from liushui.money import shown
 from liushui.providers import provider_named, providers
 

@@ -10,11 +10,11 @@ from liushui.cli.options import LedgerOption, opened
 from liushui.cli.output import messages
 from liushui.errors import ConfigError
 from liushui.instant import iso
+from liushui.ledger.access.logins import CODE_LIFE, has_password, new_code, remove_password, set_password
+from liushui.ledger.access.tokens import list_tokens
 from liushui.ledger.engine import Ledger
-from liushui.ledger.logins import CODE_LIFE, has_password, new_code, remove_password, set_password
-from liushui.ledger.tokens import list_tokens
-from liushui.server.entrance import is_full, is_loopback, login_link
-from liushui.wire.outgoing import base_url
+from liushui.server.exposure import is_full, is_loopback, login_link
+from liushui.wire.transport import base_url
 
 PORT: Final = 8700
 

@@ -20,7 +20,7 @@ from rich.progress import (
 
 from liushui.cli.output import messages
 from liushui.sync.events import Advanced, Began, Ended, Event, Result, Status, Waited
-from liushui.sync.logs import WAIT_MIN
+from liushui.sync.telemetry import WAIT_MIN
 
 COLOURS: Final = {Status.DONE: "green", Status.INCOMPLETE: "yellow", Status.WAITING: "yellow", Status.BUSY: "dim"}
 """What says how a source's sync ended; red says that it failed."""

@@ -9,10 +9,10 @@ from liushui.cli import EXIT_INCOMPLETE
 from liushui.cli.options import AccountsArgument, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit, emit_one
 from liushui.instant import from_us, iso_us
-from liushui.ledger.query import accounts_named
-from liushui.ledger.recording import OWN
-from liushui.ledger.retry import retry as retry_account
-from liushui.ledger.review import Quarantined, list_quarantined, quarantined_named
+from liushui.ledger.read.balances import accounts_named
+from liushui.ledger.read.review import Quarantined, list_quarantined, quarantined_named
+from liushui.ledger.write.record import OWN
+from liushui.ledger.write.reprocess import retry as retry_account
 from liushui.providers import provider_named
 
 COLUMNS = (

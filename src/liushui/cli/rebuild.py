@@ -13,10 +13,10 @@ from liushui.cli import EXIT_INCOMPLETE
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit, messages
 from liushui.instant import iso_us
-from liushui.ledger.query import accounts_named
-from liushui.ledger.rebuild import EXAMPLES_MAX, Advance, Difference, Example, difference
-from liushui.ledger.rebuild import rebuild as rebuild_account
-from liushui.ledger.recording import OWN
+from liushui.ledger.read.balances import accounts_named
+from liushui.ledger.write.record import OWN
+from liushui.ledger.write.reprocess import EXAMPLES_MAX, Advance, Difference, Example, difference
+from liushui.ledger.write.reprocess import rebuild as rebuild_account
 from liushui.money import shown
 from liushui.providers import provider_named
 

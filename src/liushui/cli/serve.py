@@ -13,28 +13,27 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from liushui.cli.collect import print_results, run_sync
 from liushui.cli.login import check_exposure
 from liushui.cli.options import Format, FormatOption, LedgerOption, format_of, instant_of, ledger_url, opened
 from liushui.cli.output import emit, messages
+from liushui.cli.sync import print_results, run_sync
 from liushui.errors import ConfigError, LiushuiError, SyncError
 from liushui.instant import system_clock
-from liushui.ledger import query
-from liushui.ledger.commit import make_account
+from liushui.ledger.access.keys import create_key, list_keys
+from liushui.ledger.access.logins import new_code
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.keys import create_key, list_keys
-from liushui.ledger.logins import new_code
-from liushui.ledger.sources import add_source
+from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.read import balances as query
+from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider
 from liushui.providers import provider_named
-from liushui.server.beside import Command
-from liushui.server.entrance import is_loopback, login_link
+from liushui.server.child_process import Command
+from liushui.server.exposure import is_loopback, login_link
 from liushui.server.run import Address, free_address, serve_ledger
-from liushui.simulate.announce import SimulatedAccount, Simulator
 from liushui.simulate.faults.profiles import PROFILES
-from liushui.simulate.serve import Faults, serve_world, simulated_accounts
+from liushui.simulate.serve import AnnouncedAccount, Faults, Simulator, serve_world, simulated_accounts
 from liushui.simulate.world import Parameters
-from liushui.sync.run import Options
+from liushui.sync.runner import Options
 
 PORT, SIMULATOR_PORT = 8700, 8800
 WORKERS = 2
@@ -132,7 +131,7 @@ def simulate(
     names = provider or []
     address = _address(host, port, socket_port)
     simulated = [
-        SimulatedAccount(found.name, found.provider.name, found.flows, dict(found.credentials))
+        AnnouncedAccount(found.name, found.provider.name, found.flows, dict(found.credentials))
         for found in simulated_accounts(parameters, names)
     ]
     if credentials_dir is not None:
@@ -288,7 +287,7 @@ def _parameters(accounts: int, flows: int, seed: int, begin: str, end: str, *, l
     return Parameters(accounts=accounts, flows=flows, seed=seed, begin=first, end=after, live=live)
 
 
-def _write_credentials(folder: Path, simulated: list[SimulatedAccount]) -> None:
+def _write_credentials(folder: Path, simulated: list[AnnouncedAccount]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for account in simulated:
         path = folder / f"{account.name}.json"
@@ -296,7 +295,7 @@ def _write_credentials(folder: Path, simulated: list[SimulatedAccount]) -> None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(account.credentials)) + b"\n")
 
 
-def _simulated_record(account: SimulatedAccount, folder: Path | None) -> dict[str, object]:
+def _simulated_record(account: AnnouncedAccount, folder: Path | None) -> dict[str, object]:
     record: dict[str, object] = {"account": account.name, "provider": account.provider, "flows": account.flows}
     if folder is not None:
         return record | {"credentials": str(folder / f"{account.name}.json")}

@@ -8,17 +8,17 @@ import typer
 from liushui.cli import EXIT_INCOMPLETE
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit
-from liushui.ledger import query
-from liushui.ledger.calendar import proven_until
 from liushui.ledger.coverage import Range
 from liushui.ledger.engine import Ledger
-from liushui.ledger.query import AccountStatus
-from liushui.ledger.sources import Run, Source, last_runs, list_sources
+from liushui.ledger.jobs.sources import Run, Source, last_runs, list_sources
+from liushui.ledger.read import balances
+from liushui.ledger.read.balances import AccountStatus
+from liushui.ledger.read.coverage_calendar import proven_until
 from liushui.provider import Provider
 from liushui.providers import providers
 from liushui.sync.events import Status
 from liushui.sync.plan import retention_left
-from liushui.sync.watch import EVERY_S, Last, next_due
+from liushui.sync.scheduler import EVERY_S, Last, next_due
 
 TABLE_COLUMNS: Final = (
     *("account", "provider", "proven_until", "age", "next_sync", "flows", "gaps", "quarantined", "findings"),
@@ -48,7 +48,7 @@ def status(
     Exit code 3 where a gap is open, a row is in quarantine, or the last sync failed: for monitors.
     """
     book, shape = opened(ctx, ledger), format_of(ctx, form)
-    records = [_record(book, account) for account in query.statuses(book, tuple(accounts or ()))]
+    records = [_record(book, account) for account in balances.statuses(book, tuple(accounts or ()))]
     if shape is Format.TABLE:
         emit(map(_shown, records), TABLE_COLUMNS, shape)
     else:
@@ -62,7 +62,7 @@ def _record(book: Ledger, account: AccountStatus) -> Record:
     run = last_runs(book).get(account.account)
     source = {source.account: source for source in list_sources(book)}.get(account.account)
     provider, now = providers().get(account.provider), book.clock()
-    ranges = query.ranges_of(book, account.account)
+    ranges = balances.ranges_of(book, account.account)
     last_proven = proven_until(ranges)
     return {
         **account._asdict(),

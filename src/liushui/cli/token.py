@@ -8,7 +8,7 @@ import typer
 from liushui.cli.options import FormatOption, LedgerOption, format_of, instant_of, opened
 from liushui.cli.output import emit, emit_one, messages
 from liushui.errors import ConfigError
-from liushui.ledger.tokens import CALLS_PER_MINUTE, Scope, create_token, list_tokens, revoke_token
+from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope, create_token, list_tokens, revoke_token
 
 app = typer.Typer(help="Tokens of our own API, under /api/v1.", no_args_is_help=True)
 

@@ -8,8 +8,8 @@ from rich.progress import Progress
 from liushui.cli import EXIT_DAMAGED
 from liushui.cli.options import FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit, messages
-from liushui.ledger.verify import Damage
-from liushui.ledger.verify import verify as verify_ledger
+from liushui.ledger.maintenance.verify import Damage
+from liushui.ledger.maintenance.verify import verify as verify_ledger
 
 
 def verify(ctx: typer.Context, ledger: LedgerOption = None, form: FormatOption = None) -> None:

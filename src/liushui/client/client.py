@@ -17,7 +17,7 @@ from uuid import uuid4
 import httpx2
 import msgspec
 
-from liushui.client import words
+from liushui.client import models
 from liushui.client.errors import CLASSES, ApiError, NoAnswer
 from liushui.errors import ConfigError
 from liushui.instant import iso
@@ -73,60 +73,60 @@ class Client:
 
     # ------------------------------------------------------------ reading
 
-    def about(self) -> words.About:
+    def about(self) -> models.About:
         """Which liushui answers, and what the token may see and do."""
-        return self._get("", words.About)
+        return self._get("", models.About)
 
-    def accounts(self) -> list[words.Account]:
+    def accounts(self) -> list[models.Account]:
         """The accounts that the token may see."""
-        return self._get("/accounts", words.Accounts).accounts
+        return self._get("/accounts", models.Accounts).accounts
 
-    def account(self, account: str) -> words.Account:
+    def account(self, account: str) -> models.Account:
         """One account."""
-        return self._get(f"/accounts/{_part(account)}", words.Account)
+        return self._get(f"/accounts/{_part(account)}", models.Account)
 
-    def flows(self, *, limit: int = 1_000, **filters: Values) -> Iterator[words.Flow]:
+    def flows(self, *, limit: int = 1_000, **filters: Values) -> Iterator[models.Flow]:
         """The flows that pass the filters, page by page: account, since, until, kind, currency, … as `GET /flows`."""
         cursor: str | None = None
         while True:
-            page = self._get("/flows", words.FlowPage, limit=limit, cursor=cursor, **filters)
+            page = self._get("/flows", models.FlowPage, limit=limit, cursor=cursor, **filters)
             yield from page.flows
             cursor = page.next
             if cursor is None:
                 return
 
-    def flow(self, key: str) -> words.FlowInFull:
+    def flow(self, key: str) -> models.FlowInFull:
         """One flow, its versions, and the row as the provider sent it."""
-        return self._get(f"/flows/{_part(key)}", words.FlowInFull)
+        return self._get(f"/flows/{_part(key)}", models.FlowInFull)
 
-    def feed(self, cursor: str | None = None, *, limit: int = 1_000, account: Sequence[str] = ()) -> words.FeedPage:
+    def feed(self, cursor: str | None = None, *, limit: int = 1_000, account: Sequence[str] = ()) -> models.FeedPage:
         """What happened since a cursor; from the beginning where there is none."""
-        return self._get("/feed", words.FeedPage, cursor=cursor, limit=limit, account=account)
+        return self._get("/feed", models.FeedPage, cursor=cursor, limit=limit, account=account)
 
-    def balances(self, **filters: Values) -> words.Balances:
+    def balances(self, **filters: Values) -> models.Balances:
         """Balances: account, at, currency."""
-        return self._get("/balances", words.Balances, **filters)
+        return self._get("/balances", models.Balances, **filters)
 
-    def summary(self, **filters: Values) -> words.Summary:
+    def summary(self, **filters: Values) -> models.Summary:
         """What moved in and out: account, period, by, first_day, last_day, currency, kind."""
-        return self._get("/summary", words.Summary, **filters)
+        return self._get("/summary", models.Summary, **filters)
 
-    def coverage(self, *, account: Sequence[str] = ()) -> list[words.CoveredRange]:
+    def coverage(self, *, account: Sequence[str] = ()) -> list[models.CoveredRange]:
         """Which ranges are proven, and which are open, and why."""
-        return self._get("/coverage", words.Coverage, account=account).ranges
+        return self._get("/coverage", models.Coverage, account=account).ranges
 
-    def findings(self, *, account: Sequence[str] = ()) -> list[words.FindingCount]:
+    def findings(self, *, account: Sequence[str] = ()) -> list[models.FindingCount]:
         """How many flows of each day are worth a look, and why."""
-        return self._get("/findings", words.Findings, account=account).findings
+        return self._get("/findings", models.Findings, account=account).findings
 
     def quarantine(
         self, *, account: Sequence[str] = (), resolved: bool = False, limit: int = 100
-    ) -> Iterator[words.QuarantinedRow]:
+    ) -> Iterator[models.QuarantinedRow]:
         """Rows that could not be read."""
         cursor: str | None = None
         while True:
             page = self._get(
-                "/quarantine", words.QuarantinePage, account=account, resolved=resolved, limit=limit, cursor=cursor
+                "/quarantine", models.QuarantinePage, account=account, resolved=resolved, limit=limit, cursor=cursor
             )
             yield from page.rows
             cursor = page.next
@@ -135,68 +135,68 @@ class Client:
 
     # ------------------------------------------------------------ recording
 
-    def make_account(self, account: str, zone: str = "UTC") -> words.Account:
+    def make_account(self, account: str, zone: str = "UTC") -> models.Account:
         """Make an account of one's own; one that is there, in that zone, is answered as it is."""
-        return self._post("/accounts", words.MakeAccount(account=account, zone=zone), words.Account)
+        return self._post("/accounts", models.MakeAccount(account=account, zone=zone), models.Account)
 
     def record(
-        self, flows: words.RecordFlow | Iterable[words.RecordFlow], *, restate: bool = False, key: str | None = None
-    ) -> words.Recorded:
+        self, flows: models.RecordFlow | Iterable[models.RecordFlow], *, restate: bool = False, key: str | None = None
+    ) -> models.Recorded:
         """Record flows of accounts of one's own, all of them or none. `key` makes it repeatable over restarts, too."""
-        body: Any = flows if isinstance(flows, words.RecordFlow) else list(flows)
+        body: Any = flows if isinstance(flows, models.RecordFlow) else list(flows)
         headers = {"Idempotency-Key": key or uuid4().hex}
-        return self._post("/flows", body, words.Recorded, headers=headers, restate=restate)
+        return self._post("/flows", body, models.Recorded, headers=headers, restate=restate)
 
     # ------------------------------------------------------------ managing
 
-    def sources(self) -> list[words.Source]:
+    def sources(self) -> list[models.Source]:
         """Where accounts are collected from."""
-        return self._get("/sources", words.Sources).sources
+        return self._get("/sources", models.Sources).sources
 
-    def sync(self, account: str, *, everything: bool = False) -> words.SyncAsked:
+    def sync(self, account: str, *, everything: bool = False) -> models.SyncAsked:
         """Ask for a sync now."""
         path = f"/sources/{_part(account)}/sync"
-        return self._post(path, words.AskSync(everything=everything), words.SyncAsked)
+        return self._post(path, models.AskSync(everything=everything), models.SyncAsked)
 
-    def synced(self, asked: words.SyncAsked) -> words.SyncAsked:
+    def synced(self, asked: models.SyncAsked) -> models.SyncAsked:
         """What became of a request to sync."""
-        return self._get(f"/sources/{_part(asked.account)}/sync/{_part(asked.id)}", words.SyncAsked)
+        return self._get(f"/sources/{_part(asked.account)}/sync/{_part(asked.id)}", models.SyncAsked)
 
-    def pause(self, account: str, *, paused: bool = True) -> words.Source:
+    def pause(self, account: str, *, paused: bool = True) -> models.Source:
         """Pause a source, or resume it."""
-        body = msgspec.json.encode(words.ChangeSource(paused=paused))
+        body = msgspec.json.encode(models.ChangeSource(paused=paused))
         answer = self._call("PATCH", f"/sources/{_part(account)}", body=body)
-        return _read(answer, words.Source)
+        return _read(answer, models.Source)
 
-    def runs(self, account: str, *, limit: int = 100) -> Iterator[words.Run]:
+    def runs(self, account: str, *, limit: int = 100) -> Iterator[models.Run]:
         """The syncs of an account that ended, the newest first."""
         cursor: str | None = None
         while True:
-            page = self._get("/runs", words.RunPage, account=account, limit=limit, cursor=cursor)
+            page = self._get("/runs", models.RunPage, account=account, limit=limit, cursor=cursor)
             yield from page.runs
             cursor = page.next
             if cursor is None:
                 return
 
-    def keys(self) -> list[words.Key]:
+    def keys(self) -> list[models.Key]:
         """Keys of the providers' wire APIs."""
-        return self._get("/keys", words.Keys).keys
+        return self._get("/keys", models.Keys).keys
 
-    def make_key(self, wanted: words.MakeKey) -> words.MadeKey:
+    def make_key(self, wanted: models.MakeKey) -> models.MadeKey:
         """Make a key. Its credentials are answered this once."""
-        return self._post("/keys", wanted, words.MadeKey, repeat=False)
+        return self._post("/keys", wanted, models.MadeKey, repeat=False)
 
     def end_key(self, key: str) -> None:
         """End a key at once."""
         self._call("DELETE", f"/keys/{_part(key)}")
 
-    def tokens(self) -> list[words.Token]:
+    def tokens(self) -> list[models.Token]:
         """Tokens of this API."""
-        return self._get("/tokens", words.Tokens).tokens
+        return self._get("/tokens", models.Tokens).tokens
 
-    def make_token(self, wanted: words.MakeToken) -> words.MadeToken:
+    def make_token(self, wanted: models.MakeToken) -> models.MadeToken:
         """Make a token. It is answered this once."""
-        return self._post("/tokens", wanted, words.MadeToken, repeat=False)
+        return self._post("/tokens", wanted, models.MadeToken, repeat=False)
 
     def end_token(self, id_: str) -> None:
         """End a token at once."""
@@ -265,7 +265,7 @@ def _read(answer: httpx2.Response, type_: type[T]) -> T:
 
 def _error(answer: httpx2.Response) -> ApiError:
     try:
-        problem = msgspec.json.decode(answer.content, type=words.Problem)
+        problem = msgspec.json.decode(answer.content, type=models.Problem)
     except msgspec.MsgspecError:
         return NoAnswer(answer.status_code, "the answer is none of this API")
     class_ = CLASSES.get(answer.status_code, NoAnswer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from liushui.client.words import Fault
+from liushui.client.models import Fault
 from liushui.errors import LiushuiError
 
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.engine import Connection
 
-from liushui.importing.copies import Side, copies, side_of
-from liushui.importing.stage import Copies
-from liushui.ledger.change import RECOUNTED, Change
+from liushui.importing.duplicate_count import Side, copies, side_of
+from liushui.importing.staging import Copies
 from liushui.ledger.coverage import State
-from liushui.ledger.engines.statements import INTEGERS, TEXTS
-from liushui.ledger.rows import AT_US, COLUMNS, ID, Row, flow_id, identity_of, to_row
+from liushui.ledger.engines.sql_dialects import INTEGERS, TEXTS
+from liushui.ledger.flow_row import AT_US, COLUMNS, ID, Row, flow_id, identity_of, to_row
+from liushui.ledger.write.change import RECOUNTED, Change
 
 _WIRE = COLUMNS.index("wire")
 _json = msgspec.json.Encoder().encode

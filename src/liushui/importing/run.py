@@ -7,14 +7,14 @@ from typing import Final
 
 from sqlalchemy.engine import Connection
 
-from liushui.importing.documents import Advance, documents
 from liushui.importing.merge import merge_chunk
-from liushui.importing.stage import Copies, Stage
-from liushui.ledger.change import Change
-from liushui.ledger.commit import commit_rows
+from liushui.importing.parse import Advance, documents
+from liushui.importing.staging import Copies, Stage
 from liushui.ledger.engine import Ledger
-from liushui.ledger.quarantine import quarantine_rows
-from liushui.ledger.rows import Rejected
+from liushui.ledger.flow_row import Rejected
+from liushui.ledger.write.change import Change
+from liushui.ledger.write.commit import commit_rows
+from liushui.ledger.write.quarantine import quarantine_rows
 from liushui.provider import Provider
 
 REASONS_MAX: Final = 10

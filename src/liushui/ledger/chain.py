@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from liushui.ledger.rows import Row
+from liushui.ledger.flow_row import Row
 
 _CHUNK: Final = 1_000
 _PARTS_ALWAYS: Final = 4

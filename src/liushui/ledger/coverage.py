@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from liushui.ledger.rows import Row
+from liushui.ledger.flow_row import Row
 from liushui.ledger.schema import batches as batches_table
 
 _BATCH_COLUMNS: Final = tuple(column.name for column in batches_table.columns)

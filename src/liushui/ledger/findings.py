@@ -11,17 +11,17 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from liushui.conditions import SIDE as SIDE_OF
+from liushui.conditions import Term, Where
 from liushui.flow import Direction
 from liushui.instant import BusinessDays, zone_named
-from liushui.ledger.amounts import at_least, at_most
-from liushui.ledger.conditions import condition
+from liushui.ledger.engines.amount_sql import at_least, at_most
 from liushui.ledger.engines.base import STREAMED
-from liushui.ledger.engines.statements import DIFFERS, POSITION
-from liushui.ledger.rows import AMOUNT, AT_US, COLUMNS, COPY_MARK, DIRECTION, FACTS_END, ID, Row, identity_of
+from liushui.ledger.engines.condition_sql import condition
+from liushui.ledger.engines.sql_dialects import DIFFERS, POSITION
+from liushui.ledger.flow_row import AMOUNT, AT_US, COLUMNS, COPY_MARK, DIRECTION, FACTS_END, ID, Row, identity_of
 from liushui.ledger.schema import flows
 from liushui.money import ZERO
-from liushui.where import SIDE as SIDE_OF
-from liushui.where import Term, Where
 
 SIDE, SAME_ID = "side", "same_id"
 

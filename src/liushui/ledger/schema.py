@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, false, text
 
-from liushui.ledger.columns import Big, Bytes, Flag, Money, Words
+from liushui.ledger.column_types import Big, Bytes, Flag, Money, Words
 
 REVISION: Final = "0006"
 """The newest migration: the schema this program reads and writes."""

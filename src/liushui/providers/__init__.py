@@ -16,7 +16,9 @@ ENTRY_POINTS = "liushui.providers"
 @cache
 def providers() -> dict[str, Provider]:
     """Every provider found, by name."""
-    modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    # A folder whose name begins with "_" holds code that several providers share; it is no provider itself.
+    names = [found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_")]
+    modules = [import_module(f"{__name__}.{name}") for name in names]
     modules += [point.load() for point in entry_points(group=ENTRY_POINTS)]
     found: dict[str, Provider] = {}
     for module in modules:

@@ -19,14 +19,14 @@ import msgspec
 from liushui.errors import ConfigError
 from liushui.instant import system_clock
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.reader import LedgerReader
+from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import providers
+from liushui.ratelimit.incoming import SharedLimits
 from liushui.server.app import App
-from liushui.server.beside import Beside, Command
-from liushui.server.bridge import Bridge
-from liushui.server.dialects import Dialects
-from liushui.server.limits import SharedLimits
-from liushui.server.socket import Reply, SocketServer
+from liushui.server.asgi_bridge import Bridge
+from liushui.server.child_process import Beside, Command
+from liushui.server.router import Dialects
+from liushui.server.websocket import Reply, SocketServer
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
 """Tells worker processes what they serve."""
@@ -150,9 +150,9 @@ def ledger_app() -> App:
     serving = msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)
     ledger = open_ledger(serving.ledger)
     limits = SharedLimits(Path(serving.limits), system_clock)
-    from liushui.server.house import House  # inside: Litestar takes a third of a second, which no command needs
+    from liushui.server.context import House  # inside: Litestar takes a third of a second, which no command needs
     from liushui.server.site import make_site
-    from liushui.server.web.visits import Visits
+    from liushui.server.web.auth.sessions import Visits
 
     site = make_site(House(ledger, providers(), serving.url, serving.socket_url, limits, Visits(ledger).principal))
     app = App(Dialects(providers(), LedgerReader(ledger, limits)), providers(), Bridge(site))

@@ -9,9 +9,9 @@ from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetail
 from litestar.types import ControllerRouterHandler, Message, Scope
 
 from liushui.server.api import api_routes
-from liushui.server.api.call import HOUSE
-from liushui.server.api.problems import HEADERS
-from liushui.server.house import House
+from liushui.server.api.context import HOUSE
+from liushui.server.api.errors import HEADERS
+from liushui.server.context import House
 from liushui.server.web import page_routes
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from liushui.instant import Clock
 from liushui.provider import Key, Provider, Tally
 from liushui.rules import Rate
-from liushui.simulate.chance import chance
+from liushui.simulate.random_draw import chance
 from liushui.simulate.world import World
 
 

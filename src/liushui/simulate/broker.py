@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.simulate import market
-from liushui.simulate.draw import Draw, Event, exact, happenings, row
-from liushui.simulate.habits import Habits, Pocket
 from liushui.simulate.market import FUNDS, LISTINGS, Fund, Listing
+from liushui.simulate.random_draw import Draw, Event, exact, happenings, row
+from liushui.simulate.role_profile import Habits, Pocket
 
 IN, OUT = Direction.IN, Direction.OUT
 CASH, STOCK, FUND, OTHER = Category.CASH, Category.STOCK, Category.FUND, Category.OTHER

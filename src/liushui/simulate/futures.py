@@ -11,8 +11,8 @@ from typing import Final
 
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import to_us
-from liushui.simulate.draw import LAST_EVENT_S, Draw, Event, exact, happenings, row
-from liushui.simulate.habits import Habits, Pocket
+from liushui.simulate.random_draw import LAST_EVENT_S, Draw, Event, exact, happenings, row
+from liushui.simulate.role_profile import Habits, Pocket
 
 COIN: Final = "USDT"
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "BNBUSDT", "1000PEPEUSDT", "LTCUSDT")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from liushui.conditions import Where, holds
 from liushui.errors import WireError
 from liushui.flow import Flow
 from liushui.instant import DAY_US, Clock, system_clock, to_us
@@ -14,11 +15,10 @@ from liushui.money import shown as excerpt
 from liushui.provider import FlowPage, FlowQuery, Key, Limits, Provider, Tally
 from liushui.rules import Rate
 from liushui.simulate.access import SimulatedAccount, Unlimited, keys_of
-from liushui.simulate.cache import RowCache
-from liushui.simulate.reel import Filter, Reel, known_to_hold, reel
-from liushui.simulate.sheet import Place, Sheet
+from liushui.simulate.encoded_day import Place, Sheet
+from liushui.simulate.row_cache import RowCache
+from liushui.simulate.row_counts import Filter, Reel, known_to_hold, reel
 from liushui.simulate.world import World
-from liushui.where import Where, holds
 
 _ROWS_HELD = 200_000
 """Rows that are kept as they were written: some 70 MB, the last twenty pages of ten thousand."""

@@ -13,15 +13,15 @@ import msgspec
 from liushui.instant import system_clock
 from liushui.provider import Provider
 from liushui.providers import provider_named, providers
+from liushui.ratelimit.incoming import SharedLimits
 from liushui.server.app import App
-from liushui.server.dialects import Dialects
-from liushui.server.limits import SharedLimits
+from liushui.server.router import Dialects
 from liushui.server.run import Address, serve
 from liushui.simulate.access import SimulatedAccount
+from liushui.simulate.faults.app import FaultyApp
 from liushui.simulate.faults.dialects import FaultyDialects
-from liushui.simulate.faults.port import FaultyApp
+from liushui.simulate.faults.fault_schedule import SeededRulings
 from liushui.simulate.faults.profiles import profile_named
-from liushui.simulate.faults.seeded import SeededRulings
 from liushui.simulate.faults.worlds import Truth, lives_in
 from liushui.simulate.people import desks_of
 from liushui.simulate.reader import WorldReader
@@ -108,3 +108,20 @@ def serve_world(
 def world_app() -> App | FaultyApp:
     """The application of the worker that serves a world."""
     return msgspec.json.decode(os.environ[ENVIRONMENT], type=Simulating).app()
+
+
+class AnnouncedAccount(msgspec.Struct):
+    """One account of a simulator, as it prints it."""
+
+    name: str
+    provider: str
+    flows: int
+    credentials: dict[str, str]
+
+
+class Simulator(msgspec.Struct):
+    """What a simulator prints once it is ready."""
+
+    base_url: str
+    socket_url: str
+    accounts: list[AnnouncedAccount]

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Final
 
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.simulate.draw import Draw, Event, exact, happenings, row
-from liushui.simulate.habits import Habits, Pocket
+from liushui.simulate.random_draw import Draw, Event, exact, happenings, row
+from liushui.simulate.role_profile import Habits, Pocket
 
 IN, OUT = Direction.IN, Direction.OUT
 

@@ -11,10 +11,9 @@ from liushui.flow import Flow
 from liushui.instant import EPOCH
 from liushui.money import EXACT, ZERO
 from liushui.provider import Dress
-from liushui.simulate.chance import chance
-from liushui.simulate.draw import Draw
-from liushui.simulate.habits import Habits, Pocket
-from liushui.simulate.stretch import Plan
+from liushui.simulate.checkpoints import Plan
+from liushui.simulate.random_draw import Draw, chance
+from liushui.simulate.role_profile import Habits, Pocket
 
 FIRST_NUMBER: Final = 10_000_001
 """Of an account's first row, where rows are numbered."""

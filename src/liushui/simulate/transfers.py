@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from liushui.provider import Role
-from liushui.simulate.draw import Draw, exact
-from liushui.simulate.habits import Pocket
+from liushui.simulate.checkpoints import Plan
 from liushui.simulate.people import Account
+from liushui.simulate.random_draw import Draw, exact
+from liushui.simulate.role_profile import Pocket
 from liushui.simulate.roles import HABITS
-from liushui.simulate.stretch import Plan
 
 ONE_DAY_IN: Final = 6
 """Of so many days on which two accounts both move, one has a transfer between them."""

@@ -13,21 +13,20 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
+from liushui.conditions import DETAIL
 from liushui.errors import ConfigError
 from liushui.flow import Flow
 from liushui.instant import DAY_US, EPOCH, iso, to_us
 from liushui.money import shown
-from liushui.simulate.cache import RowCache
-from liushui.simulate.chance import chance
+from liushui.simulate.checkpoints import Plan, calendar, plan
 from liushui.simulate.density import Density
-from liushui.simulate.draw import Draw
-from liushui.simulate.habits import Habits, Pocket
 from liushui.simulate.people import ONE_BROKER, Account, Desk, accounts_of
+from liushui.simulate.random_draw import Draw, chance
+from liushui.simulate.role_profile import Habits, Pocket
 from liushui.simulate.roles import HABITS
+from liushui.simulate.row_cache import RowCache
 from liushui.simulate.statement import Move, Statement, Stretch, midnight_of, openings
-from liushui.simulate.stretch import Plan, calendar, plan
 from liushui.simulate.transfers import Transfer, transfers
-from liushui.where import DETAIL
 
 ACCOUNTS_MAX = 20_000
 """People. Each account has a key that is made when the simulator starts: more would make it wait for seconds."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from liushui.instant import iso
-from liushui.ledger.change import Committed
+from liushui.ledger.write.change import Committed
 from liushui.provider import Slice
 
 

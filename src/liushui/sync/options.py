@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from liushui.ledger.sources import Source
+from liushui.ledger.jobs.sources import Source
 from liushui.provider import Client, Provider
 from liushui.providers import provider_named
 

@@ -10,9 +10,9 @@ from time import monotonic, sleep
 from typing import IO, Final, NamedTuple
 
 from liushui.errors import LiushuiError
+from liushui.ledger.access.logins import new_code
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.logins import new_code
-from liushui.server.entrance import login_link
+from liushui.server.exposure import login_link
 from liushui.testing.server import HOST, command_of, free_port, process_of
 
 START_S: Final = 120

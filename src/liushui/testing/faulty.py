@@ -19,15 +19,15 @@ from unittest.mock import patch
 
 import httpx2
 
+from liushui.http import Request
 from liushui.instant import SECOND_US, Clock, to_us
 from liushui.provider import FlowReader, Provider
 from liushui.simulate.faults.dialects import NO_OUTAGES, FaultyDialects, Outages, overheard
-from liushui.simulate.faults.outcomes import Answered, Outcome, Reset, Stalled, Unreached
+from liushui.simulate.faults.fault import Ruling, Rulings, Sort
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.simulate.faults.rulings import Ruling, Rulings, Sort
+from liushui.simulate.faults.transport_faults import Answered, Outcome, Reset, Stalled, Unreached
 from liushui.testing.clock import MovableClock
 from liushui.testing.transport import DialectTransport
-from liushui.wire.http import Request
 
 HTTPS: Final = "https://provider.test"
 """A base URL for clients of a transport."""

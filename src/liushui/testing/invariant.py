@@ -18,8 +18,7 @@ import sqlalchemy as sa
 from liushui.instant import ENDING, iso_us, to_us
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.query import ranges_of
-from liushui.ledger.rows import (
+from liushui.ledger.flow_row import (
     AMOUNT,
     AT_US,
     BATCH,
@@ -33,9 +32,10 @@ from liushui.ledger.rows import (
     read_rows,
     to_row,
 )
+from liushui.ledger.maintenance.verify import Damage, verify
+from liushui.ledger.read.balances import ranges_of
 from liushui.ledger.schema import batches, day_totals, quarantine
-from liushui.ledger.spans import Piece, Span, from_columns, within, without
-from liushui.ledger.verify import Damage, verify
+from liushui.ledger.write.quarantine import Piece, Span, from_columns, within, without
 from liushui.money import EXACT, ZERO
 from liushui.provider import Codec
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from liushui.conditions import holds
 from liushui.errors import WireError
 from liushui.flow import Flow
 from liushui.instant import Clock, system_clock, to_us
 from liushui.money import shown
 from liushui.provider import NOTHING, FlowPage, FlowQuery, Key, Provider, Received, Tally
 from liushui.rules import Rate
-from liushui.where import holds
 
 
 class Held(NamedTuple):

@@ -17,7 +17,7 @@ from typing import IO, Final
 import msgspec
 
 from liushui.errors import LiushuiError
-from liushui.simulate.announce import Simulator
+from liushui.simulate.serve import Simulator
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 60.0

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import httpx2
 
+from liushui.http import Request, Response
 from liushui.provider import FlowReader, Provider
-from liushui.server.dialects import Dialects
-from liushui.wire.http import Request, Response
+from liushui.server.router import Dialects
 
 
 class Exchange(NamedTuple):

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
+from liushui.http import Request
 from liushui.instant import to_us
 from liushui.provider import Key
 from liushui.providers.hkus import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.hkus.rows import Row, unwire
 
 TRANSACTIONS: Final = "/account/v1/transactions"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.providers.hkus import codec
 from liushui.providers.hkus.answers import ERRORS, data_of
-from liushui.wire.connection import Answer
+from liushui.wire.transport import Answer
 
 PAGE = b'{"code":0,"data":{"total_records":%b,"page":1,"page_size":20,"transactions":%b,"more":1},"more":[]}'
 

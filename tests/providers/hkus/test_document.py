@@ -6,12 +6,12 @@ import pytest
 
 from liushui.errors import Unavailable
 from liushui.flow import Flow
+from liushui.http import Request
 from liushui.provider import Key
 from liushui.providers.hkus import PROVIDER, codec
 from liushui.providers.hkus.signing import signature_of
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.hkus.caller import TRANSACTIONS, Caller, answered, signature
 from tests.providers.hkus.rows import FIELDS, Literal, Row, row, wire
 

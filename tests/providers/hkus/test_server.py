@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liushui.flow import Flow
+from liushui.http import Request
 from liushui.instant import EPOCH
 from liushui.providers.hkus import PROVIDER
 from liushui.providers.hkus.rules import RULES
-from liushui.server.limits import SharedLimits
+from liushui.ratelimit.incoming import SharedLimits
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.hkus.caller import TRANSACTIONS, Answer, Caller, answered, milliseconds
 from tests.providers.hkus.rows import Row, row, rows, unwire, wire
 

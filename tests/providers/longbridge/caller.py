@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
+from liushui.http import Request
 from liushui.instant import to_us
 from liushui.provider import Key
+from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
-from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_header
 
 CASH_FLOW: Final = "/v1/asset/cashflow"
 EVER: Final = {"start_time": "0", "end_time": "253402300799"}

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.providers._longbridge.envelope import data_in
 from liushui.providers.longbridge import codec
-from liushui.wire.connection import Answer
-from liushui.wire.longbridge.envelope import data_in
+from liushui.wire.transport import Answer
 
 
 def test_rows_come_byte_for_byte() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from liushui.errors import ConfigError, LiushuiError, RateLimited
 from liushui.provider import Slice
+from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_fits
 from liushui.providers.longbridge.client import LongbridgeClient
 from liushui.rules import Rate
-from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_fits
 from tests.providers.longbridge.sent import Sent
 
 DAY = Slice(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import EPOCH
+from liushui.providers._longbridge.codec import BUSINESS_TYPE
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.wire import CashFlow
-from liushui.wire.longbridge.rows import BUSINESS_TYPE
 from tests.providers.longbridge.rows import CODE_MAX, CODE_MIN, FIELDS, MISSING, Row, amounts, row, rows, times, wire
 
 # ---------------------------------------------------------------- rows survive

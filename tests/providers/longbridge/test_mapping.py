@@ -7,12 +7,12 @@ import pytest
 
 from liushui.flow import Flow
 from liushui.providers import longbridge
+from liushui.providers._longbridge.labels import LABELS, LANGUAGES
+from liushui.providers._longbridge.server import PAGE_MAX
 from liushui.providers.longbridge.codec import ERRORS
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.socket import PASSWORD_LIFE, SESSION_LIFE
 from liushui.providers.longbridge.wire import CashFlow
-from liushui.wire.longbridge.labels import LABELS, LANGUAGES
-from liushui.wire.longbridge.serving import PAGE_MAX
 
 TOLERANCE = RULES.timestamp_tolerance or timedelta(0)
 TEXT = (Path(longbridge.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")

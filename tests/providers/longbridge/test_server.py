@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.http import Request
 from liushui.providers.longbridge import PROVIDER
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.server import ROUTES, SOCKET_TOKENS
-from liushui.server.limits import SharedLimits
+from liushui.ratelimit.incoming import SharedLimits
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.longbridge.caller import CASH_FLOW, EVER, Answer, Caller, answered
 from tests.providers.longbridge.rows import row, wire
 

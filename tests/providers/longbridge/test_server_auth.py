@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from liushui.http import Request
 from liushui.provider import Key
+from liushui.providers._longbridge.signing import SIGNED_HEADERS, longbridge_signature
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
-from liushui.wire.longbridge.signing import SIGNED_HEADERS, longbridge_signature
 from tests.providers.longbridge.caller import CASH_FLOW, EVER, Caller, answered, seconds
 
 NOT_SIGNED = (403, 403201)

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from liushui.http import Request
 from liushui.instant import UNIX_SECONDS_MAX
 from liushui.provider import Key
+from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
 from liushui.providers.longbridge_legacy import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
-from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_header
 from tests.providers.longbridge.caller import TRACE, seconds
 from tests.providers.longbridge.rows import MISSING
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
+from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.keys import create_key
 from liushui.providers import longbridge
 from liushui.providers.longbridge_legacy import PROVIDER
 from liushui.testing.clock import MovableClock

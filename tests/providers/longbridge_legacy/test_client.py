@@ -10,8 +10,8 @@ import pytest
 
 from liushui.errors import ConfigError, RateLimited, Refused, WireError
 from liushui.provider import NOTHING, Page, Slice
+from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_fits
 from liushui.providers.longbridge_legacy import PROVIDER
-from liushui.wire.longbridge.signing import longbridge_signature, longbridge_signature_fits
 from tests.providers.longbridge.rows import wire
 from tests.providers.longbridge.sent import Sent
 from tests.providers.longbridge_legacy.caller import PATH

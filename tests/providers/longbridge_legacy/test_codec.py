@@ -13,12 +13,12 @@ from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, 
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import UNIX_SECONDS_MAX, UNIX_SECONDS_MIN
 from liushui.providers import longbridge
+from liushui.providers._longbridge.codec import BUSINESS_TYPE
+from liushui.providers._longbridge.envelope import rows_in
 from liushui.providers.longbridge_legacy import PROVIDER, codec
 from liushui.providers.longbridge_legacy.wire import CashFlow
 from liushui.testing.golden import samples_of
-from liushui.wire.connection import Answer
-from liushui.wire.longbridge.envelope import rows_in
-from liushui.wire.longbridge.rows import BUSINESS_TYPE
+from liushui.wire.transport import Answer
 from tests.providers.longbridge import rows as current
 from tests.providers.longbridge.rows import FIELDS, MISSING, Row, wire
 from tests.providers.longbridge_legacy.rows import drafted, row, rows

@@ -8,10 +8,10 @@ import pytest
 
 from liushui.flow import Flow
 from liushui.providers import longbridge_legacy
+from liushui.providers._longbridge.server import PAGE_MAX
 from liushui.providers.longbridge_legacy.codec import BAD_REQUEST, ERRORS, FORBIDDEN, LIMITED, NOT_FOUND
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import Asked, CashFlow
-from liushui.wire.longbridge.serving import PAGE_MAX
 
 TOLERANCE = RULES.timestamp_tolerance or timedelta(0)
 TEXT = (Path(longbridge_legacy.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")

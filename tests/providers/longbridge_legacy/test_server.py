@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.http import Request
 from liushui.providers.longbridge_legacy import PROVIDER
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.testing.clock import MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.longbridge.rows import wire
 from tests.providers.longbridge_legacy.caller import BAD, FORBIDDEN, LIMITED, NOT_FOUND, OK, PATH, Caller, answered
 from tests.providers.longbridge_legacy.rows import row

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from liushui.http import Request
 from liushui.provider import Key
 from liushui.providers import longbridge
+from liushui.providers._longbridge.signing import SIGNED_HEADERS
 from liushui.providers.longbridge_legacy import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
-from liushui.wire.longbridge.signing import SIGNED_HEADERS
 from tests.providers.longbridge.caller import seconds
 from tests.providers.longbridge.rows import wire
 from tests.providers.longbridge_legacy.caller import EVER, FORBIDDEN, NOT_FOUND, PATH, Caller, answered

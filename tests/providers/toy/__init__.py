@@ -7,20 +7,19 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from liushui.conditions import among
 from liushui.errors import Unavailable, Unsayable, WireError
 from liushui.flow import Flow
+from liushui.http import Request, Response
 from liushui.instant import EPOCH
 from liushui.money import decimal_text, plain
 from liushui.provider import NOTHING, CredentialField, FlowQuery, FlowReader, Page, Provider, Received, Route, Slice
 from liushui.rules import Cursor, Filter, Rate, Rules
-from liushui.where import among
-from liushui.wire import outgoing
-from liushui.wire.connection import Connection
-from liushui.wire.faults import WireFault, fault_of
-from liushui.wire.fields import whole_number
-from liushui.wire.http import Request, Response
+from liushui.wire import transport
+from liushui.wire.decoding import FAULTS, RowReader, currency_code, excerpt, whole_number
+from liushui.wire.errors import WireFault, fault_of
 from liushui.wire.ranges import ends_of, instant_at, steps_since_epoch
-from liushui.wire.rows import FAULTS, RowReader, currency_code, excerpt
+from liushui.wire.transport import Connection
 
 NAME, PATH, NEXT = "toy", "/toy/movements", "x-toy-next"
 MINUTE, MINUTES_MAX = timedelta(minutes=1), 10**8
@@ -71,7 +70,7 @@ class ToyCodec:  # wire rows <-> flows
 
 class ToyClient:  # the end that pulls
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        headers = {"x-toy-key": outgoing.header_value("key", credentials["key"])}
+        headers = {"x-toy-key": transport.header_value("key", credentials["key"])}
         self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers=headers)
 
     async def page(

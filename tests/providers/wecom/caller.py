@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from liushui.http import Request
 from liushui.provider import Key
 from liushui.providers.wecom import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 
 GET_TOKEN: Final = "/cgi-bin/gettoken"
 GET_FUND_FLOW: Final = "/cgi-bin/externalpay/get_fund_flow"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from liushui.instant import system_clock, to_us
-from liushui.ledger.commit import commit_slice, make_account
+from liushui.ledger.access.keys import create_key, revoke_key
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.keys import create_key, revoke_key
+from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import NOTHING, Key, Slice
 from liushui.providers.wecom import PROVIDER
 from liushui.providers.wecom.rules import RULES, TOKEN_LIFE

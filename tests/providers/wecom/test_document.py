@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from liushui.flow import Flow
+from liushui.http import Request
 from liushui.providers.wecom import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.wecom.caller import GET_FUND_FLOW, SHANGHAI, Caller, seconds
 from tests.providers.wecom.rows import AT, row, wire
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.http import Request
 from liushui.providers.wecom import PROVIDER
 from liushui.providers.wecom.codec import ERRORS
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.wecom.caller import GET_FUND_FLOW, GET_TOKEN, Caller, answered
 from tests.providers.wecom.rows import AT, row, wire
 

@@ -5,11 +5,11 @@ from typing import Final
 
 import pytest
 
+from liushui.http import Request
 from liushui.providers.wecom import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.wecom.caller import GET_TOKEN, Caller, answered
 
 MICROSECOND: Final = timedelta(microseconds=1)

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
+from liushui.http import Request
 from liushui.instant import EPOCH
 from liushui.provider import Key
 from liushui.providers.wooxpro import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 
 PATH: Final = "/contract/private/transaction-history"
 EVER: Final = {"start_time": "-62135596800000", "end_time": "253402300799999"}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.providers.wooxpro import codec
 from liushui.providers.wooxpro.answers import rows_in
-from liushui.wire.connection import Answer
+from liushui.wire.transport import Answer
 
 
 def test_rows_come_byte_for_byte() -> None:

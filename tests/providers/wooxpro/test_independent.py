@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from liushui.instant import EPOCH
-from liushui.ledger.commit import commit_slice, make_account
+from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.keys import create_key
+from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
 from liushui.providers.wooxpro import PROVIDER
 from liushui.testing.server import serving

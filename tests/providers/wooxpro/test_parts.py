@@ -14,8 +14,8 @@ from liushui.instant import EPOCH
 from liushui.provider import Slice
 from liushui.providers.wooxpro import PROVIDER
 from liushui.providers.wooxpro.rules import RULES
-from liushui.sync.cut import Cutter
-from liushui.sync.drain import Overfull, drain
+from liushui.sync.fetch import Overfull, drain
+from liushui.sync.slicer import Cutter
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
 from tests.providers.wooxpro.caller import ACCOUNT

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.http import Request
 from liushui.provider import Key
 from liushui.providers.wooxpro import PROVIDER
 from liushui.providers.wooxpro.rules import RULES
 from liushui.testing.clock import MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
-from liushui.wire.http import Request
 from tests.providers.wooxpro.caller import ACCOUNT, PATH, TRACE, Answer, Caller, answered
 from tests.providers.wooxpro.rows import row, wire
 

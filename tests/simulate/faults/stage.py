@@ -10,10 +10,10 @@ from liushui.errors import AuthError, ProviderError, RateLimited, Refused, SyncE
 from liushui.provider import NOTHING, Client, Page, Provider, Slice
 from liushui.providers import providers
 from liushui.simulate.faults.dialects import Outages
+from liushui.simulate.faults.fault import Rulings
+from liushui.simulate.faults.fault_schedule import SeededRulings
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.simulate.faults.reader import Truth
-from liushui.simulate.faults.rulings import Rulings
-from liushui.simulate.faults.seeded import SeededRulings
 from liushui.simulate.faults.worlds import lives_in
 from liushui.simulate.people import desks_of
 from liushui.simulate.reader import WorldReader

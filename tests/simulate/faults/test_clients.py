@@ -10,9 +10,9 @@ from liushui.errors import AuthError, LiushuiError, RateLimited, Refused, Unavai
 from liushui.provider import Client, Provider
 from liushui.providers import providers
 from liushui.rules import Cursor, PageNumber, RangeOnly
-from liushui.simulate.faults.outcomes import BROKEN, GARBAGE
+from liushui.simulate.faults.fault import Ruling, Sort
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.simulate.faults.rulings import Ruling, Sort
+from liushui.simulate.faults.transport_faults import BROKEN, GARBAGE
 from liushui.testing.conformance.ends import pages
 from liushui.testing.faulty import QueuedRulings
 from tests.simulate.faults.stage import OUTAGES, Stage, raised

@@ -9,8 +9,8 @@ import httpx2
 
 from liushui.errors import RateLimited, Unavailable, WireError
 from liushui.providers import providers
-from liushui.simulate.faults.outcomes import Answered, Reset
-from liushui.simulate.faults.rulings import Ruling, Sort
+from liushui.simulate.faults.fault import Ruling, Sort
+from liushui.simulate.faults.transport_faults import Answered, Reset
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.faulty import QueuedRulings, telling
 from tests.simulate.faults.stage import Stage, raised

@@ -12,8 +12,9 @@ from liushui.flow import Flow
 from liushui.instant import to_us
 from liushui.provider import Provider
 from liushui.providers import providers
-from liushui.simulate.faults.damage import damaged
-from liushui.simulate.faults.lives import (
+from liushui.simulate.faults.corrupt_rows import damaged
+from liushui.simulate.faults.profiles import PROFILES, WHOLE, Change, Profile
+from liushui.simulate.faults.row_lifecycle import (
     CHANGES_WITHIN,
     FACTOR_MAX,
     FOREVER_US,
@@ -24,7 +25,6 @@ from liushui.simulate.faults.lives import (
     Showing,
     lives_of,
 )
-from liushui.simulate.faults.profiles import PROFILES, WHOLE, Change, Profile
 from liushui.simulate.people import desks_of
 from liushui.simulate.world import Parameters, World
 from liushui.testing.golden import cases, samples_of

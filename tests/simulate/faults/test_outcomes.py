@@ -5,9 +5,9 @@ from typing import Final
 
 import pytest
 
-from liushui.simulate.faults.outcomes import GARBAGE, Answered, Reset, Stalled, Unreached, outcome_of
-from liushui.simulate.faults.rulings import Ruling, Sort
-from liushui.wire.http import Response
+from liushui.http import Response
+from liushui.simulate.faults.fault import Ruling, Sort
+from liushui.simulate.faults.transport_faults import GARBAGE, Answered, Reset, Stalled, Unreached, outcome_of
 
 TRUE: Final = Response(200, [("content-type", "application/json")], b'{"code":0,"data":[1,2,3]}')
 LATE: Final = timedelta(seconds=3)

@@ -15,14 +15,14 @@ import msgspec
 import pytest
 
 from liushui.errors import LiushuiError, Unavailable, WireError
+from liushui.http import Response
 from liushui.provider import Slice
 from liushui.providers import providers
-from liushui.simulate.announce import Simulator
-from liushui.simulate.faults.outcomes import Answered, Outcome, Reset, Stalled, Unreached
-from liushui.simulate.faults.port import carry_out
+from liushui.simulate.faults.app import carry_out
+from liushui.simulate.faults.transport_faults import Answered, Outcome, Reset, Stalled, Unreached
 from liushui.simulate.faults.worlds import TRUTH_PATH
+from liushui.simulate.serve import Simulator
 from liushui.testing.server import run
-from liushui.wire.http import Response
 from tests.simulate.faults.stage import BEGIN, END, FLOWS
 
 CLIENTS: Final = 10

@@ -9,6 +9,7 @@ import pytest
 
 from liushui.errors import ConfigError, WireError
 from liushui.flow import Flow
+from liushui.http import Request
 from liushui.instant import BEGINNING, ENDING, iso
 from liushui.provider import FlowQuery, Provider
 from liushui.providers import providers
@@ -20,7 +21,6 @@ from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.faulty import QueuedRulings
-from liushui.wire.http import Request
 from tests.simulate.faults.stage import BEGIN, END, Stage
 
 EVERY: Final = pytest.mark.parametrize("provider", providers().values(), ids=list(providers()))

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import ConfigError
+from liushui.http import Request
+from liushui.simulate.faults.fault import Ruling, Sort
+from liushui.simulate.faults.fault_schedule import EXPIRIES_APART, SeededRulings
 from liushui.simulate.faults.profiles import PROFILES, WHOLE, Change, Profile, drawn, profile_named
-from liushui.simulate.faults.rulings import Ruling, Sort
-from liushui.simulate.faults.seeded import EXPIRIES_APART, SeededRulings
-from liushui.wire.http import Request
 
 MANY: Final = 3_000
 ALWAYS: Final = Profile(wire={Sort.STALLED: WHOLE})

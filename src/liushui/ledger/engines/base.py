@@ -1,11 +1,11 @@
 """What every engine gives: an open ledger with transactions, a bare connection, and places beside it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RootTransaction
@@ -13,17 +13,39 @@ from sqlalchemy.exc import DBAPIError
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.instant import Clock
-from liushui.ledger.engines.serving import Bare, State
+from liushui.ledger.access.vault import Vault
 from liushui.ledger.schema import REVISION
-from liushui.ledger.vault import Vault
 
 UNFINISHED: Final = f"unfinished copy, {REVISION}"
 """Stands where a ledger's schema has its number while another ledger is being copied into it. Every program refuses it,
 older ones too."""
 
 
+class Cursor(Protocol):
+    """What a statement gives."""
+
+    def fetchone(self) -> Any: ...  # noqa: ANN401 - a row has the columns that its statement names
+    def fetchall(self) -> list[Any]: ...
+
+
+class Bare(Protocol):
+    """A connection of the driver's. One thread's at a time."""
+
+    def execute(self, statement: str, values: Sequence[object] = ..., /) -> Cursor:
+        """Run a statement with `?` in the places of its values."""
+        ...
+
+    def close(self) -> None:
+        """Let it go."""
+        ...
+
+
+State = Hashable | None
+"""What a connection knows is true for as long as two of these are equal. None: nobody can tell, it is to be asked."""
+
+
 class Ledger(ABC):
-    """An open ledger. All facts in it are changed by `liushui.ledger.commit` alone."""
+    """An open ledger. All facts in it are changed by `liushui.ledger.write.commit` alone."""
 
     name: str
     """What messages call it: a path, or a URL without its password."""

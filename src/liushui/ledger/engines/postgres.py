@@ -19,14 +19,13 @@ from sqlalchemy.exc import DBAPIError
 
 from liushui.errors import LedgerError, Uncertain
 from liushui.instant import Clock, to_us
-from liushui.ledger.engines import citus, driver
-from liushui.ledger.engines.base import Ledger, revision_in
-from liushui.ledger.engines.driver import Connector, Driver, ReadingDriver, shown_url
-from liushui.ledger.engines.meanings import in_plain_words, is_lost
-from liushui.ledger.engines.serving import Bare, State
-from liushui.ledger.engines.statements import for_postgresql
+from liushui.ledger.access.vault import Vault
+from liushui.ledger.engines import citus, postgres_connection
+from liushui.ledger.engines.base import Bare, Ledger, State, revision_in
+from liushui.ledger.engines.postgres_connection import Connector, Driver, ReadingDriver, shown_url
+from liushui.ledger.engines.postgres_errors import in_plain_words, is_lost
+from liushui.ledger.engines.sql_dialects import for_postgresql
 from liushui.ledger.schema import APPLICATION_ID, REVISION
-from liushui.ledger.vault import Vault
 
 VERSION_MIN: Final = 15
 CONNECTIONS_KEPT: Final = 4
@@ -133,7 +132,7 @@ class PostgresLedger(Ledger):
 
     def _begun(self, connection: Connection) -> None:
         if _driver(connection).has_citus:  # what a session sets does not reach its nodes; what a transaction sets does
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{driver.BUSY_TIMEOUT_S}s'")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{postgres_connection.BUSY_TIMEOUT_S}s'")
 
     def _commit(self, transaction: RootTransaction) -> None:
         try:

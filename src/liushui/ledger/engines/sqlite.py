@@ -16,10 +16,9 @@ from sqlalchemy.exc import DBAPIError
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.instant import Clock
 from liushui.ledger import proofs
-from liushui.ledger.engines.base import Ledger, revision_in
-from liushui.ledger.engines.serving import Bare, State
+from liushui.ledger.access.vault import Vault, vault_beside
+from liushui.ledger.engines.base import Bare, Ledger, State, revision_in
 from liushui.ledger.schema import APPLICATION_ID, REVISION
-from liushui.ledger.vault import Vault, vault_beside
 
 BUSY_TIMEOUT_S: Final = 60
 """How long a writer waits for another one."""

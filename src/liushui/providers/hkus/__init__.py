@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from liushui.http import JSON, Response
 from liushui.provider import CredentialField, Provider
 from liushui.providers.hkus import codec
 from liushui.providers.hkus.client import HkusClient
 from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.server import NAME, HkusServer
-from liushui.wire.http import JSON, Response
 
 SNIPPET = """\
 import hashlib, hmac, time, urllib.request

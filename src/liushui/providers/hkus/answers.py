@@ -5,11 +5,11 @@ from typing import Final
 import msgspec
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.http import Response
 from liushui.providers.hkus.wire import Envelope, Transactions
-from liushui.wire.connection import Answer
-from liushui.wire.faults import WireFault, fault_of
-from liushui.wire.http import Response
-from liushui.wire.rows import FAULTS, excerpt
+from liushui.wire.decoding import FAULTS, excerpt
+from liushui.wire.errors import WireFault, fault_of
+from liushui.wire.transport import Answer
 
 PARAMETER: Final = 40001
 NO_SUCH_KEY: Final = 40101

@@ -11,9 +11,9 @@ from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.signing import signature_of
 from liushui.providers.hkus.wire import TRANSACTIONS
 from liushui.rules import Rate
-from liushui.wire import outgoing
-from liushui.wire.connection import Connection
+from liushui.wire import transport
 from liushui.wire.ranges import ends_of
+from liushui.wire.transport import Connection
 
 _NANOSECONDS_A_MILLISECOND = 1_000_000
 
@@ -23,7 +23,7 @@ class HkusClient:
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
         self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers={"content-type": "application/json"})
-        self._key = outgoing.header_value("api_key", credentials["api_key"])
+        self._key = transport.header_value("api_key", credentials["api_key"])
         self._secret = credentials["api_secret"]
 
     async def page(

@@ -16,10 +16,9 @@ from liushui.providers.hkus import words
 from liushui.providers.hkus.answers import data_of, page_of
 from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.wire import Number, Text, Transaction, Whole, literal_of, number_of, texts_of
-from liushui.wire.connection import Answer
-from liushui.wire.fields import choice
+from liushui.wire.decoding import RowReader, are_currency_codes, choice, currency_code, digest_of, stated
 from liushui.wire.ranges import instant_of, many_us, steps_since_epoch
-from liushui.wire.rows import RowReader, are_currency_codes, currency_code, digest_of, stated
+from liushui.wire.transport import Answer
 
 T = TypeVar("T")
 

@@ -4,7 +4,9 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from liushui.conditions import Where
 from liushui.errors import WireError
+from liushui.http import Request, Response
 from liushui.instant import BEGINNING, ENDING, to_us, unix_seconds
 from liushui.provider import FlowQuery, FlowReader, Key, Route
 from liushui.providers.hkus.answers import (
@@ -24,9 +26,7 @@ from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.signing import signature_fits, signature_of
 from liushui.providers.hkus.wire import TRANSACTIONS
 from liushui.providers.hkus.words import SIDES, with_business_type, with_io_type
-from liushui.where import Where
-from liushui.wire.fields import choice, whole_number
-from liushui.wire.http import Request, Response
+from liushui.wire.decoding import choice, whole_number
 from liushui.wire.ranges import end_after
 
 NAME = "hkus"

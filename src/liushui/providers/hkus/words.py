@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from liushui.conditions import DETAIL, SIDE, AnyOf, Term
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.where import DETAIL, SIDE, AnyOf, Term
 
 TRAN_TYPE: Final = "hkus:tran_type"
 MARKET: Final = "hkus:market"

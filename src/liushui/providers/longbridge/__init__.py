@@ -1,13 +1,13 @@
 """Longbridge / LongPort OpenAPI, cash flow (GET /v1/asset/cashflow), the current generation."""
 
+from liushui.http import JSON, Response
 from liushui.provider import Provider
+from liushui.providers._longbridge import rules as service
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.client import LongbridgeClient
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.server import NAME, LongbridgeServer
 from liushui.providers.longbridge.socket import LongbridgeSocket
-from liushui.wire.http import JSON, Response
-from liushui.wire.longbridge import service
 
 SNIPPET = """\
 from datetime import datetime

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from liushui.providers._longbridge.client import CashFlowClient
 from liushui.providers.longbridge.codec import ERRORS, LANGUAGE
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.wire import PATH
 from liushui.rules import Rate
-from liushui.wire.connection import Answer, Connection
-from liushui.wire.longbridge.pulling import CashFlowClient
+from liushui.wire.transport import Answer, Connection
 
 
 class LongbridgeClient(CashFlowClient):

@@ -5,13 +5,13 @@ from typing import Final
 
 from liushui.errors import AuthError, ProviderError, Refused
 from liushui.instant import unix_seconds
+from liushui.providers._longbridge.codec import RowCodec
+from liushui.providers._longbridge.envelope import rows_in
+from liushui.providers._longbridge.rules import GATEWAY_ERRORS
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.wire import CashFlow
-from liushui.wire.connection import Answer
-from liushui.wire.longbridge.envelope import rows_in
-from liushui.wire.longbridge.rows import RowCodec
-from liushui.wire.longbridge.service import GATEWAY_ERRORS
 from liushui.wire.ranges import many_us, whole_numbers
+from liushui.wire.transport import Answer
 
 LANGUAGE: Final = "zh-HK"
 """Names arrive in one language, so that a row read twice is the same to the letter."""

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import msgspec
 
 from liushui.errors import WireError
+from liushui.http import Request, Response
 from liushui.provider import FlowReader, Key, Route
+from liushui.providers._longbridge import server
+from liushui.providers._longbridge.envelope import enveloped
 from liushui.providers.longbridge.codec import write
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.socket import one_time_password
 from liushui.providers.longbridge.wire import PATH, SocketToken
-from liushui.wire.faults import WireFault
-from liushui.wire.http import Request, Response
-from liushui.wire.longbridge import serving
-from liushui.wire.longbridge.envelope import enveloped
+from liushui.wire.errors import WireFault
 
 NAME = "longbridge"
 SOCKET_TOKENS = ("/v1/socket/token", "/v2/socket/token")
@@ -38,7 +38,7 @@ class LongbridgeServer:
         try:
             if request.method != "GET" or request.route not in ROUTES:
                 raise WireFault(404, 404001, "api not found")
-            key = serving.authenticated(request, reader, dialect=NAME, rules=RULES)
+            key = server.authenticated(request, reader, dialect=NAME, rules=RULES)
             if not reader.admit(key, RULES.rate).admitted:
                 raise WireFault(429, 429002, "api request is limited, please slow down request frequency")
             data = cash_flows(request, key, reader) if request.route == PATH else socket_token(key, reader)
@@ -52,8 +52,8 @@ class LongbridgeServer:
 def cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:
     """`data` of a page of cash flows. Raises WireError naming the parameter."""
     language = request.headers.get("accept-language")
-    query = serving.query_of(request.parameters(), accounts=key.accounts, rules=RULES, language=language)
-    return serving.cash_flows(reader, query, dialect=NAME, write=write)
+    query = server.query_of(request.parameters(), accounts=key.accounts, rules=RULES, language=language)
+    return server.cash_flows(reader, query, dialect=NAME, write=write)
 
 
 def socket_token(key: Key, reader: FlowReader) -> bytes:

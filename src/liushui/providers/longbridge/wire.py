@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from liushui.wire.longbridge.rows import CashFlowRow
+from liushui.providers._longbridge.codec import CashFlowRow
 
 PATH: Final = "/v1/asset/cashflow"
 

@@ -1,12 +1,12 @@
 """Longbridge OpenAPI, cash flow history (POST /v1/trade/asset/GetCashFlowHistory), the first draft of April 2022."""
 
+from liushui.http import JSON, Response
 from liushui.provider import Provider
+from liushui.providers._longbridge import rules as service
 from liushui.providers.longbridge_legacy import codec
 from liushui.providers.longbridge_legacy.client import LongbridgeLegacyClient
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.server import NAME, LongbridgeLegacyServer
-from liushui.wire.http import JSON, Response
-from liushui.wire.longbridge import service
 
 SNIPPET = """\
 from longbridge.openapi import HttpClient

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from liushui.providers._longbridge.client import CashFlowClient
 from liushui.providers.longbridge_legacy.codec import ERRORS, LANGUAGE
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import PATH
 from liushui.rules import Rate
-from liushui.wire.connection import Answer, Connection
-from liushui.wire.longbridge.pulling import CashFlowClient
+from liushui.wire.transport import Answer, Connection
 
 HEADERS = {"content-type": "application/json; charset=utf-8", "accept-language": LANGUAGE}
 

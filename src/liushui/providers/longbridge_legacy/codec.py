@@ -7,14 +7,14 @@ import msgspec
 from msgspec import Raw
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused
+from liushui.providers._longbridge.codec import RowCodec
+from liushui.providers._longbridge.envelope import rows_in, rows_listed
+from liushui.providers._longbridge.rules import GATEWAY_ERRORS
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import CashFlow
-from liushui.wire.connection import Answer
-from liushui.wire.longbridge.envelope import rows_in, rows_listed
-from liushui.wire.longbridge.rows import RowCodec
-from liushui.wire.longbridge.service import GATEWAY_ERRORS
+from liushui.wire.decoding import FAULTS
 from liushui.wire.ranges import instant_of, many_us
-from liushui.wire.rows import FAULTS
+from liushui.wire.transport import Answer
 
 LANGUAGE: Final = "zh-CN"
 """The language of the document's sample. Names arrive in one, so that a row read twice is the same to the letter."""

@@ -1,6 +1,6 @@
 """Longbridge's first draft: its limits, as data. Marks of each number: MAPPING.md."""
 
-from liushui.wire.longbridge import service
+from liushui.providers._longbridge import rules
 
-RULES = service.RULES
+RULES = rules.RULES
 """The document states none; the service's are taken to hold. Its requests always say `page` and `size`."""

@@ -7,15 +7,15 @@ import msgspec
 from msgspec import UNSET
 
 from liushui.errors import WireError
+from liushui.http import Request, Response
 from liushui.provider import FlowReader, Key, Route
+from liushui.providers._longbridge import server
+from liushui.providers._longbridge.envelope import enveloped
 from liushui.providers.longbridge_legacy.codec import BAD_REQUEST, FORBIDDEN, LIMITED, NOT_FOUND, write
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import PATH, Asked
-from liushui.wire.faults import WireFault
-from liushui.wire.http import Request, Response
-from liushui.wire.longbridge import serving
-from liushui.wire.longbridge.envelope import enveloped
-from liushui.wire.rows import RowReader
+from liushui.wire.decoding import RowReader
+from liushui.wire.errors import WireFault
 
 NAME = "longbridge_legacy"
 CASH_FLOWS = Route("POST", PATH)
@@ -54,7 +54,7 @@ class LongbridgeLegacyServer:
 def authenticated(request: Request, reader: FlowReader) -> Key:
     """The key whose signature the request carries. Raises WireFault: the document has one code for every reason."""
     try:
-        return serving.authenticated(request, reader, dialect=NAME, rules=RULES)
+        return server.authenticated(request, reader, dialect=NAME, rules=RULES)
     except WireFault as fault:
         raise WireFault(403, FORBIDDEN, f"request forbidden: {fault.message}") from fault
 
@@ -62,8 +62,8 @@ def authenticated(request: Request, reader: FlowReader) -> Key:
 def cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:
     """`data` of a page of cash flows. Raises WireError naming the parameter."""
     language = request.headers.get("accept-language")
-    query = serving.query_of(parameters_of(request.body), accounts=key.accounts, rules=RULES, language=language)
-    return serving.cash_flows(reader, query, dialect=NAME, write=write)
+    query = server.query_of(parameters_of(request.body), accounts=key.accounts, rules=RULES, language=language)
+    return server.cash_flows(reader, query, dialect=NAME, write=write)
 
 
 def parameters_of(body: bytes) -> dict[str, str]:

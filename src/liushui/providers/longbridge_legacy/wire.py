@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from liushui.wire.longbridge.rows import CashFlowRow
+from liushui.providers._longbridge.codec import CashFlowRow
 
 PATH: Final = "/v1/trade/asset/GetCashFlowHistory"
 

@@ -4,12 +4,12 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
 from liushui.flow import Flow
+from liushui.http import JSON, Response
 from liushui.provider import CredentialField, Provider, Restriction, Role
 from liushui.providers.wecom import codec
 from liushui.providers.wecom.client import WecomClient
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.server import NAME, OPERATORS, PERMISSION, WecomServer
-from liushui.wire.http import JSON, Response
 
 SNIPPET = """\
 import json

@@ -13,9 +13,9 @@ from liushui.providers.wecom.codec import page_of, token_of
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.wire import GET_FUND_FLOW, GET_TOKEN
 from liushui.rules import Rate
-from liushui.wire import outgoing
-from liushui.wire.connection import Connection
+from liushui.wire import transport
 from liushui.wire.ranges import ends_of
+from liushui.wire.transport import Connection
 
 STALE: Final = (40014, 42001)
 """Codes that say that a token is no good any more, and nothing of the credentials it was made with."""
@@ -28,7 +28,7 @@ class WecomClient:
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
         self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, bare_key=True)
-        self._credentials = {name: outgoing.header_value(name, credentials[name]) for name in ("corpid", "corpsecret")}
+        self._credentials = {name: transport.header_value(name, credentials[name]) for name in ("corpid", "corpsecret")}
         self._token = ""
         self._token_end_ns = 0
 

@@ -14,10 +14,9 @@ from liushui.money import DIGITS_MAX, EXACT, plain, shown
 from liushui.provider import Columns, Received
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.wire import Envelope, FundFlow, FundFlows, Group, Token
-from liushui.wire.faults import fault_of
-from liushui.wire.fields import choice
+from liushui.wire.decoding import FAULTS, RowReader, choice, code_of, digest_of, digests, excerpt, stated
+from liushui.wire.errors import fault_of
 from liushui.wire.ranges import instant_of, many_us, steps_since_epoch
-from liushui.wire.rows import FAULTS, RowReader, code_of, digest_of, digests, excerpt, stated
 
 CURRENCY: Final = "CNY"
 FEN_PLACES: Final = 2

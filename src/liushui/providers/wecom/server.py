@@ -8,19 +8,18 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from liushui.conditions import DETAIL, EVERYTHING, Where, among
 from liushui.errors import Unsayable, WireError
+from liushui.http import Request, Response
 from liushui.instant import ENDING, UNIX_SECONDS_MAX, from_us, to_us
 from liushui.provider import FlowQuery, FlowReader, Key, Route
 from liushui.providers.wecom import wire
 from liushui.providers.wecom.codec import OPERATOR, write
 from liushui.providers.wecom.rules import FLOOR, RULES, TOKEN_LIFE, TOKEN_RATE, WINDOW_MAX
 from liushui.providers.wecom.tokens import Bound, access_token, cursor, is_access_token, place_of, session_claimed
-from liushui.where import DETAIL, EVERYTHING, Where, among
-from liushui.wire.faults import WireFault
-from liushui.wire.fields import whole_number
-from liushui.wire.http import Request, Response
+from liushui.wire.decoding import RowReader, stated, whole_number
+from liushui.wire.errors import WireFault
 from liushui.wire.ranges import end_after, instant_at, steps_since_epoch
-from liushui.wire.rows import RowReader, stated
 
 NAME: Final = "wecom"
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from liushui.provider import Key
-from liushui.wire.rows import FAULTS
+from liushui.wire.decoding import FAULTS
 
 Bound = tuple[int, int, str]
 """What a cursor is bound to: begin_time, end_time and mch_id."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from liushui.http import JSON, Response
 from liushui.provider import CredentialField, Provider, Role
 from liushui.providers.wooxpro import codec
 from liushui.providers.wooxpro.client import WooxproClient
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.server import NAME, WooxproServer, key_name
-from liushui.wire.http import JSON, Response
 
 SNIPPET = """\
 import json

@@ -6,10 +6,10 @@ from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unava
 from liushui.money import shown
 from liushui.providers.wooxpro.rules import REFUSALS
 from liushui.providers.wooxpro.wire import Envelope
-from liushui.wire import outgoing
-from liushui.wire.connection import Answer
-from liushui.wire.faults import fault_of
-from liushui.wire.rows import FAULTS, excerpt
+from liushui.wire import transport
+from liushui.wire.decoding import FAULTS, excerpt
+from liushui.wire.errors import fault_of
+from liushui.wire.transport import Answer
 
 SUCCESS = 1000
 MESSAGE = "Ok"
@@ -60,7 +60,7 @@ def _fault(answer: Answer, message: str, *, code: int | None = None, trace: str 
     """The error that an answer stands for. Somebody who is banned waits longer than somebody who was too fast."""
     if code not in ERRORS and answer.status == BANNED_STATUS:
         code = BANNED
-    wait_s = outgoing.retry_after_s(answer.headers.get("x-bm-ratelimit-reset"))
+    wait_s = transport.retry_after_s(answer.headers.get("x-bm-ratelimit-reset"))
     if code == BANNED:
         wait_s = REFUSALS.per.total_seconds()
     if answer.retry_after_s is not None:

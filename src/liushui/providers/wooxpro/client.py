@@ -12,10 +12,10 @@ from liushui.providers.wooxpro.codec import unix_milliseconds
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.wire import PATH
 from liushui.rules import Rate
-from liushui.wire import outgoing
-from liushui.wire.connection import Connection
+from liushui.wire import transport
+from liushui.wire.decoding import FAULTS
 from liushui.wire.ranges import ends_of
-from liushui.wire.rows import FAULTS
+from liushui.wire.transport import Connection
 
 KEY_HEADER = "X-API-KEY"
 
@@ -33,7 +33,7 @@ class WooxproClient:
     """One account at WOO X Pro."""
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        key = outgoing.header_value("api_key", credentials["api_key"])
+        key = transport.header_value("api_key", credentials["api_key"])
         self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers={KEY_HEADER: key}, bare_key=True)
 
     async def page(

@@ -15,9 +15,9 @@ from liushui.provider import Columns, Received
 from liushui.providers.wooxpro.answers import rows_in
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.wire import Transaction
-from liushui.wire.connection import NO_HEADERS, Answer
+from liushui.wire.decoding import RowReader, are_currency_codes, code_of, currency_code, digest_of, digests
 from liushui.wire.ranges import instant_of, many_us, steps_since_epoch, whole_numbers
-from liushui.wire.rows import RowReader, are_currency_codes, code_of, currency_code, digest_of, digests
+from liushui.wire.transport import NO_HEADERS, Answer
 
 TYPES = {1: "Transfer", 2: "Realized PNL", 3: "Funding Fee", 4: "Commission Fee", 5: "Liquidation Clearance"}
 OTHER_TYPE = 0

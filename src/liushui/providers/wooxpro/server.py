@@ -8,7 +8,9 @@ from hashlib import sha256
 
 import msgspec
 
+from liushui.conditions import DETAIL, AnyOf, Term, Where, among
 from liushui.errors import WireError
+from liushui.http import Request, Response
 from liushui.instant import BEGINNING
 from liushui.provider import FlowQuery, FlowReader, Key, Route, Tally
 from liushui.providers.wooxpro.answers import BANNED, BANNED_STATUS, MESSAGE, SUCCESS
@@ -24,10 +26,8 @@ from liushui.providers.wooxpro.codec import (
 )
 from liushui.providers.wooxpro.rules import REFUSALS, RULES
 from liushui.providers.wooxpro.wire import PATH
-from liushui.where import DETAIL, AnyOf, Term, Where, among
-from liushui.wire.faults import WireFault
-from liushui.wire.fields import choice, whole_number
-from liushui.wire.http import Request, Response
+from liushui.wire.decoding import choice, whole_number
+from liushui.wire.errors import WireFault
 from liushui.wire.ranges import end_after, instant_at, steps_since_epoch
 
 NAME = "wooxpro"

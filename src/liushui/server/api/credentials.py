@@ -7,34 +7,34 @@ from typing import Any
 from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath, RawBody
 
-from liushui.client import words
-from liushui.client.words import Fault
+from liushui.client import models
+from liushui.client.models import Fault
 from liushui.instant import utc
-from liushui.ledger.keys import KeyInfo, create_key, list_keys, revoke_key
-from liushui.ledger.tokens import Scope, Token, create_token, list_tokens, revoke_token
+from liushui.ledger.access.keys import KeyInfo, create_key, list_keys, revoke_key
+from liushui.ledger.access.tokens import Scope, Token, create_token, list_tokens, revoke_token
 from liushui.money import shown
-from liushui.server.access import needs
-from liushui.server.api.asking import BODY, QUERY, Nothing, body_of, no_query
-from liushui.server.api.call import Call, call_of
-from liushui.server.api.problems import Refusal, missing, unacceptable_body
+from liushui.server.api.context import Call, call_of
+from liushui.server.api.errors import Refusal, missing, unacceptable_body
+from liushui.server.api.params import BODY, QUERY, Nothing, body_of, no_query
+from liushui.server.auth import needs
 
 MANAGE = [needs(Scope.MANAGE)]
 
 
 @get("/keys", guards=MANAGE, sync_to_thread=True, opt={QUERY: Nothing})
-def keys(request: Request[Any, Any, Any]) -> Response[words.Keys]:
+def keys(request: Request[Any, Any, Any]) -> Response[models.Keys]:
     """The keys of accounts that are all the caller's, revoked ones too. Secrets are not shown."""
     call = call_of(request)
     no_query(request)
-    return call.answer(words.Keys(keys=[_key(one) for one in _keys(call)]))
+    return call.answer(models.Keys(keys=[_key(one) for one in _keys(call)]))
 
 
-@post("/keys", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.CREATED, opt={BODY: words.MakeKey})
-def make_key(request: Request[Any, Any, Any], body: RawBody) -> Response[words.MadeKey]:
+@post("/keys", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.CREATED, opt={BODY: models.MakeKey})
+def make_key(request: Request[Any, Any, Any], body: RawBody) -> Response[models.MadeKey]:
     """Make a key that reads accounts through a provider's own wire API. Its credentials are shown this once."""
     call = call_of(request)
     no_query(request)
-    wanted = body_of(body, request, words.MakeKey)
+    wanted = body_of(body, request, models.MakeKey)
     provider = call.house.providers.get(wanted.dialect)
     if provider is None:
         raise unacceptable_body("/dialect", f"one of {', '.join(call.house.providers)}", wanted.dialect)
@@ -53,7 +53,7 @@ def make_key(request: Request[Any, Any, Any], body: RawBody) -> Response[words.M
         paced=wanted.paced,
         restrictions=wanted.restrictions,
     )
-    word = words.MadeKey(key=provider.key_name(made), dialect=provider.name, accounts=names, credentials=made)
+    word = models.MadeKey(key=provider.key_name(made), dialect=provider.name, accounts=names, credentials=made)
     return call.answer(word, HTTPStatus.CREATED)
 
 
@@ -68,19 +68,19 @@ def end_key(request: Request[Any, Any, Any], key: FromPath[str]) -> None:
 
 
 @get("/tokens", guards=MANAGE, sync_to_thread=True, opt={QUERY: Nothing})
-def tokens(request: Request[Any, Any, Any]) -> Response[words.Tokens]:
+def tokens(request: Request[Any, Any, Any]) -> Response[models.Tokens]:
     """The tokens that can do no more than the caller, revoked ones too."""
     call = call_of(request)
     no_query(request)
-    return call.answer(words.Tokens(tokens=[_token(one) for one in _tokens(call)]))
+    return call.answer(models.Tokens(tokens=[_token(one) for one in _tokens(call)]))
 
 
-@post("/tokens", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.CREATED, opt={BODY: words.MakeToken})
-def make_token(request: Request[Any, Any, Any], body: RawBody) -> Response[words.MadeToken]:
+@post("/tokens", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.CREATED, opt={BODY: models.MakeToken})
+def make_token(request: Request[Any, Any, Any], body: RawBody) -> Response[models.MadeToken]:
     """Make a token that can do no more than the caller. It is shown this once."""
     call = call_of(request)
     no_query(request)
-    wanted = body_of(body, request, words.MakeToken)
+    wanted = body_of(body, request, models.MakeToken)
     principal = call.principal
     scopes = {Scope(scope.value) for scope in wanted.scopes}
     if not scopes <= principal.scopes:
@@ -101,7 +101,7 @@ def make_token(request: Request[Any, Any, Any], body: RawBody) -> Response[words
         expires_at=None if wanted.expires_at is None else utc(wanted.expires_at),
         calls_per_minute=wanted.calls_per_minute,
     )
-    return call.answer(words.MadeToken(token=made.text, about=_token(made.token)), HTTPStatus.CREATED)
+    return call.answer(models.MadeToken(token=made.text, about=_token(made.token)), HTTPStatus.CREATED)
 
 
 @delete("/tokens/{id:str}", guards=MANAGE, sync_to_thread=True, status_code=HTTPStatus.NO_CONTENT, opt={QUERY: Nothing})
@@ -135,8 +135,8 @@ def _too_much(pointer: str, has: list[str]) -> Refusal:
     return Refusal(HTTPStatus.FORBIDDEN, f"{pointer}: a token can do no more than who makes it", [fault])
 
 
-def _key(one: KeyInfo) -> words.Key:
-    return words.Key(
+def _key(one: KeyInfo) -> models.Key:
+    return models.Key(
         key=one.public,
         dialect=one.dialect,
         accounts=list(one.accounts),
@@ -148,8 +148,8 @@ def _key(one: KeyInfo) -> words.Key:
     )
 
 
-def _token(one: Token) -> words.Token:
-    return words.Token(
+def _token(one: Token) -> models.Token:
+    return models.Token(
         id=one.id,
         name=one.name,
         accounts=None if one.accounts is None else sorted(one.accounts),

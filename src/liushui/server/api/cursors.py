@@ -7,10 +7,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from liushui.ledger.access.server_secret import shared_secret
 from liushui.ledger.engine import Ledger
-from liushui.ledger.secret import shared_secret
 from liushui.money import shown
-from liushui.server.api.problems import Refusal, unacceptable
+from liushui.server.api.errors import Refusal, unacceptable
 
 _MARK_BYTES: Final = 16
 EXPECTED: Final = "a cursor that this query was given"

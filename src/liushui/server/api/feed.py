@@ -11,18 +11,18 @@ from litestar import Request, Response, get
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Meta
 
-from liushui.client import words
+from liushui.client import models
 from liushui.instant import to_us
-from liushui.ledger.feed import FeedPage, Step, commits_after, feed_page
-from liushui.ledger.pages import heads
-from liushui.ledger.progress import list_progress
-from liushui.ledger.tokens import Scope
-from liushui.server.access import needs
-from liushui.server.api.asking import QUERY, STREAM
-from liushui.server.api.call import Call, call_of
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.jobs.progress import list_progress
+from liushui.ledger.read.feed import FeedPage, Step, commits_after, feed_page
+from liushui.ledger.read.pages import heads
+from liushui.server.api.context import Call, call_of
 from liushui.server.api.cursors import cursor, key_of, place_of
 from liushui.server.api.flows import AccountNames, said
+from liushui.server.api.params import QUERY, STREAM
 from liushui.server.api.sources import progress_said
+from liushui.server.auth import needs
 
 STEPS: Final = 1_000
 STEPS_MAX: Final = 10_000
@@ -52,7 +52,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/feed", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FeedQuery})
-def read(request: Request[Any, Any, Any]) -> Response[words.FeedPage]:
+def read(request: Request[Any, Any, Any]) -> Response[models.FeedPage]:
     """Flows that were added, changed and withdrawn since a cursor, commit by commit.
 
     Whoever applies every step, by key, has what a full read has. Accounts that come later are in it from their
@@ -64,10 +64,10 @@ def read(request: Request[Any, Any, Any]) -> Response[words.FeedPage]:
     about = _about(call, asked.account)
     seen = {} if asked.cursor is None else place_of(call.ledger, about, asked.cursor, dict[str, int])
 
-    def page() -> words.FeedPage:
+    def page() -> models.FeedPage:
         found = feed_page(call.ledger, names, seen, limit=asked.limit) if names else FeedPage([], {}, more=False)
         following = cursor(call.ledger, about, found.positions)
-        return words.FeedPage(steps=[_step(step) for step in found.steps], cursor=following, more=found.more)
+        return models.FeedPage(steps=[_step(step) for step in found.steps], cursor=following, more=found.more)
 
     return call.tagged(names, page)
 
@@ -134,7 +134,7 @@ def _look(told: _Told) -> list[ServerSentEventMessage] | None:
     if any(every[name] > told.positions.get(name, 0) for name in names):
         for commit in commits_after(call.ledger, names, told.positions, limit=COMMITS_MAX):
             told.positions[commit.account] = commit.seq
-            seen = words.CommitSeen(
+            seen = models.CommitSeen(
                 account=commit.account,
                 batch=commit.seq,
                 recorded_at=commit.recorded_at,
@@ -152,7 +152,7 @@ def _look(told: _Told) -> list[ServerSentEventMessage] | None:
     return messages
 
 
-def _text(word: words.Word) -> str:
+def _text(word: models.Word) -> str:
     return msgspec.json.encode(word).decode()
 
 
@@ -161,9 +161,9 @@ def _about(call: Call, accounts: list[str]) -> str:
     return msgspec.json.encode(("feed", sorted(set(accounts)), call.whose)).decode()
 
 
-def _step(step: Step) -> words.Step:
+def _step(step: Step) -> models.Step:
     found = step.found
-    return words.Step(
+    return models.Step(
         change=step.how.value,
         key=key_of(found.account, to_us(found.flow.at), found.id),
         account=found.account,

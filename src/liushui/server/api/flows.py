@@ -9,21 +9,21 @@ from litestar import Request, Response, get
 from litestar.params import FromPath
 from msgspec import Meta
 
-from liushui.client import words
+from liushui.client import models
 from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import to_us
-from liushui.ledger import query as ledger_query
-from liushui.ledger.pages import Place, flows_page
-from liushui.ledger.query import FlowFilter, LedgerFlow
-from liushui.ledger.tokens import Scope
-from liushui.ledger.versions import Version, versions_of
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.read import balances as ledger_query
+from liushui.ledger.read.balances import FlowFilter, LedgerFlow
+from liushui.ledger.read.history import Version, versions_of
+from liushui.ledger.read.pages import Place, flows_page
 from liushui.money import decimal_text, plain
-from liushui.server.access import needs
-from liushui.server.api.asking import QUERY, Nothing, no_query
-from liushui.server.api.call import Call, call_of, digest_of
+from liushui.server.api.context import Call, call_of, digest_of
 from liushui.server.api.cursors import cursor, flow_of, key_of, place_of
-from liushui.server.api.problems import missing, unacceptable
+from liushui.server.api.errors import missing, unacceptable
+from liushui.server.api.params import QUERY, Nothing, no_query
+from liushui.server.auth import needs
 
 PAGE: int = 100
 PAGE_MAX: int = 1_000
@@ -44,29 +44,29 @@ class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
     subaccount: str | None = None
     symbol: str | None = None
     ref: Annotated[str, Meta(description="A reference of the flow's, or of its order's.")] | None = None
-    amount_min: Annotated[words.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
-    amount_max: Annotated[words.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
+    amount_min: Annotated[models.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
+    amount_max: Annotated[models.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
     finding: Annotated[Literal["side", "same_id"], Meta(description="Something that was found about it.")] | None = None
     text: (
         Annotated[str, Meta(min_length=1, max_length=200, description="Somewhere in its words, symbol or references.")]
         | None
     ) = None
-    order: Annotated[words.Order, Meta(description="Which end comes first.")] = words.Order.NEWEST
+    order: Annotated[models.Order, Meta(description="Which end comes first.")] = models.Order.NEWEST
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
     cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
 
 
 @get("/accounts", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def list_accounts(request: Request[Any, Any, Any]) -> Response[words.Accounts]:
+def list_accounts(request: Request[Any, Any, Any]) -> Response[models.Accounts]:
     """The accounts that the caller may see, and how far each is proven."""
     call = call_of(request)
     no_query(request)
     names = call.accounts()
-    return call.tagged(names, lambda: words.Accounts(accounts=accounts_said(call, names)))
+    return call.tagged(names, lambda: models.Accounts(accounts=accounts_said(call, names)))
 
 
 @get("/accounts/{account:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def show_account(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[words.Account]:
+def show_account(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[models.Account]:
     """One account."""
     call = call_of(request)
     no_query(request)
@@ -75,7 +75,7 @@ def show_account(request: Request[Any, Any, Any], account: FromPath[str]) -> Res
 
 
 @get("/flows", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FlowQuery})
-def list_flows(request: Request[Any, Any, Any]) -> Response[words.FlowPage]:
+def list_flows(request: Request[Any, Any, Any]) -> Response[models.FlowPage]:
     """Flows by time, page by page. A cursor stays where it is while rows arrive."""
     call = call_of(request)
     asked = call.query(FlowQuery)
@@ -84,18 +84,18 @@ def list_flows(request: Request[Any, Any, Any]) -> Response[words.FlowPage]:
     about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(asked.account))), call.whose)}"
     after = None if asked.cursor is None else place_of(call.ledger, about, asked.cursor, Place)
 
-    def page() -> words.FlowPage:
+    def page() -> models.FlowPage:
         if not names:
-            return words.FlowPage(flows=[], next=None)
+            return models.FlowPage(flows=[], next=None)
         found = flows_page(call.ledger, wanted, limit=asked.limit, after=after)
         following = None if found.next is None else cursor(call.ledger, about, found.next)
-        return words.FlowPage(flows=[said(one) for one in found.flows], next=following)
+        return models.FlowPage(flows=[said(one) for one in found.flows], next=following)
 
     return call.tagged(names, page)
 
 
 @get("/flows/{key:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def show_flow(request: Request[Any, Any, Any], key: FromPath[str]) -> Response[words.FlowInFull]:
+def show_flow(request: Request[Any, Any, Any], key: FromPath[str]) -> Response[models.FlowInFull]:
     """One flow, its versions, and the row as the provider sent it."""
     call = call_of(request)
     no_query(request)
@@ -107,10 +107,10 @@ def show_flow(request: Request[Any, Any, Any], key: FromPath[str]) -> Response[w
     if not found:
         raise missing("flow", key)
 
-    def whole() -> words.FlowInFull:
+    def whole() -> models.FlowInFull:
         last, wire, served = found[-1]
         versions = [_version(version) for version, _, _ in found]
-        return words.FlowInFull(flow=said(last.found), versions=versions, wire=wire, served=served)
+        return models.FlowInFull(flow=said(last.found), versions=versions, wire=wire, served=served)
 
     return call.tagged((account,), whole)
 
@@ -135,7 +135,7 @@ def filter_of(asked: FlowQuery) -> FlowFilter:
         currency=asked.currency,
         kind=asked.kind and asked.kind.value,
         symbol=asked.symbol,
-        newest_first=asked.order is words.Order.NEWEST,
+        newest_first=asked.order is models.Order.NEWEST,
         category=asked.category and asked.category.value,
         direction=asked.direction and asked.direction.value,
         subaccount=asked.subaccount,
@@ -147,10 +147,10 @@ def filter_of(asked: FlowQuery) -> FlowFilter:
     )
 
 
-def said(found: LedgerFlow) -> words.Flow:
+def said(found: LedgerFlow) -> models.Flow:
     """A flow, as the API says it."""
     flow = found.flow
-    return words.Flow(
+    return models.Flow(
         key=key_of(found.account, to_us(flow.at), found.id),
         account=found.account,
         id=found.id,
@@ -181,14 +181,14 @@ def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else plain(amount)
 
 
-def _fx(flow: Flow) -> words.FxLeg | None:
+def _fx(flow: Flow) -> models.FxLeg | None:
     if flow.fx is None:
         return None
-    return words.FxLeg(currency=flow.fx.currency, amount=plain(flow.fx.amount), rate=plain(flow.fx.rate))
+    return models.FxLeg(currency=flow.fx.currency, amount=plain(flow.fx.amount), rate=plain(flow.fx.rate))
 
 
-def _version(version: Version) -> words.FlowVersion:
-    return words.FlowVersion(
+def _version(version: Version) -> models.FlowVersion:
+    return models.FlowVersion(
         flow=said(version.found),
         recorded_at=version.recorded_at,
         ended_at=version.ended_at,
@@ -197,13 +197,13 @@ def _version(version: Version) -> words.FlowVersion:
     )
 
 
-def accounts_said(call: Call, names: tuple[str, ...]) -> list[words.Account]:
+def accounts_said(call: Call, names: tuple[str, ...]) -> list[models.Account]:
     """The accounts, as the API says them."""
     if not names:
         return []
     zones = {one.account: one.zone for one in ledger_query.named(call.ledger, names)}
     return [
-        words.Account(
+        models.Account(
             account=one.account,
             provider=one.provider,
             zone=zones[one.account],

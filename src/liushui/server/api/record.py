@@ -1,33 +1,43 @@
 """Accounts and flows of a program's own: one or many, as JSON or line by line, all or each for itself."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import Any, Final, TypeVar
 
+import msgspec
 from litestar import Request, Response, post
 from litestar.params import RawBody
 from litestar.response import Stream
 
-from liushui.client import words
-from liushui.client.words import Fault
+from liushui.client import models
+from liushui.client.models import Fault
 from liushui.errors import ConfigError
 from liushui.instant import zone_named
-from liushui.ledger import recording
-from liushui.ledger.tokens import Scope
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.write import record as recording
+from liushui.ledger.write.record import Conflict, Keyed, KeyReused
 from liushui.money import shown
-from liushui.server.access import needs
-from liushui.server.api.asking import BODY, IN_LINES, QUERY, body_of, check_media_type, no_query
-from liushui.server.api.call import call_of
+from liushui.server.api.context import Call, call_of
+from liushui.server.api.errors import Refusal, conflict, malformed, missing, unacceptable, unacceptable_body
 from liushui.server.api.flows import accounts_said
-from liushui.server.api.problems import Refusal, conflict, unacceptable_body
-from liushui.server.api.record_all import record_all
-from liushui.server.api.record_each import record_each
-from liushui.server.api.record_rows import (
+from liushui.server.api.params import BODY, IN_LINES, QUERY, body_of, check_media_type, no_query
+from liushui.server.api.record_body import (
     JSON,
     LINES,
     RecordQuery,
+    Row,
+    differs,
+    read_all,
+    read_row,
+    said_of,
+    texts_of,
     whole_body,
 )
+from liushui.server.auth import needs
 
 
 @post(
@@ -35,13 +45,13 @@ from liushui.server.api.record_rows import (
     guards=[needs(Scope.MANAGE)],
     sync_to_thread=True,
     status_code=HTTPStatus.OK,
-    opt={BODY: words.MakeAccount},
+    opt={BODY: models.MakeAccount},
 )
-def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[words.Account]:
+def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[models.Account]:
     """Make an account of one's own. One that is there, in the same zone, is answered as it is."""
     call = call_of(request)
     no_query(request)
-    wanted = body_of(body, request, words.MakeAccount)
+    wanted = body_of(body, request, models.MakeAccount)
     if not call.principal.sees(wanted.account):
         raise Refusal(HTTPStatus.FORBIDDEN, "this needs a token for all accounts, or for one of that name")
     try:
@@ -60,9 +70,9 @@ def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[wor
     "/flows",
     guards=[needs(Scope.RECORD)],
     status_code=HTTPStatus.OK,
-    opt={QUERY: RecordQuery, BODY: words.RecordFlow, IN_LINES: True},
+    opt={QUERY: RecordQuery, BODY: models.RecordFlow, IN_LINES: True},
 )
-async def record(request: Request[Any, Any, Any]) -> Response[words.Recorded] | Stream:
+async def record(request: Request[Any, Any, Any]) -> Response[models.Recorded] | Stream:
     """Record flows of accounts of one's own: one, an array, or a row a line.
 
     A reference that is known, with the same content, changes nothing; with other content it is a conflict, unless the
@@ -76,3 +86,191 @@ async def record(request: Request[Any, Any, Any]) -> Response[words.Recorded] | 
         return await record_each(call, asked, media_type)
     body = await whole_body(request)
     return await asyncio.to_thread(record_all, call, asked, media_type, body)
+
+
+KEY_MAX: Final = 200
+T = TypeVar("T")
+
+
+def record_all(call: Call, asked: RecordQuery, media_type: str, body: bytes) -> Response[Any]:
+    """Keep every row of a body in one transaction, and answer with what became of each. Raises a Refusal."""
+    rows = read_all(media_type, body)
+    keyed = _keyed(call, asked, body)
+    by_account: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_account[row.account].append(row)
+    for account in sorted(by_account):
+        if not call.principal.sees(account):
+            raise missing("account", account)
+        _check_once(by_account[account])
+    try:
+        return _kept(call, rows, by_account, asked, keyed)
+    except KeyReused as error:
+        fault = Fault(
+            parameter="Idempotency-Key",
+            expected="a key of its own for each write",
+            got="one under which something else was written",
+        )
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Idempotency-Key: it was used before", [fault]) from error
+
+
+def _kept(
+    call: Call, rows: list[Row], by_account: dict[str, list[Row]], asked: RecordQuery, keyed: Keyed | None
+) -> Response[Any]:
+    """Keep the rows, and say what became of each."""
+    _check_first(call, by_account, asked, keyed)
+    flows = {account: [row.flow for row in of_it] for account, of_it in sorted(by_account.items())}
+    try:
+        done = _of_own(lambda: recording.record_all(call.ledger, flows, restate=asked.restate, keyed=keyed))
+    except Conflict as error:
+        raise conflict([differs(by_account[error.account], one) for one in error.differences]) from error
+    again = all(one.again for one in done.values())
+    outcomes = {
+        row.place: outcome.value
+        for account, of_it in by_account.items()
+        for row, outcome in zip(of_it, done[account].outcomes, strict=True)
+    }
+    said = [said_of(row, outcomes[row.place]) for row in rows]
+    count = list(outcomes.values()).count
+    return call.answer(
+        models.Recorded(
+            added=count("added"),
+            known=count("known"),
+            restated=count("restated"),
+            again=again and bool(rows),
+            rows=said,
+        )
+    )
+
+
+def _check_first(call: Call, by_account: dict[str, list[Row]], asked: RecordQuery, keyed: Keyed | None) -> None:
+    """Where several accounts are written to, see first whether all of it can be, and say of each what cannot."""
+    if len(by_account) < 2 or asked.restate:
+        return
+    faults = []
+    for account, rows in sorted(by_account.items()):
+        found = _of_own(partial(recording.conflicts, call.ledger, account, [row.flow for row in rows], keyed=keyed))
+        faults += [differs(rows, one) for one in found]
+    if faults:
+        raise conflict(faults)
+
+
+def _of_own(do: Callable[[], T]) -> T:
+    """Do something with an account. One that is not there, or is none of one's own, is said."""
+    try:
+        return do()
+    except ConfigError as error:
+        status = HTTPStatus.NOT_FOUND if "there is none" in str(error) else HTTPStatus.CONFLICT
+        raise Refusal(status, str(error)) from error
+
+
+def _check_once(rows: Sequence[Row]) -> None:
+    seen: set[str] = set()
+    for row in rows:
+        if row.flow.identity in seen:
+            raise unacceptable_body(f"{row.pointer}/reference", "each reference once in a write", row.flow.identity)
+        seen.add(row.flow.identity)
+
+
+def _keyed(call: Call, asked: RecordQuery, body: bytes) -> Keyed | None:
+    key = call.request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
+        expected = f"1 to {KEY_MAX} printable characters"
+        raise malformed([Fault(parameter="Idempotency-Key", expected=expected, got=shown(key))])
+    return Keyed(call.principal.name, key, recording.digest_of(msgspec.json.encode(asked), body))
+
+
+CHUNK: Final = 500
+"""Rows that are kept at a time."""
+IN_MEMORY: Final = 1024 * 1024
+"""Bytes of answers that are held there."""
+REFUSED: Final = "refused"
+
+
+async def record_each(call: Call, asked: RecordQuery, media_type: str) -> Stream:
+    """Keep rows as they come. The answers lie in a file meanwhile: who sends may read only when all is sent."""
+    if call.request.headers.get("idempotency-key") is not None:
+        raise unacceptable("Idempotency-Key", "none with mode=each: the references of the rows do it", "one")
+    answers = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it is closed when the answer is sent
+    try:
+        chunk: list[Row | Fault] = []
+        place = 0
+        async for text in texts_of(call.request, media_type):
+            chunk.append(read_row(place, f"/{place}", text))
+            place += 1
+            if len(chunk) == CHUNK:
+                answers.write(await asyncio.to_thread(_keep, call, asked, chunk, place))
+                chunk = []
+        answers.write(await asyncio.to_thread(_keep, call, asked, chunk, place))
+        answers.seek(0)
+    except BaseException:
+        answers.close()
+        raise
+    return Stream(_sent(answers), media_type=LINES, status_code=HTTPStatus.OK, headers={"Cache-Control": "no-store"})
+
+
+async def _sent(answers: "SpooledTemporaryFile[bytes]") -> AsyncIterator[bytes]:
+    with answers:
+        while part := await asyncio.to_thread(answers.read, IN_MEMORY):
+            yield part
+
+
+def _keep(call: Call, asked: RecordQuery, chunk: Sequence[Row | Fault], end: int) -> bytes:
+    """Keep what can be of some rows, and say what became of each, a line a row."""
+    said: dict[int, models.RecordedRow] = {}
+    by_account: dict[str, list[Row]] = defaultdict(list)
+    begin = end - len(chunk)
+    for place, row in enumerate(chunk, begin):
+        if isinstance(row, Fault):
+            said[place] = models.RecordedRow(row=place, outcome=REFUSED, errors=[row])
+        elif not call.principal.sees(row.account):
+            said[place] = _refused(
+                row,
+                Fault(pointer=f"{row.pointer}/account", expected="an account that is there", got=shown(row.account)),
+            )
+        else:
+            by_account[row.account].append(row)
+    for account, rows in sorted(by_account.items()):
+        for some in _distinct(rows):
+            _keep_some(call, account, some, asked, said)
+    return b"".join(msgspec.json.encode(said[place]) + b"\n" for place in range(begin, end))
+
+
+def _keep_some(
+    call: Call, account: str, rows: list[Row], asked: RecordQuery, said: dict[int, models.RecordedRow]
+) -> None:
+    """Keep rows whose references differ; those that contradict what is kept stay out."""
+    while rows:
+        try:
+            done = recording.record(call.ledger, account, [row.flow for row in rows], restate=asked.restate)
+        except Conflict as error:
+            out = {one.place: differs(rows, one) for one in error.differences}
+            said |= {rows[place].place: _refused(rows[place], fault) for place, fault in out.items()}
+            rows = [row for place, row in enumerate(rows) if place not in out]
+        except ConfigError as error:
+            for row in rows:
+                fault = Fault(pointer=f"{row.pointer}/account", expected="an account of one's own", got=str(error))
+                said[row.place] = _refused(row, fault)
+            return
+        else:
+            for row, outcome in zip(rows, done.outcomes, strict=True):
+                said[row.place] = said_of(row, outcome.value)
+            return
+
+
+def _refused(row: Row, fault: Fault) -> models.RecordedRow:
+    return models.RecordedRow(
+        row=row.place, outcome=REFUSED, account=row.account, reference=row.flow.identity, errors=[fault]
+    )
+
+
+def _distinct(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows in as few lots as have no reference twice, each in order."""
+    lots: list[dict[str, Row]] = [{}]
+    for row in rows:
+        if row.flow.identity in lots[-1]:
+            lots.append({})
+        lots[-1][row.flow.identity] = row
+    return [list(lot.values()) for lot in lots]

@@ -7,15 +7,15 @@ import msgspec
 from litestar import Request, Response, get
 from msgspec import Meta
 
-from liushui.client import words
+from liushui.client import models
 from liushui.instant import from_us
-from liushui.ledger import review
-from liushui.ledger.tokens import Scope
-from liushui.server.access import needs
-from liushui.server.api.asking import QUERY
-from liushui.server.api.call import call_of
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.read import review
+from liushui.server.api.context import call_of
 from liushui.server.api.cursors import cursor, place_of
 from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames
+from liushui.server.api.params import QUERY
+from liushui.server.auth import needs
 
 
 class FindingQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +34,16 @@ class QuarantineQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/findings", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FindingQuery})
-def list_findings(request: Request[Any, Any, Any]) -> Response[words.Findings]:
+def list_findings(request: Request[Any, Any, Any]) -> Response[models.Findings]:
     """How many flows of each day are worth a look, and why."""
     call = call_of(request)
     names = call.accounts(call.query(FindingQuery).account)
 
-    def made() -> words.Findings:
+    def made() -> models.Findings:
         found = review.count_findings(call.ledger, names) if names else []
-        return words.Findings(
+        return models.Findings(
             findings=[
-                words.FindingCount(account=one.account, day=one.day, finding=one.finding, flows=one.flows)
+                models.FindingCount(account=one.account, day=one.day, finding=one.finding, flows=one.flows)
                 for one in found
             ]
         )
@@ -52,7 +52,7 @@ def list_findings(request: Request[Any, Any, Any]) -> Response[words.Findings]:
 
 
 @get("/quarantine", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: QuarantineQuery})
-def list_quarantined(request: Request[Any, Any, Any]) -> Response[words.QuarantinePage]:
+def list_quarantined(request: Request[Any, Any, Any]) -> Response[models.QuarantinePage]:
     """Rows that could not be read, with their bytes and the reason: nothing that came is lost."""
     call = call_of(request)
     asked = call.query(QuarantineQuery)
@@ -60,25 +60,25 @@ def list_quarantined(request: Request[Any, Any, Any]) -> Response[words.Quaranti
     about = msgspec.json.encode(("quarantine", sorted(asked.account), asked.resolved, call.whose)).decode()
     after = None if asked.cursor is None else place_of(call.ledger, about, asked.cursor, tuple[str, str, int])
 
-    def made() -> words.QuarantinePage:
+    def made() -> models.QuarantinePage:
         if not names:
-            return words.QuarantinePage(rows=[], next=None)
+            return models.QuarantinePage(rows=[], next=None)
         found = review.quarantined_page(call.ledger, names, limit=asked.limit + 1, after=after, resolved=asked.resolved)
         following = None
         if len(found) > asked.limit:
             found = found[: asked.limit]
             last = found[-1]
             following = cursor(call.ledger, about, (last.account, last.id, last.batch))
-        return words.QuarantinePage(rows=[_said(one) for one in found], next=following)
+        return models.QuarantinePage(rows=[_said(one) for one in found], next=following)
 
     return call.tagged(names, made)
 
 
-def _said(found: review.Quarantined) -> words.QuarantinedRow:
+def _said(found: review.Quarantined) -> models.QuarantinedRow:
     seen = None
     if found.span is not None:
-        seen = [words.Span(since=from_us(since_us), until=from_us(until_us)) for since_us, until_us in found.span]
-    return words.QuarantinedRow(
+        seen = [models.Span(since=from_us(since_us), until=from_us(until_us)) for since_us, until_us in found.span]
+    return models.QuarantinedRow(
         account=found.account,
         id=found.id,
         field=found.field,

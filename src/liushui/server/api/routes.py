@@ -6,13 +6,14 @@ from litestar import Request, Response, Router, get
 from litestar.types import ControllerRouterHandler
 
 from liushui import __version__
-from liushui.client import words
-from liushui.server.api import credentials, docs, feed, flows, record, review, sources, totals
-from liushui.server.api.asking import QUERY, Nothing, no_query
-from liushui.server.api.call import call_of
-from liushui.server.api.guards import doorkeeper
-from liushui.server.api.problems import handlers
-from liushui.server.house import House
+from liushui.client import models
+from liushui.server.api import balances, credentials, feed, flows, record, review, sources
+from liushui.server.api import openapi as docs
+from liushui.server.api.auth import doorkeeper
+from liushui.server.api.context import call_of
+from liushui.server.api.errors import handlers
+from liushui.server.api.params import QUERY, Nothing, no_query
+from liushui.server.context import House
 
 ROOT = "/api/v1"
 
@@ -31,9 +32,9 @@ def api_routes(house: House) -> list[ControllerRouterHandler]:
                 flows.show_account,
                 flows.list_flows,
                 flows.show_flow,
-                totals.list_balances,
-                totals.show_summary,
-                totals.show_coverage,
+                balances.list_balances,
+                balances.show_summary,
+                balances.show_coverage,
                 record.make_account,
                 record.record,
                 feed.read,
@@ -61,14 +62,14 @@ def api_routes(house: House) -> list[ControllerRouterHandler]:
 
 
 @get("/", sync_to_thread=False, opt={QUERY: Nothing})
-def about(request: Request[Any, Any, Any]) -> Response[words.About]:
+def about(request: Request[Any, Any, Any]) -> Response[models.About]:
     """Which liushui answers, and what the caller may see and do."""
     call = call_of(request)
     no_query(request)
     principal = call.principal
     names = None if principal.accounts is None else sorted(principal.accounts)
     return call.answer(
-        words.About(name="liushui", version=__version__, accounts=names, scopes=sorted(principal.scopes))
+        models.About(name="liushui", version=__version__, accounts=names, scopes=sorted(principal.scopes))
     )
 
 

@@ -9,18 +9,18 @@ from litestar import Request, Response, get, patch, post
 from litestar.params import FromPath, RawBody
 from msgspec import Meta
 
-from liushui.client import words
+from liushui.client import models
 from liushui.instant import from_us, to_us
-from liushui.ledger.progress import Progress, list_progress
-from liushui.ledger.requests import SyncRequest, find_request, request_sync
-from liushui.ledger.sources import Run, Source, last_runs, list_runs, list_sources, pause_source
-from liushui.ledger.tokens import Scope
-from liushui.server.access import needs
-from liushui.server.api.asking import BODY, QUERY, Nothing, body_of, no_query
-from liushui.server.api.call import Call, call_of
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.jobs.progress import Progress, list_progress
+from liushui.ledger.jobs.sources import Run, Source, last_runs, list_runs, list_sources, pause_source
+from liushui.ledger.jobs.sync_requests import SyncRequest, find_request, request_sync
+from liushui.server.api.context import Call, call_of
 from liushui.server.api.cursors import cursor, place_of
+from liushui.server.api.errors import missing
 from liushui.server.api.flows import PAGE, PAGE_MAX
-from liushui.server.api.problems import missing
+from liushui.server.api.params import BODY, QUERY, Nothing, body_of, no_query
+from liushui.server.auth import needs
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,27 +32,27 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/sources", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def list_all(request: Request[Any, Any, Any]) -> Response[words.Sources]:
+def list_all(request: Request[Any, Any, Any]) -> Response[models.Sources]:
     """The sources, the last run of each, and how far the sync is that goes on. Credentials are not shown."""
     call = call_of(request)
     no_query(request)
-    return call.answer(words.Sources(sources=_sources(call)))
+    return call.answer(models.Sources(sources=_sources(call)))
 
 
 @get("/sources/{account:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def show(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[words.Source]:
+def show(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[models.Source]:
     """One source."""
     call = call_of(request)
     no_query(request)
     return call.answer(_source(call, account))
 
 
-@patch("/sources/{account:str}", guards=[needs(Scope.MANAGE)], sync_to_thread=True, opt={BODY: words.ChangeSource})
-def change(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[words.Source]:
+@patch("/sources/{account:str}", guards=[needs(Scope.MANAGE)], sync_to_thread=True, opt={BODY: models.ChangeSource})
+def change(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[models.Source]:
     """Pause a source, so that the scheduler passes it over, or resume it."""
     call = call_of(request)
     no_query(request)
-    wanted = body_of(body, request, words.ChangeSource)
+    wanted = body_of(body, request, models.ChangeSource)
     _source(call, account)
     pause_source(call.ledger, account, paused=wanted.paused)
     return call.answer(_source(call, account))
@@ -63,13 +63,13 @@ def change(request: Request[Any, Any, Any], account: FromPath[str], body: RawBod
     guards=[needs(Scope.MANAGE)],
     sync_to_thread=True,
     status_code=HTTPStatus.ACCEPTED,
-    opt={BODY: words.AskSync},
+    opt={BODY: models.AskSync},
 )
-def sync(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[words.SyncAsked]:
+def sync(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[models.SyncAsked]:
     """Ask for a sync now. Whichever process syncs takes it; one that waits already is the one that is answered."""
     call = call_of(request)
     no_query(request)
-    wanted = body_of(body, request, words.AskSync)
+    wanted = body_of(body, request, models.AskSync)
     _source(call, account)
     asked = request_sync(call.ledger, account, by=call.principal.name, everything=wanted.everything)
     answer = call.answer(_asked(asked), HTTPStatus.ACCEPTED)
@@ -82,7 +82,7 @@ def show_request(
     request: Request[Any, Any, Any],
     account: FromPath[str],
     id: FromPath[str],  # noqa: A002 - the path's own name
-) -> Response[words.SyncAsked]:
+) -> Response[models.SyncAsked]:
     """What became of a request to sync."""
     call = call_of(request)
     no_query(request)
@@ -93,7 +93,7 @@ def show_request(
 
 
 @get("/runs", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: RunQuery})
-def runs(request: Request[Any, Any, Any]) -> Response[words.RunPage]:
+def runs(request: Request[Any, Any, Any]) -> Response[models.RunPage]:
     """The syncs of an account that ended, the newest first."""
     call = call_of(request)
     asked = call.query(RunQuery)
@@ -105,12 +105,12 @@ def runs(request: Request[Any, Any, Any]) -> Response[words.RunPage]:
     if len(found) > asked.limit:
         found = found[: asked.limit]
         following = cursor(call.ledger, about, to_us(found[-1].started_at))
-    return call.answer(words.RunPage(runs=[run_said(run) for run in found], next=following))
+    return call.answer(models.RunPage(runs=[run_said(run) for run in found], next=following))
 
 
-def progress_said(found: Progress, now: datetime) -> words.Sync:
+def progress_said(found: Progress, now: datetime) -> models.Sync:
     """A sync, as the API says it."""
-    return words.Sync(
+    return models.Sync(
         account=found.account,
         running=found.is_running(now),
         status=found.status,
@@ -129,9 +129,9 @@ def progress_said(found: Progress, now: datetime) -> words.Sync:
     )
 
 
-def run_said(run: Run) -> words.Run:
+def run_said(run: Run) -> models.Run:
     """A run, as the API says it."""
-    return words.Run(
+    return models.Run(
         account=run.account,
         started_at=run.started_at,
         ended_at=run.ended_at,
@@ -143,14 +143,14 @@ def run_said(run: Run) -> words.Run:
     )
 
 
-def _source(call: Call, account: str) -> words.Source:
+def _source(call: Call, account: str) -> models.Source:
     found = [source for source in _sources(call) if source.account == account]
     if not found:
         raise missing("source", account)
     return found[0]
 
 
-def _sources(call: Call) -> list[words.Source]:
+def _sources(call: Call) -> list[models.Source]:
     last, now = last_runs(call.ledger), call.ledger.clock()
     going = {one.account: one for one in list_progress(call.ledger)}
     return [
@@ -160,8 +160,8 @@ def _sources(call: Call) -> list[words.Source]:
     ]
 
 
-def _said(source: Source, run: Run | None, progress: Progress | None, now: datetime) -> words.Source:
-    return words.Source(
+def _said(source: Source, run: Run | None, progress: Progress | None, now: datetime) -> models.Source:
+    return models.Source(
         account=source.account,
         provider=source.provider,
         base_url=source.base_url,
@@ -174,8 +174,8 @@ def _said(source: Source, run: Run | None, progress: Progress | None, now: datet
     )
 
 
-def _asked(found: SyncRequest) -> words.SyncAsked:
-    return words.SyncAsked(
+def _asked(found: SyncRequest) -> models.SyncAsked:
+    return models.SyncAsked(
         account=found.account,
         id=found.id,
         everything=found.everything,

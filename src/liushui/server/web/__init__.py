@@ -7,12 +7,14 @@ from litestar import Router
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
-from liushui.server.house import House
-from liushui.server.web import flows, keys, login, overview, preferences, providers, refusals, sources, statics
-from liushui.server.web.door import Door
-from liushui.server.web.headers import guarded
+from liushui.server.context import House
+from liushui.server.web import error_pages, keys, preferences, providers, sources, static_routes
+from liushui.server.web.auth import login
+from liushui.server.web.auth.guard import Door, guarded
+from liushui.server.web.auth.sessions import Visits
+from liushui.server.web.flows import page as flows_page
+from liushui.server.web.overview import page as overview_page
 from liushui.server.web.page import AnyRequest, make_web
-from liushui.server.web.visits import Visits
 
 
 def page_routes(house: House) -> Sequence[ControllerRouterHandler]:
@@ -24,15 +26,15 @@ def page_routes(house: House) -> Sequence[ControllerRouterHandler]:
         return await door.admit(request)  # a function: Litestar copies what it is given, and a door is one
 
     handlers = [
-        *statics.static_routes(web.assets),
+        *static_routes.static_routes(web.assets),
         *login.routes(web, visits),
         *preferences.routes(web),
-        *overview.routes(web),
-        *flows.routes(web),
+        *overview_page.routes(web),
+        *flows_page.routes(web),
         *sources.routes(web),
         *keys.routes(web),
         *providers.routes(web),
-        *refusals.routes(),
+        *error_pages.routes(),
     ]
     return [
         Router(
@@ -40,7 +42,7 @@ def page_routes(house: House) -> Sequence[ControllerRouterHandler]:
             route_handlers=handlers,
             before_request=admit,
             after_request=guarded,
-            exception_handlers=refusals.handlers(web),
+            exception_handlers=error_pages.handlers(web),
             include_in_schema=False,
             opt={"whole": True},  # packed answers would tell by their length what secrets stand in them
         )

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 from liushui.errors import ConfigError
 from liushui.instant import parse_instant, zone_named
-from liushui.ledger.sources import NAME_MAX, check_name
+from liushui.ledger.jobs.sources import NAME_MAX, check_name
 from liushui.money import shown
 from liushui.server.web.page import Page
-from liushui.wire.outgoing import base_url
+from liushui.wire.transport import base_url
 
 TEXT_MAX = 4_000
 """Characters of one field."""

@@ -10,10 +10,10 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from liushui.errors import ConfigError
+from liushui.ledger.access.keys import create_key, list_keys, revoke_key
+from liushui.ledger.access.logins import end_session, end_sessions, list_sessions
+from liushui.ledger.access.tokens import NAME_MAX, Scope, create_token, list_tokens, revoke_token
 from liushui.ledger.engine import account_names
-from liushui.ledger.keys import create_key, list_keys, revoke_key
-from liushui.ledger.logins import end_session, end_sessions, list_sessions
-from liushui.ledger.tokens import NAME_MAX, Scope, create_token, list_tokens, revoke_token
 from liushui.provider import Provider
 from liushui.server.web.forms import Form
 from liushui.server.web.page import AnyRequest, Page, Web, redirect

@@ -18,11 +18,11 @@ from markupsafe import Markup
 
 from liushui import __version__
 from liushui.instant import iso
-from liushui.server.house import House
-from liushui.server.web.assets import Assets, read_assets
-from liushui.server.web.languages import Language, chosen, read_languages
-from liushui.server.web.visits import Visit
-from liushui.server.web.words import Words
+from liushui.server.context import House
+from liushui.server.web.auth.sessions import Visit
+from liushui.server.web.i18n import Language, chosen, read_languages
+from liushui.server.web.labels import Words
+from liushui.server.web.static_assets import Assets, read_assets
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

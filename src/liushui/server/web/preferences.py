@@ -6,9 +6,9 @@ from litestar import post
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
-from liushui.server.web.cookies import cookie
-from liushui.server.web.door import OPEN
-from liushui.server.web.languages import TAGS
+from liushui.server.web.auth.guard import OPEN
+from liushui.server.web.auth.sessions import cookie
+from liushui.server.web.i18n import TAGS
 from liushui.server.web.page import (
     LANGUAGE_COOKIE,
     RISE_COOKIE,

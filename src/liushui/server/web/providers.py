@@ -2,23 +2,26 @@
 
 import inspect
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from litestar import get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 from liushui import describe
 from liushui.money import shown
 from liushui.provider import Provider
 from liushui.rules import opening_day
-from liushui.server.dialects import MOUNT
-from liushui.server.web.markdown import rendered
+from liushui.server.router import MOUNT
 from liushui.server.web.page import AnyRequest, Page, Web
 
 _CODE = re.compile(r"`([^`]+)`")
@@ -104,3 +107,34 @@ def _summary(page: Page, provider: Provider) -> dict[str, Markup]:
         "auth": with_code(say(provider.auth)),
         "tested": with_code(say(provider.tested_with)),
     }
+
+
+_RENDERER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
+_OUT: Final = ("https://", "http://")
+
+
+def rendered(text: str, *, heading_down: int = 1) -> Markup:
+    """Markdown as HTML. Headings go down by so many levels, for the page has a first one already."""
+    tokens = _RENDERER.parse(text)
+    for token in _all(tokens):
+        token.attrs.pop("style", None)  # how a column of a table is aligned
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + heading_down)}"
+        if token.type == "link_open":
+            _make_safe(token)
+        if token.type == "table_open":
+            token.attrs["class"] = "table"
+    return Markup(_RENDERER.renderer.render(tokens, _RENDERER.options, {}))  # noqa: S704 - made without HTML of the text
+
+
+def _all(tokens: Iterable[Token]) -> Iterable[Token]:
+    for token in tokens:
+        yield token
+        yield from _all(token.children or ())
+
+
+def _make_safe(token: Token) -> None:
+    if str(token.attrs.get("href", "")).startswith(_OUT):
+        token.attrs.update(rel="noreferrer noopener", target="_blank")
+    else:
+        token.attrs.pop("href", None)

@@ -12,8 +12,7 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from liushui.errors import AuthError, ConfigError, LiushuiError, RateLimited, Refused, Unavailable, WireError
-from liushui.ledger.commit import make_account
-from liushui.ledger.sources import (
+from liushui.ledger.jobs.sources import (
     Source,
     add_source,
     change_credentials,
@@ -21,13 +20,14 @@ from liushui.ledger.sources import (
     pause_source,
     remove_source,
 )
+from liushui.ledger.write.commit import make_account
 from liushui.money import shown
 from liushui.provider import Provider
 from liushui.rules import opening_day
 from liushui.server.web.forms import Form
 from liushui.server.web.page import AnyRequest, Page, Web, redirect
-from liushui.server.web.standing import ask_for_sync, standing_of, standings, tried
-from liushui.sync.run import check
+from liushui.server.web.source_status import ask_for_sync, standing_of, standings, tried
+from liushui.sync.runner import check
 
 TEST_MAX_S: Final = 20
 """How long a test of a source may take."""

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from liushui.http import Request, Response
 from liushui.provider import FlowReader, Provider
-from liushui.server.dialects import Dialects
-from liushui.simulate.faults.doctored import DoctoredReader, Places
-from liushui.simulate.faults.outcomes import NOT_ASKED, Outcome, outcome_of
+from liushui.server.router import Dialects
+from liushui.simulate.faults.fault import Rulings
+from liushui.simulate.faults.faulty_reader import DoctoredReader, Places
 from liushui.simulate.faults.profiles import Profile
-from liushui.simulate.faults.rulings import Rulings
-from liushui.wire.http import Request, Response
+from liushui.simulate.faults.transport_faults import NOT_ASKED, Outcome, outcome_of
 
 Outages = Mapping[str, Sequence[Response]]
 """By the name of a provider: answers in which it says that it is broken (HTTP 500 and up) or under maintenance."""

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from liushui.errors import ConfigError
 from liushui.money import shown
-from liushui.simulate.faults.rulings import Sort
+from liushui.simulate.faults.fault import Sort
 
 WHOLE: Final = 10_000
 """Rates are out of so many requests, rows, or spans of time."""

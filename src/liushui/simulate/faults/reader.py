@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import msgspec
 
+from liushui.conditions import holds
 from liushui.errors import ConfigError, WireError
 from liushui.flow import Flow
 from liushui.instant import EPOCH, to_us
 from liushui.money import shown as excerpt
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, Tally
 from liushui.rules import Rate
-from liushui.simulate.chance import chance
-from liushui.simulate.faults.damage import damaged
-from liushui.simulate.faults.lives import Showing, lives_of
+from liushui.simulate.faults.corrupt_rows import damaged
 from liushui.simulate.faults.profiles import MISCOUNTED, WHOLE, Profile
-from liushui.where import holds
+from liushui.simulate.faults.row_lifecycle import Showing, lives_of
+from liushui.simulate.random_draw import chance
 
 MISCOUNT_MAX = 3
 

@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 
 from liushui.errors import ConfigError, WireError
+from liushui.http import Request, Response
 from liushui.instant import BEGINNING, ENDING, parse_instant
 from liushui.provider import Provider
 from liushui.simulate.faults.profiles import Profile
 from liushui.simulate.faults.reader import NOTHING_BEHIND, LivesReader
 from liushui.simulate.reader import WorldReader
-from liushui.wire.http import Request, Response
 
 FLOWS_MAX: Final = 50_000
 """Of each account, where rows have lives: they are held in memory."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from liushui.errors import Unsayable, WireError
 from liushui.flow import Flow
-from liushui.ledger.rows import COPY_MARK, ID, identity_of, read_rows, read_together, to_row
+from liushui.ledger.flow_row import COPY_MARK, ID, identity_of, read_rows, read_together, to_row
 from liushui.money import EXACT, plain
 from liushui.provider import ManyAtOnce, Received
 from liushui.testing.conformance import material

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from liushui.flow import Flow
 from liushui.instant import iso
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.rows import COLUMNS, to_flow
+from liushui.ledger.flow_row import COLUMNS, to_flow
 from liushui.ledger.schema import flows
 from liushui.providers import providers
 from liushui.testing.conformance.checks import Checks

@@ -12,12 +12,12 @@ from typing import Final, TypeVar
 import httpx2
 
 from liushui.errors import ProviderError, WireError
-from liushui.ledger.commit import commit_slice, make_account
+from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.keys import create_key
+from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import NOTHING, Client, FlowReader, Key, Page, Provider, Received, Slice
 from liushui.providers import providers
-from liushui.sync.drain import Overfull, drain
+from liushui.sync.fetch import Overfull, drain
 from liushui.testing.clock import MovableClock
 from liushui.testing.conformance import material
 from liushui.testing.conformance.ensure import ensure

@@ -9,7 +9,7 @@ import pytest
 from liushui.errors import Refused
 from liushui.provider import Client, Slice
 from liushui.rules import Cursor, PageNumber, RangeOnly
-from liushui.server.dialects import MOUNT
+from liushui.server.router import MOUNT
 from liushui.testing.conformance.checks import Checks
 from liushui.testing.conformance.ends import ACCOUNT, Ends, Memory, drained, paged, pages
 from liushui.testing.conformance.ensure import ensure, ensure_equal, ensure_same_rows

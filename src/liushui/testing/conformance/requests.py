@@ -8,15 +8,15 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from liushui.errors import LiushuiError, ProviderError, Unavailable, WireError
+from liushui.http import Request, Response
 from liushui.provider import Client, Provider
 from liushui.providers import providers
-from liushui.server.dialects import MOUNT, Dialects
+from liushui.server.router import MOUNT, Dialects
 from liushui.testing.conformance.chance import ODD_JSON, ODD_TEXTS, broken_bytes, broken_text, odd_json, odd_text
 from liushui.testing.conformance.checks import Checks
 from liushui.testing.conformance.ends import Memory, is_rows
 from liushui.testing.conformance.ensure import ensure
 from liushui.testing.transport import Exchange
-from liushui.wire.http import Request, Response
 
 REQUESTS: Final = 5_000
 """How many of each sort."""

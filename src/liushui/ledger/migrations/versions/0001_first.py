@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.columns import Big, Bytes, Flag, Money, Words, add_numbers
+from liushui.ledger.column_types import Big, Bytes, Flag, Money, Words, add_numbers
 
 revision = "0001"
 down_revision = None

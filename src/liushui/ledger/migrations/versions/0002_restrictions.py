@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.columns import Words
+from liushui.ledger.column_types import Words
 
 revision = "0002"
 down_revision = "0001"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.columns import Big, Bytes, Words
+from liushui.ledger.column_types import Big, Bytes, Words
 
 revision = "0003"
 down_revision = "0002"

@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.columns import Big, Flag, Words
+from liushui.ledger.column_types import Big, Flag, Words
 
 revision = "0005"
 down_revision = "0004"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.columns import Big, Words
+from liushui.ledger.column_types import Big, Words
 
 revision = "0006"
 down_revision = "0005"

@@ -1,0 +1,1 @@
+"""What a sync needs to know and to leave behind: sources, leases, requests and progress."""

@@ -1,0 +1,1 @@
+"""Whole-ledger operations: verify, backup, restore and copy."""

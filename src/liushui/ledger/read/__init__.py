@@ -1,0 +1,1 @@
+"""The read model: every question about the ledger that the CLI, the API and the page ask."""

@@ -1,0 +1,78 @@
+"""One flow among those around it: its neighbours in its balance, and whether each balance follows from the one before.
+
+The providers state balances; nobody says in which order flows of one instant came.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.instant import to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.flow_row import to_flow
+from liushui.ledger.read.balances import LedgerFlow
+from liushui.ledger.schema import flows
+from liushui.money import EXACT
+
+NEIGHBOURS: Final = 3
+"""How many are shown on either side."""
+
+ROWS_MAX: Final = 2_000
+"""Flows of other places that may stand between two neighbours, together: beyond them nobody looks."""
+
+
+class Chained(StrEnum):
+    """Whether a balance follows: the one before it and the amount come to it."""
+
+    FOLLOWS = "follows"
+    DIFFERS = "differs"
+    UNTOLD = "untold"
+    """One of the two balances is not stated, or there is none before."""
+
+
+class Neighbour(NamedTuple):
+    """A flow of the same account, subaccount and currency. `off`: what its balance is more than it should be."""
+
+    found: LedgerFlow
+    chained: Chained
+    off: Decimal | None
+    is_it: bool
+
+
+def neighbours(ledger: Ledger, it: LedgerFlow, many: int = NEIGHBOURS) -> list[Neighbour]:
+    """The flows before and after one in its balance, oldest first, itself among them."""
+    with ledger.reading() as connection:
+        older = _nearest(connection, it, many + 1, newer=False)
+        newer = _nearest(connection, it, many, newer=True)
+    row = [*reversed(older), it, *newer]
+    shown = len(older) > many
+    found = [_chained(row[at - 1] if at else None, one, is_it=one is it) for at, one in enumerate(row)]
+    return found[1:] if shown else found
+
+
+def _chained(before: LedgerFlow | None, one: LedgerFlow, *, is_it: bool) -> Neighbour:
+    stated = one.flow.balance_after
+    if before is None or before.flow.balance_after is None or stated is None:
+        return Neighbour(one, Chained.UNTOLD, None, is_it)
+    off = EXACT.subtract(stated, EXACT.add(before.flow.balance_after, one.flow.amount))
+    return Neighbour(one, Chained.DIFFERS if off else Chained.FOLLOWS, off or None, is_it)
+
+
+def _nearest(connection: Connection, it: LedgerFlow, many: int, *, newer: bool) -> Sequence[LedgerFlow]:
+    """The nearest flows of the same place and currency on one side, the nearest first."""
+    f = flows.c
+    at_us, key = to_us(it.flow.at), sa.tuple_(f.at_us, f.id)
+    place = sa.tuple_(sa.literal(at_us), sa.literal(it.id))
+    query = sa.select(*flows.columns).where(f.account == it.account)
+    query = query.where(f.at_us >= at_us if newer else f.at_us <= at_us, key > place if newer else key < place)
+    order = (f.at_us, f.id) if newer else (f.at_us.desc(), f.id.desc())
+    near = query.order_by(*order).limit(ROWS_MAX).subquery("near")
+    n = near.c
+    mine = sa.select(near).where(n.subaccount == it.flow.subaccount, n.currency == it.flow.currency)
+    mine = mine.order_by(n.at_us, n.id) if newer else mine.order_by(n.at_us.desc(), n.id.desc())
+    found = connection.execute(mine.limit(many)).all()
+    return [LedgerFlow(row.account, row.id, to_flow(row), row.batch) for row in found]

@@ -1,0 +1,331 @@
+"""The FlowReader of a ledger: what the dialects' servers read. A page is one statement, joined inside the database."""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import msgspec
+
+from liushui.conditions import Where, holds
+from liushui.errors import WireError
+from liushui.flow import Flow
+from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import Bare, State
+from liushui.ledger.engines.condition_sql import condition, is_totalled
+from liushui.ledger.engines.sql_dialects import Order, first_of, joined
+from liushui.ledger.flow_row import AT_US, COLUMNS, ID, to_flow
+from liushui.ledger.read.offset_index import count_rows
+from liushui.ledger.read.places import NEAR, Places
+from liushui.money import shown
+from liushui.provider import FlowPage, FlowQuery, Key, Limits, Tally
+from liushui.rules import Rate
+
+_accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode
+_restrictions_of = msgspec.json.Decoder(dict[str, str]).decode
+_place_of = msgspec.json.Decoder(tuple[int, str, str]).decode
+
+_ACCOUNT, _WIRE, _SERVED = COLUMNS.index("account"), COLUMNS.index("wire"), COLUMNS.index("served")
+
+COUNTS_MAX: Final = 1_000
+"""Counts that a connection remembers until somebody writes: a reader asks for the same one with every page."""
+
+TEXTS_MAX: Final = 1_000
+"""Texts of statements that are kept."""
+
+NEAR_TRIES: Final = 3
+"""How often a deep page is looked for while others write. After that its offset is walked to."""
+
+
+class _Account(NamedTuple):
+    provider: str
+    zone: str
+
+
+class _Found(NamedTuple):
+    """A page; the instant of its first row, and the batches that its accounts had come to, all together."""
+
+    page: FlowPage
+    first_us: int | None = None
+    committed: int | None = None
+
+
+class _Seen:
+    """What a connection knows: keys until another one writes, counts while the state they were made in holds."""
+
+    def __init__(self) -> None:
+        self.state: State = None
+        self.keys: dict[tuple[str, str], Key] = {}
+        self.counts: dict[tuple[object, ...], tuple[State, int]] = {}
+
+
+class LedgerReader:
+    """Answers from a ledger. Any thread may use it; each has a connection of its own."""
+
+    def __init__(self, ledger: Ledger, limits: Limits) -> None:
+        self._ledger = ledger
+        self._limits = limits
+        self._local = threading.local()
+        self._accounts: dict[str, _Account] = {}
+        self._read = lru_cache(maxsize=1_000)(self._key_of)
+
+    def now(self) -> datetime:
+        return self._ledger.clock()
+
+    def key(self, dialect: str, public: str) -> Key | None:
+        connection, seen = self._connection(), self._seen()
+        state = self._ledger.state(connection)
+        if state is None:
+            return self._load_key(dialect, public)
+        if state != seen.state:  # one may have been revoked
+            seen.state = state
+            seen.keys.clear()
+        key = seen.keys.get((dialect, public)) or self._load_key(dialect, public)
+        if key is not None:
+            seen.keys[dialect, public] = key
+        return key
+
+    def _load_key(self, dialect: str, public: str) -> Key | None:
+        if "\0" in public:  # no column holds one, and PostgreSQL takes none
+            return None
+        found = self._connection().execute(_SELECT_KEY, (dialect, public)).fetchone()
+        return None if found is None else self._read(dialect, public, *found)
+
+    def _key_of(
+        self,
+        dialect: str,
+        public: str,
+        names: str,
+        sealed: str,
+        paced: int,
+        expires_at_us: int | None,
+        restrictions: str,
+    ) -> Key:
+        return Key(
+            public=public,
+            dialect=dialect,
+            accounts=_accounts_of(names),
+            credentials=self._ledger.vault.open(sealed),
+            expires_at=None if expires_at_us is None else from_us(expires_at_us),
+            paced=bool(paced),
+            restrictions=_restrictions_of(restrictions),
+        )
+
+    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+        return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate) if key.paced else Tally(True, 0)  # noqa: FBT003
+
+    def session(self, key: Key, life: timedelta) -> datetime:
+        return self._limits.session(f"{key.dialect}:{key.public}", life)
+
+    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+        if query.offset >= NEAR and query.after is None:
+            for _ in range(NEAR_TRIES):
+                places = self._places()
+                start = places.start(query)
+                found = self._page(dialect, start.query, write, placed=True)
+                if start.committed in (None, found.committed):
+                    if found.first_us is not None and found.committed is not None:
+                        places.remember(query, start, found.first_us, found.committed)
+                    return found.page
+                places.forget(query)  # a commit came in between, and the page may be another
+        return self._page(dialect, query, write).page
+
+    def _page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes], *, placed: bool = False) -> _Found:
+        """A page; where it began, and in which state that was, for those that are `placed`: asked in the page's own
+        statement, or after it."""
+        found = None
+        if all(self._provider(name) == dialect for name in query.accounts):
+            found = self._joined(query, placed=placed)
+        if found is None:
+            found = self._written(dialect, query, write)
+        if placed and found.committed is None:
+            found = found._replace(committed=self._places().committed(query))
+        return found
+
+    def count(self, query: FlowQuery) -> int:
+        counts = self._seen().counts
+        state = self._ledger.state(self._connection(), query.accounts)
+        asked = (query.accounts, query.since, query.until, query.where)
+        known = counts.get(asked)
+        if known is None or known[0] != state:
+            if len(counts) >= COUNTS_MAX:
+                counts.clear()
+            known = counts[asked] = state, sum(self._count(name, query) for name in query.accounts)
+        return known[1]
+
+    def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
+        """A page of nothing but received rows, put together inside the database. None: it has others."""
+        shown_sql, shown_values = condition(query.shown)
+        shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
+        page, values = _page(query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values)
+        far = placed and query.offset >= NEAR
+        alone = placed and len(query.accounts) == 1  # a statement over several shards is not of one state
+        form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), alone, far)
+        sql = _joined_text(page, form)
+        if alone:
+            values = [*query.accounts, *values]
+        if query.after is not None:  # in the same statement, for both must be of one state of the ledger
+            last, last_values = _page(query._replace(limit=2, offset=query.limit - 1 + query.offset), _PLACE)
+            sql, values = f"{sql} UNION ALL SELECT {_NO_PAGE}, {_PLACE} FROM ({last}) AS place", values + last_values
+        (rows, received, size, document, first_us, committed, _), *ends = (
+            self._connection().execute(sql, values).fetchall()
+        )
+        if rows != received:
+            return None
+        end = msgspec.json.encode(ends[0][-3:]).decode() if len(ends) == 2 else None
+        return _Found(FlowPage(document or b"", rows if size is None else size, end), first_us, committed)
+
+    def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Found:
+        """A page of rows that this dialect, or another one, sent, or that nobody did."""
+        more = query.after is not None  # one row more says whether there is anything to go on to
+        page, values = _page(query._replace(limit=query.limit + more), ", ".join(COLUMNS))
+        found = self._connection().execute(page, values).fetchall()
+        end = None
+        if query.after is not None and len(found) > query.limit:
+            found = found[: query.limit]
+            last = found[-1]
+            end = msgspec.json.encode((last[AT_US], last[_ACCOUNT], last[ID])).decode()
+        first_us = found[0][AT_US] if found else None
+        if query.newest and query.ascending:
+            found.reverse()
+        rows = []
+        for row in found:
+            received = row[_WIRE] is not None and self._provider(row[_ACCOUNT]) == dialect
+            flow = None if received and not query.shown else to_flow(row)
+            if flow is None or holds(flow, query.shown):
+                rows.append(str(row[_SERVED] or row[_WIRE]).encode() if received or flow is None else write(flow))
+        return _Found(FlowPage(b",".join(rows), len(rows), end), first_us)
+
+    def _count(self, account: str, query: FlowQuery) -> int:
+        """From the day totals, where they can tell, but for the days at the ends of the range."""
+        since_us, until_us = to_us(query.since), to_us(query.until)
+        known = self._account(account)
+        if known is None or since_us >= until_us:
+            return 0
+        if not is_totalled(query.where):
+            return self._count_rows(account, since_us, until_us, query.where)
+        first, last, begin_us, end_us = BusinessDays(zone_named(known.zone)).whole_between(since_us, until_us)
+        if first == last:
+            return self._count_rows(account, since_us, until_us, query.where)
+        sql, values = condition(query.where)
+        (whole,) = self._connection().execute(_SUM_DAYS + sql, [account, first, last, *values]).fetchone()
+        ends = self._count_rows(account, since_us, begin_us, query.where)
+        return int(whole or 0) + ends + self._count_rows(account, end_us, until_us, query.where)
+
+    def _count_rows(self, account: str, since_us: int, until_us: int, where: Where) -> int:
+        return count_rows(self._connection().execute, account, since_us, until_us, condition(where))
+
+    def _connection(self) -> Bare:
+        connection: Bare | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._ledger.reading_driver()
+            self._local.seen = _Seen()
+            self._local.places = Places(connection.execute)
+        return connection
+
+    def _places(self) -> Places:
+        self._connection()
+        places: Places = self._local.places
+        return places
+
+    def _seen(self) -> _Seen:
+        self._connection()
+        seen: _Seen = self._local.seen
+        return seen
+
+    def _provider(self, account: str) -> str | None:
+        known = self._account(account)
+        return None if known is None else known.provider
+
+    def _account(self, account: str) -> _Account | None:
+        known = self._accounts.get(account)
+        if known is None:
+            row = self._connection().execute(_SELECT_ACCOUNT, (account,)).fetchone()
+            if row is None:
+                return None
+            known = self._accounts[account] = _Account(*row)
+        return known
+
+
+class _Form(NamedTuple):
+    """How a page is put together."""
+
+    accounts: int
+    newest: bool
+    ascending: bool
+    shown: bool
+    placed: bool
+    """Whether it is to be known in which state of its accounts it was."""
+    far: bool
+    """Whether it is to be known where it began."""
+
+    @property
+    def order(self) -> Order:
+        """What the rows' texts are joined in."""
+        if self.accounts < 2:
+            return Order.AS_THEY_COME
+        return Order.DOWN if self.newest and not self.ascending else Order.UP
+
+
+@lru_cache(TEXTS_MAX)
+def _joined_text(page: str, form: _Form) -> str:
+    """The statement that puts a page's rows together, and counts them."""
+    if form.newest and form.ascending:
+        page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
+    counted = f"count(*), count(line), {'count(*) FILTER (WHERE shown)' if form.shown else 'NULL'}"
+    first = f"{'max' if form.newest else 'min'}(at_us)" if form.far else "NULL"
+    committed = f"({_COMMITTED})" if form.placed else "NULL"
+    text = joined(form.order, shown=form.shown)
+    return f"SELECT {counted}, {text}, {first}, {committed}, NULL FROM ({page}) AS page"
+
+
+def _page(query: FlowQuery, columns: str, column_values: Sequence[object] = ()) -> tuple[str, list[object]]:
+    """The statement of a page, and the values in its places."""
+    since_us, until_us = to_us(query.since), to_us(query.until)
+    after_sql, after_values = _after(query)
+    where_sql, where_values = condition(query.where)
+    values = [
+        value
+        for name in query.accounts
+        for value in (*column_values, name, since_us, until_us, *after_values, *where_values)
+    ]
+    values += [query.limit, query.offset]
+    down, several = query.newest, len(query.accounts) > 1
+    rows = query.limit + query.offset if several else 0
+    return _page_text(columns, len(query.accounts), f"{after_sql}{where_sql}", rows, down=down), values
+
+
+@lru_cache(TEXTS_MAX)
+def _page_text(columns: str, accounts: int, condition_sql: str, rows: int, *, down: bool) -> str:
+    """The statement of a page; `rows` are what it may need of each account, where there are several."""
+    one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{condition_sql}"
+    if accounts > 1:
+        one = first_of(one, rows, Order.DOWN if down else Order.UP)
+    every = " UNION ALL ".join([one] * accounts)
+    desc = " DESC" if down else ""
+    return f"{every} ORDER BY at_us{desc}, account{desc}, id{desc} LIMIT ? OFFSET ?"
+
+
+def _after(query: FlowQuery) -> tuple[str, list[object]]:
+    """The condition that a row stands after the place that a page before named."""
+    if not query.after:
+        return "", []
+    try:
+        at_us, account, id_ = _place_of(query.after)
+    except msgspec.MsgspecError as error:
+        raise WireError("after", f"expected a place that a page named, got {shown(query.after)}") from error
+    sign = "<" if query.newest else ">"
+    return f" AND at_us {sign}= ? AND (at_us, account, id) {sign} (?, ?, ?)", [at_us, at_us, account, id_]
+
+
+_NO_PAGE = "NULL, NULL, NULL, NULL"
+_PLACE = "at_us, account, id"
+_COMMITTED = "SELECT head FROM accounts WHERE account = ?"
+_SELECT_ACCOUNT = "SELECT provider, zone FROM accounts WHERE account = ?"
+_SUM_DAYS = "SELECT sum(flows) FROM day_totals WHERE account = ? AND day > ? AND day < ?"
+_SELECT_KEY = """
+SELECT accounts, credentials, paced, expires_at_us, restrictions FROM keys
+WHERE dialect = ? AND public = ? AND revoked_at_us IS NULL
+"""

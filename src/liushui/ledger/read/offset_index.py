@@ -1,0 +1,269 @@
+"""Where an offset falls: found by the day totals and by counts that are remembered, instead of walking there.
+
+A query is narrowed until at most STRIDE rows are to be passed over. The rows of one instant are never parted here:
+where more than STRIDE stand at one microsecond, those are walked.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from liushui.conditions import Where
+from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.ledger.engines.base import Cursor
+from liushui.ledger.engines.condition_sql import condition, is_totalled
+from liushui.ledger.engines.sql_dialects import Order, first_of
+from liushui.provider import FlowQuery
+
+STRIDE: Final = 1_000
+"""Rows that are passed over rather than looked for: about what one page of 50 rows costs."""
+
+MARKS_MAX: Final = 200_000
+"""Marks of one account and condition: beyond them it begins anew with the days."""
+
+KEPT_MAX: Final = 200
+"""Accounts with conditions, and queries, that a connection remembers at once."""
+
+
+Execute = Callable[[str, Sequence[object]], Cursor]
+"""Runs a statement with `?` in the places of its values."""
+
+
+class Account(NamedTuple):
+    """An account of a query, and the batch it has come to: its flows are the same while that is."""
+
+    name: str
+    zone: str
+    head: int
+
+
+class Offsets:
+    """Narrows queries. One connection's: not for two threads at once."""
+
+    def __init__(self, execute: Execute) -> None:
+        self._execute = execute
+        self._marks: dict[tuple[str, Where], Marks] = {}
+        self._trails: dict[tuple[object, ...], Trail] = {}
+
+    def accounts(self, query: FlowQuery) -> list[Account]:
+        """The query's accounts as they are now."""
+        places = ", ".join("?" * len(query.accounts))
+        found = self._execute(f"{_SELECT_ACCOUNTS} ({places}) ORDER BY account", query.accounts)
+        return [Account(*row) for row in found.fetchall()]
+
+    def near(self, query: FlowQuery, accounts: Sequence[Account]) -> FlowQuery:
+        """The same page as a query with a small offset, for as long as the accounts are as they were given."""
+        since_us, until_us = to_us(query.since), to_us(query.until)
+        if since_us >= until_us:
+            return query
+        if is_totalled(query.where):
+            marks = [self._marks_of(account, query.where) for account in accounts if account.name in query.accounts]
+            return _narrowed(query, marks, since_us, until_us)
+        return self._trail_of(query, accounts).narrowed(query)
+
+    def _marks_of(self, account: Account, where: Where) -> "Marks":
+        marks = self._marks.get((account.name, where))
+        if marks is None:
+            if len(self._marks) >= KEPT_MAX:
+                self._marks.clear()
+            marks = self._marks[account.name, where] = Marks(self._execute, account.name, account.zone, where)
+        marks.follow(account.head)
+        return marks
+
+    def _trail_of(self, query: FlowQuery, accounts: Sequence[Account]) -> "Trail":
+        key = (tuple(accounts), query.since, query.until, query.where, query.newest)
+        trail = self._trails.get(key)
+        if trail is None:
+            if len(self._trails) >= KEPT_MAX:
+                self._trails.clear()
+            trail = self._trails[key] = Trail(self._execute, query, [account.name for account in accounts])
+        return trail
+
+
+class Marks:
+    """How many flows of one account that a condition means stand before an instant.
+
+    Known at the ends of every day that has flows, and wherever it was asked for once.
+    """
+
+    def __init__(self, execute: Execute, account: str, zone: str, where: Where) -> None:
+        self._execute = execute
+        self._account = account
+        self._zone = zone_named(zone)
+        self._where = condition(where)
+        self._head: int | None = None
+        self.at_us: list[int] = []
+        self._before: list[int] = []
+
+    def follow(self, head: int) -> None:
+        """Bring the marks to the batch that the account has come to: what stands before its changes stays known."""
+        if head == self._head and len(self.at_us) <= MARKS_MAX:
+            return
+        changed_us = None if self._head is None or len(self.at_us) > MARKS_MAX else self._changed_us(self._head)
+        if changed_us is None:
+            self.at_us, self._before = [], []
+            self._add_days("")
+        else:
+            self._begin_anew(changed_us)
+        self._head = head
+
+    def before(self, at_us: int) -> int:
+        """How many stand before an instant. Where that is no mark yet it is counted, and becomes one."""
+        place = bisect_left(self.at_us, at_us)
+        if place == 0:
+            return 0
+        if place == len(self.at_us):
+            return self._before[-1]
+        least, most = self._before[place - 1 : place + 1]
+        if least == most or self.at_us[place] == at_us:
+            return most
+        begin_us, end_us = self.at_us[place - 1 : place + 1]
+        if at_us - begin_us <= end_us - at_us:
+            rows = least + self._count(begin_us, at_us)
+        else:
+            rows = most - self._count(at_us, end_us)
+        self.at_us.insert(place, at_us)
+        self._before.insert(place, rows)
+        return rows
+
+    def _count(self, since_us: int, until_us: int) -> int:
+        return count_rows(self._execute, self._account, since_us, until_us, self._where)
+
+    def _changed_us(self, head: int) -> int | None:
+        """The instant before which no batch after that one changed a flow. None: they do not say."""
+        batches, ranges, since_us = self._execute(_SELECT_CHANGED, (self._account, head)).fetchone()
+        return None if batches != ranges or since_us is None else int(since_us)
+
+    def _begin_anew(self, changed_us: int) -> None:
+        """Keep what stands before an instant, and ask for the days from its own one on."""
+        days = BusinessDays(self._zone)
+        day = days.day_of(changed_us)
+        begin_us, _ = days.range_us(day)
+        whole, known = bisect_right(self.at_us, begin_us), bisect_right(self.at_us, changed_us)
+        within = list(zip(self.at_us[whole:known], self._before[whole:known], strict=True))
+        del self.at_us[whole:], self._before[whole:]
+        self._add_days(day)
+        if len(self.at_us) > whole:
+            ends = bisect_right(self.at_us, begin_us)
+            self.at_us[ends:ends] = [at_us for at_us, _ in within]
+            self._before[ends:ends] = [rows for _, rows in within]
+
+    def _add_days(self, first_day: str) -> None:
+        """Add the days from one on, after the marks that are there."""
+        sql, values = self._where
+        rows = self._before[-1] if self._before else 0
+        days = BusinessDays(self._zone)
+        found = self._execute(_SUM_DAYS.format(condition=sql), [self._account, first_day, *values]).fetchall()
+        for day, more in found:
+            begin_us, end_us = days.range_us(day)
+            if not self.at_us or self.at_us[-1] < begin_us:
+                self.at_us.append(begin_us)
+                self._before.append(rows)
+            rows += int(more)
+            self.at_us.append(end_us)
+            self._before.append(rows)
+
+
+class Trail:
+    """Places on the way into one query that day totals know nothing of, every STRIDE rows: walked once, then known."""
+
+    def __init__(self, execute: Execute, query: FlowQuery, accounts: Sequence[str]) -> None:
+        self._execute = execute
+        self._accounts = accounts
+        self._where = condition(query.where)
+        self._newest = query.newest
+        self._far_us = to_us(query.since if query.newest else query.until)
+        self._passed = [0]
+        self._at_us = [to_us(query.until if query.newest else query.since)]
+        self._ended = not accounts
+
+    def narrowed(self, query: FlowQuery) -> FlowQuery:
+        """The page from the last place before its offset."""
+        while not self._ended and self._passed[-1] + STRIDE < query.offset:
+            self._go_on()
+        place = bisect_right(self._passed, query.offset) - 1
+        return from_place(query, self._at_us[place], query.offset - self._passed[place])
+
+    def _go_on(self) -> None:
+        """One place more: STRIDE rows on, or fewer, so that no instant is parted; or all rows of one instant on."""
+        here_us = self._at_us[-1]
+        sql, values = self._where
+        since_us, until_us = (self._far_us, here_us) if self._newest else (here_us, self._far_us)
+        one = f"SELECT at_us FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{sql}"
+        if len(self._accounts) > 1:
+            one = first_of(one, STRIDE + 1, Order.DOWN if self._newest else Order.UP, by="at_us")
+        page = " UNION ALL ".join([one] * len(self._accounts))
+        every = [value for name in self._accounts for value in (name, since_us, until_us, *values)]
+        down = " DESC" if self._newest else ""
+        found = self._execute(f"{page} ORDER BY at_us{down} LIMIT 1 OFFSET ?", [*every, STRIDE]).fetchone()
+        if found is None:
+            self._ended = True
+            return
+        if self._newest:
+            there_us = min(int(found[0]) + 1, here_us - 1)
+            rows = self._count(there_us, here_us)
+        else:
+            there_us = max(int(found[0]), here_us + 1)
+            rows = self._count(here_us, there_us)
+        self._passed.append(self._passed[-1] + rows)
+        self._at_us.append(there_us)
+
+    def _count(self, since_us: int, until_us: int) -> int:
+        counted = (count_rows(self._execute, name, since_us, until_us, self._where) for name in self._accounts)
+        return sum(counted)
+
+
+def count_rows(
+    execute: Execute, account: str, since_us: int, until_us: int, where: tuple[str, Sequence[object]]
+) -> int:
+    """How many flows of an account in [since, until) a condition means, counted."""
+    sql, values = where
+    (rows,) = execute(_COUNT_ROWS + sql, [account, since_us, until_us, *values]).fetchone()
+    return int(rows)
+
+
+def _narrowed(query: FlowQuery, marks: Sequence[Marks], since_us: int, until_us: int) -> FlowQuery:
+    """The page from an instant from which at most STRIDE rows are to be passed over.
+
+    `low` and `high` are instants with the page's edge between them. They come nearer by marks, and where there is none
+    between them, by halves: counted, and marks from then on.
+    """
+    low_us, high_us = since_us, until_us
+    low, high = _before(marks, low_us), _before(marks, high_us)
+    edge = high - query.offset if query.newest else low + query.offset
+    if not low <= edge <= high:
+        return query._replace(until=query.since, offset=0)
+    while high - low > STRIDE and high_us - low_us > 1:
+        at_us = _between(marks, low_us, high_us)
+        rows = _before(marks, at_us)
+        if rows < edge or (rows == edge and not query.newest):
+            low_us, low = at_us, rows
+        else:
+            high_us, high = at_us, rows
+    return from_place(query, high_us, high - edge) if query.newest else from_place(query, low_us, edge - low)
+
+
+def _before(marks: Sequence[Marks], at_us: int) -> int:
+    return sum(one.before(at_us) for one in marks)
+
+
+def _between(marks: Sequence[Marks], low_us: int, high_us: int) -> int:
+    """An instant between two: the middle mark of the account that has most of them there, else the middle."""
+    between = [(one, bisect_right(one.at_us, low_us), bisect_left(one.at_us, high_us)) for one in marks]
+    most, begin, end = max(between, key=lambda found: found[2] - found[1])
+    return most.at_us[(begin + end) // 2] if begin < end else (low_us + high_us) // 2
+
+
+def from_place(query: FlowQuery, at_us: int, offset: int) -> FlowQuery:
+    """The page after so many rows from an instant, in place of the end that the query counts from."""
+    if query.newest:
+        return query._replace(until=from_us(at_us), offset=offset)
+    return query._replace(since=from_us(at_us), offset=offset)
+
+
+_SELECT_ACCOUNTS = "SELECT account, zone, head FROM accounts WHERE account IN"
+_SELECT_CHANGED = "SELECT count(*), count(since_us), min(since_us) FROM batches WHERE account = ? AND seq > ?"
+_SUM_DAYS = """
+SELECT day, sum(flows) FROM day_totals WHERE account = ? AND day >= ?{condition} GROUP BY day ORDER BY day
+"""
+_COUNT_ROWS = "SELECT count(*) FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"

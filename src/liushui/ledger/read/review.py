@@ -1,0 +1,130 @@
+"""What is worth a human's look: findings, and the entries of the quarantine. Reads only."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from liushui.errors import ConfigError
+from liushui.instant import from_us
+from liushui.ledger import findings
+from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.flow_row import BATCH, ID, to_flow
+from liushui.ledger.read.balances import LedgerFlow, accounts_named
+from liushui.ledger.schema import batches, quarantine
+from liushui.ledger.write.quarantine import GONE, READ, Span, from_columns
+from liushui.money import shown
+
+
+class Finding(NamedTuple):
+    """A flow that something was found about: `findings.SIDE` or `findings.SAME_ID`."""
+
+    finding: str
+    found: LedgerFlow
+
+
+class Quarantined(NamedTuple):
+    """A row that could not be read, and the span it was seen in (None: it was imported). `batch` entered it as it is
+    known now; `resolved_batch` ended it, as a flow or because it is gone (None: it is open)."""
+
+    account: str
+    id: str
+    field: str
+    reason: str
+    wire: bytes
+    span: Span | None
+    batch: int
+    recorded_at: datetime
+    resolved_batch: int | None
+    resolved_as: str | None
+
+
+def list_findings(ledger: Ledger, names: tuple[str, ...] = ()) -> Iterator[Finding]:
+    """Every finding, by account and finding, oldest first, streamed. An account that has none costs nothing."""
+    with ledger.reading() as connection:
+        for account in accounts_named(connection, names):
+            if findings.load(connection, account.account):
+                for finding, row in findings.find(connection, account.account):
+                    flow = LedgerFlow(account.account, str(row[ID]), to_flow(row), int(str(row[BATCH])))
+                    yield Finding(finding, flow)
+
+
+def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: bool = False) -> Iterator[Quarantined]:
+    """The entries that are open, and with `resolved` those that are not, by account and id, streamed."""
+    with ledger.reading() as connection:
+        there = [account.account for account in accounts_named(connection, names)]
+        query = _entries().where(quarantine.c.account.in_(there))
+        if not resolved:
+            query = query.where(quarantine.c.ended_batch.is_(None))
+        for row in connection.execute(query, execution_options=STREAMED):
+            yield _quarantined(row)
+
+
+class FindingCount(NamedTuple):
+    """How many flows of a day something was found about."""
+
+    account: str
+    day: str
+    finding: str
+    flows: int
+
+
+def count_findings(ledger: Ledger, names: tuple[str, ...]) -> list[FindingCount]:
+    """The counts of these accounts, by account, day and finding."""
+    counts = []
+    with ledger.reading() as connection:
+        for account in accounts_named(connection, names):
+            found = sorted(findings.load(connection, account.account).items())
+            counts += [FindingCount(account.account, day, finding, flows) for (day, finding), flows in found]
+    return counts
+
+
+def quarantined_page(
+    ledger: Ledger, names: tuple[str, ...], *, limit: int, after: tuple[str, str, int] | None, resolved: bool
+) -> list[Quarantined]:
+    """Entries of these accounts after the one of that account, id and batch, by those; with `resolved` all of them."""
+    c = quarantine.c
+    query = _entries().where(c.account.in_(names)).limit(limit)
+    if not resolved:
+        query = query.where(c.ended_batch.is_(None))
+    if after is not None:
+        query = query.where(sa.tuple_(c.account, c.id, c.batch) > sa.tuple_(*after))
+    with ledger.reading() as connection:
+        return [_quarantined(row) for row in connection.execute(query)]
+
+
+def quarantined_named(ledger: Ledger, account: str, id_: str) -> Quarantined:
+    """The entry of that id: the open one, else the one that was resolved last. Raises ConfigError."""
+    with ledger.reading() as connection:
+        accounts_named(connection, (account,))
+        query = _entries().where(quarantine.c.account == account, quarantine.c.id == id_)
+        every = [_quarantined(row) for row in connection.execute(query)]
+    if not every:
+        raise ConfigError(f"id: there is no entry named {shown(id_)} in the quarantine of {account}")
+    return every[-1]
+
+
+def _entries() -> sa.Select[Any]:
+    """Each entry once: the version that is open, or the one that was resolved."""
+    q = quarantine.c
+    begun = sa.and_(batches.c.account == q.account, batches.c.seq == q.batch)
+    last = sa.or_(q.ended_batch.is_(None), q.ended_as.in_((READ, GONE)))
+    query = sa.select(*quarantine.columns, batches.c.recorded_at_us).join_from(quarantine, batches, begun)
+    return query.where(last).order_by(q.account, q.id, q.batch)
+
+
+def _quarantined(row: sa.Row[Any]) -> Quarantined:
+    return Quarantined(
+        row.account,
+        row.id,
+        field=row.field,
+        reason=row.reason,
+        wire=row.wire,
+        span=from_columns(row.since_us, row.until_us, row.holes),
+        batch=row.batch,
+        recorded_at=from_us(row.recorded_at_us),
+        resolved_batch=row.ended_batch,
+        resolved_as=row.ended_as,
+    )

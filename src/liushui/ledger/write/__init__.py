@@ -1,0 +1,1 @@
+"""Every path that changes flows: commits, recorded flows, quarantine and reprocessing."""

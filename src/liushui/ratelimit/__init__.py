@@ -1,0 +1,1 @@
+"""Rate limits for calls to providers (outgoing) and requests to the server (incoming)."""

@@ -1,0 +1,163 @@
+"""What flows come to: balances, summaries, and the coverage that says how far either is proven."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, Response, get
+from msgspec import Meta
+
+from liushui.client import models
+from liushui.errors import WireError
+from liushui.flow import Kind
+from liushui.instant import from_us
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.coverage import Range
+from liushui.ledger.read import balances as ledger_query
+from liushui.ledger.read import summaries as summing
+from liushui.money import plain
+from liushui.server.api.context import Call, call_of
+from liushui.server.api.errors import unacceptable
+from liushui.server.api.flows import AccountNames
+from liushui.server.api.params import QUERY
+from liushui.server.auth import needs
+
+By = Literal["account", "kind"]
+
+
+class BalanceQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which balances."""
+
+    account: AccountNames = []
+    at: Annotated[datetime, Meta(description="Of the flows before this instant. All, where none.")] | None = None
+    currency: str | None = None
+
+
+class SummaryQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which flows are summed, and by what. Currencies are always told apart."""
+
+    account: AccountNames = []
+    period: summing.Period = summing.Period.MONTH
+    by: Annotated[list[By], Meta(description="By these, too; may stand several times.")] = []
+    first_day: Annotated[models.Day, Meta(description="From this day on, in each account's own zone.")] | None = None
+    last_day: Annotated[models.Day, Meta(description="Up to this day, itself included.")] | None = None
+    currency: str | None = None
+    kind: Kind | None = None
+
+
+class CoverageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which accounts' coverage."""
+
+    account: AccountNames = []
+
+
+@get("/balances", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: BalanceQuery})
+def list_balances(request: Request[Any, Any, Any]) -> Response[models.Balances]:
+    """Balances at an instant, by account, subaccount and currency, and whether every flow up to there is proven."""
+    call = call_of(request)
+    asked = call.query(BalanceQuery)
+    names = call.accounts(asked.account)
+
+    def made() -> models.Balances:
+        if not names:
+            return models.Balances(balances=[], covered=True, gaps=[])
+        found = ledger_query.balances(call.ledger, names, asked.at)
+        gaps = _gaps(summing.gaps_before(call.ledger, names, asked.at))
+        uncovered = {gap.account for gap in gaps}
+        balances = [
+            models.Balance(
+                account=one.account,
+                subaccount=one.subaccount,
+                currency=one.currency,
+                amount=plain(one.amount),
+                flows=one.flows,
+                at=one.at,
+                covered=one.account not in uncovered,
+            )
+            for one in found
+            if asked.currency in (None, one.currency)
+        ]
+        return models.Balances(balances=balances, covered=not gaps, gaps=gaps)
+
+    return call.tagged(names, made)
+
+
+@get("/summary", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: SummaryQuery})
+def show_summary(request: Request[Any, Any, Any]) -> Response[models.Summary]:
+    """What moved in and out, by day, week, month or year of each account's own zone, and by currency."""
+    call = call_of(request)
+    asked = call.query(SummaryQuery)
+    names = call.accounts(asked.account)
+    for name in ("first_day", "last_day"):
+        _check_day(name, getattr(asked, name))
+    if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
+        raise unacceptable("last_day", f"no earlier than first_day, {asked.first_day}", asked.last_day)
+    wanted = summing.Wanted(
+        accounts=names,
+        period=asked.period,
+        by_account="account" in asked.by,
+        by_kind="kind" in asked.by,
+        first_day=asked.first_day,
+        last_day=asked.last_day,
+        currency=asked.currency,
+        kind=asked.kind and asked.kind.value,
+    )
+    return call.tagged(names, lambda: _summary(call, wanted))
+
+
+def _summary(call: Call, wanted: summing.Wanted) -> models.Summary:
+    found = summing.summed(call.ledger, wanted)
+    rows = [
+        models.SummaryRow(
+            period=row.period,
+            first_day=row.first_day,
+            last_day=row.last_day,
+            account=row.account,
+            currency=row.currency,
+            kind=None if row.kind is None else Kind(row.kind),
+            flows=row.flows,
+            money_in=plain(row.money_in),
+            money_out=plain(row.money_out),
+            net=plain(row.net),
+            covered=row.covered,
+        )
+        for row in found.rows
+    ]
+    return models.Summary(rows=rows, covered=not found.gaps, gaps=_gaps(found.gaps))
+
+
+@get("/coverage", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: CoverageQuery})
+def show_coverage(request: Request[Any, Any, Any]) -> Response[models.Coverage]:
+    """Which ranges of the accounts are proven, and when, and which are open, and why."""
+    call = call_of(request)
+    names = call.accounts(call.query(CoverageQuery).account)
+
+    def made() -> models.Coverage:
+        found = ledger_query.coverage_of(call.ledger, names) if names else {}
+        return models.Coverage(ranges=[_range(account, one) for account, every in found.items() for one in every])
+
+    return call.tagged(names, made)
+
+
+def _range(account: str, found: Range) -> models.CoveredRange:
+    return models.CoveredRange(
+        account=account,
+        since=from_us(found.since_us),
+        until=from_us(found.until_us),
+        state=found.state.value,
+        reason=found.reason,
+        checked_at=from_us(found.checked_at_us),
+        batch=found.batch,
+    )
+
+
+def _gaps(found: list[summing.Gap]) -> list[models.Gap]:
+    return [models.Gap(account=gap.account, since=gap.since, until=gap.until, reason=gap.reason) for gap in found]
+
+
+def _check_day(name: str, text: str | None) -> None:
+    """Raises a Refusal where a day is none of the calendar's."""
+    try:
+        summing.check_day(name, text)
+    except WireError as error:
+        raise unacceptable(name, "a date such as 2024-01-31", text) from error

@@ -1,0 +1,115 @@
+"""One call of the API: who asks, which accounts they may see of those they name, and an answer with its tag."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import msgspec
+from litestar import MediaType, Request, Response
+
+from liushui.client.models import Word
+from liushui.instant import to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.read.balances import FlowFilter
+from liushui.ledger.read.pages import heads
+from liushui.money import plain
+from liushui.server.api.errors import missing
+from liushui.server.api.params import query_of
+from liushui.server.auth import Principal, known
+from liushui.server.context import House
+
+HOUSE: Final = "liushui_house"
+"""Under this name the application keeps the house."""
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request of somebody who is known."""
+
+    request: Request[Any, Any, Any]
+    house: House
+    principal: Principal
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger that is asked."""
+        return self.house.ledger
+
+    @property
+    def whose(self) -> list[str] | None:
+        """The accounts that the caller may see; None: all of them. What a cursor holds for no other caller."""
+        return None if self.principal.accounts is None else sorted(self.principal.accounts)
+
+    def query(self, type_: type[S]) -> S:
+        """The query parameters."""
+        return query_of(self.request, type_)
+
+    def accounts(self, named: Collection[str] = ()) -> tuple[str, ...]:
+        """The accounts that are meant: those named, or all that the caller may see. It may be none at all.
+
+        Raises a Refusal for one that is not there, or is not theirs: in the same words.
+        """
+        there = heads(self.ledger, sorted(named) if named else None)
+        visible = tuple(name for name in there if self.principal.sees(name))
+        for name in named:
+            if name not in visible:
+                raise missing("account", name)
+        return visible
+
+    def account(self, name: str) -> str:
+        """One account. Raises a Refusal."""
+        return self.accounts((name,))[0]
+
+    def answer(self, word: Word, status: HTTPStatus = HTTPStatus.OK) -> Response[Any]:
+        """An answer that nobody keeps."""
+        return Response(
+            msgspec.json.encode(word),
+            status_code=status,
+            media_type=MediaType.JSON,
+            headers={"Cache-Control": "no-store"},
+        )
+
+    def tagged(self, names: tuple[str, ...], make: Callable[[], Word]) -> Response[Any]:
+        """An answer that only commits to these accounts change: whoever has it already is told so, at little cost."""
+        tag = self._tag(names)
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Accept-Encoding"}
+        if tag in _tags(self.request.headers.get("if-none-match", "")):
+            return Response(b"", status_code=HTTPStatus.NOT_MODIFIED, media_type=MediaType.JSON, headers=headers)
+        body = msgspec.json.encode(make())
+        if self._tag(names) != tag:  # somebody wrote meanwhile: nobody can say which state this is
+            del headers["ETag"]
+        return Response(body, media_type=MediaType.JSON, headers=headers)
+
+    def _tag(self, names: tuple[str, ...]) -> str:
+        """What changes with every state of the accounts, every question, and every coding of the answer."""
+        about = (
+            str(self.request.url.path),
+            sorted(self.request.query_params.multi_items()),
+            self.request.headers.get("accept-encoding", ""),
+            list(heads(self.ledger, names).items()),
+        )
+        return f'"{sha256(msgspec.json.encode(about)).hexdigest()[:32]}"'
+
+
+def call_of(request: Request[Any, Any, Any]) -> Call:
+    """The call that a request is."""
+    return Call(request, request.app.state[HOUSE], known(request))
+
+
+def digest_of(wanted: FlowFilter, *more: object) -> str:
+    """What stands for a filter in the cursors of its pages, its limit left out."""
+    values = [
+        to_us(value) if name in ("since", "until") and value is not None else value
+        for name, value in wanted._replace(limit=None)._asdict().items()
+        if name not in ("amount_min", "amount_max")
+    ]
+    bounds = [None if bound is None else plain(bound) for bound in (wanted.amount_min, wanted.amount_max)]
+    return sha256(msgspec.json.encode((values, bounds, *more))).hexdigest()[:16]
+
+
+def _tags(said: str) -> list[str]:
+    return [tag.strip().removeprefix("W/") for tag in said.split(",")]

@@ -1,0 +1,86 @@
+"""Who asks, and what they may see and do: the same for a token of the API and for a browser that is logged in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+
+from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope, find_token, is_note_due
+from liushui.ledger.engine import Ledger
+
+Asked: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+"""A request, as guards see it."""
+
+CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="liushui"'}
+BEARER: Final = "bearer "
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody who is known. `accounts` None: all of them, those to come too."""
+
+    name: str
+    """Tells principals apart: what one recorded under a key is no other's."""
+    accounts: frozenset[str] | None
+    scopes: frozenset[Scope]
+    calls_per_minute: int = CALLS_PER_MINUTE
+    note_due: str | None = None
+    """The id of a token of which it is to be kept that it was used now."""
+
+    def sees(self, account: str) -> bool:
+        """Whether the account is one of theirs."""
+        return self.accounts is None or account in self.accounts
+
+    def sees_all(self, accounts: frozenset[str] | None) -> bool:
+        """Whether all of these are theirs; None stands for every one there is."""
+        return self.accounts is None or (accounts is not None and accounts <= self.accounts)
+
+
+Sessions: TypeAlias = Callable[[Asked], Principal | None]
+"""Says whose browser a request came from. None: nobody's who is logged in, or it may not be trusted to be theirs."""
+
+
+def nobody(_asked: Asked) -> Principal | None:
+    """Where browsers do not log in."""
+    return None
+
+
+def bearer_of(ledger: Ledger, asked: Asked) -> Principal | None:
+    """Whose token a request carries. None: it carries none that is valid."""
+    said = asked.headers.get("authorization", "")
+    token = find_token(ledger, said[len(BEARER) :].strip()) if said[: len(BEARER)].lower() == BEARER else None
+    if token is None:
+        return None
+    due = token.id if is_note_due(token, ledger.clock()) else None
+    return Principal(f"token {token.id}", token.accounts, token.scopes, token.calls_per_minute, due)
+
+
+KNOWN: Final = "liushui_principal"
+"""Where a request keeps who made it, from the first guard on."""
+
+
+def known(asked: Asked) -> Principal:
+    """Who makes a request that has passed the first guard."""
+    found = asked.scope["state"].get(KNOWN)
+    if not isinstance(found, Principal):
+        raise NotAuthorizedException("expected a token: Authorization: Bearer lsk_…", headers=dict(CHALLENGE))
+    return found
+
+
+def needs(scope: Scope) -> Callable[[Asked, BaseRouteHandler], None]:
+    """A guard that lets those through who have the scope. Of which accounts, the handler sees to."""
+
+    def guard(asked: Asked, _handler: BaseRouteHandler) -> None:
+        check_scope(known(asked), scope)
+
+    return guard
+
+
+def check_scope(principal: Principal, scope: Scope) -> None:
+    """Raises PermissionDeniedException where somebody has not the scope."""
+    if scope not in principal.scopes:
+        has = ", ".join(sorted(principal.scopes)) or "none"
+        raise PermissionDeniedException(f"this needs the scope {scope}; yours: {has}")

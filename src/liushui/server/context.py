@@ -1,0 +1,29 @@
+"""What the handlers of our own API and pages work with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from liushui.ledger.engine import Ledger
+from liushui.provider import Limits, Provider
+from liushui.server.auth import BEARER, Asked, Principal, Sessions, bearer_of, nobody
+
+
+@dataclass(frozen=True)
+class House:
+    """A ledger, the providers that are installed, and where the wire APIs are reached."""
+
+    ledger: Ledger
+    providers: Mapping[str, Provider]
+    url: str
+    """The base URL of the wire APIs, as it was when the server started."""
+    socket_url: str
+    limits: Limits
+    """What all processes that serve the ledger know together of calls made."""
+    sessions: Sessions = nobody
+    """Whose browser a request came from."""
+
+    def principal_of(self, asked: Asked) -> Principal | None:
+        """Who makes a request: by its token where it brings one, else by its session. None: nobody who is known."""
+        if asked.headers.get("authorization", "")[: len(BEARER)].lower() == BEARER:
+            return bearer_of(self.ledger, asked)
+        return self.sessions(asked)

@@ -1,0 +1,1 @@
+"""Log-in, sessions and the guard in front of every page."""

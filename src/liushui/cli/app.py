@@ -13,11 +13,11 @@ from liushui.cli.options import FormatOption, Globals, LedgerOption
 
 COMMANDS: Final = {
     "source": "source:app",
-    "sync": "collect:sync",
-    "import": "collect:import_",
-    "flows": "show:flows",
-    "balances": "show:balances",
-    "summary": "show:summary",
+    "sync": "sync:sync",
+    "import": "sync:import_",
+    "flows": "flows:flows",
+    "balances": "flows:balances",
+    "summary": "flows:summary",
     "coverage": "coverage:coverage",
     "status": "status:status",
     "verify": "verify:verify",

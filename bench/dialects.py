@@ -26,7 +26,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider, Slice
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.testing.server import free_port, simulating
 
 ROWS: Final = 50
@@ -86,20 +86,20 @@ def _collected(setting: Setting, path: Path) -> Iterator[Account]:
     ledger = open_ledger(str(path), create=True)
     with simulating(flows=flows, seed=SEED, providers=()) as simulator:
         for account in simulator.accounts:
-            provider = provider_named(account.provider)
+            provider = get_provider(account.provider)
             make_account(ledger, account.name, provider.name, provider.rules.zone)
             add_source(
                 ledger,
                 account=account.name,
                 base_url=simulator.base_url,
                 credentials=account.credentials,
-                since=provider.rules.opening,
+                since=provider.rules.history_start,
                 paced=False,
             )
         setting.say(f"collecting {len(simulator.accounts)} accounts of {flows:,} flows, one of each provider")
         run([*LIUSHUI, "--ledger", str(path), "--format", "json", "sync"])
     for account in simulator.accounts:
-        provider = provider_named(account.provider)
+        provider = get_provider(account.provider)
         credentials = create_key(ledger, provider, [account.name], paced=False)
         yield Account(account.name, provider, credentials, _slices(ledger, account.name, provider))
     ledger.close()

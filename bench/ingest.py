@@ -19,7 +19,7 @@ from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting, check_rows
 from liushui.instant import from_us
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.flow_row import COLUMNS, Together, read_together
+from liushui.ledger.flow_row import COLUMNS, RowBatch, read_batch
 from liushui.ledger.write.change import by_key
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
@@ -93,7 +93,7 @@ def _table(file: Path) -> sqlite3.Connection:
     return database
 
 
-def slices_of(setting: Setting) -> Iterator[tuple[Slice, Together]]:
+def slices_of(setting: Setting) -> Iterator[tuple[Slice, RowBatch]]:
     """The rows in slices that end with a second."""
     time_of = msgspec.json.Decoder(_Timed).decode
     waiting: list[bytes] = []
@@ -106,8 +106,8 @@ def slices_of(setting: Setting) -> Iterator[tuple[Slice, Together]]:
         yield _slice(waiting)
 
 
-def _slice(rows: list[bytes]) -> tuple[Slice, Together]:
-    together = read_together(PROVIDER.codec, rows)
+def _slice(rows: list[bytes]) -> tuple[Slice, RowBatch]:
+    together = read_batch(PROVIDER.codec, rows)
     if together is None:
         raise BenchError("ingest: a row of the made ones is no ordinary one")
     first, last = from_us(min(together.at_us)), from_us(max(together.at_us))

@@ -18,7 +18,7 @@ from bench.process import LIUSHUI, BenchError, Took, run
 from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting
 from bench.tools import tool
-from liushui.instant import BusinessDays, zone_named
+from liushui.instant import BusinessDays, load_zone
 from liushui.ledger.engine import open_ledger
 from liushui.providers.longbridge import PROVIDER
 
@@ -200,7 +200,7 @@ def _word(kind: str) -> str:
 def _write(ledger: Path, file: Path, template: Template, *, opens: bool = False) -> dict[str, str]:
     """Write the ledger's flows as a journal. Gives the kinds that there are, by the word that stands for each."""
     book = open_ledger(str(ledger))
-    days = BusinessDays(zone_named(PROVIDER.rules.zone))
+    days = BusinessDays(load_zone(PROVIDER.rules.zone))
     kinds: dict[str, str] = {}
     with file.open("w", encoding="utf-8") as out, book.reading() as connection:
         if opens:

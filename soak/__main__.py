@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from liushui.instant import system_clock
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.testing.proofs import STEPS
 from soak.drive import outcomes
 from soak.report import (
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def told(outcome: Outcome, step: str | None) -> str:
     """A run that failed, for people: what was to happen in it, what was wrong, and how to see it again."""
-    script = script_of(outcome.seed, dict(providers()))
+    script = script_of(outcome.seed, dict(load_providers()))
     sessions = [f"  {number}. {session}" for number, session in enumerate(script.sessions)]
     chance = "  (its workers are killed from outside, in real time: it may take several tries)"
     return "\n".join(

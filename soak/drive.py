@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from liushui.provider import Provider
-from liushui.providers import providers
+from liushui.providers import load_providers
 from soak.run import Outcome, Run
 from soak.script import script_of
 from soak.stage import Shelf
@@ -61,7 +61,7 @@ def _drive(seeds: Sequence[int], writer: int, without: str | None) -> NoReturn:
     """Make runs one after the other, tell of each, and end the process."""
     code = 1
     try:
-        every = dict(providers())
+        every = dict(load_providers())
         with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix=PREFIX) as made:
             shelf = Shelf(Path(made), every)
             Run(script_of(REHEARSED, every), shelf, without=None).rehearse()

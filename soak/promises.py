@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from liushui.instant import iso, iso_us, to_us
+from liushui.instant import to_iso, to_us, us_to_iso
 from liushui.ledger.coverage import Range, State, missing
 from liushui.rules import Paging, Rules
 from liushui.sync.plan import horizon
@@ -22,8 +22,8 @@ def broken_promises(
     proven = [known for known in ranges if known.state is State.PROVEN]
     everything = last.until - last.since
     never, newest = ("is proven by nobody", everything, None), ("was not read again", rules.lookback, timedelta(0))
-    older = [(f"was not read again within {look.every}", look.age, look.every) for look in rules.relook]
+    older = [(f"was not read again within {look.every}", look.age, look.every) for look in rules.refresh]
     for what, age, every in (never, newest, *older):
         lately = [known for known in proven if every is None or known.checked_at_us >= to_us(began_at - every)]
         for since_us, until_us in missing(lately, (to_us(max(last.since, last.until - age)), to_us(first.until))):
-            yield f"{iso_us(since_us)} to {iso_us(until_us)} {what}, and a sync of {iso(began_at)} is done"
+            yield f"{us_to_iso(since_us)} to {us_to_iso(until_us)} {what}, and a sync of {to_iso(began_at)} is done"

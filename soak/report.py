@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from liushui.instant import iso
-from liushui.money import shown
+from liushui.instant import to_iso
+from liushui.money import short_repr
 from soak.tally import Tally, never_met
 
 COMMAND = "python -m soak"
@@ -41,7 +41,7 @@ def report_of(tally: Tally, failed: list[int], *, command: str, jobs: int, secon
     """What a soak came to, which that command makes again."""
     return Report(
         command=command,
-        ended_at=iso(ended_at),
+        ended_at=to_iso(ended_at),
         python=platform.python_version(),
         sqlite=sqlite3.sqlite_version,
         jobs=jobs,
@@ -87,7 +87,7 @@ def read_report(path: Path) -> Report:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.MsgspecError) as error:
-        sys.exit(f"{path}: expected the tally of a soak, got {shown(str(error))}")
+        sys.exit(f"{path}: expected the tally of a soak, got {short_repr(str(error))}")
 
 
 def write_report(report: Report, path: Path) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from liushui.instant import from_us, iso_us, to_us
+from liushui.instant import from_us, to_us, us_to_iso
 from liushui.ledger.coverage import State, missing
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
@@ -189,7 +189,7 @@ class Run:
             proven, left = self._proven(ledger, source, settled_at)
             told.append(self._stage.told_now(source, proven))
             for since_us, until_us in left:
-                self._fail(f"{source.account}: {iso_us(since_us)} to {iso_us(until_us)} was never proven")
+                self._fail(f"{source.account}: {us_to_iso(since_us)} to {us_to_iso(until_us)} was never proven")
         self._report("in the end", different(ledger, *told))
         ledger.close()
 
@@ -246,7 +246,9 @@ def _heads(ledger: Ledger) -> dict[str, int]:
 
 
 def _life(showing: Showing) -> str:
-    until = "for ever" if showing.until_us == FOREVER_US else f"until {iso_us(showing.until_us)}"
+    until = "for ever" if showing.until_us == FOREVER_US else f"until {us_to_iso(showing.until_us)}"
     damage = "" if showing.damage is None else ", damaged"
     flow = f"{showing.flow.amount} {showing.flow.currency} {showing.flow.label!r}"
-    return f"row {showing.number} of {iso_us(showing.at_us)}: {flow} from {iso_us(showing.from_us)} {until}{damage}"
+    return (
+        f"row {showing.number} of {us_to_iso(showing.at_us)}: {flow} from {us_to_iso(showing.from_us)} {until}{damage}"
+    )

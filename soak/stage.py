@@ -162,7 +162,7 @@ class Stage:
         for _ in range(script.bursts):
             sessions = script.sessions[: random.choice(LOOKED_AT)]
             looked_at = script.start + sum((one.after for one in sessions), timedelta())
-            at = looked_at - rules.settle - timedelta(seconds=random.randrange(random.choice(BURST_WITHIN_S)))
+            at = looked_at - rules.allowed_lateness - timedelta(seconds=random.randrange(random.choice(BURST_WITHIN_S)))
             last = bisect_left(flows, at, key=lambda flow: flow.at)
             first = max(0, last - random.randint(size + 1, BURST_PAGES_MAX * size))
             flows[first:last] = [flow._replace(at=at) for flow in flows[first:last]]

@@ -10,7 +10,7 @@ import msgspec
 
 from liushui.flow import Flow
 from liushui.instant import to_us
-from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Tally
+from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, RateCheck
 from liushui.rules import Rate
 from liushui.testing.invariant import Life
 
@@ -46,7 +46,7 @@ class WatchedReader:
     def key(self, dialect: str, public: str) -> Key | None:
         return self._reader.key(dialect, public)
 
-    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+    def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         tally = self._reader.admit(key, rate, what)
         if not tally.admitted:
             self._note("fault: over a rate")

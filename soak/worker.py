@@ -152,7 +152,7 @@ class Work:
             _Watched(self, SeededRulings(profile, self._number())),
             stage.clock,
             profile=profile,
-            outages={name: provider.outages for name, provider in stage.providers.items()},
+            outages={name: provider.outage_responses for name, provider in stage.providers.items()},
             step=self._session.step,
         )
         with ExitStack() as stack:
@@ -274,7 +274,7 @@ class _Watched:
 
 
 def _is_open(paging: Paging) -> bool:
-    return isinstance(paging, Cursor) or (isinstance(paging, PageNumber) and not paging.counted)
+    return isinstance(paging, Cursor) or (isinstance(paging, PageNumber) and not paging.has_total)
 
 
 async def _at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

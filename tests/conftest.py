@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.testing.postgres import find_programs
 from liushui.testing.server import Running, free_port, run, serving, simulating
 from tests.engines import CITUS_URL, DatabasePool, SchemaPool, keep_out_of_home, pooling, pooling_schemas
@@ -76,7 +76,7 @@ class Book(NamedTuple):
         """The credentials of a new key, of the whole account where none is named."""
         ledger = self.ledger()
         try:
-            return create_key(ledger, provider_named(dialect), list(accounts or (self.account,)), paced=paced)
+            return create_key(ledger, get_provider(dialect), list(accounts or (self.account,)), paced=paced)
         finally:
             ledger.close()
 

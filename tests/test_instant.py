@@ -13,11 +13,11 @@ from liushui.instant import (
     UNIX_SECONDS_MIN,
     BusinessDays,
     from_us,
-    iso,
+    load_zone,
     parse_instant,
+    parse_unix_seconds,
+    to_iso,
     to_us,
-    unix_seconds,
-    zone_named,
 )
 
 ZONES = ("UTC", "Asia/Hong_Kong", "America/New_York", "Pacific/Kiritimati", "Asia/Kathmandu")
@@ -25,7 +25,7 @@ ZONES = ("UTC", "Asia/Hong_Kong", "America/New_York", "Pacific/Kiritimati", "Asi
 
 @given(st.integers(UNIX_SECONDS_MIN, UNIX_SECONDS_MAX))
 def test_seconds_and_microseconds_are_exact(seconds: int) -> None:
-    at = unix_seconds("t", str(seconds))
+    at = parse_unix_seconds("t", str(seconds))
     assert to_us(at) == seconds * 1_000_000
     assert from_us(to_us(at)) == at
 
@@ -77,16 +77,16 @@ def test_a_day_that_begins_twice_is_one_day_whatever_was_asked_before() -> None:
 @pytest.mark.parametrize("text", ["", "1.0", "+1", "-0", "01", "1e3", " 1", "１", "9" * 13, "253402300800", 1, None])
 def test_what_are_no_seconds(text: object) -> None:
     with pytest.raises(WireError, match="t: expected"):
-        unix_seconds("t", text)
+        parse_unix_seconds("t", text)
 
 
 def test_what_a_user_types() -> None:
-    assert iso(parse_instant("at", "2024-01-31")) == "2024-01-31T00:00:00Z"
-    assert iso(parse_instant("at", "2024-01-31", ZoneInfo("Asia/Hong_Kong"))) == "2024-01-30T16:00:00Z"
-    assert iso(parse_instant("at", "2024-01-31T09:30:00+08:00")) == "2024-01-31T01:30:00Z"
+    assert to_iso(parse_instant("at", "2024-01-31")) == "2024-01-31T00:00:00Z"
+    assert to_iso(parse_instant("at", "2024-01-31", ZoneInfo("Asia/Hong_Kong"))) == "2024-01-30T16:00:00Z"
+    assert to_iso(parse_instant("at", "2024-01-31T09:30:00+08:00")) == "2024-01-31T01:30:00Z"
     for text in ("yesterday", "2024-13-01", ""):
         with pytest.raises(ConfigError, match="at: expected a date"):
             parse_instant("at", text)
     for name in ("Mars", "", "../etc/passwd"):
         with pytest.raises(ConfigError, match="zone: expected"):
-            zone_named(name)
+            load_zone(name)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from liushui.instant import BEGINNING
+from liushui.instant import MIN_INSTANT
 from liushui.rules import Filter, PageNumber, PublishClock, Rate, Retention, Rules
 
 SHANGHAI = "Asia/Shanghai"
@@ -24,13 +24,13 @@ def rules(
     floor: datetime | None = None,
     retention: Retention | None = None,
     publish: PublishClock | None = None,
-    timestamp_tolerance: timedelta | None = None,
+    clock_skew_max: timedelta | None = None,
 ) -> Rules[PageNumber]:
     return Rules(
         paging=PageNumber(size_default=20, size_max=100),
         rate=Rate(calls=10, per=SECOND),
         resolution=SECOND,
-        opening=datetime(2018, 1, 1, tzinfo=UTC),
+        history_start=datetime(2018, 1, 1, tzinfo=UTC),
         lookback=timedelta(days=1),
         zone=SHANGHAI,
         filters=(Filter("side", "side", ("in", "out")),),
@@ -38,7 +38,7 @@ def rules(
         floor=floor,
         retention=retention,
         publish=publish,
-        timestamp_tolerance=timestamp_tolerance,
+        clock_skew_max=clock_skew_max,
     )
 
 
@@ -99,7 +99,7 @@ def test_a_leap_year_after_four_has_a_day_of_its_own() -> None:
 
 def test_what_can_be_read_now() -> None:
     now, floor = local("2026-11-21T12:00:00"), local("2022-12-01")
-    assert rules().readable(now) == (BEGINNING, now)
+    assert rules().readable(now) == (MIN_INSTANT, now)
     assert rules(floor=floor).readable(now) == (floor, now)
     kept, out = Retention(3, SHANGHAI), PublishClock(time(11), SHANGHAI)
     assert rules(floor=floor, retention=kept, publish=out).readable(now) == (local("2023-11-21"), local("2026-11-21"))
@@ -114,8 +114,8 @@ def test_a_slice_is_a_step_longer_than_a_window_whose_ends_are_inclusive() -> No
 
 @pytest.mark.parametrize(("off_s", "timely"), [(0, True), (60, True), (-60, True), (61, False), (-61, False)])
 def test_clocks_that_are_off(off_s: int, timely: bool) -> None:
-    assert rules(timestamp_tolerance=timedelta(seconds=60)).is_timely(timedelta(seconds=off_s)) is timely
-    assert rules().is_timely(timedelta(seconds=off_s))
+    assert rules(clock_skew_max=timedelta(seconds=60)).allows_skew(timedelta(seconds=off_s)) is timely
+    assert rules().allows_skew(timedelta(seconds=off_s))
 
 
 def test_filters_are_found_by_their_parameter() -> None:

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from liushui.flow import Flow, side_of
 
-DETAIL: Final = "detail:"
+DETAIL_PREFIX: Final = "detail:"
 """Before a key of Flow.detail, as the field of a term: `detail:hkus:business_type`."""
 
 SIDE: Final = "side"
@@ -17,7 +17,7 @@ class Term(NamedTuple):
     """What stands in a field is one of `values`, or, as an `ending`, ends with one of them; `negated`, is none of them.
     None as a value: nothing stands there.
 
-    `field` is a field of Flow that holds text, `SIDE`, or a key of Flow.detail after `DETAIL`.
+    `field` is a field of Flow that holds text, `SIDE`, or a key of Flow.detail after `DETAIL_PREFIX`.
     """
 
     field: str
@@ -34,17 +34,19 @@ Where = tuple[AnyOf, ...]
 EVERYTHING: Final[Where] = ()
 
 
-def among(field: str, *values: Value) -> AnyOf:
+def one_of(field: str, *values: Value) -> AnyOf:
     """The part that holds where the field has one of these values."""
     return ((Term(field, values),),)
 
 
-def holds(flow: Flow, where: Where) -> bool:
+def matches(flow: Flow, where: Where) -> bool:
     """Whether a flow is one of those that are meant."""
-    return all(any(all(passes(_value(flow, term.field), term) for term in every) for every in part) for part in where)
+    return all(
+        any(all(satisfies(_value(flow, term.field), term) for term in every) for every in part) for part in where
+    )
 
 
-def passes(value: object, term: Term) -> bool:
+def satisfies(value: object, term: Term) -> bool:
     """Whether what stands in a term's field is what is meant."""
     if term.ending and isinstance(value, str):
         found = value.endswith(tuple(end for end in term.values if isinstance(end, str)))
@@ -56,6 +58,6 @@ def passes(value: object, term: Term) -> bool:
 def _value(flow: Flow, field: str) -> object:
     if field == SIDE:
         return side_of(flow).value
-    if field.startswith(DETAIL):
-        return (flow.detail or {}).get(field.removeprefix(DETAIL))
+    if field.startswith(DETAIL_PREFIX):
+        return (flow.detail or {}).get(field.removeprefix(DETAIL_PREFIX))
     return getattr(flow, field)

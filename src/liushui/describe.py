@@ -26,7 +26,7 @@ def paging(rules: Rules[Paging], say: Say = english) -> str:
     kind = rules.paging
     sizes = say("{default} rows a page, at most {most}").format(default=kind.size_default, most=kind.size_max)
     match kind:
-        case PageNumber(counted=True):
+        case PageNumber(has_total=True):
             how = say("by number from {first}, with a total").format(first=kind.first)
         case PageNumber():
             how = say("by number from {first}, no total").format(first=kind.first)

@@ -18,7 +18,7 @@ class WireError(LiushuiError):
         self.reason = reason
 
 
-class Unsayable(LiushuiError):
+class NotRepresentable(LiushuiError):
     """A dialect has no words for a flow: written all the same, it would say something else than what happened."""
 
     def __init__(self, field: str, reason: str) -> None:
@@ -84,11 +84,11 @@ class LedgerBusy(LedgerError):
     """Another process is writing; it did not finish within the time we wait."""
 
 
-class Lost(LedgerBusy):
+class ConnectionLost(LedgerBusy):
     """The connection to the ledger was lost before a commit: nothing of it is kept."""
 
 
-class Uncertain(LedgerBusy):
+class CommitOutcomeUnknown(LedgerBusy):
     """The connection to the ledger was lost while a commit was under way: it is kept whole, or not at all."""
 
 
@@ -96,7 +96,7 @@ class StaleRead(LedgerError):
     """A slice was proven again by somebody else after this read of it began: read it again."""
 
 
-class WouldEnd(LedgerError):
+class ConfirmationRequired(LedgerError):
     """Keeping a slice would end versions of flows, or withdraw rows from quarantine: read it again before that."""
 
 

@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl
 
 from liushui.errors import WireError
 
-FIELDS_MAX: Final = 100
+QUERY_PARAMS_MAX: Final = 100
 
 _NEEDS_DECODING = re.compile(r"[^0-9A-Za-z=&._~-]")
 """What stands in a query only encoded, or with a meaning of its own. Most queries of real clients have none of it."""
 
 
-JSON: Final = [("content-type", "application/json")]
+JSON_HEADERS: Final = [("content-type", "application/json")]
 """Headers of a body in JSON."""
 
 
@@ -32,11 +32,11 @@ class Request(NamedTuple):
 
     def parameters(self) -> dict[str, str]:
         """The query's parameters, decoded; of a repeated one the first. Raises WireError where it cannot be decoded."""
-        if self.query.count("&") < FIELDS_MAX and not _NEEDS_DECODING.search(self.query):
+        if self.query.count("&") < QUERY_PARAMS_MAX and not _NEEDS_DECODING.search(self.query):
             pairs = [pair.partition("=")[::2] for pair in self.query.split("&") if pair]
             return dict(reversed(pairs))
         try:
-            pairs = parse_qsl(self.query, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
+            pairs = parse_qsl(self.query, keep_blank_values=True, errors="strict", max_num_fields=QUERY_PARAMS_MAX)
         except (ValueError, UnicodeError) as error:
             raise WireError("query", f"expected URL-encoded parameters, got {self.query[:80]!r}") from error
         found: dict[str, str] = {}

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from liushui.errors import ConfigError, WireError
-from liushui.money import shown
+from liushui.money import short_repr
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-BEGINNING = datetime.min.replace(tzinfo=UTC)
-ENDING = datetime.max.replace(tzinfo=UTC)
+MIN_INSTANT = datetime.min.replace(tzinfo=UTC)
+MAX_INSTANT = datetime.max.replace(tzinfo=UTC)
 """The first and the last instant that a datetime can hold."""
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
@@ -34,7 +34,7 @@ def to_us(at: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
 
 
-def utc(at: datetime) -> datetime:
+def to_utc(at: datetime) -> datetime:
     """The same instant, in UTC."""
     return at.astimezone(UTC)
 
@@ -44,25 +44,25 @@ def from_us(at_us: int) -> datetime:
     return EPOCH + timedelta(microseconds=at_us)
 
 
-def unix_seconds(field: str, text: object) -> datetime:
+def parse_unix_seconds(field: str, text: object) -> datetime:
     """Text of whole Unix seconds as an instant. Raises WireError naming `field`."""
     if type(text) is not str or len(text) > 12 or not text.removeprefix("-").isdecimal() or str(int(text)) != text:
-        raise WireError(field, f"expected text of whole Unix seconds such as 1621507957, got {shown(text)}")
+        raise WireError(field, f"expected text of whole Unix seconds such as 1621507957, got {short_repr(text)}")
     seconds = int(text)
     if not UNIX_SECONDS_MIN <= seconds <= UNIX_SECONDS_MAX:
         raise WireError(field, f"expected Unix seconds of the years 1 to 9999, got {text}")
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def iso(at: datetime) -> str:
+def to_iso(at: datetime) -> str:
     """ISO 8601 in UTC, `2021-05-20T10:52:37Z`, with a fraction only where there is one."""
     text = at.astimezone(UTC).isoformat(timespec="microseconds" if at.microsecond else "seconds")
     return text.replace("+00:00", "Z")
 
 
-def iso_us(at_us: int) -> str:
-    """`iso` of microseconds since the epoch."""
-    return iso(from_us(at_us))
+def us_to_iso(at_us: int) -> str:
+    """`to_iso` of microseconds since the epoch."""
+    return to_iso(from_us(at_us))
 
 
 def parse_instant(name: str, text: str, zone: ZoneInfo | None = None) -> datetime:
@@ -71,17 +71,17 @@ def parse_instant(name: str, text: str, zone: ZoneInfo | None = None) -> datetim
         at = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise ConfigError(
-            f"{name}: expected a date or ISO 8601 time such as 2024-01-31 or 2024-01-31T09:30:00Z, got {shown(text)}"
+            f"{name}: expected a date or ISO 8601 time such as 2024-01-31 or 2024-01-31T09:30Z, got {short_repr(text)}"
         ) from error
     return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
 
 
-def zone_named(name: str) -> ZoneInfo:
+def load_zone(name: str) -> ZoneInfo:
     """The IANA time zone of that name. Raises ConfigError."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(f"zone: expected an IANA time zone such as Asia/Hong_Kong, got {shown(name)}") from error
+        raise ConfigError(f"zone: expected an IANA time zone such as Asia/Hong_Kong, got {short_repr(name)}") from error
 
 
 _FIRST_US = (datetime(1, 1, 3, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)

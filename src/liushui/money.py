@@ -32,26 +32,28 @@ EXACT = Context(
 """Arithmetic on money: any step that would round raises instead."""
 
 
-def decimal_text(field: str, text: object) -> Decimal:
+def parse_decimal(field: str, text: object) -> Decimal:
     """Plain signed decimal text, `-248.60`, as an exact Decimal that keeps its trailing zeros.
 
     Raises WireError naming `field`: for numbers that are not text, exponents, `+`, separators, or too many digits.
     """
     if type(text) is not str:
-        raise WireError(field, f"expected decimal text such as -248.60, got {shown(text)}")
+        raise WireError(field, f"expected decimal text such as -248.60, got {short_repr(text)}")
     if len(text) > DIGITS_MAX:
         raise WireError(field, f"expected at most {DIGITS_MAX} digits, got {len(text)} characters")
     try:
         amount = Decimal(text)
     except InvalidOperation:
         amount = _NO_NUMBER
-    if plain(amount) != text or not amount.is_finite():  # one number has one plain text: no +, no exponent, no 007
-        raise WireError(field, f"expected decimal text such as -248.60, got {shown(text)}")
+    if (
+        to_plain_string(amount) != text or not amount.is_finite()
+    ):  # one number has one plain text: no +, no exponent, no 007
+        raise WireError(field, f"expected decimal text such as -248.60, got {short_repr(text)}")
     return amount
 
 
-def are_plain(texts: Sequence[str]) -> bool:
-    """Whether `decimal_text` takes each of the texts, of which there is at least one."""
+def are_decimals(texts: Sequence[str]) -> bool:
+    """Whether `parse_decimal` takes each of the texts, of which there is at least one."""
     joined = "\n".join(texts)
     return (
         max(map(len, texts)) <= DIGITS_MAX
@@ -60,19 +62,19 @@ def are_plain(texts: Sequence[str]) -> bool:
     )
 
 
-def plain(amount: Decimal) -> str:
+def to_plain_string(amount: Decimal) -> str:
     """The amount as plain decimal text, its exponent kept: Decimal("1.230") is "1.230", never "1.23E0"."""
     text = str(amount)  # in a third of the time, and the same unless it has an exponent
     return format(amount, "f") if "E" in text or "e" in text else text
 
 
-def total(amounts: Iterable[Decimal]) -> Decimal:
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum. Raises decimal.Inexact rather than round."""
     with localcontext(EXACT):
         return sum(amounts, ZERO)
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value as an error message shows it: short, quoted, its type plain to see."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

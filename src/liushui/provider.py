@@ -16,7 +16,7 @@ from liushui.flow import Flow
 from liushui.http import Request, Response
 from liushui.rules import Paging, Rate, Rules
 
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+NO_VALUES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Page(NamedTuple):
     total: int | None = None
 
 
-class Received(NamedTuple):
+class DecodedRow(NamedTuple):
     """A row that was read: the flow in it, the bytes as they came, and what to serve in their place where the
     provider's own clients would refuse them as they are (None: serve them as they came)."""
 
@@ -68,7 +68,7 @@ class Received(NamedTuple):
     served: bytes | None
 
 
-class Columns(NamedTuple):
+class FlowColumns(NamedTuple):
     """Many rows that were read together: what Codec.read says of each, in their order, field by field.
 
     Instants are microseconds since the Unix epoch, amounts plain decimal text as `money.plain` writes it, sides, kinds
@@ -102,12 +102,12 @@ class Columns(NamedTuple):
 class Codec(Protocol):
     """Wire rows <-> flows. Pure: no I/O, no clock."""
 
-    def rows_of(self, document: bytes) -> Sequence[bytes]:
+    def extract_rows(self, document: bytes) -> Sequence[bytes]:
         """The rows of one answer of the provider, byte for byte. Raises WireError where it is no such answer,
         ProviderError (by class) where it is an error answer."""
         ...
 
-    def read(self, row: bytes) -> Received:
+    def read(self, row: bytes) -> DecodedRow:
         """Read one row. Raises WireError naming the field that does not fit, and for bytes that are not UTF-8."""
         ...
 
@@ -120,10 +120,10 @@ class Codec(Protocol):
 
 
 @runtime_checkable
-class ManyAtOnce(Protocol):
+class BatchCodec(Protocol):
     """What a codec may offer beside Codec: to read many rows at once, in less time than one by one."""
 
-    def read_many(self, rows: Sequence[bytes]) -> Columns | None:
+    def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
         """What `read` says of each of the rows, at least one, that are served as they came. None: some of them have to
         be read one by one, for one cannot be read, is served otherwise, or is rare."""
         ...
@@ -138,7 +138,7 @@ class Client(Protocol):
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page of a slice, one HTTP call for rows. Waits for the provider's rate first.
@@ -154,7 +154,7 @@ class Client(Protocol):
 
 
 @runtime_checkable
-class WithSession(Protocol):
+class SessionClient(Protocol):
     """What a client may offer beside Client: a session, for which it makes a call of its own now and then.
 
     Who counts calls opens it before a page is asked for. A client that nobody does that for opens it by itself.
@@ -183,21 +183,21 @@ class Key(NamedTuple):
     expires_at: datetime | None = None
     paced: bool = True
     """Whether the provider's documented rate is held against this key."""
-    restrictions: Mapping[str, str] = NOTHING
+    restrictions: Mapping[str, str] = NO_VALUES
     """What it is denied, by the names of Provider.restrictions."""
 
 
-class Tally(NamedTuple):
+class RateCheck(NamedTuple):
     """One call counted against a rate: whether it may be made, and how many the window now has."""
 
     admitted: bool
     used: int
 
 
-class Limits(Protocol):
+class RateLimiter(Protocol):
     """What all the processes that serve one reader know together of calls made and sessions begun, by name."""
 
-    def admit(self, name: str, rate: Rate) -> Tally:
+    def admit(self, name: str, rate: Rate) -> RateCheck:
         """Count one call against a rate. One that is over it is not counted."""
         ...
 
@@ -250,7 +250,7 @@ class FlowReader(Protocol):
         """The key of that public name, unless there is none or it was revoked."""
         ...
 
-    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+    def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         """Count one call against the key's rate; `what` tells several rates of one key apart."""
         ...
 
@@ -287,7 +287,7 @@ class Server(Protocol):
         """What is answered here."""
         ...
 
-    def rows_asked(self, request: Request) -> int:
+    def estimate_rows(self, request: Request) -> int:
         """About how many rows the answer may have: a large one is made beside the small ones, not before them."""
         ...
 
@@ -315,7 +315,7 @@ class Role(StrEnum):
     SHOP = "shop"
 
 
-Dress = Callable[[Flow, Callable[[int], int]], Flow]
+DetailSimulator = Callable[[Flow, Callable[[int], int]], Flow]
 """Gives a simulated flow what only one provider has. The function draws a whole number below another."""
 
 
@@ -343,9 +343,9 @@ class Provider:
     tested_with: str
     """Which clients that others wrote are tested against it, in a few words for a table."""
     role: Role = Role.BROKER
-    outages: Sequence[Response] = ()
+    outage_responses: Sequence[Response] = ()
     """How it says that it is broken, or under maintenance: whole answers."""
-    dress: Dress | None = None
+    simulate_detail: DetailSimulator | None = None
     """What a simulated account's flows have here beside what its role gives them. None: nothing."""
     restrictions: Sequence[Restriction] = ()
     socket: Socket | None = None

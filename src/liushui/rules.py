@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Final, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from liushui.instant import BEGINNING, utc
+from liushui.instant import MIN_INSTANT, to_utc
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class PageNumber:
     size_default: int
     size_max: int
     first: int = 1
-    counted: bool = False
+    has_total: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class RangeOnly:
 
     size_default: int
     size_max: int
-    always: tuple[str, ...] = ()
-    splits: tuple[str, ...] = ()
+    partition_by: tuple[str, ...] = ()
+    split_by: tuple[str, ...] = ()
 
 
 Paging = PageNumber | Cursor | RangeOnly
@@ -82,7 +82,7 @@ class PublishClock:
         """When the next day will be out, as a UTC instant: later than now."""
         local = now.astimezone(ZoneInfo(self.zone))
         day = local.date() if local.time() < self.at else local.date() + timedelta(days=1)
-        return utc(datetime.combine(day, self.at, tzinfo=ZoneInfo(self.zone)))
+        return to_utc(datetime.combine(day, self.at, tzinfo=ZoneInfo(self.zone)))
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,17 @@ class Retention:
         return _midnight(local.replace(year=year, day=day), self.zone)
 
 
-class Relook(NamedTuple):
+class RefreshPolicy(NamedTuple):
     """What is younger than `age` is read again where its last proof is older than `every`."""
 
     age: timedelta
     every: timedelta
 
 
-RELOOK: Final = (Relook(timedelta(weeks=3), timedelta(days=1)), Relook(timedelta(days=365), timedelta(days=30)))
+REFRESH_POLICIES: Final = (
+    RefreshPolicy(timedelta(weeks=3), timedelta(days=1)),
+    RefreshPolicy(timedelta(days=365), timedelta(days=30)),
+)
 """How often older parts are read again, where a provider's rules say nothing of it: weeks daily, a year monthly."""
 
 
@@ -121,13 +124,13 @@ class Rules(Generic[P]):
     rate: Rate
     resolution: timedelta
     """The finest step of the provider's clock, and the unit of times in requests, both ends of which are inclusive."""
-    opening: datetime
+    history_start: datetime
     """Nothing is older: where a first sync begins when the user names no other instant."""
     lookback: timedelta
     """How far back each sync reads again, for rows that were published late."""
     zone: str
     """The IANA zone of an account's business days where the user names no other."""
-    timestamp_tolerance: timedelta | None = None
+    clock_skew_max: timedelta | None = None
     """How far a signed request's clock may be off. None: requests carry no time."""
     filters: tuple[Filter, ...] = ()
     window_max: timedelta | None = None
@@ -138,9 +141,9 @@ class Rules(Generic[P]):
     """A request that begins before this instant is refused. None: it may begin anywhere."""
     retention: Retention | None = None
     publish: PublishClock | None = None
-    relook: tuple[Relook, ...] = RELOOK
+    refresh: tuple[RefreshPolicy, ...] = REFRESH_POLICIES
     """How often what is older than the look-back is read again, for rows that come or change even later."""
-    settle: timedelta = timedelta(0)
+    allowed_lateness: timedelta = timedelta(0)
     """How long rows may be on their way after their time, or after a day was to be out; and clocks may differ by."""
     confirmations: int = 1
     """How many further reads must say the same before versions of flows are ended."""
@@ -149,27 +152,31 @@ class Rules(Generic[P]):
         """The filter of that parameter. Raises KeyError where there is none."""
         return {known.parameter: known for known in self.filters}[parameter]
 
-    def is_timely(self, off: timedelta) -> bool:
+    def allows_skew(self, off: timedelta) -> bool:
         """Whether a signed request's clock may be off by so much, either way."""
-        return self.timestamp_tolerance is None or abs(off) <= self.timestamp_tolerance
+        return self.clock_skew_max is None or abs(off) <= self.clock_skew_max
 
     def readable(self, now: datetime) -> tuple[datetime, datetime]:
         """The beginning and the end of what can be read now: not before the floor or the retention, and not what is not
         published yet."""
-        begin = self.floor or BEGINNING
+        begin = self.floor or MIN_INSTANT
         if self.retention:
             begin = max(begin, self.retention.kept_from(now))
         return begin, self.publish.published_until(now) if self.publish else now
 
-    def settled(self, now: datetime) -> tuple[datetime, datetime]:
+    def provable(self, now: datetime) -> tuple[datetime, datetime]:
         """`readable`, without what may still be on its way: what a read of now can prove."""
         begin, _ = self.readable(now)
-        _, end = self.readable(now - self.settle)
+        _, end = self.readable(now - self.allowed_lateness)
         return begin, end
 
     def next_publication(self, now: datetime) -> datetime | None:
         """When the next rows will have been published and settled. None: they are published as they happen."""
-        return None if self.publish is None else self.publish.next_after(now - self.settle) + self.settle
+        return (
+            None
+            if self.publish is None
+            else self.publish.next_after(now - self.allowed_lateness) + self.allowed_lateness
+        )
 
     @property
     def slice_max(self) -> timedelta | None:
@@ -177,13 +184,13 @@ class Rules(Generic[P]):
         return None if self.window_max is None else self.window_max + self.resolution
 
 
-def opening_day(rules: Rules[Paging]) -> date:
+def first_day(rules: Rules[Paging]) -> date:
     """The first day that a provider has rows of, by the days of its accounts."""
-    return rules.opening.astimezone(ZoneInfo(rules.zone)).date()
+    return rules.history_start.astimezone(ZoneInfo(rules.zone)).date()
 
 
 def _midnight(local: datetime, zone: str) -> datetime:
-    return utc(datetime.combine(local.date(), time.min, tzinfo=ZoneInfo(zone)))
+    return to_utc(datetime.combine(local.date(), time.min, tzinfo=ZoneInfo(zone)))
 
 
 def _has_29_february(year: int) -> bool:

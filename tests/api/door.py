@@ -8,7 +8,7 @@ from litestar.testing import TestClient
 
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.server.api import ROOT
 from liushui.server.context import House
 from liushui.server.site import make_api
@@ -58,6 +58,6 @@ class Door:
 @contextmanager
 def opened(ledger: Ledger) -> Iterator[Door]:
     """The API of a ledger."""
-    house = House(ledger, providers(), "http://test", "ws://test", MemoryLimits(ledger.clock))
+    house = House(ledger, load_providers(), "http://test", "ws://test", MemoryLimits(ledger.clock))
     with TestClient(make_api(house), raise_server_exceptions=False) as client:
         yield Door(ledger, client)

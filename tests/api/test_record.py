@@ -12,7 +12,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.write.batch_writer import Batches
 from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.reprocess import difference
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from tests.api.door import Answer, Caller, Door
 from tests.ledger.books import assert_intact, column, tables
 
@@ -220,4 +220,4 @@ def test_an_account_is_made_once(caller: Caller) -> None:
 
 def test_own_flows_are_served_and_rebuilt_like_others(caller: Caller, ledger: Ledger) -> None:
     write(caller, flow(kind="deposit", amount="12.50"))
-    assert difference(ledger, "mine", provider_named("longbridge").codec, lambda _: None).flows == 0
+    assert difference(ledger, "mine", get_provider("longbridge").codec, lambda _: None).flows == 0

@@ -17,7 +17,7 @@ from liushui.ledger.jobs.progress import Progress, write_progress
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.jobs.sync_requests import request_sync
 from liushui.ledger.write.record import make_own_account
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.server.api.cursors import key_of
 from liushui.server.api.params import BODY, QUERY
 from tests.api.door import Answer, Caller, Door, opened
@@ -51,14 +51,14 @@ def fill(ledger: Ledger) -> Known:
             ledger,
             account=account,
             base_url=f"http://{label}.example",
-            credentials=provider_named("longbridge").new_credentials(lambda size: b"x" * size),
+            credentials=get_provider("longbridge").new_credentials(lambda size: b"x" * size),
             since=hour(0),
             paced=True,
         )
         record_run(ledger, Run(account, hour(0), hour(1), 1, 2, 3, 0, label))
         write_progress(ledger, [Progress(account, label, hour(0), hour(1), hour(1), "done", said=label)])
-    made = create_key(ledger, provider_named("longbridge"), [HIDDEN])
-    create_key(ledger, provider_named("longbridge"), [HIDDEN, "a"])
+    made = create_key(ledger, get_provider("longbridge"), [HIDDEN])
+    create_key(ledger, get_provider("longbridge"), [HIDDEN, "a"])
     token = create_token(ledger, name="SECRET", names=[HIDDEN, "a"], scopes=[Scope.READ]).token.id
     asked = request_sync(ledger, HIDDEN, by="SECRET")
     make_own_account(ledger, f"{HIDDEN}-own", "UTC")

@@ -9,7 +9,7 @@ import pytest
 
 from bench.__main__ import MEASUREMENTS
 from bench.page import SUBJECTS, markdown, subjects_of
-from liushui.providers import providers
+from liushui.providers import load_providers
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = {"collect", "totals", "postgres"}
@@ -103,7 +103,7 @@ def test_a_measurement_gives_ratios_and_figures(tmp_path: Path, names: tuple[str
     found = {(ratio.measurement, ratio.what) for ratio in results.ratios}
     assert found >= GROUPS[names]
     if "dialects" in names:
-        assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(providers()) - 1
+        assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(load_providers()) - 1
     for ratio in results.ratios:
         assert ratio.median > 0
         assert ratio.rounds == [ratio.median]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from liushui.flow import Kind
-from liushui.provider import Received
-from liushui.providers import provider_named
+from liushui.provider import DecodedRow
+from liushui.providers import get_provider
 from tests.cli.commands import LIUSHUI, environment, result, run
 
 FORMS = ("table", "json", "jsonl", "csv")
-CODEC = provider_named("longbridge").codec
+CODEC = get_provider("longbridge").codec
 
 
 def row(at: int, amount: str = "-1.00", direction: int = 1, **fields: object) -> dict[str, object]:
@@ -46,9 +46,9 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longbridge's codec has learned what a third direction is, and that x is a fee."""
     old = CODEC.read
 
-    def read(came: bytes) -> Received:
+    def read(came: bytes) -> DecodedRow:
         found = old(came.replace(b'"direction": 3', b'"direction": 1'))
-        return Received(found.flow._replace(kind=Kind.FEE), came, found.served)
+        return DecodedRow(found.flow._replace(kind=Kind.FEE), came, found.served)
 
     monkeypatch.setattr(CODEC, "read", read)
 

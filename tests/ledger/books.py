@@ -20,7 +20,7 @@ from liushui.ledger.schema import metadata
 from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.commit import commit_rows, commit_slice, make_account
 from liushui.ledger.write.quarantine import quarantine_rows
-from liushui.provider import Codec, Received, Slice
+from liushui.provider import Codec, DecodedRow, Slice
 from liushui.testing.clock import MovableClock
 from tests.engines import Shelf
 
@@ -60,14 +60,14 @@ def came(
     kind: Kind = Kind.DEPOSIT,
     subaccount: str = "",
     direction: Direction = Direction.NONE,
-) -> Received:
+) -> DecodedRow:
     """A row that was received, with as little as a flow may have. `at` as a number: hours, as in `hour`."""
     at = at if isinstance(at, datetime) else hour(at)
     flow = Flow(identity, at, Decimal(amount), currency, direction, kind, label=label, subaccount=subaccount)
-    return Received(flow, msgspec.json.encode([identity, label, amount]), None)
+    return DecodedRow(flow, msgspec.json.encode([identity, label, amount]), None)
 
 
-def came_full(identity: str, at: float = 0, amount: str = "-12.50", *, label: str = "買入") -> Received:
+def came_full(identity: str, at: float = 0, amount: str = "-12.50", *, label: str = "買入") -> DecodedRow:
     """A row that was received, with everything that a flow may have."""
     flow = Flow(
         identity,
@@ -91,7 +91,7 @@ def came_full(identity: str, at: float = 0, amount: str = "-12.50", *, label: st
         fx=Fx("HKD", Decimal("97.50"), Decimal("7.8")),
         detail={"operator": "li", "groups": ["x", 1]},
     )
-    return Received(flow, msgspec.json.encode([identity, label, amount]), msgspec.json.encode([identity, "served"]))
+    return DecodedRow(flow, msgspec.json.encode([identity, label, amount]), msgspec.json.encode([identity, "served"]))
 
 
 def bad(row: str, reason: str = "expected a row") -> Rejected:
@@ -102,7 +102,7 @@ def bad(row: str, reason: str = "expected a row") -> Rejected:
 def keep(
     ledger: Ledger,
     asked: Slice,
-    *received: Received,
+    *received: DecodedRow,
     rejected: Sequence[Rejected] = (),
     account: str = "a",
     read_at: datetime = READ_AT,
@@ -123,7 +123,7 @@ def keep_unreadable(ledger: Ledger, *rejected: Rejected, account: str = "a") -> 
     return commit_rows(ledger, account, lambda c, batch: Change(quarantined=quarantine_rows(c, account, rows, batch)))
 
 
-def keep_page(ledger: Ledger, *received: Received, account: str = "a") -> Committed | None:
+def keep_page(ledger: Ledger, *received: DecodedRow, account: str = "a") -> Committed | None:
     """Keep the rows of one page of an import."""
     ordered = sorted(received, key=lambda row: (row.flow.at, row.flow.identity, row.row))
     groups = groupby(ordered, key=lambda row: (to_us(row.flow.at), row.flow.identity))

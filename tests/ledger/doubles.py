@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import msgspec
 
-from liushui.errors import Unsayable, WireError
+from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Direction, Flow, Kind
 from liushui.ledger.flow_row import Rejected, read_rows
-from liushui.provider import Received
+from liushui.provider import DecodedRow
 from tests.ledger.books import hour
 
 
@@ -43,10 +43,10 @@ class LearningCodec:
     late_hours: int = 0
     """How much later than it says a row happened."""
 
-    def rows_of(self, document: bytes, status: int = 200) -> Sequence[bytes]:
+    def extract_rows(self, document: bytes, status: int = 200) -> Sequence[bytes]:
         return document.splitlines()
 
-    def read(self, row: bytes) -> Received:
+    def read(self, row: bytes) -> DecodedRow:
         try:
             found = _decode(row)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -57,12 +57,12 @@ class LearningCodec:
         at = hour(found.at + self.late_hours)
         direction = Direction(found.side)
         flow = Flow(self.identity(found), at, Decimal(found.amount), "USD", direction, kind, label=found.label)
-        return Received(flow, row, None)
+        return DecodedRow(flow, row, None)
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
-        raise Unsayable("row", "expected to be read alone")
+        raise NotRepresentable("row", "expected to be read alone")
 
 
-def read(codec: LearningCodec, *rows: bytes) -> tuple[list[Received], list[Rejected]]:
+def read(codec: LearningCodec, *rows: bytes) -> tuple[list[DecodedRow], list[Rejected]]:
     """What a codec makes of rows."""
     return read_rows(codec, rows)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liushui.ledger.engines.amount_sql import at_least, at_most
-from liushui.money import decimal_text, plain
+from liushui.money import parse_decimal, to_plain_string
 
 amounts = st.one_of(
     st.decimals(-1000, 1000, allow_nan=False, places=2),
@@ -16,8 +16,8 @@ amounts = st.one_of(
     st.sampled_from(["0", "-0", "0.00", "-0.00", "1", "1.0", "-1.000", "10", "100", "-100", "0.1", "0.10", "99.9"]).map(
         Decimal
     ),
-    st.decimals(allow_nan=False, allow_infinity=False).filter(lambda one: len(plain(one)) < 90),
-).map(plain)
+    st.decimals(allow_nan=False, allow_infinity=False).filter(lambda one: len(to_plain_string(one)) < 90),
+).map(to_plain_string)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def engine() -> sa.Engine:
 @given(amounts, amounts)
 @example("261369858685161.95176927716124", "261369858685161.95176927716124")
 def test_as_numbers(engine: sa.Engine, amount: str, bound: str) -> None:
-    number = decimal_text("bound", bound)
+    number = parse_decimal("bound", bound)
     column = sa.literal(amount, sa.Text())
     with engine.connect() as connection:
         found = connection.execute(sa.select(at_least(column, number), at_most(column, number))).one()

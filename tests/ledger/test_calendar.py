@@ -14,7 +14,7 @@ from liushui.rules import PublishClock, Retention
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2026, 11, 21, 12, tzinfo=SHANGHAI)
-FOREVER = replace(RULES, settle=timedelta(0))
+FOREVER = replace(RULES, allowed_lateness=timedelta(0))
 DAILY = replace(
     FOREVER,
     retention=Retention(years=3, zone="Asia/Shanghai"),

@@ -23,7 +23,7 @@ from liushui.ledger.flow_row import to_row
 from liushui.ledger.read.balances import FlowFilter, balances, list_flows
 from liushui.ledger.write.change import RESTATED, WITHDRAWN, Change, Committed
 from liushui.ledger.write.commit import commit_rows, compare, make_account
-from liushui.provider import Received
+from liushui.provider import DecodedRow
 from tests.engines import Shelf
 from tests.ledger.books import (
     READ_AT,
@@ -106,7 +106,7 @@ def test_accounts_have_nothing_to_do_with_one_another(shelf: Shelf) -> None:
     ],
     ids=["label", "amount", "time", "exponent", "kind"],
 )
-def test_a_row_that_changed_is_restated(ledger: Ledger, again: Received, amount: str) -> None:
+def test_a_row_that_changed_is_restated(ledger: Ledger, again: DecodedRow, amount: str) -> None:
     keep(ledger, hours(0, 24), came("one", 1, "5.00"), came("two", 2, "1.00"))
     (old,) = [row for row in tables(ledger)["flows"] if row[2] == "one"]
     committed = keep(ledger, hours(0, 24), again, came("two", 2, "1.00"))
@@ -195,8 +195,8 @@ rows_with_twins = st.lists(
 
 @settings(max_examples=30, deadline=None)
 @given(rows_with_twins, st.randoms(use_true_random=False))
-def test_the_order_of_rows_does_not_matter(rows: list[Received], random: Random) -> None:
-    def committed(received: Sequence[Received]) -> dict[str, list[tuple[object, ...]]]:
+def test_the_order_of_rows_does_not_matter(rows: list[DecodedRow], random: Random) -> None:
+    def committed(received: Sequence[DecodedRow]) -> dict[str, list[tuple[object, ...]]]:
         with TemporaryDirectory() as folder:
             ledger = new_ledger(Path(folder))
             keep(ledger, hours(0, 24), *received)

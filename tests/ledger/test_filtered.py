@@ -18,7 +18,7 @@ from liushui.ledger.read.filtered import Filtered, filtered
 from liushui.ledger.read.pages import flows_page
 from liushui.ledger.read.streamed import stream_flows
 from liushui.ledger.write.commit import make_account
-from liushui.provider import Received, Slice
+from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
 from tests.engines import Shelf
 from tests.ledger.books import came, came_full, hour, hours, keep, new_ledger
@@ -132,11 +132,11 @@ def test_a_stream_is_the_pages_one_after_the_other(mixed: Ledger) -> None:
 # ---------------------------------------------------------------- neighbours
 
 
-def stated(identity: str, at: float, amount: str, balance: str | None, *, subaccount: str = "") -> Received:
+def stated(identity: str, at: float, amount: str, balance: str | None, *, subaccount: str = "") -> DecodedRow:
     """A row whose provider states the balance after it."""
     after = None if balance is None else Decimal(balance)
     flow = Flow(identity, hour(at), Decimal(amount), "USD", balance_after=after, subaccount=subaccount)
-    return Received(flow, identity.encode(), None)
+    return DecodedRow(flow, identity.encode(), None)
 
 
 def around(ledger: Ledger, identity: str) -> list[Neighbour]:

@@ -12,7 +12,7 @@ from liushui.ledger.read.balances import statuses
 from liushui.ledger.read.review import list_findings
 from liushui.ledger.write.change import REBUILT, REDERIVED, Change
 from liushui.ledger.write.commit import commit_change
-from liushui.provider import Received
+from liushui.provider import DecodedRow
 from tests.ledger.books import assert_intact, came, came_full, column, damages, hour, hours, keep, keep_page, tables
 
 IN, OUT, NONE = Direction.IN, Direction.OUT, Direction.NONE
@@ -54,7 +54,7 @@ def test_a_direction_that_contradicts_the_sign(
     ],
     ids=["equal", "words", "exponent", "currency", "subaccount", "direction", "everything", "time", "identity"],
 )
-def test_rows_of_one_identity_that_are_unlike(ledger: Ledger, other: Received, expected: bool) -> None:
+def test_rows_of_one_identity_that_are_unlike(ledger: Ledger, other: DecodedRow, expected: bool) -> None:
     keep(ledger, hours(0, 24), came("twin", 1), other)
     unlike = [id_ for finding, id_ in found(ledger) if finding == SAME_ID]
     assert unlike == (["twin~1"] if expected else [])

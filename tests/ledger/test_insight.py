@@ -29,7 +29,7 @@ from liushui.ledger.read.moved import Span, Unit, beginning
 from liushui.ledger.read.overview import Asked, Overview
 from liushui.ledger.read.transfer_matching import End, Match, matches
 from liushui.ledger.write.commit import commit_gap, make_account
-from liushui.provider import Received, Slice
+from liushui.provider import DecodedRow, Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.wecom.rules import RULES as DAILY
 from liushui.rules import Paging, Rules
@@ -54,7 +54,7 @@ def with_source(ledger: Ledger, account: str = "a", since: datetime = BEGIN) -> 
     add_source(ledger, account=account, base_url="http://x", credentials={}, since=since, paced=True)
 
 
-def random_rows(seed: int, many: int = 400) -> list[Received]:
+def random_rows(seed: int, many: int = 400) -> list[DecodedRow]:
     """Rows of three months, in a few currencies, kinds and subaccounts."""
     random = Random(seed)
     return [

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liushui.conditions import EVERYTHING, Where, among, holds
+from liushui.conditions import EVERYTHING, Where, matches, one_of
 from liushui.flow import Kind
-from liushui.instant import BEGINNING, ENDING, to_us
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_us
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines.base import Cursor
 from liushui.ledger.read import dialect_reader as reader_module
@@ -21,7 +21,7 @@ from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.read.offset_index import Offsets
 from liushui.ledger.read.places import Places
 from liushui.ledger.write.commit import make_account
-from liushui.provider import FlowPage, FlowQuery, Received
+from liushui.provider import DecodedRow, FlowPage, FlowQuery
 from liushui.testing.clock import MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
@@ -54,7 +54,7 @@ def with_accounts(shelf: Shelf) -> Ledger:
     return ledger
 
 
-def flow(account: str, number: int, minutes: int) -> Received:
+def flow(account: str, number: int, minutes: int) -> DecodedRow:
     """One of two kinds, two labels; the copies of an instant are as many as the numbers that share it."""
     kind = (Kind.DEPOSIT, Kind.TRADE)[number % 2]
     row = came(f"{account}{number:05}", hour(minutes / 60), f"{number}.50", label=f"l{number % 3}", kind=kind)
@@ -71,15 +71,15 @@ batches = st.tuples(
     st.booleans(),
 )
 instants = st.one_of(
-    st.sampled_from([BEGINNING, ENDING]),
+    st.sampled_from([MIN_INSTANT, MAX_INSTANT]),
     st.integers(-100, DAYS * 1_440 + 100).map(lambda value: DAY_ONE + timedelta(minutes=value)),
 )
 wheres = st.sampled_from(
     [
         EVERYTHING,
-        (among("kind", "trade"),),
-        (among("label", "l1", "l2"),),
-        (among("kind", "trade"), among("label", "l0")),
+        (one_of("kind", "trade"),),
+        (one_of("label", "l1", "l2"),),
+        (one_of("kind", "trade"), one_of("label", "l0")),
     ]
 )
 queries = st.builds(
@@ -104,7 +104,7 @@ class Twice:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.reader = LedgerReader(ledger, MemoryLimits())
-        self._flows: dict[str, list[Received]] = {account: [] for account in ZONES}
+        self._flows: dict[str, list[DecodedRow]] = {account: [] for account in ZONES}
         self._number = 0
 
     def write(self, account: str, day: int, days: int, at: Sequence[int], *, imported: bool) -> None:
@@ -122,7 +122,7 @@ class Twice:
             outside = [row for row in self._flows[account] if not hour(begin / 60) <= row.flow.at < hour(end / 60)]
             self._flows[account] = outside + rows
 
-    def flows(self, account: str) -> Sequence[Received]:
+    def flows(self, account: str) -> Sequence[DecodedRow]:
         """Those of an account."""
         return self._flows[account]
 
@@ -171,7 +171,7 @@ def test_a_long_life_of_writing_and_reading(shelf: Shelf, seed: int) -> None:
                 choose.randrange(STRIDE, 150),
                 newest=newest,
                 ascending=not newest,
-                where=choose.choice([EVERYTHING, EVERYTHING, (among("kind", "trade"),), (among("label", "l1"),)]),
+                where=choose.choice([EVERYTHING, EVERYTHING, (one_of("kind", "trade"),), (one_of("label", "l1"),)]),
             )
             assert both.reader.page("another", query, shown) == both.in_memory(query)
     ledger.close()
@@ -202,7 +202,7 @@ class Counting:
 
 
 @pytest.mark.parametrize("newest", [True, False])
-@pytest.mark.parametrize("where", [EVERYTHING, (among("kind", "trade"),), (among("label", "l1"),)])
+@pytest.mark.parametrize("where", [EVERYTHING, (one_of("kind", "trade"),), (one_of("label", "l1"),)])
 @pytest.mark.parametrize("accounts", [("a",), ("a", "b", "c")])
 def test_little_is_left_to_walk_and_nothing_is_counted_again(
     filled: Twice, *, newest: bool, where: Where, accounts: tuple[str, ...]
@@ -225,12 +225,12 @@ def test_little_is_left_to_walk_and_nothing_is_counted_again(
 
 
 @pytest.mark.parametrize("newest", [True, False])
-@pytest.mark.parametrize("where", [EVERYTHING, (among("label", "l1"),)])
+@pytest.mark.parametrize("where", [EVERYTHING, (one_of("label", "l1"),)])
 def test_who_reads_on_passes_over_the_page_before_and_little_more(filled: Twice, *, newest: bool, where: Where) -> None:
     """Page after page, each begins near where one before it began; asked for again, where it began itself."""
     places = Places(Counting(filled.ledger))
     query = FlowQuery(("a",), DAY_ONE, hour(DAYS * 24), 10, newest=newest, where=where)
-    flows = [found.flow for found in filled.flows("a") if holds(found.flow, where)]
+    flows = [found.flow for found in filled.flows("a") if matches(found.flow, where)]
     at_us = sorted((to_us(flow.at) for flow in flows), reverse=newest)
     committed = places.committed(query)
     for offset in range(0, len(at_us), query.limit):
@@ -244,10 +244,12 @@ def test_who_reads_on_passes_over_the_page_before_and_little_more(filled: Twice,
 
 
 @pytest.mark.parametrize("offset", [10**6, 10**12])
-@pytest.mark.parametrize("where", [EVERYTHING, (among("label", "l1"),)])
+@pytest.mark.parametrize("where", [EVERYTHING, (one_of("label", "l1"),)])
 def test_beyond_the_end_there_is_nothing(filled: Twice, offset: int, where: Where) -> None:
     for newest in (True, False):
-        query = FlowQuery(("a", "b"), BEGINNING, ENDING, 10, offset, newest=newest, ascending=not newest, where=where)
+        query = FlowQuery(
+            ("a", "b"), MIN_INSTANT, MAX_INSTANT, 10, offset, newest=newest, ascending=not newest, where=where
+        )
         assert filled.reader.page("another", query, shown) == FlowPage(b"", 0)
 
 
@@ -255,7 +257,7 @@ def test_what_stands_before_a_change_stays_known(filled: Twice) -> None:
     """A commit of the last day leaves the marks of the days before it, and what was counted within them."""
     execute = Counting(filled.ledger)
     places = Offsets(execute)
-    query = FlowQuery(("a",), DAY_ONE, ENDING, 10, offset=150, newest=False)
+    query = FlowQuery(("a",), DAY_ONE, MAX_INSTANT, 10, offset=150, newest=False)
     first = places.near(query, places.accounts(query))
     filled.write("a", DAYS - 1, 1, [DAYS * 1_440 - 5], imported=False)
     before = len(execute.statements)
@@ -288,14 +290,14 @@ def test_a_page_is_looked_for_again_where_a_commit_comes_between(
 def test_ends_of_the_calendar(shelf: Shelf) -> None:
     """Flows of the first and the last day that there are stand in their order."""
     ledger = new_ledger(shelf, "a", zone="America/New_York")
-    ends: list[datetime] = [BEGINNING + timedelta(hours=number) for number in range(60)]
-    ends += [ENDING - timedelta(hours=number) for number in range(60)]
+    ends: list[datetime] = [MIN_INSTANT + timedelta(hours=number) for number in range(60)]
+    ends += [MAX_INSTANT - timedelta(hours=number) for number in range(60)]
     both = Twice(ledger)
     rows = [came(f"i{number:03}", at) for number, at in enumerate(ends)]
     keep_page(ledger, *rows)
     both._flows["a"] = rows
     for newest in (True, False):
         for offset in range(0, 120, 7):
-            query = FlowQuery(("a",), BEGINNING, ENDING, 5, offset, newest=newest, ascending=not newest)
+            query = FlowQuery(("a",), MIN_INSTANT, MAX_INSTANT, 5, offset, newest=newest, ascending=not newest)
             assert both.reader.page("another", query, shown) == both.in_memory(query)
     ledger.close()

@@ -13,13 +13,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from liushui.errors import LedgerBusy, LedgerError, Lost, Uncertain
+from liushui.errors import CommitOutcomeUnknown, ConnectionLost, LedgerBusy, LedgerError
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import add_source, list_sources
 from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.ledger.read.dialect_reader import LedgerReader
-from liushui.provider import Received
+from liushui.provider import DecodedRow
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.limits import MemoryLimits
@@ -74,7 +74,7 @@ def test_cut_off_at_each_statement(pool: DatabasePool, shelf: Databases, scenari
         cut = _cut_at(ledger, number, lambda: pool.cut(stand.url))
         try:
             stand.act(ledger)
-        except Lost:
+        except ConnectionLost:
             assert scenario not in KEPT
         ledger.close()
         if not cut:
@@ -123,7 +123,7 @@ def test_cut_off_in_the_commit(shelf: Databases, wire: Wire, scenario: str, cut:
     lost = False
     try:
         stand.act(ledger)
-    except Lost:
+    except ConnectionLost:
         lost = True
     ledger.close()
     assert wire.cuts == 1
@@ -143,7 +143,7 @@ def test_of_a_small_write_that_was_cut_off_nobody_says_that_it_is_there(
     reached = open_ledger(through(wire, shelf.url()), clock=MovableClock())
     create_key(reached, PROVIDER, ["a"])
     wire.cut_at = cut
-    with pytest.raises(Uncertain, match="was lost while a commit was under way: look whether it is there"):
+    with pytest.raises(CommitOutcomeUnknown, match="was lost while a commit was under way: look whether it is there"):
         add_source(reached, account="a", base_url="http://host", credentials={}, since=NOON, paced=True)
     assert [source.account for source in list_sources(ledger)] == ([] if cut is Cut.BEFORE else ["a"])
     reached.close()
@@ -156,7 +156,7 @@ def test_of_a_small_write_that_was_cut_off_nobody_says_that_it_is_there(
         (came("late", 1, label="\0"), "NUL"),
     ],
 )
-def test_one_of_many_rows_that_has_no_place_keeps_all_of_them_out(ledger: Ledger, late: Received, said: str) -> None:
+def test_one_of_many_rows_that_has_no_place_keeps_all_of_them_out(ledger: Ledger, late: DecodedRow, said: str) -> None:
     """Others are with the server already when it, or we, come to that one. The connection is good all the same."""
     rows = [came(f"f{number}", number / ROWS) for number in range(ROWS)]
     with pytest.raises(LedgerError, match=said):

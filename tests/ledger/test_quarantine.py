@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import pytest
 
-from liushui.errors import ConfigError, WouldEnd
+from liushui.errors import ConfigError, ConfirmationRequired
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Rejected
@@ -63,7 +63,7 @@ def would_end(ledger: Ledger, asked: Slice, *rejected: Rejected) -> bool:
     try:
         with patch.object(Batches, "write", side_effect=Kept):
             commit_slice(ledger, "a", asked, read_at=ledger.clock(), received=[], rejected=rejected, may_end=False)
-    except WouldEnd:
+    except ConfirmationRequired:
         assert tables(ledger) == before
         return True
     except Kept:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liushui.conditions import DETAIL, SIDE, Term, among
+from liushui.conditions import DETAIL_PREFIX, SIDE, Term, one_of
 from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.instant import BEGINNING, ENDING, iso
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_iso
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.write.commit import commit_slice, make_account
-from liushui.provider import FlowQuery, Received, Slice
+from liushui.provider import DecodedRow, FlowQuery, Slice
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.limits import MemoryLimits
 from liushui.testing.reader import MemoryReader
@@ -47,7 +47,7 @@ def flow(number: int) -> Flow:
 
 def shown(found: Flow) -> bytes:
     """How the tests write a flow: all that tells it from others."""
-    return json.dumps([iso(found.at), found.identity, str(found.amount), found.currency]).encode()
+    return json.dumps([to_iso(found.at), found.identity, str(found.amount), found.currency]).encode()
 
 
 FLOWS = {"a": [flow(number) for number in range(120)], "b": [flow(number) for number in range(60, 200)]}
@@ -59,7 +59,7 @@ def ledger(module_shelf: Shelf) -> Iterator[Ledger]:
     book = open_ledger(module_shelf.url(), create=True, clock=clock)
     for account, flows in FLOWS.items():
         make_account(book, account, "longbridge", ZONES[account])
-        received = [Received(one, shown(one), None) for one in flows]
+        received = [DecodedRow(one, shown(one), None) for one in flows]
         commit_slice(book, account, Slice(BEGIN, NOON), read_at=NOON, received=received)
     yield book
     book.close()
@@ -126,20 +126,20 @@ terms = st.one_of(
     ),
     st.builds(
         Term,
-        st.just(f"{DETAIL}x:type"),
+        st.just(f"{DETAIL_PREFIX}x:type"),
         st.sampled_from([("us_stock",), ('a"b', None), (None,)]),
         ending=st.just(value=False),
     ),
     st.builds(
         Term,
-        st.just(f"{DETAIL}x:code"),
+        st.just(f"{DETAIL_PREFIX}x:code"),
         st.sampled_from([(9,), (None, 8), (8,)]),
         ending=st.just(value=False),
         negated=st.booleans(),
     ),
     st.builds(
         Term,
-        st.just(f"{DETAIL}y"),
+        st.just(f"{DETAIL_PREFIX}y"),
         st.sampled_from([(None,), ("z",)]),
         ending=st.just(value=False),
         negated=st.booleans(),
@@ -148,7 +148,7 @@ terms = st.one_of(
 parts = st.lists(st.lists(terms, max_size=2).map(tuple), max_size=2).map(tuple)
 wheres = st.lists(parts, max_size=2).map(tuple)
 instants = st.one_of(
-    st.sampled_from([BEGINNING, ENDING, BEGIN, *(one.at for one in FLOWS["a"][:9])]),
+    st.sampled_from([MIN_INSTANT, MAX_INSTANT, BEGIN, *(one.at for one in FLOWS["a"][:9])]),
     st.integers(-10, 45 * 24 * 60).map(lambda minutes: BEGIN + timedelta(minutes=minutes)),
 )
 queries = st.builds(
@@ -207,7 +207,7 @@ def test_a_place_that_nobody_named(of_ledger: LedgerReader, in_memory: MemoryRea
 
 
 def test_a_column_that_no_condition_is_for(of_ledger: LedgerReader) -> None:
-    query = FlowQuery(("a",), BEGIN, NOON, 10, where=(among("amount; DROP TABLE flows", "x"),))
+    query = FlowQuery(("a",), BEGIN, NOON, 10, where=(one_of("amount; DROP TABLE flows", "x"),))
     with pytest.raises(ValueError, match="no condition can be put on"):
         of_ledger.count(query)
 
@@ -217,10 +217,10 @@ def test_a_count_follows_the_ledger(shelf: Shelf) -> None:
     book = open_ledger(shelf.url(), create=True, clock=lambda: NOON)
     make_account(book, "a", "longbridge", "UTC")
     reader = LedgerReader(book, MemoryLimits())
-    query = FlowQuery(("a",), BEGINNING, ENDING, 10)
+    query = FlowQuery(("a",), MIN_INSTANT, MAX_INSTANT, 10)
     counts = []
     for rows in (0, 3, 1):
-        received = [Received(one, shown(one), None) for one in FLOWS["a"][:rows]]
+        received = [DecodedRow(one, shown(one), None) for one in FLOWS["a"][:rows]]
         commit_slice(book, "a", Slice(BEGIN, NOON), read_at=NOON, received=received)
         counts.append((reader.count(query), reader.count(query)))
     assert counts == [(0, 0), (3, 3), (1, 1)]

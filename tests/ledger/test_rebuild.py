@@ -16,7 +16,7 @@ from liushui.ledger.write.change import REDERIVED, Committed
 from liushui.ledger.write.commit import commit_change
 from liushui.ledger.write.quarantine import Piece
 from liushui.ledger.write.reprocess import Difference, difference, rebuild
-from liushui.provider import Received
+from liushui.provider import DecodedRow
 from tests.engines import Shelf
 from tests.ledger.books import (
     assert_intact,
@@ -155,7 +155,7 @@ def test_more_examples_than_ten_are_not_kept(ledger: Ledger) -> None:
 def test_what_is_served_is_derived_too(ledger: Ledger) -> None:
     @dataclasses.dataclass(frozen=True)
     class Serving(LearningCodec):
-        def read(self, row: bytes) -> Received:
+        def read(self, row: bytes) -> DecodedRow:
             return super().read(row)._replace(served=b"{}")
 
     keep_read(ledger, hours(0, 24), FIRST, *ROWS)

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from liushui.conditions import among
+from liushui.conditions import one_of
 from liushui.flow import Category
 from liushui.ledger import migrations
 from liushui.ledger.column_types import NUMBER
@@ -121,8 +121,8 @@ def test_a_page_is_read_by_the_key_and_never_sorted(
 ) -> None:
     reader = LedgerReader(ledger, MemoryLimits())
     watched = Watched(ledger)
-    where = [among("category", category.value)] if category else []
-    where += [among("symbol", symbol)] if symbol else []
+    where = [one_of("category", category.value)] if category else []
+    where += [one_of("symbol", symbol)] if symbol else []
     query = FlowQuery(accounts, hour(0), hour(24), limit=50, offset=100, newest=newest, where=tuple(where))
     with patch.object(ledger, "reading_driver", lambda: watched):
         reader.page(dialect, query, lambda _flow: b"")

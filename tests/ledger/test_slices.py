@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from liushui.errors import StaleRead, WouldEnd
+from liushui.errors import ConfirmationRequired, StaleRead
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Row
 from liushui.ledger.write.change import Committed
@@ -29,7 +29,7 @@ def kept_one_by_one(ledger: Ledger, slices: Sequence[SliceRead]) -> list[Committ
             )
         except StaleRead:
             kept.append(None)
-        except WouldEnd:
+        except ConfirmationRequired:
             break
         else:
             kept.append(committed)

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from liushui.instant import ENDING, EPOCH
-from liushui.ledger.flow_row import Together, read_rows, read_together, wire_rows
+from liushui.instant import EPOCH, MAX_INSTANT
+from liushui.ledger.flow_row import RowBatch, read_batch, read_rows, wire_rows
 from liushui.ledger.write.commit import commit_slice
-from liushui.provider import Provider, Received, Slice
-from liushui.providers import providers
+from liushui.provider import DecodedRow, Provider, Slice
+from liushui.providers import load_providers
 from liushui.simulate.people import desks_of
 from liushui.simulate.world import Parameters, World
 from tests.ledger.books import READ_AT, assert_intact, bad, new_ledger, tables
 
-EVERYTHING = Slice(EPOCH, ENDING)
+EVERYTHING = Slice(EPOCH, MAX_INSTANT)
 FLOWS = 450
 """More rows than one statement inserts, and no multiple of them."""
 
@@ -26,15 +26,15 @@ def rows_of(provider: Provider) -> list[bytes]:
     return rows + rows[:20] + rows[10:30]
 
 
-@pytest.mark.parametrize("provider", providers().values(), ids=lambda provider: provider.name)
+@pytest.mark.parametrize("provider", load_providers().values(), ids=lambda provider: provider.name)
 def test_read_together_or_alone_is_one_ledger(tmp_path: Path, provider: Provider) -> None:
     rows = rows_of(provider)
-    together = read_together(provider.codec, rows)
+    together = read_batch(provider.codec, rows)
     assert together is not None
     alone, rejected = read_rows(provider.codec, rows)
     assert len(together) == len(alone) == len(rows)
     kept = []
-    received: Together | list[Received]
+    received: RowBatch | list[DecodedRow]
     for name, received in (("together", together), ("alone", alone)):
         ledger = new_ledger(tmp_path, name=f"{name}.db")
         for part in (alone[:40], received, received, alone[40:], received):  # into nothing, over itself, over less
@@ -46,17 +46,17 @@ def test_read_together_or_alone_is_one_ledger(tmp_path: Path, provider: Provider
 
 
 def test_rows_of_several_lines_are_kept_as_they_came() -> None:
-    for provider in providers().values():
+    for provider in load_providers().values():
         rows = [row.replace(b"{", b"{\n", 1) if place % 3 else row for place, row in enumerate(rows_of(provider))]
-        together = read_together(provider.codec, rows)
+        together = read_batch(provider.codec, rows)
         assert together is not None
         assert list(wire_rows(together)) == rows
 
 
 def test_a_row_that_waits_in_quarantine_is_resolved_by_rows_read_together(tmp_path: Path) -> None:
-    provider = providers()["wooxpro"]
+    provider = load_providers()["wooxpro"]
     rows = rows_of(provider)
-    together = read_together(provider.codec, rows)
+    together = read_batch(provider.codec, rows)
     assert together is not None
     ledger = new_ledger(tmp_path)
     waits = [bad(rows[0].decode())]
@@ -76,12 +76,12 @@ def test_a_row_that_waits_in_quarantine_is_resolved_by_rows_read_together(tmp_pa
     ],
 )
 def test_one_row_that_cannot_be_read_has_all_of_them_read_one_by_one(strange: bytes) -> None:
-    for provider in providers().values():
+    for provider in load_providers().values():
         rows = rows_of(provider)
-        assert read_together(provider.codec, [*rows, strange]) is None
+        assert read_batch(provider.codec, [*rows, strange]) is None
         received, rejected = read_rows(provider.codec, [*rows, strange])
         assert (len(received), [one.row for one in rejected]) == (len(rows), [strange])
 
 
 def test_no_rows_are_read_together() -> None:
-    assert all(read_together(provider.codec, []) is None for provider in providers().values())
+    assert all(read_batch(provider.codec, []) is None for provider in load_providers().values())

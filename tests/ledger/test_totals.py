@@ -18,7 +18,7 @@ from liushui.flow import Flow, Kind
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FlowFilter, balances, list_flows, summary
 from liushui.ledger.write.commit import commit_gap
-from liushui.provider import Received, Slice
+from liushui.provider import DecodedRow, Slice
 from tests.engines import Shelf
 from tests.ledger.books import READ_AT, assert_intact, came, column, hours, keep, keep_page, new_ledger
 
@@ -91,7 +91,7 @@ amounts = st.one_of(
 )
 
 
-def row_of_facts(letter: str, at: datetime, amount: str, currency: str, kind: Kind) -> Received:
+def row_of_facts(letter: str, at: datetime, amount: str, currency: str, kind: Kind) -> DecodedRow:
     """A row whose identity is made of its facts, as it is where a provider has no record ids."""
     return came(f"{letter} {at} {amount} {currency} {kind}", at, amount, currency=currency, kind=kind)
 
@@ -129,7 +129,7 @@ class Commits(RuleBasedStateMachine):
         self.folder.cleanup()
 
     @rule(account=accounts, asked=slices, received=st.lists(rows, max_size=8))
-    def a_proof(self, account: str, asked: Slice, received: list[Received]) -> None:
+    def a_proof(self, account: str, asked: Slice, received: list[DecodedRow]) -> None:
         inside = [row for row in received if asked.since <= row.flow.at < asked.until]
         keep(self.ledger, asked, *inside, account=account)
         found = [flow for flow in flows_of(self.ledger, account) if asked.since <= flow.at < asked.until]
@@ -140,7 +140,7 @@ class Commits(RuleBasedStateMachine):
         commit_gap(self.ledger, account, asked, tried_at=READ_AT, reason="HTTP 500")
 
     @rule(account=accounts, page=st.lists(rows_of_facts, min_size=1, max_size=8))
-    def a_page_of_an_import(self, account: str, page: list[Received]) -> None:
+    def a_page_of_an_import(self, account: str, page: list[DecodedRow]) -> None:
         before = len(flows_of(self.ledger, account))
         committed = keep_page(self.ledger, *page, account=account)
         after = len(flows_of(self.ledger, account))

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.flow_row import KEYS_MAX, read_rows, read_together, unkeepable
+from liushui.ledger.flow_row import KEYS_MAX, read_batch, read_rows, unkeepable
 from liushui.ledger.read.balances import statuses
 from liushui.ledger.read.review import list_quarantined
 from liushui.providers.longbridge import codec
@@ -32,7 +32,7 @@ def row(**changes: str) -> bytes:
 @pytest.mark.parametrize("field", ["symbol", "description", "transaction_flow_name"])
 def test_a_text_with_nul_is_kept_as_it_came_and_is_no_flow(ledger: Ledger, field: str) -> None:
     rows = [row(), row(**{field: "a\0b"}), row(**{field: r"a\u0000b"})]
-    assert read_together(codec, rows) is None
+    assert read_batch(codec, rows) is None
     received, rejected = read_rows(codec, rows)
     assert len(received) == 2, "a text that only looks like it is kept"
     assert [refused.row for refused in rejected] == rows[1:2]
@@ -65,6 +65,6 @@ def test_a_row_of_every_engine_has_keys_of_a_length_that_all_take(ledger: Ledger
 
 def test_rows_that_are_read_together_are_as_rows_read_one_by_one() -> None:
     rows: Sequence[bytes] = [row(), row(description="x" * 3_000)]
-    together = read_together(codec, rows)
+    together = read_batch(codec, rows)
     assert together is not None
     assert len(together) == len(read_rows(codec, rows)[0]) == 2

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from liushui.provider import Provider
-from liushui.providers import providers
+from liushui.providers import load_providers
 from soak.page import PAGE, page, section
 from soak.report import RUNS as ENOUGH
 from soak.report import progress, read_report, report_of, without
@@ -24,7 +24,7 @@ HALF, TOLERANCE = RUNS // 2, RUNS // 10
 
 @pytest.fixture(scope="module")
 def scripts() -> list[Script]:
-    every: dict[str, Provider] = dict(providers())
+    every: dict[str, Provider] = dict(load_providers())
     return [script_of(seed, every) for seed in range(FIRST, FIRST + RUNS)]
 
 
@@ -53,13 +53,13 @@ def test_one_command_repeats_a_run_to_the_last_count(tmp_path: Path, scripts: li
 
 
 def test_a_seed_stands_for_the_same_run_each_time(scripts: list[Script]) -> None:
-    every: dict[str, Provider] = dict(providers())
+    every: dict[str, Provider] = dict(load_providers())
     assert [script_of(script.seed, every) for script in scripts] == scripts
     assert len({str(script) for script in scripts}) == RUNS
 
 
 def test_every_seed_stands_for_a_run() -> None:
-    every: dict[str, Provider] = dict(providers())
+    every: dict[str, Provider] = dict(load_providers())
     for seed in range(3_000):
         script = script_of(seed, every)
         assert len(script.sizes) == len(script.providers)
@@ -68,7 +68,7 @@ def test_every_seed_stands_for_a_run() -> None:
 
 def test_the_runs_are_what_they_are_said_to_be(scripts: list[Script]) -> None:
     """All providers, one worker or two, killed in every way; each tenth run in real time."""
-    assert {name for script in scripts for name in script.providers} == set(providers())
+    assert {name for script in scripts for name in script.providers} == set(load_providers())
     two = sum(len(script.sessions[0].workers) == 2 for script in scripts)
     assert HALF - TOLERANCE < two < HALF + TOLERANCE
     kills = {worker.kill.at for script in scripts for one in script.sessions for worker in one.workers if worker.kill}

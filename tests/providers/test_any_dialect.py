@@ -19,9 +19,9 @@ from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import read_rows
 from liushui.ledger.write.commit import commit_slice, make_account
-from liushui.money import plain
+from liushui.money import to_plain_string
 from liushui.provider import Provider, Slice
-from liushui.providers import provider_named, providers
+from liushui.providers import get_provider, load_providers
 from liushui.sync.fetch import drain
 from liushui.testing.reader import MemoryReader
 from liushui.testing.server import Running, run, serving
@@ -83,7 +83,7 @@ def read_through(provider: Provider, flows: list[Flow], monkeypatch: pytest.Monk
     reader = MemoryReader()
     reader.hold(ACCOUNT, flows)
     key = reader.give_key(provider, ACCOUNT)
-    transport, real = DialectTransport(providers(), reader), httpx2.AsyncClient
+    transport, real = DialectTransport(load_providers(), reader), httpx2.AsyncClient
     monkeypatch.setattr(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport}))
 
     async def rows() -> list[bytes]:
@@ -100,11 +100,11 @@ def read_through(provider: Provider, flows: list[Flow], monkeypatch: pytest.Monk
 
 def money(flows: list[Flow], step: timedelta) -> Counter[tuple[datetime, str, str]]:
     """What must be the same on any wire: when, as finely as it tells time, how much, in which currency."""
-    return Counter((one.at - (one.at - EPOCH) % step, plain(one.amount), one.currency) for one in flows)
+    return Counter((one.at - (one.at - EPOCH) % step, to_plain_string(one.amount), one.currency) for one in flows)
 
 
 @pytest.mark.parametrize("held", HELD)
-@pytest.mark.parametrize("provider", [pytest.param(found, id=name) for name, found in providers().items()])
+@pytest.mark.parametrize("provider", [pytest.param(found, id=name) for name, found in load_providers().items()])
 def test_any_account_through_any_dialect(provider: Provider, held: str, monkeypatch: pytest.MonkeyPatch) -> None:
     flows = HELD[held]
     named = NAMED.get(provider.name)
@@ -120,7 +120,7 @@ def test_any_account_through_any_dialect(provider: Provider, held: str, monkeypa
 @pytest.mark.parametrize("amount", ["1.005", "0.001", "-88.123456"])
 def test_a_fraction_that_a_dialect_has_no_unit_for(amount: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refused, match=amount.removeprefix("-")):
-        read_through(provider_named("wecom"), [flow(1, amount, "CNY")], monkeypatch)
+        read_through(get_provider("wecom"), [flow(1, amount, "CNY")], monkeypatch)
 
 
 # ---------------------------------------------------------------- the official client of one, the accounts of others
@@ -133,12 +133,12 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
     ledger = open_ledger(str(path), create=True)
     keys = {}
     for account, name in (("futures", "wooxpro"), ("shop", "wecom")):
-        provider = provider_named(name)
+        provider = get_provider(name)
         make_account(ledger, account, name, provider.rules.zone)
         received, rejected = read_rows(provider.codec, [provider.codec.write(one) for one in HELD[account]])
         assert rejected == []
         commit_slice(ledger, account, RECENT, read_at=NOW, received=received)
-        keys[account] = create_key(ledger, provider_named("longbridge"), [account], paced=False)
+        keys[account] = create_key(ledger, get_provider("longbridge"), [account], paced=False)
     ledger.close()
     with serving(path) as running:
         yield running, keys
@@ -152,14 +152,14 @@ def test_longbridges_client_reads_the_others_accounts(
     running, keys = others
     (result,) = ask(client, running, keys[account], EVER | {"size": 3, "drain": True})
     got = Counter((row["balance"], row["currency"]) for row in result["rows"])
-    assert got == Counter((plain(one.amount), one.currency) for one in HELD[account])
+    assert got == Counter((to_plain_string(one.amount), one.currency) for one in HELD[account])
 
 
 def test_a_key_reads_accounts_of_several_providers_as_one(tmp_path: Path) -> None:
     """Through the command line, as a user makes it: rows of both, newest first, one order over all pages."""
     path = tmp_path / "ledger.db"
     for account, name in (("futures", "wooxpro"), ("shop", "wecom")):
-        codec = provider_named(name).codec
+        codec = get_provider(name).codec
         file = tmp_path / f"{account}.json"
         file.write_bytes(b"[" + b",".join(codec.write(one) for one in HELD[account]) + b"]")
         run("import", str(file), "--provider", name, "--account", account, ledger=path)

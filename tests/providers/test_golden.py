@@ -3,11 +3,11 @@
 import pytest
 
 from liushui.provider import Provider
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.testing.golden import FLOWS, WIRE, cases, samples_of
 
 
-@pytest.mark.parametrize("provider", [pytest.param(provider, id=name) for name, provider in providers().items()])
+@pytest.mark.parametrize("provider", [pytest.param(provider, id=name) for name, provider in load_providers().items()])
 def test_every_answer_has_its_flows_and_the_reverse(provider: Provider) -> None:
     """What a provider's own document prints is always one of them."""
     folder = samples_of(provider)

@@ -113,7 +113,7 @@ class Short(ToyServer):
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
         found = super().answer(request, reader)
-        rows = ToyCodec().rows_of(found.body)
+        rows = ToyCodec().extract_rows(found.body)
         return found if len(rows) < 2 else found._replace(body=b"[%b]" % b",".join(rows[:-1]))
 
 

@@ -24,7 +24,7 @@ class ServerDouble:
     made: Answer
     rows: int = 1
 
-    def rows_asked(self, request: Request) -> int:
+    def estimate_rows(self, request: Request) -> int:
         return self.rows
 
     def answer(self, request: Request, reader: FlowReader) -> Response:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.instant import Clock, system_clock, to_us
-from liushui.provider import Tally
+from liushui.provider import RateCheck
 from liushui.ratelimit.incoming import SharedLimits
 from liushui.rules import Rate
 from liushui.testing.clock import MovableClock
@@ -75,7 +75,7 @@ def test_no_window_lets_too_many_in_and_none_turns_away_one_that_fits(
             clock.move(timedelta(seconds=quarters / 4))
             now_us = to_us(clock())
             within = [at_us for at_us in let_in if at_us > now_us - 10_000_000]
-            assert limits.admit(key, rate) == Tally(len(within) < calls, min(len(within) + 1, calls))
+            assert limits.admit(key, rate) == RateCheck(len(within) < calls, min(len(within) + 1, calls))
             if len(within) < calls:
                 let_in.append(now_us)
 

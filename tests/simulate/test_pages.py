@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liushui.conditions import DETAIL, SIDE, AnyOf, Term, Where, among
-from liushui.errors import Unsayable, WireError
+from liushui.conditions import DETAIL_PREFIX, SIDE, AnyOf, Term, Where, one_of
+from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.provider import FlowPage, FlowQuery
 from liushui.simulate.reader import WorldReader
@@ -50,19 +50,19 @@ PAIRS: Final = {
 }
 
 PARTS: Final[tuple[AnyOf, ...]] = (
-    *(among("category", category.value) for category in (Category.CASH, Category.STOCK, Category.FUTURES)),
-    *(among("kind", kind.value) for kind in (Kind.TRADE, Kind.FEE, Kind.FUNDING, Kind.RECEIPT)),
-    among("symbol", "AAPL.US", "BTCUSDT", "700.HK"),
-    among("symbol", None, ""),
-    among("symbol", "NONE.US"),
-    among("subaccount", "futures"),
+    *(one_of("category", category.value) for category in (Category.CASH, Category.STOCK, Category.FUTURES)),
+    *(one_of("kind", kind.value) for kind in (Kind.TRADE, Kind.FEE, Kind.FUNDING, Kind.RECEIPT)),
+    one_of("symbol", "AAPL.US", "BTCUSDT", "700.HK"),
+    one_of("symbol", None, ""),
+    one_of("symbol", "NONE.US"),
+    one_of("subaccount", "futures"),
     ((Term("subaccount", ("futures", ""), negated=True),),),
     ((Term("symbol", (".US",), ending=True, negated=True), Term("category", ("stock",))),),
-    among("currency", "USD", "CNY"),
-    among(SIDE, Direction.OUT.value),
-    among("order_ref", None),
-    among(f"{DETAIL}other:key", None),
-    among(f"{DETAIL}other:key", 1),
+    one_of("currency", "USD", "CNY"),
+    one_of(SIDE, Direction.OUT.value),
+    one_of("order_ref", None),
+    one_of(f"{DETAIL_PREFIX}other:key", None),
+    one_of(f"{DETAIL_PREFIX}other:key", 1),
     ((Term("symbol", (".US",), ending=True), Term("kind", (Kind.TRADE.value,))), (Term("symbol", ("BTCUSDT",)),)),
 )
 wheres: Final = st.lists(st.sampled_from(PARTS), max_size=2).map(tuple)
@@ -183,16 +183,16 @@ def test_only_a_page_with_an_unsayable_row_is_refused() -> None:
 
     def write(flow: Flow) -> bytes:
         if flow == bad:
-            raise Unsayable("amount", "expected another")
+            raise NotRepresentable("amount", "expected another")
         return as_row(flow)
 
     query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 10, newest=False)
     assert reader.page("", query._replace(since=bad.at + timedelta(microseconds=1)), write).size == 10
     assert reader.page("", query, write).size == 10
     for _ in range(2):
-        with pytest.raises(Unsayable, match="amount: expected another"):
+        with pytest.raises(NotRepresentable, match="amount: expected another"):
             reader.page("", query._replace(since=bad.at), write)
-    hidden = query._replace(since=bad.at, limit=1_000, shown=(among("kind", *(set(Kind) - {bad.kind})),))
+    hidden = query._replace(since=bad.at, limit=1_000, shown=(one_of("kind", *(set(Kind) - {bad.kind})),))
     assert reader.page("", hidden, write).size > 0
 
 
@@ -201,10 +201,10 @@ def test_what_is_not_there_is_not_searched_for() -> None:
     reader = WorldReader(world, {}, lambda: LATER)
     query = FlowQuery(world.accounts, world.parameters.begin, LATER, 10)
     nothing: list[Where] = [
-        (among("symbol", "NONE.US"),),
-        (among("category", "bond"),),
-        (among("subaccount", "somebody"),),
-        (among(f"{DETAIL}other:key", 7),),
+        (one_of("symbol", "NONE.US"),),
+        (one_of("category", "bond"),),
+        (one_of("subaccount", "somebody"),),
+        (one_of(f"{DETAIL_PREFIX}other:key", 7),),
         (((Term("symbol", (".XX",), ending=True),),),),
         (((Term("category", tuple(Category), negated=True),),),),
     ]

@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from liushui.conditions import EVERYTHING, Where, among
-from liushui.provider import FlowQuery, Key, Role, Tally
-from liushui.providers import providers
+from liushui.conditions import EVERYTHING, Where, one_of
+from liushui.provider import FlowQuery, Key, RateCheck, Role
+from liushui.providers import load_providers
 from liushui.providers.longbridge import PROVIDER, codec
 from liushui.rules import Rate
 from liushui.simulate.people import desks_of
@@ -111,7 +111,7 @@ def test_keys_follow_from_the_seed() -> None:
 
 
 def test_every_provider_has_a_key_for_every_account_at_it() -> None:
-    found = providers()
+    found = load_providers()
     reader = WorldReader(World(Parameters(accounts=2, flows=10), desks_of(found)), found)
     given_out = [(account.provider.name, account.name) for account in reader.accounts()]
     assert len(set(given_out)) == len(given_out) == 2 * len(found)
@@ -124,10 +124,10 @@ def test_calls_are_counted_by_key_where_rates_are_held() -> None:
     reader, _ = reader_of(10, accounts=2, limited=True)
     first, second = (key_of(reader, place) for place in (0, 1))
     rate = Rate(1, timedelta(seconds=1))
-    assert reader.admit(first, rate) == Tally(admitted=True, used=1)
-    assert reader.admit(second, rate) == Tally(admitted=True, used=1)
-    assert reader.admit(first, rate) == Tally(admitted=False, used=1)
-    assert reader.admit(first, rate, "else") == Tally(admitted=True, used=1)
+    assert reader.admit(first, rate) == RateCheck(admitted=True, used=1)
+    assert reader.admit(second, rate) == RateCheck(admitted=True, used=1)
+    assert reader.admit(first, rate) == RateCheck(admitted=False, used=1)
+    assert reader.admit(first, rate, "else") == RateCheck(admitted=True, used=1)
 
 
 def test_no_rate_is_held_where_nobody_counts() -> None:
@@ -181,7 +181,7 @@ def test_ten_million_flows_are_not_held() -> None:
 
 def test_a_filter_that_few_rows_fit_is_looked_through_once() -> None:
     reader, _ = reader_of(20_000)
-    query = everything(reader, (among("kind", "adjustment"),))
+    query = everything(reader, (one_of("kind", "adjustment"),))
     made: list[int] = []
     found, whole = reader.count(query), reader.world.day
     reader.world.day = lambda account, day: made.append(day) or whole(account, day)  # type: ignore[method-assign,func-returns-value]

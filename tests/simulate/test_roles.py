@@ -9,7 +9,7 @@ import pytest
 
 from liushui.flow import Direction, Flow, Kind
 from liushui.instant import to_us
-from liushui.money import plain
+from liushui.money import to_plain_string
 from liushui.simulate.world import Parameters, World
 from tests.simulate.worlds import DESKS, whole, world_of
 
@@ -71,7 +71,7 @@ def test_rows_are_numbered_in_their_order(broker: list[Flow]) -> None:
 def test_a_futures_account_has_two_parts_one_coin_eight_places_and_milliseconds(futures: list[Flow]) -> None:
     assert {flow.subaccount for flow in futures} == {"futures", "copy_trading"}
     assert {flow.currency for flow in futures} == {"USDT"}
-    assert {len(plain(flow.amount).partition(".")[2]) for flow in futures} == {8}
+    assert {len(to_plain_string(flow.amount).partition(".")[2]) for flow in futures} == {8}
     assert {flow.direction for flow in futures} == {Direction.NONE}
     assert all(to_us(flow.at) % 1_000 == 0 for flow in futures)
     assert sum(to_us(flow.at) % 1_000_000 != 0 for flow in futures) > len(futures) // 3
@@ -142,7 +142,7 @@ def test_a_provider_dresses_its_accounts_and_no_others(shop: list[Flow]) -> None
     def signed(flow: Flow, below: Callable[[int], int]) -> Flow:
         return flow._replace(detail={"till:clerk": below(1_000)})
 
-    desks = [desk._replace(dress=signed if desk.name == "till" else None) for desk in DESKS]
+    desks = [desk._replace(simulate_detail=signed if desk.name == "till" else None) for desk in DESKS]
     world = World(Parameters(accounts=1, flows=10_000), desks)
     dressed = whole(world, "shop-1")
     assert [flow._replace(detail=None) for flow in dressed] == shop

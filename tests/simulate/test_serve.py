@@ -13,7 +13,7 @@ from liushui.errors import ConfigError
 from liushui.flow import Flow
 from liushui.instant import from_us, system_clock, to_us
 from liushui.provider import Provider
-from liushui.providers import provider_named, providers
+from liushui.providers import get_provider, load_providers
 from liushui.simulate.people import desks_of
 from liushui.simulate.serve import providers_named, simulated_accounts
 from liushui.simulate.world import Parameters, World
@@ -28,21 +28,21 @@ Facts = tuple[str, Decimal, str, object]
 @pytest.fixture(scope="module")
 def world() -> World:
     """The world that is served."""
-    return World(PARAMETERS, desks_of(providers()))
+    return World(PARAMETERS, desks_of(load_providers()))
 
 
 def test_every_account_is_read_whole_by_its_providers_client(tmp_path: Path, world: World) -> None:
     ledger = tmp_path / "ledger.db"
     with simulating(flows=FLOWS, seed=3, providers=()) as simulator:
         assert [account.name for account in simulator.accounts] == list(world.accounts)
-        assert {account.provider for account in simulator.accounts} == set(providers())
+        assert {account.provider for account in simulator.accounts} == set(load_providers())
         for account in simulator.accounts:
             words = ("source", "add", account.provider, account.name, "--base-url", simulator.base_url, "--unpaced")
             run(*words, "--credentials", "-", ledger=ledger, given=json.dumps(account.credentials))
         now = system_clock()
         run("sync", "--since", "2020-12-01", ledger=ledger)
     for account in simulator.accounts:
-        provider = provider_named(account.provider)
+        provider = get_provider(account.provider)
         printed = run("flows", account.name, "--format", "jsonl", ledger=ledger).splitlines()
         assert Counter(map(_held, map(json.loads, printed))) == _truth(world, account.name, provider, now)
 
@@ -80,7 +80,7 @@ def test_rows_keep_what_the_world_says_of_money_and_time(world: World) -> None:
 
 
 def test_only_the_providers_named_are_simulated() -> None:
-    assert providers_named(()) == providers()
+    assert providers_named(()) == load_providers()
     (account,) = simulated_accounts(Parameters(accounts=1, flows=5), ["longbridge"])
     assert (account.name, account.flows) == ("trader-1", 5)
     with pytest.raises(ConfigError, match="provider: expected "):

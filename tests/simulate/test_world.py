@@ -13,7 +13,7 @@ import pytest
 from liushui.errors import ConfigError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import DAY_US, SECOND_US, to_us
-from liushui.money import plain
+from liushui.money import to_plain_string
 from liushui.providers.longbridge import codec
 from liushui.simulate.world import FLOWS_A_DAY_MAX, Parameters, World, day_number
 from tests.simulate.worlds import ACCOUNTS, whole, world_of
@@ -22,7 +22,9 @@ FIRST = "trader-1"
 
 
 def digest(flows: list[Flow]) -> str:
-    text = "\n".join("|".join((str(to_us(flow.at)), plain(flow.amount), *map(str, flow[3:]))) for flow in flows)
+    text = "\n".join(
+        "|".join((str(to_us(flow.at)), to_plain_string(flow.amount), *map(str, flow[3:]))) for flow in flows
+    )
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -133,7 +135,9 @@ ODDITIES: dict[str, Callable[[Flow], bool]] = {
     "a zero amount on the side out": lambda f: f.amount == 0 and f.direction is Direction.OUT,
     "no symbol": lambda f: f.symbol is None,
     "an empty symbol": lambda f: f.symbol == "",
-    "trailing zeros": lambda f: f.amount != 0 and plain(f.amount).endswith("0") and "." in plain(f.amount),
+    "trailing zeros": lambda f: (
+        f.amount != 0 and to_plain_string(f.amount).endswith("0") and "." in to_plain_string(f.amount)
+    ),
     "three places that end in zero, as 1.230": lambda f: f.amount.as_tuple().exponent == -3 and f.amount % 1 != 0,
     "more than four places": lambda f: int(f.amount.as_tuple().exponent) < -4,
     "an empty description": lambda f: f.note == "",
@@ -201,7 +205,7 @@ def test_the_codec_reads_back_what_it_writes(language: str | None, flows: list[F
         received = codec.read(row)
         assert received.served is None
         read = received.flow
-        assert plain(read.amount) == plain(flow.amount)
+        assert to_plain_string(read.amount) == to_plain_string(flow.amount)
         assert read[1:7] == flow[1:7]  # at, amount, currency, direction, kind, category
         assert (read.symbol, read.note) == (flow.symbol, flow.note)
         assert codec.write(read, language) == row

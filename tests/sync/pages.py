@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import Cursor, Filter, PageNumber, Paging, RangeOnly, Rules
 from liushui.sync.fetch import drain
@@ -22,7 +22,7 @@ def paged_by(paging: Paging, *filters: Filter) -> Rules[Paging]:
 
 
 CURSOR = paged_by(Cursor(size_default=3, size_max=3))
-COUNTED = paged_by(PageNumber(size_default=3, size_max=3, counted=True))
+COUNTED = paged_by(PageNumber(size_default=3, size_max=3, has_total=True))
 
 
 class Scripted:
@@ -39,7 +39,7 @@ class Scripted:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         self.calls += 1
@@ -63,7 +63,7 @@ def drained(fetch: Scripted, rules: Rules[Paging], asked: Slice = STEP, size: in
 
 
 SPLITS = paged_by(
-    RangeOnly(size_default=3, size_max=3, always=("account",), splits=("type", "symbol")),
+    RangeOnly(size_default=3, size_max=3, partition_by=("account",), split_by=("type", "symbol")),
     Filter("account", "account", ("main", "other")),
     Filter("type", "kind", ("1", "2")),
     Filter("symbol", "symbol"),
@@ -89,7 +89,7 @@ class Instant:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         assert mark is None

@@ -13,7 +13,7 @@ from liushui.testing.clock import MovableClock
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 1, 11, 12, 0, 0, 500_000, tzinfo=UTC)
-HORIZON = NOW.replace(microsecond=0) - RULES.settle
+HORIZON = NOW.replace(microsecond=0) - RULES.allowed_lateness
 """The end of what a sync of now proves."""
 
 

@@ -14,7 +14,7 @@ from liushui.ledger.jobs.sources import Source
 from liushui.ledger.maintenance.verify import Verified, verify
 from liushui.ledger.read import balances
 from liushui.provider import Client, Provider
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
 from liushui.rules import Retention
 from liushui.sync.events import Event, Result
@@ -43,7 +43,7 @@ class World:
 
     clock: MovableClock
     clients: dict[str, Client]
-    provider: Callable[[str], Provider] = provider_named
+    provider: Callable[[str], Provider] = get_provider
     slept: list[timedelta] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -82,7 +82,7 @@ def synced(
     client: ClientDouble,
     options: Options = QUICK,
     *,
-    provider: Callable[[str], Provider] = provider_named,
+    provider: Callable[[str], Provider] = get_provider,
 ) -> Result:
     """The result of one sync of account `a` with a client."""
     (result,) = World(clock_of(ledger), {"a": client}, provider).sync(ledger, options=options)
@@ -92,7 +92,7 @@ def synced(
 
 def forgetting(name: str) -> Provider:
     """The provider of that name, which keeps rows for a year."""
-    real = provider_named(name)
+    real = get_provider(name)
     return replace(real, rules=replace(real.rules, retention=Retention(years=1, zone="UTC")))
 
 

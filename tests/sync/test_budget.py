@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.ratelimit.outgoing import BLOCK_MAX, POLL, Begun, Budget, Wait, key_of
 from liushui.rules import Rate
 from liushui.testing.clock import MovableClock
@@ -103,12 +103,12 @@ def test_what_one_worker_is_told_holds_all(tmp_path: Path, clock: MovableClock) 
 
 
 def test_the_key_of_a_budget_tells_nothing_and_parts_what_differs() -> None:
-    broker = provider_named("longbridge")
+    broker = get_provider("longbridge")
     key = key_of(broker, source("a"))
     assert key == key_of(broker, source("b", key="a")), "two accounts that one key reads have one budget"
     assert key != "a"
     assert key != key_of(broker, source("b"))
-    assert key != key_of(provider_named("longbridge_legacy"), source("a"))
+    assert key != key_of(get_provider("longbridge_legacy"), source("a"))
     assert key != key_of(broker, source("a")._replace(base_url="http://127.0.0.1:10"))
 
 

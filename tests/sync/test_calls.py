@@ -12,7 +12,7 @@ import pytest
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync.events import Failed, Retried, Status, Waited
@@ -44,7 +44,7 @@ class Failing(ClientDouble):
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         self.came.append(self.clock())
@@ -199,7 +199,7 @@ def test_an_answer_that_never_ends_is_no_answer(ledger: Ledger) -> None:
             size: int,
             *,
             mark: str | None = None,
-            part: Mapping[str, str] = NOTHING,
+            part: Mapping[str, str] = NO_VALUES,
             newest: bool = False,
         ) -> Page:
             await asyncio.sleep(3600)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from liushui.errors import SyncError
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync.fetch import ATTEMPTS_MAX, Overfull, drain
@@ -98,7 +98,7 @@ def test_a_page_that_comes_again_in_the_place_of_the_next_deceives_nobody(
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         nonlocal seconds
@@ -132,7 +132,7 @@ def test_more_rows_than_were_asked_for_are_no_page() -> None:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         return Page(hourly(1))

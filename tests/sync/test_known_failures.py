@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from liushui.errors import Unavailable
-from liushui.instant import Clock, iso, to_us
+from liushui.instant import Clock, to_iso, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import list_leases
@@ -23,7 +23,7 @@ from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read import balances
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
-from liushui.providers import provider_named, providers
+from liushui.providers import get_provider, load_providers
 from liushui.providers.longbridge import codec
 from liushui.sync.events import Result, Status
 from liushui.sync.options import Environment, Options
@@ -35,7 +35,7 @@ from tests.sync import killing
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger, row
 from tests.sync.running import QUICK, World, amounts, amounts_of, assert_intact, clock_of, states, synced
 
-WOOXPRO = provider_named("wooxpro")
+WOOXPRO = get_provider("wooxpro")
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def served(rows: list[bytes], clock: Clock) -> Iterator[Source]:
     reader = MemoryReader(clock)
     reader.receive("w", WOOXPRO, rows)
     key = reader.give_key(WOOXPRO, "w")
-    wire = DialectTransport(providers(), reader)
+    wire = DialectTransport(load_providers(), reader)
     with pytest.MonkeyPatch.context() as patch:
         real = httpx2.AsyncClient
         patch.setattr(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": wire}))
@@ -231,7 +231,7 @@ def test_what_cannot_be_parted_is_an_open_gap_of_that_millisecond_alone(ledger: 
     result = woo_synced(ledger, crowd + around)
     assert result.status is Status.INCOMPLETE
     (gap,) = result.gaps
-    assert gap.startswith(f"{iso(at)} to {iso(at + timedelta(milliseconds=1))}: more than the 1000 rows")
+    assert gap.startswith(f"{to_iso(at)} to {to_iso(at + timedelta(milliseconds=1))}: more than the 1000 rows")
     assert held(ledger) == expected(around)
     gaps = [known for known in balances.coverage_of(ledger, ("w",))["w"] if known.state is State.OPEN]
     assert [known.until_us - known.since_us for known in gaps] == [1000]

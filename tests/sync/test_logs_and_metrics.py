@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, RateLimited, Unavailable
-from liushui.instant import iso
+from liushui.instant import to_iso
 from liushui.ledger.engine import Ledger
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
@@ -56,7 +56,7 @@ def test_a_line_for_each_slice_gap_retry_and_wait(ledger: Ledger) -> None:
         by_event.setdefault(line["event"], []).append(line)
     (gap,) = by_event["gap"]
     assert (gap["reason"], gap["level"]) == ("down", "warning")
-    assert str(gap["since"]) <= iso(MIDDLE) < str(gap["until"])
+    assert str(gap["since"]) <= to_iso(MIDDLE) < str(gap["until"])
     assert [line["wait_ms"] for line in by_event["wait"]] == [5000], "what is shorter than a second is no news"
     assert {line["reason"] for line in by_event["retry"]} == {"slow down", "down"}
     slices = by_event["slice"]

@@ -20,7 +20,7 @@ from liushui.sync.slicer import FILL, Cutter
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
 CALLS_OF_A_CROWD = 150
 """Half a day has 2^35 microseconds: the way down and up again, twice, where it stands on an edge."""
-HORIZON = datetime(2024, 6, 15, 10, 30, tzinfo=UTC) - RULES.settle
+HORIZON = datetime(2024, 6, 15, 10, 30, tzinfo=UTC) - RULES.allowed_lateness
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -75,7 +75,7 @@ DAILY = replace(
     publish=PublishClock(at=time(11), zone="Asia/Shanghai"),
     window_max=timedelta(days=31),
     lookback=timedelta(days=2),
-    settle=timedelta(minutes=15),
+    allowed_lateness=timedelta(minutes=15),
 )
 
 

@@ -15,7 +15,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import last_runs
 from liushui.ledger.read import balances
 from liushui.provider import Page, Provider, Slice
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
 from liushui.sync import committer
 from liushui.sync.events import Advanced, Began, Status
@@ -302,7 +302,7 @@ def test_confirmations_are_as_many_as_the_rules_ask(ledger: Ledger) -> None:
     synced(ledger, ClientDouble(codec, rows))
 
     def cautious(name: str) -> Provider:
-        real = provider_named(name)
+        real = get_provider(name)
         return replace(real, rules=replace(real.rules, confirmations=2))
 
     def vanish_twice(call: int, _asked: Slice, _page: int) -> None:

@@ -18,7 +18,7 @@ from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
 from liushui.ledger.jobs.sources import Source, add_source, pause_source, remove_source
 from liushui.ledger.jobs.sync_requests import SyncRequest, end_request, find_request, request_sync
 from liushui.provider import Provider, Slice
-from liushui.providers import provider_named, providers
+from liushui.providers import get_provider, load_providers
 from liushui.providers.longbridge import codec
 from liushui.rules import Paging, Rules
 from liushui.sync import scheduler
@@ -34,8 +34,8 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 EVERY = timedelta(minutes=5)
 MINUTE = timedelta(minutes=1)
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
-WECOM = provider_named("wecom").rules
-LONGBRIDGE = provider_named("longbridge").rules
+WECOM = get_provider("wecom").rules
+LONGBRIDGE = get_provider("longbridge").rules
 
 
 def proven(rules: Rules[Paging], since: datetime, now: datetime) -> list[Range]:
@@ -52,19 +52,19 @@ def done(at: datetime) -> Last:
 # ---------------------------------------------------------------- when something is due
 
 
-@pytest.mark.parametrize("name", providers())
+@pytest.mark.parametrize("name", load_providers())
 def test_a_source_that_never_was_synced_is_due_at_once(name: str) -> None:
-    rules = provider_named(name).rules
-    assert next_due(rules, [], None, since=rules.opening, every=EVERY, now=NOON) == NOON
+    rules = get_provider(name).rules
+    assert next_due(rules, [], None, since=rules.history_start, every=EVERY, now=NOON) == NOON
 
 
-@pytest.mark.parametrize("name", [name for name, one in providers().items() if one.rules.publish is None])
+@pytest.mark.parametrize("name", [name for name, one in load_providers().items() if one.rules.publish is None])
 def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None:
-    rules = provider_named(name).rules
-    known = proven(rules, rules.opening, NOON)
-    assert next_due(rules, known, done(NOON), since=rules.opening, every=EVERY, now=NOON) == NOON + EVERY
+    rules = get_provider(name).rules
+    known = proven(rules, rules.history_start, NOON)
+    assert next_due(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON) == NOON + EVERY
     later = NOON + timedelta(hours=30)
-    assert next_due(rules, known, done(NOON), since=rules.opening, every=3 * timedelta(days=1), now=later) == (
+    assert next_due(rules, known, done(NOON), since=rules.history_start, every=3 * timedelta(days=1), now=later) == (
         NOON + timedelta(days=1)
     ), "weeks are read again daily"
 
@@ -80,16 +80,16 @@ def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None
 )
 def test_where_a_day_is_published_it_is_due_when_that_is_out(ended: str, due: str) -> None:
     now = datetime.fromisoformat(ended).replace(tzinfo=SHANGHAI)
-    known = proven(WECOM, WECOM.opening, now)
-    found = next_due(WECOM, known, done(now), since=WECOM.opening, every=EVERY, now=now)
+    known = proven(WECOM, WECOM.history_start, now)
+    found = next_due(WECOM, known, done(now), since=WECOM.history_start, every=EVERY, now=now)
     assert found == datetime.fromisoformat(due).replace(tzinfo=SHANGHAI)
 
 
 def test_a_day_that_came_out_while_it_was_synced_is_due_soon() -> None:
     began = datetime(2026, 3, 10, 11, 14, 59, tzinfo=SHANGHAI)
     ended = began + timedelta(seconds=20)
-    known = proven(WECOM, WECOM.opening, began)
-    found = next_due(WECOM, known, done(ended), since=WECOM.opening, every=EVERY, now=ended)
+    known = proven(WECOM, WECOM.history_start, began)
+    found = next_due(WECOM, known, done(ended), since=WECOM.history_start, every=EVERY, now=ended)
     assert found == ended + BACKOFF
 
 
@@ -113,7 +113,7 @@ def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
     assert WECOM.retention is not None
     kept = WECOM.retention.kept_from(now)
     last = Last(now, Status.INCOMPLETE, 9)
-    day_out = horizon(WECOM, since=WECOM.opening, now=now)
+    day_out = horizon(WECOM, since=WECOM.history_start, now=now)
     assert day_out is not None
     for left, pause in (
         (timedelta(hours=2), timedelta(minutes=30)),
@@ -121,7 +121,7 @@ def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
         (timedelta(days=9), BACKOFF_MAX),
     ):
         gap = [Range(to_us(kept), to_us(kept + left), State.PROVEN, "", to_us(now), 1)]
-        assert next_due(WECOM, gap, last, since=WECOM.opening, every=EVERY, now=now) == now + pause
+        assert next_due(WECOM, gap, last, since=WECOM.history_start, every=EVERY, now=now) == now + pause
 
 
 def test_refused_credentials_are_left_alone_and_a_wait_that_was_told_is_kept() -> None:
@@ -136,7 +136,7 @@ def test_nothing_is_due_over_and_over() -> None:
     stale = [Range(to_us(BEGIN), to_us(NOON), State.PROVEN, "", to_us(BEGIN), 1)]
     for rules in (LONGBRIDGE, WECOM):
         for known in (stale, []):
-            due = next_due(rules, known, done(NOON), since=rules.opening, every=EVERY, now=NOON)
+            due = next_due(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON)
             assert due >= NOON + BACKOFF
 
 
@@ -205,8 +205,8 @@ class Watched:
         return self.clients[of.account]
 
     def _provider(self, name: str) -> Provider:
-        real = provider_named(name)
-        kept = replace(self.rules, paging=real.rules.paging, opening=BEGIN, floor=None)
+        real = get_provider(name)
+        kept = replace(self.rules, paging=real.rules.paging, history_start=BEGIN, floor=None)
         return replace(real, rules=kept)
 
     def times(self, account: str = "a") -> list[datetime]:

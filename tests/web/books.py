@@ -13,7 +13,7 @@ import msgspec
 from liushui.flow import Direction, Flow, Kind
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
-from liushui.provider import Received, Slice
+from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
 from tests.ledger.books import bad, keep, new_ledger
 from tests.web.visitor import Visitor, visiting
@@ -33,7 +33,7 @@ def row(
     balance: str | None = None,
     symbol: str | None = None,
     wire: bytes | None = None,
-) -> Received:
+) -> DecodedRow:
     """A row that came so long after BEGIN."""
     flow = Flow(
         identity,
@@ -46,7 +46,7 @@ def row(
         balance_after=None if balance is None else Decimal(balance),
         symbol=symbol,
     )
-    return Received(flow, msgspec.json.encode({"id": identity, "amount": amount}) if wire is None else wire, None)
+    return DecodedRow(flow, msgspec.json.encode({"id": identity, "amount": amount}) if wire is None else wire, None)
 
 
 def fill(ledger: Ledger) -> None:

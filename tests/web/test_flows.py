@@ -15,7 +15,7 @@ from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.ledger.read.pages import Place
-from liushui.money import plain
+from liushui.money import to_plain_string
 from liushui.provider import Slice
 from liushui.server.web.flows.page import pretty
 from liushui.server.web.flows.rows import cursor_of, place_of
@@ -261,7 +261,7 @@ def test_a_download_has_every_flow_of_the_view(ledger: Ledger, guest: Visitor) -
     wanted = FlowFilter(since=BEGIN + timedelta(days=2))
     expected = sorted(list_flows(ledger, wanted), key=lambda one: (one.flow.at, one.account, one.id), reverse=True)
     assert [(one["account"], one["id"], one["amount"]) for one in rows] == [
-        (one.account, one.id, plain(one.flow.amount)) for one in expected
+        (one.account, one.id, to_plain_string(one.flow.amount)) for one in expected
     ]
     lines = [msgspec.json.decode(line) for line in guest.get("/flows/download.jsonl?from=2025-11-03").text.splitlines()]
     assert [{name: "" if value is None else str(value) for name, value in line.items()} for line in lines] == rows

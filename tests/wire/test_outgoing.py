@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import ConfigError
-from liushui.wire.transport import base_url, closed_url, header_value, retry_after_s
+from liushui.wire.transport import check_header_value, parse_base_url, parse_retry_after, parse_secure_url
 
 
 @pytest.mark.parametrize(
@@ -18,19 +18,19 @@ from liushui.wire.transport import base_url, closed_url, header_value, retry_aft
     ],
 )
 def test_a_base_url(given_url: str, used: str) -> None:
-    assert base_url(given_url) == used
+    assert parse_base_url(given_url) == used
 
 
 @given(st.text(max_size=40) | st.text(max_size=40).map("http://{}".format))
 def test_any_text_is_a_base_url_or_an_error_of_the_users(text: str) -> None:
     try:
-        used = base_url(text)
+        used = parse_base_url(text)
     except ConfigError as error:
         assert str(error).startswith("base-url: expected http://HOST")
     else:
         assert used.isascii()
         assert used.startswith(("http://", "https://"))
-        assert base_url(used) == used
+        assert parse_base_url(used) == used
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_any_text_is_a_base_url_or_an_error_of_the_users(text: str) -> None:
     ["https://api.example.com/", "http://127.0.0.1:8700", "http://127.9.9.9", "http://[::1]:1/x", "http://localhost"],
 )
 def test_a_key_may_travel_over_tls_or_stay_on_the_machine(url: str) -> None:
-    assert closed_url(url) == url.rstrip("/")
+    assert parse_secure_url(url) == url.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_a_key_may_travel_over_tls_or_stay_on_the_machine(url: str) -> None:
 )
 def test_a_key_does_not_travel_in_the_open(url: str) -> None:
     with pytest.raises(ConfigError, match="base-url: expected https://"):
-        closed_url(url)
+        parse_secure_url(url)
 
 
 @given(st.text(max_size=20))
 def test_a_header_holds_printable_ascii(value: str) -> None:
     good = value.isascii() and value.isprintable() and value.strip(" ") == value != "" and "  " not in value
     try:
-        held = header_value("app_key", value)
+        held = check_header_value("app_key", value)
     except ConfigError as error:
         assert not good
         assert str(error).startswith("app_key: expected printable ASCII, got ")
@@ -67,4 +67,4 @@ def test_a_header_holds_printable_ascii(value: str) -> None:
     [("0", 0), ("30", 30), ("99999", 99_999), ("100000", None), ("", None), (None, None), ("3.5", None), ("-3", None)],
 )
 def test_how_long_to_wait(header: str | None, expected_s: int | None) -> None:
-    assert retry_after_s(header) == expected_s
+    assert parse_retry_after(header) == expected_s

@@ -7,9 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import WireError
-from liushui.instant import ENDING, EPOCH, to_us, unix_seconds
+from liushui.instant import EPOCH, MAX_INSTANT, parse_unix_seconds, to_us
 from liushui.provider import Slice
-from liushui.wire.ranges import end_after, ends_of, instant_at, instant_of, many_us, steps_since_epoch, whole_numbers
+from liushui.wire.ranges import (
+    exclusive_end,
+    from_steps,
+    inclusive_ends,
+    parse_integers,
+    parse_steps,
+    steps_to_us,
+    to_steps,
+)
 
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 EDGES = (-62_135_596_801, -62_135_596_800, 253_402_300_799, 253_402_300_800)
@@ -21,10 +29,10 @@ instants = st.integers(-3_000_000, 3_000_000).map(lambda us: EPOCH + timedelta(m
 def test_the_ends_hold_the_steps_that_begin_in_a_slice(
     since: datetime, until: datetime, at: datetime, step: timedelta
 ) -> None:
-    begun = instant_at(steps_since_epoch(at, step), step)
+    begun = from_steps(to_steps(at, step), step)
     assert begun <= at < begun + step
-    ends = ends_of(Slice(since, until), step)
-    inside = ends is not None and ends[0] <= steps_since_epoch(begun, step) <= ends[1]
+    ends = inclusive_ends(Slice(since, until), step)
+    inside = ends is not None and ends[0] <= to_steps(begun, step) <= ends[1]
     assert inside is (since <= begun < until)
 
 
@@ -40,14 +48,14 @@ def test_the_ends_hold_the_steps_that_begin_in_a_slice(
     ],
 )
 def test_ends_in_seconds(since: datetime, until: datetime, ends: tuple[int, int] | None) -> None:
-    assert ends_of(Slice(since, until), SECOND) == ends
+    assert inclusive_ends(Slice(since, until), SECOND) == ends
 
 
 def test_the_end_after_the_last_instant_there_is() -> None:
-    assert end_after(EPOCH, SECOND) == EPOCH + SECOND
-    assert end_after(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), SECOND) == ENDING
+    assert exclusive_end(EPOCH, SECOND) == EPOCH + SECOND
+    assert exclusive_end(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), SECOND) == MAX_INSTANT
     with pytest.raises(OverflowError):
-        instant_at(10**12, SECOND)
+        from_steps(10**12, SECOND)
 
 
 @given(
@@ -56,18 +64,18 @@ def test_the_end_after_the_last_instant_there_is() -> None:
 )
 def test_many_instants_are_told_where_each_of_them_is(steps: list[int], step: timedelta) -> None:
     try:
-        expected = [to_us(instant_of("at", one, step)) for one in steps]
+        expected = [to_us(parse_steps("at", one, step)) for one in steps]
     except WireError:
-        assert many_us(steps, step) is None
+        assert steps_to_us(steps, step) is None
     else:
-        assert many_us(steps, step) == expected
+        assert steps_to_us(steps, step) == expected
 
 
 @given(st.lists(st.integers().map(str) | st.text("0123456789-+_ ٣.", max_size=5), min_size=1, max_size=4))
 def test_numbers_are_told_where_each_text_is_as_plain_as_unix_seconds_have_to_be(texts: list[str]) -> None:
-    numbers = whole_numbers(texts)
+    numbers = parse_integers(texts)
     if numbers is not None:
         assert list(map(str, numbers)) == texts
     else:
         with pytest.raises(WireError):
-            [unix_seconds("at", text) for text in texts]
+            [parse_unix_seconds("at", text) for text in texts]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from liushui.errors import WireError
-from liushui.wire.decoding import RowReader, code_of, currency_code
+from liushui.wire.decoding import RowReader, parse_code, parse_currency
 
 
 class Line(msgspec.Struct):
@@ -97,22 +97,22 @@ def test_a_default_hides_no_field_that_is_there_twice() -> None:
     ("code", "number"), [(1, 1), ("1", 1), (0, 0), (-5, -5), ("000000009", 9), (2**31 - 1, 2**31 - 1)]
 )
 def test_a_code(code: int | str, number: int) -> None:
-    assert code_of("type", code) == number
+    assert parse_code("type", code) == number
 
 
 @pytest.mark.parametrize("code", ["", "-1", "1.0", "x", "１", 2**31, -(2**31) - 1, "1234567890"])
 def test_what_is_no_code(code: int | str) -> None:
     with pytest.raises(WireError, match="type: expected an integer code"):
-        code_of("type", code)
+        parse_code("type", code)
 
 
 @given(st.text(max_size=40))
 def test_a_currency_is_a_short_code(text: str) -> None:
     if 1 <= len(text) <= 32:
-        assert currency_code("currency", text) == text
+        assert parse_currency("currency", text) == text
     else:
         with pytest.raises(WireError, match="currency: expected a code of 1 to 32 characters"):
-            currency_code("currency", text)
+            parse_currency("currency", text)
 
 
 def test_no_row_is_read_as_something_else() -> None:

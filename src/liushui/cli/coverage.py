@@ -12,13 +12,13 @@ from rich.markup import escape
 from liushui.cli import EXIT_INCOMPLETE
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit, messages
-from liushui.instant import from_us, zone_named
+from liushui.instant import from_us, load_zone
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.read import balances
 from liushui.ledger.read.coverage_calendar import Day, DayState, days_of, deadline, stretches
-from liushui.providers import providers
+from liushui.providers import load_providers
 
 RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at")
 DAY_COLUMNS: Final = ("account", "day", "state", "reason")
@@ -78,13 +78,13 @@ def calendars(book: Ledger, found: dict[str, list[Range]]) -> Iterator[Account]:
     with book.reading() as connection:
         named = {account.account: account for account in balances.accounts_named(connection, tuple(found))}
     for name, ranges in found.items():
-        provider = providers().get(named[name].provider)
+        provider = load_providers().get(named[name].provider)
         begins = sources[name].since if name in sources else from_us(ranges[0].since_us) if ranges else None
         if provider is None or begins is None:
             yield Account(name, named[name].provider, (), "nothing of it was synced")
             continue
         now = book.clock()
-        days = list(days_of(provider.rules, ranges, zone=zone_named(named[name].zone), since=begins, now=now))
+        days = list(days_of(provider.rules, ranges, zone=load_zone(named[name].zone), since=begins, now=now))
         last = deadline(provider.rules, days, now)
         warning = (
             "" if last is None else f"{_many(last.days_left)} until rows of {last.day:%Y-%m} can no longer be fetched"

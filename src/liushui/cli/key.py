@@ -9,13 +9,13 @@ from liushui.cli.options import FormatOption, LedgerOption, format_of, instant_o
 from liushui.cli.output import emit, emit_one, messages
 from liushui.errors import ConfigError
 from liushui.ledger.access.keys import create_key, list_keys, revoke_key
-from liushui.money import shown
-from liushui.providers import provider_named, providers
+from liushui.money import short_repr
+from liushui.providers import get_provider, load_providers
 
 RESTRICTIONS = (
     "; ".join(
         f"{restriction.name} ({provider.name}): {restriction.help}"
-        for provider in providers().values()
+        for provider in load_providers().values()
         for restriction in provider.restrictions
     )
     or "no provider has one"
@@ -27,7 +27,7 @@ app = typer.Typer(help="Keys that read accounts through a provider's own wire AP
 @app.command()
 def create(
     ctx: typer.Context,
-    dialect: Annotated[str, typer.Option("--dialect", help=f"Whose wire API: {', '.join(providers())}.")],
+    dialect: Annotated[str, typer.Option("--dialect", help=f"Whose wire API: {', '.join(load_providers())}.")],
     account: Annotated[list[str], typer.Option("--account", help="An account it reads; may be given again.")],
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="WHEN", help="Valid until this date or ISO 8601 time.")
@@ -50,7 +50,7 @@ def create(
     until = instant_of("expires", expires)
     if days is not None:
         until = book.clock() + timedelta(days=days)
-    provider = provider_named(dialect)
+    provider = get_provider(dialect)
     names = list(dict.fromkeys(account))
     denied = _restrictions(restrict or [])
     credentials = create_key(book, provider, names, expires_at=until, paced=paced, restrictions=denied)
@@ -92,6 +92,6 @@ def _restrictions(given: list[str]) -> dict[str, str]:
     for text in given:
         name, equals, value = text.partition("=")
         if not name or not equals or name in found:
-            raise ConfigError(f"restrict: expected NAME=VALUE, each name once, got {shown(text)}")
+            raise ConfigError(f"restrict: expected NAME=VALUE, each name once, got {short_repr(text)}")
         found[name] = value
     return found

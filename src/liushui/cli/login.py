@@ -9,12 +9,12 @@ import typer
 from liushui.cli.options import LedgerOption, opened
 from liushui.cli.output import messages
 from liushui.errors import ConfigError
-from liushui.instant import iso
+from liushui.instant import to_iso
 from liushui.ledger.access.logins import CODE_LIFE, has_password, new_code, remove_password, set_password
 from liushui.ledger.access.tokens import list_tokens
 from liushui.ledger.engine import Ledger
 from liushui.server.exposure import is_full, is_loopback, login_link
-from liushui.wire.transport import base_url
+from liushui.wire.transport import parse_base_url
 
 PORT: Final = 8700
 
@@ -29,10 +29,10 @@ def login(
     ledger: LedgerOption = None,
 ) -> None:
     """Print a link that lets one browser into the page, once."""
-    where, book = base_url(url), opened(ctx, ledger)
+    where, book = parse_base_url(url), opened(ctx, ledger)
     until = book.clock() + CODE_LIFE
     sys.stdout.write(f"{login_link(where, new_code(book))}\n")
-    messages.print(f"[dim]it works once, until {iso(until)}[/]")
+    messages.print(f"[dim]it works once, until {to_iso(until)}[/]")
 
 
 @app.command("set")

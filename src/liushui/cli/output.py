@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from liushui.cli.options import Format
-from liushui.instant import iso
-from liushui.money import plain
+from liushui.instant import to_iso
+from liushui.money import to_plain_string
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,9 +100,9 @@ def _table(records: Iterable[Record], columns: Sequence[str], title: str | None)
 
 def _value(value: object) -> object:
     if isinstance(value, datetime):
-        return iso(value)
+        return to_iso(value)
     if isinstance(value, Decimal):
-        return plain(value)
+        return to_plain_string(value)
     return value
 
 

@@ -8,12 +8,12 @@ import typer
 from liushui.cli import EXIT_INCOMPLETE
 from liushui.cli.options import AccountsArgument, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit, emit_one
-from liushui.instant import from_us, iso_us
+from liushui.instant import from_us, us_to_iso
 from liushui.ledger.read.balances import accounts_named
 from liushui.ledger.read.review import Quarantined, list_quarantined, quarantined_named
 from liushui.ledger.write.record import OWN
 from liushui.ledger.write.reprocess import retry as retry_account
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 
 COLUMNS = (
     "account",
@@ -68,7 +68,7 @@ def show(
         sys.stdout.buffer.write(entry.wire)
         sys.stdout.flush()
         return
-    seen = None if entry.span is None else [f"{iso_us(since)} to {iso_us(until)}" for since, until in entry.span]
+    seen = None if entry.span is None else [f"{us_to_iso(since)} to {us_to_iso(until)}" for since, until in entry.span]
     emit_one({**entry_record(entry), "seen": seen, "row": escaped(entry.wire)}, format_of(ctx, form))
 
 
@@ -81,7 +81,7 @@ def retry(
     with book.reading() as connection:
         chosen = accounts_named(connection, tuple(accounts or ()))
     collected = [account for account in chosen if account.provider != OWN]
-    done = [retry_account(book, account.account, provider_named(account.provider).codec) for account in collected]
+    done = [retry_account(book, account.account, get_provider(account.provider).codec) for account in collected]
     columns = ("account", "tried", "read", "unreadable", "outside")
     emit([{name: getattr(one, name) for name in columns} for one in done], columns, format_of(ctx, form))
     if any(one.unreadable or one.outside for one in done):

@@ -12,13 +12,13 @@ from rich.progress import Progress
 from liushui.cli import EXIT_INCOMPLETE
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit, messages
-from liushui.instant import iso_us
+from liushui.instant import us_to_iso
 from liushui.ledger.read.balances import accounts_named
 from liushui.ledger.write.record import OWN
 from liushui.ledger.write.reprocess import EXAMPLES_MAX, Advance, Difference, Example, difference
 from liushui.ledger.write.reprocess import rebuild as rebuild_account
-from liushui.money import shown
-from liushui.providers import provider_named
+from liushui.money import short_repr
+from liushui.providers import get_provider
 
 COLUMNS = ("account", "flows", "changed", "unreadable", "identities", "fields")
 
@@ -39,7 +39,7 @@ def rebuild(
     book = opened(ctx, ledger)
     with book.reading() as connection:
         chosen = accounts_named(connection, tuple(accounts or ()))
-    codecs = {one.account: provider_named(one.provider).codec for one in chosen if one.provider != OWN}
+    codecs = {one.account: get_provider(one.provider).codec for one in chosen if one.provider != OWN}
     with _bar() as advance:
         found = [difference(book, account, codec, advance) for account, codec in codecs.items()]
     _print(found, format_of(ctx, form))
@@ -82,13 +82,13 @@ def _record(one: Difference) -> Record:
 
 
 def _example(example: Example) -> Record:
-    at = iso_us(example.at_us)
+    at = us_to_iso(example.at_us)
     return {"at": at, "id": example.id, "field": example.field, "old": example.old, "new": example.new}
 
 
 def _line(example: Example) -> str:
-    about = f"{example.account} {iso_us(example.at_us)} {example.id}"
-    return f"{about}: {example.field}: {shown(example.old)} -> {shown(example.new)}"
+    about = f"{example.account} {us_to_iso(example.at_us)} {example.id}"
+    return f"{about}: {example.field}: {short_repr(example.old)} -> {short_repr(example.new)}"
 
 
 @contextmanager

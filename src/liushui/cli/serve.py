@@ -26,7 +26,7 @@ from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.read import balances as query
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.server.child_process import Command
 from liushui.server.exposure import is_loopback, login_link
 from liushui.server.run import Address, free_address, serve_ledger
@@ -173,7 +173,7 @@ def demo(
         with _simulator(accounts=accounts, flows=flows, seed=seed) as simulator:
             messages.print(f"1. simulating {len(simulator.accounts)} accounts at {simulator.base_url}")
             for account in simulator.accounts:
-                messages.print(f"     {account.name} at {provider_named(account.provider).title}")
+                messages.print(f"     {account.name} at {get_provider(account.provider).title}")
             book = open_ledger(url, create=True)
             check_exposure(book, Address(host, PORT, PORT).url)
             _add_sources(book, simulator)
@@ -189,14 +189,14 @@ def demo(
 
 def _add_sources(book: Ledger, simulator: Simulator) -> None:
     for account in simulator.accounts:
-        provider = provider_named(account.provider)
+        provider = get_provider(account.provider)
         make_account(book, account.name, provider.name, provider.rules.zone)
         add_source(
             book,
             account=account.name,
             base_url=simulator.base_url,
             credentials=account.credentials,
-            since=provider.rules.opening,
+            since=provider.rules.history_start,
             paced=True,
         )
 
@@ -210,7 +210,7 @@ def _show(book: Ledger) -> None:
 
 def _serve_demo(book: Ledger, url: str, simulator: Simulator, address: Address, workers: int) -> None:
     first = simulator.accounts[0]
-    provider = provider_named(first.provider)
+    provider = get_provider(first.provider)
     credentials = create_key(book, provider, [first.name])
     link = login_link(address.url, new_code(book)) if is_loopback(address.url) else f"{address.url}/login"
     book.close()

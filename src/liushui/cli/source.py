@@ -15,7 +15,7 @@ import typer
 from liushui.cli.options import FormatOption, LedgerOption, SinceOption, format_of, instant_of, opened
 from liushui.cli.output import emit, messages
 from liushui.errors import ConfigError, LiushuiError
-from liushui.instant import zone_named
+from liushui.instant import load_zone
 from liushui.ledger.jobs.sources import (
     Source,
     add_source,
@@ -26,15 +26,15 @@ from liushui.ledger.jobs.sources import (
     sources_named,
 )
 from liushui.ledger.write.commit import make_account
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.provider import Provider
-from liushui.providers import provider_named, providers
+from liushui.providers import get_provider, load_providers
 from liushui.sync.runner import check
-from liushui.wire.transport import base_url as checked_base_url
+from liushui.wire.transport import parse_base_url as checked_base_url
 
 app = typer.Typer(help="Where flows are collected from: add, list, test, pause, resume, remove.", no_args_is_help=True)
 
-NAMES = ", ".join(providers())
+NAMES = ", ".join(load_providers())
 
 
 @app.command()
@@ -64,17 +64,17 @@ def add(
     ledger: LedgerOption = None,
 ) -> None:
     """Add a source: an account at a provider, and the credentials that read it."""
-    chosen = provider_named(provider)
+    chosen = get_provider(provider)
     check_name(name)
     if not (base_url or chosen.base_url):
         raise ConfigError(f"base-url: expected the address of your {chosen.title}, which no document names, got none")
     where = checked_base_url(base_url or chosen.base_url)
-    place = zone_named(zone or chosen.rules.zone)
-    begin = instant_of("since", since, place) or chosen.rules.opening
+    place = load_zone(zone or chosen.rules.zone)
+    begin = instant_of("since", since, place) or chosen.rules.history_start
     fields = read_credentials(chosen, credentials)
     book = opened(ctx, ledger, create=True)
     if any(known.account == name for known in list_sources(book)):
-        raise ConfigError(f"source: there is one named {shown(name)} already")
+        raise ConfigError(f"source: there is one named {short_repr(name)} already")
     make_account(book, name, chosen.name, place.key)
     add_source(book, account=name, base_url=where, credentials=fields, since=begin, paced=paced)
     messages.print(f"added {name} ({chosen.title}); next: liushui source test {name}, liushui sync {name}")
@@ -144,7 +144,7 @@ def resume(
 
 
 def _record(source: Source) -> dict[str, object]:
-    shows = {field.name for field in provider_named(source.provider).credentials if not field.secret}
+    shows = {field.name for field in get_provider(source.provider).credentials if not field.secret}
     return {
         "source": source.account,
         "provider": source.provider,
@@ -190,5 +190,5 @@ def _from_file(file: str) -> Mapping[str, object]:
     except ValueError as error:  # both parsers' errors; they quote no value
         raise ConfigError(f"credentials: {name} is neither TOML nor JSON") from error
     if not isinstance(found, dict):
-        raise ConfigError(f"credentials: expected fields by name, got {shown(type(found).__name__)}")
+        raise ConfigError(f"credentials: expected fields by name, got {short_repr(type(found).__name__)}")
     return found

@@ -15,7 +15,7 @@ from liushui.ledger.read import balances
 from liushui.ledger.read.balances import AccountStatus
 from liushui.ledger.read.coverage_calendar import proven_until
 from liushui.provider import Provider
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.sync.events import Status
 from liushui.sync.plan import retention_left
 from liushui.sync.scheduler import EVERY_S, Last, next_due
@@ -61,7 +61,7 @@ def status(
 def _record(book: Ledger, account: AccountStatus) -> Record:
     run = last_runs(book).get(account.account)
     source = {source.account: source for source in list_sources(book)}.get(account.account)
-    provider, now = providers().get(account.provider), book.clock()
+    provider, now = load_providers().get(account.provider), book.clock()
     ranges = balances.ranges_of(book, account.account)
     last_proven = proven_until(ranges)
     return {

@@ -33,7 +33,7 @@ from liushui.importing.run import import_files
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import list_sources, sources_named
 from liushui.ledger.write.commit import make_account
-from liushui.providers import provider_named, providers
+from liushui.providers import get_provider, load_providers
 from liushui.sync.events import Result, Status, Tell, tell_all
 from liushui.sync.options import Environment, Options
 from liushui.sync.progress_writer import ProgressKeeper
@@ -98,7 +98,7 @@ def sync(
     book = opened(ctx, ledger)
     chosen = names or []
     for source in sources_named(book, chosen) if chosen or not (watch or on_request) else list_sources(book):
-        most = provider_named(source.provider).rules.paging.size_max
+        most = get_provider(source.provider).rules.paging.size_max
         if page_size is not None and page_size > most:
             raise ConfigError(f"page-size: expected at most {most} for {source.provider}, got {page_size}")
     options = Options(
@@ -240,7 +240,7 @@ def print_results(results: Sequence[Result], form: Format) -> None:
 def import_(
     ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Saved answers, JSON arrays or JSON lines.")],
-    provider: Annotated[str, typer.Option("--provider", help=f"Whose rows they are: {', '.join(providers())}.")],
+    provider: Annotated[str, typer.Option("--provider", help=f"Whose rows they are: {', '.join(load_providers())}.")],
     account: Annotated[str, typer.Option("--account", help="The account they belong to; made where it is not there.")],
     zone: Annotated[
         str | None, typer.Option("--zone", help="IANA time zone of a new account's days. (default: its market's)")
@@ -252,7 +252,7 @@ def import_(
 
     A row that cannot be read goes to quarantine with its bytes and the reason; the rest comes in.
     """
-    chosen = provider_named(provider)
+    chosen = get_provider(provider)
     for path in files:
         if not path.is_file():
             raise ConfigError(f"{path}: expected a file, but there is none")

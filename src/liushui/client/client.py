@@ -20,7 +20,7 @@ import msgspec
 from liushui.client import models
 from liushui.client.errors import CLASSES, ApiError, NoAnswer
 from liushui.errors import ConfigError
-from liushui.instant import iso
+from liushui.instant import to_iso
 
 ROOT: Final = "/api/v1"
 TIMEOUT: Final = timedelta(seconds=30)
@@ -289,7 +289,7 @@ def _text(value: Value) -> str:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ConfigError(f"expected a time with its zone, got {value.isoformat()}")
-        return iso(value)
+        return to_iso(value)
     if isinstance(value, Enum):
         return str(value.value)
     return format(value, "f") if isinstance(value, Decimal) else str(value)

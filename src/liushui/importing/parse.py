@@ -107,7 +107,7 @@ def _answer(row: bytes, codec: Codec) -> Iterable[bytes] | None:
     if b"[" not in row and b'code"' not in row:  # an answer has a list of rows, or the code of an error
         return None
     try:
-        return codec.rows_of(row)
+        return codec.extract_rows(row)
     except WireError:
         return None
 

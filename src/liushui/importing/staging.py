@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from liushui.errors import LedgerError
 from liushui.instant import to_us
 from liushui.ledger.flow_row import Rejected, read_rows
-from liushui.provider import Codec, Received
+from liushui.provider import Codec, DecodedRow
 
 CHUNK: Final = 5_000
 
@@ -19,7 +19,7 @@ class Copies(NamedTuple):
 
     at_us: int
     identity: str
-    rows: list[Received]
+    rows: list[DecodedRow]
 
 
 class Stage:

@@ -12,7 +12,7 @@ from liushui.instant import BusinessDays
 from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.flow_row import AMOUNT, AT_US, COLUMNS, CURRENCY, KIND, SUBACCOUNT, Row
 from liushui.ledger.schema import day_totals
-from liushui.money import EXACT, ZERO, plain, total
+from liushui.money import EXACT, ZERO, exact_sum, to_plain_string
 
 
 class TotalKey(NamedTuple):
@@ -114,7 +114,7 @@ def store(connection: Connection, account: str, change: Totals) -> None:
         now = moved if before is None else before.plus(moved)
         if now.flows:
             (new if before is None else rows).append(
-                (account, *key, now.flows, plain(now.money_in), plain(now.money_out))
+                (account, *key, now.flows, to_plain_string(now.money_in), to_plain_string(now.money_out))
             )
         else:
             gone.append((account, *key))
@@ -198,7 +198,7 @@ def summed(found: object) -> Decimal:
     """The sum in a column of `exact_sums`."""
     if found is None:
         return ZERO
-    return total(map(Decimal, found.split(" "))) if isinstance(found, str) else Decimal(str(found))
+    return exact_sum(map(Decimal, found.split(" "))) if isinstance(found, str) else Decimal(str(found))
 
 
 def flows_by_day(connection: Connection, account: str, first_day: str, last_day: str) -> list[tuple[str, int]]:

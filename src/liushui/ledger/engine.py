@@ -11,7 +11,7 @@ from liushui.instant import Clock, system_clock
 from liushui.ledger.engines import sqlite
 from liushui.ledger.engines.base import UNFINISHED, Ledger, Upgraded, check_revision
 from liushui.ledger.schema import REVISION, accounts
-from liushui.money import shown
+from liushui.money import short_repr
 
 __all__ = ["UNFINISHED", "Ledger", "Upgraded", "account_names", "file_of", "open_ledger", "path_of", "upgrade_ledger"]
 
@@ -69,7 +69,7 @@ def path_of(url: str) -> Path:
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return Path(rest[1:]).expanduser().absolute()
     raise ConfigError(
-        f"ledger: expected a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE, got {shown(scheme + '://…')}"
+        f"ledger: expected a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE, got {short_repr(scheme + '://…')}"
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from liushui.conditions import SIDE as SIDE_OF
 from liushui.conditions import Term, Where
 from liushui.flow import Direction
-from liushui.instant import BusinessDays, zone_named
+from liushui.instant import BusinessDays, load_zone
 from liushui.ledger.engines.amount_sql import at_least, at_most
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.engines.condition_sql import condition
@@ -120,7 +120,7 @@ def recount(connection: Connection) -> None:
     """Write the counts of every account anew."""
     connection.exec_driver_sql("DELETE FROM findings")
     for account, zone in connection.exec_driver_sql("SELECT account, zone FROM accounts").all():
-        store(connection, account, counted(connection, account, BusinessDays(zone_named(zone))))
+        store(connection, account, counted(connection, account, BusinessDays(load_zone(zone))))
 
 
 _CONTRADICTED: Final[Where] = (

@@ -14,8 +14,8 @@ from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.schema import flows
-from liushui.money import plain, shown
-from liushui.provider import Codec, Columns, ManyAtOnce, Received
+from liushui.money import short_repr, to_plain_string
+from liushui.provider import BatchCodec, Codec, DecodedRow, FlowColumns
 
 Row = tuple[object, ...]
 """One row of a table, its values in the order of its columns, amounts as text."""
@@ -60,9 +60,9 @@ class Rejected(NamedTuple):
     reason: str
 
 
-def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[Received], list[Rejected]]:
+def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:
     """Read every row that can be read. One that cannot never hides the others."""
-    received: list[Received] = []
+    received: list[DecodedRow] = []
     rejected: list[Rejected] = []
     read = codec.read
     for row in rows:
@@ -92,7 +92,7 @@ def unkeepable(flow: Flow) -> WireError | None:
             return WireError(name, f"expected at most {most} characters, got {len(getattr(flow, name))}")
     for name, value in flow._asdict().items():
         if _has_nul(value):
-            return WireError(name, f"expected text without the character U+0000, got {shown(value)}")
+            return WireError(name, f"expected text without the character U+0000, got {short_repr(value)}")
     return None
 
 
@@ -104,10 +104,10 @@ def _has_nul(value: object) -> bool:
     return isinstance(value, (list, tuple)) and any(map(_has_nul, value))
 
 
-class Together:
-    """Rows that were read together. As good as a list of Received to whoever commits them, and made much faster."""
+class RowBatch:
+    """Rows that were read together. As good as a list of DecodedRow to whoever commits them, and made much faster."""
 
-    def __init__(self, columns: Columns, wire: Sequence[str]) -> None:
+    def __init__(self, columns: FlowColumns, wire: Sequence[str]) -> None:
         self._columns = columns
         self._wire = wire
 
@@ -154,9 +154,9 @@ class Together:
         return ids
 
 
-def read_together(codec: Codec, rows: Sequence[bytes]) -> Together | None:
+def read_batch(codec: Codec, rows: Sequence[bytes]) -> RowBatch | None:
     """Read rows at once. None where the codec does not, or some of them have to be read one by one."""
-    if not rows or not isinstance(codec, ManyAtOnce):
+    if not rows or not isinstance(codec, BatchCodec):
         return None
     lines = b"\n".join(rows)
     if _NUL in lines:  # one of them may be unkeepable
@@ -172,12 +172,12 @@ def read_together(codec: Codec, rows: Sequence[bytes]) -> Together | None:
             wire = [row.decode() for row in rows]
     except UnicodeDecodeError:
         return None
-    return Together(columns, wire)
+    return RowBatch(columns, wire)
 
 
-def wire_rows(received: Iterable[Received] | Together) -> Iterator[bytes]:
+def wire_rows(received: Iterable[DecodedRow] | RowBatch) -> Iterator[bytes]:
     """The rows as they came."""
-    if isinstance(received, Together):
+    if isinstance(received, RowBatch):
         return (text.encode() for text in received.wire)
     return (row.row for row in received)
 
@@ -192,32 +192,33 @@ def identity_of(id_: str) -> str:
     return id_.partition(COPY_MARK)[0]
 
 
-def to_row(account: str, id_: str, received: Received, batch: int) -> Row:
+def to_row(account: str, id_: str, received: DecodedRow, batch: int) -> Row:
     """The columns of a flow that was received."""
     flow = received.flow
     if flow.fx is None:
         fx_currency = fx_amount = fx_rate = None
     else:
-        fx_currency, fx_amount, fx_rate = flow.fx.currency, plain(flow.fx.amount), plain(flow.fx.rate)
+        fx_currency = flow.fx.currency
+        fx_amount, fx_rate = to_plain_string(flow.fx.amount), to_plain_string(flow.fx.rate)
     return (
         account,
         to_us(flow.at),
         id_,
         flow.subaccount,
-        plain(flow.amount),
+        to_plain_string(flow.amount),
         flow.currency,
         flow.direction._value_,
         flow.kind._value_,
         flow.category._value_,
         flow.label,
-        None if flow.balance_after is None else plain(flow.balance_after),
+        None if flow.balance_after is None else to_plain_string(flow.balance_after),
         None if flow.settled_at is None else to_us(flow.settled_at),
         flow.ref,
         flow.order_ref,
         flow.symbol,
         flow.name,
-        None if flow.price is None else plain(flow.price),
-        None if flow.quantity is None else plain(flow.quantity),
+        None if flow.price is None else to_plain_string(flow.price),
+        None if flow.quantity is None else to_plain_string(flow.quantity),
         flow.note,
         fx_currency,
         fx_amount,

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from liushui.errors import ConfigError
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.provider import Provider
 
 ENTRY_POINTS = "liushui.providers"
@@ -14,7 +14,7 @@ ENTRY_POINTS = "liushui.providers"
 
 
 @cache
-def providers() -> dict[str, Provider]:
+def load_providers() -> dict[str, Provider]:
     """Every provider found, by name."""
     # A folder whose name begins with "_" holds code that several providers share; it is no provider itself.
     names = [found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_")]
@@ -29,9 +29,9 @@ def providers() -> dict[str, Provider]:
     return dict(sorted(found.items()))
 
 
-def provider_named(name: str) -> Provider:
+def get_provider(name: str) -> Provider:
     """The provider of that name. Raises ConfigError listing those there are."""
     try:
-        return providers()[name]
+        return load_providers()[name]
     except KeyError:
-        raise ConfigError(f"provider: expected {', '.join(providers())}, got {shown(name)}") from None
+        raise ConfigError(f"provider: expected {', '.join(load_providers())}, got {short_repr(name)}") from None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from liushui.instant import Clock, from_us, to_us
-from liushui.provider import Tally
+from liushui.provider import RateCheck
 from liushui.ratelimit.shared_file import Scratch
 from liushui.rules import Rate
 
@@ -25,7 +25,7 @@ class SharedLimits:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._file, self._clock = Scratch(path, _SCHEMA), clock
 
-    def admit(self, name: str, rate: Rate) -> Tally:
+    def admit(self, name: str, rate: Rate) -> RateCheck:
         """Count one call. It is not admitted, and not counted, where `rate.calls` were within the last `rate.per`."""
         with self._file.writing() as connection:
             now_us = to_us(self._clock())  # not before: a call counted while we waited would be of the future
@@ -33,9 +33,9 @@ class SharedLimits:
             connection.execute(_FORGET, (name, oldest_us, now_us))
             (made,) = connection.execute("SELECT count(*) FROM calls WHERE key = ?", (name,)).fetchone()
             if made >= rate.calls:
-                return Tally(admitted=False, used=made)
+                return RateCheck(admitted=False, used=made)
             connection.execute("INSERT INTO calls VALUES (?, ?)", (name, now_us))
-            return Tally(admitted=True, used=made + 1)
+            return RateCheck(admitted=True, used=made + 1)
 
     def session(self, name: str, life: timedelta) -> datetime:
         """When the session of that name began: the same instant for `life`, then a new one, now."""

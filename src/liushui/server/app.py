@@ -52,7 +52,7 @@ class App:
             return
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
         try:
-            if provider.server.rows_asked(request) > ROWS_AT_ONCE:
+            if provider.server.estimate_rows(request) > ROWS_AT_ONCE:
                 loop = asyncio.get_running_loop()
                 answer = partial(self._dialects.answer, provider, request)
                 response = await loop.run_in_executor(self._large, copy_context().run, answer)

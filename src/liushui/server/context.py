@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liushui.ledger.engine import Ledger
-from liushui.provider import Limits, Provider
+from liushui.provider import Provider, RateLimiter
 from liushui.server.auth import BEARER, Asked, Principal, Sessions, bearer_of, nobody
 
 
@@ -17,7 +17,7 @@ class House:
     url: str
     """The base URL of the wire APIs, as it was when the server started."""
     socket_url: str
-    limits: Limits
+    limits: RateLimiter
     """What all processes that serve the ledger know together of calls made."""
     sessions: Sessions = nobody
     """Whose browser a request came from."""

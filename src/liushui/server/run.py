@@ -20,7 +20,7 @@ from liushui.errors import ConfigError
 from liushui.instant import system_clock
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.read.dialect_reader import LedgerReader
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.ratelimit.incoming import SharedLimits
 from liushui.server.app import App
 from liushui.server.asgi_bridge import Bridge
@@ -154,8 +154,8 @@ def ledger_app() -> App:
     from liushui.server.site import make_site
     from liushui.server.web.auth.sessions import Visits
 
-    site = make_site(House(ledger, providers(), serving.url, serving.socket_url, limits, Visits(ledger).principal))
-    app = App(Dialects(providers(), LedgerReader(ledger, limits)), providers(), Bridge(site))
+    site = make_site(House(ledger, load_providers(), serving.url, serving.socket_url, limits, Visits(ledger).principal))
+    app = App(Dialects(load_providers(), LedgerReader(ledger, limits)), load_providers(), Bridge(site))
     gc.freeze()  # what is here now stays: the collector need not look at it again
     return app
 
@@ -163,7 +163,7 @@ def ledger_app() -> App:
 def dialects_of(serving: Serving, ledger: Ledger) -> Dialects:
     """Every provider's server over one ledger."""
     limits = SharedLimits(Path(serving.limits), system_clock)
-    return Dialects(providers(), LedgerReader(ledger, limits))
+    return Dialects(load_providers(), LedgerReader(ledger, limits))
 
 
 def _free(host: str, port: int) -> int:

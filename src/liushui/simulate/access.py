@@ -6,7 +6,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from liushui.instant import Clock
-from liushui.provider import Key, Provider, Tally
+from liushui.provider import Key, Provider, RateCheck
 from liushui.rules import Rate
 from liushui.simulate.random_draw import chance
 from liushui.simulate.world import World
@@ -31,9 +31,9 @@ class Unlimited:
         self._began: dict[str, datetime] = {}
         self._lock = Lock()
 
-    def admit(self, _name: str, _rate: Rate) -> Tally:
+    def admit(self, _name: str, _rate: Rate) -> RateCheck:
         """Let it in."""
-        return Tally(admitted=True, used=0)
+        return RateCheck(admitted=True, used=0)
 
     def session(self, name: str, life: timedelta) -> datetime:
         """When the session of that name began: the same instant for `life`, then a new one, now."""

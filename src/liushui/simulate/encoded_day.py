@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from liushui.errors import Unsayable
+from liushui.errors import NotRepresentable
 from liushui.flow import Flow
 from liushui.instant import to_us
 
@@ -59,16 +59,16 @@ class Sheet:
         return Place(self._instants[row], self._accounts[self._owners[row]], self._numbers[row])
 
     def rows(self, wanted: Iterable[int]) -> Iterator[bytes]:
-        """Those rows, in that order. Raises Unsayable where one of them cannot be written."""
+        """Those rows, in that order. Raises NotRepresentable where one of them cannot be written."""
         for number in wanted:
             row = self._rows[number]
-            if isinstance(row, Unsayable):
-                raise Unsayable(row.field, row.reason)
+            if isinstance(row, NotRepresentable):
+                raise NotRepresentable(row.field, row.reason)
             yield row
 
 
-def _written(flow: Flow, write: Callable[[Flow], bytes]) -> bytes | Unsayable:
+def _written(flow: Flow, write: Callable[[Flow], bytes]) -> bytes | NotRepresentable:
     try:
         return write(flow)
-    except Unsayable as fault:
+    except NotRepresentable as fault:
         return fault

@@ -7,7 +7,7 @@ one number are one person's.
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from liushui.provider import Dress, Provider, Role
+from liushui.provider import DetailSimulator, Provider, Role
 
 
 class Desk(NamedTuple):
@@ -17,7 +17,7 @@ class Desk(NamedTuple):
     role: Role
     plain: bool
     """Whether accounts here are named without it, `trader-1`, not `trader-1-name`."""
-    dress: Dress | None = None
+    simulate_detail: DetailSimulator | None = None
 
 
 ONE_BROKER: Final = (Desk("", Role.BROKER, plain=True),)
@@ -44,7 +44,7 @@ def desks_of(providers: Mapping[str, Provider]) -> tuple[Desk, ...]:
             name,
             provider.role,
             plain=provider.role is not Role.FUTURES and mains[provider.role] == name,
-            dress=provider.dress,
+            simulate_detail=provider.simulate_detail,
         )
         for name, provider in known
     )

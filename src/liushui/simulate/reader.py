@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from liushui.conditions import Where, holds
+from liushui.conditions import Where, matches
 from liushui.errors import WireError
 from liushui.flow import Flow
 from liushui.instant import DAY_US, Clock, system_clock, to_us
-from liushui.money import shown as excerpt
-from liushui.provider import FlowPage, FlowQuery, Key, Limits, Provider, Tally
+from liushui.money import short_repr as excerpt
+from liushui.provider import FlowPage, FlowQuery, Key, Provider, RateCheck, RateLimiter
 from liushui.rules import Rate
 from liushui.simulate.access import SimulatedAccount, Unlimited, keys_of
 from liushui.simulate.encoded_day import Place, Sheet
@@ -67,7 +67,7 @@ class WorldReader:
         providers: Mapping[str, Provider],
         clock: Clock = system_clock,
         *,
-        limits: Limits | None = None,
+        limits: RateLimiter | None = None,
     ) -> None:
         """Without `limits` no rates are held."""
         self.world = world
@@ -85,9 +85,9 @@ class WorldReader:
     def key(self, dialect: str, public: str) -> Key | None:
         return self._keys.get((dialect, public))
 
-    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+    def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         if not key.paced:
-            return Tally(admitted=True, used=0)
+            return RateCheck(admitted=True, used=0)
         return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate)
 
     def session(self, key: Key, life: timedelta) -> datetime:
@@ -200,5 +200,5 @@ def _written(asked: _Asked, run: _Run, shown: Where) -> Iterator[bytes]:
     rows: Iterable[int] = run.rows
     if shown:
         entries = asked.reel.entries(run.day)
-        rows = [row for row in rows if holds(entries[row].flow, shown)]
+        rows = [row for row in rows if matches(entries[row].flow, shown)]
     return asked.sheet(run.day).rows(rows)

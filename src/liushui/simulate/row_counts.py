@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from liushui.conditions import DETAIL, EVERYTHING, Term, Where, holds, passes
+from liushui.conditions import DETAIL_PREFIX, EVERYTHING, Term, Where, matches, satisfies
 from liushui.simulate.encoded_day import Entry
 from liushui.simulate.world import World
 
@@ -32,8 +32,8 @@ def _may_hold(where: Where, words: Mapping[str, frozenset[str | None]]) -> bool:
 
 
 def _may_pass(term: Term, words: Mapping[str, frozenset[str | None]]) -> bool:
-    known = words.get(DETAIL if term.field.startswith(DETAIL) else term.field)
-    return known is None or any(passes(word, term) for word in known)
+    known = words.get(DETAIL_PREFIX if term.field.startswith(DETAIL_PREFIX) else term.field)
+    return known is None or any(satisfies(word, term) for word in known)
 
 
 class Reel(ABC):
@@ -124,7 +124,7 @@ class FilteredReel(Reel):
         return day, rows
 
     def entries(self, day: int) -> Sequence[Entry]:
-        found = [entry for entry in super().entries(day) if holds(entry.flow, self._wanted.where)]
+        found = [entry for entry in super().entries(day) if matches(entry.flow, self._wanted.where)]
         self._counts[day] = len(found)
         return found
 

@@ -12,7 +12,7 @@ import msgspec
 
 from liushui.instant import system_clock
 from liushui.provider import Provider
-from liushui.providers import provider_named, providers
+from liushui.providers import get_provider, load_providers
 from liushui.ratelimit.incoming import SharedLimits
 from liushui.server.app import App
 from liushui.server.router import Dialects
@@ -65,7 +65,7 @@ class Simulating(msgspec.Struct, frozen=True):
             return App(self.dialects(), found)
         profile, seed = profile_named(self.faults.profile), self.faults.seed
         reader = lives_in(self.reader(), found, profile=profile, seed=seed, opened=self.faults.opened)
-        outages = {name: provider.outages for name, provider in found.items()}
+        outages = {name: provider.outage_responses for name, provider in found.items()}
         rulings = SeededRulings(profile, seed)
         dialects = FaultyDialects(found, reader, rulings, profile=profile, outages=outages)
         return FaultyApp(App(dialects, found), Truth(reader))
@@ -73,7 +73,7 @@ class Simulating(msgspec.Struct, frozen=True):
 
 def providers_named(names: Sequence[str]) -> Mapping[str, Provider]:
     """The providers of those names, every one where none is named. Raises ConfigError listing those there are."""
-    return {name: provider_named(name) for name in names} or providers()
+    return {name: get_provider(name) for name in names} or load_providers()
 
 
 def simulated_accounts(parameters: Parameters, names: Sequence[str] = ()) -> list[SimulatedAccount]:

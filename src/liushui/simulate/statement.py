@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from liushui.flow import Flow
 from liushui.instant import EPOCH
 from liushui.money import EXACT, ZERO
-from liushui.provider import Dress
+from liushui.provider import DetailSimulator
 from liushui.simulate.checkpoints import Plan
 from liushui.simulate.random_draw import Draw, chance
 from liushui.simulate.role_profile import Habits, Pocket
@@ -63,7 +63,7 @@ class Statement:
     """How many flows the account has before it. An account with none begins with nothing in any pocket."""
     moves: Callable[[int], Sequence[Move]]
     """The ends of a day's transfers that are in the account."""
-    dress: Dress | None = None
+    simulate_detail: DetailSimulator | None = None
 
     def stretch(self) -> Stretch:
         """Make it."""
@@ -77,9 +77,9 @@ class Statement:
                 continue
             moves = self.moves(day)
             happened = self._happened(day, moves)
-            if self.dress is not None:
+            if self.simulate_detail is not None:
                 below = Draw(chance("dress", self.seed, self.account, day), midnight_of(day)).below
-                happened = [self.dress(flow, below) for flow in happened]
+                happened = [self.simulate_detail(flow, below) for flow in happened]
             flows = [book.entered(flow) for flow in happened]
             notes = {move.pocket: move.note for move in moves if move.amount is None}
             for pocket in self.plan.closed_on(day):

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from liushui.conditions import DETAIL
+from liushui.conditions import DETAIL_PREFIX
 from liushui.errors import ConfigError
 from liushui.flow import Flow
-from liushui.instant import DAY_US, EPOCH, iso, to_us
-from liushui.money import shown
+from liushui.instant import DAY_US, EPOCH, to_iso, to_us
+from liushui.money import short_repr
 from liushui.simulate.checkpoints import Plan, calendar, plan
 from liushui.simulate.density import Density
 from liushui.simulate.people import ONE_BROKER, Account, Desk, accounts_of
@@ -59,17 +59,17 @@ class Parameters:
 
     def __post_init__(self) -> None:
         if not 1 <= self.accounts <= ACCOUNTS_MAX:
-            raise ConfigError(f"accounts: expected 1 to {ACCOUNTS_MAX}, got {shown(self.accounts)}")
+            raise ConfigError(f"accounts: expected 1 to {ACCOUNTS_MAX}, got {short_repr(self.accounts)}")
         for name, at in (("begin", self.begin), ("end", self.end)):
             if at.tzinfo is None or to_us(at) % DAY_US or at < EPOCH:
                 raise ConfigError(
                     f"{name}: expected the beginning of a day in UTC, 1970 or later, got {at.isoformat()}"
                 )
         if self.begin >= self.end:
-            raise ConfigError(f"end: expected a day after {iso(self.begin)}, got {iso(self.end)}")
+            raise ConfigError(f"end: expected a day after {to_iso(self.begin)}, got {to_iso(self.end)}")
         most = FLOWS_A_DAY_MAX * (self.end - self.begin).days
         if not 0 <= self.flows <= most:
-            raise ConfigError(f"flows: expected 0 to {most} ({FLOWS_A_DAY_MAX} a day), got {shown(self.flows)}")
+            raise ConfigError(f"flows: expected 0 to {most} ({FLOWS_A_DAY_MAX} a day), got {short_repr(self.flows)}")
 
 
 def day_number(at: datetime) -> int:
@@ -138,12 +138,12 @@ class World:
         return self.before(account, day) + sum(flow.at < until for flow in self.day(account, day))
 
     def words(self, account: str) -> Mapping[str, frozenset[str | None]]:
-        """All that can stand in some fields of an account's flows, under DETAIL in any key of theirs.
+        """All that can stand in some fields of an account's flows, under DETAIL_PREFIX in any key of theirs.
 
         Raises KeyError where there is no such account.
         """
         pockets = self._pockets(account)
-        undressed = {} if self._known[account].desk.dress else {DETAIL: frozenset((None,))}
+        undressed = {} if self._known[account].desk.simulate_detail else {DETAIL_PREFIX: frozenset((None,))}
         return {
             **self._habits(account).words,
             **undressed,
@@ -168,7 +168,7 @@ class World:
             levels=self._levels(account),
             earlier=self.before(account, found.days.start),
             moves=lambda day: self._moves(account, day),
-            dress=self._known[account].desk.dress,
+            simulate_detail=self._known[account].desk.simulate_detail,
         ).stretch()
 
     def _make_plan(self, account: str, days: range) -> Plan:

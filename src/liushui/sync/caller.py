@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from liushui.errors import LiushuiError, RateLimited, SyncError, Unavailable, WireError
-from liushui.instant import Clock, iso
-from liushui.provider import NOTHING, Client, Page, Slice, WithSession
+from liushui.instant import Clock, to_iso
+from liushui.provider import NO_VALUES, Client, Page, SessionClient, Slice
 from liushui.ratelimit.outgoing import Begun, Budget
 from liushui.rules import Rate
 from liushui.sync.events import Retried, Tell, Waited
@@ -27,7 +27,7 @@ class PutOff(SyncError):
     """The provider wants no calls until an instant that is too far away to wait for."""
 
     def __init__(self, reason: str, until: datetime) -> None:
-        super().__init__(f"{reason}: put off until {iso(until)}")
+        super().__init__(f"{reason}: put off until {to_iso(until)}")
         self.until = until
 
 
@@ -74,7 +74,7 @@ class Caller:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page, as Client.page. Raises PutOff, or what the last attempt raised."""
@@ -107,7 +107,7 @@ class Caller:
 
     async def _call(self, asked: Slice, size: int, *, mark: str | None, part: Mapping[str, str], newest: bool) -> Page:
         async with self._turn:
-            if isinstance(self._client, WithSession) and self._client.needs_session():
+            if isinstance(self._client, SessionClient) and self._client.needs_session():
                 async with self._counted():
                     await self._client.open_session()
             async with self._counted():

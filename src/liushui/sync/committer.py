@@ -7,14 +7,14 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from liushui.errors import ProviderError, StaleRead, SyncError, WireError
-from liushui.instant import iso, to_us
+from liushui.instant import to_iso, to_us
 from liushui.ledger.coverage import State, missing
 from liushui.ledger.engine import Ledger
-from liushui.ledger.flow_row import Rejected, read_rows, read_together
+from liushui.ledger.flow_row import Rejected, read_batch, read_rows
 from liushui.ledger.read.balances import ranges_of
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, commit_slices
-from liushui.provider import Provider, Received, Slice
+from liushui.provider import DecodedRow, Provider, Slice
 from liushui.sync import proofs
 from liushui.sync.events import range_of
 from liushui.sync.fetch import Overfull
@@ -122,7 +122,7 @@ class Keeper:
         """Read the rows of a slice. Returns the error where it proves nothing."""
         asked, read_at, rows = drained
         try:
-            together = read_together(self._provider.codec, rows)
+            together = read_batch(self._provider.codec, rows)
             if together and to_us(asked.since) <= min(together.at_us) and max(together.at_us) < to_us(asked.until):
                 found = SliceRead(asked, read_at, together)
             else:
@@ -132,12 +132,12 @@ class Keeper:
             return error
         return found
 
-    def _read_alone(self, asked: Slice, rows: list[bytes]) -> tuple[list[Received], list[Rejected]]:
+    def _read_alone(self, asked: Slice, rows: list[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:
         received, rejected = read_rows(self._provider.codec, rows)
         inside = [row for row in received if asked.since <= row.flow.at < asked.until]
         if len(inside) < len(received) and proofs.PROOFS.rows_outside_the_slice_refused:
             outside = next(row.flow.at for row in received if not asked.since <= row.flow.at < asked.until)
-            raise SyncError(f"a row of {iso(outside)} came where {range_of(asked)} was asked for")
+            raise SyncError(f"a row of {to_iso(outside)} came where {range_of(asked)} was asked for")
         if rejected and not proofs.PROOFS.unreadable_rows_are_kept:
             rejected = []
         return received, rejected

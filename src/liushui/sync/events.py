@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from liushui.instant import iso
+from liushui.instant import to_iso
 from liushui.ledger.write.change import Committed
 from liushui.provider import Slice
 
@@ -141,4 +141,4 @@ def tell_all(told: Sequence[Tell]) -> Tell:
 
 def range_of(asked: Slice) -> str:
     """A slice, in words."""
-    return f"{iso(asked.since)} to {iso(asked.until)}"
+    return f"{to_iso(asked.since)} to {to_iso(asked.until)}"

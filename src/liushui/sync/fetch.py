@@ -8,10 +8,10 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from liushui.errors import SyncError
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
 from liushui.sync import proofs
-from liushui.wire.decoding import FAULTS
+from liushui.wire.decoding import DECODE_ERRORS
 
 ATTEMPTS_MAX: Final = 5
 """Reads of a slice of many pages before it is given up: two that follow each other must agree."""
@@ -30,7 +30,7 @@ class Fetch(Protocol):
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Awaitable[Page]: ...
 
@@ -160,13 +160,13 @@ class _Parts:
             elif divisible:
                 raise Overfull(len(page.rows))
             else:
-                rows += await self._split(part, page, [name for name in self._paging.splits if name not in part])
+                rows += await self._split(part, page, [name for name in self._paging.split_by if name not in part])
         return rows
 
     def _always(self) -> Iterator[dict[str, str]]:
-        values = [self._rules.filter(name).values or () for name in self._paging.always]
+        values = [self._rules.filter(name).values or () for name in self._paging.partition_by]
         for chosen in product(*values):
-            yield dict(zip(self._paging.always, chosen, strict=True))
+            yield dict(zip(self._paging.partition_by, chosen, strict=True))
 
     async def _page(self, part: Mapping[str, str], *, newest: bool = False) -> Page:
         return _checked(await self._fetch(self._asked, self._size, part=part, newest=newest), self._size)
@@ -212,5 +212,5 @@ def _value(row: bytes, field: str) -> str:
     """What stands in a field of a row, as text; nothing, where it does not."""
     try:
         return _text.decode(_fields.decode(row).get(field, b'""'))
-    except FAULTS:
+    except DECODE_ERRORS:
         return ""

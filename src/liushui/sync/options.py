@@ -9,7 +9,7 @@ from typing import Final
 
 from liushui.ledger.jobs.sources import Source
 from liushui.provider import Client, Provider
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 
 CALL_TIMEOUTS: Final = 4
 """How many waits for a part of its answer a whole call may take: to connect, to send, to be answered, and once more."""
@@ -67,7 +67,7 @@ class Environment:
     random: Random = field(default_factory=Random)
     """Spreads repeated calls of many workers. Nothing that is kept depends on it."""
     connect: Callable[[Provider, Source, Options], Client] = connect
-    provider: Callable[[str], Provider] = provider_named
+    provider: Callable[[str], Provider] = get_provider
 
     def jittered(self, time: timedelta) -> timedelta:
         """Between half of a time and all of it."""

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from liushui.errors import AuthError, LiushuiError, SyncError
-from liushui.instant import from_us, iso
+from liushui.instant import from_us, to_iso
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
@@ -42,7 +42,9 @@ class Busy(SyncError):
     """Another worker has the account."""
 
     def __init__(self, holder: str, until: datetime) -> None:
-        super().__init__(f"{holder} is syncing it, or was until a moment ago: it is free at {iso(until)} at the latest")
+        super().__init__(
+            f"{holder} is syncing it, or was until a moment ago: it is free at {to_iso(until)} at the latest"
+        )
         self.until = until
 
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from typing import Final
 
-from liushui.instant import BEGINNING, from_us, to_us
+from liushui.instant import MIN_INSTANT, from_us, to_us
 from liushui.ledger.coverage import Range, State, missing
 from liushui.provider import Slice
-from liushui.rules import Paging, Relook, Rules
+from liushui.rules import Paging, RefreshPolicy, Rules
 from liushui.sync import proofs
 
 DAY: Final = timedelta(days=1)
@@ -25,7 +25,7 @@ def horizon(rules: Rules[Paging], *, since: datetime, until: datetime | None = N
     What the provider does not keep any more, has not published yet, or may still have on its way is left out; so is
     the step of its clock that is going on.
     """
-    begin, end = rules.settled(now)
+    begin, end = rules.provable(now)
     if end < now and not proofs.PROOFS.newest_wait_until_settled:
         end = now
     since = max(since, _ceiling(begin, rules.resolution))
@@ -61,7 +61,7 @@ def _stale(rules: Rules[Paging], coverage: Iterable[Range], whole: Slice, now: d
     ranges = missing(proven, _us(whole))
     if proofs.PROOFS.newest_part_again:
         ranges.append((to_us(max(whole.since, _back(whole.until, rules.lookback))), to_us(whole.until)))
-    for look in rules.relook:
+    for look in rules.refresh:
         stale_us = to_us(now - look.every + look.every // SLACK)
         stale = [(begin, end) for begin, end, checked_us in _within(proven, whole, look) if checked_us <= stale_us]
         if stale and proofs.PROOFS.older_parts_again:
@@ -114,14 +114,14 @@ def next_look(
     return min(
         (
             from_us(checked_us) + look.every
-            for look in rules.relook
+            for look in rules.refresh
             for _, _, checked_us in _within(proven, whole, look)
         ),
         default=None,
     )
 
 
-def _within(proven: list[Range], whole: Slice, look: Relook) -> Iterator[tuple[int, int, int]]:
+def _within(proven: list[Range], whole: Slice, look: RefreshPolicy) -> Iterator[tuple[int, int, int]]:
     """The parts of what is proven that are young enough to be read again, each with its last check."""
     since_us, until_us = to_us(max(whole.since, _back(whole.until, look.age))), to_us(whole.until)
     for known in proven:
@@ -132,7 +132,7 @@ def _within(proven: list[Range], whole: Slice, look: Relook) -> Iterator[tuple[i
 
 def _back(at: datetime, by: timedelta) -> datetime:
     """The beginning of the day so long before."""
-    return _day(at - min(by, at - BEGINNING))
+    return _day(at - min(by, at - MIN_INSTANT))
 
 
 def _us(whole: Slice) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.balances import ranges_of
 from liushui.provider import Slice
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.ratelimit.outgoing import Budget
 from liushui.sync.events import Ended, Result, Status, Tell, nobody
 from liushui.sync.options import Environment, Options
@@ -102,7 +102,7 @@ def time_left(ledger: Ledger, source: Source, environment: Environment) -> timed
 
 async def check(source: Source, *, now: datetime, timeout_s: float) -> int:
     """Make one small call with a source's credentials. Raises LiushuiError by class."""
-    provider = provider_named(source.provider)
+    provider = get_provider(source.provider)
     client = provider.connect(
         base_url=source.base_url,
         credentials=source.credentials,

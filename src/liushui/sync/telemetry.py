@@ -8,7 +8,7 @@ from typing import Any, Final, TextIO
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from liushui.errors import ConfigError
-from liushui.instant import Clock, iso
+from liushui.instant import Clock, to_iso
 from liushui.sync.events import Due, Ended, Event, Failed, Kept, Retried, Waited
 
 WAIT_MIN: Final = timedelta(seconds=1)
@@ -45,8 +45,8 @@ class Logs:
                 self._logger.info(
                     "slice",
                     account=account,
-                    since=iso(asked.since),
-                    until=iso(asked.until),
+                    since=to_iso(asked.since),
+                    until=to_iso(asked.until),
                     rows=rows,
                     **{name: count for name, count in committed._asdict().items() if name != "seq" and count},
                     ms=took // _MILLISECOND,
@@ -55,8 +55,8 @@ class Logs:
                 self._logger.warning(
                     "gap",
                     account=account,
-                    since=iso(asked.since),
-                    until=iso(asked.until),
+                    since=to_iso(asked.since),
+                    until=to_iso(asked.until),
                     reason=reason,
                     ms=took // _MILLISECOND,
                 )
@@ -64,8 +64,8 @@ class Logs:
                 self._logger.warning(
                     "retry",
                     account=account,
-                    since=iso(asked.since),
-                    until=iso(asked.until),
+                    since=to_iso(asked.since),
+                    until=to_iso(asked.until),
                     reason=reason,
                     attempt=attempt,
                     wait_ms=wait // _MILLISECOND,
@@ -84,12 +84,12 @@ class Logs:
                     **({"said": said} if said else {}),
                 )
             case Due(account, at):
-                self._logger.info("due", account=account, next=iso(at))
+                self._logger.info("due", account=account, next=to_iso(at))
             case _:
                 pass
 
     def _stamp(self, _logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {"at": iso(self._clock()), "level": method, **event}
+        return {"at": to_iso(self._clock()), "level": method, **event}
 
 
 HOST: Final = "127.0.0.1"

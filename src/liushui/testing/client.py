@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from liushui.provider import NOTHING, Codec, Page, Slice
+from liushui.provider import NO_VALUES, Codec, Page, Slice
 
 Fault = Callable[[int, Slice, int], None]
 """Called before each answer with the call's number (from 1), the slice, the page. It may raise, or change rows."""
@@ -27,7 +27,7 @@ class ClientDouble:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page."""

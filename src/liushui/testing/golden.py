@@ -15,10 +15,10 @@ import msgspec
 
 from liushui.errors import WireError
 from liushui.flow import Flow
-from liushui.instant import iso
-from liushui.money import plain
+from liushui.instant import to_iso
+from liushui.money import to_plain_string
 from liushui.provider import Codec, Provider
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 
 WIRE: Final = ".wire.json"
 FLOWS: Final = ".flows.json"
@@ -38,7 +38,7 @@ def cases(folder: Path) -> Iterator[tuple[str, Path, Path]]:
 
 def golden(codec: Codec, document: bytes) -> str:
     """What an answer means: its rows in their order, each a flow, or the reason why it cannot be read."""
-    records = [_record(codec, row) for row in codec.rows_of(document)]
+    records = [_record(codec, row) for row in codec.extract_rows(document)]
     return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
 
 
@@ -64,9 +64,9 @@ def _record(codec: Codec, row: bytes) -> dict[str, object]:
 
 def _value(value: object) -> object:
     if isinstance(value, datetime):
-        return iso(value)
+        return to_iso(value)
     if isinstance(value, Decimal):
-        return plain(value)
+        return to_plain_string(value)
     if isinstance(value, tuple):
         return [_value(part) for part in value]
     return value
@@ -75,7 +75,7 @@ def _value(value: object) -> object:
 def main(names: list[str]) -> None:
     """Write the flows of every case of these providers."""
     for name in names:
-        provider = provider_named(name)
+        provider = get_provider(name)
         for _, wire, flows in cases(samples_of(provider)):
             flows.write_text(golden(provider.codec, wire.read_bytes()), encoding="utf-8")
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.instant import ENDING, iso_us, to_us
+from liushui.instant import MAX_INSTANT, to_us, us_to_iso
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import (
@@ -46,7 +46,7 @@ _ROWS_HELD: Final = 50_000
 """Rows whose facts are remembered: the same are looked at after each sync."""
 
 _NEVER: Final = 1 << 62
-_FOREVER_US: Final = to_us(ENDING)
+_FOREVER_US: Final = to_us(MAX_INSTANT)
 
 
 class Life(NamedTuple):
@@ -200,8 +200,8 @@ class _Proof(NamedTuple):
         return Piece(self.since_us, self.until_us)
 
     def __str__(self) -> str:
-        read = f"read at {iso_us(self.read_at_us)}, kept at {iso_us(self.recorded_at_us)}"
-        return f"batch {self.seq}, {iso_us(self.since_us)} to {iso_us(self.until_us)}, {read}"
+        read = f"read at {us_to_iso(self.read_at_us)}, kept at {us_to_iso(self.recorded_at_us)}"
+        return f"batch {self.seq}, {us_to_iso(self.since_us)} to {us_to_iso(self.until_us)}, {read}"
 
 
 class _Book:
@@ -376,7 +376,7 @@ def _some(rows: Counter[bytes]) -> tuple[bytes, ...]:
 
 
 def _range(known: Range) -> str:
-    return f"{iso_us(known.since_us)} to {iso_us(known.until_us)}"
+    return f"{us_to_iso(known.since_us)} to {us_to_iso(known.until_us)}"
 
 
 def _touches(span: Span | None, part: Piece) -> bool:

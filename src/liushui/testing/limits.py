@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 from liushui.instant import Clock, system_clock
-from liushui.provider import Tally
+from liushui.provider import RateCheck
 from liushui.rules import Rate
 
 
@@ -17,15 +17,15 @@ class MemoryLimits:
         self._calls: defaultdict[str, list[datetime]] = defaultdict(list)
         self._sessions: dict[str, datetime] = {}
 
-    def admit(self, name: str, rate: Rate) -> Tally:
+    def admit(self, name: str, rate: Rate) -> RateCheck:
         """Count one call."""
         self.names.append(name)
         now = self._clock()
         calls = self._calls[name] = [at for at in self._calls[name] if now - rate.per < at <= now]
         if len(calls) >= rate.calls:
-            return Tally(admitted=False, used=len(calls))
+            return RateCheck(admitted=False, used=len(calls))
         calls.append(now)
-        return Tally(admitted=True, used=len(calls))
+        return RateCheck(admitted=True, used=len(calls))
 
     def session(self, name: str, life: timedelta) -> datetime:
         """When the session of that name began."""

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from liushui.conditions import holds
+from liushui.conditions import matches
 from liushui.errors import WireError
 from liushui.flow import Flow
 from liushui.instant import Clock, system_clock, to_us
-from liushui.money import shown
-from liushui.provider import NOTHING, FlowPage, FlowQuery, Key, Provider, Received, Tally
+from liushui.money import short_repr
+from liushui.provider import NO_VALUES, DecodedRow, FlowPage, FlowQuery, Key, Provider, RateCheck
 from liushui.rules import Rate
 
 
@@ -29,7 +29,7 @@ class Held(NamedTuple):
 class MemoryReader:
     """Flows and keys of some accounts. Without `admit` no rates are held."""
 
-    def __init__(self, clock: Clock = system_clock, *, admit: Callable[[str, Rate], Tally] | None = None) -> None:
+    def __init__(self, clock: Clock = system_clock, *, admit: Callable[[str, Rate], RateCheck] | None = None) -> None:
         self.admitting = admit
         """Whether a call is let in; None lets in all. A test may change it."""
         self._clock = clock
@@ -42,7 +42,7 @@ class MemoryReader:
         """Add flows that came from elsewhere: each dialect writes them in its own words."""
         self._held += [Held(number, account, flow) for number, flow in enumerate(flows, len(self._held))]
 
-    def receive(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[Received]:
+    def receive(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[DecodedRow]:
         """Add rows of a provider, which its own dialect gives back as they came. Raises WireError."""
         received = [provider.codec.read(row) for row in rows]
         self._held += [
@@ -57,7 +57,7 @@ class MemoryReader:
         *accounts: str,
         expires_at: datetime | None = None,
         paced: bool = True,
-        restrictions: Mapping[str, str] = NOTHING,
+        restrictions: Mapping[str, str] = NO_VALUES,
     ) -> Key:
         """Make a key that reads these accounts through a provider's dialect."""
         credentials = provider.new_credentials(self._random.randbytes)
@@ -79,9 +79,9 @@ class MemoryReader:
     def key(self, dialect: str, public: str) -> Key | None:
         return self._keys.get((dialect, public))
 
-    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+    def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         if self.admitting is None or not key.paced:
-            return Tally(admitted=True, used=0)
+            return RateCheck(admitted=True, used=0)
         return self.admitting(f"{key.dialect}:{key.public}:{what}", rate)
 
     def session(self, key: Key, life: timedelta) -> datetime:
@@ -105,7 +105,7 @@ class MemoryReader:
         rows = [
             held.row if held.row is not None and held.dialect == dialect else write(held.flow)
             for held in page
-            if holds(held.flow, query.shown)
+            if matches(held.flow, query.shown)
         ]
         return FlowPage(b",".join(rows), len(rows), end)
 
@@ -119,7 +119,7 @@ class MemoryReader:
             for held in self._held
             if held.account in query.accounts
             and query.since <= held.flow.at < query.until
-            and holds(held.flow, query.where)
+            and matches(held.flow, query.where)
         ]
         return sorted(found, key=_place)
 
@@ -132,4 +132,4 @@ def _place_of(after: str) -> tuple[int, str, str, int]:
     try:
         return msgspec.json.decode(after, type=tuple[int, str, str, int])
     except msgspec.MsgspecError as error:
-        raise WireError("after", f"expected a place that a page named, got {shown(after)}") from error
+        raise WireError("after", f"expected a place that a page named, got {short_repr(after)}") from error

@@ -11,12 +11,12 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import astuple
 
 from liushui.errors import WireError
-from liushui.money import shown
+from liushui.money import short_repr
 
 T = TypeVar("T", bound=msgspec.Struct)
 V = TypeVar("V")
 
-FAULTS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that do not fit: no JSON, no UTF-8, nested too deep."""
 
 CODE_MAX: Final = 2**31 - 1
@@ -49,7 +49,7 @@ class RowReader(Generic[T]):
         try:
             text = row.decode()  # all of it, for the row is kept: msgspec passes over bytes of what it does not decode
             found: T = self._decode(row)
-        except FAULTS as error:
+        except DECODE_ERRORS as error:
             raise self._named(row, error) from error
         missing = 0
         for name, default in self._optional:
@@ -74,7 +74,7 @@ class RowReader(Generic[T]):
         try:
             text = b"".join(rows).decode()
             found: list[T] = list(map(self._decode, rows))
-        except FAULTS:
+        except DECODE_ERRORS:
             return None
         columns = list(zip(*map(astuple, found), strict=True))
         missing = sum(columns[place].count(default) for place, default in self._defaults)
@@ -100,7 +100,7 @@ class RowReader(Generic[T]):
         try:
             row.decode()
             fields = _raw_fields.decode(row)
-        except FAULTS:
+        except DECODE_ERRORS:
             return WireError("row", f"expected a JSON object, got {excerpt(row)}: {text}")
         for name in self._fields:
             if f"`$.{name}`" in text and (expected := _EXPECTED.match(text)):
@@ -117,45 +117,45 @@ class _Pairs(list[tuple[str, object]]):
     """The pairs of a JSON object, each as often as it stands there."""
 
 
-def stated(value: V | None | UnsetType) -> V | None:
+def or_none(value: V | None | UnsetType) -> V | None:
     """The value of a field that may be missing: None where it is, as where it is null."""
     return None if value is UNSET else value
 
 
-def code_of(field: str, code: int | str) -> int:
+def parse_code(field: str, code: int | str) -> int:
     """A code, whether it came as the integer that the service sends or as the text that its document's table prints."""
     number = int(code) if isinstance(code, int) or (len(code) <= 9 and code.isascii() and code.isdigit()) else None
     if number is None or not -CODE_MAX - 1 <= number <= CODE_MAX:
-        raise WireError(field, f"expected an integer code, got {shown(code)}")
+        raise WireError(field, f"expected an integer code, got {short_repr(code)}")
     return number
 
 
-def currency_code(field: str, text: str) -> str:
+def parse_currency(field: str, text: str) -> str:
     """A currency's code: an open list, 1 to 32 characters."""
     if not text or len(text) > _CURRENCY_MAX:
-        raise WireError(field, f"expected a code of 1 to {_CURRENCY_MAX} characters, got {shown(text)}")
+        raise WireError(field, f"expected a code of 1 to {_CURRENCY_MAX} characters, got {short_repr(text)}")
     return text
 
 
-def are_currency_codes(texts: Sequence[str]) -> bool:
-    """Whether `currency_code` takes each of the texts."""
+def are_currencies(texts: Sequence[str]) -> bool:
+    """Whether `parse_currency` takes each of the texts."""
     return all(0 < len(text) <= _CURRENCY_MAX for text in set(texts))
 
 
-def digest_of(facts: Sequence[object]) -> str:
+def identity_digest(facts: Sequence[object]) -> str:
     """The identity of a row that is known by its facts."""
     return blake2b(_json.encode(facts), digest_size=16).hexdigest()
 
 
-def digests(facts: Iterable[Sequence[object]]) -> list[str]:
-    """`digest_of` the facts of many rows."""
+def identity_digests(facts: Iterable[Sequence[object]]) -> list[str]:
+    """`identity_digest` the facts of many rows."""
     lines = _json.encode_lines(facts).split(b"\n")  # in JSON no line ends but by its end
     return [blake2b(line, digest_size=16).hexdigest() for line in lines[:-1]]
 
 
 def excerpt(answer: bytes) -> str:
     """The beginning of an answer, for an error message."""
-    return shown(answer[:60].decode(errors="replace")) if answer else "an empty body"
+    return short_repr(answer[:60].decode(errors="replace")) if answer else "an empty body"
 
 
 def _json_excerpt(value: bytes) -> str:
@@ -170,17 +170,17 @@ K = TypeVar("K")
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-def whole_number(field: str, text: str, *, least: int, most: int) -> int:
+def parse_integer(field: str, text: str, *, least: int, most: int) -> int:
     """Text of a whole number from `least` to `most`."""
     if _DIGITS.fullmatch(text) is None or not least <= int(text) <= most:
-        raise WireError(field, f"expected a whole number from {least} to {most}, got {shown(text)}")
+        raise WireError(field, f"expected a whole number from {least} to {most}, got {short_repr(text)}")
     return int(text)
 
 
-def choice(field: str, value: K, choices: Mapping[K, C]) -> C:
+def parse_choice(field: str, value: K, choices: Mapping[K, C]) -> C:
     """What `value` stands for, of a closed list."""
     try:
         return choices[value]
     except (KeyError, TypeError):
         expected = " or ".join(str(known) for known in choices)
-        raise WireError(field, f"expected {expected}, got {shown(value)}") from None
+        raise WireError(field, f"expected {expected}, got {short_repr(value)}") from None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
 
 
-class WireFault(Exception):
+class ErrorResponse(Exception):
     """An answer that is an error: its HTTP status, its code and its words."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
@@ -13,7 +13,7 @@ class WireFault(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-def fault_of(
+def provider_error(
     known: Mapping[int, type[ProviderError]],
     message: str,
     *,
@@ -23,13 +23,13 @@ def fault_of(
     retry_after_s: float | None = None,
 ) -> ProviderError:
     """The error that an answer stands for: by its code where that is known, else by its HTTP status."""
-    raised = class_of(status) if code is None else known.get(code, class_of(status))
+    raised = error_class(status) if code is None else known.get(code, error_class(status))
     if raised is RateLimited or raised is Unavailable:
         return raised(message, code=code, trace=trace, retry_after_s=retry_after_s)
     return raised(message, code=code, trace=trace)
 
 
-def class_of(status: int) -> type[ProviderError]:
+def error_class(status: int) -> type[ProviderError]:
     """What an HTTP status alone stands for."""
     if status in (401, 403):
         return AuthError

@@ -4,49 +4,49 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from liushui.errors import WireError
-from liushui.instant import BEGINNING, ENDING, EPOCH, to_us
-from liushui.money import shown
+from liushui.instant import EPOCH, MAX_INSTANT, MIN_INSTANT, to_us
+from liushui.money import short_repr
 from liushui.provider import Slice
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
-_FIRST_US, _LAST_US = to_us(BEGINNING), to_us(ENDING)
+_FIRST_US, _LAST_US = to_us(MIN_INSTANT), to_us(MAX_INSTANT)
 
 
-def ends_of(asked: Slice, step: timedelta) -> tuple[int, int] | None:
+def inclusive_ends(asked: Slice, step: timedelta) -> tuple[int, int] | None:
     """The first and the last step of a slice, counted from the Unix epoch. None: no whole step begins in it."""
     step_us = step // _MICROSECOND
     first, last = -(-to_us(asked.since) // step_us), -(-to_us(asked.until) // step_us) - 1
     return (first, last) if first <= last else None
 
 
-def steps_since_epoch(at: datetime, step: timedelta) -> int:
+def to_steps(at: datetime, step: timedelta) -> int:
     """How many whole steps an instant is after the Unix epoch."""
     return to_us(at) // (step // _MICROSECOND)
 
 
-def end_after(last: datetime, step: timedelta) -> datetime:
+def exclusive_end(last: datetime, step: timedelta) -> datetime:
     """The `until` of a range whose last step begins at `last`."""
-    return last + step if last < ENDING - step else ENDING
+    return last + step if last < MAX_INSTANT - step else MAX_INSTANT
 
 
-def instant_of(field: str, steps: int, step: timedelta) -> datetime:
+def parse_steps(field: str, steps: int, step: timedelta) -> datetime:
     """The instant so many seconds or milliseconds after the Unix epoch. Raises WireError naming `field`."""
     try:
-        return instant_at(steps, step)
+        return from_steps(steps, step)
     except OverflowError:
         unit = "seconds" if step == _SECOND else "milliseconds"
-        raise WireError(field, f"expected Unix {unit} of the years 1 to 9999, got {shown(steps)}") from None
+        raise WireError(field, f"expected Unix {unit} of the years 1 to 9999, got {short_repr(steps)}") from None
 
 
-def many_us(steps: Sequence[int], step: timedelta) -> list[int] | None:
-    """Microseconds since the Unix epoch of as many steps, at least one. None where `instant_of` would refuse one."""
+def steps_to_us(steps: Sequence[int], step: timedelta) -> list[int] | None:
+    """Microseconds since the Unix epoch of as many steps, at least one. None where `parse_steps` would refuse one."""
     step_us = step // _MICROSECOND
     times_us = [one * step_us for one in steps]
     return times_us if min(times_us) >= _FIRST_US and max(times_us) <= _LAST_US else None
 
 
-def whole_numbers(texts: Sequence[str]) -> list[int] | None:
+def parse_integers(texts: Sequence[str]) -> list[int] | None:
     """The whole numbers that stand in texts. None where one of them is no number, or is not written as plainly."""
     try:
         numbers = list(map(int, texts))
@@ -55,6 +55,6 @@ def whole_numbers(texts: Sequence[str]) -> list[int] | None:
     return numbers if list(map(str, numbers)) == texts else None
 
 
-def instant_at(steps: int, step: timedelta) -> datetime:
+def from_steps(steps: int, step: timedelta) -> datetime:
     """The instant so many steps after the Unix epoch. Raises OverflowError outside the years 1 to 9999."""
     return EPOCH + steps * step

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from liushui.errors import ConfigError, Unavailable
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.rules import Rate
 from liushui.wire import transport
 
@@ -28,10 +28,10 @@ class Answer(NamedTuple):
     @property
     def retry_after_s(self) -> float | None:
         """How long the answer asks to wait, where it says so in seconds."""
-        return transport.retry_after_s(self.headers.get("retry-after"))
+        return transport.parse_retry_after(self.headers.get("retry-after"))
 
 
-class Connection:
+class HttpConnection:
     """Where one account's API is. Raises ConfigError for a base URL that names no such place.
 
     `bare_key`: calls carry the key itself and no signature, so they go over TLS, or stay on this machine.
@@ -46,7 +46,7 @@ class Connection:
         headers: Mapping[str, str] = NO_HEADERS,
         bare_key: bool = False,
     ) -> None:
-        self._where = transport.closed_url(base_url) if bare_key else transport.base_url(base_url)
+        self._where = transport.parse_secure_url(base_url) if bare_key else transport.parse_base_url(base_url)
         self.prefix = urlsplit(self._where).path
         """What stands before every path, for signatures over the whole of it."""
         self._pacer = Pacer(rate) if rate else None
@@ -89,7 +89,7 @@ _SECONDS = re.compile(r"[0-9]{1,5}")
 """At most a day and a little: whoever is told to wait for longer is told nothing."""
 
 
-def base_url(text: str) -> str:
+def parse_base_url(text: str) -> str:
     """Where a provider's API is, without slashes at the end. Raises ConfigError."""
     try:
         parts = urlsplit(text)
@@ -98,16 +98,16 @@ def base_url(text: str) -> str:
         usable = False
     if not usable or _HEADER.fullmatch(text) is None or " " in text or any(sign in text for sign in "?#@"):
         expected = "http://HOST[:PORT][/PATH] or https://…, in ASCII, without a query or a password"
-        raise ConfigError(f"base-url: expected {expected}, got {shown(text.partition('@')[2] or text)}")
+        raise ConfigError(f"base-url: expected {expected}, got {short_repr(text.partition('@')[2] or text)}")
     return text.rstrip("/")
 
 
-def closed_url(text: str) -> str:
+def parse_secure_url(text: str) -> str:
     """A base URL over which a bare key may be sent: https, or one of this machine. Raises ConfigError."""
-    where = base_url(text)
+    where = parse_base_url(text)
     parts = urlsplit(where)
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
-        raise ConfigError(f"base-url: expected https://…, for the key itself is sent, got {shown(where)}")
+        raise ConfigError(f"base-url: expected https://…, for the key itself is sent, got {short_repr(where)}")
     return where
 
 
@@ -117,14 +117,14 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def header_value(name: str, value: str) -> str:
+def check_header_value(name: str, value: str) -> str:
     """A credential that goes into a header. Raises ConfigError, which does not show it."""
     if _HEADER.fullmatch(value) is None:
         raise ConfigError(f"{name}: expected printable ASCII, got {len(value)} characters that no header can hold")
     return value
 
 
-def retry_after_s(header: str | None) -> float | None:
+def parse_retry_after(header: str | None) -> float | None:
     """How long an answer's Retry-After asks to wait. None where it says nothing, or a date."""
     return timedelta(seconds=int(header)).total_seconds() if header and _SECONDS.fullmatch(header) else None
 

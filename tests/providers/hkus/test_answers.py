@@ -14,7 +14,7 @@ PAGE = b'{"code":0,"data":{"total_records":%b,"page":1,"page_size":20,"transacti
 
 def test_rows_come_byte_for_byte() -> None:
     rows = [b'{ "amt" : 1.230 }', b'{"remarks":"\\u6d41"}', b"3"]
-    assert codec.rows_of(PAGE % (b"3", b"[" + b" ,\n".join(rows) + b" ]")) == rows
+    assert codec.extract_rows(PAGE % (b"3", b"[" + b" ,\n".join(rows) + b" ]")) == rows
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_an_error_without_words_says_its_status() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"data":{}}', b'{"code":"0"}', b"\xff"])
 def test_what_is_no_answer(body: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
-        codec.rows_of(body)
+        codec.extract_rows(body)
     with pytest.raises(Unavailable, match=r"^HTTP 502, ") as caught:
         data_of(Answer(502, {"retry-after": "9"}, body))
     assert caught.value.retry_after_s == 9
@@ -89,13 +89,13 @@ def test_what_is_no_answer(body: bytes) -> None:
 )
 def test_what_is_no_page(document: bytes) -> None:
     with pytest.raises(WireError, match=r"^(data: expected a page of|answer: expected the JSON) "):
-        codec.rows_of(document)
+        codec.extract_rows(document)
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,0codedatapgs_ ', max_size=60).map(str.encode))
 def test_any_bytes_are_an_answer_or_an_error(document: bytes) -> None:
     try:
-        rows = codec.rows_of(document)
+        rows = codec.extract_rows(document)
     except LiushuiError as error:
         assert len(str(error)) < 400
     else:

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, RateLimited, WireError
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.hkus.client import HkusClient
 from liushui.rules import Rate
 from tests.providers.hkus.caller import TRANSACTIONS, signature
@@ -46,7 +46,7 @@ def call(
     rate: Rate | None = None,
     asked: Slice = DAY,
     mark: str | None = None,
-    part: Mapping[str, str] = NOTHING,
+    part: Mapping[str, str] = NO_VALUES,
     calls: int = 1,
 ) -> Page:
     """Make a client, read a page of a day as often as is said."""

@@ -144,14 +144,14 @@ def test_the_vector_is_accepted_in_either_case(written: str) -> None:
 
 def test_the_sample_answer() -> None:
     """document: "Sample Success Response", as printed."""
-    (found,) = codec.rows_of(SAMPLE)
+    (found,) = codec.extract_rows(SAMPLE)
     assert found in SAMPLE
     assert codec.read(found).flow == codec.read(wire(row())).flow
 
 
 def test_the_sample_answer_is_what_is_answered(caller: Caller, reader: MemoryReader) -> None:
     """document: "Sample Success Response": the same keys in the same order, the row byte for byte."""
-    (found,) = codec.rows_of(SAMPLE)
+    (found,) = codec.extract_rows(SAMPLE)
     reader.receive("trader-1", PROVIDER, [found])
     response = PROVIDER.server.answer(caller.signed(), reader)
     assert response.body.replace(b" ", b"").replace(b"\n", b"") == SAMPLE.replace(b" ", b"").replace(b"\n", b"")
@@ -161,7 +161,7 @@ def test_the_sample_answer_is_what_is_answered(caller: Caller, reader: MemoryRea
 def test_the_sample_error() -> None:
     """document: "Sample Error Response", as printed: the service will be well again."""
     with pytest.raises(Unavailable, match=r"^Internal server error \(code 12010012\)$"):
-        codec.rows_of(b'{\n"code": 12010012,\n"message": "Internal server error"\n}')
+        codec.extract_rows(b'{\n"code": 12010012,\n"message": "Internal server error"\n}')
 
 
 def test_every_field_of_the_table_is_written() -> None:

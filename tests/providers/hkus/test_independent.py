@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.providers.hkus import PROVIDER
 from liushui.testing.golden import cases, samples_of
 from liushui.testing.server import run, serving
@@ -68,7 +68,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ledger, saved = folder / "ledger.db", folder / "rows.jsonl"
     saved.write_bytes(b"\n".join(map(wire, own_rows())))
     run("import", str(saved), "--provider", "hkus", "--account", OWN, ledger=ledger)
-    samples = {name: str(path) for name, path, _ in cases(samples_of(provider_named("longbridge")))}
+    samples = {name: str(path) for name, path, _ in cases(samples_of(get_provider("longbridge")))}
     run("import", samples["document"], "--provider", "longbridge", "--account", ELSEWHERE, ledger=ledger)
     del samples["rejected"]
     run("import", *samples.values(), "--provider", "longbridge", "--account", MIXED, ledger=ledger)

@@ -70,7 +70,7 @@ def test_codes_and_classes() -> None:
     }
 
 
-TOLERANCE = RULES.timestamp_tolerance
+TOLERANCE = RULES.clock_skew_max
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ TOLERANCE = RULES.timestamp_tolerance
         f"integer from 0 to {ID_MAX}",
         f"to {codec.ID_DIGITS} digits",
         f"those of {RULES.zone}",
-        f"begins in {RULES.opening.year}",
+        f"begins in {RULES.history_start.year}",
         f"the last {RULES.lookback.total_seconds() / 3600:.0f} hours",
         f"{RULES.rate.calls} calls in {RULES.rate.per.total_seconds():.0f} s",
         f"Keys are {len(PROVIDER.new_credentials(bytes)['api_key'])} hex digits and "

@@ -52,7 +52,7 @@ def test_what_is_not_served_is_said_to_anybody(caller: Caller, method: str, rout
     [("", 20), ("page_size=7", 7), ("page=9&page_size=100", 100), ("page_size=999", 100), ("page_size=x", 20)],
 )
 def test_how_many_rows_are_asked_for(query: str, many: int) -> None:
-    assert PROVIDER.server.rows_asked(Request("GET", TRANSACTIONS, query, {})) == many
+    assert PROVIDER.server.estimate_rows(Request("GET", TRANSACTIONS, query, {})) == many
 
 
 # ---------------------------------------------------------------- who is answered

@@ -13,7 +13,7 @@ from liushui.wire.transport import Answer
 def test_rows_come_byte_for_byte() -> None:
     rows = [b'{ "a" : 1.230 }', b'{"b":"\\u6d41"}', b"3"]
     document = b'{"code":0,"data":{"list":[' + b" ,\n".join(rows) + b' ],"more":1},"more":[]}'
-    assert codec.rows_of(document) == rows
+    assert codec.extract_rows(document) == rows
 
 
 @pytest.mark.parametrize(
@@ -67,24 +67,24 @@ def test_what_is_no_answer(answer: bytes) -> None:
 @pytest.mark.parametrize("data", [b"null", b"{}", b"[]", b'{"list":null}', b'{"list":{}}', b'"list"', b"0"])
 def test_what_has_no_list(data: bytes) -> None:
     with pytest.raises(WireError, match=r"^data: expected an object with a list, got "):
-        codec.rows_of(b'{"code":0,"message":"success","data":' + data + b"}")
+        codec.extract_rows(b'{"code":0,"message":"success","data":' + data + b"}")
 
 
 def test_an_answer_without_data_has_no_list() -> None:
     with pytest.raises(WireError, match=r"^data: "):
-        codec.rows_of(b'{"code":0,"message":"success"}')
+        codec.extract_rows(b'{"code":0,"message":"success"}')
 
 
 @pytest.mark.parametrize("deep", [b'{"code":0,"data":%b', b'{"code":0,"data":{"list":[%b'])
 def test_what_is_nested_too_deep(deep: bytes) -> None:
     with pytest.raises(WireError):
-        codec.rows_of(deep % (b"[" * 200_000))
+        codec.extract_rows(deep % (b"[" * 200_000))
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,0codedatalistmsg ', max_size=60).map(str.encode))
 def test_any_bytes_are_an_answer_or_an_error(document: bytes) -> None:
     try:
-        rows = codec.rows_of(document)
+        rows = codec.extract_rows(document)
     except LiushuiError as error:
         assert len(str(error)) < 400
     else:

@@ -14,7 +14,7 @@ from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.socket import PASSWORD_LIFE, SESSION_LIFE
 from liushui.providers.longbridge.wire import CashFlow
 
-TOLERANCE = RULES.timestamp_tolerance or timedelta(0)
+TOLERANCE = RULES.clock_skew_max or timedelta(0)
 TEXT = (Path(longbridge.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")
 
 
@@ -58,7 +58,7 @@ def test_codes_and_classes() -> None:
         f"`size` is {RULES.paging.size_default} where it is not given, and 1 to {RULES.paging.size_max} [doc]",
         f"`page` is {RULES.paging.first}, and {RULES.paging.first} to {PAGE_MAX} [own]",
         f"those of {RULES.zone}",
-        f"begins in {RULES.opening.year}",
+        f"begins in {RULES.history_start.year}",
         f"the last {RULES.lookback.total_seconds() / 3600:.0f} hours",
         f"{RULES.rate.calls} calls in {RULES.rate.per.total_seconds():.0f} s",
         f"{RULES.rate.spacing.total_seconds() * 1000:.0f} ms apart",

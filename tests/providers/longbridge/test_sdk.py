@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from liushui.provider import Provider
-from liushui.providers import provider_named
+from liushui.providers import get_provider
 from liushui.testing.golden import cases, samples_of
 from liushui.testing.server import Running, run
 from tests.conftest import Book
 from tests.providers.longbridge.asking import ask
 
-PROVIDER: Provider = provider_named("longbridge")
+PROVIDER: Provider = get_provider("longbridge")
 EVER = {"start_time": "1970-01-01T00:00:00", "end_time": "2100-01-01T00:00:00"}
 CLIENTS = ("longbridge", "longbridge async", "longbridge http", "longport")
 TRACE = re.compile(r"[0-9a-f]{32}")

@@ -64,7 +64,7 @@ def test_what_is_not_served_is_said_to_anybody(caller: Caller, method: str, rout
     ],
 )
 def test_how_many_rows_are_asked_for(query: str, rows: int) -> None:
-    assert PROVIDER.server.rows_asked(Request("GET", CASH_FLOW, query, {})) == rows
+    assert PROVIDER.server.estimate_rows(Request("GET", CASH_FLOW, query, {})) == rows
 
 
 # ---------------------------------------------------------------- the rate

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, RateLimited, Refused, WireError
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_fits
 from liushui.providers.longbridge_legacy import PROVIDER
 from tests.providers.longbridge.rows import wire
@@ -26,7 +26,7 @@ def page(
     *,
     asked: Slice = DAY,
     mark: str | None = None,
-    part: Mapping[str, str] = NOTHING,
+    part: Mapping[str, str] = NO_VALUES,
     base_url: str = "http://provider.test",
     credentials: Mapping[str, str] = CREDENTIALS,
 ) -> Page:

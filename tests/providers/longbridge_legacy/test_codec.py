@@ -193,7 +193,7 @@ def test_a_flow_from_elsewhere_is_written_as_far_as_this_wire_can_say_it(languag
 def test_the_documents_sample_comes_in_as_it_is_printed() -> None:
     """document: 响应体示例, which is `data` without its envelope"""
     document = SAMPLE.read_bytes()
-    flows = [codec.read(found).flow for found in codec.rows_of(document)]
+    flows = [codec.read(found).flow for found in codec.extract_rows(document)]
     assert [(flow.at.timestamp(), flow.amount) for flow in flows] == [
         (1621507957, Decimal("-248.60")),
         (1621504824, Decimal("-125.16")),
@@ -202,7 +202,7 @@ def test_the_documents_sample_comes_in_as_it_is_printed() -> None:
         ("股票买入成交", Direction.OUT, "AAPL.US"),
     }
     enveloped = b'{"code":0,"msg":"","data":' + document + b"}"
-    assert codec.rows_of(enveloped) == codec.rows_of(document)
+    assert codec.extract_rows(enveloped) == codec.extract_rows(document)
 
 
 def test_over_http_only_an_envelope_is_an_answer() -> None:
@@ -239,7 +239,7 @@ def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[
 def test_an_error_is_one_whatever_stands_beside_it(document: bytes) -> None:
     """document: `code` 错误码，非 0 表示失败"""
     with pytest.raises(AuthError, match=r"^no \(code 1470403\)$"):
-        codec.rows_of(document)
+        codec.extract_rows(document)
 
 
 @pytest.mark.parametrize(
@@ -261,13 +261,13 @@ def test_an_error_is_one_whatever_stands_beside_it(document: bytes) -> None:
 )
 def test_what_is_no_answer(document: bytes) -> None:
     with pytest.raises(WireError, match=r"^(answer|data): expected "):
-        codec.rows_of(document)
+        codec.extract_rows(document)
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,0codedatalistmsg ', max_size=60).map(str.encode))
 def test_any_bytes_are_an_answer_or_an_error(document: bytes) -> None:
     try:
-        found = codec.rows_of(document)
+        found = codec.extract_rows(document)
     except LiushuiError as error:
         assert len(str(error)) < 400
     else:

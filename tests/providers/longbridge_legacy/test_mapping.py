@@ -13,7 +13,7 @@ from liushui.providers.longbridge_legacy.codec import BAD_REQUEST, ERRORS, FORBI
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import Asked, CashFlow
 
-TOLERANCE = RULES.timestamp_tolerance or timedelta(0)
+TOLERANCE = RULES.clock_skew_max or timedelta(0)
 TEXT = (Path(longbridge_legacy.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")
 
 
@@ -63,7 +63,7 @@ def test_codes_and_classes() -> None:
         f"the first being {RULES.paging.first}",
         f"may be {TOLERANCE.total_seconds():.0f} s off",
         f"those of {RULES.zone}",
-        f"begins in {RULES.opening.year}",
+        f"begins in {RULES.history_start.year}",
         f"the last {RULES.lookback.total_seconds() / 3600:.0f} hours",
         f"{RULES.rate.calls} calls in {RULES.rate.per.total_seconds():.0f} s",
         f"{RULES.rate.spacing.total_seconds() * 1000:.0f} ms apart",

@@ -62,7 +62,7 @@ def test_what_is_not_served_is_said_to_anybody(caller: Caller, method: str, rout
     ],
 )
 def test_how_many_rows_are_asked_for(body: bytes, rows: int) -> None:
-    assert PROVIDER.server.rows_asked(Request("POST", PATH, "", {}, body)) == rows
+    assert PROVIDER.server.estimate_rows(Request("POST", PATH, "", {}, body)) == rows
 
 
 # ---------------------------------------------------------------- the rate
@@ -127,7 +127,7 @@ CALLER = Caller(READER, CLOCK, READER.give_key(PROVIDER, "trader-1"))
 def test_any_request_has_a_legal_answer(
     method: str, path: str, query: str, headers: dict[str, str], body: bytes, route: str
 ) -> None:
-    PROVIDER.server.rows_asked(Request(method, path, query, headers, body, route, "t"))
+    PROVIDER.server.estimate_rows(Request(method, path, query, headers, body, route, "t"))
     assert answered(Request(method, path, query, headers, body, route, "t"), READER).said in (FORBIDDEN, NOT_FOUND)
 
 

@@ -76,7 +76,7 @@ def test_the_examples_beside_the_names_they_were_meant_for(caller: Caller, reade
 def test_the_sample_is_served_as_the_table_has_it(caller: Caller, reader: MemoryReader) -> None:
     """document: 响应体示例, and `business_type`, which its table has and its sample lacks"""
     sample = (samples_of(PROVIDER) / "document.wire.json").read_bytes()
-    reader.receive("trader-1", PROVIDER, PROVIDER.codec.rows_of(sample))
+    reader.receive("trader-1", PROVIDER, PROVIDER.codec.extract_rows(sample))
     printed = json.loads(sample)["list"]
     assert caller.ask().rows == [one | {"business_type": 0} for one in printed]
 

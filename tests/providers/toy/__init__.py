@@ -7,19 +7,19 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from liushui.conditions import among
-from liushui.errors import Unavailable, Unsayable, WireError
+from liushui.conditions import one_of
+from liushui.errors import NotRepresentable, Unavailable, WireError
 from liushui.flow import Flow
 from liushui.http import Request, Response
 from liushui.instant import EPOCH
-from liushui.money import decimal_text, plain
-from liushui.provider import NOTHING, CredentialField, FlowQuery, FlowReader, Page, Provider, Received, Route, Slice
+from liushui.money import parse_decimal, to_plain_string
+from liushui.provider import NO_VALUES, CredentialField, DecodedRow, FlowQuery, FlowReader, Page, Provider, Route, Slice
 from liushui.rules import Cursor, Filter, Rate, Rules
 from liushui.wire import transport
-from liushui.wire.decoding import FAULTS, RowReader, currency_code, excerpt, whole_number
-from liushui.wire.errors import WireFault, fault_of
-from liushui.wire.ranges import ends_of, instant_at, steps_since_epoch
-from liushui.wire.transport import Connection
+from liushui.wire.decoding import DECODE_ERRORS, RowReader, excerpt, parse_currency, parse_integer
+from liushui.wire.errors import ErrorResponse, provider_error
+from liushui.wire.ranges import from_steps, inclusive_ends, to_steps
+from liushui.wire.transport import HttpConnection
 
 NAME, PATH, NEXT = "toy", "/toy/movements", "x-toy-next"
 MINUTE, MINUTES_MAX = timedelta(minutes=1), 10**8
@@ -43,35 +43,35 @@ class ToyCodec:  # wire rows <-> flows
     answer = msgspec.json.Decoder(list[msgspec.Raw] | Fault)
     row = RowReader(Movement, "a movement")
 
-    def rows_of(self, document: bytes, status: int = 200) -> Sequence[bytes]:
+    def extract_rows(self, document: bytes, status: int = 200) -> Sequence[bytes]:
         try:
             found = self.answer.decode(document)
-        except FAULTS as error:
+        except DECODE_ERRORS as error:
             reason = f"expected rows or an error with HTTP {status}, got {excerpt(document)}"
             raise (Unavailable(reason) if status >= 500 else WireError("answer", reason)) from error
         if isinstance(found, Fault):
-            raise fault_of({}, found.reason, code=found.error, status=found.error)
+            raise provider_error({}, found.reason, code=found.error, status=found.error)
         return [bytes(row) for row in found]
 
-    def read(self, row: bytes) -> Received:
+    def read(self, row: bytes) -> DecodedRow:
         found = self.row.read(row)
-        at = instant_at(whole_number("minute", str(found.minute), least=0, most=MINUTES_MAX), MINUTE)
-        amount, coin = decimal_text("coins", found.coins), currency_code("coin", found.coin)
+        at = from_steps(parse_integer("minute", str(found.minute), least=0, most=MINUTES_MAX), MINUTE)
+        amount, coin = parse_decimal("coins", found.coins), parse_currency("coin", found.coin)
         identity = f"{found.nr} {found.minute}".encode().hex()
-        return Received(Flow(identity, at, amount, coin, label=found.why, ref=found.nr), row, None)
+        return DecodedRow(Flow(identity, at, amount, coin, label=found.why, ref=found.nr), row, None)
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
-        minute = steps_since_epoch(flow.at, MINUTE)
+        minute = to_steps(flow.at, MINUTE)
         if not 0 <= minute <= MINUTES_MAX:
-            raise Unsayable("minute", f"expected 1970 to 2160, got {flow.at}")
+            raise NotRepresentable("minute", f"expected 1970 to 2160, got {flow.at}")
         nr = flow.ref or flow.identity
-        return msgspec.json.encode(Movement(nr, minute, plain(flow.amount), flow.currency, flow.label))
+        return msgspec.json.encode(Movement(nr, minute, to_plain_string(flow.amount), flow.currency, flow.label))
 
 
 class ToyClient:  # the end that pulls
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        headers = {"x-toy-key": transport.header_value("key", credentials["key"])}
-        self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers=headers)
+        headers = {"x-toy-key": transport.check_header_value("key", credentials["key"])}
+        self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers=headers)
 
     async def page(
         self,
@@ -79,14 +79,14 @@ class ToyClient:  # the end that pulls
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
-        if (ends := ends_of(asked, MINUTE)) is None:
+        if (ends := inclusive_ends(asked, MINUTE)) is None:
             return Page(())
         asked_for = {"first": ends[0], "last": ends[1], "size": size, "from": mark or "", **part}
         answer = await self._http.call("GET", PATH, query=urlencode(asked_for))
-        return Page(ToyCodec().rows_of(answer.body, answer.status), next=answer.headers.get(NEXT))
+        return Page(ToyCodec().extract_rows(answer.body, answer.status), next=answer.headers.get(NEXT))
 
     async def close(self) -> None:
         await self._http.close()
@@ -95,7 +95,7 @@ class ToyClient:  # the end that pulls
 class ToyServer:  # the end that answers
     routes: Sequence[Route] = (Route("GET", PATH),)
 
-    def rows_asked(self, request: Request) -> int:
+    def estimate_rows(self, request: Request) -> int:
         return RULES.paging.size_max
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
@@ -103,27 +103,27 @@ class ToyServer:  # the end that answers
             given = request.headers.get("x-toy-key", "")
             key = reader.key(NAME, given.partition(".")[0])
             if (request.method, request.route) != ("GET", PATH):
-                raise WireFault(404, 404, "nothing is here")
+                raise ErrorResponse(404, 404, "nothing is here")
             if key is None or not hmac.compare_digest(given.encode(), key.credentials["key"].encode()):
-                raise WireFault(401, 401, "no such key")
+                raise ErrorResponse(401, 401, "no such key")
             if key.expires_at and reader.now() >= key.expires_at:
-                raise WireFault(401, 401, "the key has expired")
+                raise ErrorResponse(401, 401, "the key has expired")
             if not reader.admit(key, RULES.rate).admitted:
-                raise WireFault(429, 429, "too many calls")
+                raise ErrorResponse(429, 429, "too many calls")
             page = reader.page(NAME, query_of(request.parameters(), key.accounts), ToyCodec().write)
-        except (WireError, WireFault, Unsayable, ValueError) as error:
-            status = error.status if isinstance(error, WireFault) else 400
+        except (WireError, ErrorResponse, NotRepresentable, ValueError) as error:
+            status = error.status if isinstance(error, ErrorResponse) else 400
             return Response(status, [], msgspec.json.encode(Fault(status, str(error))))
         return Response(200, [(NEXT, page.end.encode().hex())] if page.end else [], b"[%b]" % page.rows)
 
 
 def query_of(given: Mapping[str, str], accounts: tuple[str, ...]) -> FlowQuery:
     """The parameters of a request. Raises WireError or ValueError."""
-    first = whole_number("first", given.get("first", ""), least=0, most=MINUTES_MAX)
-    last = whole_number("last", given.get("last", ""), least=first, most=MINUTES_MAX)
-    size = whole_number("size", given.get("size", "10"), least=1, most=RULES.paging.size_max)
-    where = (among("currency", given["coin"]),) if given.get("coin") else ()
-    since, until, place = instant_at(first, MINUTE), instant_at(last + 1, MINUTE), bytes.fromhex(given.get("from", ""))
+    first = parse_integer("first", given.get("first", ""), least=0, most=MINUTES_MAX)
+    last = parse_integer("last", given.get("last", ""), least=first, most=MINUTES_MAX)
+    size = parse_integer("size", given.get("size", "10"), least=1, most=RULES.paging.size_max)
+    where = (one_of("currency", given["coin"]),) if given.get("coin") else ()
+    since, until, place = from_steps(first, MINUTE), from_steps(last + 1, MINUTE), bytes.fromhex(given.get("from", ""))
     return FlowQuery(accounts, since, until, size, 0, place.decode(), newest=False, ascending=True, where=where)
 
 

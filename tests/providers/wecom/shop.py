@@ -11,7 +11,7 @@ from liushui.instant import system_clock, to_us
 from liushui.ledger.access.keys import create_key, revoke_key
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import commit_slice, make_account
-from liushui.provider import NOTHING, Key, Slice
+from liushui.provider import NO_VALUES, Key, Slice
 from liushui.providers.wecom import PROVIDER
 from liushui.providers.wecom.rules import RULES, TOKEN_LIFE
 from liushui.providers.wecom.tokens import access_token
@@ -36,7 +36,7 @@ class Shop(NamedTuple):
     rows: list[Row]
     """Oldest first."""
 
-    def key(self, *, paced: bool = False, restrictions: Mapping[str, str] = NOTHING) -> dict[str, str]:
+    def key(self, *, paced: bool = False, restrictions: Mapping[str, str] = NO_VALUES) -> dict[str, str]:
         """The credentials of a new key."""
         ledger = open_ledger(str(self.path))
         try:

@@ -13,7 +13,7 @@ from liushui.providers.wecom import codec
 def test_rows_come_byte_for_byte() -> None:
     rows = [b'{ "a" : 1.230 }', b'{"b":"\\u6d41"}', b"3"]
     document = b'{"errcode":0,"errmsg":"ok","fund_flow_list":[' + b" ,\n".join(rows) + b' ],"more":[]}'
-    assert codec.rows_of(document) == rows
+    assert codec.extract_rows(document) == rows
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_an_errors_class_says_what_to_do(
 
 def test_an_error_without_words_says_its_status() -> None:
     with pytest.raises(Refused, match=r"^HTTP 200 \(code 1\)$"):
-        codec.rows_of(b'{"errcode":1}')
+        codec.extract_rows(b'{"errcode":1}')
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_an_error_without_words_says_its_status() -> None:
 )
 def test_what_is_no_answer(answer: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
-        codec.rows_of(answer)
+        codec.extract_rows(answer)
     with pytest.raises(Unavailable, match=r"^HTTP 502, "):
         codec.page_of(answer, status=502)
 
 
 def test_a_page_without_its_list() -> None:
     with pytest.raises(WireError, match=r"^fund_flow_list: expected a list, but missing$"):
-        codec.rows_of(b'{"errcode":0,"errmsg":"ok"}')
+        codec.extract_rows(b'{"errcode":0,"errmsg":"ok"}')
 
 
 def test_a_token() -> None:
@@ -114,7 +114,7 @@ def test_what_is_no_token(members: bytes) -> None:
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,0errcodefund_flow_list ', max_size=60).map(str.encode))
 def test_any_bytes_are_an_answer_or_an_error(document: bytes) -> None:
     try:
-        rows = codec.rows_of(document)
+        rows = codec.extract_rows(document)
     except LiushuiError as error:
         assert len(str(error)) < 400
     else:

@@ -12,7 +12,7 @@ import pytest
 
 from liushui.errors import AuthError, ConfigError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.provider import Slice
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.providers.wecom import PROVIDER
 from liushui.providers.wecom.client import WecomClient
 from liushui.rules import Rate
@@ -152,7 +152,7 @@ def test_every_page_of_what_is_visible_is_read(monkeypatch: pytest.MonkeyPatch, 
     ]
     reader.receive("shop-1", PROVIDER, rows)
     key = reader.give_key(PROVIDER, "shop-1", restrictions={"operators": "a"})
-    transport = DialectTransport(providers(), reader)
+    transport = DialectTransport(load_providers(), reader)
     pages: list[list[bytes]] = []
 
     async def read() -> None:
@@ -220,7 +220,7 @@ def test_sessions_end_in_the_middle_of_a_drain(monkeypatch: pytest.MonkeyPatch) 
     reader = MemoryReader(clock)
     reader.receive("shop-1", PROVIDER, [wire(row(timestamp=AT + at, request_no=str(at))) for at in range(3)])
     key = reader.give_key(PROVIDER, "shop-1")
-    transport = DialectTransport(providers(), reader)
+    transport = DialectTransport(load_providers(), reader)
 
     async def read() -> None:
         async with client_of(transport, monkeypatch, credentials=key.credentials) as client:

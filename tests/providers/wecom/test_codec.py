@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.errors import Unsayable, WireError
+from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import EPOCH
 from liushui.providers.wecom import codec
@@ -339,7 +339,7 @@ def test_the_side_is_the_amounts_and_a_zeros_the_providers(amount: str, directio
     ],
 )
 def test_what_cannot_be_said_is_not_said(flow: Flow, message: str) -> None:
-    with pytest.raises(Unsayable) as caught:
+    with pytest.raises(NotRepresentable) as caught:
         codec.write(flow)
     assert str(caught.value) == message
 

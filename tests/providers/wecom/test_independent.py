@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from liushui.errors import LiushuiError
-from liushui.provider import NOTHING
+from liushui.provider import NO_VALUES
 from liushui.providers.wecom import PROVIDER
 from liushui.testing.server import Running, run
 from tests.providers.wecom import independent
@@ -28,7 +28,7 @@ def read(
     served: Running,
     credentials: Mapping[str, str],
     shop: Shop,
-    asked: Mapping[str, object] = NOTHING,
+    asked: Mapping[str, object] = NO_VALUES,
     *,
     token: str | None = None,
 ) -> Any:  # noqa: ANN401 - JSON

@@ -44,7 +44,7 @@ def test_what_is_not_served_is_said_to_anybody(caller: Caller, method: str, rout
 
 def test_how_many_rows_are_asked_for() -> None:
     asked = [
-        PROVIDER.server.rows_asked(Request("POST", path, "", {}, route=path)) for path in (GET_TOKEN, GET_FUND_FLOW)
+        PROVIDER.server.estimate_rows(Request("POST", path, "", {}, route=path)) for path in (GET_TOKEN, GET_FUND_FLOW)
     ]
     assert asked == [0, 200]
 

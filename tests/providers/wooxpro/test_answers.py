@@ -13,12 +13,12 @@ from liushui.wire.transport import Answer
 def test_rows_come_byte_for_byte() -> None:
     rows = [b'{ "a" : 1.230 }', b'{"b":"\\u6d41"}', b"3"]
     document = b'{"code":1000,"message":"Ok","data":[' + b" ,\n".join(rows) + b' ],"trace":"t","more":[]}'
-    assert codec.rows_of(document) == rows
+    assert codec.extract_rows(document) == rows
 
 
 @pytest.mark.parametrize("message", [b"Ok", b"OK", b"ok"])
 def test_success_is_said_in_any_case(message: bytes) -> None:
-    assert codec.rows_of(b'{"code":1000,"message":"%b","data":[]}' % message) == []
+    assert codec.extract_rows(b'{"code":1000,"message":"%b","data":[]}' % message) == []
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_is_no_envelope_goes_by_its_status(body: bytes, status: int, expect
 def test_what_is_no_success(answer: bytes, message: str) -> None:
     """document: `"code": 1000, "message": "Ok", "data": [`"""
     with pytest.raises(WireError) as caught:
-        codec.rows_of(answer)
+        codec.extract_rows(answer)
     assert str(caught.value).startswith(message)
 
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, RateLimited
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.wooxpro.client import WooxproClient
 from tests.providers.wooxpro.rows import Row, row
 
@@ -47,7 +47,7 @@ def page(
     asked: Slice = SECOND,
     size: int = 7,
     *,
-    part: Mapping[str, str] = NOTHING,
+    part: Mapping[str, str] = NO_VALUES,
     newest: bool = False,
     base_url: str = "https://provider.test",
     api_key: str = "the-key",

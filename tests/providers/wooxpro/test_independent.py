@@ -90,7 +90,7 @@ def ask(served: Held, *calls: dict[str, object] | str, key: str | None = "", pre
     return answers
 
 
-def rows_of(answer: dict[str, Any]) -> list[Row]:
+def extract_rows(answer: dict[str, Any]) -> list[Row]:
     rows: list[Row] = answer["document"]["data"]
     return rows
 
@@ -110,7 +110,7 @@ def test_the_documents_request(served: Held, prefix: str) -> None:
     """document: `?symbol=BTCUSDT&start_time=1662368173000&end_time=1662368179000`, 默认100"""
     (answer,) = ask(served, f"symbol=BTCUSDT&start_time={START_MS}&end_time={END_MS}", prefix=prefix)
     inside = [one for one in within(served.rows, START_MS, END_MS) if one["symbol"] == "BTCUSDT"]
-    assert rows_of(answer) == inside[:100]
+    assert extract_rows(answer) == inside[:100]
     assert len(inside) > 100
 
 
@@ -119,8 +119,8 @@ def test_every_row_arrives_when_each_page_begins_where_the_last_one_ended(served
     start_ms, found = START_MS, list[Row]()
     for _ in range(10):
         (answer,) = ask(served, {"start_time": start_ms, "end_time": END_MS, "page_size": 1000})
-        found += rows_of(answer)
-        if len(rows_of(answer)) < 1000:
+        found += extract_rows(answer)
+        if len(extract_rows(answer)) < 1000:
             break
         start_ms = int(found[-1]["time"]) + 1
     assert found == within(served.rows, START_MS, END_MS)
@@ -136,19 +136,19 @@ def test_each_filter_finds_its_rows(served: Held) -> None:
     for given, answer in zip(wanted, answers, strict=True):
         asked = {name: value for name, value in given.items() if value != 0}
         expected = [one for one in served.rows if asked.items() <= one.items()]
-        assert rows_of(answer) == expected[:1000]
+        assert extract_rows(answer) == expected[:1000]
         assert expected
 
 
 def test_no_times_mean_the_last_seven_days(served: Held) -> None:
     """document: 只会返回最近7天的数据"""
     (answer,) = ask(served, {})
-    assert rows_of(answer) == served.rows[-3:]
+    assert extract_rows(answer) == served.rows[-3:]
 
 
 def test_the_newest_rows_without_a_start(served: Held) -> None:
     (answer,) = ask(served, {"end_time": END_MS, "page_size": 5})
-    assert rows_of(answer) == within(served.rows, 0, END_MS)[-5:]
+    assert extract_rows(answer) == within(served.rows, 0, END_MS)[-5:]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_newest_rows_without_a_start(served: Held) -> None:
 def test_errors(served: Held, given: dict[str, object], fault: tuple[int, int]) -> None:
     (answer,) = ask(served, given)
     assert (answer["status"], answer["document"]["code"]) == fault
-    assert rows_of(answer) == []
+    assert extract_rows(answer) == []
 
 
 def test_keys(served: Held) -> None:

@@ -69,11 +69,11 @@ def test_codes_and_classes() -> None:
         f"{REFUSALS.calls} calls in {REFUSALS.per.seconds} s may be refused",
         f"then waits {REFUSALS.per.seconds} s",
         f"those of {RULES.zone}",
-        f"begins in {RULES.opening.year}",
+        f"begins in {RULES.history_start.year}",
         f"the last {RULES.lookback.days * 24} hours",
         f"halved to {'one millisecond' if RULES.resolution.microseconds == 1000 else '?'}",
-        f"parted by {' and '.join(f'`{name}`' for name in RULES.paging.splits)}",
-        f"asks for each {', '.join(f'`{name}`' for name in RULES.paging.always)} on its own",
+        f"parted by {' and '.join(f'`{name}`' for name in RULES.paging.split_by)}",
+        f"asks for each {', '.join(f'`{name}`' for name in RULES.paging.partition_by)} on its own",
     ],
 )
 def test_our_numbers(said: str) -> None:

@@ -45,7 +45,7 @@ def test_what_is_not_served_is_said_to_anybody(caller: Caller, method: str, path
     [("", 100), ("page_size=1000", 1000), ("symbol=X&page_size=7", 7), ("size=7", 100), ("page_size=x", 100)],
 )
 def test_how_many_rows_are_asked_for(query: str, rows: int) -> None:
-    assert PROVIDER.server.rows_asked(Request("GET", PATH, query, {})) == rows
+    assert PROVIDER.server.estimate_rows(Request("GET", PATH, query, {})) == rows
 
 
 # ---------------------------------------------------------------- keys

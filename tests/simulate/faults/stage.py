@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, SyncError, Unavailable, WireError
-from liushui.provider import NOTHING, Client, Page, Provider, Slice
-from liushui.providers import providers
+from liushui.provider import NO_VALUES, Client, Page, Provider, Slice
+from liushui.providers import load_providers
 from liushui.simulate.faults.dialects import Outages
 from liushui.simulate.faults.fault import Rulings
 from liushui.simulate.faults.fault_schedule import SeededRulings
@@ -33,7 +33,7 @@ A_MOMENT: Final = timedelta(seconds=1)
 A_WHILE: Final = timedelta(seconds=11)
 
 JSON: Final = [("content-type", "application/json")]
-OUTAGES: Final[Outages] = {name: provider.outages for name, provider in providers().items()}
+OUTAGES: Final[Outages] = {name: provider.outage_responses for name, provider in load_providers().items()}
 """How each provider says that it is broken, or under maintenance."""
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class Patient:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         for _ in range(TRIES_MAX):

@@ -8,14 +8,14 @@ from typing import Final
 import httpx2
 
 from liushui.errors import RateLimited, Unavailable, WireError
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.simulate.faults.fault import Ruling, Sort
 from liushui.simulate.faults.transport_faults import Answered, Reset
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.faulty import QueuedRulings, telling
 from tests.simulate.faults.stage import Stage, raised
 
-LONGBRIDGE: Final = providers()["longbridge"]
+LONGBRIDGE: Final = load_providers()["longbridge"]
 
 
 def test_faults_come_in_their_order_each_once() -> None:

@@ -11,7 +11,7 @@ from liushui.errors import WireError
 from liushui.flow import Flow
 from liushui.instant import to_us
 from liushui.provider import Provider
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.simulate.faults.corrupt_rows import damaged
 from liushui.simulate.faults.profiles import PROFILES, WHOLE, Change, Profile
 from liushui.simulate.faults.row_lifecycle import (
@@ -30,8 +30,8 @@ from liushui.simulate.world import Parameters, World
 from liushui.testing.golden import cases, samples_of
 from tests.simulate.faults.stage import BEGIN, END
 
-EVERY: Final = pytest.mark.parametrize("provider", providers().values(), ids=list(providers()))
-LONGBRIDGE: Final = providers()["longbridge"]
+EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))
+LONGBRIDGE: Final = load_providers()["longbridge"]
 WITHIN_US: Final = CHANGES_WITHIN[-1] // timedelta(microseconds=1)
 
 
@@ -154,7 +154,7 @@ def rows_of(provider: Provider) -> list[bytes]:
     """Every sample of a provider that can be read, and rows as its codec writes them."""
     rows = [provider.codec.write(flow) for flow in flows_of(provider, 20)]
     for _, wire, _ in cases(samples_of(provider)):
-        for row in provider.codec.rows_of(wire.read_bytes()):
+        for row in provider.codec.extract_rows(wire.read_bytes()):
             try:
                 provider.codec.read(row)
             except WireError:

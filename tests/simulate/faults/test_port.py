@@ -17,7 +17,7 @@ import pytest
 from liushui.errors import LiushuiError, Unavailable, WireError
 from liushui.http import Response
 from liushui.provider import Slice
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.simulate.faults.app import carry_out
 from liushui.simulate.faults.transport_faults import Answered, Outcome, Reset, Stalled, Unreached
 from liushui.simulate.faults.worlds import TRUTH_PATH
@@ -103,7 +103,7 @@ def misbehaving(
 
 def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
     """Clients that ask side by side: each page that comes is whole, each that does not is an error by class."""
-    provider = providers()["longbridge"]
+    provider = load_providers()["longbridge"]
     pages, errors = list[Counter[bytes]](), list[LiushuiError]()
 
     async def read(simulator: Simulator) -> None:
@@ -137,10 +137,10 @@ def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
     assert 0 < broken_off < len(errors)
 
 
-@pytest.mark.parametrize("name", providers())
+@pytest.mark.parametrize("name", load_providers())
 def test_every_providers_client_comes_through_where_nothing_is_wrong(name: str) -> None:
     """Whatever its requests look like, bodies included."""
-    provider = providers()[name]
+    provider = load_providers()[name]
 
     async def read(simulator: Simulator) -> int:
         (account,) = simulator.accounts

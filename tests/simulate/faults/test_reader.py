@@ -10,9 +10,9 @@ import pytest
 from liushui.errors import ConfigError, WireError
 from liushui.flow import Flow
 from liushui.http import Request
-from liushui.instant import BEGINNING, ENDING, iso
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_iso
 from liushui.provider import FlowQuery, Provider
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.rules import PageNumber
 from liushui.simulate.faults.profiles import MISCOUNTED, PROFILES, WHOLE, Change, Profile
 from liushui.simulate.faults.worlds import FLOWS_MAX, LIVE_FOR, TRUTH_PATH, Truth, lives_in
@@ -23,8 +23,8 @@ from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.faulty import QueuedRulings
 from tests.simulate.faults.stage import BEGIN, END, Stage
 
-EVERY: Final = pytest.mark.parametrize("provider", providers().values(), ids=list(providers()))
-LONGBRIDGE: Final = providers()["longbridge"]
+EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))
+LONGBRIDGE: Final = load_providers()["longbridge"]
 STEPS: Final = (timedelta(0), timedelta(minutes=1), timedelta(hours=3), timedelta(days=1), timedelta(days=9))
 UNREACHED: Final = timedelta(days=400)
 
@@ -102,10 +102,10 @@ def test_the_truth_is_of_a_range_and_of_an_account_that_is_there() -> None:
 
 
 def test_the_truth_of_before_a_day_was_published_has_none_of_it() -> None:
-    wecom = quiet(providers()["wecom"], "none")
+    wecom = quiet(load_providers()["wecom"], "none")
     for at in (NOON, BEGIN + timedelta(days=4)):
         published = wecom.provider.rules.readable(at)[1]
-        flows = wecom.reader.truth(wecom.account.name, BEGINNING, ENDING, at).flows
+        flows = wecom.reader.truth(wecom.account.name, MIN_INSTANT, MAX_INSTANT, at).flows
         assert flows
         assert all(flow.at < published for flow in flows)
 
@@ -181,8 +181,8 @@ def test_totals_lie_for_a_while_and_by_the_clock_alone() -> None:
 def test_a_counted_provider_says_the_total_that_the_reader_counts() -> None:
     (provider,) = (
         known
-        for known in providers().values()
-        if isinstance(known.rules.paging, PageNumber) and known.rules.paging.counted
+        for known in load_providers().values()
+        if isinstance(known.rules.paging, PageNumber) and known.rules.paging.has_total
     )
     stage = quiet(provider, Profile(miscounts=WHOLE))
     page = stage.ask(lambda client: client.page(stage.whole, 5))
@@ -203,7 +203,7 @@ def lives(*, opened: datetime, flows: int = 50, live: bool = False, profile: str
     """How many rows of an account are there, at the opening and after each of STEPS."""
     known = {LONGBRIDGE.name: LONGBRIDGE}
     reader = lives_in(reader_of(flows=flows, live=live), known, profile=PROFILES[profile], seed=1, opened=opened)
-    return [len(reader.truth("trader-2", BEGIN, ENDING, opened + step).rows) for step in STEPS]
+    return [len(reader.truth("trader-2", BEGIN, MAX_INSTANT, opened + step).rows) for step in STEPS]
 
 
 def test_an_old_world_is_told_as_though_it_had_just_ended() -> None:
@@ -228,7 +228,7 @@ def test_a_world_too_large_is_told() -> None:
 def test_the_simulator_tells_its_truth() -> None:
     stage = quiet(LONGBRIDGE, "malformed")
     truth = Truth(stage.reader)
-    asked = f"account={stage.account.name}&since={iso(BEGIN)}&until={iso(END)}&at={iso(NOON)}"
+    asked = f"account={stage.account.name}&since={to_iso(BEGIN)}&until={to_iso(END)}&at={to_iso(NOON)}"
     response = truth(Request("GET", TRUTH_PATH, asked, {"accept-language": "en"}))
     assert response is not None
     assert response.status == 200

@@ -12,8 +12,8 @@ from liushui.errors import ConfigError
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, keys
-from liushui.money import shown
-from liushui.provider import NOTHING, Provider
+from liushui.money import short_repr
+from liushui.provider import NO_VALUES, Provider
 
 _accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode
 _restrictions_of = msgspec.json.Decoder(dict[str, str]).decode
@@ -39,7 +39,7 @@ def create_key(
     *,
     expires_at: datetime | None = None,
     paced: bool = True,
-    restrictions: Mapping[str, str] = NOTHING,
+    restrictions: Mapping[str, str] = NO_VALUES,
 ) -> dict[str, str]:
     """Make a key that reads these accounts through a provider's wire API: its credentials, shown this once.
 
@@ -49,7 +49,7 @@ def create_key(
     for name in restrictions:
         if name not in known:
             raise ConfigError(
-                f"restrict: expected {' or '.join(known) or 'none'} for {provider.name}, got {shown(name)}"
+                f"restrict: expected {' or '.join(known) or 'none'} for {provider.name}, got {short_repr(name)}"
             )
     credentials = provider.new_credentials(secrets.token_bytes)
     sealed = ledger.vault.seal(credentials)
@@ -57,7 +57,7 @@ def create_key(
         there = set(connection.scalars(sa.select(accounts.c.account)))
         for name in names:
             if name not in there:
-                raise ConfigError(f"account: there is none named {shown(name)}")
+                raise ConfigError(f"account: there is none named {short_repr(name)}")
         connection.execute(
             keys.insert().values(
                 dialect=provider.name,
@@ -101,4 +101,4 @@ def revoke_key(ledger: Ledger, public: str) -> None:
             .values(revoked_at_us=to_us(ledger.clock()))
         )
         if not ended.rowcount:
-            raise ConfigError(f"key: there is no valid one named {shown(public)}")
+            raise ConfigError(f"key: there is no valid one named {short_repr(public)}")

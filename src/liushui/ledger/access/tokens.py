@@ -15,7 +15,7 @@ from liushui.errors import ConfigError
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, tokens
-from liushui.money import shown
+from liushui.money import short_repr
 
 PREFIX: Final = "lsk_"
 """What every token begins with, so that one that leaked is recognised."""
@@ -80,9 +80,9 @@ def create_token(
     if names is not None and not names:
         raise ConfigError("account: expected at least one, got none")
     if len(name) > NAME_MAX or not name.isprintable():
-        raise ConfigError(f"name: expected at most {NAME_MAX} printable characters, got {shown(name)}")
+        raise ConfigError(f"name: expected at most {NAME_MAX} printable characters, got {short_repr(name)}")
     if expires_at is not None and expires_at <= now:
-        raise ConfigError(f"expires: expected an instant that is to come, got {shown(expires_at.isoformat())}")
+        raise ConfigError(f"expires: expected an instant that is to come, got {short_repr(expires_at.isoformat())}")
     if not 1 <= calls_per_minute <= CALLS_MAX:
         raise ConfigError(f"calls_per_minute: expected 1 to {CALLS_MAX}, got {calls_per_minute}")
     id_, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
@@ -103,7 +103,7 @@ def create_token(
         there = set(connection.scalars(sa.select(accounts.c.account)))
         for account in names or ():
             if account not in there:
-                raise ConfigError(f"account: there is none named {shown(account)}")
+                raise ConfigError(f"account: there is none named {short_repr(account)}")
         connection.execute(tokens.insert().values(values))
     return NewToken(_token(values), text)
 
@@ -139,7 +139,7 @@ def revoke_token(ledger: Ledger, id_: str) -> None:
             .values(revoked_at_us=to_us(ledger.clock()))
         )
         if not ended.rowcount:
-            raise ConfigError(f"token: there is no valid one with the id {shown(id_)}")
+            raise ConfigError(f"token: there is no valid one with the id {short_repr(id_)}")
 
 
 def is_note_due(token: Token, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
-from liushui.money import plain
+from liushui.money import to_plain_string
 
 
 class _Either(FunctionElement[bool]):
@@ -77,5 +77,5 @@ def _digits(
     amount = sa.type_coerce(column, sa.Text())
     whole = sa.func.instr(amount.op("||")("."), ".") - 1
     short = sa.case((sa.func.instr(amount, ".") > 0, sa.func.rtrim(sa.func.rtrim(amount, "0"), ".")), else_=amount)
-    text = ("-" if negative else "") + plain(bound.copy_abs())
+    text = ("-" if negative else "") + to_plain_string(bound.copy_abs())
     return whole, short, len(text.partition(".")[0]), text.rstrip("0").rstrip(".") if "." in text else text

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from liushui.conditions import DETAIL, SIDE, AllOf, AnyOf, Term, Where
+from liushui.conditions import DETAIL_PREFIX, SIDE, AllOf, AnyOf, Term, Where
 from liushui.ledger.engines import sql_dialects
 
 TOTALLED: Final = frozenset({"subaccount", "currency", "kind"})
@@ -60,7 +60,7 @@ def _term(term: Term, values: list[object]) -> str:
 
 
 def _is_missing(field: str, values: list[object]) -> str:
-    if field.startswith(DETAIL):
+    if field.startswith(DETAIL_PREFIX):
         values.append(_path(field))
         return sql_dialects.MISSING_IN_DETAIL
     return f"{_column(field, values)} IS NULL"
@@ -69,7 +69,7 @@ def _is_missing(field: str, values: list[object]) -> str:
 def _column(field: str, values: list[object], *, number: bool = False) -> str:
     if field == SIDE:
         return _SIDE
-    if field.startswith(DETAIL):
+    if field.startswith(DETAIL_PREFIX):
         values += [_path(field)] * 2
         return sql_dialects.NUMBER_IN_DETAIL if number else sql_dialects.TEXT_IN_DETAIL
     if field not in _COLUMNS:
@@ -78,4 +78,4 @@ def _column(field: str, values: list[object], *, number: bool = False) -> str:
 
 
 def _path(field: str) -> str:
-    return '$."{}"'.format(field.removeprefix(DETAIL).replace('"', ""))
+    return '$."{}"'.format(field.removeprefix(DETAIL_PREFIX).replace('"', ""))

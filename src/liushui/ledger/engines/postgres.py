@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine, RootTransaction
 from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.exc import DBAPIError
 
-from liushui.errors import LedgerError, Uncertain
+from liushui.errors import CommitOutcomeUnknown, LedgerError
 from liushui.instant import Clock, to_us
 from liushui.ledger.access.vault import Vault
 from liushui.ledger.engines import citus, postgres_connection
@@ -139,7 +139,7 @@ class PostgresLedger(Ledger):
             transaction.commit()
         except (DBAPIError, psycopg.Error) as error:
             if is_lost(error.orig if isinstance(error, DBAPIError) else error):
-                raise Uncertain(
+                raise CommitOutcomeUnknown(
                     f"the connection to {self.name} was lost while a commit was under way: "
                     "look whether it is there before you do the same again"
                 ) from error

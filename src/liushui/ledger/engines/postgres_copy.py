@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeEngine
 from liushui.errors import LedgerError
 from liushui.ledger.column_types import Big, Bytes, Flag, Money, Words
 from liushui.ledger.schema import metadata
-from liushui.money import shown
+from liushui.money import short_repr
 
 COPIED_MIN: Final = 4
 """Rows from which COPY is worth its round trips. Measured, it is as fast as a statement for one, faster for more."""
@@ -105,7 +105,9 @@ def _columns(table: str) -> tuple[list[str], frozenset[int]]:
 def _check_range(name: str, values: Iterable[Any]) -> None:
     longest = max((value for value in values if value is not None), key=len, default="")
     if len(longest) > DIGITS_MAX:
-        raise LedgerError(f"{name}: expected at most {DIGITS_MAX} characters, got {len(longest)}: {shown(longest)}")
+        raise LedgerError(
+            f"{name}: expected at most {DIGITS_MAX} characters, got {len(longest)}: {short_repr(longest)}"
+        )
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:

@@ -5,7 +5,7 @@ from typing import Final
 
 import psycopg
 
-from liushui.errors import LedgerBusy, LedgerError, Lost
+from liushui.errors import ConnectionLost, LedgerBusy, LedgerError
 
 _NO_CONNECTION: Final = (
     ("password authentication failed", LedgerError, "{name}: the server refuses this password, or this user"),
@@ -79,7 +79,9 @@ def in_plain_words(name: str, error: BaseException | None) -> LedgerError:
     if node is not None:
         return LedgerBusy(f"a node of {name} cannot be reached: {node[1]}; nothing was written, and nothing is shown")
     if is_lost(error):
-        return Lost(f"the connection to {name} was lost: nothing of what was being written is kept; try again")
+        return ConnectionLost(
+            f"the connection to {name} was lost: nothing of what was being written is kept; try again"
+        )
     return LedgerError(f"{name}: {_first_line(error)}")
 
 

@@ -10,7 +10,7 @@ from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.sql_dialects import insert_new, upsert
 from liushui.ledger.schema import accounts, runs, sources
-from liushui.money import shown
+from liushui.money import short_repr
 
 NAME_MAX: Final = 64
 
@@ -57,7 +57,7 @@ def add_source(
     }
     with ledger.writing() as connection:
         if not insert_new(connection, sources, values):
-            raise ConfigError(f"source: there is one named {shown(account)} already")
+            raise ConfigError(f"source: there is one named {short_repr(account)} already")
 
 
 def change_credentials(ledger: Ledger, account: str, credentials: dict[str, str]) -> None:
@@ -69,27 +69,27 @@ def change_credentials(ledger: Ledger, account: str, credentials: dict[str, str]
             sources.update().where(sources.c.account == account).values(credentials=sealed)
         ).rowcount
     if not changed:
-        raise ConfigError(f"source: there is none named {shown(account)}")
+        raise ConfigError(f"source: there is none named {short_repr(account)}")
 
 
 def check_name(name: str) -> None:
     """Raises ConfigError for what cannot be the name of a source: 1 to 64 letters, digits or - _ . @"""
     if not 1 <= len(name) <= NAME_MAX or not all(letter.isalnum() or letter in "-_.@" for letter in name):
-        raise ConfigError(f"name: expected 1 to {NAME_MAX} letters, digits or - _ . @, got {shown(name)}")
+        raise ConfigError(f"name: expected 1 to {NAME_MAX} letters, digits or - _ . @, got {short_repr(name)}")
 
 
 def remove_source(ledger: Ledger, account: str) -> None:
     """Forget a source and its credentials. Its flows stay. Raises ConfigError where there is none."""
     with ledger.writing() as connection:
         if not connection.execute(sources.delete().where(sources.c.account == account)).rowcount:
-            raise ConfigError(f"source: there is none named {shown(account)}")
+            raise ConfigError(f"source: there is none named {short_repr(account)}")
 
 
 def pause_source(ledger: Ledger, account: str, *, paused: bool) -> None:
     """Have the scheduler pass a source over, or not any more. Raises ConfigError where there is none."""
     with ledger.writing() as connection:
         if not connection.execute(sources.update().where(sources.c.account == account).values(paused=paused)).rowcount:
-            raise ConfigError(f"source: there is none named {shown(account)}")
+            raise ConfigError(f"source: there is none named {short_repr(account)}")
 
 
 def list_sources(ledger: Ledger) -> list[Source]:
@@ -126,7 +126,7 @@ def sources_named(ledger: Ledger, names: list[str]) -> list[Source]:
     by_name = {source.account: source for source in every}
     for name in names:
         if name not in by_name:
-            raise ConfigError(f"source: expected one of {', '.join(by_name) or 'none'}, got {shown(name)}")
+            raise ConfigError(f"source: expected one of {', '.join(by_name) or 'none'}, got {short_repr(name)}")
     return [by_name[name] for name in names]
 
 

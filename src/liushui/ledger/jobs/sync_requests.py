@@ -11,7 +11,7 @@ from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import is_gone
 from liushui.ledger.schema import sources, sync_requests
-from liushui.money import shown
+from liushui.money import short_repr
 
 WAITING, RUNNING = "waiting", "running"
 """The status of a request until its sync has ended, and how that did is its status."""
@@ -46,7 +46,7 @@ def request_sync(ledger: Ledger, account: str, *, by: str, everything: bool = Fa
     )
     with ledger.writing() as connection:
         if connection.scalar(sa.select(sources.c.account).where(sources.c.account == account)) is None:
-            raise ConfigError(f"source: there is none named {shown(account)}")
+            raise ConfigError(f"source: there is none named {short_repr(account)}")
         found = connection.execute(waiting).first()
         if found is None:
             values = {

@@ -22,7 +22,7 @@ from liushui.ledger.maintenance.copy_state import Begun
 from liushui.ledger.maintenance.snapshot import AT_ONCE, PARTS, Part, count, key_of, rows_after, whole
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, accounts, batches, coverage, flows, history, metadata
-from liushui.money import shown
+from liushui.money import short_repr
 
 Reading = Callable[[], AbstractContextManager[Connection]]
 """Gives a connection that sees one state of the ledger that is copied."""
@@ -241,7 +241,7 @@ def compare(reading: Reading, target: Ledger, progress: Progress | None = None) 
             found[one.account] = one
     for name in sorted({*begun, *there, *damaged}):
         if name not in begun:
-            about = f"account {shown(name)}" if name else "the copy"
+            about = f"account {short_repr(name)}" if name else "the copy"
             yield Copied(name, 0, 0, 0, 0, 0, "", damaged.get(name) or f"{about} is in the copy alone")
             continue
         yield _compared(reading, target, begun[name], found.get(name), damaged.get(name) or damaged.get("", ""))
@@ -263,7 +263,7 @@ def _compared(reading: Reading, target: Ledger, begun: Begun, found: Verified | 
         ("link", link, found.link if found else ""),
     ]:
         if here != copy and not differs:
-            differs = f"{what}: expected {shown(here)}, got {shown(copy)}"
+            differs = f"{what}: expected {short_repr(here)}, got {short_repr(copy)}"
     return Copied(
         begun.account,
         got["batches"],

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from liushui.errors import ConfigError, WireError
-from liushui.instant import BusinessDays, zone_named
+from liushui.instant import BusinessDays, load_zone
 from liushui.ledger import findings
 from liushui.ledger.chain import Facts, facts_digest, genesis, link
 from liushui.ledger.coverage import read_back
@@ -22,7 +22,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
 from liushui.ledger.write.quarantine import SEALED, sealed_row
-from liushui.money import decimal_text, plain, shown
+from liushui.money import parse_decimal, short_repr, to_plain_string
 
 _CHUNK = 5_000
 
@@ -125,7 +125,7 @@ def _check_account(
     damages += _facts_damage(connection, name, sealed, progress)
     damages += _coverage_damage(connection, name, sealed)
     try:
-        days = BusinessDays(zone_named(account.zone))
+        days = BusinessDays(load_zone(account.zone))
     except ConfigError as error:
         damages.append(Damage(name, None, f"the account's {error}"))
         return None
@@ -223,7 +223,7 @@ class _Flows:
 
     def _is_readable(self, row: Row) -> bool:
         try:
-            decimal_text("amount", row[AMOUNT])
+            parse_decimal("amount", row[AMOUNT])
         except WireError as error:
             batch = row[BATCH]
             self.unreadable.append(
@@ -273,8 +273,8 @@ def _sum(field: str, text: object) -> Decimal:
         amount = Decimal(str(text))
     except InvalidOperation:
         amount = Decimal("nan")
-    if not amount.is_finite() or plain(amount) != text:
-        raise WireError(field, f"expected plain decimal text, got {shown(text)}")
+    if not amount.is_finite() or to_plain_string(amount) != text:
+        raise WireError(field, f"expected plain decimal text, got {short_repr(text)}")
     return amount
 
 

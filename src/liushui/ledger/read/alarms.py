@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.read.account_snapshot import AccountFacts
 from liushui.ledger.read.cover import Cover, Hole
@@ -97,13 +97,13 @@ def _of_account(account: AccountFacts, cover: Cover, rules: Rules[Paging] | None
 
 
 def _of_cover(account: AccountFacts, cover: Cover, rules: Rules[Paging], now: datetime) -> Iterator[Alarm]:
-    name, days = account.account, BusinessDays(zone_named(account.zone))
+    name, days = account.account, BusinessDays(load_zone(account.zone))
     proven = [known.until_us for known in account.ranges if known.state is State.PROVEN]
     if not proven:
         if account.run is None:
             yield Alarm(Grave.WARN, Sign.NEVER, name)
         return
-    kept, settled = rules.settled(now)
+    kept, settled = rules.provable(now)
     if settled - from_us(max(proven)) > STALE:
         yield Alarm(Grave.BAD, Sign.STALE, name, at=from_us(max(proven)))
     kept_us = to_us(kept)

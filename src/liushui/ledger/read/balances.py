@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError
 from liushui.flow import Flow
-from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger import findings
 from liushui.ledger.coverage import Range, State, merged, missing, unbroken_until
 from liushui.ledger.day_totals import (
@@ -32,7 +32,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.schema import accounts, batches, coverage, flows
 from liushui.ledger.write.quarantine import count_open
-from liushui.money import EXACT, shown
+from liushui.money import EXACT, short_repr
 from liushui.provider import Slice
 
 FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"
@@ -177,7 +177,7 @@ def balances(ledger: Ledger, names: tuple[str, ...] = (), at: datetime | None = 
             if at is None:
                 sums = load_sums(connection, account.account)
             else:
-                last = BusinessDays(zone_named(account.zone)).day_of(to_us(at))
+                last = BusinessDays(load_zone(account.zone)).day_of(to_us(at))
                 found = load(connection, account.account, FIRST_DAY, last)
                 whole = {key: total for key, total in found.items() if key.day < last}
                 sums = sums_of(merge(whole, _part_of_day(connection, account, at)))
@@ -253,7 +253,7 @@ def daily_flows(ledger: Ledger, account: str, first: date, last: date) -> list[t
     """How many flows an account has on each of its days that has some, both ends included, in order."""
     with ledger.reading() as connection:
         (known,) = accounts_named(connection, (account,))
-        days = BusinessDays(zone_named(known.zone))
+        days = BusinessDays(load_zone(known.zone))
         found = [
             (date.fromisoformat(day), flows)
             for day, flows in flows_by_day(connection, account, first.isoformat(), last.isoformat())
@@ -308,7 +308,7 @@ def _check_accounts(connection: Connection, names: tuple[str, ...]) -> None:
     there = account_names(connection)
     for name in names:
         if name not in there:
-            raise ConfigError(f"account: expected one of {', '.join(there) or 'none'}, got {shown(name)}")
+            raise ConfigError(f"account: expected one of {', '.join(there) or 'none'}, got {short_repr(name)}")
 
 
 def ranges_in(connection: Connection, account: str) -> list[Range]:
@@ -321,8 +321,8 @@ def ranges_in(connection: Connection, account: str) -> list[Range]:
 
 def _part_of_day(connection: Connection, account: Named, at: datetime) -> Totals:
     """The totals of the flows between the beginning of the local day of `at` and `at` itself."""
-    days = BusinessDays(zone_named(account.zone))
-    begin_us = days.begin_us(at.astimezone(zone_named(account.zone)).date())
+    days = BusinessDays(load_zone(account.zone))
+    begin_us = days.begin_us(at.astimezone(load_zone(account.zone)).date())
     found = connection.exec_driver_sql(_SELECT_PART_OF_DAY, (account.account, begin_us, to_us(at)))
     return totals_of(map(tuple, found), days)
 

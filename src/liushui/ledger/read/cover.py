@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from liushui.instant import BusinessDays, to_us, zone_named
+from liushui.instant import BusinessDays, load_zone, to_us
 from liushui.ledger.coverage import State, missing, unbroken_until
 from liushui.ledger.read.account_snapshot import AccountFacts
 from liushui.rules import Paging, Rules
@@ -61,7 +61,7 @@ class Cover(NamedTuple):
 
     def between(self, first: date, last: date) -> Mark:
         """The mark of the days from `first` to `last`, both included, of the account's own zone."""
-        days = BusinessDays(zone_named(self.zone))
+        days = BusinessDays(load_zone(self.zone))
         return self.within(days.begin_us(first), days.begin_us(last + DAY))
 
     def within(self, since_us: int, until_us: int) -> Mark:
@@ -99,10 +99,10 @@ def cover_of(account: AccountFacts, rules: Rules[Paging] | None, now: datetime) 
             until_us=until_us,
             holes=(),
         )
-    first_us = to_us(rules.floor or rules.opening)
+    first_us = to_us(rules.floor or rules.history_start)
     begin_us = max(to_us(account.since), first_us) if rules.floor else to_us(account.since)
     # After the last proof nothing was read: a total is whole up to there. Where there is none, all of it is missing.
-    end_us = proven[-1].until_us if proven else to_us(rules.settled(now)[1])
+    end_us = proven[-1].until_us if proven else to_us(rules.provable(now)[1])
     gaps = missing(proven, (begin_us, end_us)) if end_us > begin_us else []
     gaps += [
         (known.since_us, known.until_us)

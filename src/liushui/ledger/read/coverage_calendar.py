@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from liushui.instant import BusinessDays, from_us, to_us, utc
+from liushui.instant import BusinessDays, from_us, to_us, to_utc
 from liushui.ledger.coverage import Range, State, merged, missing
 from liushui.rules import Paging, Rules
 
@@ -49,7 +49,7 @@ def days_of(
     """Each day from `since` to now, oldest first."""
     calendar, ranges = BusinessDays(zone), merged(ranges)
     proven = [known for known in ranges if known.state is State.PROVEN]
-    kept_us, published_us = (to_us(at) for at in rules.settled(now))
+    kept_us, published_us = (to_us(at) for at in rules.provable(now))
     since_us = max(to_us(since), to_us(rules.floor)) if rules.floor else to_us(since)
     begin_us = since_us
     while begin_us < to_us(now):
@@ -97,7 +97,7 @@ def deadline(rules: Rules[Paging], days: Sequence[Day], now: datetime) -> Deadli
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return utc(datetime.combine(day, time.min, tzinfo=zone))
+    return to_utc(datetime.combine(day, time.min, tzinfo=zone))
 
 
 class Stretch(NamedTuple):

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from liushui.conditions import Where, holds
+from liushui.conditions import Where, matches
 from liushui.errors import WireError
 from liushui.flow import Flow
-from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import Bare, State
 from liushui.ledger.engines.condition_sql import condition, is_totalled
@@ -19,8 +19,8 @@ from liushui.ledger.engines.sql_dialects import Order, first_of, joined
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, to_flow
 from liushui.ledger.read.offset_index import count_rows
 from liushui.ledger.read.places import NEAR, Places
-from liushui.money import shown
-from liushui.provider import FlowPage, FlowQuery, Key, Limits, Tally
+from liushui.money import short_repr
+from liushui.provider import FlowPage, FlowQuery, Key, RateCheck, RateLimiter
 from liushui.rules import Rate
 
 _accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -64,7 +64,7 @@ class _Seen:
 class LedgerReader:
     """Answers from a ledger. Any thread may use it; each has a connection of its own."""
 
-    def __init__(self, ledger: Ledger, limits: Limits) -> None:
+    def __init__(self, ledger: Ledger, limits: RateLimiter) -> None:
         self._ledger = ledger
         self._limits = limits
         self._local = threading.local()
@@ -113,8 +113,8 @@ class LedgerReader:
             restrictions=_restrictions_of(restrictions),
         )
 
-    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
-        return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate) if key.paced else Tally(True, 0)  # noqa: FBT003
+    def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
+        return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate) if key.paced else RateCheck(True, 0)  # noqa: FBT003
 
     def session(self, key: Key, life: timedelta) -> datetime:
         return self._limits.session(f"{key.dialect}:{key.public}", life)
@@ -158,8 +158,8 @@ class LedgerReader:
     def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
         """A page of nothing but received rows, put together inside the database. None: it has others."""
         shown_sql, shown_values = condition(query.shown)
-        shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
-        page, values = _page(query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values)
+        shown_column = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
+        page, values = _page(query, f"coalesce(served, wire) AS line, at_us, account, id{shown_column}", shown_values)
         far = placed and query.offset >= NEAR
         alone = placed and len(query.accounts) == 1  # a statement over several shards is not of one state
         form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), alone, far)
@@ -194,7 +194,7 @@ class LedgerReader:
         for row in found:
             received = row[_WIRE] is not None and self._provider(row[_ACCOUNT]) == dialect
             flow = None if received and not query.shown else to_flow(row)
-            if flow is None or holds(flow, query.shown):
+            if flow is None or matches(flow, query.shown):
                 rows.append(str(row[_SERVED] or row[_WIRE]).encode() if received or flow is None else write(flow))
         return _Found(FlowPage(b",".join(rows), len(rows), end), first_us)
 
@@ -206,7 +206,7 @@ class LedgerReader:
             return 0
         if not is_totalled(query.where):
             return self._count_rows(account, since_us, until_us, query.where)
-        first, last, begin_us, end_us = BusinessDays(zone_named(known.zone)).whole_between(since_us, until_us)
+        first, last, begin_us, end_us = BusinessDays(load_zone(known.zone)).whole_between(since_us, until_us)
         if first == last:
             return self._count_rows(account, since_us, until_us, query.where)
         sql, values = condition(query.where)
@@ -315,7 +315,7 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
     try:
         at_us, account, id_ = _place_of(query.after)
     except msgspec.MsgspecError as error:
-        raise WireError("after", f"expected a place that a page named, got {shown(query.after)}") from error
+        raise WireError("after", f"expected a place that a page named, got {short_repr(query.after)}") from error
     sign = "<" if query.newest else ">"
     return f" AND at_us {sign}= ? AND (at_us, account, id) {sign} (?, ?, ?)", [at_us, at_us, account, id_]
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.day_totals import exact_sums, summed
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FIRST_DAY, LAST_DAY, FlowFilter, Named, accounts_named, restricted
@@ -62,7 +62,7 @@ def _add(sums: dict[str, Moved], found: Iterable[tuple[str, Moved]]) -> None:
 
 def _from_totals(connection: Connection, account: Named, wanted: FlowFilter) -> list[tuple[str, Moved]]:
     """The whole days of a range from their totals, and the parts of days at its ends from the flows."""
-    days = BusinessDays(zone_named(account.zone))
+    days = BusinessDays(load_zone(account.zone))
     first, last = FIRST_DAY, LAST_DAY
     found: list[tuple[str, Moved]] = []
     mine = wanted._replace(accounts=(account.account,))
@@ -117,7 +117,7 @@ def _bound(connection: Connection, chosen: Sequence[Named], wanted: FlowFilter, 
     """From when on so many flows stand in a filter's range. None: there are no more than that."""
     t = day_totals.c
     query = sa.select(t.day, sa.func.sum(t.flows)).where(t.account.in_([account.account for account in chosen]))
-    calendars = [BusinessDays(zone_named(account.zone)) for account in chosen]
+    calendars = [BusinessDays(load_zone(account.zone)) for account in chosen]
     if wanted.since is not None:
         query = query.where(t.day >= min(days.day_of(to_us(wanted.since)) for days in calendars))
     if wanted.until is not None:

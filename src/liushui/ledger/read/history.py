@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.coverage import Range, read_back
 from liushui.ledger.day_totals import TOTALLED, Totals, merge, sums_of, totals_of
 from liushui.ledger.engine import Ledger
@@ -97,7 +97,7 @@ def balances_as_of(ledger: Ledger, names: tuple[str, ...], at: datetime | None, 
     with ledger.reading() as connection:
         for account in accounts_named(connection, names):
             seq = batch_as_of(connection, account.account, as_of)
-            days = BusinessDays(zone_named(account.zone))
+            days = BusinessDays(load_zone(account.zone))
             totals = _totals(connection, account.account, seq, days, None if at is None else to_us(at))
             result += balances_of(account, sums_of(totals), ranges_as_of(connection, account.account, seq), at)
     return result
@@ -117,7 +117,7 @@ def summary_as_of(
     with ledger.reading() as connection:
         for account in accounts_named(connection, names):
             seq = batch_as_of(connection, account.account, as_of)
-            totals = _totals(connection, account.account, seq, BusinessDays(zone_named(account.zone)))
+            totals = _totals(connection, account.account, seq, BusinessDays(load_zone(account.zone)))
             kept[account.account] = {key: total for key, total in totals.items() if first_day <= key.day <= last_day}
     return summaries_of(kept, period)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from liushui.conditions import Where
-from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.engines.base import Cursor
 from liushui.ledger.engines.condition_sql import condition, is_totalled
 from liushui.ledger.engines.sql_dialects import Order, first_of
@@ -89,7 +89,7 @@ class Marks:
     def __init__(self, execute: Execute, account: str, zone: str, where: Where) -> None:
         self._execute = execute
         self._account = account
-        self._zone = zone_named(zone)
+        self._zone = load_zone(zone)
         self._where = condition(where)
         self._head: int | None = None
         self.at_us: list[int] = []

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
-from liushui.instant import zone_named
+from liushui.instant import load_zone
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read import moved, transfer_matching
 from liushui.ledger.read.account_snapshot import AccountFacts, Facts, Kept, moves, read_facts
@@ -97,7 +97,7 @@ def calendar(account: AccountFacts, rules: Rules[Paging], *, first: date, now: d
     """What is known of each day of an account from `first` on; none of an account that has no source."""
     if account.since is None:
         return []
-    zone = zone_named(account.zone)
+    zone = load_zone(account.zone)
     begin = datetime(first.year, first.month, first.day, tzinfo=zone)
     return list(days_of(rules, account.ranges, zone=zone, since=max(account.since, begin), now=now))
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.read.balances import FIRST_DAY, LAST_DAY, FlowFilter, LedgerFlow, Named, accounts_named, restricted
@@ -164,7 +164,7 @@ def _runs(
 
     A run ends where there is enough in it, and where passing over the next days costs less than reading them.
     """
-    days, newest = BusinessDays(zone_named(account.zone)), wanted.newest_first
+    days, newest = BusinessDays(load_zone(account.zone)), wanted.newest_first
     run: list[tuple[str, int, int]] = []
     passed = 0
     for day, kept, matching in _days(connection, wanted, _day(days, ends[0]), _day(days, ends[1] - 1)):

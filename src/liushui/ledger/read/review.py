@@ -15,7 +15,7 @@ from liushui.ledger.flow_row import BATCH, ID, to_flow
 from liushui.ledger.read.balances import LedgerFlow, accounts_named
 from liushui.ledger.schema import batches, quarantine
 from liushui.ledger.write.quarantine import GONE, READ, Span, from_columns
-from liushui.money import shown
+from liushui.money import short_repr
 
 
 class Finding(NamedTuple):
@@ -102,7 +102,7 @@ def quarantined_named(ledger: Ledger, account: str, id_: str) -> Quarantined:
         query = _entries().where(quarantine.c.account == account, quarantine.c.id == id_)
         every = [_quarantined(row) for row in connection.execute(query)]
     if not every:
-        raise ConfigError(f"id: there is no entry named {shown(id_)} in the quarantine of {account}")
+        raise ConfigError(f"id: there is no entry named {short_repr(id_)} in the quarantine of {account}")
     return every[-1]
 
 

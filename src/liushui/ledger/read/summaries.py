@@ -10,12 +10,12 @@ from typing import Final, NamedTuple
 from sqlalchemy.engine import Connection
 
 from liushui.errors import WireError
-from liushui.instant import BusinessDays, from_us, to_us, zone_named
+from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.coverage import Range, State, merged, missing
 from liushui.ledger.day_totals import Total, Totals, load
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FIRST_DAY, LAST_DAY, Named, accounts_named, ranges_in
-from liushui.money import EXACT, shown
+from liushui.money import EXACT, short_repr
 
 UNREAD: Final = "nothing was read here"
 """The reason of a gap that no read has tried."""
@@ -91,7 +91,7 @@ def check_day(name: str, text: str | None) -> None:
         if text is not None and date.fromisoformat(text).isoformat() != text:
             raise ValueError(text)
     except ValueError as error:
-        raise WireError(name, f"expected a date such as 2024-01-31, got {shown(text)}") from error
+        raise WireError(name, f"expected a date such as 2024-01-31, got {short_repr(text)}") from error
 
 
 def summed(ledger: Ledger, wanted: Wanted) -> Summed:
@@ -133,7 +133,7 @@ class _Known:
 
 
 def _load(connection: Connection, account: Named, wanted: Wanted) -> _Known:
-    days = BusinessDays(zone_named(account.zone))
+    days = BusinessDays(load_zone(account.zone))
     kept = load(connection, account.account, wanted.first_day or FIRST_DAY, wanted.last_day or LAST_DAY)
     ranges = ranges_in(connection, account.account)
     ends = _ends(wanted, days, sorted({key.day for key in kept}), ranges)

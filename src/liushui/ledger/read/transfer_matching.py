@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.flow import Kind
-from liushui.instant import BusinessDays, zone_named
+from liushui.instant import BusinessDays, load_zone
 from liushui.ledger.schema import day_totals, flows
 from liushui.money import EXACT, ZERO
 
@@ -119,7 +119,7 @@ def candidates(
             break
     ends: list[End] = []
     for account, zone in zones.items():
-        calendar = BusinessDays(zone_named(zone))
+        calendar = BusinessDays(load_zone(zone))
         kept = [day for day in sorted(days) if account in days[day] and day >= begin.isoformat()]
         for since_us, until_us in _stretches(kept, calendar):
             ends += _read(connection, account, currency, since_us, until_us)

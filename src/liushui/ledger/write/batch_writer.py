@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, LedgerBusy, Lost, Uncertain
-from liushui.instant import BusinessDays, to_us, zone_named
+from liushui.errors import CommitOutcomeUnknown, ConfigError, ConnectionLost, LedgerBusy
+from liushui.instant import BusinessDays, load_zone, to_us
 from liushui.ledger import proofs
 from liushui.ledger.chain import facts_digest, link
 from liushui.ledger.coverage import Range, State, fold
@@ -27,7 +27,7 @@ from liushui.ledger.flow_row import AT_US, ID, Row
 from liushui.ledger.write.change import Change, Committed, Moved
 from liushui.ledger.write.quarantine import any_open
 from liushui.ledger.write.quarantine import write as write_settled
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.provider import Slice
 
 
@@ -49,7 +49,7 @@ class Batches:
         self.account = account.name
         self._clock = ledger.clock
         self._head, self._link = account.head, account.link
-        self._days = BusinessDays(zone_named(account.zone))
+        self._days = BusinessDays(load_zone(account.zone))
         self.sealed: tuple[int, str] | None = None
         """The last batch that was added, and its link."""
         self._quarantined: bool | None = None
@@ -167,7 +167,7 @@ def writing_batches(ledger: Ledger, *accounts: str) -> Iterator[list[Batches]]:
     they are kept, and else they are not.
 
     Where the connection was lost while they were being committed the chains themselves say which it was. Raises
-    ConfigError where an account is not there, and Uncertain where its chain cannot be asked.
+    ConfigError where an account is not there, and CommitOutcomeUnknown where its chain cannot be asked.
     """
     every: dict[str, Batches] = {}
     try:
@@ -177,14 +177,14 @@ def writing_batches(ledger: Ledger, *accounts: str) -> Iterator[list[Batches]]:
             yield [every[account] for account in accounts]
             for batches in every.values():
                 batches.finish()
-    except Uncertain as uncertain:
+    except CommitOutcomeUnknown as uncertain:
         sealed = next(((one.account, *one.sealed) for one in every.values() if one.sealed is not None), None)
         try:
             kept = sealed is None or _is_kept(ledger, *sealed)
         except LedgerBusy as error:
             raise uncertain from error
         if not kept:
-            raise Lost(
+            raise ConnectionLost(
                 f"the connection to {ledger.name} was lost in a commit, and nothing of it is kept"
             ) from uncertain
 
@@ -201,7 +201,7 @@ def load_account(connection: Connection, name: str) -> Account:
     """The account of that name, held until the transaction ends: nobody else commits to it. Raises ConfigError."""
     found = connection.exec_driver_sql(_SELECT_ACCOUNT, (name,)).first()
     if found is None:
-        raise ConfigError(f"account: there is none named {shown(name)}")
+        raise ConfigError(f"account: there is none named {short_repr(name)}")
     return Account(*found)
 
 

@@ -9,19 +9,19 @@ from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, Lost, StaleRead, WouldEnd
-from liushui.instant import to_us, zone_named
+from liushui.errors import ConfigError, ConfirmationRequired, ConnectionLost, StaleRead
+from liushui.instant import load_zone, to_us
 from liushui.ledger import proofs
 from liushui.ledger.chain import genesis
 from liushui.ledger.coverage import Range, State, fold, merged
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import unlike
-from liushui.ledger.flow_row import AT_US, COLUMNS, COPY_MARK, FACTS_END, ID, Rejected, Row, Together, flow_id, to_row
+from liushui.ledger.flow_row import AT_US, COLUMNS, COPY_MARK, FACTS_END, ID, Rejected, Row, RowBatch, flow_id, to_row
 from liushui.ledger.write.batch_writer import Batches, writing_batches
 from liushui.ledger.write.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
 from liushui.ledger.write.quarantine import Settlement, settle, settle_read
-from liushui.money import shown
-from liushui.provider import Received, Slice
+from liushui.money import short_repr
+from liushui.provider import DecodedRow, Slice
 
 PlanRows = Callable[[Connection, int], Change]
 """Says, inside the transaction, what the batch of that number changes."""
@@ -39,20 +39,22 @@ class SliceRead(NamedTuple):
 
     asked: Slice
     read_at: datetime
-    received: Sequence[Received] | Together
+    received: Sequence[DecodedRow] | RowBatch
     rejected: Sequence[Rejected] = ()
 
 
 def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
     """Begin an account's chain; nothing happens where it is there already. Raises ConfigError where it is another's."""
-    zone_named(zone)
+    load_zone(zone)
     created_at_us = to_us(ledger.clock())
     with ledger.writing() as connection:
         start = genesis(name, provider, zone, created_at_us)
         connection.exec_driver_sql(_MAKE_ACCOUNT, (name, provider, zone, created_at_us, 0, start))
         found = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
         if found != provider:
-            raise ConfigError(f"account {shown(name)} holds flows of {found}, not of {provider}: choose another name")
+            raise ConfigError(
+                f"account {short_repr(name)} holds flows of {found}, not of {provider}: choose another name"
+            )
 
 
 def _again_where_lost(commit: Callable[P, R]) -> Callable[P, R]:
@@ -61,7 +63,7 @@ def _again_where_lost(commit: Callable[P, R]) -> Callable[P, R]:
     @wraps(commit)
     def tried(*args: P.args, **kwargs: P.kwargs) -> R:
         for _ in range(LOST_TRIES):
-            with suppress(Lost):
+            with suppress(ConnectionLost):
                 return commit(*args, **kwargs)
         return commit(*args, **kwargs)
 
@@ -75,7 +77,7 @@ def commit_slice(
     asked: Slice,
     *,
     read_at: datetime,
-    received: Sequence[Received] | Together,
+    received: Sequence[DecodedRow] | RowBatch,
     rejected: Sequence[Rejected] = (),
     may_end: bool = True,
 ) -> Committed:
@@ -83,7 +85,7 @@ def commit_slice(
 
     `read_at` is when the reading began. Rows no longer there become history, and so do versions that changed.
     Raises StaleRead where a part of the slice was proven by a read that began later, and, unless it `may_end` versions
-    or withdraw rows from quarantine, WouldEnd where it would: nothing is kept then.
+    or withdraw rows from quarantine, ConfirmationRequired where it would: nothing is kept then.
     """
     with writing_batches(ledger, account) as (batches,):
         return _keep(batches, SliceRead(asked, read_at, received, rejected), may_end=may_end)
@@ -103,7 +105,7 @@ def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> 
                 kept.append(_keep(batches, one, may_end=False))
             except StaleRead:
                 kept.append(None)
-            except WouldEnd:
+            except ConfirmationRequired:
                 break
     return kept
 
@@ -121,19 +123,19 @@ def _keep(batches: Batches, read: SliceRead, *, may_end: bool) -> Committed:
         settlement = settle(connection, account, asked, received, rejected, batches.next)
         change.settle(settlement)
     if not may_end and (change.ended or settlement.withdraws):
-        raise WouldEnd(f"account {account}: this slice would end versions of flows")
+        raise ConfirmationRequired(f"account {account}: this slice would end versions of flows")
     change.rows_in = len(received) + len(rejected)
     proof = Range(to_us(asked.since), to_us(asked.until), State.PROVEN, "", read_at_us, batches.next)
     return batches.write(change, known, proof)
 
 
 def compare(
-    connection: Connection, account: str, asked: Slice, received: Sequence[Received] | Together, *, batch: int = 0
+    connection: Connection, account: str, asked: Slice, received: Sequence[DecodedRow] | RowBatch, *, batch: int = 0
 ) -> Change:
     """What committing a closed slice would change. Reads only."""
     kept = _kept(connection, account, asked)
     change = Change()
-    if isinstance(received, Together):
+    if isinstance(received, RowBatch):
         rows, change.used = received.to_rows(account, batch), received.used
     else:
         rows = _numbered(account, received, batch)
@@ -219,7 +221,7 @@ def _kept(connection: Connection, account: str, asked: Slice) -> dict[tuple[obje
     return {(row[AT_US], row[ID]): tuple(row) for row in found}
 
 
-def _numbered(account: str, received: Sequence[Received], batch: int) -> list[Row]:
+def _numbered(account: str, received: Sequence[DecodedRow], batch: int) -> list[Row]:
     """Rows with their ids: equal identities are numbered in the order of their bytes, however they arrived."""
     identities = [row.flow.identity for row in received]
     if len(set(identities)) == len(identities):

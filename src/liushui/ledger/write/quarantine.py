@@ -18,8 +18,8 @@ from sqlalchemy.engine import Connection
 from liushui.instant import to_us
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.engines.sql_dialects import TEXTS
-from liushui.ledger.flow_row import AT_US, WIRE, Rejected, Row, Together, flow_id, identity_of, wire_rows
-from liushui.provider import Received, Slice
+from liushui.ledger.flow_row import AT_US, WIRE, Rejected, Row, RowBatch, flow_id, identity_of, wire_rows
+from liushui.provider import DecodedRow, Slice
 
 _encode = msgspec.json.Encoder().encode
 _holes_of = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
@@ -159,7 +159,7 @@ def settle(
     connection: Connection,
     account: str,
     asked: Slice,
-    received: Iterable[Received] | Together,
+    received: Iterable[DecodedRow] | RowBatch,
     rejected: Iterable[Rejected],
     batch: int,
 ) -> Settlement:

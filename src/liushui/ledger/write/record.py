@@ -23,8 +23,8 @@ from liushui.ledger.flow_row import BATCH, COLUMNS, ID, WIRE, Row, to_row
 from liushui.ledger.schema import accounts, recordings
 from liushui.ledger.write.change import RECORDED, RESTATED, Change
 from liushui.ledger.write.commit import commit_changes, make_account
-from liushui.money import shown
-from liushui.provider import Received
+from liushui.money import short_repr
+from liushui.provider import DecodedRow
 
 OWN: Final = "own"
 """The provider of such accounts."""
@@ -92,7 +92,7 @@ def make_own_account(ledger: Ledger, name: str, zone: str) -> None:
         make_account(ledger, name, OWN, zone)
     elif (found.provider, found.zone) != (OWN, zone):
         there = f"{found.provider} in {found.zone}"
-        raise ConfigError(f"account {shown(name)} is there already, of {there}: choose another name")
+        raise ConfigError(f"account {short_repr(name)} is there already, of {there}: choose another name")
 
 
 def record(
@@ -204,7 +204,7 @@ def _compare(
 
 def _row(account: str, flow: Flow, batch: int) -> Row:
     """The columns of a flow that nobody sent a row of."""
-    row = to_row(account, flow.identity, Received(flow, b"", None), batch)
+    row = to_row(account, flow.identity, DecodedRow(flow, b"", None), batch)
     return (*row[:WIRE], None, *row[WIRE + 1 : BATCH], batch)
 
 
@@ -227,9 +227,11 @@ def _kept(connection: Connection, account: str, references: Iterable[str]) -> It
 def _check_own(connection: Connection, account: str) -> None:
     provider = connection.scalar(sa.select(accounts.c.provider).where(accounts.c.account == account))
     if provider is None:
-        raise ConfigError(f"account: there is none named {shown(account)}")
+        raise ConfigError(f"account: there is none named {short_repr(account)}")
     if provider != OWN:
-        raise ConfigError(f"account {shown(account)} is collected from {provider}: flows of own accounts are recorded")
+        raise ConfigError(
+            f"account {short_repr(account)} is collected from {provider}: flows of own accounts are recorded"
+        )
 
 
 _LETTERS: Final = {"a": Outcome.ADDED, "k": Outcome.KNOWN, "r": Outcome.RESTATED}
@@ -243,7 +245,7 @@ def _told(connection: Connection, account: str, keyed: Keyed) -> list[Outcome] |
     if found is None:
         return None
     if found.digest != keyed.digest:
-        raise KeyReused(f"the key {shown(keyed.key)} was used for something else")
+        raise KeyReused(f"the key {short_repr(keyed.key)} was used for something else")
     return [_LETTERS[letter] for letter in found.answer]
 
 

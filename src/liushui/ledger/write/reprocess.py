@@ -31,7 +31,7 @@ from liushui.ledger.write.change import REBUILT, REDERIVED, RETRIED, Change, row
 from liushui.ledger.write.commit import commit_change
 from liushui.ledger.write.quarantine import READ as READ_NOW
 from liushui.ledger.write.quarantine import Entry, Piece, Settlement, Span, has, open_entries, settle_lost
-from liushui.provider import Codec, Received
+from liushui.provider import Codec, DecodedRow
 
 CHUNK: Final = 5_000
 EXAMPLES_MAX: Final = 10
@@ -47,7 +47,7 @@ class Derived(NamedTuple):
     """A flow that the codec reads otherwise now. `fields`: names of the columns that differ, and IDENTITY."""
 
     old: Row
-    new: Received | None
+    new: DecodedRow | None
     rejected: Rejected | None
     fields: tuple[str, ...]
 
@@ -154,7 +154,7 @@ def _differing(codec: Codec, rows: list[Row]) -> Iterator[Derived]:
             yield Derived(old, received[0], None, fields)
 
 
-def _fields(old: Row, received: Received) -> tuple[str, ...]:
+def _fields(old: Row, received: DecodedRow) -> tuple[str, ...]:
     """The names of what differs."""
     new = to_row(str(old[0]), str(old[ID]), received, 0)
     identity = (IDENTITY,) if received.flow.identity != identity_of(str(old[ID])) else ()
@@ -243,7 +243,7 @@ def retry(ledger: Ledger, account: str, codec: Codec) -> Retried:
     return retried
 
 
-def _read(codec: Codec, entry: Entry, retried: Retried) -> Received | None:
+def _read(codec: Codec, entry: Entry, retried: Retried) -> DecodedRow | None:
     received, _ = read_rows(codec, [entry.wire])
     if not received:
         retried.unreadable += 1
@@ -258,7 +258,7 @@ class Exchange(NamedTuple):
     """A flow as it is, and what it becomes. `old` None: it was none; `new` None: it is none any more."""
 
     old: Row | None
-    new: Received | None
+    new: DecodedRow | None
 
 
 class _Member(NamedTuple):
@@ -324,5 +324,5 @@ def _place(row: Row) -> tuple[object, str]:
     return row[AT_US], identity_of(str(row[ID]))
 
 
-def _place_of(received: Received) -> tuple[object, str]:
+def _place_of(received: DecodedRow) -> tuple[object, str]:
     return to_us(received.flow.at), received.flow.identity

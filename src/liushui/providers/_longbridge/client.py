@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from liushui.errors import ProviderError
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers._longbridge.envelope import rows_in
 from liushui.providers._longbridge.signing import Signer
 from liushui.rules import PageNumber, Rules
-from liushui.wire.ranges import ends_of
-from liushui.wire.transport import Answer, Connection
+from liushui.wire.ranges import inclusive_ends
+from liushui.wire.transport import Answer, HttpConnection
 
 
 class CashFlowClient(ABC):
@@ -17,7 +17,7 @@ class CashFlowClient(ABC):
 
     def __init__(
         self,
-        http: Connection,
+        http: HttpConnection,
         credentials: Mapping[str, str],
         *,
         rules: Rules[PageNumber],
@@ -34,12 +34,12 @@ class CashFlowClient(ABC):
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page of a slice, newest first. A page with rows is followed by another, which may be empty."""
         del newest  # every page is
-        ends = ends_of(asked, self._rules.resolution)
+        ends = inclusive_ends(asked, self._rules.resolution)
         if ends is None:
             return Page(())
         number = int(mark or self._rules.paging.first)

@@ -13,18 +13,18 @@ from msgspec import UNSET, UnsetType
 
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import SECOND_US, to_us
-from liushui.money import are_plain, decimal_text, plain
-from liushui.provider import Columns, Received
+from liushui.money import are_decimals, parse_decimal, to_plain_string
+from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers._longbridge.labels import KINDS, label_for
 from liushui.wire.decoding import (
     CODE_MAX,
     RowReader,
-    are_currency_codes,
-    choice,
-    code_of,
-    currency_code,
-    digest_of,
-    digests,
+    are_currencies,
+    identity_digest,
+    identity_digests,
+    parse_choice,
+    parse_code,
+    parse_currency,
 )
 
 Seconds = TypeVar("Seconds", bound=int | str)
@@ -91,13 +91,13 @@ class RowCodec(Generic[Seconds]):
         self._language = language
         """Of names that are written for nobody who asked for another."""
 
-    def read(self, row: bytes) -> Received:
+    def read(self, row: bytes) -> DecodedRow:
         """Read one row. Raises WireError naming the field that does not fit."""
         cash_flow = self._row.read(row)
         flow = self._flow(cash_flow)
-        return Received(flow, row, None if cash_flow.is_servable else self.write(flow))
+        return DecodedRow(flow, row, None if cash_flow.is_servable else self.write(flow))
 
-    def read_many(self, rows: Sequence[bytes]) -> Columns | None:
+    def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
         """What `read` says of rows that are all of the ordinary kind."""
         columns = self._row.read_columns(rows)
         if columns is None:
@@ -110,14 +110,16 @@ class RowCodec(Generic[Seconds]):
         if UnsetType in set(map(type, symbols)) or set(map(type, notes)) != {str}:
             return None
         at_us = self._many_us(list(seconds))
-        if at_us is None or not are_plain(amounts) or not are_currency_codes(currencies):
+        if at_us is None or not are_decimals(amounts) or not are_currencies(currencies):
             return None
         kinds = {label: _KIND_VALUES.get(label, _OTHER_KIND.value) for label in set(labels)}
         categories = {code: _CATEGORY_VALUES.get(code, _OTHER_CATEGORY.value) for code in set(business_types)}
         named = [symbol or "" for symbol in symbols]
         times = map(str, seconds)
-        return Columns(
-            identity=digests(zip(directions, business_types, amounts, currencies, times, named, notes, strict=True)),
+        return FlowColumns(
+            identity=identity_digests(
+                zip(directions, business_types, amounts, currencies, times, named, notes, strict=True)
+            ),
             at_us=at_us,
             subaccount=[""] * len(rows),
             amount=amounts,
@@ -141,7 +143,7 @@ class RowCodec(Generic[Seconds]):
                 transaction_flow_name=flow.label or label_for(flow.kind, side, language, otherwise=self._language),
                 direction=SIDE_CODES[side],
                 business_type=_business_type(flow),
-                balance=plain(flow.amount),
+                balance=to_plain_string(flow.amount),
                 currency=flow.currency,
                 business_time=self._seconds_of(to_us(flow.at) // SECOND_US),
                 symbol=flow.symbol,
@@ -153,21 +155,21 @@ class RowCodec(Generic[Seconds]):
         """The flow in a row. Raises WireError naming the field that does not fit."""
         business_type: object = row.business_type
         if business_type not in _CATEGORY_OF:
-            business_type = None if row.business_type is UNSET else code_of("business_type", row.business_type)
+            business_type = None if row.business_type is UNSET else parse_code("business_type", row.business_type)
         direction: object = row.direction
         side = _SIDE_OF.get(direction)
         if side is None:
-            direction = code_of("direction", row.direction)
-            side = choice("direction", direction, _SIDE_OF)
+            direction = parse_code("direction", row.direction)
+            side = parse_choice("direction", direction, _SIDE_OF)
         symbol = None if row.symbol is UNSET else row.symbol
         note = None if row.description is UNSET else row.description
         seconds = row.business_time
         facts = (direction, business_type, row.balance, row.currency, str(seconds), symbol or "", note or "")
         return Flow(  # by place, in the order of its fields: by name it would take twice as long, for every row
-            digest_of(facts),
+            identity_digest(facts),
             self._instant_of("business_time", seconds),
-            decimal_text("balance", row.balance),  # signed on this wire; `direction` may disagree with it
-            currency_code("currency", row.currency),
+            parse_decimal("balance", row.balance),  # signed on this wire; `direction` may disagree with it
+            parse_currency("currency", row.currency),
             side,
             KINDS.get(row.transaction_flow_name, _OTHER_KIND),
             _CATEGORY_OF.get(business_type, _OTHER_CATEGORY),

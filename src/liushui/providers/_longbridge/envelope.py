@@ -8,8 +8,8 @@ from msgspec import Raw
 
 from liushui.errors import ProviderError, Unavailable, WireError
 from liushui.http import Request, Response
-from liushui.wire.decoding import FAULTS, excerpt
-from liushui.wire.errors import fault_of
+from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.errors import provider_error
 from liushui.wire.transport import Answer
 
 TRACE = "x-trace-id"
@@ -44,7 +44,7 @@ _cash_flows = msgspec.json.Decoder(CashFlows)
 
 def rows_in(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> Sequence[bytes]:
     """The rows of an answer with code 0. Raises WireError, or ProviderError by class."""
-    with suppress(*FAULTS):  # what is no such answer is looked at piece by piece
+    with suppress(*DECODE_ERRORS):  # what is no such answer is looked at piece by piece
         found = _answered.decode(answer.body)
         if found.code == 0 and answer.status == 200:
             return list(map(bytes, found.data.list))
@@ -55,7 +55,7 @@ def rows_listed(field: str, data: bytes) -> Sequence[bytes]:
     """The rows in an object with a list. Raises WireError naming `field`, where it stands."""
     try:
         return [bytes(row) for row in _cash_flows.decode(data).list]
-    except FAULTS as error:
+    except DECODE_ERRORS as error:
         raise WireError(field, f"expected an object with a list, got {excerpt(data)}: {error}") from error
 
 
@@ -64,7 +64,7 @@ def data_in(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> bytes:
     status, body, trace = answer.status, answer.body, answer.headers.get(TRACE)
     try:
         envelope = _envelope.decode(body)
-    except FAULTS as error:
+    except DECODE_ERRORS as error:
         if status >= 500:
             reason = f"HTTP {status}, {excerpt(body)}"
             raise Unavailable(reason, trace=trace, retry_after_s=answer.retry_after_s) from error
@@ -72,7 +72,9 @@ def data_in(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> bytes:
     if envelope.code == 0 and status == 200:
         return bytes(envelope.data)
     message = envelope.message or envelope.msg or f"HTTP {status}"
-    raise fault_of(errors, message, code=envelope.code, status=status, trace=trace, retry_after_s=answer.retry_after_s)
+    raise provider_error(
+        errors, message, code=envelope.code, status=status, trace=trace, retry_after_s=answer.retry_after_s
+    )
 
 
 def enveloped(

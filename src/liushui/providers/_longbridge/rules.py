@@ -15,11 +15,11 @@ RULES: Final = Rules(
     paging=PageNumber(size_default=50, size_max=10_000),
     rate=Rate(calls=30, per=timedelta(seconds=30), spacing=timedelta(milliseconds=20)),
     resolution=timedelta(seconds=1),
-    opening=datetime(2018, 1, 1, tzinfo=UTC),
+    history_start=datetime(2018, 1, 1, tzinfo=UTC),
     lookback=timedelta(hours=48),
-    settle=timedelta(seconds=10),
+    allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",
-    timestamp_tolerance=timedelta(seconds=300),
+    clock_skew_max=timedelta(seconds=300),
     filters=(Filter("business_type", "business_type", ("1", "2", "3")), Filter("symbol", "symbol")),
 )
 

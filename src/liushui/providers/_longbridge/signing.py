@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from hashlib import sha1
 
-from liushui.wire.transport import header_value
+from liushui.wire.transport import check_header_value
 
 SIGNED_HEADERS = ("authorization", "x-api-key", "x-timestamp")
 """What both generations sign, in this order."""
@@ -51,8 +51,8 @@ class Signer:
     """
 
     def __init__(self, credentials: Mapping[str, str]) -> None:
-        self._key = header_value("app_key", credentials["app_key"])
-        self._token = header_value("access_token", credentials["access_token"])
+        self._key = check_header_value("app_key", credentials["app_key"])
+        self._token = check_header_value("access_token", credentials["access_token"])
         self._secret = credentials["app_secret"]
 
     def headers(self, method: str, path: str, *, query: str, body: bytes) -> dict[str, str]:

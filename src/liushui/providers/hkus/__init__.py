@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from liushui.http import JSON, Response
+from liushui.http import JSON_HEADERS, Response
 from liushui.provider import CredentialField, Provider
 from liushui.providers.hkus import codec
 from liushui.providers.hkus.client import HkusClient
@@ -42,6 +42,6 @@ PROVIDER = Provider(
     key_name=lambda credentials: credentials["api_key"],
     snippet=SNIPPET,
     auth="HMAC-SHA256 over time, method, target and body; API key",
-    outages=(Response(500, JSON, b'{"code":12010012,"message":"Internal server error"}'),),
+    outage_responses=(Response(500, JSON_HEADERS, b'{"code":12010012,"message":"Internal server error"}'),),
     tested_with="an independent client of the standard library",
 )

@@ -7,8 +7,8 @@ import msgspec
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.http import Response
 from liushui.providers.hkus.wire import Envelope, Transactions
-from liushui.wire.decoding import FAULTS, excerpt
-from liushui.wire.errors import WireFault, fault_of
+from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.errors import ErrorResponse, provider_error
 from liushui.wire.transport import Answer
 
 PARAMETER: Final = 40001
@@ -36,7 +36,7 @@ _envelope = msgspec.json.Decoder(Envelope)
 _transactions = msgspec.json.Decoder(Transactions)
 
 
-class Fault(WireFault):
+class Fault(ErrorResponse):
     """An answer that is an error, with what the document calls additional error information."""
 
     def __init__(self, status: int, code: int, message: str, details: str | None = None) -> None:
@@ -51,7 +51,7 @@ def data_of(answer: Answer) -> bytes:
     """`data` of an answer with code 0. Raises WireError, or ProviderError by class."""
     try:
         envelope = _envelope.decode(answer.body)
-    except FAULTS as error:
+    except DECODE_ERRORS as error:
         if answer.status >= 500:
             reason = f"HTTP {answer.status}, {excerpt(answer.body)}"
             raise Unavailable(reason, retry_after_s=answer.retry_after_s) from error
@@ -60,7 +60,7 @@ def data_of(answer: Answer) -> bytes:
     if envelope.code == 0 and answer.status == 200:
         return bytes(envelope.data)
     said = ": ".join(part for part in (envelope.message, envelope.details) if part)
-    raise fault_of(
+    raise provider_error(
         ERRORS,
         said or f"HTTP {answer.status}",
         code=envelope.code,
@@ -73,7 +73,7 @@ def page_of(data: bytes) -> Transactions:
     """The page in an answer's `data`. Raises WireError."""
     try:
         return _transactions.decode(data)
-    except FAULTS as error:
+    except DECODE_ERRORS as error:
         raise WireError("data", f"expected a page of transactions, got {excerpt(data)}: {error}") from error
 
 

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from liushui.errors import WireError
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.hkus.answers import data_of, page_of
 from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.signing import signature_of
 from liushui.providers.hkus.wire import TRANSACTIONS
 from liushui.rules import Rate
 from liushui.wire import transport
-from liushui.wire.ranges import ends_of
-from liushui.wire.transport import Connection
+from liushui.wire.ranges import inclusive_ends
+from liushui.wire.transport import HttpConnection
 
 _NANOSECONDS_A_MILLISECOND = 1_000_000
 
@@ -22,8 +22,10 @@ class HkusClient:
     """One API key at the broker."""
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers={"content-type": "application/json"})
-        self._key = transport.header_value("api_key", credentials["api_key"])
+        self._http = HttpConnection(
+            base_url, rate=rate, timeout_s=timeout_s, headers={"content-type": "application/json"}
+        )
+        self._key = transport.check_header_value("api_key", credentials["api_key"])
         self._secret = credentials["api_secret"]
 
     async def page(
@@ -32,12 +34,12 @@ class HkusClient:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page of a slice, newest first, and how many rows all pages have."""
         del newest  # every page is
-        ends = ends_of(asked, RULES.resolution)
+        ends = inclusive_ends(asked, RULES.resolution)
         if ends is None:
             return Page((), total=0)
         number = int(mark or RULES.paging.first)

@@ -10,14 +10,14 @@ from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Fx, side_of
-from liushui.money import plain, shown
-from liushui.provider import Columns, Received
+from liushui.money import short_repr, to_plain_string
+from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.hkus import words
 from liushui.providers.hkus.answers import data_of, page_of
 from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.wire import Number, Text, Transaction, Whole, literal_of, number_of, texts_of
-from liushui.wire.decoding import RowReader, are_currency_codes, choice, currency_code, digest_of, stated
-from liushui.wire.ranges import instant_of, many_us, steps_since_epoch
+from liushui.wire.decoding import RowReader, are_currencies, identity_digest, or_none, parse_choice, parse_currency
+from liushui.wire.ranges import parse_steps, steps_to_us, to_steps
 from liushui.wire.transport import Answer
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ _row = RowReader(Transaction, "a transaction")
 _encode = msgspec.json.Encoder().encode
 
 
-def rows_of(document: bytes) -> Sequence[bytes]:
+def extract_rows(document: bytes) -> Sequence[bytes]:
     """The rows of one answer. Raises WireError, or ProviderError by class where the answer is an error."""
     return [bytes(row) for row in page_of(data_of(Answer(200, {}, document))).transactions]
 
@@ -62,9 +62,9 @@ class _Facts(NamedTuple):
     business_sub_type: str | None
 
 
-def read(row: bytes) -> Received:
+def read(row: bytes) -> DecodedRow:
     """Read one row. Raises WireError naming the field that does not fit."""
-    return Received(to_flow(_row.read(row)), row, None)
+    return DecodedRow(to_flow(_row.read(row)), row, None)
 
 
 def to_flow(row: Transaction) -> Flow:
@@ -73,7 +73,7 @@ def to_flow(row: Transaction) -> Flow:
     record_id, side, fx = _id("id", row.id), words.SIDES[facts.io_type], _fx(facts)
     return Flow(
         identity=_identity(record_id, facts),
-        at=instant_of("date", facts.date, RULES.resolution),
+        at=parse_steps("date", facts.date, RULES.resolution),
         amount=_signed(facts.amt, side),
         currency=facts.base_currency,
         direction=side,
@@ -86,10 +86,10 @@ def to_flow(row: Transaction) -> Flow:
         label=words.label_of(facts.tran_type, facts.business_type, facts.business_sub_type),
         subaccount="" if facts.account_id is None else str(facts.account_id),
         balance_after=facts.balance,
-        settled_at=None if facts.sett_date is None else instant_of("sett_date", facts.sett_date, RULES.resolution),
+        settled_at=None if facts.sett_date is None else parse_steps("sett_date", facts.sett_date, RULES.resolution),
         ref=str(record_id) if record_id else None,
         symbol=words.symbol_of(facts.product_code, facts.market),
-        name=stated(row.product_name),
+        name=or_none(row.product_name),
         price=facts.price,
         quantity=facts.qty,
         note=facts.remarks,
@@ -102,16 +102,16 @@ def _facts(row: Transaction) -> _Facts:
     amt = number_of("amt", row.amt)
     if amt is None:
         raise WireError("amt", "expected a number, got null")
-    choice("io_type", row.io_type, words.SIDES)
+    parse_choice("io_type", row.io_type, words.SIDES)
     fx_ccy, fx_currency = _currency("fx_ccy", row.fx_ccy), _currency("fx_currency", row.fx_currency)
     return _Facts(
         account_id=_id("account_id", row.account_id),
-        tran_type=stated(row.tran_type),
+        tran_type=or_none(row.tran_type),
         date=row.date,
         sett_date=None if row.sett_date is UNSET else row.sett_date,
-        base_currency=currency_code("base_currency", row.base_currency),
-        market=stated(row.market),
-        product_code=stated(row.product_code),
+        base_currency=parse_currency("base_currency", row.base_currency),
+        market=or_none(row.market),
+        product_code=or_none(row.product_code),
         price=number_of("price", row.price),
         qty=number_of("qty", row.qty),
         amt=amt,
@@ -121,9 +121,9 @@ def _facts(row: Transaction) -> _Facts:
         fx_currency=fx_currency if fx_ccy and fx_currency and fx_currency != fx_ccy else None,
         fx_amt=number_of("fx_amt", row.fx_amt),
         fx_rate=number_of("fx_rate", row.fx_rate),
-        remarks=stated(row.remarks),
-        business_type=stated(row.business_type),
-        business_sub_type=stated(row.business_sub_type),
+        remarks=or_none(row.remarks),
+        business_type=or_none(row.business_type),
+        business_sub_type=or_none(row.business_sub_type),
     )
 
 
@@ -132,8 +132,8 @@ def _identity(record_id: int | None, facts: _Facts) -> str:
     if record_id:
         account = "" if facts.account_id is None else f".{facts.account_id}"
         return f"{record_id:0{ID_DIGITS}}{account}"
-    stated = [plain(fact) if isinstance(fact, Decimal) else None if fact == "" else fact for fact in facts]
-    return digest_of(stated)
+    values = [to_plain_string(fact) if isinstance(fact, Decimal) else None if fact == "" else fact for fact in facts]
+    return identity_digest(values)
 
 
 def _category(business_type: str | None) -> Category:
@@ -170,8 +170,8 @@ def _detail(facts: _Facts, fx: Fx | None) -> dict[str, object]:
             {
                 words.FX_CCY: facts.fx_ccy,
                 words.FX_CURRENCY: facts.fx_currency,
-                words.FX_AMT: None if facts.fx_amt is None else plain(facts.fx_amt),
-                words.FX_RATE: None if facts.fx_rate is None else plain(facts.fx_rate),
+                words.FX_AMT: None if facts.fx_amt is None else to_plain_string(facts.fx_amt),
+                words.FX_RATE: None if facts.fx_rate is None else to_plain_string(facts.fx_rate),
             }
         )
     return detail
@@ -203,19 +203,19 @@ def _stated(detail: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in detail.items() if value is not None}
 
 
-def read_many(rows: Sequence[bytes]) -> Columns | None:
+def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     """What `read` says of rows that all have an id, and no number with an exponent."""
     found = _row.read_many(rows)
     if found is None:
         return None
     ids = [row.id for row in found if isinstance(row.id, int) and 0 < row.id <= ID_MAX]
-    accounts = [stated(row.account_id) for row in found]
+    accounts = [or_none(row.account_id) for row in found]
     currencies = [row.base_currency for row in found]
     amts, balances, prices, quantities = (
         texts_of(numbers)
         for numbers in zip(*[(row.amt, row.balance, row.price, row.qty) for row in found], strict=True)
     )
-    at_us = many_us([row.date for row in found], RULES.resolution)
+    at_us = steps_to_us([row.date for row in found], RULES.resolution)
     settled_at_us = _settled_us(found)
     if (
         at_us is None
@@ -227,7 +227,7 @@ def read_many(rows: Sequence[bytes]) -> Columns | None:
     ):
         return None
     stated_amts = [amt for amt in amts if amt is not None]
-    if not len(ids) == len(stated_amts) == len(found) or not are_currency_codes(currencies):
+    if not len(ids) == len(stated_amts) == len(found) or not are_currencies(currencies):
         return None
     if not all(account is None or 0 <= account <= ID_MAX for account in set(accounts)):
         return None
@@ -249,7 +249,7 @@ def read_many(rows: Sequence[bytes]) -> Columns | None:
         details[place] = _encode(flow.detail).decode()
     names = {account: "" if account is None else str(account) for account in set(accounts)}
     ends = {account: f".{name}" if name else "" for account, name in names.items()}
-    return Columns(
+    return FlowColumns(
         identity=[f"{id_:0{ID_DIGITS}}{ends[account]}" for id_, account in zip(ids, accounts, strict=True)],
         at_us=at_us,
         subaccount=[names[account] for account in accounts],
@@ -262,15 +262,15 @@ def read_many(rows: Sequence[bytes]) -> Columns | None:
         balance_after=balances,
         settled_at_us=settled_at_us,
         ref=list(map(str, ids)),
-        symbol=[words.symbol_of(stated(row.product_code), stated(row.market)) for row in found],
-        name=[stated(row.product_name) for row in found],
+        symbol=[words.symbol_of(or_none(row.product_code), or_none(row.market)) for row in found],
+        name=[or_none(row.product_name) for row in found],
         price=prices,
         quantity=quantities,
-        note=[stated(row.remarks) for row in found],
+        note=[or_none(row.remarks) for row in found],
         detail=details,
         fx_currency=_legs(len(found), {place: fx.currency for place, fx in legs.items()}),
-        fx_amount=_legs(len(found), {place: plain(fx.amount) for place, fx in legs.items()}),
-        fx_rate=_legs(len(found), {place: plain(fx.rate) for place, fx in legs.items()}),
+        fx_amount=_legs(len(found), {place: to_plain_string(fx.amount) for place, fx in legs.items()}),
+        fx_rate=_legs(len(found), {place: to_plain_string(fx.rate) for place, fx in legs.items()}),
     )
 
 
@@ -297,33 +297,33 @@ def _said(
     is_negative: bool,
 ) -> _Said:
     """What words say, of which an account has few. Raises WireError."""
-    side = choice("io_type", io_type, words.SIDES)
-    type_, sub_type = stated(business_type), stated(business_sub_type)
-    detail = _own_detail(stated(tran_type), stated(market), io_type, type_, sub_type, is_negative=is_negative)
+    side = parse_choice("io_type", io_type, words.SIDES)
+    type_, sub_type = or_none(business_type), or_none(business_sub_type)
+    detail = _own_detail(or_none(tran_type), or_none(market), io_type, type_, sub_type, is_negative=is_negative)
     return _Said(
         direction=side.value,
         is_out=side is Direction.OUT,
         kind=words.kind_of(type_, sub_type, is_priced=is_priced).value,
         category=_category(type_).value,
-        label=words.label_of(stated(tran_type), type_, sub_type),
+        label=words.label_of(or_none(tran_type), type_, sub_type),
         detail=_encode(detail).decode(),
     )
 
 
 def _settled_us(rows: Sequence[Transaction]) -> list[int | None] | None:
     """When each settled. None: one of the times cannot be read."""
-    dates = [stated(row.sett_date) for row in rows]
+    dates = [or_none(row.sett_date) for row in rows]
     known = [date for date in dates if date is not None]
-    times_us = many_us(known, RULES.resolution) if known else []
+    times_us = steps_to_us(known, RULES.resolution) if known else []
     if times_us is None:
         return None
     settled = iter(times_us)
     return [None if date is None else next(settled) for date in dates]
 
 
-def _legs(rows: int, stated: Mapping[int, str]) -> list[str | None] | None:
+def _legs(rows: int, by_row: Mapping[int, str]) -> list[str | None] | None:
     """The column of what some rows state."""
-    return [stated.get(place) for place in range(rows)] if stated else None
+    return [by_row.get(place) for place in range(rows)] if by_row else None
 
 
 def _names_another_currency(row: Transaction) -> bool:
@@ -334,13 +334,13 @@ def _id(field: str, value: Whole) -> int | None:
     if value is UNSET or value is None:
         return None
     if not 0 <= value <= ID_MAX:
-        raise WireError(field, f"expected an integer from 0 to {ID_MAX}, got {shown(value)}")
+        raise WireError(field, f"expected an integer from 0 to {ID_MAX}, got {short_repr(value)}")
     return value
 
 
 def _currency(field: str, value: Text) -> str | None:
-    text = stated(value)
-    return currency_code(field, text) if text else text
+    text = or_none(value)
+    return parse_currency(field, text) if text else text
 
 
 # ---------------------------------------------------------------- writing
@@ -369,15 +369,15 @@ def write(flow: Flow, language: str | None = None) -> bytes:
             id=_whole(flow.ref) or 0,
             account_id=_or_unset(_whole(flow.subaccount)),
             tran_type=_or_unset(said.tran_type),
-            date=steps_since_epoch(flow.at, RULES.resolution),
-            sett_date=UNSET if flow.settled_at is None else steps_since_epoch(flow.settled_at, RULES.resolution),
+            date=to_steps(flow.at, RULES.resolution),
+            sett_date=UNSET if flow.settled_at is None else to_steps(flow.settled_at, RULES.resolution),
             base_currency=flow.currency,
             market=_or_unset(said.market),
             product_code=_or_unset(words.product_of(flow.symbol, said.market)),
             product_name=_or_unset(flow.name),
             price=literal_of(flow.price),
             qty=literal_of(flow.quantity),
-            amt=Raw(plain(flow.amount if words.NEGATIVE_AMT in detail else flow.amount.copy_abs()).encode()),
+            amt=Raw(to_plain_string(flow.amount if words.NEGATIVE_AMT in detail else flow.amount.copy_abs()).encode()),
             balance=literal_of(flow.balance_after),
             io_type=said.io_type,
             fx_ccy=_or_unset(said.fx_ccy),

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from liushui.rules import Filter, PageNumber, Rate, Rules
 
 RULES = Rules(
-    paging=PageNumber(size_default=20, size_max=100, counted=True),
+    paging=PageNumber(size_default=20, size_max=100, has_total=True),
     rate=Rate(calls=10, per=timedelta(seconds=1)),
     resolution=timedelta(seconds=1),
-    opening=datetime(2010, 1, 1, tzinfo=UTC),
+    history_start=datetime(2010, 1, 1, tzinfo=UTC),
     lookback=timedelta(hours=72),
-    settle=timedelta(seconds=10),
+    allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",
-    timestamp_tolerance=timedelta(seconds=60),
+    clock_skew_max=timedelta(seconds=60),
     filters=(
         Filter("business_type", "business_type"),
         Filter("business_types", "business_type"),

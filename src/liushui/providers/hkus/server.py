@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from liushui.conditions import Where
 from liushui.errors import WireError
 from liushui.http import Request, Response
-from liushui.instant import BEGINNING, ENDING, to_us, unix_seconds
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, parse_unix_seconds, to_us
 from liushui.provider import FlowQuery, FlowReader, Key, Route
 from liushui.providers.hkus.answers import (
     KEY_EXPIRED,
@@ -26,8 +26,8 @@ from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.signing import signature_fits, signature_of
 from liushui.providers.hkus.wire import TRANSACTIONS
 from liushui.providers.hkus.words import SIDES, with_business_type, with_io_type
-from liushui.wire.decoding import choice, whole_number
-from liushui.wire.ranges import end_after
+from liushui.wire.decoding import parse_choice, parse_integer
+from liushui.wire.ranges import exclusive_end
 
 NAME = "hkus"
 PAGE_MAX = 10**9
@@ -43,7 +43,7 @@ class HkusServer:
 
     routes: Sequence[Route] = (Route("GET", TRANSACTIONS),)
 
-    def rows_asked(self, request: Request) -> int:
+    def estimate_rows(self, request: Request) -> int:
         found = _SIZE.search(request.query)
         return min(int(found[1]), RULES.paging.size_max) if found else RULES.paging.size_default
 
@@ -82,7 +82,7 @@ def authenticated(request: Request, reader: FlowReader) -> Key:
     now = reader.now()
     if _MILLISECONDS.fullmatch(timestamp) is None:
         raise Fault(401, NOT_TIMELY, "unauthorized", "X-API-Timestamp: expected Unix milliseconds")
-    if not RULES.is_timely(timedelta(microseconds=to_us(now) - int(timestamp) * 1000)):
+    if not RULES.allows_skew(timedelta(microseconds=to_us(now) - int(timestamp) * 1000)):
         raise Fault(401, NOT_TIMELY, "unauthorized", "X-API-Timestamp: it is too far from the time here")
     if key.expires_at is not None and now >= key.expires_at:
         raise Fault(401, KEY_EXPIRED, "unauthorized", "X-API-Key: it has expired")
@@ -105,12 +105,12 @@ def query_of(request: Request, key: Key) -> FlowQuery:
     if since is not None and last is not None and since > last:
         raise WireError("to_date", f"expected from_date {given['from_date']} or later, got {given['to_date']}")
     paging = RULES.paging
-    size = whole_number("page_size", given.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
-    page = whole_number("page", given.get("page", str(paging.first)), least=paging.first, most=PAGE_MAX)
+    size = parse_integer("page_size", given.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
+    page = parse_integer("page", given.get("page", str(paging.first)), least=paging.first, most=PAGE_MAX)
     return FlowQuery(
         accounts=key.accounts,
-        since=BEGINNING if since is None else since,
-        until=ENDING if last is None else end_after(last, RULES.resolution),
+        since=MIN_INSTANT if since is None else since,
+        until=MAX_INSTANT if last is None else exclusive_end(last, RULES.resolution),
         limit=size,
         offset=(page - paging.first) * size,
         where=_where(given),
@@ -118,11 +118,11 @@ def query_of(request: Request, key: Key) -> FlowQuery:
 
 
 def _seconds(given: dict[str, str], name: str) -> datetime | None:
-    return unix_seconds(name, given[name]) if name in given else None
+    return parse_unix_seconds(name, given[name]) if name in given else None
 
 
 def _where(given: dict[str, str]) -> Where:
     where = [with_business_type(given[name]) for name in BUSINESS_TYPES if given.get(name)]
     if "io_type" in given:
-        where.append(with_io_type(choice("io_type", given["io_type"], SIDES).value))
+        where.append(with_io_type(parse_choice("io_type", given["io_type"], SIDES).value))
     return tuple(where)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from liushui.errors import WireError
-from liushui.money import DIGITS_MAX, are_plain, decimal_text, plain, shown
+from liushui.money import DIGITS_MAX, are_decimals, parse_decimal, short_repr, to_plain_string
 
 TRANSACTIONS: Final = "/account/v1/transactions"
 
@@ -79,24 +79,24 @@ def number_of(field: str, literal: Number) -> Decimal | None:
     if text[0] not in "-0123456789":
         raise WireError(field, f"expected a number, got {text if len(text) <= 80 else f'{text[:77]}...'}")
     if "e" not in text and "E" not in text:
-        return decimal_text(field, text)  # JSON writes a number without an exponent as we do
+        return parse_decimal(field, text)  # JSON writes a number without an exponent as we do
     if not _can_be_written_out(text):
-        raise WireError(field, f"expected a number of at most {DIGITS_MAX} digits, got {shown(text)}")
-    return decimal_text(field, plain(Decimal(text)))
+        raise WireError(field, f"expected a number of at most {DIGITS_MAX} digits, got {short_repr(text)}")
+    return parse_decimal(field, to_plain_string(Decimal(text)))
 
 
 def texts_of(numbers: Sequence[Number]) -> list[str | None] | None:
     """What `number_of` says of each, as plain text. None: there is one with an exponent, or that is no number."""
     literals = b"\n".join([_NULL if number is UNSET else number for number in numbers]).decode().split("\n")
     stated = [literal for literal in literals if literal != "null"]
-    if len(literals) != len(numbers) or (stated and not are_plain(stated)):
+    if len(literals) != len(numbers) or (stated and not are_decimals(stated)):
         return None
     return [None if literal == "null" else literal for literal in literals]
 
 
 def literal_of(number: Decimal | None) -> Number:
     """The JSON literal of a number, without an exponent."""
-    return UNSET if number is None else Raw(plain(number).encode())
+    return UNSET if number is None else Raw(to_plain_string(number).encode())
 
 
 def _can_be_written_out(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from liushui.conditions import DETAIL, SIDE, AnyOf, Term
+from liushui.conditions import DETAIL_PREFIX, SIDE, AnyOf, Term
 from liushui.flow import Category, Direction, Flow, Kind
 
 TRAN_TYPE: Final = "hkus:tran_type"
@@ -83,13 +83,13 @@ def business_type_for(flow: Flow) -> str | None:
 
 # ---------------------------------------------------------------- filters
 
-_ELSEWHERE: Final = Term(f"{DETAIL}{IO_TYPE}", (None,))
+_ELSEWHERE: Final = Term(f"{DETAIL_PREFIX}{IO_TYPE}", (None,))
 _STOCK: Final = Term("category", (Category.STOCK.value,))
 
 
 def with_business_type(value: str) -> AnyOf:
     """The flows whose rows have this business_type: received ones by their own, others by what is written."""
-    received = (Term(f"{DETAIL}{BUSINESS_TYPE}", (value,)),)
+    received = (Term(f"{DETAIL_PREFIX}{BUSINESS_TYPE}", (value,)),)
     if value in STOCKS:
         return received, (_ELSEWHERE, _STOCK, Term("symbol", (STOCKS[value],), ending=True))
     if value == OTHER:
@@ -103,4 +103,4 @@ def with_business_type(value: str) -> AnyOf:
 
 def with_io_type(value: str) -> AnyOf:
     """The flows whose rows have this io_type: received ones by their own, others by the side of the money."""
-    return (Term(f"{DETAIL}{IO_TYPE}", (value,)),), (_ELSEWHERE, Term(SIDE, (value,)))
+    return (Term(f"{DETAIL_PREFIX}{IO_TYPE}", (value,)),), (_ELSEWHERE, Term(SIDE, (value,)))

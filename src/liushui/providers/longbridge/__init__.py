@@ -1,6 +1,6 @@
 """Longbridge / LongPort OpenAPI, cash flow (GET /v1/asset/cashflow), the current generation."""
 
-from liushui.http import JSON, Response
+from liushui.http import JSON_HEADERS, Response
 from liushui.provider import Provider
 from liushui.providers._longbridge import rules as service
 from liushui.providers.longbridge import codec
@@ -33,6 +33,6 @@ PROVIDER = Provider(
     key_name=service.key_name,
     snippet=SNIPPET,
     auth="HMAC-SHA256 over the request, key and access token",
-    outages=(Response(500, JSON, b'{"code":500000,"message":"internal error"}'),),
+    outage_responses=(Response(500, JSON_HEADERS, b'{"code":500000,"message":"internal error"}'),),
     tested_with="`longbridge` 5.3.0, `longport` 3.0.18",
 )

@@ -8,14 +8,14 @@ from liushui.providers.longbridge.codec import ERRORS, LANGUAGE
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.wire import PATH
 from liushui.rules import Rate
-from liushui.wire.transport import Answer, Connection
+from liushui.wire.transport import Answer, HttpConnection
 
 
 class LongbridgeClient(CashFlowClient):
     """One account at Longbridge."""
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers={"accept-language": LANGUAGE})
+        http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers={"accept-language": LANGUAGE})
         super().__init__(http, credentials, rules=RULES, errors=ERRORS)
 
     async def _ask(self, given: Mapping[str, int | str]) -> Answer:

@@ -14,7 +14,7 @@ from liushui.providers.longbridge.codec import write
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.socket import one_time_password
 from liushui.providers.longbridge.wire import PATH, SocketToken
-from liushui.wire.errors import WireFault
+from liushui.wire.errors import ErrorResponse
 
 NAME = "longbridge"
 SOCKET_TOKENS = ("/v1/socket/token", "/v2/socket/token")
@@ -29,7 +29,7 @@ class LongbridgeServer:
 
     routes: Sequence[Route] = (*(Route("GET", path) for path in ROUTES),)
 
-    def rows_asked(self, request: Request) -> int:
+    def estimate_rows(self, request: Request) -> int:
         found = _SIZE.search(request.query)
         return int(found[1]) if found else RULES.paging.size_default
 
@@ -37,14 +37,14 @@ class LongbridgeServer:
         """The answer, in the envelope, an error's included."""
         try:
             if request.method != "GET" or request.route not in ROUTES:
-                raise WireFault(404, 404001, "api not found")
+                raise ErrorResponse(404, 404001, "api not found")
             key = server.authenticated(request, reader, dialect=NAME, rules=RULES)
             if not reader.admit(key, RULES.rate).admitted:
-                raise WireFault(429, 429002, "api request is limited, please slow down request frequency")
+                raise ErrorResponse(429, 429002, "api request is limited, please slow down request frequency")
             data = cash_flows(request, key, reader) if request.route == PATH else socket_token(key, reader)
         except WireError as error:
             return enveloped(request, 400, 202202, f"parameter error: {error}")
-        except WireFault as fault:
+        except ErrorResponse as fault:
             return enveloped(request, fault.status, fault.code, fault.message)
         return enveloped(request, 200, 0, "success", data)
 

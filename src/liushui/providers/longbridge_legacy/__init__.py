@@ -1,6 +1,6 @@
 """Longbridge OpenAPI, cash flow history (POST /v1/trade/asset/GetCashFlowHistory), the first draft of April 2022."""
 
-from liushui.http import JSON, Response
+from liushui.http import JSON_HEADERS, Response
 from liushui.provider import Provider
 from liushui.providers._longbridge import rules as service
 from liushui.providers.longbridge_legacy import codec
@@ -30,6 +30,8 @@ PROVIDER = Provider(
     key_name=service.key_name,
     snippet=SNIPPET,
     auth="HMAC-SHA256 over the request, its body included, key and access token",
-    outages=(Response(500, JSON, b'{"code":500000,"msg":"internal error","message":"internal error"}'),),
+    outage_responses=(
+        Response(500, JSON_HEADERS, b'{"code":500000,"msg":"internal error","message":"internal error"}'),
+    ),
     tested_with="`HttpClient` of `longbridge` 5.3.0",
 )

@@ -9,7 +9,7 @@ from liushui.providers.longbridge_legacy.codec import ERRORS, LANGUAGE
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import PATH
 from liushui.rules import Rate
-from liushui.wire.transport import Answer, Connection
+from liushui.wire.transport import Answer, HttpConnection
 
 HEADERS = {"content-type": "application/json; charset=utf-8", "accept-language": LANGUAGE}
 
@@ -18,7 +18,7 @@ class LongbridgeLegacyClient(CashFlowClient):
     """One account at Longbridge."""
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers=HEADERS)
+        http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers=HEADERS)
         super().__init__(http, credentials, rules=RULES, errors=ERRORS)
 
     async def _ask(self, given: Mapping[str, int | str]) -> Answer:

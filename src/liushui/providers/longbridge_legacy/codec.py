@@ -12,8 +12,8 @@ from liushui.providers._longbridge.envelope import rows_in, rows_listed
 from liushui.providers._longbridge.rules import GATEWAY_ERRORS
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import CashFlow
-from liushui.wire.decoding import FAULTS
-from liushui.wire.ranges import instant_of, many_us
+from liushui.wire.decoding import DECODE_ERRORS
+from liushui.wire.ranges import parse_steps, steps_to_us
 from liushui.wire.transport import Answer
 
 LANGUAGE: Final = "zh-CN"
@@ -32,7 +32,7 @@ ERRORS: Final[Mapping[int, type[ProviderError]]] = {
 _fields = msgspec.json.Decoder(dict[str, Raw])
 
 
-def rows_of(document: bytes) -> Sequence[bytes]:
+def extract_rows(document: bytes) -> Sequence[bytes]:
     """The rows of one answer, or of `data` alone, as the document prints it.
 
     Raises WireError, or ProviderError by class where the answer is an error.
@@ -44,8 +44,8 @@ def rows_of(document: bytes) -> Sequence[bytes]:
 
 _rows = RowCodec(
     CashFlow,
-    instant_of=lambda field, seconds: instant_of(field, seconds, RULES.resolution),
-    many_us=lambda seconds: many_us(seconds, RULES.resolution),
+    instant_of=lambda field, seconds: parse_steps(field, seconds, RULES.resolution),
+    many_us=lambda seconds: steps_to_us(seconds, RULES.resolution),
     seconds_of=int,
     language=LANGUAGE,
 )
@@ -55,6 +55,6 @@ read, read_many, write = _rows.read, _rows.read_many, _rows.write
 def _is_data_alone(document: bytes) -> bool:
     try:
         fields = _fields.decode(document)
-    except FAULTS:
+    except DECODE_ERRORS:
         return False
     return "list" in fields and "code" not in fields

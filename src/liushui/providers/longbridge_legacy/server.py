@@ -15,7 +15,7 @@ from liushui.providers.longbridge_legacy.codec import BAD_REQUEST, FORBIDDEN, LI
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.providers.longbridge_legacy.wire import PATH, Asked
 from liushui.wire.decoding import RowReader
-from liushui.wire.errors import WireFault
+from liushui.wire.errors import ErrorResponse
 
 NAME = "longbridge_legacy"
 CASH_FLOWS = Route("POST", PATH)
@@ -31,7 +31,7 @@ class LongbridgeLegacyServer:
 
     routes: Sequence[Route] = (CASH_FLOWS,)
 
-    def rows_asked(self, request: Request) -> int:
+    def estimate_rows(self, request: Request) -> int:
         found = _SIZE.search(request.body)
         return int(found[1]) if found else RULES.paging.size_default
 
@@ -39,24 +39,24 @@ class LongbridgeLegacyServer:
         """The answer, in the envelope, an error's included."""
         try:
             if Route(request.method, request.route) != CASH_FLOWS:
-                raise WireFault(404, NOT_FOUND, "api not found")
+                raise ErrorResponse(404, NOT_FOUND, "api not found")
             key = authenticated(request, reader)
             if not reader.admit(key, RULES.rate).admitted:
-                raise WireFault(429, LIMITED, "too many requests")
+                raise ErrorResponse(429, LIMITED, "too many requests")
             data = cash_flows(request, key, reader)
         except WireError as error:
             return _enveloped(request, 400, BAD_REQUEST, f"bad request: {error}")
-        except WireFault as fault:
+        except ErrorResponse as fault:
             return _enveloped(request, fault.status, fault.code, fault.message)
         return _enveloped(request, 200, 0, "success", data)
 
 
 def authenticated(request: Request, reader: FlowReader) -> Key:
-    """The key whose signature the request carries. Raises WireFault: the document has one code for every reason."""
+    """The key whose signature the request carries. Raises ErrorResponse: the document has one code for every reason."""
     try:
         return server.authenticated(request, reader, dialect=NAME, rules=RULES)
-    except WireFault as fault:
-        raise WireFault(403, FORBIDDEN, f"request forbidden: {fault.message}") from fault
+    except ErrorResponse as fault:
+        raise ErrorResponse(403, FORBIDDEN, f"request forbidden: {fault.message}") from fault
 
 
 def cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:

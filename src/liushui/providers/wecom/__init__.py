@@ -4,7 +4,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
 from liushui.flow import Flow
-from liushui.http import JSON, Response
+from liushui.http import JSON_HEADERS, Response
 from liushui.provider import CredentialField, Provider, Restriction, Role
 from liushui.providers.wecom import codec
 from liushui.providers.wecom.client import WecomClient
@@ -64,10 +64,10 @@ PROVIDER = Provider(
     key_name=lambda credentials: credentials["corpid"],
     snippet=SNIPPET,
     auth="an access token of two hours, given for the corp id and secret",
-    outages=(Response(200, JSON, b'{"errcode":-1,"errmsg":"system busy"}'),),
+    outage_responses=(Response(200, JSON_HEADERS, b'{"errcode":-1,"errmsg":"system busy"}'),),
     tested_with="`wechatpy` 1.8.18, `wechatpy` 2.0.0a26",
     role=Role.SHOP,
-    dress=with_operator,
+    simulate_detail=with_operator,
     restrictions=(
         Restriction(OPERATORS, "userids, joined by commas, whose rows it sees beside those that have no operator"),
         Restriction(PERMISSION, "none: the interface is not permitted"),

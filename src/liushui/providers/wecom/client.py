@@ -8,14 +8,14 @@ from urllib.parse import urlencode
 import msgspec
 
 from liushui.errors import AuthError
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.wecom.codec import page_of, token_of
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.wire import GET_FUND_FLOW, GET_TOKEN
 from liushui.rules import Rate
 from liushui.wire import transport
-from liushui.wire.ranges import ends_of
-from liushui.wire.transport import Connection
+from liushui.wire.ranges import inclusive_ends
+from liushui.wire.transport import HttpConnection
 
 STALE: Final = (40014, 42001)
 """Codes that say that a token is no good any more, and nothing of the credentials it was made with."""
@@ -27,8 +27,10 @@ class WecomClient:
     """One corporation's account at WeCom."""
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, bare_key=True)
-        self._credentials = {name: transport.header_value(name, credentials[name]) for name in ("corpid", "corpsecret")}
+        self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, bare_key=True)
+        self._credentials = {
+            name: transport.check_header_value(name, credentials[name]) for name in ("corpid", "corpsecret")
+        }
         self._token = ""
         self._token_end_ns = 0
 
@@ -38,12 +40,12 @@ class WecomClient:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page of a slice, oldest first. It may be short, or empty, and have another one after it."""
         del newest  # pages begin at the oldest row
-        ends = ends_of(asked, RULES.resolution)
+        ends = inclusive_ends(asked, RULES.resolution)
         if ends is None:
             return Page(())
         cursor = {} if mark is None else {"cursor": mark}

@@ -8,15 +8,24 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import UNSET
 
-from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, Unsayable, WireError
+from liushui.errors import AuthError, NotRepresentable, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.flow import Category, Direction, Flow, Kind, side_of
-from liushui.money import DIGITS_MAX, EXACT, plain, shown
-from liushui.provider import Columns, Received
+from liushui.money import DIGITS_MAX, EXACT, short_repr, to_plain_string
+from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.wire import Envelope, FundFlow, FundFlows, Group, Token
-from liushui.wire.decoding import FAULTS, RowReader, choice, code_of, digest_of, digests, excerpt, stated
-from liushui.wire.errors import fault_of
-from liushui.wire.ranges import instant_of, many_us, steps_since_epoch
+from liushui.wire.decoding import (
+    DECODE_ERRORS,
+    RowReader,
+    excerpt,
+    identity_digest,
+    identity_digests,
+    or_none,
+    parse_choice,
+    parse_code,
+)
+from liushui.wire.errors import provider_error
+from liushui.wire.ranges import parse_steps, steps_to_us, to_steps
 
 CURRENCY: Final = "CNY"
 FEN_PLACES: Final = 2
@@ -57,7 +66,7 @@ _IN = Direction.IN.value
 _SIDE_VALUES = {code: side.value for code, side in SIDES.items()}
 _KIND_VALUES = {code: kind.value for code, kind in KINDS.items()}
 _FEN_END = 10**FEN_DIGITS_MAX
-_row = RowReader(FundFlow, "a fund flow", inner=lambda row: len(stated(row.group_list) or ()))
+_row = RowReader(FundFlow, "a fund flow", inner=lambda row: len(or_none(row.group_list) or ()))
 _fund_flows = msgspec.json.Decoder(FundFlows)
 _token = msgspec.json.Decoder(Token)
 _encode = msgspec.json.Encoder().encode
@@ -66,7 +75,7 @@ _encode = msgspec.json.Encoder().encode
 # ---------------------------------------------------------------- answers
 
 
-def rows_of(document: bytes) -> Sequence[bytes]:
+def extract_rows(document: bytes) -> Sequence[bytes]:
     """The rows of one answer. Raises WireError, or ProviderError by class where the answer is an error."""
     return page_of(document)[0]
 
@@ -93,7 +102,7 @@ def _answered(decoder: msgspec.json.Decoder[E], answer: bytes, *, status: int, r
     """An answer with errcode 0. Raises WireError, or ProviderError by class."""
     try:
         found = decoder.decode(answer)
-    except FAULTS as error:
+    except DECODE_ERRORS as error:
         if status >= 500:
             raise Unavailable(f"HTTP {status}, {excerpt(answer)}", retry_after_s=retry_after_s) from error
         raise WireError(
@@ -102,30 +111,30 @@ def _answered(decoder: msgspec.json.Decoder[E], answer: bytes, *, status: int, r
     if found.errcode == 0 and status == 200:
         return found
     message = found.errmsg or f"HTTP {status}"
-    raise fault_of(ERRORS, message, code=found.errcode, status=status, retry_after_s=retry_after_s)
+    raise provider_error(ERRORS, message, code=found.errcode, status=status, retry_after_s=retry_after_s)
 
 
 # ---------------------------------------------------------------- reading
 
 
-def read(row: bytes) -> Received:
+def read(row: bytes) -> DecodedRow:
     """Read one row. Raises WireError naming the field that does not fit."""
-    return Received(to_flow(_row.read(row)), row, None)
+    return DecodedRow(to_flow(_row.read(row)), row, None)
 
 
 def to_flow(row: FundFlow) -> Flow:
     """Read one row. Raises WireError naming the field that does not fit."""
-    side = choice("fund_flow_type", row.fund_flow_type, SIDES)
+    side = parse_choice("fund_flow_type", row.fund_flow_type, SIDES)
     kind = KINDS.get(row.transaction_type)
     if row.transaction_amount < 0:
-        raise WireError("transaction_amount", f"expected 0 or more, got {shown(row.transaction_amount)}")
+        raise WireError("transaction_amount", f"expected 0 or more, got {short_repr(row.transaction_amount)}")
     amount = _yuan("transaction_amount", row.transaction_amount if side is Direction.IN else -row.transaction_amount)
     facts = (row.mch_id, row.request_no, row.transaction_type, row.fund_flow_type)
-    other = None if kind else code_of("transaction_type", row.transaction_type)
-    balance = stated(row.account_balance)
-    at = instant_of("timestamp", row.timestamp, RULES.resolution)
+    other = None if kind else parse_code("transaction_type", row.transaction_type)
+    balance = or_none(row.account_balance)
+    at = parse_steps("timestamp", row.timestamp, RULES.resolution)
     return Flow(
-        identity=digest_of(facts),
+        identity=identity_digest(facts),
         at=at,
         amount=amount,
         currency=CURRENCY,
@@ -135,22 +144,22 @@ def to_flow(row: FundFlow) -> Flow:
         subaccount=row.mch_id,
         balance_after=None if balance is None else _yuan("account_balance", balance),
         ref=row.request_no,
-        order_ref=stated(row.out_trade_no),
-        note=stated(row.remark),
-        detail=_detail(other, stated(row.operator_userid), _names(row)) or None,
+        order_ref=or_none(row.out_trade_no),
+        note=or_none(row.remark),
+        detail=_detail(other, or_none(row.operator_userid), _names(row)) or None,
     )
 
 
 def _names(row: FundFlow) -> tuple[str, ...] | None:
     """The rule groups that a row belongs to."""
-    groups = stated(row.group_list)
+    groups = or_none(row.group_list)
     return None if groups is None else tuple([group.group_name for group in groups])
 
 
 def _detail(transaction_type: int | None, operator: str | None, groups: tuple[str, ...] | None) -> dict[str, object]:
     """What no other provider has. `transaction_type`: one that no kind stands for."""
-    stated = {TRANSACTION_TYPE: transaction_type, OPERATOR: operator, GROUPS: None if groups is None else list(groups)}
-    return {name: value for name, value in stated.items() if value is not None}
+    values = {TRANSACTION_TYPE: transaction_type, OPERATOR: operator, GROUPS: None if groups is None else list(groups)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @lru_cache(1_000)
@@ -160,7 +169,7 @@ def _detail_text(operator: str | None, groups: tuple[str, ...] | None) -> str | 
     return _encode(detail).decode() if detail else None
 
 
-def read_many(rows: Sequence[bytes]) -> Columns | None:
+def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     """What `read` says of rows that are all of the ordinary kind."""
     found = _row.read_many(rows)
     if found is None:
@@ -168,18 +177,18 @@ def read_many(rows: Sequence[bytes]) -> Columns | None:
     codes = [row.transaction_type for row in found]
     sides = [row.fund_flow_type for row in found]
     fen = [row.transaction_amount for row in found]
-    balances = [stated(row.account_balance) for row in found]
+    balances = [or_none(row.account_balance) for row in found]
     request_nos = [row.request_no for row in found]
     mch_ids = [row.mch_id for row in found]
-    at_us = many_us([row.timestamp for row in found], RULES.resolution)
+    at_us = steps_to_us([row.timestamp for row in found], RULES.resolution)
     known = KINDS.keys() >= set(codes) and SIDES.keys() >= set(sides)
     if at_us is None or not known or min(fen) < 0 or max(fen) >= _FEN_END:
         return None
     kept = [balance for balance in balances if balance is not None]
     if kept and not -_FEN_END < min(kept) <= max(kept) < _FEN_END:
         return None
-    return Columns(
-        identity=digests(zip(mch_ids, request_nos, codes, sides, strict=True)),
+    return FlowColumns(
+        identity=identity_digests(zip(mch_ids, request_nos, codes, sides, strict=True)),
         at_us=at_us,
         subaccount=mch_ids,
         amount=[
@@ -192,9 +201,9 @@ def read_many(rows: Sequence[bytes]) -> Columns | None:
         label=[""] * len(found),
         balance_after=[None if balance is None else _yuan_text(balance) for balance in balances],
         ref=request_nos,
-        order_ref=[stated(row.out_trade_no) for row in found],
-        note=[stated(row.remark) for row in found],
-        detail=[_detail_text(stated(row.operator_userid), _names(row)) for row in found],
+        order_ref=[or_none(row.out_trade_no) for row in found],
+        note=[or_none(row.remark) for row in found],
+        detail=[_detail_text(or_none(row.operator_userid), _names(row)) for row in found],
     )
 
 
@@ -207,7 +216,7 @@ def _yuan_text(fen: int) -> str:
 def _yuan(field: str, fen: int) -> Decimal:
     """A number of fen in yuan, exact, with two decimal places."""
     if abs(fen) >= _FEN_END:
-        raise WireError(field, f"expected at most {FEN_DIGITS_MAX} digits, got {shown(fen)}")
+        raise WireError(field, f"expected at most {FEN_DIGITS_MAX} digits, got {short_repr(fen)}")
     return Decimal(fen).scaleb(-FEN_PLACES, EXACT)
 
 
@@ -217,16 +226,16 @@ def _yuan(field: str, fen: int) -> Decimal:
 def write(flow: Flow, language: str | None = None) -> bytes:
     """Write one row as the service would. What this wire cannot say is left out: MAPPING.md.
 
-    Raises Unsayable for money that is no whole number of fen.
+    Raises NotRepresentable for money that is no whole number of fen.
     """
     del language  # no word of this wire is translated
     if flow.currency != CURRENCY:
-        raise Unsayable("currency", f"expected {CURRENCY}, got {shown(flow.currency)}")
+        raise NotRepresentable("currency", f"expected {CURRENCY}, got {short_repr(flow.currency)}")
     detail = flow.detail or {}
     operator, groups, code = detail.get(OPERATOR), detail.get(GROUPS), detail.get(TRANSACTION_TYPE)
     return _encode(
         FundFlow(
-            timestamp=steps_since_epoch(flow.at, RULES.resolution),
+            timestamp=to_steps(flow.at, RULES.resolution),
             request_no=flow.identity if flow.ref is None else flow.ref,
             transaction_type=code if isinstance(code, int) else KIND_CODES.get(flow.kind, KIND_CODES[Kind.OTHER]),
             fund_flow_type=SIDE_CODES[side_of(flow)],
@@ -242,8 +251,10 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _fen(field: str, yuan: Decimal) -> int:
-    """Yuan as a number of fen. Raises Unsayable where there is a part of one."""
+    """Yuan as a number of fen. Raises NotRepresentable where there is a part of one."""
     fen = yuan.scaleb(FEN_PLACES, EXACT)
     if fen != fen.to_integral_value():
-        raise Unsayable(field, f"expected at most {FEN_PLACES} decimal places of {CURRENCY}, got {plain(yuan)}")
+        raise NotRepresentable(
+            field, f"expected at most {FEN_PLACES} decimal places of {CURRENCY}, got {to_plain_string(yuan)}"
+        )
     return int(fen)

@@ -4,20 +4,20 @@ from datetime import datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from liushui.instant import utc
+from liushui.instant import to_utc
 from liushui.rules import Cursor, Filter, PublishClock, Rate, Retention, Rules
 
 ZONE: Final = "Asia/Shanghai"
-FLOOR: Final = utc(datetime(2022, 12, 1, tzinfo=ZoneInfo(ZONE)))
+FLOOR: Final = to_utc(datetime(2022, 12, 1, tzinfo=ZoneInfo(ZONE)))
 WINDOW_MAX: Final = timedelta(days=31)
 
 RULES: Final = Rules(
     paging=Cursor(size_default=100, size_max=200),
     rate=Rate(calls=600, per=timedelta(minutes=1)),
     resolution=timedelta(seconds=1),
-    opening=FLOOR,
+    history_start=FLOOR,
     lookback=timedelta(hours=48),
-    settle=timedelta(minutes=15),
+    allowed_lateness=timedelta(minutes=15),
     zone=ZONE,
     filters=(Filter("mch_id", "mch_id"),),
     window_max=WINDOW_MAX,

@@ -8,18 +8,18 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from liushui.conditions import DETAIL, EVERYTHING, Where, among
-from liushui.errors import Unsayable, WireError
+from liushui.conditions import DETAIL_PREFIX, EVERYTHING, Where, one_of
+from liushui.errors import NotRepresentable, WireError
 from liushui.http import Request, Response
-from liushui.instant import ENDING, UNIX_SECONDS_MAX, from_us, to_us
+from liushui.instant import MAX_INSTANT, UNIX_SECONDS_MAX, from_us, to_us
 from liushui.provider import FlowQuery, FlowReader, Key, Route
 from liushui.providers.wecom import wire
 from liushui.providers.wecom.codec import OPERATOR, write
 from liushui.providers.wecom.rules import FLOOR, RULES, TOKEN_LIFE, TOKEN_RATE, WINDOW_MAX
 from liushui.providers.wecom.tokens import Bound, access_token, cursor, is_access_token, place_of, session_claimed
-from liushui.wire.decoding import RowReader, stated, whole_number
-from liushui.wire.errors import WireFault
-from liushui.wire.ranges import end_after, instant_at, steps_since_epoch
+from liushui.wire.decoding import RowReader, or_none, parse_integer
+from liushui.wire.errors import ErrorResponse
+from liushui.wire.ranges import exclusive_end, from_steps, to_steps
 
 NAME: Final = "wecom"
 
@@ -30,7 +30,7 @@ PERMISSION: Final = "permission"
 _TOKEN_RENEWED_AFTER: Final = TOKEN_LIFE - timedelta(seconds=1) + timedelta.resolution
 """Whoever asks for a token gets one that is good for a whole second at least."""
 _WINDOW_MAX_S: Final = WINDOW_MAX // RULES.resolution
-_FLOOR_S: Final = steps_since_epoch(FLOOR, RULES.resolution)
+_FLOOR_S: Final = to_steps(FLOOR, RULES.resolution)
 _body = RowReader(wire.Asked, "a request")
 
 
@@ -54,7 +54,7 @@ class WecomServer:
 
     routes: Sequence[Route] = (Route("POST", wire.GET_FUND_FLOW), Route("GET", wire.GET_TOKEN))
 
-    def rows_asked(self, request: Request) -> int:
+    def estimate_rows(self, request: Request) -> int:
         return RULES.paging.size_max if request.route == wire.GET_FUND_FLOW else 0
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
@@ -63,9 +63,9 @@ class WecomServer:
             return _answered(0, "ok", _asked_for(request, reader))
         except WireError as error:
             return _answered(40058, f"invalid parameter: {error}")
-        except Unsayable as error:
+        except NotRepresentable as error:
             return _answered(40058, f"a fund flow of this time cannot be put in this api's words: {error}")
-        except WireFault as fault:
+        except ErrorResponse as fault:
             return _answered(fault.code, fault.message)
 
 
@@ -76,25 +76,25 @@ def _asked_for(request: Request, reader: FlowReader) -> bytes:
             return gettoken(request.parameters(), reader)
         case "POST", wire.GET_FUND_FLOW:
             return fund_flows(request, reader)
-    raise WireFault(200, 48002, "api forbidden: there is no such api")
+    raise ErrorResponse(200, 48002, "api forbidden: there is no such api")
 
 
 # ---------------------------------------------------------------- the token
 
 
 def gettoken(given: Mapping[str, str], reader: FlowReader) -> bytes:
-    """A token, and how long it is good. Raises WireFault."""
+    """A token, and how long it is good. Raises ErrorResponse."""
     for name, code in (("corpid", 41002), ("corpsecret", 41004)):
         if not given.get(name):
-            raise WireFault(200, code, f"{name} missing")
+            raise ErrorResponse(200, code, f"{name} missing")
     key = reader.key(NAME, given["corpid"])
     if key is None:
-        raise WireFault(200, 40013, "invalid corpid")
+        raise ErrorResponse(200, 40013, "invalid corpid")
     if not hmac.compare_digest(given["corpsecret"].encode(), key.credentials["corpsecret"].encode()):
-        raise WireFault(200, 40001, "invalid credential")
+        raise ErrorResponse(200, 40001, "invalid credential")
     now = reader.now()
     if key.expires_at is not None and now >= key.expires_at:
-        raise WireFault(200, 40001, "invalid credential: it has expired")
+        raise ErrorResponse(200, 40001, "invalid credential: it has expired")
     if not reader.admit(key, TOKEN_RATE, "gettoken").admitted:
         raise _too_many()
     began = reader.session(key, _TOKEN_RENEWED_AFTER)
@@ -103,36 +103,36 @@ def gettoken(given: Mapping[str, str], reader: FlowReader) -> bytes:
 
 
 def authenticated(token: str, reader: FlowReader) -> Key:
-    """The key whose access token this is. Raises WireFault."""
+    """The key whose access token this is. Raises ErrorResponse."""
     if not token:
-        raise WireFault(200, 41001, "access_token missing")
+        raise ErrorResponse(200, 41001, "access_token missing")
     session = session_claimed(token)
     key = None if session is None else reader.key(NAME, session.public)
     if session is None or key is None or not is_access_token(token, key, session):
-        raise WireFault(200, 40014, "invalid access_token")
+        raise ErrorResponse(200, 40014, "invalid access_token")
     if reader.now() >= _end_of_token(key, from_us(session.began_us)):
-        raise WireFault(200, 42001, "access_token expired")
+        raise ErrorResponse(200, 42001, "access_token expired")
     return key
 
 
 def _end_of_token(key: Key, began: datetime) -> datetime:
-    return min(began + TOKEN_LIFE, key.expires_at or ENDING)
+    return min(began + TOKEN_LIFE, key.expires_at or MAX_INSTANT)
 
 
-def _too_many() -> WireFault:
-    return WireFault(200, 45009, "api freq out of limit")
+def _too_many() -> ErrorResponse:
+    return ErrorResponse(200, 45009, "api freq out of limit")
 
 
 # ---------------------------------------------------------------- the rows
 
 
 def fund_flows(request: Request, reader: FlowReader) -> bytes:
-    """A page of fund flows. Raises WireFault, WireError naming the parameter, or Unsayable."""
+    """A page of fund flows. Raises ErrorResponse, WireError naming the parameter, or NotRepresentable."""
     key = authenticated(request.parameters().get("access_token", ""), reader)
     if not reader.admit(key, RULES.rate).admitted:
         raise _too_many()
     if key.restrictions.get(PERMISSION) == "none":
-        raise WireFault(200, 48002, "api forbidden")
+        raise ErrorResponse(200, 48002, "api forbidden")
     asked = parameters_of(request.body)
     page = reader.page(NAME, query_of(asked, key, reader.now()), write)
     onward = b"" if page.end is None else b'"next_cursor":%b,' % _json(cursor(key, page.end, asked.bound))
@@ -152,8 +152,8 @@ def parameters_of(body: bytes) -> Parameters:
     return Parameters(
         begin_time=begin_s,
         end_time=end_s,
-        mch_id=stated(given.mch_id) or "",
-        cursor=stated(given.cursor) or "",
+        mch_id=or_none(given.mch_id) or "",
+        cursor=or_none(given.cursor) or "",
         limit=_whole("limit", limit, least=1, most=paging.size_max),
     )
 
@@ -164,16 +164,16 @@ def query_of(asked: Parameters, key: Key, now: datetime) -> FlowQuery:
     if place is None:
         raise WireError("cursor", "expected one that was given for this begin_time, end_time and mch_id")
     kept_from, published_until = RULES.readable(now)
-    last = instant_at(asked.end_time, RULES.resolution)
+    last = from_steps(asked.end_time, RULES.resolution)
     return FlowQuery(
         accounts=key.accounts,
-        since=max(instant_at(asked.begin_time, RULES.resolution), kept_from),
-        until=min(end_after(last, RULES.resolution), published_until),
+        since=max(from_steps(asked.begin_time, RULES.resolution), kept_from),
+        until=min(exclusive_end(last, RULES.resolution), published_until),
         limit=asked.limit,
         after=place,
         newest=False,
         ascending=True,
-        where=(among("subaccount", asked.mch_id),) if asked.mch_id else EVERYTHING,
+        where=(one_of("subaccount", asked.mch_id),) if asked.mch_id else EVERYTHING,
         shown=shown_to(key),
     )
 
@@ -183,12 +183,12 @@ def shown_to(key: Key) -> Where:
     operators = key.restrictions.get(OPERATORS)
     if operators is None:
         return EVERYTHING
-    return (among(f"{DETAIL}{OPERATOR}", None, "", *(operator.strip() for operator in operators.split(","))),)
+    return (one_of(f"{DETAIL_PREFIX}{OPERATOR}", None, "", *(operator.strip() for operator in operators.split(","))),)
 
 
 def _whole(field: str, given: int | str, *, least: int, most: int) -> int:
     """A whole number, as a JSON integer or as text."""
-    return whole_number(field, str(given), least=least, most=most)
+    return parse_integer(field, str(given), least=least, most=most)
 
 
 def _answered(code: int, message: str, members: bytes = b"") -> Response:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from liushui.provider import Key
-from liushui.wire.decoding import FAULTS
+from liushui.wire.decoding import DECODE_ERRORS
 
 Bound = tuple[int, int, str]
 """What a cursor is bound to: begin_time, end_time and mch_id."""
@@ -37,7 +37,7 @@ def session_claimed(token: str) -> Session | None:
     payload = _payload(token)
     try:
         return None if payload is None else Session(*_claim_of(payload))
-    except FAULTS:
+    except DECODE_ERRORS:
         return None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from liushui.http import JSON, Response
+from liushui.http import JSON_HEADERS, Response
 from liushui.provider import CredentialField, Provider, Role
 from liushui.providers.wooxpro import codec
 from liushui.providers.wooxpro.client import WooxproClient
@@ -38,9 +38,9 @@ PROVIDER = Provider(
     key_name=lambda credentials: key_name(credentials["api_key"]),
     snippet=SNIPPET,
     auth="the key itself, in a header",
-    outages=(
-        Response(200, JSON, b'{"code":30016,"message":"Service is under maintenance","data":[],"trace":"-"}'),
-        Response(503, JSON, b'{"code":30014,"message":"Service unavailable","data":[],"trace":"-"}'),
+    outage_responses=(
+        Response(200, JSON_HEADERS, b'{"code":30016,"message":"Service is under maintenance","data":[],"trace":"-"}'),
+        Response(503, JSON_HEADERS, b'{"code":30014,"message":"Service unavailable","data":[],"trace":"-"}'),
     ),
     tested_with="a client written from the document alone",
     role=Role.FUTURES,

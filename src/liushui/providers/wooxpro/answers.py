@@ -3,12 +3,12 @@
 import msgspec
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.providers.wooxpro.rules import REFUSALS
 from liushui.providers.wooxpro.wire import Envelope
 from liushui.wire import transport
-from liushui.wire.decoding import FAULTS, excerpt
-from liushui.wire.errors import fault_of
+from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.errors import provider_error
 from liushui.wire.transport import Answer
 
 SUCCESS = 1000
@@ -40,7 +40,7 @@ def rows_in(answer: Answer) -> list[bytes]:
     """The rows of an answer, byte for byte. Raises WireError, or ProviderError by class."""
     try:
         envelope = _envelope.decode(answer.body)
-    except FAULTS as error:
+    except DECODE_ERRORS as error:
         if answer.status != 200:
             raise _fault(answer, f"HTTP {answer.status}, {excerpt(answer.body)}") from error
         raise WireError("answer", f"expected the JSON envelope, got {excerpt(answer.body)}") from error
@@ -48,11 +48,11 @@ def rows_in(answer: Answer) -> list[bytes]:
         message = envelope.message or f"HTTP {answer.status}"
         raise _fault(answer, message, code=envelope.code, trace=envelope.trace)
     if (envelope.message or "").lower() != MESSAGE.lower():
-        raise WireError("message", f"expected {MESSAGE}, got {shown(envelope.message)}")
+        raise WireError("message", f"expected {MESSAGE}, got {short_repr(envelope.message)}")
     data = bytes(envelope.data)
     try:
         return [bytes(row) for row in _rows.decode(data)]
-    except FAULTS as error:
+    except DECODE_ERRORS as error:
         raise WireError("data", f"expected a list, got {excerpt(data)}: {error}") from error
 
 
@@ -60,9 +60,9 @@ def _fault(answer: Answer, message: str, *, code: int | None = None, trace: str 
     """The error that an answer stands for. Somebody who is banned waits longer than somebody who was too fast."""
     if code not in ERRORS and answer.status == BANNED_STATUS:
         code = BANNED
-    wait_s = transport.retry_after_s(answer.headers.get("x-bm-ratelimit-reset"))
+    wait_s = transport.parse_retry_after(answer.headers.get("x-bm-ratelimit-reset"))
     if code == BANNED:
         wait_s = REFUSALS.per.total_seconds()
     if answer.retry_after_s is not None:
         wait_s = answer.retry_after_s
-    return fault_of(ERRORS, message, code=code, status=answer.status, trace=trace, retry_after_s=wait_s)
+    return provider_error(ERRORS, message, code=code, status=answer.status, trace=trace, retry_after_s=wait_s)

@@ -6,16 +6,16 @@ from urllib.parse import urlencode
 import msgspec
 
 from liushui.errors import WireError
-from liushui.provider import NOTHING, Page, Slice
+from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.wooxpro.answers import rows_in
 from liushui.providers.wooxpro.codec import unix_milliseconds
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.wire import PATH
 from liushui.rules import Rate
 from liushui.wire import transport
-from liushui.wire.decoding import FAULTS
-from liushui.wire.ranges import ends_of
-from liushui.wire.transport import Connection
+from liushui.wire.decoding import DECODE_ERRORS
+from liushui.wire.ranges import inclusive_ends
+from liushui.wire.transport import HttpConnection
 
 KEY_HEADER = "X-API-KEY"
 
@@ -33,8 +33,8 @@ class WooxproClient:
     """One account at WOO X Pro."""
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
-        key = transport.header_value("api_key", credentials["api_key"])
-        self._http = Connection(base_url, rate=rate, timeout_s=timeout_s, headers={KEY_HEADER: key}, bare_key=True)
+        key = transport.check_header_value("api_key", credentials["api_key"])
+        self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers={KEY_HEADER: key}, bare_key=True)
 
     async def page(
         self,
@@ -42,12 +42,12 @@ class WooxproClient:
         size: int,
         *,
         mark: str | None = None,
-        part: Mapping[str, str] = NOTHING,
+        part: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """The oldest rows of a slice, or its newest ones, oldest first. A full page has no way on to the rest."""
         del mark  # no page has a next one
-        ends = ends_of(asked, RULES.resolution)
+        ends = inclusive_ends(asked, RULES.resolution)
         if ends is None:
             return Page(())
         start = {} if newest else {"start_time": ends[0]}
@@ -63,5 +63,5 @@ def _is_before(row: bytes, asked: Slice) -> bool:
     """Whether a row is older than a slice. One that does not say when it is stays, for its reader to name the fault."""
     try:
         return unix_milliseconds("time", _timed.decode(row).time) < asked.since
-    except (*FAULTS, WireError):
+    except (*DECODE_ERRORS, WireError):
         return False

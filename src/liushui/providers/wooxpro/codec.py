@@ -10,13 +10,20 @@ from msgspec import UNSET, Raw
 
 from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.money import are_plain, decimal_text, plain, shown
-from liushui.provider import Columns, Received
+from liushui.money import are_decimals, parse_decimal, short_repr, to_plain_string
+from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.wooxpro.answers import rows_in
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.wire import Transaction
-from liushui.wire.decoding import RowReader, are_currency_codes, code_of, currency_code, digest_of, digests
-from liushui.wire.ranges import instant_of, many_us, steps_since_epoch, whole_numbers
+from liushui.wire.decoding import (
+    RowReader,
+    are_currencies,
+    identity_digest,
+    identity_digests,
+    parse_code,
+    parse_currency,
+)
+from liushui.wire.ranges import parse_integers, parse_steps, steps_to_us, to_steps
 from liushui.wire.transport import NO_HEADERS, Answer
 
 TYPES = {1: "Transfer", 2: "Realized PNL", 3: "Funding Fee", 4: "Commission Fee", 5: "Liquidation Clearance"}
@@ -51,7 +58,7 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _encode = msgspec.json.Encoder().encode
 
 
-def rows_of(document: bytes) -> Sequence[bytes]:
+def extract_rows(document: bytes) -> Sequence[bytes]:
     """The rows of one answer. Raises WireError, or ProviderError by class where the answer is an error."""
     return rows_in(Answer(200, NO_HEADERS, document))
 
@@ -59,14 +66,14 @@ def rows_of(document: bytes) -> Sequence[bytes]:
 def unix_milliseconds(field: str, value: str | int) -> datetime:
     """Whole Unix milliseconds, as a number or as its plain text, as an instant. Raises WireError naming `field`."""
     if type(value) is str and _MILLISECONDS.fullmatch(value) is None:
-        raise WireError(field, f"expected whole Unix milliseconds such as 1570608000000, got {shown(value)}")
-    return instant_of(field, int(value), RULES.resolution)
+        raise WireError(field, f"expected whole Unix milliseconds such as 1570608000000, got {short_repr(value)}")
+    return parse_steps(field, int(value), RULES.resolution)
 
 
-def read(row: bytes) -> Received:
+def read(row: bytes) -> DecodedRow:
     """Read one row. Raises WireError naming the field that does not fit."""
     transaction = _row.read(row)
-    return Received(to_flow(transaction), row, _served(transaction, row))
+    return DecodedRow(to_flow(transaction), row, _served(transaction, row))
 
 
 def to_flow(row: Transaction) -> Flow:
@@ -75,10 +82,10 @@ def to_flow(row: Transaction) -> Flow:
     symbol = None if row.symbol is UNSET else row.symbol
     facts = (row.account, row.type, symbol or "", row.asset, row.amount, str(row.time), row.tran_id)
     return Flow(
-        identity=digest_of(facts),
+        identity=identity_digest(facts),
         at=at,
-        amount=decimal_text("amount", row.amount),
-        currency=currency_code("asset", row.asset),
+        amount=parse_decimal("amount", row.amount),
+        currency=parse_currency("asset", row.asset),
         kind=_KINDS.get(row.type, Kind.OTHER),
         category=Category.FUTURES,
         label=row.type,
@@ -89,7 +96,7 @@ def to_flow(row: Transaction) -> Flow:
     )
 
 
-def read_many(rows: Sequence[bytes]) -> Columns | None:
+def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     """What `read` says of rows that are all as the document's table has them."""
     found = _row.read_many(rows)
     if found is None:
@@ -102,16 +109,16 @@ def read_many(rows: Sequence[bytes]) -> Columns | None:
     tran_ids = [row.tran_id for row in found]
     symbols = [row.symbol for row in found if isinstance(row.symbol, str)]
     times = [row.time for row in found if isinstance(row.time, str)]
-    milliseconds = whole_numbers(times)
+    milliseconds = parse_integers(times)
     if milliseconds is None or not len(symbols) == len(times) == len(found) or not _OWN_ACCOUNTS.issuperset(accounts):
         return None
-    at_us = many_us(milliseconds, RULES.resolution)
+    at_us = steps_to_us(milliseconds, RULES.resolution)
     if at_us is None or codes != [_TYPE_CODES.get(label) for label in labels]:
         return None
-    if not are_plain(amounts) or not are_currency_codes(assets):
+    if not are_decimals(amounts) or not are_currencies(assets):
         return None
-    return Columns(
-        identity=digests(zip(accounts, labels, symbols, assets, amounts, times, tran_ids, strict=True)),
+    return FlowColumns(
+        identity=identity_digests(zip(accounts, labels, symbols, assets, amounts, times, tran_ids, strict=True)),
         at_us=at_us,
         subaccount=accounts,
         amount=amounts,
@@ -128,7 +135,7 @@ def read_many(rows: Sequence[bytes]) -> Columns | None:
 def _detail_of(row: Transaction) -> dict[str, object] | None:
     """What of a row neither its type nor the document's two accounts can say."""
     detail: dict[str, object] = {}
-    if row.flow_type is not UNSET and code_of("flow_type", row.flow_type) != _type_code(row.type):
+    if row.flow_type is not UNSET and parse_code("flow_type", row.flow_type) != _type_code(row.type):
         detail[FLOW_TYPE] = row.flow_type
     if row.account not in ACCOUNTS:
         detail[ACCOUNT] = row.account
@@ -161,10 +168,10 @@ def write(flow: Flow, language: str | None = None) -> bytes:
             symbol=flow.symbol or "",
             flow_type=stated if type(stated) is int else code,
             type=TYPES[code] if code in TYPES else _other_words(flow),
-            amount=plain(flow.amount),
+            amount=to_plain_string(flow.amount),
             asset=flow.currency,
             account=_account_of(flow),
-            time=str(steps_since_epoch(flow.at, RULES.resolution)),
+            time=str(to_steps(flow.at, RULES.resolution)),
             tran_id=flow.identity if flow.ref is None else flow.ref,
         )
     )

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from liushui.rules import Filter, RangeOnly, Rate, Rules
 
 RULES = Rules(
-    paging=RangeOnly(size_default=100, size_max=1_000, always=("account",), splits=("flow_type", "symbol")),
+    paging=RangeOnly(size_default=100, size_max=1_000, partition_by=("account",), split_by=("flow_type", "symbol")),
     rate=Rate(calls=6, per=timedelta(seconds=2)),
     resolution=timedelta(milliseconds=1),
-    opening=datetime(2018, 1, 1, tzinfo=UTC),
+    history_start=datetime(2018, 1, 1, tzinfo=UTC),
     lookback=timedelta(hours=48),
-    settle=timedelta(seconds=10),
+    allowed_lateness=timedelta(seconds=10),
     zone="UTC",
     window_default=timedelta(days=7),
     filters=(

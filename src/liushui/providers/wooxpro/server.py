@@ -8,11 +8,11 @@ from hashlib import sha256
 
 import msgspec
 
-from liushui.conditions import DETAIL, AnyOf, Term, Where, among
+from liushui.conditions import DETAIL_PREFIX, AnyOf, Term, Where, one_of
 from liushui.errors import WireError
 from liushui.http import Request, Response
-from liushui.instant import BEGINNING
-from liushui.provider import FlowQuery, FlowReader, Key, Route, Tally
+from liushui.instant import MIN_INSTANT
+from liushui.provider import FlowQuery, FlowReader, Key, RateCheck, Route
 from liushui.providers.wooxpro.answers import BANNED, BANNED_STATUS, MESSAGE, SUCCESS
 from liushui.providers.wooxpro.codec import (
     ACCOUNT,
@@ -26,9 +26,9 @@ from liushui.providers.wooxpro.codec import (
 )
 from liushui.providers.wooxpro.rules import REFUSALS, RULES
 from liushui.providers.wooxpro.wire import PATH
-from liushui.wire.decoding import choice, whole_number
-from liushui.wire.errors import WireFault
-from liushui.wire.ranges import end_after, instant_at, steps_since_epoch
+from liushui.wire.decoding import parse_choice, parse_integer
+from liushui.wire.errors import ErrorResponse
+from liushui.wire.ranges import exclusive_end, from_steps, to_steps
 
 NAME = "wooxpro"
 KEY_HEADERS = ("x-api-key", "x-bm-key")
@@ -48,7 +48,7 @@ class WooxproServer:
 
     routes: Sequence[Route] = (Route("GET", PATH),)
 
-    def rows_asked(self, request: Request) -> int:
+    def estimate_rows(self, request: Request) -> int:
         found = _SIZE.search(request.query)
         return int(found[1]) if found else RULES.paging.size_default
 
@@ -57,7 +57,7 @@ class WooxproServer:
         tally = None
         try:
             if request.method != "GET" or request.route != PATH:
-                raise WireFault(404, 30000, "Not found")
+                raise ErrorResponse(404, 30000, "Not found")
             key = authenticated(request, reader)
             tally = reader.admit(key, RULES.rate)
             if not tally.admitted:
@@ -66,7 +66,7 @@ class WooxproServer:
         except WireError as error:
             status, code = STATUSES.get(error.field, BAD_PARAMETER)
             return _enveloped(request, status, code, f"Parameter error: {error}", tally)
-        except WireFault as fault:
+        except ErrorResponse as fault:
             return _enveloped(request, fault.status, fault.code, fault.message, tally)
         return _enveloped(request, 200, SUCCESS, MESSAGE, tally, rows)
 
@@ -77,16 +77,16 @@ def key_name(api_key: str) -> str:
 
 
 def authenticated(request: Request, reader: FlowReader) -> Key:
-    """The key that the request carries, in one of its headers or, the same, in both. Raises WireFault."""
+    """The key that the request carries, in one of its headers or, the same, in both. Raises ErrorResponse."""
     given = {request.headers[name] for name in KEY_HEADERS if request.headers.get(name)}
     if not given:
-        raise WireFault(401, 30001, "Header X-API-KEY is empty")
+        raise ErrorResponse(401, 30001, "Header X-API-KEY is empty")
     api_key = given.pop()
     key = reader.key(NAME, key_name(api_key))
     if given or key is None or not hmac.compare_digest(_bytes_of(api_key), _bytes_of(key.credentials["api_key"])):
-        raise WireFault(401, 30002, "Header X-API-KEY not found")
+        raise ErrorResponse(401, 30002, "Header X-API-KEY not found")
     if key.expires_at is not None and reader.now() >= key.expires_at:
-        raise WireFault(403, 30011, "Header X-API-KEY has expired")
+        raise ErrorResponse(403, 30011, "Header X-API-KEY has expired")
     return key
 
 
@@ -94,11 +94,11 @@ def _bytes_of(api_key: str) -> bytes:
     return api_key.encode("utf-8", "surrogatepass")
 
 
-def _refusal(key: Key, reader: FlowReader) -> WireFault:
+def _refusal(key: Key, reader: FlowReader) -> ErrorResponse:
     """What a call over the rate is answered with: whoever goes on calling is banned."""
     if reader.admit(key, REFUSALS, "refused").admitted:
-        return WireFault(429, 30013, "Request too many requests")
-    return WireFault(BANNED_STATUS, BANNED, "Banned after too many requests")
+        return ErrorResponse(429, 30013, "Request too many requests")
+    return ErrorResponse(BANNED_STATUS, BANNED, "Banned after too many requests")
 
 
 # ---------------------------------------------------------------- the query
@@ -108,12 +108,12 @@ def query_of(request: Request, key: Key, now: datetime) -> FlowQuery:
     """The request's parameters. Raises WireError naming the one that does not fit."""
     given = request.parameters()
     paging = RULES.paging
-    size = whole_number("page_size", given.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
+    size = parse_integer("page_size", given.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
     since, last = _range(given, now)
     return FlowQuery(
         accounts=key.accounts,
         since=since,
-        until=end_after(last, RULES.resolution),
+        until=exclusive_end(last, RULES.resolution),
         limit=size,
         newest="start_time" not in given,
         ascending=True,
@@ -128,23 +128,23 @@ def _range(given: dict[str, str], now: datetime) -> tuple[datetime, datetime]:
     )
     if start is not None and end is not None and start > end:
         raise WireError("end_time", f"expected start_time {given['start_time']} or later, got {given['end_time']}")
-    present = instant_at(steps_since_epoch(now, RULES.resolution), RULES.resolution)
+    present = from_steps(to_steps(now, RULES.resolution), RULES.resolution)
     if start is None:
         back = RULES.window_default
-        start = BEGINNING if end is not None or back is None else present - back
+        start = MIN_INSTANT if end is not None or back is None else present - back
     return start, end or present
 
 
 def _where(given: dict[str, str]) -> Where:
     where = []
     codes = {str(code): code for code in (EVERY_FLOW_TYPE, *TYPES)}
-    code = choice("flow_type", given.get("flow_type", str(EVERY_FLOW_TYPE)), codes)
+    code = parse_choice("flow_type", given.get("flow_type", str(EVERY_FLOW_TYPE)), codes)
     if code != EVERY_FLOW_TYPE:
         where.append(flow_type_is(code))
     if "account" in given:
-        where.append(account_is(choice("account", given["account"], {account: account for account in ACCOUNTS})))
+        where.append(account_is(parse_choice("account", given["account"], {account: account for account in ACCOUNTS})))
     if given.get("symbol"):
-        where.append(among("symbol", _symbol(given["symbol"])))
+        where.append(one_of("symbol", _symbol(given["symbol"])))
     return tuple(where)
 
 
@@ -157,13 +157,13 @@ def _symbol(text: str) -> str:
 def flow_type_is(code: int) -> AnyOf:
     """The flows that are written with one of TYPES: their own code says so, or, where they have none, their kind."""
     kinds = tuple(kind.value for kind, known in CODES.items() if known == code)
-    own = f"{DETAIL}{FLOW_TYPE}"
+    own = f"{DETAIL_PREFIX}{FLOW_TYPE}"
     return ((Term(own, (code,)),), (Term(own, (None,)), Term("kind", kinds)))
 
 
 def account_is(account: str) -> AnyOf:
     """The flows that are written with one of ACCOUNTS: COPY_TRADING by that subaccount, all others with FUTURES."""
-    own = Term(f"{DETAIL}{ACCOUNT}", (None,))
+    own = Term(f"{DETAIL_PREFIX}{ACCOUNT}", (None,))
     return ((own, Term("subaccount", (COPY_TRADING,), negated=account != COPY_TRADING)),)
 
 
@@ -171,7 +171,7 @@ def account_is(account: str) -> AnyOf:
 
 
 def _enveloped(
-    request: Request, status: int, code: int, message: str, tally: Tally | None, rows: bytes = b""
+    request: Request, status: int, code: int, message: str, tally: RateCheck | None, rows: bytes = b""
 ) -> Response:
     """An answer. Once a call was counted it says how many its window has: `Remaining` are those already used."""
     headers = [("content-type", "application/json; charset=utf-8")]

@@ -13,7 +13,7 @@ from litestar.handlers import BaseRouteHandler
 
 from liushui.errors import LedgerError
 from liushui.ledger.access.tokens import note_use
-from liushui.provider import Tally
+from liushui.provider import RateCheck
 from liushui.rules import Rate
 from liushui.server.api.errors import HEADERS, Refusal
 from liushui.server.auth import CHALLENGE, KNOWN, Asked, Principal
@@ -30,7 +30,7 @@ def doorkeeper(house: House) -> Callable[[Asked, BaseRouteHandler], Awaitable[No
     """The first guard of all routes."""
     notes: set[asyncio.Task[None]] = set()
 
-    def look(asked: Asked) -> tuple[Principal, Tally] | None:
+    def look(asked: Asked) -> tuple[Principal, RateCheck] | None:
         principal = house.principal_of(asked)
         if principal is None:
             return None

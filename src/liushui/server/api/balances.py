@@ -15,7 +15,7 @@ from liushui.ledger.access.tokens import Scope
 from liushui.ledger.coverage import Range
 from liushui.ledger.read import balances as ledger_query
 from liushui.ledger.read import summaries as summing
-from liushui.money import plain
+from liushui.money import to_plain_string
 from liushui.server.api.context import Call, call_of
 from liushui.server.api.errors import unacceptable
 from liushui.server.api.flows import AccountNames
@@ -69,7 +69,7 @@ def list_balances(request: Request[Any, Any, Any]) -> Response[models.Balances]:
                 account=one.account,
                 subaccount=one.subaccount,
                 currency=one.currency,
-                amount=plain(one.amount),
+                amount=to_plain_string(one.amount),
                 flows=one.flows,
                 at=one.at,
                 covered=one.account not in uncovered,
@@ -116,9 +116,9 @@ def _summary(call: Call, wanted: summing.Wanted) -> models.Summary:
             currency=row.currency,
             kind=None if row.kind is None else Kind(row.kind),
             flows=row.flows,
-            money_in=plain(row.money_in),
-            money_out=plain(row.money_out),
-            net=plain(row.net),
+            money_in=to_plain_string(row.money_in),
+            money_out=to_plain_string(row.money_out),
+            net=to_plain_string(row.net),
             covered=row.covered,
         )
         for row in found.rows

@@ -14,7 +14,7 @@ from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FlowFilter
 from liushui.ledger.read.pages import heads
-from liushui.money import plain
+from liushui.money import to_plain_string
 from liushui.server.api.errors import missing
 from liushui.server.api.params import query_of
 from liushui.server.auth import Principal, known
@@ -107,7 +107,7 @@ def digest_of(wanted: FlowFilter, *more: object) -> str:
         for name, value in wanted._replace(limit=None)._asdict().items()
         if name not in ("amount_min", "amount_max")
     ]
-    bounds = [None if bound is None else plain(bound) for bound in (wanted.amount_min, wanted.amount_max)]
+    bounds = [None if bound is None else to_plain_string(bound) for bound in (wanted.amount_min, wanted.amount_max)]
     return sha256(msgspec.json.encode((values, bounds, *more))).hexdigest()[:16]
 
 

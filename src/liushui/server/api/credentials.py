@@ -9,10 +9,10 @@ from litestar.params import FromPath, RawBody
 
 from liushui.client import models
 from liushui.client.models import Fault
-from liushui.instant import utc
+from liushui.instant import to_utc
 from liushui.ledger.access.keys import KeyInfo, create_key, list_keys, revoke_key
 from liushui.ledger.access.tokens import Scope, Token, create_token, list_tokens, revoke_token
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.server.api.context import Call, call_of
 from liushui.server.api.errors import Refusal, missing, unacceptable_body
 from liushui.server.api.params import BODY, QUERY, Nothing, body_of, no_query
@@ -49,7 +49,7 @@ def make_key(request: Request[Any, Any, Any], body: RawBody) -> Response[models.
         call.ledger,
         provider,
         names,
-        expires_at=None if wanted.expires_at is None else utc(wanted.expires_at),
+        expires_at=None if wanted.expires_at is None else to_utc(wanted.expires_at),
         paced=wanted.paced,
         restrictions=wanted.restrictions,
     )
@@ -98,7 +98,7 @@ def make_token(request: Request[Any, Any, Any], body: RawBody) -> Response[model
         name=wanted.name,
         names=names,
         scopes=scopes,
-        expires_at=None if wanted.expires_at is None else utc(wanted.expires_at),
+        expires_at=None if wanted.expires_at is None else to_utc(wanted.expires_at),
         calls_per_minute=wanted.calls_per_minute,
     )
     return call.answer(models.MadeToken(token=made.text, about=_token(made.token)), HTTPStatus.CREATED)
@@ -131,7 +131,7 @@ def _check_to_come(call: Call, expires_at: datetime | None) -> None:
 
 
 def _too_much(pointer: str, has: list[str]) -> Refusal:
-    fault = Fault(pointer=pointer, expected=f"no more than who asks has: {', '.join(has)}", got=shown("more"))
+    fault = Fault(pointer=pointer, expected=f"no more than who asks has: {', '.join(has)}", got=short_repr("more"))
     return Refusal(HTTPStatus.FORBIDDEN, f"{pointer}: a token can do no more than who makes it", [fault])
 
 

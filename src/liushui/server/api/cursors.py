@@ -9,7 +9,7 @@ import msgspec
 
 from liushui.ledger.access.server_secret import shared_secret
 from liushui.ledger.engine import Ledger
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.server.api.errors import Refusal, unacceptable
 
 _MARK_BYTES: Final = 16
@@ -52,7 +52,7 @@ def flow_of(key: str) -> tuple[str, int, str] | None:
 
 
 def _foreign(parameter: str, text: str) -> Refusal:
-    return unacceptable(parameter, EXPECTED, shown(text))
+    return unacceptable(parameter, EXPECTED, short_repr(text))
 
 
 def _mark(ledger: Ledger, about: str, body: bytes) -> bytes:

@@ -13,7 +13,7 @@ from litestar.types import ExceptionHandlersMap
 
 from liushui.client.models import Fault, Problem
 from liushui.errors import ConfigError, LedgerBusy
-from liushui.money import shown
+from liushui.money import short_repr
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def missing(what: str, got: object) -> Refusal:
 
 
 def _shown(value: object) -> str:
-    return value if isinstance(value, str) and value.startswith("nothing") else shown(value)
+    return value if isinstance(value, str) and value.startswith("nothing") else short_repr(value)
 
 
 def _said(faults: Sequence[Fault]) -> str:
@@ -108,9 +108,9 @@ def fault_of(error: msgspec.MsgspecError, body: bytes, prefix: str = "") -> Faul
         known = field["what"] == "missing required"
         pointer = f"{pointer}/{field['name']}"
         expected = "a value" if known else "no field of that name"
-        return Fault(pointer=pointer, expected=expected, got="nothing" if known else shown(field["name"]))
+        return Fault(pointer=pointer, expected=expected, got="nothing" if known else short_repr(field["name"]))
     if not isinstance(error, msgspec.ValidationError):
-        return Fault(pointer=prefix, expected="JSON", got=f"{shown(body[:40])}: {said}")
+        return Fault(pointer=prefix, expected="JSON", got=f"{short_repr(body[:40])}: {said}")
     fit = _EXPECTED.match(said)
     what = fit["expected"].replace("`", "") if fit else said
     what = next((plainer for said, plainer in _PLAINER.items() if what.startswith(said)), what)
@@ -131,7 +131,7 @@ def _found(body: bytes, pointer: str) -> str:
             value = value[int(step)] if isinstance(value, list) else value[step]
     except (msgspec.MsgspecError, LookupError, ValueError, TypeError):
         return "something else"
-    return shown(value)
+    return short_repr(value)
 
 
 # ---------------------------------------------------------------- handlers

@@ -18,7 +18,7 @@ from liushui.ledger.read import balances as ledger_query
 from liushui.ledger.read.balances import FlowFilter, LedgerFlow
 from liushui.ledger.read.history import Version, versions_of
 from liushui.ledger.read.pages import Place, flows_page
-from liushui.money import decimal_text, plain
+from liushui.money import parse_decimal, to_plain_string
 from liushui.server.api.context import Call, call_of, digest_of
 from liushui.server.api.cursors import cursor, flow_of, key_of, place_of
 from liushui.server.api.errors import missing, unacceptable
@@ -123,12 +123,12 @@ def filter_of(asked: FlowQuery) -> FlowFilter:
     for name in ("amount_min", "amount_max"):
         text = getattr(asked, name)
         try:
-            bounds[name] = None if text is None else decimal_text(name, text)
+            bounds[name] = None if text is None else parse_decimal(name, text)
         except WireError as error:
             raise unacceptable(name, error.reason.removeprefix("expected ").partition(", got ")[0], text) from error
     low, high = bounds["amount_min"], bounds["amount_max"]
     if low is not None and high is not None and low > high:
-        raise unacceptable("amount_max", f"at least amount_min, {plain(low)}", plain(high))
+        raise unacceptable("amount_max", f"at least amount_min, {to_plain_string(low)}", to_plain_string(high))
     return FlowFilter(
         since=asked.since,
         until=asked.until,
@@ -155,7 +155,7 @@ def said(found: LedgerFlow) -> models.Flow:
         account=found.account,
         id=found.id,
         at=flow.at,
-        amount=plain(flow.amount),
+        amount=to_plain_string(flow.amount),
         currency=flow.currency,
         direction=flow.direction,
         kind=flow.kind,
@@ -178,13 +178,15 @@ def said(found: LedgerFlow) -> models.Flow:
 
 
 def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else plain(amount)
+    return None if amount is None else to_plain_string(amount)
 
 
 def _fx(flow: Flow) -> models.FxLeg | None:
     if flow.fx is None:
         return None
-    return models.FxLeg(currency=flow.fx.currency, amount=plain(flow.fx.amount), rate=plain(flow.fx.rate))
+    return models.FxLeg(
+        currency=flow.fx.currency, amount=to_plain_string(flow.fx.amount), rate=to_plain_string(flow.fx.rate)
+    )
 
 
 def _version(version: Version) -> models.FlowVersion:

@@ -12,7 +12,7 @@ from litestar import Request
 from litestar.enums import RequestEncodingType
 
 from liushui.client.models import Fault
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.server.api.errors import Refusal, fault_of, malformed
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -39,7 +39,9 @@ def query_of(request: Request[Any, Any, Any], type_: type[S]) -> S:
         field = fields.get(name)
         if field is None:
             known = ", ".join(fields) or "none"
-            faults.append(Fault(parameter=name, expected=f"a parameter that is known here: {known}", got=shown(name)))
+            faults.append(
+                Fault(parameter=name, expected=f"a parameter that is known here: {known}", got=short_repr(name))
+            )
         elif is_many(field.type):
             values[field.name] = [_read(name, text, _item(field.type), faults) for text in texts]
         elif len(texts) > 1:
@@ -75,7 +77,7 @@ def body_of(body: bytes, request: Request[Any, Any, Any], type_: type[S]) -> S:
     except msgspec.MsgspecError as error:
         raise malformed([fault_of(error, body)]) from error
     except UnicodeDecodeError as error:
-        raise malformed([Fault(pointer="", expected="UTF-8", got=shown(body[:40]))]) from error
+        raise malformed([Fault(pointer="", expected="UTF-8", got=short_repr(body[:40]))]) from error
 
 
 def check_media_type(request: Request[Any, Any, Any], known: Sequence[str]) -> str:
@@ -84,7 +86,7 @@ def check_media_type(request: Request[Any, Any, Any], known: Sequence[str]) -> s
     found = said.partition(";")[0].strip().lower()
     if found not in known:
         expected = " or ".join(known)
-        fault = Fault(parameter="Content-Type", expected=expected, got=shown(said) if said else "nothing")
+        fault = Fault(parameter="Content-Type", expected=expected, got=short_repr(said) if said else "nothing")
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type: expected {expected}", [fault])
     return found
 
@@ -125,9 +127,9 @@ def _read(name: str, text: str, type_: Any, faults: list[Fault]) -> object:  # n
         expected = str(error).removeprefix("Expected ").replace("`", "").partition(", got ")[0]
         if isinstance(bare, type) and issubclass(bare, str) and hasattr(bare, "__members__"):
             expected = f"one of {', '.join(bare.__members__[member].value for member in bare.__members__)}"
-        faults.append(Fault(parameter=name, expected=expected, got=shown(text)))
+        faults.append(Fault(parameter=name, expected=expected, got=short_repr(text)))
     except ValueError as error:
-        faults.append(Fault(parameter=name, expected=str(error), got=shown(text)))
+        faults.append(Fault(parameter=name, expected=str(error), got=short_repr(text)))
     return None
 
 

@@ -16,11 +16,11 @@ from litestar.response import Stream
 from liushui.client import models
 from liushui.client.models import Fault
 from liushui.errors import ConfigError
-from liushui.instant import zone_named
+from liushui.instant import load_zone
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.write import record as recording
 from liushui.ledger.write.record import Conflict, Keyed, KeyReused
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.server.api.context import Call, call_of
 from liushui.server.api.errors import Refusal, conflict, malformed, missing, unacceptable, unacceptable_body
 from liushui.server.api.flows import accounts_said
@@ -55,13 +55,13 @@ def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[mod
     if not call.principal.sees(wanted.account):
         raise Refusal(HTTPStatus.FORBIDDEN, "this needs a token for all accounts, or for one of that name")
     try:
-        zone_named(wanted.zone)
+        load_zone(wanted.zone)
     except ConfigError as error:
         raise unacceptable_body("/zone", "an IANA time zone such as Asia/Hong_Kong", wanted.zone) from error
     try:
         recording.make_own_account(call.ledger, wanted.account, wanted.zone)
     except ConfigError as error:
-        raise conflict([Fault(pointer="/account", expected="a new name", got=shown(wanted.account))]) from error
+        raise conflict([Fault(pointer="/account", expected="a new name", got=short_repr(wanted.account))]) from error
     (made,) = accounts_said(call, (wanted.account,))
     return call.answer(made)
 
@@ -178,7 +178,7 @@ def _keyed(call: Call, asked: RecordQuery, body: bytes) -> Keyed | None:
         return None
     if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
         expected = f"1 to {KEY_MAX} printable characters"
-        raise malformed([Fault(parameter="Idempotency-Key", expected=expected, got=shown(key))])
+        raise malformed([Fault(parameter="Idempotency-Key", expected=expected, got=short_repr(key))])
     return Keyed(call.principal.name, key, recording.digest_of(msgspec.json.encode(asked), body))
 
 
@@ -228,7 +228,9 @@ def _keep(call: Call, asked: RecordQuery, chunk: Sequence[Row | Fault], end: int
         elif not call.principal.sees(row.account):
             said[place] = _refused(
                 row,
-                Fault(pointer=f"{row.pointer}/account", expected="an account that is there", got=shown(row.account)),
+                Fault(
+                    pointer=f"{row.pointer}/account", expected="an account that is there", got=short_repr(row.account)
+                ),
             )
         else:
             by_account[row.account].append(row)

@@ -12,9 +12,9 @@ from liushui.client import models
 from liushui.client.models import Fault
 from liushui.errors import WireError
 from liushui.flow import Flow, Fx
-from liushui.instant import to_us, utc
+from liushui.instant import to_us, to_utc
 from liushui.ledger.write.record import Differs
-from liushui.money import decimal_text, shown
+from liushui.money import parse_decimal, short_repr
 from liushui.server.api.cursors import key_of
 from liushui.server.api.errors import Refusal, fault_of, malformed
 
@@ -124,7 +124,7 @@ def read_row(place: int, pointer: str, text: bytes) -> Row | Fault:
     except msgspec.MsgspecError as error:
         return fault_of(error, text, pointer)
     except UnicodeDecodeError:
-        return Fault(pointer=pointer, expected="UTF-8", got=shown(text[:40]))
+        return Fault(pointer=pointer, expected="UTF-8", got=short_repr(text[:40]))
     except WireError as error:
         expected, _, got = error.reason.removeprefix("expected ").partition(", got ")
         return Fault(pointer=f"{pointer}/{error.field}", expected=expected, got=got or "something else")
@@ -136,25 +136,25 @@ def _flow(said: models.RecordFlow) -> Flow:
     """The flow that is recorded. Raises WireError."""
     fx = None
     if said.fx is not None:
-        fx = Fx(said.fx.currency, decimal_text("fx/amount", said.fx.amount), decimal_text("fx/rate", said.fx.rate))
+        fx = Fx(said.fx.currency, parse_decimal("fx/amount", said.fx.amount), parse_decimal("fx/rate", said.fx.rate))
     return Flow(
         identity=said.reference,
-        at=utc(said.at),
-        amount=decimal_text("amount", said.amount),
+        at=to_utc(said.at),
+        amount=parse_decimal("amount", said.amount),
         currency=said.currency,
         direction=said.direction,
         kind=said.kind,
         category=said.category,
         label=said.label,
         subaccount=said.subaccount,
-        balance_after=None if said.balance_after is None else decimal_text("balance_after", said.balance_after),
-        settled_at=None if said.settled_at is None else utc(said.settled_at),
+        balance_after=None if said.balance_after is None else parse_decimal("balance_after", said.balance_after),
+        settled_at=None if said.settled_at is None else to_utc(said.settled_at),
         ref=said.ref,
         order_ref=said.order_ref,
         symbol=said.symbol,
         name=said.name,
-        price=None if said.price is None else decimal_text("price", said.price),
-        quantity=None if said.quantity is None else decimal_text("quantity", said.quantity),
+        price=None if said.price is None else parse_decimal("price", said.price),
+        quantity=None if said.quantity is None else parse_decimal("quantity", said.quantity),
         note=said.note,
         fx=fx,
         detail=said.detail or None,
@@ -174,5 +174,5 @@ def said_of(row: Row, outcome: str) -> models.RecordedRow:
 
 def differs(rows: Sequence[Row], found: Differs) -> Fault:
     """A row of other content than what is kept under its reference, as a fault."""
-    expected = f"{found.field} {shown(found.kept)} as kept under {shown(found.reference)}, or restate=true"
-    return Fault(pointer=f"{rows[found.place].pointer}/{found.field}", expected=expected, got=shown(found.given))
+    expected = f"{found.field} {short_repr(found.kept)} as kept under {short_repr(found.reference)}, or restate=true"
+    return Fault(pointer=f"{rows[found.place].pointer}/{found.field}", expected=expected, got=short_repr(found.given))

@@ -6,11 +6,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from liushui.errors import ConfigError
-from liushui.instant import parse_instant, zone_named
+from liushui.instant import load_zone, parse_instant
 from liushui.ledger.jobs.sources import NAME_MAX, check_name
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.server.web.page import Page
-from liushui.wire.transport import base_url
+from liushui.wire.transport import parse_base_url
 
 TEXT_MAX = 4_000
 """Characters of one field."""
@@ -66,7 +66,7 @@ class Form:
         """Where an API is."""
         typed = self.typed(name)
         try:
-            return base_url(typed)
+            return parse_base_url(typed)
         except ConfigError:
             expected = self.page.say("Expected an address such as https://host/path, without a query or a password")
             self.wrong(name, self._got(expected, typed.partition("@")[2] or typed))
@@ -76,7 +76,7 @@ class Form:
         """A time zone."""
         typed = self.typed(name)
         try:
-            return zone_named(typed)
+            return load_zone(typed)
         except ConfigError:
             self.wrong(name, self._got(self.page.say("Expected a time zone such as Asia/Hong_Kong"), typed))
             return None
@@ -113,4 +113,4 @@ class Form:
     def _got(self, expected: str, typed: str) -> str:
         if not typed:
             return self.page.say("%(expected)s; got nothing.", expected=expected)
-        return self.page.say("%(expected)s; got %(typed)s.", expected=expected, typed=shown(typed))
+        return self.page.say("%(expected)s; got %(typed)s.", expected=expected, typed=short_repr(typed))

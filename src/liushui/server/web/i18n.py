@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
 from babel.support import NullTranslations, Translations
 
-from liushui.money import plain
+from liushui.money import to_plain_string
 
 CATALOGUES: Final = Path(__file__).parent / "locale"
 DOMAIN: Final = "page"
@@ -65,7 +65,7 @@ class Language:
 
     def amount(self, amount: Decimal, *, signed: bool = False) -> str:
         """Money, exact to its last zero, its digits grouped. `signed`: with a plus where it is above zero."""
-        whole, point, fraction = plain(amount.copy_abs()).partition(".")
+        whole, point, fraction = to_plain_string(amount.copy_abs()).partition(".")
         grouped = self._grouped(whole)
         sign = MINUS if amount < 0 else "+" if signed and amount > 0 else ""
         return f"{sign}{grouped}{get_decimal_symbol(self.locale) if point else ''}{fraction}"

@@ -14,7 +14,7 @@ from babel.messages.extract import extract, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from liushui.provider import Provider
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.server.web.i18n import CATALOGUES, DOMAIN, SOURCE, TAGS
 
 WEB: Final = Path(__file__).parent
@@ -49,7 +49,7 @@ def extracted() -> Catalog:
     with DESCRIBE.open("rb") as file:
         for _line, message, comments, context in extract("python", file, keywords=KEYWORDS):
             catalogue.add(message, None, [("describe.py", 0)], auto_comments=comments, context=context)
-    for provider in providers().values():
+    for provider in load_providers().values():
         for text in words_of(provider):
             catalogue.add(text, None, [(f"providers/{provider.name}", 0)])
     return catalogue

@@ -17,7 +17,7 @@ from litestar.response import Response
 from markupsafe import Markup
 
 from liushui import __version__
-from liushui.instant import iso
+from liushui.instant import to_iso
 from liushui.server.context import House
 from liushui.server.web.auth.sessions import Visit
 from liushui.server.web.i18n import Language, chosen, read_languages
@@ -222,14 +222,14 @@ def _filters(language: Language) -> dict[str, Any]:
         if at is None:
             return Markup("–")
         told = language.moment(at, ZoneInfo(zone))
-        return Markup('<time datetime="{0}" title="{1} {2}">{1}</time>').format(iso(at), told, zone)
+        return Markup('<time datetime="{0}" title="{1} {2}">{1}</time>').format(to_iso(at), told, zone)
 
     def ago(at: datetime | None, now: datetime, zone: str = "UTC") -> Markup:
         if at is None:
             return Markup("–")
         exact = language.moment(at, ZoneInfo(zone))
         return Markup('<time datetime="{}" title="{} {}">{}</time>').format(
-            iso(at), exact, zone, language.ago(now - at)
+            to_iso(at), exact, zone, language.ago(now - at)
         )
 
     def amount(value: Decimal, places: int | None = None, *, signed: bool = False) -> Markup:

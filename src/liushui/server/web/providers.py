@@ -18,9 +18,9 @@ from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 from liushui import describe
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.provider import Provider
-from liushui.rules import opening_day
+from liushui.rules import first_day
 from liushui.server.router import MOUNT
 from liushui.server.web.page import AnyRequest, Page, Web
 
@@ -41,7 +41,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
     def one(request: AnyRequest, name: FromPath[str]) -> Response[str]:
         page, provider = web.page(request), known.get(name)
         if provider is None:
-            raise NotFoundException(f"provider: expected one of {', '.join(known)}, got {shown(name)}")
+            raise NotFoundException(f"provider: expected one of {', '.join(known)}, got {short_repr(name)}")
         return page.render(
             "providers/one.html",
             provider=provider,
@@ -54,7 +54,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
 
 def facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
     """What is to be known of a provider: pairs of a name and what is said of it."""
-    say, rules, tolerance = page.say, provider.rules, provider.rules.timestamp_tolerance
+    say, rules, tolerance = page.say, provider.rules, provider.rules.clock_skew_max
     denied = "; ".join(f"`{one.name}`: {say(one.help)}" for one in provider.restrictions)
     apart = describe.span(tolerance, say) if tolerance else ""
     told = [
@@ -74,7 +74,7 @@ def facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
         (say("Ranges"), describe.ranges(rules, say)),
         (say("Rate"), describe.rate(rules.rate, say)),
         (say("Business days"), rules.zone),
-        (say("A first sync begins"), page.language.day(opening_day(rules))),
+        (say("A first sync begins"), page.language.day(first_day(rules))),
         (say("Each sync reads again"), say("the last %(time)s", time=describe.span(rules.lookback, say))),
         (say("Tested with"), say(provider.tested_with)),
     ]

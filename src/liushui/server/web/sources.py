@@ -21,9 +21,9 @@ from liushui.ledger.jobs.sources import (
     remove_source,
 )
 from liushui.ledger.write.commit import make_account
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.provider import Provider
-from liushui.rules import opening_day
+from liushui.rules import first_day
 from liushui.server.web.forms import Form
 from liushui.server.web.page import AnyRequest, Page, Web, redirect
 from liushui.server.web.source_status import ask_for_sync, standing_of, standings, tried
@@ -42,11 +42,11 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         for source in list_sources(ledger):
             if source.account == name:
                 return source
-        raise NotFoundException(f"source: there is none named {shown(name)}")
+        raise NotFoundException(f"source: there is none named {short_repr(name)}")
 
     def provider_of(name: str) -> Provider:
         if name not in house.providers:
-            raise NotFoundException(f"provider: expected one of {', '.join(house.providers)}, got {shown(name)}")
+            raise NotFoundException(f"provider: expected one of {', '.join(house.providers)}, got {short_repr(name)}")
         return house.providers[name]
 
     def form_of(page: Page, provider: Provider, values: Mapping[str, str], errors: Mapping[str, str]) -> Response[str]:
@@ -54,7 +54,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             "sources/new.html",
             status=422 if errors else 200,
             provider=provider,
-            opening=opening_day(provider.rules).isoformat(),
+            opening=first_day(provider.rules).isoformat(),
             values=values,
             errors=errors,
         )
@@ -63,7 +63,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         values = {
             "name": _free_name(provider.name, {source.account for source in list_sources(ledger)}),
             "base_url": provider.base_url,
-            "since": opening_day(provider.rules).isoformat(),
+            "since": first_day(provider.rules).isoformat(),
             "zone": provider.rules.zone,
             "paced": "yes",
             "sync": "yes",

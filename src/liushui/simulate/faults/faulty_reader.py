@@ -12,7 +12,7 @@ from typing import Final
 
 from liushui.errors import WireError
 from liushui.flow import Flow
-from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Tally
+from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, RateCheck
 from liushui.rules import Rate
 from liushui.simulate.faults.fault import Ruling, Sort
 from liushui.simulate.faults.profiles import Profile
@@ -67,12 +67,12 @@ class DoctoredReader:
         just_now = timedelta(seconds=1)  # a server may have looked at its clock before
         return key._replace(expires_at=self.now() - just_now)
 
-    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+    def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         """Count one call, against less than the documented rate. Whoever is banned has used all of every rate; a call
         that is one too many, all of the first that it is counted against."""
         refused, self._refused = self._refused, True
         if self._ruling.sort is Sort.BANNED or (self._ruling.sort is Sort.TOO_MANY and not refused):
-            return Tally(admitted=False, used=rate.calls)
+            return RateCheck(admitted=False, used=rate.calls)
         calls = max(1, rate.calls * self._profile.rate_percent // 100)
         return self._reader.admit(key, replace(rate, calls=calls), what)
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from liushui.errors import ConfigError
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.simulate.faults.fault import Sort
 
 WHOLE: Final = 10_000
@@ -117,7 +117,7 @@ def profile_named(name: str) -> Profile:
     try:
         return PROFILES[name]
     except KeyError:
-        raise ConfigError(f"faults: expected {' or '.join(PROFILES)}, got {shown(name)}") from None
+        raise ConfigError(f"faults: expected {' or '.join(PROFILES)}, got {short_repr(name)}") from None
 
 
 def drawn(rates: Mapping[Often, int], number: int) -> Often | None:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from liushui.conditions import holds
+from liushui.conditions import matches
 from liushui.errors import ConfigError, WireError
 from liushui.flow import Flow
 from liushui.instant import EPOCH, to_us
-from liushui.money import shown as excerpt
-from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, Tally
+from liushui.money import short_repr as excerpt
+from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
 from liushui.rules import Rate
 from liushui.simulate.faults.corrupt_rows import damaged
 from liushui.simulate.faults.profiles import MISCOUNTED, WHOLE, Profile
@@ -81,7 +81,7 @@ class LivesReader:
     def key(self, dialect: str, public: str) -> Key | None:
         return self._reader.key(dialect, public)
 
-    def admit(self, key: Key, rate: Rate, what: str = "") -> Tally:
+    def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         return self._reader.admit(key, rate, what)
 
     def session(self, key: Key, life: timedelta) -> datetime:
@@ -103,7 +103,7 @@ class LivesReader:
         rows = [
             _row(showing, self._providers[account], write)
             for account, showing in page
-            if not query.shown or holds(showing.flow, query.shown)
+            if not query.shown or matches(showing.flow, query.shown)
         ]
         return FlowPage(b",".join(rows), len(rows), end)
 
@@ -146,7 +146,7 @@ class LivesReader:
             (account, showing)
             for account in sorted(set(query.accounts) & self._providers.keys())
             for showing in self._there(account, query.since, query.until, self.now())
-            if not query.where or holds(showing.flow, query.where)
+            if not query.where or matches(showing.flow, query.where)
         ]
         return sorted(found, key=_place) if len(query.accounts) > 1 else found
 

@@ -7,9 +7,9 @@ from itertools import count
 from random import Random
 from typing import Final, NamedTuple
 
-from liushui.errors import Unsayable
+from liushui.errors import NotRepresentable
 from liushui.flow import Category, Flow, Kind
-from liushui.instant import ENDING, to_us
+from liushui.instant import MAX_INSTANT, to_us
 from liushui.money import EXACT
 from liushui.provider import Provider
 from liushui.simulate.faults.profiles import WHOLE, Change, Profile, drawn
@@ -34,7 +34,7 @@ UNKNOWN_CURRENCY: Final = "XTS"
 """The code that ISO 4217 keeps free for tests."""
 RESTATED_WORDS: Final = "Restated"
 
-FOREVER_US: Final = to_us(ENDING)
+FOREVER_US: Final = to_us(MAX_INSTANT)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -127,7 +127,7 @@ def _sayable(flow: Flow, otherwise: Flow, provider: Provider) -> Flow:
     """The flow, unless the provider has no words for it."""
     try:
         provider.codec.write(flow)
-    except Unsayable:
+    except NotRepresentable:
         return otherwise
     return flow
 

@@ -8,7 +8,7 @@ import msgspec
 
 from liushui.errors import ConfigError, WireError
 from liushui.http import Request, Response
-from liushui.instant import BEGINNING, ENDING, parse_instant
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, parse_instant
 from liushui.provider import Provider
 from liushui.simulate.faults.profiles import Profile
 from liushui.simulate.faults.reader import NOTHING_BEHIND, LivesReader
@@ -66,8 +66,8 @@ class Truth:
             given = request.parameters()
             truth = self._reader.truth(
                 given.get("account", ""),
-                _instant(given, "since", BEGINNING),
-                _instant(given, "until", ENDING),
+                _instant(given, "since", MIN_INSTANT),
+                _instant(given, "until", MAX_INSTANT),
                 _instant(given, "at", self._reader.now()),
                 language=request.headers.get("accept-language"),
             )

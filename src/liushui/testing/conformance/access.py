@@ -40,7 +40,7 @@ class AccessChecks(Checks):
         request = memory.wire.answered[-1].request._replace(headers={}, query="")
         answer = self.provider.server.answer(request, memory.reader)
         with pytest.raises(AuthError):
-            self.provider.codec.rows_of(answer.body)
+            self.provider.codec.extract_rows(answer.body)
 
     def test_credentials_of_two_keys_mixed(self, memory: Memory) -> None:
         """A part of one key and a part of another are no key."""
@@ -88,7 +88,7 @@ class AccessChecks(Checks):
 
     def test_a_clock_that_is_off(self, memory: Memory) -> None:
         """As far as the rules tolerate it, and further, either way."""
-        tolerance = self.provider.rules.timestamp_tolerance
+        tolerance = self.provider.rules.clock_skew_max
         if tolerance is None:
             pytest.skip("requests carry no time")
         for side in (1, -1):
@@ -100,7 +100,7 @@ class AccessChecks(Checks):
 
     def test_a_client_outlives_its_session(self, memory: Memory) -> None:
         """What it was given to go on with ends some day: it asks for it again, and goes on."""
-        if self.provider.rules.timestamp_tolerance is not None:
+        if self.provider.rules.clock_skew_max is not None:
             pytest.skip("each request is signed anew")
         ends = memory.ends
 

@@ -55,7 +55,7 @@ class AnswerChecks(Checks):
     def test_a_part_of_the_envelope_that_is_missing_or_does_not_fit(self, memory: Memory) -> None:
         """It is an error, or it does not matter: a list that is not there is no empty list."""
         whole = _whole(memory)
-        expected = list(self.provider.codec.rows_of(whole))
+        expected = list(self.provider.codec.extract_rows(whole))
         for body in damaged(_object_of(whole)):
             try:
                 page = _page(memory, rows_as=body)
@@ -66,7 +66,7 @@ class AnswerChecks(Checks):
     def test_a_part_of_the_envelope_that_nobody_knows_is_passed_over(self, memory: Memory) -> None:
         whole = _whole(memory)
         page = _page(memory, rows_as=with_unknown(_object_of(whole)))
-        ensure_equal("rows", list(page.rows), list(self.provider.codec.rows_of(whole)))
+        ensure_equal("rows", list(page.rows), list(self.provider.codec.extract_rows(whole)))
 
     def test_broken_answers_are_pages_or_errors(self, memory: Memory) -> None:
         whole, random = _whole(memory), Random(5)  # noqa: S311 - the same answers in each run

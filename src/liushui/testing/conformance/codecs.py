@@ -3,18 +3,18 @@
 from random import Random
 from typing import Final
 
-from liushui.errors import Unsayable, WireError
+from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Flow
-from liushui.ledger.flow_row import COPY_MARK, ID, identity_of, read_rows, read_together, to_row
-from liushui.money import EXACT, plain
-from liushui.provider import ManyAtOnce, Received
+from liushui.ledger.flow_row import COPY_MARK, ID, identity_of, read_batch, read_rows, to_row
+from liushui.money import EXACT, to_plain_string
+from liushui.provider import BatchCodec, DecodedRow
 from liushui.testing.conformance import material
 from liushui.testing.conformance.chance import broken_bytes
 from liushui.testing.conformance.checks import Checks
 from liushui.testing.conformance.ensure import ensure, ensure_equal
 from liushui.testing.conformance.fields import fields_of, with_field, with_unknown
 from liushui.testing.golden import FLOWS, WIRE, cases, golden, samples_of
-from liushui.wire.ranges import steps_since_epoch
+from liushui.wire.ranges import to_steps
 
 FOREIGN_FLOWS: Final = 3_000
 CURRENCIES: Final = ("USD", "HKD", "CNY", "CNH", "USDT", "JPY", "BTC", "x")
@@ -39,7 +39,7 @@ class CodecChecks(Checks):
     def test_rows_are_the_documents_own_bytes(self) -> None:
         for name, wire, _ in cases(samples_of(self.provider)):
             document, at = wire.read_bytes(), 0
-            for row in self.provider.codec.rows_of(document):
+            for row in self.provider.codec.extract_rows(document):
                 found = document.find(row, at)
                 ensure(found >= 0, f"{name}{WIRE} does not have these bytes: {row!r}")
                 at = found + len(row)
@@ -54,7 +54,7 @@ class CodecChecks(Checks):
             ensure_equal("a row written twice", fields_of(codec.write(served.flow)), fields_of(written))
 
     def test_a_flow_from_elsewhere_is_said_exactly_or_not_at_all(self) -> None:
-        """Its time to the wire's finest step, its currency, its amount to the last digit; else Unsayable."""
+        """Its time to the wire's finest step, its currency, its amount to the last digit; else NotRepresentable."""
         random, known = Random(3), material.samples(self.provider)  # noqa: S311 - the same flows in each run
         step = self.provider.rules.resolution
         moments = [came.flow.at for came in known]
@@ -64,13 +64,13 @@ class CodecChecks(Checks):
             flow = flow._replace(currency=random.choice((*CURRENCIES, flow.currency)))
             try:
                 row = self.provider.codec.write(flow)
-            except Unsayable as error:
+            except NotRepresentable as error:
                 ensure(bool(error.field and error.reason), f"Unsayable without a field or a reason: {error!r}")
                 continue
             came = self.provider.codec.read(row)
             said += 1
-            facts = _money(came.flow), steps_since_epoch(came.flow.at, step)
-            ensure_equal(f"amount, currency, time of {row!r}", facts, (_money(flow), steps_since_epoch(flow.at, step)))
+            facts = _money(came.flow), to_steps(came.flow.at, step)
+            ensure_equal(f"amount, currency, time of {row!r}", facts, (_money(flow), to_steps(flow.at, step)))
             ensure(came.served is None, f"a row that the codec wrote is not served as it is: {row!r}")
         ensure(said > 0, "no flow from elsewhere can be said")
 
@@ -123,15 +123,15 @@ class CodecChecks(Checks):
         written = [self.provider.codec.write(came.flow) for came in known]
         for row in rows + written:
             self._check_together([row])
-        if isinstance(self.provider.codec, ManyAtOnce):
+        if isinstance(self.provider.codec, BatchCodec):
             plain_ones = [row for row in written if self.provider.codec.read_many([row]) is not None]
             ensure(bool(plain_ones), "not one row that the codec itself writes is read together with others")
             self._check_together(plain_ones * 2)
-            ensure(read_together(self.provider.codec, plain_ones) is not None, "rows that are read so alone are not")
+            ensure(read_batch(self.provider.codec, plain_ones) is not None, "rows that are read so alone are not")
 
     def _check_together(self, rows: list[bytes]) -> None:
         """Where rows are read together, each of them could be read, is served as it came, and says the same."""
-        together = read_together(self.provider.codec, rows)
+        together = read_batch(self.provider.codec, rows)
         if together is None:
             return
         received, rejected = read_rows(self.provider.codec, rows)
@@ -142,7 +142,7 @@ class CodecChecks(Checks):
         ids = [identity_of(str(row[ID])) for row in together.to_rows("", 0)]
         ensure_equal(f"what {rows!r} are together", ids, [came.flow.identity for came in received])
 
-    def _check_changed(self, came: Received, field: str, value: bytes | None, *, exact: bool) -> None:
+    def _check_changed(self, came: DecodedRow, field: str, value: bytes | None, *, exact: bool) -> None:
         """Change a field of a row: it is read, `exact` its money and time as they were, or this field is named."""
         row = with_field(came.row, field, value)
         try:
@@ -161,4 +161,4 @@ class CodecChecks(Checks):
 
 def _money(flow: Flow) -> tuple[str, str]:
     """The amount, exact to its value, and its currency."""
-    return plain(flow.amount.normalize(EXACT)), flow.currency
+    return to_plain_string(flow.amount.normalize(EXACT)), flow.currency

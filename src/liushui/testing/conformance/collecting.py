@@ -7,11 +7,11 @@ from typing import Final
 import sqlalchemy as sa
 
 from liushui.flow import Flow
-from liushui.instant import iso
+from liushui.instant import to_iso
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import COLUMNS, to_flow
 from liushui.ledger.schema import flows
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.testing.conformance.checks import Checks
 from liushui.testing.conformance.ends import Ends, Served
 from liushui.testing.conformance.ensure import ensure, ensure_equal, ensure_same_rows
@@ -29,7 +29,7 @@ class CollectingChecks(Checks):
     def test_a_path_belongs_to_one_provider(self) -> None:
         """All dialects are served at one root: no two of them answer at the same place."""
         own = {route.path for route in self.provider.server.routes}
-        for name, other in providers().items():
+        for name, other in load_providers().items():
             shared = own & {route.path for route in other.server.routes}
             ensure(name == self.provider.name or not shared, f"{name} is at {', '.join(sorted(shared))} too")
 
@@ -42,7 +42,7 @@ class CollectingChecks(Checks):
         self._check_copy(served.foreign, tmp_path / "copy.db")
 
     def _check_copy(self, ends: Ends, path: Path) -> None:
-        where = ["--base-url", ends.base_url, "--since", iso(ends.whole.since), "--unpaced"]
+        where = ["--base-url", ends.base_url, "--since", to_iso(ends.whole.since), "--unpaced"]
         credentials = json.dumps(dict(ends.credentials))
         run("source", "add", self.provider.name, COPY, *where, "--credentials", "-", ledger=path, given=credentials)
         run("sync", ledger=path)

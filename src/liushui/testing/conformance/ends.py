@@ -15,8 +15,8 @@ from liushui.errors import ProviderError, WireError
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import commit_slice, make_account
-from liushui.provider import NOTHING, Client, FlowReader, Key, Page, Provider, Received, Slice
-from liushui.providers import providers
+from liushui.provider import NO_VALUES, Client, DecodedRow, FlowReader, Key, Page, Provider, Slice
+from liushui.providers import load_providers
 from liushui.sync.fetch import Overfull, drain
 from liushui.testing.clock import MovableClock
 from liushui.testing.conformance import material
@@ -64,7 +64,7 @@ class Ends:
         what: Callable[[Client], Awaitable[T]],
         *,
         base_url: str = "",
-        credentials: Mapping[str, str] = NOTHING,
+        credentials: Mapping[str, str] = NO_VALUES,
     ) -> T:
         """Do something with a client. `credentials` stand in place of the good ones."""
 
@@ -75,7 +75,7 @@ class Ends:
         return asyncio.run(asked())
 
     @asynccontextmanager
-    async def client(self, base_url: str = "", credentials: Mapping[str, str] = NOTHING) -> AsyncIterator[Client]:
+    async def client(self, base_url: str = "", credentials: Mapping[str, str] = NO_VALUES) -> AsyncIterator[Client]:
         """A client that does not wait between calls."""
         client = self.provider.connect(
             base_url=base_url or self.base_url,
@@ -107,7 +107,7 @@ class Ends:
         return Counter(self.at(row) for row in self.rows).most_common(1)[0][1]
 
 
-async def pages(client: Client, asked: Slice, size: int, part: Mapping[str, str] = NOTHING) -> list[Page]:
+async def pages(client: Client, asked: Slice, size: int, part: Mapping[str, str] = NO_VALUES) -> list[Page]:
     """One page after the other, to the last."""
     found = [await client.page(asked, size, part=part)]
     while (mark := found[-1].next) is not None:
@@ -118,7 +118,7 @@ async def pages(client: Client, asked: Slice, size: int, part: Mapping[str, str]
     return found
 
 
-async def paged(client: Client, asked: Slice, size: int, part: Mapping[str, str] = NOTHING) -> list[bytes]:
+async def paged(client: Client, asked: Slice, size: int, part: Mapping[str, str] = NO_VALUES) -> list[bytes]:
     """The rows of every page."""
     return [row for page in await pages(client, asked, size, part) for row in page.rows]
 
@@ -152,7 +152,7 @@ class Wire(DialectTransport):
     """The bytes that come in place of an answer with rows."""
 
     def __init__(self, provider: Provider, reader: FlowReader) -> None:
-        super().__init__({**providers(), provider.name: provider}, reader)
+        super().__init__({**load_providers(), provider.name: provider}, reader)
         self._provider = provider
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -167,7 +167,7 @@ class Wire(DialectTransport):
 def is_rows(provider: Provider, answer: bytes) -> bool:
     """Whether an answer is one of rows, and neither an error nor something that only leads to rows."""
     try:
-        provider.codec.rows_of(answer)
+        provider.codec.extract_rows(answer)
     except (WireError, ProviderError):
         return False
     return True
@@ -210,7 +210,7 @@ def served(provider: Provider, folder: Path) -> Iterator[Served]:
     held, path = _Held(provider, datetime.now(UTC)), folder / "ledger.db"
     ledger = open_ledger(str(path), create=True)
     try:
-        foreign = [Received(flow, b"{}", None) for flow in held.flows]
+        foreign = [DecodedRow(flow, b"{}", None) for flow in held.flows]
         keys = {}
         for account, source, rows in (
             (ACCOUNT, provider.name, held.received),

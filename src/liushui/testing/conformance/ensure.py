@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from liushui.money import shown
+from liushui.money import short_repr
 
 SHOWN_MAX = 3
 """How many of the rows that differ are shown."""
@@ -37,4 +37,4 @@ def _some(rows: Counter[bytes]) -> str:
 
 def _long(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 2_000 else shown(value)
+    return text if len(text) <= 2_000 else short_repr(value)

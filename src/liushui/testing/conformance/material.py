@@ -6,13 +6,13 @@ from decimal import Decimal
 from random import Random
 from typing import Final
 
-from liushui.errors import Unsayable, WireError
+from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.provider import Provider, Received, Slice
+from liushui.provider import DecodedRow, Provider, Slice
 from liushui.rules import Paging, RangeOnly, Rules
 from liushui.testing.conformance.ensure import ensure
 from liushui.testing.golden import cases, samples_of
-from liushui.wire.ranges import instant_at, steps_since_epoch
+from liushui.wire.ranges import from_steps, to_steps
 
 MADE_UP: Final = 120
 """Rows that are made up, of each sort: more than one page of most providers."""
@@ -26,11 +26,11 @@ MOMENTS: Final = 50
 AMOUNTS: Final = ("0.00", "0.01", "-0.01", "12.50", "-248.60", "1000", "-7", "99999999.99", "0.00000001", "-1.230")
 
 
-def samples(provider: Provider) -> list[Received]:
+def samples(provider: Provider) -> list[DecodedRow]:
     """Every row of the golden pairs that can be read."""
-    found: list[Received] = []
+    found: list[DecodedRow] = []
     for _, wire, _ in cases(samples_of(provider)):
-        for row in provider.codec.rows_of(wire.read_bytes()):
+        for row in provider.codec.extract_rows(wire.read_bytes()):
             try:
                 found.append(provider.codec.read(row))
             except WireError:
@@ -41,10 +41,10 @@ def samples(provider: Provider) -> list[Received]:
 
 def whole(rules: Rules[Paging], now: datetime) -> Slice:
     """All that can be read now and that a first sync would ask for, from one whole step to another."""
-    begin, end = rules.settled(now)
+    begin, end = rules.provable(now)
     step = rules.resolution
-    first = steps_since_epoch(max(begin, rules.opening) - timedelta(microseconds=1), step) + 1
-    return Slice(instant_at(first, step), instant_at(steps_since_epoch(min(end, now), step), step))
+    first = to_steps(max(begin, rules.history_start) - timedelta(microseconds=1), step) + 1
+    return Slice(from_steps(first, step), from_steps(to_steps(min(end, now), step), step))
 
 
 def recent(rules: Rules[Paging], now: datetime) -> Slice:
@@ -54,7 +54,7 @@ def recent(rules: Rules[Paging], now: datetime) -> Slice:
     return Slice(max(since, until - length), until)
 
 
-def received(provider: Provider, now: datetime) -> list[Received]:
+def received(provider: Provider, now: datetime) -> list[DecodedRow]:
     """Rows of the provider: its samples that can be read now, those moved to where they can be, and made-up ones."""
     since, until = whole(provider.rules, now)
     known = samples(provider)
@@ -88,7 +88,7 @@ def foreign(provider: Provider, now: datetime) -> list[Flow]:
     return flows
 
 
-def made_up(known: Sequence[Received], moments: Sequence[datetime], random: Random) -> Flow:
+def made_up(known: Sequence[DecodedRow], moments: Sequence[datetime], random: Random) -> Flow:
     """A flow in a currency of the samples, which the wire has words for: half of them plain, half as odd as can be."""
     like = random.choice(known).flow
     number = random.randrange(10**9)
@@ -134,5 +134,5 @@ def _written(provider: Provider, flow: Flow) -> list[bytes]:
     """The flow's row, in a list; an empty one where the wire has no words for it."""
     try:
         return [provider.codec.write(flow)]
-    except Unsayable:
+    except NotRepresentable:
         return []

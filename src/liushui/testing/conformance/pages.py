@@ -51,7 +51,7 @@ class PageChecks(Checks):
                     full = [page for page in found if len(page.rows) == size]
                     ensure_equal(f"full pages of {size}", len(full), many // size)
                     counted = {page.total for page in found}
-                    ensure_equal("the totals of the pages", counted, {many} if paging.counted else {None})
+                    ensure_equal("the totals of the pages", counted, {many} if paging.has_total else {None})
         ensure(all(order == orders[0] for order in orders), "the order of rows changes with the size of a page")
 
     def test_a_page_without_a_next_one_says_by_its_length_that_there_is_more(self, ends: Ends) -> None:

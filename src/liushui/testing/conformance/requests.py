@@ -10,7 +10,7 @@ import msgspec
 from liushui.errors import LiushuiError, ProviderError, Unavailable, WireError
 from liushui.http import Request, Response
 from liushui.provider import Client, Provider
-from liushui.providers import providers
+from liushui.providers import load_providers
 from liushui.server.router import MOUNT, Dialects
 from liushui.testing.conformance.chance import ODD_JSON, ODD_TEXTS, broken_bytes, broken_text, odd_json, odd_text
 from liushui.testing.conformance.checks import Checks
@@ -60,7 +60,7 @@ class RequestChecks(Checks):
     def test_requests_that_are_broken(self, memory: Memory) -> None:
         """Requests of a client, their method, path, query, headers and body changed."""
         judge = Judge(memory)
-        dialects = Dialects({**providers(), self.provider.name: self.provider}, memory.reader)
+        dialects = Dialects({**load_providers(), self.provider.name: self.provider}, memory.reader)
         for number in range(REQUESTS):
             random = self._random("broken", number)
             request = broken(random, random.choice(judge.asked), judge.names, self.provider)
@@ -112,7 +112,7 @@ class Judge:
         if not all(f"{name}{value}".isascii() and f"{name}{value}".isprintable() for name, value in response.headers):
             return "a header that HTTP cannot carry"
         try:
-            self._provider.codec.rows_of(response.body)
+            self._provider.codec.extract_rows(response.body)
         except Unavailable:
             return "an error that says that the server is broken"
         except ProviderError:

@@ -9,7 +9,7 @@ from litestar.enums import MediaType
 from litestar.exceptions import ClientException, NotAuthorizedException, PermissionDeniedException
 from litestar.response import Response
 
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.server.context import House
 from liushui.server.exposure import LOOPBACK, host_of, is_loopback
 from liushui.server.web.auth.sessions import COOKIE, CSRF_FIELD, CSRF_HEADER, SAFE, Visits, is_meant
@@ -54,7 +54,9 @@ class Door:
         """A page of elsewhere whose name was made to lead here must not be taken for one of ours."""
         host = host_of(f"//{request.headers.get('host', '')}")
         if self._hosts is not None and host not in self._hosts:
-            raise PermissionDeniedException(f"host: expected {' or '.join(sorted(self._hosts))}, got {shown(host)}")
+            raise PermissionDeniedException(
+                f"host: expected {' or '.join(sorted(self._hosts))}, got {short_repr(host)}"
+            )
 
 
 def check_origin(headers: Mapping[str, str], host: str) -> None:
@@ -62,7 +64,7 @@ def check_origin(headers: Mapping[str, str], host: str) -> None:
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if origin is not None:
         if not host or origin.partition("://")[2] != host:
-            raise PermissionDeniedException(f"origin: expected this server's own, got {shown(origin)}")
+            raise PermissionDeniedException(f"origin: expected this server's own, got {short_repr(origin)}")
     elif site not in ("same-origin", "none"):
         raise PermissionDeniedException("origin: expected this server's own, got none")
 
@@ -86,7 +88,7 @@ async def _form_of(request: AnyRequest) -> dict[str, list[str]]:
     if length == "0":
         return {}
     if kind != FORM_TYPE:
-        raise ClientException(f"content-type: expected {FORM_TYPE}, got {shown(kind)}", status_code=415)
+        raise ClientException(f"content-type: expected {FORM_TYPE}, got {short_repr(kind)}", status_code=415)
     form = await request.form()
     return {name: [str(value) for value in form.getall(name)] for name in form}
 

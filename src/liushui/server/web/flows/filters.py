@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from liushui.errors import ConfigError, WireError
 from liushui.flow import Category, Direction, Kind
-from liushui.instant import parse_instant, zone_named
+from liushui.instant import load_zone, parse_instant
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.balances import FlowFilter, Named
-from liushui.money import decimal_text, shown
+from liushui.money import parse_decimal, short_repr
 from liushui.server.web.i18n import Language
 from liushui.server.web.overview.filters import FIRST_YEAR, LAST_YEAR, TEXT_MAX
 
@@ -63,18 +63,18 @@ def read_flows_asked(
     names = [account.account for account in known]
     unknown = [name for name in asked.accounts if name not in names]
     if unknown:
-        errors["account"] = say("There is no account named %(got)s.", got=shown(unknown[0]))
+        errors["account"] = say("There is no account named %(got)s.", got=short_repr(unknown[0]))
     chosen = () if unknown else asked.accounts
     asked.zone = zone_of([account for account in known if not chosen or account.account in chosen])
     values: dict[str, Any] = {}
     for name, words in CHOICES.items():
         if name in typed and typed[name] not in words:
-            errors[name] = say("Expected %(known)s, got %(got)s.", known=", ".join(words), got=shown(typed[name]))
+            errors[name] = say("Expected %(known)s, got %(got)s.", known=", ".join(words), got=short_repr(typed[name]))
         else:
             values[name] = typed.get(name)
     values |= {name: typed.get(name) for name in WORDS}
     if "currency" in typed and typed["currency"] not in currencies:
-        errors["currency"] = say("There are no flows in %(got)s.", got=shown(typed["currency"]))
+        errors["currency"] = say("There are no flows in %(got)s.", got=short_repr(typed["currency"]))
         values["currency"] = None
     _read_range(asked, values, language)
     _read_amounts(asked, values, language)
@@ -89,7 +89,7 @@ def zone_of(accounts: Sequence[Named]) -> str:
 
 
 def _read_range(asked: FlowsAsked, values: dict[str, Any], language: Language) -> None:
-    zone = zone_named(asked.zone)
+    zone = load_zone(asked.zone)
     since = _instant(asked, "from", zone, language, end=False)
     until = _instant(asked, "to", zone, language, end=True)
     if since is not None and until is not None and since >= until:
@@ -110,14 +110,14 @@ def _instant(asked: FlowsAsked, name: str, zone: ZoneInfo, language: Language, *
                 "Expected a day from %(first)s to %(last)s, got %(got)s.",
                 first=FIRST_YEAR,
                 last=LAST_YEAR,
-                got=shown(text),
+                got=short_repr(text),
             )
             return None
         if end and len(text) == DAY_LETTERS:
             return parse_instant(name, (at.astimezone(zone).date() + timedelta(days=1)).isoformat(), zone)
     except (ConfigError, OverflowError):
         asked.errors[name] = language.say(
-            "Expected a day or a time such as 2024-01-31 or 2024-01-31T09:30, got %(got)s.", got=shown(text)
+            "Expected a day or a time such as 2024-01-31 or 2024-01-31T09:30, got %(got)s.", got=short_repr(text)
         )
         return None
     return at
@@ -136,7 +136,7 @@ def _amount(asked: FlowsAsked, name: str, language: Language) -> Decimal | None:
     if not text:
         return None
     try:
-        return decimal_text(name, text)
+        return parse_decimal(name, text)
     except WireError:
-        asked.errors[name] = language.say("Expected an amount such as -248.60, got %(got)s.", got=shown(text))
+        asked.errors[name] = language.say("Expected an amount such as -248.60, got %(got)s.", got=short_repr(text))
         return None

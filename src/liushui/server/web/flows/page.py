@@ -16,7 +16,7 @@ from litestar.types import ControllerRouterHandler
 
 from liushui.errors import ConfigError
 from liushui.flow import Category, Direction, Kind
-from liushui.instant import from_us, parse_instant, to_us, zone_named
+from liushui.instant import from_us, load_zone, parse_instant, to_us
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.account_snapshot import Facts, Kept, read_facts
 from liushui.ledger.read.balance_chain import neighbours
@@ -28,7 +28,7 @@ from liushui.ledger.read.pages import Place
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.read.streamed import stream_flows
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.server.web.flows import rows as flows_rows
 from liushui.server.web.flows.filters import FlowsAsked, read_flows_asked
 from liushui.server.web.flows.rows import Exported, Writer, exported, lines, lines_newer, place_of
@@ -106,7 +106,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             if name in query:
                 place = place_of(query[name][-1])
                 if place is None:
-                    return _problem(f"{name}: expected a place that this page gave, got {shown(query[name][-1])}")
+                    return _problem(f"{name}: expected a place that this page gave, got {short_repr(query[name][-1])}")
                 if name == "newer":
                     found = lines_newer(ledger, wanted, writer, limit=limit, newer_than=place)
                 else:
@@ -222,11 +222,11 @@ def _jump(query: dict[str, list[str]], zone: str, language: Language) -> tuple[P
     if not text:
         return None, ""
     try:
-        local = zone_named(zone)
+        local = load_zone(zone)
         day = parse_instant("at", text, local).astimezone(local).date()
         return Place(to_us(parse_instant("at", (day + timedelta(days=1)).isoformat(), local))), ""
     except (ConfigError, OverflowError):
-        return None, language.say("Expected a day such as 2024-01-31, got %(got)s.", got=shown(text))
+        return None, language.say("Expected a day such as 2024-01-31, got %(got)s.", got=short_repr(text))
 
 
 def _mark(asking: Asking, covers: dict[str, Cover], currency: str) -> Mark:

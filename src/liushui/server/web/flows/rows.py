@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from liushui.instant import iso_us, to_us, zone_named
+from liushui.instant import load_zone, to_us, us_to_iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FlowFilter, LedgerFlow
 from liushui.ledger.read.pages import FlowsPage, Place, flows_page
-from liushui.money import plain
+from liushui.money import to_plain_string
 from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Words
 
@@ -74,7 +74,7 @@ class Writer:
     """Writes rows in a reader's language, their times in one zone, so that they stand in order."""
 
     def __init__(self, language: Language, zone: str) -> None:
-        self._amount, self._kind, self._zone = language.amount, Words(language).kind, zone_named(zone)
+        self._amount, self._kind, self._zone = language.amount, Words(language).kind, load_zone(zone)
         self._kinds: dict[str, str] = {}
 
     def line(self, found: LedgerFlow) -> Line:
@@ -126,7 +126,7 @@ def lines_newer(ledger: Ledger, wanted: FlowFilter, writer: Writer, *, limit: in
 
 
 def _searched(found: FlowsPage, limit: int) -> str | None:
-    return iso_us(found.next.at_us) if found.next is not None and len(found.flows) < limit else None
+    return us_to_iso(found.next.at_us) if found.next is not None and len(found.flows) < limit else None
 
 
 class Exported(msgspec.Struct, frozen=True, omit_defaults=False):
@@ -164,8 +164,8 @@ def exported(found: LedgerFlow) -> Exported:
     return Exported(
         found.account,
         found.id,
-        iso_us(to_us(flow.at)),
-        plain(flow.amount),
+        us_to_iso(to_us(flow.at)),
+        to_plain_string(flow.amount),
         flow.currency,
         flow.direction,
         flow.kind,
@@ -173,7 +173,7 @@ def exported(found: LedgerFlow) -> Exported:
         flow.label,
         flow.subaccount,
         balance_after=_text(flow.balance_after),
-        settled_at=None if flow.settled_at is None else iso_us(to_us(flow.settled_at)),
+        settled_at=None if flow.settled_at is None else us_to_iso(to_us(flow.settled_at)),
         ref=flow.ref,
         order_ref=flow.order_ref,
         symbol=flow.symbol,
@@ -182,12 +182,12 @@ def exported(found: LedgerFlow) -> Exported:
         quantity=_text(flow.quantity),
         note=flow.note,
         fx_currency=flow.fx.currency if flow.fx else None,
-        fx_amount=plain(flow.fx.amount) if flow.fx else None,
-        fx_rate=plain(flow.fx.rate) if flow.fx else None,
+        fx_amount=to_plain_string(flow.fx.amount) if flow.fx else None,
+        fx_rate=to_plain_string(flow.fx.rate) if flow.fx else None,
         detail=_encode(flow.detail).decode() if flow.detail else None,
         batch=found.batch,
     )
 
 
 def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else plain(amount)
+    return None if amount is None else to_plain_string(amount)

@@ -12,7 +12,7 @@ from liushui.ledger.read.money_streams import Between
 from liushui.ledger.read.moved import Moved, Period, Span, by_kind, sum_of
 from liushui.ledger.read.overview import Flowing
 from liushui.ledger.read.transfer_matching import WINDOW
-from liushui.money import ZERO, plain
+from liushui.money import ZERO, to_plain_string
 from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Words
 from liushui.server.web.overview.labels import axis_name, period_name, sure
@@ -128,7 +128,7 @@ def _series(name: str, colour: int, moves: Sequence[Moved], language: Language) 
 
 
 def _figure(amount: Decimal, language: Language) -> Figure:
-    return Figure(plain(amount), language.amount(amount))
+    return Figure(to_plain_string(amount), language.amount(amount))
 
 
 def sankey(flowing: Flowing, currency: str, language: Language) -> Sankey:
@@ -170,7 +170,7 @@ def _own(one: Between, back: Between | None, currency: str, language: Language) 
         lines.append(say("Drawn as what is left of what went there and back: %(amount)s", amount=drawn))
     lines.append(how_matched(language))
     source, target = f"account:{one.source}", f"account:{one.target}"
-    return Link(source, target, plain(one.drawn), lines, own=True)
+    return Link(source, target, to_plain_string(one.drawn), lines, own=True)
 
 
 def transfers_line(one: Between, currency: str, language: Language) -> str:
@@ -195,4 +195,4 @@ def how_matched(language: Language) -> str:
 
 
 def _link(source: str, target: str, amount: Decimal, lines: Sequence[str], currency: str, language: Language) -> Link:
-    return Link(source, target, plain(amount), [*lines, f"{language.amount(amount)} {currency}"], own=False)
+    return Link(source, target, to_plain_string(amount), [*lines, f"{language.amount(amount)} {currency}"], own=False)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from liushui.ledger.read.moved import PERIODS_MAX, Span, Unit
 from liushui.ledger.read.overview import Asked
-from liushui.money import shown
+from liushui.money import short_repr
 from liushui.server.web.i18n import Language
 
 FIELDS: Final = ("unit", "currency", "from", "to", "account")
@@ -43,7 +43,9 @@ def read_asked(query: Mapping[str, Sequence[str]], language: Language) -> Asking
         if typed["unit"] in tuple(Unit):
             unit = Unit(typed["unit"])
         else:
-            errors["unit"] = say("Expected %(known)s, got %(got)s.", known=", ".join(Unit), got=shown(typed["unit"]))
+            errors["unit"] = say(
+                "Expected %(known)s, got %(got)s.", known=", ".join(Unit), got=short_repr(typed["unit"])
+            )
     first, last = (_day(typed, name, errors, language) for name in ("from", "to"))
     if first and last and first > last:
         errors["to"] = say("The last day is before the first.")
@@ -63,11 +65,11 @@ def check_known(asking: Asking, accounts: Sequence[str], currencies: Sequence[st
     """Tell of accounts and a currency that the ledger does not have; they are then as if they were not named."""
     unknown = [name for name in asking.accounts if name not in accounts]
     if unknown:
-        asking.errors["account"] = language.say("There is no account named %(got)s.", got=shown(unknown[0]))
+        asking.errors["account"] = language.say("There is no account named %(got)s.", got=short_repr(unknown[0]))
         asking.asked = asking.asked._replace(accounts=())
     currency = asking.asked.currency
     if currency is not None and currency not in currencies:
-        asking.errors["currency"] = language.say("There are no flows in %(got)s.", got=shown(currency))
+        asking.errors["currency"] = language.say("There are no flows in %(got)s.", got=short_repr(currency))
         asking.asked = asking.asked._replace(currency=None)
 
 
@@ -78,11 +80,14 @@ def _day(typed: Mapping[str, str], name: str, errors: dict[str, str], language: 
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        errors[name] = language.say("Expected a day such as 2024-01-31, got %(got)s.", got=shown(text))
+        errors[name] = language.say("Expected a day such as 2024-01-31, got %(got)s.", got=short_repr(text))
         return None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         errors[name] = language.say(
-            "Expected a day from %(first)s to %(last)s, got %(got)s.", first=FIRST_YEAR, last=LAST_YEAR, got=shown(text)
+            "Expected a day from %(first)s to %(last)s, got %(got)s.",
+            first=FIRST_YEAR,
+            last=LAST_YEAR,
+            got=short_repr(text),
         )
         return None
     return day

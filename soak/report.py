@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from liushui.errors import short_repr
 from liushui.instant import to_iso
-from liushui.money import short_repr
 from soak.tally import Tally, never_met
 
 COMMAND = "python -m soak"

@@ -102,3 +102,9 @@ class ConfirmationRequired(LedgerError):
 
 class SyncError(LiushuiError):
     """A slice could not be proven. It stays an open gap."""
+
+
+def short_repr(value: object) -> str:
+    """A value as an error message shows it: short, quoted, its type plain to see."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from liushui.errors import ConfigError, WireError
-from liushui.money import short_repr
+from liushui.errors import ConfigError, WireError, short_repr
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MIN_INSTANT = datetime.min.replace(tzinfo=UTC)

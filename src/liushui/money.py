@@ -14,7 +14,7 @@ from decimal import (
     localcontext,
 )
 
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 
 ZERO = Decimal(0)
 _NO_NUMBER = Decimal("NaN")
@@ -72,9 +72,3 @@ def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum. Raises decimal.Inexact rather than round."""
     with localcontext(EXACT):
         return sum(amounts, ZERO)
-
-
-def short_repr(value: object) -> str:
-    """A value as an error message shows it: short, quoted, its type plain to see."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

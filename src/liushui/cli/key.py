@@ -7,9 +7,8 @@ import typer
 
 from liushui.cli.options import FormatOption, LedgerOption, format_of, instant_of, opened
 from liushui.cli.output import emit, emit_one, messages
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.ledger.access.keys import create_key, list_keys, revoke_key
-from liushui.money import short_repr
 from liushui.providers import get_provider, load_providers
 
 RESTRICTIONS = (

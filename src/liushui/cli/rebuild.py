@@ -12,12 +12,12 @@ from rich.progress import Progress
 from liushui.cli import EXIT_INCOMPLETE
 from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
 from liushui.cli.output import Record, emit, messages
+from liushui.errors import short_repr
 from liushui.instant import us_to_iso
 from liushui.ledger.read.balances import accounts_named
 from liushui.ledger.write.record import OWN
 from liushui.ledger.write.reprocess import EXAMPLES_MAX, Advance, Difference, Example, difference
 from liushui.ledger.write.reprocess import rebuild as rebuild_account
-from liushui.money import short_repr
 from liushui.providers import get_provider
 
 COLUMNS = ("account", "flows", "changed", "unreadable", "identities", "fields")

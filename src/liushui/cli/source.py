@@ -14,7 +14,7 @@ import typer
 
 from liushui.cli.options import FormatOption, LedgerOption, SinceOption, format_of, instant_of, opened
 from liushui.cli.output import emit, messages
-from liushui.errors import ConfigError, LiushuiError
+from liushui.errors import ConfigError, LiushuiError, short_repr
 from liushui.instant import load_zone
 from liushui.ledger.jobs.sources import (
     Source,
@@ -26,7 +26,6 @@ from liushui.ledger.jobs.sources import (
     sources_named,
 )
 from liushui.ledger.write.commit import make_account
-from liushui.money import short_repr
 from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
 from liushui.sync.runner import check

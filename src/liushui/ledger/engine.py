@@ -6,12 +6,11 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, LedgerError
+from liushui.errors import ConfigError, LedgerError, short_repr
 from liushui.instant import Clock, system_clock
 from liushui.ledger.engines import sqlite
 from liushui.ledger.engines.base import UNFINISHED, Ledger, Upgraded, check_revision
 from liushui.ledger.schema import REVISION, accounts
-from liushui.money import short_repr
 
 __all__ = ["UNFINISHED", "Ledger", "Upgraded", "account_names", "file_of", "open_ledger", "path_of", "upgrade_ledger"]
 

@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.schema import flows
-from liushui.money import short_repr, to_plain_string
+from liushui.money import to_plain_string
 from liushui.provider import BatchCodec, Codec, DecodedRow, FlowColumns
 
 Row = tuple[object, ...]

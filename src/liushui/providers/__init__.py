@@ -5,8 +5,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from liushui.errors import ConfigError
-from liushui.money import short_repr
+from liushui.errors import ConfigError, short_repr
 from liushui.provider import Provider
 
 ENTRY_POINTS = "liushui.providers"

@@ -9,9 +9,9 @@ import msgspec
 
 from liushui.conditions import Where, matches
 from liushui.errors import WireError
+from liushui.errors import short_repr as excerpt
 from liushui.flow import Flow
 from liushui.instant import DAY_US, Clock, system_clock, to_us
-from liushui.money import short_repr as excerpt
 from liushui.provider import FlowPage, FlowQuery, Key, Provider, RateCheck, RateLimiter
 from liushui.rules import Rate
 from liushui.simulate.access import SimulatedAccount, Unlimited, keys_of

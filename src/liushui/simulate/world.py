@@ -14,10 +14,9 @@ from decimal import Decimal
 from functools import lru_cache
 
 from liushui.conditions import DETAIL_PREFIX
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.flow import Flow
 from liushui.instant import DAY_US, EPOCH, to_iso, to_us
-from liushui.money import short_repr
 from liushui.simulate.checkpoints import Plan, calendar, plan
 from liushui.simulate.density import Density
 from liushui.simulate.people import ONE_BROKER, Account, Desk, accounts_of

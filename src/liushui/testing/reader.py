@@ -8,10 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from liushui.conditions import matches
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 from liushui.flow import Flow
 from liushui.instant import Clock, system_clock, to_us
-from liushui.money import short_repr
 from liushui.provider import NO_VALUES, DecodedRow, FlowPage, FlowQuery, Key, Provider, RateCheck
 from liushui.rules import Rate
 

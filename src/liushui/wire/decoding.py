@@ -10,8 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import astuple
 
-from liushui.errors import WireError
-from liushui.money import short_repr
+from liushui.errors import WireError, short_repr
 
 T = TypeVar("T", bound=msgspec.Struct)
 V = TypeVar("V")

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 from liushui.instant import EPOCH, MAX_INSTANT, MIN_INSTANT, to_us
-from liushui.money import short_repr
 from liushui.provider import Slice
 
 _MICROSECOND = timedelta(microseconds=1)

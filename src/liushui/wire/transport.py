@@ -10,8 +10,7 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from liushui.errors import ConfigError, Unavailable
-from liushui.money import short_repr
+from liushui.errors import ConfigError, Unavailable, short_repr
 from liushui.rules import Rate
 from liushui.wire import transport
 

@@ -8,11 +8,10 @@ from typing import NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, keys
-from liushui.money import short_repr
 from liushui.provider import NO_VALUES, Provider
 
 _accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode

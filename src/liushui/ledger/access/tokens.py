@@ -11,11 +11,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, tokens
-from liushui.money import short_repr
 
 PREFIX: Final = "lsk_"
 """What every token begins with, so that one that leaked is recognised."""

@@ -10,10 +10,9 @@ import psycopg
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeEngine
 
-from liushui.errors import LedgerError
+from liushui.errors import LedgerError, short_repr
 from liushui.ledger.column_types import Big, Bytes, Flag, Money, Words
 from liushui.ledger.schema import metadata
-from liushui.money import short_repr
 
 COPIED_MIN: Final = 4
 """Rows from which COPY is worth its round trips. Measured, it is as fast as a statement for one, faster for more."""

@@ -5,12 +5,11 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.sql_dialects import insert_new, upsert
 from liushui.ledger.schema import accounts, runs, sources
-from liushui.money import short_repr
 
 NAME_MAX: Final = 64
 

@@ -6,12 +6,11 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import is_gone
 from liushui.ledger.schema import sources, sync_requests
-from liushui.money import short_repr
 
 WAITING, RUNNING = "waiting", "running"
 """The status of a request until its sync has ended, and how that did is its status."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, LedgerError
+from liushui.errors import ConfigError, LedgerError, short_repr
 from liushui.ledger.access.vault import Vault
 from liushui.ledger.engine import Ledger, account_names, file_of, open_ledger
 from liushui.ledger.engines.bulk_insert import insert_rows
@@ -22,7 +22,6 @@ from liushui.ledger.maintenance.copy_state import Begun
 from liushui.ledger.maintenance.snapshot import AT_ONCE, PARTS, Part, count, key_of, rows_after, whole
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, accounts, batches, coverage, flows, history, metadata
-from liushui.money import short_repr
 
 Reading = Callable[[], AbstractContextManager[Connection]]
 """Gives a connection that sees one state of the ledger that is copied."""

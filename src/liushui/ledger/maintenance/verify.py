@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from liushui.errors import ConfigError, WireError
+from liushui.errors import ConfigError, WireError, short_repr
 from liushui.instant import BusinessDays, load_zone
 from liushui.ledger import findings
 from liushui.ledger.chain import Facts, facts_digest, genesis, link
@@ -22,7 +22,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
 from liushui.ledger.write.quarantine import SEALED, sealed_row
-from liushui.money import parse_decimal, short_repr, to_plain_string
+from liushui.money import parse_decimal, to_plain_string
 
 _CHUNK = 5_000
 

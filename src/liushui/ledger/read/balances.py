@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger import findings
@@ -32,7 +32,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.schema import accounts, batches, coverage, flows
 from liushui.ledger.write.quarantine import count_open
-from liushui.money import EXACT, short_repr
+from liushui.money import EXACT
 from liushui.provider import Slice
 
 FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from liushui.conditions import Where, matches
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.engine import Ledger
@@ -19,7 +19,6 @@ from liushui.ledger.engines.sql_dialects import Order, first_of, joined
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, to_flow
 from liushui.ledger.read.offset_index import count_rows
 from liushui.ledger.read.places import NEAR, Places
-from liushui.money import short_repr
 from liushui.provider import FlowPage, FlowQuery, Key, RateCheck, RateLimiter
 from liushui.rules import Rate
 

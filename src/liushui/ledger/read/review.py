@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us
 from liushui.ledger import findings
 from liushui.ledger.engine import Ledger
@@ -15,7 +15,6 @@ from liushui.ledger.flow_row import BATCH, ID, to_flow
 from liushui.ledger.read.balances import LedgerFlow, accounts_named
 from liushui.ledger.schema import batches, quarantine
 from liushui.ledger.write.quarantine import GONE, READ, Span, from_columns
-from liushui.money import short_repr
 
 
 class Finding(NamedTuple):

@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.coverage import Range, State, merged, missing
 from liushui.ledger.day_totals import Total, Totals, load
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FIRST_DAY, LAST_DAY, Named, accounts_named, ranges_in
-from liushui.money import EXACT, short_repr
+from liushui.money import EXACT
 
 UNREAD: Final = "nothing was read here"
 """The reason of a gap that no read has tried."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import CommitOutcomeUnknown, ConfigError, ConnectionLost, LedgerBusy
+from liushui.errors import CommitOutcomeUnknown, ConfigError, ConnectionLost, LedgerBusy, short_repr
 from liushui.instant import BusinessDays, load_zone, to_us
 from liushui.ledger import proofs
 from liushui.ledger.chain import facts_digest, link
@@ -27,7 +27,6 @@ from liushui.ledger.flow_row import AT_US, ID, Row
 from liushui.ledger.write.change import Change, Committed, Moved
 from liushui.ledger.write.quarantine import any_open
 from liushui.ledger.write.quarantine import write as write_settled
-from liushui.money import short_repr
 from liushui.provider import Slice
 
 

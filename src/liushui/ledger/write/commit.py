@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, ConfirmationRequired, ConnectionLost, StaleRead
+from liushui.errors import ConfigError, ConfirmationRequired, ConnectionLost, StaleRead, short_repr
 from liushui.instant import load_zone, to_us
 from liushui.ledger import proofs
 from liushui.ledger.chain import genesis
@@ -20,7 +20,6 @@ from liushui.ledger.flow_row import AT_US, COLUMNS, COPY_MARK, FACTS_END, ID, Re
 from liushui.ledger.write.batch_writer import Batches, writing_batches
 from liushui.ledger.write.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
 from liushui.ledger.write.quarantine import Settlement, settle, settle_read
-from liushui.money import short_repr
 from liushui.provider import DecodedRow, Slice
 
 PlanRows = Callable[[Connection, int], Change]

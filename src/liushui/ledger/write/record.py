@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.flow import Flow
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
@@ -23,7 +23,6 @@ from liushui.ledger.flow_row import BATCH, COLUMNS, ID, WIRE, Row, to_row
 from liushui.ledger.schema import accounts, recordings
 from liushui.ledger.write.change import RECORDED, RESTATED, Change
 from liushui.ledger.write.commit import commit_changes, make_account
-from liushui.money import short_repr
 from liushui.provider import DecodedRow
 
 OWN: Final = "own"

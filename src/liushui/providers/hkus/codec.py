@@ -8,9 +8,9 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Fx, side_of
-from liushui.money import short_repr, to_plain_string
+from liushui.money import to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.hkus import words
 from liushui.providers.hkus.answers import data_of, page_of

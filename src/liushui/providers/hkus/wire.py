@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from liushui.errors import WireError
-from liushui.money import DIGITS_MAX, are_decimals, parse_decimal, short_repr, to_plain_string
+from liushui.errors import WireError, short_repr
+from liushui.money import DIGITS_MAX, are_decimals, parse_decimal, to_plain_string
 
 TRANSACTIONS: Final = "/account/v1/transactions"
 

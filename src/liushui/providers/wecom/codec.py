@@ -8,9 +8,18 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import UNSET
 
-from liushui.errors import AuthError, NotRepresentable, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.errors import (
+    AuthError,
+    NotRepresentable,
+    ProviderError,
+    RateLimited,
+    Refused,
+    Unavailable,
+    WireError,
+    short_repr,
+)
 from liushui.flow import Category, Direction, Flow, Kind, side_of
-from liushui.money import DIGITS_MAX, EXACT, short_repr, to_plain_string
+from liushui.money import DIGITS_MAX, EXACT, to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.wire import Envelope, FundFlow, FundFlows, Group, Token

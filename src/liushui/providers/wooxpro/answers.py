@@ -2,8 +2,7 @@
 
 import msgspec
 
-from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
-from liushui.money import short_repr
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError, short_repr
 from liushui.providers.wooxpro.rules import REFUSALS
 from liushui.providers.wooxpro.wire import Envelope
 from liushui.wire import transport

@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.money import are_decimals, parse_decimal, short_repr, to_plain_string
+from liushui.money import are_decimals, parse_decimal, to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.wooxpro.answers import rows_in
 from liushui.providers.wooxpro.rules import RULES

@@ -9,10 +9,10 @@ from litestar.params import FromPath, RawBody
 
 from liushui.client import models
 from liushui.client.models import Fault
+from liushui.errors import short_repr
 from liushui.instant import to_utc
 from liushui.ledger.access.keys import KeyInfo, create_key, list_keys, revoke_key
 from liushui.ledger.access.tokens import Scope, Token, create_token, list_tokens, revoke_token
-from liushui.money import short_repr
 from liushui.server.api.context import Call, call_of
 from liushui.server.api.errors import Refusal, missing, unacceptable_body
 from liushui.server.api.params import BODY, QUERY, Nothing, body_of, no_query

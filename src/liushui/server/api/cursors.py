@@ -7,9 +7,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from liushui.errors import short_repr
 from liushui.ledger.access.server_secret import shared_secret
 from liushui.ledger.engine import Ledger
-from liushui.money import short_repr
 from liushui.server.api.errors import Refusal, unacceptable
 
 _MARK_BYTES: Final = 16

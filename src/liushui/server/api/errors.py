@@ -12,8 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from liushui.client.models import Fault, Problem
-from liushui.errors import ConfigError, LedgerBusy
-from liushui.money import short_repr
+from liushui.errors import ConfigError, LedgerBusy, short_repr
 
 _log = logging.getLogger(__name__)
 

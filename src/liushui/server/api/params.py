@@ -12,7 +12,7 @@ from litestar import Request
 from litestar.enums import RequestEncodingType
 
 from liushui.client.models import Fault
-from liushui.money import short_repr
+from liushui.errors import short_repr
 from liushui.server.api.errors import Refusal, fault_of, malformed
 
 S = TypeVar("S", bound=msgspec.Struct)

@@ -15,12 +15,11 @@ from litestar.response import Stream
 
 from liushui.client import models
 from liushui.client.models import Fault
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.instant import load_zone
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.write import record as recording
 from liushui.ledger.write.record import Conflict, Keyed, KeyReused
-from liushui.money import short_repr
 from liushui.server.api.context import Call, call_of
 from liushui.server.api.errors import Refusal, conflict, malformed, missing, unacceptable, unacceptable_body
 from liushui.server.api.flows import accounts_said

@@ -10,11 +10,11 @@ from msgspec import Meta
 
 from liushui.client import models
 from liushui.client.models import Fault
-from liushui.errors import WireError
+from liushui.errors import WireError, short_repr
 from liushui.flow import Flow, Fx
 from liushui.instant import to_us, to_utc
 from liushui.ledger.write.record import Differs
-from liushui.money import parse_decimal, short_repr
+from liushui.money import parse_decimal
 from liushui.server.api.cursors import key_of
 from liushui.server.api.errors import Refusal, fault_of, malformed
 

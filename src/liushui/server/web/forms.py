@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.instant import load_zone, parse_instant
 from liushui.ledger.jobs.sources import NAME_MAX, check_name
-from liushui.money import short_repr
 from liushui.server.web.page import Page
 from liushui.wire.transport import parse_base_url
 

@@ -18,7 +18,7 @@ from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 from liushui import describe
-from liushui.money import short_repr
+from liushui.errors import short_repr
 from liushui.provider import Provider
 from liushui.rules import first_day
 from liushui.server.router import MOUNT

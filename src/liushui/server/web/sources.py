@@ -11,7 +11,16 @@ from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
-from liushui.errors import AuthError, ConfigError, LiushuiError, RateLimited, Refused, Unavailable, WireError
+from liushui.errors import (
+    AuthError,
+    ConfigError,
+    LiushuiError,
+    RateLimited,
+    Refused,
+    Unavailable,
+    WireError,
+    short_repr,
+)
 from liushui.ledger.jobs.sources import (
     Source,
     add_source,
@@ -21,7 +30,6 @@ from liushui.ledger.jobs.sources import (
     remove_source,
 )
 from liushui.ledger.write.commit import make_account
-from liushui.money import short_repr
 from liushui.provider import Provider
 from liushui.rules import first_day
 from liushui.server.web.forms import Form

@@ -6,8 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from liushui.errors import ConfigError
-from liushui.money import short_repr
+from liushui.errors import ConfigError, short_repr
 from liushui.simulate.faults.fault import Sort
 
 WHOLE: Final = 10_000

@@ -10,9 +10,9 @@ import msgspec
 
 from liushui.conditions import matches
 from liushui.errors import ConfigError, WireError
+from liushui.errors import short_repr as excerpt
 from liushui.flow import Flow
 from liushui.instant import EPOCH, to_us
-from liushui.money import short_repr as excerpt
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
 from liushui.rules import Rate
 from liushui.simulate.faults.corrupt_rows import damaged

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from liushui.money import short_repr
+from liushui.errors import short_repr
 
 SHOWN_MAX = 3
 """How many of the rows that differ are shown."""

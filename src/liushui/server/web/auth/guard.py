@@ -9,7 +9,7 @@ from litestar.enums import MediaType
 from litestar.exceptions import ClientException, NotAuthorizedException, PermissionDeniedException
 from litestar.response import Response
 
-from liushui.money import short_repr
+from liushui.errors import short_repr
 from liushui.server.context import House
 from liushui.server.exposure import LOOPBACK, host_of, is_loopback
 from liushui.server.web.auth.sessions import COOKIE, CSRF_FIELD, CSRF_HEADER, SAFE, Visits, is_meant

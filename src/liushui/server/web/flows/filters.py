@@ -8,12 +8,12 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from liushui.errors import ConfigError, WireError
+from liushui.errors import ConfigError, WireError, short_repr
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import load_zone, parse_instant
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.balances import FlowFilter, Named
-from liushui.money import parse_decimal, short_repr
+from liushui.money import parse_decimal
 from liushui.server.web.i18n import Language
 from liushui.server.web.overview.filters import FIRST_YEAR, LAST_YEAR, TEXT_MAX
 

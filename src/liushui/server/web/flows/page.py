@@ -14,7 +14,7 @@ from litestar import MediaType, get
 from litestar.response import Response, Stream
 from litestar.types import ControllerRouterHandler
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, load_zone, parse_instant, to_us
 from liushui.ledger.findings import SAME_ID, SIDE
@@ -28,7 +28,6 @@ from liushui.ledger.read.pages import Place
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.read.streamed import stream_flows
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
-from liushui.money import short_repr
 from liushui.server.web.flows import rows as flows_rows
 from liushui.server.web.flows.filters import FlowsAsked, read_flows_asked
 from liushui.server.web.flows.rows import Exported, Writer, exported, lines, lines_newer, place_of

@@ -6,9 +6,9 @@ from datetime import date
 from typing import Final
 from urllib.parse import urlencode
 
+from liushui.errors import short_repr
 from liushui.ledger.read.moved import PERIODS_MAX, Span, Unit
 from liushui.ledger.read.overview import Asked
-from liushui.money import short_repr
 from liushui.server.web.i18n import Language
 
 FIELDS: Final = ("unit", "currency", "from", "to", "account")

@@ -209,7 +209,7 @@ def test_little_is_left_to_walk_and_nothing_is_counted_again(
 ) -> None:
     """A page passes over no more rows than STRIDE and those of one instant: 50, of three accounts."""
     execute = Counting(filled.ledger)
-    places = Offsets(execute)
+    places = Offsets(execute, filled.ledger.sql)
     query = FlowQuery(accounts, DAY_ONE, hour(DAYS * 24), 10, newest=newest, where=where)
     rows = filled.reader.count(query)
     for offset in range(0, rows, 3):
@@ -228,7 +228,7 @@ def test_little_is_left_to_walk_and_nothing_is_counted_again(
 @pytest.mark.parametrize("where", [EVERYTHING, (one_of("label", "l1"),)])
 def test_who_reads_on_passes_over_the_page_before_and_little_more(filled: Twice, *, newest: bool, where: Where) -> None:
     """Page after page, each begins near where one before it began; asked for again, where it began itself."""
-    places = Places(Counting(filled.ledger))
+    places = Places(Counting(filled.ledger), filled.ledger.sql)
     query = FlowQuery(("a",), DAY_ONE, hour(DAYS * 24), 10, newest=newest, where=where)
     flows = [found.flow for found in filled.flows("a") if matches(found.flow, where)]
     at_us = sorted((to_us(flow.at) for flow in flows), reverse=newest)
@@ -256,7 +256,7 @@ def test_beyond_the_end_there_is_nothing(filled: Twice, offset: int, where: Wher
 def test_what_stands_before_a_change_stays_known(filled: Twice) -> None:
     """A commit of the last day leaves the marks of the days before it, and what was counted within them."""
     execute = Counting(filled.ledger)
-    places = Offsets(execute)
+    places = Offsets(execute, filled.ledger.sql)
     query = FlowQuery(("a",), DAY_ONE, MAX_INSTANT, 10, offset=150, newest=False)
     first = places.near(query, places.accounts(query))
     filled.write("a", DAYS - 1, 1, [DAYS * 1_440 - 5], imported=False)

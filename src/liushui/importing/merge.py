@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from liushui.importing.duplicate_count import Side, copies, side_of
 from liushui.importing.staging import Copies
 from liushui.ledger.coverage import State
-from liushui.ledger.engines.sql_dialects import INTEGERS, TEXTS
+from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, Row, flow_id, identity_of, to_row
 from liushui.ledger.write.change import RECOUNTED, Change
 
@@ -70,26 +70,35 @@ def _known(connection: Connection, account: str, chunk: list[Copies]) -> _Known:
     """Three statements, however many rows the chunk has."""
     times = sorted({found.at_us for found in chunk})
     flows: dict[tuple[object, str], list[Row]] = defaultdict(list)
-    for row in connection.exec_driver_sql(_SELECT_FLOWS, (_json(times).decode(), account)):
+    for row in connection.exec_driver_sql(_SELECT_FLOWS.on(connection), (_json(times).decode(), account)):
         flows[row[AT_US], identity_of(row[ID])].append(tuple(row))
     for rows in flows.values():
         rows.sort(key=lambda row: (len(str(row[ID])), str(row[ID])))
     edges: dict[str, set[tuple[Side, int]]] = defaultdict(set)
     identities = sorted({found.identity for found in chunk})
-    for identity, side, many in connection.exec_driver_sql(_SELECT_EDGES, (_json(identities).decode(), account)):
+    found = connection.exec_driver_sql(_SELECT_EDGES.on(connection), (_json(identities).decode(), account))
+    for identity, side, many in found:
         edges[identity].add((Side(side), many))
     proven = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value, times[-1], times[0]))
     return _Known(flows, edges, [(row[0], row[1]) for row in proven])
 
 
-_SELECT_FLOWS = f"""
-SELECT {", ".join(COLUMNS)} FROM ({INTEGERS}) AS given CROSS JOIN flows
+_SELECT_FLOWS = Statement(
+    lambda sql: (
+        f"""
+SELECT {", ".join(COLUMNS)} FROM ({sql.integers_in_json}) AS given CROSS JOIN flows
 WHERE account = ? AND at_us = wanted
 """
-_SELECT_EDGES = f"""
-SELECT identity, side, copies FROM ({TEXTS}) AS given CROSS JOIN page_edges
+    )
+)
+_SELECT_EDGES = Statement(
+    lambda sql: (
+        f"""
+SELECT identity, side, copies FROM ({sql.texts_in_json}) AS given CROSS JOIN page_edges
 WHERE account = ? AND identity = wanted
 """
+    )
+)
 _SELECT_PROVEN = """
 SELECT since_us, until_us FROM coverage
 WHERE account = ? AND state = ? AND since_us <= ? AND until_us > ? ORDER BY since_us

@@ -18,7 +18,7 @@ from liushui.instant import BusinessDays, load_zone
 from liushui.ledger.engines.amount_sql import at_least, at_most
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.engines.condition_sql import condition
-from liushui.ledger.engines.sql_dialects import DIFFERS, POSITION
+from liushui.ledger.engines.sql_dialects import Statement, dialect_of
 from liushui.ledger.flow_row import AMOUNT, AT_US, COLUMNS, COPY_MARK, DIRECTION, FACTS_END, ID, Row, identity_of
 from liushui.ledger.schema import flows
 from liushui.money import ZERO
@@ -85,11 +85,11 @@ def load(connection: Connection, account: str) -> Counts:
 
 def find(connection: Connection, account: str) -> Iterator[tuple[str, Row]]:
     """Every finding with its flow, from the flows themselves, streamed: first all of one, then all of the other."""
-    contradiction, values = condition(_CONTRADICTED)
+    contradiction, values = condition(_CONTRADICTED, dialect_of(connection))
     sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ?{contradiction} ORDER BY at_us, id"
     for row in connection.exec_driver_sql(sides, (account, *values), execution_options=STREAMED):
         yield SIDE, tuple(row)
-    for row in connection.exec_driver_sql(_SELECT_UNLIKE, (account,), execution_options=STREAMED):
+    for row in connection.exec_driver_sql(_SELECT_UNLIKE.on(connection), (account,), execution_options=STREAMED):
         yield SAME_ID, tuple(row)
 
 
@@ -129,15 +129,19 @@ _CONTRADICTED: Final[Where] = (
         (Term("direction", (_OUT,)), Term(SIDE_OF, (_IN,))),
     ),
 )
-_SELECT_UNLIKE = f"""
+_SELECT_UNLIKE = Statement(
+    lambda sql: (
+        f"""
 SELECT {", ".join(f"flows.{name}" for name in COLUMNS)} FROM flows LEFT JOIN flows AS first
   ON first.account = flows.account AND first.at_us = flows.at_us
-  AND first.id = substr(flows.id, 1, {POSITION}(flows.id, '{COPY_MARK}') - 1)
-WHERE flows.account = ? AND {POSITION}(flows.id, '{COPY_MARK}') > 0
+  AND first.id = substr(flows.id, 1, {sql.position}(flows.id, '{COPY_MARK}') - 1)
+WHERE flows.account = ? AND {sql.position}(flows.id, '{COPY_MARK}') > 0
   AND ({", ".join(f"CAST(first.{COLUMNS[place]} AS TEXT)" for place in _ALIKE)})
-  {DIFFERS} ({", ".join(f"CAST(flows.{COLUMNS[place]} AS TEXT)" for place in _ALIKE)})
+  {sql.is_distinct_from} ({", ".join(f"CAST(flows.{COLUMNS[place]} AS TEXT)" for place in _ALIKE)})
 ORDER BY flows.at_us, flows.id
 """
+    )
+)
 _UPSERT = """
 INSERT INTO findings (account, day, finding, flows) VALUES (?, ?, ?, ?)
 ON CONFLICT (account, day, finding) DO UPDATE SET flows = findings.flows + excluded.flows

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from liushui.errors import ConfigError, LedgerError
 from liushui.instant import Clock
 from liushui.ledger.access.vault import Vault
+from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.schema import REVISION
 
 UNFINISHED: Final = f"unfinished copy, {REVISION}"
@@ -22,22 +23,20 @@ older ones too."""
 
 
 class Cursor(Protocol):
-    """What a statement gives."""
+    """The rows of a statement."""
 
     def fetchone(self) -> Any: ...  # noqa: ANN401 - a row has the columns that its statement names
     def fetchall(self) -> list[Any]: ...
 
 
-class Bare(Protocol):
-    """A connection of the driver's. One thread's at a time."""
+class RawConnection(Protocol):
+    """A read-only connection of the driver's own, without SQLAlchemy. Not for two threads at once."""
 
-    def execute(self, statement: str, values: Sequence[object] = ..., /) -> Cursor:
-        """Run a statement with `?` in the places of its values."""
+    def execute(self, statement: str, parameters: Sequence[object] = ..., /) -> Cursor:
+        """Run a statement whose placeholders are `?`."""
         ...
 
-    def close(self) -> None:
-        """Let it go."""
-        ...
+    def close(self) -> None: ...
 
 
 State = Hashable | None
@@ -52,6 +51,8 @@ class Ledger(ABC):
     url: str
     """What opens it again. It may have a password in it, and is never shown."""
     engine: Engine
+    sql: SQLDialect
+    """The SQL in which its engine differs from the other one."""
     clock: Clock
 
     def __init__(self, name: str, url: str, engine: Engine, clock: Clock) -> None:
@@ -95,11 +96,11 @@ class Ledger(ABC):
         raise ConfigError(f"{self.name} is on a server, and in no file")
 
     @abstractmethod
-    def reading_driver(self) -> Bare:
+    def reading_driver(self) -> RawConnection:
         """A bare connection of the driver that can only read, each statement of its own: for the serving path."""
 
     @abstractmethod
-    def state(self, bare: Bare, accounts: Sequence[str] = ()) -> State:
+    def state(self, bare: RawConnection, accounts: Sequence[str] = ()) -> State:
         """What tells whether a key may have changed since, or, of accounts, any fact of theirs."""
 
     @property

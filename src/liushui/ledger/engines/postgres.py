@@ -21,10 +21,10 @@ from liushui.errors import CommitOutcomeUnknown, LedgerError
 from liushui.instant import Clock, to_us
 from liushui.ledger.access.vault import Vault
 from liushui.ledger.engines import citus, postgres_connection
-from liushui.ledger.engines.base import Bare, Ledger, State, revision_in
+from liushui.ledger.engines.base import Ledger, RawConnection, State, revision_in
 from liushui.ledger.engines.postgres_connection import Connector, Driver, ReadingDriver, shown_url
 from liushui.ledger.engines.postgres_errors import in_plain_words, is_lost
-from liushui.ledger.engines.sql_dialects import for_postgresql
+from liushui.ledger.engines.sql_dialects import POSTGRESQL, to_psycopg
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 
 VERSION_MIN: Final = 15
@@ -38,6 +38,8 @@ MARK: Final = "liushui"
 
 class PostgresLedger(Ledger):
     """A ledger in a database, or in one schema of it, that nothing else is in."""
+
+    sql = POSTGRESQL
 
     def __init__(self, url: str, clock: Clock) -> None:
         super().__init__(shown_url(url), url, _engine(url), clock)
@@ -69,10 +71,10 @@ class PostgresLedger(Ledger):
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise in_plain_words(self.name, cause) from error
 
-    def reading_driver(self) -> Bare:
+    def reading_driver(self) -> RawConnection:
         return ReadingDriver(self.url)
 
-    def state(self, bare: Bare, accounts: Sequence[str] = ()) -> State:
+    def state(self, bare: RawConnection, accounts: Sequence[str] = ()) -> State:
         """Where the accounts' chains have come to. Of keys there is nothing to tell it by: each is asked for."""
         if not accounts:
             return None
@@ -195,9 +197,9 @@ def _translate(
     context: ExecutionContext | None,
     _executemany: bool,
 ) -> tuple[str, object]:
-    """Statements that SQLAlchemy did not put together are ours."""
+    """Change the placeholders of statements that SQLAlchemy did not compile: those are ours."""
     if context is not None and context.compiled is None:
-        return for_postgresql(statement), parameters
+        return to_psycopg(statement), parameters
     return statement, parameters
 
 

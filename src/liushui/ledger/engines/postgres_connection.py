@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from liushui.errors import ConfigError, LedgerBusy
 from liushui.ledger.engines.base import Cursor
 from liushui.ledger.engines.postgres_errors import no_connection
-from liushui.ledger.engines.sql_dialects import for_postgresql
+from liushui.ledger.engines.sql_dialects import to_psycopg
 
 CONNECT_TIMEOUT_S: Final = 10
 BUSY_TIMEOUT_S: Final = 60
@@ -126,7 +126,7 @@ class ReadingDriver:
 
 @lru_cache(maxsize=2_000)
 def _bytes(statement: str) -> bytes:
-    return for_postgresql(statement).encode()
+    return to_psycopg(statement).encode()
 
 
 def shown_url(url: str) -> str:

@@ -1,12 +1,11 @@
-"""One text of SQL for every engine: statements are written as SQLite reads them, and translated for PostgreSQL once.
+"""The SQL in which SQLite and PostgreSQL differ, side by side. All other SQL of the ledger is the same on both.
 
-Placeholders are `?`. What the engines say in different words stands here, under the name that statements use; every
-other word of a statement means the same on both.
+A statement that needs one of these pieces is a function of a `SQLDialect`. A misspelled piece is an error of the type
+checker and an AttributeError, never a statement that silently lacks it. Placeholders are `?` in every statement.
 """
 
-import re
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -14,117 +13,120 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
-FOR_UPDATE: Final = "/* for update */"
-"""After a SELECT inside a writing transaction: nobody else changes the row before its end. SQLite has one writer."""
-
-INTEGERS: Final = "SELECT value AS wanted FROM json_each(?)"
-"""The numbers of a JSON array, as rows of `wanted`."""
-
-TEXTS: Final = "SELECT value AS wanted FROM json_each(?) WHERE type = 'text'"
-"""The texts of a JSON array, as rows of `wanted`."""
-
-POSITION: Final = "instr"
-"""The place of a text in another one, from 1; 0: nowhere."""
-
-DIFFERS: Final = "IS NOT"
-"""Between two rows of values: they are not the same. Two that are missing are."""
-
-TEXT_IN_DETAIL: Final = "CASE WHEN json_type(detail, ?) = 'text' THEN json_extract(detail, ?) END"
-"""The text at a path of `detail`, which stands in both places; NULL where there is none."""
-
-NUMBER_IN_DETAIL: Final = "CASE WHEN json_type(detail, ?) IN ('integer', 'real') THEN json_extract(detail, ?) END"
-"""The number at a path of `detail`, which stands in both places; NULL where there is none."""
-
-MISSING_IN_DETAIL: Final = "json_extract(detail, ?) IS NULL"
-"""Whether nothing stands at a path of `detail`."""
-
-
-class Order(StrEnum):
-    """What a server is told of the order of rows that are joined."""
-
-    AS_THEY_COME = ""
-    UP = " /* up */"
-    DOWN = " /* down */"
-
-
-def joined(order: Order, *, shown: bool) -> str:
-    """The texts of `line` with commas between them, as the bytes of their UTF-8; of those alone that are `shown`.
-
-    Rows of one account are joined as they come. Those of several come by time, account and id, up or down: a server may
-    read accounts side by side, and has to be told.
-    """
-    return f"CAST(group_concat(line, ','{order.value}){_SHOWN if shown else ''} AS BLOB)"
-
-
-def first_of(select: str, rows: int, order: Order, *, by: str = "at_us, id") -> str:
-    """One account's part of a query whose parts are put together in order: no more than its first rows are wanted.
-
-    SQLite merges the parts as they stand in their keys. PostgreSQL would read each of them to its end, and is told; the
-    number is rounded up, so that there are few such statements.
-    """
-    most = 1 << max(0, rows - 1).bit_length()
-    return f"/* of one account */{select}/* in order {by}, at most {most}, {order.name} */"
-
-
-_PART_BEGINS: Final = "/* of one account */"
-_PART_ENDS: Final = re.compile(r"/\* in order ([a-z_, ]+), at most (\d+), (UP|DOWN) \*/")
-
-
-_SHOWN: Final = " FILTER (WHERE shown)"
-_ORDERS: Final = {
-    Order.AS_THEY_COME: "",
-    Order.UP: " ORDER BY at_us, account, id",
-    Order.DOWN: " ORDER BY at_us DESC, account DESC, id DESC",
-}
-_JOINED: Final = {
-    joined(order, shown=bool(shown)): f"convert_to(string_agg(line, ','{by}){shown}, 'UTF8')"
-    for order, by in _ORDERS.items()
-    for shown in ("", _SHOWN)
-}
-_POSTGRESQL: Final = {
-    FOR_UPDATE: "FOR UPDATE",
-    TEXTS: "SELECT wanted FROM json_array_elements_text(?::json) AS wanted",
-    INTEGERS: "SELECT wanted::bigint AS wanted FROM json_array_elements_text(?::json) AS wanted",
-    f"{POSITION}(": "strpos(",
-    f"{DIFFERS} (": "IS DISTINCT FROM (",
-    TEXT_IN_DETAIL: "CASE WHEN jsonb_typeof(jsonb_path_query_first(detail::jsonb, ?::jsonpath)) = 'string' "
-    "THEN jsonb_path_query_first(detail::jsonb, ?::jsonpath) #>> '{}' END",
-    NUMBER_IN_DETAIL: "CASE WHEN jsonb_typeof(jsonb_path_query_first(detail::jsonb, ?::jsonpath)) = 'number' "
-    "THEN (jsonb_path_query_first(detail::jsonb, ?::jsonpath) #>> '{}')::numeric END",
-    MISSING_IN_DETAIL: "jsonb_path_query_first(detail::jsonb, ?::jsonpath) #>> '{}' IS NULL",
-    **_JOINED,
-}
-"""What PostgreSQL says in the place of each. One that another begins with stands after that."""
-
-
-@lru_cache(maxsize=2_000)
-def for_postgresql(statement: str) -> str:
-    """A statement as psycopg takes it."""
-    for ours, theirs in _POSTGRESQL.items():
-        statement = statement.replace(ours, theirs)
-    statement = _PART_ENDS.sub(_in_order, statement.replace(_PART_BEGINS, "("))
-    return statement.replace("%", "%%").replace("?", "%s")
-
-
-def _in_order(found: re.Match[str]) -> str:
-    by, most, order = found.groups()
-    down = " DESC" if order == Order.DOWN.name else ""
-    return f" ORDER BY {', '.join(name + down for name in by.split(', '))} LIMIT {most})"
-
-
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 
+@dataclass(frozen=True, eq=False)  # compared by identity: a dialect is part of the keys of caches
+class SQLDialect:
+    """How one engine spells what the other one spells differently."""
+
+    name: str
+    """As SQLAlchemy calls the engine."""
+    for_update: str
+    """Ends a SELECT in a writing transaction: nobody else changes its rows before the transaction ends."""
+    integers_in_json: str
+    """A query of one column, `wanted`: the numbers in a JSON array, which is its one parameter."""
+    texts_in_json: str
+    """A query of one column, `wanted`: the strings in a JSON array, which is its one parameter."""
+    position: str
+    """The function that finds its second argument in the first: counted from 1, 0 where it is not there."""
+    is_distinct_from: str
+    """`<>` to which two NULLs are equal, between row values too."""
+    text_in_detail: str
+    """The string at a JSON path of `detail`, else NULL. The path is a parameter, twice."""
+    number_in_detail: str
+    """The number at a JSON path of `detail`, else NULL. The path is a parameter, twice."""
+    missing_in_detail: str
+    """Whether `detail` has no value at a JSON path, which is a parameter."""
+
+    def join_lines(self, *, newest_first: bool | None, only_shown: bool) -> str:
+        """An aggregate: the values of `line` with commas between, as UTF-8 bytes; those of `shown` rows alone if asked.
+
+        `newest_first` None joins the rows as the query gives them, which is enough for rows of one account. Rows of
+        several accounts are joined by time, account and id.
+        """
+        shown = " FILTER (WHERE shown)" if only_shown else ""
+        if self is SQLITE:
+            return f"CAST(group_concat(line, ','){shown} AS BLOB)"
+        # A server may read accounts side by side, so the order of a subquery is no order for the aggregate.
+        order = "" if newest_first is None else f" ORDER BY {_ordered(('at_us', 'account', 'id'), newest_first)}"
+        return f"convert_to(string_agg(line, ','{order}){shown}, 'UTF8')"
+
+    def first_rows(self, select: str, rows: int, *, newest_first: bool, by: tuple[str, ...] = ("at_us", "id")) -> str:
+        """One account's SELECT in a UNION ALL of several accounts, of which no more than the first `rows` are needed.
+
+        The result may have more rows than that.
+        """
+        if self is SQLITE:
+            return select  # SQLite merges the parts in the order of their keys, and stops at the limit of the whole
+        # PostgreSQL would read each part to its end. Powers of two, so that few different statements are prepared.
+        limit = 1 << max(0, rows - 1).bit_length()
+        return f"({select} ORDER BY {_ordered(by, newest_first)} LIMIT {limit})"
+
+
+def _ordered(columns: tuple[str, ...], newest_first: bool) -> str:
+    return ", ".join(f"{column} DESC" if newest_first else column for column in columns)
+
+
+SQLITE: Final = SQLDialect(
+    name="sqlite",
+    for_update="",  # a writing transaction begins IMMEDIATE: nobody else writes anything until it ends
+    integers_in_json="SELECT value AS wanted FROM json_each(?)",
+    texts_in_json="SELECT value AS wanted FROM json_each(?) WHERE type = 'text'",
+    position="instr",
+    is_distinct_from="IS NOT",
+    text_in_detail="CASE WHEN json_type(detail, ?) = 'text' THEN json_extract(detail, ?) END",
+    number_in_detail="CASE WHEN json_type(detail, ?) IN ('integer', 'real') THEN json_extract(detail, ?) END",
+    missing_in_detail="json_extract(detail, ?) IS NULL",
+)
+
+POSTGRESQL: Final = SQLDialect(
+    name="postgresql",
+    for_update="FOR UPDATE",
+    integers_in_json="SELECT wanted::bigint AS wanted FROM json_array_elements_text(?::json) AS wanted",
+    texts_in_json="SELECT wanted FROM json_array_elements_text(?::json) AS wanted",
+    position="strpos",
+    is_distinct_from="IS DISTINCT FROM",
+    text_in_detail="CASE WHEN jsonb_typeof(jsonb_path_query_first(detail::jsonb, ?::jsonpath)) = 'string' "
+    "THEN jsonb_path_query_first(detail::jsonb, ?::jsonpath) #>> '{}' END",
+    number_in_detail="CASE WHEN jsonb_typeof(jsonb_path_query_first(detail::jsonb, ?::jsonpath)) = 'number' "
+    "THEN (jsonb_path_query_first(detail::jsonb, ?::jsonpath) #>> '{}')::numeric END",
+    missing_in_detail="jsonb_path_query_first(detail::jsonb, ?::jsonpath) #>> '{}' IS NULL",
+)
+
+
+def dialect_of(connection: Connection) -> SQLDialect:
+    """The dialect that a connection speaks."""
+    return SQLITE if connection.dialect.name == SQLITE.name else POSTGRESQL
+
+
+class Statement:
+    """A statement with a text for each engine. Both are made at once, so that a mistake shows when it is imported."""
+
+    def __init__(self, text: Callable[[SQLDialect], str]) -> None:
+        self._texts = {dialect.name: text(dialect) for dialect in (SQLITE, POSTGRESQL)}
+
+    def on(self, connection: Connection) -> str:
+        """The text for a connection's engine."""
+        return self._texts[connection.dialect.name]
+
+
+@lru_cache(maxsize=2_000)
+def to_psycopg(statement: str) -> str:
+    """A statement whose placeholders are psycopg's `%s`. No statement has a `?` that is not a placeholder."""
+    return statement.replace("%", "%%").replace("?", "%s")
+
+
 def insert_new(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> bool:
-    """Insert a row unless one of its key is there. Whether it did."""
+    """Insert a row unless there is one with its key. Whether it was inserted."""
     key = table.primary_key.columns
     insert = _insert(connection, table).values(values).on_conflict_do_nothing(index_elements=key)
     return connection.execute(insert.returning(*key)).first() is not None
 
 
 def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> None:
-    """Insert a row, or give the one of its key these values."""
+    """Insert a row, or give these values to the one with its key."""
     key = table.primary_key.columns
     rest = {name: value for name, value in values.items() if name not in key}
     insert = _insert(connection, table).values(values).on_conflict_do_update(index_elements=key, set_=rest)
@@ -132,8 +134,8 @@ def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]
 
 
 def _insert(connection: Connection, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
-    if connection.dialect.name == "sqlite":
+    if connection.dialect.name == SQLITE.name:
         return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # inside: who has a file does not wait for it
+    from sqlalchemy.dialects import postgresql  # only here: SQLite users need not import PostgreSQL's dialect
 
     return postgresql.insert(table)

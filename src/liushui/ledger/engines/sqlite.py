@@ -17,7 +17,8 @@ from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.instant import Clock
 from liushui.ledger import proofs
 from liushui.ledger.access.vault import Vault, vault_beside
-from liushui.ledger.engines.base import Bare, Ledger, State, revision_in
+from liushui.ledger.engines.base import Ledger, RawConnection, State, revision_in
+from liushui.ledger.engines.sql_dialects import SQLITE
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 
 BUSY_TIMEOUT_S: Final = 60
@@ -41,6 +42,8 @@ WAL_PAGES: Final = 2_000
 
 class SQLiteLedger(Ledger):
     """A ledger in a file of its own."""
+
+    sql = SQLITE
 
     def __init__(self, path: Path, clock: Clock) -> None:
         super().__init__(str(path), str(path), sqlite_engine(path), clock)
@@ -77,7 +80,7 @@ class SQLiteLedger(Ledger):
         connection.execute("PRAGMA query_only = ON")
         return connection
 
-    def state(self, bare: Bare, accounts: Sequence[str] = ()) -> State:  # noqa: ARG002 - of all that is in the file
+    def state(self, bare: RawConnection, accounts: Sequence[str] = ()) -> State:  # noqa: ARG002 - of all that is in the file
         """Equal ones mean that no other connection has written anything."""
         (version,) = bare.execute("PRAGMA data_version").fetchone()
         return int(version)

@@ -13,9 +13,9 @@ from liushui.errors import WireError, short_repr
 from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.base import Bare, State
+from liushui.ledger.engines.base import RawConnection, State
 from liushui.ledger.engines.condition_sql import condition, is_totalled
-from liushui.ledger.engines.sql_dialects import Order, first_of, joined
+from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, to_flow
 from liushui.ledger.read.offset_index import count_rows
 from liushui.ledger.read.places import NEAR, Places
@@ -65,6 +65,7 @@ class LedgerReader:
 
     def __init__(self, ledger: Ledger, limits: RateLimiter) -> None:
         self._ledger = ledger
+        self._sql = ledger.sql
         self._limits = limits
         self._local = threading.local()
         self._accounts: dict[str, _Account] = {}
@@ -156,17 +157,20 @@ class LedgerReader:
 
     def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
         """A page of nothing but received rows, put together inside the database. None: it has others."""
-        shown_sql, shown_values = condition(query.shown)
-        shown_column = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
-        page, values = _page(query, f"coalesce(served, wire) AS line, at_us, account, id{shown_column}", shown_values)
+        shown_sql, shown_values = condition(query.shown, self._sql)
+        shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
+        page, values = _page(
+            self._sql, query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values
+        )
         far = placed and query.offset >= NEAR
         alone = placed and len(query.accounts) == 1  # a statement over several shards is not of one state
         form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), alone, far)
-        sql = _joined_text(page, form)
+        sql = _joined_text(self._sql, page, form)
         if alone:
             values = [*query.accounts, *values]
         if query.after is not None:  # in the same statement, for both must be of one state of the ledger
-            last, last_values = _page(query._replace(limit=2, offset=query.limit - 1 + query.offset), _PLACE)
+            last_row = query._replace(limit=2, offset=query.limit - 1 + query.offset)
+            last, last_values = _page(self._sql, last_row, _PLACE)
             sql, values = f"{sql} UNION ALL SELECT {_NO_PAGE}, {_PLACE} FROM ({last}) AS place", values + last_values
         (rows, received, size, document, first_us, committed, _), *ends = (
             self._connection().execute(sql, values).fetchall()
@@ -179,7 +183,7 @@ class LedgerReader:
     def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Found:
         """A page of rows that this dialect, or another one, sent, or that nobody did."""
         more = query.after is not None  # one row more says whether there is anything to go on to
-        page, values = _page(query._replace(limit=query.limit + more), ", ".join(COLUMNS))
+        page, values = _page(self._sql, query._replace(limit=query.limit + more), ", ".join(COLUMNS))
         found = self._connection().execute(page, values).fetchall()
         end = None
         if query.after is not None and len(found) > query.limit:
@@ -208,20 +212,20 @@ class LedgerReader:
         first, last, begin_us, end_us = BusinessDays(load_zone(known.zone)).whole_between(since_us, until_us)
         if first == last:
             return self._count_rows(account, since_us, until_us, query.where)
-        sql, values = condition(query.where)
+        sql, values = condition(query.where, self._sql)
         (whole,) = self._connection().execute(_SUM_DAYS + sql, [account, first, last, *values]).fetchone()
         ends = self._count_rows(account, since_us, begin_us, query.where)
         return int(whole or 0) + ends + self._count_rows(account, end_us, until_us, query.where)
 
     def _count_rows(self, account: str, since_us: int, until_us: int, where: Where) -> int:
-        return count_rows(self._connection().execute, account, since_us, until_us, condition(where))
+        return count_rows(self._connection().execute, account, since_us, until_us, condition(where, self._sql))
 
-    def _connection(self) -> Bare:
-        connection: Bare | None = getattr(self._local, "connection", None)
+    def _connection(self) -> RawConnection:
+        connection: RawConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._ledger.reading_driver()
             self._local.seen = _Seen()
-            self._local.places = Places(connection.execute)
+            self._local.places = Places(connection.execute, self._sql)
         return connection
 
     def _places(self) -> Places:
@@ -261,30 +265,30 @@ class _Form(NamedTuple):
     """Whether it is to be known where it began."""
 
     @property
-    def order(self) -> Order:
-        """What the rows' texts are joined in."""
-        if self.accounts < 2:
-            return Order.AS_THEY_COME
-        return Order.DOWN if self.newest and not self.ascending else Order.UP
+    def newest_first(self) -> bool | None:
+        """The order that the rows are joined in; None: as the query gives them."""
+        return None if self.accounts < 2 else self.newest and not self.ascending
 
 
 @lru_cache(TEXTS_MAX)
-def _joined_text(page: str, form: _Form) -> str:
+def _joined_text(sql: SQLDialect, page: str, form: _Form) -> str:
     """The statement that puts a page's rows together, and counts them."""
     if form.newest and form.ascending:
         page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
     counted = f"count(*), count(line), {'count(*) FILTER (WHERE shown)' if form.shown else 'NULL'}"
     first = f"{'max' if form.newest else 'min'}(at_us)" if form.far else "NULL"
     committed = f"({_COMMITTED})" if form.placed else "NULL"
-    text = joined(form.order, shown=form.shown)
+    text = sql.join_lines(newest_first=form.newest_first, only_shown=form.shown)
     return f"SELECT {counted}, {text}, {first}, {committed}, NULL FROM ({page}) AS page"
 
 
-def _page(query: FlowQuery, columns: str, column_values: Sequence[object] = ()) -> tuple[str, list[object]]:
+def _page(
+    sql: SQLDialect, query: FlowQuery, columns: str, column_values: Sequence[object] = ()
+) -> tuple[str, list[object]]:
     """The statement of a page, and the values in its places."""
     since_us, until_us = to_us(query.since), to_us(query.until)
     after_sql, after_values = _after(query)
-    where_sql, where_values = condition(query.where)
+    where_sql, where_values = condition(query.where, sql)
     values = [
         value
         for name in query.accounts
@@ -293,15 +297,15 @@ def _page(query: FlowQuery, columns: str, column_values: Sequence[object] = ()) 
     values += [query.limit, query.offset]
     down, several = query.newest, len(query.accounts) > 1
     rows = query.limit + query.offset if several else 0
-    return _page_text(columns, len(query.accounts), f"{after_sql}{where_sql}", rows, down=down), values
+    return _page_text(sql, columns, len(query.accounts), f"{after_sql}{where_sql}", rows, down=down), values
 
 
 @lru_cache(TEXTS_MAX)
-def _page_text(columns: str, accounts: int, condition_sql: str, rows: int, *, down: bool) -> str:
+def _page_text(sql: SQLDialect, columns: str, accounts: int, condition_sql: str, rows: int, *, down: bool) -> str:
     """The statement of a page; `rows` are what it may need of each account, where there are several."""
     one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{condition_sql}"
     if accounts > 1:
-        one = first_of(one, rows, Order.DOWN if down else Order.UP)
+        one = sql.first_rows(one, rows, newest_first=down)
     every = " UNION ALL ".join([one] * accounts)
     desc = " DESC" if down else ""
     return f"{every} ORDER BY at_us{desc}, account{desc}, id{desc} LIMIT ? OFFSET ?"

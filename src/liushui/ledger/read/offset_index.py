@@ -12,7 +12,7 @@ from liushui.conditions import Where
 from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.engines.base import Cursor
 from liushui.ledger.engines.condition_sql import condition, is_totalled
-from liushui.ledger.engines.sql_dialects import Order, first_of
+from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.provider import FlowQuery
 
 STRIDE: Final = 1_000
@@ -40,8 +40,9 @@ class Account(NamedTuple):
 class Offsets:
     """Narrows queries. One connection's: not for two threads at once."""
 
-    def __init__(self, execute: Execute) -> None:
+    def __init__(self, execute: Execute, sql: SQLDialect) -> None:
         self._execute = execute
+        self._sql = sql
         self._marks: dict[tuple[str, Where], Marks] = {}
         self._trails: dict[tuple[object, ...], Trail] = {}
 
@@ -66,7 +67,8 @@ class Offsets:
         if marks is None:
             if len(self._marks) >= KEPT_MAX:
                 self._marks.clear()
-            marks = self._marks[account.name, where] = Marks(self._execute, account.name, account.zone, where)
+            marks = Marks(self._execute, account.name, account.zone, condition(where, self._sql))
+            self._marks[account.name, where] = marks
         marks.follow(account.head)
         return marks
 
@@ -76,7 +78,7 @@ class Offsets:
         if trail is None:
             if len(self._trails) >= KEPT_MAX:
                 self._trails.clear()
-            trail = self._trails[key] = Trail(self._execute, query, [account.name for account in accounts])
+            trail = self._trails[key] = Trail(self._execute, self._sql, query, [account.name for account in accounts])
         return trail
 
 
@@ -86,11 +88,11 @@ class Marks:
     Known at the ends of every day that has flows, and wherever it was asked for once.
     """
 
-    def __init__(self, execute: Execute, account: str, zone: str, where: Where) -> None:
+    def __init__(self, execute: Execute, account: str, zone: str, where: tuple[str, list[object]]) -> None:
         self._execute = execute
         self._account = account
         self._zone = load_zone(zone)
-        self._where = condition(where)
+        self._where = where
         self._head: int | None = None
         self.at_us: list[int] = []
         self._before: list[int] = []
@@ -167,10 +169,11 @@ class Marks:
 class Trail:
     """Places on the way into one query that day totals know nothing of, every STRIDE rows: walked once, then known."""
 
-    def __init__(self, execute: Execute, query: FlowQuery, accounts: Sequence[str]) -> None:
+    def __init__(self, execute: Execute, sql: SQLDialect, query: FlowQuery, accounts: Sequence[str]) -> None:
         self._execute = execute
         self._accounts = accounts
-        self._where = condition(query.where)
+        self._sql = sql
+        self._where = condition(query.where, sql)
         self._newest = query.newest
         self._far_us = to_us(query.since if query.newest else query.until)
         self._passed = [0]
@@ -191,7 +194,7 @@ class Trail:
         since_us, until_us = (self._far_us, here_us) if self._newest else (here_us, self._far_us)
         one = f"SELECT at_us FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{sql}"
         if len(self._accounts) > 1:
-            one = first_of(one, STRIDE + 1, Order.DOWN if self._newest else Order.UP, by="at_us")
+            one = self._sql.first_rows(one, STRIDE + 1, newest_first=self._newest, by=("at_us",))
         page = " UNION ALL ".join([one] * len(self._accounts))
         every = [value for name in self._accounts for value in (name, since_us, until_us, *values)]
         down = " DESC" if self._newest else ""

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from liushui.instant import to_us
 from liushui.ledger.engines.condition_sql import condition
+from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.read.offset_index import STRIDE, Execute, Offsets, count_rows, from_place
 from liushui.provider import FlowQuery
 
@@ -40,9 +41,10 @@ class _Known(NamedTuple):
 class Places:
     """One connection's: not for two threads at once."""
 
-    def __init__(self, execute: Execute) -> None:
+    def __init__(self, execute: Execute, sql: SQLDialect) -> None:
         self._execute = execute
-        self._offsets = Offsets(execute)
+        self._sql = sql
+        self._offsets = Offsets(execute, sql)
         self._known: OrderedDict[tuple[object, ...], _Known] = OrderedDict()
 
     def start(self, query: FlowQuery) -> Start:
@@ -74,7 +76,7 @@ class Places:
         since_us, until_us = (first_us + 1, until_us) if query.newest else (since_us, first_us)
         if since_us >= until_us:
             return
-        where = condition(query.where)
+        where = condition(query.where, self._sql)
         rows = sum(count_rows(self._execute, name, since_us, until_us, where) for name in query.accounts)
         key = _key(query)
         known = self._known.get(key)

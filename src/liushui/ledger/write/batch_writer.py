@@ -20,7 +20,7 @@ from liushui.ledger.day_totals import Totals, merge
 from liushui.ledger.day_totals import store as store_totals
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.bulk_insert import insert_rows, inserting_beside
-from liushui.ledger.engines.sql_dialects import FOR_UPDATE
+from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.findings import Counts
 from liushui.ledger.findings import store as store_findings
 from liushui.ledger.flow_row import AT_US, ID, Row
@@ -198,7 +198,7 @@ def _is_kept(ledger: Ledger, account: str, seq: int, sealed: str) -> bool:
 
 def load_account(connection: Connection, name: str) -> Account:
     """The account of that name, held until the transaction ends: nobody else commits to it. Raises ConfigError."""
-    found = connection.exec_driver_sql(_SELECT_ACCOUNT, (name,)).first()
+    found = connection.exec_driver_sql(_SELECT_ACCOUNT.on(connection), (name,)).first()
     if found is None:
         raise ConfigError(f"account: there is none named {short_repr(name)}")
     return Account(*found)
@@ -211,7 +211,9 @@ def _reach(change: Change) -> tuple[int | None, int | None]:
 
 
 _SELECT_LINK = "SELECT link FROM batches WHERE account = ? AND seq = ?"
-_SELECT_ACCOUNT = f"SELECT account, provider, zone, head, link FROM accounts WHERE account = ? {FOR_UPDATE}"
+_SELECT_ACCOUNT = Statement(
+    lambda sql: f"SELECT account, provider, zone, head, link FROM accounts WHERE account = ? {sql.for_update}"
+)
 _DELETE_FLOW = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_COVERAGE = """
 SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage

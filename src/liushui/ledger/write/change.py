@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from liushui.instant import BusinessDays
 from liushui.ledger.chain import Facts
 from liushui.ledger.day_totals import Totalling, Totals, merge, totals_of
-from liushui.ledger.engines.sql_dialects import INTEGERS
+from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.findings import SAME_ID, SIDE, Counts, contradicted, count, unlike
 from liushui.ledger.flow_row import AT_US, BATCH, COLUMNS, COPY_MARK, ID, Row
 from liushui.ledger.write.quarantine import Ending, Settlement, sealed_row
@@ -143,10 +143,14 @@ class Moved:
 def rows_at(connection: Connection, account: str, times_us: Iterable[object]) -> list[Row]:
     """Every flow that stands at one of these instants."""
     times = _json(list(times_us)).decode()
-    return [tuple(row) for row in connection.exec_driver_sql(_SELECT_AT, (times, account))]
+    return [tuple(row) for row in connection.exec_driver_sql(_SELECT_AT.on(connection), (times, account))]
 
 
-_SELECT_AT = f"""
-SELECT {", ".join(COLUMNS)} FROM ({INTEGERS}) AS given CROSS JOIN flows
+_SELECT_AT = Statement(
+    lambda sql: (
+        f"""
+SELECT {", ".join(COLUMNS)} FROM ({sql.integers_in_json}) AS given CROSS JOIN flows
 WHERE account = ? AND at_us = wanted
 """
+    )
+)

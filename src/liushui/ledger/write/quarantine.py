@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import to_us
 from liushui.ledger.engines.base import STREAMED
-from liushui.ledger.engines.sql_dialects import TEXTS
+from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.flow_row import AT_US, WIRE, Rejected, Row, RowBatch, flow_id, identity_of, wire_rows
 from liushui.provider import DecodedRow, Slice
 
@@ -314,7 +314,7 @@ def _grouped(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
 def _of_digests(connection: Connection, account: str, digests: Iterable[str]) -> list[Entry]:
     """The open entries of those bytes."""
     wanted = _json(sorted(digests)).decode()
-    return [_entry(row) for row in connection.exec_driver_sql(_SELECT_DIGESTS, (wanted, account))]
+    return [_entry(row) for row in connection.exec_driver_sql(_SELECT_DIGESTS.on(connection), (wanted, account))]
 
 
 def _entry(row: Iterable[object]) -> Entry:
@@ -333,8 +333,12 @@ _SELECT_IN = f"{_OPEN} AND since_us < ? AND until_us > ?"
 _ANY_OPEN = "SELECT 1 FROM quarantine WHERE account = ? AND ended_batch IS NULL LIMIT 1"
 _ANY_ANYWHERE = "SELECT 1 FROM quarantine WHERE account = ? AND ended_batch IS NULL AND until_us IS NULL LIMIT 1"
 _COUNT_OPEN = "SELECT count(*) FROM quarantine WHERE account = ? AND ended_batch IS NULL"
-_SELECT_DIGESTS = f"""
-SELECT {SEALED} FROM ({TEXTS}) AS given CROSS JOIN quarantine
+_SELECT_DIGESTS = Statement(
+    lambda sql: (
+        f"""
+SELECT {SEALED} FROM ({sql.texts_in_json}) AS given CROSS JOIN quarantine
 WHERE account = ? AND id >= wanted AND id < wanted || '\x7f' AND ended_batch IS NULL ORDER BY length(id), id
 """
+    )
+)
 _END = "UPDATE quarantine SET ended_batch = ?, ended_as = ? WHERE account = ? AND id = ? AND batch = ?"

@@ -10,8 +10,8 @@ from typing import Final
 
 from liushui.instant import system_clock
 from liushui.providers import load_providers
-from liushui.testing.proofs import STEPS
 from soak.drive import outcomes
+from soak.mutations import STEPS
 from soak.report import (
     COMMAND,
     RUNS,

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from liushui.testing.proofs import STEPS
 from soak.drive import outcomes
+from soak.mutations import STEPS
 from soak.script import KILLED_BY_PARENT_ONE_IN
 
 SOUGHT: Final = 2

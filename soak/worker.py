@@ -32,7 +32,7 @@ from liushui.sync.options import Environment, Options
 from liushui.sync.runner import sync
 from liushui.testing.clock import MovableClock
 from liushui.testing.faulty import FaultyTransport, joined, telling
-from liushui.testing.proofs import proving
+from soak.mutations import proving
 from soak.script import KilledAt, Session, Worker
 from soak.stage import Stage
 from soak.turns import Turns
@@ -162,7 +162,7 @@ class Work:
                 stack.enter_context(patch.object(asyncio, "to_thread", _at_once))
             if self._session.workers[self._place.number].elsewhere:
                 stack.enter_context(patch.object(leases, "MACHINE", f"elsewhere-{self._place.session}"))
-            stack.enter_context(proving(without=self._without, decides=self._decided))
+            stack.enter_context(proving(without=self._without, report=self._decided))
             if self._turns or (self._kill and self._kill.at in (KilledAt.STATEMENT, KilledAt.COMMIT)):
                 stack.enter_context(patch.object(sqlite3, "connect", self._connected(sqlite3.connect)))  # type: ignore[arg-type] # it has overloads
             yield

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from liushui.testing.proofs import STEPS
+from soak.mutations import STEPS
 from soak.report import again
 from tests.proof.mutating import FOUND_BY, Failed
 from tests.proof.soaking import soak

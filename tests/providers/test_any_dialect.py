@@ -22,7 +22,7 @@ from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.money import to_plain_string
 from liushui.provider import Provider, Slice
 from liushui.providers import get_provider, load_providers
-from liushui.sync.fetch import drain
+from liushui.sync.fetch import fetch_slice
 from liushui.testing.reader import MemoryReader
 from liushui.testing.server import Running, run, serving
 from liushui.testing.transport import DialectTransport
@@ -89,7 +89,9 @@ def read_through(provider: Provider, flows: list[Flow], monkeypatch: pytest.Monk
     async def rows() -> list[bytes]:
         client = provider.connect(base_url="https://provider.test", credentials=key.credentials, rate=None, timeout_s=5)
         try:
-            return await drain(client.page, RECENT, provider.rules, provider.rules.paging.size_max, divisible=True)
+            return await fetch_slice(
+                client.page, RECENT, provider.rules, provider.rules.paging.size_max, can_split=True
+            )
         finally:
             await client.close()
 

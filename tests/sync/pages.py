@@ -10,7 +10,7 @@ from datetime import timedelta
 from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import Cursor, Filter, PageNumber, Paging, RangeOnly, Rules
-from liushui.sync.fetch import drain
+from liushui.sync.fetch import fetch_slice
 from tests.sync.rows import BEGIN
 
 DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
@@ -59,7 +59,7 @@ def chain(*pages: list[bytes], total: int | None = None) -> list[Page]:
 
 
 def drained(fetch: Scripted, rules: Rules[Paging], asked: Slice = STEP, size: int = 3) -> list[bytes]:
-    return asyncio.run(drain(fetch, asked, rules, size, divisible=asked is DAY))
+    return asyncio.run(fetch_slice(fetch, asked, rules, size, can_split=asked is DAY))
 
 
 SPLITS = paged_by(
@@ -99,7 +99,7 @@ class Instant:
         return Page([json.dumps(row).encode() for row in page])
 
     def drained(self, asked: Slice = STEP) -> Counter[int]:
-        got = asyncio.run(drain(self, asked, SPLITS, 3, divisible=asked is DAY))
+        got = asyncio.run(fetch_slice(self, asked, SPLITS, 3, can_split=asked is DAY))
         return Counter(json.loads(row)["number"] for row in got)
 
     @property

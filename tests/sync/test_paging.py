@@ -6,7 +6,7 @@ import pytest
 
 from liushui.errors import SyncError
 from liushui.provider import Page
-from liushui.sync.fetch import ATTEMPTS_MAX, Overfull
+from liushui.sync.fetch import READS_MAX, SliceTooLarge
 from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, drained, rows
 
 # ---------------------------------------------------------------- cursors
@@ -26,7 +26,7 @@ def test_empty_pages_on_the_way_are_no_end() -> None:
 
 def test_rows_on_two_pages_are_cut_finer() -> None:
     for pages in (chain(rows("a"), rows("b")), chain([], rows("a"), [], rows("b"))):
-        with pytest.raises(Overfull):
+        with pytest.raises(SliceTooLarge):
             drained(Scripted(pages), CURSOR, DAY)
 
 
@@ -37,8 +37,8 @@ def test_a_step_of_many_pages_is_read_until_two_reads_agree() -> None:
 
 
 def test_a_step_that_never_comes_to_rest_is_given_up() -> None:
-    reads = [chain(rows("a"), rows(str(number))) for number in range(ATTEMPTS_MAX + 1)]
-    with pytest.raises(SyncError, match=f"shifted during each of {ATTEMPTS_MAX} reads"):
+    reads = [chain(rows("a"), rows(str(number))) for number in range(READS_MAX + 1)]
+    with pytest.raises(SyncError, match=f"shifted during each of {READS_MAX} reads"):
         drained(Scripted(*reads), CURSOR)
 
 
@@ -53,13 +53,13 @@ def test_one_answer_that_counts_what_it_gives_is_the_whole() -> None:
 
 def test_a_total_that_is_larger_than_the_page_is_cut_finer() -> None:
     """However short the page is: the provider itself says that it has more."""
-    with pytest.raises(Overfull):
+    with pytest.raises(SliceTooLarge):
         drained(Scripted([Page(rows("a", "b"), None, 5)]), COUNTED, DAY)
 
 
 def test_a_full_page_is_no_end_whatever_the_total_says() -> None:
     """The provider counts three where it has more: its total lags behind its rows."""
-    with pytest.raises(Overfull):
+    with pytest.raises(SliceTooLarge):
         drained(Scripted([Page(rows("a", "b", "c"), None, 3)]), COUNTED, DAY)
 
 
@@ -89,7 +89,7 @@ def test_each_value_that_must_be_asked_for_is() -> None:
 
 
 def test_a_full_page_is_cut_finer_while_it_can_be() -> None:
-    with pytest.raises(Overfull):
+    with pytest.raises(SliceTooLarge):
         Instant(*[("other", "1", "X")] * 3).drained(DAY)
 
 

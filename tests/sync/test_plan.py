@@ -132,7 +132,7 @@ def test_slices_are_cut_without_hole_or_overlap(rows_of_slices: list[int], days:
         asked = cutter.next(rest)
         assert asked.since == at
         assert asked.since < asked.until <= whole.until
-        if rows >= 10_000 and cutter.divisible(asked):
+        if rows >= 10_000 and cutter.can_split(asked):
             asked = cutter.overfull(10_000, asked)
             assert asked.since == at
             assert asked.since < asked.until < rest.until
@@ -198,7 +198,7 @@ def test_a_crowd_is_no_measure_of_what_comes_after_it(scattered: list[int], crow
             calls += 1
             since, until = ((at - SINCE) // timedelta(microseconds=1) for at in asked)
             rows = bisect_left(times, until) - bisect_left(times, since)
-            if rows < size or not cutter.divisible(asked):
+            if rows < size or not cutter.can_split(asked):
                 break
             asked = cutter.overfull(size, asked)
         else:
@@ -279,6 +279,6 @@ def test_the_oldest_unproven_instant() -> None:
 
 def test_a_second_cannot_be_cut() -> None:
     cutter = Cutter.for_rules(RULES, 10_000)
-    assert not cutter.divisible(Slice(SINCE, SINCE + timedelta(seconds=1)))
-    assert cutter.divisible(Slice(SINCE, SINCE + timedelta(seconds=2)))
+    assert not cutter.can_split(Slice(SINCE, SINCE + timedelta(seconds=1)))
+    assert cutter.can_split(Slice(SINCE, SINCE + timedelta(seconds=2)))
     assert cutter.overfull(10_000, Slice(SINCE, SINCE + timedelta(seconds=3))).until == SINCE + timedelta(seconds=1)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Unpack
@@ -11,7 +10,6 @@ import pytest
 
 from liushui.errors import SyncError, Unavailable
 from liushui.instant import to_us
-from liushui.ledger import proofs as of_commits
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.maintenance.verify import Verified, verify
@@ -21,12 +19,13 @@ from liushui.ledger.write.quarantine import open_entries
 from liushui.provider import Codec, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
-from liushui.sync import proofs as of_syncs
+from liushui.sync import fetch
 from liushui.sync.events import Status
-from liushui.sync.fetch import Overfull, drain
+from liushui.sync.fetch import PagedFetcher, SliceTooLarge, fetch_slice
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
-from liushui.testing.proofs import STEPS, proving
+from soak import mutations
+from soak.mutations import STEPS, Step, patched, proving
 from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, drained, rows
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
 from tests.sync.running import How, amounts, amounts_of, clock_of, forgetting, states, synced
@@ -58,12 +57,12 @@ def a_row_goes_while_pages_are_read(_folder: Path) -> bool:
 
     client = ClientDouble(codec, list(here), fault=goes)
     asked = Slice(BEGIN, BEGIN + timedelta(seconds=1))
-    found = run_drain(client, asked)
+    found = run_fetch(client, asked)
     return sorted(found) == sorted(here[1:])
 
 
-def run_drain(client: ClientDouble, asked: Slice) -> list[bytes]:
-    return asyncio.run(drain(client.page, asked, RULES, 10, divisible=False))
+def run_fetch(client: ClientDouble, asked: Slice) -> list[bytes]:
+    return asyncio.run(fetch_slice(client.page, asked, RULES, 10, can_split=False))
 
 
 def an_empty_page_names_another_one(_folder: Path) -> bool:
@@ -74,7 +73,7 @@ def a_full_page_has_no_second_one(_folder: Path) -> bool:
     instant = Instant(*[("main", "1", "X")] * 4)
     try:
         return instant.drained(DAY) == instant.every
-    except Overfull:
+    except SliceTooLarge:
         return True
 
 
@@ -275,7 +274,7 @@ def test_every_step_has_its_reason() -> None:
 def test_with_the_step_all_is_right(tmp_path: Path, step: str) -> None:
     """And it is counted that the step decided something."""
     decided: list[str] = []
-    with proving(decides=decided.append):
+    with proving(report=decided.append):
         assert HELD_BY[step](tmp_path)
     assert step in decided
 
@@ -291,10 +290,14 @@ def test_only_a_step_can_be_left_out() -> None:
         proving(without="three_reads_agree").__enter__()
 
 
-def test_every_step_is_taken_where_nobody_leaves_one_out() -> None:
+def test_a_step_whose_function_is_not_there_is_an_error() -> None:
+    for step in (Step(fetch, "reads_agre", mutations.unchecked), Step(PagedFetcher, "pag", mutations.unchecked)):
+        with pytest.raises(AttributeError, match=step.function):
+            patched("mistyped", step, leave_out=True)
+
+
+def test_outside_the_block_every_step_is_taken() -> None:
+    before = {name: getattr(step.owner, step.function) for name, step in STEPS.items()}
     with proving(without="two_reads_agree"):
-        assert not of_syncs.PROOFS.two_reads_agree
-        assert of_commits.PROOFS.one_transaction
-    for module in (of_syncs, of_commits):
-        assert module.Proofs() == module.PROOFS
-        assert all(getattr(module.PROOFS, step.name) for step in fields(module.Proofs))
+        assert all(getattr(step.owner, step.function) is not before[name] for name, step in STEPS.items())
+    assert {name: getattr(step.owner, step.function) for name, step in STEPS.items()} == before

@@ -15,9 +15,8 @@ from liushui.ledger.read.balances import ranges_of
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, commit_slices
 from liushui.provider import DecodedRow, Provider, Slice
-from liushui.sync import proofs
 from liushui.sync.events import range_of
-from liushui.sync.fetch import Overfull
+from liushui.sync.fetch import SliceTooLarge
 from liushui.sync.plan import FORGETTING
 
 OVERTAKEN_MAX: Final = 3
@@ -77,8 +76,6 @@ class Keeper:
     async def _overtaken(self, drained: Drained) -> Outcome:
         """What becomes of a slice of which somebody else has proven a part from a later read: where that is not all of
         it, it is read again. None: it is."""
-        if not proofs.PROOFS.stale_read_refused:
-            return await self._alone(drained._replace(read_at=self._ledger.clock()))
         asked, read_at, _ = drained
         reason = "others proved parts of it, and another read found more"
         try:
@@ -134,23 +131,19 @@ class Keeper:
 
     def _read_alone(self, asked: Slice, rows: list[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:
         received, rejected = read_rows(self._provider.codec, rows)
-        inside = [row for row in received if asked.since <= row.flow.at < asked.until]
-        if len(inside) < len(received) and proofs.PROOFS.rows_outside_the_slice_refused:
-            outside = next(row.flow.at for row in received if not asked.since <= row.flow.at < asked.until)
-            raise SyncError(f"a row of {to_iso(outside)} came where {range_of(asked)} was asked for")
-        if rejected and not proofs.PROOFS.unreadable_rows_are_kept:
-            rejected = []
+        check_inside(asked, received)
         return received, rejected
 
     def _check_kept(self, asked: Slice, reason: str, margin: timedelta = timedelta(0)) -> None:
         """Raises SyncError where a slice begins before what the provider keeps, `margin` from now: what it has
         forgotten is not withdrawn, and a range that it forgot a part of is not read whole."""
         kept, _ = self._provider.rules.readable(self._ledger.clock() + margin)
-        if asked.since < kept and proofs.PROOFS.retention_guard:
+        if asked.since < kept:
             raise SyncError(reason)
 
     async def _confirm(self, asked: Slice, rows: list[bytes]) -> None:
         """Read the slice as often again as the rules want it. Raises SyncError where a read says something else."""
+        self._check_kept(asked, "rows that were known went, where the provider is about to forget", FORGETTING)
         expected = sorted(rows)
         for _ in range(self._provider.rules.confirmations):
             again = await self._once_more(asked, "rows that were known changed or went, and a second read found more")
@@ -161,7 +154,7 @@ class Keeper:
         """Read a slice again. Raises SyncError with that reason where it has become too large for one answer."""
         try:
             return await self._read_again(asked)
-        except Overfull as error:
+        except SliceTooLarge as error:
             raise SyncError(reason) from error
 
     async def _commit(self, read: list[SliceRead]) -> list[Committed | None]:
@@ -189,11 +182,15 @@ class Keeper:
 
     async def _commit_ending(self, read: SliceRead, rows: list[bytes]) -> Outcome:
         """Keep a slice that ends versions of flows, once further reads of it have said the same."""
-        reason = "rows that were known went, where the provider is about to forget"
         try:
-            if proofs.PROOFS.second_read_before_versions_end:
-                self._check_kept(read.asked, reason, FORGETTING)
-                await self._confirm(read.asked, rows)
+            await self._confirm(read.asked, rows)
             return await self._commit_one(read)
         except UNPROVEN as error:
             return error
+
+
+def check_inside(asked: Slice, received: Sequence[DecodedRow]) -> None:
+    """Raise SyncError where a row is of another time: the answer was to another question."""
+    for row in received:
+        if not asked.since <= row.flow.at < asked.until:
+            raise SyncError(f"a row of {to_iso(row.flow.at)} came where {range_of(asked)} was asked for")

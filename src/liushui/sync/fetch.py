@@ -1,4 +1,11 @@
-"""Reading a slice whole, and proving that nothing of it was left out, by the way its provider pages."""
+"""The fetcher: reads one slice whole, and proves from the provider's way of paging that no row is missing.
+
+One answer shows one state of the provider, so a slice that fits one page cannot have shifted while it was read. A
+larger slice is split until it fits. One that is as short as the provider's clock allows cannot be split. Then
+
+- page numbers and cursors: whole reads are repeated until two in a row agree (PagedFetcher);
+- ranges only: the slice is read in parts, by the filters that the provider's rules name (RangeFetcher).
+"""
 
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -9,19 +16,18 @@ import msgspec
 
 from liushui.errors import SyncError
 from liushui.provider import NO_VALUES, Page, Slice
-from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
-from liushui.sync import proofs
+from liushui.rules import Paging, RangeOnly, Rules
 from liushui.wire.decoding import DECODE_ERRORS
 
-ATTEMPTS_MAX: Final = 5
-"""Reads of a slice of many pages before it is given up: two that follow each other must agree."""
+READS_MAX: Final = 5
+"""Whole reads of a slice of many pages before it is given up."""
 PAGES_MAX: Final = 100_000
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 
 
-class Fetch(Protocol):
+class GetPage(Protocol):
     """Gets one page, as Client.page does."""
 
     def __call__(
@@ -35,181 +41,196 @@ class Fetch(Protocol):
     ) -> Awaitable[Page]: ...
 
 
-class Overfull(Exception):
-    """A slice that could be cut finer does not fit one page."""
+class SliceTooLarge(Exception):
+    """A slice does not fit one page, and can be split."""
 
     def __init__(self, rows_in_page: int) -> None:
         super().__init__(f"more than the {rows_in_page} rows of one page")
         self.rows_in_page = rows_in_page
 
 
-async def drain(fetch: Fetch, asked: Slice, rules: Rules[Paging], size: int, *, divisible: bool) -> list[bytes]:
-    """Every row of a slice.
+async def fetch_slice(
+    get_page: GetPage, slice_: Slice, rules: Rules[Paging], size: int, *, can_split: bool
+) -> list[bytes]:
+    """Return every row of a slice. `size` is the number of rows to ask for a page.
 
-    One answer is one state of the provider, so a slice that one page holds cannot have shifted. A slice of more pages
-    is cut finer; where it cannot be, it is read until two whole reads agree, whose pages differ in length, or, where
-    there are no further pages, in parts. Raises Overfull, SyncError, or what `fetch` does.
+    Raises SliceTooLarge where the slice `can_split` and does not fit one page; SyncError where it cannot be proven
+    whole; and what `get_page` raises.
     """
     if isinstance(rules.paging, RangeOnly):
-        return await _Parts(fetch, asked, rules, rules.paging, size).every_row(divisible=divisible)
-    rows = await _one_answer(fetch, asked, rules.paging, size, divisible=divisible)
-    if rows is not None:
-        return rows
-    before: _Read | None = None
-    for attempt in range(ATTEMPTS_MAX):
-        # Shorter pages end at other rows: one that comes again in the place of the next brings other rows each time.
-        wanted = size if before is None or attempt % 2 == 0 else max(1, before.longest - 1)
-        read = await _every_page(fetch, asked, rules.paging, size, wanted)
-        agrees = before is not None and before.is_counted and before.rows == read.rows
-        if read.is_counted and (agrees or not proofs.PROOFS.two_reads_agree):
-            return read.rows
-        before = read
-    raise SyncError(f"the pages shifted during each of {ATTEMPTS_MAX} reads")
+        return await RangeFetcher(get_page, slice_, size, rules, rules.paging).fetch(can_split=can_split)
+    return await PagedFetcher(get_page, slice_, size, rules.paging).fetch(can_split=can_split)
 
 
-async def _one_answer(fetch: Fetch, asked: Slice, paging: Paging, size: int, *, divisible: bool) -> list[bytes] | None:
-    """The rows where a single page has all of them. None: they stand on several, and the slice cannot be cut."""
-    page = await _page(fetch, asked, size)
-    first = page
-    for _ in range(PAGES_MAX):
-        counts = page.next is not None or page.total is not None  # a total may lag behind: a full page may go on
-        if divisible and counts and len(first.rows) == size:
-            raise Overfull(len(first.rows))
-        if _is_last(page, paging, size):
-            break
-        page = await _page(fetch, asked, size, page.next)  # a server may hold fewer rows a page than it was asked for
-        if page.rows and first.rows:
-            if divisible:
-                raise Overfull(len(first.rows))
-            return None
-        first = page if page.rows else first
-    if not _is_counted(first.rows, {first.total}):
-        if divisible:
-            raise Overfull(max(1, len(first.rows)))
-        return None
-    return list(first.rows)
+# ---------------------------------------------------------------- page numbers and cursors
 
 
-class _Read(NamedTuple):
-    """One whole read of a slice."""
+class WholeRead(NamedTuple):
+    """All pages of a slice, read one after the other."""
 
     rows: list[bytes]
-    longest: int
-    """Rows of its longest page."""
-    is_counted: bool
-    """Whether the provider counted no others than it gave."""
+    longest_page: int
+    matches_total: bool
+    """False where the provider counted other rows than it gave."""
 
 
-async def _every_page(fetch: Fetch, asked: Slice, paging: Paging, size: int, wanted: int) -> _Read:
-    """Read a slice page by page. `wanted`: the rows to ask for a page, of which a provider may take no notice."""
-    rows: list[bytes] = []
-    longest = 0
-    totals: set[int | None] = set()
-    mark: str | None = None
-    for _ in range(PAGES_MAX):
-        page = _checked(await fetch(asked, wanted, mark=mark), size)
-        rows += page.rows
-        longest = max(longest, len(page.rows))
-        totals.add(page.total)
-        if _is_last(page, paging, wanted):
-            return _Read(rows, longest, _is_counted(rows, totals))
-        mark = page.next
-    raise SyncError(f"no page was the last one in {PAGES_MAX}")
+class PagedFetcher:
+    """Reads a slice of a provider whose answers lead to further pages."""
+
+    def __init__(self, get_page: GetPage, slice_: Slice, size: int, paging: Paging) -> None:
+        self._get_page, self._slice, self._size, self.paging = get_page, slice_, size, paging
+
+    async def fetch(self, *, can_split: bool) -> list[bytes]:
+        rows, rows_in_page = await self._read_single_page(can_split=can_split)
+        if rows is not None:
+            return rows
+        if can_split:
+            raise SliceTooLarge(rows_in_page)
+        return await self._read_until_two_agree()
+
+    async def _read_single_page(self, *, can_split: bool) -> tuple[list[bytes] | None, int]:
+        """Return the rows where one page has all of them, else None; and the number of rows of that page."""
+        page = first = await self.page(self._size)
+        for _ in range(PAGES_MAX):
+            # The total may lag behind the rows, so a full page is never known to be the only one.
+            if can_split and len(first.rows) == self._size and (page.next is not None or page.total is not None):
+                return None, len(first.rows)
+            # Only `next` tells the end. A short page does not: servers may cap pages below the size that was asked for.
+            if page.next is None:
+                break
+            page = await self.page(self._size, mark=page.next)
+            if page.rows and first.rows:
+                return None, len(first.rows)
+            first = page if page.rows else first
+        else:
+            raise SyncError(f"no page was the last one in {PAGES_MAX}")
+        if not total_matches(first.rows, {first.total}):
+            return None, max(1, len(first.rows))
+        return list(first.rows), len(first.rows)
+
+    async def _read_until_two_agree(self) -> list[bytes]:
+        before: WholeRead | None = None
+        for number in range(READS_MAX):
+            # A provider may give a page again in place of the next one. Two reads by pages of one length would then
+            # lack the same rows, and agree. Pages of another length end at other rows.
+            requested = self._size if before is None or number % 2 == 0 else max(1, before.longest_page - 1)
+            read = await self._read_whole(requested)
+            if reads_agree(before, read):
+                return read.rows
+            before = read
+        raise SyncError(f"the pages shifted during each of {READS_MAX} reads")
+
+    async def _read_whole(self, requested: int) -> WholeRead:
+        rows: list[bytes] = []
+        longest_page = 0
+        totals: set[int | None] = set()
+        mark: str | None = None
+        for _ in range(PAGES_MAX):
+            page = await self.page(requested, mark=mark)
+            rows += page.rows
+            longest_page = max(longest_page, len(page.rows))
+            totals.add(page.total)
+            if page.next is None:
+                return WholeRead(rows, longest_page, total_matches(rows, totals))
+            mark = page.next
+        raise SyncError(f"no page was the last one in {PAGES_MAX}")
+
+    async def page(self, requested: int, *, mark: str | None = None) -> Page:
+        # A provider may ignore the number of rows that was requested, but not the largest one that it may give.
+        return checked_page(await self._get_page(self._slice, requested, mark=mark), self._size)
 
 
-def _is_last(page: Page, paging: Paging, size: int) -> bool:
-    """Whether no page comes after this one."""
-    if page.next is None:
-        return True
-    if isinstance(paging, PageNumber) and len(page.rows) < size:
-        return not proofs.PROOFS.empty_page_after_the_last
-    if isinstance(paging, Cursor) and not page.rows:
-        return not proofs.PROOFS.cursor_followed_to_the_end
-    return False
+def reads_agree(before: WholeRead | None, read: WholeRead) -> bool:
+    """Whether two whole reads in a row found the same rows, as many as the provider counted."""
+    return read.matches_total and before is not None and before.matches_total and before.rows == read.rows
 
 
-def _is_counted(rows: Sequence[bytes], totals: set[int | None]) -> bool:
-    """Whether the provider counted just these rows, each time that it counted, or never counts."""
-    return (totals <= {None, len(rows)} and len(totals) == 1) or not proofs.PROOFS.total_equals_rows
+def total_matches(rows: Sequence[bytes], totals: set[int | None]) -> bool:
+    """Whether every page stated this number of rows as the total, or no page stated one."""
+    return totals <= {None, len(rows)} and len(totals) == 1
 
 
-async def _page(fetch: Fetch, asked: Slice, size: int, mark: str | None = None) -> Page:
-    page = await fetch(asked, size, mark=mark)
-    return _checked(page, size)
-
-
-def _checked(page: Page, size: int) -> Page:
+def checked_page(page: Page, size: int) -> Page:
+    """Return the page. Raises SyncError where it has more rows than any page may have."""
     if len(page.rows) > size:
         raise SyncError(f"a page has {len(page.rows)} rows where {size} were asked for")
     return page
 
 
-class _Parts:
-    """A slice of a provider that has no second page: each part of it must fit one."""
+# ---------------------------------------------------------------- ranges only
 
-    def __init__(self, fetch: Fetch, asked: Slice, rules: Rules[Paging], paging: RangeOnly, size: int) -> None:
-        self._fetch, self._asked, self._rules, self._paging, self._size = fetch, asked, rules, paging, size
 
-    async def every_row(self, *, divisible: bool) -> list[bytes]:
-        """The rows of every part that has to be asked for on its own."""
+class RangeFetcher:
+    """Reads a slice of a provider that has no second page. Each part of the slice must fit one page."""
+
+    def __init__(self, get_page: GetPage, slice_: Slice, size: int, rules: Rules[Paging], paging: RangeOnly) -> None:
+        self._get_page, self._slice, self._size, self._rules, self._paging = get_page, slice_, size, rules, paging
+
+    async def fetch(self, *, can_split: bool) -> list[bytes]:
         rows: list[bytes] = []
-        for part in self._always():
+        for part in self._separate_parts():
             page = await self._page(part)
-            if len(page.rows) < self._size or not proofs.PROOFS.full_page_is_cut:
+            if not self.is_full(page):
                 rows += page.rows
-            elif divisible:
-                raise Overfull(len(page.rows))
+            elif can_split:
+                raise SliceTooLarge(len(page.rows))
             else:
-                rows += await self._split(part, page, [name for name in self._paging.split_by if name not in part])
+                rows += await self._read_by_filters(part, page, self._paging.split_by)
         return rows
 
-    def _always(self) -> Iterator[dict[str, str]]:
+    def _separate_parts(self) -> Iterator[dict[str, str]]:
+        """The combinations of filters that the provider wants asked for one by one."""
         values = [self._rules.filter(name).values or () for name in self._paging.partition_by]
-        for chosen in product(*values):
-            yield dict(zip(self._paging.partition_by, chosen, strict=True))
+        for combination in product(*values):
+            yield dict(zip(self._paging.partition_by, combination, strict=True))
 
     async def _page(self, part: Mapping[str, str], *, newest: bool = False) -> Page:
-        return _checked(await self._fetch(self._asked, self._size, part=part, newest=newest), self._size)
+        page = await self._get_page(self._slice, self._size, part=part, newest=newest)
+        return checked_page(page, self._size)
 
-    async def _split(self, part: dict[str, str], full: Page, names: list[str]) -> list[bytes]:
-        """The rows of a part whose page is full and that no smaller range can part, by the filters left to try.
+    async def _read_by_filters(self, part: dict[str, str], full: Page, filters: Sequence[str]) -> list[bytes]:
+        """Return the rows of a part whose page is full, by each value of the first filter; of full pages by the others.
 
-        Raises SyncError where there are none left, or rows may have a value that was neither listed nor seen: a row of
-        the oldest or the newest page that no value finds, or so many rows that those two pages may not meet.
+        Raises SyncError where no filter is left, or where a row may have a value that is neither documented nor seen.
         """
-        if not names:
+        if not filters:
             raise SyncError(
                 f"more than the {self._size} rows that one answer may have, at one instant, "
                 f"with {', '.join(f'{name} {value}' for name, value in part.items()) or 'no filter'}"
             )
-        name, *others = names
-        known = self._rules.filter(name)
+        name, *others = filters
+        filter_ = self._rules.filter(name)
         newest = await self._page(part, newest=True)
-        seen = sorted({_value(row, known.field) for row in (*full.rows, *newest.rows)} - {""})
+        seen = sorted({_field_text(row, filter_.field) for row in (*full.rows, *newest.rows)} - {""})
         rows: list[bytes] = []
-        for value in known.values or seen:
-            rows += await self._part(part | {name: value}, others)
-        if not all(_holds(rows, page) for page in (full, newest)) and proofs.PROOFS.parts_hold_the_full_pages:
+        for value in filter_.values or seen:
+            page = await self._page(part | {name: value})
+            rows += await self._read_by_filters(part | {name: value}, page, others) if self.is_full(page) else page.rows
+        if not holds_page(rows, full) or not holds_page(rows, newest):
             raise SyncError(f"a row at one instant is found under no {name}")
-        if len(rows) >= 2 * self._size and proofs.PROOFS.unseen_values:
+        if not self.pages_meet(rows):
             raise SyncError(
                 f"{len(rows)} rows at one instant, found by {name}: between the oldest and the newest {self._size} "
                 f"there may be a {name} that nobody saw"
             )
         return rows
 
-    async def _part(self, part: dict[str, str], others: list[str]) -> list[bytes]:
-        page = await self._page(part)
-        return list(page.rows) if len(page.rows) < self._size else await self._split(part, page, others)
+    def is_full(self, page: Page) -> bool:
+        """Whether a page may lack rows: nothing else tells that there are more."""
+        return len(page.rows) >= self._size
+
+    def pages_meet(self, rows: list[bytes]) -> bool:
+        """Whether the oldest and the newest page of an instant overlap or touch, so that all its rows were seen."""
+        return len(rows) < 2 * self._size
 
 
-def _holds(rows: list[bytes], page: Page) -> bool:
-    """Whether each row of a page is among those of its parts, as often."""
+def holds_page(rows: list[bytes], page: Page) -> bool:
+    """Whether each row of a page is among the rows, at least as often."""
     return Counter(page.rows) <= Counter(rows)
 
 
-def _value(row: bytes, field: str) -> str:
-    """What stands in a field of a row, as text; nothing, where it does not."""
+def _field_text(row: bytes, field: str) -> str:
+    """The text in a field of a row; empty where there is none."""
     try:
         return _text.decode(_fields.decode(row).get(field, b'""'))
     except DECODE_ERRORS:

@@ -15,11 +15,10 @@ from liushui.ledger.read.balances import daily_flows, ranges_of
 from liushui.ledger.write.change import Committed
 from liushui.provider import Slice
 from liushui.ratelimit.outgoing import Budget, key_of
-from liushui.sync import proofs
 from liushui.sync.caller import Allowance, Caller, PutOff
 from liushui.sync.committer import UNPROVEN, Drained, Keeper, Outcome
 from liushui.sync.events import Advanced, Began, Ended, Failed, Kept, Result, Status, Tell, range_of
-from liushui.sync.fetch import Overfull, drain
+from liushui.sync.fetch import SliceTooLarge, fetch_slice
 from liushui.sync.options import Environment, Options
 from liushui.sync.plan import due, retention_left, unproven
 from liushui.sync.slicer import Cutter
@@ -212,8 +211,8 @@ class AccountSync:
             try:
                 rows = await self._drained(asked)
                 await self._hand_over(Drained(asked, read_at, rows))
-            except Overfull as overfull:
-                asked = self._cutter.overfull(overfull.rows_in_page, asked)
+            except SliceTooLarge as error:
+                asked = self._cutter.overfull(error.rows_in_page, asked)
                 continue
             except Busy:
                 raise
@@ -228,7 +227,9 @@ class AccountSync:
     async def _drained(self, asked: Slice) -> list[bytes]:
         if self._caller is None:
             raise SyncError("the client is not there")
-        return await drain(self._caller.page, asked, self._rules, self._size, divisible=self._cutter.divisible(asked))
+        return await fetch_slice(
+            self._caller.page, asked, self._rules, self._size, can_split=self._cutter.can_split(asked)
+        )
 
     async def _hand_over(self, drained: Drained) -> None:
         """Have a slice kept, when there is room for it. Raises what went wrong with those before it."""
@@ -280,8 +281,6 @@ class AccountSync:
         self._tell(Kept(self._source.account, asked, len(rows), outcome, took))
 
     async def _gap(self, asked: Slice, tried_at: datetime, error: LiushuiError) -> None:
-        if not proofs.PROOFS.failures_leave_gaps:
-            return
         self._result.gaps.append(f"{range_of(asked)}: {error}")
         await self._keeper.gap(asked, tried_at, str(error))
         took = self._ledger.clock() - tried_at

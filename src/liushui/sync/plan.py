@@ -9,7 +9,6 @@ from liushui.instant import MIN_INSTANT, from_us, to_us
 from liushui.ledger.coverage import Range, State, missing
 from liushui.provider import Slice
 from liushui.rules import Paging, RefreshPolicy, Rules
-from liushui.sync import proofs
 
 DAY: Final = timedelta(days=1)
 FORGETTING: Final = DAY
@@ -26,8 +25,6 @@ def horizon(rules: Rules[Paging], *, since: datetime, until: datetime | None = N
     the step of its clock that is going on.
     """
     begin, end = rules.provable(now)
-    if end < now and not proofs.PROOFS.newest_wait_until_settled:
-        end = now
     since = max(since, _ceiling(begin, rules.resolution))
     end = _floor(min(now, end, until) if until else min(now, end), rules.resolution)
     return Slice(since, end) if since < end else None
@@ -58,15 +55,22 @@ def due(
 def _stale(rules: Rules[Paging], coverage: Iterable[Range], whole: Slice, now: datetime) -> list[Slice]:
     """The ranges of a whole that are not proven, or whose proof is older than the rules want it."""
     proven = [known for known in coverage if known.state is State.PROVEN]
-    ranges = missing(proven, _us(whole))
-    if proofs.PROOFS.newest_part_again:
-        ranges.append((to_us(max(whole.since, _back(whole.until, rules.lookback))), to_us(whole.until)))
+    ranges = [*missing(proven, _us(whole)), *newest_part(rules, whole), *stale_parts(rules, proven, whole, now)]
+    return _joined([Slice(from_us(begin), from_us(end)) for begin, end in sorted(ranges)])
+
+
+def newest_part(rules: Rules[Paging], whole: Slice) -> list[tuple[int, int]]:
+    """The range that every sync reads again, for rows that were published late or have changed."""
+    return [(to_us(max(whole.since, _back(whole.until, rules.lookback))), to_us(whole.until))]
+
+
+def stale_parts(rules: Rules[Paging], proven: list[Range], whole: Slice, now: datetime) -> list[tuple[int, int]]:
+    """The older ranges whose proof has reached the age at which the rules want them read again."""
+    ranges = []
     for look in rules.refresh:
         stale_us = to_us(now - look.every + look.every // SLACK)
-        stale = [(begin, end) for begin, end, checked_us in _within(proven, whole, look) if checked_us <= stale_us]
-        if stale and proofs.PROOFS.older_parts_again:
-            ranges += stale
-    return _joined([Slice(from_us(begin), from_us(end)) for begin, end in sorted(ranges)])
+        ranges += [(begin, end) for begin, end, checked_us in _within(proven, whole, look) if checked_us <= stale_us]
+    return ranges
 
 
 def unproven(

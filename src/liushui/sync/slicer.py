@@ -81,7 +81,7 @@ class Cutter:
         self.rows_aim = min(self.rows_aim, max(1, int(rows_in_page * FILL)))
         return Slice(asked.since, self._on_a_step(asked.since, (asked.until - asked.since) / 2))
 
-    def divisible(self, asked: Slice) -> bool:
+    def can_split(self, asked: Slice) -> bool:
         """Whether a slice is longer than the finest step of the provider's clock."""
         return asked.until - asked.since > self.rules.resolution
 

@@ -1,4 +1,4 @@
-"""More rows than one answer may have, read whole through `drain`: our client against our server, without a network."""
+"""More rows than one answer may have, read whole by `fetch_slice`: our client against our server, with no network."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ from liushui.instant import EPOCH
 from liushui.provider import Slice
 from liushui.providers.wooxpro import PROVIDER
 from liushui.providers.wooxpro.rules import RULES
-from liushui.sync.fetch import Overfull, drain
+from liushui.sync.fetch import SliceTooLarge, fetch_slice
 from liushui.sync.slicer import Cutter
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
@@ -56,8 +56,8 @@ def read(reader: MemoryReader, transport: DialectTransport) -> Read:
                 part = cutter.next(Slice(since, asked.until))
                 while True:
                     try:
-                        found = await drain(client.page, part, RULES, size, divisible=cutter.divisible(part))
-                    except Overfull as overfull:
+                        found = await fetch_slice(client.page, part, RULES, size, can_split=cutter.can_split(part))
+                    except SliceTooLarge as overfull:
                         part = cutter.overfull(overfull.rows_in_page, part)
                     else:
                         break

@@ -15,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.instant import Clock
-from liushui.ledger import proofs
 from liushui.ledger.access.vault import Vault, vault_beside
 from liushui.ledger.engines.base import Ledger, RawConnection, State, revision_in
 from liushui.ledger.engines.sql_dialects import SQLITE
@@ -200,10 +199,16 @@ def write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("liushui_writes")
-    if writes and not proofs.PROOFS.one_transaction:
-        return
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.get_execution_options().get("liushui_writes"):
+        begin_writing(connection)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def begin_writing(connection: Connection) -> None:
+    # IMMEDIATE takes the write lock now. A deferred transaction would take it at its first write, and fail there if
+    # another process wrote after its first read.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 _DAMAGED: Final = "{path} is damaged: `liushui verify` tells where; restore it from a backup"

@@ -13,7 +13,6 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import CommitOutcomeUnknown, ConfigError, ConnectionLost, LedgerBusy, short_repr
 from liushui.instant import BusinessDays, load_zone, to_us
-from liushui.ledger import proofs
 from liushui.ledger.chain import facts_digest, link
 from liushui.ledger.coverage import Range, State, fold
 from liushui.ledger.day_totals import Totals, merge
@@ -87,9 +86,7 @@ class Batches:
         account, seq = self.account, self.next
         if change.ended:
             self.finish()
-            if proofs.PROOFS.ended_versions_become_history:
-                ended = [(*old, seq, ended_as) for old, ended_as in change.ended]
-                insert_rows(self.connection, "history", ended)
+            self.insert_history(change.ended, seq)
             gone = [(account, old[AT_US], old[ID]) for old, _ in change.ended]
             self.connection.exec_driver_sql(_DELETE_FLOW, gone)
         if change.settled or change.quarantined:
@@ -102,6 +99,10 @@ class Batches:
         with inserting_beside(self.connection, "flows", change.added, change.used) as pieces:
             facts = self._take(change, pieces)
             return self._seal(change, known, found, state, facts)
+
+    def insert_history(self, ended: Sequence[tuple[Row, str]], seq: int) -> None:
+        """Keep versions that end, each with how it ended."""
+        insert_rows(self.connection, "history", [(*old, seq, ended_as) for old, ended_as in ended])
 
     def _seal(self, change: Change, known: list[Range], found: Range | None, state: str, facts: str) -> Committed:
         """Have a batch wait that says what changed, and what was found. `facts`: the digest of what changed."""
@@ -136,8 +137,7 @@ class Batches:
             return
         used = tuple(sorted(self._used)) if self._used else ()
         insert_rows(self.connection, "flows", self._flows, used)
-        if proofs.PROOFS.totals_in_the_same_commit:
-            store_totals(self.connection, self.account, self._totals)
+        store_totals(self.connection, self.account, self._totals)
         store_findings(self.connection, self.account, self._findings)
         insert_rows(self.connection, "coverage", self._coverage)
         insert_rows(self.connection, "batches", self._batches)

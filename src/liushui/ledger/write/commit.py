@@ -11,12 +11,11 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, ConfirmationRequired, ConnectionLost, StaleRead, short_repr
 from liushui.instant import load_zone, to_us
-from liushui.ledger import proofs
 from liushui.ledger.chain import genesis
 from liushui.ledger.coverage import Range, State, fold, merged
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import unlike
-from liushui.ledger.flow_row import AT_US, COLUMNS, COPY_MARK, FACTS_END, ID, Rejected, Row, RowBatch, flow_id, to_row
+from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, RowBatch, flow_id, to_row
 from liushui.ledger.write.batch_writer import Batches, writing_batches
 from liushui.ledger.write.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
 from liushui.ledger.write.quarantine import Settlement, settle, settle_read
@@ -134,12 +133,9 @@ def compare(
     """What committing a closed slice would change. Reads only."""
     kept = _kept(connection, account, asked)
     change = Change()
+    rows = flow_rows(account, received, batch)
     if isinstance(received, RowBatch):
-        rows, change.used = received.to_rows(account, batch), received.used
-    else:
-        rows = _numbered(account, received, batch)
-    if not proofs.PROOFS.equal_rows_are_numbered:
-        rows = [row for row in rows if COPY_MARK not in str(row[ID])]
+        change.used = received.used
     if rows and rows[0][AT_US] > rows[-1][AT_US]:  # type: ignore[operator] # an integer column
         rows.reverse()  # a list that is nearly in order is sorted in no time
     rows.sort()  # a row begins with its key, and no two have the same
@@ -220,8 +216,10 @@ def _kept(connection: Connection, account: str, asked: Slice) -> dict[tuple[obje
     return {(row[AT_US], row[ID]): tuple(row) for row in found}
 
 
-def _numbered(account: str, received: Sequence[DecodedRow], batch: int) -> list[Row]:
-    """Rows with their ids: equal identities are numbered in the order of their bytes, however they arrived."""
+def flow_rows(account: str, received: Sequence[DecodedRow] | RowBatch, batch: int) -> list[Row]:
+    """Rows of the flows table. Those of equal identity are numbered by their bytes, in whatever order they arrived."""
+    if isinstance(received, RowBatch):
+        return received.to_rows(account, batch)
     identities = [row.flow.identity for row in received]
     if len(set(identities)) == len(identities):
         return [to_row(account, row.flow.identity, row, batch) for row in received]

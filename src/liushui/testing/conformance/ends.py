@@ -17,7 +17,7 @@ from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import NO_VALUES, Client, DecodedRow, FlowReader, Key, Page, Provider, Slice
 from liushui.providers import load_providers
-from liushui.sync.fetch import Overfull, drain
+from liushui.sync.fetch import SliceTooLarge, fetch_slice
 from liushui.testing.clock import MovableClock
 from liushui.testing.conformance import material
 from liushui.testing.conformance.ensure import ensure
@@ -136,8 +136,8 @@ async def drained(client: Client, provider: Provider, asked: Slice, size: int) -
             todo.append(Slice(end, until))
         part = Slice(since, end)
         try:
-            rows += await drain(client.page, part, rules, size, divisible=end - since > step)
-        except Overfull:
+            rows += await fetch_slice(client.page, part, rules, size, can_split=end - since > step)
+        except SliceTooLarge:
             middle = since + (end - since) // step // 2 * step
             todo += [Slice(middle, end), Slice(since, middle)]
     return rows

@@ -10,7 +10,7 @@ from liushui.errors import SyncError
 from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
-from liushui.sync.fetch import ATTEMPTS_MAX, Overfull, drain
+from liushui.sync.fetch import READS_MAX, SliceTooLarge, fetch_slice
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
 
@@ -18,39 +18,39 @@ DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
 SECOND = Slice(BEGIN, BEGIN + timedelta(seconds=1))
 
 
-def drained(client: ClientDouble, asked: Slice, size: int, *, divisible: bool) -> list[bytes]:
-    return asyncio.run(drain(client.page, asked, RULES, size, divisible=divisible))
+def drained(client: ClientDouble, asked: Slice, size: int, *, can_split: bool) -> list[bytes]:
+    return asyncio.run(fetch_slice(client.page, asked, RULES, size, can_split=can_split))
 
 
 def test_one_page_and_the_empty_one_after_it() -> None:
     client = ClientDouble(codec, hourly(2))
-    assert sorted(drained(client, DAY, 100, divisible=True)) == sorted(hourly(1))
+    assert sorted(drained(client, DAY, 100, can_split=True)) == sorted(hourly(1))
     assert [number for _, number, _ in client.calls] == [1, 2]
 
 
 def test_an_empty_slice_is_one_call() -> None:
     client = ClientDouble(codec, [])
-    assert drained(client, DAY, 100, divisible=True) == []
+    assert drained(client, DAY, 100, can_split=True) == []
     assert len(client.calls) == 1
 
 
 def test_a_full_page_is_cut_finer() -> None:
-    with pytest.raises(Overfull) as caught:
-        drained(ClientDouble(codec, hourly(1)), DAY, 24, divisible=True)
+    with pytest.raises(SliceTooLarge) as caught:
+        drained(ClientDouble(codec, hourly(1)), DAY, 24, can_split=True)
     assert caught.value.rows_in_page == 24
 
 
 def test_a_server_that_gives_fewer_rows_than_asked_for_is_no_end() -> None:
     """A short page with rows behind it: the end is an empty page, not a short one."""
-    with pytest.raises(Overfull) as caught:
-        drained(ClientDouble(codec, hourly(1), cap=10), DAY, 100, divisible=True)
+    with pytest.raises(SliceTooLarge) as caught:
+        drained(ClientDouble(codec, hourly(1), cap=10), DAY, 100, can_split=True)
     assert caught.value.rows_in_page == 10
 
 
 def test_a_second_of_many_pages_is_read_until_two_reads_agree() -> None:
     rows = [row(BEGIN, f"-{number}.00") for number in range(25)]
     client = ClientDouble(codec, rows)
-    assert sorted(drained(client, SECOND, 10, divisible=False)) == sorted(rows)
+    assert sorted(drained(client, SECOND, 10, can_split=False)) == sorted(rows)
     assert [number for _, number, _ in client.calls] == [1, 2, 1, 2, 3, 4, 1, 2, 3, 4]
 
 
@@ -64,7 +64,7 @@ def test_a_row_that_comes_between_any_two_pages_is_not_lost_and_none_is_doubled(
             client.rows.insert(0, late)
 
     client = ClientDouble(codec, list(rows), fault=arrives)
-    found = drained(client, SECOND, 10, divisible=False)
+    found = drained(client, SECOND, 10, can_split=False)
     expected = [*rows, late] if len(client.calls) >= call else rows
     if sorted(found) != sorted(expected):  # it came after the last read of the page it stands on
         assert sorted(found) == sorted(rows)
@@ -80,10 +80,10 @@ def test_a_row_that_goes_between_two_pages_hides_no_other(call: int) -> None:
             client.rows.pop(0)
 
     client = ClientDouble(codec, list(rows), fault=goes)
-    assert sorted(drained(client, SECOND, 10, divisible=False)) == sorted(rows[1:])
+    assert sorted(drained(client, SECOND, 10, can_split=False)) == sorted(rows[1:])
 
 
-@pytest.mark.parametrize("again", range(1, ATTEMPTS_MAX))
+@pytest.mark.parametrize("again", range(1, READS_MAX))
 @pytest.mark.parametrize(("size", "cap"), [(10, None), (100, 10)])
 def test_a_page_that_comes_again_in_the_place_of_the_next_deceives_nobody(
     again: int, size: int, cap: int | None
@@ -110,9 +110,9 @@ def test_a_page_that_comes_again_in_the_place_of_the_next_deceives_nobody(
         return Page(before.rows, found.next)
 
     try:
-        found = asyncio.run(drain(page, SECOND, RULES, size, divisible=False))
+        found = asyncio.run(fetch_slice(page, SECOND, RULES, size, can_split=False))
     except SyncError:
-        assert again >= ATTEMPTS_MAX - 1
+        assert again >= READS_MAX - 1
     else:
         assert sorted(found) == sorted(rows)
 
@@ -122,8 +122,8 @@ def test_pages_that_never_come_to_rest_are_given_up() -> None:
         client.rows.insert(0, row(BEGIN, f"-{1000 + number}.00"))
 
     client = ClientDouble(codec, [row(BEGIN, f"-{number}.00") for number in range(25)], fault=arrives)
-    with pytest.raises(SyncError, match=f"shifted during each of {ATTEMPTS_MAX} reads"):
-        drained(client, SECOND, 10, divisible=False)
+    with pytest.raises(SyncError, match=f"shifted during each of {READS_MAX} reads"):
+        drained(client, SECOND, 10, can_split=False)
 
 
 def test_more_rows_than_were_asked_for_are_no_page() -> None:
@@ -138,4 +138,4 @@ def test_more_rows_than_were_asked_for_are_no_page() -> None:
         return Page(hourly(1))
 
     with pytest.raises(SyncError, match="24 rows where 10 were asked for"):
-        asyncio.run(drain(page, DAY, RULES, 10, divisible=True))
+        asyncio.run(fetch_slice(page, DAY, RULES, 10, can_split=True))

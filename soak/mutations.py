@@ -1,0 +1,184 @@
+"""The mutations: each one takes one step out of the proof of a sync or a commit, by patching the function that does it.
+
+Tests and `python -m soak --without STEP` take steps out, to see that something fails. The product knows nothing of it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from inspect import iscoroutinefunction
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+from unittest.mock import patch
+
+from liushui.errors import SyncError
+from liushui.ledger.engines import sqlite
+from liushui.ledger.flow_row import COPY_MARK, ID, Rejected, Row
+from liushui.ledger.write import batch_writer, commit
+from liushui.provider import DecodedRow, Page
+from liushui.rules import Cursor, PageNumber, Rules
+from liushui.sync import committer, fetch, pipeline, plan
+
+Function = Callable[..., Any]
+Report = Callable[[str], None]
+"""Told the name of a step, each time that leaving it out changes something."""
+
+
+class Step(NamedTuple):
+    """A step of the proof: the function that does it, and what to put in its place."""
+
+    owner: type | ModuleType
+    function: str
+    wrap: Callable[[Function, Callable[[], None], bool], Function]
+    """From the function, a report that the step changes something, and whether to leave it out."""
+
+
+def replaced(other: Function) -> Callable[[Function, Callable[[], None], bool], Function]:
+    """Call another function in place of the step. Each call of the step changes something."""
+
+    def wrap(original: Function, changes: Callable[[], None], leave_out: bool) -> Function:
+        def called(*args: object, **kwargs: object) -> object:
+            changes()
+            return (other if leave_out else original)(*args, **kwargs)
+
+        return called
+
+    return wrap
+
+
+def altered(alter: Function) -> Callable[[Function, Callable[[], None], bool], Function]:
+    """Pass what the step returns, and its arguments, through `alter`. It changes something where that is different."""
+
+    def wrap(original: Function, changes: Callable[[], None], leave_out: bool) -> Function:
+        def result(returned: object, args: tuple[object, ...]) -> object:
+            without = alter(returned, *args)
+            if without != returned:
+                changes()
+            return without if leave_out else returned
+
+        async def called_async(*args: object, **kwargs: object) -> object:
+            return result(await original(*args, **kwargs), args)
+
+        def called(*args: object, **kwargs: object) -> object:
+            return result(original(*args, **kwargs), args)
+
+        return called_async if iscoroutinefunction(original) else called
+
+    return wrap
+
+
+def unchecked(original: Function, changes: Callable[[], None], leave_out: bool) -> Function:
+    """Let pass what the step refuses. It changes something where the step refuses something."""
+
+    def called(*args: object, **kwargs: object) -> None:
+        try:
+            original(*args, **kwargs)
+        except SyncError:
+            changes()
+            if not leave_out:
+                raise
+
+    return called
+
+
+def nothing(*_args: object, **_kwargs: object) -> None:
+    """What a step that is left out does."""
+
+
+async def nothing_async(*_args: object, **_kwargs: object) -> None:
+    """What a coroutine that is left out does."""
+
+
+def always(*_args: object) -> bool:
+    """What a check that is left out finds."""
+    return True
+
+
+def last_where_short(page: Page, fetcher: fetch.PagedFetcher, requested: int) -> Page:
+    """A page with fewer rows than were asked for counts as the last one."""
+    is_short = isinstance(fetcher.paging, PageNumber) and len(page.rows) < requested
+    return page._replace(next=None) if is_short else page
+
+
+def last_where_empty(page: Page, fetcher: fetch.PagedFetcher, _requested: int) -> Page:
+    """A page without rows counts as the last one, though it names another."""
+    is_empty = isinstance(fetcher.paging, Cursor) and not page.rows
+    return page._replace(next=None) if is_empty else page
+
+
+def counted_alone(_agree: bool, _before: fetch.WholeRead | None, read: fetch.WholeRead) -> bool:
+    """One read of several pages is enough where it has as many rows as the provider counts."""
+    return read.matches_total
+
+
+async def commit_as_new(self: Any, drained: committer.Drained) -> committer.Outcome:  # noqa: ANN401 - a private method's
+    """A slice that was read before others proved a part of it replaces what they proved."""
+    outcome: committer.Outcome = await self._alone(drained._replace(read_at=self._ledger.clock()))
+    return outcome
+
+
+def without_rejected(
+    decoded: tuple[list[DecodedRow], list[Rejected]], *_args: object
+) -> tuple[list[DecodedRow], list[Rejected]]:
+    """A row that cannot be read is dropped."""
+    return decoded[0], []
+
+
+def until_now(settled: tuple[Any, Any], _rules: object, now: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """What may still be on its way counts as settled."""
+    return settled[0], max(settled[1], now)
+
+
+def without_copies(rows: list[Row], *_args: object) -> list[Row]:
+    """Of rows of equal identity one is kept."""
+    return [row for row in rows if COPY_MARK not in str(row[ID])]
+
+
+STEPS: Final[dict[str, Step]] = {
+    "empty_page_after_the_last": Step(fetch.PagedFetcher, "page", altered(last_where_short)),
+    "total_equals_rows": Step(fetch, "total_matches", altered(always)),
+    "two_reads_agree": Step(fetch, "reads_agree", altered(counted_alone)),
+    "cursor_followed_to_the_end": Step(fetch.PagedFetcher, "page", altered(last_where_empty)),
+    "full_page_is_cut": Step(fetch.RangeFetcher, "is_full", altered(lambda *_: False)),
+    "parts_hold_the_full_pages": Step(fetch, "holds_page", altered(always)),
+    "unseen_values": Step(fetch.RangeFetcher, "pages_meet", altered(always)),
+    "second_read_before_versions_end": Step(committer.Keeper, "_confirm", replaced(nothing_async)),
+    "stale_read_refused": Step(committer.Keeper, "_overtaken", replaced(commit_as_new)),
+    "rows_outside_the_slice_refused": Step(committer, "check_inside", unchecked),
+    "retention_guard": Step(committer.Keeper, "_check_kept", unchecked),
+    "unreadable_rows_are_kept": Step(committer.Keeper, "_read_alone", altered(without_rejected)),
+    "failures_leave_gaps": Step(pipeline.AccountSync, "_gap", replaced(nothing_async)),
+    "newest_wait_until_settled": Step(Rules, "provable", altered(until_now)),
+    "newest_part_again": Step(plan, "newest_part", altered(lambda *_: [])),
+    "older_parts_again": Step(plan, "stale_parts", altered(lambda *_: [])),
+    "one_transaction": Step(sqlite, "begin_writing", replaced(nothing)),
+    "equal_rows_are_numbered": Step(commit, "flow_rows", altered(without_copies)),
+    "ended_versions_become_history": Step(batch_writer.Batches, "insert_history", replaced(nothing)),
+    "totals_in_the_same_commit": Step(batch_writer, "store_totals", replaced(nothing)),
+}
+"""Every step of the proof, by the name that `--without` takes."""
+
+
+def ignore(_step: str) -> None:
+    """Report to nobody."""
+
+
+@contextmanager
+def proving(*, without: str | None = None, report: Report = ignore) -> Iterator[None]:
+    """Take one step out of the proof inside the block, and report each step that changes something.
+
+    Raises ValueError where there is no step of that name, and AttributeError where a function to patch is not there.
+    """
+    if without is not None and without not in STEPS:
+        raise ValueError(f"without: expected one of {', '.join(STEPS)}, got {without}")
+    with ExitStack() as stack:
+        for name, step in STEPS.items():
+            stack.enter_context(patched(name, step, leave_out=name == without, report=report))
+        yield
+
+
+def patched(name: str, step: Step, *, leave_out: bool, report: Report = ignore) -> Any:  # noqa: ANN401 - mock's own
+    """A context in which a step's function reports under that name, and may be left out. Raises AttributeError."""
+    original = getattr(step.owner, step.function)
+    replacement = wraps(original)(step.wrap(original, lambda: report(name), leave_out))
+    return patch.object(step.owner, step.function, replacement)

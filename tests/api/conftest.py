@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from liushui.ledger.engine import Ledger
-from tests.api.door import Caller, Door, opened
+from tests.api.served import Api, Caller, open_api
 from tests.engines import POSTGRESQL, SQLITE, Shelf, shelf_of
 from tests.ledger.books import new_ledger
 
@@ -33,13 +33,13 @@ def ledger(shelf: Shelf) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def door(ledger: Ledger) -> Iterator[Door]:
+def api(ledger: Ledger) -> Iterator[Api]:
     """The API of the ledger."""
-    with opened(ledger) as door:
-        yield door
+    with open_api(ledger) as api:
+        yield api
 
 
 @pytest.fixture
-def caller(door: Door) -> Caller:
+def caller(api: Api) -> Caller:
     """Somebody who sees everything, and may do everything."""
-    return door.caller()
+    return api.caller()

@@ -8,7 +8,7 @@ from liushui.errors import ConfigError
 from liushui.ledger.access.tokens import Scope, create_token, find_token, list_tokens, revoke_token
 from liushui.ledger.engine import Ledger
 from liushui.testing.clock import MovableClock
-from tests.api.door import Caller, Door
+from tests.api.served import Api, Caller
 from tests.ledger.books import came, column, hours, keep
 
 
@@ -17,8 +17,8 @@ def clock_of(ledger: Ledger) -> MovableClock:
     return ledger.clock
 
 
-def test_without_a_token_nobody_is_answered(door: Door) -> None:
-    answer = door.stranger().ask("GET", "/accounts")
+def test_without_a_token_nobody_is_answered(api: Api) -> None:
+    answer = api.stranger().ask("GET", "/accounts")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="liushui"'
     assert answer.headers["content-type"] == "application/problem+json"
@@ -28,11 +28,11 @@ def test_without_a_token_nobody_is_answered(door: Door) -> None:
 @pytest.mark.parametrize(
     "change", [lambda text: text[:-1], lambda text: text + "x", lambda text: f"{text[:17]}{'A' * 43}"]
 )
-def test_a_token_that_is_nearly_right_is_wrong(door: Door, ledger: Ledger, change: object) -> None:
+def test_a_token_that_is_nearly_right_is_wrong(api: Api, ledger: Ledger, change: object) -> None:
     assert callable(change)
     text = create_token(ledger, names=None, scopes=[Scope.READ]).text
-    assert door.stranger(text).ask("GET", "/accounts").status_code == 200
-    assert door.stranger(change(text)).ask("GET", "/accounts").status_code == 401
+    assert api.stranger(text).ask("GET", "/accounts").status_code == 200
+    assert api.stranger(change(text)).ask("GET", "/accounts").status_code == 401
 
 
 def test_a_token_is_kept_as_a_digest_alone(ledger: Ledger) -> None:
@@ -44,45 +44,45 @@ def test_a_token_is_kept_as_a_digest_alone(ledger: Ledger) -> None:
     assert len(made.text.removeprefix(f"lsk_{made.token.id}_")) >= 43, "256 bits"
 
 
-def test_one_that_is_over_or_revoked_ends_at_once(door: Door, ledger: Ledger) -> None:
+def test_one_that_is_over_or_revoked_ends_at_once(api: Api, ledger: Ledger) -> None:
     over = create_token(ledger, names=None, scopes=[Scope.READ], expires_at=ledger.clock() + timedelta(hours=1))
     ended = create_token(ledger, names=None, scopes=[Scope.READ])
     assert find_token(ledger, over.text) is not None
-    assert door.stranger(ended.text).ask("GET", "/accounts").status_code == 200
+    assert api.stranger(ended.text).ask("GET", "/accounts").status_code == 200
     revoke_token(ledger, ended.token.id)
     clock_of(ledger).move(timedelta(hours=1))
-    assert door.stranger(ended.text).ask("GET", "/accounts").status_code == 401
-    assert door.stranger(over.text).ask("GET", "/accounts").status_code == 401
+    assert api.stranger(ended.text).ask("GET", "/accounts").status_code == 401
+    assert api.stranger(over.text).ask("GET", "/accounts").status_code == 401
     with pytest.raises(ConfigError, match="no valid one"):
         revoke_token(ledger, ended.token.id)
 
 
-def test_calls_over_the_rate_are_refused_until_the_minute_is_over(door: Door, ledger: Ledger) -> None:
-    caller = door.caller(calls_per_minute=2)
+def test_calls_over_the_rate_are_refused_until_the_minute_is_over(api: Api, ledger: Ledger) -> None:
+    caller = api.caller(calls_per_minute=2)
     answers = [caller.ask("GET", "/accounts") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
     assert answers[0].headers["ratelimit-limit"] == "2"
     assert int(answers[2].headers["retry-after"]) == 60
-    assert door.caller().ask("GET", "/accounts").status_code == 200, "another token has its own"
+    assert api.caller().ask("GET", "/accounts").status_code == 200, "another token has its own"
     clock_of(ledger).move(timedelta(minutes=1))
     assert caller.ask("GET", "/accounts").status_code == 200
 
 
-def test_when_a_token_was_used_last_is_kept(door: Door, ledger: Ledger) -> None:
+def test_when_a_token_was_used_last_is_kept(api: Api, ledger: Ledger) -> None:
     made = create_token(ledger, names=None, scopes=[Scope.READ])
     assert list_tokens(ledger)[0].last_used_at is None
     for _ in range(1_000):  # nobody waits for it to be kept, so that it may take a few calls more
-        assert door.stranger(made.text).ask("GET", "/accounts").status_code in (200, 429)
+        assert api.stranger(made.text).ask("GET", "/accounts").status_code in (200, 429)
         if list_tokens(ledger)[0].last_used_at is not None:
             break
     assert list_tokens(ledger)[0].last_used_at == ledger.clock()
 
 
-def test_an_account_that_is_not_ones_own_is_not_there(door: Door, ledger: Ledger) -> None:
+def test_an_account_that_is_not_ones_own_is_not_there(api: Api, ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("one", 1), account="a")
     keep(ledger, hours(0, 24), came("two", 1), account="b")
-    caller, everyone = door.caller("a"), door.caller()
+    caller, everyone = api.caller("a"), api.caller()
     hidden, nowhere = (caller.ask("GET", "/flows", params={"account": name}) for name in ("b", "c"))
     assert hidden.status_code == nowhere.status_code == 404
     assert hidden.json()["detail"].replace("'b'", "'c'") == nowhere.json()["detail"]
@@ -92,15 +92,15 @@ def test_an_account_that_is_not_ones_own_is_not_there(door: Door, ledger: Ledger
     assert everyone.ask("GET", f"/flows/{key}").status_code == 200
 
 
-def test_a_scope_that_is_not_there_is_said(door: Door) -> None:
-    answer = door.caller(scopes=[Scope.MANAGE]).ask("GET", "/flows")
+def test_a_scope_that_is_not_there_is_said(api: Api) -> None:
+    answer = api.caller(scopes=[Scope.MANAGE]).ask("GET", "/flows")
     assert answer.status_code == 403
     assert answer.json()["detail"] == "this needs the scope read; yours: manage"
 
 
-def test_who_asks_is_told_what_it_may_do(caller: Caller, door: Door) -> None:
+def test_who_asks_is_told_what_it_may_do(caller: Caller, api: Api) -> None:
     assert caller.get("/")["accounts"] is None
-    assert door.caller("a", scopes=[Scope.READ]).get("/")["accounts"] == ["a"]
+    assert api.caller("a", scopes=[Scope.READ]).get("/")["accounts"] == ["a"]
 
 
 @pytest.mark.parametrize(

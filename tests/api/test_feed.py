@@ -22,7 +22,7 @@ from liushui.ledger.read.balances import FlowFilter, LedgerFlow, list_flows
 from liushui.ledger.read.feed import How, commits_after, feed_page
 from liushui.ledger.read.pages import SCAN_MAX, Place, flows_page
 from liushui.ledger.write.record import make_own_account, record
-from tests.api.door import Caller
+from tests.api.served import Caller
 from tests.engines import Shelf
 from tests.ledger.books import came, hour, hours, keep, keep_page, new_ledger
 

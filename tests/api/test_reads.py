@@ -8,7 +8,7 @@ import pytest
 from liushui.flow import Direction
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.commit import commit_gap
-from tests.api.door import Answer, Caller, Door
+from tests.api.served import Answer, Api, Caller
 from tests.ledger.books import READ_AT, bad, came, came_full, hours, keep, keep_page
 
 
@@ -146,9 +146,9 @@ def test_what_cannot_be_meant_names_the_parameter(
     assert problem["errors"][0]["got"]
 
 
-def test_a_cursor_is_good_for_its_own_question_and_caller_alone(caller: Caller, door: Door) -> None:
+def test_a_cursor_is_good_for_its_own_question_and_caller_alone(caller: Caller, api: Api) -> None:
     cursor = caller.get("/flows", limit=2, kind="deposit")["next"]
-    scoped = door.caller("a")
+    scoped = api.caller("a")
     other = scoped.get("/flows", limit=2, kind="deposit")["next"]
     turned = cursor[:-2] + ("A" if cursor[-2] != "A" else "B") + cursor[-1]
     for who, params in [
@@ -234,7 +234,7 @@ TAGGED = ["/accounts", "/accounts/a", "/flows", "/balances", "/summary", "/cover
 
 
 @pytest.mark.parametrize("path", TAGGED)
-def test_a_tag_holds_until_somebody_writes(caller: Caller, door: Door, ledger: Ledger, path: str) -> None:
+def test_a_tag_holds_until_somebody_writes(caller: Caller, api: Api, ledger: Ledger, path: str) -> None:
     def again(tag: str, **headers: str) -> Answer:
         return caller.ask("GET", path, headers={"if-none-match": tag, **headers})
 

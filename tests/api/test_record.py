@@ -13,7 +13,7 @@ from liushui.ledger.write.batch_writer import Batches
 from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.reprocess import difference
 from liushui.providers import get_provider
-from tests.api.door import Answer, Caller, Door
+from tests.api.served import Answer, Api, Caller
 from tests.ledger.books import assert_intact, column, tables
 
 AT = "2024-03-01T08:00:00+08:00"
@@ -168,7 +168,7 @@ def test_a_body_that_is_none_is_said(caller: Caller, body: bytes) -> None:
     assert caller.ask("POST", "/flows", content=body, headers={"content-type": "text/xml"}).status_code == 415
 
 
-def test_a_key_makes_a_write_repeatable(caller: Caller, door: Door, ledger: Ledger) -> None:
+def test_a_key_makes_a_write_repeatable(caller: Caller, api: Api, ledger: Ledger) -> None:
     first = write(caller, flow(), flow("r-2"), key="k")
     write(caller, flow(amount="7"), restate="true")
     again = write(caller, flow(), flow("r-2"), key="k")
@@ -177,7 +177,7 @@ def test_a_key_makes_a_write_repeatable(caller: Caller, door: Door, ledger: Ledg
     assert other.status_code == 422
     assert other.json()["errors"][0]["parameter"] == "Idempotency-Key"
     assert "r-3" not in str(column(ledger, "flows", "id"))
-    assert write(door.caller(), flow("r-3"), key="k").status_code == 200, "another caller has keys of its own"
+    assert write(api.caller(), flow("r-3"), key="k").status_code == 200, "another caller has keys of its own"
 
 
 def test_each_row_for_itself(caller: Caller, ledger: Ledger) -> None:
@@ -203,12 +203,12 @@ def test_many_lines_are_kept_as_they_come(caller: Caller, ledger: Ledger) -> Non
     assert len({row[0] for row in column(ledger, "flows", "batch")}) == 3, "a transaction a chunk"
 
 
-def test_who_may_record_what(door: Door, caller: Caller) -> None:
-    assert write(door.caller("mine", scopes=[Scope.READ]), flow()).status_code == 403
-    assert write(door.caller("a"), flow()).status_code == 404
-    assert write(door.caller("mine", scopes=[Scope.RECORD]), flow()).status_code == 200
-    assert door.caller("mine").ask("POST", "/accounts", json={"account": "new"}).status_code == 403
-    assert door.caller(scopes=[Scope.RECORD]).ask("POST", "/accounts", json={"account": "new"}).status_code == 403
+def test_who_may_record_what(api: Api, caller: Caller) -> None:
+    assert write(api.caller("mine", scopes=[Scope.READ]), flow()).status_code == 403
+    assert write(api.caller("a"), flow()).status_code == 404
+    assert write(api.caller("mine", scopes=[Scope.RECORD]), flow()).status_code == 200
+    assert api.caller("mine").ask("POST", "/accounts", json={"account": "new"}).status_code == 403
+    assert api.caller(scopes=[Scope.RECORD]).ask("POST", "/accounts", json={"account": "new"}).status_code == 403
 
 
 def test_an_account_is_made_once(caller: Caller) -> None:

@@ -20,7 +20,7 @@ from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
 from liushui.server.api.cursors import key_of
 from liushui.server.api.params import BODY, QUERY
-from tests.api.door import Answer, Caller, Door, opened
+from tests.api.served import Answer, Api, Caller, open_api
 from tests.engines import Shelf
 from tests.ledger.books import bad, came, hour, hours, keep, new_ledger, tables
 
@@ -66,11 +66,11 @@ def fill(ledger: Ledger) -> Known:
 
 
 @pytest.fixture(scope="module")
-def filled(module_shelf: Shelf) -> Iterator[tuple[Door, Known]]:
+def filled(module_shelf: Shelf) -> Iterator[tuple[Api, Known]]:
     ledger = new_ledger(module_shelf, "a", HIDDEN)
     known = fill(ledger)
-    with opened(ledger) as door:
-        yield door, known
+    with open_api(ledger) as api:
+        yield api, known
     ledger.close()
 
 
@@ -144,11 +144,11 @@ def ask(
     return caller.ask(method, path, params=dict(params), **({} if body is None else {"json": body}))
 
 
-def test_the_walk_has_every_route(filled: tuple[Door, Known]) -> None:
-    door, _ = filled
+def test_the_walk_has_every_route(filled: tuple[Api, Known]) -> None:
+    api, _ = filled
     there = {
         (method, route.path_format.removeprefix("/api/v1") or "/")
-        for route in door.client.app.routes
+        for route in api.client.app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
         if QUERY in handler.opt or BODY in handler.opt
@@ -158,22 +158,22 @@ def test_the_walk_has_every_route(filled: tuple[Door, Known]) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-def test_nobody_is_let_in_without_the_scope(filled: tuple[Door, Known], route: tuple[str, str]) -> None:
-    door, known = filled
+def test_nobody_is_let_in_without_the_scope(filled: tuple[Api, Known], route: tuple[str, str]) -> None:
+    api, known = filled
     needed = scope_of(route)
-    assert ask(door.stranger(), route, known, "a").status_code == 401
+    assert ask(api.stranger(), route, known, "a").status_code == 401
     for scope in Scope:
-        caller = door.caller("a", scopes=[scope])
+        caller = api.caller("a", scopes=[scope])
         answer = ask(caller, route, known, "a", {"account": "a"} if route[1] == "/runs" else {})
         assert (answer.status_code == 403) is (needed not in (None, scope)), answer.text
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-def test_what_is_not_ones_own_is_not_there(filled: tuple[Door, Known], route: tuple[str, str]) -> None:
+def test_what_is_not_ones_own_is_not_there(filled: tuple[Api, Known], route: tuple[str, str]) -> None:
     """Whatever is asked of the hidden account is answered as of one that is not there, and leaves no trace."""
-    door, known = filled
-    caller = door.caller("a")
-    before = tables(door.ledger)
+    api, known = filled
+    caller = api.caller("a")
+    before = tables(api.ledger)
     params: list[dict[str, str]] = [{}, {"account": HIDDEN}] if route[0] == "GET" else [{}]
     for given in params:
         hidden = ask(caller, route, known, HIDDEN, given)
@@ -184,15 +184,15 @@ def test_what_is_not_ones_own_is_not_there(filled: tuple[Door, Known], route: tu
             assert secret not in text, hidden.text
         if hidden.status_code == 200 and not given:
             assert "{" not in route[1]
-    after = tables(door.ledger)
+    after = tables(api.ledger)
     for name in ("accounts", "flows", "sources", "keys", "sync_requests", "recordings"):
         assert after[name] == before[name], name
 
 
-def test_of_ones_own_everything_is_there(filled: tuple[Door, Known]) -> None:
+def test_of_ones_own_everything_is_there(filled: tuple[Api, Known]) -> None:
     """The walk is no walk through empty rooms: with the right token each list has the hidden account's."""
-    door, known = filled
-    everyone = door.caller()
+    api, known = filled
+    everyone = api.caller()
     for route in ROUTES:
         if route[0] == "GET":
             params = {"account": HIDDEN} if route[1] == "/runs" else {}
@@ -202,8 +202,8 @@ def test_of_ones_own_everything_is_there(filled: tuple[Door, Known]) -> None:
     assert SIDE in everyone.ask("GET", "/findings").text
 
 
-def test_nobody_makes_what_can_do_more(door: Door) -> None:
-    caller = door.caller("a", scopes=[Scope.MANAGE, Scope.READ], calls_per_minute=100)
+def test_nobody_makes_what_can_do_more(api: Api) -> None:
+    caller = api.caller("a", scopes=[Scope.MANAGE, Scope.READ], calls_per_minute=100)
     for wanted in (
         {"scopes": ["record"], "accounts": ["a"]},
         {"scopes": ["read"]},
@@ -214,15 +214,15 @@ def test_nobody_makes_what_can_do_more(door: Door) -> None:
     made = caller.ask("POST", "/tokens", json={"scopes": ["read"], "accounts": ["a"], "calls_per_minute": 50})
     assert made.status_code == 201, made.text
     id_ = made.json()["about"]["id"]
-    assert door.stranger(made.json()["token"]).ask("GET", "/flows").status_code == 200
+    assert api.stranger(made.json()["token"]).ask("GET", "/flows").status_code == 200
     assert id_ in caller.ask("GET", "/tokens").text
     assert caller.ask("DELETE", f"/tokens/{id_}").status_code == 204
     assert caller.ask("DELETE", f"/tokens/{id_}").status_code == 404
-    assert door.stranger(made.json()["token"]).ask("GET", "/flows").status_code == 401
+    assert api.stranger(made.json()["token"]).ask("GET", "/flows").status_code == 401
 
 
-def test_a_key_is_shown_once(door: Door) -> None:
-    caller = door.caller("a")
+def test_a_key_is_shown_once(api: Api) -> None:
+    caller = api.caller("a")
     made = caller.ask("POST", "/keys", json={"dialect": "longbridge", "accounts": ["a"]})
     assert made.status_code == 201, made.text
     secret = made.json()["credentials"]["app_secret"]

@@ -12,7 +12,7 @@ from liushui import __version__
 from liushui.http import Request, Response
 from liushui.provider import Provider
 from liushui.server.app import BODY_MAX, ROWS_AT_ONCE, App
-from liushui.server.router import Dialects
+from liushui.server.router import DialectRouter
 from liushui.testing.reader import MemoryReader
 from tests.server.doubles import HttpDouble, ScopeDouble, provider
 
@@ -22,7 +22,7 @@ PATH = "/v1/flows"
 def app_of(*found: Provider) -> App:
     """The application of some providers."""
     known = {one.name: one for one in found}
-    return App(Dialects(known, MemoryReader()), known)
+    return App(DialectRouter(known, MemoryReader()), known)
 
 
 def answer(app: App, scope: ScopeDouble, *parts: bytes) -> HttpDouble:

@@ -9,7 +9,7 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from liushui.server.asgi_bridge import Bridge, asgi_scope
+from liushui.server.asgi_bridge import AsgiBridge, asgi_scope
 from tests.server.doubles import HttpDouble, ScopeDouble
 
 
@@ -31,7 +31,7 @@ async def many() -> Stream:
     return Stream(parts)
 
 
-BRIDGE = Bridge(Litestar([echo, many], openapi_config=None, logging_config=None))
+BRIDGE = AsgiBridge(Litestar([echo, many], openapi_config=None, logging_config=None))
 
 
 def answered(scope: ScopeDouble, *parts: bytes) -> HttpDouble:

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from liushui.http import Request, Response
 from liushui.provider import FlowReader
-from liushui.server.router import Dialects
+from liushui.server.router import DialectRouter
 from liushui.testing.reader import MemoryReader
 from tests.server.doubles import provider
 
 BROKER = provider("broker", "/v1/asset/cashflow", "/v1/token")
 EXCHANGE = provider("exchange", "/contract/transactions", made=lambda _: Response(201, [], b"exchange"))
-DIALECTS = Dialects({"broker": BROKER, "exchange": EXCHANGE}, MemoryReader())
+DIALECTS = DialectRouter({"broker": BROKER, "exchange": EXCHANGE}, MemoryReader())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_path_beside_a_dialects_own_is_that_dialects_to_refuse(path: str) -> N
 
 def test_the_nearest_dialect_is_the_one_that_shares_most() -> None:
     near, far = provider("near", "/v1/trade/flows"), provider("far", "/v1/asset/flows")
-    dialects = Dialects({"far": far, "near": near}, MemoryReader())
+    dialects = DialectRouter({"far": far, "near": near}, MemoryReader())
     found = dialects.find("/v1/trade/nothing")
     assert found is not None
     assert found[0].name == "near"
@@ -109,5 +109,5 @@ def test_a_frame_goes_to_the_provider_that_knows_it() -> None:
     given_out = {name: provider(name, f"/{name}") for name in ("a", "b", "c")}
     for name in ("a", "b"):
         object.__setattr__(given_out[name], "socket", SocketDouble(name.encode()))
-    dialects = Dialects(given_out, MemoryReader())
+    dialects = DialectRouter(given_out, MemoryReader())
     assert [dialects.reply(frame) for frame in (b"a", b"b", b"c", b"")] == [b"aa", b"bb", None, None]

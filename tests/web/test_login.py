@@ -19,8 +19,8 @@ from liushui.ledger.access.logins import (
 )
 from liushui.ledger.access.tokens import Scope, create_token, revoke_token
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.server.auth import Asked, Principal
-from liushui.server.web.auth.sessions import COOKIE, CSRF_HEADER, Visits
+from liushui.server.auth import Connection, Principal
+from liushui.server.web.auth.sessions import COOKIE, CSRF_HEADER, BrowserSessions
 from liushui.testing.server import run
 from tests.ledger.books import new_ledger
 from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting
@@ -206,17 +206,17 @@ def test_beyond_loopback_any_name_may_lead_here(ledger: Ledger) -> None:
 
 def test_the_api_takes_the_session_but_no_change_without_its_token(guest: Visitor) -> None:
     assert guest.get("/api/v1/accounts").status_code == 200
-    visits, (cookie,) = Visits(guest.ledger), guest.client.cookies.values()
+    sessions, (cookie,) = BrowserSessions(guest.ledger), guest.client.cookies.values()
 
-    def asked(method: str, **headers: str) -> Asked:
+    def asked(method: str, **headers: str) -> Connection:
         sent = {"cookie": f"{COOKIE}={cookie}", **headers}
         pairs = [(name.encode(), said.encode()) for name, said in sent.items()]
-        return Asked({"type": "http", "method": method, "headers": pairs})  # type: ignore[arg-type] # as much of a scope as is looked at
+        return Connection({"type": "http", "method": method, "headers": pairs})  # type: ignore[arg-type] # as much of a scope as is looked at
 
-    assert visits.principal(asked("GET")) == Principal("page", None, frozenset(Scope))
-    assert visits.principal(asked("POST")) is None
-    assert visits.principal(asked("POST", **{CSRF_HEADER: "0" * 64})) is None
-    assert visits.principal(asked("POST", **{CSRF_HEADER: guest.token()})) is not None
+    assert sessions.principal(asked("GET")) == Principal("page", None, frozenset(Scope))
+    assert sessions.principal(asked("POST")) is None
+    assert sessions.principal(asked("POST", **{CSRF_HEADER: "0" * 64})) is None
+    assert sessions.principal(asked("POST", **{CSRF_HEADER: guest.token()})) is not None
     guest.client.cookies.clear()
     assert guest.get("/api/v1/accounts").status_code == 401
 

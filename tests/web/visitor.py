@@ -11,9 +11,9 @@ from litestar.testing import TestClient
 from liushui.ledger.access.logins import new_code
 from liushui.ledger.engine import Ledger
 from liushui.providers import load_providers
-from liushui.server.context import House
+from liushui.server.context import AppContext
 from liushui.server.site import make_site
-from liushui.server.web.auth.sessions import Visits
+from liushui.server.web.auth.sessions import BrowserSessions
 from liushui.testing.limits import MemoryLimits
 
 Answer = Any
@@ -64,7 +64,9 @@ class Visitor:
 def visiting(ledger: Ledger, *, url: str = HOST) -> Iterator[Visitor]:
     """A visitor to the pages of a ledger that is served at `url`."""
     limits = MemoryLimits(ledger.clock)
-    house = House(ledger, load_providers(), url, "ws://127.0.0.1:8701", limits, Visits(ledger).principal)
-    with TestClient(make_site(house), base_url=url, raise_server_exceptions=False) as client:
+    app_context = AppContext(
+        ledger, load_providers(), url, "ws://127.0.0.1:8701", limits, BrowserSessions(ledger).principal
+    )
+    with TestClient(make_site(app_context), base_url=url, raise_server_exceptions=False) as client:
         client.follow_redirects = False
         yield Visitor(ledger, client)

@@ -11,8 +11,8 @@ from typing import Final
 from liushui import __version__
 from liushui.http import Response
 from liushui.provider import Provider
-from liushui.server.asgi_bridge import Bridge, Http, Scope, Websocket
-from liushui.server.router import MOUNT, Dialects
+from liushui.server.asgi_bridge import AsgiBridge, Http, Scope, Websocket
+from liushui.server.router import MOUNT, DialectRouter
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,9 @@ SOCKET_BYTES: Final = 1
 class App:
     """Answers requests from the dialects, and what is none of theirs from our own site, where there is one."""
 
-    def __init__(self, dialects: Dialects, providers: Mapping[str, Provider], site: Bridge | None = None) -> None:
+    def __init__(
+        self, dialects: DialectRouter, providers: Mapping[str, Provider], site: AsgiBridge | None = None
+    ) -> None:
         self._dialects = dialects
         self._index = index_page(providers)
         self._site = site

@@ -73,7 +73,7 @@ AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 _VERSIONS: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
-class Bridge:
+class AsgiBridge:
     """Hands requests to an ASGI application, and its answers back: whole where they come whole, else as a stream."""
 
     def __init__(self, app: AsgiApp) -> None:

@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope, find_token, is_note_due
 from liushui.ledger.engine import Ledger
 
-Asked: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 """A request, as guards see it."""
 
 CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="liushui"'}
@@ -39,18 +39,18 @@ class Principal:
         return self.accounts is None or (accounts is not None and accounts <= self.accounts)
 
 
-Sessions: TypeAlias = Callable[[Asked], Principal | None]
+SessionLookup: TypeAlias = Callable[[Connection], Principal | None]
 """Says whose browser a request came from. None: nobody's who is logged in, or it may not be trusted to be theirs."""
 
 
-def nobody(_asked: Asked) -> Principal | None:
+def no_session(_connection: Connection) -> Principal | None:
     """Where browsers do not log in."""
     return None
 
 
-def bearer_of(ledger: Ledger, asked: Asked) -> Principal | None:
+def bearer_principal(ledger: Ledger, connection: Connection) -> Principal | None:
     """Whose token a request carries. None: it carries none that is valid."""
-    said = asked.headers.get("authorization", "")
+    said = connection.headers.get("authorization", "")
     token = find_token(ledger, said[len(BEARER) :].strip()) if said[: len(BEARER)].lower() == BEARER else None
     if token is None:
         return None
@@ -58,23 +58,23 @@ def bearer_of(ledger: Ledger, asked: Asked) -> Principal | None:
     return Principal(f"token {token.id}", token.accounts, token.scopes, token.calls_per_minute, due)
 
 
-KNOWN: Final = "liushui_principal"
+PRINCIPAL: Final = "liushui_principal"
 """Where a request keeps who made it, from the first guard on."""
 
 
-def known(asked: Asked) -> Principal:
+def principal_of(connection: Connection) -> Principal:
     """Who makes a request that has passed the first guard."""
-    found = asked.scope["state"].get(KNOWN)
+    found = connection.scope["state"].get(PRINCIPAL)
     if not isinstance(found, Principal):
         raise NotAuthorizedException("expected a token: Authorization: Bearer lsk_…", headers=dict(CHALLENGE))
     return found
 
 
-def needs(scope: Scope) -> Callable[[Asked, BaseRouteHandler], None]:
+def require_scope(scope: Scope) -> Callable[[Connection, BaseRouteHandler], None]:
     """A guard that lets those through who have the scope. Of which accounts, the handler sees to."""
 
-    def guard(asked: Asked, _handler: BaseRouteHandler) -> None:
-        check_scope(known(asked), scope)
+    def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
+        check_scope(principal_of(connection), scope)
 
     return guard
 

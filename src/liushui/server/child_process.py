@@ -20,7 +20,7 @@ class Command(NamedTuple):
     """Whether what it says goes nowhere."""
 
 
-class Beside:
+class ChildProcess:
     """Runs a command. Use it as a context."""
 
     def __init__(self, command: Command) -> None:
@@ -29,7 +29,7 @@ class Beside:
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper = threading.Thread(target=self._keep, name="beside", daemon=True)
 
-    def __enter__(self) -> "Beside":
+    def __enter__(self) -> "ChildProcess":
         self._process = self._begin()
         self._keeper.start()
         return self

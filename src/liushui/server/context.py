@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from liushui.ledger.engine import Ledger
 from liushui.provider import Provider, RateLimiter
-from liushui.server.auth import BEARER, Asked, Principal, Sessions, bearer_of, nobody
+from liushui.server.auth import BEARER, Connection, Principal, SessionLookup, bearer_principal, no_session
 
 
 @dataclass(frozen=True)
-class House:
+class AppContext:
     """A ledger, the providers that are installed, and where the wire APIs are reached."""
 
     ledger: Ledger
@@ -19,11 +19,11 @@ class House:
     socket_url: str
     limits: RateLimiter
     """What all processes that serve the ledger know together of calls made."""
-    sessions: Sessions = nobody
+    sessions: SessionLookup = no_session
     """Whose browser a request came from."""
 
-    def principal_of(self, asked: Asked) -> Principal | None:
+    def principal_of(self, connection: Connection) -> Principal | None:
         """Who makes a request: by its token where it brings one, else by its session. None: nobody who is known."""
-        if asked.headers.get("authorization", "")[: len(BEARER)].lower() == BEARER:
-            return bearer_of(self.ledger, asked)
-        return self.sessions(asked)
+        if connection.headers.get("authorization", "")[: len(BEARER)].lower() == BEARER:
+            return bearer_principal(self.ledger, connection)
+        return self.sessions(connection)

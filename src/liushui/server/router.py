@@ -12,7 +12,7 @@ MOUNT = "/dialect/"
 _SLASHES = re.compile(r"/{2,}")
 
 
-class Dialects:
+class DialectRouter:
     """The providers' servers over one reader."""
 
     def __init__(self, providers: Mapping[str, Provider], reader: FlowReader) -> None:

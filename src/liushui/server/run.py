@@ -23,9 +23,9 @@ from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
 from liushui.ratelimit.incoming import SharedLimits
 from liushui.server.app import App
-from liushui.server.asgi_bridge import Bridge
-from liushui.server.child_process import Beside, Command
-from liushui.server.router import Dialects
+from liushui.server.asgi_bridge import AsgiBridge
+from liushui.server.child_process import ChildProcess, Command
+from liushui.server.router import DialectRouter
 from liushui.server.websocket import Reply, SocketServer
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
@@ -88,7 +88,7 @@ def serve_ledger(
 
 
 def _running(beside: Command | None) -> AbstractContextManager[object]:
-    return nullcontext() if beside is None else Beside(beside)
+    return nullcontext() if beside is None else ChildProcess(beside)
 
 
 def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:
@@ -150,20 +150,24 @@ def ledger_app() -> App:
     serving = msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)
     ledger = open_ledger(serving.ledger)
     limits = SharedLimits(Path(serving.limits), system_clock)
-    from liushui.server.context import House  # inside: Litestar takes a third of a second, which no command needs
+    from liushui.server.context import (
+        AppContext,
+    )  # inside: Litestar takes a third of a second, which no command require_scope
     from liushui.server.site import make_site
-    from liushui.server.web.auth.sessions import Visits
+    from liushui.server.web.auth.sessions import BrowserSessions
 
-    site = make_site(House(ledger, load_providers(), serving.url, serving.socket_url, limits, Visits(ledger).principal))
-    app = App(Dialects(load_providers(), LedgerReader(ledger, limits)), load_providers(), Bridge(site))
+    site = make_site(
+        AppContext(ledger, load_providers(), serving.url, serving.socket_url, limits, BrowserSessions(ledger).principal)
+    )
+    app = App(DialectRouter(load_providers(), LedgerReader(ledger, limits)), load_providers(), AsgiBridge(site))
     gc.freeze()  # what is here now stays: the collector need not look at it again
     return app
 
 
-def dialects_of(serving: Serving, ledger: Ledger) -> Dialects:
+def dialects_of(serving: Serving, ledger: Ledger) -> DialectRouter:
     """Every provider's server over one ledger."""
     limits = SharedLimits(Path(serving.limits), system_clock)
-    return Dialects(load_providers(), LedgerReader(ledger, limits))
+    return DialectRouter(load_providers(), LedgerReader(ledger, limits))
 
 
 def _free(host: str, port: int) -> int:

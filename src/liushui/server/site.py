@@ -1,38 +1,27 @@
 """Our own site: the API under /api/v1 and the pages, one Litestar application."""
 
-from collections.abc import Sequence
-
 from litestar import Litestar
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
-from litestar.types import ControllerRouterHandler, Message, Scope
+from litestar.types import Message, Scope
 
 from liushui.server.api import api_routes
-from liushui.server.api.context import HOUSE
+from liushui.server.api.context import APP_CONTEXT
 from liushui.server.api.errors import HEADERS
-from liushui.server.context import House
+from liushui.server.context import AppContext
 from liushui.server.web import page_routes
 
 
-def make_site(house: House) -> Litestar:
-    """The application of a house: its API and its pages."""
-    return _site(house, [*api_routes(house), *page_routes(house)])
-
-
-def make_api(house: House) -> Litestar:
-    """The API of a house alone."""
-    return _site(house, api_routes(house))
-
-
-def _site(house: House, routes: Sequence[ControllerRouterHandler]) -> Litestar:
+def make_site(app_context: AppContext) -> Litestar:
+    """The application of a app_context: its API and its pages."""
     return Litestar(
-        route_handlers=routes,
+        route_handlers=[*api_routes(app_context), *page_routes(app_context)],
         openapi_config=None,  # the API makes its own document, from the structs that it reads and writes
         plugins=[ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
         compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key="whole"),
         before_send=[_add_headers],
-        state=State({HOUSE: house}),
+        state=State({APP_CONTEXT: app_context}),
         logging_config=None,
     )
 

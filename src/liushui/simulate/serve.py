@@ -15,7 +15,7 @@ from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
 from liushui.ratelimit.incoming import SharedLimits
 from liushui.server.app import App
-from liushui.server.router import Dialects
+from liushui.server.router import DialectRouter
 from liushui.server.run import Address, serve
 from liushui.simulate.access import SimulatedAccount
 from liushui.simulate.faults.app import FaultyApp
@@ -54,9 +54,9 @@ class Simulating(msgspec.Struct, frozen=True):
         limits = SharedLimits(Path(self.limits), system_clock) if self.limits else None
         return WorldReader(world, found, system_clock, limits=limits)
 
-    def dialects(self) -> Dialects:
+    def dialects(self) -> DialectRouter:
         """The servers of the world's providers, as they should be."""
-        return Dialects(providers_named(self.providers), self.reader())
+        return DialectRouter(providers_named(self.providers), self.reader())
 
     def app(self) -> App | FaultyApp:
         """The application that answers. Raises ConfigError where its faults cannot be had."""

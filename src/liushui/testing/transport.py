@@ -7,7 +7,7 @@ import httpx2
 
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Provider
-from liushui.server.router import Dialects
+from liushui.server.router import DialectRouter
 
 
 class Exchange(NamedTuple):
@@ -21,7 +21,7 @@ class DialectTransport(httpx2.AsyncBaseTransport):
     """Answers each request of an httpx2 client as `liushui serve` would. Keeps what was asked and answered."""
 
     def __init__(self, providers: Mapping[str, Provider], reader: FlowReader) -> None:
-        self._dialects = Dialects(providers, reader)
+        self._dialects = DialectRouter(providers, reader)
         self.asked: list[httpx2.Request] = []
         self.answered: list[Exchange] = []
 

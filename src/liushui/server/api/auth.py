@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from litestar import Response
 from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
 
@@ -16,8 +15,8 @@ from liushui.ledger.access.tokens import note_use
 from liushui.provider import RateCheck
 from liushui.rules import Rate
 from liushui.server.api.errors import HEADERS, Refusal
-from liushui.server.auth import CHALLENGE, KNOWN, Asked, Principal
-from liushui.server.context import House
+from liushui.server.auth import CHALLENGE, PRINCIPAL, Connection, Principal
+from liushui.server.context import AppContext
 
 WINDOW: Final = timedelta(minutes=1)
 _WINDOW_S: Final = str(WINDOW // timedelta(seconds=1))
@@ -26,20 +25,20 @@ OPEN: Final = "open"
 """Of a route: whoever asks is answered, known or not."""
 
 
-def doorkeeper(house: House) -> Callable[[Asked, BaseRouteHandler], Awaitable[None]]:
+def authenticate(app_context: AppContext) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
     """The first guard of all routes."""
     notes: set[asyncio.Task[None]] = set()
 
-    def look(asked: Asked) -> tuple[Principal, RateCheck] | None:
-        principal = house.principal_of(asked)
+    def look(connection: Connection) -> tuple[Principal, RateCheck] | None:
+        principal = app_context.principal_of(connection)
         if principal is None:
             return None
-        return principal, house.limits.admit(f"api:{principal.name}", Rate(principal.calls_per_minute, WINDOW))
+        return principal, app_context.limits.admit(f"api:{principal.name}", Rate(principal.calls_per_minute, WINDOW))
 
-    async def guard(asked: Asked, handler: BaseRouteHandler) -> None:
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         if handler.opt.get(OPEN):
             return
-        found = await asyncio.to_thread(look, asked)
+        found = await asyncio.to_thread(look, connection)
         if found is None:
             detail = "expected a valid token: Authorization: Bearer lsk_…"
             raise NotAuthorizedException(detail, headers=dict(CHALLENGE))
@@ -50,25 +49,19 @@ def doorkeeper(house: House) -> Callable[[Asked, BaseRouteHandler], Awaitable[No
             "RateLimit-Remaining": str(max(0, left)),
             "RateLimit-Reset": _WINDOW_S,
         }
-        asked.scope["state"][HEADERS] = headers
-        asked.scope["state"][KNOWN] = principal
+        connection.scope["state"][HEADERS] = headers
+        connection.scope["state"][PRINCIPAL] = principal
         if not tally.admitted:
             said = f"expected at most {principal.calls_per_minute} calls a minute"
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, said, headers={"Retry-After": _WINDOW_S})
         if principal.note_due is not None and not notes:
-            note = asyncio.create_task(asyncio.to_thread(_note, house, principal.note_due))
+            note = asyncio.create_task(asyncio.to_thread(_note, app_context, principal.note_due))
             notes.add(note)  # one at a time, and nobody waits for it: another process may be writing for long
             note.add_done_callback(notes.discard)
 
     return guard
 
 
-def _note(house: House, token: str) -> None:
+def _note(app_context: AppContext, token: str) -> None:
     with suppress(LedgerError):  # it is kept with a later call
-        note_use(house.ledger, token)
-
-
-def with_usual_headers(response: Response[Any]) -> Response[Any]:
-    """What every answer says: that nobody is to guess its type."""
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    return response
+        note_use(app_context.ledger, token)

@@ -16,11 +16,11 @@ from liushui.ledger.coverage import Range
 from liushui.ledger.read import balances as ledger_query
 from liushui.ledger.read import summaries as summing
 from liushui.money import to_plain_string
-from liushui.server.api.context import Call, call_of
+from liushui.server.api.context import RequestContext, context_of
 from liushui.server.api.errors import unacceptable
 from liushui.server.api.flows import AccountNames
 from liushui.server.api.params import QUERY
-from liushui.server.auth import needs
+from liushui.server.auth import require_scope
 
 By = Literal["account", "kind"]
 
@@ -51,18 +51,18 @@ class CoverageQuery(msgspec.Struct, frozen=True, kw_only=True):
     account: AccountNames = []
 
 
-@get("/balances", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: BalanceQuery})
+@get("/balances", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: BalanceQuery})
 def list_balances(request: Request[Any, Any, Any]) -> Response[models.Balances]:
     """Balances at an instant, by account, subaccount and currency, and whether every flow up to there is proven."""
-    call = call_of(request)
-    asked = call.query(BalanceQuery)
-    names = call.accounts(asked.account)
+    context = context_of(request)
+    asked = context.query(BalanceQuery)
+    names = context.accounts(asked.account)
 
     def made() -> models.Balances:
         if not names:
             return models.Balances(balances=[], covered=True, gaps=[])
-        found = ledger_query.balances(call.ledger, names, asked.at)
-        gaps = _gaps(summing.gaps_before(call.ledger, names, asked.at))
+        found = ledger_query.balances(context.ledger, names, asked.at)
+        gaps = _gaps(summing.gaps_before(context.ledger, names, asked.at))
         uncovered = {gap.account for gap in gaps}
         balances = [
             models.Balance(
@@ -79,15 +79,15 @@ def list_balances(request: Request[Any, Any, Any]) -> Response[models.Balances]:
         ]
         return models.Balances(balances=balances, covered=not gaps, gaps=gaps)
 
-    return call.tagged(names, made)
+    return context.tagged(names, made)
 
 
-@get("/summary", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: SummaryQuery})
+@get("/summary", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: SummaryQuery})
 def show_summary(request: Request[Any, Any, Any]) -> Response[models.Summary]:
     """What moved in and out, by day, week, month or year of each account's own zone, and by currency."""
-    call = call_of(request)
-    asked = call.query(SummaryQuery)
-    names = call.accounts(asked.account)
+    context = context_of(request)
+    asked = context.query(SummaryQuery)
+    names = context.accounts(asked.account)
     for name in ("first_day", "last_day"):
         _check_day(name, getattr(asked, name))
     if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
@@ -102,11 +102,11 @@ def show_summary(request: Request[Any, Any, Any]) -> Response[models.Summary]:
         currency=asked.currency,
         kind=asked.kind and asked.kind.value,
     )
-    return call.tagged(names, lambda: _summary(call, wanted))
+    return context.tagged(names, lambda: _summary(context, wanted))
 
 
-def _summary(call: Call, wanted: summing.Wanted) -> models.Summary:
-    found = summing.summed(call.ledger, wanted)
+def _summary(context: RequestContext, wanted: summing.Wanted) -> models.Summary:
+    found = summing.summed(context.ledger, wanted)
     rows = [
         models.SummaryRow(
             period=row.period,
@@ -126,17 +126,17 @@ def _summary(call: Call, wanted: summing.Wanted) -> models.Summary:
     return models.Summary(rows=rows, covered=not found.gaps, gaps=_gaps(found.gaps))
 
 
-@get("/coverage", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: CoverageQuery})
+@get("/coverage", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: CoverageQuery})
 def show_coverage(request: Request[Any, Any, Any]) -> Response[models.Coverage]:
     """Which ranges of the accounts are proven, and when, and which are open, and why."""
-    call = call_of(request)
-    names = call.accounts(call.query(CoverageQuery).account)
+    context = context_of(request)
+    names = context.accounts(context.query(CoverageQuery).account)
 
     def made() -> models.Coverage:
-        found = ledger_query.coverage_of(call.ledger, names) if names else {}
+        found = ledger_query.coverage_of(context.ledger, names) if names else {}
         return models.Coverage(ranges=[_range(account, one) for account, every in found.items() for one in every])
 
-    return call.tagged(names, made)
+    return context.tagged(names, made)
 
 
 def _range(account: str, found: Range) -> models.CoveredRange:

@@ -17,27 +17,27 @@ from liushui.ledger.read.pages import heads
 from liushui.money import to_plain_string
 from liushui.server.api.errors import missing
 from liushui.server.api.params import query_of
-from liushui.server.auth import Principal, known
-from liushui.server.context import House
+from liushui.server.auth import Principal, principal_of
+from liushui.server.context import AppContext
 
-HOUSE: Final = "liushui_house"
-"""Under this name the application keeps the house."""
+APP_CONTEXT: Final = "liushui_context"
+"""Under this name the application keeps the app_context."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)
-class Call:
+class RequestContext:
     """A request of somebody who is known."""
 
     request: Request[Any, Any, Any]
-    house: House
+    app_context: AppContext
     principal: Principal
 
     @property
     def ledger(self) -> Ledger:
         """The ledger that is asked."""
-        return self.house.ledger
+        return self.app_context.ledger
 
     @property
     def whose(self) -> list[str] | None:
@@ -95,9 +95,9 @@ class Call:
         return f'"{sha256(msgspec.json.encode(about)).hexdigest()[:32]}"'
 
 
-def call_of(request: Request[Any, Any, Any]) -> Call:
+def context_of(request: Request[Any, Any, Any]) -> RequestContext:
     """The call that a request is."""
-    return Call(request, request.app.state[HOUSE], known(request))
+    return RequestContext(request, request.app.state[APP_CONTEXT], principal_of(request))
 
 
 def digest_of(wanted: FlowFilter, *more: object) -> str:

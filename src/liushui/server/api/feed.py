@@ -17,12 +17,12 @@ from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.progress import list_progress
 from liushui.ledger.read.feed import FeedPage, Step, commits_after, feed_page
 from liushui.ledger.read.pages import heads
-from liushui.server.api.context import Call, call_of
+from liushui.server.api.context import RequestContext, context_of
 from liushui.server.api.cursors import cursor, key_of, place_of
 from liushui.server.api.flows import AccountNames, said
 from liushui.server.api.params import QUERY, STREAM
 from liushui.server.api.sources import progress_said
-from liushui.server.auth import needs
+from liushui.server.auth import require_scope
 
 STEPS: Final = 1_000
 STEPS_MAX: Final = 10_000
@@ -51,37 +51,37 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="Of the feed, or an event's id. None: from now on.")] | None = None
 
 
-@get("/feed", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FeedQuery})
+@get("/feed", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: FeedQuery})
 def read(request: Request[Any, Any, Any]) -> Response[models.FeedPage]:
     """Flows that were added, changed and withdrawn since a cursor, commit by commit.
 
     Whoever applies every step, by key, has what a full read has. Accounts that come later are in it from their
     beginning on.
     """
-    call = call_of(request)
-    asked = call.query(FeedQuery)
-    names = call.accounts(asked.account)
-    about = _about(call, asked.account)
-    seen = {} if asked.cursor is None else place_of(call.ledger, about, asked.cursor, dict[str, int])
+    context = context_of(request)
+    asked = context.query(FeedQuery)
+    names = context.accounts(asked.account)
+    about = _about(context, asked.account)
+    seen = {} if asked.cursor is None else place_of(context.ledger, about, asked.cursor, dict[str, int])
 
     def page() -> models.FeedPage:
-        found = feed_page(call.ledger, names, seen, limit=asked.limit) if names else FeedPage([], {}, more=False)
-        following = cursor(call.ledger, about, found.positions)
+        found = feed_page(context.ledger, names, seen, limit=asked.limit) if names else FeedPage([], {}, more=False)
+        following = cursor(context.ledger, about, found.positions)
         return models.FeedPage(steps=[_step(step) for step in found.steps], cursor=following, more=found.more)
 
-    return call.tagged(names, page)
+    return context.tagged(names, page)
 
 
-@get("/events", guards=[needs(Scope.READ)], opt={QUERY: EventQuery, STREAM: True, "whole": True})
+@get("/events", guards=[require_scope(Scope.READ)], opt={QUERY: EventQuery, STREAM: True, "whole": True})
 async def events(request: Request[Any, Any, Any]) -> ServerSentEvent:
     """Commits that changed flows, and how far syncs are, as they come (server-sent events).
 
     `commit`: its id is a cursor of the feed, from which a stream that broke off goes on (Last-Event-ID). `sync`: how
     far one is, about twice a second. A comment now and then says that the stream lives. It ends with its token.
     """
-    call = call_of(request)
-    asked = call.query(EventQuery)
-    told = await asyncio.to_thread(_begin, call, asked)
+    context = context_of(request)
+    asked = context.query(EventQuery)
+    told = await asyncio.to_thread(_begin, context, asked)
     return ServerSentEvent(_stream(told), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
@@ -89,21 +89,21 @@ async def events(request: Request[Any, Any, Any]) -> ServerSentEvent:
 class _Told:
     """What a stream has told already."""
 
-    call: Call
+    context: RequestContext
     asked: EventQuery
     about: str
     positions: dict[str, int]
     syncs: dict[str, datetime] = field(default_factory=dict)
 
 
-def _begin(call: Call, asked: EventQuery) -> _Told:
-    names = call.accounts(asked.account)
-    about = _about(call, asked.account)
-    last = call.request.headers.get("last-event-id") or asked.cursor
-    parameter = "Last-Event-ID" if call.request.headers.get("last-event-id") else "cursor"
+def _begin(context: RequestContext, asked: EventQuery) -> _Told:
+    names = context.accounts(asked.account)
+    about = _about(context, asked.account)
+    last = context.request.headers.get("last-event-id") or asked.cursor
+    parameter = "Last-Event-ID" if context.request.headers.get("last-event-id") else "cursor"
     if last is None:
-        return _Told(call, asked, about, heads(call.ledger, names))
-    return _Told(call, asked, about, place_of(call.ledger, about, last, dict[str, int], parameter))
+        return _Told(context, asked, about, heads(context.ledger, names))
+    return _Told(context, asked, about, place_of(context.ledger, about, last, dict[str, int], parameter))
 
 
 async def _stream(told: _Told) -> AsyncIterator[ServerSentEventMessage]:
@@ -124,15 +124,15 @@ async def _stream(told: _Told) -> AsyncIterator[ServerSentEventMessage]:
 
 def _look(told: _Told) -> list[ServerSentEventMessage] | None:
     """What is new. None: the caller is nobody who may know any more."""
-    call = told.call
-    principal = call.house.principal_of(call.request)
-    if principal is None or Scope.READ not in principal.scopes or principal.accounts != call.principal.accounts:
+    context = told.context
+    principal = context.app_context.principal_of(context.request)
+    if principal is None or Scope.READ not in principal.scopes or principal.accounts != context.principal.accounts:
         return None
-    every = heads(call.ledger, sorted(told.asked.account) if told.asked.account else None)
+    every = heads(context.ledger, sorted(told.asked.account) if told.asked.account else None)
     names = [name for name in every if principal.sees(name)]
     messages = []
     if any(every[name] > told.positions.get(name, 0) for name in names):
-        for commit in commits_after(call.ledger, names, told.positions, limit=COMMITS_MAX):
+        for commit in commits_after(context.ledger, names, told.positions, limit=COMMITS_MAX):
             told.positions[commit.account] = commit.seq
             seen = models.CommitSeen(
                 account=commit.account,
@@ -142,10 +142,10 @@ def _look(told: _Told) -> list[ServerSentEventMessage] | None:
                 restated=commit.restated,
                 withdrawn=commit.withdrawn,
             )
-            id_ = cursor(call.ledger, told.about, told.positions)
+            id_ = cursor(context.ledger, told.about, told.positions)
             messages.append(ServerSentEventMessage(data=_text(seen), event="commit", id=id_))
-    now = call.ledger.clock()
-    for one in list_progress(call.ledger, names):
+    now = context.ledger.clock()
+    for one in list_progress(context.ledger, names):
         if told.syncs.get(one.account) != one.updated_at:
             told.syncs[one.account] = one.updated_at
             messages.append(ServerSentEventMessage(data=_text(progress_said(one, now)), event="sync"))
@@ -156,9 +156,9 @@ def _text(word: models.Word) -> str:
     return msgspec.json.encode(word).decode()
 
 
-def _about(call: Call, accounts: list[str]) -> str:
+def _about(context: RequestContext, accounts: list[str]) -> str:
     """What a cursor of the feed is for: these accounts, of somebody who sees those."""
-    return msgspec.json.encode(("feed", sorted(set(accounts)), call.whose)).decode()
+    return msgspec.json.encode(("feed", sorted(set(accounts)), context.whose)).decode()
 
 
 def _step(step: Step) -> models.Step:

@@ -19,11 +19,11 @@ from liushui.ledger.read.balances import FlowFilter, LedgerFlow
 from liushui.ledger.read.history import Version, versions_of
 from liushui.ledger.read.pages import Place, flows_page
 from liushui.money import parse_decimal, to_plain_string
-from liushui.server.api.context import Call, call_of, digest_of
+from liushui.server.api.context import RequestContext, context_of, digest_of
 from liushui.server.api.cursors import cursor, flow_of, key_of, place_of
 from liushui.server.api.errors import missing, unacceptable
 from liushui.server.api.params import QUERY, Nothing, no_query
-from liushui.server.auth import needs
+from liushui.server.auth import require_scope
 
 PAGE: int = 100
 PAGE_MAX: int = 1_000
@@ -56,54 +56,54 @@ class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
 
 
-@get("/accounts", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+@get("/accounts", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
 def list_accounts(request: Request[Any, Any, Any]) -> Response[models.Accounts]:
     """The accounts that the caller may see, and how far each is proven."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
-    names = call.accounts()
-    return call.tagged(names, lambda: models.Accounts(accounts=accounts_said(call, names)))
+    names = context.accounts()
+    return context.tagged(names, lambda: models.Accounts(accounts=accounts_said(context, names)))
 
 
-@get("/accounts/{account:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+@get("/accounts/{account:str}", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
 def show_account(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[models.Account]:
     """One account."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
-    names = call.accounts((account,))
-    return call.tagged(names, lambda: accounts_said(call, names)[0])
+    names = context.accounts((account,))
+    return context.tagged(names, lambda: accounts_said(context, names)[0])
 
 
-@get("/flows", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FlowQuery})
+@get("/flows", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: FlowQuery})
 def list_flows(request: Request[Any, Any, Any]) -> Response[models.FlowPage]:
     """Flows by time, page by page. A cursor stays where it is while rows arrive."""
-    call = call_of(request)
-    asked = call.query(FlowQuery)
-    names = call.accounts(asked.account)
+    context = context_of(request)
+    asked = context.query(FlowQuery)
+    names = context.accounts(asked.account)
     wanted = filter_of(asked)._replace(accounts=names)
-    about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(asked.account))), call.whose)}"
-    after = None if asked.cursor is None else place_of(call.ledger, about, asked.cursor, Place)
+    about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(asked.account))), context.whose)}"
+    after = None if asked.cursor is None else place_of(context.ledger, about, asked.cursor, Place)
 
     def page() -> models.FlowPage:
         if not names:
             return models.FlowPage(flows=[], next=None)
-        found = flows_page(call.ledger, wanted, limit=asked.limit, after=after)
-        following = None if found.next is None else cursor(call.ledger, about, found.next)
+        found = flows_page(context.ledger, wanted, limit=asked.limit, after=after)
+        following = None if found.next is None else cursor(context.ledger, about, found.next)
         return models.FlowPage(flows=[said(one) for one in found.flows], next=following)
 
-    return call.tagged(names, page)
+    return context.tagged(names, page)
 
 
-@get("/flows/{key:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+@get("/flows/{key:str}", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
 def show_flow(request: Request[Any, Any, Any], key: FromPath[str]) -> Response[models.FlowInFull]:
     """One flow, its versions, and the row as the provider sent it."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
     place = flow_of(key)
-    if place is None or not call.principal.sees(place[0]):
+    if place is None or not context.principal.sees(place[0]):
         raise missing("flow", key)
     account, at_us, id_ = place
-    found = versions_of(call.ledger, account, at_us, id_)
+    found = versions_of(context.ledger, account, at_us, id_)
     if not found:
         raise missing("flow", key)
 
@@ -112,7 +112,7 @@ def show_flow(request: Request[Any, Any, Any], key: FromPath[str]) -> Response[m
         versions = [_version(version) for version, _, _ in found]
         return models.FlowInFull(flow=said(last.found), versions=versions, wire=wire, served=served)
 
-    return call.tagged((account,), whole)
+    return context.tagged((account,), whole)
 
 
 def filter_of(asked: FlowQuery) -> FlowFilter:
@@ -199,11 +199,11 @@ def _version(version: Version) -> models.FlowVersion:
     )
 
 
-def accounts_said(call: Call, names: tuple[str, ...]) -> list[models.Account]:
+def accounts_said(context: RequestContext, names: tuple[str, ...]) -> list[models.Account]:
     """The accounts, as the API says them."""
     if not names:
         return []
-    zones = {one.account: one.zone for one in ledger_query.named(call.ledger, names)}
+    zones = {one.account: one.zone for one in ledger_query.named(context.ledger, names)}
     return [
         models.Account(
             account=one.account,
@@ -217,5 +217,5 @@ def accounts_said(call: Call, names: tuple[str, ...]) -> list[models.Account]:
             proven_from=one.proven_from,
             proven_until=one.proven_until,
         )
-        for one in ledger_query.statuses(call.ledger, names)
+        for one in ledger_query.statuses(context.ledger, names)
     ]

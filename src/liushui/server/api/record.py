@@ -20,7 +20,7 @@ from liushui.instant import load_zone
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.write import record as recording
 from liushui.ledger.write.record import Conflict, Keyed, KeyReused
-from liushui.server.api.context import Call, call_of
+from liushui.server.api.context import RequestContext, context_of
 from liushui.server.api.errors import Refusal, conflict, malformed, missing, unacceptable, unacceptable_body
 from liushui.server.api.flows import accounts_said
 from liushui.server.api.params import BODY, IN_LINES, QUERY, body_of, check_media_type, no_query
@@ -36,38 +36,38 @@ from liushui.server.api.record_body import (
     texts_of,
     whole_body,
 )
-from liushui.server.auth import needs
+from liushui.server.auth import require_scope
 
 
 @post(
     "/accounts",
-    guards=[needs(Scope.MANAGE)],
+    guards=[require_scope(Scope.MANAGE)],
     sync_to_thread=True,
     status_code=HTTPStatus.OK,
     opt={BODY: models.MakeAccount},
 )
 def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[models.Account]:
     """Make an account of one's own. One that is there, in the same zone, is answered as it is."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
     wanted = body_of(body, request, models.MakeAccount)
-    if not call.principal.sees(wanted.account):
+    if not context.principal.sees(wanted.account):
         raise Refusal(HTTPStatus.FORBIDDEN, "this needs a token for all accounts, or for one of that name")
     try:
         load_zone(wanted.zone)
     except ConfigError as error:
         raise unacceptable_body("/zone", "an IANA time zone such as Asia/Hong_Kong", wanted.zone) from error
     try:
-        recording.make_own_account(call.ledger, wanted.account, wanted.zone)
+        recording.make_own_account(context.ledger, wanted.account, wanted.zone)
     except ConfigError as error:
         raise conflict([Fault(pointer="/account", expected="a new name", got=short_repr(wanted.account))]) from error
-    (made,) = accounts_said(call, (wanted.account,))
-    return call.answer(made)
+    (made,) = accounts_said(context, (wanted.account,))
+    return context.answer(made)
 
 
 @post(
     "/flows",
-    guards=[needs(Scope.RECORD)],
+    guards=[require_scope(Scope.RECORD)],
     status_code=HTTPStatus.OK,
     opt={QUERY: RecordQuery, BODY: models.RecordFlow, IN_LINES: True},
 )
@@ -78,32 +78,32 @@ async def record(request: Request[Any, Any, Any]) -> Response[models.Recorded] |
     write restates. With an Idempotency-Key the same write is done once, however often it is sent. With mode=each every
     row is answered by a line of its own, and a stream of any length takes little memory.
     """
-    call = call_of(request)
-    asked = call.query(RecordQuery)
+    context = context_of(request)
+    asked = context.query(RecordQuery)
     media_type = check_media_type(request, [JSON, LINES])
     if asked.mode == "each":
-        return await record_each(call, asked, media_type)
+        return await record_each(context, asked, media_type)
     body = await whole_body(request)
-    return await asyncio.to_thread(record_all, call, asked, media_type, body)
+    return await asyncio.to_thread(record_all, context, asked, media_type, body)
 
 
 KEY_MAX: Final = 200
 T = TypeVar("T")
 
 
-def record_all(call: Call, asked: RecordQuery, media_type: str, body: bytes) -> Response[Any]:
+def record_all(context: RequestContext, asked: RecordQuery, media_type: str, body: bytes) -> Response[Any]:
     """Keep every row of a body in one transaction, and answer with what became of each. Raises a Refusal."""
     rows = read_all(media_type, body)
-    keyed = _keyed(call, asked, body)
+    keyed = _keyed(context, asked, body)
     by_account: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_account[row.account].append(row)
     for account in sorted(by_account):
-        if not call.principal.sees(account):
+        if not context.principal.sees(account):
             raise missing("account", account)
         _check_once(by_account[account])
     try:
-        return _kept(call, rows, by_account, asked, keyed)
+        return _kept(context, rows, by_account, asked, keyed)
     except KeyReused as error:
         fault = Fault(
             parameter="Idempotency-Key",
@@ -114,13 +114,13 @@ def record_all(call: Call, asked: RecordQuery, media_type: str, body: bytes) -> 
 
 
 def _kept(
-    call: Call, rows: list[Row], by_account: dict[str, list[Row]], asked: RecordQuery, keyed: Keyed | None
+    context: RequestContext, rows: list[Row], by_account: dict[str, list[Row]], asked: RecordQuery, keyed: Keyed | None
 ) -> Response[Any]:
     """Keep the rows, and say what became of each."""
-    _check_first(call, by_account, asked, keyed)
+    _check_first(context, by_account, asked, keyed)
     flows = {account: [row.flow for row in of_it] for account, of_it in sorted(by_account.items())}
     try:
-        done = _of_own(lambda: recording.record_all(call.ledger, flows, restate=asked.restate, keyed=keyed))
+        done = _of_own(lambda: recording.record_all(context.ledger, flows, restate=asked.restate, keyed=keyed))
     except Conflict as error:
         raise conflict([differs(by_account[error.account], one) for one in error.differences]) from error
     again = all(one.again for one in done.values())
@@ -131,7 +131,7 @@ def _kept(
     }
     said = [said_of(row, outcomes[row.place]) for row in rows]
     count = list(outcomes.values()).count
-    return call.answer(
+    return context.answer(
         models.Recorded(
             added=count("added"),
             known=count("known"),
@@ -142,13 +142,15 @@ def _kept(
     )
 
 
-def _check_first(call: Call, by_account: dict[str, list[Row]], asked: RecordQuery, keyed: Keyed | None) -> None:
+def _check_first(
+    context: RequestContext, by_account: dict[str, list[Row]], asked: RecordQuery, keyed: Keyed | None
+) -> None:
     """Where several accounts are written to, see first whether all of it can be, and say of each what cannot."""
     if len(by_account) < 2 or asked.restate:
         return
     faults = []
     for account, rows in sorted(by_account.items()):
-        found = _of_own(partial(recording.conflicts, call.ledger, account, [row.flow for row in rows], keyed=keyed))
+        found = _of_own(partial(recording.conflicts, context.ledger, account, [row.flow for row in rows], keyed=keyed))
         faults += [differs(rows, one) for one in found]
     if faults:
         raise conflict(faults)
@@ -171,14 +173,14 @@ def _check_once(rows: Sequence[Row]) -> None:
         seen.add(row.flow.identity)
 
 
-def _keyed(call: Call, asked: RecordQuery, body: bytes) -> Keyed | None:
-    key = call.request.headers.get("idempotency-key")
+def _keyed(context: RequestContext, asked: RecordQuery, body: bytes) -> Keyed | None:
+    key = context.request.headers.get("idempotency-key")
     if key is None:
         return None
     if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
         expected = f"1 to {KEY_MAX} printable characters"
         raise malformed([Fault(parameter="Idempotency-Key", expected=expected, got=short_repr(key))])
-    return Keyed(call.principal.name, key, recording.digest_of(msgspec.json.encode(asked), body))
+    return Keyed(context.principal.name, key, recording.digest_of(msgspec.json.encode(asked), body))
 
 
 CHUNK: Final = 500
@@ -188,21 +190,21 @@ IN_MEMORY: Final = 1024 * 1024
 REFUSED: Final = "refused"
 
 
-async def record_each(call: Call, asked: RecordQuery, media_type: str) -> Stream:
+async def record_each(context: RequestContext, asked: RecordQuery, media_type: str) -> Stream:
     """Keep rows as they come. The answers lie in a file meanwhile: who sends may read only when all is sent."""
-    if call.request.headers.get("idempotency-key") is not None:
+    if context.request.headers.get("idempotency-key") is not None:
         raise unacceptable("Idempotency-Key", "none with mode=each: the references of the rows do it", "one")
     answers = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it is closed when the answer is sent
     try:
         chunk: list[Row | Fault] = []
         place = 0
-        async for text in texts_of(call.request, media_type):
+        async for text in texts_of(context.request, media_type):
             chunk.append(read_row(place, f"/{place}", text))
             place += 1
             if len(chunk) == CHUNK:
-                answers.write(await asyncio.to_thread(_keep, call, asked, chunk, place))
+                answers.write(await asyncio.to_thread(_keep, context, asked, chunk, place))
                 chunk = []
-        answers.write(await asyncio.to_thread(_keep, call, asked, chunk, place))
+        answers.write(await asyncio.to_thread(_keep, context, asked, chunk, place))
         answers.seek(0)
     except BaseException:
         answers.close()
@@ -216,7 +218,7 @@ async def _sent(answers: "SpooledTemporaryFile[bytes]") -> AsyncIterator[bytes]:
             yield part
 
 
-def _keep(call: Call, asked: RecordQuery, chunk: Sequence[Row | Fault], end: int) -> bytes:
+def _keep(context: RequestContext, asked: RecordQuery, chunk: Sequence[Row | Fault], end: int) -> bytes:
     """Keep what can be of some rows, and say what became of each, a line a row."""
     said: dict[int, models.RecordedRow] = {}
     by_account: dict[str, list[Row]] = defaultdict(list)
@@ -224,7 +226,7 @@ def _keep(call: Call, asked: RecordQuery, chunk: Sequence[Row | Fault], end: int
     for place, row in enumerate(chunk, begin):
         if isinstance(row, Fault):
             said[place] = models.RecordedRow(row=place, outcome=REFUSED, errors=[row])
-        elif not call.principal.sees(row.account):
+        elif not context.principal.sees(row.account):
             said[place] = _refused(
                 row,
                 Fault(
@@ -235,17 +237,17 @@ def _keep(call: Call, asked: RecordQuery, chunk: Sequence[Row | Fault], end: int
             by_account[row.account].append(row)
     for account, rows in sorted(by_account.items()):
         for some in _distinct(rows):
-            _keep_some(call, account, some, asked, said)
+            _keep_some(context, account, some, asked, said)
     return b"".join(msgspec.json.encode(said[place]) + b"\n" for place in range(begin, end))
 
 
 def _keep_some(
-    call: Call, account: str, rows: list[Row], asked: RecordQuery, said: dict[int, models.RecordedRow]
+    context: RequestContext, account: str, rows: list[Row], asked: RecordQuery, said: dict[int, models.RecordedRow]
 ) -> None:
     """Keep rows whose references differ; those that contradict what is kept stay out."""
     while rows:
         try:
-            done = recording.record(call.ledger, account, [row.flow for row in rows], restate=asked.restate)
+            done = recording.record(context.ledger, account, [row.flow for row in rows], restate=asked.restate)
         except Conflict as error:
             out = {one.place: differs(rows, one) for one in error.differences}
             said |= {rows[place].place: _refused(rows[place], fault) for place, fault in out.items()}

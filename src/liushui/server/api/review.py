@@ -11,11 +11,11 @@ from liushui.client import models
 from liushui.instant import from_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import review
-from liushui.server.api.context import call_of
+from liushui.server.api.context import context_of
 from liushui.server.api.cursors import cursor, place_of
 from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames
 from liushui.server.api.params import QUERY
-from liushui.server.auth import needs
+from liushui.server.auth import require_scope
 
 
 class FindingQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,14 +33,14 @@ class QuarantineQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
 
 
-@get("/findings", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: FindingQuery})
+@get("/findings", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: FindingQuery})
 def list_findings(request: Request[Any, Any, Any]) -> Response[models.Findings]:
     """How many flows of each day are worth a look, and why."""
-    call = call_of(request)
-    names = call.accounts(call.query(FindingQuery).account)
+    context = context_of(request)
+    names = context.accounts(context.query(FindingQuery).account)
 
     def made() -> models.Findings:
-        found = review.count_findings(call.ledger, names) if names else []
+        found = review.count_findings(context.ledger, names) if names else []
         return models.Findings(
             findings=[
                 models.FindingCount(account=one.account, day=one.day, finding=one.finding, flows=one.flows)
@@ -48,30 +48,32 @@ def list_findings(request: Request[Any, Any, Any]) -> Response[models.Findings]:
             ]
         )
 
-    return call.tagged(names, made)
+    return context.tagged(names, made)
 
 
-@get("/quarantine", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: QuarantineQuery})
+@get("/quarantine", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: QuarantineQuery})
 def list_quarantined(request: Request[Any, Any, Any]) -> Response[models.QuarantinePage]:
     """Rows that could not be read, with their bytes and the reason: nothing that came is lost."""
-    call = call_of(request)
-    asked = call.query(QuarantineQuery)
-    names = call.accounts(asked.account)
-    about = msgspec.json.encode(("quarantine", sorted(asked.account), asked.resolved, call.whose)).decode()
-    after = None if asked.cursor is None else place_of(call.ledger, about, asked.cursor, tuple[str, str, int])
+    context = context_of(request)
+    asked = context.query(QuarantineQuery)
+    names = context.accounts(asked.account)
+    about = msgspec.json.encode(("quarantine", sorted(asked.account), asked.resolved, context.whose)).decode()
+    after = None if asked.cursor is None else place_of(context.ledger, about, asked.cursor, tuple[str, str, int])
 
     def made() -> models.QuarantinePage:
         if not names:
             return models.QuarantinePage(rows=[], next=None)
-        found = review.quarantined_page(call.ledger, names, limit=asked.limit + 1, after=after, resolved=asked.resolved)
+        found = review.quarantined_page(
+            context.ledger, names, limit=asked.limit + 1, after=after, resolved=asked.resolved
+        )
         following = None
         if len(found) > asked.limit:
             found = found[: asked.limit]
             last = found[-1]
-            following = cursor(call.ledger, about, (last.account, last.id, last.batch))
+            following = cursor(context.ledger, about, (last.account, last.id, last.batch))
         return models.QuarantinePage(rows=[_said(one) for one in found], next=following)
 
-    return call.tagged(names, made)
+    return context.tagged(names, made)
 
 
 def _said(found: review.Quarantined) -> models.QuarantinedRow:

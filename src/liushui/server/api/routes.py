@@ -9,16 +9,16 @@ from liushui import __version__
 from liushui.client import models
 from liushui.server.api import balances, credentials, feed, flows, record, review, sources
 from liushui.server.api import openapi as docs
-from liushui.server.api.auth import doorkeeper
-from liushui.server.api.context import call_of
+from liushui.server.api.auth import authenticate
+from liushui.server.api.context import context_of
 from liushui.server.api.errors import handlers
 from liushui.server.api.params import QUERY, Nothing, no_query
-from liushui.server.context import House
+from liushui.server.context import AppContext
 
 ROOT = "/api/v1"
 
 
-def api_routes(house: House) -> list[ControllerRouterHandler]:
+def api_routes(app_context: AppContext) -> list[ControllerRouterHandler]:
     """What answers under /api/v1."""
     return [
         Router(
@@ -54,7 +54,7 @@ def api_routes(house: House) -> list[ControllerRouterHandler]:
                 credentials.make_token,
                 credentials.end_token,
             ],
-            guards=[doorkeeper(house)],
+            guards=[authenticate(app_context)],
             exception_handlers=handlers(),
             after_request=_with_headers,
         )
@@ -64,11 +64,11 @@ def api_routes(house: House) -> list[ControllerRouterHandler]:
 @get("/", sync_to_thread=False, opt={QUERY: Nothing})
 def about(request: Request[Any, Any, Any]) -> Response[models.About]:
     """Which liushui answers, and what the caller may see and do."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
-    principal = call.principal
+    principal = context.principal
     names = None if principal.accounts is None else sorted(principal.accounts)
-    return call.answer(
+    return context.answer(
         models.About(name="liushui", version=__version__, accounts=names, scopes=sorted(principal.scopes))
     )
 

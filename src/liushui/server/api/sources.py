@@ -15,12 +15,12 @@ from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.progress import Progress, list_progress
 from liushui.ledger.jobs.sources import Run, Source, last_runs, list_runs, list_sources, pause_source
 from liushui.ledger.jobs.sync_requests import SyncRequest, find_request, request_sync
-from liushui.server.api.context import Call, call_of
+from liushui.server.api.context import RequestContext, context_of
 from liushui.server.api.cursors import cursor, place_of
 from liushui.server.api.errors import missing
 from liushui.server.api.flows import PAGE, PAGE_MAX
 from liushui.server.api.params import BODY, QUERY, Nothing, body_of, no_query
-from liushui.server.auth import needs
+from liushui.server.auth import require_scope
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,81 +31,88 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="`next` of the page before.")] | None = None
 
 
-@get("/sources", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+@get("/sources", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
 def list_all(request: Request[Any, Any, Any]) -> Response[models.Sources]:
     """The sources, the last run of each, and how far the sync is that goes on. Credentials are not shown."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
-    return call.answer(models.Sources(sources=_sources(call)))
+    return context.answer(models.Sources(sources=_sources(context)))
 
 
-@get("/sources/{account:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+@get("/sources/{account:str}", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
 def show(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[models.Source]:
     """One source."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
-    return call.answer(_source(call, account))
+    return context.answer(_source(context, account))
 
 
-@patch("/sources/{account:str}", guards=[needs(Scope.MANAGE)], sync_to_thread=True, opt={BODY: models.ChangeSource})
+@patch(
+    "/sources/{account:str}", guards=[require_scope(Scope.MANAGE)], sync_to_thread=True, opt={BODY: models.ChangeSource}
+)
 def change(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[models.Source]:
     """Pause a source, so that the scheduler passes it over, or resume it."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
     wanted = body_of(body, request, models.ChangeSource)
-    _source(call, account)
-    pause_source(call.ledger, account, paused=wanted.paused)
-    return call.answer(_source(call, account))
+    _source(context, account)
+    pause_source(context.ledger, account, paused=wanted.paused)
+    return context.answer(_source(context, account))
 
 
 @post(
     "/sources/{account:str}/sync",
-    guards=[needs(Scope.MANAGE)],
+    guards=[require_scope(Scope.MANAGE)],
     sync_to_thread=True,
     status_code=HTTPStatus.ACCEPTED,
     opt={BODY: models.AskSync},
 )
 def sync(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[models.SyncAsked]:
     """Ask for a sync now. Whichever process syncs takes it; one that waits already is the one that is answered."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
     wanted = body_of(body, request, models.AskSync)
-    _source(call, account)
-    asked = request_sync(call.ledger, account, by=call.principal.name, everything=wanted.everything)
-    answer = call.answer(_asked(asked), HTTPStatus.ACCEPTED)
+    _source(context, account)
+    asked = request_sync(context.ledger, account, by=context.principal.name, everything=wanted.everything)
+    answer = context.answer(_asked(asked), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = f"{request.url.path}/{asked.id}"
     return answer
 
 
-@get("/sources/{account:str}/sync/{id:str}", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
+@get(
+    "/sources/{account:str}/sync/{id:str}",
+    guards=[require_scope(Scope.READ)],
+    sync_to_thread=True,
+    opt={QUERY: Nothing},
+)
 def show_request(
     request: Request[Any, Any, Any],
     account: FromPath[str],
     id: FromPath[str],  # noqa: A002 - the path's own name
 ) -> Response[models.SyncAsked]:
     """What became of a request to sync."""
-    call = call_of(request)
+    context = context_of(request)
     no_query(request)
-    found = find_request(call.ledger, call.account(account), id)
+    found = find_request(context.ledger, context.account(account), id)
     if found is None:
         raise missing("request", id)
-    return call.answer(_asked(found))
+    return context.answer(_asked(found))
 
 
-@get("/runs", guards=[needs(Scope.READ)], sync_to_thread=True, opt={QUERY: RunQuery})
+@get("/runs", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: RunQuery})
 def runs(request: Request[Any, Any, Any]) -> Response[models.RunPage]:
     """The syncs of an account that ended, the newest first."""
-    call = call_of(request)
-    asked = call.query(RunQuery)
-    account = call.account(asked.account)
+    context = context_of(request)
+    asked = context.query(RunQuery)
+    account = context.account(asked.account)
     about = f"runs {account}"
-    before = None if asked.cursor is None else from_us(place_of(call.ledger, about, asked.cursor, int))
-    found = list_runs(call.ledger, account, limit=asked.limit + 1, before=before)
+    before = None if asked.cursor is None else from_us(place_of(context.ledger, about, asked.cursor, int))
+    found = list_runs(context.ledger, account, limit=asked.limit + 1, before=before)
     following = None
     if len(found) > asked.limit:
         found = found[: asked.limit]
-        following = cursor(call.ledger, about, to_us(found[-1].started_at))
-    return call.answer(models.RunPage(runs=[run_said(run) for run in found], next=following))
+        following = cursor(context.ledger, about, to_us(found[-1].started_at))
+    return context.answer(models.RunPage(runs=[run_said(run) for run in found], next=following))
 
 
 def progress_said(found: Progress, now: datetime) -> models.Sync:
@@ -143,20 +150,20 @@ def run_said(run: Run) -> models.Run:
     )
 
 
-def _source(call: Call, account: str) -> models.Source:
-    found = [source for source in _sources(call) if source.account == account]
+def _source(context: RequestContext, account: str) -> models.Source:
+    found = [source for source in _sources(context) if source.account == account]
     if not found:
         raise missing("source", account)
     return found[0]
 
 
-def _sources(call: Call) -> list[models.Source]:
-    last, now = last_runs(call.ledger), call.ledger.clock()
-    going = {one.account: one for one in list_progress(call.ledger)}
+def _sources(context: RequestContext) -> list[models.Source]:
+    last, now = last_runs(context.ledger), context.ledger.clock()
+    going = {one.account: one for one in list_progress(context.ledger)}
     return [
         _said(source, last.get(source.account), going.get(source.account), now)
-        for source in list_sources(call.ledger)
-        if call.principal.sees(source.account)
+        for source in list_sources(context.ledger)
+        if context.principal.sees(source.account)
     ]
 
 

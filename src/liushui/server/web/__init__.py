@@ -7,27 +7,27 @@ from litestar import Router
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
-from liushui.server.context import House
+from liushui.server.context import AppContext
 from liushui.server.web import error_pages, keys, preferences, providers, sources, static_routes
 from liushui.server.web.auth import login
-from liushui.server.web.auth.guard import Door, guarded
-from liushui.server.web.auth.sessions import Visits
+from liushui.server.web.auth.guard import AuthGuard, guarded
+from liushui.server.web.auth.sessions import BrowserSessions
 from liushui.server.web.flows import page as flows_page
 from liushui.server.web.overview import page as overview_page
 from liushui.server.web.page import AnyRequest, make_web
 
 
-def page_routes(house: House) -> Sequence[ControllerRouterHandler]:
+def page_routes(app_context: AppContext) -> Sequence[ControllerRouterHandler]:
     """What a browser is shown."""
-    web, visits = make_web(house), Visits(house.ledger)
-    door = Door(house, visits)
+    web, sessions = make_web(app_context), BrowserSessions(app_context.ledger)
+    guard = AuthGuard(app_context, sessions)
 
     async def admit(request: AnyRequest) -> Response[Any] | None:
-        return await door.admit(request)  # a function: Litestar copies what it is given, and a door is one
+        return await guard.admit(request)  # a function: Litestar copies what it is given, and a guard is one
 
     handlers = [
         *static_routes.static_routes(web.assets),
-        *login.routes(web, visits),
+        *login.routes(web, sessions),
         *preferences.routes(web),
         *overview_page.routes(web),
         *flows_page.routes(web),

@@ -24,7 +24,7 @@ LIVES: Final = {"": None, "1": 1, "7": 7, "30": 30, "90": 90, "365": 365}
 
 def routes(web: Web) -> list[ControllerRouterHandler]:
     """The list, the forms that make one, and the ends of them."""
-    house, ledger = web.house, web.house.ledger
+    app_context, ledger = web.app_context, web.app_context.ledger
 
     def known_accounts() -> list[str]:
         with ledger.reading() as connection:
@@ -34,7 +34,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         return page.render(
             "keys/new.html",
             status=422 if errors else 200,
-            providers=list(house.providers.values()),
+            providers=list(app_context.providers.values()),
             accounts=known_accounts(),
             lives=lives(page),
             values=values,
@@ -60,7 +60,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             keys=list(reversed(list_keys(ledger))),
             tokens=list(reversed(list_tokens(ledger))),
             sessions=list_sessions(ledger),
-            providers=house.providers,
+            providers=app_context.providers,
             now=ledger.clock(),
         )
 
@@ -78,9 +78,9 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
     def create(request: AnyRequest) -> Response[str]:
         page = web.page(request)
         form = Form(page)
-        dialect = form.one_of("dialect", house.providers)
+        dialect = form.one_of("dialect", app_context.providers)
         accounts, days = form.some_of("accounts", known_accounts()), form.one_of("days", LIVES)
-        provider = house.providers[dialect] if dialect else None
+        provider = app_context.providers[dialect] if dialect else None
         denied = _restrictions(form, provider) if provider else {}
         if provider is not None and days is not None and not form.is_wrong:
             try:
@@ -95,7 +95,9 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             except ConfigError as error:
                 form.wrong("accounts", str(error))
             else:
-                code = provider.snippet.format(base_url=house.url, socket_url=house.socket_url, **credentials)
+                code = provider.snippet.format(
+                    base_url=app_context.url, socket_url=app_context.socket_url, **credentials
+                )
                 return page.render(
                     "keys/created.html", provider=provider, credentials=credentials, accounts=accounts, snippet=code
                 )
@@ -132,7 +134,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             except ConfigError as error:
                 form.wrong("name", str(error))
             else:
-                return page.render("keys/created_token.html", made=made, url=house.url)
+                return page.render("keys/created_token.html", made=made, url=app_context.url)
         return token_form(page, {**page.form, "accounts": accounts, "scopes": granted}, form.errors)
 
     @post("/keys/tokens/revoke", sync_to_thread=True)
@@ -145,8 +147,8 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         page = web.page(request)
         if page.form.get("session"):
             end_session(ledger, page.form["session"])
-        elif page.visit is not None:
-            end_sessions(ledger, but=page.visit.session.id)
+        elif page.session is not None:
+            end_sessions(ledger, but=page.session.session.id)
         return redirect("/keys#sessions")
 
     return [every, new, create, revoke, new_token, make_token, end_token, end]
@@ -170,7 +172,7 @@ def scopes(page: Page) -> list[tuple[str, str, str]]:
 
 def _expiry(web: Web, days: str) -> datetime | None:
     life = LIVES[days]
-    return None if life is None else web.house.ledger.clock() + timedelta(days=life)
+    return None if life is None else web.app_context.ledger.clock() + timedelta(days=life)
 
 
 def _ended(end: Callable[[], None]) -> Response[str]:

@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from liushui import __version__
 from liushui.instant import to_iso
-from liushui.server.context import House
-from liushui.server.web.auth.sessions import Visit
+from liushui.server.context import AppContext
+from liushui.server.web.auth.sessions import BrowserSession
 from liushui.server.web.i18n import Language, chosen, read_languages
 from liushui.server.web.labels import Words
 from liushui.server.web.static_assets import Assets, read_assets
@@ -41,7 +41,7 @@ AnyRequest = Request[Any, Any, Any]
 class Web:
     """What every page is made with."""
 
-    house: House
+    app_context: AppContext
     assets: Assets
     languages: Mapping[str, Language]
     environments: Mapping[str, Environment]
@@ -54,10 +54,10 @@ class Web:
         return Page(self, request, language)
 
 
-def make_web(house: House) -> Web:
+def make_web(app_context: AppContext) -> Web:
     """Read the files that pages are made of."""
     assets, languages = read_assets(), read_languages()
-    return Web(house, assets, languages, {tag: _environment(assets, known) for tag, known in languages.items()})
+    return Web(app_context, assets, languages, {tag: _environment(assets, known) for tag, known in languages.items()})
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,15 @@ class Page:
         return str(self.request.state.get("csrf", ""))
 
     @property
-    def visit(self) -> Visit | None:
+    def session(self) -> BrowserSession | None:
         """The session that the request belongs to."""
-        found: Visit | None = self.request.state.get("visit")
+        found: BrowserSession | None = self.request.state.get("session")
         return found
 
     @property
     def is_logged_in(self) -> bool:
         """Whether there is a session to end."""
-        return self.visit is not None
+        return self.session is not None
 
     @property
     def here(self) -> str:

@@ -29,7 +29,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 def routes(web: Web) -> list[ControllerRouterHandler]:
     """The list, and a page for each."""
-    known = web.house.providers
+    known = web.app_context.providers
 
     @get("/providers", sync_to_thread=True)
     def every(request: AnyRequest) -> Response[str]:

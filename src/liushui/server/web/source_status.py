@@ -10,7 +10,7 @@ from liushui.ledger.jobs.sources import Run, Source, last_runs, list_runs, list_
 from liushui.ledger.jobs.sync_requests import asked_for, request_sync
 from liushui.ledger.read import balances
 from liushui.ledger.read.balances import AccountStatus
-from liushui.server.context import House
+from liushui.server.context import AppContext
 from liushui.server.web.page import Page
 from liushui.sync.events import Status
 
@@ -141,14 +141,14 @@ _LOOKS: Final[Mapping[str, str]] = {
 }
 
 
-def standings(house: House) -> list[Standing]:
+def standings(app_context: AppContext) -> list[Standing]:
     """Every source, by name."""
-    return _standings(house, list_sources(house.ledger))
+    return _standings(app_context, list_sources(app_context.ledger))
 
 
-def standing_of(house: House, source: Source) -> Standing:
+def standing_of(app_context: AppContext, source: Source) -> Standing:
     """One source."""
-    (standing,) = _standings(house, [source])
+    (standing,) = _standings(app_context, [source])
     return standing
 
 
@@ -157,15 +157,15 @@ def tried(ledger: Ledger, account: str) -> list[Run]:
     return list_runs(ledger, account, limit=RUNS_SHOWN)
 
 
-def ask_for_sync(house: House, account: str, *, everything: bool = False) -> None:
+def ask_for_sync(app_context: AppContext, account: str, *, everything: bool = False) -> None:
     """Ask for a sync now. Nothing happens where one was asked for that has not begun."""
-    request_sync(house.ledger, account, by="page", everything=everything)
+    request_sync(app_context.ledger, account, by="page", everything=everything)
 
 
-def _standings(house: House, sources: Sequence[Source]) -> list[Standing]:
+def _standings(app_context: AppContext, sources: Sequence[Source]) -> list[Standing]:
     if not sources:
         return []
-    ledger, names = house.ledger, tuple(source.account for source in sources)
+    ledger, names = app_context.ledger, tuple(source.account for source in sources)
     now, runs = ledger.clock(), last_runs(ledger)
     statuses = {status.account: status for status in balances.statuses(ledger, names)}
     live = {one.account: one for one in list_progress(ledger, names)}
@@ -173,7 +173,9 @@ def _standings(house: House, sources: Sequence[Source]) -> list[Standing]:
     return [
         Standing(
             source,
-            house.providers[source.provider].title if source.provider in house.providers else source.provider,
+            app_context.providers[source.provider].title
+            if source.provider in app_context.providers
+            else source.provider,
             statuses[source.account],
             runs.get(source.account),
             live.get(source.account),

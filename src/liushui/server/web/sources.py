@@ -43,8 +43,8 @@ TEST_MAX_S: Final = 20
 
 def routes(web: Web) -> list[ControllerRouterHandler]:
     """The list, a source's own page, and what can be done with one."""
-    house = web.house
-    ledger = house.ledger
+    app_context = web.app_context
+    ledger = app_context.ledger
 
     def named(name: str) -> Source:
         for source in list_sources(ledger):
@@ -53,9 +53,11 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         raise NotFoundException(f"source: there is none named {short_repr(name)}")
 
     def provider_of(name: str) -> Provider:
-        if name not in house.providers:
-            raise NotFoundException(f"provider: expected one of {', '.join(house.providers)}, got {short_repr(name)}")
-        return house.providers[name]
+        if name not in app_context.providers:
+            raise NotFoundException(
+                f"provider: expected one of {', '.join(app_context.providers)}, got {short_repr(name)}"
+            )
+        return app_context.providers[name]
 
     def form_of(page: Page, provider: Provider, values: Mapping[str, str], errors: Mapping[str, str]) -> Response[str]:
         return page.render(
@@ -82,13 +84,13 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
     def every(request: AnyRequest) -> Response[str]:
         page = web.page(request)
         template = "sources/rows.html" if page.is_part else "sources/index.html"
-        return page.render(template, standings=standings(house), now=ledger.clock())
+        return page.render(template, standings=standings(app_context), now=ledger.clock())
 
     @get("/sources/~new", sync_to_thread=True)
     def new(request: AnyRequest) -> Response[str]:
         page, name = web.page(request), request.query_params.get("provider")
         if name is None:
-            return page.render("sources/choose.html", providers=list(house.providers.values()))
+            return page.render("sources/choose.html", providers=list(app_context.providers.values()))
         return blank(page, provider_of(name))
 
     @post("/sources", sync_to_thread=True)
@@ -115,7 +117,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             kept = {name: value for name, value in page.form.items() if name not in _secrets(provider)}
             return form_of(page, provider, kept, form.errors)
         if form.ticked("sync"):
-            ask_for_sync(house, source.account)
+            ask_for_sync(app_context, source.account)
         return redirect(_address(source.account))
 
     @post("/sources/~test", sync_to_thread=True)
@@ -133,8 +135,8 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         shows = {field.name for field in provider_of(source.provider).credentials if not field.secret}
         return page.render(
             "sources/one.html",
-            standing=standing_of(house, source),
-            provider=house.providers[source.provider],
+            standing=standing_of(app_context, source),
+            provider=app_context.providers[source.provider],
             public={name: source.credentials[name] for name in sorted(shows)},
             tried=tried(ledger, source.account),
             now=ledger.clock(),
@@ -143,7 +145,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
     @get("/sources/{name:str}/progress", sync_to_thread=True)
     def progress(request: AnyRequest, name: FromPath[str]) -> Response[str]:
         page = web.page(request)
-        return page.render("sources/progress.html", standing=standing_of(house, named(name)), now=ledger.clock())
+        return page.render("sources/progress.html", standing=standing_of(app_context, named(name)), now=ledger.clock())
 
     @post("/sources/{name:str}/test", sync_to_thread=True)
     def try_one(request: AnyRequest, name: FromPath[str]) -> Response[str]:
@@ -152,9 +154,9 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
     @post("/sources/{name:str}/sync", sync_to_thread=True)
     def sync_now(request: AnyRequest, name: FromPath[str]) -> Response[str]:
         page, source = web.page(request), named(name)
-        ask_for_sync(house, source.account, everything=page.form.get("everything") == "yes")
+        ask_for_sync(app_context, source.account, everything=page.form.get("everything") == "yes")
         if page.is_part:
-            return page.render("sources/progress.html", standing=standing_of(house, source), now=ledger.clock())
+            return page.render("sources/progress.html", standing=standing_of(app_context, source), now=ledger.clock())
         return redirect(_address(name))
 
     @post("/sources/{name:str}/pause", sync_to_thread=True)
@@ -176,7 +178,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         if given is None:
             return _credentials_form(page, source, provider, form.errors)
         change_credentials(ledger, name, given)
-        ask_for_sync(house, name)
+        ask_for_sync(app_context, name)
         return redirect(_address(name))
 
     @post("/sources/{name:str}/remove", sync_to_thread=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Provider
-from liushui.server.router import Dialects
+from liushui.server.router import DialectRouter
 from liushui.simulate.faults.fault import Rulings
 from liushui.simulate.faults.faulty_reader import DoctoredReader, Places
 from liushui.simulate.faults.profiles import Profile
@@ -22,7 +22,7 @@ _NOT_ASKED_FOR: Final = Response(503, [], b"")
 _outcomes: ContextVar[list[Outcome]] = ContextVar("outcomes")
 
 
-class FaultyDialects(Dialects):
+class FaultyDialects(DialectRouter):
     """The providers' servers over one reader. They answer inside `overheard` alone, which is told what comes out."""
 
     def __init__(

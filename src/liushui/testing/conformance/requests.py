@@ -11,7 +11,7 @@ from liushui.errors import LiushuiError, ProviderError, Unavailable, WireError
 from liushui.http import Request, Response
 from liushui.provider import Client, Provider
 from liushui.providers import load_providers
-from liushui.server.router import MOUNT, Dialects
+from liushui.server.router import MOUNT, DialectRouter
 from liushui.testing.conformance.chance import ODD_JSON, ODD_TEXTS, broken_bytes, broken_text, odd_json, odd_text
 from liushui.testing.conformance.checks import Checks
 from liushui.testing.conformance.ends import Memory, is_rows
@@ -60,7 +60,7 @@ class RequestChecks(Checks):
     def test_requests_that_are_broken(self, memory: Memory) -> None:
         """Requests of a client, their method, path, query, headers and body changed."""
         judge = Judge(memory)
-        dialects = Dialects({**load_providers(), self.provider.name: self.provider}, memory.reader)
+        dialects = DialectRouter({**load_providers(), self.provider.name: self.provider}, memory.reader)
         for number in range(REQUESTS):
             random = self._random("broken", number)
             request = broken(random, random.choice(judge.asked), judge.names, self.provider)

@@ -10,9 +10,9 @@ from litestar.exceptions import ClientException, NotAuthorizedException, Permiss
 from litestar.response import Response
 
 from liushui.errors import short_repr
-from liushui.server.context import House
+from liushui.server.context import AppContext
 from liushui.server.exposure import LOOPBACK, host_of, is_loopback
-from liushui.server.web.auth.sessions import COOKIE, CSRF_FIELD, CSRF_HEADER, SAFE, Visits, is_meant
+from liushui.server.web.auth.sessions import COOKIE, CSRF_FIELD, CSRF_HEADER, SAFE, BrowserSessions, verify_csrf
 from liushui.server.web.page import AnyRequest
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
@@ -22,31 +22,31 @@ OPEN: Final = "open"
 """Marks handlers, in their `opt`, for which nobody has to log in."""
 
 
-class Door:
+class AuthGuard:
     """Looks at every request of the page before it is answered."""
 
-    def __init__(self, house: House, visits: Visits) -> None:
-        self._visits = visits
-        self._hosts = LOOPBACK if is_loopback(house.url) else None
+    def __init__(self, app_context: AppContext, sessions: BrowserSessions) -> None:
+        self._sessions = sessions
+        self._hosts = LOOPBACK if is_loopback(app_context.url) else None
 
     async def admit(self, request: AnyRequest) -> Response[Any] | None:
         """None where the request may be answered; else the way to the login.
 
-        What the handler needs is in the request's state: `visit`, `csrf`, `form`. Raises HTTPException where a
+        What the handler needs is in the request's state: `session`, `csrf`, `form`. Raises HTTPException where a
         request is for another host, was sent by another site's page, or brings no token of its session.
         """
         self._check_host(request)
         if request.route_handler.opt.get("static"):
             return None
-        visit = await asyncio.to_thread(self._visits.of, request.cookies.get(COOKIE))
-        request.state["visit"], request.state["csrf"] = visit, visit.csrf if visit else ""
+        session = await asyncio.to_thread(self._sessions.of, request.cookies.get(COOKIE))
+        request.state["session"], request.state["csrf"] = session, session.csrf if session else ""
         if request.method not in SAFE:
             check_origin(request.headers, request.headers.get("host", ""))
             form = request.state["form"] = await _form_of(request)
             given = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD, [None])[-1]
-            if visit is not None and not is_meant(visit, given):
+            if session is not None and not verify_csrf(session, given):
                 raise PermissionDeniedException("csrf_token: expected the one of this session: load the page again")
-        if visit is None and not request.route_handler.opt.get(OPEN):
+        if session is None and not request.route_handler.opt.get(OPEN):
             return _to_login(request)
         return None
 

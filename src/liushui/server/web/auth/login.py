@@ -12,7 +12,7 @@ from liushui.ledger.access.tokens import find_token
 from liushui.rules import Rate
 from liushui.server.exposure import is_full
 from liushui.server.web.auth.guard import OPEN
-from liushui.server.web.auth.sessions import Visits
+from liushui.server.web.auth.sessions import BrowserSessions
 from liushui.server.web.page import AnyRequest, Page, Web, own_address, redirect
 
 TRIES: Final = Rate(calls=10, per=timedelta(minutes=1))
@@ -21,24 +21,24 @@ TRIES_OF_ALL: Final = Rate(calls=60, per=timedelta(minutes=1))
 """How often all of them together may."""
 
 
-def routes(web: Web, visits: Visits) -> list[ControllerRouterHandler]:
+def routes(web: Web, sessions: BrowserSessions) -> list[ControllerRouterHandler]:
     """The login page, and the way out."""
-    house = web.house
+    app_context = web.app_context
 
     def let_in(page: Page, how: str, then: str, token: str | None = None) -> Response[str]:
         agent = page.request.headers.get("user-agent", "")
-        return redirect(then, [visits.begin(how, agent=agent, secure=page.is_secure, token=token)])
+        return redirect(then, [sessions.begin(how, agent=agent, secure=page.is_secure, token=token)])
 
     def may_try(page: Page) -> bool:
         client = page.request.client
         address = client.host if client else ""
         return (
-            house.limits.admit(f"login {address}", TRIES).admitted
-            and house.limits.admit("login", TRIES_OF_ALL).admitted
+            app_context.limits.admit(f"login {address}", TRIES).admitted
+            and app_context.limits.admit("login", TRIES_OF_ALL).admitted
         )
 
     def shown(page: Page, then: str, *, wrong: str = "", status: int = 200) -> Response[str]:
-        has = has_password(house.ledger)
+        has = has_password(app_context.ledger)
         return page.render("login.html", status=status, then=then, wrong=wrong, has_password=has)
 
     def too_many(page: Page, then: str) -> Response[str]:
@@ -54,7 +54,7 @@ def routes(web: Web, visits: Visits) -> list[ControllerRouterHandler]:
             return redirect(then) if page.is_logged_in else shown(page, then)
         if not may_try(page):
             return too_many(page, then)
-        if take_code(house.ledger, code):
+        if take_code(app_context.ledger, code):
             return let_in(page, "link", then)
         if page.is_logged_in:  # the same link once more, in a browser that it let in
             return redirect(then)
@@ -66,9 +66,9 @@ def routes(web: Web, visits: Visits) -> list[ControllerRouterHandler]:
         given = page.form.get("secret", "")
         if not may_try(page):
             return too_many(page, page.next)
-        if is_password(house.ledger, given):
+        if is_password(app_context.ledger, given):
             return let_in(page, "password", page.next)
-        token = find_token(house.ledger, given.strip())
+        token = find_token(app_context.ledger, given.strip())
         if token is not None and is_full(token):
             return let_in(page, "token", page.next, token.id)
         wrong = page.say("That is neither the password nor a token.")
@@ -79,7 +79,7 @@ def routes(web: Web, visits: Visits) -> list[ControllerRouterHandler]:
     @post("/logout", sync_to_thread=True, opt={OPEN: True})
     def leave(request: AnyRequest) -> Response[str]:
         page = web.page(request)
-        visit = page.visit
-        return redirect("/login", [visits.end(visit, secure=page.is_secure)] if visit else [])
+        session = page.session
+        return redirect("/login", [sessions.end(session, secure=page.is_secure)] if session else [])
 
     return [login, enter, leave]

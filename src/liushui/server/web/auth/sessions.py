@@ -12,7 +12,7 @@ from liushui.ledger.access.logins import SESSION_LIFE, Session, begin_session, e
 from liushui.ledger.access.server_secret import shared_secret
 from liushui.ledger.access.tokens import Scope, list_tokens
 from liushui.ledger.engine import Ledger
-from liushui.server.auth import Asked, Principal
+from liushui.server.auth import Connection, Principal
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
@@ -24,7 +24,7 @@ AGENT_MAX: Final = 200
 _NAME_MAX: Final = 200
 
 
-class Visit(NamedTuple):
+class BrowserSession(NamedTuple):
     """A request of a browser that has logged in."""
 
     session: Session
@@ -33,7 +33,7 @@ class Visit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Visits:
+class BrowserSessions:
     """The sessions of one ledger's page."""
 
     ledger: Ledger
@@ -44,27 +44,27 @@ class Visits:
         age_s = SESSION_LIFE.days * 86_400
         return cookie(COOKIE, f"{name}.{self._signed('session', name)}", age_s=age_s, secure=secure)
 
-    def of(self, cookie_text: str | None) -> Visit | None:
-        """The visit that a cookie stands for. None: it is not ours, or its session is over."""
+    def of(self, cookie_text: str | None) -> BrowserSession | None:
+        """The session that a cookie stands for. None: it is not ours, or its session is over."""
         name, _, signature = (cookie_text or "").partition(".")
         if not name or len(name) > _NAME_MAX or not _equal(signature, self._signed("session", name)):
             return None
         session = find_session(self.ledger, name)
         if session is None or not self._is_let_in(session):
             return None
-        return Visit(session, self._signed("csrf", name))
+        return BrowserSession(session, self._signed("csrf", name))
 
-    def end(self, visit: Visit, *, secure: bool) -> Cookie:
+    def end(self, session: BrowserSession, *, secure: bool) -> Cookie:
         """End a session: the cookie that takes the other's place."""
-        end_session(self.ledger, visit.session.id)
+        end_session(self.ledger, session.session.id)
         return cookie(COOKIE, "", age_s=0, secure=secure)
 
-    def principal(self, asked: Asked) -> Principal | None:
+    def principal(self, connection: Connection) -> Principal | None:
         """Who a request to the API is from, by its session: somebody who may do everything. One that changes something
         must bring the session's token as a header, or it may have been sent by any page."""
-        visit = self.of(asked.cookies.get(COOKIE))
-        if visit is None or (
-            asked.scope.get("method") not in SAFE and not is_meant(visit, asked.headers.get(CSRF_HEADER))
+        session = self.of(connection.cookies.get(COOKIE))
+        if session is None or (
+            connection.scope.get("method") not in SAFE and not verify_csrf(session, connection.headers.get(CSRF_HEADER))
         ):
             return None
         return Principal("page", None, frozenset(Scope))
@@ -89,9 +89,9 @@ class Visits:
         return shared_secret(self.ledger, "page")
 
 
-def is_meant(visit: Visit, given: str | None) -> bool:
+def verify_csrf(session: BrowserSession, given: str | None) -> bool:
     """Whether a request that changes something was sent by a page of ours, shown in this session."""
-    return given is not None and _equal(given, visit.csrf)
+    return given is not None and _equal(given, session.csrf)
 
 
 def _equal(one: str, other: str) -> bool:

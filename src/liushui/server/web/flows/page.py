@@ -67,7 +67,7 @@ class Asking(NamedTuple):
 
 def routes(web: Web) -> list[ControllerRouterHandler]:
     """The page, and what it asks for by and by."""
-    ledger, kept = web.house.ledger, Kept()
+    ledger, kept = web.app_context.ledger, Kept()
 
     def ask(request: AnyRequest) -> Asking:
         page = web.page(request)

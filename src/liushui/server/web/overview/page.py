@@ -50,7 +50,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
     def ask(page: Page) -> tuple[Asking, Overview, int]:
         """What was asked and what is to be said to it, with the status to say it with."""
         asking = read_asked(fields_of(page.request), page.language)
-        ledger, rules = web.house.ledger, rules_of(web)
+        ledger, rules = web.app_context.ledger, rules_of(web)
         found = overview(ledger, rules, asking.asked, kept)
         before = asking.asked
         check_known(asking, [account.account for account in found.facts.accounts], found.currencies, page.language)
@@ -91,7 +91,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             if not asking.asked.accounts or account.account in asking.asked.accounts
         }
         currency = found.currency or ""
-        flowed = flowing(web.house.ledger, currency, found.span, zones)
+        flowed = flowing(web.app_context.ledger, currency, found.span, zones)
         return page.render(
             "overview/streams.html",
             status=status,
@@ -117,7 +117,7 @@ def parts_of(moved: Moved) -> tuple[Decimal, Decimal]:
 
 def rules_of(web: Web) -> dict[str, Rules[Paging]]:
     """The rules of every provider, by its name."""
-    return {name: provider.rules for name, provider in web.house.providers.items()}
+    return {name: provider.rules for name, provider in web.app_context.providers.items()}
 
 
 def common_zone(accounts: Sequence[AccountFacts]) -> str:
@@ -202,7 +202,7 @@ def _flows_address(asking: Asking, *, currency: str | None, since: date, until: 
 
 def _calendars(web: Web, page: Page, found: Overview) -> list[tuple[AccountFacts, Calendar | None]]:
     """A calendar of the last year for each account that has a source; None where nothing is claimed."""
-    now = web.house.ledger.clock()
+    now = web.app_context.ledger.clock()
     today = now.date()
     first = today - timedelta(days=today.weekday(), weeks=CALENDAR_WEEKS - 1)
     rules: Mapping[str, Rules[Paging]] = rules_of(web)

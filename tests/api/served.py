@@ -10,8 +10,8 @@ from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
 from liushui.providers import load_providers
 from liushui.server.api import ROOT
-from liushui.server.context import House
-from liushui.server.site import make_api
+from liushui.server.context import AppContext
+from liushui.server.site import make_site
 from liushui.testing.limits import MemoryLimits
 
 Answer = Any
@@ -39,7 +39,7 @@ class Caller:
         return answer.json()
 
 
-class Door:
+class Api:
     """The API, and those who call."""
 
     def __init__(self, ledger: Ledger, client: TestClient[Any]) -> None:
@@ -56,8 +56,8 @@ class Door:
 
 
 @contextmanager
-def opened(ledger: Ledger) -> Iterator[Door]:
+def open_api(ledger: Ledger) -> Iterator[Api]:
     """The API of a ledger."""
-    house = House(ledger, load_providers(), "http://test", "ws://test", MemoryLimits(ledger.clock))
-    with TestClient(make_api(house), raise_server_exceptions=False) as client:
-        yield Door(ledger, client)
+    app_context = AppContext(ledger, load_providers(), "http://test", "ws://test", MemoryLimits(ledger.clock))
+    with TestClient(make_site(app_context), raise_server_exceptions=False) as client:
+        yield Api(ledger, client)

@@ -151,7 +151,7 @@ async def _requests(server: Server, account: Account) -> list[Request]:
         client = account.provider.connect(base_url=server.url, credentials=account.credentials, rate=None, timeout_s=30)
     requests: dict[int, list[Request]] = {}
     for asked in account.slices:
-        page = await client.page(asked, ROWS)
+        page = await client.fetch_page(asked, ROWS)
         if transport.last is not None:
             requests.setdefault(len(page.rows), []).append(transport.last)
     await client.close()

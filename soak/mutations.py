@@ -97,13 +97,13 @@ def always(*_args: object) -> bool:
 def last_where_short(page: Page, fetcher: fetch.PagedFetcher, requested: int) -> Page:
     """A page with fewer rows than were asked for counts as the last one."""
     is_short = isinstance(fetcher.paging, PageNumber) and len(page.rows) < requested
-    return page._replace(next=None) if is_short else page
+    return page._replace(next_token=None) if is_short else page
 
 
 def last_where_empty(page: Page, fetcher: fetch.PagedFetcher, _requested: int) -> Page:
     """A page without rows counts as the last one, though it names another."""
     is_empty = isinstance(fetcher.paging, Cursor) and not page.rows
-    return page._replace(next=None) if is_empty else page
+    return page._replace(next_token=None) if is_empty else page
 
 
 def counted_alone(_agree: bool, _before: fetch.WholeRead | None, read: fetch.WholeRead) -> bool:

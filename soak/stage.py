@@ -231,7 +231,7 @@ def _asked_for(provider: Provider) -> str | None:
     async def ask() -> None:
         client = provider.connect(base_url=HTTPS, credentials=key.credentials, rate=None, timeout_s=1)
         try:
-            await client.page(Slice(clock() - timedelta(days=9), clock() - timedelta(days=8)), 1)
+            await client.fetch_page(Slice(clock() - timedelta(days=9), clock() - timedelta(days=8)), 1)
         finally:
             await client.close()
 

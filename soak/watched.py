@@ -43,8 +43,8 @@ class WatchedReader:
     def now(self) -> datetime:
         return self._reader.now()
 
-    def key(self, dialect: str, public: str) -> Key | None:
-        return self._reader.key(dialect, public)
+    def find_key(self, dialect: str, public: str) -> Key | None:
+        return self._reader.find_key(dialect, public)
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         tally = self._reader.admit(key, rate, what)
@@ -52,16 +52,16 @@ class WatchedReader:
             self._note("fault: over a rate")
         return tally
 
-    def session(self, key: Key, life: timedelta) -> datetime:
-        return self._reader.session(key, life)
+    def session_start(self, key: Key, life: timedelta) -> datetime:
+        return self._reader.session_start(key, life)
 
-    def count(self, query: FlowQuery) -> int:
-        count = self._reader.count(query)
-        if self._reader is not self._honest and count != self._honest.count(query):
+    def count_flows(self, query: FlowQuery) -> int:
+        count = self._reader.count_flows(query)
+        if self._reader is not self._honest and count != self._honest.count_flows(query):
             self._note("fault: total lies")
         return count
 
-    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         cap = min((self._caps[account] for account in query.accounts if account in self._caps), default=None)
         if cap is not None:
             if query.after and not self._random.randrange(EMPTY_ONE_IN):
@@ -70,7 +70,7 @@ class WatchedReader:
             if cap < query.limit:
                 self._note("fault: short page")
                 query = query._replace(limit=cap, offset=query.offset // query.limit * cap)
-        found = self._reader.page(dialect, query, write)
+        found = self._reader.read_page(dialect, query, write)
         asked, now = query._replace(offset=0, after=None), self.now()
         if self._last is not None and self._last[0] == asked and (query.offset or query.after):
             _, before, last = self._last

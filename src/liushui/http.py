@@ -30,7 +30,7 @@ class Request(NamedTuple):
     trace: str = ""
     """A fresh id, for dialects that name one in each answer."""
 
-    def parameters(self) -> dict[str, str]:
+    def query_params(self) -> dict[str, str]:
         """The query's parameters, decoded; of a repeated one the first. Raises WireError where it cannot be decoded."""
         if self.query.count("&") < QUERY_PARAMS_MAX and not _NEEDS_DECODING.search(self.query):
             pairs = [pair.partition("=")[::2] for pair in self.query.split("&") if pair]

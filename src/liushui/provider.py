@@ -55,7 +55,7 @@ class Page(NamedTuple):
     """
 
     rows: Sequence[bytes]
-    next: str | None = None
+    next_token: str | None = None
     total: int | None = None
 
 
@@ -132,19 +132,19 @@ class BatchCodec(Protocol):
 class Client(Protocol):
     """One account at the provider, read over HTTP. Errors are ProviderError by class, or WireError."""
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page of a slice, one HTTP call for rows. Waits for the provider's rate first.
 
-        `mark` is the `next` of the page before. `part` are parameters in the wire's own words, which are sent beside
-        the slice's own and over them. `newest` asks a RangeOnly provider for the newest rows up to the slice's end.
+        `page_token` is the `next_token` of the page before. `params` are further request parameters in the wire's own
+        names; they override the slice's. `newest` asks a RangeOnly provider for the newest rows of the slice.
         """
         ...
 
@@ -201,7 +201,7 @@ class RateLimiter(Protocol):
         """Count one call against a rate. One that is over it is not counted."""
         ...
 
-    def session(self, name: str, life: timedelta) -> datetime:
+    def session_start(self, name: str, life: timedelta) -> datetime:
         """When the session of that name began: the same instant for `life`, then a new one, now."""
         ...
 
@@ -225,7 +225,7 @@ class FlowQuery(NamedTuple):
     ascending: bool = False
     """Whether the rows of the page stand oldest first."""
     where: Where = EVERYTHING
-    shown: Where = EVERYTHING
+    visible: Where = EVERYTHING
     """What of a page is shown, once it was cut: one may have fewer rows than its limit, or none, and not be the end."""
     language: str | None = None
 
@@ -236,7 +236,7 @@ class FlowPage(NamedTuple):
 
     rows: bytes
     size: int
-    end: str | None = None
+    end_cursor: str | None = None
 
 
 class FlowReader(Protocol):
@@ -246,7 +246,7 @@ class FlowReader(Protocol):
         """The clock that requests are judged by."""
         ...
 
-    def key(self, dialect: str, public: str) -> Key | None:
+    def find_key(self, dialect: str, public: str) -> Key | None:
         """The key of that public name, unless there is none or it was revoked."""
         ...
 
@@ -254,11 +254,11 @@ class FlowReader(Protocol):
         """Count one call against the key's rate; `what` tells several rates of one key apart."""
         ...
 
-    def session(self, key: Key, life: timedelta) -> datetime:
+    def session_start(self, key: Key, life: timedelta) -> datetime:
         """When the key's session began: the same instant for `life`, then a new one, now."""
         ...
 
-    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         """One page.
 
         Rows that were received in this dialect stand as they were received; others are written by `write`.
@@ -266,7 +266,7 @@ class FlowReader(Protocol):
         """
         ...
 
-    def count(self, query: FlowQuery) -> int:
+    def count_flows(self, query: FlowQuery) -> int:
         """How many flows all pages of a query have together, those that are not shown included."""
         ...
 

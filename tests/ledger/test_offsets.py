@@ -130,7 +130,7 @@ class Twice:
         memory = MemoryReader()
         for account, rows in self._flows.items():
             memory.hold(account, [row.flow for row in rows])
-        return memory.page("another", query, shown)
+        return memory.read_page("another", query, shown)
 
 
 @settings(max_examples=40)
@@ -142,8 +142,8 @@ def test_deep_pages_are_what_walking_finds(module_shelf: Shelf, steps: list[tupl
         both.write(account, day, days, at, imported=imported)
         for query in asked:
             query = query._replace(ascending=not query.newest)
-            assert both.reader.page("another", query, shown) == both.in_memory(query)
-            assert both.reader.page("longbridge", query, shown) == both.in_memory(query)
+            assert both.reader.read_page("another", query, shown) == both.in_memory(query)
+            assert both.reader.read_page("longbridge", query, shown) == both.in_memory(query)
     ledger.close()
 
 
@@ -173,7 +173,7 @@ def test_a_long_life_of_writing_and_reading(shelf: Shelf, seed: int) -> None:
                 ascending=not newest,
                 where=choose.choice([EVERYTHING, EVERYTHING, (one_of("kind", "trade"),), (one_of("label", "l1"),)]),
             )
-            assert both.reader.page("another", query, shown) == both.in_memory(query)
+            assert both.reader.read_page("another", query, shown) == both.in_memory(query)
     ledger.close()
 
 
@@ -211,7 +211,7 @@ def test_little_is_left_to_walk_and_nothing_is_counted_again(
     execute = Counting(filled.ledger)
     places = Offsets(execute, filled.ledger.sql)
     query = FlowQuery(accounts, DAY_ONE, hour(DAYS * 24), 10, newest=newest, where=where)
-    rows = filled.reader.count(query)
+    rows = filled.reader.count_flows(query)
     for offset in range(0, rows, 3):
         near = places.near(query._replace(offset=offset), places.accounts(query))
         assert near.offset <= STRIDE + 50 * len(accounts)
@@ -250,7 +250,7 @@ def test_beyond_the_end_there_is_nothing(filled: Twice, offset: int, where: Wher
         query = FlowQuery(
             ("a", "b"), MIN_INSTANT, MAX_INSTANT, 10, offset, newest=newest, ascending=not newest, where=where
         )
-        assert filled.reader.page("another", query, shown) == FlowPage(b"", 0)
+        assert filled.reader.read_page("another", query, shown) == FlowPage(b"", 0)
 
 
 def test_what_stands_before_a_change_stays_known(filled: Twice) -> None:
@@ -282,7 +282,7 @@ def test_a_page_is_looked_for_again_where_a_commit_comes_between(
     monkeypatch.setattr(Offsets, "near", near)
     for wanted in ([5], [5, 6, 7, 8]):  # once, and more often than is looked for it
         writes = wanted
-        page = filled.reader.page("another", query, shown)
+        page = filled.reader.read_page("another", query, shown)
         assert page == filled.in_memory(query)
         assert page != earlier
 
@@ -299,5 +299,5 @@ def test_ends_of_the_calendar(shelf: Shelf) -> None:
     for newest in (True, False):
         for offset in range(0, 120, 7):
             query = FlowQuery(("a",), MIN_INSTANT, MAX_INSTANT, 5, offset, newest=newest, ascending=not newest)
-            assert both.reader.page("another", query, shown) == both.in_memory(query)
+            assert both.reader.read_page("another", query, shown) == both.in_memory(query)
     ledger.close()

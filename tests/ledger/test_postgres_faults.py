@@ -245,11 +245,11 @@ def test_a_reader_goes_on_after_its_server_was_started_again(pool: DatabasePool,
     keep(ledger, hours(0, 24), came("one", 1))
     key = create_key(ledger, PROVIDER, ["a"])["app_key"]
     reader = LedgerReader(ledger, MemoryLimits())
-    assert reader.key("longbridge", key) is not None
+    assert reader.find_key("longbridge", key) is not None
     walk = list_flows(ledger, FlowFilter())
     next(walk)
     pool.server.restart()
-    assert reader.key("longbridge", key) is not None
+    assert reader.find_key("longbridge", key) is not None
     with pytest.raises(LedgerBusy, match="was lost"):
         list(walk)
     assert [found.id for found in list_flows(ledger, FlowFilter())] == ["one"]

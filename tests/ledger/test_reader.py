@@ -171,8 +171,8 @@ queries = st.builds(
 @given(query=queries, dialect=st.sampled_from(["longbridge", "another"]))
 def test_any_page_and_count(of_ledger: LedgerReader, in_memory: MemoryReader, query: FlowQuery, dialect: str) -> None:
     query = query._replace(ascending=query.ascending or not query.newest)
-    assert of_ledger.page(dialect, query, shown) == in_memory.page(dialect, query, shown)
-    assert of_ledger.count(query) == in_memory.count(query)
+    assert of_ledger.read_page(dialect, query, shown) == in_memory.read_page(dialect, query, shown)
+    assert of_ledger.count_flows(query) == in_memory.count_flows(query)
 
 
 @settings(max_examples=150)
@@ -181,16 +181,16 @@ def test_pages_that_go_on_from_each_other_are_the_whole(
     of_ledger: LedgerReader, in_memory: MemoryReader, query: FlowQuery
 ) -> None:
     """Each row once, in order; the last page names no place, and none before it is the last."""
-    query = query._replace(ascending=not query.newest, offset=0, after="", shown=())
+    query = query._replace(ascending=not query.newest, offset=0, after="", visible=())
     found: list[bytes] = []
     for _ in range(300):
-        page = of_ledger.page("another", query, shown)
-        assert page.size == min(query.limit, of_ledger.count(query) - len(found))
+        page = of_ledger.read_page("another", query, shown)
+        assert page.size == min(query.limit, of_ledger.count_flows(query) - len(found))
         found += [bytes(row) for row in _rows(page.rows)]
-        if page.end is None:
+        if page.end_cursor is None:
             break
-        query = query._replace(after=page.end)
-    whole = in_memory.page("another", query._replace(after=None, limit=1_000), shown)
+        query = query._replace(after=page.end_cursor)
+    whole = in_memory.read_page("another", query._replace(after=None, limit=1_000), shown)
     assert found == _rows(whole.rows)
 
 
@@ -203,13 +203,13 @@ def test_a_place_that_nobody_named(of_ledger: LedgerReader, in_memory: MemoryRea
     query = FlowQuery(("a",), BEGIN, NOON, 10, after=after)
     for reader in (of_ledger, in_memory):
         with pytest.raises(WireError, match="after: expected a place that a page named"):
-            reader.page("another", query, shown)
+            reader.read_page("another", query, shown)
 
 
 def test_a_column_that_no_condition_is_for(of_ledger: LedgerReader) -> None:
     query = FlowQuery(("a",), BEGIN, NOON, 10, where=(one_of("amount; DROP TABLE flows", "x"),))
     with pytest.raises(ValueError, match="no condition can be put on"):
-        of_ledger.count(query)
+        of_ledger.count_flows(query)
 
 
 def test_a_count_follows_the_ledger(shelf: Shelf) -> None:
@@ -222,6 +222,6 @@ def test_a_count_follows_the_ledger(shelf: Shelf) -> None:
     for rows in (0, 3, 1):
         received = [DecodedRow(one, shown(one), None) for one in FLOWS["a"][:rows]]
         commit_slice(book, "a", Slice(BEGIN, NOON), read_at=NOON, received=received)
-        counts.append((reader.count(query), reader.count(query)))
+        counts.append((reader.count_flows(query), reader.count_flows(query)))
     assert counts == [(0, 0), (3, 3), (1, 1)]
     book.close()

@@ -125,9 +125,9 @@ def test_a_page_is_read_by_the_key_and_never_sorted(
     where += [one_of("symbol", symbol)] if symbol else []
     query = FlowQuery(accounts, hour(0), hour(24), limit=50, offset=100, newest=newest, where=tuple(where))
     with patch.object(ledger, "reading_driver", lambda: watched):
-        reader.page(dialect, query, lambda _flow: b"")
+        reader.read_page(dialect, query, lambda _flow: b"")
         place = '[1767312000000000,"a","x"]'
-        reader.page(dialect, query._replace(offset=0, after=place), lambda _flow: b"")
+        reader.read_page(dialect, query._replace(offset=0, after=place), lambda _flow: b"")
     watched.close()
     text = unspread("\n".join(watched.steps))
     if ledger.engine.dialect.name == "sqlite":

@@ -168,13 +168,13 @@ def test_a_key_reads_its_accounts_in_its_dialect(shelf: Shelf) -> None:
     credentials = create_key(ledger, PROVIDER, ["a", "c"], paced=False)
     limits = MemoryLimits()
     reader = LedgerReader(ledger, limits)
-    key = reader.key("longbridge", credentials["app_key"])
+    key = reader.find_key("longbridge", credentials["app_key"])
     assert key is not None
     assert (key.accounts, key.credentials, key.expires_at) == (("a", "c"), credentials, None)
     assert all(reader.admit(key, RATE).admitted for _ in range(2 * RATE.calls)), "it is not paced"
     assert limits.names == []
-    assert reader.key("wecom", credentials["app_key"]) is None
-    assert reader.key("longbridge", credentials["app_secret"]) is None
+    assert reader.find_key("wecom", credentials["app_key"]) is None
+    assert reader.find_key("longbridge", credentials["app_secret"]) is None
     (listed,) = list_keys(ledger)
     assert (listed.public, listed.accounts, listed.created_at) == (credentials["app_key"], ("a", "c"), NOON)
     assert not set(map(str, listed)) & {credentials["app_secret"], credentials["access_token"]}
@@ -190,7 +190,7 @@ def test_a_paced_key_is_counted_under_its_own_name(ledger: Ledger) -> None:
     limits = MemoryLimits(MovableClock())
     credentials = create_key(ledger, PROVIDER, ["a"])
     reader = LedgerReader(ledger, limits)
-    key = reader.key("longbridge", credentials["app_key"])
+    key = reader.find_key("longbridge", credentials["app_key"])
     assert key is not None
     assert [reader.admit(key, RATE).admitted for _ in range(RATE.calls + 1)] == [True] * RATE.calls + [False]
     assert reader.admit(key, RATE, "another").admitted
@@ -202,19 +202,19 @@ def test_a_key_has_one_session_at_a_time(ledger: Ledger) -> None:
     clock = MovableClock()
     credentials, other = create_key(ledger, PROVIDER, ["a"]), create_key(ledger, PROVIDER, ["a"])
     reader = LedgerReader(ledger, MemoryLimits(clock))
-    key, another = (reader.key("longbridge", known["app_key"]) for known in (credentials, other))
+    key, another = (reader.find_key("longbridge", known["app_key"]) for known in (credentials, other))
     assert key is not None
     assert another is not None
-    began = reader.session(key, timedelta(hours=2))
+    began = reader.session_start(key, timedelta(hours=2))
     clock.move(timedelta(hours=1))
-    assert reader.session(key, timedelta(hours=2)) == began
-    assert reader.session(another, timedelta(hours=2)) == clock()
+    assert reader.session_start(key, timedelta(hours=2)) == began
+    assert reader.session_start(another, timedelta(hours=2)) == clock()
 
 
 def test_a_key_says_what_it_is_denied(ledger: Ledger) -> None:
     provider = replace(PROVIDER, restrictions=[Restriction("operators", "whose rows it sees")])
     credentials = create_key(ledger, provider, ["a"], restrictions={"operators": "ZhangSan"})
-    key = LedgerReader(ledger, MemoryLimits()).key("longbridge", credentials["app_key"])
+    key = LedgerReader(ledger, MemoryLimits()).find_key("longbridge", credentials["app_key"])
     assert key is not None
     assert key.restrictions == list_keys(ledger)[0].restrictions == {"operators": "ZhangSan"}
     for known, expected in ((provider, "operators"), (PROVIDER, "none")):
@@ -227,10 +227,10 @@ def test_a_revoked_key_ends_at_once_in_another_process(ledger: Ledger) -> None:
     credentials, other = create_key(ledger, PROVIDER, ["a"]), create_key(ledger, PROVIDER, ["a"])
     elsewhere = open_ledger(ledger.url)
     reader = LedgerReader(elsewhere, MemoryLimits())
-    assert reader.key("longbridge", credentials["app_key"])
+    assert reader.find_key("longbridge", credentials["app_key"])
     revoke_key(ledger, credentials["app_key"])
-    assert reader.key("longbridge", credentials["app_key"]) is None
-    assert reader.key("longbridge", other["app_key"])
+    assert reader.find_key("longbridge", credentials["app_key"]) is None
+    assert reader.find_key("longbridge", other["app_key"])
     assert [key.revoked_at for key in list_keys(ledger) if key.public == credentials["app_key"]] == [NOON]
     for gone in (credentials["app_key"], "nobody"):
         with pytest.raises(ConfigError, match="there is no valid one"):
@@ -240,7 +240,7 @@ def test_a_revoked_key_ends_at_once_in_another_process(ledger: Ledger) -> None:
 
 def test_a_key_says_when_it_expires(ledger: Ledger) -> None:
     credentials = create_key(ledger, PROVIDER, ["a"], expires_at=NOON + timedelta(days=90))
-    key = LedgerReader(ledger, MemoryLimits()).key("longbridge", credentials["app_key"])
+    key = LedgerReader(ledger, MemoryLimits()).find_key("longbridge", credentials["app_key"])
     assert key is not None
     assert key.expires_at == NOON + timedelta(days=90)
     assert list_keys(ledger)[0].expires_at == NOON + timedelta(days=90)
@@ -357,6 +357,6 @@ def test_a_ledger_moved_without_its_key_says_so(tmp_path: Path) -> None:
     ((public,),) = column(ledger, "keys", "public")
     reader = LedgerReader(open_ledger(str(ledger.path), clock=MovableClock()), MemoryLimits())
     with pytest.raises(LedgerError, match="secrets cannot be read"):
-        reader.key("longbridge", str(public))
+        reader.find_key("longbridge", str(public))
     assert len(list_keys(ledger)) == 1
     ledger.close()

@@ -90,7 +90,7 @@ def read_through(provider: Provider, flows: list[Flow], monkeypatch: pytest.Monk
         client = provider.connect(base_url="https://provider.test", credentials=key.credentials, rate=None, timeout_s=5)
         try:
             return await fetch_slice(
-                client.page, RECENT, provider.rules, provider.rules.paging.size_max, can_split=True
+                client.fetch_page, RECENT, provider.rules, provider.rules.paging.size_max, can_split=True
             )
         finally:
             await client.close()

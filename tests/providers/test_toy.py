@@ -69,17 +69,17 @@ class Rounding(ToyCodec):
 class More(TypedDict, total=False):
     """What else a page is asked for with."""
 
-    mark: str | None
-    part: Mapping[str, str]
+    page_token: str | None
+    params: Mapping[str, str]
     newest: bool
 
 
 class Trusting(ToyClient):
     """Takes what it cannot read for an empty page."""
 
-    async def page(self, asked: Slice, size: int, **more: Unpack[More]) -> Page:
+    async def fetch_page(self, asked: Slice, size: int, **more: Unpack[More]) -> Page:
         try:
-            return await super().page(asked, size, **more)
+            return await super().fetch_page(asked, size, **more)
         except WireError:
             return Page(())
 
@@ -102,7 +102,7 @@ class Fragile(ToyServer):
     __module__ = ToyServer.__module__  # its samples are the toy's
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        int(request.parameters().get("size", "10"))
+        int(request.query_params().get("size", "10"))
         return super().answer(request, reader)
 
 

@@ -216,25 +216,25 @@ def test_what_was_let_go_is_opened_again(path: Path) -> None:
 def test_a_session_lasts_for_its_life_and_not_a_microsecond_longer(opened: Open) -> None:
     clock = MovableClock()
     limits, life, began = opened(clock), timedelta(hours=2), clock()
-    assert limits.session("one", life) == began
+    assert limits.session_start("one", life) == began
     clock.move(life - timedelta(microseconds=1))
-    assert limits.session("one", life) == began
+    assert limits.session_start("one", life) == began
     clock.move(timedelta(microseconds=1))
-    assert limits.session("one", life) == began + life
-    assert limits.session("other", life) == began + life
+    assert limits.session_start("one", life) == began + life
+    assert limits.session_start("other", life) == began + life
 
 
 def test_a_session_of_the_future_ends_with_the_clock_that_was_set_back(opened: Open) -> None:
     clock = MovableClock()
     limits, life = opened(clock), timedelta(hours=2)
-    limits.session("one", life)
+    limits.session_start("one", life)
     clock.move(timedelta(hours=-1))
-    assert limits.session("one", life) == clock()
+    assert limits.session_start("one", life) == clock()
 
 
 def test_processes_share_a_session(opened: Open) -> None:
     clock = MovableClock()
     first, second, life = opened(clock), opened(clock), timedelta(hours=2)
-    began = first.session("one", life)
+    began = first.session_start("one", life)
     clock.move(timedelta(minutes=5))
-    assert second.session("one", life) == began
+    assert second.session_start("one", life) == began

@@ -35,11 +35,11 @@ class Pair:
 
     def page(self, query: FlowQuery) -> FlowPage:
         """The page that both give, which they must agree on but for the words of its end."""
-        got = self.world.page("", query, as_row)
-        expected = self.memory.page("", query, as_row)
+        got = self.world.read_page("", query, as_row)
+        expected = self.memory.read_page("", query, as_row)
         assert got.rows == expected.rows
         assert got.size == expected.size
-        assert (got.end is None) == (expected.end is None)
+        assert (got.end_cursor is None) == (expected.end_cursor is None)
         return got
 
 
@@ -85,7 +85,7 @@ def queries(draw: st.DrawFn, pair: Pair) -> FlowQuery:
         newest=draw(st.booleans()),
         ascending=draw(st.booleans()),
         where=draw(wheres),
-        shown=draw(wheres),
+        visible=draw(wheres),
     )
 
 
@@ -96,7 +96,7 @@ def test_any_query_is_answered_as_from_memory(name: str, data: st.DataObject) ->
     pair = PAIRS[name]
     query = data.draw(queries(pair))
     pair.page(query)
-    assert pair.world.count(query) == pair.memory.count(query)
+    assert pair.world.count_flows(query) == pair.memory.count_flows(query)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -108,10 +108,10 @@ def test_pages_that_go_on_from_places_are_those_from_memory_to_the_last(name: st
     place: str | None = ""
     from_memory: str | None = ""
     while place is not None:
-        page = pair.world.page("", query._replace(after=place), as_row)
-        expected = pair.memory.page("", query._replace(after=from_memory), as_row)
+        page = pair.world.read_page("", query._replace(after=place), as_row)
+        expected = pair.memory.read_page("", query._replace(after=from_memory), as_row)
         assert (page.rows, page.size) == (expected.rows, expected.size)
-        place, from_memory = page.end, expected.end
+        place, from_memory = page.end_cursor, expected.end_cursor
         assert (place is None) == (from_memory is None)
 
 
@@ -119,9 +119,9 @@ def test_pages_that_go_on_from_places_are_those_from_memory_to_the_last(name: st
 def test_pages_that_go_on_from_places_partition_the_rows(newest: bool) -> None:
     pair = PAIRS["dense"]
     query = FlowQuery(ACCOUNTS, pair.instants[0], LATER, 70, after="", newest=newest, ascending=not newest)
-    pages = [pair.world.page("", query, as_row)]
-    while pages[-1].end is not None:
-        pages.append(pair.world.page("", query._replace(after=pages[-1].end), as_row))
+    pages = [pair.world.read_page("", query, as_row)]
+    while pages[-1].end_cursor is not None:
+        pages.append(pair.world.read_page("", query._replace(after=pages[-1].end_cursor), as_row))
     assert {page.size for page in pages[:-1]} == {70}
     assert b",".join(page.rows for page in pages) == pair.page(query._replace(limit=10**6)).rows
 
@@ -143,21 +143,21 @@ def test_a_place_stays_valid_while_a_live_world_goes_on() -> None:
     query = FlowQuery(("trader-1",), world.parameters.end, LATER, 20, after="", newest=False, ascending=True)
     got: list[bytes] = []
     while True:
-        page = reader.page("", query, as_row)
+        page = reader.read_page("", query, as_row)
         got += [page.rows] if page.size else []
-        if page.end is None:
+        if page.end_cursor is None:
             break
-        query = query._replace(after=page.end)
+        query = query._replace(after=page.end_cursor)
         clock.move(timedelta(hours=7))
     assert len(got) > 8
     truth = reader.truth("trader-1", world.parameters.end, LATER)
     assert b",".join(got) == b",".join(map(as_row, truth))
 
     down = FlowQuery(("trader-1",), world.parameters.begin, LATER, 50, after="")
-    place = reader.page("", down, as_row).end
-    before = reader.page("", down._replace(after=place), as_row)
+    place = reader.read_page("", down, as_row).end_cursor
+    before = reader.read_page("", down._replace(after=place), as_row)
     clock.move(timedelta(days=30))
-    assert reader.page("", down._replace(after=place), as_row) == before
+    assert reader.read_page("", down._replace(after=place), as_row) == before
     assert before.size == 50
 
 
@@ -165,7 +165,7 @@ def test_a_place_stays_valid_while_a_live_world_goes_on() -> None:
 def test_a_place_that_no_page_named_is_refused(place: str) -> None:
     query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 1, after=place)
     with pytest.raises(WireError, match="after: expected a place that a page named, got"):
-        PAIRS["sparse"].world.page("", query, as_row)
+        PAIRS["sparse"].world.read_page("", query, as_row)
 
 
 @pytest.mark.parametrize("at_us", [-(10**30), 0, 10**30])
@@ -173,7 +173,7 @@ def test_a_place_that_no_page_named_is_refused(place: str) -> None:
 def test_a_place_far_away_has_all_or_nothing_after_it(at_us: int, newest: bool) -> None:
     world = PAIRS["sparse"].world
     query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 10, newest=newest)
-    page = world.page("", query._replace(after=f'[{at_us},"trader-1",0]'), as_row)
+    page = world.read_page("", query._replace(after=f'[{at_us},"trader-1",0]'), as_row)
     assert page.size == (10 if newest == (at_us > 0) else 0)
 
 
@@ -187,13 +187,13 @@ def test_only_a_page_with_an_unsayable_row_is_refused() -> None:
         return as_row(flow)
 
     query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 10, newest=False)
-    assert reader.page("", query._replace(since=bad.at + timedelta(microseconds=1)), write).size == 10
-    assert reader.page("", query, write).size == 10
+    assert reader.read_page("", query._replace(since=bad.at + timedelta(microseconds=1)), write).size == 10
+    assert reader.read_page("", query, write).size == 10
     for _ in range(2):
         with pytest.raises(NotRepresentable, match="amount: expected another"):
-            reader.page("", query._replace(since=bad.at), write)
-    hidden = query._replace(since=bad.at, limit=1_000, shown=(one_of("kind", *(set(Kind) - {bad.kind})),))
-    assert reader.page("", hidden, write).size > 0
+            reader.read_page("", query._replace(since=bad.at), write)
+    hidden = query._replace(since=bad.at, limit=1_000, visible=(one_of("kind", *(set(Kind) - {bad.kind})),))
+    assert reader.read_page("", hidden, write).size > 0
 
 
 def test_what_is_not_there_is_not_searched_for() -> None:
@@ -209,7 +209,7 @@ def test_what_is_not_there_is_not_searched_for() -> None:
         (((Term("category", tuple(Category), negated=True),),),),
     ]
     for where in nothing:
-        assert reader.page("", query._replace(where=where), as_row) == FlowPage(b"", 0)
-        assert reader.count(query._replace(where=where)) == 0
+        assert reader.read_page("", query._replace(where=where), as_row) == FlowPage(b"", 0)
+        assert reader.count_flows(query._replace(where=where)) == 0
     for other in (query._replace(accounts=("nobody",)), query._replace(accounts=()), query._replace(offset=10**12)):
-        assert reader.page("", other, as_row) == FlowPage(b"", 0)
+        assert reader.read_page("", other, as_row) == FlowPage(b"", 0)

@@ -44,7 +44,7 @@ def everything(reader: WorldReader, where: Where = EVERYTHING) -> FlowQuery:
 
 
 def rows_of(reader: WorldReader, query: FlowQuery) -> bytes:
-    return reader.page(NAME, query, as_row).rows
+    return reader.read_page(NAME, query, as_row).rows
 
 
 def truth(reader: WorldReader, query: FlowQuery) -> bytes:
@@ -65,10 +65,10 @@ def test_rows_appear_as_the_clock_passes_them() -> None:
     for flow in coming:
         clock.at = flow.at - timedelta(microseconds=1)
         assert rows_of(reader, query) == truth(reader, query)
-        assert reader.count(query) == sum(known.at < flow.at for known in coming)
+        assert reader.count_flows(query) == sum(known.at < flow.at for known in coming)
         clock.at = flow.at
         assert rows_of(reader, query) == truth(reader, query)
-        assert reader.count(query) == sum(known.at <= flow.at for known in coming)
+        assert reader.count_flows(query) == sum(known.at <= flow.at for known in coming)
     assert reader.accounts()[0].flows == 20_000 + len(coming)
 
 
@@ -76,19 +76,21 @@ def test_nothing_is_shown_before_it_happened() -> None:
     reader, clock = reader_of(5_000, now=datetime(2023, 5, 1, 14, 30, 11, 250_000, tzinfo=UTC))
     query = everything(reader)
     assert rows_of(reader, query) == truth(reader, query)
-    assert 0 < reader.count(query) == reader.accounts()[0].flows < 5_000
+    assert 0 < reader.count_flows(query) == reader.accounts()[0].flows < 5_000
     clock.at = datetime(2020, 1, 1, tzinfo=UTC)
     assert rows_of(reader, query) == b""
-    assert reader.count(query) == 0
+    assert reader.count_flows(query) == 0
     clock.at = LATER
-    assert reader.count(query) == reader.page(NAME, query, as_row).size == reader.accounts()[0].flows == 5_000
+    assert (
+        reader.count_flows(query) == reader.read_page(NAME, query, as_row).size == reader.accounts()[0].flows == 5_000
+    )
 
 
 def test_each_language_has_its_words() -> None:
     reader, _ = reader_of(1_000)
     query = everything(reader)
     for language, word in (("en", "Platform Fee"), ("zh-CN", "现金股息"), (None, "現金股息")):
-        page = reader.page(NAME, query._replace(language=language), partial(codec.write, language=language))
+        page = reader.read_page(NAME, query._replace(language=language), partial(codec.write, language=language))
         assert word.encode() in page.rows
 
 
@@ -101,12 +103,12 @@ def test_keys_follow_from_the_seed() -> None:
     assert [account.name for account in accounts] == ["trader-1", "trader-2", "trader-3"]
     for account in accounts:
         assert set(account.credentials) == {field.name for field in PROVIDER.credentials}
-        assert again.key(NAME, PROVIDER.key_name(account.credentials)) == Key(
+        assert again.find_key(NAME, PROVIDER.key_name(account.credentials)) == Key(
             account.credentials["app_key"], NAME, (account.name,), account.credentials, paced=False
         )
     other, _ = reader_of(10, accounts=3, seed=2)
-    assert other.key(NAME, accounts[0].credentials["app_key"]) is None
-    assert again.key("other", accounts[0].credentials["app_key"]) is None
+    assert other.find_key(NAME, accounts[0].credentials["app_key"]) is None
+    assert again.find_key("other", accounts[0].credentials["app_key"]) is None
     assert len({account.credentials["access_token"] for account in accounts}) == 3
 
 
@@ -139,16 +141,16 @@ def test_no_rate_is_held_where_nobody_counts() -> None:
 def test_a_session_lasts_for_its_life(limited: bool) -> None:
     reader, clock = reader_of(10, accounts=2, limited=limited)
     key, life, began = key_of(reader, 0), timedelta(hours=2), clock.at
-    assert reader.session(key, life) == began
+    assert reader.session_start(key, life) == began
     clock.move(life - timedelta(microseconds=1))
-    assert reader.session(key, life) == began
-    assert reader.session(key_of(reader, 1), life) == clock.at
+    assert reader.session_start(key, life) == began
+    assert reader.session_start(key_of(reader, 1), life) == clock.at
     clock.move(timedelta(microseconds=1))
-    assert reader.session(key, life) == clock.at
+    assert reader.session_start(key, life) == clock.at
 
 
 def key_of(reader: WorldReader, place: int) -> Key:
-    key = reader.key(NAME, PROVIDER.key_name(reader.accounts()[place].credentials))
+    key = reader.find_key(NAME, PROVIDER.key_name(reader.accounts()[place].credentials))
     assert key is not None
     return key
 
@@ -161,12 +163,14 @@ def test_ten_million_flows_are_not_held() -> None:
     try:
         reader, _ = reader_of(10_000_000)
         query = everything(reader)._replace(limit=10_000)
-        pages = [reader.page(NAME, query._replace(offset=offset), codec.write) for offset in (0, 5_000_000, 9_990_000)]
-        place = reader.page(NAME, query._replace(after="", offset=5_000_000), codec.write).end
-        upwards = reader.page(NAME, query._replace(after=place, newest=False), codec.write)
+        pages = [
+            reader.read_page(NAME, query._replace(offset=offset), codec.write) for offset in (0, 5_000_000, 9_990_000)
+        ]
+        place = reader.read_page(NAME, query._replace(after="", offset=5_000_000), codec.write).end_cursor
+        upwards = reader.read_page(NAME, query._replace(after=place, newest=False), codec.write)
         count = (
-            reader.count(query),
-            reader.count(query._replace(until=LATER, since=datetime(2023, 5, 5, 5, tzinfo=UTC))),
+            reader.count_flows(query),
+            reader.count_flows(query._replace(until=LATER, since=datetime(2023, 5, 5, 5, tzinfo=UTC))),
         )
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -183,7 +187,7 @@ def test_a_filter_that_few_rows_fit_is_looked_through_once() -> None:
     reader, _ = reader_of(20_000)
     query = everything(reader, (one_of("kind", "adjustment"),))
     made: list[int] = []
-    found, whole = reader.count(query), reader.world.day
+    found, whole = reader.count_flows(query), reader.world.day
     reader.world.day = lambda account, day: made.append(day) or whole(account, day)  # type: ignore[method-assign,func-returns-value]
-    assert reader.count(query) == found > 100
+    assert reader.count_flows(query) == found > 100
     assert len(made) <= 2

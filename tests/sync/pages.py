@@ -38,14 +38,14 @@ class Scripted:
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         self.calls += 1
-        self.begun += mark is None
+        self.begun += page_token is None
         pages = self.reads[min(self.begun, len(self.reads)) - 1]
-        return pages[int(mark or 0)]
+        return pages[int(page_token or 0)]
 
 
 def rows(*names: str) -> list[bytes]:
@@ -88,13 +88,13 @@ class Instant:
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
-        assert mark is None
-        self.parts.append((dict(part), newest))
-        found = [row for row in self.rows if all(row[FIELDS[name]] == value for name, value in part.items())]
+        assert page_token is None
+        self.parts.append((dict(params), newest))
+        found = [row for row in self.rows if all(row[FIELDS[name]] == value for name, value in params.items())]
         page = found[-size:] if newest else found[:size]
         return Page([json.dumps(row).encode() for row in page])
 

@@ -32,8 +32,8 @@ E = TypeVar("E")
 class How(TypedDict, total=False):
     """How a page is asked for, beside its slice and size."""
 
-    mark: str | None
-    part: Mapping[str, str]
+    page_token: str | None
+    params: Mapping[str, str]
     newest: bool
 
 

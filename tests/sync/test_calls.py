@@ -38,20 +38,20 @@ class Failing(ClientDouble):
         self.errors, self.always, self.clock = errors, always, world.clock
         self.came: list[datetime] = []
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         self.came.append(self.clock())
         error = self.errors.get(len(self.came), self.always)
         if error is not None:
             raise error
-        return await super().page(asked, size, mark=mark, part=part, newest=newest)
+        return await super().fetch_page(asked, size, page_token=page_token, params=params, newest=newest)
 
 
 def failing(ledger: Ledger, errors: Mapping[int, Exception] = {}, *, always: Exception | None = None) -> World:
@@ -193,13 +193,13 @@ def test_two_sources_of_one_key_keep_it_together(tmp_path: Path) -> None:
 
 def test_an_answer_that_never_ends_is_no_answer(ledger: Ledger) -> None:
     class Dripping(ClientDouble):
-        async def page(
+        async def fetch_page(
             self,
             asked: Slice,
             size: int,
             *,
-            mark: str | None = None,
-            part: Mapping[str, str] = NO_VALUES,
+            page_token: str | None = None,
+            params: Mapping[str, str] = NO_VALUES,
             newest: bool = False,
         ) -> Page:
             await asyncio.sleep(3600)
@@ -224,10 +224,10 @@ class InSessions(Failing):
         self.came.append(self.clock())
         self.pages_left = 3
 
-    async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+    async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
         assert self.pages_left > 0
         self.pages_left -= 1
-        return await super().page(asked, size, **how)
+        return await super().fetch_page(asked, size, **how)
 
 
 def test_a_call_for_a_session_is_counted_as_any_other(ledger: Ledger) -> None:

@@ -19,7 +19,7 @@ SECOND = Slice(BEGIN, BEGIN + timedelta(seconds=1))
 
 
 def drained(client: ClientDouble, asked: Slice, size: int, *, can_split: bool) -> list[bytes]:
-    return asyncio.run(fetch_slice(client.page, asked, RULES, size, can_split=can_split))
+    return asyncio.run(fetch_slice(client.fetch_page, asked, RULES, size, can_split=can_split))
 
 
 def test_one_page_and_the_empty_one_after_it() -> None:
@@ -97,17 +97,19 @@ def test_a_page_that_comes_again_in_the_place_of_the_next_deceives_nobody(
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         nonlocal seconds
-        seconds += mark == "2"
-        found = await client.page(asked, size, mark=mark, part=part, newest=newest)
-        if mark != "2" or seconds > 1 + again:  # the first second page is that of the look whether one answer has all
+        seconds += page_token == "2"
+        found = await client.fetch_page(asked, size, page_token=page_token, params=params, newest=newest)
+        if (
+            page_token != "2" or seconds > 1 + again
+        ):  # the first second page is that of the look whether one answer has all
             return found
-        before = await client.page(asked, size, part=part, newest=newest)
-        return Page(before.rows, found.next)
+        before = await client.fetch_page(asked, size, params=params, newest=newest)
+        return Page(before.rows, found.next_token)
 
     try:
         found = asyncio.run(fetch_slice(page, SECOND, RULES, size, can_split=False))
@@ -131,8 +133,8 @@ def test_more_rows_than_were_asked_for_are_no_page() -> None:
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         return Page(hourly(1))

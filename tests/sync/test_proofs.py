@@ -62,7 +62,7 @@ def a_row_goes_while_pages_are_read(_folder: Path) -> bool:
 
 
 def run_fetch(client: ClientDouble, asked: Slice) -> list[bytes]:
-    return asyncio.run(fetch_slice(client.page, asked, RULES, 10, can_split=False))
+    return asyncio.run(fetch_slice(client.fetch_page, asked, RULES, 10, can_split=False))
 
 
 def an_empty_page_names_another_one(_folder: Path) -> bool:
@@ -124,8 +124,8 @@ def an_answer_is_to_another_question(folder: Path) -> bool:
     stray = row(BEGIN - timedelta(days=1), "-6666.00")
 
     class Astray(ClientDouble):
-        async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-            page = await super().page(asked, size, **how)
+        async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+            page = await super().fetch_page(asked, size, **how)
             return page if len(self.calls) > 1 else page._replace(rows=[stray, *page.rows])
 
     ledger = new_ledger(folder)
@@ -235,9 +235,9 @@ class Unread(ClientDouble):
         super().__init__(codec, rows)
         self._unreadable = unreadable
 
-    async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-        page = await super().page(asked, size, **how)
-        is_there = asked.since <= BEGIN < asked.until and how.get("mark") is None
+    async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+        page = await super().fetch_page(asked, size, **how)
+        is_there = asked.since <= BEGIN < asked.until and how.get("page_token") is None
         return page._replace(rows=[*page.rows, self._unreadable]) if is_there else page
 
 

@@ -152,9 +152,9 @@ def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger) -> None:
     good = hourly(10)
 
     class WithBadRow(ClientDouble):
-        async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-            page = await super().page(asked, size, **how)
-            if how.get("mark") is None and asked.since <= BEGIN + timedelta(days=4) < asked.until:
+        async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+            page = await super().fetch_page(asked, size, **how)
+            if how.get("page_token") is None and asked.since <= BEGIN + timedelta(days=4) < asked.until:
                 return page._replace(rows=[*page.rows, b'{"direction":3}'])
             return page
 
@@ -194,9 +194,9 @@ def test_one_read_that_misses_rows_takes_nothing_away(ledger: Ledger) -> None:
 
 def test_a_row_from_outside_the_slice_is_a_fault(ledger: Ledger) -> None:
     class Astray(ClientDouble):
-        async def page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-            page = await super().page(asked, size, **how)
-            if how.get("mark") is not None:
+        async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+            page = await super().fetch_page(asked, size, **how)
+            if how.get("page_token") is not None:
                 return page
             return page._replace(rows=[row(BEGIN - timedelta(days=1)), *page.rows])
 

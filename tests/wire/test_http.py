@@ -11,7 +11,7 @@ from liushui.http import Request
 
 
 def parameters(query: str) -> dict[str, str]:
-    return Request("GET", "/", query, {}).parameters()
+    return Request("GET", "/", query, {}).query_params()
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=9))

@@ -37,7 +37,7 @@ class SharedLimits:
             connection.execute("INSERT INTO calls VALUES (?, ?)", (name, now_us))
             return RateCheck(admitted=True, used=made + 1)
 
-    def session(self, name: str, life: timedelta) -> datetime:
+    def session_start(self, name: str, life: timedelta) -> datetime:
         """When the session of that name began: the same instant for `life`, then a new one, now."""
         with self._file.writing() as connection:
             now_us = to_us(self._clock())

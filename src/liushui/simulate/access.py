@@ -35,7 +35,7 @@ class Unlimited:
         """Let it in."""
         return RateCheck(admitted=True, used=0)
 
-    def session(self, name: str, life: timedelta) -> datetime:
+    def session_start(self, name: str, life: timedelta) -> datetime:
         """When the session of that name began: the same instant for `life`, then a new one, now."""
         with self._lock:
             now = self._clock()

@@ -82,7 +82,7 @@ class WorldReader:
     def now(self) -> datetime:
         return self._clock()
 
-    def key(self, dialect: str, public: str) -> Key | None:
+    def find_key(self, dialect: str, public: str) -> Key | None:
         return self._keys.get((dialect, public))
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
@@ -90,10 +90,10 @@ class WorldReader:
             return RateCheck(admitted=True, used=0)
         return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate)
 
-    def session(self, key: Key, life: timedelta) -> datetime:
-        return self._limits.session(f"{key.dialect}:{key.public}", life)
+    def session_start(self, key: Key, life: timedelta) -> datetime:
+        return self._limits.session_start(f"{key.dialect}:{key.public}", life)
 
-    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         """One page of what happened by now.
 
         `write` is taken to depend on the dialect and the query's language alone: what it wrote is kept under those.
@@ -108,10 +108,10 @@ class WorldReader:
             end = msgspec.json.encode(asked.sheet(day).place(rows[-1])).decode()
         if query.newest and query.ascending:
             runs = [_Run(day, rows[::-1]) for day, rows in reversed(runs)]
-        written = [row for run in runs for row in _written(asked, run, query.shown)]
+        written = [row for run in runs for row in _written(asked, run, query.visible)]
         return FlowPage(b",".join(written), len(written), end)
 
-    def count(self, query: FlowQuery) -> int:
+    def count_flows(self, query: FlowQuery) -> int:
         wanted = known_to_hold(self.world, Filter(self.world.known(query.accounts), query.where))
         begin_us, end_us = self._range_us(query)
         days = _days(wanted, begin_us, end_us)

@@ -68,19 +68,19 @@ class Caller:
         """Another slice is read: its calls may be repeated as often as the first one's."""
         self._retries_left = self._options.retries_max
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page, as Client.page. Raises PutOff, or what the last attempt raised."""
         for attempt in range(1, self._options.attempts + 1):
             try:
-                return await self._call(asked, size, mark=mark, part=part, newest=newest)
+                return await self._call(asked, size, page_token=page_token, params=params, newest=newest)
             except RateLimited as error:
                 self._block(error, attempt)
                 await self._repeat(asked, error, attempt, timedelta(0))
@@ -105,13 +105,15 @@ class Caller:
         self._tell(Retried(self._account, asked, str(error), attempt, wait))
         await self._sleep(wait, "retry")
 
-    async def _call(self, asked: Slice, size: int, *, mark: str | None, part: Mapping[str, str], newest: bool) -> Page:
+    async def _call(
+        self, asked: Slice, size: int, *, page_token: str | None, params: Mapping[str, str], newest: bool
+    ) -> Page:
         async with self._turn:
             if isinstance(self._client, SessionClient) and self._client.needs_session():
                 async with self._counted():
                     await self._client.open_session()
             async with self._counted():
-                return await self._client.page(asked, size, mark=mark, part=part, newest=newest)
+                return await self._client.fetch_page(asked, size, page_token=page_token, params=params, newest=newest)
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

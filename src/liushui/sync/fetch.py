@@ -35,8 +35,8 @@ class GetPage(Protocol):
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Awaitable[Page]: ...
 
@@ -93,12 +93,12 @@ class PagedFetcher:
         page = first = await self.page(self._size)
         for _ in range(PAGES_MAX):
             # The total may lag behind the rows, so a full page is never known to be the only one.
-            if can_split and len(first.rows) == self._size and (page.next is not None or page.total is not None):
+            if can_split and len(first.rows) == self._size and (page.next_token is not None or page.total is not None):
                 return None, len(first.rows)
             # Only `next` tells the end. A short page does not: servers may cap pages below the size that was asked for.
-            if page.next is None:
+            if page.next_token is None:
                 break
-            page = await self.page(self._size, mark=page.next)
+            page = await self.page(self._size, page_token=page.next_token)
             if page.rows and first.rows:
                 return None, len(first.rows)
             first = page if page.rows else first
@@ -124,20 +124,20 @@ class PagedFetcher:
         rows: list[bytes] = []
         longest_page = 0
         totals: set[int | None] = set()
-        mark: str | None = None
+        page_token: str | None = None
         for _ in range(PAGES_MAX):
-            page = await self.page(requested, mark=mark)
+            page = await self.page(requested, page_token=page_token)
             rows += page.rows
             longest_page = max(longest_page, len(page.rows))
             totals.add(page.total)
-            if page.next is None:
+            if page.next_token is None:
                 return WholeRead(rows, longest_page, total_matches(rows, totals))
-            mark = page.next
+            page_token = page.next_token
         raise SyncError(f"no page was the last one in {PAGES_MAX}")
 
-    async def page(self, requested: int, *, mark: str | None = None) -> Page:
+    async def page(self, requested: int, *, page_token: str | None = None) -> Page:
         # A provider may ignore the number of rows that was requested, but not the largest one that it may give.
-        return checked_page(await self._get_page(self._slice, requested, mark=mark), self._size)
+        return checked_page(await self._get_page(self._slice, requested, page_token=page_token), self._size)
 
 
 def reads_agree(before: WholeRead | None, read: WholeRead) -> bool:
@@ -185,7 +185,7 @@ class RangeFetcher:
             yield dict(zip(self._paging.partition_by, combination, strict=True))
 
     async def _page(self, part: Mapping[str, str], *, newest: bool = False) -> Page:
-        page = await self._get_page(self._slice, self._size, part=part, newest=newest)
+        page = await self._get_page(self._slice, self._size, params=part, newest=newest)
         return checked_page(page, self._size)
 
     async def _read_by_filters(self, part: dict[str, str], full: Page, filters: Sequence[str]) -> list[bytes]:

@@ -228,7 +228,7 @@ class AccountSync:
         if self._caller is None:
             raise SyncError("the client is not there")
         return await fetch_slice(
-            self._caller.page, asked, self._rules, self._size, can_split=self._cutter.can_split(asked)
+            self._caller.fetch_page, asked, self._rules, self._size, can_split=self._cutter.can_split(asked)
         )
 
     async def _hand_over(self, drained: Drained) -> None:

@@ -111,7 +111,7 @@ async def check(source: Source, *, now: datetime, timeout_s: float) -> int:
     )
     try:
         begin, end = provider.rules.readable(now)
-        page = await client.page(Slice(max(begin, end - timedelta(days=1)), end), 1)
+        page = await client.fetch_page(Slice(max(begin, end - timedelta(days=1)), end), 1)
     finally:
         await client.close()
     return len(page.rows)

@@ -21,25 +21,25 @@ class ClientDouble:
         self._cap = cap
         """The most rows a page has, whatever was asked for."""
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page."""
-        del part, newest  # a double has one part, and its newest rows first
-        number = int(mark or 1)
+        del params, newest  # a double has one params, and its newest rows first
+        number = int(page_token or 1)
         self.calls.append((asked, number, size))
         if self._fault is not None:
             self._fault(len(self.calls), asked, number)
         size = min(size, self._cap or size)
         found = [row for at, row in self._dated() if asked.since <= at < asked.until]
         rows = found[(number - 1) * size : number * size]
-        return Page(rows, next=str(number + 1) if rows else None)
+        return Page(rows, next_token=str(number + 1) if rows else None)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -27,7 +27,7 @@ class MemoryLimits:
         calls.append(now)
         return RateCheck(admitted=True, used=len(calls))
 
-    def session(self, name: str, life: timedelta) -> datetime:
+    def session_start(self, name: str, life: timedelta) -> datetime:
         """When the session of that name began."""
         now = self._clock()
         began = self._sessions.get(name)

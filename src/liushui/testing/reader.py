@@ -75,7 +75,7 @@ class MemoryReader:
     def now(self) -> datetime:
         return self._clock()
 
-    def key(self, dialect: str, public: str) -> Key | None:
+    def find_key(self, dialect: str, public: str) -> Key | None:
         return self._keys.get((dialect, public))
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
@@ -83,13 +83,13 @@ class MemoryReader:
             return RateCheck(admitted=True, used=0)
         return self.admitting(f"{key.dialect}:{key.public}:{what}", rate)
 
-    def session(self, key: Key, life: timedelta) -> datetime:
+    def session_start(self, key: Key, life: timedelta) -> datetime:
         began, now = self._sessions.get((key.dialect, key.public)), self.now()
         if began is None or not began <= now < began + life:
             began = self._sessions[key.dialect, key.public] = now
         return began
 
-    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         found = self._found(query)
         if query.newest:
             found.reverse()
@@ -104,11 +104,11 @@ class MemoryReader:
         rows = [
             held.row if held.row is not None and held.dialect == dialect else write(held.flow)
             for held in page
-            if matches(held.flow, query.shown)
+            if matches(held.flow, query.visible)
         ]
         return FlowPage(b",".join(rows), len(rows), end)
 
-    def count(self, query: FlowQuery) -> int:
+    def count_flows(self, query: FlowQuery) -> int:
         return len(self._found(query))
 
     def _found(self, query: FlowQuery) -> list[Held]:

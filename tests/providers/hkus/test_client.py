@@ -45,8 +45,8 @@ def call(
     credentials: Mapping[str, str] = CREDENTIALS,
     rate: Rate | None = None,
     asked: Slice = DAY,
-    mark: str | None = None,
-    part: Mapping[str, str] = NO_VALUES,
+    page_token: str | None = None,
+    params: Mapping[str, str] = NO_VALUES,
     calls: int = 1,
 ) -> Page:
     """Make a client, read a page of a day as often as is said."""
@@ -55,7 +55,7 @@ def call(
         client = HkusClient(base_url=base_url, credentials=credentials, rate=rate, timeout_s=2)
         try:
             for _ in range(calls):
-                page = await client.page(asked, 2, mark=mark, part=part)
+                page = await client.fetch_page(asked, 2, page_token=page_token, params=params)
         finally:
             await client.close()
         return page
@@ -66,7 +66,7 @@ def call(
 @pytest.mark.parametrize("prefix", ["", "/", "/dialect/hkus", "/dialect/hkus/"])
 def test_what_is_sent(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     sent = Sent(monkeypatch, page_of(total=0, page=2))
-    assert call(base_url=f"http://provider.test{prefix}", mark="2") == Page([], next=None, total=0)
+    assert call(base_url=f"http://provider.test{prefix}", page_token="2") == Page([], next_token=None, total=0)
     (request,) = sent.requests
     target = request.url.raw_path.decode()
     assert (request.method, request.content) == ("GET", b"")
@@ -81,7 +81,7 @@ def test_what_is_sent(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
 
 def test_parts_are_sent_over_the_slices_own(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Sent(monkeypatch, page_of(total=0, page=7))
-    call(part={"page": "7", "io_type": "in", "from_date": "流"})
+    call(params={"page": "7", "io_type": "in", "from_date": "流"})
     (request,) = sent.requests
     assert request.url.query == b"page=7&page_size=2&from_date=%E6%B5%81&to_date=1704153599&io_type=in"
 
@@ -110,20 +110,20 @@ def test_the_total_says_when_the_pages_end(
     So is a full page, whatever the total says: rows may have come that it does not count yet.
     """
     Sent(monkeypatch, page_of(*rows, total=total, page=page, page_size=size))
-    assert call(mark=str(page)) == Page([b"%d" % row for row in rows], next=following, total=total)
+    assert call(page_token=str(page)) == Page([b"%d" % row for row in rows], next_token=following, total=total)
 
 
 def test_another_page_than_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     Sent(monkeypatch, page_of(1, 2, total=9, page=1))
     with pytest.raises(WireError, match=r"^page: expected 3, which was asked for, got 1$"):
-        call(mark="3")
+        call(page_token="3")
 
 
 def test_a_slice_between_two_seconds_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Sent(monkeypatch, b"")
     half = timedelta(milliseconds=500)
     asked = Slice(DAY.since + half / 2, DAY.since + half)
-    assert call(asked=asked) == Page((), next=None, total=0)
+    assert call(asked=asked) == Page((), next_token=None, total=0)
     assert sent.requests == []
 
 

@@ -32,7 +32,7 @@ def call(
         client = LongbridgeClient(base_url=base_url, credentials=credentials, rate=rate, timeout_s=2)
         try:
             for _ in range(calls):
-                assert list((await client.page(DAY, 7, mark="2")).rows) == []
+                assert list((await client.fetch_page(DAY, 7, page_token="2")).rows) == []
         finally:
             await client.close()
 

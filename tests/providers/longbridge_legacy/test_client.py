@@ -25,8 +25,8 @@ EMPTY = b'{"code":0,"msg":"success","data":{"list":[]}}'
 def page(
     *,
     asked: Slice = DAY,
-    mark: str | None = None,
-    part: Mapping[str, str] = NO_VALUES,
+    page_token: str | None = None,
+    params: Mapping[str, str] = NO_VALUES,
     base_url: str = "http://provider.test",
     credentials: Mapping[str, str] = CREDENTIALS,
 ) -> Page:
@@ -35,7 +35,7 @@ def page(
     async def read() -> Page:
         client = PROVIDER.connect(base_url=base_url, credentials=credentials, rate=None, timeout_s=2)
         try:
-            return await client.page(asked, 7, mark=mark, part=part)
+            return await client.fetch_page(asked, 7, page_token=page_token, params=params)
         finally:
             await client.close()
 
@@ -46,7 +46,7 @@ def page(
 def test_what_is_sent(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     """document: HTTP Method POST, Content-Type **固定值**："application/json; charset=utf-8" """
     sent = Sent(monkeypatch, httpx2.Response(200, content=EMPTY))
-    assert page(base_url=f"http://provider.test{prefix}", mark="2") == ([], None, None)
+    assert page(base_url=f"http://provider.test{prefix}", page_token="2") == ([], None, None)
     (request,) = sent.requests
     assert (request.method, request.url.raw_path.decode()) == ("POST", f"{prefix.rstrip('/')}{PATH}")
     assert json.loads(request.content) == {"start_time": 1704067200, "end_time": 1704153599, "page": 2, "size": 7}
@@ -63,7 +63,7 @@ def test_what_is_sent(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
 
 def test_a_part_is_sent_beside_the_slices_own_and_over_them(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Sent(monkeypatch, httpx2.Response(200, content=EMPTY))
-    page(part={"symbol": "流水", "size": "3"})
+    page(params={"symbol": "流水", "size": "3"})
     asked = {"start_time": 1704067200, "end_time": 1704153599, "page": 1, "size": "3", "symbol": "流水"}
     assert json.loads(sent.requests[0].content) == asked
 
@@ -72,7 +72,7 @@ def test_a_page_with_rows_has_a_next_one(monkeypatch: pytest.MonkeyPatch) -> Non
     one = wire(row())
     Sent(monkeypatch, httpx2.Response(200, content=b'{"code":0,"msg":"","data":{"list":[' + one + b"]}}"))
     assert page() == ([one], "2", None)
-    assert page(mark="9") == ([one], "10", None)
+    assert page(page_token="9") == ([one], "10", None)
 
 
 def test_nothing_is_asked_of_a_slice_without_a_whole_second(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,20 +73,20 @@ class ToyClient:  # the end that pulls
         headers = {"x-toy-key": transport.check_header_value("key", credentials["key"])}
         self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers=headers)
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         if (ends := inclusive_ends(asked, MINUTE)) is None:
             return Page(())
-        asked_for = {"first": ends[0], "last": ends[1], "size": size, "from": mark or "", **part}
+        asked_for = {"first": ends[0], "last": ends[1], "size": size, "from": page_token or "", **params}
         answer = await self._http.call("GET", PATH, query=urlencode(asked_for))
-        return Page(ToyCodec().extract_rows(answer.body, answer.status), next=answer.headers.get(NEXT))
+        return Page(ToyCodec().extract_rows(answer.body, answer.status), next_token=answer.headers.get(NEXT))
 
     async def close(self) -> None:
         await self._http.close()
@@ -101,7 +101,7 @@ class ToyServer:  # the end that answers
     def answer(self, request: Request, reader: FlowReader) -> Response:
         try:
             given = request.headers.get("x-toy-key", "")
-            key = reader.key(NAME, given.partition(".")[0])
+            key = reader.find_key(NAME, given.partition(".")[0])
             if (request.method, request.route) != ("GET", PATH):
                 raise ErrorResponse(404, 404, "nothing is here")
             if key is None or not hmac.compare_digest(given.encode(), key.credentials["key"].encode()):
@@ -110,11 +110,11 @@ class ToyServer:  # the end that answers
                 raise ErrorResponse(401, 401, "the key has expired")
             if not reader.admit(key, RULES.rate).admitted:
                 raise ErrorResponse(429, 429, "too many calls")
-            page = reader.page(NAME, query_of(request.parameters(), key.accounts), ToyCodec().write)
+            page = reader.read_page(NAME, query_of(request.query_params(), key.accounts), ToyCodec().write)
         except (WireError, ErrorResponse, NotRepresentable, ValueError) as error:
             status = error.status if isinstance(error, ErrorResponse) else 400
             return Response(status, [], msgspec.json.encode(Fault(status, str(error))))
-        return Response(200, [(NEXT, page.end.encode().hex())] if page.end else [], b"[%b]" % page.rows)
+        return Response(200, [(NEXT, page.end_cursor.encode().hex())] if page.end_cursor else [], b"[%b]" % page.rows)
 
 
 def query_of(given: Mapping[str, str], accounts: tuple[str, ...]) -> FlowQuery:

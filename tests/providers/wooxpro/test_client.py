@@ -47,7 +47,7 @@ def page(
     asked: Slice = SECOND,
     size: int = 7,
     *,
-    part: Mapping[str, str] = NO_VALUES,
+    params: Mapping[str, str] = NO_VALUES,
     newest: bool = False,
     base_url: str = "https://provider.test",
     api_key: str = "the-key",
@@ -57,7 +57,7 @@ def page(
     async def read() -> Page:
         client = WooxproClient(base_url=base_url, credentials={"api_key": api_key}, rate=None, timeout_s=2)
         try:
-            return await client.page(asked, size, part=part, newest=newest)
+            return await client.fetch_page(asked, size, params=params, newest=newest)
         finally:
             await client.close()
 
@@ -79,7 +79,7 @@ def test_what_is_sent(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
 
 def test_a_part_is_sent_over_the_slices_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Sent(monkeypatch, answer_of())
-    page(part={"account": "copy_trading", "symbol": "BTC USDT&流", "page_size": "0", "start_time": ""})
+    page(params={"account": "copy_trading", "symbol": "BTC USDT&流", "page_size": "0", "start_time": ""})
     assert sent.parameters == {
         "start_time": "",
         "end_time": "1704067200999",
@@ -94,7 +94,7 @@ def test_the_newest_rows_are_asked_for_without_a_start(monkeypatch: pytest.Monke
     before, first, last = (row(time=str(BEGIN_MS + at_ms)) for at_ms in (-1, 0, 999))
     number, unreadable = row(time=BEGIN_MS - 1), row(time="yesterday")
     sent = Sent(monkeypatch, answer_of(before, number, unreadable, first, last))
-    found = page(newest=True, part={"account": "futures"})
+    found = page(newest=True, params={"account": "futures"})
     assert [json.loads(one) for one in found.rows] == [unreadable, first, last]
     assert sent.parameters == {"end_time": "1704067200999", "page_size": "7", "account": "futures"}
 
@@ -110,7 +110,7 @@ def test_a_slice_between_two_milliseconds_is_not_asked_for(monkeypatch: pytest.M
 
 def test_a_full_page_has_no_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     Sent(monkeypatch, answer_of(row(), row()))
-    assert page(size=2).next is None
+    assert page(size=2).next_token is None
 
 
 @pytest.mark.parametrize(("status", "code", "expected_s"), [(429, 30013, 2), (418, 30017, 60)])

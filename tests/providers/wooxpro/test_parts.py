@@ -56,7 +56,9 @@ def read(reader: MemoryReader, transport: DialectTransport) -> Read:
                 part = cutter.next(Slice(since, asked.until))
                 while True:
                     try:
-                        found = await fetch_slice(client.page, part, RULES, size, can_split=cutter.can_split(part))
+                        found = await fetch_slice(
+                            client.fetch_page, part, RULES, size, can_split=cutter.can_split(part)
+                        )
                     except SliceTooLarge as overfull:
                         part = cutter.overfull(overfull.rows_in_page, part)
                     else:

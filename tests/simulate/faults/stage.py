@@ -109,18 +109,18 @@ class Patient:
     def __init__(self, client: Client, stage: Stage) -> None:
         self._client, self._stage = client, stage
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         for _ in range(TRIES_MAX):
             try:
-                return await self._client.page(asked, size, mark=mark, part=part, newest=newest)
+                return await self._client.fetch_page(asked, size, page_token=page_token, params=params, newest=newest)
             except (Unavailable, WireError, AuthError):
                 self._stage.clock.move(A_MOMENT)
             except RateLimited:
@@ -134,7 +134,7 @@ class Patient:
 def raised(stage: Stage, size: int = 20) -> ProviderError | WireError | None:
     """What a page ends with; None: it came."""
     try:
-        stage.ask(lambda client: client.page(stage.whole, size))
+        stage.ask(lambda client: client.fetch_page(stage.whole, size))
     except (ProviderError, WireError) as error:
         return error
     return None

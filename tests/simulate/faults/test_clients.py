@@ -123,7 +123,7 @@ def test_the_page_before_comes_again(provider: Provider) -> None:
 def test_a_cursor_that_expired_is_refused(provider: Provider) -> None:
     stage, rulings = staged(provider, None, Sort.CURSOR_LOST)
     if not isinstance(provider.rules.paging, Cursor):
-        stage.ask(lambda client: client.page(stage.whole, 30))
+        stage.ask(lambda client: client.fetch_page(stage.whole, 30))
         assert raised(stage) is None
         return
     with pytest.raises(Refused):
@@ -139,7 +139,7 @@ def test_a_lower_rate_than_the_documented_one_is_held(provider: Provider) -> Non
     async def until_refused(client: Client) -> int:
         for number in range(rate.calls + 1):
             try:
-                await client.page(stage.whole, 1)
+                await client.fetch_page(stage.whole, 1)
             except RateLimited:
                 return number
         raise AssertionError("every call was let in")

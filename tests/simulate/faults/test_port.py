@@ -112,7 +112,7 @@ def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
         )
         for _ in range(PAGES):
             try:
-                page = await client.page(Slice(BEGIN, END), 10_000)
+                page = await client.fetch_page(Slice(BEGIN, END), 10_000)
             except (Unavailable, WireError) as error:
                 errors.append(error)
             else:
@@ -145,7 +145,7 @@ def test_every_providers_client_comes_through_where_nothing_is_wrong(name: str) 
     async def read(simulator: Simulator) -> int:
         (account,) = simulator.accounts
         client = provider.connect(base_url=simulator.base_url, credentials=account.credentials, rate=None, timeout_s=30)
-        page = await client.page(Slice(BEGIN, END), 30)
+        page = await client.fetch_page(Slice(BEGIN, END), 30)
         await client.close()
         return len(page.rows)
 

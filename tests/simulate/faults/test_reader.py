@@ -126,12 +126,12 @@ def test_pages_by_place_and_by_offset_are_the_same(newest: bool) -> None:
     stage = quiet(LONGBRIDGE, Profile(rows={Change.TWIN: WHOLE}), flows=40)
     by_place, by_offset, after = [], [], ""
     for number in range(100):
-        page = stage.reader.page("", query(stage, newest=newest, after=after), as_row)
+        page = stage.reader.read_page("", query(stage, newest=newest, after=after), as_row)
         by_place.append(page.rows)
-        by_offset.append(stage.reader.page("", query(stage, newest=newest, offset=7 * number), as_row).rows)
-        if page.end is None:
+        by_offset.append(stage.reader.read_page("", query(stage, newest=newest, offset=7 * number), as_row).rows)
+        if page.end_cursor is None:
             break
-        after = page.end
+        after = page.end_cursor
     assert by_place == by_offset
     assert len(by_place) == 12
     whole = [as_row(showing) for showing in _flows(stage)]
@@ -142,9 +142,9 @@ def test_pages_shift_where_rows_come_between_two_reads() -> None:
     """What was pushed over the edge meanwhile is read twice, and the whole is not what is there."""
     stage = quiet(LONGBRIDGE, Profile(rows={Change.LATE: WHOLE}))
     half = len(_flows(stage)) // 2
-    first = stage.reader.page("", query(stage, limit=half), as_row).rows
+    first = stage.reader.read_page("", query(stage, limit=half), as_row).rows
     stage.clock.move(timedelta(days=5))
-    second = stage.reader.page("", query(stage, limit=half, offset=half), as_row).rows
+    second = stage.reader.read_page("", query(stage, limit=half, offset=half), as_row).rows
     assert Counter(_read(first)) & Counter(_read(second))
     assert Counter(_read(first) + _read(second)) != Counter(_flows(stage))
 
@@ -154,23 +154,23 @@ def _read(rows: bytes) -> list[Flow]:
 
 
 def _flows(stage: Stage) -> list[Flow]:
-    return _read(stage.reader.page("", query(stage, newest=False, limit=10_000), as_row).rows)
+    return _read(stage.reader.read_page("", query(stage, newest=False, limit=10_000), as_row).rows)
 
 
 def test_a_place_that_no_page_named_is_refused() -> None:
     stage = quiet(LONGBRIDGE, "none")
     with pytest.raises(WireError, match="after: expected a place that a page named"):
-        stage.reader.page("", query(stage, after="nowhere"), as_row)
+        stage.reader.read_page("", query(stage, after="nowhere"), as_row)
 
 
 def test_totals_lie_for_a_while_and_by_the_clock_alone() -> None:
     stage = quiet(LONGBRIDGE, Profile(miscounts=WHOLE // 2))
-    true = stage.reader.count(query(stage, limit=1))
+    true = stage.reader.count_flows(query(stage, limit=1))
     spans = []
     for _ in range(60):
-        spans.append(stage.reader.count(query(stage)))
+        spans.append(stage.reader.count_flows(query(stage)))
         stage.clock.move(MISCOUNTED // 2)
-        assert stage.reader.count(query(stage)) == spans[-1]
+        assert stage.reader.count_flows(query(stage)) == spans[-1]
         stage.clock.move(MISCOUNTED // 2)
     honest = len(_flows(stage))
     assert 10 < sum(total == honest for total in spans) < 50
@@ -185,7 +185,7 @@ def test_a_counted_provider_says_the_total_that_the_reader_counts() -> None:
         if isinstance(known.rules.paging, PageNumber) and known.rules.paging.has_total
     )
     stage = quiet(provider, Profile(miscounts=WHOLE))
-    page = stage.ask(lambda client: client.page(stage.whole, 5))
+    page = stage.ask(lambda client: client.fetch_page(stage.whole, 5))
     assert page.total is not None
     assert page.total != len(stage.truth().rows)
 

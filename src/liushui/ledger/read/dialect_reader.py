@@ -74,7 +74,7 @@ class LedgerReader:
     def now(self) -> datetime:
         return self._ledger.clock()
 
-    def key(self, dialect: str, public: str) -> Key | None:
+    def find_key(self, dialect: str, public: str) -> Key | None:
         connection, seen = self._connection(), self._seen()
         state = self._ledger.state(connection)
         if state is None:
@@ -116,10 +116,10 @@ class LedgerReader:
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         return self._limits.admit(f"{key.dialect}:{key.public}:{what}", rate) if key.paced else RateCheck(True, 0)  # noqa: FBT003
 
-    def session(self, key: Key, life: timedelta) -> datetime:
-        return self._limits.session(f"{key.dialect}:{key.public}", life)
+    def session_start(self, key: Key, life: timedelta) -> datetime:
+        return self._limits.session_start(f"{key.dialect}:{key.public}", life)
 
-    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         if query.offset >= NEAR and query.after is None:
             for _ in range(NEAR_TRIES):
                 places = self._places()
@@ -144,7 +144,7 @@ class LedgerReader:
             found = found._replace(committed=self._places().committed(query))
         return found
 
-    def count(self, query: FlowQuery) -> int:
+    def count_flows(self, query: FlowQuery) -> int:
         counts = self._seen().counts
         state = self._ledger.state(self._connection(), query.accounts)
         asked = (query.accounts, query.since, query.until, query.where)
@@ -157,14 +157,14 @@ class LedgerReader:
 
     def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
         """A page of nothing but received rows, put together inside the database. None: it has others."""
-        shown_sql, shown_values = condition(query.shown, self._sql)
-        shown = f", (TRUE{shown_sql}) AS shown" if query.shown else ""
+        shown_sql, shown_values = condition(query.visible, self._sql)
+        shown = f", (TRUE{shown_sql}) AS shown" if query.visible else ""
         page, values = _page(
             self._sql, query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values
         )
         far = placed and query.offset >= NEAR
         alone = placed and len(query.accounts) == 1  # a statement over several shards is not of one state
-        form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.shown), alone, far)
+        form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.visible), alone, far)
         sql = _joined_text(self._sql, page, form)
         if alone:
             values = [*query.accounts, *values]
@@ -196,8 +196,8 @@ class LedgerReader:
         rows = []
         for row in found:
             received = row[_WIRE] is not None and self._provider(row[_ACCOUNT]) == dialect
-            flow = None if received and not query.shown else to_flow(row)
-            if flow is None or matches(flow, query.shown):
+            flow = None if received and not query.visible else to_flow(row)
+            if flow is None or matches(flow, query.visible):
                 rows.append(str(row[_SERVED] or row[_WIRE]).encode() if received or flow is None else write(flow))
         return _Found(FlowPage(b",".join(rows), len(rows), end), first_us)
 

@@ -28,13 +28,13 @@ class CashFlowClient(ABC):
         self._rules = rules
         self._errors = errors
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page of a slice, newest first. A page with rows is followed by another, which may be empty."""
@@ -42,10 +42,16 @@ class CashFlowClient(ABC):
         ends = inclusive_ends(asked, self._rules.resolution)
         if ends is None:
             return Page(())
-        number = int(mark or self._rules.paging.first)
-        given: dict[str, int | str] = {"start_time": ends[0], "end_time": ends[1], "page": number, "size": size, **part}
+        number = int(page_token or self._rules.paging.first)
+        given: dict[str, int | str] = {
+            "start_time": ends[0],
+            "end_time": ends[1],
+            "page": number,
+            "size": size,
+            **params,
+        }
         rows = rows_in(await self._ask(given), self._errors)
-        return Page(rows, next=str(number + 1) if rows else None)
+        return Page(rows, next_token=str(number + 1) if rows else None)
 
     async def close(self) -> None:
         """Let the connections go."""

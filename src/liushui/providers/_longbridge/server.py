@@ -29,7 +29,7 @@ _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 def authenticated(request: Request, reader: FlowReader, *, dialect: str, rules: Rules[PageNumber]) -> Key:
     """The key whose signature the request carries. Raises ErrorResponse, in the gateway's codes and words."""
     headers = request.headers
-    key = reader.key(dialect, headers.get("x-api-key", ""))
+    key = reader.find_key(dialect, headers.get("x-api-key", ""))
     if key is None:
         raise ErrorResponse(403, 403203, "apikey illegal")
     now = reader.now()
@@ -90,7 +90,7 @@ def cash_flows(
 ) -> bytes:
     """`data` of a page of cash flows."""
     language = query.language
-    page = reader.page(dialect, query, lambda flow: write(flow, language))
+    page = reader.read_page(dialect, query, lambda flow: write(flow, language))
     return b'{"list":[' + page.rows + b"]}"
 
 

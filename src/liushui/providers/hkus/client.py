@@ -28,13 +28,13 @@ class HkusClient:
         self._key = transport.check_header_value("api_key", credentials["api_key"])
         self._secret = credentials["api_secret"]
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page of a slice, newest first, and how many rows all pages have."""
@@ -42,19 +42,19 @@ class HkusClient:
         ends = inclusive_ends(asked, RULES.resolution)
         if ends is None:
             return Page((), total=0)
-        number = int(mark or RULES.paging.first)
-        given = {"page": number, "page_size": size, "from_date": ends[0], "to_date": ends[1], **part}
+        number = int(page_token or RULES.paging.first)
+        given = {"page": number, "page_size": size, "from_date": ends[0], "to_date": ends[1], **params}
         query = urlencode(given)
         answer = await self._http.call("GET", TRANSACTIONS, query=query, headers=lambda: self._signed(query))
         page = page_of(data_of(answer))
-        if page.page != number and "page" not in part:
+        if page.page != number and "page" not in params:
             raise WireError("page", f"expected {number}, which was asked for, got {page.page}")
         rows = [bytes(row) for row in page.transactions]
         is_counted = page.page * page.page_size >= page.total_records
         is_last = not rows or (
             is_counted and len(rows) < page.page_size
         )  # a total may lag behind: a full page may go on
-        return Page(rows, next=None if is_last else str(page.page + 1), total=page.total_records)
+        return Page(rows, next_token=None if is_last else str(page.page + 1), total=page.total_records)
 
     async def close(self) -> None:
         await self._http.close()

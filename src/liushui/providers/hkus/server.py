@@ -65,7 +65,7 @@ class HkusServer:
 def authenticated(request: Request, reader: FlowReader) -> Key:
     """The key whose signature the request carries. Raises Fault."""
     headers = request.headers
-    key = reader.key(NAME, headers.get("x-api-key", ""))
+    key = reader.find_key(NAME, headers.get("x-api-key", ""))
     if key is None:
         raise Fault(401, NO_SUCH_KEY, "unauthorized", "X-API-Key: there is no such key")
     timestamp = headers.get("x-api-timestamp", "")
@@ -92,15 +92,17 @@ def authenticated(request: Request, reader: FlowReader) -> Key:
 def transactions(request: Request, key: Key, reader: FlowReader) -> Response:
     """A page of transactions. Raises WireError naming the parameter."""
     query = query_of(request, key)
-    page = reader.page(NAME, query, write)
-    total = reader.count(query)  # after the page: of what came in between, a reader is told more than it was shown
+    page = reader.read_page(NAME, query, write)
+    total = reader.count_flows(
+        query
+    )  # after the page: of what came in between, a reader is told more than it was shown
     number = RULES.paging.first + query.offset // query.limit
     return page_answer(page.rows, total=total, page=number, size=query.limit)
 
 
 def query_of(request: Request, key: Key) -> FlowQuery:
     """The request's parameters. Raises WireError naming the one that does not fit."""
-    given = request.parameters()
+    given = request.query_params()
     since, last = (_seconds(given, name) for name in ("from_date", "to_date"))
     if since is not None and last is not None and since > last:
         raise WireError("to_date", f"expected from_date {given['from_date']} or later, got {given['to_date']}")

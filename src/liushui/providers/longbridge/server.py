@@ -52,7 +52,7 @@ class LongbridgeServer:
 def cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:
     """`data` of a page of cash flows. Raises WireError naming the parameter."""
     language = request.headers.get("accept-language")
-    query = server.query_of(request.parameters(), accounts=key.accounts, rules=RULES, language=language)
+    query = server.query_of(request.query_params(), accounts=key.accounts, rules=RULES, language=language)
     return server.cash_flows(reader, query, dialect=NAME, write=write)
 
 

@@ -70,7 +70,7 @@ def _seal(key: Key, purpose: str, claim: str) -> str:
 def _checked(text: str, purpose: str, reader: FlowReader) -> Key | None:
     public, _, rest = text.partition(".")
     expires, _, seal = rest.partition(".")
-    key = reader.key(NAME, public)
+    key = reader.find_key(NAME, public)
     if key is None or not expires.isascii() or not expires.isdigit() or len(expires) > 12:
         return None
     if not hmac.compare_digest(seal.encode(), _seal(key, purpose, f"{public}.{expires}").encode()):

@@ -34,13 +34,13 @@ class WecomClient:
         self._token = ""
         self._token_end_ns = 0
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """One page of a slice, oldest first. It may be short, or empty, and have another one after it."""
@@ -48,8 +48,8 @@ class WecomClient:
         ends = inclusive_ends(asked, RULES.resolution)
         if ends is None:
             return Page(())
-        cursor = {} if mark is None else {"cursor": mark}
-        given = {"begin_time": ends[0], "end_time": ends[1], **cursor, "limit": size, **part}
+        cursor = {} if page_token is None else {"cursor": page_token}
+        given = {"begin_time": ends[0], "end_time": ends[1], **cursor, "limit": size, **params}
         body = msgspec.json.encode(given)
         try:
             return await self._page(await self._good_token(), body)
@@ -70,7 +70,7 @@ class WecomClient:
     async def _page(self, token: str, body: bytes) -> Page:
         answer = await self._http.call("POST", GET_FUND_FLOW, query=urlencode({"access_token": token}), body=body)
         rows, cursor = page_of(answer.body, status=answer.status, retry_after_s=answer.retry_after_s)
-        return Page(rows, next=cursor)
+        return Page(rows, next_token=cursor)
 
     async def _good_token(self) -> str:
         """The token at hand, a new one where its time is over."""

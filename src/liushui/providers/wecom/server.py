@@ -73,7 +73,7 @@ def _asked_for(request: Request, reader: FlowReader) -> bytes:
     """The members of an answer beside its code."""
     match request.method, request.route:
         case "GET", wire.GET_TOKEN:
-            return gettoken(request.parameters(), reader)
+            return gettoken(request.query_params(), reader)
         case "POST", wire.GET_FUND_FLOW:
             return fund_flows(request, reader)
     raise ErrorResponse(200, 48002, "api forbidden: there is no such api")
@@ -87,7 +87,7 @@ def gettoken(given: Mapping[str, str], reader: FlowReader) -> bytes:
     for name, code in (("corpid", 41002), ("corpsecret", 41004)):
         if not given.get(name):
             raise ErrorResponse(200, code, f"{name} missing")
-    key = reader.key(NAME, given["corpid"])
+    key = reader.find_key(NAME, given["corpid"])
     if key is None:
         raise ErrorResponse(200, 40013, "invalid corpid")
     if not hmac.compare_digest(given["corpsecret"].encode(), key.credentials["corpsecret"].encode()):
@@ -97,7 +97,7 @@ def gettoken(given: Mapping[str, str], reader: FlowReader) -> bytes:
         raise ErrorResponse(200, 40001, "invalid credential: it has expired")
     if not reader.admit(key, TOKEN_RATE, "gettoken").admitted:
         raise _too_many()
-    began = reader.session(key, _TOKEN_RENEWED_AFTER)
+    began = reader.session_start(key, _TOKEN_RENEWED_AFTER)
     left_s = (_end_of_token(key, began) - now) // timedelta(seconds=1)
     return b'"access_token":%b,"expires_in":%d' % (_json(access_token(key, to_us(began))), left_s)
 
@@ -107,7 +107,7 @@ def authenticated(token: str, reader: FlowReader) -> Key:
     if not token:
         raise ErrorResponse(200, 41001, "access_token missing")
     session = session_claimed(token)
-    key = None if session is None else reader.key(NAME, session.public)
+    key = None if session is None else reader.find_key(NAME, session.public)
     if session is None or key is None or not is_access_token(token, key, session):
         raise ErrorResponse(200, 40014, "invalid access_token")
     if reader.now() >= _end_of_token(key, from_us(session.began_us)):
@@ -128,14 +128,14 @@ def _too_many() -> ErrorResponse:
 
 def fund_flows(request: Request, reader: FlowReader) -> bytes:
     """A page of fund flows. Raises ErrorResponse, WireError naming the parameter, or NotRepresentable."""
-    key = authenticated(request.parameters().get("access_token", ""), reader)
+    key = authenticated(request.query_params().get("access_token", ""), reader)
     if not reader.admit(key, RULES.rate).admitted:
         raise _too_many()
     if key.restrictions.get(PERMISSION) == "none":
         raise ErrorResponse(200, 48002, "api forbidden")
     asked = parameters_of(request.body)
-    page = reader.page(NAME, query_of(asked, key, reader.now()), write)
-    onward = b"" if page.end is None else b'"next_cursor":%b,' % _json(cursor(key, page.end, asked.bound))
+    page = reader.read_page(NAME, query_of(asked, key, reader.now()), write)
+    onward = b"" if page.end_cursor is None else b'"next_cursor":%b,' % _json(cursor(key, page.end_cursor, asked.bound))
     return onward + b'"fund_flow_list":[' + page.rows + b"]"
 
 
@@ -174,7 +174,7 @@ def query_of(asked: Parameters, key: Key, now: datetime) -> FlowQuery:
         newest=False,
         ascending=True,
         where=(one_of("subaccount", asked.mch_id),) if asked.mch_id else EVERYTHING,
-        shown=shown_to(key),
+        visible=shown_to(key),
     )
 
 

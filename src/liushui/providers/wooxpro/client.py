@@ -36,22 +36,22 @@ class WooxproClient:
         key = transport.check_header_value("api_key", credentials["api_key"])
         self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers={KEY_HEADER: key}, bare_key=True)
 
-    async def page(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
         *,
-        mark: str | None = None,
-        part: Mapping[str, str] = NO_VALUES,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
         """The oldest rows of a slice, or its newest ones, oldest first. A full page has no way on to the rest."""
-        del mark  # no page has a next one
+        del page_token  # no page has a next one
         ends = inclusive_ends(asked, RULES.resolution)
         if ends is None:
             return Page(())
         start = {} if newest else {"start_time": ends[0]}
-        query = urlencode({**start, "end_time": ends[1], "page_size": size, **part})
+        query = urlencode({**start, "end_time": ends[1], "page_size": size, **params})
         rows = rows_in(await self._http.call("GET", PATH, query=query))
         return Page([row for row in rows if not _is_before(row, asked)] if newest else rows)
 

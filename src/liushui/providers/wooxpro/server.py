@@ -62,7 +62,7 @@ class WooxproServer:
             tally = reader.admit(key, RULES.rate)
             if not tally.admitted:
                 raise _refusal(key, reader)
-            rows = reader.page(NAME, query_of(request, key, reader.now()), write).rows
+            rows = reader.read_page(NAME, query_of(request, key, reader.now()), write).rows
         except WireError as error:
             status, code = STATUSES.get(error.field, BAD_PARAMETER)
             return _enveloped(request, status, code, f"Parameter error: {error}", tally)
@@ -82,7 +82,7 @@ def authenticated(request: Request, reader: FlowReader) -> Key:
     if not given:
         raise ErrorResponse(401, 30001, "Header X-API-KEY is empty")
     api_key = given.pop()
-    key = reader.key(NAME, key_name(api_key))
+    key = reader.find_key(NAME, key_name(api_key))
     if given or key is None or not hmac.compare_digest(_bytes_of(api_key), _bytes_of(key.credentials["api_key"])):
         raise ErrorResponse(401, 30002, "Header X-API-KEY not found")
     if key.expires_at is not None and reader.now() >= key.expires_at:
@@ -106,7 +106,7 @@ def _refusal(key: Key, reader: FlowReader) -> ErrorResponse:
 
 def query_of(request: Request, key: Key, now: datetime) -> FlowQuery:
     """The request's parameters. Raises WireError naming the one that does not fit."""
-    given = request.parameters()
+    given = request.query_params()
     paging = RULES.paging
     size = parse_integer("page_size", given.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
     since, last = _range(given, now)

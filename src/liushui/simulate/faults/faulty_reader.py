@@ -60,8 +60,8 @@ class DoctoredReader:
         now = self._reader.now() + self._profile.skew
         return now + SKEW if self._ruling.sort is Sort.SKEWED else now
 
-    def key(self, dialect: str, public: str) -> Key | None:
-        key = self._reader.key(dialect, public)
+    def find_key(self, dialect: str, public: str) -> Key | None:
+        key = self._reader.find_key(dialect, public)
         if key is None or self._ruling.sort is not Sort.EXPIRED:
             return key
         just_now = timedelta(seconds=1)  # a server may have looked at its clock before
@@ -76,22 +76,22 @@ class DoctoredReader:
         calls = max(1, rate.calls * self._profile.rate_percent // 100)
         return self._reader.admit(key, replace(rate, calls=calls), what)
 
-    def session(self, key: Key, life: timedelta) -> datetime:
-        return self._reader.session(key, life)
+    def session_start(self, key: Key, life: timedelta) -> datetime:
+        return self._reader.session_start(key, life)
 
-    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         """One page, or the one before it. Raises WireError where the place to go on from is lost."""
         if self._ruling.sort is Sort.CURSOR_LOST and query.after:
             raise WireError("after", "expected a place that is still known, got one that has expired")
         if self._ruling.sort is Sort.REPEATED:
             query = self._one_before(query)
-        found = self._reader.page(dialect, query, write)
-        if found.end is not None:
-            self._places.remember(query, found.end)
+        found = self._reader.read_page(dialect, query, write)
+        if found.end_cursor is not None:
+            self._places.remember(query, found.end_cursor)
         return found
 
-    def count(self, query: FlowQuery) -> int:
-        return self._reader.count(query)
+    def count_flows(self, query: FlowQuery) -> int:
+        return self._reader.count_flows(query)
 
     def _one_before(self, query: FlowQuery) -> FlowQuery:
         after = self._places.before(query) if query.after else query.after

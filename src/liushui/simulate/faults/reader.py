@@ -78,16 +78,16 @@ class LivesReader:
     def now(self) -> datetime:
         return self._reader.now()
 
-    def key(self, dialect: str, public: str) -> Key | None:
-        return self._reader.key(dialect, public)
+    def find_key(self, dialect: str, public: str) -> Key | None:
+        return self._reader.find_key(dialect, public)
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         return self._reader.admit(key, rate, what)
 
-    def session(self, key: Key, life: timedelta) -> datetime:
-        return self._reader.session(key, life)
+    def session_start(self, key: Key, life: timedelta) -> datetime:
+        return self._reader.session_start(key, life)
 
-    def page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+    def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         del dialect  # an account is read in its provider's own alone
         found = self._found(query)
         if query.newest:
@@ -103,11 +103,11 @@ class LivesReader:
         rows = [
             _row(showing, self._providers[account], write)
             for account, showing in page
-            if not query.shown or matches(showing.flow, query.shown)
+            if not query.visible or matches(showing.flow, query.visible)
         ]
         return FlowPage(b",".join(rows), len(rows), end)
 
-    def count(self, query: FlowQuery) -> int:
+    def count_flows(self, query: FlowQuery) -> int:
         """How many rows all pages have together, or, for a while, another number."""
         total = len(self._found(query))
         random = chance("count", self._seed, query.accounts, (self._told_at(self.now()) - EPOCH) // MISCOUNTED)

@@ -63,7 +63,7 @@ class Truth:
         if request.path != TRUTH_PATH:
             return None
         try:
-            given = request.parameters()
+            given = request.query_params()
             truth = self._reader.truth(
                 given.get("account", ""),
                 _instant(given, "since", MIN_INSTANT),

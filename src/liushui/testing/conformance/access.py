@@ -68,10 +68,10 @@ class AccessChecks(Checks):
         ends = memory.ends
 
         async def read(client: Client) -> None:
-            await client.page(ends.recent, 10)
+            await client.fetch_page(ends.recent, 10)
             memory.reader.revoke(memory.key)
             with pytest.raises(AuthError):
-                await client.page(ends.recent, 10)
+                await client.fetch_page(ends.recent, 10)
 
         memory.ask(read)
         with pytest.raises(AuthError):
@@ -123,9 +123,9 @@ class RateChecks(Checks):
         async def read(client: Client) -> None:
             for _ in range(2):
                 for _ in range(rate.calls):
-                    await client.page(memory.ends.recent, 1)
+                    await client.fetch_page(memory.ends.recent, 1)
                 with pytest.raises(RateLimited):
-                    await client.page(memory.ends.recent, 1)
+                    await client.fetch_page(memory.ends.recent, 1)
                 memory.calls_clock.move(rate.per)
 
         memory.ask(read)
@@ -142,4 +142,4 @@ class RateChecks(Checks):
 
 
 def _first_page(ends: Ends) -> Callable[[Client], Awaitable[Page]]:
-    return lambda client: client.page(ends.recent, 1)
+    return lambda client: client.fetch_page(ends.recent, 1)

@@ -88,7 +88,7 @@ def _page(
 ) -> Page:
     """What a client makes of an answer of another's, or of rows that came as these bytes."""
     memory.wire.instead, memory.wire.rows_as = instead, rows_as
-    return memory.ask(lambda client: client.page(memory.ends.recent, ROWS))
+    return memory.ask(lambda client: client.fetch_page(memory.ends.recent, ROWS))
 
 
 def _whole(memory: Memory) -> bytes:

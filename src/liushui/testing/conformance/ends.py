@@ -109,10 +109,10 @@ class Ends:
 
 async def pages(client: Client, asked: Slice, size: int, part: Mapping[str, str] = NO_VALUES) -> list[Page]:
     """One page after the other, to the last."""
-    found = [await client.page(asked, size, part=part)]
-    while (mark := found[-1].next) is not None:
+    found = [await client.fetch_page(asked, size, params=part)]
+    while (page_token := found[-1].next_token) is not None:
         ensure(len(found) < PAGES_MAX, f"no page was the last one in {PAGES_MAX}")
-        found.append(await client.page(asked, size, mark=mark, part=part))
+        found.append(await client.fetch_page(asked, size, page_token=page_token, params=part))
     for page in found:
         ensure(len(page.rows) <= size, f"a page has {len(page.rows)} rows where {size} were asked for")
     return found
@@ -136,7 +136,7 @@ async def drained(client: Client, provider: Provider, asked: Slice, size: int) -
             todo.append(Slice(end, until))
         part = Slice(since, end)
         try:
-            rows += await fetch_slice(client.page, part, rules, size, can_split=end - since > step)
+            rows += await fetch_slice(client.fetch_page, part, rules, size, can_split=end - since > step)
         except SliceTooLarge:
             middle = since + (end - since) // step // 2 * step
             todo += [Slice(middle, end), Slice(since, middle)]

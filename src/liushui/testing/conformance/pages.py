@@ -62,10 +62,10 @@ class PageChecks(Checks):
         times = sorted(ends.at(row) for row in expected)
         for size in (1, 2, 3, len(expected) - 1, len(expected), len(expected) + 1):
             for newest in (False, True):
-                page = ends.ask(lambda client, s=size, n=newest: client.page(ends.recent, s, newest=n))  # type: ignore[misc]
+                page = ends.ask(lambda client, s=size, n=newest: client.fetch_page(ends.recent, s, newest=n))  # type: ignore[misc]
                 got = sorted(ends.at(row) for row in page.rows)
                 ensure_equal(f"times on a page of {size}", got, times[-size:] if newest else times[:size])
-                ensure(page.next is None, "a page names a next one")
+                ensure(page.next_token is None, "a page names a next one")
 
     def test_a_slice_is_read_to_its_ends(self, ends: Ends) -> None:
         """Its beginning belongs to it, its end does not, and what lies between two steps of the wire's clock does."""
@@ -112,14 +112,14 @@ class LimitChecks(Checks):
         like = codec.read(ends.within(ends.recent)[0])
         more = [like.row] * (ends.size_max + 1)
         memory.reader.receive(ACCOUNT, self.provider, more)
-        page = memory.ask(lambda client: client.page(ends.recent, ends.size_max))
+        page = memory.ask(lambda client: client.fetch_page(ends.recent, ends.size_max))
         ensure_equal("rows of the largest page", len(page.rows), ends.size_max)
 
     @pytest.mark.parametrize("size", ["none", "less than none", "one too many", "far too many"])
     def test_a_page_under_and_over_it(self, ends: Ends, size: str) -> None:
         number = {"none": 0, "less than none": -1, "one too many": ends.size_max + 1}.get(size, 10**12)
         try:
-            page = ends.ask(lambda client: client.page(ends.recent, number))
+            page = ends.ask(lambda client: client.fetch_page(ends.recent, number))
         except Refused:
             return
         ensure(len(page.rows) <= ends.size_max, f"{len(page.rows)} rows where {number} were asked for")
@@ -136,16 +136,16 @@ class LimitChecks(Checks):
             ends.within(longest),
         )
         with pytest.raises(Refused):
-            ends.ask(lambda client: client.page(Slice(since - rules.resolution, ends.whole.until), 1))
+            ends.ask(lambda client: client.fetch_page(Slice(since - rules.resolution, ends.whole.until), 1))
 
     def test_the_floor_and_below_it(self, ends: Ends) -> None:
         rules = self.provider.rules
         if rules.floor is None:
             pytest.skip("a range may begin anywhere")
         floor, hour = rules.floor, timedelta(hours=1)
-        ends.ask(lambda client: client.page(Slice(floor, floor + hour), 1))
+        ends.ask(lambda client: client.fetch_page(Slice(floor, floor + hour), 1))
         with pytest.raises(Refused):
-            ends.ask(lambda client: client.page(Slice(floor - rules.resolution, floor + hour), 1))
+            ends.ask(lambda client: client.fetch_page(Slice(floor - rules.resolution, floor + hour), 1))
 
     def test_what_is_not_published_or_not_kept_is_not_read(self, memory: Memory) -> None:
         """Rows outside what can be read now are not there, whoever holds them."""
@@ -177,9 +177,9 @@ class LimitChecks(Checks):
         if isinstance(paging, RangeOnly):
             pytest.skip("there are no further pages")
         strange = ["no-such-place", "!" * 200] if isinstance(paging, Cursor) else [str(paging.first - 1), "-1"]
-        for mark in strange:
+        for token in strange:
             with pytest.raises(Refused):
-                ends.ask(lambda client, mark=mark: client.page(ends.recent, 10, mark=mark))  # type: ignore[misc]
+                ends.ask(lambda client, token=token: client.fetch_page(ends.recent, 10, page_token=token))  # type: ignore[misc]
         if isinstance(paging, PageNumber):
-            page = ends.ask(lambda client: client.page(ends.recent, 10, mark=FAR))
-            ensure_equal("rows behind the last page", (list(page.rows), page.next), ([], None))
+            page = ends.ask(lambda client: client.fetch_page(ends.recent, 10, page_token=FAR))
+            ensure_equal("rows behind the last page", (list(page.rows), page.next_token), ([], None))

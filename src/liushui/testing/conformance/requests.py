@@ -43,7 +43,7 @@ class RequestChecks(Checks):
                 size = random.choice((0, 1, 50, ends.size_max, ends.size_max + 1, -1, 10**30))
                 memory.wire.answered.clear()
                 try:
-                    await client.page(ends.recent, size, part=part, newest=random.choice((True, False)))
+                    await client.fetch_page(ends.recent, size, params=part, newest=random.choice((True, False)))
                 except LiushuiError:
                     pass  # what it is an answer to is judged below
                 except Exception as error:
@@ -89,7 +89,7 @@ class Judge:
     def __init__(self, memory: Memory) -> None:
         """Have a client ask for a page, to know what it sends and where rows are."""
         self._provider = memory.ends.provider
-        memory.ask(lambda client: client.page(memory.ends.recent, 10))
+        memory.ask(lambda client: client.fetch_page(memory.ends.recent, 10))
         self.asked = [exchange.request for exchange in memory.wire.answered]
         self.sends_json = any(_is_object(request.body) for request in self.asked)
         self.names = sorted({name for request in self.asked for name in _names(request)})

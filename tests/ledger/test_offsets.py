@@ -93,7 +93,7 @@ queries = st.builds(
     newest=st.booleans(),
     ascending=st.just(value=False),
     where=wheres,
-    shown=st.just(()),
+    visible=st.just(()),
     language=st.none(),
 )
 

@@ -162,7 +162,7 @@ queries = st.builds(
     newest=st.booleans(),
     ascending=st.booleans(),
     where=wheres,
-    shown=st.one_of(st.just(()), wheres),
+    visible=st.one_of(st.just(()), wheres),
     language=st.none(),
 )
 

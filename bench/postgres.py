@@ -18,7 +18,7 @@ from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import COLUMNS
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.providers.longbridge import PROVIDER
-from liushui.testing.postgres import Postgres, find_programs, running
+from tests.postgres import Postgres, find_programs, running
 
 BAR: Final = 0.5
 CREATE: Final = "CREATE TABLE copied (LIKE flows INCLUDING DEFAULTS, PRIMARY KEY (account, at_us, id))"

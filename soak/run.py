@@ -19,7 +19,7 @@ from liushui.ledger.read.balances import ranges_of
 from liushui.rules import RangeOnly
 from liushui.simulate.faults.row_lifecycle import FOREVER_US, Showing
 from liushui.sync.plan import FORGETTING, horizon
-from liushui.testing.invariant import Breach, broken, different
+from soak.invariant import Breach, broken, different
 from soak.promises import broken_promises
 from soak.script import KilledAt, Script, Session
 from soak.stage import Shelf, Stage, showings_of

@@ -24,12 +24,10 @@ from liushui.simulate.random_draw import chance
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import MovableClock
-from liushui.testing.faulty import HTTPS, joined, telling
-from liushui.testing.invariant import Life, Told
-from liushui.testing.limits import MemoryLimits
-from liushui.testing.reader import MemoryReader
-from liushui.testing.transport import DialectTransport
+from liushui.testing.reader import MemoryLimits, MemoryReader
+from liushui.testing.transport import HTTPS, DialectTransport, clients_over, system_clock_is
 from soak.clock import SharedClock
+from soak.invariant import Life, Told
 from soak.script import BURST_PAGES_MAX, BURST_WITHIN_S, LOOKED_AT, TIMES_AS_OFTEN, Script
 
 SETTLED_AFTER: Final = timedelta(days=3)
@@ -225,7 +223,7 @@ def spoken(provider: Provider) -> str | None:
 def _asked_for(provider: Provider) -> str | None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    key = reader.give_key(provider, "anybody")
+    key = reader.create_key(provider, "anybody")
     transport = DialectTransport({provider.name: provider}, reader)
 
     async def ask() -> None:
@@ -235,6 +233,6 @@ def _asked_for(provider: Provider) -> str | None:
         finally:
             await client.close()
 
-    with joined(transport), telling(clock):
+    with clients_over(transport), system_clock_is(clock):
         asyncio.run(ask())
     return transport.answered[-1].request.headers.get("accept-language")

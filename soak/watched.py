@@ -12,7 +12,7 @@ from liushui.flow import Flow
 from liushui.instant import to_us
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, RateCheck
 from liushui.rules import Rate
-from liushui.testing.invariant import Life
+from soak.invariant import Life
 
 EMPTY_ONE_IN: Final = 3
 """How often a page that another one named is empty, where pages are short."""

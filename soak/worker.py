@@ -31,7 +31,7 @@ from liushui.sync.events import Event, Result, Retried, Status, Waited
 from liushui.sync.options import Environment, Options
 from liushui.sync.runner import sync
 from liushui.testing.clock import MovableClock
-from liushui.testing.faulty import FaultyTransport, joined, telling
+from liushui.testing.transport import FaultyTransport, clients_over, system_clock_is
 from soak.mutations import proving
 from soak.script import KilledAt, Session, Worker
 from soak.stage import Stage
@@ -156,8 +156,8 @@ class Work:
             step=self._session.step,
         )
         with ExitStack() as stack:
-            stack.enter_context(joined(transport))
-            stack.enter_context(telling(stage.clock))
+            stack.enter_context(clients_over(transport))
+            stack.enter_context(system_clock_is(stage.clock))
             if self._kill is None or self._kill.at is not KilledAt.PARENT:
                 stack.enter_context(patch.object(asyncio, "to_thread", _at_once))
             if self._session.workers[self._place.number].elsewhere:

@@ -17,7 +17,7 @@ from liushui.ledger.engine import open_ledger, upgrade_ledger
 from liushui.ledger.engines.postgres import MARK
 from liushui.ledger.maintenance.copy_state import copying
 from liushui.ledger.schema import REVISION, metadata
-from liushui.testing.postgres import Postgres, running
+from tests.postgres import Postgres, running
 
 SQLITE, POSTGRESQL, CITUS = "sqlite", "postgresql", "citus"
 CITUS_URL: Final = os.environ.get("LIUSHUI_TEST_CITUS_URL")

@@ -189,11 +189,9 @@ FLOATS: Final = {
     "server/run.py": "seconds to wait",
     "server/api/feed.py": "seconds between two looks",
     "sync/progress_writer.py": "seconds between two writes",
-    "testing/demo.py": "seconds to wait",
     "client/client.py": "seconds to wait",
     "cli/sync.py": "a timeout, seconds between two syncs",
     "cli/source.py": "a timeout",
-    "testing/postgres.py": "seconds to wait",
     "testing/server.py": "timeouts",
 }
 """Where a float may be written or named, and what it measures: never money."""

@@ -12,7 +12,7 @@ from liushui.providers import load_providers
 from liushui.server.api import ROOT
 from liushui.server.context import AppContext
 from liushui.server.site import make_site
-from liushui.testing.limits import MemoryLimits
+from liushui.testing.reader import MemoryLimits
 
 Answer = Any
 """httpx's, of the version that Litestar brings."""

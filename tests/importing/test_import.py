@@ -21,7 +21,7 @@ from liushui.ledger.write.commit import commit_slice
 from liushui.provider import Slice
 from liushui.providers._longbridge.codec import BUSINESS_TYPE
 from liushui.providers.longbridge import codec
-from liushui.testing.flows_digest import flows_digest
+from tests.importing.flows_digest import flows_digest
 from tests.importing.inputs import SECOND, envelope, import_texts, new_ledger, row
 
 DOCUMENT_SAMPLE = """

@@ -6,7 +6,7 @@ import pytest
 
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.change import RECOUNTED
-from liushui.testing.flows_digest import flows_digest
+from tests.importing.flows_digest import flows_digest
 from tests.importing.inputs import envelope, import_texts, new_ledger, row
 from tests.importing.test_import import assert_intact
 

@@ -14,7 +14,7 @@ from liushui.ledger.flow_row import read_rows
 from liushui.ledger.write.commit import commit_slice
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
-from liushui.testing.flows_digest import flows_digest
+from tests.importing.flows_digest import flows_digest
 from tests.importing.inputs import SECOND, envelope, import_texts, new_ledger, row
 from tests.importing.test_import import ROWS, assert_intact, held, identities, newest_first
 

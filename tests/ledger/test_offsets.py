@@ -23,8 +23,7 @@ from liushui.ledger.read.places import Places
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, FlowPage, FlowQuery
 from liushui.testing.clock import MovableClock
-from liushui.testing.limits import MemoryLimits
-from liushui.testing.reader import MemoryReader
+from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.engines import Shelf
 from tests.ledger.books import DAY_ONE, came, hour, hours, keep, keep_page, new_ledger
 from tests.ledger.test_reader import shown
@@ -129,7 +128,7 @@ class Twice:
     def in_memory(self, query: FlowQuery) -> FlowPage:
         memory = MemoryReader()
         for account, rows in self._flows.items():
-            memory.hold(account, [row.flow for row in rows])
+            memory.add_flows(account, [row.flow for row in rows])
         return memory.read_page("another", query, shown)
 
 

@@ -22,7 +22,7 @@ from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.provider import DecodedRow
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
-from liushui.testing.limits import MemoryLimits
+from liushui.testing.reader import MemoryLimits
 from tests.engines import DatabasePool, Databases
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
 from tests.ledger.cutting import KEPT, Stand, watch_statements

@@ -18,8 +18,7 @@ from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import DecodedRow, FlowQuery, Slice
 from liushui.testing.clock import NOON, MovableClock
-from liushui.testing.limits import MemoryLimits
-from liushui.testing.reader import MemoryReader
+from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.engines import Shelf
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
@@ -74,7 +73,7 @@ def of_ledger(ledger: Ledger) -> LedgerReader:
 def in_memory() -> MemoryReader:
     reader = MemoryReader()
     for account, flows in FLOWS.items():
-        reader.hold(account, flows)
+        reader.add_flows(account, flows)
     return reader
 
 

@@ -21,7 +21,7 @@ from liushui.ledger.engines.postgres import MARK
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.schema import FACT_TABLES, REVISION, flows, metadata
 from liushui.provider import FlowQuery
-from liushui.testing.limits import MemoryLimits
+from liushui.testing.reader import MemoryLimits
 from tests.engines import unspread
 from tests.ledger.books import came, hour, hours, keep
 

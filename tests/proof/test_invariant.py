@@ -16,7 +16,7 @@ from liushui.ledger.write.commit import commit_gap, commit_slice
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
 from liushui.testing.clock import MovableClock
-from liushui.testing.invariant import SHOWN, Breach, Life, Told, broken, unlike
+from soak.invariant import SHOWN, Breach, Life, Told, broken, unlike
 from tests.sync.rows import BEGIN, NOW, new_ledger, row
 
 DAY: Final = Slice(BEGIN, BEGIN + timedelta(days=1))

@@ -81,8 +81,8 @@ NAMED: Final = {"wecom": {"CNY"}}
 def read_through(provider: Provider, flows: list[Flow], monkeypatch: pytest.MonkeyPatch) -> list[Flow]:
     """What a provider's client reads of flows that came from elsewhere."""
     reader = MemoryReader()
-    reader.hold(ACCOUNT, flows)
-    key = reader.give_key(provider, ACCOUNT)
+    reader.add_flows(ACCOUNT, flows)
+    key = reader.create_key(provider, ACCOUNT)
     transport, real = DialectTransport(load_providers(), reader), httpx2.AsyncClient
     monkeypatch.setattr(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport}))
 

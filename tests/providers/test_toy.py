@@ -17,10 +17,10 @@ from liushui.http import Request, Response
 from liushui.provider import FlowReader, Page, Provider, Slice
 from liushui.testing.conformance import ProviderConformance
 from liushui.testing.conformance.ends import Memory
-from liushui.testing.faulty import joined
 from liushui.testing.golden import samples_of
 from liushui.testing.reader import MemoryReader
 from liushui.testing.server import run
+from liushui.testing.transport import clients_over
 from tests.providers.toy import NAME, PROVIDER, ToyClient, ToyCodec, ToyServer
 
 PROJECT: Final = Path(__file__).parents[2]
@@ -92,7 +92,7 @@ class Unpaced(ToyServer):
     def answer(self, request: Request, reader: FlowReader) -> Response:
         uncounted = copy(reader)
         assert isinstance(uncounted, MemoryReader)
-        uncounted.admitting = None
+        uncounted.admit_call = None
         return super().answer(request, uncounted)
 
 
@@ -133,5 +133,5 @@ def test_a_provider_that_is_broken_does_not_pass(broken: Provider, check: str) -
     memory = Memory(broken)
     given = {"memory": memory, "ends": memory.ends}
     asks = inspect.signature(getattr(suite, check)).parameters
-    with joined(memory.wire), pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
+    with clients_over(memory.wire), pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
         getattr(suite, check)(**{name: given[name] for name in asks})

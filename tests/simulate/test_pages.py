@@ -29,7 +29,7 @@ class Pair:
         instants: set[datetime] = set()
         for account in world.accounts:
             flows = list(self.world.truth(account, world.parameters.begin, LATER))
-            self.memory.hold(account, flows)
+            self.memory.add_flows(account, flows)
             instants |= {flow.at for flow in flows}
         self.instants = sorted(instants)
 

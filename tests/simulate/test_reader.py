@@ -16,7 +16,7 @@ from liushui.simulate.people import desks_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import MovableClock
-from liushui.testing.limits import MemoryLimits
+from liushui.testing.reader import MemoryLimits
 from tests.simulate.worlds import LATER, as_row
 
 NAME: Final = PROVIDER.name

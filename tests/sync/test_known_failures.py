@@ -177,8 +177,8 @@ def fill(at: datetime, number: int, *, kind: str = "4", tran: int | None = None)
 def served(rows: list[bytes], clock: Clock) -> Iterator[Source]:
     """A source whose provider holds these rows, without a network."""
     reader = MemoryReader(clock)
-    reader.receive("w", WOOXPRO, rows)
-    key = reader.give_key(WOOXPRO, "w")
+    reader.add_rows("w", WOOXPRO, rows)
+    key = reader.create_key(WOOXPRO, "w")
     wire = DialectTransport(load_providers(), reader)
     with pytest.MonkeyPatch.context() as patch:
         real = httpx2.AsyncClient

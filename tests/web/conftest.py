@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from liushui.ledger.engine import Ledger
-from liushui.testing.browser import browser_path, browsing
-from liushui.testing.demo import Demo, demonstrating
+from tests.browser import browser_path, browsing
+from tests.demo import Demo, demonstrating
 from tests.ledger.books import new_ledger
 from tests.system import leave_out
 from tests.web.visitor import Visitor, visiting

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import Source, list_sources
-from liushui.testing.demo import Demo
+from tests.demo import Demo
 from tests.web.watched import Open
 
 AXE: Final = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from liushui.providers import load_providers
 from liushui.server.context import AppContext
 from liushui.server.site import make_site
 from liushui.server.web.auth.sessions import BrowserSessions
-from liushui.testing.limits import MemoryLimits
+from liushui.testing.reader import MemoryLimits
 
 Answer = Any
 """httpx's, of the version that Litestar brings."""

@@ -1,5 +1,6 @@
 """A FlowReader that holds everything in memory, for any provider: what a server under test reads."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from random import Random
@@ -29,7 +30,7 @@ class MemoryReader:
     """Flows and keys of some accounts. Without `admit` no rates are held."""
 
     def __init__(self, clock: Clock = system_clock, *, admit: Callable[[str, Rate], RateCheck] | None = None) -> None:
-        self.admitting = admit
+        self.admit_call = admit
         """Whether a call is let in; None lets in all. A test may change it."""
         self._clock = clock
         self._held: list[Held] = []
@@ -37,11 +38,11 @@ class MemoryReader:
         self._sessions: dict[tuple[str, str], datetime] = {}
         self._random = Random(1)  # noqa: S311 - the same keys in each run
 
-    def hold(self, account: str, flows: Iterable[Flow]) -> None:
+    def add_flows(self, account: str, flows: Iterable[Flow]) -> None:
         """Add flows that came from elsewhere: each dialect writes them in its own words."""
         self._held += [Held(number, account, flow) for number, flow in enumerate(flows, len(self._held))]
 
-    def receive(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[DecodedRow]:
+    def add_rows(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[DecodedRow]:
         """Add rows of a provider, which its own dialect gives back as they came. Raises WireError."""
         received = [provider.codec.read(row) for row in rows]
         self._held += [
@@ -50,7 +51,7 @@ class MemoryReader:
         ]
         return received
 
-    def give_key(
+    def create_key(
         self,
         provider: Provider,
         *accounts: str,
@@ -61,10 +62,10 @@ class MemoryReader:
         """Make a key that reads these accounts through a provider's dialect."""
         credentials = provider.new_credentials(self._random.randbytes)
         key = Key(provider.key_name(credentials), provider.name, accounts, credentials, expires_at, paced, restrictions)
-        self.keep_key(key)
+        self.add_key(key)
         return key
 
-    def keep_key(self, key: Key) -> None:
+    def add_key(self, key: Key) -> None:
         """Accept a key that was made elsewhere."""
         self._keys[key.dialect, key.public] = key
 
@@ -79,9 +80,9 @@ class MemoryReader:
         return self._keys.get((dialect, public))
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
-        if self.admitting is None or not key.paced:
+        if self.admit_call is None or not key.paced:
             return RateCheck(admitted=True, used=0)
-        return self.admitting(f"{key.dialect}:{key.public}:{what}", rate)
+        return self.admit_call(f"{key.dialect}:{key.public}:{what}", rate)
 
     def session_start(self, key: Key, life: timedelta) -> datetime:
         began, now = self._sessions.get((key.dialect, key.public)), self.now()
@@ -132,3 +133,31 @@ def _place_of(after: str) -> tuple[int, str, str, int]:
         return msgspec.json.decode(after, type=tuple[int, str, str, int])
     except msgspec.MsgspecError as error:
         raise WireError("after", f"expected a place that a page named, got {short_repr(after)}") from error
+
+
+class MemoryLimits:
+    """A provider.Limits of one process, one thread. `names` are those that were counted, in their order."""
+
+    def __init__(self, clock: Clock = system_clock) -> None:
+        self.names: list[str] = []
+        self._clock = clock
+        self._calls: defaultdict[str, list[datetime]] = defaultdict(list)
+        self._sessions: dict[str, datetime] = {}
+
+    def admit(self, name: str, rate: Rate) -> RateCheck:
+        """Count one call."""
+        self.names.append(name)
+        now = self._clock()
+        calls = self._calls[name] = [at for at in self._calls[name] if now - rate.per < at <= now]
+        if len(calls) >= rate.calls:
+            return RateCheck(admitted=False, used=len(calls))
+        calls.append(now)
+        return RateCheck(admitted=True, used=len(calls))
+
+    def session_start(self, name: str, life: timedelta) -> datetime:
+        """When the session of that name began."""
+        now = self._clock()
+        began = self._sessions.get(name)
+        if began is None or not began <= now < began + life:
+            began = self._sessions[name] = now
+        return began

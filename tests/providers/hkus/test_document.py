@@ -58,7 +58,7 @@ SAMPLE = b"""{
 def sender(reader: MemoryReader, clock: MovableClock) -> Caller:
     """Somebody who calls when the document's example was sent."""
     clock.at = SENT_AT
-    return Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
+    return Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
 
 
 # ---------------------------------------------------------------- the cURL example
@@ -100,7 +100,7 @@ def test_the_example_the_right_way_round(sender: Caller, reader: MemoryReader) -
         row(io_type="out"),
         row(io_type="in", business_type="hk_stock"),
     ]
-    reader.receive("trader-1", PROVIDER, map(wire, rows))
+    reader.add_rows("trader-1", PROVIDER, map(wire, rows))
     assert sender.send(sender.signed(TURNED, timestamp="1345678912312")).rows == rows[:2]
     assert sender.send(sender.signed(TURNED.replace("business_types", "business_type"))).rows == rows[:2]
 
@@ -125,7 +125,7 @@ def test_the_vector() -> None:
 @pytest.mark.parametrize("written", [VECTOR_SIGNATURE, VECTOR_SIGNATURE.upper()])
 def test_the_vector_is_accepted_in_either_case(written: str) -> None:
     reader = MemoryReader(lambda: datetime.fromtimestamp(1746775317, UTC))
-    reader.keep_key(Key("ak", PROVIDER.name, ("trader-1",), {"api_key": "ak", "api_secret": SECRET}))
+    reader.add_key(Key("ak", PROVIDER.name, ("trader-1",), {"api_key": "ak", "api_secret": SECRET}))
     headers = {"x-api-key": "ak", "x-api-timestamp": "1746775317000", "x-api-signature": written}
     request = Request("GET", TRANSACTIONS, VECTOR_QUERY, headers, route=TRANSACTIONS)
     assert answered(request, reader).rows == []
@@ -152,7 +152,7 @@ def test_the_sample_answer() -> None:
 def test_the_sample_answer_is_what_is_answered(caller: Caller, reader: MemoryReader) -> None:
     """document: "Sample Success Response": the same keys in the same order, the row byte for byte."""
     (found,) = codec.extract_rows(SAMPLE)
-    reader.receive("trader-1", PROVIDER, [found])
+    reader.add_rows("trader-1", PROVIDER, [found])
     response = PROVIDER.server.answer(caller.signed(), reader)
     assert response.body.replace(b" ", b"").replace(b"\n", b"") == SAMPLE.replace(b" ", b"").replace(b"\n", b"")
     assert found in response.body
@@ -179,7 +179,7 @@ def test_every_field_of_the_table_is_written() -> None:
 def filled(caller: Caller, reader: MemoryReader) -> Caller:
     """A hundred and fifty rows, a second apart, ids rising, the last one at 1746775317."""
     rows = [row(id=number + 1, date=1746775168 + number) for number in range(150)]
-    reader.receive("trader-1", PROVIDER, map(wire, rows))
+    reader.add_rows("trader-1", PROVIDER, map(wire, rows))
     return caller
 
 
@@ -226,14 +226,14 @@ def test_from_date_and_to_date_belong_to_the_range(filled: Caller) -> None:
 def test_business_type(caller: Caller, reader: MemoryReader, name: str, value: str) -> None:
     """document: `business_type` | enum | No | hk_stock, us_stock, other, see business_type enum."""
     known = ["hk_stock", "us_stock", "other", "fund", ""]
-    reader.receive("trader-1", PROVIDER, [wire(row(business_type=each)) for each in known])
+    reader.add_rows("trader-1", PROVIDER, [wire(row(business_type=each)) for each in known])
     assert [found["business_type"] for found in caller.get(**{name: value}).rows] == [value]
     assert caller.get(**{name: "FUND"}).total == 0
     assert caller.get(**{name: ""}).total == len(known)
 
 
 def test_both_names_of_business_type_hold(caller: Caller, reader: MemoryReader) -> None:
-    reader.receive("trader-1", PROVIDER, [wire(row(business_type=each)) for each in ("us_stock", "other")])
+    reader.add_rows("trader-1", PROVIDER, [wire(row(business_type=each)) for each in ("us_stock", "other")])
     assert caller.get(business_type="other", business_types="other").total == 1
     assert caller.get(business_type="us_stock", business_types="other").total == 0
 
@@ -241,15 +241,15 @@ def test_both_names_of_business_type_hold(caller: Caller, reader: MemoryReader) 
 @pytest.mark.parametrize("value", ["in", "out"])
 def test_io_type(caller: Caller, reader: MemoryReader, value: str) -> None:
     """document: `io_type` | enum | No | Filter by cash flow direction | in, out."""
-    reader.receive("trader-1", PROVIDER, [wire(row(io_type=each)) for each in ("in", "out")])
+    reader.add_rows("trader-1", PROVIDER, [wire(row(io_type=each)) for each in ("in", "out")])
     assert [found["io_type"] for found in caller.get(io_type=value).rows] == [value]
 
 
 def test_numbers_are_answered_to_the_digit(caller: Caller, reader: MemoryReader) -> None:
     """document: the type decimal; `"price": 150.0`. Of rows that came, and of flows from elsewhere."""
     exact = Literal("12345678901234567890.123456789012345678")
-    reader.receive("trader-1", PROVIDER, [wire(row(amt=exact, price=Literal("150.0")))])
+    reader.add_rows("trader-1", PROVIDER, [wire(row(amt=exact, price=Literal("150.0")))])
     (flow,) = [codec.read(wire(row(amt=exact, price=Literal("150.0")))).flow]
     elsewhere = Flow(identity="z", at=flow.at - timedelta(days=1), amount=flow.amount, currency="USD", price=flow.price)
-    reader.hold("trader-1", [elsewhere])
+    reader.add_flows("trader-1", [elsewhere])
     assert [(found["amt"], found["price"]) for found in caller.get().rows] == [(exact, "150.0")] * 2

@@ -186,9 +186,9 @@ def test_a_filter_finds_the_rows_that_say_so_and_no_others(
     """document: `business_type` Filter by business type; `io_type` Filter by cash flow direction."""
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
-    reader.hold("trader-1", flows)
-    reader.receive("trader-1", PROVIDER, map(wire, received))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
+    reader.add_flows("trader-1", flows)
+    reader.add_rows("trader-1", PROVIDER, map(wire, received))
     everything = caller.get(page_size=100).rows
     assert len(everything) == len(flows) + len(received)
     known = [row["business_type"] for row in everything if row.get("business_type")]
@@ -207,13 +207,13 @@ def test_a_filter_finds_the_rows_that_say_so_and_no_others(
 
 def test_a_negative_amt_keeps_the_side_its_row_names(caller: Caller, reader: MemoryReader) -> None:
     negative = wire({"date": 1, "base_currency": "USD", "amt": Literal("-5"), "io_type": "in"})
-    reader.receive("trader-1", PROVIDER, [negative])
+    reader.add_rows("trader-1", PROVIDER, [negative])
     assert len(caller.get(io_type="in").rows) == 1
     assert caller.get(io_type="out").rows == []
 
 
 @pytest.mark.parametrize("symbol", ["D05.SG", "BTCUSDT", ".hk"])
 def test_a_stock_of_another_market_has_no_business_type(caller: Caller, reader: MemoryReader, symbol: str) -> None:
-    reader.hold("trader-1", [flow(category=Category.STOCK, symbol=symbol)])
+    reader.add_flows("trader-1", [flow(category=Category.STOCK, symbol=symbol)])
     assert "business_type" not in caller.get().rows[0]
     assert [caller.get(business_type=asked).total for asked in _ASKED] == [0] * len(_ASKED)

@@ -127,12 +127,12 @@ def test_keys_that_are_not_good(caller: Caller, reader: MemoryReader) -> None:
     assert Caller(reader, caller.clock, caller.key._replace(public="nobody")).get().fault == NO_SUCH_KEY
     reader.revoke(caller.key)
     assert caller.get().fault == NO_SUCH_KEY
-    reader.keep_key(caller.key._replace(dialect="another"))
+    reader.add_key(caller.key._replace(dialect="another"))
     assert caller.get().fault == NO_SUCH_KEY
 
 
 def test_a_key_ends_when_it_expires(reader: MemoryReader, clock: MovableClock) -> None:
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "trader-1", expires_at=clock() + timedelta(seconds=10)))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "trader-1", expires_at=clock() + timedelta(seconds=10)))
     clock.move(timedelta(seconds=9, microseconds=999_999))
     assert caller.get().rows == []
     clock.move(timedelta(microseconds=1))
@@ -149,9 +149,9 @@ def test_nothing_is_said_to_somebody_without_a_key(caller: Caller) -> None:
 
 
 def test_a_key_reads_its_own_accounts(caller: Caller, reader: MemoryReader) -> None:
-    reader.receive("trader-2", PROVIDER, [wire(row())])
+    reader.add_rows("trader-2", PROVIDER, [wire(row())])
     assert caller.get().total == 0
-    both = Caller(reader, caller.clock, reader.give_key(PROVIDER, "trader-1", "trader-2"))
+    both = Caller(reader, caller.clock, reader.create_key(PROVIDER, "trader-1", "trader-2"))
     assert both.get().total == 1
 
 
@@ -163,7 +163,7 @@ def limited(tmp_path: Path, clock: MovableClock) -> Iterator[Caller]:
     """Somebody whose calls are counted."""
     with closing(SharedLimits(tmp_path / "limits.db", clock)) as limits:
         reader = MemoryReader(clock, admit=limits.admit)
-        yield Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
+        yield Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
 
 
 def test_ten_calls_in_a_second(limited: Caller, clock: MovableClock) -> None:
@@ -220,13 +220,13 @@ def test_a_parameter_that_does_not_fit(caller: Caller, name: str, value: str, ex
 
 @pytest.mark.parametrize(("size", "page", "many"), [(1, 1, 1), (100, 1, 7), (100, 10**9, 0), (7, 1, 7), (7, 2, 0)])
 def test_sizes_and_pages_at_their_bounds(caller: Caller, reader: MemoryReader, size: int, page: int, many: int) -> None:
-    reader.receive("trader-1", PROVIDER, [wire(row(id=number)) for number in range(1, 8)])
+    reader.add_rows("trader-1", PROVIDER, [wire(row(id=number)) for number in range(1, 8)])
     answer = caller.get(page_size=size, page=page)
     assert (len(answer.rows), answer.total) == (many, 7)
 
 
 def test_parameters_twice_and_unknown(caller: Caller, reader: MemoryReader) -> None:
-    reader.receive("trader-1", PROVIDER, [wire(row(id=number)) for number in range(1, 8)])
+    reader.add_rows("trader-1", PROVIDER, [wire(row(id=number)) for number in range(1, 8)])
     assert len(caller.send(caller.signed("page_size=2&page_size=0&account_id=5&sort=asc")).rows) == 2
 
 
@@ -240,14 +240,14 @@ def test_a_query_that_cannot_be_decoded(caller: Caller, query: str) -> None:
 def test_flows_within_the_last_second_belong_to_a_range(caller: Caller, reader: MemoryReader) -> None:
     """Flows of other providers are finer than this wire."""
     instants = [EPOCH + timedelta(seconds=100, microseconds=at_us) for at_us in (-1, 0, 1, 999_999, 1_000_000)]
-    reader.hold("trader-1", (Flow(identity=str(at), at=at, amount=Decimal(1), currency="USD") for at in instants))
+    reader.add_flows("trader-1", (Flow(identity=str(at), at=at, amount=Decimal(1), currency="USD") for at in instants))
     answer = caller.get(from_date=100, to_date=100)
     assert ([found["date"] for found in answer.rows], answer.total) == ([100] * 3, 3)
 
 
 def test_all_of_time_is_asked_for_where_nothing_is(caller: Caller, reader: MemoryReader) -> None:
     ends = (253402300799, 0, -1, -62135596800)
-    reader.receive("trader-1", PROVIDER, [wire(row(date=at)) for at in ends])
+    reader.add_rows("trader-1", PROVIDER, [wire(row(date=at)) for at in ends])
     assert tuple(found["date"] for found in caller.get().rows) == ends
     assert caller.get(from_date=ends[-1], to_date=ends[0]).total == len(ends)
 
@@ -256,7 +256,7 @@ def test_all_of_time_is_asked_for_where_nothing_is(caller: Caller, reader: Memor
 
 
 def test_rows_of_one_second_stand_by_falling_id(caller: Caller, reader: MemoryReader) -> None:
-    reader.receive("trader-1", PROVIDER, [wire(row(id=id_)) for id_ in (9, 1000, 10, 99)])
+    reader.add_rows("trader-1", PROVIDER, [wire(row(id=id_)) for id_ in (9, 1000, 10, 99)])
     assert [found["id"] for found in caller.get().rows] == [1000, 99, 10, 9]
 
 
@@ -264,10 +264,10 @@ def test_rows_of_one_second_stand_by_falling_id(caller: Caller, reader: MemoryRe
 def test_pages_partition_the_rows_newest_first(size: int, many: int, data: st.DataObject) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
     seconds = data.draw(st.lists(st.integers(0, 30), min_size=many, max_size=many))
     served = [row(id=number, date=at) for number, at in enumerate(seconds, 1)]
-    reader.receive("trader-1", PROVIDER, map(wire, served))
+    reader.add_rows("trader-1", PROVIDER, map(wire, served))
     answers = [caller.get(page_size=size, page=number) for number in range(1, many // size + 2)]
     got = [found for answer in answers for found in answer.rows]
     assert got == sorted(served, key=lambda values: (values["date"], values["id"]), reverse=True)
@@ -279,9 +279,9 @@ def test_pages_partition_the_rows_newest_first(size: int, many: int, data: st.Da
 def test_rows_stand_as_they_came(values: list[Row]) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
     came = [wire(value | {"venue": 1}) for value in values]
-    reader.receive("trader-1", PROVIDER, came)
+    reader.add_rows("trader-1", PROVIDER, came)
     body = PROVIDER.server.answer(caller.signed(), reader).body
     assert all(one in body for one in came)
     assert sorted(map(wire, caller.get().rows)) == sorted(wire(unwire(one)) for one in came)
@@ -310,8 +310,8 @@ _methods = st.sampled_from(["GET", "GET", "GET", "POST", "HEAD"]) | st.text(max_
 
 CLOCK = MovableClock(datetime(2026, 1, 2, 12, tzinfo=UTC))
 READER = MemoryReader(CLOCK)
-READER.receive("trader-1", PROVIDER, [wire(row(id=at, date=at)) for at in range(60)])
-CALLER = Caller(READER, CLOCK, READER.give_key(PROVIDER, "trader-1"))
+READER.add_rows("trader-1", PROVIDER, [wire(row(id=at, date=at)) for at in range(60)])
+CALLER = Caller(READER, CLOCK, READER.create_key(PROVIDER, "trader-1"))
 
 STATUSES = {0: 200, 40001: 400, 40101: 401, 40102: 401, 40103: 401, 40401: 404}
 

@@ -77,7 +77,7 @@ def limited(tmp_path: Path, clock: MovableClock) -> Iterator[Caller]:
     """Somebody whose calls are counted."""
     with closing(SharedLimits(tmp_path / "limits.db", clock)) as limits:
         reader = MemoryReader(clock, admit=limits.admit)
-        yield Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
+        yield Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
 
 
 def test_thirty_calls_in_thirty_seconds(limited: Caller, clock: MovableClock) -> None:
@@ -115,7 +115,7 @@ def test_bad_calls_count_and_strangers_do_not(limited: Caller) -> None:
 
 
 def test_routes_share_a_rate_and_keys_do_not(limited: Caller) -> None:
-    other = Caller(limited.reader, limited.clock, limited.reader.give_key(PROVIDER, "trader-1"))
+    other = Caller(limited.reader, limited.clock, limited.reader.create_key(PROVIDER, "trader-1"))
     for _ in range(30):
         assert limited.send(limited.signed("", path=SOCKET_TOKENS[0], route=SOCKET_TOKENS[0])).code == 0
     assert limited.get().fault == LIMITED
@@ -123,7 +123,7 @@ def test_routes_share_a_rate_and_keys_do_not(limited: Caller) -> None:
 
 
 def test_a_key_without_a_rate(limited: Caller) -> None:
-    free = Caller(limited.reader, limited.clock, limited.reader.give_key(PROVIDER, "trader-1", paced=False))
+    free = Caller(limited.reader, limited.clock, limited.reader.create_key(PROVIDER, "trader-1", paced=False))
     assert {free.get().code for _ in range(100)} == {0}
 
 
@@ -177,8 +177,8 @@ _methods = st.sampled_from(["GET", "GET", "GET", "POST", "HEAD"]) | st.text(max_
 
 CLOCK = MovableClock()
 READER = MemoryReader(CLOCK)
-READER.receive("trader-1", PROVIDER, [wire(row(business_time=str(at))) for at in range(60)])
-CALLER = Caller(READER, CLOCK, READER.give_key(PROVIDER, "trader-1"))
+READER.add_rows("trader-1", PROVIDER, [wire(row(business_time=str(at))) for at in range(60)])
+CALLER = Caller(READER, CLOCK, READER.create_key(PROVIDER, "trader-1"))
 
 STATUSES = {0: 200, 202202: 400, 401003: 401, 403201: 403, 403203: 403, 404001: 404}
 

@@ -39,7 +39,7 @@ CAPTURED = Request(
 def test_an_official_clients_signature_is_accepted() -> None:
     reader = MemoryReader(lambda: datetime.fromtimestamp(1795218888, UTC))
     credentials = {"app_key": "ak", "app_secret": "as", "access_token": "at"}
-    reader.keep_key(Key("ak", PROVIDER.name, ("trader-1",), credentials))
+    reader.add_key(Key("ak", PROVIDER.name, ("trader-1",), credentials))
     assert answered(CAPTURED, reader).rows == []
     assert answered(CAPTURED, reader).rows == []  # two equal calls in one second carry one signature
     for signed in ("method", "path", "query"):
@@ -160,7 +160,7 @@ def test_a_key_that_nobody_gave_out(caller: Caller) -> None:
 
 def test_a_key_of_another_dialect(caller: Caller, reader: MemoryReader) -> None:
     reader.revoke(caller.key)
-    reader.keep_key(caller.key._replace(dialect="another"))
+    reader.add_key(caller.key._replace(dialect="another"))
     assert caller.get().fault == NO_SUCH_KEY
 
 
@@ -177,7 +177,7 @@ def test_a_wrong_token(caller: Caller, token: str) -> None:
 
 
 def test_a_token_ends_when_its_key_does(reader: MemoryReader, clock: MovableClock) -> None:
-    key = reader.give_key(PROVIDER, "trader-1", expires_at=clock() + timedelta(seconds=10))
+    key = reader.create_key(PROVIDER, "trader-1", expires_at=clock() + timedelta(seconds=10))
     caller = Caller(reader, clock, key)
     clock.move(timedelta(seconds=9, microseconds=999_999))
     assert caller.get().rows == []
@@ -195,7 +195,7 @@ def test_nothing_is_said_to_somebody_without_a_key(reader: MemoryReader) -> None
 
 def test_a_key_reads_its_own_accounts(caller: Caller, reader: MemoryReader) -> None:
     row = b'{"transaction_flow_name":"x","direction":1,"balance":"1","currency":"USD","business_time":"1"}'
-    reader.receive("trader-2", PROVIDER, [row])
+    reader.add_rows("trader-2", PROVIDER, [row])
     assert caller.get(**EVER).rows == []
-    both = Caller(reader, caller.clock, reader.give_key(PROVIDER, "trader-1", "trader-2"))
+    both = Caller(reader, caller.clock, reader.create_key(PROVIDER, "trader-1", "trader-2"))
     assert len(both.get().rows) == 1

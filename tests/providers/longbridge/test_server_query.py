@@ -23,7 +23,7 @@ BAD = (400, 202202)
 def held(reader: MemoryReader, *changes: Row) -> list[Row]:
     """Have rows received; returns them as they must be served."""
     served = [row(**change) for change in changes]
-    reader.receive("trader-1", PROVIDER, map(wire, served))
+    reader.add_rows("trader-1", PROVIDER, map(wire, served))
     return served
 
 
@@ -43,7 +43,7 @@ def test_both_ends_of_a_range_belong_to_it(caller: Caller, reader: MemoryReader)
 def test_flows_within_the_last_second_belong_to_it(caller: Caller, reader: MemoryReader) -> None:
     """Flows of other providers are finer than this wire."""
     instants = [EPOCH + timedelta(seconds=100, microseconds=at_us) for at_us in (-1, 0, 1, 999_999, 1_000_000)]
-    reader.hold("trader-1", (Flow(identity=str(at), at=at, amount=Decimal(1), currency="USD") for at in instants))
+    reader.add_flows("trader-1", (Flow(identity=str(at), at=at, amount=Decimal(1), currency="USD") for at in instants))
     assert times(caller.get(start_time=100, end_time=100).rows) == [100, 100, 100]
 
 
@@ -138,7 +138,7 @@ def test_a_query_that_cannot_be_decoded(caller: Caller, query: str) -> None:
 def test_pages_partition_the_rows_newest_first(size: int, many: int, at: st.DataObject) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
     seconds = [at.draw(st.integers(0, 30)) for _ in range(many)]
     served = held(reader, *({"business_time": str(at_s), "description": str(n)} for n, at_s in enumerate(seconds)))
     pages = [caller.get(size=size, page=number).rows for number in range(1, many // size + 2)]
@@ -175,7 +175,7 @@ def test_filters_alone_and_together(caller: Caller, reader: MemoryReader) -> Non
 def test_a_filter_finds_what_it_would_call_so(
     caller: Caller, reader: MemoryReader, category: Category, business_type: int
 ) -> None:
-    reader.hold("trader-1", [Flow(identity="", at=EPOCH, amount=Decimal(1), currency="USD", category=category)])
+    reader.add_flows("trader-1", [Flow(identity="", at=EPOCH, amount=Decimal(1), currency="USD", category=category)])
     assert [found["business_type"] for found in caller.get().rows] == [business_type]
     for asked in (1, 2, 3):
         assert len(caller.get(business_type=asked).rows) == (asked == business_type)
@@ -188,15 +188,15 @@ def test_a_filter_finds_what_it_would_call_so(
 def test_rows_stand_as_they_came(values: list[Row]) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
-    reader.receive("trader-1", PROVIDER, map(wire, values))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
+    reader.add_rows("trader-1", PROVIDER, map(wire, values))
     got = caller.get(start_time="-62135596800").rows
     assert sorted(map(json.dumps, got)) == sorted(map(json.dumps, values))
 
 
 def test_a_row_that_clients_would_refuse_is_served_so_that_they_do_not(caller: Caller, reader: MemoryReader) -> None:
     lenient = row(business_type=MISSING, symbol=MISSING, description=None, direction="1")
-    reader.receive("trader-1", PROVIDER, [wire(lenient)])
+    reader.add_rows("trader-1", PROVIDER, [wire(lenient)])
     assert caller.get().rows == [row(business_type=0, symbol=None, description="")]
 
 
@@ -207,6 +207,6 @@ def test_flows_from_elsewhere_are_named_in_the_language_asked_for(
     caller: Caller, reader: MemoryReader, language: str | None, name: str
 ) -> None:
     at = datetime(2024, 1, 1, tzinfo=UTC)
-    reader.hold("trader-1", [Flow(identity="", at=at, amount=Decimal("-1.0"), currency="USD", kind=Kind.TAX)])
+    reader.add_flows("trader-1", [Flow(identity="", at=at, amount=Decimal("-1.0"), currency="USD", kind=Kind.TAX)])
     headers = {} if language is None else {"accept-language": language}
     assert [found["transaction_flow_name"] for found in caller.send(caller.signed(headers=headers)).rows] == [name]

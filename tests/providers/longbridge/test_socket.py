@@ -137,7 +137,7 @@ def test_a_password_ends_with_its_key(caller: Caller, reader: MemoryReader) -> N
 def test_a_password_ends_when_its_key_expires(
     reader: MemoryReader, clock: MovableClock, left_s: int, expected: int
 ) -> None:
-    key: Key = reader.give_key(PROVIDER, "trader-1", expires_at=clock() + timedelta(seconds=left_s))
+    key: Key = reader.create_key(PROVIDER, "trader-1", expires_at=clock() + timedelta(seconds=left_s))
     token = one_time_password(key, clock())
     clock.move(timedelta(seconds=60))
     assert status(token, reader) == expected
@@ -175,7 +175,7 @@ def test_a_client_may_say_that_it_packs_and_signs(caller: Caller) -> None:
 
 
 READER = MemoryReader(MovableClock())
-KEY = READER.give_key(PROVIDER, "trader-1")
+KEY = READER.create_key(PROVIDER, "trader-1")
 _texts = st.sampled_from([one_time_password(KEY, READER.now()), f"{KEY.public}.1.x"]) | st.text(max_size=40)
 
 

@@ -11,8 +11,7 @@ from liushui.http import Request
 from liushui.providers.longbridge_legacy import PROVIDER
 from liushui.providers.longbridge_legacy.rules import RULES
 from liushui.testing.clock import MovableClock
-from liushui.testing.limits import MemoryLimits
-from liushui.testing.reader import MemoryReader
+from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.providers.longbridge.rows import wire
 from tests.providers.longbridge_legacy.caller import BAD, FORBIDDEN, LIMITED, NOT_FOUND, OK, PATH, Caller, answered
 from tests.providers.longbridge_legacy.rows import row
@@ -72,7 +71,7 @@ def test_how_many_rows_are_asked_for(body: bytes, rows: int) -> None:
 def limited(clock: MovableClock) -> Caller:
     """Somebody whose calls are counted."""
     reader = MemoryReader(clock, admit=MemoryLimits(clock).admit)
-    return Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
+    return Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
 
 
 def test_thirty_calls_in_thirty_seconds(limited: Caller, clock: MovableClock) -> None:
@@ -92,7 +91,7 @@ def test_bad_calls_count_and_strangers_do_not(limited: Caller) -> None:
 
 
 def test_a_key_without_a_rate(limited: Caller) -> None:
-    free = Caller(limited.reader, limited.clock, limited.reader.give_key(PROVIDER, "trader-1", paced=False))
+    free = Caller(limited.reader, limited.clock, limited.reader.create_key(PROVIDER, "trader-1", paced=False))
     assert {free.ask().said for _ in range(100)} == {OK}
 
 
@@ -118,8 +117,8 @@ _methods = st.sampled_from(["POST", "POST", "POST", "GET"]) | st.text(max_size=4
 
 CLOCK = MovableClock()
 READER = MemoryReader(CLOCK)
-READER.receive("trader-1", PROVIDER, [wire(row(business_time=at)) for at in range(60)])
-CALLER = Caller(READER, CLOCK, READER.give_key(PROVIDER, "trader-1"))
+READER.add_rows("trader-1", PROVIDER, [wire(row(business_time=at)) for at in range(60)])
+CALLER = Caller(READER, CLOCK, READER.create_key(PROVIDER, "trader-1"))
 
 
 @settings(max_examples=500)

@@ -42,7 +42,7 @@ def test_an_official_clients_signature_is_accepted() -> None:
     """Its body lacks what is required: that is said only to somebody whose signature is good."""
     reader = MemoryReader(lambda: datetime.fromtimestamp(1795228104, UTC))
     credentials = {"app_key": "ak", "app_secret": "as", "access_token": "at"}
-    reader.keep_key(Key("ak", PROVIDER.name, ("trader-1",), credentials))
+    reader.add_key(Key("ak", PROVIDER.name, ("trader-1",), credentials))
     assert answered(CAPTURED, reader).message == "bad request: end_time: expected, but missing"
     for signed in ("method", "path", "query"):
         other = CAPTURED._replace(**{signed: getattr(CAPTURED, signed) + "x"})
@@ -110,7 +110,7 @@ def test_a_request_grows_stale(caller: Caller, clock: MovableClock) -> None:
 
 
 def test_a_token_ends_when_its_key_does(reader: MemoryReader, clock: MovableClock) -> None:
-    key = reader.give_key(PROVIDER, "trader-1", expires_at=clock() + timedelta(seconds=10))
+    key = reader.create_key(PROVIDER, "trader-1", expires_at=clock() + timedelta(seconds=10))
     caller = Caller(reader, clock, key)
     clock.move(timedelta(seconds=9, microseconds=999_999))
     assert caller.ask().rows == []
@@ -125,7 +125,7 @@ def test_a_revoked_key(caller: Caller, reader: MemoryReader) -> None:
 
 
 def test_a_key_of_the_other_generation(caller: Caller, reader: MemoryReader) -> None:
-    other = reader.give_key(longbridge.PROVIDER, "trader-1")
+    other = reader.create_key(longbridge.PROVIDER, "trader-1")
     assert Caller(reader, caller.clock, other).ask().said == FORBIDDEN
 
 
@@ -136,6 +136,6 @@ def test_nothing_is_said_to_somebody_without_a_key(reader: MemoryReader, body: b
 
 
 def test_a_key_reads_its_own_accounts(caller: Caller, reader: MemoryReader) -> None:
-    reader.receive("trader-2", PROVIDER, [wire(row())])
+    reader.add_rows("trader-2", PROVIDER, [wire(row())])
     assert caller.ask().rows == []
-    assert len(Caller(reader, caller.clock, reader.give_key(PROVIDER, "trader-1", "trader-2")).ask().rows) == 1
+    assert len(Caller(reader, caller.clock, reader.create_key(PROVIDER, "trader-1", "trader-2")).ask().rows) == 1

@@ -25,7 +25,7 @@ from tests.providers.longbridge_legacy.rows import row, rows
 def held(reader: MemoryReader, *changes: Row) -> list[Row]:
     """Have rows received; returns them as they must be served."""
     served = [row(**change) for change in changes]
-    reader.receive("trader-1", PROVIDER, map(wire, served))
+    reader.add_rows("trader-1", PROVIDER, map(wire, served))
     return served
 
 
@@ -76,7 +76,7 @@ def test_the_examples_beside_the_names_they_were_meant_for(caller: Caller, reade
 def test_the_sample_is_served_as_the_table_has_it(caller: Caller, reader: MemoryReader) -> None:
     """document: 响应体示例, and `business_type`, which its table has and its sample lacks"""
     sample = (samples_of(PROVIDER) / "document.wire.json").read_bytes()
-    reader.receive("trader-1", PROVIDER, PROVIDER.codec.extract_rows(sample))
+    reader.add_rows("trader-1", PROVIDER, PROVIDER.codec.extract_rows(sample))
     printed = json.loads(sample)["list"]
     assert caller.ask().rows == [one | {"business_type": 0} for one in printed]
 
@@ -173,7 +173,7 @@ def test_both_ends_of_a_range_belong_to_it(caller: Caller, reader: MemoryReader)
 
 def test_flows_within_the_last_second_belong_to_it(caller: Caller, reader: MemoryReader) -> None:
     instants = [EPOCH + timedelta(seconds=100, microseconds=at_us) for at_us in (-1, 0, 1, 999_999, 1_000_000)]
-    reader.hold("trader-1", (Flow(identity=str(at), at=at, amount=Decimal(1), currency="USD") for at in instants))
+    reader.add_flows("trader-1", (Flow(identity=str(at), at=at, amount=Decimal(1), currency="USD") for at in instants))
     assert times(caller.ask(start_time=100, end_time=100).rows) == [100, 100, 100]
 
 
@@ -242,7 +242,7 @@ def test_sizes_and_pages_at_their_bounds(
 def test_pages_partition_the_rows_newest_first(size: int, many: int, at: st.DataObject) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
     seconds = [at.draw(st.integers(0, 30)) for _ in range(many)]
     served = held(reader, *({"business_time": at_s, "description": str(n)} for n, at_s in enumerate(seconds)))
     pages = [caller.ask(size=size, page=number).rows for number in range(1, many // size + 2)]
@@ -285,7 +285,7 @@ def test_a_filter_finds_what_it_would_call_so(
     caller: Caller, reader: MemoryReader, category: Category, detail: Row | None, written: int
 ) -> None:
     flow = Flow(identity="", at=EPOCH, amount=Decimal(1), currency="USD", category=category, detail=detail)
-    reader.hold("trader-1", [flow])
+    reader.add_flows("trader-1", [flow])
     assert [found["business_type"] for found in caller.ask().rows] == [written]
     for asked in (1, 2, 3):
         assert len(caller.ask(business_type=asked).rows) == (asked == written)
@@ -295,13 +295,13 @@ def test_a_filter_finds_what_it_would_call_so(
 def test_rows_stand_as_they_came(values: list[Row]) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "trader-1"))
-    reader.receive("trader-1", PROVIDER, map(wire, values))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
+    reader.add_rows("trader-1", PROVIDER, map(wire, values))
     assert texts(caller.ask(start_time=UNIX_SECONDS_MIN).rows) == texts(values)
 
 
 def test_rows_of_the_current_generation_are_told_in_this_ones_words(caller: Caller, reader: MemoryReader) -> None:
-    reader.receive("trader-1", longbridge.PROVIDER, [wire(current.row())])
+    reader.add_rows("trader-1", longbridge.PROVIDER, [wire(current.row())])
     assert caller.ask().rows == [row()]
 
 
@@ -311,7 +311,7 @@ def test_rows_of_the_current_generation_are_told_in_this_ones_words(caller: Call
 def test_flows_from_elsewhere_are_named_in_the_language_asked_for(
     caller: Caller, reader: MemoryReader, language: str | None, name: str
 ) -> None:
-    reader.hold("trader-1", [Flow(identity="", at=EPOCH, amount=Decimal("-1.0"), currency="USD", kind=Kind.TAX)])
+    reader.add_flows("trader-1", [Flow(identity="", at=EPOCH, amount=Decimal("-1.0"), currency="USD", kind=Kind.TAX)])
     body = b'{"start_time":0,"end_time":9,"page":1,"size":1}'
     headers = {} if language is None else {"accept-language": language}
     (found,) = caller.send(caller.signed(body, headers=headers)).rows

@@ -24,7 +24,7 @@ def reader(clock: MovableClock) -> MemoryReader:
 
 @pytest.fixture
 def caller(reader: MemoryReader, clock: MovableClock) -> Caller:
-    return Caller(reader, clock, reader.give_key(PROVIDER, ACCOUNT))
+    return Caller(reader, clock, reader.create_key(PROVIDER, ACCOUNT))
 
 
 @pytest.fixture(scope="session")

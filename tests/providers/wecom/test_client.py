@@ -150,8 +150,8 @@ def test_every_page_of_what_is_visible_is_read(monkeypatch: pytest.MonkeyPatch, 
         wire(row(timestamp=AT + number, request_no=str(number), operator_userid=operator))
         for number, operator in enumerate(operators)
     ]
-    reader.receive("shop-1", PROVIDER, rows)
-    key = reader.give_key(PROVIDER, "shop-1", restrictions={"operators": "a"})
+    reader.add_rows("shop-1", PROVIDER, rows)
+    key = reader.create_key(PROVIDER, "shop-1", restrictions={"operators": "a"})
     transport = DialectTransport(load_providers(), reader)
     pages: list[list[bytes]] = []
 
@@ -218,8 +218,8 @@ def test_sessions_end_in_the_middle_of_a_drain(monkeypatch: pytest.MonkeyPatch) 
     """The server's clock goes on by more than a token's life between two pages."""
     clock = MovableClock()
     reader = MemoryReader(clock)
-    reader.receive("shop-1", PROVIDER, [wire(row(timestamp=AT + at, request_no=str(at))) for at in range(3)])
-    key = reader.give_key(PROVIDER, "shop-1")
+    reader.add_rows("shop-1", PROVIDER, [wire(row(timestamp=AT + at, request_no=str(at))) for at in range(3)])
+    key = reader.create_key(PROVIDER, "shop-1")
     transport = DialectTransport(load_providers(), reader)
 
     async def read() -> None:

@@ -28,7 +28,7 @@ BEFORE_THE_FLOOR = "invalid parameter: begin_time: expected a whole number from 
 def held(reader: MemoryReader, *times_s: int, **changes: object) -> None:
     """Have a row received for each time."""
     made = (row(timestamp=at_s, request_no=str(number), **changes) for number, at_s in enumerate(times_s))
-    reader.receive("shop-1", PROVIDER, map(wire, made))
+    reader.add_rows("shop-1", PROVIDER, map(wire, made))
 
 
 def times(rows: list[dict[str, int]]) -> list[int]:
@@ -97,9 +97,9 @@ def test_both_ends_belong_to_a_range(caller: Caller, reader: MemoryReader) -> No
 
 def test_flows_within_the_last_second_belong_to_it(caller: Caller, reader: MemoryReader) -> None:
     """Flows of other providers are finer than this wire."""
-    (came,) = reader.receive("other", PROVIDER, [wire(row())])
+    (came,) = reader.add_rows("other", PROVIDER, [wire(row())])
     instants = [came.flow.at + timedelta(microseconds=at_us) for at_us in (-1, 0, 1, 999_999, 1_000_000)]
-    reader.hold("shop-1", (Flow(str(at), at, came.flow.amount, "CNY") for at in instants))
+    reader.add_flows("shop-1", (Flow(str(at), at, came.flow.amount, "CNY") for at in instants))
     assert times(caller.ask(begin_time=AT, end_time=AT).rows) == [AT, AT, AT]
 
 
@@ -132,7 +132,7 @@ def test_the_floor(begin: int, errcode: int) -> None:
     assert seconds(2022, 12, 1) == 1669824000
     clock = MovableClock(datetime(2023, 1, 1, tzinfo=UTC))
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "shop-1"))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "shop-1"))
     held(reader, 1669823999, 1669824000)
     answer = caller.ask(begin_time=begin, end_time=begin + 10)
     assert answer.errcode == errcode
@@ -221,9 +221,9 @@ def test_operators_that_are_not_visible(reader: MemoryReader, clock: MovableCloc
         wire(row(timestamp=AT + number, request_no=str(number), operator_userid=operator))
         for number, operator in enumerate(operators)
     )
-    reader.receive("shop-1", PROVIDER, made)
-    key = reader.give_key(PROVIDER, "shop-1", restrictions={"operators": "a, c"})
+    reader.add_rows("shop-1", PROVIDER, made)
+    key = reader.create_key(PROVIDER, "shop-1", restrictions={"operators": "a, c"})
     pages = Caller(reader, clock, key).pages(limit=2)
     assert [[found["timestamp"] - AT for found in page] for page in pages] == [[0], [], [4, 5], [6, 7]]
-    nobody = reader.give_key(PROVIDER, "shop-1", restrictions={"operators": ""})
+    nobody = reader.create_key(PROVIDER, "shop-1", restrictions={"operators": ""})
     assert [len(page) for page in Caller(reader, clock, nobody).pages(limit=2)] == [0, 0, 1, 1]

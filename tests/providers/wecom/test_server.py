@@ -53,8 +53,8 @@ def test_how_many_rows_are_asked_for() -> None:
 
 CLOCK = MovableClock()
 READER = MemoryReader(CLOCK)
-READER.receive("shop-1", PROVIDER, [wire(row(timestamp=AT + at, request_no=str(at))) for at in range(60)])
-CALLER = Caller(READER, CLOCK, READER.give_key(PROVIDER, "shop-1"))
+READER.add_rows("shop-1", PROVIDER, [wire(row(timestamp=AT + at, request_no=str(at))) for at in range(60)])
+CALLER = Caller(READER, CLOCK, READER.create_key(PROVIDER, "shop-1"))
 CURSOR = CALLER.ask(limit=10).cursor
 CODES = {0, *ERRORS}
 

@@ -19,7 +19,7 @@ from tests.providers.wecom.rows import AT, Row, row, rows, wire
 def held(reader: MemoryReader, *changes: Row) -> list[Row]:
     """Have rows received; returns them as they must be served."""
     served = [row(**change) for change in changes]
-    reader.receive("shop-1", PROVIDER, map(wire, served))
+    reader.add_rows("shop-1", PROVIDER, map(wire, served))
     return served
 
 
@@ -30,7 +30,7 @@ def held(reader: MemoryReader, *changes: Row) -> list[Row]:
 def test_pages_partition_the_rows_oldest_first(limit: int, seconds: list[int]) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "shop-1"))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "shop-1"))
     served = held(reader, *({"timestamp": AT + at_s, "request_no": str(n)} for n, at_s in enumerate(seconds)))
     pages = caller.pages(limit=limit)
     got = [found for page in pages for found in page]
@@ -78,7 +78,7 @@ def test_the_same_may_be_said_otherwise(caller: Caller, cursor: str, same: Row) 
 
 
 def test_a_cursor_is_bound_to_its_key(caller: Caller, reader: MemoryReader, cursor: str) -> None:
-    other = Caller(reader, caller.clock, reader.give_key(PROVIDER, "shop-1"))
+    other = Caller(reader, caller.clock, reader.create_key(PROVIDER, "shop-1"))
     assert len(other.ask().rows) == 3
     assert other.ask(cursor=cursor).errcode == 40058
 
@@ -142,9 +142,9 @@ def test_unknown_parameters_are_ignored(caller: Caller, reader: MemoryReader) ->
 def test_rows_stand_as_they_came(values: list[Row]) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "shop-1"))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "shop-1"))
     recent = [made | {"timestamp": AT, "more": None} for made in values]
-    reader.receive("shop-1", PROVIDER, map(wire, recent))
+    reader.add_rows("shop-1", PROVIDER, map(wire, recent))
     assert sorted(map(json.dumps, caller.ask().rows)) == sorted(map(json.dumps, recent))
 
 
@@ -154,7 +154,7 @@ def flow(amount: str, *, currency: str = "CNY") -> Flow:
 
 
 def test_flows_from_elsewhere_are_written(caller: Caller, reader: MemoryReader) -> None:
-    reader.hold("shop-1", [flow("-5.00")._replace(direction=Direction.IN, kind=Kind.WITHDRAWAL, subaccount="m")])
+    reader.add_flows("shop-1", [flow("-5.00")._replace(direction=Direction.IN, kind=Kind.WITHDRAWAL, subaccount="m")])
     expected = {
         "timestamp": AT,
         "request_no": "x",
@@ -178,14 +178,14 @@ def test_flows_from_elsewhere_are_written(caller: Caller, reader: MemoryReader) 
 def test_money_that_cannot_be_said_is_refused(
     caller: Caller, reader: MemoryReader, unsayable: Flow, named: str
 ) -> None:
-    reader.hold("shop-1", [flow("1"), unsayable])
+    reader.add_flows("shop-1", [flow("1"), unsayable])
     answer = caller.ask()
     assert (answer.errcode, answer.errmsg.endswith(f": {named}")) == (40058, True)
     assert caller.ask(begin_time=AT + 1).rows == []
 
 
 def test_a_key_reads_its_own_accounts(caller: Caller, reader: MemoryReader) -> None:
-    reader.receive("shop-2", PROVIDER, [wire(row())])
+    reader.add_rows("shop-2", PROVIDER, [wire(row())])
     assert caller.ask().rows == []
-    both = Caller(reader, caller.clock, reader.give_key(PROVIDER, "shop-1", "shop-2"))
+    both = Caller(reader, caller.clock, reader.create_key(PROVIDER, "shop-1", "shop-2"))
     assert len(both.ask().rows) == 1

@@ -8,8 +8,7 @@ import pytest
 from liushui.http import Request
 from liushui.providers.wecom import PROVIDER
 from liushui.testing.clock import MovableClock
-from liushui.testing.limits import MemoryLimits
-from liushui.testing.reader import MemoryReader
+from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.providers.wecom.caller import GET_TOKEN, Caller, answered
 
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -80,7 +79,7 @@ def test_no_token_is_given_that_is_not_good_for_a_second(caller: Caller, clock: 
 def test_a_token_is_good_to_any_process(caller: Caller, clock: MovableClock) -> None:
     """It names its key and its session, signed: another reader with the same key needs to know nothing else."""
     other = MemoryReader(clock)
-    other.keep_key(caller.key)
+    other.add_key(caller.key)
     elsewhere = Caller(other, clock, caller.key)
     elsewhere.token = caller.get_token().members["access_token"]
     assert elsewhere.ask().rows == []
@@ -157,7 +156,7 @@ def test_a_token_that_was_changed(caller: Caller) -> None:
 
 def test_a_token_of_another_secret(caller: Caller, clock: MovableClock) -> None:
     forger = MemoryReader(clock)
-    forger.keep_key(caller.key._replace(credentials={**caller.key.credentials, "corpsecret": "another"}))
+    forger.add_key(caller.key._replace(credentials={**caller.key.credentials, "corpsecret": "another"}))
     caller.token = Caller(forger, clock, caller.key).get_token(corpsecret="another").members["access_token"]
     assert fault(caller) == INVALID
 
@@ -171,7 +170,7 @@ def test_a_revoked_key(caller: Caller, reader: MemoryReader) -> None:
 
 def test_a_key_that_expires(reader: MemoryReader, clock: MovableClock) -> None:
     """Its token is told to end with it; afterwards there is none."""
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, "shop-1", expires_at=clock() + timedelta(seconds=10)))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, "shop-1", expires_at=clock() + timedelta(seconds=10)))
     assert caller.get_token().members["expires_in"] == 10
     clock.move(timedelta(seconds=10) - MICROSECOND)
     assert caller.ask().rows == []
@@ -184,7 +183,7 @@ def test_a_key_that_expires(reader: MemoryReader, clock: MovableClock) -> None:
 def test_a_key_of_another_dialect(caller: Caller, reader: MemoryReader) -> None:
     assert caller.ask().rows == []
     reader.revoke(caller.key)
-    reader.keep_key(caller.key._replace(dialect="another"))
+    reader.add_key(caller.key._replace(dialect="another"))
     assert fault(caller) == INVALID
 
 
@@ -197,7 +196,7 @@ def test_nothing_is_said_to_somebody_without_a_token(caller: Caller) -> None:
 def test_a_permission_that_is_denied(reader: MemoryReader, clock: MovableClock) -> None:
     """document: 调用的应用需要满足如下的权限"""
     for permission, errcode in (("none", 48002), ("all", 0)):
-        key = reader.give_key(PROVIDER, "shop-1", restrictions={"permission": permission})
+        key = reader.create_key(PROVIDER, "shop-1", restrictions={"permission": permission})
         assert Caller(reader, clock, key).ask().errcode == errcode
 
 
@@ -215,7 +214,7 @@ def limits(clock: MovableClock) -> MemoryLimits:
 def limited(limits: MemoryLimits, clock: MovableClock) -> Caller:
     """Somebody whose calls are counted."""
     reader = MemoryReader(clock, admit=limits.admit)
-    return Caller(reader, clock, reader.give_key(PROVIDER, "shop-1"))
+    return Caller(reader, clock, reader.create_key(PROVIDER, "shop-1"))
 
 
 def test_600_pages_in_a_minute(limited: Caller, clock: MovableClock) -> None:

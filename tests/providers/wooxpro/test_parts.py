@@ -46,7 +46,7 @@ def transport(monkeypatch: pytest.MonkeyPatch, reader: MemoryReader) -> DialectT
 @pytest.fixture
 def read(reader: MemoryReader, transport: DialectTransport) -> Read:
     """Reads a slice with pages of a size, cut as a sync cuts it."""
-    key = reader.give_key(PROVIDER, ACCOUNT)
+    key = reader.create_key(PROVIDER, ACCOUNT)
 
     async def every_slice(asked: Slice, size: int) -> list[bytes]:
         client = PROVIDER.connect(base_url="https://p.test", credentials=key.credentials, rate=None, timeout_s=5)
@@ -75,7 +75,7 @@ def read(reader: MemoryReader, transport: DialectTransport) -> Read:
 def held(reader: MemoryReader, values: Iterable[Row]) -> Counter[bytes]:
     """Have rows received: what must be read, and how often."""
     rows = [wire(one) for one in values]
-    reader.receive(ACCOUNT, PROVIDER, rows)
+    reader.add_rows(ACCOUNT, PROVIDER, rows)
     return Counter(rows)
 
 

@@ -11,8 +11,7 @@ from liushui.provider import Key
 from liushui.providers.wooxpro import PROVIDER
 from liushui.providers.wooxpro.rules import RULES
 from liushui.testing.clock import MovableClock
-from liushui.testing.limits import MemoryLimits
-from liushui.testing.reader import MemoryReader
+from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.providers.wooxpro.caller import ACCOUNT, PATH, TRACE, Answer, Caller, answered
 from tests.providers.wooxpro.rows import row, wire
 
@@ -74,7 +73,7 @@ def test_either_header_carries_the_key(caller: Caller) -> None:
 
 
 def test_two_keys_are_none(caller: Caller) -> None:
-    other = caller.reader.give_key(PROVIDER, ACCOUNT).credentials["api_key"]
+    other = caller.reader.create_key(PROVIDER, ACCOUNT).credentials["api_key"]
     for one, two in ((caller.api_key, other), (caller.api_key, "x"), ("x", caller.api_key)):
         assert send(caller, {"x-api-key": one, "x-bm-key": two}).fault == NO_SUCH_KEY
 
@@ -91,7 +90,7 @@ def test_a_wrong_key(caller: Caller, wrong: str) -> None:
 
 def test_the_whole_key_counts_and_not_its_name(caller: Caller) -> None:
     """Somebody whose key had the same name would still have another key."""
-    caller.reader.keep_key(caller.key._replace(credentials={"api_key": "another"}))
+    caller.reader.add_key(caller.key._replace(credentials={"api_key": "another"}))
     assert caller.get().fault == NO_SUCH_KEY
 
 
@@ -108,7 +107,7 @@ def test_a_key_that_was_revoked(caller: Caller) -> None:
 
 
 def test_a_key_ends_to_the_microsecond(reader: MemoryReader, clock: MovableClock) -> None:
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, ACCOUNT, expires_at=clock() + timedelta(seconds=10)))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, ACCOUNT, expires_at=clock() + timedelta(seconds=10)))
     clock.move(timedelta(seconds=9, microseconds=999_999))
     assert caller.get().rows == []
     clock.move(timedelta(microseconds=1))
@@ -116,9 +115,9 @@ def test_a_key_ends_to_the_microsecond(reader: MemoryReader, clock: MovableClock
 
 
 def test_a_key_reads_its_own_accounts(caller: Caller, reader: MemoryReader) -> None:
-    reader.receive("trader-2", PROVIDER, [wire(row())])
+    reader.add_rows("trader-2", PROVIDER, [wire(row())])
     assert caller.get().rows == []
-    both = Caller(reader, caller.clock, reader.give_key(PROVIDER, ACCOUNT, "trader-2"))
+    both = Caller(reader, caller.clock, reader.create_key(PROVIDER, ACCOUNT, "trader-2"))
     assert both.get().rows == [row()]
 
 
@@ -137,7 +136,7 @@ LIMITED, BANNED = (429, 30013), (418, 30017)
 def limited(clock: MovableClock) -> Caller:
     """Somebody whose calls are counted."""
     reader = MemoryReader(clock, admit=MemoryLimits(clock).admit)
-    return Caller(reader, clock, reader.give_key(PROVIDER, ACCOUNT))
+    return Caller(reader, clock, reader.create_key(PROVIDER, ACCOUNT))
 
 
 def test_six_calls_in_two_seconds(limited: Caller, clock: MovableClock) -> None:
@@ -176,8 +175,8 @@ def test_bad_calls_count_and_strangers_do_not(limited: Caller) -> None:
 
 
 def test_keys_do_not_share_a_rate_and_one_may_have_none(limited: Caller) -> None:
-    other = Caller(limited.reader, limited.clock, limited.reader.give_key(PROVIDER, ACCOUNT))
-    free = Caller(limited.reader, limited.clock, limited.reader.give_key(PROVIDER, ACCOUNT, paced=False))
+    other = Caller(limited.reader, limited.clock, limited.reader.create_key(PROVIDER, ACCOUNT))
+    free = Caller(limited.reader, limited.clock, limited.reader.create_key(PROVIDER, ACCOUNT, paced=False))
     assert [limited.get().code for _ in range(7)][-1] == 30013
     assert other.get().code == 1000
     assert {free.get().code for _ in range(50)} == {1000}
@@ -203,8 +202,8 @@ _methods = st.sampled_from(["GET", "GET", "GET", "POST", "HEAD"]) | st.text(max_
 
 CLOCK = MovableClock()
 READER = MemoryReader(CLOCK)
-READER.receive(ACCOUNT, PROVIDER, [wire(row(time=str(at))) for at in range(60)])
-KEY: Key = READER.give_key(PROVIDER, ACCOUNT)
+READER.add_rows(ACCOUNT, PROVIDER, [wire(row(time=str(at))) for at in range(60)])
+KEY: Key = READER.create_key(PROVIDER, ACCOUNT)
 CALLER = Caller(READER, CLOCK, KEY)
 
 FAULTS = {1000: 200, 30000: 404, 30001: 401, 30002: 401, 40011: 400, 40034: 400, 40039: 400}

@@ -24,7 +24,7 @@ MILLISECOND, MICROSECOND = timedelta(milliseconds=1), timedelta(microseconds=1)
 
 def held(reader: MemoryReader, *values: Row) -> list[Row]:
     """Have rows received."""
-    reader.receive(ACCOUNT, PROVIDER, map(wire, values))
+    reader.add_rows(ACCOUNT, PROVIDER, map(wire, values))
     return list(values)
 
 
@@ -82,7 +82,7 @@ def test_both_ends_of_a_range_belong_to_it(caller: Caller, reader: MemoryReader)
 def test_flows_within_the_last_millisecond_belong_to_it(caller: Caller, reader: MemoryReader) -> None:
     """Flows of other providers may be finer than this wire."""
     instants = [EPOCH + 100 * MILLISECOND + at_us * MICROSECOND for at_us in (-1, 0, 1, 999, 1000)]
-    reader.hold(ACCOUNT, (Flow(str(instant), instant, Decimal(1), "USD") for instant in instants))
+    reader.add_flows(ACCOUNT, (Flow(str(instant), instant, Decimal(1), "USD") for instant in instants))
     assert times(caller.get(start_time=100, end_time=100).rows) == [100, 100, 100]
     assert times(caller.get().rows) == [99, 100, 100, 100, 101]
 
@@ -179,7 +179,7 @@ def test_the_oldest_first_with_a_start_and_the_newest_without(caller: Caller, re
 def test_a_page_is_the_beginning_or_the_end_of_the_range(size: int, instants: list[int]) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, ACCOUNT))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, ACCOUNT))
     held(reader, *at(instants))
     inside = sorted(instant for instant in instants if 5 <= instant <= 25)
     assert times(caller.get(start_time=5, end_time=25, page_size=size).rows) == inside[:size]
@@ -236,7 +236,7 @@ def test_a_filter_finds_what_it_would_call_so(
 ) -> None:
     """Flows of other providers are found by what is written of them."""
     flow = Flow("x", EPOCH, Decimal(1), "USD", kind=kind, category=category, subaccount=subaccount, symbol="700.HK")
-    reader.hold(ACCOUNT, [flow])
+    reader.add_flows(ACCOUNT, [flow])
     (written,) = caller.get().rows
     for flow_type in TYPES:
         assert len(caller.get(flow_type=flow_type).rows) == (flow_type == written["flow_type"])
@@ -301,6 +301,6 @@ def test_a_query_that_cannot_be_decoded(caller: Caller, query: str) -> None:
 def test_rows_stand_as_they_came(values: list[Row]) -> None:
     clock = MovableClock()
     reader = MemoryReader(clock)
-    caller = Caller(reader, clock, reader.give_key(PROVIDER, ACCOUNT))
+    caller = Caller(reader, clock, reader.create_key(PROVIDER, ACCOUNT))
     held(reader, *values)
     assert of(caller.get()) == counted(values)

@@ -20,8 +20,8 @@ from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.conformance.ends import drained
-from liushui.testing.faulty import HTTPS, FaultyTransport, joined, telling
-from liushui.testing.limits import MemoryLimits
+from liushui.testing.reader import MemoryLimits
+from liushui.testing.transport import HTTPS, FaultyTransport, clients_over, system_clock_is
 
 BEGIN: Final = datetime(2025, 12, 20, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -99,7 +99,7 @@ class Stage:
 
     @contextmanager
     def _joined(self) -> Iterator[None]:
-        with joined(self.wire), telling(self.clock):
+        with clients_over(self.wire), system_clock_is(self.clock):
             yield
 
 

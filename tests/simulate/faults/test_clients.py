@@ -14,7 +14,7 @@ from liushui.simulate.faults.fault import Ruling, Sort
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.simulate.faults.transport_faults import BROKEN, GARBAGE
 from liushui.testing.conformance.ends import pages
-from liushui.testing.faulty import QueuedRulings
+from liushui.testing.transport import QueuedRulings
 from tests.simulate.faults.stage import OUTAGES, Stage, raised
 
 EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))

@@ -12,7 +12,7 @@ from liushui.providers import load_providers
 from liushui.simulate.faults.fault import Ruling, Sort
 from liushui.simulate.faults.transport_faults import Answered, Reset
 from liushui.testing.clock import NOON, MovableClock
-from liushui.testing.faulty import QueuedRulings, telling
+from liushui.testing.transport import QueuedRulings, system_clock_is
 from tests.simulate.faults.stage import Stage, raised
 
 LONGBRIDGE: Final = load_providers()["longbridge"]
@@ -66,7 +66,7 @@ def test_time_passes_on_the_movable_clock_alone() -> None:
 def test_the_machine_tells_the_movable_clocks_time() -> None:
     clock = MovableClock(datetime(2030, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC))
     before = time.time_ns()
-    with telling(clock):
+    with system_clock_is(clock):
         assert time.time_ns() == 1_893_456_000_250_000_000
         assert time.time() == 1_893_456_000
         clock.move(timedelta(seconds=1))

@@ -20,7 +20,7 @@ from liushui.simulate.people import desks_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import NOON, MovableClock
-from liushui.testing.faulty import QueuedRulings
+from liushui.testing.transport import QueuedRulings
 from tests.simulate.faults.stage import BEGIN, END, Stage
 
 EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))

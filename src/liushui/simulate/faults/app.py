@@ -7,7 +7,7 @@ from typing import Final
 from liushui.http import Request, Response
 from liushui.server.app import App
 from liushui.server.asgi_bridge import Connected, Http, Scope, Websocket
-from liushui.simulate.faults.dialects import overheard
+from liushui.simulate.faults.dialects import recorded_outcomes
 from liushui.simulate.faults.transport_faults import Answered, Outcome, Reset, Stalled, Unreached
 
 STALL_MAX_S: Final = 300
@@ -37,7 +37,7 @@ class FaultyApp:
             http.response_bytes(*own)
             return
         kept = _Kept(http)
-        with overheard() as outcomes:
+        with recorded_outcomes() as outcomes:
             await self._app.__rsgi__(scope, kept)
         await carry_out(outcomes[-1] if outcomes else Answered(kept.response), http)
 

@@ -23,7 +23,7 @@ _outcomes: ContextVar[list[Outcome]] = ContextVar("outcomes")
 
 
 class FaultyDialects(DialectRouter):
-    """The providers' servers over one reader. They answer inside `overheard` alone, which is told what comes out."""
+    """The providers' servers over one reader. They answer inside `recorded_outcomes`, which collects what comes out."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class FaultyDialects(DialectRouter):
 
 
 @contextmanager
-def overheard() -> Iterator[list[Outcome]]:
+def recorded_outcomes() -> Iterator[list[Outcome]]:
     """What comes out of the requests that are answered inside, in the same task or in threads that it waits for."""
     outcomes: list[Outcome] = []
     token = _outcomes.set(outcomes)

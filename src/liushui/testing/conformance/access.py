@@ -44,7 +44,7 @@ class AccessChecks(Checks):
 
     def test_credentials_of_two_keys_mixed(self, memory: Memory) -> None:
         """A part of one key and a part of another are no key."""
-        other = memory.reader.give_key(self.provider, ACCOUNT)
+        other = memory.reader.create_key(self.provider, ACCOUNT)
         if len(self.provider.credentials) == 1:
             pytest.skip("a credential has one part")
         for field in self.provider.credentials:
@@ -56,10 +56,10 @@ class AccessChecks(Checks):
         ends = memory.ends
         parts = []
         for account in (ACCOUNT, FOREIGN):
-            key = memory.reader.give_key(self.provider, account)
+            key = memory.reader.create_key(self.provider, account)
             parts += memory.ask(lambda client: paged(client, ends.recent, ends.size_max), key=key)
         ensure_same_rows("rows of two accounts, each with a key of its own", parts, ends.within(ends.recent))
-        stranger = memory.reader.give_key(self.provider, "somebody else's")
+        stranger = memory.reader.create_key(self.provider, "somebody else's")
         rows = memory.ask(lambda client: paged(client, ends.recent, ends.size_max), key=stranger)
         ensure_same_rows("rows of an account that has none", rows, [])
 
@@ -80,9 +80,9 @@ class AccessChecks(Checks):
     def test_a_key_that_has_expired(self, memory: Memory) -> None:
         """It is good until that instant."""
         ends = memory.ends
-        memory.reader.keep_key(memory.key._replace(expires_at=memory.clock() + SLACK))
+        memory.reader.add_key(memory.key._replace(expires_at=memory.clock() + SLACK))
         memory.ask(_first_page(ends))
-        memory.reader.keep_key(memory.key._replace(expires_at=memory.clock()))
+        memory.reader.add_key(memory.key._replace(expires_at=memory.clock()))
         with pytest.raises(AuthError):
             memory.ask(_first_page(ends))
 
@@ -118,7 +118,7 @@ class RateChecks(Checks):
 
     def test_the_rate_is_reached_and_recovered(self, memory: Memory) -> None:
         rate = self.provider.rules.rate
-        memory.reader.admitting = memory.limits.admit
+        memory.reader.admit_call = memory.limits.admit
 
         async def read(client: Client) -> None:
             for _ in range(2):
@@ -132,11 +132,11 @@ class RateChecks(Checks):
 
     def test_keys_do_not_share_it_and_a_key_may_be_without_one(self, memory: Memory) -> None:
         rate = self.provider.rules.rate
-        memory.reader.admitting = memory.limits.admit
+        memory.reader.admit_call = memory.limits.admit
         for _ in range(rate.calls):
             memory.ask(_first_page(memory.ends))
-        memory.ask(_first_page(memory.ends), key=memory.reader.give_key(self.provider, ACCOUNT))
-        free = memory.reader.give_key(self.provider, ACCOUNT, paced=False)
+        memory.ask(_first_page(memory.ends), key=memory.reader.create_key(self.provider, ACCOUNT))
+        free = memory.reader.create_key(self.provider, ACCOUNT, paced=False)
         for _ in range(rate.calls + 2):
             memory.ask(_first_page(memory.ends), key=free)
 

@@ -7,7 +7,7 @@ import pytest
 
 from liushui.provider import Provider
 from liushui.testing.conformance.ends import Ends, Memory, Served, served
-from liushui.testing.faulty import joined
+from liushui.testing.transport import clients_over
 
 
 class Checks:
@@ -19,7 +19,7 @@ class Checks:
     def memory(self) -> Iterator[Memory]:
         """Both ends in memory."""
         memory = Memory(self.provider)
-        with joined(memory.wire):
+        with clients_over(memory.wire):
             yield memory
 
     @pytest.fixture(scope="class")

@@ -21,8 +21,7 @@ from liushui.sync.fetch import SliceTooLarge, fetch_slice
 from liushui.testing.clock import MovableClock
 from liushui.testing.conformance import material
 from liushui.testing.conformance.ensure import ensure
-from liushui.testing.limits import MemoryLimits
-from liushui.testing.reader import MemoryReader
+from liushui.testing.reader import MemoryLimits, MemoryReader
 from liushui.testing.server import serving
 from liushui.testing.transport import DialectTransport
 
@@ -182,11 +181,11 @@ class Memory:
         """What calls are counted by: it stands still until it is moved."""
         self.limits = MemoryLimits(self.calls_clock)
         self.reader = MemoryReader(self.clock)
-        self.key = self.reader.give_key(provider, ACCOUNT, FOREIGN)
+        self.key = self.reader.create_key(provider, ACCOUNT, FOREIGN)
         self.wire = Wire(provider, self.reader)
         held = _Held(provider, self.clock())
-        self.reader.receive(ACCOUNT, provider, held.rows)
-        self.reader.hold(FOREIGN, held.flows)
+        self.reader.add_rows(ACCOUNT, provider, held.rows)
+        self.reader.add_flows(FOREIGN, held.flows)
         self.ends = held.ends("https://provider.test", self.key.credentials, held.rows + held.written)
 
     def ask(self, what: Callable[[Client], Awaitable[T]], *, key: Key | None = None) -> T:

@@ -111,7 +111,7 @@ class LimitChecks(Checks):
         ends, codec = memory.ends, self.provider.codec
         like = codec.read(ends.within(ends.recent)[0])
         more = [like.row] * (ends.size_max + 1)
-        memory.reader.receive(ACCOUNT, self.provider, more)
+        memory.reader.add_rows(ACCOUNT, self.provider, more)
         page = memory.ask(lambda client: client.fetch_page(ends.recent, ends.size_max))
         ensure_equal("rows of the largest page", len(page.rows), ends.size_max)
 
@@ -161,7 +161,7 @@ class LimitChecks(Checks):
             pytest.skip("everything can be read at once, and for ever")
         like = self.provider.codec.read(ends.rows[0]).flow
         rows = [self.provider.codec.write(like._replace(at=at)) for at in hidden]
-        memory.reader.receive(ACCOUNT, self.provider, rows)
+        memory.reader.add_rows(ACCOUNT, self.provider, rows)
         length = min(rules.slice_max or timedelta(days=1), timedelta(days=1))
         for at in hidden:
             asked = Slice(at - length // 2, at + length // 2)

@@ -69,7 +69,7 @@ class Postgres:
         """Begin to serve, and return once it answers."""
         listen = ["-p", str(self.port), "-k", str(self._folder), "-c", f"listen_addresses={HOST}"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - a PostgreSQL of this machine
+            self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", self._data, *listen],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -140,7 +140,7 @@ class Postgres:
         return True
 
     def _run(self, program: str, *arguments: object) -> None:
-        done = subprocess.run(  # noqa: S603 - a PostgreSQL of this machine
+        done = subprocess.run(
             [self._programs.joinpath(program), *map(str, arguments)],
             capture_output=True,
             text=True,

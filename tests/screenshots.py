@@ -1,4 +1,4 @@
-"""Pictures of every page, in both themes and two languages: `python -m liushui.testing.screenshots DIR`.
+"""Pictures of every page, in both themes and two languages: `python -m tests.screenshots DIR`.
 
 They are of `liushui demo`, so that whoever looks at them sees what `make run` shows.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from liushui.testing.browser import browsing
-from liushui.testing.demo import Demo, demonstrating
+from tests.browser import browsing
+from tests.demo import Demo, demonstrating
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ViewportSize

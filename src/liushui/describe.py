@@ -24,40 +24,42 @@ def english(text: str) -> str:
 def paging(rules: Rules[Paging], say: Say = english) -> str:
     """How pages follow each other, and how large they are."""
     kind = rules.paging
-    sizes = say("{default} rows a page, at most {most}").format(default=kind.size_default, most=kind.size_max)
+    sizes = say("{default} rows per page, at most {most}").format(default=kind.size_default, most=kind.size_max)
     match kind:
         case PageNumber(has_total=True):
-            how = say("by number from {first}, with a total").format(first=kind.first)
+            how = say("page numbers from {first}, with a total count").format(first=kind.first)
         case PageNumber():
-            how = say("by number from {first}, no total").format(first=kind.first)
+            how = say("page numbers from {first}, no total count").format(first=kind.first)
         case Cursor():
-            how = say("by cursor")
+            how = say("cursor")
         case RangeOnly():
-            how = say("one page a range, no second one")
+            how = say("one page per time range, no further pages")
     return _joined([how, sizes], say)
 
 
 def rate(limit: Rate, say: Say = english) -> str:
     """How many calls in which time."""
     text = say("{calls} calls in {time}").format(calls=f"{limit.calls:,}", time=span(limit.per, say))
-    return say("{rate}, {time} apart").format(rate=text, time=span(limit.spacing, say)) if limit.spacing else text
+    return (
+        say("{rate}, at least {time} apart").format(rate=text, time=span(limit.spacing, say)) if limit.spacing else text
+    )
 
 
 def ranges(rules: Rules[Paging], say: Say = english) -> str:
     """What a request's range may be, and which rows there are."""
     said = []
     if rules.window_max:
-        said.append(say("at most {time} a request").format(time=span(rules.window_max, say)))
+        said.append(say("at most {time} per request").format(time=span(rules.window_max, say)))
     if rules.window_default:
-        said.append(say("without times the last {time}").format(time=span(rules.window_default, say)))
+        said.append(say("the last {time} if no times are given").format(time=span(rules.window_default, say)))
     if rules.floor:
-        said.append(say("none before {day}").format(day=f"{rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}"))
+        said.append(say("nothing before {day}").format(day=f"{rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}"))
     if rules.retention:
         said.append(say("kept for {years} years").format(years=rules.retention.years))
     if rules.publish:
         clock_time, zone = f"{rules.publish.at:%H:%M}", rules.publish.zone
-        said.append(say("a day is published at {time} on the next ({zone})").format(time=clock_time, zone=zone))
-    return _joined(said, say) or say("any range")
+        said.append(say("a day is published at {time} the next day ({zone})").format(time=clock_time, zone=zone))
+    return _joined(said, say) or say("any time range")
 
 
 def filters(rules: Rules[Paging], say: Say = english) -> str:

@@ -55,7 +55,7 @@ def test_the_printed_link_opens_the_filled_overview(demo: Demo, browser: Browser
     other = browser.new_context()
     second = other.new_page()
     second.goto(demo.link)
-    expect(second.get_by_role("alert")).to_contain_text("This link was used before, or is too old.")
+    expect(second.get_by_role("alert")).to_contain_text("This link has already been used or has expired.")
     other.close()
 
 
@@ -64,12 +64,12 @@ def test_a_source_is_added_tested_and_watched_until_it_is_done(demo: Demo, opene
     page = opened("/sources", may_fail=True)
     page.get_by_role("link", name="Add a source").click()
     page.get_by_role("link", name=re.compile("^WeCom external payments")).click()
-    expect(page.get_by_label("Collect from")).to_have_value("2022-12-01")
+    expect(page.get_by_label("Start date")).to_have_value("2022-12-01")
     page.get_by_label("Name").fill("what is this?")
     page.get_by_label("Corp ID").fill(known.credentials["corpid"])
     page.get_by_label("Secret", exact=True).fill("kept to myself")
-    page.get_by_label("Collect from").fill("yesterday")
-    page.get_by_label("Address").fill("ftp://nowhere")
+    page.get_by_label("Start date").fill("yesterday")
+    page.get_by_label("API address").fill("ftp://nowhere")
     page.get_by_role("button", name="Add the source").click()
 
     expect(page.locator("#wrong-name")).to_contain_text("Use 1 to 64 letters, digits or - _ . @; got 'what is this?'.")
@@ -81,14 +81,14 @@ def test_a_source_is_added_tested_and_watched_until_it_is_done(demo: Demo, opene
     assert "kept to myself" not in page.content(), "a secret is never sent back"
 
     page.get_by_label("Name").fill("by-hand")
-    page.get_by_label("Address").fill(known.base_url)
-    page.get_by_label("Collect from").fill("2024-01-01")
+    page.get_by_label("API address").fill(known.base_url)
+    page.get_by_label("Start date").fill("2024-01-01")
     page.get_by_label("Secret", exact=True).fill("a wrong one")
-    page.get_by_role("button", name="Test it first").click()
+    page.get_by_role("button", name="Test first").click()
     expect(page.locator("#tested")).to_contain_text("The provider refuses these credentials.")
     page.get_by_label("Secret", exact=True).fill(known.credentials["corpsecret"])
-    page.get_by_role("button", name="Test it first").click()
-    expect(page.locator("#tested")).to_contain_text("It answers")
+    page.get_by_role("button", name="Test first").click()
+    expect(page.locator("#tested")).to_contain_text("The provider answered")
     page.get_by_role("button", name="Add the source").click()
 
     state = page.locator("#progress [role=status]")
@@ -108,12 +108,12 @@ def test_a_source_is_added_tested_and_watched_until_it_is_done(demo: Demo, opene
 def test_a_key_is_made_used_by_the_official_sdk_and_revoked(demo: Demo, opened: Open) -> None:
     page = opened("/keys", may_fail=True)
     page.get_by_role("link", name="Create a key").click()
-    page.get_by_label("Dialect").select_option("longbridge")
+    page.get_by_label("Provider API").select_option("longbridge")
     page.get_by_role("button", name="Create the key").click()
     expect(page.locator("#wrong-accounts")).to_have_text("Choose at least one.")
     page.get_by_label("shop-1", exact=True).check()
     page.get_by_role("button", name="Create the key").click()
-    expect(page.get_by_role("heading", name="The key was made")).to_be_visible()
+    expect(page.get_by_role("heading", name="Key created")).to_be_visible()
     expect(page.locator("#snippet")).to_contain_text(demo.url)
     given = {name: page.locator(f"#secret-{name}").inner_text() for name in ("app_key", "app_secret", "access_token")}
     config = Config.from_apikey(given["app_key"], given["app_secret"], given["access_token"], http_url=demo.url)
@@ -143,7 +143,9 @@ def test_a_token_is_made_and_shown_once(demo: Demo, opened: Open) -> None:
     assert text not in page.content()
 
 
-@pytest.mark.parametrize(("locale", "heading", "tag"), [("zh-CN", "来源", "zh-Hans"), ("zh-HK", "來源", "zh-Hant")])
+@pytest.mark.parametrize(
+    ("locale", "heading", "tag"), [("zh-CN", "数据源", "zh-Hans"), ("zh-HK", "資料來源", "zh-Hant")]
+)
 def test_the_browsers_language_is_the_pages(opened: Open, locale: str, heading: str, tag: str) -> None:
     page = opened("/sources", locale=locale)
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)

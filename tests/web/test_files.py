@@ -92,7 +92,7 @@ def test_every_answer_carries_the_policy(guest: Visitor) -> None:
 
 def test_what_is_asked_for_wrongly_is_said_in_the_askers_way(guest: Visitor) -> None:
     page = guest.get("/sources/none", accept="text/html", accept_language="zh-CN")
-    assert page.status_code == 404 and "这里什么也没有" in page.text
+    assert page.status_code == 404 and "找不到此页面" in page.text
     problem = guest.get("/sources/none")
     assert problem.headers["content-type"] == "application/problem+json"
     assert problem.json()["detail"] == "source: there is none named 'none'"

@@ -127,13 +127,13 @@ BAD = [
     ("finding=x", "Expected side, same_id, got 'x'."),
     ("currency=XYZ", "There are no flows in 'XYZ'."),
     ("account=nobody", "There is no account named 'nobody'."),
-    ("from=yesterday", "Expected a day or a time such as"),
+    ("from=yesterday", "Expected a date or a time such as"),
     ("to=1000-01-01", "Expected a day from 1900 to 2200"),
     ("to=9999-12-31", "Expected a day from 1900 to 2200"),
-    ("from=2025-11-02&to=2025-11-01", "The end of the range is not after its beginning."),
+    ("from=2025-11-02&to=2025-11-01", "The end must be after the beginning."),
     ("amount_min=1e5", "Expected an amount such as -248.60, got '1e5'."),
     ("amount_max=NaN", "Expected an amount such as -248.60, got 'NaN'."),
-    ("amount_min=2&amount_max=1", "The greatest amount is less than the least."),
+    ("amount_min=2&amount_max=1", "The maximum amount is less than the minimum."),
 ]
 
 
@@ -172,9 +172,9 @@ def test_totals_are_exact_and_marked(reader: Visitor) -> None:
     assert re.search(r"USD 4 1,100\.00 −350\.125 \+749\.875 Gap", said)
     assert re.search(r"HKD 1 5 0 \+5 Gap", said)
     said = words(reader.get("/page/flows/totals?account=b").text)
-    assert re.search(r"USD 1 100\.00 0 \+100\.00 Proven", said)
+    assert re.search(r"USD 1 100\.00 0 \+100\.00 Complete", said)
     said = words(reader.get("/page/flows/totals?to=2025-11-03").text)
-    assert re.search(r"USD 4 1,100\.00 −350\.125 \+749\.875 Proven", said)
+    assert re.search(r"USD 4 1,100\.00 −350\.125 \+749\.875 Complete", said)
 
 
 # ---------------------------------------------------------------- one flow
@@ -192,12 +192,12 @@ def test_one_flow_in_full(reader: Visitor) -> None:
     said = words(flow(reader, "symbol=AAPL.US"))
     assert "−250.125 USD" in said
     assert "Asia/Hong_Kong" in said
-    assert "Identity a2" in said
-    around = said[said.index("Its neighbours") : said.index("A balance follows")]
-    told = re.findall(r"(Withdrawal|Trade|Deposit) ([−+][\d,.]+) ([\d,.]+) (follows|off by|–)( [−+][\d.]+)?", around)
+    assert "Flow ID a2" in said
+    around = said[said.index("Flows before and after") : said.index("A balance adds up")]
+    told = re.findall(r"(Withdrawal|Trade|Deposit) ([−+][\d,.]+) ([\d,.]+) (yes|off by|–)( [−+][\d.]+)?", around)
     assert told == [
         ("Withdrawal", "−100.0", "649.9", "off by", " +0.025"),
-        ("Trade", "−250.125", "749.875", "follows", ""),
+        ("Trade", "−250.125", "749.875", "yes", ""),
         ("Deposit", "+1,000.00", "1,000.00", "–", ""),
     ]
 
@@ -208,7 +208,7 @@ def test_versions_are_shown(ledger: Ledger, guest: Visitor) -> None:
     restated = row("b1", 30 * hour, "101.00", label="From a, corrected", balance="101.00")
     keep(ledger, Slice(BEGIN, NOON), restated, account="b", read_at=NOON + hour)
     said = words(flow(guest, "account=b"))
-    assert re.search(r"it stands \+101\.00 From a, corrected", said)
+    assert re.search(r"current \+101\.00 From a, corrected", said)
     assert re.search(r"restated \+100\.00 From a ", said)
 
 

@@ -39,7 +39,7 @@ def test_a_link_lets_one_browser_in_once(visitor: Visitor) -> None:
     visitor.client.cookies.clear()
     again = visitor.get(f"/login?code={code}")
     assert again.status_code == 403
-    assert "This link was used before, or is too old." in again.text
+    assert "This link has already been used or has expired." in again.text
     assert visitor.get("/keys").status_code == 303
 
 
@@ -64,7 +64,7 @@ def test_the_password_lets_in_and_a_wrong_one_does_not(visitor: Visitor) -> None
     set_password(visitor.ledger, PASSWORD)
     wrong = visitor.post("/login", {"secret": PASSWORD + "!"})
     assert wrong.status_code == 403
-    assert "That is neither the password nor a token." in wrong.text and PASSWORD not in wrong.text
+    assert "Wrong password or token." in wrong.text and PASSWORD not in wrong.text
     right = visitor.post("/login", {"secret": PASSWORD, "next": "/sources"})
     assert (right.status_code, right.headers["location"]) == (303, "/sources")
     assert visitor.get("/sources").status_code == 200
@@ -89,7 +89,7 @@ def test_a_token_of_less_does_not(visitor: Visitor) -> None:
         made = create_token(visitor.ledger, names=names, scopes=scopes)
         answer = visitor.post("/login", {"secret": made.text})
         assert answer.status_code == 403
-        assert "may not do everything" in answer.text and made.text not in answer.text
+        assert "may read and manage all accounts" in answer.text and made.text not in answer.text
 
 
 def test_tries_are_limited(visitor: Visitor) -> None:

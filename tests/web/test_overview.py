@@ -37,18 +37,18 @@ def chart(html: str, name: str) -> dict[str, Any]:
 def test_balances_are_exact_and_say_how_far_they_are_proven(reader: Visitor) -> None:
     said = words(reader.get("/").text)
     assert "USD 749.875 ◆" not in said, "marks are drawn by the style, not by the text"
-    assert re.search(r"USD 749\.875 Gap : Flows may be missing: a is not proven from Nov 4, 2025", said)
+    assert re.search(r"USD 749\.875 Gap : Flows may be missing: a is not complete from Nov 4, 2025", said)
     assert re.search(r"a 649\.875 3 Gap", said)
-    assert re.search(r"b 100\.00 1 Proven : Every flow up to Jan 2, 2026.{1,30} is in it", said)
+    assert re.search(r"b 100\.00 1 Complete : All flows up to Jan 2, 2026.{1,30} are included", said)
     assert re.search(r"HKD 5 Gap", said)
 
 
 def test_alarms_say_what_to_do(reader: Visitor) -> None:
     html = reader.get("/").text
     said = words(html)
-    assert "1 day from Nov 4, 2025 on is not proven: flows may be missing." in said
-    assert "1 row could not be read, and is in no total." in said
-    assert "1 flow whose amount says in where its provider says out" in said
+    assert "1 day from Nov 4, 2025 on is not complete: flows may be missing." in said
+    assert "1 row was rejected because it could not be read. It is in no total." in said
+    assert "1 flow has a direction that contradicts the sign of its amount." in said
     for link in ("/sources/a", "/flows/quarantine?account=a", "/flows?account=a&finding=side"):
         assert f'href="{link}"' in unescape(html)
         if link.startswith("/flows"):
@@ -59,8 +59,8 @@ def test_money_in_and_out_by_kind(reader: Visitor) -> None:
     html = reader.get("/?currency=USD&unit=month&from=2025-11-01&to=2025-11-30").text
     said = words(html)
     assert "Deposit 1,100.00 0 +1,100.00" in said
-    assert "All Gap" in said
-    assert re.search(r"All Gap [^+]*1,100\.00 −350\.125 \+749\.875", said)
+    assert "Total Gap" in said
+    assert re.search(r"Total Gap [^+]*1,100\.00 −350\.125 \+749\.875", said)
     data = chart(html, "bars")
     assert data["gaps"] == [0]
     assert data["net"] == [{"exact": "749.875", "text": "749.875"}]
@@ -71,7 +71,7 @@ def test_money_in_and_out_by_kind(reader: Visitor) -> None:
 
 def test_a_table_has_what_the_charts_show(reader: Visitor) -> None:
     moved = words(reader.get("/page/overview/moved?currency=USD&from=2025-11-01&to=2025-11-30").text)
-    assert re.search(r"Nov 2025 All 4 1,100\.00 −350\.125 \+749\.875 Gap", moved)
+    assert re.search(r"Nov 2025 Total 4 1,100\.00 −350\.125 \+749\.875 Gap", moved)
     assert "Withdrawal 1 0 −100.0 −100.0" in moved
     answer = reader.get("/page/overview/streams?currency=USD").text
     streams = words(answer)
@@ -97,9 +97,9 @@ def test_nothing_inline(reader: Visitor, path: str) -> None:
 
 BAD = [
     ("unit=year", "Expected day, week, month, got 'year'.", "unit"),
-    ("from=2025-11-31", "Expected a day such as 2024-01-31, got '2025-11-31'.", "from"),
+    ("from=2025-11-31", "Expected a date such as 2024-01-31, got '2025-11-31'.", "from"),
     ("from=0001-01-01", "Expected a day from 1900 to 2200", "from"),
-    ("from=2025-11-02&to=2025-11-01", "The last day is before the first.", "to"),
+    ("from=2025-11-02&to=2025-11-01", "The end date is before the start date.", "to"),
     ("unit=day&from=2020-01-01&to=2025-11-01", "Expected at most 400 periods, got 2132", "to"),
     ("currency=XYZ", "There are no flows in 'XYZ'.", "currency"),
     ("account=nobody", "There is no account named 'nobody'.", "account"),
@@ -123,8 +123,8 @@ def test_bad_input_is_told_and_kept(reader: Visitor, path: str, query: str, mess
 def test_an_account_alone(reader: Visitor) -> None:
     said = words(reader.get("/?account=b&from=2025-11-01&to=2025-11-30").text)
     assert "Deposit 100.00 0 +100.00" in said
-    assert "All So far" not in said
-    assert re.search(r"All Proven", said)
+    assert "Total Complete so far" not in said
+    assert re.search(r"Total Complete", said)
 
 
 def test_an_empty_ledger_says_how_to_begin(guest: Visitor) -> None:
@@ -136,8 +136,8 @@ def test_an_empty_ledger_says_how_to_begin(guest: Visitor) -> None:
 
 def test_in_chinese(reader: Visitor) -> None:
     for tag, expected in (
-        ("zh-Hans", "自 2025年11月4日 起有 1 天未证实"),
-        ("zh-Hant", "自 2025年11月4日 起有 1 天未證實"),
+        ("zh-Hans", "自 2025年11月4日 起有 1 天不完整"),
+        ("zh-Hant", "自 2025年11月4日 起有 1 天不完整"),
     ):
         assert expected in words(reader.get("/", accept_language=tag).text)
 
@@ -148,4 +148,4 @@ def test_the_calendar_has_every_day(reader: Visitor, ledger: Ledger) -> None:
     days = (ledger.clock() - BEGIN).days + 1
     assert sum(path.count("M") for _, path in squares) == 2 * days
     assert [path.count("M") for look, path in squares if look == "warn"] == [1]
-    assert "Proven: " in words(html)
+    assert "Complete: " in words(html)

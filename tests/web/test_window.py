@@ -54,7 +54,7 @@ def test_the_end_is_reached_and_said(opened: Open) -> None:
     for _ in range(6):
         page.keyboard.press("End")
         page.wait_for_load_state("networkidle")
-    expect(page.locator("#ledger-state")).to_contain_text("The end: there are no older flows.")
+    expect(page.locator("#ledger-state")).to_contain_text("There are no older flows.")
     assert int(str(pane.get_attribute("aria-rowcount"))) > 300
 
 
@@ -70,8 +70,8 @@ def test_a_flow_is_opened_and_closed_by_keyboard(opened: Open) -> None:
     expect(drawer).to_be_visible()
     amount = chosen.locator(".amount-cell").inner_text().replace("\n", "")
     expect(drawer.locator("h2")).to_contain_text(amount)
-    expect(drawer).to_contain_text("As received")
-    expect(drawer).to_contain_text("follows")
+    expect(drawer).to_contain_text("Row as received")
+    expect(drawer).to_contain_text("yes")
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
     expect(pane).to_be_focused()
@@ -106,7 +106,7 @@ def test_charts_are_drawn_and_have_their_numbers(opened: Open, theme: str) -> No
     for chart in ("bars", "sankey"):
         expect(page.locator(f"[data-chart={chart}] canvas")).to_be_visible()
         assert has_ink(page, chart)
-    page.get_by_text("The numbers, period by period").click()
+    page.get_by_text("Figures by period").click()
     expect(page.locator(".numbers .loaded table")).to_be_visible()
     page.locator("[data-chart=bars] canvas").hover(position={"x": 200, "y": 100})
     expect(page.get_by_role("tooltip")).to_contain_text("Net")

@@ -43,5 +43,5 @@ PROVIDER = Provider(
     snippet=SNIPPET,
     auth="HMAC-SHA256 over time, method, target and body; API key",
     outage_responses=(Response(500, JSON_HEADERS, b'{"code":12010012,"message":"Internal server error"}'),),
-    tested_with="an independent client of the standard library",
+    tested_with="an independent client that uses only the standard library",
 )

@@ -29,7 +29,7 @@ PROVIDER = Provider(
     new_credentials=service.new_credentials,
     key_name=service.key_name,
     snippet=SNIPPET,
-    auth="HMAC-SHA256 over the request, its body included, key and access token",
+    auth="HMAC-SHA256 over the request with its body, key and access token",
     outage_responses=(
         Response(500, JSON_HEADERS, b'{"code":500000,"msg":"internal error","message":"internal error"}'),
     ),

@@ -63,13 +63,15 @@ PROVIDER = Provider(
     new_credentials=new_credentials,
     key_name=lambda credentials: credentials["corpid"],
     snippet=SNIPPET,
-    auth="an access token of two hours, given for the corp id and secret",
+    auth="an access token, valid for two hours, issued for the corp id and secret",
     outage_responses=(Response(200, JSON_HEADERS, b'{"errcode":-1,"errmsg":"system busy"}'),),
     tested_with="`wechatpy` 1.8.18, `wechatpy` 2.0.0a26",
     role=Role.SHOP,
     simulate_detail=with_operator,
     restrictions=(
-        Restriction(OPERATORS, "userids, joined by commas, whose rows it sees beside those that have no operator"),
-        Restriction(PERMISSION, "none: the interface is not permitted"),
+        Restriction(
+            OPERATORS, "comma-separated user ids: the key sees only rows of these operators and rows without one"
+        ),
+        Restriction(PERMISSION, "none: the key may not call this API"),
     ),
 )

@@ -42,6 +42,6 @@ PROVIDER = Provider(
         Response(200, JSON_HEADERS, b'{"code":30016,"message":"Service is under maintenance","data":[],"trace":"-"}'),
         Response(503, JSON_HEADERS, b'{"code":30014,"message":"Service unavailable","data":[],"trace":"-"}'),
     ),
-    tested_with="a client written from the document alone",
+    tested_with="a client written from the documentation alone",
     role=Role.FUTURES,
 )

@@ -41,14 +41,12 @@ def handlers(web: Web) -> ExceptionHandlersMap:
             return guarded(Response(problem, status_code=status, media_type=PROBLEM, headers=dict(headers or {})))
         page = web.page(request)
         titles = {
-            403: page.say("This may not be done"),
-            404: page.say("There is nothing here"),
-            405: page.say("This cannot be asked for"),
+            403: page.say("Not allowed"),
+            404: page.say("Page not found"),
+            405: page.say("This request is not supported"),
             503: page.say("The ledger is busy"),
         }
-        title = titles.get(status) or (
-            page.say("That did not work") if status < 500 else page.say("This is a fault of liushui")
-        )
+        title = titles.get(status) or (page.say("That did not work") if status < 500 else page.say("Internal error"))
         template = "parts/refusal.html" if page.is_part else "refusal.html"
         answer = page.render(template, status=status, title=title, detail=detail)
         answer.headers.update(headers or {})
@@ -66,7 +64,7 @@ def handlers(web: Web) -> ExceptionHandlersMap:
 
     def fault(request: AnyRequest, error: Exception) -> Response[Any]:
         _log.error("no answer to %s %s", request.method, request.scope["path"], exc_info=error)
-        detail = web.page(request).say("Its log says what happened.")
+        detail = web.page(request).say("See the server's log for what happened.")
         return shown(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
     return {HTTPException: http, LiushuiError: said, Exception: fault}

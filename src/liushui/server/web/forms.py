@@ -104,12 +104,12 @@ class Form:
         chosen = list(dict.fromkeys(self.page.fields.get(name, [])))
         strange = [one for one in chosen if one not in known]
         if strange:
-            self.wrong(name, self._got(self.page.say("Choose from those that there are"), strange[0]))
+            self.wrong(name, self._got(self.page.say("Choose from the list"), strange[0]))
         elif not chosen:
             self.wrong(name, self.page.say("Choose at least one."))
         return chosen
 
     def _got(self, expected: str, typed: str) -> str:
         if not typed:
-            return self.page.say("%(expected)s; got nothing.", expected=expected)
+            return self.page.say("%(expected)s; the field is empty.", expected=expected)
         return self.page.say("%(expected)s; got %(typed)s.", expected=expected, typed=short_repr(typed))

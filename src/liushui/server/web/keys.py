@@ -157,15 +157,15 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
 def lives(page: Page) -> list[tuple[str, str]]:
     """For how long a key may be valid, to choose from."""
     names = [(text, page.say_many("%(number)s day", "%(number)s days", days)) for text, days in LIVES.items() if days]
-    return [*names, ("", page.say("Until it is revoked"))]
+    return [*names, ("", page.say("Until revoked"))]
 
 
 def scopes(page: Page) -> list[tuple[str, str, str]]:
     """What a token may be allowed: its word, its name, what it is good for."""
     say = page.say
     return [
-        (Scope.READ, say("Read"), say("flows, balances, summaries, coverage, findings")),
-        (Scope.RECORD, say("Record"), say("write flows of accounts of your own")),
+        (Scope.READ, say("Read"), say("flows, balances, summaries, coverage, flows to review")),
+        (Scope.RECORD, say("Record"), say("write flows of your own accounts")),
         (Scope.MANAGE, say("Manage"), say("sources, syncs, keys and tokens")),
     ]
 

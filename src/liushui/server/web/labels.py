@@ -31,7 +31,7 @@ KINDS: Final = {
     "other": _("Other"),
 }
 
-DIRECTIONS: Final = {"in": _("In"), "out": _("Out"), "none": _("Neither")}
+DIRECTIONS: Final = {"in": _("In"), "out": _("Out"), "none": _("Not stated")}
 
 CATEGORIES: Final = {
     "cash": _("Cash"),
@@ -41,7 +41,7 @@ CATEGORIES: Final = {
     "other": _("Other"),
 }
 
-COVERAGE: Final = {"proven": _("Proven"), "open": _("Open gap")}
+COVERAGE: Final = {"proven": _("Complete"), "open": _("Gap")}
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,8 @@ class Standing(NamedTuple):
             "new": say("Not synced yet"),
             "refused": say("Credentials refused"),
             "failed": say("Failed"),
-            "incomplete": say("Incomplete"),
-            "waiting": say("Told to wait"),
+            "incomplete": say("Not complete"),
+            "waiting": say("Waiting for the provider"),
             "good": say("Up to date"),
         }[self.state]
 
@@ -114,10 +114,10 @@ class Standing(NamedTuple):
         """What is wrong, and what to do about it; empty where nothing is."""
         say = page.say
         return {
-            "refused": say("The provider refuses the credentials. Give it new ones."),
-            "failed": say("The last sync ended before its end. The next one goes on where it stopped."),
-            "incomplete": say("Some of it could not be read and stays an open gap. The next sync tries it again."),
-            "waiting": say("The provider asked to be left alone for a while. The rest is read after that."),
+            "refused": say("The provider refuses the credentials. Enter new ones."),
+            "failed": say("The last sync stopped early. The next one continues from there."),
+            "incomplete": say("Part of it could not be read and remains a gap. The next sync tries again."),
+            "waiting": say("The provider asked liushui to wait. The rest is read afterwards."),
         }.get(self.state, "")
 
 

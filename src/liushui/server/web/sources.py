@@ -99,7 +99,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         provider, form = provider_of(page.form.get("provider", "")), Form(page)
         source = _source_in(form, provider)
         if source is not None and any(known.account == source.account for known in list_sources(ledger)):
-            form.wrong("name", page.say("There is a source of this name already."))
+            form.wrong("name", page.say("A source with this name already exists."))
         if source is not None and not form.is_wrong:
             try:
                 make_account(ledger, source.account, provider.name, source.zone)
@@ -196,8 +196,8 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
             outcome = (
                 True,
                 page.say_many(
-                    "It answers, with %(number)s row of the newest day.",
-                    "It answers, with %(number)s rows of the newest day.",
+                    "The provider answered with %(number)s row for the newest day.",
+                    "The provider answered with %(number)s rows for the newest day.",
                     rows,
                 ),
                 "",
@@ -215,13 +215,13 @@ def in_plain_words(page: Page, error: LiushuiError) -> str:
         case AuthError():
             return page.say("The provider refuses these credentials. Check them, or ask the provider for new ones.")
         case RateLimited():
-            return page.say("The provider asks for fewer calls. Wait a little and try again.")
+            return page.say("The provider's rate limit is reached. Wait a moment and try again.")
         case Unavailable():
-            return page.say("The provider cannot be reached, or is broken now. Check the address, or try again later.")
+            return page.say("The provider cannot be reached or is out of order. Check the address, or try again later.")
         case Refused():
-            return page.say("The provider does not accept the request.")
+            return page.say("The provider rejected the request.")
         case WireError():
-            return page.say("What answers there is not this provider's API. Check the address.")
+            return page.say("This address does not answer like the provider's API. Check the address.")
         case _:
             return page.say("That did not work.")
 
@@ -268,9 +268,9 @@ def _by_label(page: Page, provider: Provider, errors: Mapping[str, str]) -> dict
     """What is wrong with a form, by the names that its reader sees."""
     labels = {
         "name": page.say("Name"),
-        "base_url": page.say("Address"),
+        "base_url": page.say("API address"),
         "zone": page.say("Time zone"),
-        "since": page.say("Collect from"),
+        "since": page.say("Start date"),
     } | {f"credential-{field.name}": page.say(field.title) for field in provider.credentials}
     return {labels.get(name, name): said for name, said in errors.items()}
 

@@ -42,7 +42,7 @@ def routes(web: Web, sessions: BrowserSessions) -> list[ControllerRouterHandler]
         return page.render("login.html", status=status, then=then, wrong=wrong, has_password=has)
 
     def too_many(page: Page, then: str) -> Response[str]:
-        answer = shown(page, then, wrong=page.say("Too many tries: wait a minute and try again."), status=429)
+        answer = shown(page, then, wrong=page.say("Too many attempts. Wait a minute and try again."), status=429)
         answer.headers["retry-after"] = "60"
         return answer
 
@@ -58,7 +58,7 @@ def routes(web: Web, sessions: BrowserSessions) -> list[ControllerRouterHandler]
             return let_in(page, "link", then)
         if page.is_logged_in:  # the same link once more, in a browser that it let in
             return redirect(then)
-        return shown(page, then, wrong=page.say("This link was used before, or is too old."), status=403)
+        return shown(page, then, wrong=page.say("This link has already been used or has expired."), status=403)
 
     @post("/login", sync_to_thread=True, opt={OPEN: True})
     def enter(request: AnyRequest) -> Response[str]:
@@ -71,9 +71,9 @@ def routes(web: Web, sessions: BrowserSessions) -> list[ControllerRouterHandler]
         token = find_token(app_context.ledger, given.strip())
         if token is not None and is_full(token):
             return let_in(page, "token", page.next, token.id)
-        wrong = page.say("That is neither the password nor a token.")
+        wrong = page.say("Wrong password or token.")
         if token is not None:
-            wrong = page.say("This token may not do everything: the page needs one that manages all accounts.")
+            wrong = page.say("This token is not enough: the page needs one that may read and manage all accounts.")
         return shown(page, page.next, wrong=wrong, status=403)
 
     @post("/logout", sync_to_thread=True, opt={OPEN: True})

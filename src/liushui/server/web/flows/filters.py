@@ -93,7 +93,7 @@ def _read_range(asked: FlowsAsked, values: dict[str, Any], language: Language) -
     since = _instant(asked, "from", zone, language, end=False)
     until = _instant(asked, "to", zone, language, end=True)
     if since is not None and until is not None and since >= until:
-        asked.errors["to"] = language.say("The end of the range is not after its beginning.")
+        asked.errors["to"] = language.say("The end must be after the beginning.")
         since = until = None
     values["since"], values["until"] = since, until
 
@@ -117,7 +117,7 @@ def _instant(asked: FlowsAsked, name: str, zone: ZoneInfo, language: Language, *
             return parse_instant(name, (at.astimezone(zone).date() + timedelta(days=1)).isoformat(), zone)
     except (ConfigError, OverflowError):
         asked.errors[name] = language.say(
-            "Expected a day or a time such as 2024-01-31 or 2024-01-31T09:30, got %(got)s.", got=short_repr(text)
+            "Expected a date or a time such as 2024-01-31 or 2024-01-31T09:30, got %(got)s.", got=short_repr(text)
         )
         return None
     return at
@@ -126,7 +126,7 @@ def _instant(asked: FlowsAsked, name: str, zone: ZoneInfo, language: Language, *
 def _read_amounts(asked: FlowsAsked, values: dict[str, Any], language: Language) -> None:
     low, high = (_amount(asked, name, language) for name in ("amount_min", "amount_max"))
     if low is not None and high is not None and low > high:
-        asked.errors["amount_max"] = language.say("The greatest amount is less than the least.")
+        asked.errors["amount_max"] = language.say("The maximum amount is less than the minimum.")
         low = high = None
     values["amount_min"], values["amount_max"] = low, high
 

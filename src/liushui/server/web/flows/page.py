@@ -159,7 +159,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         if versions:
             text = versions[-1].served if which == "served" else versions[-1].wire
         if text is None:
-            return _problem(page.say("There is no such row."), status=404)
+            return _problem(page.say("This row does not exist."), status=404)
         return Response(
             text.encode(),
             media_type="application/octet-stream",
@@ -209,8 +209,8 @@ def _choices(asking: Asking) -> dict[str, object]:
         "currencies": anything + [(one, one) for one in asking.facts.currencies()],
         "findings": [
             *anything,
-            (SIDE, say("Side contradicts the sign")),
-            (SAME_ID, say("Identity shared with another")),
+            (SIDE, say("Direction contradicts the sign")),
+            (SAME_ID, say("Same ID, different content")),
         ],
     }
 
@@ -225,7 +225,7 @@ def _jump(query: dict[str, list[str]], zone: str, language: Language) -> tuple[P
         day = parse_instant("at", text, local).astimezone(local).date()
         return Place(to_us(parse_instant("at", (day + timedelta(days=1)).isoformat(), local))), ""
     except (ConfigError, OverflowError):
-        return None, language.say("Expected a day such as 2024-01-31, got %(got)s.", got=short_repr(text))
+        return None, language.say("Expected a date such as 2024-01-31, got %(got)s.", got=short_repr(text))
 
 
 def _mark(asking: Asking, covers: dict[str, Cover], currency: str) -> Mark:
@@ -271,8 +271,8 @@ def _drawer(
         "rows": [
             (name, title, text, pretty(text), f"/page/flows/wire?{urlencode({'key': key, 'row': name})}")
             for name, title, text in (
-                ("wire", page.say("As received"), newest.wire),
-                ("served", page.say("As served in its place"), newest.served),
+                ("wire", page.say("Row as received"), newest.wire),
+                ("served", page.say("Row as served instead"), newest.served),
             )
             if text is not None
         ],

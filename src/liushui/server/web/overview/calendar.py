@@ -65,10 +65,10 @@ def state_names(language: Language) -> dict[DayState, str]:
     """What the states of days are called."""
     say = language.say
     return {
-        DayState.PROVEN: say("Proven"),
-        DayState.OPEN: say("Open"),
-        DayState.UNPUBLISHED: say("Not yet published"),
-        DayState.LOST: say("Beyond retention"),
+        DayState.PROVEN: say("Complete"),
+        DayState.OPEN: say("Gap"),
+        DayState.UNPUBLISHED: say("Not published yet"),
+        DayState.LOST: say("No longer available"),
     }
 
 

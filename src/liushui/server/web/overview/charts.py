@@ -167,7 +167,7 @@ def _own(one: Between, back: Between | None, currency: str, language: Language) 
         lines.append(transfers_line(back, currency, language))
     if one.drawn != one.amount:
         drawn = f"{language.amount(one.drawn)} {currency}"
-        lines.append(say("Drawn as what is left of what went there and back: %(amount)s", amount=drawn))
+        lines.append(say("The chart shows only the net of both directions: %(amount)s", amount=drawn))
     lines.append(how_matched(language))
     source, target = f"account:{one.source}", f"account:{one.target}"
     return Link(source, target, to_plain_string(one.drawn), lines, own=True)
@@ -188,8 +188,8 @@ def transfers_line(one: Between, currency: str, language: Language) -> str:
 def how_matched(language: Language) -> str:
     """What makes two flows one transfer of one's own."""
     return language.say(
-        "Taken for transfers of your own: what left one account and what arrived in another, transfers, deposits or "
-        "withdrawals of the same amount in the same currency, at most %(days)s days apart.",
+        "Money that left one account and the same amount that arrived in another, at most %(days)s days apart, count "
+        "as a transfer. Only transfers, deposits and withdrawals are compared.",
         days=WINDOW.days,
     )
 

@@ -48,11 +48,11 @@ def read_asked(query: Mapping[str, Sequence[str]], language: Language) -> Asking
             )
     first, last = (_day(typed, name, errors, language) for name in ("from", "to"))
     if first and last and first > last:
-        errors["to"] = say("The last day is before the first.")
+        errors["to"] = say("The end date is before the start date.")
         first = last = None
     elif first and last and len(Span(unit, first, last).periods()) > PERIODS_MAX:
         errors["to"] = say(
-            "Expected at most %(most)s periods, got %(got)s: choose longer ones, or fewer days.",
+            "Expected at most %(most)s periods, got %(got)s. Choose longer periods or fewer days.",
             most=PERIODS_MAX,
             got=len(Span(unit, first, last).periods()),
         )
@@ -80,7 +80,7 @@ def _day(typed: Mapping[str, str], name: str, errors: dict[str, str], language: 
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        errors[name] = language.say("Expected a day such as 2024-01-31, got %(got)s.", got=short_repr(text))
+        errors[name] = language.say("Expected a date such as 2024-01-31, got %(got)s.", got=short_repr(text))
         return None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         errors[name] = language.say(

@@ -44,55 +44,57 @@ def _said(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
     day = language.day(alarm.day) if alarm.day else ""
     match alarm.sign:
         case Sign.REFUSED:
-            return say("Credentials refused"), say("The provider refuses the credentials: new ones are needed.")
+            return say("Credentials refused"), say("The provider refuses the credentials. Enter new ones.")
         case Sign.FAILED:
-            return say("Sync failed"), say("The last sync, begun %(at)s, did not succeed.", at=at)
+            return say("Sync failed"), say("The sync that started at %(at)s failed.", at=at)
         case Sign.NEVER:
             return say("Never synced"), say("Nothing has been collected from this source yet.")
         case Sign.FORGETTING:
             return say("Retention running out"), say_many(
-                "In %(number)s day the provider forgets %(day)s, which is not proven.",
-                "In %(number)s days the provider forgets %(day)s, which is not proven.",
+                "The provider deletes the flows of %(day)s in %(number)s day, and that day is not complete.",
+                "The provider deletes the flows of %(day)s in %(number)s days, and that day is not complete.",
                 alarm.number,
                 day=day,
             )
         case Sign.GAP:
-            return say("Open gap"), say_many(
-                "%(number)s day from %(day)s on is not proven: flows may be missing.",
-                "%(number)s days from %(day)s on are not proven: flows may be missing.",
+            return say("Gap"), say_many(
+                "%(number)s day from %(day)s on is not complete: flows may be missing.",
+                "%(number)s days from %(day)s on are not complete: flows may be missing.",
                 alarm.number,
                 day=day,
             )
         case Sign.STALE:
-            return say("Stale"), say("Nothing after %(at)s is proven, though the provider has published more.", at=at)
+            return say("Behind"), say(
+                "Nothing after %(at)s is complete, although the provider has published more.", at=at
+            )
         case Sign.LOST:
-            return say("Out of reach"), say_many(
-                "%(number)s day from %(day)s on is not proven, and the provider no longer keeps it.",
-                "%(number)s days from %(day)s on are not proven, and the provider no longer keeps them.",
+            return say("No longer available"), say_many(
+                "%(number)s day from %(day)s on is not complete, and the provider no longer keeps it.",
+                "%(number)s days from %(day)s on are not complete, and the provider no longer keeps them.",
                 alarm.number,
                 day=day,
             )
         case Sign.QUARANTINE:
-            return say("Quarantine"), say_many(
-                "%(number)s row could not be read, and is in no total.",
-                "%(number)s rows could not be read, and are in no total.",
+            return say("Rejected rows"), say_many(
+                "%(number)s row was rejected because it could not be read. It is in no total.",
+                "%(number)s rows were rejected because they could not be read. They are in no total.",
                 alarm.number,
             )
         case Sign.FINDING:
-            return say("Finding"), _finding(alarm, language)
+            return say("To review"), _finding(alarm, language)
 
 
 def _finding(alarm: Alarm, language: Language) -> str:
     if alarm.words == SIDE:
         return language.say_many(
-            "%(number)s flow whose amount says in where its provider says out, or the other way round.",
-            "%(number)s flows whose amounts say in where their provider says out, or the other way round.",
+            "%(number)s flow has a direction that contradicts the sign of its amount. Review it.",
+            "%(number)s flows have a direction that contradicts the sign of their amount. Review them.",
             alarm.number,
         )
     if alarm.words == SAME_ID:
         return language.say_many(
-            "%(number)s flow that shares its identity and time with one that is unlike it.",
-            "%(number)s flows that share their identity and time with one that is unlike them.",
+            "%(number)s flow shares its ID with a different flow at the same time. Review it.",
+            "%(number)s flows share an ID with a different flow at the same time. Review them.",
             alarm.number,
         )
     return f"{alarm.words}: {language.number(alarm.number)}"
@@ -102,18 +104,18 @@ def _way_out(alarm: Alarm, language: Language) -> tuple[str, str]:
     say, account = language.say, quote(alarm.account, safe="")
     match alarm.sign:
         case Sign.REFUSED:
-            return f"/sources/{account}/credentials", say("Give it new credentials")
+            return f"/sources/{account}/credentials", say("Enter new credentials")
         case Sign.FAILED:
-            return f"/sources/{account}", say("Look at the source")
+            return f"/sources/{account}", say("View the source")
         case Sign.NEVER | Sign.GAP | Sign.STALE | Sign.FORGETTING:
-            return f"/sources/{account}", say("Sync it")
+            return f"/sources/{account}", say("View the source")
         case Sign.LOST:
             return f"#coverage-{account}", say("See its calendar")
         case Sign.QUARANTINE:
-            return f"/flows/quarantine?{urlencode({'account': alarm.account})}", say("Look at the rows")
+            return f"/flows/quarantine?{urlencode({'account': alarm.account})}", say("View the rows")
         case Sign.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.words})
-            return f"/flows?{query}", say("Look at the flows")
+            return f"/flows?{query}", say("Review the flows")
 
 
 class Sure(NamedTuple):
@@ -130,11 +132,15 @@ def sure(mark: Mark, zone: str, language: Language) -> Sure:
     at = language.moment(from_us(mark.until_us), ZoneInfo(zone)) if mark.until_us is not None else ""
     match mark.state:
         case Covered.PROVEN:
-            return Sure("good", say("Proven"), say("Every flow up to %(at)s is in it.", at=at))
+            return Sure("good", say("Complete"), say("All flows up to %(at)s are included.", at=at))
         case Covered.RUNNING:
             if not at:
-                return Sure("busy", say("Not read yet"), say("Nothing of it has been read."))
-            return Sure("busy", say("So far"), say("Every flow up to %(at)s is in it; what came later is not.", at=at))
+                return Sure("busy", say("Not read yet"), say("Nothing has been read yet."))
+            return Sure(
+                "busy",
+                say("Complete so far"),
+                say("All flows up to %(at)s are included. Later ones have not been read yet.", at=at),
+            )
         case Covered.OPEN:
             if mark.holes:
                 first = language.moment(from_us(mark.holes[0].since_us), ZoneInfo(zone))
@@ -142,13 +148,17 @@ def sure(mark: Mark, zone: str, language: Language) -> Sure:
                 return Sure(
                     "warn",
                     say("Gap"),
-                    say("Flows may be missing: %(account)s is not proven from %(at)s on.", account=account, at=first),
+                    say("Flows may be missing: %(account)s is not complete from %(at)s on.", account=account, at=first),
                 )
             return Sure("warn", say("Gap"), say("Flows may be missing."))
         case Covered.UNCLAIMED if at:
-            return Sure("", say("Not claimed"), say("Its source begins at %(at)s: nothing earlier is claimed.", at=at))
+            return Sure(
+                "",
+                say("Cannot be checked"),
+                say("The source starts at %(at)s. Earlier flows are not collected.", at=at),
+            )
         case Covered.UNCLAIMED:
-            return Sure("", say("Not claimed"), say("No source says what should be here: nothing is proven of it."))
+            return Sure("", say("Cannot be checked"), say("Nothing says which flows should be here."))
 
 
 def period_name(unit: Unit, first: date, last: date, language: Language) -> str:

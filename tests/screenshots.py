@@ -7,9 +7,9 @@ import sys
 import tempfile
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import typer
+import click
 
 from tests.browser import browsing
 from tests.demo import Demo, demonstrating
@@ -40,11 +40,11 @@ SETTLE_MS: Final = 600
 """How long charts take to be drawn."""
 
 
-def main(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the pictures go.")],
-    whole: Annotated[bool, typer.Option("--whole/--window", help="The whole page, or what a window shows.")] = True,
-    flows: Annotated[int, typer.Option("--flows", help="How many flows each account has had.")] = 3_000,
-) -> None:
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR", help="Where the pictures go.")
+@click.option("--whole/--window", default=True, help="The whole page, or what a window shows.")
+@click.option("--flows", default=3_000, show_default=True, help="How many flows each account has had.")
+def main(folder: Path, whole: bool, flows: int) -> None:
     """Take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -78,4 +78,4 @@ def _take(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

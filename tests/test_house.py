@@ -191,7 +191,8 @@ FLOATS: Final = {
     "sync/progress_writer.py": "seconds between two writes",
     "client/client.py": "seconds to wait",
     "cli/sync.py": "a timeout, seconds between two syncs",
-    "cli/source.py": "a timeout",
+    "cli/sync_process.py": "seconds between two syncs",
+    "cli/sources.py": "a timeout",
     "testing/server.py": "timeouts",
 }
 """Where a float may be written or named, and what it measures: never money."""
@@ -202,7 +203,7 @@ EDGES: Final = {"client.py": "a timeout", "codec.py": "seconds to wait"}
 DIVISIONS: Final = {"sync/slicer.py": "rows an hour, how full a page should be", "cli/progress.py": "rows a second"}
 """Where numbers may be divided with `/`, which rounds."""
 
-JSON_WITHOUT_TYPES: Final = {"cli/source.py": "credentials are text"}
+JSON_WITHOUT_TYPES: Final = {"cli/sources.py": "credentials are text"}
 """Where JSON may be read with its numbers as floats."""
 
 

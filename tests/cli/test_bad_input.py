@@ -1,4 +1,4 @@
-"""What a user does wrong is said in one clear line, with an exit code, and writes nothing."""
+"""Errors of a user: each is one line on standard error, has an exit code, and changes nothing."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,12 @@ GOOD = {
 }
 
 
+CREDENTIALS = json.dumps({"app_key": "k", "app_secret": "s", "access_token": "t"})
+"""Longbridge's, as they are given to --credentials."""
+
+
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["balances"], "no ledger at"),
         (["sync"], "no ledger at"),
@@ -42,27 +46,113 @@ GOOD = {
         (["simulate", "--flows", "999999999999"], "flows: expected 0 to"),
     ],
 )
-def test_one_clear_line(tmp_path: Path, words: list[str], said: str) -> None:
+def test_an_error_is_one_line_and_creates_no_ledger(tmp_path: Path, words: list[str], message: str) -> None:
     done = run(tmp_path / "ledger.db", *words)
-    assert done.returncode == 1
-    assert said in done.stderr
+    assert done.returncode == 2
+    assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "ledger.db").exists()
 
 
 @pytest.mark.parametrize(
-    "words", [["nonsense"], ["sync", "--every", "0"], ["flows", "--kind", "gift"], ["key", "create"]]
+    ("words", "message"),
+    [
+        (["nonsense"], "No such command 'nonsense'."),
+        (["flow"], "No such command 'flow'. Did you mean 'flows'?"),
+        (["source", "lis"], "No such command 'lis'. Did you mean 'list'?"),
+        (["flows", "--nonsense"], "No such option '--nonsense'."),
+        (["--nonsense", "flows"], "No such option '--nonsense'."),
+        (["flows", "--since"], "Option '--since' requires an argument."),
+        (["source", "remove"], "Missing argument 'NAME'."),
+        (["source", "remove", "a", "b"], "Got unexpected extra argument (b)"),
+        (["import", "--provider", "longbridge", "--account", "a"], "Missing argument 'FILE...'."),
+        (["key", "create"], "Missing option '--dialect'."),
+        (["key", "create", "--dialect", "bank", "--account", "a"], "provider: expected hkus, longbridge"),
+        (["key", "create", "--dialect", "wecom", "--account", "a", "--restrict", "x"], "restrict: expected NAME=VALUE"),
+        (["key", "create", "--dialect", "wecom", "--account", "nobody"], "account: there is none named 'nobody'"),
+        (["key", "revoke", "nobody"], "key: there is no valid one named 'nobody'"),
+        (["token", "create", "--scope", "all", "--all-accounts"], "'all' is not one of 'read'"),
+        (["token", "create", "--scope", "read"], "account: expected --account, once or more, or --all-accounts"),
+        (["token", "create", "--scope", "read", "--account", "nobody"], "account: there is none named 'nobody'"),
+        (["token", "create", "--scope", "read", "--all-accounts", "--days", "0"], "0 is not in the range x>=1"),
+        (["token", "revoke", "nobody"], "token: there is no valid one with the id 'nobody'"),
+        (["password", "remove"], "password: there is none"),
+        (["flows", "--kind", "gift"], "'gift' is not one of 'deposit'"),
+        (["flows", "--since", "soon"], "since: expected a date or ISO 8601 time"),
+        (["flows", "--until", "2024-13-01"], "until: expected a date or ISO 8601 time"),
+        (["flows", "--limit", "few"], "'few' is not a valid integer"),
+        (["flows", "--limit", "-1"], "-1 is not in the range x>=0"),
+        (["flows", "--versions", "--as-of", "2024-01-01"], "as-of: expected without --versions"),
+        (["flows", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["balances", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["balances", "--at", "soon"], "at: expected a date or ISO 8601 time"),
+        (["balances", "--format", "JSON"], "'JSON' is not one of 'table'"),
+        (["summary", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["summary", "--by", "week"], "'week' is not one of 'day'"),
+        (["coverage", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["status", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["status", "--max-age", "0"], "0 is not in the range x>=1"),
+        (["findings", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["findings", "--only", "odd"], "'odd' is not one of 'side'"),
+        (["quarantine", "list", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["quarantine", "show", "a", "none"], "id: there is no entry named 'none'"),
+        (["quarantine", "retry", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["rebuild", "nobody"], "account: expected one of a, got 'nobody'"),
+        (["sync", "nobody"], "source: expected one of a, got 'nobody'"),
+        (["sync", "--watch", "nobody"], "source: expected one of a, got 'nobody'"),
+        (["sync", "--every", "0"], "0.0 is not in the range x>=1"),
+        (["sync", "--page-size", "10001"], "page-size: expected at most"),
+        (["sync", "--since", "2024-02-01", "--until", "2024-01-01"], "until: expected later than since 2024-02-01"),
+        (["sync", "--metrics-port", "0"], "metrics-port: expected with --watch only"),
+        (["sync", "--metrics-port", "65536"], "65536 is not in the range 0<=x<=65535"),
+        (["source", "add", "longbridge", "a", "--credentials", "-"], "source: there is one named 'a' already"),
+        (["source", "test", "nobody"], "source: expected one of a, got 'nobody'"),
+        (["source", "remove", "nobody"], "source: there is none named 'nobody'"),
+        (["source", "pause", "nobody"], "source: there is none named 'nobody'"),
+        (["db", "restore", "missing.db"], "no backup at"),
+        (["db", "upgrade", "--citus"], "only a ledger on PostgreSQL with Citus"),
+        (["login", "--url", "nowhere"], "base-url: expected http://"),
+        (["serve", "--host", "0.0.0.0", "--port", "0"], "host: expected a loopback address"),  # noqa: S104 - refused
+        (["serve", "--port", "70000"], "70000 is not in the range 0<=x<=65535"),
+        (["simulate", "--provider", "bank"], "provider: expected hkus, longbridge"),
+        (["simulate", "--faults", "weather", "--flows", "1", "--port", "0"], "faults: expected none or network"),
+        (["simulate", "--begin", "2024-01-01", "--end", "2023-01-01"], "end: expected a day after"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_usage(tmp_path: Path, words: list[str]) -> None:
-    assert run(tmp_path / "ledger.db", *words).returncode == 2
+def test_usage_errors_have_exit_code_2_and_one_line(ledger_with_source: Path, words: list[str], message: str) -> None:
+    before = ledger_with_source.read_bytes()
+    done = run(ledger_with_source, *words, stdin=CREDENTIALS)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert ledger_with_source.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def ledger_with_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with the account and source `a`, of Longbridge. No test changes it."""
+    ledger = tmp_path_factory.mktemp("usage") / "ledger.db"
+    done = run(ledger, "source", "add", "longbridge", "a", "--credentials", "-", stdin=CREDENTIALS)
+    assert done.returncode == 0, done.stderr
+    return ledger
+
+
+@pytest.mark.parametrize("words", [[], ["source"], ["key"], ["db"]], ids=lambda words: " ".join(words) or "liushui")
+def test_a_group_without_a_command_prints_its_help(tmp_path: Path, words: list[str]) -> None:
+    done = run(tmp_path / "ledger.db", *words)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout == run(tmp_path / "ledger.db", *words, "--help").stdout
+    assert done.stdout == run(tmp_path / "ledger.db", *words, "-h").stdout
 
 
 def test_credentials_that_lack_a_field_are_named_and_never_printed(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
     given = json.dumps({"app_key": "k", "app_secret": "very-secret"})
     done = run(ledger, "source", "add", "longbridge", "a", "--credentials", "-", stdin=given)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "access_token: expected in -, but missing" in done.stderr
     assert "very-secret" not in done.stdout + done.stderr
     done = run(ledger, "source", "add", "longbridge", "a", "--credentials", "-", stdin="{nonsense very-secret")
@@ -106,29 +196,27 @@ def test_an_error_answer_is_no_input(tmp_path: Path) -> None:
     file = tmp_path / "answer.json"
     file.write_text('{"code": 401003, "message": "token expired"}')
     done = run(tmp_path / "ledger.db", "import", str(file), "--provider", "longbridge", "--account", "a")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "this is an error answer of the provider: token expired (code 401003)" in done.stderr
 
 
 def test_an_account_belongs_to_one_provider_and_a_name_to_one_source(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
-    given = json.dumps({"app_key": "k", "app_secret": "s", "access_token": "t"})
     words = ("source", "add", "longbridge", "a", "--credentials", "-")
-    assert run(ledger, *words, stdin=given).returncode == 0
-    done = run(ledger, *words, stdin=given)
-    assert done.returncode == 1
+    assert run(ledger, *words, stdin=CREDENTIALS).returncode == 0
+    done = run(ledger, *words, stdin=CREDENTIALS)
+    assert done.returncode == 2
     assert "there is one named 'a' already" in done.stderr
-    assert run(ledger, "source", "remove", "b").returncode == 1
-    assert run(ledger, "key", "create", "--dialect", "longbridge", "--account", "b").returncode == 1
-    assert run(ledger, "sync", "b").returncode == 1
-    assert run(ledger, "sync", "--page-size", "10001").returncode == 1
+    assert run(ledger, "source", "remove", "b").returncode == 2
+    assert run(ledger, "key", "create", "--dialect", "longbridge", "--account", "b").returncode == 2
+    assert run(ledger, "sync", "b").returncode == 2
+    assert run(ledger, "sync", "--page-size", "10001").returncode == 2
 
 
 def test_a_provider_that_cannot_be_reached_leaves_an_open_gap(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
-    given = json.dumps({"app_key": "k", "app_secret": "s", "access_token": "t"})
     add = ("source", "add", "longbridge", "a", "--base-url", "http://127.0.0.1:9", "--credentials", "-")
-    assert run(ledger, *add, stdin=given).returncode == 0
+    assert run(ledger, *add, stdin=CREDENTIALS).returncode == 0
     assert run(ledger, "source", "test").returncode == 1
     done = run(ledger, "sync", "--attempts", "1")
     assert done.returncode == 1

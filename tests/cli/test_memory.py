@@ -84,7 +84,7 @@ def test_versions_of_flows(ledger: Path) -> None:
     assert (first["ended_at"], first["ended_as"], first["batch"]) == (None, None, 1)
     assert first["recorded_at"] > "2026"
     done = run(ledger, "flows", "--versions", "--as-of", "2999-01-01")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "as-of: expected without --versions" in done.stderr
 
 
@@ -93,7 +93,7 @@ def test_findings_are_listed_and_counted(ledger: Path) -> None:
     assert (found["finding"], found["amount"], found["direction"]) == ("side", "2.50", "out")
     assert result(ledger, "findings", "--only", "same_id") == []
     assert json.loads(run(ledger, "status", "--format", "json").stdout)[0]["findings"] == 1
-    assert run(ledger, "findings", "b").returncode == 1
+    assert run(ledger, "findings", "b").returncode == 2
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -110,7 +110,7 @@ def test_a_row_is_shown_byte_for_byte(ledger: Path) -> None:
     words = [*LIUSHUI, "quarantine", "show", "a", entry["id"], "--raw"]
     raw = subprocess.run(words, env=environment(ledger), capture_output=True, check=True)
     assert raw.stdout == json.dumps(STRANGE).encode()
-    assert run(ledger, "quarantine", "show", "a", "x").returncode == 1
+    assert run(ledger, "quarantine", "show", "a", "x").returncode == 2
 
 
 def test_bytes_that_do_not_print_are_escaped(tmp_path: Path) -> None:
@@ -184,4 +184,4 @@ def test_an_upgrade_says_from_which_schema_to_which(ledger: Path) -> None:
     found = result(ledger, "db", "upgrade")
     assert found["path"] == str(ledger)
     assert found["before"] == found["after"]
-    assert run(ledger.with_name("none.db"), "db", "upgrade").returncode == 1
+    assert run(ledger.with_name("none.db"), "db", "upgrade").returncode == 2

@@ -1,36 +1,48 @@
-"""What a command does not wait for: libraries that it has no use for are not imported."""
+"""What commands import: a command does not wait for libraries that it does not use, and help waits for almost none."""
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+import click
 import pytest
 
+from liushui.cli.app import COMMANDS, program
 from liushui.instant import system_clock
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import make_account
-from tests.cli.commands import environment, run
+from tests.cli.commands import LIUSHUI, environment, run
 
 SERVING: Final = {"granian", "jinja2", "litestar"}
 COLLECTING: Final = {"httpx2", "prometheus_client", "structlog"}
 DATABASES: Final = {"alembic", "psycopg", "sqlalchemy.dialects.postgresql"}
-TYPED: Final = {"pydantic"}
-"""What typer converts with."""
-LOOKED_AT: Final = {"rich"}
-SEALED: Final = {"cryptography"}
+CONVERTING: Final = {"pydantic"}
+PRINTING: Final = {"rich"}
+ENCRYPTING: Final = {"cryptography"}
 
-NEVER: Final = SERVING | COLLECTING | DATABASES | TYPED
-CHEAP: Final = {
-    ("--help",): NEVER | SEALED,
-    ("--version",): NEVER | SEALED | LOOKED_AT | {"sqlalchemy"},
-    ("balances", "--format", "json"): NEVER | SEALED | LOOKED_AT,
-    ("summary", "--by", "month", "--format", "json"): NEVER | SEALED | LOOKED_AT,
-    ("flows", "here", "--format", "csv"): NEVER | SEALED | LOOKED_AT,
-    ("balances",): NEVER | SEALED,
+NEVER: Final = SERVING | COLLECTING | DATABASES | CONVERTING
+HELP: Final = NEVER | ENCRYPTING | PRINTING | {"asyncio", "sqlalchemy"}
+UNUSED: Final[dict[tuple[str, ...], set[str]]] = {
+    ("--help",): HELP,
+    ("--version",): HELP,
+    ("balances", "--format", "json"): NEVER | ENCRYPTING | PRINTING,
+    ("summary", "--by", "month", "--format", "json"): NEVER | ENCRYPTING | PRINTING,
+    ("flows", "here", "--format", "csv"): NEVER | ENCRYPTING | PRINTING,
+    ("balances",): NEVER | ENCRYPTING,
     ("status",): NEVER,
     ("sync",): NEVER - {"httpx2"},
+    **{
+        (name, "--help"): HELP
+        for name in COMMANDS
+        if name != "import"  # its help names the installed providers, which import httpx2
+    },
+    ("source", "pause", "--help"): HELP,
+    ("token", "create", "--help"): HELP,
+    ("db", "copy", "--help"): HELP,
 }
+"""The modules that a command may not import."""
 
 RUN: Final = """
 import sys
@@ -52,8 +64,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("words", CHEAP, ids=" ".join)
-def test_a_command_imports_only_what_it_needs(ledger: Path, words: tuple[str, ...]) -> None:
+def imported_by(ledger: Path, words: tuple[str, ...]) -> set[str]:
+    """The modules that a command imports, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", RUN, *words],
         env=environment(ledger),
@@ -62,21 +74,109 @@ def test_a_command_imports_only_what_it_needs(ledger: Path, words: tuple[str, ..
         timeout=60,
         check=False,
     )
-    assert done.returncode == (1 if words == ("sync",) else 0), done.stderr  # of no source
-    assert CHEAP[words].isdisjoint(done.stderr.split("\n"))
-    assert "liushui.cli.app" in done.stderr
+    assert done.returncode == (2 if words == ("sync",) else 0), done.stderr  # there is no source to sync
+    return set(done.stderr.split("\n"))
+
+
+@pytest.mark.parametrize("words", UNUSED, ids=" ".join)
+def test_a_command_imports_only_what_it_needs(ledger: Path, words: tuple[str, ...]) -> None:
+    modules = imported_by(ledger, words)
+    assert UNUSED[words].isdisjoint(modules)
+    assert "liushui.cli.app" in modules
+
+
+def test_the_list_of_commands_imports_no_command(ledger: Path) -> None:
+    modules = {name for name in imported_by(ledger, ("--help",)) if name.startswith("liushui.")}
+    allowed = {"liushui.cli", "liushui.cli.app", "liushui.cli.options", "liushui.errors", "liushui.instant"}
+    assert modules <= allowed | {"liushui.money"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_line_in_the_help_is_the_first_sentence_of_its_own_help(name: str) -> None:
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    assert command.name == name
+    assert (command.help or "").startswith(COMMANDS[name].help)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("module", "choices", "enum"),
     [
-        (["balances", "--format", "JSON"], "'JSON' is not one of 'table'"),
-        (["summary", "--by", "week"], "'week' is not one of 'day'"),
-        (["flows", "--limit", "few"], "unable to"),
-        (["flows", "--limit", "-1"], "greater than or equal to 0"),
+        ("sync", "LOG_FORMATS", "liushui.sync.telemetry:LogFormat"),
+        ("access", "SCOPES", "liushui.ledger.access.tokens:Scope"),
     ],
 )
-def test_what_cannot_be_taken_as_it_is_typer_refuses(ledger: Path, words: list[str], said: str) -> None:
-    done = run(ledger, *words)
-    assert done.returncode == 2
-    assert said in " ".join(done.stderr.replace("│", " ").split())
+def test_choices_that_are_spelled_out_are_all_there_are(module: str, choices: str, enum: str) -> None:
+    """The command line spells them out, so that help does not import the modules that define them."""
+    path, _, name = enum.partition(":")
+    assert getattr(import_module(f"liushui.cli.{module}"), choices) == tuple(getattr(import_module(path), name))
+
+
+def test_findings_that_are_spelled_out_are_all_there_are() -> None:
+    from liushui.cli.review import FINDINGS
+    from liushui.ledger import findings
+
+    assert set(FINDINGS) == {findings.SIDE, findings.SAME_ID}
+
+
+def test_defaults_that_are_spelled_out_are_the_defaults(ledger: Path) -> None:
+    from liushui.ledger.access.tokens import CALLS_PER_MINUTE
+    from liushui.sync.scheduler import EVERY_S
+
+    assert f"(default: {EVERY_S})" in run(ledger, "sync", "--help").stdout
+    assert f"(default: {CALLS_PER_MINUTE})" in run(ledger, "token", "create", "--help").stdout
+
+
+# ---------------------------------------------------------------- shell completion
+
+
+def completions(ledger: Path, words: str) -> list[str]:
+    """What bash offers for the last of `words`."""
+    variables = {"_LIUSHUI_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(LIUSHUI, env=environment(ledger) | variables, capture_output=True, text=True, check=True)
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("liushui bal", ["balances"]),
+        ("liushui source ", ["add", "list", "test", "remove", "pause", "resume"]),
+        ("liushui flows --f", ["--format"]),
+        ("liushui flows --format json", ["json", "jsonl"]),
+    ],
+)
+def test_completion(ledger: Path, words: str, offered: list[str]) -> None:
+    assert completions(ledger, words) == offered
+
+
+@pytest.mark.parametrize(
+    ("shell", "script", "startup"),
+    [
+        ("/bin/bash", ".bash_completions/liushui.sh", ".bashrc"),
+        ("/usr/bin/zsh", ".zfunc/_liushui", ".zshrc"),
+        ("/usr/bin/fish", ".config/fish/completions/liushui.fish", None),
+    ],
+)
+def test_completion_is_installed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, script: str, startup: str | None
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", shell)
+    if startup:
+        (tmp_path / startup).write_text("alias ll='ls -l'")
+    for _ in range(2):
+        done = run(tmp_path / "ledger.db", "--install-completion")
+        assert done.returncode == 0, done.stderr
+        assert str(tmp_path / script) in done.stdout
+    assert (tmp_path / script).read_text() == run(tmp_path / "ledger.db", "--show-completion").stdout.removesuffix("\n")
+    if startup:
+        first, *lines = (tmp_path / startup).read_text().splitlines()
+        assert first == "alias ll='ls -l'"
+        assert len([line for line in lines if line]) == 1
+
+
+def test_completion_of_an_unknown_shell_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/csh")
+    done = run(tmp_path / "ledger.db", "--install-completion")
+    assert (done.returncode, done.stderr) == (2, "error: shell: expected bash, zsh or fish in SHELL, got 'csh'\n")

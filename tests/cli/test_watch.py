@@ -102,7 +102,7 @@ def test_an_account_that_another_process_syncs_is_skipped(watched: Watched) -> N
 
 def test_metrics_are_for_a_watch(watched: Watched) -> None:
     done: Done = run(watched.ledger, "sync", "--metrics-port", "0")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "metrics-port: expected with --watch only" in done.stderr
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from litestar.routes import HTTPRoute
 
-from liushui.cli.login import check_exposure
+from liushui.cli.access import check_exposure
 from liushui.errors import ConfigError, LiushuiError
 from liushui.ledger.access.logins import (
     begin_session,
@@ -226,7 +226,7 @@ def test_the_api_takes_the_session_but_no_change_without_its_token(guest: Visito
 
 @pytest.mark.parametrize("url", ["http://0.0.0.0:8700", "http://192.0.2.1:8700", "http://[::]:8700"])
 def test_nobody_is_served_beyond_loopback_without_a_password_or_a_token(ledger: Ledger, url: str) -> None:
-    with pytest.raises(ConfigError, match=r"host: expected a loopback address, for the page has no password yet"):
+    with pytest.raises(ConfigError, match=r"host: expected a loopback address, because the page has no password yet"):
         check_exposure(ledger, url)
     create_token(ledger, names=["a"], scopes=list(Scope))
     with pytest.raises(ConfigError):

@@ -1,39 +1,60 @@
-"""The command line. One function a command; this module only puts them together and turns errors into one line."""
+"""The command line: the entry point, and what each exit code means."""
 
 import gc
 import os
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 EXIT_FAILED: Final = 1
+"""The command failed while doing its work."""
+EXIT_USAGE: Final = 2
+"""Something the user gave cannot be used: an option, an argument, a variable, a file."""
 EXIT_INCOMPLETE: Final = 3
 EXIT_DAMAGED: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
 
 def main() -> None:
-    """Run the command that was typed. No traceback reaches a user, unless LIUSHUI_DEBUG asks for it."""
-    from liushui.errors import LiushuiError
-
+    """Run the command in `sys.argv` and exit. Errors are one line on standard error; LIUSHUI_DEBUG=1 adds the trace."""
     try:
-        gc.disable()  # until a command begins: of what is read in before nothing is ever let go
-        from liushui.cli.app import program  # inside: it takes a while, and may be interrupted
-
-        program()(prog_name="liushui")
-    except LiushuiError as error:
-        _fail(f"error: {error}", EXIT_FAILED)
+        # Imports make many objects that live to the end: collecting garbage meanwhile finds nothing.
+        gc.disable()
+        _run()
     except KeyboardInterrupt:
-        _fail("interrupted: what was committed is kept, and the next run goes on from there", EXIT_INTERRUPTED)
+        _fail("interrupted: what was committed before is kept", EXIT_INTERRUPTED)
     except BrokenPipeError:
+        # Python flushes standard output once more at exit: give it somewhere to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
     except Exception as error:
         if os.environ.get("LIUSHUI_DEBUG"):
             raise
-        kind = type(error).__name__
-        _fail(f"error: {kind}: {error} (this is a fault of liushui: LIUSHUI_DEBUG=1 shows where)", EXIT_FAILED)
+        bug = f"{type(error).__name__}: {error}"
+        _fail(f"error: {bug} (a bug in liushui; run again with LIUSHUI_DEBUG=1 to see where)", EXIT_FAILED)
 
 
-def _fail(line: str, code: int) -> None:
+def _run() -> None:
+    import click
+
+    from liushui.cli.app import program
+    from liushui.errors import ConfigError, LiushuiError
+
+    try:
+        sys.exit(program.main(prog_name="liushui", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stdout.write(f"{error.format_message()}\n")
+        sys.exit(EXIT_USAGE)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "liushui"
+        _fail(f"error: {error.format_message()} (see `{command} --help`)", EXIT_USAGE)
+    except click.Abort:  # click's name for Ctrl-C and the end of input at a prompt
+        raise KeyboardInterrupt from None
+    except ConfigError as error:
+        _fail(f"error: {error}", EXIT_USAGE)
+    except LiushuiError as error:
+        _fail(f"error: {error}", EXIT_FAILED)
+
+
+def _fail(line: str, code: int) -> NoReturn:
     sys.stderr.write(" ".join(line.split()) + "\n")
     sys.exit(code)

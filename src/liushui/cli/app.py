@@ -1,150 +1,186 @@
-"""The commands, put together."""
+"""The `liushui` command: its global options, and the table of commands whose modules are imported when used."""
 
 import gc
-from collections import UserDict
-from enum import Enum
+import os
+from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import typer
-from typer.core import TyperArgument, TyperGroup, TyperOption
+import click
 
-from liushui.cli.options import FormatOption, Globals, LedgerOption
+from liushui.cli.options import format_option, ledger_option
+from liushui.errors import ConfigError, short_repr
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class LazyCommand(NamedTuple):
+    """Where a command is, and its line in `liushui --help`: the first sentence of its own help."""
+
+    module: str
+    attribute: str
+    help: str
+
 
 COMMANDS: Final = {
-    "source": "source:app",
-    "sync": "sync:sync",
-    "import": "sync:import_",
-    "flows": "flows:flows",
-    "balances": "flows:balances",
-    "summary": "flows:summary",
-    "coverage": "coverage:coverage",
-    "status": "status:status",
-    "verify": "verify:verify",
-    "findings": "findings:findings",
-    "quarantine": "quarantine:app",
-    "rebuild": "rebuild:rebuild",
-    "db": "db:app",
-    "key": "key:app",
-    "token": "token:app",
-    "password": "login:app",
-    "login": "login:login",
-    "serve": "serve:serve",
-    "simulate": "serve:simulate",
-    "demo": "serve:demo",
+    "source": LazyCommand("sources", "source", "Manage the sources that flows are collected from."),
+    "sync": LazyCommand("sync", "sync", "Collect new flows from the sources."),
+    "import": LazyCommand("sync", "import_", "Import rows saved as JSON."),
+    "flows": LazyCommand("flows", "flows", "Print flows by account and time."),
+    "balances": LazyCommand("flows", "balances", "Print the sum of each account's flows by currency."),
+    "summary": LazyCommand("flows", "summary", "Print money in and out by period, account, currency and kind."),
+    "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
+    "status": LazyCommand("coverage", "status", "Print how far each account is complete, and its last and next sync."),
+    "verify": LazyCommand("database", "verify", "Check that nothing in the ledger was changed or damaged."),
+    "findings": LazyCommand("review", "findings", "List flows that deserve a review."),
+    "quarantine": LazyCommand("review", "quarantine", "Review rejected rows: rows that could not be read."),
+    "rebuild": LazyCommand("review", "rebuild", "Derive the flows again from the received rows."),
+    "db": LazyCommand("database", "db", "Upgrade, copy, back up or restore the ledger."),
+    "key": LazyCommand("access", "key", "Manage keys that read accounts through the provider APIs."),
+    "token": LazyCommand("access", "token", "Manage tokens of liushui's own API, /api/v1."),
+    "password": LazyCommand("access", "password", "Set or remove the password of the web page."),
+    "login": LazyCommand("access", "login", "Print a link that logs one browser in to the web page, once."),
+    "serve": LazyCommand("serve", "serve", "Serve the web page, liushui's API and the provider APIs."),
+    "simulate": LazyCommand("serve", "simulate", "Serve simulated accounts through the provider APIs."),
+    "demo": LazyCommand("serve", "demo", "Simulate the providers, sync every account and serve the result."),
 }
-"""The module of each command, and what it is named there: a function, or commands of its own."""
 
-EPILOG = (
-    "Exit codes: 0 done; 1 failed, nothing half-written; 2 wrong usage; 3 done, but incomplete: a gap is open "
-    "or rows are in quarantine, or a rebuild would change something; 4 `verify` found damage; 130 interrupted."
+EXIT_CODES: Final = (
+    "Exit codes: 0 done; 1 failed, nothing half-written; 2 wrong usage: correct what was given; 3 done, but "
+    "incomplete: a gap is open, rows are in quarantine, or a rebuild would change something; 4 `verify` found damage; "
+    "130 interrupted."
 )
 
 
-app = typer.Typer(
-    name="liushui",
-    help="liushui (流水): one ledger for every fund flow. Collect, keep, prove, show and serve them.",
-    epilog=EPILOG,
+class LazyGroup(click.Group):
+    """The commands of COMMANDS. A command's module is imported when the command runs or shows its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The commands, in the order of a user's journey."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """The command of that name, imported; None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        lazy = COMMANDS[cmd_name]
+        command = getattr(import_module(f"liushui.cli.{lazy.module}"), lazy.attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{lazy.module}.{lazy.attribute} is not a command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name. Raises click.UsageError, with a suggestion for a misspelled name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the list of commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Complete a command's name without importing any, or a global option."""
+        from click.shell_completion import CompletionItem
+
+        names: list[CompletionItem] = [
+            CompletionItem(name, help=command.help) for name, command in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _eager(action: Callable[[], str]) -> Callable[[click.Context, click.Parameter, bool], None]:
+    """The callback of a flag that prints something in place of running a command."""
+
+    def act(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+        if wanted and not ctx.resilient_parsing:
+            click.echo(action())
+            ctx.exit()
+
+    return act
+
+
+def _version() -> str:
+    from liushui import __version__
+
+    return f"liushui {__version__}"
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EXIT_CODES,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120},
 )
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from liushui import __version__  # inside: what is installed is asked for when it is to be said
-
-        typer.echo(f"liushui {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def global_options(
-    ctx: typer.Context,
-    ledger: LedgerOption = None,
-    form: FormatOption = None,
-    _version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Options that may stand before or after the command."""
+@ledger_option
+@format_option
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_eager(_version), help="Print the version."
+)
+@click.option(
+    "--install-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_eager(lambda: install_completion()),
+    help="Install completion for the shell in $SHELL (bash, zsh or fish).",
+)
+@click.option(
+    "--show-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_eager(lambda: completion_script()),
+    help="Print the completion script for the shell in $SHELL, to copy or change it.",
+)
+def program() -> None:
+    """liushui (流水): one ledger for every fund flow. It collects, stores, checks, shows and serves them."""
     gc.freeze()
     gc.enable()
-    ctx.obj = Globals(ledger, form)
 
 
-def program() -> TyperGroup:
-    """All of it. A command's module is imported when it is asked for: who wants balances does not wait for a server."""
-    spare_conversions()
-    made = typer.main.get_command(app)
-    if not isinstance(made, TyperGroup):
-        raise TypeError("expected a group of commands")
-    made.commands = _Lazy(dict.fromkeys(COMMANDS))
-    return made
+# ---------------------------------------------------------------- shell completion
+
+_COMPLETION_FILES: Final = {
+    "bash": (".bash_completions/liushui.sh", ".bashrc", "source ~/.bash_completions/liushui.sh"),
+    "zsh": (".zfunc/_liushui", ".zshrc", "fpath+=~/.zfunc; autoload -Uz compinit; compinit"),
+    "fish": (".config/fish/completions/liushui.fish", "", ""),
+}
+"""For each shell, below the home folder: the completion script, and the start-up file with the line that loads it."""
 
 
-class _Lazy(UserDict[str, Any]):
-    """Commands that are put together when they are asked for."""
+def completion_script() -> str:
+    """The script that completes liushui's commands and options in the user's shell. Raises ConfigError."""
+    from click.shell_completion import get_completion_class
 
-    def __getitem__(self, name: str) -> object:
-        if self.data[name] is None:
-            self.data[name] = _command(name)
-        return self.data[name]
-
-
-def _command(name: str) -> object:
-    module, attribute = COMMANDS[name].split(":")
-    found = getattr(import_module(f"liushui.cli.{module}"), attribute)
-    alone = typer.Typer()
-    if isinstance(found, typer.Typer):
-        alone.add_typer(found, name=name)
-    else:
-        alone.command(name)(found)
-    return typer.main.get_group(alone).commands[name]
+    completion_class = get_completion_class(_shell())
+    if completion_class is None:
+        raise ConfigError(f"shell: click has no completion for {_shell()}")
+    return completion_class(program, {}, "liushui", "_LIUSHUI_COMPLETE").source()
 
 
-_PARAMETERS: Final[tuple[Any, ...]] = (TyperArgument, TyperOption)
-_usual: Final[Any] = getattr(TyperOption, "get_runtime_param", None)
-"""typer's own: gives a parameter's conversion, and makes it first. None: a typer that goes about it in another way."""
-_UNREAD: Final = object()
+def install_completion() -> str:
+    """Write the script where the user's shell loads it. Returns a line for the user. Raises ConfigError."""
+    script_name, startup_name, line = _COMPLETION_FILES[_shell()]
+    script = Path.home().joinpath(script_name)
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(completion_script(), encoding="utf-8")
+    if startup_name:
+        startup = Path.home().joinpath(startup_name)
+        text = startup.read_text(encoding="utf-8") if startup.exists() else ""
+        if line not in text.splitlines():
+            startup.write_text(f"{text}\n{line}\n", encoding="utf-8")
+    return f"{_shell()} completion is installed in {script}; it works in the next terminal you open"
 
 
-def spare_conversions() -> None:
-    """Have typer make a parameter's conversion only where a value needs one. Doing it again changes nothing."""
-    if _usual is not None:
-        for parameter in _PARAMETERS:
-            parameter.get_runtime_param = _get_runtime_param
-
-
-def _get_runtime_param(parameter: object) -> "_Typed":
-    return _Typed(parameter)
-
-
-class _Typed(NamedTuple):
-    """Stands where typer has its conversion of a parameter, and hands on to that what is not taken as it is."""
-
-    parameter: Any
-
-    def coerce(self, value: object, **asked: Any) -> object:  # noqa: ANN401 - typer's own: the parameter, the context
-        """The value as the command takes it. Raises typer.BadParameter."""
-        read = _read(self.parameter.type_descriptor.annotation, value)
-        return _usual(self.parameter).coerce(value, **asked) if read is _UNREAD else read
-
-
-def _read(annotation: Any, value: object) -> object:  # noqa: ANN401 - whatever a parameter is declared as
-    """A value that needs no conversion, as the command takes it; _UNREAD where it needs one, or cannot be right."""
-    if get_origin(annotation) is list:
-        return _many(get_args(annotation)[0], value)
-    if annotation is str or not isinstance(value, str):  # what was typed comes as text: all else is a default
-        return value
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return next((member for member in annotation if value == member.value), _UNREAD)
-    return _UNREAD
-
-
-def _many(annotation: object, values: object) -> object:
-    if values is None:
-        return ()
-    found = [_read(annotation, value) for value in values] if isinstance(values, list | tuple) else [_UNREAD]
-    return _UNREAD if _UNREAD in found else found
+def _shell() -> str:
+    shell = Path(os.environ.get("SHELL", "")).name
+    if shell not in _COMPLETION_FILES:
+        raise ConfigError(f"shell: expected bash, zsh or fish in SHELL, got {short_repr(shell)}")
+    return shell

@@ -1,125 +1,145 @@
-"""liushui coverage: what is proven of each day, what is open and why, and what will soon be out of reach."""
+"""liushui coverage, liushui status: how far each account is complete, what is missing, and what a sync does next."""
 
+import sys
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import typer
-from rich.console import Console
-from rich.markup import escape
+import click
 
 from liushui.cli import EXIT_INCOMPLETE
-from liushui.cli.options import AccountsArgument, Format, FormatOption, LedgerOption, format_of, opened
+from liushui.cli.options import Format, Settings, accounts_argument, format_option, ledger_option
 from liushui.cli.output import Record, emit, messages
 from liushui.instant import from_us, load_zone
-from liushui.ledger.coverage import Range, State
-from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.sources import list_sources
-from liushui.ledger.read import balances
-from liushui.ledger.read.coverage_calendar import Day, DayState, days_of, deadline, stretches
-from liushui.providers import load_providers
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from liushui.ledger.coverage import Range
+    from liushui.ledger.engine import Ledger
+    from liushui.ledger.jobs.sources import Run, Source
+    from liushui.ledger.read.balances import AccountStatus
+    from liushui.ledger.read.coverage_calendar import Day
+    from liushui.provider import Provider
 
 RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at")
 DAY_COLUMNS: Final = ("account", "day", "state", "reason")
-MONTHS: Final = 13
-"""The newest months of an account that are always drawn; older ones are where a day of them is not proven."""
-REASONS: Final = 12
-"""Stretches of open days that are listed for an account."""
+MONTHS_ALWAYS_DRAWN: Final = 13
+"""The newest months of a calendar are always drawn. Older ones are drawn only where a day of them is open."""
+REASONS_MAX: Final = 12
+"""How many spans of open days are listed below a calendar."""
 
 MARKS: Final = {
-    DayState.PROVEN: ("■", "green"),
-    DayState.OPEN: ("□", "bold red"),
-    DayState.UNPUBLISHED: ("·", "dim"),
-    DayState.LOST: ("×", "yellow"),
+    "proven": ("■", "green"),
+    "open": ("□", "bold red"),
+    "unpublished": ("·", "dim"),
+    "lost": ("×", "yellow"),
 }
-LEGEND: Final = "■ proven  □ open  · not published yet  × open, and kept by the provider no more"
+"""How a day is drawn, by its state: the mark and its colour."""
+LEGEND: Final = "■ complete  □ open  · not published yet  × missing, and no longer offered by the provider"
 
 
-class Account(NamedTuple):
-    """An account, its days, and the sentence about what is running out."""
+class Calendar(NamedTuple):
+    """An account's days, and a warning where rows can soon no longer be fetched."""
 
-    name: str
+    account: str
     provider: str
-    days: Sequence[Day]
+    days: "Sequence[Day]"
     warning: str
 
 
-def coverage(
-    ctx: typer.Context,
-    accounts: AccountsArgument = None,
-    by_day: Annotated[
-        bool, typer.Option("--days", help="A row a day, in the account's own zone, instead of a row a range.")
-    ] = False,
-    ledger: LedgerOption = None,
-    form: FormatOption = None,
-) -> None:
-    """Show which days are proven complete, which are open, and why. Exit code 3 where one is open.
+@click.command()
+@accounts_argument
+@click.option("--days", "by_day", is_flag=True, help="Print a row for each day of the account, not for each range.")
+@ledger_option
+@format_option
+@click.pass_obj
+def coverage(settings: Settings, accounts: tuple[str, ...], by_day: bool) -> None:
+    """Show which days are complete, which are not, and why.
 
-    A table is a calendar; the other formats are a row for each range, or, with --days, for each day.
+    A table is a calendar; the other formats have a row for each range of time or, with --days, for each day. Exit
+    code 3 where a day is open.
+
+    \b
+    Example: liushui coverage broker --days --format csv
     """
-    book, names, shape = opened(ctx, ledger), tuple(accounts or ()), format_of(ctx, form)
-    found = balances.coverage_of(book, names)
+    from liushui.ledger.coverage import State
+    from liushui.ledger.read.balances import coverage_of
+
+    ledger, form = settings.open_ledger(), settings.format
+    ranges_by_account = coverage_of(ledger, accounts)
     if by_day:
-        emit(_day_records(book, found), DAY_COLUMNS, shape)
-    elif shape is Format.TABLE:
-        for account in calendars(book, found):
-            draw(account)
+        emit(_day_records(ledger, ranges_by_account), DAY_COLUMNS, form)
+    elif form is Format.TABLE:
+        for calendar in calendars(ledger, ranges_by_account):
+            draw(calendar)
         messages.print(f"[dim]{LEGEND}[/]")
     else:
-        emit(_range_records(found), RANGE_COLUMNS, shape)
-    if any(known.state is State.OPEN for ranges in found.values() for known in ranges):
-        raise typer.Exit(EXIT_INCOMPLETE)
+        emit(_range_records(ranges_by_account), RANGE_COLUMNS, form)
+    if any(known.state is State.OPEN for ranges in ranges_by_account.values() for known in ranges):
+        sys.exit(EXIT_INCOMPLETE)
 
 
-def calendars(book: Ledger, found: dict[str, list[Range]]) -> Iterator[Account]:
-    """The days of each account, from where its source begins, or its first range where it has none."""
-    sources = {source.account: source for source in list_sources(book)}
-    with book.reading() as connection:
-        named = {account.account: account for account in balances.accounts_named(connection, tuple(found))}
-    for name, ranges in found.items():
+def calendars(ledger: "Ledger", ranges_by_account: "dict[str, list[Range]]") -> Iterator[Calendar]:
+    """The days of each account, from the beginning of its source, or of its first range where it has no source."""
+    from liushui.ledger.jobs.sources import list_sources
+    from liushui.ledger.read.balances import accounts_named
+    from liushui.ledger.read.coverage_calendar import days_of, deadline
+    from liushui.providers import load_providers
+
+    sources = {source.account: source for source in list_sources(ledger)}
+    with ledger.reading() as connection:
+        named = {account.account: account for account in accounts_named(connection, tuple(ranges_by_account))}
+    for name, ranges in ranges_by_account.items():
         provider = load_providers().get(named[name].provider)
         begins = sources[name].since if name in sources else from_us(ranges[0].since_us) if ranges else None
         if provider is None or begins is None:
-            yield Account(name, named[name].provider, (), "nothing of it was synced")
+            yield Calendar(name, named[name].provider, (), "nothing was synced yet")
             continue
-        now = book.clock()
+        now = ledger.clock()
         days = list(days_of(provider.rules, ranges, zone=load_zone(named[name].zone), since=begins, now=now))
         last = deadline(provider.rules, days, now)
-        warning = (
-            "" if last is None else f"{_many(last.days_left)} until rows of {last.day:%Y-%m} can no longer be fetched"
-        )
-        yield Account(name, provider.title, days, warning)
+        warning = ""
+        if last is not None:
+            days_left = f"{last.days_left} day" if last.days_left == 1 else f"{last.days_left} days"
+            warning = f"{days_left} until rows of {last.day:%Y-%m} can no longer be fetched"
+        yield Calendar(name, provider.title, days, warning)
 
 
-def draw(account: Account) -> None:
-    """Print an account's calendar: the newest months, and older ones that have a day which is not proven."""
+def draw(calendar: Calendar) -> None:
+    """Print a calendar: the newest months, and older ones that have an open day."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from liushui.ledger.read.coverage_calendar import DayState, stretches
+
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{escape(account.name)}[/]  {escape(account.provider)}")
-    months = [(month, list(days)) for month, days in groupby(account.days, key=lambda day: f"{day.day:%Y-%m}")]
-    hidden: list[tuple[str, DayState]] = []
+    console.print(f"[bold]{escape(calendar.account)}[/]  {escape(calendar.provider)}")
+    months = [(month, list(days)) for month, days in groupby(calendar.days, key=lambda day: f"{day.day:%Y-%m}")]
+    hidden: list[tuple[str, str]] = []
     for number, (month, days) in enumerate(months):
         states = {day.state for day in days}
-        if number < len(months) - MONTHS and len(states) == 1 and DayState.OPEN not in states:
+        if number < len(months) - MONTHS_ALWAYS_DRAWN and len(states) == 1 and DayState.OPEN not in states:
             hidden.append((month, days[0].state))
             continue
         _draw_hidden(console, hidden)
         cells = "".join("[{1}]{0}[/]".format(*MARKS[day.state]) for day in days)
         console.print(f"  {month}  {' ' * (days[0].day.day - 1)}{cells}")
     _draw_hidden(console, hidden)
-    open_ones = [one for one in stretches(account.days) if one.state is DayState.OPEN]
-    for one in open_ones[-REASONS:]:
-        console.print(f"  [red]{_span(one.since, one.until)}[/]  {escape(one.reason)}")
-    if account.warning:
-        console.print(f"  [yellow]{escape(account.warning)}[/]")
+    open_spans = [span for span in stretches(calendar.days) if span.state is DayState.OPEN]
+    for span in open_spans[-REASONS_MAX:]:
+        console.print(f"  [red]{_span(span.since, span.until)}[/]  {escape(span.reason)}")
+    if calendar.warning:
+        console.print(f"  [yellow]{escape(calendar.warning)}[/]")
 
 
-def _draw_hidden(console: Console, hidden: list[tuple[str, DayState]]) -> None:
-    """Whole months in a row of one state, on one line; and forget them."""
+def _draw_hidden(console: "Console", hidden: list[tuple[str, str]]) -> None:
+    """Print months that are not drawn as one line for each state, and empty the list."""
     for state, group in groupby(hidden, key=lambda pair: pair[1]):
         months = [month for month, _ in group]
         mark, style = MARKS[state]
-        console.print(f"  {_span(months[0], months[-1])}  [{style}]{mark}[/] {state.value}")
+        console.print(f"  {_span(months[0], months[-1])}  [{style}]{mark}[/] {state}")
     hidden.clear()
 
 
@@ -127,12 +147,8 @@ def _span(first: date | str, last: date | str) -> str:
     return str(first) if first == last else f"{first} … {last}"
 
 
-def _many(days: int) -> str:
-    return f"{days} day" if days == 1 else f"{days} days"
-
-
-def _range_records(found: dict[str, list[Range]]) -> Iterator[Record]:
-    for account, ranges in found.items():
+def _range_records(ranges_by_account: "dict[str, list[Range]]") -> Iterator[Record]:
+    for account, ranges in ranges_by_account.items():
         for known in ranges:
             yield {
                 "account": account,
@@ -144,12 +160,119 @@ def _range_records(found: dict[str, list[Range]]) -> Iterator[Record]:
             }
 
 
-def _day_records(book: Ledger, found: dict[str, list[Range]]) -> Iterator[Record]:
-    for account in calendars(book, found):
-        for day in account.days:
+def _day_records(ledger: "Ledger", ranges_by_account: "dict[str, list[Range]]") -> Iterator[Record]:
+    for calendar in calendars(ledger, ranges_by_account):
+        for day in calendar.days:
             yield {
-                "account": account.name,
+                "account": calendar.account,
                 "day": day.day.isoformat(),
                 "state": day.state.value,
                 "reason": day.reason or None,
             }
+
+
+# ---------------------------------------------------------------- status
+
+STATUS_TABLE_COLUMNS: Final = (
+    *("account", "provider", "proven_until", "age", "next_sync", "flows", "gaps", "quarantined", "findings"),
+    "last_error",
+)
+SYNC_COLUMNS: Final = (*("source", "last_sync", "last_error", "last_proven", "age_s", "next_sync", "retention_left_s"),)
+"""What other formats than tables have after the columns of AccountStatus."""
+
+
+@click.command()
+@accounts_argument
+@click.option(
+    "--max-age",
+    type=click.IntRange(min=1),
+    metavar="HOURS",
+    help="Exit with code 3 where the newest complete data of a source is older than this.",
+)
+@ledger_option
+@format_option
+@click.pass_obj
+def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -> None:
+    """Print how far each account is complete, and its last and next sync.
+
+    For monitors: exit code 3 where a gap is open, a row is in quarantine, or the last sync failed.
+
+    \b
+    Example: liushui status --max-age 24 --format json
+    """
+    from liushui.ledger.read.balances import AccountStatus, statuses
+
+    ledger, form = settings.open_ledger(), settings.format
+    records = [_status_record(ledger, account) for account in statuses(ledger, accounts)]
+    if form is Format.TABLE:
+        emit(map(_as_table_row, records), STATUS_TABLE_COLUMNS, form)
+    else:
+        emit(records, (*AccountStatus._fields, *SYNC_COLUMNS), form)
+    oldest_s = None if max_age is None else max_age * 3600
+    if any(_is_wrong(record, oldest_s) for record in records):
+        sys.exit(EXIT_INCOMPLETE)
+
+
+def _status_record(ledger: "Ledger", account: "AccountStatus") -> Record:
+    from liushui.ledger.jobs.sources import last_runs, list_sources
+    from liushui.ledger.read.balances import ranges_of
+    from liushui.ledger.read.coverage_calendar import proven_until
+    from liushui.providers import load_providers
+
+    run = last_runs(ledger).get(account.account)
+    source = {source.account: source for source in list_sources(ledger)}.get(account.account)
+    provider, now = load_providers().get(account.provider), ledger.clock()
+    ranges = ranges_of(ledger, account.account)
+    last_proven = proven_until(ranges)
+    return {
+        **account._asdict(),
+        "source": source is not None,
+        "last_sync": run.started_at if run else None,
+        "last_error": (run.error or None) if run else None,
+        "last_proven": last_proven,
+        "age_s": None if last_proven is None else (now - last_proven) // timedelta(seconds=1),
+        "next_sync": _next_sync(source, provider, ranges, run, now) if source and provider else None,
+        "retention_left_s": _retention_left_s(source, provider, ranges, now) if source and provider else None,
+    }
+
+
+def _next_sync(
+    source: "Source", provider: "Provider", ranges: "list[Range]", run: "Run | None", now: datetime
+) -> datetime:
+    """When `sync --watch` would sync the source next, estimated from its last recorded run."""
+    from liushui.sync.events import Status
+    from liushui.sync.scheduler import EVERY_S, Last, next_due
+
+    last = None
+    if run is not None and run.ended_at is not None:
+        failed = bool(run.error or run.gaps)
+        last = Last(run.ended_at, Status.INCOMPLETE if failed else Status.DONE, failures=int(failed))
+    every = timedelta(seconds=EVERY_S)
+    return max(now, next_due(provider.rules, ranges, last, since=source.since, every=every, now=now))
+
+
+def _retention_left_s(source: "Source", provider: "Provider", ranges: "list[Range]", now: datetime) -> int | None:
+    """Seconds until the provider deletes something that is not proven. None: it never does, or all is proven."""
+    from liushui.sync.plan import retention_left
+
+    left = retention_left(provider.rules, ranges, since=source.since, now=now)
+    return None if left is None else left // timedelta(seconds=1)
+
+
+def _as_table_row(record: Record) -> Record:
+    age_s = record["age_s"]
+    return {**record, "proven_until": record["last_proven"], "age": None if age_s is None else _ago(int(str(age_s)))}
+
+
+def _ago(seconds: int) -> str:
+    for unit_s, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= unit_s:
+            return f"{seconds // unit_s} {name}"
+    return f"{seconds} s"
+
+
+def _is_wrong(record: Record, oldest_s: int | None) -> bool:
+    if record["gaps"] or record["quarantined"] or record["last_error"]:
+        return True
+    age_s = record["age_s"]
+    return oldest_s is not None and bool(record["source"]) and (age_s is None or int(str(age_s)) > oldest_s)

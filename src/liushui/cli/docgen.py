@@ -1,14 +1,13 @@
-"""Pages that are made from the program itself: its commands, its providers. `python -m liushui.cli.docgen` writes them.
+"""Generated pages: the commands from the program itself, the providers from their rules. `make docs` writes them.
 
-Pages are whole files, or the part of one between two marks.
+A page is a whole file, or the part of one between two marks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import typer
-from typer.cli import get_docs_for_click
+import click
 
 from liushui import describe
 from liushui.cli.app import program
@@ -22,11 +21,52 @@ END: Final = "<!-- providers: end -->\n"
 
 
 def commands() -> str:
-    """Every command, with its options."""
-    command = program()
-    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="liushui")
-    lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
-    return NOTE.format(source="the commands themselves") + lines + "\n"
+    """Every command, with its arguments and options."""
+    context = click.Context(program, info_name="liushui", **program.context_settings)
+    return NOTE.format(source="the commands themselves") + "\n".join(_command_lines(context, "#")).strip() + "\n"
+
+
+def _command_lines(context: click.Context, heading: str) -> Iterator[str]:
+    """A command's section, and those of its own commands."""
+    command = context.command
+    pieces = " ".join(command.collect_usage_pieces(context))
+    yield from (f"{heading} `{context.command_path}`", "", _prose(command.help or ""), "", "**Usage**:", "")
+    yield from ("```console", f"$ {context.command_path} {pieces}", "```", "")
+    arguments = list(_records(context, click.Argument))
+    options = list(_records(context, click.Option))
+    for title, records in (("Arguments", arguments), ("Options", options)):
+        if records:
+            yield from (f"**{title}**:", "", *(f"* `{left}`: {text}" for left, text in records), "")
+    if command.epilog:
+        yield from (command.epilog, "")
+    if isinstance(command, click.Group):
+        subcommands = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+        contexts = [click.Context(sub, context, name, **sub.context_settings) for name, sub in subcommands if sub]
+        yield from ("**Commands**:", "")
+        yield from (f"* `{sub.info_name}`: {sub.command.get_short_help_str(limit=120)}" for sub in contexts)
+        yield ""
+        for sub in contexts:
+            yield from _command_lines(sub, f"{heading}#" if heading.count("#") < 3 else heading)
+
+
+def _records(context: click.Context, kind: type[click.Parameter]) -> Iterator[tuple[str, str]]:
+    for parameter in context.command.get_params(context):
+        record = parameter.get_help_record(context) if isinstance(parameter, kind) else None
+        if record is not None:
+            yield record
+
+
+def _prose(help_text: str) -> str:
+    """A help text as Markdown: lines that click must not wrap (after \\b) become a code block."""
+    paragraphs = help_text.strip().split("\n\n")
+    return "\n\n".join(
+        "```console\n"
+        + "\n".join(f"$ {line}" for line in paragraph.replace("\b\n", "").replace("Example: ", "").splitlines())
+        + "\n```"
+        if paragraph.startswith("\b")
+        else paragraph
+        for paragraph in paragraphs
+    )
 
 
 def provider_pages() -> str:

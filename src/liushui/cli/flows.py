@@ -2,50 +2,49 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
 from liushui.cli.options import (
-    AccountsArgument,
+    EnumChoice,
     Format,
-    FormatOption,
-    LedgerOption,
-    SinceOption,
-    UntilOption,
-    format_of,
+    Settings,
+    accounts_argument,
+    format_option,
     instant_of,
-    opened,
+    ledger_option,
+    since_option,
+    until_option,
 )
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError
 from liushui.flow import Kind
-from liushui.ledger.read import balances as query
-from liushui.ledger.read.history import Version, balances_as_of, list_flows_as_of, list_versions, summary_as_of
 
-TABLE_ROWS = 50
+if TYPE_CHECKING:
+    from liushui.ledger.read.balances import LedgerFlow
+    from liushui.ledger.read.history import Version
 
-FLOW_COLUMNS = (
+TABLE_ROWS: Final = 50
+"""The rows of a table without --limit."""
+
+FLOW_COLUMNS: Final = (
     "account", "at", "amount", "currency", "direction", "kind", "category", "label", "symbol", "note", "subaccount",
     "balance_after", "settled_at", "ref", "order_ref", "name", "price", "quantity", "fx_currency", "fx_amount",
     "fx_rate", "detail", "id", "batch",
 )  # fmt: skip
-FLOW_TABLE_COLUMNS = ("account", "at", "amount", "currency", "direction", "kind", "label", "symbol", "note")
+FLOW_TABLE_COLUMNS: Final = ("account", "at", "amount", "currency", "direction", "kind", "label", "symbol", "note")
+VERSION_COLUMNS: Final = ("recorded_at", "ended_at", "ended_batch", "ended_as")
 
-VERSION_COLUMNS = ("recorded_at", "ended_at", "ended_batch", "ended_as")
-
-AsOfOption = Annotated[
-    str | None,
-    typer.Option(
-        "--as-of",
-        metavar="WHEN",
-        help="As the ledger stood at this date or ISO 8601 time: what was recorded until then. (default: as it stands)",
-    ),
-]
+as_of_option = click.option(
+    "--as-of",
+    metavar="WHEN",
+    help="Use the ledger as it was at this date or ISO 8601 time: only what was recorded before. (default: as it is)",
+)
 
 
 class Period(StrEnum):
-    """How a summary is cut."""
+    """The length of a summary's periods."""
 
     DAY = "day"
     MONTH = "month"
@@ -53,62 +52,84 @@ class Period(StrEnum):
     ALL = "all"
 
 
+@click.command()
+@accounts_argument
+@since_option
+@until_option
+@click.option("--currency", metavar="CODE", help="Only this currency, such as USD.")
+@click.option("--kind", type=EnumChoice(Kind), help="Only this kind.")
+@click.option("--symbol", metavar="SYMBOL", help="Only this symbol, such as AAPL.US.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help=f"Print at most N flows; 0 prints all. (default: {TABLE_ROWS} in tables, else all)",
+)
+@click.option(
+    "--newest/--oldest", default=None, help="Which come first. (default: the newest in tables, else the oldest)"
+)
+@as_of_option
+@click.option(
+    "--versions", is_flag=True, help="Print every version of the flows: when it was recorded, when and why it ended."
+)
+@ledger_option
+@format_option
+@click.pass_obj
 def flows(
-    ctx: typer.Context,
-    accounts: AccountsArgument = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    currency: Annotated[str | None, typer.Option("--currency", help="Only this currency, such as USD.")] = None,
-    kind: Annotated[Kind | None, typer.Option("--kind", help="Only this kind.")] = None,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this symbol, such as AAPL.US.")] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=0, help=f"At most so many, 0 for all. (default: {TABLE_ROWS} in tables)"),
-    ] = None,
-    newest: Annotated[
-        bool | None, typer.Option("--newest/--oldest", help="Which come first. (default: newest in tables)")
-    ] = None,
-    as_of: AsOfOption = None,
-    versions: Annotated[
-        bool,
-        typer.Option("--versions", help="Every version of them: when each was recorded, and when and how it ended."),
-    ] = False,
-    ledger: LedgerOption = None,
-    form: FormatOption = None,
+    settings: Settings,
+    accounts: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    currency: str | None,
+    kind: Kind | None,
+    symbol: str | None,
+    limit: int | None,
+    newest: bool | None,
+    as_of: str | None,
+    versions: bool,
 ) -> None:
-    """Print flows, by account and time. All but tables are streamed, and hold every column."""
-    shape = format_of(ctx, form)
-    table = shape is Format.TABLE
-    most = TABLE_ROWS if limit is None and table else limit
-    wanted = query.FlowFilter(
-        accounts=tuple(accounts or ()),
+    """Print flows by account and time.
+
+    A table has the most important columns; the other formats have all of them.
+
+    \b
+    Example: liushui flows broker --since 2026-01-01 --kind dividend
+    """
+    from liushui.ledger.read.balances import FlowFilter, list_flows
+    from liushui.ledger.read.history import list_flows_as_of, list_versions
+
+    form = settings.format
+    is_table = form is Format.TABLE
+    flow_filter = FlowFilter(
+        accounts=accounts,
         since=instant_of("since", since),
         until=instant_of("until", until),
         currency=currency,
         kind=kind.value if kind else None,
         symbol=symbol,
-        limit=most or None,
-        newest_first=table if newest is None else newest,
+        limit=(TABLE_ROWS if limit is None and is_table else limit) or None,
+        newest_first=is_table if newest is None else newest,
     )
-    then = instant_of("as-of", as_of)
-    if then is not None and versions:
-        raise ConfigError("as-of: expected without --versions, which has every one with its times")
-    book = opened(ctx, ledger)
-    columns = FLOW_TABLE_COLUMNS if table else FLOW_COLUMNS
+    recorded_until = instant_of("as-of", as_of)
+    if recorded_until is not None and versions:
+        raise ConfigError("as-of: expected without --versions, which prints every version with its times")
+    ledger = settings.open_ledger()
+    columns = FLOW_TABLE_COLUMNS if is_table else FLOW_COLUMNS
     if versions:
-        emit(map(version_record, list_versions(book, wanted)), (*columns, *VERSION_COLUMNS), shape)
+        emit(map(version_record, list_versions(ledger, flow_filter)), (*columns, *VERSION_COLUMNS), form)
+    elif recorded_until is None:
+        emit(map(flow_record, list_flows(ledger, flow_filter)), columns, form)
     else:
-        found = query.list_flows(book, wanted) if then is None else list_flows_as_of(book, wanted, then)
-        emit(map(flow_record, found), columns, shape)
-    if table and limit is None:
-        messages.print(f"[dim]the newest {TABLE_ROWS} at most; --limit 0 for all[/]")
+        emit(map(flow_record, list_flows_as_of(ledger, flow_filter, recorded_until)), columns, form)
+    if is_table and limit is None:
+        messages.print(f"[dim]at most {TABLE_ROWS} flows are shown; --limit 0 shows all[/]")
 
 
-def flow_record(found: query.LedgerFlow) -> Record:
-    """A flow as it is printed."""
-    flow = found.flow
+def flow_record(entry: "LedgerFlow") -> Record:
+    """A flow by its columns, in the order of FLOW_COLUMNS."""
+    flow = entry.flow
     return {
-        "account": found.account,
+        "account": entry.account,
         "at": flow.at,
         "amount": flow.amount,
         "currency": flow.currency,
@@ -130,58 +151,83 @@ def flow_record(found: query.LedgerFlow) -> Record:
         "fx_amount": flow.fx.amount if flow.fx else None,
         "fx_rate": flow.fx.rate if flow.fx else None,
         "detail": flow.detail,
-        "id": found.id,
-        "batch": found.batch,
+        "id": entry.id,
+        "batch": entry.batch,
     }
 
 
-def version_record(version: Version) -> Record:
-    """A version of a flow as it is printed."""
+def version_record(version: "Version") -> Record:
+    """A version of a flow by its columns."""
     return {**flow_record(version.found), **{name: getattr(version, name) for name in VERSION_COLUMNS}}
 
 
-def balances(
-    ctx: typer.Context,
-    accounts: AccountsArgument = None,
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="WHEN", help="Before this date or ISO 8601 time. (default: all)")
-    ] = None,
-    as_of: AsOfOption = None,
-    ledger: LedgerOption = None,
-    form: FormatOption = None,
-) -> None:
-    """Print the sum of each account's flows by currency, exact, and whether every flow up to there is proven.
+@click.command()
+@accounts_argument
+@click.option("--at", metavar="WHEN", help="Sum only flows before this date or ISO 8601 time. (default: all)")
+@as_of_option
+@ledger_option
+@format_option
+@click.pass_obj
+def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_of: str | None) -> None:
+    """Print the sum of each account's flows by currency.
 
-    With --as-of it is summed from the flows' versions, in time that grows with their number.
+    The sums are exact, and each says whether every flow up to there is known. With --as-of the sums are computed
+    from all versions of the flows, which takes longer the more there are.
+
+    \b
+    Example: liushui balances broker --at 2026-01-01
     """
-    book, names, until = opened(ctx, ledger), tuple(accounts or ()), instant_of("at", at)
-    then = instant_of("as-of", as_of)
-    found = query.balances(book, names, until) if then is None else balances_as_of(book, names, until, then)
-    emit((balance._asdict() for balance in found), query.Balance._fields, format_of(ctx, form))
+    from liushui.ledger.read.balances import Balance
+    from liushui.ledger.read.balances import balances as balances_now
+    from liushui.ledger.read.history import balances_as_of
 
-
-def summary(
-    ctx: typer.Context,
-    accounts: AccountsArgument = None,
-    by: Annotated[Period, typer.Option("--by", help="How it is cut, in each account's own days.")] = Period.MONTH,
-    since: Annotated[str | None, typer.Option("--since", metavar="DAY", help="From this day on.")] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="DAY", help="Up to this day, itself left out.")
-    ] = None,
-    as_of: AsOfOption = None,
-    ledger: LedgerOption = None,
-    form: FormatOption = None,
-) -> None:
-    """Print what moved in and out, by period, account, currency and kind. Currencies are never added together.
-
-    With --as-of it is summed from the flows' versions, in time that grows with their number.
-    """
-    first, after = instant_of("since", since), instant_of("until", until)
-    first_day = first.date().isoformat() if first else query.FIRST_DAY
-    last_day = (after - timedelta(days=1)).date().isoformat() if after else query.LAST_DAY
-    book, names, then = opened(ctx, ledger), tuple(accounts or ()), instant_of("as-of", as_of)
-    if then is None:
-        found = query.summary(book, names, period=by.value, first_day=first_day, last_day=last_day)
+    until, recorded_until = instant_of("at", at), instant_of("as-of", as_of)
+    ledger = settings.open_ledger()
+    if recorded_until is None:
+        found = balances_now(ledger, accounts, until)
     else:
-        found = summary_as_of(book, names, then, period=by.value, first_day=first_day, last_day=last_day)
-    emit((record._asdict() for record in found), query.Summary._fields, format_of(ctx, form))
+        found = balances_as_of(ledger, accounts, until, recorded_until)
+    emit((balance._asdict() for balance in found), Balance._fields, settings.format)
+
+
+@click.command()
+@accounts_argument
+@click.option(
+    "--by", type=EnumChoice(Period), default=Period.MONTH, help="The length of a period, in each account's own days."
+)
+@click.option("--since", metavar="DAY", help="From this day on, inclusive.")
+@click.option("--until", metavar="DAY", help="Before this day, exclusive.")
+@as_of_option
+@ledger_option
+@format_option
+@click.pass_obj
+def summary(
+    settings: Settings,
+    accounts: tuple[str, ...],
+    by: Period,
+    since: str | None,
+    until: str | None,
+    as_of: str | None,
+) -> None:
+    """Print money in and out by period, account, currency and kind.
+
+    Currencies are never added together. With --as-of the sums are computed from all versions of the flows, which
+    takes longer the more there are.
+
+    \b
+    Example: liushui summary broker --by year
+    """
+    from liushui.ledger.read.balances import FIRST_DAY, LAST_DAY, Summary
+    from liushui.ledger.read.balances import summary as summary_now
+    from liushui.ledger.read.history import summary_as_of
+
+    first, after = instant_of("since", since), instant_of("until", until)
+    first_day = first.date().isoformat() if first else FIRST_DAY
+    last_day = (after - timedelta(days=1)).date().isoformat() if after else LAST_DAY
+    recorded_until = instant_of("as-of", as_of)
+    ledger = settings.open_ledger()
+    if recorded_until is None:
+        found = summary_now(ledger, accounts, period=by.value, first_day=first_day, last_day=last_day)
+    else:
+        found = summary_as_of(ledger, accounts, recorded_until, period=by.value, first_day=first_day, last_day=last_day)
+    emit((record._asdict() for record in found), Summary._fields, settings.format)

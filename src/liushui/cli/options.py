@@ -1,19 +1,22 @@
-"""Options that many commands share, and what they become."""
+"""What commands share: the ledger and the format they were given, common options, and types of option values."""
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-import typer
-from platformdirs import user_data_path
+import click
 
 from liushui.instant import parse_instant
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from liushui.ledger.engine import Ledger
+    from liushui.provider import Provider
 
 
 class Format(StrEnum):
@@ -25,55 +28,138 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-class Globals(NamedTuple):
-    """What stood before the command."""
+@dataclass
+class Settings:
+    """The values of --ledger and --format. Both may stand before or after the command; the later one counts."""
 
-    ledger: str | None
-    format: Format | None
+    ledger: str | None = None
+    chosen_format: Format | None = None
 
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's path or URL: from --ledger, else LIUSHUI_LEDGER, else the file in the user's data folder."""
+        return self.ledger or os.environ.get("LIUSHUI_LEDGER") or str(default_ledger())
 
-_LEDGER_HELP = (
-    "The ledger: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE. "
-    "(env: LIUSHUI_LEDGER; default: in the user's data folder)"
-)
-_FORMAT_HELP = "How results are printed: json is one document, jsonl a row a line. (default: table)"
+    @property
+    def format(self) -> Format:
+        """The output format, a table by default."""
+        return self.chosen_format or Format.TABLE
 
-LedgerOption = Annotated[str | None, typer.Option("--ledger", metavar="URL", help=_LEDGER_HELP, show_default=False)]
-FormatOption = Annotated[Format | None, typer.Option("--format", help=_FORMAT_HELP, show_default=False)]
-AccountsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ACCOUNT]...", help="Which accounts; all.")]
-SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="WHEN", help="From this date or ISO 8601 time on, itself included.")
-]
-UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="WHEN", help="Up to this date or ISO 8601 time, itself left out.")
-]
+    def open_ledger(self, *, create: bool = False) -> "Ledger":
+        """Open the ledger. `create` makes one where there is none. Raises ConfigError and LedgerError."""
+        from liushui.ledger.engine import open_ledger
 
-
-def ledger_url(ctx: typer.Context, option: str | None) -> str:
-    """The ledger that the command is about: its own option, the one before it, the environment, the default."""
-    before = ctx.find_object(Globals)
-    named = option or (before.ledger if before else None) or os.environ.get("LIUSHUI_LEDGER")
-    return named or str(default_ledger())
+        return open_ledger(self.ledger_url, create=create)
 
 
-def default_ledger() -> Path:
-    """Where the ledger is when nobody says."""
+def default_ledger() -> "Path":
+    """The ledger that is used when none is named."""
+    from platformdirs import user_data_path
+
     return user_data_path("liushui") / "ledger.db"
 
 
-def format_of(ctx: typer.Context, option: Format | None) -> Format:
-    """How to print: the command's own option, the one before it, a table."""
-    before = ctx.find_object(Globals)
-    return option or (before.format if before else None) or Format.TABLE
-
-
-def opened(ctx: typer.Context, option: str | None, *, create: bool = False) -> "Ledger":
-    """The ledger that the command is about, open."""
-    from liushui.ledger.engine import open_ledger  # inside: who asks for help or a version waits for no database
-
-    return open_ledger(ledger_url(ctx, option), create=create)
-
-
 def instant_of(name: str, text: str | None, zone: ZoneInfo | None = None) -> datetime | None:
-    """The instant that an option names; None where it was not given."""
+    """The instant given as option `name`; None where it was not given. Raises ConfigError."""
     return None if text is None else parse_instant(name, text, zone)
+
+
+class OrderedGroup(click.Group):
+    """A group that lists its commands in the order of their definition, which is the order of their use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names of the commands."""
+        return list(self.commands)
+
+
+# ---------------------------------------------------------------- types of values
+
+E = TypeVar("E", bound=Enum)
+
+
+class EnumChoice(click.Choice[E], Generic[E]):
+    """A choice between the values of an enum. (click would show and take the members' names.)"""
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
+        """What is typed for a member: its value."""
+        return str(choice.value if isinstance(choice, Enum) else choice)
+
+
+class ProviderType(click.ParamType["Provider"]):
+    """The name of an installed provider."""
+
+    name = "provider"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Provider":  # noqa: ANN401, ARG002 - click's signature
+        """The provider of that name. Raises ConfigError listing those there are."""
+        from liushui.providers import get_provider
+
+        return get_provider(value)
+
+
+def provider_names() -> str:
+    """The installed providers, for help texts."""
+    from liushui.providers import load_providers
+
+    return f"One of {', '.join(load_providers())}."
+
+
+class LazyHelpOption(click.Option):
+    """An option whose help ends with what `more_help` returns. It is called only when the help is shown, because it
+    imports the providers or the simulator."""
+
+    def __init__(self, *args: Any, more_help: Callable[[], str], **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*args, **attributes)
+        self._short, self._more = self.help, more_help
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option's line in the help."""
+        self.help = f"{self._short} {self._more()}"
+        return super().get_help_record(ctx)
+
+
+class ProviderArgument(click.Argument):
+    """An argument that names a provider. Its help lists the installed ones when it is shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """The argument's line in the help."""
+        left, text = super().get_help_record(ctx)
+        return left, f"{text} {provider_names()}"
+
+
+# ---------------------------------------------------------------- common options
+
+
+def _remember(attribute: str) -> Callable[[click.Context, click.Parameter, object], None]:
+    def remember(ctx: click.Context, _parameter: click.Parameter, value: object) -> None:
+        settings = ctx.ensure_object(Settings)
+        if value:
+            setattr(settings, attribute, value)
+
+    return remember
+
+
+ledger_option = click.option(
+    "--ledger",
+    metavar="URL",
+    expose_value=False,
+    callback=_remember("ledger"),
+    help="The ledger: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE. "
+    "(env: LIUSHUI_LEDGER; default: a file in your data folder)",
+)
+format_option = click.option(
+    "--format",
+    type=EnumChoice(Format),
+    expose_value=False,
+    callback=_remember("chosen_format"),
+    help="How to print results; json is one document, jsonl one object a line. (default: table)",
+)
+accounts_argument = click.argument(
+    "accounts", nargs=-1, metavar="[ACCOUNT]...", help="The accounts to show. (default: all)"
+)
+since_option = click.option(
+    "--since", metavar="WHEN", help="From this date or ISO 8601 time on, inclusive. A date is the account's day."
+)
+until_option = click.option(
+    "--until", metavar="WHEN", help="Before this date or ISO 8601 time, exclusive. A date is the account's day."
+)

@@ -1,4 +1,4 @@
-"""Printing results: a table for people; JSON, JSON lines and CSV for programs. Amounts as text, times as ISO 8601."""
+"""Printing results: tables for people; JSON, JSON lines and CSV for programs. Amounts are text, times ISO 8601."""
 
 import csv
 import sys
@@ -21,30 +21,36 @@ Record = Mapping[str, object]
 
 
 class Messages:
-    """Where everything goes that is no result. rich is imported when there is something to say: JSON needs none."""
+    """Messages for people, on standard error. rich is imported with the first one: JSON output needs none."""
 
     @cached_property
     def console(self) -> "Console":
-        """The terminal, or what stands in its place."""
+        """Standard error."""
         from rich.console import Console
 
         return Console(stderr=True, highlight=False, soft_wrap=True)
 
     @property
     def is_terminal(self) -> bool:
-        """Whether somebody is looking."""
+        """Whether standard error is a terminal."""
         return self.console.is_terminal
 
     def print(self, text: str) -> None:
-        """Say it, in rich's markup. A line is not cut, however narrow the terminal is."""
+        """Print a line of rich's markup. It is not cut, however narrow the terminal is."""
         self.console.print(text)
+
+    def warn(self, text: str) -> None:
+        """Print a line of plain text as a warning."""
+        from rich.markup import escape
+
+        self.print(f"[yellow]{escape(text)}[/]")
 
 
 messages = Messages()
 
 
 def emit(records: Iterable[Record], columns: Sequence[str], form: Format, *, title: str | None = None) -> None:
-    """Print records. Every one has all the columns; all but tables are streamed."""
+    """Print records that all have the columns. A table is printed at the end; the other formats are streamed."""
     if form is Format.TABLE:
         _table(records, columns, title)
     elif form is Format.CSV:
@@ -63,7 +69,7 @@ def emit(records: Iterable[Record], columns: Sequence[str], form: Format, *, tit
 
 
 def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
-    """Print one record: JSON as an object, a table as lines of name and value."""
+    """Print one record: as an object in JSON, as lines of a name and a value in a table."""
     if form is Format.TABLE:
         from rich.console import Console
         from rich.markup import escape

@@ -1,6 +1,6 @@
-"""Progress bars, on the terminal only: rows, rate, slices left and time left for each source at once."""
+"""Progress bars. They are shown on a terminal only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -23,11 +23,12 @@ from liushui.sync.events import Advanced, Began, Ended, Event, Result, Status, W
 from liushui.sync.telemetry import WAIT_MIN
 
 COLOURS: Final = {Status.DONE: "green", Status.INCOMPLETE: "yellow", Status.WAITING: "yellow", Status.BUSY: "dim"}
-"""What says how a source's sync ended; red says that it failed."""
+"""The colour of a source's result. All others are red: failures."""
+WAIT_REASONS: Final = {"rate": "keeps the rate", "blocked": "told to wait", "retry": "tries again"}
 
 
 class SyncBars:
-    """A bar for each source: how much of the time it is to read was read."""
+    """A bar for each source that is synced: how much of its time range was read."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -40,8 +41,8 @@ class SyncBars:
             case Advanced(account, span, rows, slices_left) if account in self._tasks:
                 self._advance(self._tasks[account], span, rows, slices_left)
             case Waited(account, wait, reason) if account in self._tasks and wait >= WAIT_MIN:
-                said = {"rate": "keeps the rate", "blocked": "told to wait", "retry": "tries again"}.get(reason, reason)
-                self._bars.update(self._tasks[account], left=f"[yellow]{said}: {wait.total_seconds():.0f} s[/]")
+                text = WAIT_REASONS.get(reason, reason)
+                self._bars.update(self._tasks[account], left=f"[yellow]{text}: {wait.total_seconds():.0f} s[/]")
             case Ended(account, result) if account in self._tasks:
                 self._end(self._tasks[account], result)
             case _:
@@ -49,7 +50,7 @@ class SyncBars:
 
     def _begin(self, account: str, span: timedelta) -> None:
         total = span.total_seconds() or 1
-        if account in self._tasks:  # a source that is watched begins again
+        if account in self._tasks:  # a watched source is synced again and again
             self._bars.reset(self._tasks[account], total=total, rows="", rate="", left="")
         else:
             self._tasks[account] = self._bars.add_task(account, total=total, rows="", rate="", left="")
@@ -77,7 +78,7 @@ class SyncBars:
 
 @contextmanager
 def sync_bars(*, shown: bool = True) -> Iterator[SyncBars]:
-    """Bars while a sync runs; nothing where there is no terminal, or they are not to be shown."""
+    """Bars for each source while a sync runs. Shows nothing without a terminal, or unless `shown`."""
     bars = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -95,8 +96,9 @@ def sync_bars(*, shown: bool = True) -> Iterator[SyncBars]:
 
 
 @contextmanager
-def file_bar(paths: list[Path]) -> Iterator[Progress]:
-    """One bar over the bytes of all files; nothing where there is no terminal."""
+def file_bar(paths: Sequence[Path]) -> Iterator[Callable[[int], None]]:
+    """One bar over the bytes of all files. Yields a function to call with the number of bytes read since the last call.
+    Shows nothing without a terminal."""
     bar = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -105,15 +107,44 @@ def file_bar(paths: list[Path]) -> Iterator[Progress]:
         console=messages.console,
         disable=not messages.is_terminal,
     )
-    total = sum(path.stat().st_size for path in paths if path.is_file())
     with bar:
-        bar.add_task("importing", total=total)
-        yield bar
+        task = bar.add_task("importing", total=sum(path.stat().st_size for path in paths if path.is_file()))
+        yield lambda read: bar.advance(task, read)
+
+
+class WorkBar:
+    """One bar for work of several steps: the step, how much of it is done, and the rate."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", rate="", total=None)
+        self._first = self._last = 0
+
+    def show(self, step: str, done: int, total: int | None) -> None:
+        """Show how much of a step is done. `total` None: nobody knows how much it is."""
+        if done < self._last or not self._last:  # another step begins
+            self._first = done
+            self._bar.reset(self._task)
+        self._last = done
+        elapsed = self._bar.tasks[0].elapsed or 0
+        rate = f"{(done - self._first) / elapsed:,.0f}/s" if elapsed else ""
+        self._bar.update(self._task, description=step, completed=done, total=total, rate=rate)
+
+    def counter(self, step: str) -> Callable[[int], None]:
+        """A function that shows a step, called with how much more of it is done."""
+        done = 0
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            self.show(step, done, None)
+
+        return advance
 
 
 @contextmanager
-def work_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """One bar for what is told of it: what is being done, how much of it, and all of it. None without a terminal."""
+def work_bar() -> Iterator[WorkBar]:
+    """A WorkBar, removed at the end. Shows nothing without a terminal."""
     bar = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -127,17 +158,4 @@ def work_bar() -> Iterator[Callable[[str, int, int], None]]:
         transient=True,
     )
     with bar:
-        task = bar.add_task("", rate="", total=None)
-        first = last = 0
-
-        def told(what: str, done: int, total: int) -> None:
-            nonlocal first, last
-            if done < last or not last:
-                first = done
-                bar.reset(task)
-            last = done
-            elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{(done - first) / elapsed:,.0f}/s" if elapsed else ""
-            bar.update(task, description=what, completed=done, total=total, rate=rate)
-
-        yield told
+        yield WorkBar(bar)

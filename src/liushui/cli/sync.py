@@ -1,282 +1,205 @@
-"""liushui sync, liushui import: the ways in."""
+"""liushui sync, liushui import: how flows come in."""
 
-import asyncio
-import gc
 import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-import typer
-from rich.markup import escape
+import click
 
 from liushui.cli import EXIT_FAILED, EXIT_INCOMPLETE
 from liushui.cli.options import (
-    Format,
-    FormatOption,
-    LedgerOption,
-    SinceOption,
-    UntilOption,
-    format_of,
+    LazyHelpOption,
+    ProviderType,
+    Settings,
+    format_option,
     instant_of,
-    opened,
+    ledger_option,
+    provider_names,
+    since_option,
+    until_option,
 )
-from liushui.cli.output import emit, emit_one, messages
-from liushui.cli.progress import file_bar, sync_bars
+from liushui.cli.output import emit_one, messages
 from liushui.errors import ConfigError
-from liushui.importing.run import import_files
-from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.sources import list_sources, sources_named
-from liushui.ledger.write.commit import make_account
-from liushui.providers import get_provider, load_providers
-from liushui.sync.events import Result, Status, Tell, tell_all
-from liushui.sync.options import Environment, Options
-from liushui.sync.progress_writer import ProgressKeeper
-from liushui.sync.runner import sync as sync_all
-from liushui.sync.scheduler import EVERY_S, Watch
-from liushui.sync.telemetry import LogFormat, Logs
 
-COLLECT = (100_000, 20, 100)
-"""When the garbage collector looks for cycles: after so many new objects, and so many times that."""
+if TYPE_CHECKING:
+    from liushui.ledger.engine import Ledger
+    from liushui.provider import Provider
 
-COLUMNS = ("source", "status", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error")
+LOG_FORMATS: Final = ("none", "text", "json")
 
 
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", help="The sources to sync. (default: all)")
+@since_option
+@until_option
+@click.option("--verify", is_flag=True, help="Read everything again, also what is complete, and compare.")
+@click.option("--watch", is_flag=True, help="Keep running: sync each source whenever it is due.")
+@click.option("--on-request", is_flag=True, help="Keep running: sync only what the web page or the API asks for.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="With --watch: the time between two syncs of a source whose rows come at any time. (default: 300)",
+)
+@click.option(
+    "--page-size", type=click.IntRange(min=1), metavar="ROWS", help="Rows a page. (default: the provider's maximum)"
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=30.0, metavar="SECONDS", help="How long to wait for an answer."
+)
+@click.option(
+    "--attempts", type=click.IntRange(min=1), default=6, metavar="N", help="Attempts at a call that may still succeed."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    help="Write a line to standard error for each slice, gap, repeated call and wait, instead of progress bars. "
+    "(default: none; with --watch and without a terminal: text)",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(min=0, max=65535),
+    metavar="PORT",
+    help="With --watch: serve Prometheus metrics on this port of 127.0.0.1.",
+)
+@click.option(
+    "--until-eof", is_flag=True, hidden=True, help="End when standard input ends: when the server that started us ends."
+)
+@ledger_option
+@format_option
+@click.pass_obj
 def sync(
-    ctx: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which sources; all.")] = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read everything again, what is proven too, and compare.")
-    ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Go on until interrupted: sync each source when something of it is due.")
-    ] = False,
-    on_request: Annotated[
-        bool,
-        typer.Option("--on-request", help="Go on until interrupted: sync only what the page or the API asks for."),
-    ] = False,
-    every: Annotated[
-        float,
-        typer.Option("--every", min=1, help="Seconds between two syncs with --watch, where rows come at any time."),
-    ] = EVERY_S,
-    page_size: Annotated[
-        int | None, typer.Option("--page-size", min=1, help="Rows a page. (default: the most the provider gives)")
-    ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for an answer.")] = 30.0,
-    attempts: Annotated[
-        int, typer.Option("--attempts", min=1, help="How often a call that may yet succeed is made.")
-    ] = 6,
-    log_format: Annotated[
-        LogFormat | None,
-        typer.Option(
-            "--log-format",
-            help="A line to standard error for each slice, gap, repeated call and wait, in place of progress bars. "
-            "(default: none; with --watch text, where there is no terminal)",
-            show_default=False,
-        ),
-    ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            "--metrics-port", min=0, max=65535, help="Serve Prometheus metrics there with --watch, on loopback."
-        ),
-    ] = None,
-    until_eof: Annotated[
-        bool, typer.Option("--until-eof", hidden=True, help="End with standard input, as a server's own process does.")
-    ] = False,
-    ledger: LedgerOption = None,
-    form: FormatOption = None,
+    settings: Settings,
+    names: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    verify: bool,
+    watch: bool,
+    on_request: bool,
+    every: float | None,
+    page_size: int | None,
+    timeout: float,
+    attempts: int,
+    log_format: str | None,
+    metrics_port: int | None,
+    until_eof: bool,
 ) -> None:
-    """Collect what is due from the sources: what is not proven yet, and the newest part again."""
-    book = opened(ctx, ledger)
-    chosen = names or []
-    for source in sources_named(book, chosen) if chosen or not (watch or on_request) else list_sources(book):
-        most = get_provider(source.provider).rules.paging.size_max
-        if page_size is not None and page_size > most:
-            raise ConfigError(f"page-size: expected at most {most} for {source.provider}, got {page_size}")
+    """Collect new flows from the sources.
+
+    A sync reads what is not complete yet, and the newest part again. Exit code 1 where a source failed, 3 where a
+    range stays incomplete or a row was rejected.
+
+    \b
+    Example: liushui sync broker
+    Example: liushui sync --watch --log-format json --metrics-port 9100
+    """
+    keeps_running = watch or on_request
+    if metrics_port is not None and not keeps_running:
+        raise ConfigError("metrics-port: expected with --watch only, because other syncs end before anybody looks")
+    since_at, until_at = instant_of("since", since), instant_of("until", until)
+    if since_at and until_at and since_at >= until_at:
+        raise ConfigError(f"until: expected later than since {since}, got {until}")
+    ledger, chosen = settings.open_ledger(), list(names)
+    _check_sources(ledger, chosen, page_size, may_be_none=keeps_running)
+
+    from liushui.cli.sync_process import Watching, print_results, run_sync, run_watch
+    from liushui.sync.events import Status
+    from liushui.sync.options import Options
+
     options = Options(
-        since=instant_of("since", since),
-        until=instant_of("until", until),
+        since=since_at,
+        until=until_at,
         everything=verify,
         size=page_size,
         timeout=timedelta(seconds=timeout),
         attempts=attempts,
     )
-    if options.since and options.until and options.since >= options.until:
-        raise ConfigError(f"until: expected later than since {since}, got {until}")
-    if metrics_port is not None and not (watch or on_request):
-        raise ConfigError("metrics-port: expected with --watch only: a sync that ends has nobody to look at it")
     if until_eof:
         threading.Thread(target=_end_with_input, name="input", daemon=True).start()
-    shape = format_of(ctx, form)
-    if watch or on_request:
-        watching = Watching(timedelta(seconds=every), log_format, metrics_port, shape, scheduled=watch)
-        run_watch(book, chosen, options, watching)
+    if keeps_running:
+        run_watch(ledger, chosen, options, Watching(every, log_format, metrics_port, settings.format, scheduled=watch))
         return
-    results = run_sync(book, chosen, options, log_format or LogFormat.NONE)
-    print_results(results, shape)
+    results = run_sync(ledger, chosen, options, log_format or "none")
+    print_results(results, settings.format)
     if any(result.error for result in results):
-        raise typer.Exit(EXIT_FAILED)
+        sys.exit(EXIT_FAILED)
     if any(result.status is not Status.DONE or result.quarantined for result in results):
-        raise typer.Exit(EXIT_INCOMPLETE)
+        sys.exit(EXIT_INCOMPLETE)
 
 
-def run_sync(
-    ledger: Ledger, names: list[str], options: Options, log_format: LogFormat = LogFormat.NONE
-) -> list[Result]:
-    """Sync sources with progress bars, or logs."""
-    _collect_less()
-    with _told(ledger, log_format) as told:
-        return asyncio.run(sync_all(ledger, sources_named(ledger, names), options, told))
+def _check_sources(ledger: "Ledger", names: list[str], page_size: int | None, *, may_be_none: bool) -> None:
+    """Raises ConfigError for a name of no source, for no source at all, and for a page larger than a provider gives."""
+    from liushui.ledger.jobs.sources import list_sources, sources_named
+    from liushui.providers import get_provider
 
-
-class Watching(NamedTuple):
-    """How sources are watched, and what is said of it."""
-
-    every: timedelta
-    log_format: LogFormat | None
-    metrics_port: int | None
-    form: Format
-    scheduled: bool = True
-    """Whether they are synced when something is due, or only when somebody asks."""
-
-
-def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watching) -> None:
-    """Sync sources whenever something of them is due, until a signal ends it: SIGTERM well, SIGINT as interrupted."""
-    from liushui.sync import telemetry as watched  # inside: a sync that ends has none, and waits for none
-
-    _collect_less()
-    form = watching.log_format or (LogFormat.NONE if messages.is_terminal else LogFormat.TEXT)
-    metrics = watched.Metrics(ledger.clock)
-    with _told(ledger, form, metrics) as told:
-        if watching.metrics_port is not None:
-            port = metrics.serve(watching.metrics_port)
-            messages.print(f"metrics at http://{watched.HOST}:{port}/metrics")
-        watch = Watch(
-            ledger,
-            names,
-            options,
-            Environment(),
-            every=watching.every,
-            tell=told,
-            ended=lambda result: print_results([result], watching.form),
-            scheduled=watching.scheduled,
-            requests=True,
-        )
-        asyncio.run(_until_terminated(watch.run()))
+    for source in list_sources(ledger) if may_be_none and not names else sources_named(ledger, names):
+        most = get_provider(source.provider).rules.paging.size_max
+        if page_size is not None and page_size > most:
+            raise ConfigError(f"page-size: expected at most {most} for {source.provider}, got {page_size}")
 
 
 def _end_with_input() -> None:
-    """End this process well when whoever started it is gone, however that ended."""
+    """End this process with SIGTERM when standard input ends, which it does however the parent process ended."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _until_terminated(work: Coroutine[None, None, None]) -> None:
-    """Do something until SIGTERM, which ends it cleanly."""
-    task = asyncio.create_task(work)
-    terminated = asyncio.Event()
+@click.command("import")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE...",
+    help="Saved API answers, JSON arrays of rows, or JSON lines.",
+)
+@click.option(
+    "--provider",
+    type=ProviderType(),
+    required=True,
+    metavar="PROVIDER",
+    cls=LazyHelpOption,
+    more_help=provider_names,
+    help="The provider whose rows they are.",
+)
+@click.option("--account", required=True, metavar="ACCOUNT", help="The account they belong to; created if it is new.")
+@click.option("--zone", metavar="ZONE", help="The IANA time zone of a new account's days. (default: the provider's)")
+@ledger_option
+@format_option
+@click.pass_obj
+def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", account: str, zone: str | None) -> None:
+    """Import rows saved as JSON.
 
-    def end() -> None:
-        terminated.set()
-        task.cancel()
+    Rows that were imported before are recognised: importing a file twice changes nothing. A row that cannot be read
+    goes to the quarantine with its bytes and the reason, and the rest comes in: exit code 3.
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not terminated.is_set():
-            raise
-
-
-@contextmanager
-def _told(ledger: Ledger, form: LogFormat, *others: Tell) -> Iterator[Tell]:
-    """Who is told what a sync does: bars on a terminal, or logs."""
-    logs = [] if form is LogFormat.NONE else [Logs(form, sys.stderr, ledger.clock)]
-    with sync_bars(shown=not logs) as bars, ProgressKeeper(ledger) as keeper:
-        yield tell_all([bars, *logs, keeper, *others])
-
-
-def _collect_less() -> None:
-    """Have the garbage collector look for cycles more rarely. A slice is some hundred thousand objects that go as they
-    came, without cycles: looking at them again and again takes a tenth of the time."""
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
-
-
-def print_results(results: Sequence[Result], form: Format) -> None:
-    """What a sync did, a line a source; the reasons of gaps below."""
-    records = [
-        {
-            "source": result.account,
-            "status": result.status.value,
-            "slices": result.slices,
-            "rows": result.rows_in,
-            "added": result.added,
-            "restated": result.restated,
-            "withdrawn": result.withdrawn,
-            "quarantined": result.quarantined,
-            "gaps": len(result.gaps),
-            "error": result.error or None,
-        }
-        for result in results
-    ]
-    emit(records, COLUMNS, form)
-    for result in results:
-        for gap in result.gaps:
-            messages.print(f"[yellow]{escape(result.account)}: open gap {escape(gap)}[/]")
-        if result.note:
-            messages.print(f"[yellow]{escape(result.account)}: skipped: {escape(result.note)}[/]")
-
-
-def import_(
-    ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Saved answers, JSON arrays or JSON lines.")],
-    provider: Annotated[str, typer.Option("--provider", help=f"Whose rows they are: {', '.join(load_providers())}.")],
-    account: Annotated[str, typer.Option("--account", help="The account they belong to; made where it is not there.")],
-    zone: Annotated[
-        str | None, typer.Option("--zone", help="IANA time zone of a new account's days. (default: its market's)")
-    ] = None,
-    ledger: LedgerOption = None,
-    form: FormatOption = None,
-) -> None:
-    """Bring in rows that were saved as JSON. What came in before is known again: importing twice changes nothing.
-
-    A row that cannot be read goes to quarantine with its bytes and the reason; the rest comes in.
+    \b
+    Example: liushui import flows-2025.json --provider longbridge --account broker
     """
-    chosen = get_provider(provider)
+    from liushui.cli.progress import file_bar
+    from liushui.importing.run import import_files
+    from liushui.ledger.write.commit import make_account
+
     for path in files:
         if not path.is_file():
             raise ConfigError(f"{path}: expected a file, but there is none")
-    book = opened(ctx, ledger, create=True)
-    make_account(book, account, chosen.name, zone or chosen.rules.zone)
-    with file_bar(files) as bar:
-        imported = import_files(book, account, chosen, files, advance=lambda read: bar.advance(bar.task_ids[0], read))
-    record = {
-        "account": account,
-        "files": imported.files,
-        "rows": imported.rows,
-        "added": imported.added,
-        "known": imported.known,
-        "withdrawn": imported.withdrawn,
-        "rejected": imported.rejected,
-        "quarantined": imported.quarantined,
-    }
-    emit_one(record, format_of(ctx, form))
+    ledger = settings.open_ledger(create=True)
+    make_account(ledger, account, provider.name, zone or provider.rules.zone)
+    with file_bar(files) as advance:
+        imported = import_files(ledger, account, provider, list(files), advance=advance)
+    counts = ("files", "rows", "added", "known", "withdrawn", "rejected", "quarantined")
+    emit_one({"account": account, **{name: getattr(imported, name) for name in counts}}, settings.format)
     if imported.joined:
         messages.print(
             f"{imported.joined} rows end one page and begin another: they are counted as equal flows. "
-            "If the files were saved with ranges that touch, a sync of the account puts it right."
+            "If the files were saved with overlapping ranges, a sync of the account corrects that."
         )
-    for line in imported.reasons:
-        messages.print(f"[yellow]in quarantine: {escape(line)}[/]")
+    for reason in imported.reasons:
+        messages.warn(f"in quarantine: {reason}")
     if imported.rejected:
-        raise typer.Exit(EXIT_INCOMPLETE)
+        sys.exit(EXIT_INCOMPLETE)

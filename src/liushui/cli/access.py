@@ -1,0 +1,338 @@
+"""liushui key, token, password, login: who may read the ledger, and through what."""
+
+import getpass
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from liushui.cli.options import (
+    LazyHelpOption,
+    OrderedGroup,
+    ProviderType,
+    Settings,
+    format_option,
+    instant_of,
+    ledger_option,
+    provider_names,
+)
+from liushui.cli.output import emit, emit_one, messages
+from liushui.errors import ConfigError, short_repr
+from liushui.instant import to_iso
+
+if TYPE_CHECKING:
+    from liushui.ledger.engine import Ledger
+    from liushui.provider import Provider
+
+PAGE_URL: Final = "http://127.0.0.1:8700"
+SCOPES: Final = ("read", "record", "manage")
+
+expires_option = click.option("--expires", metavar="WHEN", help="Valid until this date or ISO 8601 time (UTC).")
+days_option = click.option("--days", type=click.IntRange(min=1), metavar="N", help="Valid for N days from now.")
+
+
+def _expiry(ledger: "Ledger", expires: str | None, days: int | None) -> datetime | None:
+    until = instant_of("expires", expires)
+    return until if days is None else ledger.clock() + timedelta(days=days)
+
+
+# ---------------------------------------------------------------- keys of the provider APIs
+
+
+@click.group(cls=OrderedGroup, no_args_is_help=True)
+def key() -> None:
+    """Manage keys that read accounts through the provider APIs.
+
+    `liushui serve` answers in each provider's own API, so a provider's official client can read the ledger with a key.
+    """
+
+
+def restrictions_help() -> str:
+    """What keys of the installed providers can be denied, for the help."""
+    from liushui.providers import load_providers
+
+    restrictions = [
+        f"{restriction.name} ({provider.name}): {restriction.help}"
+        for provider in load_providers().values()
+        for restriction in provider.restrictions
+    ]
+    return f"{'; '.join(restrictions) or 'No installed provider has restrictions'}."
+
+
+@key.command("create")
+@click.option(
+    "--dialect",
+    "provider",
+    type=ProviderType(),
+    required=True,
+    metavar="PROVIDER",
+    cls=LazyHelpOption,
+    more_help=provider_names,
+    help="The provider whose API the key is for.",
+)
+@click.option("--account", "accounts", multiple=True, required=True, help="An account the key reads; repeatable.")
+@expires_option
+@days_option
+@click.option("--paced/--unpaced", default=True, help="Hold callers to the provider's documented rate limit.")
+@click.option(
+    "--restrict",
+    "restrictions",
+    multiple=True,
+    metavar="NAME=VALUE",
+    cls=LazyHelpOption,
+    more_help=restrictions_help,
+    help="Restrict the key; repeatable.",
+)
+@ledger_option
+@format_option
+@click.pass_obj
+def create_key_(
+    settings: Settings,
+    provider: "Provider",
+    accounts: tuple[str, ...],
+    expires: str | None,
+    days: int | None,
+    paced: bool,
+    restrictions: tuple[str, ...],
+) -> None:
+    """Create a key. Its secrets are shown only now.
+
+    `--format json` prints what `source add --credentials` reads.
+
+    \b
+    Example: liushui key create --dialect longbridge --account broker --days 90
+    """
+    from liushui.ledger.access.keys import create_key
+
+    ledger, names = settings.open_ledger(), list(dict.fromkeys(accounts))
+    credentials = create_key(
+        ledger,
+        provider,
+        names,
+        expires_at=_expiry(ledger, expires, days),
+        paced=paced,
+        restrictions=_parse_restrictions(restrictions),
+    )
+    emit_one(credentials, settings.format)
+    messages.print(f"[dim]a {provider.title} key for {', '.join(names)}; its secrets are not shown again[/]")
+
+
+@key.command("list")
+@ledger_option
+@format_option
+@click.pass_obj
+def list_keys_(settings: Settings) -> None:
+    """List the keys, including revoked ones. Secrets are not shown."""
+    from liushui.ledger.access.keys import list_keys
+
+    columns = ("key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced", "restrictions")
+    records = (
+        {
+            "key": known.public,
+            "dialect": known.dialect,
+            "accounts": list(known.accounts),
+            "created_at": known.created_at,
+            "expires_at": known.expires_at,
+            "revoked_at": known.revoked_at,
+            "paced": known.paced,
+            "restrictions": [f"{name}={value}" for name, value in known.restrictions.items()],
+        }
+        for known in list_keys(settings.open_ledger())
+    )
+    emit(records, columns, settings.format)
+
+
+@key.command("revoke")
+@click.argument("public", metavar="KEY", help="The key's public part, as `key list` prints it.")
+@ledger_option
+@click.pass_obj
+def revoke_key_(settings: Settings, public: str) -> None:
+    """Revoke a key. It stops working at once, in every serving process."""
+    from liushui.ledger.access.keys import revoke_key
+
+    revoke_key(settings.open_ledger(), public)
+    messages.print(f"revoked {public}")
+
+
+def _parse_restrictions(texts: tuple[str, ...]) -> dict[str, str]:
+    restrictions: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals or name in restrictions:
+            raise ConfigError(f"restrict: expected NAME=VALUE, each name once, got {short_repr(text)}")
+        restrictions[name] = value
+    return restrictions
+
+
+# ---------------------------------------------------------------- tokens of liushui's own API
+
+
+@click.group(cls=OrderedGroup, no_args_is_help=True)
+def token() -> None:
+    """Manage tokens of liushui's own API, /api/v1."""
+
+
+@token.command("create")
+@click.option(
+    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="What it may do; repeatable."
+)
+@click.option("--account", "accounts", multiple=True, help="An account it may see; repeatable.")
+@click.option("--all-accounts", is_flag=True, help="It may see every account, also those added later.")
+@click.option("--name", default="", show_default=False, help="A note for the list of tokens.")
+@expires_option
+@days_option
+@click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Allow N calls a minute. (default: 1200)")
+@ledger_option
+@format_option
+@click.pass_obj
+def create_token_(
+    settings: Settings,
+    scopes: tuple[str, ...],
+    accounts: tuple[str, ...],
+    all_accounts: bool,
+    name: str,
+    expires: str | None,
+    days: int | None,
+    rate: int | None,
+) -> None:
+    """Create a token. It is shown only now.
+
+    \b
+    Example: liushui token create --scope read --all-accounts --name dashboard
+    """
+    from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope, create_token
+
+    if all_accounts == bool(accounts):
+        raise ConfigError("account: expected --account, once or more, or --all-accounts, and not both")
+    ledger, names = settings.open_ledger(), None if all_accounts else list(dict.fromkeys(accounts))
+    created = create_token(
+        ledger,
+        name=name,
+        names=names,
+        scopes=[Scope(scope) for scope in scopes],
+        expires_at=_expiry(ledger, expires, days),
+        calls_per_minute=rate or CALLS_PER_MINUTE,
+    )
+    emit_one({"id": created.token.id, "token": created.text}, settings.format)
+    whose = "every account" if names is None else ", ".join(names)
+    messages.print(f"[dim]a token for {whose}, to {', '.join(sorted(set(scopes)))}; it is not shown again[/]")
+
+
+@token.command("list")
+@ledger_option
+@format_option
+@click.pass_obj
+def list_tokens_(settings: Settings) -> None:
+    """List the tokens, including revoked ones. The tokens themselves are not stored and cannot be shown."""
+    from liushui.ledger.access.tokens import list_tokens
+
+    columns = ("id", "name", "accounts", "scopes", "rate", "created_at", "expires_at", "revoked_at", "last_used_at")
+    records = (
+        {
+            "id": known.id,
+            "name": known.name,
+            "accounts": ["all"] if known.accounts is None else sorted(known.accounts),
+            "scopes": sorted(known.scopes),
+            "rate": known.calls_per_minute,
+            "created_at": known.created_at,
+            "expires_at": known.expires_at,
+            "revoked_at": known.revoked_at,
+            "last_used_at": known.last_used_at,
+        }
+        for known in list_tokens(settings.open_ledger())
+    )
+    emit(records, columns, settings.format)
+
+
+@token.command("revoke")
+@click.argument("token_id", metavar="TOKEN", help="The token's id, as `token list` prints it.")
+@ledger_option
+@click.pass_obj
+def revoke_token_(settings: Settings, token_id: str) -> None:
+    """Revoke a token. It stops working at once, in every serving process."""
+    from liushui.ledger.access.tokens import revoke_token
+
+    revoke_token(settings.open_ledger(), token_id)
+    messages.print(f"revoked {token_id}")
+
+
+# ---------------------------------------------------------------- the web page
+
+
+@click.group(cls=OrderedGroup, no_args_is_help=True)
+def password() -> None:
+    """Set or remove the password of the web page.
+
+    A page that is served beyond this machine needs one, or a token.
+    """
+
+
+@password.command("set")
+@ledger_option
+@click.pass_obj
+def set_password_(settings: Settings) -> None:
+    """Set the password of the web page. Every browser is logged out.
+
+    It is asked for at a terminal; otherwise it is the first line of standard input.
+    """
+    from liushui.ledger.access.logins import set_password
+
+    ledger = settings.open_ledger(create=True)
+    set_password(ledger, _read_password())
+    messages.print("the page's password is set; every browser has to log in again")
+
+
+@password.command("remove")
+@ledger_option
+@click.pass_obj
+def remove_password_(settings: Settings) -> None:
+    """Remove the password of the web page. Every browser is logged out; links and tokens still log in."""
+    from liushui.ledger.access.logins import remove_password
+
+    remove_password(settings.open_ledger())
+    messages.print("the page has no password any more")
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    text = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != text:
+        raise ConfigError("password: expected the same twice, got two different ones")
+    return text
+
+
+@click.command()
+@click.option("--url", default=PAGE_URL, metavar="URL", help="The address of the web page.")
+@ledger_option
+@click.pass_obj
+def login(settings: Settings, url: str) -> None:
+    """Print a link that logs one browser in to the web page, once."""
+    from liushui.ledger.access.logins import CODE_LIFE, new_code
+    from liushui.server.exposure import login_link
+    from liushui.wire.transport import parse_base_url
+
+    page_url, ledger = parse_base_url(url), settings.open_ledger()
+    expires_at = ledger.clock() + CODE_LIFE
+    sys.stdout.write(f"{login_link(page_url, new_code(ledger))}\n")
+    messages.print(f"[dim]the link works once, until {to_iso(expires_at)}[/]")
+
+
+def check_exposure(ledger: "Ledger", page_url: str) -> None:
+    """Check that somebody can log in to a page which other machines reach: with a password, or a token that may read
+    and manage everything. Raises ConfigError."""
+    from liushui.ledger.access.logins import has_password
+    from liushui.ledger.access.tokens import list_tokens
+    from liushui.server.exposure import is_full, is_loopback
+
+    if is_loopback(page_url) or has_password(ledger):
+        return
+    now = ledger.clock()
+    for known in list_tokens(ledger):
+        if is_full(known) and known.revoked_at is None and (known.expires_at is None or now < known.expires_at):
+            return
+    raise ConfigError(
+        f"host: expected a loopback address, because the page has no password yet (`liushui password set`), "
+        f"got {page_url}"
+    )

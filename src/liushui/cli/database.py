@@ -1,0 +1,179 @@
+"""liushui db, liushui verify: the ledger as a whole: its schema, copies, backups, and whether it is intact."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from liushui.cli import EXIT_DAMAGED
+from liushui.cli.options import OrderedGroup, Settings, format_option, ledger_option
+from liushui.cli.output import Record, emit, emit_one, messages
+
+if TYPE_CHECKING:
+    from liushui.ledger.maintenance.copy import Copied
+    from liushui.ledger.maintenance.verify import Damage, Verified
+
+COPY_COLUMNS: Final = ("account", "batches", "flows", "versions", "coverage", "quarantine", "link", "result")
+VERIFY_COLUMNS: Final = ("account", "batch", "flows", "result")
+
+
+@click.group(cls=OrderedGroup, no_args_is_help=True)
+def db() -> None:
+    """Upgrade, copy, back up or restore the ledger."""
+
+
+@db.command()
+@click.option("--citus", is_flag=True, help="Distribute the tables over the nodes of Citus, by account.")
+@ledger_option
+@format_option
+@click.pass_obj
+def upgrade(settings: Settings, citus: bool) -> None:
+    """Upgrade the ledger's schema to this version of liushui.
+
+    Every other command does so too, silently; this one prints the schema before and after. In an empty PostgreSQL
+    database it creates a ledger.
+
+    \b
+    Example: liushui db upgrade --ledger postgresql://liushui@db/ledger --citus
+    """
+    from liushui.ledger.engine import upgrade_ledger
+
+    upgraded = upgrade_ledger(settings.ledger_url, citus=citus)
+    record = {"path": upgraded.ledger, "before": upgraded.before, "after": upgraded.after}
+    emit_one(record | ({"tables spread": upgraded.spread} if citus else {}), settings.format)
+
+
+@db.command()
+@click.argument("source", metavar="FROM", help="The ledger to copy.")
+@click.argument("target", metavar="TO", help="The ledger to create: a new file or an empty database.")
+@click.option(
+    "--without-secrets", is_flag=True, help="Leave out sources and keys, if the key to their secrets is lost."
+)
+@format_option
+@click.pass_obj
+def copy(settings: Settings, source: str, target: str, without_secrets: bool) -> None:
+    """Copy a ledger into an empty one, also from SQLite to PostgreSQL and back.
+
+    FROM may be in use meanwhile: each account is copied as it was at one batch, and later batches are left out. The
+    copy has all flows and their versions, coverage, rejected rows, totals, chains, sources, keys and runs; credentials
+    are encrypted again with the new ledger's key. If the command is killed, run it again and it continues; until then
+    no other command uses the copy. At the end every chain is computed again and compared. Exit code 4 where one
+    differs.
+
+    \b
+    Example: liushui db copy ledger.db postgresql://liushui@db/ledger
+    """
+    from liushui.cli.progress import work_bar
+    from liushui.ledger.engine import open_ledger
+    from liushui.ledger.maintenance.copy import copy_ledger
+
+    ledger = open_ledger(source)
+    try:
+        with work_bar() as bar:
+            copied = copy_ledger(ledger, target, secrets=not without_secrets, progress=bar.show)
+    finally:
+        ledger.close()
+    emit(map(_copied_record, copied), COPY_COLUMNS, settings.format, title="copied")
+    if any(account.differs for account in copied):
+        messages.print("[red]the copy differs and stays unfinished:[/] run `liushui verify` on the original ledger")
+        sys.exit(EXIT_DAMAGED)
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE", help="The backup file to write.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.option("--with-secrets", is_flag=True, help="Also write the ledger's encryption key, to FILE.key.")
+@ledger_option
+@format_option
+@click.pass_obj
+def backup(settings: Settings, file: Path, force: bool, with_secrets: bool) -> None:
+    """Write the ledger, as it is at one moment, to a file.
+
+    The ledger may be in use meanwhile. The file is a ledger itself; it is verified before it gets its name, so it is
+    either complete or not there. The credentials in it are encrypted, and the key is not part of it.
+
+    \b
+    Example: liushui db backup backups/2026-01-31.db
+    """
+    from liushui.cli.progress import work_bar
+    from liushui.ledger.access.vault import ENVIRONMENT
+    from liushui.ledger.maintenance.backup import back_up
+
+    ledger = settings.open_ledger()
+    try:
+        with work_bar() as bar:
+            saved = back_up(ledger, file, force=force, with_secrets=with_secrets, progress=bar.show)
+    finally:
+        ledger.close()
+    key = None if saved.key is None else str(saved.key)
+    emit_one({**saved._asdict(), "path": str(saved.path), "key": key}, settings.format, title="backed up")
+    if saved.has_secrets and saved.key is None:
+        messages.print(
+            f"the key is not in it: without {ENVIRONMENT} or the ledger's key file nobody can decrypt the credentials "
+            "of its sources and keys. Keep the key too, elsewhere (--with-secrets writes it beside the backup)"
+        )
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE", help="The backup to restore.")
+@click.option("--to", metavar="URL", help="The ledger to restore to. (default: --ledger)")
+@click.option("--force", is_flag=True, help="Replace what that ledger holds.")
+@ledger_option
+@format_option
+@click.pass_obj
+def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None:
+    """Restore a ledger from a backup.
+
+    The backup is verified first and does not change. If its key is beside it, as FILE.key, the credentials are
+    encrypted again with the restored ledger's key.
+
+    \b
+    Example: liushui db restore backups/2026-01-31.db --to ledger.db
+    """
+    from liushui.cli.progress import work_bar
+    from liushui.ledger.maintenance.restore import restore as restore_ledger
+
+    with work_bar() as bar:
+        restored = restore_ledger(file, to or settings.ledger_url, force=force, progress=bar.show)
+    emit_one(restored._asdict(), settings.format, title="restored")
+
+
+@click.command()
+@ledger_option
+@format_option
+@click.pass_obj
+def verify(settings: Settings) -> None:
+    """Check that nothing in the ledger was changed or damaged.
+
+    Every chain, fact, coverage and total is computed again from the rows. Exit code 4 where one is not as it was
+    committed.
+    """
+    from liushui.cli.progress import work_bar
+    from liushui.ledger.maintenance.verify import Damage
+    from liushui.ledger.maintenance.verify import verify as verify_ledger
+
+    with work_bar() as bar:
+        results = list(
+            verify_ledger(
+                settings.open_ledger(), lambda account, done, total: bar.show(f"verifying {account}", done, total)
+            )
+        )
+    emit(map(_verify_record, results), VERIFY_COLUMNS, settings.format)
+    if any(isinstance(result, Damage) for result in results):
+        sys.exit(EXIT_DAMAGED)
+
+
+def _copied_record(copied: "Copied") -> Record:
+    record = copied._asdict()
+    differs = record.pop("differs")
+    return {**record, "result": f"differs: {differs}" if differs else "equal"}
+
+
+def _verify_record(result: "Damage | Verified") -> Record:
+    from liushui.ledger.maintenance.verify import Damage
+
+    if isinstance(result, Damage):
+        return {"account": result.account, "batch": result.batch, "flows": None, "result": f"damaged: {result.what}"}
+    intact = f"intact, chain {result.link[:16]}…"
+    return {"account": result.account, "batch": result.batches, "flows": result.flows, "result": intact}

@@ -1,0 +1,143 @@
+"""The steps of `liushui demo`: a simulator in a process of its own, a sync of every account, and a server."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from liushui.cli.access import check_exposure
+from liushui.cli.options import Format
+from liushui.cli.output import emit, messages
+from liushui.cli.serve import PORT, listening_address, page_link, sync_command
+from liushui.cli.sync_process import print_results, run_sync
+from liushui.errors import ConfigError, LiushuiError, SyncError
+from liushui.ledger.access.keys import create_key
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.read import balances as query
+from liushui.ledger.write.commit import make_account
+from liushui.provider import Provider
+from liushui.providers import get_provider
+from liushui.server.run import Address, serve_ledger
+from liushui.simulate.serve import Simulator
+from liushui.sync.options import Options
+
+
+def run_demo(
+    ledger_url: str | None, host: str, port: int | None, *, workers: int, accounts: int, flows: int, seed: int
+) -> None:
+    """Run the whole demonstration until a signal ends it. `ledger_url` None: in a temporary ledger, deleted at the end.
+
+    Raises SyncError where an account cannot be synced, and ConfigError.
+    """
+    with tempfile.TemporaryDirectory(prefix="liushui-demo-") as folder:
+        url = ledger_url or str(Path(folder) / "ledger.db")
+        if ledger_url is None:
+            messages.print(f"The ledger is temporary, {url}: it is deleted when you press Ctrl-C.")
+        messages.print("It usually takes 20 to 40 seconds until the page can be opened.\n")
+        with _simulator(accounts=accounts, flows=flows, seed=seed) as simulator:
+            messages.print(f"1. simulating {len(simulator.accounts)} accounts at {simulator.base_url}")
+            for account in simulator.accounts:
+                messages.print(f"     {account.name} at {get_provider(account.provider).title}")
+            ledger = open_ledger(url, create=True)
+            check_exposure(ledger, Address(host, PORT, PORT).url)
+            _add_sources(ledger, simulator)
+            messages.print("2. syncing them over HTTP, within the providers' documented rate limits")
+            results = run_sync(ledger, [account.name for account in simulator.accounts], Options())
+            print_results(results, Format.TABLE)
+            for result in results:
+                if result.error:
+                    raise SyncError(f"{result.account}: {result.error}")
+            _print_ledger(ledger)
+            _serve(ledger, url, simulator, _demo_address(host, port), workers)
+
+
+def _add_sources(ledger: Ledger, simulator: Simulator) -> None:
+    for account in simulator.accounts:
+        provider = get_provider(account.provider)
+        make_account(ledger, account.name, provider.name, provider.rules.zone)
+        add_source(
+            ledger,
+            account=account.name,
+            base_url=simulator.base_url,
+            credentials=account.credentials,
+            since=provider.rules.history_start,
+            paced=True,
+        )
+
+
+def _print_ledger(ledger: Ledger) -> None:
+    messages.print("3. what the ledger holds, and how much of it is complete")
+    balances = (balance._asdict() for balance in query.balances(ledger))
+    emit(balances, query.Balance._fields, Format.TABLE, title="Balances")
+    statuses = (status._asdict() for status in query.statuses(ledger))
+    emit(statuses, query.AccountStatus._fields, Format.TABLE, title="Coverage")
+
+
+def _serve(ledger: Ledger, url: str, simulator: Simulator, address: Address, workers: int) -> None:
+    first = simulator.accounts[0]
+    provider = get_provider(first.provider)
+    credentials = create_key(ledger, provider, [first.name])
+    link = page_link(ledger, address)
+    ledger.close()
+
+    def started() -> None:
+        messages.print(f"4. serving at [bold]{address.url}[/], WebSocket at {address.socket_url}")
+        messages.print(f"   a key for {first.name}, for {provider.title}'s own API:")
+        for name, value in credentials.items():
+            messages.print(f"     {name} = {value}")
+        messages.print("   read it with the official SDK (pip install longbridge):\n")
+        sys.stdout.write(snippet(provider, credentials, address) + "\n")
+        sys.stdout.flush()
+        messages.print("Ctrl-C ends all of it. The web page; the link works once, in one browser:")
+        messages.print(f"[bold]{link}[/]")
+
+    syncing = sync_command(url, scheduled=True, quiet=True)
+    serve_ledger(url, address, workers=workers, started=started, beside=syncing)
+
+
+def snippet(provider: Provider, credentials: dict[str, str], address: Address) -> str:
+    """Python that reads the ledger with the provider's official client, ready to paste."""
+    return provider.snippet.format(base_url=address.url, socket_url=address.socket_url, **credentials)
+
+
+@contextmanager
+def _simulator(*, accounts: int, flows: int, seed: int) -> Iterator[Simulator]:
+    """Run `liushui simulate` in a process of its own, ended on leaving. Raises LiushuiError if it does not start."""
+    command = [sys.executable, "-m", "liushui", "simulate", "--format", "json", "--live", "--port", "0"]
+    command += ["--socket-port", "0", "--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+    # SIGTERM would end this process without running the `finally` below, and leave the simulator running.
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise LiushuiError("the simulator did not start")
+        yield msgspec.json.decode(line, type=Simulator)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _demo_address(host: str, port: int | None) -> Address:
+    if port is not None:
+        return listening_address(host, port, None)
+    try:
+        return listening_address(host, PORT, None)
+    except ConfigError:  # another server, or another demo, has the port
+        return listening_address(host, 0, None)

@@ -1,0 +1,247 @@
+"""liushui findings, quarantine, rebuild: flows to review, rejected rows, and flows derived again from received rows."""
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from liushui.cli import EXIT_INCOMPLETE
+from liushui.cli.flows import FLOW_COLUMNS, FLOW_TABLE_COLUMNS, flow_record
+from liushui.cli.options import Format, OrderedGroup, Settings, accounts_argument, format_option, ledger_option
+from liushui.cli.output import Record, emit, emit_one, messages
+from liushui.errors import short_repr
+from liushui.instant import from_us, us_to_iso
+
+if TYPE_CHECKING:
+    from liushui.ledger.engine import Ledger
+    from liushui.ledger.read.review import Quarantined
+    from liushui.ledger.write.reprocess import Difference, Example
+    from liushui.provider import Codec
+
+FINDINGS: Final = ("side", "same_id")
+
+
+@click.command()
+@accounts_argument
+@click.option("--only", type=click.Choice(FINDINGS), help="Only this finding.")
+@ledger_option
+@format_option
+@click.pass_obj
+def findings(settings: Settings, accounts: tuple[str, ...], only: str | None) -> None:
+    """List flows that deserve a review.
+
+    They are not errors: each is stored as the provider sent it. The finding `side` means that a flow's direction
+    contradicts the sign of its amount; `same_id`, that a different flow has the same identity and time. Of flows with
+    the same identity the first is not listed.
+
+    \b
+    Example: liushui findings broker --only same_id
+    """
+    from liushui.ledger.read.review import list_findings
+
+    form = settings.format
+    records = (
+        {"finding": entry.finding, **flow_record(entry.found)}
+        for entry in list_findings(settings.open_ledger(), accounts)
+        if only in (None, entry.finding)
+    )
+    columns = (*FLOW_TABLE_COLUMNS, "id") if form is Format.TABLE else FLOW_COLUMNS
+    emit(records, ("finding", *columns), form)
+
+
+# ---------------------------------------------------------------- the quarantine
+
+QUARANTINE_COLUMNS: Final = (
+    *("account", "id", "field", "reason", "since", "until", "batch", "recorded_at", "resolved_batch", "resolved_as"),
+)
+RETRY_COLUMNS: Final = ("account", "tried", "read", "unreadable", "outside")
+
+
+@click.group(cls=OrderedGroup, no_args_is_help=True)
+def quarantine() -> None:
+    """Review rejected rows: rows that could not be read.
+
+    They are stored byte for byte, and a later version of liushui may be able to read them.
+    """
+
+
+@quarantine.command("list")
+@accounts_argument
+@click.option("--all", "resolved", is_flag=True, help="Also list rows that were resolved.")
+@ledger_option
+@format_option
+@click.pass_obj
+def list_(settings: Settings, accounts: tuple[str, ...], resolved: bool) -> None:
+    """List rejected rows, the reasons, and the time ranges they were seen in.
+
+    Exit code 3 where one is open.
+    """
+    from liushui.ledger.read.review import list_quarantined
+
+    has_open = False
+
+    def record(entry: "Quarantined") -> Record:
+        nonlocal has_open
+        has_open = has_open or entry.resolved_batch is None
+        return entry_record(entry)
+
+    entries = list_quarantined(settings.open_ledger(), accounts, resolved=resolved)
+    emit(map(record, entries), QUARANTINE_COLUMNS, settings.format)
+    if has_open:
+        sys.exit(EXIT_INCOMPLETE)
+
+
+@quarantine.command()
+@click.argument("account", metavar="ACCOUNT", help="The account the row came for.")
+@click.argument("id_", metavar="ID", help="The row's id, as `quarantine list` prints it.")
+@click.option("--raw", is_flag=True, help="Write the row's bytes as they came, and nothing else.")
+@ledger_option
+@format_option
+@click.pass_obj
+def show(settings: Settings, account: str, id_: str, raw: bool) -> None:
+    """Print one rejected row and everything known about it.
+
+    Characters that a terminal cannot show are escaped.
+    """
+    from liushui.ledger.read.review import quarantined_named
+
+    entry = quarantined_named(settings.open_ledger(), account, id_)
+    if raw:
+        sys.stdout.buffer.write(entry.wire)
+        sys.stdout.flush()
+        return
+    seen = None if entry.span is None else [f"{us_to_iso(since)} to {us_to_iso(until)}" for since, until in entry.span]
+    emit_one({**entry_record(entry), "seen": seen, "row": escaped(entry.wire)}, settings.format)
+
+
+@quarantine.command()
+@accounts_argument
+@ledger_option
+@format_option
+@click.pass_obj
+def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
+    """Try to read every rejected row again.
+
+    Rows that can be read now become flows. Exit code 3 where some are still open.
+    """
+    from liushui.ledger.write.reprocess import retry as retry_account
+
+    ledger = settings.open_ledger()
+    results = [retry_account(ledger, account, codec) for account, codec in _codecs(ledger, accounts).items()]
+    emit(
+        [{name: getattr(result, name) for name in RETRY_COLUMNS} for result in results], RETRY_COLUMNS, settings.format
+    )
+    if any(result.unreadable or result.outside for result in results):
+        sys.exit(EXIT_INCOMPLETE)
+
+
+def entry_record(entry: "Quarantined") -> Record:
+    """A rejected row as it is listed."""
+    return {
+        "account": entry.account,
+        "id": entry.id,
+        "field": entry.field,
+        "reason": entry.reason,
+        "since": from_us(entry.span[0].since_us) if entry.span else None,
+        "until": from_us(entry.span[-1].until_us) if entry.span else None,
+        "batch": entry.batch,
+        "recorded_at": entry.recorded_at,
+        "resolved_batch": entry.resolved_batch,
+        "resolved_as": entry.resolved_as,
+    }
+
+
+def escaped(row: bytes) -> str:
+    """Bytes as text for a terminal: invalid UTF-8 and unprintable characters as escapes, backslashes doubled."""
+    text = row.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
+
+
+def _codecs(ledger: "Ledger", accounts: tuple[str, ...]) -> "dict[str, Codec]":
+    """The codec of each account that is collected from a provider. The user's own accounts have no received rows."""
+    from liushui.ledger.read.balances import accounts_named
+    from liushui.ledger.write.record import OWN
+    from liushui.providers import get_provider
+
+    with ledger.reading() as connection:
+        named = accounts_named(connection, accounts)
+    return {account.account: get_provider(account.provider).codec for account in named if account.provider != OWN}
+
+
+# ---------------------------------------------------------------- rebuild
+
+REBUILD_COLUMNS: Final = ("account", "flows", "changed", "unreadable", "identities", "fields")
+
+
+@click.command()
+@accounts_argument
+@click.option("--yes", is_flag=True, help="Commit without asking.")
+@click.option("--dry-run", is_flag=True, help="Print the difference and change nothing.")
+@ledger_option
+@format_option
+@click.pass_obj
+def rebuild(settings: Settings, accounts: tuple[str, ...], yes: bool, dry_run: bool) -> None:
+    """Derive the flows again from the received rows.
+
+    A newer version of liushui may read a provider's rows better. The command prints what would change and commits it
+    once you agree. Replaced versions stay in the ledger, marked `rederived`; the received rows and the coverage do not
+    change. Exit code 3 where something differs and was not committed, or where rows went to the quarantine.
+
+    \b
+    Example: liushui rebuild broker --dry-run
+    """
+    from liushui.cli.progress import work_bar
+    from liushui.ledger.write.reprocess import difference
+    from liushui.ledger.write.reprocess import rebuild as rebuild_account
+
+    ledger = settings.open_ledger()
+    codecs = _codecs(ledger, accounts)
+    with work_bar() as bar:
+        differences = [difference(ledger, name, codec, bar.counter("reading rows")) for name, codec in codecs.items()]
+    _print_differences(differences, settings.format)
+    differing = [found for found in differences if found.changed]
+    if not differing:
+        return
+    if dry_run or not (yes or _is_agreed()):
+        sys.exit(EXIT_INCOMPLETE)
+    with work_bar() as bar:
+        rebuilt = [rebuild_account(ledger, d.account, codecs[d.account], bar.counter("rebuilding")) for d in differing]
+    messages.print(f"rebuilt {sum(found.changed for found in differing):,} flows")
+    if any(found.unreadable for found in rebuilt):
+        sys.exit(EXIT_INCOMPLETE)
+
+
+def _is_agreed() -> bool:
+    return sys.stdin.isatty() and click.confirm("Commit this?", err=True)
+
+
+def _print_differences(differences: "list[Difference]", form: Format) -> None:
+    """Print a row for each account. JSON includes the examples; with a table or CSV they are messages."""
+    from rich.markup import escape
+
+    from liushui.ledger.write.reprocess import EXAMPLES_MAX
+
+    is_json = form in (Format.JSON, Format.JSONL)
+    emit(map(_difference_record, differences), (*REBUILD_COLUMNS, "examples") if is_json else REBUILD_COLUMNS, form)
+    if not is_json:
+        examples = [example for found in differences for example in found.examples]
+        for example in examples[:EXAMPLES_MAX]:
+            about = f"{example.account} {us_to_iso(example.at_us)} {example.id}: {example.field}"
+            messages.print(escape(f"{about}: {short_repr(example.old)} -> {short_repr(example.new)}"))
+
+
+def _difference_record(found: "Difference") -> Record:
+    return {
+        "account": found.account,
+        "flows": found.flows,
+        "changed": found.changed,
+        "unreadable": found.unreadable,
+        "identities": found.identities,
+        "fields": [f"{name} {count}" for name, count in found.fields.most_common()],
+        "examples": [_example_record(example) for example in found.examples],
+    }
+
+
+def _example_record(example: "Example") -> Record:
+    at = us_to_iso(example.at_us)
+    return {"at": at, "id": example.id, "field": example.field, "old": example.old, "new": example.new}

@@ -1,0 +1,224 @@
+"""liushui source: the accounts that flows are collected from, and the credentials that read them."""
+
+import getpass
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from liushui.cli import EXIT_FAILED
+from liushui.cli.options import (
+    OrderedGroup,
+    ProviderArgument,
+    ProviderType,
+    Settings,
+    format_option,
+    instant_of,
+    ledger_option,
+    since_option,
+)
+from liushui.cli.output import Record, emit, messages
+from liushui.errors import ConfigError, LiushuiError, short_repr
+from liushui.instant import load_zone
+
+if TYPE_CHECKING:
+    from liushui.ledger.jobs.sources import Source
+    from liushui.provider import Provider
+
+STANDARD_INPUT: Final = "-"
+
+name_argument = click.argument("name", metavar="NAME", help="The source.")
+
+
+@click.group(cls=OrderedGroup, no_args_is_help=True)
+def source() -> None:
+    """Manage the sources that flows are collected from.
+
+    A source is an account at a provider, with the credentials that read it.
+    """
+
+
+@source.command()
+@click.argument("provider", type=ProviderType(), metavar="PROVIDER", cls=ProviderArgument, help="The provider.")
+@click.argument("name", metavar="NAME", help="Your name for the account: letters, digits, - _ . @")
+@click.option("--base-url", metavar="URL", help="The address of the provider's API. (default: the real service)")
+@click.option(
+    "--credentials",
+    metavar="FILE",
+    help="A TOML or JSON file with the provider's credential fields, - for standard input. "
+    "(default: the variables LIUSHUI_<FIELD>; a missing one is asked for)",
+)
+@since_option
+@click.option("--zone", metavar="ZONE", help="The IANA time zone of the account's days. (default: the provider's)")
+@click.option("--paced/--unpaced", default=True, help="Keep to the provider's documented rate limit.")
+@ledger_option
+@click.pass_obj
+def add(
+    settings: Settings,
+    provider: "Provider",
+    name: str,
+    base_url: str | None,
+    credentials: str | None,
+    since: str | None,
+    zone: str | None,
+    paced: bool,
+) -> None:
+    """Add a source: an account at a provider, and the credentials that read it.
+
+    \b
+    Example: liushui source add longbridge broker --since 2021-01-01
+    """
+    from liushui.ledger.jobs.sources import add_source, check_name, list_sources
+    from liushui.ledger.write.commit import make_account
+    from liushui.wire.transport import parse_base_url
+
+    check_name(name)
+    if not (base_url or provider.base_url):
+        raise ConfigError(f"base-url: expected the address of your {provider.title}, which no document names, got none")
+    where = parse_base_url(base_url or provider.base_url)
+    account_zone = load_zone(zone or provider.rules.zone)
+    begin = instant_of("since", since, account_zone) or provider.rules.history_start
+    fields = read_credentials(provider, credentials)
+    ledger = settings.open_ledger(create=True)
+    if any(known.account == name for known in list_sources(ledger)):
+        raise ConfigError(f"source: there is one named {short_repr(name)} already")
+    make_account(ledger, name, provider.name, account_zone.key)
+    add_source(ledger, account=name, base_url=where, credentials=fields, since=begin, paced=paced)
+    messages.print(f"added {name} ({provider.title}); next: liushui source test {name}, liushui sync {name}")
+
+
+@source.command("list")
+@ledger_option
+@format_option
+@click.pass_obj
+def list_(settings: Settings) -> None:
+    """List the sources. Secrets are not shown."""
+    from liushui.ledger.jobs.sources import list_sources
+
+    columns = ("source", "provider", "base_url", "since", "zone", "paced", "paused", "credentials")
+    emit(map(_source_record, list_sources(settings.open_ledger())), columns, settings.format)
+
+
+@source.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", help="The sources to test. (default: all)")
+@click.option("--timeout", type=float, default=30.0, metavar="SECONDS", help="How long to wait for an answer.")
+@ledger_option
+@format_option
+@click.pass_obj
+def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
+    """Test each source's credentials with one small call.
+
+    Exit code 1 where one fails.
+    """
+    import asyncio
+
+    from liushui.ledger.jobs.sources import sources_named
+    from liushui.sync.runner import check
+
+    ledger = settings.open_ledger()
+    records: list[Record] = []
+    for known in sources_named(ledger, list(names)):
+        try:
+            rows = asyncio.run(check(known, now=ledger.clock(), timeout_s=timeout))
+            works, answer = True, f"answers ({rows} row)" if rows else "answers"
+        except LiushuiError as error:
+            works, answer = False, f"fails: {error}"
+        records.append({"source": known.account, "works": works, "answer": answer})
+    emit(records, ("source", "works", "answer"), settings.format)
+    if not all(record["works"] for record in records):
+        sys.exit(EXIT_FAILED)
+
+
+@source.command()
+@name_argument
+@ledger_option
+@click.pass_obj
+def remove(settings: Settings, name: str) -> None:
+    """Remove a source and its credentials. Its flows stay in the ledger."""
+    from liushui.ledger.jobs.sources import remove_source
+
+    remove_source(settings.open_ledger(), name)
+    messages.print(f"removed {name}; its flows stay")
+
+
+@source.command()
+@name_argument
+@ledger_option
+@click.pass_obj
+def pause(settings: Settings, name: str) -> None:
+    """Pause a source: `sync --watch` and the server skip it. `sync NAME` still syncs it."""
+    from liushui.ledger.jobs.sources import pause_source
+
+    pause_source(settings.open_ledger(), name, paused=True)
+    messages.print(f"paused {name}; next: liushui source resume {name}")
+
+
+@source.command()
+@name_argument
+@ledger_option
+@click.pass_obj
+def resume(settings: Settings, name: str) -> None:
+    """Resume a paused source."""
+    from liushui.ledger.jobs.sources import pause_source
+
+    pause_source(settings.open_ledger(), name, paused=False)
+    messages.print(f"resumed {name}")
+
+
+def _source_record(known: "Source") -> Record:
+    from liushui.providers import get_provider
+
+    public = sorted(field.name for field in get_provider(known.provider).credentials if not field.secret)
+    return {
+        "source": known.account,
+        "provider": known.provider,
+        "base_url": known.base_url,
+        "since": known.since,
+        "zone": known.zone,
+        "paced": known.paced,
+        "paused": known.paused,
+        "credentials": ", ".join(f"{name} {known.credentials[name]}" for name in public),
+    }
+
+
+# ---------------------------------------------------------------- credentials
+
+
+def read_credentials(provider: "Provider", file: str | None) -> dict[str, str]:
+    """The values of a provider's credential fields: from `file` (TOML or JSON, `-` for standard input) or, without a
+    file, from the environment (LIUSHUI_APP_KEY for app_key) and a prompt at a terminal. Raises ConfigError naming a
+    missing field."""
+    given = _read_file(file) if file else {}
+    fields: dict[str, str] = {}
+    for field in provider.credentials:
+        variable = f"LIUSHUI_{field.name.upper()}"
+        value = given.get(field.name) if file else os.environ.get(variable)
+        if value is None and not file and sys.stdin.isatty():
+            value = getpass.getpass(f"{field.title}: ") if field.secret else input(f"{field.title}: ")
+        if value is None:
+            where = file or f"{variable}, --credentials or a terminal to ask at"
+            raise ConfigError(f"{field.name}: expected in {where}, but missing")
+        if not isinstance(value, str) or not value.strip():
+            raise ConfigError(f"{field.name}: expected text, got {type(value).__name__}")
+        fields[field.name] = value.strip()
+    return fields
+
+
+def _read_file(file: str) -> Mapping[str, object]:
+    try:
+        text = sys.stdin.read() if file == STANDARD_INPUT else Path(file).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"credentials: {file} cannot be read: {error}") from error
+    name = "standard input" if file == STANDARD_INPUT else file
+    try:
+        fields = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except ValueError as error:  # the messages of both parsers quote no value, so no secret is printed
+        raise ConfigError(f"credentials: {name} is neither TOML nor JSON") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"credentials: expected fields by name, got {short_repr(type(fields).__name__)}")
+    return fields

@@ -1,0 +1,128 @@
+"""Running a sync from the command line: progress bars or logs, signals, and the table of results."""
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from liushui.cli.options import Format
+from liushui.cli.output import emit, messages
+from liushui.cli.progress import sync_bars
+from liushui.ledger.engine import Ledger
+from liushui.ledger.jobs.sources import sources_named
+from liushui.sync.events import Result, Tell, tell_all
+from liushui.sync.options import Environment, Options
+from liushui.sync.progress_writer import ProgressKeeper
+from liushui.sync.runner import sync as sync_all
+from liushui.sync.scheduler import EVERY_S, Watch
+from liushui.sync.telemetry import LogFormat, Logs
+
+GC_THRESHOLDS: Final = (100_000, 20, 100)
+"""The garbage collector runs after so many new objects. A slice makes some 100,000 objects without reference cycles;
+looking at them with the default of 700 takes a tenth of a sync's time."""
+
+RESULT_COLUMNS: Final = (
+    *("source", "status", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error"),
+)
+
+
+class Watching(NamedTuple):
+    """How sources are watched, and what is printed meanwhile."""
+
+    every_s: float | None
+    log_format: str | None
+    metrics_port: int | None
+    format: Format
+    scheduled: bool
+    """Whether a source is synced when it is due, and not only when the page or the API asks for it."""
+
+
+def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str = "none") -> list[Result]:
+    """Sync sources (without names: all) once, with progress bars or log lines. Raises ConfigError."""
+    _collect_rarely()
+    with _observer(ledger, LogFormat(log_format)) as tell:
+        return asyncio.run(sync_all(ledger, sources_named(ledger, names), options, tell))
+
+
+def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watching) -> None:
+    """Sync sources whenever they are due or asked for, until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt)."""
+    from liushui.sync import telemetry  # metrics are imported only by watches, which serve them
+
+    _collect_rarely()
+    default = LogFormat.NONE if messages.is_terminal else LogFormat.TEXT
+    metrics = telemetry.Metrics(ledger.clock)
+    with _observer(ledger, LogFormat(watching.log_format or default), metrics) as tell:
+        if watching.metrics_port is not None:
+            port = metrics.serve(watching.metrics_port)
+            messages.print(f"metrics at http://{telemetry.HOST}:{port}/metrics")
+        watch = Watch(
+            ledger,
+            names,
+            options,
+            Environment(),
+            every=timedelta(seconds=EVERY_S if watching.every_s is None else watching.every_s),
+            tell=tell,
+            ended=lambda result: print_results([result], watching.format),
+            scheduled=watching.scheduled,
+            requests=True,
+        )
+        asyncio.run(_until_terminated(watch.run()))
+
+
+async def _until_terminated(work: Coroutine[None, None, None]) -> None:
+    """Run a coroutine; SIGTERM cancels it and then this returns normally."""
+    task = asyncio.create_task(work)
+    terminated = asyncio.Event()
+
+    def end() -> None:
+        terminated.set()
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not terminated.is_set():
+            raise
+
+
+@contextmanager
+def _observer(ledger: Ledger, log_format: LogFormat, *others: Tell) -> Iterator[Tell]:
+    """What is told each event of a sync: bars on a terminal or logs, and the progress that the page shows."""
+    logs = [] if log_format is LogFormat.NONE else [Logs(log_format, sys.stderr, ledger.clock)]
+    with sync_bars(shown=not logs) as bars, ProgressKeeper(ledger) as keeper:
+        yield tell_all([bars, *logs, keeper, *others])
+
+
+def _collect_rarely() -> None:
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def print_results(results: Sequence[Result], form: Format) -> None:
+    """Print a row for each source, and the reasons of its gaps as messages."""
+    records = [
+        {
+            "source": result.account,
+            "status": result.status.value,
+            "slices": result.slices,
+            "rows": result.rows_in,
+            "added": result.added,
+            "restated": result.restated,
+            "withdrawn": result.withdrawn,
+            "quarantined": result.quarantined,
+            "gaps": len(result.gaps),
+            "error": result.error or None,
+        }
+        for result in results
+    ]
+    emit(records, RESULT_COLUMNS, form)
+    for result in results:
+        for gap in result.gaps:
+            messages.warn(f"{result.account}: open gap {gap}")
+        if result.note:
+            messages.warn(f"{result.account}: skipped: {result.note}")

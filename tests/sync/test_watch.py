@@ -25,7 +25,7 @@ from liushui.sync import scheduler
 from liushui.sync.events import Due, Ended, Result, Status
 from liushui.sync.options import Environment, Options
 from liushui.sync.plan import horizon
-from liushui.sync.scheduler import BACKOFF, BACKOFF_MAX, CREDENTIALS_PAUSE, LOOK, Last, Watch, next_due
+from liushui.sync.scheduler import CREDENTIALS_PAUSE, FAILURE_BACKOFF, LOOK, Last, Watch, next_due
 from liushui.testing.client import ClientDouble, Fault
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
 from tests.sync.running import World, amounts, amounts_of, clock_of
@@ -90,7 +90,7 @@ def test_a_day_that_came_out_while_it_was_synced_is_due_soon() -> None:
     ended = began + timedelta(seconds=20)
     known = proven(WECOM, WECOM.history_start, began)
     found = next_due(WECOM, known, done(ended), since=WECOM.history_start, every=EVERY, now=ended)
-    assert found == ended + BACKOFF
+    assert found == ended + FAILURE_BACKOFF.first
 
 
 def test_after_failures_it_is_due_later_each_time() -> None:
@@ -99,12 +99,12 @@ def test_after_failures_it_is_due_later_each_time() -> None:
         last = Last(NOON, Status.FAILED, failures)
         due = next_due(LONGBRIDGE, [], last, since=BEGIN, every=EVERY, now=NOON)
         waits.append(due - NOON)
-    assert waits[:4] == [BACKOFF, 2 * BACKOFF, 4 * BACKOFF, 8 * BACKOFF]
-    assert waits[-1] == BACKOFF_MAX
+    assert waits[:4] == [times * FAILURE_BACKOFF.first for times in (1, 2, 4, 8)]
+    assert waits[-1] == FAILURE_BACKOFF.longest
     jittered = next_due(
         LONGBRIDGE, [], Last(NOON, Status.FAILED, 3), since=BEGIN, every=EVERY, now=NOON, jittered=lambda time: time / 2
     )
-    assert jittered == NOON + 2 * BACKOFF
+    assert jittered == NOON + 2 * FAILURE_BACKOFF.first
 
 
 def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
@@ -117,8 +117,8 @@ def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
     assert day_out is not None
     for left, pause in (
         (timedelta(hours=2), timedelta(minutes=30)),
-        (MINUTE, BACKOFF),
-        (timedelta(days=9), BACKOFF_MAX),
+        (MINUTE, FAILURE_BACKOFF.first),
+        (timedelta(days=9), FAILURE_BACKOFF.longest),
     ):
         gap = [Range(to_us(kept), to_us(kept + left), State.PROVEN, "", to_us(now), 1)]
         assert next_due(WECOM, gap, last, since=WECOM.history_start, every=EVERY, now=now) == now + pause
@@ -137,7 +137,7 @@ def test_nothing_is_due_over_and_over() -> None:
     for rules in (LONGBRIDGE, WECOM):
         for known in (stale, []):
             due = next_due(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON)
-            assert due >= NOON + BACKOFF
+            assert due >= NOON + FAILURE_BACKOFF.first
 
 
 # ---------------------------------------------------------------- a watch
@@ -253,8 +253,8 @@ def test_a_source_that_fails_is_tried_again_more_and_more_rarely_and_stops_no_ot
     began = clock_of(made.ledger)()
     made.run(began + timedelta(hours=4))
     waits = [late - early for early, late in zip(made.times("b"), made.times("b")[1:], strict=False)]
-    assert BACKOFF / 2 <= waits[0] <= BACKOFF + LOOK
-    assert BACKOFF_MAX / 2 <= waits[-1] <= BACKOFF_MAX + LOOK
+    assert FAILURE_BACKOFF.first / 2 <= waits[0] <= FAILURE_BACKOFF.first + LOOK
+    assert FAILURE_BACKOFF.longest / 2 <= waits[-1] <= FAILURE_BACKOFF.longest + LOOK
     assert len(made.times("a")) == 48
     made.clients["b"] = ClientDouble(codec, hourly(10))
     made.run(clock_of(made.ledger)() + timedelta(hours=2))

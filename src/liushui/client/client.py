@@ -21,12 +21,13 @@ from liushui.client import models
 from liushui.client.errors import CLASSES, ApiError, NoAnswer
 from liushui.errors import ConfigError
 from liushui.instant import to_iso
+from liushui.ratelimit.pacing import Backoff
 
 ROOT: Final = "/api/v1"
 TIMEOUT: Final = timedelta(seconds=30)
 ATTEMPTS: Final = 5
-PAUSE: Final = timedelta(milliseconds=200)
-"""How long the first repetition of a call waits where the server does not say; each one after it twice as long."""
+BACKOFF: Final = Backoff(timedelta(milliseconds=200), timedelta(seconds=30))
+"""How long the repetition of a call waits where the server does not say."""
 AGAIN: Final = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
@@ -235,24 +236,23 @@ class Client:
             (name, _text(value)) for name, values in (params or {}).items() for value in _each(values)
         ]
         sent = {"Content-Type": "application/json"} if body is not None else {}
-        pause = PAUSE
-        for left in reversed(range(self._attempts)):
+        for attempt in range(1, self._attempts + 1):
+            is_last = attempt == self._attempts
+            wait = BACKOFF.wait(attempt)
             try:
                 answer = self._http.request(
                     method, path, params=query, content=body, headers={**sent, **(headers or {})}
                 )
             except httpx2.HTTPError as error:
-                if not left or not repeat:
+                if is_last or not repeat:
                     raise NoAnswer(0, f"no answer: {type(error).__name__} {error}".strip()) from error
-                wait = pause
             else:
-                if answer.status_code not in AGAIN or not left:
+                if answer.status_code not in AGAIN or is_last:
                     if answer.is_success:
                         return answer
                     raise _error(answer)
-                wait = _asked_to_wait(answer) or pause
+                wait = _asked_to_wait(answer) or wait
             self._sleep(wait.total_seconds())
-            pause *= 2
         raise AssertionError("the last attempt returns or raises")
 
 

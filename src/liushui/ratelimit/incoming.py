@@ -1,52 +1,35 @@
-"""Calls counted against a rate, in a window that slides, and sessions begun, by all processes that serve one ledger."""
+"""Requests to a server, counted against the rate of their key by all processes that serve one ledger."""
 
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Final
 
-from liushui.instant import Clock, from_us, to_us
+from liushui.instant import from_us
 from liushui.provider import RateCheck
-from liushui.ratelimit.shared_file import Scratch
+from liushui.ratelimit.shared_file import MICROSECOND, SharedCalls
 from liushui.rules import Rate
 
-_MICROSECOND = timedelta(microseconds=1)
-_SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS calls (key TEXT NOT NULL, at_us INTEGER NOT NULL) STRICT",
-    "CREATE TABLE IF NOT EXISTS sessions (name TEXT PRIMARY KEY, began_us INTEGER NOT NULL) STRICT",
-    "CREATE INDEX IF NOT EXISTS calls_of_key ON calls (key, at_us)",
-)
-_FORGET = "DELETE FROM calls WHERE key = ? AND (at_us <= ? OR at_us > ?)"
-"""Calls that are too old to count; and those of a clock that was set back since, or a key would be locked out."""
 
+class IncomingLimits(SharedCalls):
+    """A provider.Limits that processes share."""
 
-class SharedLimits:
-    """Counts in a small SQLite file of its own. It holds nothing worth keeping: a crash may empty it."""
-
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._file, self._clock = Scratch(path, _SCHEMA), clock
+    tables = ("CREATE TABLE IF NOT EXISTS sessions (name TEXT PRIMARY KEY, began_us INTEGER NOT NULL) STRICT",)
 
     def admit(self, name: str, rate: Rate) -> RateCheck:
-        """Count one call. It is not admitted, and not counted, where `rate.calls` were within the last `rate.per`."""
-        with self._file.writing() as connection:
-            now_us = to_us(self._clock())  # not before: a call counted while we waited would be of the future
-            oldest_us = now_us - rate.per // _MICROSECOND
-            connection.execute(_FORGET, (name, oldest_us, now_us))
-            (made,) = connection.execute("SELECT count(*) FROM calls WHERE key = ?", (name,)).fetchone()
-            if made >= rate.calls:
-                return RateCheck(admitted=False, used=made)
-            connection.execute("INSERT INTO calls VALUES (?, ?)", (name, now_us))
-            return RateCheck(admitted=True, used=made + 1)
+        """Count one call. Where `rate.calls` were made within the last `rate.per` it is neither admitted nor counted.
+
+        The rate's spacing is for callers to keep: a server does not refuse calls for it.
+        """
+        with self._writing() as (connection, now_us):
+            window = self._window(connection, name, now_us, rate)
+            if window.next_us > now_us:
+                return RateCheck(admitted=False, used=window.calls)
+            connection.execute("INSERT INTO calls (key, end_us, under_way) VALUES (?, ?, 0)", (name, now_us))
+            return RateCheck(admitted=True, used=window.calls + 1)
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """When the session of that name began: the same instant for `life`, then a new one, now."""
-        with self._file.writing() as connection:
-            now_us = to_us(self._clock())
-            found = connection.execute("SELECT began_us FROM sessions WHERE name = ?", (name,)).fetchone()
-            if found is not None and found[0] <= now_us < found[0] + life // _MICROSECOND:
-                return from_us(found[0])
+        """Return when the session of that name began: the same instant for `life`, then a new one, now."""
+        with self._writing() as (connection, now_us):
+            row = connection.execute("SELECT began_us FROM sessions WHERE name = ?", (name,)).fetchone()
+            if row is not None and row[0] <= now_us < row[0] + life // MICROSECOND:
+                return from_us(row[0])
             connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?)", (name, now_us))
             return from_us(now_us)
-
-    def close(self) -> None:
-        """Let the file go, in every thread. Counting again opens it again."""
-        self._file.close()

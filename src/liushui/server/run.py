@@ -21,7 +21,7 @@ from liushui.instant import system_clock
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
-from liushui.ratelimit.incoming import SharedLimits
+from liushui.ratelimit.incoming import IncomingLimits
 from liushui.server.app import App
 from liushui.server.asgi_bridge import AsgiBridge
 from liushui.server.child_process import ChildProcess, Command
@@ -149,7 +149,7 @@ def ledger_app() -> App:
     """The application of a worker that serves a ledger."""
     serving = msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)
     ledger = open_ledger(serving.ledger)
-    limits = SharedLimits(Path(serving.limits), system_clock)
+    limits = IncomingLimits(Path(serving.limits), system_clock)
     from liushui.server.context import (
         AppContext,
     )  # inside: Litestar takes a third of a second, which no command require_scope
@@ -166,7 +166,7 @@ def ledger_app() -> App:
 
 def dialects_of(serving: Serving, ledger: Ledger) -> DialectRouter:
     """Every provider's server over one ledger."""
-    limits = SharedLimits(Path(serving.limits), system_clock)
+    limits = IncomingLimits(Path(serving.limits), system_clock)
     return DialectRouter(load_providers(), LedgerReader(ledger, limits))
 
 

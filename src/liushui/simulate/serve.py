@@ -13,7 +13,7 @@ import msgspec
 from liushui.instant import system_clock
 from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
-from liushui.ratelimit.incoming import SharedLimits
+from liushui.ratelimit.incoming import IncomingLimits
 from liushui.server.app import App
 from liushui.server.router import DialectRouter
 from liushui.server.run import Address, serve
@@ -51,7 +51,7 @@ class Simulating(msgspec.Struct, frozen=True):
         """A reader of the world, by the machine's clock."""
         found = providers_named(self.providers)
         world = World(msgspec.convert(self.world, Parameters), desks_of(found))
-        limits = SharedLimits(Path(self.limits), system_clock) if self.limits else None
+        limits = IncomingLimits(Path(self.limits), system_clock) if self.limits else None
         return WorldReader(world, found, system_clock, limits=limits)
 
     def dialects(self) -> DialectRouter:

@@ -45,7 +45,7 @@ class Options:
 
 
 def connect(provider: Provider, source: Source, options: Options) -> Client:
-    """A client of the source's. It does not pace itself: the budget of its credential is shared with other workers."""
+    """Make a source's client. It does not pace itself: other workers share the rate of its credential."""
     return provider.connect(
         base_url=source.base_url,
         credentials=source.credentials,

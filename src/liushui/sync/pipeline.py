@@ -14,8 +14,8 @@ from liushui.ledger.jobs.sources import Run, Source, record_run
 from liushui.ledger.read.balances import daily_flows, ranges_of
 from liushui.ledger.write.change import Committed
 from liushui.provider import Slice
-from liushui.ratelimit.outgoing import Budget, key_of
-from liushui.sync.caller import Allowance, Caller, PutOff
+from liushui.ratelimit.outgoing import OutgoingLimits, credential_key
+from liushui.sync.caller import CallLimit, Deferred, RateLimitedCaller
 from liushui.sync.committer import UNPROVEN, Drained, Keeper, Outcome
 from liushui.sync.events import Advanced, Began, Ended, Failed, Kept, Result, Status, Tell, range_of
 from liushui.sync.fetch import SliceTooLarge, fetch_slice
@@ -25,7 +25,7 @@ from liushui.sync.slicer import Cutter
 
 FAILURES_MAX: Final = 3
 """Slices in a row that may fail before a source is left alone until the next sync."""
-ENDS: Final = (AuthError, PutOff)
+ENDS: Final = (AuthError, Deferred)
 """After these no other slice can be read either."""
 DAYS_KNOWN: Final = 28
 """Of so many days before and after the beginning of a sync it is looked up how much there was to read."""
@@ -57,12 +57,12 @@ class AccountSync:
         options: Options,
         environment: Environment,
         *,
-        budget: Budget,
+        limits: OutgoingLimits,
         writing: asyncio.Lock,
         tell: Tell,
     ) -> None:
         self._ledger, self._source, self._options, self._environment = ledger, source, options, environment
-        self._budget, self._writing, self._tell = budget, writing, tell
+        self._limits, self._writing, self._tell = limits, writing, tell
         self._provider = environment.provider(source.provider)
         self._rules = self._provider.rules
         self._size = options.size or self._rules.paging.size_max
@@ -74,7 +74,7 @@ class AccountSync:
         self._taken = asyncio.Event()
         """Set when slices that waited are being kept, or will not be."""
         self._keeping: asyncio.Task[None] | None = None
-        self._caller: Caller | None = None
+        self._caller: RateLimitedCaller | None = None
         self._holder = new_holder()
         self._held_until: datetime | None = None
         """When the lease that we hold is over. None: we hold none, and leave nothing in the account's name."""
@@ -100,17 +100,18 @@ class AccountSync:
         self._tell(Ended(self._source.account, result))
         return result
 
-    def _connected(self) -> Caller:
-        key, rate = key_of(self._provider, self._source), self._rules.rate
-        return Caller(
-            self._source.account,
-            self._environment.connect(self._provider, self._source, self._options),
-            Allowance(self._budget, key, rate if self._source.paced else None, rate.per),
+    def _connected(self) -> RateLimitedCaller:
+        source, rate = self._source, self._rules.rate
+        key = credential_key(self._provider, source.base_url, source.credentials)
+        return RateLimitedCaller(
+            source.account,
+            self._environment.connect(self._provider, source, self._options),
+            CallLimit(self._limits, key, rate if source.paced else None, rate.per),
             self._options,
             self._environment,
             clock=self._ledger.clock,
             tell=self._tell,
-            alive=self._alive,
+            keep_lease=self._alive,
         )
 
     def _due(self, now: datetime) -> list[Slice]:
@@ -140,7 +141,7 @@ class AccountSync:
             case AuthError():
                 result.status = Status.CREDENTIALS
                 result.error = f"its credentials are refused, and new ones are needed: {error}"
-            case PutOff():
+            case Deferred():
                 result.status, result.not_before = Status.WAITING, error.until
             case Busy():
                 result.status, result.not_before, result.note = Status.BUSY, error.until, str(error)

@@ -11,7 +11,7 @@ from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.balances import ranges_of
 from liushui.provider import Slice
 from liushui.providers import get_provider
-from liushui.ratelimit.outgoing import Budget
+from liushui.ratelimit.outgoing import OutgoingLimits
 from liushui.sync.events import Ended, Result, Status, Tell, nobody
 from liushui.sync.options import Environment, Options
 from liushui.sync.pipeline import AccountSync
@@ -21,11 +21,11 @@ __all__ = ["Environment", "Options", "Result", "Workers", "check", "sync", "work
 
 
 class Workers:
-    """What the syncs of one process share: the budgets of credentials, and the turn to write."""
+    """What the syncs of one process share: the rate limits of credentials, and the turn to write."""
 
     def __init__(self, ledger: Ledger, options: Options, environment: Environment, tell: Tell) -> None:
         self._ledger, self._options, self._environment, self._tell = ledger, options, environment, tell
-        self._budget = Budget(ledger.beside(".calls"), ledger.clock)
+        self._limits = OutgoingLimits(ledger.beside(".calls"), ledger.clock)
         self._writing = asyncio.Lock()
         self._places = asyncio.Semaphore(options.sources_at_once)
 
@@ -41,7 +41,7 @@ class Workers:
                     source,
                     options or self._options,
                     self._environment,
-                    budget=self._budget,
+                    limits=self._limits,
                     writing=self._writing,
                     tell=self._tell,
                 )
@@ -52,8 +52,8 @@ class Workers:
             return await one.run()
 
     def close(self) -> None:
-        """Let the file of the budgets go."""
-        self._budget.close()
+        """Close the file of the rate limits."""
+        self._limits.close()
 
 
 @asynccontextmanager

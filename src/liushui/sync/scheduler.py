@@ -14,6 +14,7 @@ from liushui.ledger.jobs.leases import new_holder
 from liushui.ledger.jobs.sources import Source, list_sources
 from liushui.ledger.jobs.sync_requests import SyncRequest, end_request, give_back, open_requests, take_request
 from liushui.ledger.read.balances import ranges_of
+from liushui.ratelimit.pacing import Backoff
 from liushui.rules import Paging, Rules
 from liushui.sync.events import Due, Result, Status, Tell
 from liushui.sync.options import Environment, Options
@@ -22,11 +23,8 @@ from liushui.sync.runner import Workers, time_left, working
 
 EVERY_S: Final = 300
 """Seconds between two syncs of a source that is watched, where rows come at any time and nobody says."""
-BACKOFF: Final = timedelta(minutes=1)
-BACKOFF_MAX: Final = timedelta(hours=1)
-"""How long after a failure the next sync begins: at first, doubled with each one after it, and at most."""
-DOUBLINGS_MAX: Final = 10
-"""More of them than there are between the two."""
+FAILURE_BACKOFF: Final = Backoff(timedelta(minutes=1), timedelta(hours=1))
+"""How long after a failure the next sync begins."""
 CREDENTIALS_PAUSE: Final = timedelta(hours=6)
 """How long a source whose credentials were refused is left alone while they are the same."""
 LOOK: Final = timedelta(seconds=30)
@@ -72,12 +70,12 @@ def next_due(
     if last.not_before is not None:
         return last.not_before
     if last.failures:
-        pause = min(BACKOFF_MAX, BACKOFF * 2 ** min(last.failures - 1, DOUBLINGS_MAX))
+        pause = FAILURE_BACKOFF.wait(last.failures)
         left = retention_left(rules, coverage, since=since, until=until, now=now)
         if left is not None:
-            pause = min(pause, max(BACKOFF, left // HURRY))
+            pause = min(pause, max(FAILURE_BACKOFF.first, left // HURRY))
         return last.ended_at + jittered(pause)
-    soonest = last.ended_at + min(every, BACKOFF)
+    soonest = last.ended_at + min(every, FAILURE_BACKOFF.first)
     published = rules.next_publication(now)
     missing = unproven(rules, coverage, since=since, until=until, now=now)
     if published is not None:  # what is older waits for that too: it is daily, and nothing changes before
@@ -250,7 +248,7 @@ class Watch:
         before, now = watched.last.failures if watched.last else 0, self._ledger.clock()
         failures = {Status.DONE: 0, Status.FAILED: before + 1, Status.INCOMPLETE: before + 1}.get(result.status, before)
         watched.last = Last(now, result.status, failures, result.not_before)
-        watched.due = now + BACKOFF
+        watched.due = now + FAILURE_BACKOFF.first
         with suppress(LiushuiError):  # nobody can tell when, so soon
             watched.due = next_due(
                 self._environment.provider(watched.source.provider).rules,

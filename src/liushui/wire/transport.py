@@ -1,16 +1,15 @@
 """Calls to one provider over HTTP: paced, one at a time, their faults as errors by class. It knows no dialect."""
 
-import asyncio
 import re
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from liushui.errors import ConfigError, Unavailable, short_repr
+from liushui.ratelimit.pacing import Pacer
 from liushui.rules import Rate
 from liushui.wire import transport
 
@@ -126,38 +125,3 @@ def check_header_value(name: str, value: str) -> str:
 def parse_retry_after(header: str | None) -> float | None:
     """How long an answer's Retry-After asks to wait. None where it says nothing, or a date."""
     return timedelta(seconds=int(header)).total_seconds() if header and _SECONDS.fullmatch(header) else None
-
-
-class Pacer:
-    """Lets calls through one at a time, and holds each back until `rate` allows it.
-
-    A leaky bucket lets a burst and its refill through in one window, up to twice the documented number; this keeps
-    the times of the last `rate.calls` calls. A call is timed by its end, for it arrived at the provider before that:
-    however long it took to get there, the provider never sees two too close together.
-    """
-
-    def __init__(self, rate: Rate) -> None:
-        self._rate = rate
-        self._ends: deque[float] = deque(maxlen=rate.calls)
-        self._turn = asyncio.Lock()
-
-    @asynccontextmanager
-    async def call(self) -> AsyncIterator[None]:
-        """Make one call inside: entered when it may be made."""
-        async with self._turn:
-            now = asyncio.get_running_loop().time
-            if (pause := self._due() - now()) > 0:
-                await asyncio.sleep(pause)
-            try:
-                yield
-            finally:
-                self._ends.append(now())
-
-    def _due(self) -> float:
-        """When the next call may begin, in the loop's time."""
-        if not self._ends:
-            return 0.0
-        due = self._ends[-1] + self._rate.spacing.total_seconds()
-        if len(self._ends) == self._rate.calls:
-            due = max(due, self._ends[0] + self._rate.per.total_seconds())
-        return due

@@ -15,7 +15,7 @@ from liushui.http import Request
 from liushui.instant import EPOCH
 from liushui.providers.hkus import PROVIDER
 from liushui.providers.hkus.rules import RULES
-from liushui.ratelimit.incoming import SharedLimits
+from liushui.ratelimit.incoming import IncomingLimits
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
 from tests.providers.hkus.caller import TRANSACTIONS, Answer, Caller, answered, milliseconds
@@ -161,7 +161,7 @@ def test_a_key_reads_its_own_accounts(caller: Caller, reader: MemoryReader) -> N
 @pytest.fixture
 def limited(tmp_path: Path, clock: MovableClock) -> Iterator[Caller]:
     """Somebody whose calls are counted."""
-    with closing(SharedLimits(tmp_path / "limits.db", clock)) as limits:
+    with closing(IncomingLimits(tmp_path / "limits.db", clock)) as limits:
         reader = MemoryReader(clock, admit=limits.admit)
         yield Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
 

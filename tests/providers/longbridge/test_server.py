@@ -13,7 +13,7 @@ from liushui.http import Request
 from liushui.providers.longbridge import PROVIDER
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.server import ROUTES, SOCKET_TOKENS
-from liushui.ratelimit.incoming import SharedLimits
+from liushui.ratelimit.incoming import IncomingLimits
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
 from tests.providers.longbridge.caller import CASH_FLOW, EVER, Answer, Caller, answered
@@ -75,7 +75,7 @@ LIMITED = (429, 429002)
 @pytest.fixture
 def limited(tmp_path: Path, clock: MovableClock) -> Iterator[Caller]:
     """Somebody whose calls are counted."""
-    with closing(SharedLimits(tmp_path / "limits.db", clock)) as limits:
+    with closing(IncomingLimits(tmp_path / "limits.db", clock)) as limits:
         reader = MemoryReader(clock, admit=limits.admit)
         yield Caller(reader, clock, reader.create_key(PROVIDER, "trader-1"))
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from liushui.instant import Clock, system_clock, to_us
 from liushui.provider import RateCheck
-from liushui.ratelimit.incoming import SharedLimits
+from liushui.ratelimit.incoming import IncomingLimits
 from liushui.rules import Rate
 from liushui.testing.clock import MovableClock
 
 THREE = Rate(calls=3, per=timedelta(seconds=10))
 
 
-Open = Callable[[Clock], SharedLimits]
+Open = Callable[[Clock], IncomingLimits]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 def opened(path: Path) -> Iterator[Open]:
     """Opens the file by a clock, as often as is wanted, and lets it go at the end."""
     with ExitStack() as stack:
-        yield lambda clock: stack.enter_context(closing(SharedLimits(path, clock)))
+        yield lambda clock: stack.enter_context(closing(IncomingLimits(path, clock)))
 
 
 def test_a_window_slides(opened: Open) -> None:
@@ -70,7 +70,7 @@ def test_no_window_lets_too_many_in_and_none_turns_away_one_that_fits(
     key = next(_names)
     rate = Rate(calls=calls, per=timedelta(seconds=10))
     let_in: list[int] = []
-    with closing(SharedLimits(shared, clock)) as limits:
+    with closing(IncomingLimits(shared, clock)) as limits:
         for quarters in steps:
             clock.move(timedelta(seconds=quarters / 4))
             now_us = to_us(clock())
@@ -100,17 +100,21 @@ def test_instances_share_a_file(opened: Open) -> None:
     assert [limits[number % 3].admit("key", THREE).admitted for number in range(6)] == [True] * 3 + [False] * 3
 
 
-def test_a_fresh_file_may_be_in_use(path: Path, opened: Open) -> None:
+def test_a_fresh_file_may_be_in_use(path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers begin at once. SQLite itself does not wait for another that is making the same file ready."""
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    soon = threading.Timer(0.3, other.execute, ["COMMIT"])
-    soon.start()
-    try:
-        assert opened(MovableClock()).admit("key", THREE).admitted
-    finally:
-        soon.join()
-        other.close()
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr(time, "sleep", pause)
+    assert opened(MovableClock()).admit("key", THREE).admitted
+    other.close()
+    assert len(pauses) == 3
 
 
 def test_the_clock_is_read_when_nobody_else_can_count(path: Path, opened: Open) -> None:
@@ -134,43 +138,41 @@ def test_the_clock_is_read_when_nobody_else_can_count(path: Path, opened: Open) 
     assert locked == [True]
 
 
-COUNTING = """
-import json, sys, time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from datetime import datetime, timedelta
-from itertools import count
+CALLING = """
+import json, sys
+from datetime import timedelta
 from pathlib import Path
-from liushui.instant import Clock, system_clock, to_us
+from liushui.instant import system_clock, to_us
+from liushui.ratelimit.incoming import IncomingLimits
 from liushui.rules import Rate
-from liushui.ratelimit.incoming import SharedLimits
 
-limits = SharedLimits(Path(sys.argv[1]), system_clock)
-rate = Rate(calls=30, per=timedelta(seconds=float(sys.argv[3])))
+limits = IncomingLimits(Path(sys.argv[1]), system_clock)
+rate = Rate(calls=30, per=timedelta(seconds=float(sys.argv[2])))
+tries, admitted_max = int(sys.argv[3]), int(sys.argv[4])
 sys.stdin.readline()
-let_in = []
-until = time.monotonic() + float(sys.argv[2])
-while time.monotonic() < until:
+admitted = []
+while tries and len(admitted) < admitted_max:
+    tries -= 1
     before = to_us(system_clock())
     if limits.admit("key", rate).admitted:
-        let_in.append((before, to_us(system_clock())))
-print(json.dumps(let_in))
+        admitted.append((before, to_us(system_clock())))
+print(json.dumps(admitted))
 """
 
 
-def counted(path: Path, *, seconds: float, per_s: float, processes: int = 2) -> list[tuple[int, int]]:
-    """Have processes call as fast as they can, at once; what was let in, between which microseconds."""
-    command = [sys.executable, "-c", COUNTING, str(path), str(seconds), str(per_s)]
-    running = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
-    ]
+def admitted(
+    path: Path, *, per_s: float, tries: int = 1_000_000_000, admitted_max: int = 1_000_000_000
+) -> list[tuple[int, int]]:
+    """Have two processes call as fast as they can; the calls let in, each between two instants in microseconds."""
+    command = [sys.executable, "-c", CALLING, str(path), str(per_s), str(tries), str(admitted_max)]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     try:
         for process in running:
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
         return sorted(
-            (begin, end) for process in running for begin, end in json.loads(process.communicate(timeout=60)[0])
+            (begin, end) for process in running for begin, end in json.loads(process.communicate(timeout=120)[0])
         )
     finally:
         for process in running:
@@ -179,16 +181,16 @@ def counted(path: Path, *, seconds: float, per_s: float, processes: int = 2) -> 
 
 
 def test_two_processes_share_one_window(path: Path) -> None:
-    assert len(counted(path, seconds=1.5, per_s=3_600)) == 30
+    assert len(admitted(path, per_s=3_600, tries=1_000)) == 30
 
 
 def test_two_processes_keep_every_window(path: Path) -> None:
     """Of any 31 calls let in, the last one ended more than a window after the first began."""
-    let_in = counted(path, seconds=2.5, per_s=0.5)
-    assert len(let_in) > 60
-    for place in range(len(let_in) - 30):
-        calls = let_in[place : place + 31]
-        assert max(end_us for _, end_us in calls) - calls[0][0] >= 500_000
+    calls = admitted(path, per_s=0.5, admitted_max=60)
+    assert len(calls) == 120
+    for place in range(len(calls) - 30):
+        window = calls[place : place + 31]
+        assert max(end_us for _, end_us in window) - window[0][0] >= 500_000
 
 
 def test_what_is_counted_is_forgotten(path: Path, opened: Open) -> None:
@@ -204,7 +206,7 @@ def test_what_is_counted_is_forgotten(path: Path, opened: Open) -> None:
 
 
 def test_what_was_let_go_is_opened_again(path: Path) -> None:
-    limits = SharedLimits(path, MovableClock())
+    limits = IncomingLimits(path, MovableClock())
     for expected in (True, True, True, False):
         assert limits.admit("key", THREE).admitted is expected
         limits.close()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liushui.ratelimit.pacing import Backoff, Pacer
 from liushui.rules import Rate
-from liushui.wire.transport import Pacer
 
 
 class Call(NamedTuple):
@@ -108,3 +108,8 @@ def test_a_call_that_fails_counts() -> None:
 
     paced(rate(1, 10, 0), work)
     assert begins_s == [0, 10]
+
+
+def test_a_backoff_doubles_up_to_its_longest_wait() -> None:
+    backoff = Backoff(timedelta(seconds=1), timedelta(minutes=1))
+    assert [backoff.wait(attempt).seconds for attempt in (1, 2, 3, 6, 7, 8, 10_000)] == [1, 2, 4, 32, 60, 60, 60]

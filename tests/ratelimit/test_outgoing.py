@@ -1,4 +1,4 @@
-"""The budget of a credential: no window ever has more calls than the provider allows, whoever makes them."""
+"""Calls to a provider: no window ever has more of them than the rate allows, whoever makes them."""
 
 import subprocess
 import sys
@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liushui.ledger.jobs.sources import Source
+from liushui.provider import Provider
 from liushui.providers import get_provider
-from liushui.ratelimit.outgoing import BLOCK_MAX, POLL, Begun, Budget, Wait, key_of
+from liushui.ratelimit.outgoing import BLOCK_MAX, POLL, OutgoingLimits, Permit, Wait, credential_key
 from liushui.rules import Rate
 from liushui.testing.clock import MovableClock
-from tests.sync import spending
+from tests.ratelimit import calling
 from tests.sync.rows import source
 
 SECOND = timedelta(seconds=1)
@@ -28,84 +30,88 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture
-def budget(tmp_path: Path, clock: MovableClock) -> Budget:
-    return Budget(tmp_path / "x.calls", clock)
+def limits(tmp_path: Path, clock: MovableClock) -> OutgoingLimits:
+    return OutgoingLimits(tmp_path / "x.calls", clock)
 
 
-def made(budget: Budget, rate: Rate = THREE, key: str = "k") -> Begun:
+def begin(limits: OutgoingLimits, rate: Rate = THREE, key: str = "k") -> Permit:
     """A call that is let through."""
-    found = budget.begin(key, rate, call_max=CALL_MAX)
-    assert isinstance(found, Begun)
-    return found
+    permit = limits.begin(key, rate, call_max=CALL_MAX)
+    assert isinstance(permit, Permit)
+    return permit
 
 
-def held(budget: Budget, rate: Rate = THREE, key: str = "k") -> Wait:
+def wait(limits: OutgoingLimits, rate: Rate = THREE, key: str = "k") -> Wait:
     """A call that is held back."""
-    found = budget.begin(key, rate, call_max=CALL_MAX)
-    assert isinstance(found, Wait)
-    return found
+    wait = limits.begin(key, rate, call_max=CALL_MAX)
+    assert isinstance(wait, Wait)
+    return wait
 
 
-def test_a_call_counts_from_its_end(budget: Budget, clock: MovableClock) -> None:
-    first, second, third = made(budget), made(budget), made(budget)
+def test_a_call_counts_from_its_end(limits: OutgoingLimits, clock: MovableClock) -> None:
+    first, second, third = begin(limits), begin(limits), begin(limits)
     for begun in (first, second, third):
         clock.move(SECOND)
-        budget.end("k", begun)
-    assert held(budget) == Wait(8 * SECOND, blocked=False)
+        limits.end("k", begun)
+    assert wait(limits) == Wait(8 * SECOND, blocked=False)
     clock.move(8 * SECOND)
-    made(budget)
-    assert held(budget) == Wait(POLL, blocked=False), "one is under way: nobody knows when it will end"
-    made(budget, key="another")
+    begin(limits)
+    assert wait(limits) == Wait(POLL, blocked=False), "one is under way: nobody knows when it will end"
+    begin(limits, key="another")
 
 
-def test_calls_are_spaced_from_the_end_of_the_last_one(budget: Budget, clock: MovableClock) -> None:
+def test_calls_are_spaced_from_the_end_of_the_last_one(limits: OutgoingLimits, clock: MovableClock) -> None:
     spaced = Rate(calls=3, per=timedelta(seconds=10), spacing=2 * SECOND)
-    begun = made(budget, spaced)
-    assert held(budget, spaced).time == POLL
+    begun = begin(limits, spaced)
+    assert wait(limits, spaced).duration == POLL
     clock.move(5 * SECOND)
-    budget.end("k", begun)
-    assert held(budget, spaced).time == 2 * SECOND
+    limits.end("k", begun)
+    assert wait(limits, spaced).duration == 2 * SECOND
     clock.move(2 * SECOND)
-    made(budget, spaced)
+    begin(limits, spaced)
 
 
-def test_what_a_killed_worker_began_runs_out(budget: Budget, clock: MovableClock) -> None:
+def test_a_call_of_a_killed_worker_expires(limits: OutgoingLimits, clock: MovableClock) -> None:
     for _ in range(3):
-        made(budget)
+        begin(limits)
     clock.move(CALL_MAX + THREE.per - timedelta(microseconds=1))
-    held(budget)
+    wait(limits)
     clock.move(timedelta(microseconds=1))
-    made(budget)
+    begin(limits)
 
 
-def test_a_clock_that_was_set_back_locks_nobody_out(budget: Budget, clock: MovableClock) -> None:
-    for begun in [made(budget) for _ in range(3)]:
-        budget.end("k", begun)
-    budget.block("k", clock() + timedelta(days=1))
+def test_a_clock_that_was_set_back_locks_nobody_out(limits: OutgoingLimits, clock: MovableClock) -> None:
+    for begun in [begin(limits) for _ in range(3)]:
+        limits.end("k", begun)
+    limits.block("k", clock() + timedelta(days=1))
     clock.move(timedelta(days=-30))
-    made(budget)
+    begin(limits)
 
 
-def test_what_one_worker_is_told_holds_all(tmp_path: Path, clock: MovableClock) -> None:
-    one, other = Budget(tmp_path / "x.calls", clock), Budget(tmp_path / "x.calls", clock)
+def test_a_block_that_one_worker_records_holds_for_all(tmp_path: Path, clock: MovableClock) -> None:
+    one, other = OutgoingLimits(tmp_path / "x.calls", clock), OutgoingLimits(tmp_path / "x.calls", clock)
     assert other.blocked_until("k") is None
     assert not (tmp_path / "x.calls").exists(), "a source that is not paced makes no file"
     one.block("k", clock() + 60 * SECOND)
     one.block("k", clock() + 5 * SECOND)
-    assert held(other) == Wait(60 * SECOND, blocked=True)
+    assert wait(other) == Wait(60 * SECOND, blocked=True)
     assert other.blocked_until("k") == clock() + 60 * SECOND
-    made(other, key="another")
+    begin(other, key="another")
     clock.move(60 * SECOND)
     assert other.blocked_until("k") is None
-    made(other)
+    begin(other)
     one.block("k", clock() + BLOCK_MAX + SECOND)
-    made(other)
+    begin(other)
+
+
+def key_of(provider: Provider, source: Source) -> str:
+    return credential_key(provider, source.base_url, source.credentials)
 
 
 def test_the_key_of_a_budget_tells_nothing_and_parts_what_differs() -> None:
     broker = get_provider("longbridge")
     key = key_of(broker, source("a"))
-    assert key == key_of(broker, source("b", key="a")), "two accounts that one key reads have one budget"
+    assert key == key_of(broker, source("b", key="a")), "two accounts of one credential count together"
     assert key != "a"
     assert key != key_of(broker, source("b"))
     assert key != key_of(get_provider("longbridge_legacy"), source("a"))
@@ -136,10 +142,10 @@ def test_every_window_keeps_the_rate_however_calls_overlap(
 ) -> None:
     """Several workers begin calls, the provider has them at any time until they end, and some never say so."""
     clock = MovableClock()
-    path = tmp_path_factory.mktemp("budget") / "x.calls"
+    path = tmp_path_factory.mktemp("limits") / "x.calls"
     rate = Rate(calls=calls, per=timedelta(seconds=5), spacing=timedelta(milliseconds=spacing_ms))
-    workers = [Budget(path, clock) for _ in range(4)]
-    under_way: dict[int, tuple[Begun, datetime]] = {}
+    workers = [OutgoingLimits(path, clock) for _ in range(4)]
+    under_way: dict[int, tuple[Permit, datetime]] = {}
     arrived: list[int] = []
     waiting: set[int] = set()
 
@@ -155,28 +161,26 @@ def test_every_window_keeps_the_rate_however_calls_overlap(
                 under_way.pop(late)
                 waiting.discard(late)
         if what == "begin" and worker not in under_way:
-            found = workers[worker].begin("k", rate, call_max=CALL_MAX)
-            if isinstance(found, Begun):
-                under_way[worker] = (found, clock.at)
+            begun = workers[worker].begin("k", rate, call_max=CALL_MAX)
+            if isinstance(begun, Permit):
+                under_way[worker] = (begun, clock.at)
                 waiting.add(worker)
         elif what == "arrive":
             arrive(worker)
         elif worker in under_way:
-            begun, _ = under_way.pop(worker)
+            permit, _ = under_way.pop(worker)
             arrive(worker)
             if what == "end":
-                workers[worker].end("k", begun)
+                workers[worker].end("k", permit)
     for one in workers:
         one.close()
     assert is_kept(rate, arrived)
 
 
 def test_processes_that_share_a_key_keep_its_rate_together(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", spending.__name__, str(tmp_path / "x.calls"), "2"]
+    command = [sys.executable, "-m", calling.__name__, str(tmp_path / "x.calls"), "20"]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    arrived = [[int(line) for line in worker.communicate(timeout=60)[0].split()] for worker in workers]
-    assert all(worker.returncode == 0 for worker in workers)
-    assert all(arrived), "each of them had a turn"
-    together = [at for one in arrived for at in one]
-    assert len(together) > spending.RATE.calls * 2
-    assert is_kept(spending.RATE, together)
+    arrived = [[int(line) for line in worker.communicate(timeout=120)[0].split()] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
+    assert [len(times) for times in arrived] == [20, 20, 20]
+    assert is_kept(calling.RATE, [at for times in arrived for at in times])

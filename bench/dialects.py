@@ -107,7 +107,7 @@ def _collected(setting: Setting, path: Path) -> Iterator[Account]:
 
 def _slices(ledger: Ledger, account: str, provider: Provider) -> list[Slice]:
     """Ranges anywhere in the account that hold a few pages, as far as one request may reach."""
-    times = [row[0] for row in ledger.reading_driver().execute(_TIMES, (account,)).fetchall()]
+    times = [row[0] for row in ledger.raw_connection().execute(_TIMES, (account,)).fetchall()]
     longest = provider.rules.slice_max or timedelta.max
     choose = random.Random(SEED)
     rows = min(4 * ROWS, len(times))

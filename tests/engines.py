@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from liushui.ledger.engine import open_ledger, upgrade_ledger
-from liushui.ledger.engines.postgres import MARK
+from liushui.ledger.engines.postgres import MARKER_TABLE
 from liushui.ledger.maintenance.copy_state import copying
 from liushui.ledger.schema import REVISION, metadata
 from tests.postgres import Postgres, running
@@ -91,7 +91,7 @@ class Pool:
                 connection.execute(f"DELETE FROM {table.name}".encode())
             connection.execute(f"DROP TABLE IF EXISTS {copying.name}".encode())
             connection.execute("UPDATE alembic_version SET version_num = %s", [REVISION])
-            connection.execute(f"UPDATE {MARK} SET id = %s".encode(), [token_hex(16)])
+            connection.execute(f"UPDATE {MARKER_TABLE} SET id = %s".encode(), [token_hex(16)])
         self._free.append(url)
 
 

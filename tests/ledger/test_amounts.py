@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from liushui.ledger.engines.amount_sql import at_least, at_most
+from liushui.ledger.engines.condition_sql import at_least, at_most
 from liushui.money import parse_decimal, to_plain_string
 
 amounts = st.one_of(

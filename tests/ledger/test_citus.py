@@ -42,7 +42,7 @@ def citus(schemas: SchemaPool) -> Iterator[Ledger]:
     databases = Databases(schemas)
     ledger = open_ledger(databases.url(), clock=MovableClock())
     with ledger.reading() as connection:
-        assert ledger.is_spread(connection)
+        assert ledger.is_distributed(connection)
     yield ledger
     ledger.close()
     databases.give_back()

@@ -352,7 +352,7 @@ def writer(url: str, number: int, commits: int) -> subprocess.Popen[str]:
 
 def test_a_bare_connection_can_only_read(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("one", 1))
-    with closing(ledger.reading_driver()) as connection:
+    with closing(ledger.raw_connection()) as connection:
         assert connection.execute("SELECT id FROM flows").fetchall() == [("one",)]
         with pytest.raises((sqlite3.OperationalError, psycopg.errors.ReadOnlySqlTransaction), match=r"read-?only"):
             connection.execute("DELETE FROM flows")

@@ -192,7 +192,7 @@ class Counting:
     """Runs statements, and counts them."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._connection = ledger.reading_driver()
+        self._connection = ledger.raw_connection()
         self.statements: list[str] = []
 
     def __call__(self, sql: str, values: Sequence[object]) -> Cursor:

@@ -17,7 +17,7 @@ from liushui.ledger import migrations
 from liushui.ledger.column_types import NUMBER
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import Cursor
-from liushui.ledger.engines.postgres import MARK
+from liushui.ledger.engines.postgres import MARKER_TABLE
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.schema import FACT_TABLES, REVISION, flows, metadata
 from liushui.provider import FlowQuery
@@ -28,7 +28,7 @@ from tests.ledger.books import came, hour, hours, keep
 
 def is_of_every_engine(_object: object, name: str | None, *_rest: object) -> bool:
     """Not what marks a ledger on PostgreSQL, nor the numbers that stand beside amounts there."""
-    return name != MARK and not str(name).endswith(NUMBER)
+    return name != MARKER_TABLE and not str(name).endswith(NUMBER)
 
 
 def test_migrations_make_the_schema(ledger: Ledger) -> None:
@@ -89,7 +89,7 @@ class Watched:
     """A bare connection that says how each statement that it is given would be run."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._connection = ledger.reading_driver()
+        self._connection = ledger.raw_connection()
         self._explain = "EXPLAIN QUERY PLAN" if ledger.engine.dialect.name == "sqlite" else "EXPLAIN (COSTS FALSE)"
         if ledger.engine.dialect.name != "sqlite":  # of so few rows it would read all
             self._connection.execute("BEGIN")  # what holds in a transaction holds on every node
@@ -124,7 +124,7 @@ def test_a_page_is_read_by_the_key_and_never_sorted(
     where = [one_of("category", category.value)] if category else []
     where += [one_of("symbol", symbol)] if symbol else []
     query = FlowQuery(accounts, hour(0), hour(24), limit=50, offset=100, newest=newest, where=tuple(where))
-    with patch.object(ledger, "reading_driver", lambda: watched):
+    with patch.object(ledger, "raw_connection", lambda: watched):
         reader.read_page(dialect, query, lambda _flow: b"")
         place = '[1767312000000000,"a","x"]'
         reader.read_page(dialect, query._replace(offset=0, after=place), lambda _flow: b"")

@@ -10,7 +10,7 @@ from alembic.config import Config
 from liushui.errors import ConfigError
 from liushui.flow import Direction
 from liushui.ledger import migrations
-from liushui.ledger.engine import Ledger, Upgraded, open_ledger, upgrade_ledger
+from liushui.ledger.engine import Ledger, UpgradeResult, open_ledger, upgrade_ledger
 from liushui.ledger.engines.sqlite import sqlite_engine
 from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.read.balances import statuses
@@ -70,8 +70,8 @@ def test_an_older_ledger_is_upgraded_when_it_is_opened(old: tuple[Path, dict[str
 
 def test_an_upgrade_says_from_which_schema(old: tuple[Path, dict[str, list[tuple[object, ...]]]]) -> None:
     path, expected = old
-    assert upgrade_ledger(str(path)) == Upgraded(str(path), BEFORE_MEMORY, REVISION)
-    assert upgrade_ledger(f"sqlite:///{path}") == Upgraded(str(path), REVISION, REVISION)
+    assert upgrade_ledger(str(path)) == UpgradeResult(str(path), BEFORE_MEMORY, REVISION)
+    assert upgrade_ledger(f"sqlite:///{path}") == UpgradeResult(str(path), REVISION, REVISION)
     ledger = opened(path)
     assert tables(ledger) == expected
     ledger.close()

@@ -41,7 +41,7 @@ def upgrade(settings: Settings, citus: bool) -> None:
 
     upgraded = upgrade_ledger(settings.ledger_url, citus=citus)
     record = {"path": upgraded.ledger, "before": upgraded.before, "after": upgraded.after}
-    emit_one(record | ({"tables spread": upgraded.spread} if citus else {}), settings.format)
+    emit_one(record | ({"tables spread": upgraded.distributed_tables} if citus else {}), settings.format)
 
 
 @db.command()

@@ -1,4 +1,4 @@
-"""Opening a ledger: which engine a URL names, and a schema that is brought up to this program's."""
+"""Open a ledger: find the engine that a URL names, and bring the schema up to this program's."""
 
 from pathlib import Path
 from typing import Final
@@ -9,27 +9,28 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, LedgerError, short_repr
 from liushui.instant import Clock, system_clock
 from liushui.ledger.engines import sqlite
-from liushui.ledger.engines.base import UNFINISHED, Ledger, Upgraded, check_revision
+from liushui.ledger.engines.base import UNFINISHED_COPY, Ledger, UpgradeResult, check_revision
 from liushui.ledger.schema import REVISION, accounts
 
-__all__ = ["UNFINISHED", "Ledger", "Upgraded", "account_names", "file_of", "open_ledger", "path_of", "upgrade_ledger"]
+__all__ = ["UNFINISHED_COPY", "Ledger", "UpgradeResult", "account_names", "file_of", "open_ledger", "upgrade_ledger"]
 
 
-ON_SERVERS: Final = ("postgresql://", "postgres://")
-"""How the URLs of ledgers begin that are in no file."""
+SERVER_SCHEMES: Final = ("postgresql://", "postgres://")
 
 
-def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock, unfinished: bool = False) -> Ledger:
-    """Open the ledger at a path, a sqlite:/// or a postgresql:// URL; make it where there is none and `create` says so.
+def open_ledger(
+    url: str, *, create: bool = False, clock: Clock = system_clock, allow_unfinished: bool = False
+) -> Ledger:
+    """Open the ledger at a path, a sqlite:/// or a postgresql:// URL. `create` makes a new one where there is none.
 
-    An older schema is upgraded. Raises ConfigError for a URL that names no ledger, LedgerError for a file or database
-    that is corrupt, foreign, not ours to read, newer than this program, or, unless it may be `unfinished`, a copy that
-    is not complete. In none of these is anything written.
+    An older schema is upgraded. Raises ConfigError for a URL that names no ledger. Raises LedgerError for a file or
+    database that is damaged, not a ledger, not readable, or newer than this program; and for an unfinished copy, unless
+    `allow_unfinished`. Nothing is written before any of these errors.
     """
     ledger = _ledger_at(url, create=create, clock=clock)
     try:
         revision = ledger.revision()
-        if unfinished and revision == UNFINISHED:
+        if allow_unfinished and revision == UNFINISHED_COPY:
             return ledger
         check_revision(ledger.name, revision)
         if revision is None and not create:
@@ -42,10 +43,10 @@ def open_ledger(url: str, *, create: bool = False, clock: Clock = system_clock, 
     return ledger
 
 
-def upgrade_ledger(url: str, *, citus: bool = False) -> Upgraded:
-    """Bring the ledger at a path or URL to the schema that this program knows, and with `citus` spread it over nodes.
+def upgrade_ledger(url: str, *, citus: bool = False) -> UpgradeResult:
+    """Upgrade the schema of the ledger at a path or URL; with `citus`, distribute its tables over the nodes.
 
-    On a server it makes one where there is none yet. Raises as `open_ledger`, which does the same without a word.
+    On a server, a ledger is made where there is none yet. Raises as `open_ledger` and `Ledger.distribute`.
     """
     ledger = _ledger_at(url, create=False, clock=system_clock)
     try:
@@ -54,16 +55,18 @@ def upgrade_ledger(url: str, *, citus: bool = False) -> Upgraded:
         ledger.close()
     ledger = open_ledger(url, create=True)
     try:
-        spread = ledger.distribute() if citus else 0
+        distributed = ledger.distribute() if citus else 0
     finally:
         ledger.close()
-    return Upgraded(ledger.name, before, REVISION, spread)
+    return UpgradeResult(ledger.name, before, REVISION, distributed)
 
 
-def path_of(url: str) -> Path:
-    """The file that a ledger URL names. Raises ConfigError."""
-    scheme, found, rest = url.partition("://")
-    if not found:
+def file_of(url: str) -> Path | None:
+    """The file that a ledger URL names; None for a server's. Raises ConfigError."""
+    if url.startswith(SERVER_SCHEMES):
+        return None
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         return Path(url).expanduser().absolute()
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return Path(rest[1:]).expanduser().absolute()
@@ -72,27 +75,23 @@ def path_of(url: str) -> Path:
     )
 
 
-def file_of(url: str) -> Path | None:
-    """The file that a ledger URL names; None: it is on a server. Raises ConfigError."""
-    return None if url.startswith(ON_SERVERS) else path_of(url)
-
-
 def account_names(connection: Connection) -> list[str]:
-    """Every account, by name."""
+    """The name of every account, sorted."""
     return list(connection.scalars(sa.select(accounts.c.account).order_by(accounts.c.account)))
 
 
 def _ledger_at(url: str, *, create: bool, clock: Clock) -> Ledger:
-    """The ledger that a URL names, its schema as it is. Raises ConfigError where there is none and none is to be."""
-    if url.startswith(ON_SERVERS):
-        from liushui.ledger.engines.postgres import PostgresLedger  # inside: who has a file does not wait for it
+    """The ledger at a URL, its schema not looked at."""
+    path = file_of(url)
+    if path is None:
+        # Imported here: SQLite users should not pay for importing psycopg.
+        from liushui.ledger.engines.postgres import PostgresLedger
 
         return PostgresLedger(url, clock)
-    path = path_of(url)
-    if not sqlite.is_there(path):
+    if not sqlite.has_content(path):
         if not create:
             raise _no_ledger(str(path))
-        sqlite.make_file(path)
+        sqlite.create_file(path)
     return sqlite.SQLiteLedger(path, clock)
 
 
@@ -101,11 +100,12 @@ def _no_ledger(name: str) -> ConfigError:
 
 
 def _migrate(connection: Connection, name: str) -> None:
+    # Imported here: only needed when a schema is made or upgraded.
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
 
-    from liushui.ledger.findings import recount  # inside: needed when a schema is made or upgraded, and never else
+    from liushui.ledger.findings import recount
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

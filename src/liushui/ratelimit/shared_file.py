@@ -72,10 +72,10 @@ class SharedCalls:
 
     def _open(self) -> sqlite3.Connection:
         # Imported here: whoever needs only the name of a class does not wait for SQLAlchemy.
-        from liushui.ledger.engines.sqlite import write_ahead
+        from liushui.ledger.engines.sqlite import enable_wal
 
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=LOCK_TIMEOUT_S, check_same_thread=False)
-        write_ahead(connection)
+        enable_wal(connection)
         connection.execute("PRAGMA synchronous = OFF")
         for statement in (*_CALLS, *self.tables):
             connection.execute(statement)

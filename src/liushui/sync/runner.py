@@ -25,7 +25,7 @@ class Workers:
 
     def __init__(self, ledger: Ledger, options: Options, environment: Environment, tell: Tell) -> None:
         self._ledger, self._options, self._environment, self._tell = ledger, options, environment, tell
-        self._limits = OutgoingLimits(ledger.beside(".calls"), ledger.clock)
+        self._limits = OutgoingLimits(ledger.local_path(".calls"), ledger.clock)
         self._writing = asyncio.Lock()
         self._places = asyncio.Semaphore(options.sources_at_once)
 

@@ -1,4 +1,4 @@
-"""What every engine gives: an open ledger with transactions, a bare connection, and places beside it."""
+"""The interface of an open ledger, whatever database it is in."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -17,9 +17,8 @@ from liushui.ledger.access.vault import Vault
 from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.schema import REVISION
 
-UNFINISHED: Final = f"unfinished copy, {REVISION}"
-"""Stands where a ledger's schema has its number while another ledger is being copied into it. Every program refuses it,
-older ones too."""
+UNFINISHED_COPY: Final = f"unfinished copy, {REVISION}"
+"""The revision of a ledger that another one is being copied into. Every release refuses to open it, older ones too."""
 
 
 class Cursor(Protocol):
@@ -39,17 +38,17 @@ class RawConnection(Protocol):
     def close(self) -> None: ...
 
 
-State = Hashable | None
-"""What a connection knows is true for as long as two of these are equal. None: nobody can tell, it is to be asked."""
+DataVersion = Hashable | None
+"""While it stays equal, what was read with it is still true. None: the engine cannot tell, so read again."""
 
 
 class Ledger(ABC):
-    """An open ledger. All facts in it are changed by `liushui.ledger.write.commit` alone."""
+    """An open ledger. Only `liushui.ledger.write` changes the facts in it."""
 
     name: str
     """What messages call it: a path, or a URL without its password."""
     url: str
-    """What opens it again. It may have a password in it, and is never shown."""
+    """Opens the ledger again. It may contain a password: never show it."""
     engine: Engine
     sql: SQLDialect
     """The SQL in which its engine differs from the other one."""
@@ -63,134 +62,138 @@ class Ledger(ABC):
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the ledger from its first statement to its end."""
-        with self.plain_words(), self.engine.connect() as connection:
+        """A read transaction: every statement sees the ledger in the same state."""
+        with self.translating_errors(), self.engine.connect() as connection:
             connection = connection.execution_options(**self._reading_options())
             with connection.begin():
                 yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that is kept whole, or not at all.
+        """A write transaction: committed when the block ends, rolled back when it raises.
 
-        On SQLite nobody writes beside it. On PostgreSQL it holds what it has locked: `batches.load_account` locks the
-        account, so that commits to one account come one after another, and those to others go on beside them. Raises
-        Lost, and Uncertain, where the connection was lost before, and in, the commit.
+        On SQLite it excludes every other writer. On PostgreSQL it holds only the rows that it locks:
+        `batch_writer.load_account` locks the account, so commits to one account wait for each other, and commits to
+        other accounts do not. Raises ConnectionLost where the connection was lost before the commit, and
+        CommitOutcomeUnknown where it was lost during the commit.
         """
-        with self.plain_words(), self.engine.connect() as connection:
+        with self.translating_errors(), self.engine.connect() as connection:
             connection = connection.execution_options(**self._writing_options())
             transaction = connection.begin()
             try:
-                self._begun(connection)
+                self._on_begin(connection)
                 yield connection
             except BaseException:
-                with suppress(DBAPIError):  # of a connection that was lost: the server does it by itself
+                with suppress(DBAPIError):  # the connection was lost: then the server rolls back by itself
                     transaction.rollback()
                 raise
-            if transaction.is_active:  # else whoever was given it has ended it
+            if transaction.is_active:  # the block may have ended the transaction itself
                 self._commit(transaction)
 
     @property
     def path(self) -> Path:
-        """The file that it is in. Raises ConfigError where it is in none."""
-        raise ConfigError(f"{self.name} is on a server, and in no file")
+        """The file that contains the ledger. Raises ConfigError where it is on a server."""
+        raise ConfigError(f"{self.name} is on a server, not in a file")
 
     @abstractmethod
-    def reading_driver(self) -> RawConnection:
-        """A bare connection of the driver that can only read, each statement of its own: for the serving path."""
+    def raw_connection(self) -> RawConnection:
+        """A read-only connection without SQLAlchemy, for serving pages. Each statement is its own transaction."""
 
     @abstractmethod
-    def state(self, bare: RawConnection, accounts: Sequence[str] = ()) -> State:
-        """What tells whether a key may have changed since, or, of accounts, any fact of theirs."""
+    def data_version(self, connection: RawConnection, accounts: Sequence[str] = ()) -> DataVersion:
+        """Changes when a fact of the accounts changes; without accounts, when anything does that keys depend on."""
 
     @property
     @abstractmethod
     def vault(self) -> Vault:
-        """Where its secrets are sealed."""
+        """Encrypts the secrets in this ledger."""
 
     @abstractmethod
-    def beside(self, suffix: str) -> Path:
-        """A file of this machine that belongs to the ledger."""
+    def local_path(self, suffix: str) -> Path:
+        """A file on this machine that belongs to the ledger."""
 
     @abstractmethod
-    def plain_words(self) -> AbstractContextManager[None]:
-        """Turns the database's errors into a LedgerError of one line."""
+    def translating_errors(self) -> AbstractContextManager[None]:
+        """Turn the database's errors into a LedgerError of one line that says what to do."""
 
     @abstractmethod
     def revision(self) -> str | None:
-        """The schema that it has; None: none yet. Raises LedgerError where it is another program's database."""
+        """The schema revision; None where there is no schema yet. Raises LedgerError for another program's database."""
 
     @abstractmethod
     def migrate(self, migrations: Callable[[Connection], None]) -> None:
-        """Bring the schema up to date, in one transaction that no other process does the same beside."""
+        """Upgrade the schema in one transaction. Other processes that migrate wait for it."""
 
     def distribute(self) -> int:
-        """Spread the tables over the nodes of Citus. How many were not before. Raises ConfigError, LedgerError."""
-        raise ConfigError(f"{self.name} is in a file: only a ledger on PostgreSQL with Citus is spread over nodes")
+        """Distribute the tables over the nodes of Citus. Returns how many tables were not distributed before.
+
+        Raises ConfigError for a ledger in a file, LedgerError for a server without Citus.
+        """
+        raise ConfigError(f"{self.name} is a file: only a ledger on PostgreSQL with Citus can be distributed")
 
     @abstractmethod
-    def own_check(self, connection: Connection) -> Iterator[str]:
-        """What the database's own check finds wrong with itself."""
+    def integrity_errors(self, connection: Connection) -> Iterator[str]:
+        """What the database's own integrity check finds."""
 
     @abstractmethod
-    def lenient(self, connection: Connection) -> AbstractContextManager[None]:
-        """Has a connection read what is damaged as far as it can, rather than stop."""
+    def tolerating_damage(self, connection: Connection) -> AbstractContextManager[None]:
+        """Have a connection read damaged text as far as it can, instead of raising."""
 
-    def is_spread(self, connection: Connection) -> bool:  # noqa: ARG002 - others have to ask
-        """Whether accounts lie on several nodes: what one transaction reads of two of them may be of two moments."""
+    def is_distributed(self, connection: Connection) -> bool:  # noqa: ARG002 - only a server has to ask
+        """Whether accounts are on several nodes. Then one transaction may see two accounts at two moments."""
         return False
 
     def with_clock(self, clock: Clock) -> Self:
-        """The same ledger, and the same connections, under another clock."""
+        """The same ledger, sharing its connections, under another clock."""
         other = copy(self)
         other.clock = clock
         return other
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close its connections."""
         self.engine.dispose()
 
-    def _begun(self, connection: Connection) -> None:  # noqa: B027 - most begin with nothing
-        """What a writing transaction begins with."""
+    def _on_begin(self, connection: Connection) -> None:  # noqa: B027 - most engines need nothing here
+        """The first thing in every write transaction."""
 
     def _commit(self, transaction: RootTransaction) -> None:
-        """Keep it. Raises Uncertain where nobody can tell whether it was."""
+        """Raises CommitOutcomeUnknown where the engine cannot tell whether the commit happened."""
         transaction.commit()
 
     @abstractmethod
     def _reading_options(self) -> dict[str, object]:
-        """Execution options of a connection that only reads."""
+        """SQLAlchemy's execution options of a read transaction."""
 
     @abstractmethod
     def _writing_options(self) -> dict[str, object]:
-        """Execution options of a connection that writes."""
+        """SQLAlchemy's execution options of a write transaction."""
 
 
 STREAMED: Final[Mapping[str, object]] = {"stream_results": True, "max_row_buffer": 1_000}
-"""Execution options of a statement whose rows are read a thousand at a time, however many there are."""
+"""Execution options of a statement with many rows: a thousand of them are in memory at a time."""
 
 
-class Upgraded(NamedTuple):
-    """What became of a ledger's schema. `before` None: there was none yet."""
+class UpgradeResult(NamedTuple):
+    """What an upgrade did. `before` is None where the ledger had no schema yet."""
 
     ledger: str
     before: str | None
     after: str
-    spread: int = 0
-    """Tables that were spread over the nodes of Citus now."""
+    distributed_tables: int = 0
+    """How many tables were distributed over the nodes of Citus."""
 
 
-def revision_in(connection: Connection) -> str | None:
-    """The newest migration that a database has had; None: none."""
+def read_revision(connection: Connection) -> str | None:
+    """The newest migration that a database has had; None where it had none."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return str(found) if found is not None else None
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return str(revision) if revision is not None else None
 
 
 def check_revision(name: str, revision: str | None) -> None:
-    """Raises LedgerError where a schema is newer than this program, or a copy is not complete."""
-    if revision is not None and revision.startswith(UNFINISHED.partition(",")[0]):
+    """Raises LedgerError where a schema is newer than this program, or the ledger is an unfinished copy."""
+    if revision is not None and revision.startswith(UNFINISHED_COPY.partition(",")[0]):
         raise LedgerError(
             f"{name} is an unfinished copy of another ledger: `liushui db copy` from that one finishes it "
             "(where it cannot, delete it and copy again)"

@@ -1,4 +1,4 @@
-"""A ledger in a PostgreSQL database, 15 or later: its connections, its transactions, and what its errors mean.
+"""A ledger in a PostgreSQL database, 15 or later, which Citus may distribute over several nodes.
 
 Rows come back as SQLite gives them: amounts as plain decimal text, numbers as int, texts sorted by their bytes.
 """
@@ -20,66 +20,71 @@ from sqlalchemy.exc import DBAPIError
 from liushui.errors import CommitOutcomeUnknown, LedgerError
 from liushui.instant import Clock, to_us
 from liushui.ledger.access.vault import Vault
-from liushui.ledger.engines import citus, postgres_connection
-from liushui.ledger.engines.base import Ledger, RawConnection, State, revision_in
-from liushui.ledger.engines.postgres_connection import Connector, Driver, ReadingDriver, shown_url
-from liushui.ledger.engines.postgres_errors import in_plain_words, is_lost
+from liushui.ledger.engines import postgres_connection
+from liushui.ledger.engines.base import DataVersion, Ledger, RawConnection, read_revision
+from liushui.ledger.engines.postgres_connection import (
+    Connector,
+    PostgresConnection,
+    RawPostgresConnection,
+    display_url,
+)
+from liushui.ledger.engines.postgres_errors import is_connection_lost, statement_error
 from liushui.ledger.engines.sql_dialects import POSTGRESQL, to_psycopg
-from liushui.ledger.schema import APPLICATION_ID, REVISION
+from liushui.ledger.schema import APPLICATION_ID, REVISION, metadata
 
 VERSION_MIN: Final = 15
-CONNECTIONS_KEPT: Final = 4
+IDLE_CONNECTIONS_MAX: Final = 4
 CONNECTIONS_MAX: Final = 64
-"""Connections of one process: as many as its threads read and write at once."""
+"""Connections of one process: as many as threads that read and write at once."""
 
-MARK: Final = "liushui"
-"""The table that marks a schema as a ledger, and holds its id."""
+MARKER_TABLE: Final = "liushui"
+"""The table that marks a database schema as a ledger. It contains the ledger's id."""
 
 
 class PostgresLedger(Ledger):
-    """A ledger in a database, or in one schema of it, that nothing else is in."""
+    """A ledger in a database, or in one schema of it, that contains nothing else."""
 
     sql = POSTGRESQL
 
     def __init__(self, url: str, clock: Clock) -> None:
-        super().__init__(shown_url(url), url, _engine(url), clock)
+        super().__init__(display_url(url), url, _engine(url), clock)
         self._id: str | None = None
 
     @property
     def id(self) -> str:
-        """What tells this ledger from every other one, wherever it is reached from."""
+        """A random name: the same whatever URL the ledger is reached by."""
         if self._id is None:
             with self.reading() as connection:
-                self._id = str(connection.exec_driver_sql(f"SELECT id FROM {MARK}").scalar_one())
+                self._id = str(connection.exec_driver_sql(f"SELECT id FROM {MARKER_TABLE}").scalar_one())
         return self._id
 
     @property
     def vault(self) -> Vault:
         return Vault(user_config_path("liushui") / f"{self.id}.key")
 
-    def beside(self, suffix: str) -> Path:
+    def local_path(self, suffix: str) -> Path:
         folder = user_state_path("liushui")
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{self.id}{suffix}"
 
     @contextmanager
-    def plain_words(self) -> Iterator[None]:
-        """Turn the database's errors into a LedgerError of one line."""
+    def translating_errors(self) -> Iterator[None]:
         try:
             yield
         except (DBAPIError, psycopg.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            raise in_plain_words(self.name, cause) from error
+            raise statement_error(self.name, cause) from error
 
-    def reading_driver(self) -> RawConnection:
-        return ReadingDriver(self.url)
+    def raw_connection(self) -> RawConnection:
+        return RawPostgresConnection(self.url)
 
-    def state(self, bare: RawConnection, accounts: Sequence[str] = ()) -> State:
-        """Where the accounts' chains have come to. Of keys there is nothing to tell it by: each is asked for."""
+    def data_version(self, connection: RawConnection, accounts: Sequence[str] = ()) -> DataVersion:
+        """The last batch of each account. Keys belong to no account, so a change of one cannot be seen."""
         if not accounts:
             return None
-        heads = f"{_HEADS} ({', '.join('?' * len(accounts))}) ORDER BY account"
-        return tuple(bare.execute(heads, accounts).fetchall())
+        placeholders = ", ".join("?" * len(accounts))
+        heads = f"SELECT account, head FROM accounts WHERE account IN ({placeholders}) ORDER BY account"
+        return tuple(connection.execute(heads, accounts).fetchall())
 
     def revision(self) -> str | None:
         with self.reading() as connection:
@@ -87,9 +92,9 @@ class PostgresLedger(Ledger):
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
             if schema is None:
                 raise LedgerError(f"{self.name}: the user's search_path names no schema that is there: make one")
-            tables = {str(row[0]) for row in connection.exec_driver_sql(_TABLES)}
-            if MARK in tables:
-                return revision_in(connection)
+            tables = {str(row[0]) for row in connection.exec_driver_sql(_SELECT_TABLES)}
+            if MARKER_TABLE in tables:
+                return read_revision(connection)
         if tables:
             raise LedgerError(
                 f"{self.name} holds tables of another program ({', '.join(sorted(tables)[:3])}): "
@@ -99,48 +104,45 @@ class PostgresLedger(Ledger):
 
     def migrate(self, migrations: Callable[[Connection], None]) -> None:
         with self.writing() as connection:
+            # Of a schema that does not exist yet there is no row to lock: an advisory lock keeps out other processes.
             connection.exec_driver_sql(_LOCK_SCHEMA, (APPLICATION_ID,))
-            if revision_in(connection) != REVISION:
-                connection.exec_driver_sql(_MAKE_MARK)
-                made = (token_hex(16), to_us(self.clock()))
-                connection.exec_driver_sql(_SET_MARK, made)
+            if read_revision(connection) != REVISION:
+                connection.exec_driver_sql(_CREATE_MARKER)
+                connection.exec_driver_sql(_INSERT_MARKER, (token_hex(16), to_us(self.clock())))
                 migrations(connection)
-                if self.is_spread(connection):
-                    citus.distribute(connection)
+                if self.is_distributed(connection):
+                    _distribute(connection)
 
     def distribute(self) -> int:
-        """Spread the tables over the nodes of Citus, those of an account together. How many were not spread before.
-
-        Raises LedgerError where the database has no Citus.
-        """
         with self.writing() as connection:
             if not _driver(connection).has_citus:
                 raise LedgerError(
                     f"{self.name} has no Citus: `CREATE EXTENSION citus` on each of its nodes, then do this again"
                 )
             connection.exec_driver_sql(_LOCK_SCHEMA, (APPLICATION_ID,))
-            return citus.distribute(connection)
+            return _distribute(connection)
 
-    def own_check(self, connection: Connection) -> Iterator[str]:
-        for (name,) in connection.exec_driver_sql(_BROKEN_INDEXES):
+    def integrity_errors(self, connection: Connection) -> Iterator[str]:
+        for (name,) in connection.exec_driver_sql(_SELECT_INVALID_INDEXES):
             yield f"the index {name} is not valid: REINDEX it"
 
-    def is_spread(self, connection: Connection) -> bool:
-        return _driver(connection).has_citus and citus.FIRST in citus.distributed(connection)
+    def is_distributed(self, connection: Connection) -> bool:
+        return _driver(connection).has_citus and ROOT_TABLE in _distributed_tables(connection)
 
     @contextmanager
-    def lenient(self, connection: Connection) -> Iterator[None]:  # noqa: ARG002 - the server hands out no broken text
-        yield
+    def tolerating_damage(self, connection: Connection) -> Iterator[None]:  # noqa: ARG002
+        yield  # the server itself raises for damaged text, and cannot be told otherwise
 
-    def _begun(self, connection: Connection) -> None:
-        if _driver(connection).has_citus:  # what a session sets does not reach its nodes; what a transaction sets does
+    def _on_begin(self, connection: Connection) -> None:
+        if _driver(connection).has_citus:
+            # A session's settings do not reach the other nodes; those of a transaction do.
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{postgres_connection.BUSY_TIMEOUT_S}s'")
 
     def _commit(self, transaction: RootTransaction) -> None:
         try:
             transaction.commit()
         except (DBAPIError, psycopg.Error) as error:
-            if is_lost(error.orig if isinstance(error, DBAPIError) else error):
+            if is_connection_lost(error.orig if isinstance(error, DBAPIError) else error):
                 raise CommitOutcomeUnknown(
                     f"the connection to {self.name} was lost while a commit was under way: "
                     "look whether it is there before you do the same again"
@@ -148,32 +150,33 @@ class PostgresLedger(Ledger):
             raise
 
     def _reading_options(self) -> dict[str, object]:
+        # REPEATABLE READ takes one snapshot for the whole transaction; the default takes one for each statement.
         return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
     def _writing_options(self) -> dict[str, object]:
+        # READ COMMITTED, the default: a writer that waited for an account's lock must see what the other one committed.
         return {}
 
 
-_HEADS: Final = "SELECT account, head FROM accounts WHERE account IN"
-_TABLES: Final = """
+_SELECT_TABLES: Final = """
 SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT EXISTS (SELECT 1 FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e')
 """
-"""What is in the schema, but for what an extension put there."""
+"""What is in the schema, except what an extension put there."""
 
-_BROKEN_INDEXES: Final = """
+_SELECT_INVALID_INDEXES: Final = """
 SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND NOT i.indisvalid
 """
 
 _LOCK_SCHEMA: Final = "SELECT pg_advisory_xact_lock(?)"
-_MAKE_MARK: Final = f"""
-CREATE TABLE IF NOT EXISTS {MARK} (
+_CREATE_MARKER: Final = f"""
+CREATE TABLE IF NOT EXISTS {MARKER_TABLE} (
   one BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (one), id TEXT NOT NULL, made_at_us BIGINT NOT NULL
 )
 """
-_SET_MARK: Final = f"INSERT INTO {MARK} (id, made_at_us) VALUES (?, ?) ON CONFLICT (one) DO NOTHING"
+_INSERT_MARKER: Final = f"INSERT INTO {MARKER_TABLE} (id, made_at_us) VALUES (?, ?) ON CONFLICT (one) DO NOTHING"
 
 
 def _engine(url: str) -> Engine:
@@ -181,15 +184,15 @@ def _engine(url: str) -> Engine:
         "postgresql+psycopg://",
         creator=Connector(url),
         pool_pre_ping=True,
-        pool_size=CONNECTIONS_KEPT,
-        max_overflow=CONNECTIONS_MAX - CONNECTIONS_KEPT,
+        pool_size=IDLE_CONNECTIONS_MAX,
+        max_overflow=CONNECTIONS_MAX - IDLE_CONNECTIONS_MAX,
         use_native_hstore=False,
     )
-    event.listen(engine, "before_cursor_execute", _translate, retval=True)
+    event.listen(engine, "before_cursor_execute", _change_placeholders, retval=True)
     return engine
 
 
-def _translate(
+def _change_placeholders(
     _connection: Connection,
     _cursor: object,
     statement: str,
@@ -197,17 +200,17 @@ def _translate(
     context: ExecutionContext | None,
     _executemany: bool,
 ) -> tuple[str, object]:
-    """Change the placeholders of statements that SQLAlchemy did not compile: those are ours."""
+    """For `exec_driver_sql`: statements that SQLAlchemy compiled have psycopg's placeholders already."""
     if context is not None and context.compiled is None:
         return to_psycopg(statement), parameters
     return statement, parameters
 
 
-def _driver(connection: Connection) -> Driver:
-    found = connection.connection.driver_connection
-    if not isinstance(found, Driver):
+def _driver(connection: Connection) -> PostgresConnection:
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, PostgresConnection):
         raise TypeError("expected a connection of our own")
-    return found
+    return driver
 
 
 def _check_server(name: str, connection: Connection) -> None:
@@ -218,3 +221,37 @@ def _check_server(name: str, connection: Connection) -> None:
     encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
     if encoding != "UTF8":
         raise LedgerError(f"{name}: expected a database with the encoding UTF8, got {encoding}")
+
+
+# ---------------------------------------------------------------- Citus
+
+ROOT_TABLE: Final = "accounts"
+"""The table that the other tables of accounts are colocated with."""
+
+
+def _distributed_tables(connection: Connection) -> set[str]:
+    return {str(row[0]) for row in connection.exec_driver_sql(_SELECT_DISTRIBUTED)}
+
+
+def _distribute(connection: Connection) -> int:
+    """Distribute the tables that are not distributed yet, in the caller's transaction. Returns how many these were.
+
+    A table with the account in its key is distributed by account, colocated with the others, so that all rows of an
+    account are on one node and a commit is a transaction of that node. The other tables are small, and copied to all.
+    """
+    distributed = _distributed_tables(connection)
+    new = [table for table in metadata.sorted_tables if table.name not in distributed]
+    by_account = [table.name for table in new if "account" in table.primary_key.columns]
+    for name in sorted(by_account, key=lambda name: name != ROOT_TABLE):  # the root first: colocation needs it
+        colocation = "" if name == ROOT_TABLE else f", colocate_with => '{ROOT_TABLE}'"
+        connection.exec_driver_sql(f"SELECT create_distributed_table(?, 'account'{colocation})", (name,))
+    for table in new:
+        if table.name not in by_account:
+            connection.exec_driver_sql("SELECT create_reference_table(?)", (table.name,))
+    return len(new)
+
+
+_SELECT_DISTRIBUTED: Final = """
+SELECT c.relname FROM pg_dist_partition AS p JOIN pg_class AS c ON c.oid = p.logicalrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = current_schema()
+"""

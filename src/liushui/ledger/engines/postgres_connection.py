@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: made from a URL whose password no message shows, with the settings that a ledger wants."""
+"""Connections to PostgreSQL, made from a URL whose password no message shows, with the settings that a ledger needs."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from liushui.errors import ConfigError, LedgerBusy
 from liushui.ledger.engines.base import Cursor
-from liushui.ledger.engines.postgres_errors import no_connection
+from liushui.ledger.engines.postgres_errors import connect_error
 from liushui.ledger.engines.sql_dialects import to_psycopg
 
 CONNECT_TIMEOUT_S: Final = 10
@@ -19,44 +19,45 @@ BUSY_TIMEOUT_S: Final = 60
 """How long a writer waits for another one."""
 
 RECONNECT_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 3.2, 3.2)
-"""Between tries to reach a server that was there before: some 13 s in all."""
+"""Pauses between attempts to reach a server that was there before: about 13 s in all."""
 
 
-class Rows(psycopg.ServerCursor[Any]):
-    """Rows on the server. Who forgets them leaves nothing there: they end with their transaction."""
+class ServerCursor(psycopg.ServerCursor[Any]):
+    """A cursor on the server. One that is never closed is no leak: the end of its transaction closes it."""
 
     def __del__(self, _warn: object = None) -> None:
-        pass
+        """Without psycopg's warning."""
 
 
-class Driver(psycopg.Connection[Any]):
-    """A connection that is let go in peace by who forgets it: a thread that ended, a ledger that nobody closed."""
+class PostgresConnection(psycopg.Connection[Any]):
+    """Closes itself when it is garbage-collected, for example when its thread ends."""
 
     has_citus: bool = False
-    """Whether the database's tables may be spread over the nodes of Citus."""
+    """Whether the database has the Citus extension."""
 
     def __del__(self, _warn: object = None) -> None:
         self.close()
 
 
-def connect(url: str, *, only_reads: bool = False) -> Driver:
-    """A connection. Numbers are sent with 64 bits. Where it `only_reads`, each statement is a transaction of its own.
+def connect(url: str, *, read_only: bool = False) -> PostgresConnection:
+    """Connect. A `read_only` connection runs each statement as its own transaction.
 
-    Raises LedgerError; LedgerBusy where it may be another time.
+    Raises LedgerError, and LedgerBusy where it may work later.
     """
-    parts = _DEFAULTS | _parts(url)
+    parameters = _DEFAULTS | _parse(url)
     try:
-        driver = Driver.connect(**parts, autocommit=True)
+        driver = PostgresConnection.connect(**parameters, autocommit=True)
     except psycopg.OperationalError as error:
-        raise no_connection(shown_url(url), error) from None  # its text may say more than is to be shown
-    driver.server_cursor_factory = Rows
+        raise connect_error(display_url(url), error) from None  # the cause's text may show more than we want to
+    driver.server_cursor_factory = ServerCursor
+    # psycopg sends small numbers as smallint. One type for all numbers means one prepared statement, and no overflow.
     driver.adapters.register_dumper(int, Int8Dumper)
     driver.adapters.register_dumper(int, Int8BinaryDumper)
-    found = driver.execute(_SETTINGS, [f"{BUSY_TIMEOUT_S}s", "on" if only_reads else "off"]).fetchone()
-    driver.has_citus = bool(found and found[-1])
+    row = driver.execute(_SETTINGS, [f"{BUSY_TIMEOUT_S}s", "on" if read_only else "off"]).fetchone()
+    driver.has_citus = bool(row and row[-1])
     if driver.has_citus:
         driver.execute("SET citus.propagate_set_commands = 'local'")
-    driver.autocommit = only_reads
+    driver.autocommit = read_only
     return driver
 
 
@@ -75,19 +76,19 @@ SELECT set_config('lock_timeout', %s, FALSE),
   CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', FALSE) END,
   EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')
 """
-"""A writer waits no longer than we say. Where the network is cut both ends notice within a minute, and what was locked
-is free. What is committed is on the server's disk, whatever its settings are."""
+"""`lock_timeout` bounds how long a writer waits. The keepalives have both ends notice a cut network within a minute:
+then the server rolls back, and frees the locks. A commit is on the server's disk, whatever its default is."""
 
 
 class Connector:
-    """Connects, and once that has worked is patient: a server that is started again is soon back."""
+    """Connects for a pool. Once it has worked it retries for some seconds, so that a restarted server is waited for."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._has_worked = False
 
-    def __call__(self) -> Driver:
-        """A connection. Raises as `connect`."""
+    def __call__(self) -> PostgresConnection:
+        """Raises as `connect`."""
         for pause_s in RECONNECT_PAUSES_S if self._has_worked else ():
             try:
                 return connect(self._url)
@@ -98,50 +99,49 @@ class Connector:
         return driver
 
 
-class ReadingDriver:
-    """A connection for the serving path: it prepares each statement once, and connects again where it was cut."""
+class RawPostgresConnection:
+    """A RawConnection that prepares each statement once, and reconnects when its connection was lost."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._driver = connect(url, only_reads=True)
+        self._driver = connect(url, read_only=True)
 
-    def execute(self, statement: str, values: Sequence[object] = (), /) -> Cursor:
-        """Run a statement. Where the connection was lost it is run once more on a new one, for it only reads."""
+    def execute(self, statement: str, parameters: Sequence[object] = (), /) -> Cursor:
+        """Run a statement; a second time on a new connection if the connection was lost, which is safe for a read."""
         try:
-            return self._run(statement, values)
+            return self._run(statement, parameters)
         except psycopg.OperationalError:
             if not self._driver.broken:
                 raise
             self._driver.close()
-            self._driver = connect(self._url, only_reads=True)
-            return self._run(statement, values)
+            self._driver = connect(self._url, read_only=True)
+            return self._run(statement, parameters)
 
     def close(self) -> None:
-        """Let it go."""
         self._driver.close()
 
-    def _run(self, statement: str, values: Sequence[object]) -> Cursor:
-        return self._driver.execute(_bytes(statement), values, prepare=True, binary=True)
+    def _run(self, statement: str, parameters: Sequence[object]) -> Cursor:
+        return self._driver.execute(_encoded(statement), parameters, prepare=True, binary=True)
 
 
 @lru_cache(maxsize=2_000)
-def _bytes(statement: str) -> bytes:
+def _encoded(statement: str) -> bytes:
     return to_psycopg(statement).encode()
 
 
-def shown_url(url: str) -> str:
-    """A URL as messages show it: without a password, and without what stands behind its path. Raises ConfigError."""
-    parts = _parts(url)
+def display_url(url: str) -> str:
+    """A URL for messages: without the password and the query. Raises ConfigError."""
+    parts = _parse(url)
     host, user = str(parts.get("host") or ""), parts.get("user")
     host = f"[{host}]" if ":" in host else "" if host.startswith("/") else host
     port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{f'{user}@' if user else ''}{host}{port}/{parts.get('dbname') or ''}"
 
 
-def _parts(url: str) -> dict[str, Any]:
+def _parse(url: str) -> dict[str, Any]:
     try:
         return conninfo_to_dict(url)
-    except psycopg.Error:  # its message quotes what it could not read: that may be a password
+    except psycopg.Error:  # its message quotes what it could not read, which may be the password
         raise ConfigError(
             "ledger: expected postgresql://USER@HOST:PORT/DATABASE, got a URL that PostgreSQL cannot read"
         ) from None

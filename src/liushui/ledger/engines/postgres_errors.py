@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors mean, in one line that says what to do. None shows more than the server said."""
+"""PostgreSQL's errors as LedgerErrors of one line that say what to do. None shows more than the server said."""
 
 import re
 from typing import Final
@@ -7,7 +7,7 @@ import psycopg
 
 from liushui.errors import ConnectionLost, LedgerBusy, LedgerError
 
-_NO_CONNECTION: Final = (
+_BY_CONNECT_TEXT: Final = (
     ("password authentication failed", LedgerError, "{name}: the server refuses this password, or this user"),
     ("no password supplied", LedgerError, "{name}: the server asks for a password: put it in PGPASSWORD or ~/.pgpass"),
     ("authentication failed", LedgerError, "{name}: the server does not let this user in"),
@@ -21,19 +21,19 @@ _NO_CONNECTION: Final = (
     ("shutting down", LedgerBusy, "{name}: the server is shutting down: try again"),
     ("recovery", LedgerBusy, "{name}: the server is recovering: try again"),
 )
-"""By what libpq says: of a connection that was not made it gives no SQLSTATE."""
+"""By what the message contains: libpq keeps no SQLSTATE of a connection that failed, so there is nothing else."""
 
 
-def no_connection(name: str, error: psycopg.OperationalError) -> LedgerError:
-    """Why there is no connection."""
+def connect_error(name: str, error: psycopg.OperationalError) -> LedgerError:
+    """Why a connection could not be made. LedgerBusy where it may work later."""
     text = " ".join(str(error).split())
-    for sign, raised, meaning in _NO_CONNECTION:
-        if sign in text:
-            return raised(meaning.format(name=name, reason=text.rpartition("FATAL: ")[2].strip()))
+    for part, raised, message in _BY_CONNECT_TEXT:
+        if part in text:
+            return raised(message.format(name=name, reason=text.rpartition("FATAL: ")[2].strip()))
     return LedgerBusy(f"{name} cannot be reached: {text.removeprefix('connection failed: ')}")
 
 
-_MEANINGS: Final[dict[str, tuple[type[LedgerError], str]]] = {
+_BY_SQLSTATE: Final[dict[str, tuple[type[LedgerError], str]]] = {
     "22003": (LedgerError, "{name}: a number is outside the range of its column: {reason}"),
     "22021": (LedgerError, "{name}: a text has a character that PostgreSQL cannot hold: {reason}"),
     "25006": (LedgerError, "{name} cannot be written: the server, or this user, may only read"),
@@ -50,40 +50,34 @@ _MEANINGS: Final[dict[str, tuple[type[LedgerError], str]]] = {
     "XX001": (LedgerError, "{name} is damaged: {reason}; restore it from a backup"),
     "XX002": (LedgerError, "{name} is damaged: {reason}; restore it from a backup"),
 }
-"""By SQLSTATE."""
 
-_GONE: Final = ("08", "57P")
-"""How the states of a connection that is no more begin."""
+_CONNECTION_STATES: Final = ("08", "57P")
+"""The classes of SQLSTATEs after which a connection is gone."""
 
-_NODE: Final = re.compile(r"remote node (?:\S+@)?(\S+:\d+)")
-"""Citus of a node that it cannot reach."""
+_CITUS_NODE: Final = re.compile(r"remote node (?:\S+@)?(\S+:\d+)")
+"""Citus reports a node that it cannot reach with the SQLSTATE of a lost connection, although ours, to the coordinator,
+is fine. Only the message tells them apart."""
 
 
-def is_lost(error: BaseException | None) -> bool:
-    """Whether an error says that a connection is no more."""
+def is_connection_lost(error: BaseException | None) -> bool:
+    """Whether an error means that the connection is gone."""
     if not isinstance(error, psycopg.Error):
         return False
     state = error.sqlstate or ""
-    return state.startswith(_GONE) or (isinstance(error, psycopg.OperationalError) and not state)
+    return state.startswith(_CONNECTION_STATES) or (isinstance(error, psycopg.OperationalError) and not state)
 
 
-def in_plain_words(name: str, error: BaseException | None) -> LedgerError:
-    """What went wrong with a statement."""
-    if not isinstance(error, psycopg.Error):
-        return LedgerError(f"{name}: {_first_line(error)}")
-    known = _MEANINGS.get(error.sqlstate or "")
-    if known is not None:
-        raised, meaning = known
-        return raised(meaning.format(name=name, reason=_first_line(error)))
-    node = _NODE.search(str(error))
-    if node is not None:
+def statement_error(name: str, error: BaseException | None) -> LedgerError:
+    """Why a statement failed."""
+    reason = (str(error).splitlines() or [""])[0]
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    if state in _BY_SQLSTATE:
+        raised, message = _BY_SQLSTATE[state]
+        return raised(message.format(name=name, reason=reason))
+    if node := _CITUS_NODE.search(str(error)):
         return LedgerBusy(f"a node of {name} cannot be reached: {node[1]}; nothing was written, and nothing is shown")
-    if is_lost(error):
+    if is_connection_lost(error):
         return ConnectionLost(
             f"the connection to {name} was lost: nothing of what was being written is kept; try again"
         )
-    return LedgerError(f"{name}: {_first_line(error)}")
-
-
-def _first_line(error: object) -> str:
-    return (str(error).splitlines() or [""])[0]
+    return LedgerError(f"{name}: {reason}")

@@ -16,27 +16,27 @@ from sqlalchemy.exc import DBAPIError
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.instant import Clock
 from liushui.ledger.access.vault import Vault, vault_beside
-from liushui.ledger.engines.base import Ledger, RawConnection, State, revision_in
+from liushui.ledger.engines.base import DataVersion, Ledger, RawConnection, read_revision
 from liushui.ledger.engines.sql_dialects import SQLITE
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 
 BUSY_TIMEOUT_S: Final = 60
 """How long a writer waits for another one."""
 
-_WRITE_AHEAD_TRIES: Final = 100
-_WRITE_AHEAD_PAUSE_S: Final = 0.02
+_WAL_ATTEMPTS: Final = 100
+_WAL_PAUSE_S: Final = 0.02
 
 PAGE_BYTES: Final = 16 * 1024
-"""A page of SQLite's: some 40 flows. Measured, four times its default writes and reads ranges of them faster."""
+"""SQLite's page size: about 40 flows. Measured, four times the default writes and reads ranges of flows faster."""
 
 CACHE_PAGES: Final = 1_000
-"""Pages that a connection may hold: 16 MiB. A number of bytes would be turned into pages before their size is known."""
+"""Pages that a connection caches: 16 MiB. SQLite converts a number of bytes before it knows the file's page size."""
 
 MAPPED_BYTES: Final = 1 << 30
-"""How much of the file a serving connection maps. One that writes maps nothing: its memory is flat."""
+"""How much of the file a raw connection maps. Writing connections map nothing: their memory does not grow."""
 
 WAL_PAGES: Final = 2_000
-"""Pages that are written ahead before they are moved into the file: 32 MiB."""
+"""Pages in the write-ahead log before they are moved into the file: 32 MiB."""
 
 
 class SQLiteLedger(Ledger):
@@ -56,70 +56,62 @@ class SQLiteLedger(Ledger):
     def vault(self) -> Vault:
         return vault_beside(self.path)
 
-    def beside(self, suffix: str) -> Path:
+    def local_path(self, suffix: str) -> Path:
         return Path(f"{self.path}{suffix}")
 
     @contextmanager
-    def plain_words(self) -> Iterator[None]:
-        """Turn the database's errors into a LedgerError of one line."""
+    def translating_errors(self) -> Iterator[None]:
         try:
             yield
         except (DBAPIError, sqlite3.Error) as error:
-            cause = str(error.orig if isinstance(error, DBAPIError) else error)
-            for sign, raised, meaning in _MEANINGS:
-                if sign in cause:
-                    raise raised(meaning.format(path=self.path)) from error
-            raise LedgerError(f"{self.path}: {cause}") from error
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise _ledger_error(cause, self.path) from error
 
-    def reading_driver(self) -> sqlite3.Connection:
-        """A bare connection of the driver that can only read, each statement of its own: for the serving path."""
+    def raw_connection(self) -> sqlite3.Connection:
         connection = _connect(self.path)
         _set_pragmas(connection)
         connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         connection.execute("PRAGMA query_only = ON")
         return connection
 
-    def state(self, bare: RawConnection, accounts: Sequence[str] = ()) -> State:  # noqa: ARG002 - of all that is in the file
-        """Equal ones mean that no other connection has written anything."""
-        (version,) = bare.execute("PRAGMA data_version").fetchone()
+    def data_version(self, connection: RawConnection, accounts: Sequence[str] = ()) -> DataVersion:  # noqa: ARG002
+        """Changes whenever another connection commits anything: SQLite counts the commits to the file."""
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
         return int(version)
 
     def revision(self) -> str | None:
         try:
             with self.reading() as connection:
-                mark = connection.exec_driver_sql("PRAGMA application_id").scalar()
-                holds = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
-                if mark != APPLICATION_ID and (mark or holds):
+                application_id = connection.exec_driver_sql("PRAGMA application_id").scalar()
+                tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+                if application_id != APPLICATION_ID and (application_id or tables):
                     raise LedgerError(f"{self.path} is an SQLite file of another program, not a ledger")
-                return revision_in(connection)
-        except UnicodeDecodeError as error:  # the driver's, of a message that quotes broken bytes
+                return read_revision(connection)
+        except UnicodeDecodeError as error:  # raised by the driver for a message that quotes damaged bytes
             raise LedgerError(_DAMAGED.format(path=self.path)) from error
 
     def migrate(self, migrations: Callable[[Connection], None]) -> None:
-        with self.plain_words(), self.engine.connect() as connection:
+        with self.translating_errors(), self.engine.connect() as connection:
             # The journal mode belongs to the file and cannot change inside a transaction.
-            driver = connection.connection.driver_connection
-            if not isinstance(driver, sqlite3.Connection):
-                raise LedgerError("expected an SQLite connection")
+            driver = _driver(connection)
             driver.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            write_ahead(driver)
+            enable_wal(driver)
         with self.writing() as connection:
-            if revision_in(connection) != REVISION:
+            # Another process may have migrated while this one waited for the lock.
+            if read_revision(connection) != REVISION:
                 migrations(connection)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
-    def own_check(self, connection: Connection) -> Iterator[str]:
+    def integrity_errors(self, connection: Connection) -> Iterator[str]:
         for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
             if line != "ok":
                 yield line
 
     @contextmanager
-    def lenient(self, connection: Connection) -> Iterator[None]:
-        driver = connection.connection.driver_connection
-        if not isinstance(driver, sqlite3.Connection):
-            raise TypeError("expected an SQLite connection")
+    def tolerating_damage(self, connection: Connection) -> Iterator[None]:
+        driver = _driver(connection)
         usual = driver.text_factory
-        driver.text_factory = _lenient_text
+        driver.text_factory = lambda value: value.decode(errors="backslashreplace")
         try:
             yield
         finally:
@@ -132,13 +124,8 @@ class SQLiteLedger(Ledger):
         return {"liushui_writes": True}
 
 
-def _lenient_text(value: bytes) -> str:
-    """Text that is no UTF-8 any more is damage to report, not a reason to stop."""
-    return value.decode(errors="backslashreplace")
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is a file with something in it. Raises ConfigError where it is no file."""
+def has_content(path: Path) -> bool:
+    """Whether there is a file that is not empty. Raises ConfigError where there is something else, LedgerError."""
     try:
         if not path.exists():
             return False
@@ -149,8 +136,8 @@ def is_there(path: Path) -> bool:
         raise LedgerError(f"{path} cannot be opened: {error.strerror}") from error
 
 
-def make_file(path: Path) -> None:
-    """Make an empty file, readable by its owner alone. Raises LedgerError."""
+def create_file(path: Path) -> None:
+    """Create an empty file that only its owner can read. Raises LedgerError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
@@ -159,18 +146,32 @@ def make_file(path: Path) -> None:
 
 
 def sqlite_engine(path: Path) -> Engine:
-    """Connections to a file, with their pragmas set."""
+    """SQLAlchemy's engine for a file. Its connections have our pragmas and our transactions."""
     engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _connect(path), poolclass=sa.QueuePool)
     event.listen(engine, "connect", lambda connection, _entry: _set_pragmas(connection))
     event.listen(engine, "begin", _begin)
     return engine
 
 
+def enable_wal(connection: sqlite3.Connection) -> None:
+    """Turn on write-ahead logging. Other processes may do the same: for this change SQLite's busy timeout is void."""
+    for _ in range(_WAL_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            time.sleep(_WAL_PAUSE_S)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         f"file:{quote(str(path))}?mode=rw",
         uri=True,
-        isolation_level=None,
+        isolation_level=None,  # the driver begins no transaction by itself: `_begin` does
         timeout=BUSY_TIMEOUT_S,
         check_same_thread=False,
         cached_statements=512,
@@ -182,20 +183,6 @@ def _set_pragmas(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"PRAGMA cache_size = {CACHE_PAGES}")
     connection.execute("PRAGMA trusted_schema = OFF")
-
-
-def write_ahead(connection: sqlite3.Connection) -> None:
-    """Have a file write ahead, while others may be doing the same: for this change alone SQLite does not wait."""
-    for _ in range(_WRITE_AHEAD_TRIES):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise
-            time.sleep(_WRITE_AHEAD_PAUSE_S)
-        else:
-            return
-    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin(connection: Connection) -> None:
@@ -211,23 +198,47 @@ def begin_writing(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        raise TypeError("expected an SQLite connection")
+    return driver
+
+
+# ---------------------------------------------------------------- errors
+
 _DAMAGED: Final = "{path} is damaged: `liushui verify` tells where; restore it from a backup"
-_MEANINGS: Final = (
-    (
-        "database is locked",
+_NOT_A_LEDGER: Final = "{path} is not a ledger: it is no SQLite file"
+_BY_CODE: Final[dict[int, tuple[type[LedgerError], str]]] = {
+    sqlite3.SQLITE_BUSY: (
         LedgerBusy,
         f"another process has been writing to {{path}} for over {BUSY_TIMEOUT_S} s: try again",
     ),
-    ("disk is full", LedgerError, "the disk is full: nothing was written to {path}"),
-    ("readonly database", LedgerError, "{path} cannot be written: check its permissions and its folder's"),
-    (
-        "unable to open",
+    sqlite3.SQLITE_FULL: (LedgerError, "the disk is full: nothing was written to {path}"),
+    sqlite3.SQLITE_READONLY: (LedgerError, "{path} cannot be written: check its permissions and its folder's"),
+    sqlite3.SQLITE_CANTOPEN: (
         LedgerError,
         "{path} cannot be opened: check that it may be read and written, and its folder too",
     ),
-    ("file is not a database", LedgerError, "{path} is not a ledger: it is no SQLite file"),
-    ("malformed", LedgerError, _DAMAGED),
-    ("Could not decode to UTF-8", LedgerError, _DAMAGED),
-    ("disk I/O error", LedgerError, "{path} could not be read or written: the disk reports an error"),
-    ("file is encrypted", LedgerError, "{path} is not a ledger: it is no SQLite file"),
-)
+    sqlite3.SQLITE_NOTADB: (LedgerError, _NOT_A_LEDGER),
+    sqlite3.SQLITE_CORRUPT: (LedgerError, _DAMAGED),
+    sqlite3.SQLITE_IOERR: (LedgerError, "{path} could not be read or written: the disk reports an error"),
+}
+"""What SQLite's primary result codes mean, https://sqlite.org/rescode.html."""
+
+
+def _ledger_error(error: BaseException | None, path: Path) -> LedgerError:
+    code = _primary_code(error)
+    if code is None and isinstance(error, sqlite3.OperationalError):
+        # Python raises this one itself, without a code of SQLite's, for text that is not UTF-8.
+        return LedgerError(_DAMAGED.format(path=path))
+    if code not in _BY_CODE:
+        return LedgerError(f"{path}: {error}")
+    raised, message = _BY_CODE[code]
+    return raised(message.format(path=path))
+
+
+def _primary_code(error: BaseException | None) -> int | None:
+    """SQLite's result code without what extends it. None: the error is not SQLite's."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

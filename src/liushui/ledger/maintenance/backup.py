@@ -130,7 +130,7 @@ def _copied_rows(ledger: Ledger, part: Path, progress: Progress | None) -> int:
     """The same of a server: a copy, of one moment where there is one for all accounts."""
     part.unlink()
     with ledger.reading() as connection:
-        reading = None if ledger.is_spread(connection) else lambda: nullcontext(connection)
+        reading = None if ledger.is_distributed(connection) else lambda: nullcontext(connection)
         copied = copy_ledger(ledger, str(part), reseal=False, reading=reading, progress=progress)
     for one in copied:
         if one.differs:

@@ -81,7 +81,7 @@ def copy_ledger(
     rest = [table for table in REST if secrets or not sealed_columns(table)]
     if reseal:
         check_secrets(reading, source.vault, rest)
-    target = open_ledger(url, create=True, clock=source.clock, unfinished=True)
+    target = open_ledger(url, create=True, clock=source.clock, allow_unfinished=True)
     try:
         with reading() as connection:
             copy_state.begin(connection, target)
@@ -199,7 +199,7 @@ class _Copy:
 
     def _whole(self, source: Connection, table: sa.Table, account: str | None) -> Iterator[list[Row]]:
         """What is read while something is written: an error of reading is said of the ledger that is read."""
-        with self._ledger.plain_words():
+        with self._ledger.translating_errors():
             yield from whole(source, table, account)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import LedgerError
 from liushui.ledger.chain import genesis
 from liushui.ledger.column_types import Big, Words
-from liushui.ledger.engine import UNFINISHED, Ledger
+from liushui.ledger.engine import UNFINISHED_COPY, Ledger
 from liushui.ledger.maintenance.snapshot import Key
 from liushui.ledger.schema import PASSING_TABLES, REVISION, accounts, batches, metadata
 
@@ -65,7 +65,7 @@ def begin(source: Connection, target: Ledger) -> dict[str, Begun]:
 
 def is_marked(connection: Connection) -> bool:
     """Whether a ledger is an unfinished copy."""
-    return bool(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == UNFINISHED)
+    return bool(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == UNFINISHED_COPY)
 
 
 def is_empty(connection: Connection) -> bool:
@@ -137,7 +137,7 @@ def finish(target: Ledger) -> None:
 
 def _mark(connection: Connection) -> None:
     copying.create(connection)
-    connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (UNFINISHED,))
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (UNFINISHED_COPY,))
 
 
 def _values(begun: Begun) -> dict[str, object]:

@@ -86,7 +86,7 @@ def _into_server(path: Path, url: str, *, force: bool, progress: Progress | None
     backup = open_ledger(str(path))
     try:
         flows = proven(path, None, progress)
-        target = open_ledger(url, create=True, unfinished=True)
+        target = open_ledger(url, create=True, allow_unfinished=True)
         try:
             _clear(target, force=force)
             with backup.reading() as connection:
@@ -191,7 +191,7 @@ def _is_kept(target: Path) -> bool:
     with closing(sqlite3.connect(f"file:{quote(str(target))}?mode=ro", uri=True)) as file:
         _check_ours(file, target)
     try:
-        ledger = open_ledger(str(target), unfinished=True)
+        ledger = open_ledger(str(target), allow_unfinished=True)
     except LedgerError:
         return True
     try:

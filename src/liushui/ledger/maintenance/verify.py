@@ -1,6 +1,7 @@
 """Proof that nothing changed a fact behind the ledger's back: every chain, fact, coverage and total, computed again."""
 
 import heapq
+import sqlite3
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
@@ -50,7 +51,7 @@ Progress = Callable[[str, int, int], None]
 
 def verify(ledger: Ledger, progress: Progress | None = None) -> Iterator[Damage | Verified]:
     """Check the whole ledger, account by account. Reads only; flows are streamed."""
-    with ledger.reading() as connection, ledger.lenient(connection):
+    with ledger.reading() as connection, ledger.tolerating_damage(connection):
         broken = list(_file_damage(ledger, connection))
         names = _every_name(connection, broken)
         yield from broken
@@ -60,7 +61,7 @@ def verify(ledger: Ledger, progress: Progress | None = None) -> Iterator[Damage 
 
 def _file_damage(ledger: Ledger, connection: Connection) -> Iterator[Damage]:
     try:
-        for line in ledger.own_check(connection):
+        for line in ledger.integrity_errors(connection):
             yield Damage("", None, f"the file's own check says: {line}")
         for table in metadata.sorted_tables:
             connection.execute(sa.select(*table.columns).limit(1)).all()
@@ -71,8 +72,11 @@ def _file_damage(ledger: Ledger, connection: Connection) -> Iterator[Damage]:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether an error tells of what the file holds, rather than of the disk or of another process."""
-    return not isinstance(error, OperationalError) or "no such" in str(error.orig)
+    """Whether an error comes from what the file holds, rather than from the disk or another process."""
+    if not isinstance(error, OperationalError):
+        return True
+    # SQLite's generic error: a table or column is missing. All other codes of OperationalErrors are about access.
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def _cause(error: Exception) -> object:

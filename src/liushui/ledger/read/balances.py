@@ -27,8 +27,8 @@ from liushui.ledger.day_totals import (
     totals_of,
 )
 from liushui.ledger.engine import Ledger, account_names
-from liushui.ledger.engines.amount_sql import at_least, at_most
 from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.engines.condition_sql import at_least, at_most
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.schema import accounts, batches, coverage, flows
 from liushui.ledger.write.quarantine import count_open

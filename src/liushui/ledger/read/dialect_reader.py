@@ -13,7 +13,7 @@ from liushui.errors import WireError, short_repr
 from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, load_zone, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.base import RawConnection, State
+from liushui.ledger.engines.base import DataVersion, RawConnection
 from liushui.ledger.engines.condition_sql import condition, is_totalled
 from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, to_flow
@@ -55,9 +55,9 @@ class _Seen:
     """What a connection knows: keys until another one writes, counts while the state they were made in holds."""
 
     def __init__(self) -> None:
-        self.state: State = None
+        self.keys_version: DataVersion = None
         self.keys: dict[tuple[str, str], Key] = {}
-        self.counts: dict[tuple[object, ...], tuple[State, int]] = {}
+        self.counts: dict[tuple[object, ...], tuple[DataVersion, int]] = {}
 
 
 class LedgerReader:
@@ -76,11 +76,11 @@ class LedgerReader:
 
     def find_key(self, dialect: str, public: str) -> Key | None:
         connection, seen = self._connection(), self._seen()
-        state = self._ledger.state(connection)
-        if state is None:
+        version = self._ledger.data_version(connection)
+        if version is None:
             return self._load_key(dialect, public)
-        if state != seen.state:  # one may have been revoked
-            seen.state = state
+        if version != seen.keys_version:  # one may have been revoked
+            seen.keys_version = version
             seen.keys.clear()
         key = seen.keys.get((dialect, public)) or self._load_key(dialect, public)
         if key is not None:
@@ -146,13 +146,13 @@ class LedgerReader:
 
     def count_flows(self, query: FlowQuery) -> int:
         counts = self._seen().counts
-        state = self._ledger.state(self._connection(), query.accounts)
+        version = self._ledger.data_version(self._connection(), query.accounts)
         asked = (query.accounts, query.since, query.until, query.where)
         known = counts.get(asked)
-        if known is None or known[0] != state:
+        if known is None or known[0] != version:
             if len(counts) >= COUNTS_MAX:
                 counts.clear()
-            known = counts[asked] = state, sum(self._count(name, query) for name in query.accounts)
+            known = counts[asked] = version, sum(self._count(name, query) for name in query.accounts)
         return known[1]
 
     def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
@@ -223,7 +223,7 @@ class LedgerReader:
     def _connection(self) -> RawConnection:
         connection: RawConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = self._ledger.reading_driver()
+            connection = self._local.connection = self._ledger.raw_connection()
             self._local.seen = _Seen()
             self._local.places = Places(connection.execute, self._sql)
         return connection

@@ -18,7 +18,7 @@ from liushui.ledger.coverage import Range, State, fold
 from liushui.ledger.day_totals import Totals, merge
 from liushui.ledger.day_totals import store as store_totals
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.bulk_insert import insert_rows, inserting_beside
+from liushui.ledger.engines.bulk_insert import insert_rows, inserting_concurrently
 from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.findings import Counts
 from liushui.ledger.findings import store as store_findings
@@ -96,7 +96,7 @@ class Batches:
         insert_rows(self.connection, "page_edges", change.edges)
         if found is not None and known:
             self.connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
-        with inserting_beside(self.connection, "flows", change.added, change.used) as pieces:
+        with inserting_concurrently(self.connection, "flows", change.added, change.used) as pieces:
             facts = self._take(change, pieces)
             return self._seal(change, known, found, state, facts)
 

@@ -140,7 +140,7 @@ def _together(ledger: Ledger, names: list[str]) -> list[list[str]]:
     """The accounts that one transaction may write to."""
     if len(names) > 1:
         with ledger.reading() as connection:
-            if ledger.is_spread(connection):
+            if ledger.is_distributed(connection):
                 return [[name] for name in names]
     return [names]
 

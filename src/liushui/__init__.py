@@ -11,7 +11,7 @@ __all__ = ["Client", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    """What takes a while to read, when it is first asked for: who wants balances does not wait for HTTP."""
+    """Import `Client` and look up `__version__` on first use: most commands need neither, and both are slow."""
     if name == "__version__":
         from importlib.metadata import version
 

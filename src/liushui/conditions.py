@@ -1,23 +1,23 @@
-"""Conditions on flows, as data: a database, a list in memory and a simulated world answer them alike. Pure."""
+"""Conditions on flows, as data, so that a database, a list in memory and a simulated world answer them alike."""
 
 from typing import Final, NamedTuple
 
 from liushui.flow import Flow, side_of
 
 DETAIL_PREFIX: Final = "detail:"
-"""Before a key of Flow.detail, as the field of a term: `detail:hkus:business_type`."""
+"""Prefix of a Term's field that names a key of Flow.detail: `detail:hkus:business_type`."""
 
 SIDE: Final = "side"
-"""As the field of a term: the side that the money went to, `flow.side_of`, as text."""
+"""A Term's field that stands for `flow.side_of`, as text."""
 
 Value = str | int | None
 
 
 class Term(NamedTuple):
-    """What stands in a field is one of `values`, or, as an `ending`, ends with one of them; `negated`, is none of them.
-    None as a value: nothing stands there.
+    """A test of one field: its value is one of `values`. The value None matches a field that is not set.
 
-    `field` is a field of Flow that holds text, `SIDE`, or a key of Flow.detail after `DETAIL_PREFIX`.
+    `field` is a text field of Flow, SIDE, or DETAIL_PREFIX with a key of Flow.detail. With `ending` a text matches
+    that ends with one of the values. `negated` turns the result round.
     """
 
     field: str
@@ -29,25 +29,26 @@ class Term(NamedTuple):
 AllOf = tuple[Term, ...]
 AnyOf = tuple[AllOf, ...]
 Where = tuple[AnyOf, ...]
-"""All of its parts hold; a part holds where one of its alternatives does; an alternative where all its terms do."""
+"""A condition: AND of ORs of ANDs. Three levels are what the providers' filters need."""
 
 EVERYTHING: Final[Where] = ()
+"""The condition that every flow meets."""
 
 
 def one_of(field: str, *values: Value) -> AnyOf:
-    """The part that holds where the field has one of these values."""
+    """The clause that a field has one of these values."""
     return ((Term(field, values),),)
 
 
 def matches(flow: Flow, where: Where) -> bool:
-    """Whether a flow is one of those that are meant."""
+    """Whether a flow meets a condition."""
     return all(
-        any(all(satisfies(_value(flow, term.field), term) for term in every) for every in part) for part in where
+        any(all(satisfies(_value(flow, term.field), term) for term in all_of) for all_of in any_of) for any_of in where
     )
 
 
 def satisfies(value: object, term: Term) -> bool:
-    """Whether what stands in a term's field is what is meant."""
+    """Whether a field's value passes a term."""
     if term.ending and isinstance(value, str):
         found = value.endswith(tuple(end for end in term.values if isinstance(end, str)))
     else:

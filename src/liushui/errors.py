@@ -1,79 +1,67 @@
-"""Every error liushui raises, as one tree. The class says what to do; the message what was expected and what came."""
+"""The errors that liushui raises, as one tree.
+
+Code decides what to do by an error's class, never by its text. The text is one line for a person: which field, what was
+expected, what came, and where it helps, what to do next.
+"""
 
 
 class LiushuiError(Exception):
-    """Anything liushui says on purpose. Its text is one line fit for a user."""
+    """Base of all errors that liushui raises on purpose."""
 
 
 class ConfigError(LiushuiError):
-    """What the user gave cannot be used: correct it and call again."""
+    """Invalid input from the user, such as an option, a file or a base URL. Correct it and try again."""
 
 
-class WireError(LiushuiError):
-    """Bytes from outside do not fit the document. `field` is the place, `reason` what was expected and what came."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
-
-
-class NotRepresentable(LiushuiError):
-    """A dialect has no words for a flow: written all the same, it would say something else than what happened."""
+class _FieldError(LiushuiError):
+    """An error about one field. `reason` says what was expected and what came."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class WireError(_FieldError):
+    """Bytes from outside do not match the provider's documented format."""
+
+
+class NotRepresentable(_FieldError):
+    """A provider's wire format has no correct way to write a flow, for example 0.001 CNY on a wire that counts fen."""
 
 
 class ProviderError(LiushuiError):
-    """A provider answered with an error. `code` and `trace` are its own words, where it gave any."""
+    """A provider answered with an error, or did not answer.
 
-    def __init__(self, message: str, *, code: int | None = None, trace: str | None = None) -> None:
+    `code` and `trace` are the provider's own error code and request id, and `retry_after_s` the seconds that it asked
+    to wait. Each is None where the provider gave none.
+    """
+
+    def __init__(
+        self, message: str, *, code: int | None = None, trace: str | None = None, retry_after_s: float | None = None
+    ) -> None:
         about = [f"code {code}"] if code is not None else []
         about += [f"trace {trace}"] if trace else []
         super().__init__(f"{message} ({', '.join(about)})" if about else message)
         self.code = code
         self.trace = trace
+        self.retry_after_s = retry_after_s
 
 
 class AuthError(ProviderError):
-    """Credentials are refused: ask the user; calling again with the same ones cannot help."""
+    """The provider refused the credentials. Retrying with the same ones cannot help: ask the user."""
 
 
 class RateLimited(ProviderError):
-    """Too many calls: wait `retry_after_s` seconds (None: the provider did not say), then go on."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: int | None = None,
-        trace: str | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message, code=code, trace=trace)
-        self.retry_after_s = retry_after_s
+    """Too many calls. Wait, then go on."""
 
 
 class Unavailable(ProviderError):
-    """The provider cannot be reached or is broken now: try again later, in `retry_after_s` seconds where it said so."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: int | None = None,
-        trace: str | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message, code=code, trace=trace)
-        self.retry_after_s = retry_after_s
+    """The provider cannot be reached, or is broken at the moment. Try again later."""
 
 
 class Refused(ProviderError):
-    """The provider understood the request and will not answer it: the request is wrong."""
+    """The provider understood the request and rejected it. The request itself is wrong: do not retry."""
 
 
 class LedgerError(LiushuiError):
@@ -81,30 +69,30 @@ class LedgerError(LiushuiError):
 
 
 class LedgerBusy(LedgerError):
-    """Another process is writing; it did not finish within the time we wait."""
+    """Another process held the ledger's write lock for longer than we wait."""
 
 
 class ConnectionLost(LedgerBusy):
-    """The connection to the ledger was lost before a commit: nothing of it is kept."""
+    """The connection to the database broke before the commit. Nothing was written."""
 
 
 class CommitOutcomeUnknown(LedgerBusy):
-    """The connection to the ledger was lost while a commit was under way: it is kept whole, or not at all."""
+    """The connection to the database broke during the commit. Either all of it was written, or nothing."""
 
 
 class StaleRead(LedgerError):
-    """A slice was proven again by somebody else after this read of it began: read it again."""
+    """Another process committed a newer read of this slice in the meantime. Read the slice again."""
 
 
 class ConfirmationRequired(LedgerError):
-    """Keeping a slice would end versions of flows, or withdraw rows from quarantine: read it again before that."""
+    """Committing this slice would end flow versions or withdraw rejected rows. Read it once more to confirm that."""
 
 
 class SyncError(LiushuiError):
-    """A slice could not be proven. It stays an open gap."""
+    """A slice could not be read completely. It stays an open gap in the coverage."""
 
 
 def short_repr(value: object) -> str:
-    """A value as an error message shows it: short, quoted, its type plain to see."""
+    """`repr(value)`, cut to 80 characters: how error texts quote what came, so that its type is visible."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,4 +1,4 @@
-"""The flow: one movement of money, in our own words, whoever sent it."""
+"""The flow: one movement of money, in the same shape for every provider."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 
 class Direction(StrEnum):
-    """The side the provider named. It is kept beside the signed amount: on real wires the two can disagree."""
+    """Whether money came in or went out, as the provider stated it. NONE: the provider does not state it.
+
+    It is kept beside the signed amount because real providers sometimes contradict themselves.
+    """
 
     IN = "in"
     OUT = "out"
@@ -38,7 +41,7 @@ class Kind(StrEnum):
 
 
 class Category(StrEnum):
-    """What the money belongs to."""
+    """The kind of asset that the movement concerns."""
 
     CASH = "cash"
     STOCK = "stock"
@@ -48,7 +51,7 @@ class Category(StrEnum):
 
 
 class Fx(NamedTuple):
-    """The other leg of a conversion: its currency, its amount, and the rate the provider stated."""
+    """The other leg of a currency conversion, and the exchange rate that the provider stated."""
 
     currency: str
     amount: Decimal
@@ -58,38 +61,45 @@ class Fx(NamedTuple):
 class Flow(NamedTuple):
     """One movement of money.
 
-    `at` and `settled_at` are aware UTC instants. `amount` is signed, + into the account, exact, its trailing zeros
-    kept. `identity` is the codec's: the text that makes this row the row it is; rows of equal identity in one
-    closed slice are told apart by the ledger. `label` holds the provider's words, untouched.
-    `detail` holds what only one provider has, as JSON values without floats.
+    Decimals are exact and keep their trailing zeros. Instants are timezone-aware and in UTC.
     """
 
     identity: str
+    """What tells this row from the provider's others: its record id, or a digest of its facts where it has none.
+    Rows that share an identity are equal rows; the ledger numbers them."""
     at: datetime
     amount: Decimal
+    """Signed: positive into the account, negative out of it."""
     currency: str
+    """The provider's own code. The list is open: fiat, crypto and points alike."""
     direction: Direction = Direction.NONE
     kind: Kind = Kind.OTHER
     category: Category = Category.OTHER
     label: str = ""
+    """The provider's own name for the movement, unchanged."""
     subaccount: str = ""
+    """The part of the account whose balance this flow moves. Empty where the account has one balance a currency."""
     balance_after: Decimal | None = None
     settled_at: datetime | None = None
     ref: str | None = None
+    """The provider's id of the record."""
     order_ref: str | None = None
+    """The id of the order that caused the movement."""
     symbol: str | None = None
     name: str | None = None
+    """The security's name."""
     price: Decimal | None = None
     quantity: Decimal | None = None
     note: str | None = None
     fx: Fx | None = None
     detail: Mapping[str, object] | None = None
+    """What only one provider has: JSON values without floats, under keys that begin with the provider's name."""
 
 
 def side_of(flow: Flow) -> Direction:
-    """The side that the money went to, for wires that state a magnitude and a side.
+    """IN or OUT, for wire formats that write a magnitude and a side instead of a signed amount.
 
-    The amount's sign decides; of a zero amount the provider's word, and IN where it gave none.
+    The amount's sign decides. A zero amount has the side that the provider stated, and IN where it stated none.
     """
     if flow.amount:
         return Direction.OUT if flow.amount < 0 else Direction.IN

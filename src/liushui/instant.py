@@ -1,4 +1,8 @@
-"""Instants: aware UTC datetimes in code, integer microseconds in storage, business days in an account's own zone."""
+"""Instants and business days.
+
+An instant is a timezone-aware UTC datetime in code and an integer of microseconds since the Unix epoch in storage. A
+business day is a date in an account's own time zone.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,12 +18,12 @@ SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 
 UNIX_SECONDS_MIN = -62_135_596_800
-"""0001-01-01, the first second a datetime can hold."""
+"""0001-01-01T00:00:00Z, the first second that a datetime can hold."""
 UNIX_SECONDS_MAX = 253_402_300_799
-"""9999-12-31T23:59:59, the last."""
+"""9999-12-31T23:59:59Z, the last."""
 
 Clock = Callable[[], datetime]
-"""Says what time it is, as an aware UTC datetime. Tests hand in one they can move."""
+"""Returns the current time, as an aware UTC datetime. Tests pass one that they can move."""
 
 
 def system_clock() -> datetime:
@@ -28,9 +32,14 @@ def system_clock() -> datetime:
 
 
 def to_us(at: datetime) -> int:
-    """Microseconds since the epoch, exact."""
-    since = at - EPOCH
-    return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+    """Microseconds since the Unix epoch, exactly."""
+    since_epoch = at - EPOCH
+    return (since_epoch.days * 86_400 + since_epoch.seconds) * SECOND_US + since_epoch.microseconds
+
+
+def from_us(at_us: int) -> datetime:
+    """The instant at so many microseconds since the Unix epoch."""
+    return EPOCH + timedelta(microseconds=at_us)
 
 
 def to_utc(at: datetime) -> datetime:
@@ -38,13 +47,8 @@ def to_utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def from_us(at_us: int) -> datetime:
-    """The instant at so many microseconds since the epoch."""
-    return EPOCH + timedelta(microseconds=at_us)
-
-
 def parse_unix_seconds(field: str, text: object) -> datetime:
-    """Text of whole Unix seconds as an instant. Raises WireError naming `field`."""
+    """Parse text of whole Unix seconds, `1621507957`. Raises WireError naming `field`."""
     if type(text) is not str or len(text) > 12 or not text.removeprefix("-").isdecimal() or str(int(text)) != text:
         raise WireError(field, f"expected text of whole Unix seconds such as 1621507957, got {short_repr(text)}")
     seconds = int(text)
@@ -54,23 +58,27 @@ def parse_unix_seconds(field: str, text: object) -> datetime:
 
 
 def to_iso(at: datetime) -> str:
-    """ISO 8601 in UTC, `2021-05-20T10:52:37Z`, with a fraction only where there is one."""
+    """ISO 8601 in UTC, `2021-05-20T10:52:37Z`, with a fraction of a second only where it is not zero."""
     text = at.astimezone(UTC).isoformat(timespec="microseconds" if at.microsecond else "seconds")
     return text.replace("+00:00", "Z")
 
 
 def us_to_iso(at_us: int) -> str:
-    """`to_iso` of microseconds since the epoch."""
+    """`to_iso` of microseconds since the Unix epoch."""
     return to_iso(from_us(at_us))
 
 
 def parse_instant(name: str, text: str, zone: ZoneInfo | None = None) -> datetime:
-    """A date or ISO 8601 time a user typed. Without an offset it is read in `zone` (UTC). Raises ConfigError."""
+    """Parse a date or an ISO 8601 time from a user. Text without an offset is in `zone`, UTC if None.
+
+    Raises ConfigError naming the option `name`.
+    """
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError as error:
+        examples = "2024-01-31 or 2024-01-31T09:30:00Z"
         raise ConfigError(
-            f"{name}: expected a date or ISO 8601 time such as 2024-01-31 or 2024-01-31T09:30Z, got {short_repr(text)}"
+            f"{name}: expected a date or ISO 8601 time such as {examples}, got {short_repr(text)}"
         ) from error
     return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
 
@@ -83,12 +91,17 @@ def load_zone(name: str) -> ZoneInfo:
         raise ConfigError(f"zone: expected an IANA time zone such as Asia/Hong_Kong, got {short_repr(name)}") from error
 
 
+# Local midnights of the calendar's first and last days may lie outside of what a datetime can hold. Instants before
+# _FIRST_US count as the first day, and instants from _LAST_US on as the last.
 _FIRST_US = (datetime(1, 1, 3, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 _LAST_US = (datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 
 
 class BusinessDays:
-    """Which local day an instant falls on, in one zone. Fast where the instants asked for come in order."""
+    """Converts between instants, in microseconds since the Unix epoch, and local dates of one time zone.
+
+    It remembers the last day, so it is fast for instants that come in order.
+    """
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
@@ -96,39 +109,43 @@ class BusinessDays:
         self._day = ""
 
     def day_of(self, at_us: int) -> str:
-        """The local date, `2021-05-20`, of an instant in microseconds since the epoch."""
+        """The local date of an instant, `2021-05-20`."""
         if not self._begin_us <= at_us < self._end_us:
-            if not _FIRST_US <= at_us < _LAST_US:  # the first and the last day of the calendar begin or end nowhere
+            if not _FIRST_US <= at_us < _LAST_US:
                 return (date.min if at_us < _FIRST_US else date.max).isoformat()
             day = from_us(at_us).astimezone(self._zone).date()
-            if at_us >= self.begin_us(day + timedelta(days=1)):  # clocks went back across midnight: the new day goes on
+            # Where clocks are set back across midnight, a date occurs twice. The second time belongs to the next day.
+            if at_us >= self.begin_us(day + timedelta(days=1)):
                 day += timedelta(days=1)
             self._begin_us, self._end_us = self.begin_us(day), self.begin_us(day + timedelta(days=1))
             self._day = day.isoformat()
         return self._day
 
     def span_of(self, at_us: int) -> tuple[str, int, int]:
-        """The local date of an instant, and the instants that this day begins and ends. The first and the last day of
-        the calendar begin and end at one: no instant is between them."""
+        """The local date of an instant, and the instants at which that day begins and ends.
+
+        For the first and the last day of the calendar both instants are 0.
+        """
         day = self.day_of(at_us)
         return (day, self._begin_us, self._end_us) if self._begin_us <= at_us < self._end_us else (day, 0, 0)
 
     def begin_us(self, day: date) -> int:
-        """The instant a local day begins."""
+        """The instant at which a local day begins."""
         return to_us(datetime.combine(day, time.min, tzinfo=self._zone).astimezone(UTC))
 
     def range_us(self, day: str) -> tuple[int, int]:
-        """The instants a local date begins and ends: those from the first up to the second fall on it."""
-        found = date.fromisoformat(day)
-        if found in (date.min, date.max):
-            return (-(2**63), _FIRST_US) if found == date.min else (_LAST_US, 2**63 - 1)
-        begin_us, end_us = self.begin_us(found), self.begin_us(found + timedelta(days=1))
+        """The instants [begin, end) of a local date."""
+        local = date.fromisoformat(day)
+        if local in (date.min, date.max):
+            return (-(2**63), _FIRST_US) if local == date.min else (_LAST_US, 2**63 - 1)
+        begin_us, end_us = self.begin_us(local), self.begin_us(local + timedelta(days=1))
         return max(begin_us, _FIRST_US), min(end_us, _LAST_US)
 
     def whole_between(self, since_us: int, until_us: int) -> tuple[str, str, int, int]:
-        """Of a range: the days its ends fall on, the instant the first of them ends and the instant the last begins.
+        """Split a range into whole days and the partial days at its ends.
 
-        What lies between those instants are the days between those two, whole.
+        Returns the dates of the range's two ends, the instant at which the first of them ends, and the instant at which
+        the last of them begins. Every day strictly between these dates is in the range as a whole.
         """
         first, last = self.day_of(since_us), self.day_of(until_us)
         begin_us = _FIRST_US if since_us < _FIRST_US else self.begin_us(date.fromisoformat(first) + timedelta(days=1))

@@ -1,7 +1,8 @@
-"""The contract between liushui and a provider: what a provider's folder gives, and what it may ask for.
+"""The contract between liushui and a provider.
 
-A provider is one folder (or one installed package) that exports PROVIDER. Both of its ends, the client that pulls
-and the server that answers, read and write rows through its one codec, and take every limit from its one Rules.
+A provider is one folder of liushui.providers, or an installed package, that exports PROVIDER. It has two ends: a client
+that collects flows from the real service, and a server that answers as the service would. Both ends read and write rows
+through the same Codec and take every limit from the same Rules.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +18,12 @@ from liushui.http import Request, Response
 from liushui.rules import Paging, Rate, Rules
 
 NO_VALUES: Final[Mapping[str, str]] = MappingProxyType({})
+"""An empty mapping, for defaults."""
 
 
 @dataclass(frozen=True)
 class CredentialField:
-    """One thing a credential is made of, under the name that credential files and `key create` use."""
+    """One field of a provider's credentials, under the name that credential files and `key create` use."""
 
     name: str
     title: str
@@ -30,7 +32,7 @@ class CredentialField:
 
 @dataclass(frozen=True)
 class Restriction:
-    """Something that a key of this dialect may be denied, beyond its accounts: `key create --restrict NAME=VALUE`."""
+    """A limit that a key of this provider can have beside its accounts: `key create --restrict NAME=VALUE`."""
 
     name: str
     help: str
@@ -40,18 +42,17 @@ class Restriction:
 
 
 class Slice(NamedTuple):
-    """The range [since, until) of one account: the unit of reading, proof and commit."""
+    """The time range [since, until) of one account: the unit that is read, proven complete and committed."""
 
     since: datetime
     until: datetime
 
 
 class Page(NamedTuple):
-    """What one call answered: the rows as they came, byte for byte.
+    """The answer to one call: its rows, byte for byte.
 
-    `next` is what to hand back for the rows after these; None says that there are none, or, where a provider has no
-    further pages at all (RangeOnly), that there is no way to them. `total` is how many rows the provider says all
-    pages have together; None where it says nothing.
+    `next_token` is what to pass for the next page. None: this is the last page, or the provider has no further pages at
+    all (RangeOnly). `total` is the provider's own count of the rows on all pages, None if it gives none.
     """
 
     rows: Sequence[bytes]
@@ -60,8 +61,11 @@ class Page(NamedTuple):
 
 
 class DecodedRow(NamedTuple):
-    """A row that was read: the flow in it, the bytes as they came, and what to serve in their place where the
-    provider's own clients would refuse them as they are (None: serve them as they came)."""
+    """A row that was read: its flow, its bytes as received, and the bytes to serve instead.
+
+    `served` is None where the row can be served as received. It is set where the provider's own clients would reject
+    the row.
+    """
 
     flow: Flow
     row: bytes
@@ -69,10 +73,10 @@ class DecodedRow(NamedTuple):
 
 
 class FlowColumns(NamedTuple):
-    """Many rows that were read together: what Codec.read says of each, in their order, field by field.
+    """Many rows that were read at once: for each field of Flow, the values of all rows in their order.
 
-    Instants are microseconds since the Unix epoch, amounts plain decimal text as `money.plain` writes it, sides, kinds
-    and categories their values, details JSON text. None instead of a column: none of the rows has a value there.
+    Instants are microseconds since the Unix epoch, decimals are plain text as `money.to_plain_string` writes it, enums
+    are their values, `detail` is JSON text. A column is None where no row has a value. Every row is served as received.
     """
 
     identity: Sequence[str]
@@ -100,48 +104,52 @@ class FlowColumns(NamedTuple):
 
 
 class Codec(Protocol):
-    """Wire rows <-> flows. Pure: no I/O, no clock."""
+    """Converts between a provider's rows and flows. Pure: no I/O, no clock."""
 
     def extract_rows(self, document: bytes) -> Sequence[bytes]:
-        """The rows of one answer of the provider, byte for byte. Raises WireError where it is no such answer,
-        ProviderError (by class) where it is an error answer."""
+        """The rows of one saved answer, byte for byte.
+
+        Raises WireError if it is no answer of this provider, and ProviderError (by class) if it is an error answer.
+        """
         ...
 
     def read(self, row: bytes) -> DecodedRow:
-        """Read one row. Raises WireError naming the field that does not fit, and for bytes that are not UTF-8."""
+        """Read one row. Raises WireError naming the field that does not fit, also for bytes that are not UTF-8."""
         ...
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
-        """Write one row as the provider would. `language` chooses the words where the flow brings none.
+        """Write a flow as the provider would. `language` selects the wording of a label that the flow does not have.
 
-        Raises Unsayable, naming the field, for a flow that this wire would have to misstate.
+        Raises NotRepresentable, naming the field, for a flow that this wire format cannot state correctly.
         """
         ...
 
 
 @runtime_checkable
 class BatchCodec(Protocol):
-    """What a codec may offer beside Codec: to read many rows at once, in less time than one by one."""
+    """Optional part of a Codec: reads many rows together, several times as fast as one by one."""
 
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
-        """What `read` says of each of the rows, at least one, that are served as they came. None: some of them have to
-        be read one by one, for one cannot be read, is served otherwise, or is rare."""
+        """What `read` returns for each of the rows, of which there is at least one.
+
+        None: read them one by one. One of them is invalid, is not served as received, or is of a rare kind.
+        """
         ...
 
 
 class Client(Protocol):
-    """One account at the provider, read over HTTP. Errors are ProviderError by class, or WireError."""
+    """Collects one account from the provider over HTTP. Errors are a ProviderError by class, or a WireError."""
 
     async def fetch_page(
         self,
-        asked: Slice,
+        slice_: Slice,
         size: int,
         *,
         page_token: str | None = None,
         params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
-        """One page of a slice, one HTTP call for rows. Waits for the provider's rate first.
+        """Fetch one page of a slice with one call, after waiting for the provider's rate limit.
 
         `page_token` is the `next_token` of the page before. `params` are further request parameters in the wire's own
         names; they override the slice's. `newest` asks a RangeOnly provider for the newest rows of the slice.
@@ -149,23 +157,23 @@ class Client(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         ...
 
 
 @runtime_checkable
 class SessionClient(Protocol):
-    """What a client may offer beside Client: a session, for which it makes a call of its own now and then.
+    """Optional part of a Client whose provider wants a session, such as an access token, opened by a call of its own.
 
-    Who counts calls opens it before a page is asked for. A client that nobody does that for opens it by itself.
+    A caller that counts calls opens the session itself before it fetches a page. Otherwise `fetch_page` opens it.
     """
 
     def needs_session(self) -> bool:
-        """Whether the next page would need a call for a session before."""
+        """Whether the next page would first need a call to open a session."""
         ...
 
     async def open_session(self) -> None:
-        """Make that one call. Raises as `Client.page`."""
+        """Open a session with one call. Raises what `Client.fetch_page` raises."""
         ...
 
 
@@ -173,44 +181,45 @@ class SessionClient(Protocol):
 
 
 class Key(NamedTuple):
-    """A credential that we gave out: it belongs to one dialect and reads some accounts."""
+    """A credential that we issued. It is valid at one provider's API (its dialect) and reads some accounts."""
 
     public: str
+    """Its public name, which reveals no secret."""
     dialect: str
     accounts: tuple[str, ...]
     credentials: Mapping[str, str]
-    """Every field of the dialect's credential, secrets included, by its name."""
+    """Every credential field by name, secrets included."""
     expires_at: datetime | None = None
     paced: bool = True
-    """Whether the provider's documented rate is held against this key."""
+    """Whether the provider's documented rate limit applies to this key."""
     restrictions: Mapping[str, str] = NO_VALUES
-    """What it is denied, by the names of Provider.restrictions."""
+    """Values of the provider's `Restriction`s, by name."""
 
 
 class RateCheck(NamedTuple):
-    """One call counted against a rate: whether it may be made, and how many the window now has."""
+    """The result of one call to a rate limiter: whether the call may be made, and how many the window has now."""
 
     admitted: bool
     used: int
 
 
 class RateLimiter(Protocol):
-    """What all the processes that serve one reader know together of calls made and sessions begun, by name."""
+    """Counts calls and remembers session starts, by name, for all processes that serve one reader."""
 
     def admit(self, name: str, rate: Rate) -> RateCheck:
-        """Count one call against a rate. One that is over it is not counted."""
+        """Count one call. A call over the rate is not admitted and not counted."""
         ...
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """When the session of that name began: the same instant for `life`, then a new one, now."""
+        """The start of the current session of that name. A session older than `life` is replaced by a new one."""
         ...
 
 
 class FlowQuery(NamedTuple):
-    """Flows of some accounts in [since, until), filtered, one page of them.
+    """One page of the flows of some accounts in [since, until) that meet a condition.
 
-    Flows have one total order: by time, then account, then id. A page is taken from its newest or its oldest end, after
-    `offset` rows, or after a place that a page before it named.
+    Flows have one total order: by time, then account, then id. A page is cut from the newest or the oldest end of the
+    range, after `offset` rows, or after the keyset cursor of an earlier page.
     """
 
     accounts: tuple[str, ...]
@@ -219,20 +228,23 @@ class FlowQuery(NamedTuple):
     limit: int
     offset: int = 0
     after: str | None = None
-    """`FlowPage.end` of the page before, "" for the first one. None: nobody goes on from this page's end."""
+    """`end_cursor` of the page before, "" for the first page. None: page by `offset`, no cursor is wanted."""
     newest: bool = True
-    """Which end of the range rows are taken from."""
+    """Whether the page is cut from the newest end of the range."""
     ascending: bool = False
-    """Whether the rows of the page stand oldest first."""
+    """Whether the rows of the page are sorted oldest first."""
     where: Where = EVERYTHING
     visible: Where = EVERYTHING
-    """What of a page is shown, once it was cut: one may have fewer rows than its limit, or none, and not be the end."""
+    """Applied after the page was cut: rows that do not meet it are left out, so a page may be short or even empty
+    although others follow."""
     language: str | None = None
 
 
 class FlowPage(NamedTuple):
-    """One page: `size` JSON rows joined by commas. `end` is the place after its last row; None: there is nothing after
-    it, or the query did not ask with `after`."""
+    """One page: `size` JSON rows, joined by commas.
+
+    `end_cursor` is the keyset cursor after the last row. None: no row follows, or the query did not use `after`.
+    """
 
     rows: bytes
     size: int
@@ -240,75 +252,76 @@ class FlowPage(NamedTuple):
 
 
 class FlowReader(Protocol):
-    """What a dialect's server may ask of whoever holds the flows: a ledger, or a simulated world."""
+    """What a provider's server reads flows from: a ledger, or a simulated world."""
 
     def now(self) -> datetime:
-        """The clock that requests are judged by."""
+        """The time by which requests are judged."""
         ...
 
     def find_key(self, dialect: str, public: str) -> Key | None:
-        """The key of that public name, unless there is none or it was revoked."""
+        """The key with that public name. None if there is none, or if it was revoked."""
         ...
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
-        """Count one call against the key's rate; `what` tells several rates of one key apart."""
+        """Count one call against a rate of the key. `what` names the rate where a key has several."""
         ...
 
     def session_start(self, key: Key, life: timedelta) -> datetime:
-        """When the key's session began: the same instant for `life`, then a new one, now."""
+        """The start of the key's current session. A session older than `life` is replaced by a new one."""
         ...
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        """One page.
+        """One page of flows as rows of this provider's API.
 
-        Rows that were received in this dialect stand as they were received; others are written by `write`.
-        Raises WireError naming `after` where that is no place this reader named, and what `write` raises.
+        A row that was received from this provider is returned as it was received; other flows are written by `write`.
+        Raises WireError naming `after` if that is no cursor of this reader, and whatever `write` raises.
         """
         ...
 
     def count_flows(self, query: FlowQuery) -> int:
-        """How many flows all pages of a query have together, those that are not shown included."""
+        """The number of flows on all pages of a query, those that are not visible included."""
         ...
 
 
 @dataclass(frozen=True)
 class Route:
-    """A method and a path, as the provider's document prints them."""
+    """A method and a path, as the provider's documentation prints them."""
 
     method: str
     path: str
 
 
 class Server(Protocol):
-    """A provider's own wire API. `answer` is a function of its arguments."""
+    """Answers requests as the provider's own API would. `answer` depends on its arguments only."""
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What is answered here."""
+        """The routes that are served."""
         ...
 
     def estimate_rows(self, request: Request) -> int:
-        """About how many rows the answer may have: a large one is made beside the small ones, not before them."""
+        """Roughly how many rows the answer may have. Large answers are made in a thread, so that small ones do not
+        wait for them."""
         ...
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer the provider would give: for any bytes at all a legal one."""
+        """The provider's answer to this request. Any request, however malformed, gets a well-formed answer."""
         ...
 
 
 class Socket(Protocol):
-    """The part of a provider's WebSocket that its official client insists on before it makes HTTP calls."""
+    """The part of a provider's WebSocket that its official client needs before it makes HTTP calls."""
 
     def reply(self, frame: bytes, reader: FlowReader) -> bytes | None:
-        """The frame to answer a binary frame with; None: close the connection."""
+        """The reply to a binary frame. None: close the connection."""
         ...
 
 
-# ---------------------------------------------------------------- the whole
+# ---------------------------------------------------------------- the provider
 
 
 class Role(StrEnum):
-    """What an account at a provider is used for, so that a simulator can fill one believably."""
+    """What accounts at a provider are typically used for. The simulator makes flows to match."""
 
     BROKER = "broker"
     FUTURES = "futures"
@@ -316,12 +329,12 @@ class Role(StrEnum):
 
 
 DetailSimulator = Callable[[Flow, Callable[[int], int]], Flow]
-"""Gives a simulated flow what only one provider has. The function draws a whole number below another."""
+"""Adds to a simulated flow what only this provider has. The callable returns a random integer below its argument."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """Everything liushui knows of one provider."""
+    """Everything that liushui knows about one provider."""
 
     name: str
     title: str
@@ -330,30 +343,30 @@ class Provider:
     server: Server
     credentials: Sequence[CredentialField]
     base_url: str
-    """Where the real service is; empty where its documents do not say, and its users must."""
+    """Base URL of the real service. Empty where its documents name none, so that the user has to."""
     connect: "Connect"
     new_credentials: Callable[[Callable[[int], bytes]], dict[str, str]]
-    """Make credentials of this provider's shape from a source of random bytes, such as secrets.token_bytes."""
+    """Makes credentials in this provider's format from a source of random bytes, such as secrets.token_bytes."""
     key_name: Callable[[Mapping[str, str]], str]
-    """The name of a key that may be shown, from its credentials: it tells no secret."""
+    """The public name of a key, from its credentials. It must not reveal a secret."""
     snippet: str
-    """How a client is pointed at us: Python with {base_url}, {socket_url} and the credential fields."""
+    """Python code that calls our server, with {base_url}, {socket_url} and the credential fields as placeholders."""
     auth: str
-    """How requests are signed, in a few words for a table."""
+    """How requests are authenticated, in a few words for a table."""
     tested_with: str
-    """Which clients that others wrote are tested against it, in a few words for a table."""
+    """The third-party clients that it is tested with, in a few words for a table."""
     role: Role = Role.BROKER
     outage_responses: Sequence[Response] = ()
-    """How it says that it is broken, or under maintenance: whole answers."""
+    """Answers with which the provider reports that it is broken or under maintenance. The simulator uses them."""
     simulate_detail: DetailSimulator | None = None
-    """What a simulated account's flows have here beside what its role gives them. None: nothing."""
+    """None: simulated flows have nothing that is specific to this provider."""
     restrictions: Sequence[Restriction] = ()
     socket: Socket | None = None
 
 
 class Connect(Protocol):
-    """Open a client for one account. `rate` None: do not wait between calls (a server of one's own)."""
+    """Opens a client for one account."""
 
-    def __call__(
-        self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float
-    ) -> Client: ...
+    def __call__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> Client:
+        """`rate` None: do not wait between calls, for a server of one's own. Raises ConfigError for unusable input."""
+        ...

@@ -1,4 +1,7 @@
-"""What a provider's documents state, as data: windows, floors, clocks, pages, rates. Pure; each number stands once."""
+"""A provider's documented limits, as data: paging, rates, ranges, clocks. Every number is written down once, here.
+
+The provider's client, its server, the sync planner and the documentation all read the same Rules. Pure.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -10,9 +13,9 @@ from liushui.instant import MIN_INSTANT, to_utc
 
 @dataclass(frozen=True)
 class PageNumber:
-    """Pages by number from `first`, `size_max` rows at most.
+    """Numbered pages of at most `size_max` rows, the first of which is number `first`.
 
-    `counted`: each answer says how many rows all pages have. Else a reader goes on until a page is empty.
+    With `has_total` each answer says how many rows all pages have together. Without, the last page is an empty one.
     """
 
     size_default: int
@@ -23,7 +26,7 @@ class PageNumber:
 
 @dataclass(frozen=True)
 class Cursor:
-    """Each answer names the place to go on from, the last one none. A page may be short, or empty, before that."""
+    """Each answer carries the cursor of the next page, and the last answer none. Any page may be short or empty."""
 
     size_default: int
     size_max: int
@@ -31,10 +34,11 @@ class Cursor:
 
 @dataclass(frozen=True)
 class RangeOnly:
-    """One page for a range, and no way to a second one: a full page means that a smaller range has to be asked for.
+    """One answer a range, and no further pages: a full answer means that a smaller range has to be read.
 
-    `always` are the filters each value of which is asked for on its own, `splits` those that part what no smaller
-    range can, in the order in which they are tried. Both name filters of the Rules.
+    `partition_by` names the filters of which each value has to be queried separately. `split_by` names the filters, in
+    this order, that divide an answer which is full although its range cannot be made smaller. Both name filters of the
+    same Rules.
     """
 
     size_default: int
@@ -49,7 +53,7 @@ P = TypeVar("P", bound=Paging, covariant=True)
 
 @dataclass(frozen=True)
 class Filter:
-    """A parameter that filters, and the field of a row that it goes by. `values` None: any text."""
+    """A request parameter that filters rows by the value of `field`. `values` lists what it may be; None: any text."""
 
     parameter: str
     field: str
@@ -58,7 +62,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Rate:
-    """At most `calls` in any `per`, and `spacing` between two of them, for one key."""
+    """A rate limit: at most `calls` in any window of length `per`, and at least `spacing` between two calls."""
 
     calls: int
     per: timedelta
@@ -67,19 +71,19 @@ class Rate:
 
 @dataclass(frozen=True)
 class PublishClock:
-    """A local day's rows appear together, at `at` on the next local day. `zone` is an IANA name."""
+    """All rows of a local day are published at once, at `at` on the next local day. `zone` is an IANA name."""
 
     at: time
     zone: str
 
     def published_until(self, now: datetime) -> datetime:
-        """The end of the newest day that is out: a local midnight, as a UTC instant."""
+        """The end of the newest published day: a local midnight, as a UTC instant."""
         local = now.astimezone(ZoneInfo(self.zone))
         days = 0 if local.time() >= self.at else 1
         return _midnight(local - timedelta(days=days), self.zone)
 
     def next_after(self, now: datetime) -> datetime:
-        """When the next day will be out, as a UTC instant: later than now."""
+        """The next publication after `now`, as a UTC instant."""
         local = now.astimezone(ZoneInfo(self.zone))
         day = local.date() if local.time() < self.at else local.date() + timedelta(days=1)
         return to_utc(datetime.combine(day, self.at, tzinfo=ZoneInfo(self.zone)))
@@ -87,8 +91,10 @@ class PublishClock:
 
 @dataclass(frozen=True)
 class Retention:
-    """Rows are kept for so many calendar years, by local days: on 28 February of a common year those of 29 February are
-    still there, on 1 March they are not. `zone` is an IANA name."""
+    """The provider keeps rows for a number of calendar years, by local days. `zone` is an IANA name.
+
+    The rows of 29 February are kept until 28 February of the last year, inclusive.
+    """
 
     years: int
     zone: str
@@ -97,13 +103,13 @@ class Retention:
         """The beginning of the oldest local day that is kept, as a UTC instant."""
         local = now.astimezone(ZoneInfo(self.zone))
         year, day = local.year - self.years, local.day
-        if (local.month, day) == (2, 29) and not _has_29_february(year):
+        if (local.month, day) == (2, 29) and not _is_leap_year(year):
             day = 28
         return _midnight(local.replace(year=year, day=day), self.zone)
 
 
 class RefreshPolicy(NamedTuple):
-    """What is younger than `age` is read again where its last proof is older than `every`."""
+    """Read rows younger than `age` again when their last complete read is older than `every`."""
 
     age: timedelta
     every: timedelta
@@ -113,79 +119,81 @@ REFRESH_POLICIES: Final = (
     RefreshPolicy(timedelta(weeks=3), timedelta(days=1)),
     RefreshPolicy(timedelta(days=365), timedelta(days=30)),
 )
-"""How often older parts are read again, where a provider's rules say nothing of it: weeks daily, a year monthly."""
+"""The default: the last three weeks every day, the last year every month."""
 
 
 @dataclass(frozen=True)
 class Rules(Generic[P]):
-    """What a provider's documents state, and our choices where they are silent: the one place for each number."""
+    """A provider's documented limits, and our own choices where its documents are silent."""
 
     paging: P
     rate: Rate
     resolution: timedelta
-    """The finest step of the provider's clock, and the unit of times in requests, both ends of which are inclusive."""
+    """The smallest step of the provider's clock, and the unit of the times in its requests. Both ends of a request's
+    range are inclusive."""
     history_start: datetime
-    """Nothing is older: where a first sync begins when the user names no other instant."""
+    """No row is older. The first sync begins here unless the user names another instant."""
     lookback: timedelta
-    """How far back each sync reads again, for rows that were published late."""
+    """How far back every sync reads again, to find rows that were published late."""
     zone: str
-    """The IANA zone of an account's business days where the user names no other."""
+    """Default IANA time zone of an account's business days."""
     clock_skew_max: timedelta | None = None
-    """How far a signed request's clock may be off. None: requests carry no time."""
+    """How far the time in a signed request may be off. None: requests carry no time."""
     filters: tuple[Filter, ...] = ()
     window_max: timedelta | None = None
-    """The longest time between the two ends of one request. None: any."""
+    """The longest range of one request. None: unlimited."""
     window_default: timedelta | None = None
-    """How far back a request without times reaches. None: it must name them, or reaches all of time."""
+    """The range of a request without times, counted back from now. None: such a request is refused, or has no limit."""
     floor: datetime | None = None
-    """A request that begins before this instant is refused. None: it may begin anywhere."""
+    """A request whose range begins earlier is refused. None: it may begin at any time."""
     retention: Retention | None = None
     publish: PublishClock | None = None
     refresh: tuple[RefreshPolicy, ...] = REFRESH_POLICIES
-    """How often what is older than the look-back is read again, for rows that come or change even later."""
+    """How often ranges older than the look-back are read again, for rows that appear or change even later."""
     allowed_lateness: timedelta = timedelta(0)
-    """How long rows may be on their way after their time, or after a day was to be out; and clocks may differ by."""
+    """How long a row may take to appear: after its own time, or after its day's publication. It also absorbs the
+    difference between the provider's clock and ours."""
     confirmations: int = 1
-    """How many further reads must say the same before versions of flows are ended."""
+    """How many further reads must agree before a sync ends versions of flows."""
 
     def filter(self, parameter: str) -> Filter:
-        """The filter of that parameter. Raises KeyError where there is none."""
+        """The filter of that request parameter. Raises KeyError."""
         return {known.parameter: known for known in self.filters}[parameter]
 
-    def allows_skew(self, off: timedelta) -> bool:
-        """Whether a signed request's clock may be off by so much, either way."""
-        return self.clock_skew_max is None or abs(off) <= self.clock_skew_max
+    def allows_skew(self, skew: timedelta) -> bool:
+        """Whether the time in a signed request may be off by this much, in either direction."""
+        return self.clock_skew_max is None or abs(skew) <= self.clock_skew_max
 
     def readable(self, now: datetime) -> tuple[datetime, datetime]:
-        """The beginning and the end of what can be read now: not before the floor or the retention, and not what is not
-        published yet."""
+        """The range [begin, end) that can be read now, limited by floor, retention and the publish clock."""
         begin = self.floor or MIN_INSTANT
         if self.retention:
             begin = max(begin, self.retention.kept_from(now))
         return begin, self.publish.published_until(now) if self.publish else now
 
     def provable(self, now: datetime) -> tuple[datetime, datetime]:
-        """`readable`, without what may still be on its way: what a read of now can prove."""
+        """The part of the readable range to which no row can be added any more: what a read of now can prove."""
         begin, _ = self.readable(now)
         _, end = self.readable(now - self.allowed_lateness)
         return begin, end
 
     def next_publication(self, now: datetime) -> datetime | None:
-        """When the next rows will have been published and settled. None: they are published as they happen."""
-        return (
-            None
-            if self.publish is None
-            else self.publish.next_after(now - self.allowed_lateness) + self.allowed_lateness
-        )
+        """When the provable range will grow next by a day. None: it grows all the time."""
+        if self.publish is None:
+            return None
+        return self.publish.next_after(now - self.allowed_lateness) + self.allowed_lateness
 
     @property
     def slice_max(self) -> timedelta | None:
-        """The longest slice [since, until) that one request may ask for: both of its own ends are inclusive."""
+        """The longest half-open range [since, until) that one request can ask for. None: unlimited.
+
+        It is one step longer than `window_max`, because both ends of a request's range are inclusive.
+        """
         return None if self.window_max is None else self.window_max + self.resolution
 
 
 def first_day(rules: Rules[Paging]) -> date:
-    """The first day that a provider has rows of, by the days of its accounts."""
+    """The local date of `history_start`."""
     return rules.history_start.astimezone(ZoneInfo(rules.zone)).date()
 
 
@@ -193,5 +201,5 @@ def _midnight(local: datetime, zone: str) -> datetime:
     return to_utc(datetime.combine(local.date(), time.min, tzinfo=ZoneInfo(zone)))
 
 
-def _has_29_february(year: int) -> bool:
+def _is_leap_year(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)

@@ -34,6 +34,7 @@ class GetPage(Protocol):
         self,
         asked: Slice,
         size: int,
+        /,
         *,
         page_token: str | None = None,
         params: Mapping[str, str] = NO_VALUES,

@@ -111,7 +111,7 @@ def counted_alone(_agree: bool, _before: fetch.WholeRead | None, read: fetch.Who
     return read.matches_total
 
 
-async def commit_as_new(self: Any, drained: committer.Drained) -> committer.Outcome:  # noqa: ANN401 - a private method's
+async def commit_as_new(self: Any, drained: committer.FetchedSlice) -> committer.Outcome:  # noqa: ANN401 - a private method's
     """A slice that was read before others proved a part of it replaces what they proved."""
     outcome: committer.Outcome = await self._alone(drained._replace(read_at=self._ledger.clock()))
     return outcome
@@ -142,11 +142,11 @@ STEPS: Final[dict[str, Step]] = {
     "full_page_is_cut": Step(fetch.RangeFetcher, "is_full", altered(lambda *_: False)),
     "parts_hold_the_full_pages": Step(fetch, "holds_page", altered(always)),
     "unseen_values": Step(fetch.RangeFetcher, "pages_meet", altered(always)),
-    "second_read_before_versions_end": Step(committer.Keeper, "_confirm", replaced(nothing_async)),
-    "stale_read_refused": Step(committer.Keeper, "_overtaken", replaced(commit_as_new)),
+    "second_read_before_versions_end": Step(committer.Committer, "_confirm", replaced(nothing_async)),
+    "stale_read_refused": Step(committer.Committer, "_overtaken", replaced(commit_as_new)),
     "rows_outside_the_slice_refused": Step(committer, "check_inside", unchecked),
-    "retention_guard": Step(committer.Keeper, "_check_kept", unchecked),
-    "unreadable_rows_are_kept": Step(committer.Keeper, "_read_alone", altered(without_rejected)),
+    "retention_guard": Step(committer.Committer, "_check_kept", unchecked),
+    "unreadable_rows_are_kept": Step(committer.Committer, "_read_alone", altered(without_rejected)),
     "failures_leave_gaps": Step(pipeline.AccountSync, "_gap", replaced(nothing_async)),
     "newest_wait_until_settled": Step(Rules, "provable", altered(until_now)),
     "newest_part_again": Step(plan, "newest_part", altered(lambda *_: [])),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from liushui.instant import to_iso, to_us, us_to_iso
 from liushui.ledger.coverage import Range, State, missing
 from liushui.rules import Paging, Rules
-from liushui.sync.plan import horizon
+from liushui.sync.plan import provable_range
 
 
 def broken_promises(
@@ -16,7 +16,7 @@ def broken_promises(
 
     It reads as far as was settled when it began, and owes nothing of what was too old when it ended.
     """
-    first, last = horizon(rules, since=since, now=began_at), horizon(rules, since=since, now=ended_at)
+    first, last = provable_range(rules, since=since, now=began_at), provable_range(rules, since=since, now=ended_at)
     if first is None or last is None:
         return
     proven = [known for known in ranges if known.state is State.PROVEN]

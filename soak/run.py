@@ -18,7 +18,7 @@ from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.balances import ranges_of
 from liushui.rules import RangeOnly
 from liushui.simulate.faults.row_lifecycle import FOREVER_US, Showing
-from liushui.sync.plan import FORGETTING, horizon
+from liushui.sync.plan import RETENTION_MARGIN, provable_range
 from soak.invariant import Breach, broken, different
 from soak.promises import broken_promises
 from soak.script import KilledAt, Script, Session
@@ -203,11 +203,13 @@ class Run:
             for known in ranges_of(ledger, source.account)
             if known.state is State.PROVEN and known.checked_at_us >= to_us(settled_at)
         ]
-        whole = horizon(provider.rules, since=source.since, now=settled_at)
+        whole = provable_range(provider.rules, since=source.since, now=settled_at)
         proven = [(known.since_us, known.until_us) for known in ranges]
         if whole is None:
             return proven, []
-        forgetting, _ = provider.rules.readable(self._stage.clock() + FORGETTING)  # where nothing is said of what went
+        forgetting, _ = provider.rules.readable(
+            self._stage.clock() + RETENTION_MARGIN
+        )  # where nothing is said of what went
         left = missing(ranges, (to_us(max(whole.since, forgetting)), to_us(whole.until)))
         return proven, [gap for gap in left if not self._is_overfull(source, gap)]
 

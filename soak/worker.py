@@ -27,9 +27,9 @@ from liushui.simulate.faults.fault import AT_ONCE, Ruling, Rulings, Sort
 from liushui.simulate.faults.fault_schedule import SeededRulings
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.simulate.random_draw import chance
-from liushui.sync.events import Event, Result, Retried, Status, Waited
+from liushui.sync.events import CallDelayed, CallRetried, Event, SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
-from liushui.sync.runner import sync
+from liushui.sync.runner import sync_sources
 from liushui.testing.clock import MovableClock
 from liushui.testing.transport import FaultyTransport, clients_over, system_clock_is
 from soak.mutations import proving
@@ -109,17 +109,17 @@ class Work:
         """Have something counted, whatever becomes of this process."""
         os.write(self._log, what.encode() + b"\n")
 
-    def _sync(self, ledger: Ledger, *, everything: bool) -> list[Result]:
+    def _sync(self, ledger: Ledger, *, everything: bool) -> list[SyncResult]:
         stage = self._stage
         options = Options(everything=everything, leases=self._session.leases)
         environment = Environment(
             sleep=self._sleep, random=chance("jitter", self._seed), provider=lambda name: stage.providers[name]
         )
         began_at = stage.clock()
-        results = asyncio.run(sync(ledger, stage.sources, options, self._told, environment))
+        results = asyncio.run(sync_sources(ledger, stage.sources, options, self._told, environment))
         for result in results:
             self.note(f"ended: {result.status.value}")
-            if result.status is Status.DONE:
+            if result.status is SyncStatus.DONE:
                 self.note(f"{DONE}: {to_us(began_at)} {to_us(stage.clock())} {result.account}")
         return results
 
@@ -129,7 +129,7 @@ class Work:
         for number in range(PASSES_MAX):
             results = self._sync(ledger, everything=not number)
             left = [(result.status, result.gaps) for result in results]
-            if left == before or all(status is Status.DONE for status, _ in left):
+            if left == before or all(status is SyncStatus.DONE for status, _ in left):
                 return
             before = left
             self._stage.clock.move(PASSES_APART)
@@ -183,9 +183,9 @@ class Work:
 
     def _told(self, event: Event) -> None:
         match event:
-            case Retried():
+            case CallRetried():
                 self.note("retried")
-            case Waited(_, _, reason):
+            case CallDelayed(_, _, reason):
                 self.note(f"waited: {reason}")
             case _:
                 pass

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from liushui.cli import progress
 from liushui.cli.output import messages
-from liushui.sync.events import Advanced, Began, Ended, Result, Status, Waited
+from liushui.sync.events import CallDelayed, SyncAdvanced, SyncEnded, SyncResult, SyncStarted, SyncStatus
 from tests.cli.commands import Done, result, run, simulator, start
 
 FLOWS = 300
@@ -114,14 +114,14 @@ def test_bars_show_every_source_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     second = timedelta(seconds=1)
     with progress.sync_bars() as bars:
         for account in ("first", "second"):
-            bars(Began(account, 100 * second))
-        bars(Advanced("first", 40 * second, 1_234, 7))
-        bars(Waited("second", 9 * second, "rate"))
+            bars(SyncStarted(account, 100 * second))
+        bars(SyncAdvanced("first", 40 * second, 1_234, 7))
+        bars(CallDelayed("second", 9 * second, "rate"))
         time.sleep(0.3)
-        bars(Ended("first", Result("first", rows_in=4_321)))
-        bars(Ended("second", Result("second", status=Status.CREDENTIALS)))
+        bars(SyncEnded("first", SyncResult("first", rows_in=4_321)))
+        bars(SyncEnded("second", SyncResult("second", status=SyncStatus.CREDENTIALS)))
         time.sleep(0.3)
-        bars(Began("second", 100 * second))
+        bars(SyncStarted("second", 100 * second))
     shown = screen.getvalue()
     for said in ("1,234 rows", "/s", "7 slices left", "keeps the rate: 9 s", "4,321 rows", "done", "credentials"):
         assert said in shown
@@ -133,7 +133,7 @@ def test_no_bars_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(messages, "console", Console(file=screen))
     with progress.sync_bars() as bars:
-        bars(Began("first", timedelta(seconds=1)))
+        bars(SyncStarted("first", timedelta(seconds=1)))
     assert screen.getvalue().strip() == ""
 
 

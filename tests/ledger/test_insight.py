@@ -33,7 +33,7 @@ from liushui.provider import DecodedRow, Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.wecom.rules import RULES as DAILY
 from liushui.rules import Paging, Rules
-from liushui.sync.events import Status
+from liushui.sync.events import SyncStatus
 from liushui.testing.clock import NOON, MovableClock
 from tests.engines import Shelf
 from tests.ledger.books import bad, came, keep, new_ledger
@@ -393,8 +393,8 @@ def test_failed_syncs_and_rows_set_aside_are_told(ledger: Ledger) -> None:
     record_run(ledger, Run("a", NOON, NOON, slices=1, rows_in=3, added=1, gaps=1, error="refused: no"))
     told = [(alarm.sign, alarm.number, alarm.words) for alarm in seen(ledger).alarms]
     assert told == [(Sign.FAILED, 0, "refused: no"), (Sign.QUARANTINE, 2, "")]
-    assert Status.CREDENTIALS.value == REFUSED
-    write_progress(ledger, [Progress("a", "", NOON, NOON, NOON, Status.CREDENTIALS)])
+    assert SyncStatus.CREDENTIALS.value == REFUSED
+    write_progress(ledger, [Progress("a", "", NOON, NOON, NOON, SyncStatus.CREDENTIALS)])
     assert signs(ledger) == [Sign.REFUSED, Sign.QUARANTINE]
     record_run(ledger, Run("a", NOON + timedelta(1), NOON, slices=1, rows_in=0, added=0, gaps=0, error=""))
     assert signs(ledger) == [Sign.QUARANTINE], "the latest run is what counts"

@@ -11,13 +11,13 @@ from liushui.instant import to_us
 from liushui.ledger.coverage import Range, State
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import RefreshPolicy
-from liushui.sync.plan import horizon
+from liushui.sync.plan import provable_range
 from soak.promises import broken_promises
 from tests.sync.rows import NOW
 
 RELOOK: Final = replace(RULES, refresh=(RefreshPolicy(timedelta(weeks=3), timedelta(days=1)),))
 SINCE: Final = NOW - timedelta(days=90)
-WHOLE: Final = horizon(RULES, since=SINCE, now=NOW)
+WHOLE: Final = provable_range(RULES, since=SINCE, now=NOW)
 DAY: Final = timedelta(days=1)
 
 

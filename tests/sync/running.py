@@ -17,9 +17,9 @@ from liushui.provider import Client, Provider
 from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
 from liushui.rules import Retention
-from liushui.sync.events import Event, Result
+from liushui.sync.events import Event, SyncResult
 from liushui.sync.options import Environment, Options
-from liushui.sync.runner import sync
+from liushui.sync.runner import sync_sources
 from liushui.testing.client import ClientDouble
 from liushui.testing.clock import MovableClock
 from tests.sync.rows import source
@@ -65,10 +65,10 @@ class World:
         """The events of a kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
-    def sync(self, ledger: Ledger, *sources: Source, options: Options = QUICK) -> list[Result]:
+    def sync(self, ledger: Ledger, *sources: Source, options: Options = QUICK) -> list[SyncResult]:
         """Sync sources, the one of account `a` where none is named."""
         chosen = list(sources) or [source()]
-        return asyncio.run(sync(ledger, chosen, options, self.events.append, self.environment))
+        return asyncio.run(sync_sources(ledger, chosen, options, self.events.append, self.environment))
 
 
 def clock_of(ledger: Ledger) -> MovableClock:
@@ -83,7 +83,7 @@ def synced(
     options: Options = QUICK,
     *,
     provider: Callable[[str], Provider] = get_provider,
-) -> Result:
+) -> SyncResult:
     """The result of one sync of account `a` with a client."""
     (result,) = World(clock_of(ledger), {"a": client}, provider).sync(ledger, options=options)
     assert client.closed

@@ -15,7 +15,7 @@ from liushui.ledger.engine import Ledger
 from liushui.provider import NO_VALUES, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
-from liushui.sync.events import Failed, Retried, Status, Waited
+from liushui.sync.events import CallDelayed, CallRetried, SliceFailed, SyncStatus
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
@@ -72,12 +72,12 @@ def came(world: World, account: str = "a") -> list[datetime]:
 def test_what_may_pass_is_tried_again_later_each_time(ledger: Ledger, error: Exception) -> None:
     world = failing(ledger, dict.fromkeys(range(1, 5), error))
     (result,) = world.sync(ledger, options=Options(attempts=6, wait=SECOND))
-    assert (result.status, result.added) == (Status.DONE, 240)
+    assert (result.status, result.added) == (SyncStatus.DONE, 240)
     assert len(world.slept) == 4
     for number, slept in enumerate(world.slept):
         assert 2**number * SECOND / 2 <= slept <= 2**number * SECOND
     assert len({slept / 2**number for number, slept in enumerate(world.slept)}) > 1, "workers do not come together"
-    assert [retried.attempt for retried in world.told(Retried)] == [1, 2, 3, 4]
+    assert [retried.attempt for retried in world.told(CallRetried)] == [1, 2, 3, 4]
 
 
 def test_no_wait_is_longer_than_half_a_minute(ledger: Ledger) -> None:
@@ -100,20 +100,20 @@ def test_a_slice_has_a_budget_of_repetitions(ledger: Ledger) -> None:
     world = failing(ledger, {number: Unavailable("shaky") for number in range(1, 100, 2)})
     (result,) = world.sync(ledger, options=Options(attempts=3, retries_max=1, until=ONE_DAY))
     assert len(came(world)) == 3, "the second page fails too, and is not asked for again"
-    assert result.status is Status.INCOMPLETE
+    assert result.status is SyncStatus.INCOMPLETE
     world = failing(ledger, {number: Unavailable("shaky") for number in range(1, 100, 2)})
     (result,) = world.sync(ledger, options=Options(attempts=3, retries_max=2, until=ONE_DAY))
-    assert (result.status, result.added) == (Status.DONE, 24)
+    assert (result.status, result.added) == (SyncStatus.DONE, 24)
 
 
 @pytest.mark.parametrize("error", [RateLimited("slow down", retry_after_s=7), Unavailable("down", retry_after_s=7)])
 def test_a_provider_is_left_alone_for_as_long_as_it_says(ledger: Ledger, error: Exception) -> None:
     world = failing(ledger, {1: error})
     (result,) = world.sync(ledger)
-    assert result.status is Status.DONE
+    assert result.status is SyncStatus.DONE
     first, second, *_ = came(world)
     assert second - first == 7 * SECOND
-    assert [(waited.wait, waited.reason) for waited in world.told(Waited)] == [(7 * SECOND, "blocked")]
+    assert [(waited.wait, waited.reason) for waited in world.told(CallDelayed)] == [(7 * SECOND, "blocked")]
 
 
 def test_without_its_word_its_own_window_is_waited_for(ledger: Ledger) -> None:
@@ -134,34 +134,34 @@ def test_what_one_source_is_told_holds_the_others_of_its_key(tmp_path: Path) -> 
     world.clock.at = came(world)[0] + SECOND
     results += world.sync(ledger, sources[1])
     assert all(at >= came(world)[0] + 60 * SECOND for at in came(world, "b"))
-    assert [result.status for result in results] == [Status.DONE] * 3
+    assert [result.status for result in results] == [SyncStatus.DONE] * 3
 
 
 def test_a_source_that_is_told_to_wait_for_long_is_put_off(ledger: Ledger) -> None:
     world = failing(ledger, {1: RateLimited("banned for an hour", retry_after_s=3600)})
     began = world.clock()
     (result,) = world.sync(ledger)
-    assert (result.status, result.not_before, result.error) == (Status.WAITING, began + 3600 * SECOND, "")
+    assert (result.status, result.not_before, result.error) == (SyncStatus.WAITING, began + 3600 * SECOND, "")
     assert "banned for an hour: put off until 2024-01-11T13:00:00" in result.gaps[0]
     assert [state for state, _ in states(ledger)] == [State.OPEN]
     assert (len(came(world)), world.slept) == (1, [])
 
     world.clock.move(600 * SECOND)
     (again,) = world.sync(ledger)
-    assert (again.status, again.not_before) == (Status.WAITING, began + 3600 * SECOND)
+    assert (again.status, again.not_before) == (SyncStatus.WAITING, began + 3600 * SECOND)
     assert len(came(world)) == 1, "nobody calls before that"
 
     world.clock.move(3000 * SECOND)
     (last,) = world.sync(ledger)
-    assert (last.status, amounts(ledger)) == (Status.DONE, amounts_of(hourly(10)))
+    assert (last.status, amounts(ledger)) == (SyncStatus.DONE, amounts_of(hourly(10)))
 
 
 def test_a_provider_that_never_has_enough_is_put_off_at_last(ledger: Ledger) -> None:
     world = failing(ledger, always=RateLimited("slow down", retry_after_s=5))
     (result,) = world.sync(ledger, options=Options(attempts=4))
     assert len(came(world)) == 4
-    assert (result.status, result.not_before) == (Status.WAITING, came(world)[-1] + 5 * SECOND)
-    assert len(world.told(Failed)) == 1
+    assert (result.status, result.not_before) == (SyncStatus.WAITING, came(world)[-1] + 5 * SECOND)
+    assert len(world.told(SliceFailed)) == 1
 
 
 def windows(times: list[datetime]) -> Iterator[timedelta]:
@@ -178,7 +178,7 @@ def test_a_paced_source_keeps_the_documented_rate(ledger: Ledger) -> None:
     assert len(times) > 2 * RULES.rate.calls
     assert min(windows(times)) >= RULES.rate.per
     assert min(late - early for early, late in pairwise(times)) >= RULES.rate.spacing
-    assert {waited.reason for waited in world.told(Waited)} == {"rate"}
+    assert {waited.reason for waited in world.told(CallDelayed)} == {"rate"}
 
 
 def test_two_sources_of_one_key_keep_it_together(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_call_for_a_session_is_counted_as_any_other(ledger: Ledger) -> None:
     world = World(clock_of(ledger), {})
     world.clients["a"] = InSessions(world)
     (result,) = world.sync(ledger, source(paced=True), options=Options(size=10))
-    assert (result.status, result.added) == (Status.DONE, 240)
+    assert (result.status, result.added) == (SyncStatus.DONE, 240)
     times = came(world)
     assert len(times) > 2 * RULES.rate.calls
     assert min(windows(times)) >= RULES.rate.per

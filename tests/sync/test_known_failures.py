@@ -25,9 +25,9 @@ from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
 from liushui.providers import get_provider, load_providers
 from liushui.providers.longbridge import codec
-from liushui.sync.events import Result, Status
+from liushui.sync.events import SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
-from liushui.sync.runner import sync
+from liushui.sync.runner import sync_sources
 from liushui.testing.client import ClientDouble
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
@@ -58,14 +58,14 @@ def test_a_part_that_fails_in_the_middle_stays_open_and_is_filled_next_time(ledg
 
     options = Options(size=30, attempts=1)
     result = synced(ledger, ClientDouble(codec, rows, fault=fails), options)
-    assert result.status is Status.INCOMPLETE
+    assert result.status is SyncStatus.INCOMPLETE
     assert (State.OPEN, "down") in states(ledger)
     held = amounts(ledger)
     assert all(one not in held for one in amounts_of(rows[24 * failing_day : 24 * (failing_day + 1)]))
     if failing_day + 2 < 10:
         assert all(one in held for one in amounts_of(rows[24 * (failing_day + 2) :])), "the rest was read"
 
-    assert synced(ledger, ClientDouble(codec, rows), options).status is Status.DONE
+    assert synced(ledger, ClientDouble(codec, rows), options).status is SyncStatus.DONE
     assert amounts(ledger) == amounts_of(rows)
     assert states(ledger) == [(State.PROVEN, "")]
     assert_intact(ledger)
@@ -186,11 +186,11 @@ def served(rows: list[bytes], clock: Clock) -> Iterator[Source]:
         yield Source("w", "wooxpro", "UTC", "http://127.0.0.1:9", dict(key.credentials), BEGIN, paced=False)
 
 
-def woo_synced(ledger: Ledger, rows: list[bytes], options: Options = QUICK) -> Result:
+def woo_synced(ledger: Ledger, rows: list[bytes], options: Options = QUICK) -> SyncResult:
     make_account(ledger, "w", "wooxpro", "UTC")
     with served(rows, clock_of(ledger)) as source:
         world = World(clock_of(ledger), {})
-        (result,) = asyncio.run(sync(ledger, [source], options, environment=Environment(sleep=world.sleep)))
+        (result,) = asyncio.run(sync_sources(ledger, [source], options, environment=Environment(sleep=world.sleep)))
         return result
 
 
@@ -208,7 +208,7 @@ def test_one_id_on_two_kinds_of_row_is_two_rows(ledger: Ledger) -> None:
     rows = [fill(at, number, kind=kind, tran=77) for number, kind in enumerate("12345", 1)]
     rows += [fill(at + timedelta(milliseconds=1), 6, kind="4", tran=77)]
     result = woo_synced(ledger, rows)
-    assert (result.status, result.added) == (Status.DONE, 6)
+    assert (result.status, result.added) == (SyncStatus.DONE, 6)
     assert held(ledger) == expected(rows)
     again = woo_synced(ledger, rows, Options(everything=True))
     assert (again.added, again.restated, again.withdrawn) == (0, 0, 0)
@@ -219,7 +219,7 @@ def test_more_rows_at_one_millisecond_than_a_page_holds_are_parted(ledger: Ledge
     rows = [fill(at, number, kind="45"[number % 2]) for number in range(1, 1501)]
     rows += [fill(at + timedelta(milliseconds=step), 9000 + step) for step in (-1, 1)]
     result = woo_synced(ledger, rows)
-    assert (result.status, result.added) == (Status.DONE, 1502)
+    assert (result.status, result.added) == (SyncStatus.DONE, 1502)
     assert held(ledger) == expected(rows)
     assert_intact(ledger)
 
@@ -229,7 +229,7 @@ def test_what_cannot_be_parted_is_an_open_gap_of_that_millisecond_alone(ledger: 
     crowd = [fill(at, number) for number in range(1, 1102)]
     around = [fill(at + timedelta(milliseconds=step), 9000 + step) for step in (-1, 1)]
     result = woo_synced(ledger, crowd + around)
-    assert result.status is Status.INCOMPLETE
+    assert result.status is SyncStatus.INCOMPLETE
     (gap,) = result.gaps
     assert gap.startswith(f"{to_iso(at)} to {to_iso(at + timedelta(milliseconds=1))}: more than the 1000 rows")
     assert held(ledger) == expected(around)

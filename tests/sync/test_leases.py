@@ -17,10 +17,10 @@ from liushui.ledger.read.balances import ranges_of
 from liushui.ledger.write.commit import commit_slice
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
-from liushui.sync.events import Result, Status
+from liushui.sync.events import SyncResult, SyncStatus
 from liushui.sync.options import Options
 from liushui.sync.pipeline import LEASE
-from liushui.sync.runner import sync
+from liushui.sync.runner import sync_sources
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, new_ledger, row, source
 from tests.sync.running import World, amounts, amounts_of, assert_intact, clock_of, synced
@@ -91,7 +91,7 @@ def test_an_account_that_another_has_is_skipped_with_a_word(ledger: Ledger) -> N
     held = take_lease(ledger, "a", ELSEWHERE, LIFE)
     client = ClientDouble(codec, hourly(10))
     (result,) = World(clock_of(ledger), {"a": client}).sync(ledger)
-    assert (result.status, result.error, result.gaps, result.not_before) == (Status.BUSY, "", [], held.until)
+    assert (result.status, result.error, result.gaps, result.not_before) == (SyncStatus.BUSY, "", [], held.until)
     assert result.note.startswith(f"{ELSEWHERE} is syncing it")
     assert client.calls == []
     assert list_leases(ledger) == [held]
@@ -101,7 +101,7 @@ def test_an_account_that_another_has_is_skipped_with_a_word(ledger: Ledger) -> N
 def test_a_dead_workers_lease_is_taken_over(ledger: Ledger) -> None:
     take_lease(ledger, "a", ELSEWHERE, LIFE)
     clock_of(ledger).move(LIFE)
-    assert synced(ledger, ClientDouble(codec, hourly(10))).status is Status.DONE
+    assert synced(ledger, ClientDouble(codec, hourly(10))).status is SyncStatus.DONE
 
 
 def test_a_lease_is_renewed_while_its_holder_works(ledger: Ledger) -> None:
@@ -113,7 +113,7 @@ def test_a_lease_is_renewed_while_its_holder_works(ledger: Ledger) -> None:
         found.append(take_lease(ledger, "a", ELSEWHERE, LIFE).holder)
 
     result = synced(ledger, ClientDouble(codec, hourly(10), fault=slow), Options(size=24, attempts=1))
-    assert (result.status, result.added) == (Status.DONE, 240)
+    assert (result.status, result.added) == (SyncStatus.DONE, 240)
     assert len(set(found)) == 1
     assert ELSEWHERE not in found
     assert len(found) * (LEASE // 2) > 3 * LEASE
@@ -129,7 +129,7 @@ def test_a_worker_that_was_away_for_too_long_gives_way(ledger: Ledger) -> None:
 
     client = ClientDouble(codec, hourly(10), fault=sleeps)
     (result,) = World(clock_of(ledger), {"a": client}).sync(ledger, options=Options(size=24, attempts=1))
-    assert (result.status, result.gaps) == (Status.BUSY, [])
+    assert (result.status, result.gaps) == (SyncStatus.BUSY, [])
     assert len(client.calls) == 3
     assert [lease.holder for lease in list_leases(ledger)] == [ELSEWHERE]
     assert_intact(ledger)
@@ -138,16 +138,16 @@ def test_a_worker_that_was_away_for_too_long_gives_way(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- two at once
 
 
-def together(ledger: Ledger, *clients: ClientDouble, options: Options) -> list[Result]:
+def together(ledger: Ledger, *clients: ClientDouble, options: Options) -> list[SyncResult]:
     """Workers that each opened the ledger for themselves sync account `a` at once."""
     clock = clock_of(ledger)
 
-    async def all_of_them() -> list[list[Result]]:
+    async def all_of_them() -> list[list[SyncResult]]:
         books = [open_ledger(str(ledger.path), clock=clock) for _ in clients]
         worlds = [World(clock, {"a": client}) for client in clients]
         return await asyncio.gather(
             *(
-                sync(book, [source()], options, environment=world.environment)
+                sync_sources(book, [source()], options, environment=world.environment)
                 for book, world in zip(books, worlds, strict=True)
             )
         )
@@ -158,7 +158,7 @@ def together(ledger: Ledger, *clients: ClientDouble, options: Options) -> list[R
 def test_of_two_workers_one_syncs(ledger: Ledger) -> None:
     clients = [ClientDouble(codec, hourly(10)) for _ in range(3)]
     results = together(ledger, *clients, options=Options(size=10))
-    assert sorted(result.status for result in results) == [Status.BUSY, Status.BUSY, Status.DONE]
+    assert sorted(result.status for result in results) == [SyncStatus.BUSY, SyncStatus.BUSY, SyncStatus.DONE]
     assert sum(bool(client.calls) for client in clients) == 1
     assert amounts(ledger) == amounts_of(hourly(10))
     assert_intact(ledger)
@@ -169,7 +169,7 @@ def test_without_leases_they_agree_all_the_same(ledger: Ledger, size: int) -> No
     rows = [*hourly(10), *[row(BEGIN + timedelta(hours=30), "-30.25")] * 3]
     clients = [ClientDouble(codec, rows) for _ in range(3)]
     results = together(ledger, *clients, options=Options(size=size, leases=False))
-    assert [result.status for result in results] == [Status.DONE] * 3
+    assert [result.status for result in results] == [SyncStatus.DONE] * 3
     assert all(client.calls for client in clients)
     assert sum(result.withdrawn + result.restated for result in results) == 0
     assert amounts(ledger) == amounts_of(rows)
@@ -211,7 +211,7 @@ def test_what_another_worker_proved_a_part_of_meanwhile_is_read_again(ledger: Le
 
     options = Options(attempts=1, leases=False, until=BEGIN + timedelta(days=1))
     result = synced(ledger, ClientDouble(codec, here, fault=overtaken), options)
-    assert result.status is Status.DONE
+    assert result.status is SyncStatus.DONE
     assert amounts(ledger) == amounts_of(here)
     assert [(known.since_us, known.until_us) for known in merged(ranges_of(ledger, "a"))] == [
         (to_us(BEGIN), to_us(BEGIN + timedelta(days=1)))
@@ -229,6 +229,6 @@ def test_who_is_overtaken_each_time_leaves_a_gap(ledger: Ledger) -> None:
 
     options = Options(attempts=1, leases=False, until=BEGIN + timedelta(days=1))
     result = synced(ledger, ClientDouble(codec, here, fault=overtaken), options)
-    assert result.status is Status.INCOMPLETE
+    assert result.status is SyncStatus.INCOMPLETE
     assert "others proved parts of it" in result.gaps[0]
     assert amounts(ledger) == amounts_of(here[:1])

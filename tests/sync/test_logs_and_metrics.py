@@ -13,9 +13,9 @@ from liushui.instant import to_iso
 from liushui.ledger.engine import Ledger
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec
-from liushui.sync.events import Due, Ended, Event, Result, Status, Waited, tell_all
+from liushui.sync.events import CallDelayed, Event, NextSyncDue, SyncEnded, SyncResult, SyncStatus, notify_all
 from liushui.sync.options import Options
-from liushui.sync.telemetry import HOST, LogFormat, Logs, Metrics
+from liushui.sync.telemetry import HOST, EventLog, LogFormat, Metrics
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger
 from tests.sync.running import World, clock_of
@@ -44,11 +44,11 @@ def told(ledger: Ledger) -> list[Event]:
 
 def test_a_line_for_each_slice_gap_retry_and_wait(ledger: Ledger) -> None:
     events, stream = told(ledger), io.StringIO()
-    log = Logs(LogFormat.JSON, stream, ledger.clock)
+    log = EventLog(LogFormat.JSON, stream, ledger.clock)
     for event in events:
         log(event)
-    log(Due("a", NOW))
-    log(Waited("a", timedelta(milliseconds=20), "rate"))
+    log(NextSyncDue("a", NOW))
+    log(CallDelayed("a", timedelta(milliseconds=20), "rate"))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert {line["account"] for line in lines} == {"a"}
     by_event: dict[str, list[dict[str, object]]] = {}
@@ -70,8 +70,8 @@ def test_a_line_for_each_slice_gap_retry_and_wait(ledger: Ledger) -> None:
 
 def test_text_is_one_line_too(ledger: Ledger) -> None:
     stream = io.StringIO()
-    Logs(LogFormat.TEXT, stream, ledger.clock)(
-        Ended("a", Result("a", status=Status.FAILED, error="first line\nsecond line"))
+    EventLog(LogFormat.TEXT, stream, ledger.clock)(
+        SyncEnded("a", SyncResult("a", status=SyncStatus.FAILED, error="first line\nsecond line"))
     )
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().startswith("at=2024-01-11T12:00:00.500000Z event=end account=a ")
@@ -86,7 +86,7 @@ def test_metrics_count_what_happened(ledger: Ledger) -> None:
     events = told(ledger)
     for event in events:
         metrics(event)
-    (result,) = [event.result for event in events if isinstance(event, Ended)]
+    (result,) = [event.result for event in events if isinstance(event, SyncEnded)]
     assert value(metrics, "rows_total") == result.rows_in
     assert value(metrics, "slices_total") == result.slices
     assert value(metrics, "gaps_total") == 1
@@ -99,20 +99,20 @@ def test_metrics_count_what_happened(ledger: Ledger) -> None:
 
 def test_the_age_of_what_is_proven_grows(ledger: Ledger) -> None:
     metrics = Metrics(ledger.clock)
-    metrics(Ended("a", Result("a", proven_until=HORIZON, pressing=timedelta(days=2))))
+    metrics(SyncEnded("a", SyncResult("a", proven_until=HORIZON, pressing=timedelta(days=2))))
     assert value(metrics, "proven_age_seconds") == (NOW - HORIZON).total_seconds()
     clock_of(ledger).move(timedelta(hours=1))
     assert value(metrics, "proven_age_seconds") == (NOW - HORIZON).total_seconds() + 3600
     assert value(metrics, "retention_left_seconds") == 2 * 86400
-    metrics(Due("a", NOW))
+    metrics(NextSyncDue("a", NOW))
     assert value(metrics, "due_timestamp_seconds") == NOW.timestamp()
-    metrics(Ended("a", Result("a", proven_until=HORIZON)))
+    metrics(SyncEnded("a", SyncResult("a", proven_until=HORIZON)))
     assert value(metrics, "retention_left_seconds") is None, "nothing is missing any more"
 
 
 def test_metrics_are_served_on_loopback(ledger: Ledger) -> None:
     metrics = Metrics(ledger.clock)
-    metrics(Waited("a", timedelta(seconds=2), "rate"))
+    metrics(CallDelayed("a", timedelta(seconds=2), "rate"))
     port = metrics.serve(0)
     text = httpx2.get(f"http://{HOST}:{port}/metrics").text
     assert 'liushui_waits_total{account="a",reason="rate"} 1.0' in text
@@ -123,5 +123,5 @@ def test_metrics_are_served_on_loopback(ledger: Ledger) -> None:
 def test_several_are_told(ledger: Ledger) -> None:
     first: list[Event] = []
     second: list[Event] = []
-    tell_all([first.append, second.append])(Due("a", NOW))
-    assert first == second == [Due("a", NOW)]
+    notify_all([first.append, second.append])(NextSyncDue("a", NOW))
+    assert first == second == [NextSyncDue("a", NOW)]

@@ -20,7 +20,7 @@ from liushui.provider import Codec, Page, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync import fetch
-from liushui.sync.events import Status
+from liushui.sync.events import SyncStatus
 from liushui.sync.fetch import PagedFetcher, SliceTooLarge, fetch_slice
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
@@ -159,7 +159,7 @@ def a_call_fails(folder: Path) -> bool:
 
     ledger = new_ledger(folder)
     result = synced(ledger, ClientDouble(codec, hourly(10), fault=breaks), Options(attempts=1))
-    return result.status is Status.INCOMPLETE and State.OPEN in {state for state, _ in states(ledger)}
+    return result.status is SyncStatus.INCOMPLETE and State.OPEN in {state for state, _ in states(ledger)}
 
 
 def a_row_is_still_on_its_way(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from liushui.provider import Page, Provider, Slice
 from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
 from liushui.sync import committer
-from liushui.sync.events import Advanced, Began, Status
+from liushui.sync.events import SyncAdvanced, SyncStarted, SyncStatus
 from liushui.sync.options import Options
 from liushui.sync.pipeline import FAILURES_MAX
 from liushui.testing.client import ClientDouble, Fault
@@ -49,9 +49,9 @@ def test_every_row_comes_in_once_and_the_range_is_proven(ledger: Ledger) -> None
     assert amounts(ledger) == amounts_of(rows)
     (known,) = balances.coverage_of(ledger)["a"]
     assert (from_us(known.since_us), from_us(known.until_us)) == (BEGIN, HORIZON)
-    (began,) = world.told(Began)
-    assert sum((read.span for read in world.told(Advanced)), timedelta()) == began.span == HORIZON - BEGIN
-    assert (result.status, result.proven_until, result.pressing) == (Status.DONE, HORIZON, None)
+    (began,) = world.told(SyncStarted)
+    assert sum((read.span for read in world.told(SyncAdvanced)), timedelta()) == began.span == HORIZON - BEGIN
+    assert (result.status, result.proven_until, result.pressing) == (SyncStatus.DONE, HORIZON, None)
     assert_intact(ledger)
 
 
@@ -130,7 +130,7 @@ def test_refused_credentials_end_the_source_at_once(ledger: Ledger) -> None:
     client = ClientDouble(codec, hourly(10), fault=fault)
     result = synced(ledger, client)
     assert len(client.calls) == 1
-    assert result.status is Status.CREDENTIALS
+    assert result.status is SyncStatus.CREDENTIALS
     assert result.error == (
         "its credentials are refused, and new ones are needed: token expired (code 401003, trace t1)"
     )
@@ -280,9 +280,9 @@ def test_a_source_that_fails_stops_no_other(tmp_path: Path) -> None:
     clients = {name: ClientDouble(codec, hourly(10), fault=refused if name == "b" else None) for name in "abc"}
     results = World(clock_of(ledger), {**clients}).sync(ledger, source("a"), source("b"), source("c"))
     assert [(result.account, result.status) for result in results] == [
-        ("a", Status.DONE),
-        ("b", Status.CREDENTIALS),
-        ("c", Status.DONE),
+        ("a", SyncStatus.DONE),
+        ("b", SyncStatus.CREDENTIALS),
+        ("c", SyncStatus.DONE),
     ]
     assert [result.added for result in results] == [240, 0, 240]
     assert_intact(ledger)
@@ -292,7 +292,7 @@ def test_a_provider_that_is_not_installed_any_more_stops_no_other(tmp_path: Path
     ledger = new_ledger(tmp_path, None, "a", "b")
     world = World(clock_of(ledger), {"b": ClientDouble(codec, hourly(10))})
     results = world.sync(ledger, source("a")._replace(provider="gone"), source("b"))
-    assert [result.status for result in results] == [Status.FAILED, Status.DONE]
+    assert [result.status for result in results] == [SyncStatus.FAILED, SyncStatus.DONE]
     assert "gone" in results[0].error
 
 

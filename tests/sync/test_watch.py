@@ -22,10 +22,17 @@ from liushui.providers import get_provider, load_providers
 from liushui.providers.longbridge import codec
 from liushui.rules import Paging, Rules
 from liushui.sync import scheduler
-from liushui.sync.events import Due, Ended, Result, Status
+from liushui.sync.events import NextSyncDue, SyncEnded, SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
-from liushui.sync.plan import horizon
-from liushui.sync.scheduler import CREDENTIALS_PAUSE, FAILURE_BACKOFF, LOOK, Last, Watch, next_due
+from liushui.sync.plan import provable_range
+from liushui.sync.scheduler import (
+    CREDENTIALS_PAUSE,
+    FAILURE_BACKOFF,
+    RELOAD_INTERVAL,
+    LastSync,
+    Scheduler,
+    next_sync_at,
+)
 from liushui.testing.client import ClientDouble, Fault
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
 from tests.sync.running import World, amounts, amounts_of, clock_of
@@ -40,13 +47,13 @@ LONGBRIDGE = get_provider("longbridge").rules
 
 def proven(rules: Rules[Paging], since: datetime, now: datetime) -> list[Range]:
     """Everything that a sync of now can prove, proven now."""
-    whole = horizon(rules, since=since, now=now)
+    whole = provable_range(rules, since=since, now=now)
     assert whole is not None
     return [Range(to_us(whole.since), to_us(whole.until), State.PROVEN, "", to_us(now), 1)]
 
 
-def done(at: datetime) -> Last:
-    return Last(at, Status.DONE)
+def done(at: datetime) -> LastSync:
+    return LastSync(at, SyncStatus.DONE)
 
 
 # ---------------------------------------------------------------- when something is due
@@ -55,18 +62,18 @@ def done(at: datetime) -> Last:
 @pytest.mark.parametrize("name", load_providers())
 def test_a_source_that_never_was_synced_is_due_at_once(name: str) -> None:
     rules = get_provider(name).rules
-    assert next_due(rules, [], None, since=rules.history_start, every=EVERY, now=NOON) == NOON
+    assert next_sync_at(rules, [], None, since=rules.history_start, every=EVERY, now=NOON) == NOON
 
 
 @pytest.mark.parametrize("name", [name for name, one in load_providers().items() if one.rules.publish is None])
 def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None:
     rules = get_provider(name).rules
     known = proven(rules, rules.history_start, NOON)
-    assert next_due(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON) == NOON + EVERY
+    assert next_sync_at(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON) == NOON + EVERY
     later = NOON + timedelta(hours=30)
-    assert next_due(rules, known, done(NOON), since=rules.history_start, every=3 * timedelta(days=1), now=later) == (
-        NOON + timedelta(days=1)
-    ), "weeks are read again daily"
+    assert next_sync_at(
+        rules, known, done(NOON), since=rules.history_start, every=3 * timedelta(days=1), now=later
+    ) == (NOON + timedelta(days=1)), "weeks are read again daily"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None
 def test_where_a_day_is_published_it_is_due_when_that_is_out(ended: str, due: str) -> None:
     now = datetime.fromisoformat(ended).replace(tzinfo=SHANGHAI)
     known = proven(WECOM, WECOM.history_start, now)
-    found = next_due(WECOM, known, done(now), since=WECOM.history_start, every=EVERY, now=now)
+    found = next_sync_at(WECOM, known, done(now), since=WECOM.history_start, every=EVERY, now=now)
     assert found == datetime.fromisoformat(due).replace(tzinfo=SHANGHAI)
 
 
@@ -89,20 +96,26 @@ def test_a_day_that_came_out_while_it_was_synced_is_due_soon() -> None:
     began = datetime(2026, 3, 10, 11, 14, 59, tzinfo=SHANGHAI)
     ended = began + timedelta(seconds=20)
     known = proven(WECOM, WECOM.history_start, began)
-    found = next_due(WECOM, known, done(ended), since=WECOM.history_start, every=EVERY, now=ended)
+    found = next_sync_at(WECOM, known, done(ended), since=WECOM.history_start, every=EVERY, now=ended)
     assert found == ended + FAILURE_BACKOFF.first
 
 
 def test_after_failures_it_is_due_later_each_time() -> None:
     waits = []
     for failures in range(1, 12):
-        last = Last(NOON, Status.FAILED, failures)
-        due = next_due(LONGBRIDGE, [], last, since=BEGIN, every=EVERY, now=NOON)
+        last = LastSync(NOON, SyncStatus.FAILED, failures)
+        due = next_sync_at(LONGBRIDGE, [], last, since=BEGIN, every=EVERY, now=NOON)
         waits.append(due - NOON)
     assert waits[:4] == [times * FAILURE_BACKOFF.first for times in (1, 2, 4, 8)]
     assert waits[-1] == FAILURE_BACKOFF.longest
-    jittered = next_due(
-        LONGBRIDGE, [], Last(NOON, Status.FAILED, 3), since=BEGIN, every=EVERY, now=NOON, jittered=lambda time: time / 2
+    jittered = next_sync_at(
+        LONGBRIDGE,
+        [],
+        LastSync(NOON, SyncStatus.FAILED, 3),
+        since=BEGIN,
+        every=EVERY,
+        now=NOON,
+        jittered=lambda time: time / 2,
     )
     assert jittered == NOON + 2 * FAILURE_BACKOFF.first
 
@@ -112,8 +125,8 @@ def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
     now = datetime(2026, 3, 10, 23, 0, tzinfo=SHANGHAI)
     assert WECOM.retention is not None
     kept = WECOM.retention.kept_from(now)
-    last = Last(now, Status.INCOMPLETE, 9)
-    day_out = horizon(WECOM, since=WECOM.history_start, now=now)
+    last = LastSync(now, SyncStatus.INCOMPLETE, 9)
+    day_out = provable_range(WECOM, since=WECOM.history_start, now=now)
     assert day_out is not None
     for left, pause in (
         (timedelta(hours=2), timedelta(minutes=30)),
@@ -121,14 +134,14 @@ def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
         (timedelta(days=9), FAILURE_BACKOFF.longest),
     ):
         gap = [Range(to_us(kept), to_us(kept + left), State.PROVEN, "", to_us(now), 1)]
-        assert next_due(WECOM, gap, last, since=WECOM.history_start, every=EVERY, now=now) == now + pause
+        assert next_sync_at(WECOM, gap, last, since=WECOM.history_start, every=EVERY, now=now) == now + pause
 
 
 def test_refused_credentials_are_left_alone_and_a_wait_that_was_told_is_kept() -> None:
-    refused = Last(NOON, Status.CREDENTIALS)
-    assert next_due(LONGBRIDGE, [], refused, since=BEGIN, every=EVERY, now=NOON) == NOON + CREDENTIALS_PAUSE
-    told = Last(NOON, Status.WAITING, not_before=NOON + 40 * MINUTE)
-    assert next_due(LONGBRIDGE, [], told, since=BEGIN, every=EVERY, now=NOON) == NOON + 40 * MINUTE
+    refused = LastSync(NOON, SyncStatus.CREDENTIALS)
+    assert next_sync_at(LONGBRIDGE, [], refused, since=BEGIN, every=EVERY, now=NOON) == NOON + CREDENTIALS_PAUSE
+    told = LastSync(NOON, SyncStatus.WAITING, not_before=NOON + 40 * MINUTE)
+    assert next_sync_at(LONGBRIDGE, [], told, since=BEGIN, every=EVERY, now=NOON) == NOON + 40 * MINUTE
 
 
 def test_nothing_is_due_over_and_over() -> None:
@@ -136,7 +149,7 @@ def test_nothing_is_due_over_and_over() -> None:
     stale = [Range(to_us(BEGIN), to_us(NOON), State.PROVEN, "", to_us(BEGIN), 1)]
     for rules in (LONGBRIDGE, WECOM):
         for known in (stale, []):
-            due = next_due(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON)
+            due = next_sync_at(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON)
             assert due >= NOON + FAILURE_BACKOFF.first
 
 
@@ -155,7 +168,7 @@ class Watched:
     scheduled: bool = True
     requests: bool = False
     began: list[tuple[str, datetime]] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
+    results: list[SyncResult] = field(default_factory=list)
 
     def run(self, until: datetime, *names: str) -> None:
         """Watch until the clock says so."""
@@ -182,7 +195,7 @@ class Watched:
 
         world, before = World(clock, {}), len(self.results)
         environment = replace(world.environment, sleep=sleep, connect=self._connected, provider=self._provider)
-        watching = Watch(
+        watching = Scheduler(
             self.ledger,
             names,
             self.options,
@@ -198,7 +211,7 @@ class Watched:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        assert len(world.told(Due)) == len(world.told(Ended)) == len(self.results) - before
+        assert len(world.told(NextSyncDue)) == len(world.told(SyncEnded)) == len(self.results) - before
 
     def _connected(self, _provider: Provider, of: Source, _options: Options) -> ClientDouble:
         self.began.append((of.account, clock_of(self.ledger)()))
@@ -229,7 +242,7 @@ def test_a_broker_is_synced_every_so_often(tmp_path: Path) -> None:
     began = clock_of(made.ledger)()
     made.run(began + timedelta(hours=1))
     assert made.times() == [began + number * EVERY for number in range(12)]
-    assert {result.status for result in made.results} == {Status.DONE}
+    assert {result.status for result in made.results} == {SyncStatus.DONE}
     assert amounts(made.ledger) == amounts_of(hourly(10))
 
 
@@ -253,12 +266,12 @@ def test_a_source_that_fails_is_tried_again_more_and_more_rarely_and_stops_no_ot
     began = clock_of(made.ledger)()
     made.run(began + timedelta(hours=4))
     waits = [late - early for early, late in zip(made.times("b"), made.times("b")[1:], strict=False)]
-    assert FAILURE_BACKOFF.first / 2 <= waits[0] <= FAILURE_BACKOFF.first + LOOK
-    assert FAILURE_BACKOFF.longest / 2 <= waits[-1] <= FAILURE_BACKOFF.longest + LOOK
+    assert FAILURE_BACKOFF.first / 2 <= waits[0] <= FAILURE_BACKOFF.first + RELOAD_INTERVAL
+    assert FAILURE_BACKOFF.longest / 2 <= waits[-1] <= FAILURE_BACKOFF.longest + RELOAD_INTERVAL
     assert len(made.times("a")) == 48
     made.clients["b"] = ClientDouble(codec, hourly(10))
     made.run(clock_of(made.ledger)() + timedelta(hours=2))
-    assert made.results[-1].status is Status.DONE
+    assert made.results[-1].status is SyncStatus.DONE
 
 
 def test_refused_credentials_are_left_alone_until_they_are_others(tmp_path: Path) -> None:
@@ -280,7 +293,10 @@ def test_refused_credentials_are_left_alone_until_they_are_others(tmp_path: Path
     first, second, *_ = made.times("b")
     assert (first, second) == (began, began + timedelta(hours=2))
     assert len(made.times("a")) == 36, "the other source goes on"
-    assert [result.status for result in made.results if result.account == "b"][:2] == [Status.CREDENTIALS, Status.DONE]
+    assert [result.status for result in made.results if result.account == "b"][:2] == [
+        SyncStatus.CREDENTIALS,
+        SyncStatus.DONE,
+    ]
 
 
 def test_refused_credentials_are_tried_again_after_hours(tmp_path: Path) -> None:
@@ -367,7 +383,7 @@ def test_what_another_process_keeps_us_from_is_asked_for_still(tmp_path: Path) -
     waiting = find_request(made.ledger, "a", request.id)
     assert waiting is not None
     assert waiting.status == "waiting"
-    assert {result.status for result in made.results} == {Status.BUSY}
+    assert {result.status for result in made.results} == {SyncStatus.BUSY}
     release_lease(made.ledger, "a", other)
     made.run(clock_of(made.ledger)() + timedelta(minutes=2))
     answered = find_request(made.ledger, "a", request.id)
@@ -427,7 +443,7 @@ def test_a_watch_that_is_ended_gives_its_leases_back(tmp_path: Path) -> None:
 
         made.clients["a"] = ClientDouble(codec, hourly(10), fault=begun)
         environment = Environment(connect=made._connected)
-        watching = Watch(
+        watching = Scheduler(
             made.ledger, (), Options(size=5), environment, every=EVERY, tell=lambda _: None, ended=made.results.append
         )
         task = asyncio.create_task(watching.run())

@@ -8,7 +8,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import new_holder
 from liushui.ledger.jobs.progress import Progress, write_progress
 from liushui.ledger.jobs.sources import Run, add_source, record_run
-from liushui.sync.events import Status
+from liushui.sync.events import SyncStatus
 from tests.ledger.books import READ_AT
 from tests.web.visitor import Visitor
 
@@ -29,7 +29,9 @@ def synced(ledger: Ledger) -> Run:
 def told(ledger: Ledger, run: Run) -> None:
     """Have a sync say what it came to."""
     ended = ledger.clock()
-    done = Progress("a", new_holder(), run.started_at, ended, ended, Status.DONE.value, slices=1, rows_in=3, added=3)
+    done = Progress(
+        "a", new_holder(), run.started_at, ended, ended, SyncStatus.DONE.value, slices=1, rows_in=3, added=3
+    )
     write_progress(ledger, [done])
 
 

@@ -240,15 +240,15 @@ def _next_sync(
     source: "Source", provider: "Provider", ranges: "list[Range]", run: "Run | None", now: datetime
 ) -> datetime:
     """When `sync --watch` would sync the source next, estimated from its last recorded run."""
-    from liushui.sync.events import Status
-    from liushui.sync.scheduler import EVERY_S, Last, next_due
+    from liushui.sync.events import SyncStatus
+    from liushui.sync.scheduler import INTERVAL_S, LastSync, next_sync_at
 
     last = None
     if run is not None and run.ended_at is not None:
         failed = bool(run.error or run.gaps)
-        last = Last(run.ended_at, Status.INCOMPLETE if failed else Status.DONE, failures=int(failed))
-    every = timedelta(seconds=EVERY_S)
-    return max(now, next_due(provider.rules, ranges, last, since=source.since, every=every, now=now))
+        last = LastSync(run.ended_at, SyncStatus.INCOMPLETE if failed else SyncStatus.DONE, failures=int(failed))
+    every = timedelta(seconds=INTERVAL_S)
+    return max(now, next_sync_at(provider.rules, ranges, last, since=source.since, every=every, now=now))
 
 
 def _retention_left_s(source: "Source", provider: "Provider", ranges: "list[Range]", now: datetime) -> int | None:

@@ -19,10 +19,15 @@ from rich.progress import (
 )
 
 from liushui.cli.output import messages
-from liushui.sync.events import Advanced, Began, Ended, Event, Result, Status, Waited
+from liushui.sync.events import CallDelayed, Event, SyncAdvanced, SyncEnded, SyncResult, SyncStarted, SyncStatus
 from liushui.sync.telemetry import WAIT_MIN
 
-COLOURS: Final = {Status.DONE: "green", Status.INCOMPLETE: "yellow", Status.WAITING: "yellow", Status.BUSY: "dim"}
+COLOURS: Final = {
+    SyncStatus.DONE: "green",
+    SyncStatus.INCOMPLETE: "yellow",
+    SyncStatus.WAITING: "yellow",
+    SyncStatus.BUSY: "dim",
+}
 """The colour of a source's result. All others are red: failures."""
 WAIT_REASONS: Final = {"rate": "keeps the rate", "blocked": "told to wait", "retry": "tries again"}
 
@@ -36,14 +41,14 @@ class SyncBars:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Began(account, span):
+            case SyncStarted(account, span):
                 self._begin(account, span)
-            case Advanced(account, span, rows, slices_left) if account in self._tasks:
+            case SyncAdvanced(account, span, rows, slices_left) if account in self._tasks:
                 self._advance(self._tasks[account], span, rows, slices_left)
-            case Waited(account, wait, reason) if account in self._tasks and wait >= WAIT_MIN:
+            case CallDelayed(account, wait, reason) if account in self._tasks and wait >= WAIT_MIN:
                 text = WAIT_REASONS.get(reason, reason)
                 self._bars.update(self._tasks[account], left=f"[yellow]{text}: {wait.total_seconds():.0f} s[/]")
-            case Ended(account, result) if account in self._tasks:
+            case SyncEnded(account, result) if account in self._tasks:
                 self._end(self._tasks[account], result)
             case _:
                 pass
@@ -65,9 +70,9 @@ class SyncBars:
             left=f"{slices_left} slices left",
         )
 
-    def _end(self, task: TaskID, result: Result) -> None:
+    def _end(self, task: TaskID, result: SyncResult) -> None:
         colour = COLOURS.get(result.status, "red")
-        completed = self._task(task).total if result.status in (Status.DONE, Status.INCOMPLETE) else None
+        completed = self._task(task).total if result.status in (SyncStatus.DONE, SyncStatus.INCOMPLETE) else None
         left = f"[{colour}]{result.status.value}[/]"
         self._bars.update(task, completed=completed, rows=f"{result.rows_in:,} rows", left=left)
         self._bars.stop_task(task)

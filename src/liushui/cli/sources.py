@@ -118,13 +118,13 @@ def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
     import asyncio
 
     from liushui.ledger.jobs.sources import sources_named
-    from liushui.sync.runner import check
+    from liushui.sync.runner import check_credentials
 
     ledger = settings.open_ledger()
     records: list[Record] = []
     for known in sources_named(ledger, list(names)):
         try:
-            rows = asyncio.run(check(known, now=ledger.clock(), timeout_s=timeout))
+            rows = asyncio.run(check_credentials(known, now=ledger.clock(), timeout_s=timeout))
             works, answer = True, f"answers ({rows} row)" if rows else "answers"
         except LiushuiError as error:
             works, answer = False, f"fails: {error}"

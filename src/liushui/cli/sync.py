@@ -107,7 +107,7 @@ def sync(
     _check_sources(ledger, chosen, page_size, may_be_none=keeps_running)
 
     from liushui.cli.sync_process import Watching, print_results, run_sync, run_watch
-    from liushui.sync.events import Status
+    from liushui.sync.events import SyncStatus
     from liushui.sync.options import Options
 
     options = Options(
@@ -127,7 +127,7 @@ def sync(
     print_results(results, settings.format)
     if any(result.error for result in results):
         sys.exit(EXIT_FAILED)
-    if any(result.status is not Status.DONE or result.quarantined for result in results):
+    if any(result.status is not SyncStatus.DONE or result.quarantined for result in results):
         sys.exit(EXIT_INCOMPLETE)
 
 

@@ -14,12 +14,12 @@ from liushui.cli.output import emit, messages
 from liushui.cli.progress import sync_bars
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import sources_named
-from liushui.sync.events import Result, Tell, tell_all
+from liushui.sync.events import Observer, SyncResult, notify_all
 from liushui.sync.options import Environment, Options
-from liushui.sync.progress_writer import ProgressKeeper
-from liushui.sync.runner import sync as sync_all
-from liushui.sync.scheduler import EVERY_S, Watch
-from liushui.sync.telemetry import LogFormat, Logs
+from liushui.sync.progress_writer import ProgressWriter
+from liushui.sync.runner import sync_sources
+from liushui.sync.scheduler import INTERVAL_S, Scheduler
+from liushui.sync.telemetry import EventLog, LogFormat
 
 GC_THRESHOLDS: Final = (100_000, 20, 100)
 """The garbage collector runs after so many new objects. A slice makes some 100,000 objects without reference cycles;
@@ -41,11 +41,11 @@ class Watching(NamedTuple):
     """Whether a source is synced when it is due, and not only when the page or the API asks for it."""
 
 
-def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str = "none") -> list[Result]:
+def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str = "none") -> list[SyncResult]:
     """Sync sources (without names: all) once, with progress bars or log lines. Raises ConfigError."""
     _collect_rarely()
     with _observer(ledger, LogFormat(log_format)) as tell:
-        return asyncio.run(sync_all(ledger, sources_named(ledger, names), options, tell))
+        return asyncio.run(sync_sources(ledger, sources_named(ledger, names), options, tell))
 
 
 def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watching) -> None:
@@ -59,12 +59,12 @@ def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watc
         if watching.metrics_port is not None:
             port = metrics.serve(watching.metrics_port)
             messages.print(f"metrics at http://{telemetry.HOST}:{port}/metrics")
-        watch = Watch(
+        watch = Scheduler(
             ledger,
             names,
             options,
             Environment(),
-            every=timedelta(seconds=EVERY_S if watching.every_s is None else watching.every_s),
+            every=timedelta(seconds=INTERVAL_S if watching.every_s is None else watching.every_s),
             tell=tell,
             ended=lambda result: print_results([result], watching.format),
             scheduled=watching.scheduled,
@@ -91,11 +91,11 @@ async def _until_terminated(work: Coroutine[None, None, None]) -> None:
 
 
 @contextmanager
-def _observer(ledger: Ledger, log_format: LogFormat, *others: Tell) -> Iterator[Tell]:
+def _observer(ledger: Ledger, log_format: LogFormat, *others: Observer) -> Iterator[Observer]:
     """What is told each event of a sync: bars on a terminal or logs, and the progress that the page shows."""
-    logs = [] if log_format is LogFormat.NONE else [Logs(log_format, sys.stderr, ledger.clock)]
-    with sync_bars(shown=not logs) as bars, ProgressKeeper(ledger) as keeper:
-        yield tell_all([bars, *logs, keeper, *others])
+    logs = [] if log_format is LogFormat.NONE else [EventLog(log_format, sys.stderr, ledger.clock)]
+    with sync_bars(shown=not logs) as bars, ProgressWriter(ledger) as keeper:
+        yield notify_all([bars, *logs, keeper, *others])
 
 
 def _collect_rarely() -> None:
@@ -103,7 +103,7 @@ def _collect_rarely() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def print_results(results: Sequence[Result], form: Format) -> None:
+def print_results(results: Sequence[SyncResult], form: Format) -> None:
     """Print a row for each source, and the reasons of its gaps as messages."""
     records = [
         {

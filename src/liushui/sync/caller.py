@@ -12,7 +12,7 @@ from liushui.provider import NO_VALUES, Client, Page, SessionClient, Slice
 from liushui.ratelimit.outgoing import OutgoingLimits, Permit
 from liushui.ratelimit.pacing import Backoff
 from liushui.rules import Rate
-from liushui.sync.events import Retried, Tell, Waited
+from liushui.sync.events import CallDelayed, CallRetried, Observer
 from liushui.sync.options import Environment, Options
 
 RETRY_WAIT_MAX: Final = timedelta(seconds=30)
@@ -52,7 +52,7 @@ class RateLimitedCaller:
         environment: Environment,
         *,
         clock: Clock,
-        tell: Tell,
+        tell: Observer,
         keep_lease: Callable[[], Awaitable[None]],
     ) -> None:
         self._account, self._client, self._limit = account, client, limit
@@ -86,7 +86,7 @@ class RateLimitedCaller:
                 if attempt >= self._options.attempts or self._retries_left == 0:
                     raise
                 self._retries_left -= 1
-                self._tell(Retried(self._account, asked, str(error), attempt, wait))
+                self._tell(CallRetried(self._account, asked, str(error), attempt, wait))
             await self._sleep(wait, "retry")
             attempt += 1
 
@@ -171,6 +171,6 @@ class RateLimitedCaller:
 
     async def _sleep(self, wait: timedelta, reason: str) -> None:
         if wait > timedelta(0):
-            self._tell(Waited(self._account, wait, reason))
+            self._tell(CallDelayed(self._account, wait, reason))
             await self._environment.sleep(wait)
             await self._keep_lease()

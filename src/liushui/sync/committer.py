@@ -17,7 +17,7 @@ from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, com
 from liushui.provider import DecodedRow, Provider, Slice
 from liushui.sync.events import range_of
 from liushui.sync.fetch import SliceTooLarge
-from liushui.sync.plan import FORGETTING
+from liushui.sync.plan import RETENTION_MARGIN
 
 OVERTAKEN_MAX: Final = 3
 """How often a slice is read again whose parts others prove meanwhile, each time from a later read."""
@@ -29,7 +29,7 @@ Outcome = Committed | ProviderError | WireError | SyncError | None
 """What became of a slice: kept; unproven, and why; None: others have proven it from later reads."""
 
 
-class Drained(NamedTuple):
+class FetchedSlice(NamedTuple):
     """A slice that was read whole: its rows as they came, and when its reading began."""
 
     asked: Slice
@@ -37,7 +37,7 @@ class Drained(NamedTuple):
     rows: list[bytes]
 
 
-class Keeper:
+class Committer:
     """Commits the slices of one account."""
 
     def __init__(
@@ -53,12 +53,12 @@ class Keeper:
         self._read_again = read_again
         self._writing = writing
 
-    async def slices(self, drained: Sequence[Drained]) -> AsyncIterator[tuple[Drained, Outcome]]:
+    async def slices(self, drained: Sequence[FetchedSlice]) -> AsyncIterator[tuple[FetchedSlice, Outcome]]:
         """Keep slices in one transaction, and say what became of each. One that ends versions of flows is read again
         before, and is kept by itself; so is one of which others have proven a part since. Raises what the ledger does:
         then those that nothing was said of are not kept.
         """
-        read: list[tuple[Drained, SliceRead]] = []
+        read: list[tuple[FetchedSlice, SliceRead]] = []
         for one, found in zip(drained, await asyncio.to_thread(self._read_all, drained), strict=True):
             if isinstance(found, SyncError):
                 yield one, found
@@ -73,7 +73,7 @@ class Keeper:
                 (one, found), *read = read
                 yield one, await self._commit_ending(found, one.rows) or await self._overtaken(one)
 
-    async def _overtaken(self, drained: Drained) -> Outcome:
+    async def _overtaken(self, drained: FetchedSlice) -> Outcome:
         """What becomes of a slice of which somebody else has proven a part from a later read: where that is not all of
         it, it is read again. None: it is."""
         asked, read_at, _ = drained
@@ -83,7 +83,7 @@ class Keeper:
                 if await asyncio.to_thread(self._is_proven, asked, read_at):
                     return None
                 read_at = self._ledger.clock()
-                outcome = await self._alone(Drained(asked, read_at, await self._once_more(asked, reason)))
+                outcome = await self._alone(FetchedSlice(asked, read_at, await self._once_more(asked, reason)))
                 if outcome is not None:
                     return outcome
         except UNPROVEN as error:
@@ -99,7 +99,7 @@ class Keeper:
         ]
         return not missing(later, (to_us(asked.since), to_us(asked.until)))
 
-    async def _alone(self, drained: Drained) -> Outcome:
+    async def _alone(self, drained: FetchedSlice) -> Outcome:
         """Keep a slice by itself."""
         read = await asyncio.to_thread(self._read, drained)
         if isinstance(read, SyncError):
@@ -112,10 +112,10 @@ class Keeper:
         async with self._writing:
             await asyncio.to_thread(commit_gap, self._ledger, self._account, asked, tried_at=tried_at, reason=reason)
 
-    def _read_all(self, drained: Sequence[Drained]) -> list[SliceRead | SyncError]:
+    def _read_all(self, drained: Sequence[FetchedSlice]) -> list[SliceRead | SyncError]:
         return [self._read(one) for one in drained]
 
-    def _read(self, drained: Drained) -> SliceRead | SyncError:
+    def _read(self, drained: FetchedSlice) -> SliceRead | SyncError:
         """Read the rows of a slice. Returns the error where it proves nothing."""
         asked, read_at, rows = drained
         try:
@@ -143,7 +143,7 @@ class Keeper:
 
     async def _confirm(self, asked: Slice, rows: list[bytes]) -> None:
         """Read the slice as often again as the rules want it. Raises SyncError where a read says something else."""
-        self._check_kept(asked, "rows that were known went, where the provider is about to forget", FORGETTING)
+        self._check_kept(asked, "rows that were known went, where the provider is about to forget", RETENTION_MARGIN)
         expected = sorted(rows)
         for _ in range(self._provider.rules.confirmations):
             again = await self._once_more(asked, "rows that were known changed or went, and a second read found more")

@@ -11,7 +11,7 @@ from liushui.ledger.write.change import Committed
 from liushui.provider import Slice
 
 
-class Status(StrEnum):
+class SyncStatus(StrEnum):
     """How a sync of one source ended."""
 
     DONE = "done"
@@ -27,7 +27,7 @@ class Status(StrEnum):
 
 
 @dataclass
-class Result:
+class SyncResult:
     """What a sync of one source did. `gaps` are the slices that failed, with their reasons."""
 
     account: str
@@ -42,7 +42,7 @@ class Result:
     """Why it ended before its end. Empty where it did not, or where nothing is wrong with that."""
     note: str = ""
     """What else is to be said of it."""
-    status: Status = Status.DONE
+    status: SyncStatus = SyncStatus.DONE
     not_before: datetime | None = None
     """When the next sync can do more than this one, where it cannot before."""
     proven_until: datetime | None = None
@@ -54,14 +54,14 @@ class Result:
 # ---------------------------------------------------------------- told on the way
 
 
-class Began(NamedTuple):
+class SyncStarted(NamedTuple):
     """A source has so much time to be read."""
 
     account: str
     span: timedelta
 
 
-class Advanced(NamedTuple):
+class SyncAdvanced(NamedTuple):
     """A slice was read, or failed: so much time, so many rows of the whole sync."""
 
     account: str
@@ -70,7 +70,7 @@ class Advanced(NamedTuple):
     slices_left: int
 
 
-class Kept(NamedTuple):
+class SliceCommitted(NamedTuple):
     """A slice is in the ledger. `took`: from the beginning of its reading."""
 
     account: str
@@ -80,7 +80,7 @@ class Kept(NamedTuple):
     took: timedelta
 
 
-class Failed(NamedTuple):
+class SliceFailed(NamedTuple):
     """A slice stays an open gap."""
 
     account: str
@@ -89,7 +89,7 @@ class Failed(NamedTuple):
     took: timedelta
 
 
-class Retried(NamedTuple):
+class CallRetried(NamedTuple):
     """A call failed and will be made again, at the earliest after `wait`."""
 
     account: str
@@ -99,7 +99,7 @@ class Retried(NamedTuple):
     wait: timedelta
 
 
-class Waited(NamedTuple):
+class CallDelayed(NamedTuple):
     """A call is held back for so long: "rate", the provider's; "blocked", for it said so; "retry", after a failure."""
 
     account: str
@@ -107,29 +107,29 @@ class Waited(NamedTuple):
     reason: str
 
 
-class Ended(NamedTuple):
+class SyncEnded(NamedTuple):
     """A source is done."""
 
     account: str
-    result: Result
+    result: SyncResult
 
 
-class Due(NamedTuple):
+class NextSyncDue(NamedTuple):
     """When a source that is watched is synced next."""
 
     account: str
     at: datetime
 
 
-Event = Began | Advanced | Kept | Failed | Retried | Waited | Ended | Due
-Tell = Callable[[Event], None]
+Event = SyncStarted | SyncAdvanced | SliceCommitted | SliceFailed | CallRetried | CallDelayed | SyncEnded | NextSyncDue
+Observer = Callable[[Event], None]
 
 
-def nobody(_event: Event) -> None:
+def ignore_events(_event: Event) -> None:
     """Told, and does nothing."""
 
 
-def tell_all(told: Sequence[Tell]) -> Tell:
+def notify_all(told: Sequence[Observer]) -> Observer:
     """Tells several."""
 
     def tell(event: Event) -> None:

@@ -16,12 +16,22 @@ from liushui.ledger.write.change import Committed
 from liushui.provider import Slice
 from liushui.ratelimit.outgoing import OutgoingLimits, credential_key
 from liushui.sync.caller import CallLimit, Deferred, RateLimitedCaller
-from liushui.sync.committer import UNPROVEN, Drained, Keeper, Outcome
-from liushui.sync.events import Advanced, Began, Ended, Failed, Kept, Result, Status, Tell, range_of
+from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
+from liushui.sync.events import (
+    Observer,
+    SliceCommitted,
+    SliceFailed,
+    SyncAdvanced,
+    SyncEnded,
+    SyncResult,
+    SyncStarted,
+    SyncStatus,
+    range_of,
+)
 from liushui.sync.fetch import SliceTooLarge, fetch_slice
 from liushui.sync.options import Environment, Options
-from liushui.sync.plan import due, retention_left, unproven
-from liushui.sync.slicer import Cutter
+from liushui.sync.plan import due_ranges, first_unproven, retention_left
+from liushui.sync.slicer import Slicer
 
 FAILURES_MAX: Final = 3
 """Slices in a row that may fail before a source is left alone until the next sync."""
@@ -59,17 +69,17 @@ class AccountSync:
         *,
         limits: OutgoingLimits,
         writing: asyncio.Lock,
-        tell: Tell,
+        tell: Observer,
     ) -> None:
         self._ledger, self._source, self._options, self._environment = ledger, source, options, environment
         self._limits, self._writing, self._tell = limits, writing, tell
         self._provider = environment.provider(source.provider)
         self._rules = self._provider.rules
         self._size = options.size or self._rules.paging.size_max
-        self._cutter = Cutter.for_rules(self._rules, self._size)
-        self._keeper = Keeper(ledger, source.account, self._provider, read_again=self._drained, writing=writing)
-        self._result = Result(source.account)
-        self._waiting: list[Drained] = []
+        self._cutter = Slicer.for_rules(self._rules, self._size)
+        self._keeper = Committer(ledger, source.account, self._provider, read_again=self._drained, writing=writing)
+        self._result = SyncResult(source.account)
+        self._waiting: list[FetchedSlice] = []
         """Slices that were read, oldest first, and that nobody has begun to keep."""
         self._taken = asyncio.Event()
         """Set when slices that waited are being kept, or will not be."""
@@ -79,7 +89,7 @@ class AccountSync:
         self._held_until: datetime | None = None
         """When the lease that we hold is over. None: we hold none, and leave nothing in the account's name."""
 
-    async def run(self) -> Result:
+    async def run(self) -> SyncResult:
         """Read and commit all that is due. Never raises for what a provider did, or another worker."""
         started_at = self._ledger.clock()
         result = self._result
@@ -93,11 +103,11 @@ class AccountSync:
             self._note(error)
         finally:
             await self._ended(started_at)
-        if result.gaps and result.status is Status.DONE:
-            result.status = Status.INCOMPLETE
+        if result.gaps and result.status is SyncStatus.DONE:
+            result.status = SyncStatus.INCOMPLETE
         with suppress(LiushuiError):  # what it did is done, whether or not it can be looked at
             await asyncio.to_thread(self._look_round)
-        self._tell(Ended(self._source.account, result))
+        self._tell(SyncEnded(self._source.account, result))
         return result
 
     def _connected(self) -> RateLimitedCaller:
@@ -115,7 +125,7 @@ class AccountSync:
         )
 
     def _due(self, now: datetime) -> list[Slice]:
-        return due(
+        return due_ranges(
             self._rules,
             ranges_of(self._ledger, self._source.account),
             since=self._options.since or self._source.since,
@@ -139,14 +149,14 @@ class AccountSync:
         result = self._result
         match error:
             case AuthError():
-                result.status = Status.CREDENTIALS
+                result.status = SyncStatus.CREDENTIALS
                 result.error = f"its credentials are refused, and new ones are needed: {error}"
             case Deferred():
-                result.status, result.not_before = Status.WAITING, error.until
+                result.status, result.not_before = SyncStatus.WAITING, error.until
             case Busy():
-                result.status, result.not_before, result.note = Status.BUSY, error.until, str(error)
+                result.status, result.not_before, result.note = SyncStatus.BUSY, error.until, str(error)
             case _:
-                result.status, result.error = Status.FAILED, str(error)
+                result.status, result.error = SyncStatus.FAILED, str(error)
 
     async def _ended(self, started_at: datetime) -> None:
         """Finish what was begun, whatever ended the sync, and let go of what it held."""
@@ -181,7 +191,7 @@ class AccountSync:
         """Add to the result how far the account is proven now."""
         result, now = self._result, self._ledger.clock()
         ranges = ranges_of(self._ledger, self._source.account)
-        missing = unproven(self._rules, ranges, since=self._source.since, now=now)
+        missing = first_unproven(self._rules, ranges, since=self._source.since, now=now)
         last = max((known.until_us for known in ranges if known.state is State.PROVEN), default=None)
         result.proven_until = missing or (None if last is None else from_us(last))
         result.pressing = retention_left(self._rules, ranges, since=self._source.since, now=now)
@@ -189,7 +199,7 @@ class AccountSync:
     # ------------------------------------------------------------ slices
 
     async def _every_slice(self, ranges: list[Slice]) -> None:
-        self._tell(Began(self._source.account, sum((r.until - r.since for r in ranges), timedelta())))
+        self._tell(SyncStarted(self._source.account, sum((r.until - r.since for r in ranges), timedelta())))
         failures = 0
         while ranges:
             asked, failed = await self._one_slice(self._cutter.next(ranges[0]))
@@ -200,7 +210,7 @@ class AccountSync:
             if ranges[0].since >= ranges[0].until:
                 ranges = ranges[1:]
             left = self._cutter.left(ranges)
-            self._tell(Advanced(self._source.account, asked.until - asked.since, self._result.rows_in, left))
+            self._tell(SyncAdvanced(self._source.account, asked.until - asked.since, self._result.rows_in, left))
         await self._kept()
 
     async def _one_slice(self, asked: Slice) -> tuple[Slice, bool]:
@@ -211,7 +221,7 @@ class AccountSync:
             read_at = self._ledger.clock()
             try:
                 rows = await self._drained(asked)
-                await self._hand_over(Drained(asked, read_at, rows))
+                await self._hand_over(FetchedSlice(asked, read_at, rows))
             except SliceTooLarge as error:
                 asked = self._cutter.overfull(error.rows_in_page, asked)
                 continue
@@ -232,7 +242,7 @@ class AccountSync:
             self._caller.fetch_page, asked, self._rules, self._size, can_split=self._cutter.can_split(asked)
         )
 
-    async def _hand_over(self, drained: Drained) -> None:
+    async def _hand_over(self, drained: FetchedSlice) -> None:
         """Have a slice kept, when there is room for it. Raises what went wrong with those before it."""
         while self._keeping and not self._keeping.done() and sum(len(one.rows) for one in self._waiting) >= ROWS_AHEAD:
             self._taken.clear()
@@ -260,7 +270,7 @@ class AccountSync:
         finally:
             self._taken.set()
 
-    async def _settled(self, drained: Drained, outcome: Outcome) -> None:
+    async def _settled(self, drained: FetchedSlice, outcome: Outcome) -> None:
         asked, read_at, rows = drained
         if outcome is None:
             return
@@ -279,13 +289,13 @@ class AccountSync:
         result.withdrawn += outcome.withdrawn
         result.quarantined += outcome.quarantined
         took = self._ledger.clock() - read_at
-        self._tell(Kept(self._source.account, asked, len(rows), outcome, took))
+        self._tell(SliceCommitted(self._source.account, asked, len(rows), outcome, took))
 
     async def _gap(self, asked: Slice, tried_at: datetime, error: LiushuiError) -> None:
         self._result.gaps.append(f"{range_of(asked)}: {error}")
         await self._keeper.gap(asked, tried_at, str(error))
         took = self._ledger.clock() - tried_at
-        self._tell(Failed(self._source.account, asked, str(error), took))
+        self._tell(SliceFailed(self._source.account, asked, str(error), took))
 
     # ------------------------------------------------------------ the lease
 

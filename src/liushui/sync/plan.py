@@ -11,14 +11,16 @@ from liushui.provider import Slice
 from liushui.rules import Paging, RefreshPolicy, Rules
 
 DAY: Final = timedelta(days=1)
-FORGETTING: Final = DAY
+RETENTION_MARGIN: Final = DAY
 """So long before a provider forgets rows, one that is gone counts as forgotten already: clocks and zones differ."""
 SLACK: Final = 24
 """The part of its interval that a range may be read again before its time: ranges that were proven one after the other
 in one sync are due together in the next."""
 
 
-def horizon(rules: Rules[Paging], *, since: datetime, until: datetime | None = None, now: datetime) -> Slice | None:
+def provable_range(
+    rules: Rules[Paging], *, since: datetime, until: datetime | None = None, now: datetime
+) -> Slice | None:
     """All that a read of now can prove, of what is asked for. None: nothing.
 
     What the provider does not keep any more, has not published yet, or may still have on its way is left out; so is
@@ -30,7 +32,7 @@ def horizon(rules: Rules[Paging], *, since: datetime, until: datetime | None = N
     return Slice(since, end) if since < end else None
 
 
-def due(
+def due_ranges(
     rules: Rules[Paging],
     coverage: Iterable[Range],
     *,
@@ -44,11 +46,11 @@ def due(
 
     What the provider is about to forget is a range of its own: of it less can be told than of the rest.
     """
-    whole = horizon(rules, since=since, until=until, now=now)
+    whole = provable_range(rules, since=since, until=until, now=now)
     if whole is None:
         return []
     ranges = [whole] if everything else _stale(rules, coverage, whole, now)
-    kept, _ = rules.readable(now + FORGETTING)
+    kept, _ = rules.readable(now + RETENTION_MARGIN)
     return _parted(ranges, _ceiling(kept, rules.resolution))
 
 
@@ -73,7 +75,7 @@ def stale_parts(rules: Rules[Paging], proven: list[Range], whole: Slice, now: da
     return ranges
 
 
-def unproven(
+def first_unproven(
     rules: Rules[Paging],
     coverage: Iterable[Range],
     *,
@@ -82,7 +84,7 @@ def unproven(
     now: datetime,
 ) -> datetime | None:
     """The oldest instant that could be proven now and is not. None: there is none."""
-    whole = horizon(rules, since=since, until=until, now=now)
+    whole = provable_range(rules, since=since, until=until, now=now)
     gaps = whole and missing([known for known in coverage if known.state is State.PROVEN], _us(whole))
     return from_us(gaps[0][0]) if gaps else None
 
@@ -98,11 +100,11 @@ def retention_left(
     """How long until the provider forgets something that is not proven. None: it never does, or all of it is."""
     if rules.retention is None:
         return None
-    missing = unproven(rules, coverage, since=since, until=until, now=now)
+    missing = first_unproven(rules, coverage, since=since, until=until, now=now)
     return None if missing is None else missing - rules.retention.kept_from(now)
 
 
-def next_look(
+def next_refresh_at(
     rules: Rules[Paging],
     coverage: Iterable[Range],
     *,
@@ -111,7 +113,7 @@ def next_look(
     now: datetime,
 ) -> datetime | None:
     """When the first of what is proven now will be due again for its age. None: never."""
-    whole = horizon(rules, since=since, until=until, now=now)
+    whole = provable_range(rules, since=since, until=until, now=now)
     if whole is None:
         return None
     proven = [known for known in coverage if known.state is State.PROVEN]

@@ -8,7 +8,16 @@ from liushui.errors import LiushuiError
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import new_holder
 from liushui.ledger.jobs.progress import RUNNING, Progress, write_progress
-from liushui.sync.events import Advanced, Began, Ended, Event, Failed, Kept, Retried, Waited
+from liushui.sync.events import (
+    CallDelayed,
+    CallRetried,
+    Event,
+    SliceCommitted,
+    SliceFailed,
+    SyncAdvanced,
+    SyncEnded,
+    SyncStarted,
+)
 
 EVERY_S: Final = 0.5
 """How often it is written, while something happens."""
@@ -18,7 +27,7 @@ SAID_MIN: Final = timedelta(seconds=1)
 """Shorter waits are the pace of a sync, and not worth a word."""
 
 
-class ProgressKeeper:
+class ProgressWriter:
     """Is told what syncs do, and keeps it. Use it as a context: at its end all of it is written."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -30,7 +39,7 @@ class ProgressKeeper:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
-    def __enter__(self) -> "ProgressKeeper":
+    def __enter__(self) -> "ProgressWriter":
         self._thread.start()
         return self
 
@@ -53,11 +62,11 @@ class ProgressKeeper:
         begun = Progress(event.account, self._holder, now, now, None, RUNNING)
         known = known or begun
         match event:
-            case Began():
+            case SyncStarted():
                 return begun
-            case Advanced():
+            case SyncAdvanced():
                 return known._replace(slices_left=event.slices_left, said="")
-            case Kept():
+            case SliceCommitted():
                 done = event.committed
                 return known._replace(
                     slices=known.slices + 1,
@@ -67,13 +76,13 @@ class ProgressKeeper:
                     withdrawn=known.withdrawn + done.withdrawn,
                     quarantined=known.quarantined + done.quarantined,
                 )
-            case Failed():
+            case SliceFailed():
                 return known._replace(gaps=known.gaps + 1, said=event.reason)
-            case Retried():
+            case CallRetried():
                 return known._replace(said=event.reason)
-            case Waited(_, wait, reason) if wait >= SAID_MIN:
+            case CallDelayed(_, wait, reason) if wait >= SAID_MIN:
                 return known._replace(said=f"waits {wait // timedelta(seconds=1)} s: {reason}")
-            case Ended():
+            case SyncEnded():
                 result = event.result
                 return known._replace(
                     ended_at=now,

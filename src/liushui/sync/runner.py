@@ -12,24 +12,22 @@ from liushui.ledger.read.balances import ranges_of
 from liushui.provider import Slice
 from liushui.providers import get_provider
 from liushui.ratelimit.outgoing import OutgoingLimits
-from liushui.sync.events import Ended, Result, Status, Tell, nobody
+from liushui.sync.events import Observer, SyncEnded, SyncResult, SyncStatus, ignore_events
 from liushui.sync.options import Environment, Options
 from liushui.sync.pipeline import AccountSync
 from liushui.sync.plan import retention_left
 
-__all__ = ["Environment", "Options", "Result", "Workers", "check", "sync", "working"]
 
-
-class Workers:
+class SyncRunner:
     """What the syncs of one process share: the rate limits of credentials, and the turn to write."""
 
-    def __init__(self, ledger: Ledger, options: Options, environment: Environment, tell: Tell) -> None:
+    def __init__(self, ledger: Ledger, options: Options, environment: Environment, tell: Observer) -> None:
         self._ledger, self._options, self._environment, self._tell = ledger, options, environment, tell
         self._limits = OutgoingLimits(ledger.local_path(".calls"), ledger.clock)
         self._writing = asyncio.Lock()
         self._places = asyncio.Semaphore(options.sources_at_once)
 
-    async def sync(self, source: Source, options: Options | None = None) -> Result:
+    async def sync(self, source: Source, options: Options | None = None) -> SyncResult:
         """Sync a source, when there is a place for it, with options of its own where it has any.
 
         Raises nothing of liushui's: the result says it.
@@ -46,8 +44,8 @@ class Workers:
                     tell=self._tell,
                 )
             except ConfigError as error:  # a provider that is not installed any more
-                failed = Result(source.account, status=Status.FAILED, error=str(error))
-                self._tell(Ended(source.account, failed))
+                failed = SyncResult(source.account, status=SyncStatus.FAILED, error=str(error))
+                self._tell(SyncEnded(source.account, failed))
                 return failed
             return await one.run()
 
@@ -58,23 +56,23 @@ class Workers:
 
 @asynccontextmanager
 async def working(
-    ledger: Ledger, options: Options, environment: Environment, tell: Tell = nobody
-) -> AsyncIterator[Workers]:
+    ledger: Ledger, options: Options, environment: Environment, tell: Observer = ignore_events
+) -> AsyncIterator[SyncRunner]:
     """Workers, until the block ends."""
-    workers = Workers(ledger, options, environment, tell)
+    workers = SyncRunner(ledger, options, environment, tell)
     try:
         yield workers
     finally:
         workers.close()
 
 
-async def sync(
+async def sync_sources(
     ledger: Ledger,
     sources: Sequence[Source],
     options: Options,
-    tell: Tell = nobody,
+    tell: Observer = ignore_events,
     environment: Environment | None = None,
-) -> list[Result]:
+) -> list[SyncResult]:
     """Sync sources side by side, those first whose provider is about to forget something. Results as the sources."""
     world = environment or Environment()
     async with working(ledger, options, world, tell) as workers:
@@ -100,7 +98,7 @@ def time_left(ledger: Ledger, source: Source, environment: Environment) -> timed
     return timedelta.max if left is None else left
 
 
-async def check(source: Source, *, now: datetime, timeout_s: float) -> int:
+async def check_credentials(source: Source, *, now: datetime, timeout_s: float) -> int:
     """Make one small call with a source's credentials. Raises LiushuiError by class."""
     provider = get_provider(source.provider)
     client = provider.connect(

@@ -16,18 +16,18 @@ from liushui.ledger.jobs.sync_requests import SyncRequest, end_request, give_bac
 from liushui.ledger.read.balances import ranges_of
 from liushui.ratelimit.pacing import Backoff
 from liushui.rules import Paging, Rules
-from liushui.sync.events import Due, Result, Status, Tell
+from liushui.sync.events import NextSyncDue, Observer, SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
-from liushui.sync.plan import next_look, retention_left, unproven
-from liushui.sync.runner import Workers, time_left, working
+from liushui.sync.plan import first_unproven, next_refresh_at, retention_left
+from liushui.sync.runner import SyncRunner, time_left, working
 
-EVERY_S: Final = 300
+INTERVAL_S: Final = 300
 """Seconds between two syncs of a source that is watched, where rows come at any time and nobody says."""
 FAILURE_BACKOFF: Final = Backoff(timedelta(minutes=1), timedelta(hours=1))
 """How long after a failure the next sync begins."""
 CREDENTIALS_PAUSE: Final = timedelta(hours=6)
 """How long a source whose credentials were refused is left alone while they are the same."""
-LOOK: Final = timedelta(seconds=30)
+RELOAD_INTERVAL: Final = timedelta(seconds=30)
 """How often the sources are read again, for new ones, removed ones, and new credentials."""
 LISTEN: Final = timedelta(seconds=1)
 """How often requests are looked for, where they are taken."""
@@ -37,19 +37,19 @@ HURRY: Final = 4
 """Of the time until a provider forgets something, the part after which it is tried again."""
 
 
-class Last(NamedTuple):
+class LastSync(NamedTuple):
     """How a source's last sync ended. `failures` are those in a row, this one included."""
 
     ended_at: datetime
-    status: Status
+    status: SyncStatus
     failures: int = 0
     not_before: datetime | None = None
 
 
-def next_due(
+def next_sync_at(
     rules: Rules[Paging],
     coverage: Sequence[Range],
-    last: Last | None,
+    last: LastSync | None,
     *,
     since: datetime,
     until: datetime | None = None,
@@ -65,7 +65,7 @@ def next_due(
     """
     if last is None:
         return now
-    if last.status is Status.CREDENTIALS:
+    if last.status is SyncStatus.CREDENTIALS:
         return last.ended_at + CREDENTIALS_PAUSE
     if last.not_before is not None:
         return last.not_before
@@ -77,11 +77,11 @@ def next_due(
         return last.ended_at + jittered(pause)
     soonest = last.ended_at + min(every, FAILURE_BACKOFF.first)
     published = rules.next_publication(now)
-    missing = unproven(rules, coverage, since=since, until=until, now=now)
+    missing = first_unproven(rules, coverage, since=since, until=until, now=now)
     if published is not None:  # what is older waits for that too: it is daily, and nothing changes before
         return max(soonest, now if missing is not None else published)
     regular = last.ended_at + every
-    look = next_look(rules, coverage, since=since, until=until, now=now)
+    look = next_refresh_at(rules, coverage, since=since, until=until, now=now)
     return max(soonest, regular if look is None else min(regular, look))
 
 
@@ -91,14 +91,14 @@ class _Watched:
 
     source: Source
     due: datetime
-    last: Last | None = None
+    last: LastSync | None = None
     request: SyncRequest | None = None
     """What somebody asked for, and the next sync is for."""
     not_before: datetime | None = None
     """When the next request is taken, where it cannot be before."""
 
 
-class Watch:
+class Scheduler:
     """Syncs the sources of a ledger whenever something of them is due. `ended` is told of each sync.
 
     With `requests` it also syncs what somebody asks for; without `scheduled` nothing else. Sources that are paused are
@@ -113,16 +113,16 @@ class Watch:
         environment: Environment,
         *,
         every: timedelta,
-        tell: Tell,
-        ended: Callable[[Result], None],
+        tell: Observer,
+        ended: Callable[[SyncResult], None],
         scheduled: bool = True,
         requests: bool = False,
     ) -> None:
         self._ledger, self._names, self._options, self._environment = ledger, names, options, environment
         self._every, self._tell, self._report = every, tell, ended
         self._watched: dict[str, _Watched] = {}
-        self._running: dict[str, asyncio.Task[Result]] = {}
-        self._unanswered: list[tuple[SyncRequest, Result]] = []
+        self._running: dict[str, asyncio.Task[SyncResult]] = {}
+        self._unanswered: list[tuple[SyncRequest, SyncResult]] = []
         """What was asked for and is done, where nobody has been told yet."""
         self._scheduled, self._requests = scheduled, requests
         self._holder = new_holder()
@@ -149,7 +149,12 @@ class Watch:
         now = self._ledger.clock()
         found = open_requests(self._ledger) if self._requests else []
         new = any(request.account not in self._watched for request in found)
-        if not self._requests or new or self._looked_at is None or not self._looked_at <= now < self._looked_at + LOOK:
+        if (
+            not self._requests
+            or new
+            or self._looked_at is None
+            or not self._looked_at <= now < self._looked_at + RELOAD_INTERVAL
+        ):
             self._looked_at = now
             self._look()
         for request in found:
@@ -183,11 +188,11 @@ class Watch:
         for account, source in found.items():
             watched = self._watched.setdefault(account, _Watched(source, due=now))
             if watched.source != source:
-                if watched.last is not None and watched.last.status is Status.CREDENTIALS:
+                if watched.last is not None and watched.last.status is SyncStatus.CREDENTIALS:
                     watched.last, watched.due = None, now
                 watched.source = source
 
-    def _start(self, workers: Workers) -> None:
+    def _start(self, workers: SyncRunner) -> None:
         """Begin what is due, that first of which a provider is about to forget something."""
         now = self._ledger.clock()
         due = [one for one in self._idle() if one.due <= now]
@@ -199,7 +204,7 @@ class Watch:
     async def _wait(self) -> None:
         """Return when a sync has ended, when the next one is due, or when it is time to look at the sources again."""
         now = self._ledger.clock()
-        wake = min([now + (LISTEN if self._requests else LOOK), *(one.due for one in self._idle())])
+        wake = min([now + (LISTEN if self._requests else RELOAD_INTERVAL), *(one.due for one in self._idle())])
         sleeper = asyncio.ensure_future(self._environment.sleep(max(timedelta(0), wake - now)))
         try:
             done, _ = await asyncio.wait({sleeper, *self._running.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -226,10 +231,10 @@ class Watch:
                 if (watched := self._watched.get(account)) is not None:
                     if watched.request is not None:
                         self._unanswered.append((watched.request, result))
-                    is_busy = watched.request is not None and result.status is Status.BUSY
+                    is_busy = watched.request is not None and result.status is SyncStatus.BUSY
                     watched.request, watched.not_before = None, self._ledger.clock() + PUT_OFF if is_busy else None
                     await asyncio.to_thread(self._plan, watched, result)
-                    self._tell(Due(account, watched.due))
+                    self._tell(NextSyncDue(account, watched.due))
         with suppress(LedgerError):  # another process writes for long: later
             await asyncio.to_thread(self._answer)
 
@@ -237,20 +242,22 @@ class Watch:
         """Say what became of what was asked for. What another process kept us from is asked for still."""
         while self._unanswered:
             request, result = self._unanswered[0]
-            if result.status is Status.BUSY:
+            if result.status is SyncStatus.BUSY:
                 give_back(self._ledger, request, self._holder)
             else:
                 error = result.error or result.note or "; ".join(result.gaps[:1])
                 end_request(self._ledger, request, self._holder, status=result.status.value, error=error)
             del self._unanswered[0]
 
-    def _plan(self, watched: _Watched, result: Result) -> None:
+    def _plan(self, watched: _Watched, result: SyncResult) -> None:
         before, now = watched.last.failures if watched.last else 0, self._ledger.clock()
-        failures = {Status.DONE: 0, Status.FAILED: before + 1, Status.INCOMPLETE: before + 1}.get(result.status, before)
-        watched.last = Last(now, result.status, failures, result.not_before)
+        failures = {SyncStatus.DONE: 0, SyncStatus.FAILED: before + 1, SyncStatus.INCOMPLETE: before + 1}.get(
+            result.status, before
+        )
+        watched.last = LastSync(now, result.status, failures, result.not_before)
         watched.due = now + FAILURE_BACKOFF.first
         with suppress(LiushuiError):  # nobody can tell when, so soon
-            watched.due = next_due(
+            watched.due = next_sync_at(
                 self._environment.provider(watched.source.provider).rules,
                 ranges_of(self._ledger, watched.source.account),
                 watched.last,

@@ -31,7 +31,7 @@ _WEEK: Final = 7 * DAY
 
 
 @dataclass
-class Cutter:
+class Slicer:
     """Cuts a due range into slices, by what it was told of those that were read before."""
 
     rules: Rules[Paging]
@@ -44,8 +44,8 @@ class Cutter:
     """Rows of the hours of the week, counted from Monday's first in UTC."""
 
     @classmethod
-    def for_rules(cls, rules: Rules[Paging], size: int) -> "Cutter":
-        """A cutter that knows nothing of the account yet. `size`: rows a page may hold."""
+    def for_rules(cls, rules: Rules[Paging], size: int) -> "Slicer":
+        """A slicer that knows nothing of the account yet. `size`: rows a page may hold."""
         return cls(rules, max(1, int(size * FILL)))
 
     def next(self, due_range: Slice) -> Slice:

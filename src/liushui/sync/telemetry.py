@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 
 from liushui.errors import ConfigError
 from liushui.instant import Clock, to_iso
-from liushui.sync.events import Due, Ended, Event, Failed, Kept, Retried, Waited
+from liushui.sync.events import CallDelayed, CallRetried, Event, NextSyncDue, SliceCommitted, SliceFailed, SyncEnded
 
 WAIT_MIN: Final = timedelta(seconds=1)
 """Shorter waits are the pace of a sync, and no news."""
@@ -25,7 +25,7 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class Logs:
+class EventLog:
     """Writes a line for each event that is worth one."""
 
     def __init__(self, form: LogFormat, stream: TextIO, clock: Clock) -> None:
@@ -41,7 +41,7 @@ class Logs:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Kept(account, asked, rows, committed, took):
+            case SliceCommitted(account, asked, rows, committed, took):
                 self._logger.info(
                     "slice",
                     account=account,
@@ -51,7 +51,7 @@ class Logs:
                     **{name: count for name, count in committed._asdict().items() if name != "seq" and count},
                     ms=took // _MILLISECOND,
                 )
-            case Failed(account, asked, reason, took):
+            case SliceFailed(account, asked, reason, took):
                 self._logger.warning(
                     "gap",
                     account=account,
@@ -60,7 +60,7 @@ class Logs:
                     reason=reason,
                     ms=took // _MILLISECOND,
                 )
-            case Retried(account, asked, reason, attempt, wait):
+            case CallRetried(account, asked, reason, attempt, wait):
                 self._logger.warning(
                     "retry",
                     account=account,
@@ -70,9 +70,9 @@ class Logs:
                     attempt=attempt,
                     wait_ms=wait // _MILLISECOND,
                 )
-            case Waited(account, wait, reason) if wait >= WAIT_MIN:
+            case CallDelayed(account, wait, reason) if wait >= WAIT_MIN:
                 self._logger.info("wait", account=account, reason=reason, wait_ms=wait // _MILLISECOND)
-            case Ended(account, result):
+            case SyncEnded(account, result):
                 said = result.error or result.note
                 self._logger.info(
                     "end",
@@ -83,7 +83,7 @@ class Logs:
                     gaps=len(result.gaps),
                     **({"said": said} if said else {}),
                 )
-            case Due(account, at):
+            case NextSyncDue(account, at):
                 self._logger.info("due", account=account, next=to_iso(at))
             case _:
                 pass
@@ -126,17 +126,17 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Kept(account, _, rows):
+            case SliceCommitted(account, _, rows):
                 self._rows.labels(account).inc(rows)
                 self._slices.labels(account).inc()
-            case Failed(account):
+            case SliceFailed(account):
                 self._gaps.labels(account).inc()
-            case Retried(account):
+            case CallRetried(account):
                 self._retries.labels(account).inc()
-            case Waited(account, wait, reason):
+            case CallDelayed(account, wait, reason):
                 self._waits.labels(account, reason).inc()
                 self._waited.labels(account, reason).inc(wait.total_seconds())
-            case Ended(account, result):
+            case SyncEnded(account, result):
                 self._runs.labels(account, result.status.value).inc()
                 if result.proven_until is not None:
                     self._keep_age(account, result.proven_until)
@@ -144,7 +144,7 @@ class Metrics:
                     self._left.labels(account).set(result.pressing.total_seconds())
                 else:
                     self._left.remove_by_labels({"account": account})
-            case Due(account, at):
+            case NextSyncDue(account, at):
                 self._due.labels(account).set(at.timestamp())
             case _:
                 pass

@@ -15,7 +15,7 @@ from liushui.provider import Slice
 from liushui.providers.wooxpro import PROVIDER
 from liushui.providers.wooxpro.rules import RULES
 from liushui.sync.fetch import SliceTooLarge, fetch_slice
-from liushui.sync.slicer import Cutter
+from liushui.sync.slicer import Slicer
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
 from tests.providers.wooxpro.caller import ACCOUNT
@@ -50,7 +50,7 @@ def read(reader: MemoryReader, transport: DialectTransport) -> Read:
 
     async def every_slice(asked: Slice, size: int) -> list[bytes]:
         client = PROVIDER.connect(base_url="https://p.test", credentials=key.credentials, rate=None, timeout_s=5)
-        cutter, rows, since = Cutter.for_rules(RULES, size), list[bytes](), asked.since
+        cutter, rows, since = Slicer.for_rules(RULES, size), list[bytes](), asked.since
         try:
             while since < asked.until:
                 part = cutter.next(Slice(since, asked.until))

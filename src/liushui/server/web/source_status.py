@@ -12,7 +12,7 @@ from liushui.ledger.read import balances
 from liushui.ledger.read.balances import AccountStatus
 from liushui.server.context import AppContext
 from liushui.server.web.page import Page
-from liushui.sync.events import Status
+from liushui.sync.events import SyncStatus
 
 RUNS_SHOWN: Final = 10
 THOUSAND: Final = 1_000
@@ -122,10 +122,10 @@ class Standing(NamedTuple):
 
 
 _OF_STATUS: Final[Mapping[str, str]] = {
-    Status.CREDENTIALS: "refused",
-    Status.FAILED: "failed",
-    Status.INCOMPLETE: "incomplete",
-    Status.WAITING: "waiting",
+    SyncStatus.CREDENTIALS: "refused",
+    SyncStatus.FAILED: "failed",
+    SyncStatus.INCOMPLETE: "incomplete",
+    SyncStatus.WAITING: "waiting",
 }
 
 _LOOKS: Final[Mapping[str, str]] = {

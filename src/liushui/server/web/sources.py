@@ -35,7 +35,7 @@ from liushui.rules import first_day
 from liushui.server.web.forms import Form
 from liushui.server.web.page import AnyRequest, Page, Web, redirect
 from liushui.server.web.source_status import ask_for_sync, standing_of, standings, tried
-from liushui.sync.runner import check
+from liushui.sync.runner import check_credentials
 
 TEST_MAX_S: Final = 20
 """How long a test of a source may take."""
@@ -189,7 +189,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
 
     def _tested(page: Page, source: Source) -> Response[str]:
         try:
-            rows = asyncio.run(check(source, now=ledger.clock(), timeout_s=TEST_MAX_S))
+            rows = asyncio.run(check_credentials(source, now=ledger.clock(), timeout_s=TEST_MAX_S))
         except LiushuiError as error:
             outcome = (False, in_plain_words(page, error), str(error))
         else:

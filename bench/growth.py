@@ -20,7 +20,7 @@ from liushui.instant import to_us
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import make_account
-from liushui.simulate.access import SimulatedAccount
+from liushui.simulate.reader import SimulatedAccount
 from liushui.simulate.serve import simulated_accounts
 from liushui.simulate.world import Parameters
 from liushui.testing.server import free_port

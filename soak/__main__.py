@@ -22,7 +22,7 @@ from soak.report import (
     without,
     write_report,
 )
-from soak.run import Outcome
+from soak.run import RunResult
 from soak.script import script_of
 from soak.tally import Tally
 
@@ -55,18 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if report.is_right else 1
 
 
-def told(outcome: Outcome, step: str | None) -> str:
+def told(outcome: RunResult, step: str | None) -> str:
     """A run that failed, for people: what was to happen in it, what was wrong, and how to see it again."""
     script = script_of(outcome.seed, dict(load_providers()))
     sessions = [f"  {number}. {session}" for number, session in enumerate(script.sessions)]
-    chance = "  (its workers are killed from outside, in real time: it may take several tries)"
+    seeded_random = "  (its workers are killed from outside, in real time: it may take several tries)"
     return "\n".join(
         [
             f"seed {outcome.seed} failed: {script}",
             *sessions,
             *outcome.failures,
             f"again: {again(outcome.seed, step)}",
-            *([chance] if script.side_by_side else []),
+            *([seeded_random] if script.side_by_side else []),
         ]
     )
 

@@ -15,7 +15,7 @@ import msgspec
 
 from liushui.provider import Provider
 from liushui.providers import load_providers
-from soak.run import Outcome, Run
+from soak.run import Run, RunResult
 from soak.script import script_of
 from soak.stage import Shelf
 
@@ -30,14 +30,14 @@ CHUNK: Final = 1 << 16
 REHEARSED: Final = 0
 """The seed of what is rehearsed."""
 
-_outcome_of = msgspec.json.Decoder(Outcome).decode
+_outcome_of = msgspec.json.Decoder(RunResult).decode
 
 
 class Hung(Exception):
     """A run did not come to its end."""
 
 
-def outcomes(seeds: Sequence[int], *, jobs: int = 1, without: str | None = None) -> Iterator[Outcome]:
+def outcomes(seeds: Sequence[int], *, jobs: int = 1, without: str | None = None) -> Iterator[RunResult]:
     """What came of each seed, as they are done, in so many processes. `without`: a step of the proof that is left out.
 
     Raises RuntimeError where a process that makes runs falls over itself.
@@ -83,13 +83,13 @@ def _drive(seeds: Sequence[int], writer: int, without: str | None) -> NoReturn:
         os._exit(code)
 
 
-def _outcome(seed: int, every: dict[str, Provider], shelf: Shelf, without: str | None) -> Outcome:
+def _outcome(seed: int, every: dict[str, Provider], shelf: Shelf, without: str | None) -> RunResult:
     """What came of a seed, whatever that was."""
     signal.alarm(RUN_MAX_S)
     try:
         return Run(script_of(seed, every), shelf, without=without).outcome()
     except Exception:
-        return Outcome(seed, {"runs": 1}, [f"the run fell over: {traceback.format_exc()}"])
+        return RunResult(seed, {"runs": 1}, [f"the run fell over: {traceback.format_exc()}"])
     finally:
         signal.alarm(0)
 
@@ -103,7 +103,7 @@ def _write(writer: int, line: bytes) -> None:
         line = line[os.write(writer, line) :]
 
 
-def _told(pipes: list[int]) -> Iterator[Outcome]:
+def _told(pipes: list[int]) -> Iterator[RunResult]:
     """The lines of several pipes, until all of them end."""
     begun = dict.fromkeys(pipes, b"")
     with selectors.DefaultSelector() as selector:

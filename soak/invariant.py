@@ -116,9 +116,9 @@ def different(ledger: Ledger, *every: Told) -> list[Breach]:
 
 def _damaged(ledger: Ledger) -> Iterator[Breach]:
     """The chains, the facts, the coverage, the totals and the findings, computed again."""
-    for damage in verify(ledger):
-        if isinstance(damage, Damage):
-            yield Breach(damage.account, f"damaged: {damage.what} (batch {damage.batch})")
+    for corruption in verify(ledger):
+        if isinstance(corruption, Damage):
+            yield Breach(corruption.account, f"corrupted: {corruption.what} (batch {corruption.batch})")
 
 
 def _broken(ledger: Ledger, told: Told) -> Iterator[Breach]:

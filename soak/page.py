@@ -49,11 +49,11 @@ def section(report: Report) -> str:
 
 
 def _rows(counts: Mapping[str, int]) -> Iterator[str]:
-    """A row for each sort of things that have one."""
+    """A row for each kind of things that have one."""
     sorted_ones = [name for name in counts if ": " in name]
-    for sort, names in groupby(sorted_ones, key=lambda name: name.partition(": ")[0]):
+    for kind, names in groupby(sorted_ones, key=lambda name: name.partition(": ")[0]):
         met = "; ".join(f"{name.partition(': ')[2]} {counts[name]:,}" for name in names)
-        yield f"| {sort} | {met} |"
+        yield f"| {kind} | {met} |"
     plain = "; ".join(f"{name} {many:,}" for name, many in counts.items() if ": " not in name)
     yield f"| all | {plain} |"
 

@@ -70,7 +70,7 @@ def progress(done: int, many: int, failed: int, seconds: int) -> str:
 
 
 def lines(report: Report, step: str | None) -> list[str]:
-    """A report for people: a line for each name of its tally, those of one sort together; then what is wrong."""
+    """A report for people: a line for each name of its tally, those of one kind together; then what is wrong."""
     width = max(map(len, report.counts), default=0)
     counted = [f"{name:<{width}}  {many:>12,}" for name, many in report.counts.items()]
     failed = ", ".join(map(str, report.failed)) or "none"

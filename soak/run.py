@@ -17,7 +17,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.balances import ranges_of
 from liushui.rules import RangeOnly
-from liushui.simulate.faults.row_lifecycle import FOREVER_US, Showing
+from liushui.simulate.faults.row_lifecycle import FOREVER_US, RowVersion
 from liushui.sync.plan import RETENTION_MARGIN, provable_range
 from soak.invariant import Breach, broken, different
 from soak.promises import broken_promises
@@ -35,7 +35,7 @@ MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass
-class Outcome:
+class RunResult:
     """What came of a run. `failures`: what is wrong, in words; none where all is right."""
 
     seed: int
@@ -49,19 +49,19 @@ class Run:
     def __init__(self, script: Script, shelf: Shelf, *, without: str | None) -> None:
         self._script, self._without = script, without
         self._stage = Stage(script, shelf)
-        self._outcome, self._tally = Outcome(script.seed), Tally()
+        self._outcome, self._tally = RunResult(script.seed), Tally()
         self._judged: dict[str, int] = {}
         """The last batch of each account that was looked at."""
         self._done: list[tuple[str, datetime, datetime]] = []
         """The syncs since that say that they are done: of which account, from when until when."""
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunResult:
         """Make the run. It ends with the first thing that is wrong."""
         stage, tally = self._stage, self._tally
         stage.new_ledger()
         began = stage.clock()
         for source in stage.sources:
-            tally.update(rows_of(stage.showings[source.account], stage.provider_of(source)))
+            tally.update(rows_of(stage.versions[source.account], stage.provider_of(source)))
         for number, session in enumerate(self._script.sessions):
             stage.clock.move(session.after)
             self._session(number, session)
@@ -221,8 +221,8 @@ class Run:
         steps, some = divmod(gap[1] - gap[0], step_us)
         if not isinstance(rules.paging, RangeOnly) or some or steps > OVERFULL_MAX:
             return False
-        showings = self._stage.showings[source.account]
-        rows = Counter(one.at_us // step_us for one in showings if one.until_us == FOREVER_US)
+        versions = self._stage.versions[source.account]
+        rows = Counter(one.at_us // step_us for one in versions if one.until_us == FOREVER_US)
         first = gap[0] // step_us
         return all(rows[instant] >= rules.paging.size_max for instant in range(first, first + steps))
 
@@ -235,8 +235,8 @@ class Run:
     def _lives_of(self, breach: Breach) -> Iterator[str]:
         """The lives of the rows that a breach shows."""
         for row in dict.fromkeys((*breach.lacks, *breach.has)):
-            for showing in showings_of(self._stage, breach.account, row):
-                yield f"    {_life(showing)}"
+            for version in showings_of(self._stage, breach.account, row):
+                yield f"    {_life(version)}"
 
     def _fail(self, what: str) -> None:
         self._outcome.failures.append(what)
@@ -247,10 +247,9 @@ def _heads(ledger: Ledger) -> dict[str, int]:
         return {str(row[0]): int(row[1]) for row in connection.exec_driver_sql("SELECT account, head FROM accounts")}
 
 
-def _life(showing: Showing) -> str:
-    until = "for ever" if showing.until_us == FOREVER_US else f"until {us_to_iso(showing.until_us)}"
-    damage = "" if showing.damage is None else ", damaged"
-    flow = f"{showing.flow.amount} {showing.flow.currency} {showing.flow.label!r}"
-    return (
-        f"row {showing.number} of {us_to_iso(showing.at_us)}: {flow} from {us_to_iso(showing.from_us)} {until}{damage}"
-    )
+def _life(version: RowVersion) -> str:
+    until = "for ever" if version.until_us == FOREVER_US else f"until {us_to_iso(version.until_us)}"
+    corruption = "" if version.corruption is None else ", corrupted"
+    flow = f"{version.flow.amount} {version.flow.currency} {version.flow.label!r}"
+    since = f"from {us_to_iso(version.from_us)}"
+    return f"row {version.number} of {us_to_iso(version.at_us)}: {flow} {since} {until}{corruption}"

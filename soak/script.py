@@ -7,9 +7,9 @@ from random import Random
 from typing import Final
 
 from liushui.provider import Provider
-from liushui.simulate.faults.fault import AT_ONCE
+from liushui.simulate.faults.fault import NO_DELAY
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.simulate.random_draw import chance
+from liushui.simulate.random_draw import seeded_random
 
 TOGETHER: Final = (1, 1, 1, 1, 1, 2, 2, 3)
 """How many providers one ledger reads."""
@@ -161,7 +161,7 @@ class Script:
 
 def script_of(seed: int, providers: dict[str, Provider]) -> Script:
     """What that seed stands for, with these providers."""
-    random = chance("soak", seed)
+    random = seeded_random("soak", seed)
     side_by_side = seed % KILLED_BY_PARENT_ONE_IN == 0
     names = random.sample(sorted(providers), random.choice(TOGETHER))
     begin = FIRST_DAY + timedelta(days=random.randrange(DAYS_OF_CHOICE))
@@ -208,7 +208,7 @@ def _session(random: Random, workers: int, flows: int, *, side_by_side: bool) ->
     return Session(
         after=random.choice(APART) + timedelta(seconds=random.randrange(3600)),
         wire=wire,
-        step=AT_ONCE if is_at_once else random.choice(STEPS),
+        step=NO_DELAY if is_at_once else random.choice(STEPS),
         everything=random.randrange(6) == 0,
         leases=random.randrange(3) > 0,
         workers=tuple(_worker(random, number, side_by_side=side_by_side) for number in range(workers)),
@@ -219,8 +219,8 @@ def _session(random: Random, workers: int, flows: int, *, side_by_side: bool) ->
 def _worker(random: Random, number: int, *, side_by_side: bool) -> Worker:
     kill = None
     if random.randrange(2):
-        sort = random.choice((KilledAt.REQUEST, KilledAt.STATEMENT, KilledAt.STATEMENT, KilledAt.COMMIT))
-        kill = Kill(sort, 1 + random.randrange(1 << random.randint(*KILLED_BY[sort])))
+        kind = random.choice((KilledAt.REQUEST, KilledAt.STATEMENT, KilledAt.STATEMENT, KilledAt.COMMIT))
+        kill = Kill(kind, 1 + random.randrange(1 << random.randint(*KILLED_BY[kind])))
         if side_by_side:
             kill = Kill(KilledAt.PARENT, random.randrange(KILLED_WITHIN_MS))
     return Worker(kill, elsewhere=bool(number) and random.randrange(2) == 0)

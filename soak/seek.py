@@ -21,7 +21,7 @@ TRIED_MAX: Final = 60
 """Runs that are made again without a step, at most."""
 HINTS: Final = {"one_transaction": "killed at: statement", "failures_leave_gaps": "ended: incomplete"}
 """What a run has to have met as well, or a step that decides something in many of them changes nothing."""
-AT_ONCE: Final = 4
+NO_DELAY: Final = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _found(step: str, candidates: list[int], jobs: int) -> list[int]:
     """Seeds that fail without a step: the cheapest ones."""
     found: list[int] = []
-    for place in range(0, len(candidates), AT_ONCE):
-        some = candidates[place : place + AT_ONCE]
+    for place in range(0, len(candidates), NO_DELAY):
+        some = candidates[place : place + NO_DELAY]
         found += [outcome.seed for outcome in outcomes(some, jobs=jobs, without=step) if outcome.failures]
         if len(found) >= SOUGHT:
             break

@@ -14,13 +14,12 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider, Slice
-from liushui.simulate.faults.corrupt_rows import damaged
-from liushui.simulate.faults.faulty_reader import SKEW
+from liushui.simulate.faults.faulty_dialects import SKEW
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.simulate.faults.reader import LivesReader
-from liushui.simulate.faults.row_lifecycle import FOREVER_US, Showing, lives_of
-from liushui.simulate.people import desks_of
-from liushui.simulate.random_draw import chance
+from liushui.simulate.faults.reader import LifecycleReader
+from liushui.simulate.faults.row_lifecycle import FOREVER_US, RowVersion, corrupted, row_versions_of
+from liushui.simulate.people import institutions_of
+from liushui.simulate.random_draw import seeded_random
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import MovableClock
@@ -72,7 +71,7 @@ class Stage:
             Parameters(
                 accounts=script.people, flows=script.flows, seed=script.seed, begin=script.begin, end=script.end
             ),
-            desks_of(self.providers),
+            institutions_of(self.providers),
         )
         limits = MemoryLimits(self.clock) if script.paced else None
         base = WorldReader(world, self.providers, self.clock, limits=limits)
@@ -93,8 +92,10 @@ class Stage:
         self._crowding = {source.account: self._crowded(source) for source in self.sources}
         self.honest = self._reader(base, replace(profile, miscounts=0))
         self.reader = self._reader(base, profile) if profile.miscounts else self.honest
-        self.showings = {
-            account: lives_of(account, flows, provider=self._crowding[account], profile=profile, seed=script.seed)
+        self.versions = {
+            account: row_versions_of(
+                account, flows, provider=self._crowding[account], profile=profile, seed=script.seed
+            )
             for account, flows in self._flows.items()
         }
         self.lives = {source.account: list(self._lives(source)) for source in self.sources}
@@ -154,7 +155,7 @@ class Stage:
         """What happens to an account, some of it at one instant, shortly before somebody looks."""
         script = self.script
         flows = list(world.flows(source.account, script.begin, script.end))
-        random = chance("bursts", script.seed, source.account)
+        random = seeded_random("bursts", script.seed, source.account)
         rules = self.provider_of(source).rules
         size = rules.paging.size_max
         for _ in range(script.bursts):
@@ -171,8 +172,8 @@ class Stage:
         provider = self.provider_of(source)
         return _with_pages_of(provider, self.script.crowded * provider.rules.paging.size_max)
 
-    def _reader(self, base: WorldReader, profile: Profile) -> LivesReader:
-        reader = LivesReader(
+    def _reader(self, base: WorldReader, profile: Profile) -> LifecycleReader:
+        reader = LifecycleReader(
             base, lambda account: self._flows[account], self._crowding, profile=profile, seed=self.script.seed
         )
         for source in self.sources:  # made here, once, and not by each worker
@@ -182,21 +183,21 @@ class Stage:
     def _lives(self, source: Source) -> Iterator[Life]:
         provider = self.provider_of(source)
         language = spoken(provider)
-        for showing in self.showings[source.account]:
-            row = provider.codec.write(showing.flow, language)
-            if showing.damage is not None:
-                row = damaged(row, showing.damage, provider.codec)
-            yield Life(row, showing.at_us, showing.from_us, showing.until_us)
+        for version in self.versions[source.account]:
+            row = provider.codec.write(version.flow, language)
+            if version.corruption is not None:
+                row = corrupted(row, version.corruption, provider.codec)
+            yield Life(row, version.at_us, version.from_us, version.until_us)
 
 
-def showings_of(stage: Stage, account: str, row: bytes) -> list[Showing]:
-    """The lives of a row: every showing of every row that is like it at any time."""
+def showings_of(stage: Stage, account: str, row: bytes) -> list[RowVersion]:
+    """The lives of a row: every version of every row that is like it at any time."""
     like = {
-        showing.number
-        for showing, life in zip(stage.showings[account], stage.lives[account], strict=True)
+        version.number
+        for version, life in zip(stage.versions[account], stage.lives[account], strict=True)
         if life.row == row
     }
-    return [showing for showing in stage.showings[account] if showing.number in like]
+    return [version for version in stage.versions[account] if version.number in like]
 
 
 def _with_pages_of(provider: Provider, size: int) -> Provider:

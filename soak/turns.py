@@ -4,7 +4,7 @@ import os
 from mmap import mmap
 from typing import Final
 
-from liushui.simulate.random_draw import chance
+from liushui.simulate.random_draw import seeded_random
 
 STAYS_ONE_IN: Final = 3
 """How often a process that could let another one go on does."""
@@ -21,7 +21,7 @@ class Turns:
         self._at_work = mmap(-1, processes)
         self._at_work[:] = bytes([1]) * processes
         self._holder = mmap(-1, 1)
-        self._random = chance("turns", seed)
+        self._random = seeded_random("turns", seed)
 
     def begin(self, number: int) -> None:
         """Wait for one's first turn. Number 0 has it already."""

@@ -22,11 +22,11 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs import leases
 from liushui.provider import FlowReader, Provider
 from liushui.rules import Cursor, PageNumber, Paging
-from liushui.simulate.faults.dialects import Outages
-from liushui.simulate.faults.fault import AT_ONCE, Ruling, Rulings, Sort
-from liushui.simulate.faults.fault_schedule import SeededRulings
+from liushui.simulate.faults.fault import NO_DELAY, Fault, FaultKind, FaultSchedule
+from liushui.simulate.faults.fault_schedule import SeededSchedule
+from liushui.simulate.faults.faulty_dialects import Outages
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.simulate.random_draw import chance
+from liushui.simulate.random_draw import seeded_random
 from liushui.sync.events import CallDelayed, CallRetried, Event, SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
 from liushui.sync.runner import sync_sources
@@ -46,7 +46,7 @@ PASSES_MAX: Final = 6
 PASSES_APART: Final = timedelta(hours=1)
 
 CALM: Final = Session(
-    after=AT_ONCE, wire="none", step=AT_ONCE, everything=True, leases=True, workers=(Worker(None, elsewhere=False),)
+    after=NO_DELAY, wire="none", step=NO_DELAY, everything=True, leases=True, workers=(Worker(None, elsewhere=False),)
 )
 """A session in which nothing goes wrong any more."""
 
@@ -113,7 +113,7 @@ class Work:
         stage = self._stage
         options = Options(everything=everything, leases=self._session.leases)
         environment = Environment(
-            sleep=self._sleep, random=chance("jitter", self._seed), provider=lambda name: stage.providers[name]
+            sleep=self._sleep, random=seeded_random("jitter", self._seed), provider=lambda name: stage.providers[name]
         )
         began_at = stage.clock()
         results = asyncio.run(sync_sources(ledger, stage.sources, options, self._told, environment))
@@ -144,12 +144,12 @@ class Work:
             stage.lives,
             self.note,
             caps=self._caps(),
-            random=chance("empty pages", self._seed),
+            random=seeded_random("empty pages", self._seed),
         )
         transport = _SlowTransport(
             stage.providers,
             reader,
-            _Watched(self, SeededRulings(profile, self._number())),
+            _Watched(self, SeededSchedule(profile, self._number())),
             stage.clock,
             profile=profile,
             outages={name: provider.outage_responses for name, provider in stage.providers.items()},
@@ -174,7 +174,7 @@ class Work:
         return {account: cap for account, paging in pagings.items() if cap and _is_open(paging)}
 
     def _number(self) -> int:
-        return chance("faults of", self._seed).getrandbits(32)
+        return seeded_random("faults of", self._seed).getrandbits(32)
 
     async def _sleep(self, time: timedelta) -> None:
         self._stage.clock.move(max(time, SLEEP_MIN))
@@ -237,14 +237,14 @@ class _SlowTransport(FaultyTransport):
         self,
         providers: Mapping[str, Provider],
         reader: FlowReader,
-        rulings: Rulings,
+        schedule: FaultSchedule,
         clock: MovableClock,
         *,
         profile: Profile,
         outages: Outages,
         step: timedelta,
     ) -> None:
-        super().__init__(providers, reader, rulings, clock, profile=profile, outages=outages)
+        super().__init__(providers, reader, schedule, clock, profile=profile, outages=outages)
         self._step = step
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -255,22 +255,22 @@ class _SlowTransport(FaultyTransport):
 
 
 class _Watched:
-    """Rulings, as they are counted."""
+    """FaultSchedule, as they are counted."""
 
-    def __init__(self, work: Work, rulings: SeededRulings) -> None:
-        self._work, self._rulings = work, rulings
+    def __init__(self, work: Work, schedule: SeededSchedule) -> None:
+        self._work, self._rulings = work, schedule
 
-    def rule(self, request: Request) -> Ruling:
+    def next_fault(self, request: Request) -> Fault:
         self._work.requested()
-        ruling = self._rulings.rule(request)
-        if ruling.delay:
+        fault = self._rulings.next_fault(request)
+        if fault.delay:
             self._work.note("fault: latency")
-        if ruling.sort in (Sort.TOO_MANY, Sort.BANNED):
-            told = "without" if ruling.retry_after_s is None else "with"
-            self._work.note(f"fault: {ruling.sort.value}, {told} Retry-After")
-        elif ruling.sort:
-            self._work.note(f"fault: {ruling.sort.value}")
-        return ruling
+        if fault.kind in (FaultKind.TOO_MANY, FaultKind.BANNED):
+            told = "without" if fault.retry_after_s is None else "with"
+            self._work.note(f"fault: {fault.kind.value}, {told} Retry-After")
+        elif fault.kind:
+            self._work.note(f"fault: {fault.kind.value}")
+        return fault
 
 
 def _is_open(paging: Paging) -> bool:

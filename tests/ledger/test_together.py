@@ -9,7 +9,7 @@ from liushui.ledger.flow_row import RowBatch, read_batch, read_rows, wire_rows
 from liushui.ledger.write.commit import commit_slice
 from liushui.provider import DecodedRow, Provider, Slice
 from liushui.providers import load_providers
-from liushui.simulate.people import desks_of
+from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
 from tests.ledger.books import READ_AT, assert_intact, bad, new_ledger, tables
 
@@ -20,7 +20,7 @@ FLOWS = 450
 
 def rows_of(provider: Provider) -> list[bytes]:
     """Rows of a simulated account, newest first, some of them two and three times."""
-    world = World(Parameters(accounts=1, flows=FLOWS, seed=3), desks_of({provider.name: provider}))
+    world = World(Parameters(accounts=1, flows=FLOWS, seed=3), institutions_of({provider.name: provider}))
     flows = world.flows(world.accounts[0], *EVERYTHING)
     rows = [provider.codec.write(flow) for flow in flows][::-1]
     return rows + rows[:20] + rows[10:30]

@@ -65,7 +65,7 @@ def found(ledger: Ledger, rows: list[bytes]) -> list[Breach]:
 
 
 def change(ledger: Ledger, statement: str) -> None:
-    """Change what the ledger holds, behind its back."""
+    """RowChange what the ledger holds, behind its back."""
     with ledger.writing() as connection:
         assert connection.exec_driver_sql(statement).rowcount
 
@@ -197,7 +197,7 @@ def told_by_hand(one: bytes) -> str:
 
 
 PLANTED: Final[dict[str, tuple[str, str]]] = {
-    "a lost flow": (f"DELETE FROM flows WHERE wire = '{told_by_hand(ROWS[3])}'", "damaged: "),
+    "a lost flow": (f"DELETE FROM flows WHERE wire = '{told_by_hand(ROWS[3])}'", "corrupted: "),
     "a changed amount": ("UPDATE flows SET amount = '-4.26' WHERE amount = '-4.25'", "is not what its row says"),
     "a changed label": ("UPDATE flows SET label = 'y' WHERE amount = '-4.25'", "is not what its row says"),
     "a changed row": ("UPDATE flows SET wire = replace(wire, '-4.25', '-4.26')", "is not what its row says"),
@@ -205,7 +205,7 @@ PLANTED: Final[dict[str, tuple[str, str]]] = {
     "no coverage": ("DELETE FROM coverage", "flows are here of a time that is not proven"),
     "a wrong total": ("UPDATE day_totals SET money_in = '26.00' WHERE money_in <> '0'", "and its totals differ by"),
     "a total too few": ("DELETE FROM day_totals", "and its totals differ by"),
-    "a broken chain": ("UPDATE batches SET link = replace(link, substr(link, 1, 1), 'g')", "damaged: "),
+    "a broken chain": ("UPDATE batches SET link = replace(link, substr(link, 1, 1), 'g')", "corrupted: "),
     "a wrong count": ("UPDATE batches SET rows_in = rows_in + 1", "of its rows are no flows"),
     "a lost entry": ("DELETE FROM quarantine WHERE id LIKE '%'", "of its rows are no flows"),
     "an entry elsewhere": (

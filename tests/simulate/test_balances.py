@@ -8,7 +8,7 @@ import pytest
 
 from liushui.flow import Flow
 from liushui.money import EXACT, ZERO
-from liushui.simulate.checkpoints import calendar
+from liushui.simulate.checkpoints import span_calendar
 from liushui.simulate.world import World
 from tests.simulate.worlds import ACCOUNTS, whole, world_of
 
@@ -18,9 +18,9 @@ Balances = dict[tuple[str, str], Decimal]
 def check(flows: list[Flow], balances: Balances) -> None:
     """Sum up, and compare every balance."""
     for flow in flows:
-        pocket = flow.subaccount, flow.currency
-        balances[pocket] = EXACT.add(balances[pocket], flow.amount)
-        assert balances[pocket] == flow.balance_after, flow
+        wallet = flow.subaccount, flow.currency
+        balances[wallet] = EXACT.add(balances[wallet], flow.amount)
+        assert balances[wallet] == flow.balance_after, flow
 
 
 @pytest.mark.parametrize("flows", [0, 1, 2, 3, 5, 9, 40, 333, 3_000])
@@ -42,14 +42,14 @@ def test_balances_of_busy_days_and_of_days_after_the_worlds_end(account: str) ->
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_every_stretch_begins_where_the_one_before_it_began(account: str) -> None:
     world = world_of(10_000)
-    days = calendar(begin=world.begin_day, end=world.end_day or 0, flows=10_000).days
+    days = span_calendar(begin=world.begin_day, end=world.end_day or 0, flows=10_000).days
     levels = [levels_before(world, account, world.begin_day + number * days) for number in (1, 7, 100, 200)]
     assert levels == [levels[0]] * 4
     assert all(level == 0 for level in levels[0].values()) == account.startswith("shop")
 
 
 def levels_before(world: World, account: str, day: int) -> Balances:
-    """What each pocket's last flow before a day leaves in it."""
+    """What each wallet's last flow before a day leaves in it."""
     until = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
     flows = world.flows(account, world.parameters.begin, until)
     return {(flow.subaccount, flow.currency): flow.balance_after or ZERO for flow in flows}

@@ -162,9 +162,9 @@ def test_a_place_stays_valid_while_a_live_world_goes_on() -> None:
 
 
 @pytest.mark.parametrize("place", ["x", "[]", "[1]", '[1,"a"]', '["1","a",2]', "null", "[1,2,3]"])
-def test_a_place_that_no_page_named_is_refused(place: str) -> None:
+def test_a_cursor_that_no_page_named_is_refused(place: str) -> None:
     query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 1, after=place)
-    with pytest.raises(WireError, match="after: expected a place that a page named, got"):
+    with pytest.raises(WireError, match="after: expected a cursor that a page named, got"):
         PAIRS["sparse"].world.read_page("", query, as_row)
 
 

@@ -10,10 +10,10 @@ import pytest
 from liushui.flow import Flow, Kind
 from liushui.provider import Provider, Role
 from liushui.providers.longbridge import PROVIDER
-from liushui.simulate.people import Desk, accounts_of, desks_of
+from liushui.simulate.people import Institution, accounts_of, institutions_of
 from liushui.simulate.transfers import SAME_MONEY, TAKES_S, Transfer
 from liushui.simulate.world import Parameters, World
-from tests.simulate.worlds import DESKS, whole, world_of
+from tests.simulate.worlds import INSTITUTIONS, whole, world_of
 
 
 def provider(name: str, role: Role, *, socket: bool = False) -> Provider:
@@ -21,7 +21,7 @@ def provider(name: str, role: Role, *, socket: bool = False) -> Provider:
 
 
 def names_of(people: int, *found: Provider) -> list[str]:
-    return [account.name for account in accounts_of(people, desks_of({one.name: one for one in found}))]
+    return [account.name for account in accounts_of(people, institutions_of({one.name: one for one in found}))]
 
 
 # ---------------------------------------------------------------- names
@@ -53,13 +53,13 @@ def test_main_accounts_are_named_without_their_provider(found: list[Provider], n
 
 
 def test_the_main_account_is_at_the_broker_with_a_socket() -> None:
-    desks = desks_of({"a": BROKER_A, "b": BROKER_B})
-    assert desks == (Desk("a", Role.BROKER, plain=False), Desk("b", Role.BROKER, plain=True))
+    institutions = institutions_of({"a": BROKER_A, "b": BROKER_B})
+    assert institutions == (Institution("a", Role.BROKER, is_main=False), Institution("b", Role.BROKER, is_main=True))
 
 
 def test_an_account_is_the_same_whatever_its_only_broker_is_called() -> None:
     asked = Parameters(accounts=1, flows=500)
-    assert whole(World(asked)) == whole(World(asked, desks_of({"a": BROKER_A})))
+    assert whole(World(asked)) == whole(World(asked, institutions_of({"a": BROKER_A})))
 
 
 # ---------------------------------------------------------------- transfers
@@ -106,8 +106,8 @@ def _facts(flow: Flow) -> tuple[object, ...]:
     return flow.at, flow.amount, flow.subaccount, flow.currency, flow.note, flow.ref
 
 
-def _is_end(row: Flow, at: datetime, sent: Transfer, pocket: tuple[str, str]) -> bool:
-    if row.at != at or (row.subaccount, row.currency) != pocket:
+def _is_end(row: Flow, at: datetime, sent: Transfer, wallet: tuple[str, str]) -> bool:
+    if row.at != at or (row.subaccount, row.currency) != wallet:
         return False
     return row.note == sent.note or (row.note is None and row.kind is Kind.TRANSFER)
 
@@ -142,8 +142,8 @@ def _noted(world: World, account: str) -> dict[str, Flow]:
 
 
 def test_without_a_main_account_nothing_is_transferred() -> None:
-    desks = [desk for desk in DESKS if desk.role is not Role.BROKER]
-    world = World(Parameters(accounts=1, flows=1_000), desks)
+    institutions = [institution for institution in INSTITUTIONS if institution.role is not Role.BROKER]
+    world = World(Parameters(accounts=1, flows=1_000), institutions)
     assert sent_of(world, 1) == []
 
 

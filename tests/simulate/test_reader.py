@@ -12,7 +12,7 @@ from liushui.provider import FlowQuery, Key, RateCheck, Role
 from liushui.providers import load_providers
 from liushui.providers.longbridge import PROVIDER, codec
 from liushui.rules import Rate
-from liushui.simulate.people import desks_of
+from liushui.simulate.people import institutions_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import MovableClock
@@ -34,7 +34,7 @@ def reader_of(
 ) -> tuple[WorldReader, MovableClock]:
     """A reader of a world of one provider, and the clock it goes by."""
     clock = MovableClock(now)
-    world = World(Parameters(accounts=accounts, flows=flows, live=live, seed=seed), desks_of(PROVIDERS))
+    world = World(Parameters(accounts=accounts, flows=flows, live=live, seed=seed), institutions_of(PROVIDERS))
     return WorldReader(world, PROVIDERS, clock, limits=MemoryLimits(clock) if limited else None), clock
 
 
@@ -114,7 +114,7 @@ def test_keys_follow_from_the_seed() -> None:
 
 def test_every_provider_has_a_key_for_every_account_at_it() -> None:
     found = load_providers()
-    reader = WorldReader(World(Parameters(accounts=2, flows=10), desks_of(found)), found)
+    reader = WorldReader(World(Parameters(accounts=2, flows=10), institutions_of(found)), found)
     given_out = [(account.provider.name, account.name) for account in reader.accounts()]
     assert len(set(given_out)) == len(given_out) == 2 * len(found)
     assert {name for name, _ in given_out} == set(found)

@@ -11,7 +11,7 @@ from liushui.flow import Direction, Flow, Kind
 from liushui.instant import to_us
 from liushui.money import to_plain_string
 from liushui.simulate.world import Parameters, World
-from tests.simulate.worlds import DESKS, whole, world_of
+from tests.simulate.worlds import INSTITUTIONS, whole, world_of
 
 
 @pytest.fixture(scope="module")
@@ -137,16 +137,19 @@ def test_withdrawals_take_all_there_is(shop: list[Flow]) -> None:
 
 
 def test_a_provider_dresses_its_accounts_and_no_others(shop: list[Flow]) -> None:
-    """The movements stay what they were: chance of its own says who had a hand in them."""
+    """The movements stay what they were: seeded_random of its own says who had a hand in them."""
 
     def signed(flow: Flow, below: Callable[[int], int]) -> Flow:
         return flow._replace(detail={"till:clerk": below(1_000)})
 
-    desks = [desk._replace(simulate_detail=signed if desk.name == "till" else None) for desk in DESKS]
-    world = World(Parameters(accounts=1, flows=10_000), desks)
+    institutions = [
+        institution._replace(simulate_detail=signed if institution.name == "till" else None)
+        for institution in INSTITUTIONS
+    ]
+    world = World(Parameters(accounts=1, flows=10_000), institutions)
     dressed = whole(world, "shop-1")
     assert [flow._replace(detail=None) for flow in dressed] == shop
     clerks = {flow.detail["till:clerk"] for flow in dressed if flow.detail}
     assert len(clerks) > 900
-    assert whole(World(Parameters(accounts=1, flows=10_000), desks), "shop-1") == dressed
+    assert whole(World(Parameters(accounts=1, flows=10_000), institutions), "shop-1") == dressed
     assert not any(flow.detail for flow in whole(world, "trader-1-coins"))

@@ -14,7 +14,7 @@ from liushui.flow import Flow
 from liushui.instant import from_us, system_clock, to_us
 from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
-from liushui.simulate.people import desks_of
+from liushui.simulate.people import institutions_of
 from liushui.simulate.serve import providers_named, simulated_accounts
 from liushui.simulate.world import Parameters, World
 from liushui.testing.server import run, simulating
@@ -28,7 +28,7 @@ Facts = tuple[str, Decimal, str, object]
 @pytest.fixture(scope="module")
 def world() -> World:
     """The world that is served."""
-    return World(PARAMETERS, desks_of(load_providers()))
+    return World(PARAMETERS, institutions_of(load_providers()))
 
 
 def test_every_account_is_read_whole_by_its_providers_client(tmp_path: Path, world: World) -> None:

@@ -1,4 +1,4 @@
-"""The world: the same for the same seed, exact in number, and as odd as the real wire."""
+"""The world: the same for the same seed, decimal_of in number, and as odd as the real wire."""
 
 import os
 import subprocess
@@ -75,18 +75,18 @@ def test_exactly_as_many_flows_as_asked(count: int, days: int) -> None:
     begin = datetime(2021, 1, 1, tzinfo=UTC)
     world = World(Parameters(accounts=2, flows=count, begin=begin, end=begin + timedelta(days=days)))
     for account in world.accounts:
-        assert world.before(account, world.begin_day) == 0
-        assert world.before(account, world.begin_day + days) == count
-        assert world.before(account, world.begin_day + days + 999) == count
+        assert world.count_before(account, world.begin_day) == 0
+        assert world.count_before(account, world.begin_day + days) == count
+        assert world.count_before(account, world.begin_day + days + 999) == count
         assert len(whole(world, account)) == count
-        assert world.happened(account, datetime(2100, 1, 1, tzinfo=UTC)) == count
+        assert world.count_until(account, datetime(2100, 1, 1, tzinfo=UTC)) == count
 
 
 def test_days_hold_what_their_counts_say(flows: list[Flow]) -> None:
     world = World(Parameters(accounts=1, flows=10_000))
     for day in range(world.begin_day - 1, world.begin_day + 1828):
         rows = world.day(FIRST, day)
-        assert len(rows) == world.before(FIRST, day + 1) - world.before(FIRST, day)
+        assert len(rows) == world.count_before(FIRST, day + 1) - world.count_before(FIRST, day)
         assert all(to_us(row.at) // DAY_US == day for row in rows)
     assert [flow.at for flow in flows] == sorted(flow.at for flow in flows)
     assert all(to_us(flow.at) % SECOND_US == 0 for flow in flows)
@@ -98,7 +98,7 @@ def test_range_ends() -> None:
     since, until = flows[700].at, flows[1900].at
     assert list(world.flows(FIRST, since, until)) == [flow for flow in flows if since <= flow.at < until]
     assert list(world.flows(FIRST, since, since)) == []
-    assert world.happened(FIRST, until) == sum(flow.at < until for flow in flows)
+    assert world.count_until(FIRST, until) == sum(flow.at < until for flow in flows)
 
 
 def test_weekdays_are_heavy_and_the_account_opens_with_a_deposit(flows: list[Flow]) -> None:
@@ -119,7 +119,7 @@ def test_live_goes_on_as_dense_as_before(flows: list[Flow]) -> None:
     end = live.parameters.end
     after = list(live.flows(FIRST, end, end + timedelta(days=730)))
     assert 3_400 < len(after) < 4_600  # 4,000 on average
-    assert live.happened(FIRST, end + timedelta(days=730)) == 10_000 + len(after)
+    assert live.count_until(FIRST, end + timedelta(days=730)) == 10_000 + len(after)
     fresh = World(Parameters(accounts=1, flows=10_000, live=True))
     assert fresh.day(FIRST, day_number(after[-1].at)) == live.day(FIRST, day_number(after[-1].at))
 
@@ -237,4 +237,4 @@ def test_parameters_that_do_not_fit_are_named(make: Callable[[], Parameters], na
 
 def test_no_such_account() -> None:
     with pytest.raises(KeyError):
-        World(Parameters(accounts=1, flows=1)).before("trader-2", 0)
+        World(Parameters(accounts=1, flows=1)).count_before("trader-2", 0)

@@ -7,14 +7,14 @@ import msgspec
 
 from liushui.flow import Flow
 from liushui.provider import Role
-from liushui.simulate.people import Desk
+from liushui.simulate.people import Institution
 from liushui.simulate.world import Parameters, World
 
-DESKS: Final = (
-    Desk("first", Role.BROKER, plain=True),
-    Desk("second", Role.BROKER, plain=False),
-    Desk("coins", Role.FUTURES, plain=False),
-    Desk("till", Role.SHOP, plain=True),
+INSTITUTIONS: Final = (
+    Institution("first", Role.BROKER, is_main=True),
+    Institution("second", Role.BROKER, is_main=False),
+    Institution("coins", Role.FUTURES, is_main=False),
+    Institution("till", Role.SHOP, is_main=True),
 )
 """A person with an account of each role, and a second one at a broker."""
 
@@ -23,9 +23,9 @@ LATER: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def world_of(flows: int, *, people: int = 1, seed: int = 1, live: bool = False, end: datetime | None = None) -> World:
-    """A world of people who have an account at each of the desks."""
+    """A world of people who have an account at each of the institutions."""
     asked = Parameters(accounts=people, flows=flows, seed=seed, live=live)
-    return World(asked if end is None else Parameters(accounts=people, flows=flows, seed=seed, end=end), DESKS)
+    return World(asked if end is None else Parameters(accounts=people, flows=flows, seed=seed, end=end), INSTITUTIONS)
 
 
 def whole(world: World, account: str = "trader-1") -> list[Flow]:

@@ -25,7 +25,7 @@ from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider
 from liushui.providers import get_provider
 from liushui.server.run import Address, serve_ledger
-from liushui.simulate.serve import Simulator
+from liushui.simulate.serve import SimulatorInfo
 from liushui.sync.options import Options
 
 
@@ -58,7 +58,7 @@ def run_demo(
             _serve(ledger, url, simulator, _demo_address(host, port), workers)
 
 
-def _add_sources(ledger: Ledger, simulator: Simulator) -> None:
+def _add_sources(ledger: Ledger, simulator: SimulatorInfo) -> None:
     for account in simulator.accounts:
         provider = get_provider(account.provider)
         make_account(ledger, account.name, provider.name, provider.rules.zone)
@@ -80,7 +80,7 @@ def _print_ledger(ledger: Ledger) -> None:
     emit(statuses, query.AccountStatus._fields, Format.TABLE, title="Coverage")
 
 
-def _serve(ledger: Ledger, url: str, simulator: Simulator, address: Address, workers: int) -> None:
+def _serve(ledger: Ledger, url: str, simulator: SimulatorInfo, address: Address, workers: int) -> None:
     first = simulator.accounts[0]
     provider = get_provider(first.provider)
     credentials = create_key(ledger, provider, [first.name])
@@ -108,7 +108,7 @@ def snippet(provider: Provider, credentials: dict[str, str], address: Address) -
 
 
 @contextmanager
-def _simulator(*, accounts: int, flows: int, seed: int) -> Iterator[Simulator]:
+def _simulator(*, accounts: int, flows: int, seed: int) -> Iterator[SimulatorInfo]:
     """Run `liushui simulate` in a process of its own, ended on leaving. Raises LiushuiError if it does not start."""
     command = [sys.executable, "-m", "liushui", "simulate", "--format", "json", "--live", "--port", "0"]
     command += ["--socket-port", "0", "--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
@@ -119,7 +119,7 @@ def _simulator(*, accounts: int, flows: int, seed: int) -> Iterator[Simulator]:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
             raise LiushuiError("the simulator did not start")
-        yield msgspec.json.decode(line, type=Simulator)
+        yield msgspec.json.decode(line, type=SimulatorInfo)
     finally:
         signal.signal(signal.SIGTERM, previous)
         process.terminate()

@@ -194,7 +194,7 @@ def simulate(
     import msgspec
 
     from liushui.instant import system_clock
-    from liushui.simulate.serve import AnnouncedAccount, Faults, Simulator, serve_world, simulated_accounts
+    from liushui.simulate.serve import AnnouncedAccount, FaultOptions, SimulatorInfo, serve_world, simulated_accounts
     from liushui.simulate.world import Parameters
 
     first, after = instant_of("begin", begin), instant_of("end", end)
@@ -212,14 +212,16 @@ def simulate(
 
     def started() -> None:
         if form in (Format.JSON, Format.JSONL):
-            sys.stdout.write(msgspec.json.encode(Simulator(address.url, address.socket_url, simulated)).decode() + "\n")
+            sys.stdout.write(
+                msgspec.json.encode(SimulatorInfo(address.url, address.socket_url, simulated)).decode() + "\n"
+            )
             sys.stdout.flush()
             return
         records = [_simulated_record(account, credentials_dir) for account in simulated]
         emit(records, ("account", "provider", "flows", "credentials"), form)
         messages.print(f"simulating at [bold]{address.url}[/], WebSocket at {address.socket_url}")
 
-    schedule = None if faults is None else Faults(faults, fault_seed, system_clock())
+    schedule = None if faults is None else FaultOptions(faults, fault_seed, system_clock())
     serve_world(parameters, address, providers, rate_limit=rate_limit, faults=schedule, started=started)
 
 

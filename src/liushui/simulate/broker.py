@@ -1,7 +1,7 @@
-"""A broker's account on a day: events of one to three rows, as its statement tells them. Pure, given its chance.
+"""A broker's account: the events of a day, of one to three rows each. Pure.
 
-The oddities are those of real wires and are meant: rows equal in every field, a direction that contradicts the sign,
-a symbol that is missing or empty, amounts of zero, trailing zeros, an empty description, a category with no code.
+The oddities are intended, because real services have them: rows equal in every field, a direction that contradicts the
+sign, a missing or an empty symbol, amounts of zero, trailing zeros, an empty description, a category without a code.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.simulate import market
 from liushui.simulate.market import FUNDS, LISTINGS, Fund, Listing
-from liushui.simulate.random_draw import Draw, Event, exact, happenings, row
-from liushui.simulate.role_profile import Habits, Pocket
+from liushui.simulate.random_draw import Draw, Event, decimal_of, draw_events, new_flow
+from liushui.simulate.role_profile import RoleProfile, Wallet
 
 IN, OUT = Direction.IN, Direction.OUT
 CASH, STOCK, FUND, OTHER = Category.CASH, Category.STOCK, Category.FUND, Category.OTHER
@@ -27,7 +27,7 @@ RATE_UNIT: Final = 10**RATE_PLACES
 
 
 class Scope(NamedTuple):
-    """What an account deals in where it moves only some currencies."""
+    """What an account trades in a span that moves only some currencies."""
 
     currencies: tuple[str, ...]
     listings: tuple[Listing, ...]
@@ -36,7 +36,7 @@ class Scope(NamedTuple):
 
 @cache
 def scope_of(currencies: tuple[str, ...]) -> Scope:
-    """What is listed in those currencies."""
+    """The listings and funds in those currencies."""
     return Scope(
         currencies,
         tuple(listing for listing in LISTINGS if listing.currency in currencies),
@@ -44,18 +44,18 @@ def scope_of(currencies: tuple[str, ...]) -> Scope:
     )
 
 
-def day(draw: Draw, pockets: Sequence[Pocket], count: int) -> list[Flow]:
-    """So many rows of a day: trades only on trading days."""
+def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[Flow]:
+    """Exactly `count` rows of a day. Trades happen on weekdays only."""
     events = ON_TRADING_DAYS if draw.midnight.weekday() < SATURDAY else ON_OTHER_DAYS
-    scope = scope_of(tuple(pocket.currency for pocket in pockets))
-    return happenings(draw, scope, count, events=events, one_row=ONE_ROW)
+    scope = scope_of(tuple(wallet.currency for wallet in wallets))
+    return draw_events(draw, scope, count, events=events, single_row_events=SINGLE_ROW_EVENTS)
 
 
-# ---------------------------------------------------------------- what happens
+# ---------------------------------------------------------------- events
 
 
 def trade(draw: Draw, scope: Scope) -> list[Flow]:
-    """A purchase or a sale, and the platform's fee in the same second or a few later."""
+    """A purchase or a sale, with the platform's fee in the same second or up to three seconds later."""
     listing = draw.one_of(scope.listings)
     second = listing.hours.opens_s + draw.below(listing.hours.open_for_s)
     price, places = listing.price * (900 + draw.below(201)) // 1000, listing.places
@@ -66,15 +66,15 @@ def trade(draw: Draw, scope: Scope) -> list[Flow]:
     units = price * shares
     buys = draw.one_in(2)
     at = draw.at(second)
-    amount = exact(-units if buys else units, places + share_places)
+    amount = decimal_of(-units if buys else units, places + share_places)
     side = OUT if buys else IN
-    filled = row(
+    filled = new_flow(
         at, amount, listing.currency, side, Kind.TRADE, STOCK, listing.symbol, listing.name,
         settled_at=settlement(draw.midnight),
         order_ref=draw.digits(18),
         name=listing.name,
-        price=exact(price, places),
-        quantity=exact(shares, share_places),
+        price=decimal_of(price, places),
+        quantity=decimal_of(shares, share_places),
     )  # fmt: skip
     lag_s = draw.below(4)
     return [filled, platform_fee(draw, draw.at(second + lag_s) if lag_s else at, listing)]
@@ -82,7 +82,7 @@ def trade(draw: Draw, scope: Scope) -> list[Flow]:
 
 @cache
 def settlement(midnight: datetime) -> datetime:
-    """The beginning of the day on which a trade of that day is settled."""
+    """The beginning of the day on which a trade of that day settles."""
     days = SETTLES_DAYS
     while days:
         midnight += timedelta(days=1)
@@ -91,34 +91,35 @@ def settlement(midnight: datetime) -> datetime:
 
 
 def platform_fee(draw: Draw, at: datetime, listing: Listing) -> Flow:
-    """A fee; now and then one that is waived, and so zero, or given back, and so positive on the side OUT."""
+    """A fee. Some are waived and therefore zero, some are reversed and therefore positive with direction OUT."""
     which = draw.below(40)
     units, places = 500 + 10 * draw.below(1500), 3
     if which == 0:
-        amount, note = exact(units, places), "Platform Fee reversed"
+        amount, note = decimal_of(units, places), "Platform Fee reversed"
     elif which <= 2:
-        amount, note = exact(0, 2), market.WAIVED_NOTE
+        amount, note = decimal_of(0, 2), market.WAIVED_NOTE
     else:
-        amount, note = exact(-units, places), market.FEE_NOTES[which % len(market.FEE_NOTES)]
+        amount, note = decimal_of(-units, places), market.FEE_NOTES[which % len(market.FEE_NOTES)]
     symbol = "" if which == 3 else listing.symbol
-    return row(at, amount, listing.currency, OUT, Kind.FEE, CASH, symbol, note)
+    return new_flow(at, amount, listing.currency, OUT, Kind.FEE, CASH, symbol, note)
 
 
 def dividend(draw: Draw, scope: Scope) -> list[Flow]:
-    """A dividend, sometimes still in transit (side OUT, amount positive), and the tax on it some seconds later."""
+    """A dividend, sometimes still in transit (direction OUT, amount positive), and its tax some seconds later."""
     listing = draw.one_of(scope.listings)
     second = draw.any_second()
     units = 1_000 + draw.below(400_000)
     side, note = (OUT, f"{listing.name} in transit") if draw.one_in(6) else (IN, listing.name)
-    paid = row(draw.at(second), exact(units, 3), listing.currency, side, Kind.DIVIDEND, CASH, listing.symbol, note)
-    if listing.currency in ("HKD", "SGD"):  # paid without tax
+    amount = decimal_of(units, 3)
+    paid = new_flow(draw.at(second), amount, listing.currency, side, Kind.DIVIDEND, CASH, listing.symbol, note)
+    if listing.currency in ("HKD", "SGD"):  # no withholding tax there
         return [paid]
-    at, tax = draw.at(second + 1 + draw.below(5)), exact(-units * 3 // 10, 3)
-    return [paid, row(at, tax, listing.currency, OUT, Kind.TAX, CASH, listing.symbol, listing.name)]
+    at, tax = draw.at(second + 1 + draw.below(5)), decimal_of(-units * 3 // 10, 3)
+    return [paid, new_flow(at, tax, listing.currency, OUT, Kind.TAX, CASH, listing.symbol, listing.name)]
 
 
 def conversion(draw: Draw, scope: Scope) -> list[Flow]:
-    """Money out in one currency and in in another, at one instant; a deposit where there is only one currency."""
+    """Both legs of a currency conversion, at one instant. A deposit where the span moves only one currency."""
     if len(scope.currencies) == 1:
         return deposit(draw, scope)
     first = draw.below(len(scope.currencies))
@@ -127,11 +128,11 @@ def conversion(draw: Draw, scope: Scope) -> list[Flow]:
     units = 100 * (100 + draw.below(20_000))
     at, note = draw.at(draw.any_second()), f"{sold}→{bought}"
     rate = market.PER_USD[bought] * RATE_UNIT // market.PER_USD[sold]
-    paid, got = exact(units, 2), exact(units * rate // RATE_UNIT, 2)
-    one_to = exact(rate, RATE_PLACES)
+    paid, got = decimal_of(units, 2), decimal_of(units * rate // RATE_UNIT, 2)
+    one_to = decimal_of(rate, RATE_PLACES)
     return [
-        row(at, -paid, sold, OUT, Kind.CONVERSION, CASH, None, note, fx=Fx(bought, got, one_to)),
-        row(at, got, bought, IN, Kind.CONVERSION, CASH, None, note, fx=Fx(sold, paid, one_to)),
+        new_flow(at, -paid, sold, OUT, Kind.CONVERSION, CASH, None, note, fx=Fx(bought, got, one_to)),
+        new_flow(at, got, bought, IN, Kind.CONVERSION, CASH, None, note, fx=Fx(sold, paid, one_to)),
     ]
 
 
@@ -140,7 +141,7 @@ def deposit(draw: Draw, scope: Scope) -> list[Flow]:
     symbol = None if draw.one_in(2) else ""
     note = draw.one_of(market.DEPOSIT_NOTES)
     at, currency = draw.at(draw.any_second()), draw.one_of(scope.currencies)
-    return [row(at, exact(units, 2), currency, IN, Kind.DEPOSIT, CASH, symbol, note)]
+    return [new_flow(at, decimal_of(units, 2), currency, IN, Kind.DEPOSIT, CASH, symbol, note)]
 
 
 def withdrawal(draw: Draw, scope: Scope) -> list[Flow]:
@@ -148,50 +149,49 @@ def withdrawal(draw: Draw, scope: Scope) -> list[Flow]:
     symbol = None if draw.one_in(2) else ""
     note = draw.one_of(market.WITHDRAWAL_NOTES)
     at, currency = draw.at(draw.any_second()), draw.one_of(scope.currencies)
-    return [row(at, exact(-units, 2), currency, OUT, Kind.WITHDRAWAL, CASH, symbol, note)]
+    return [new_flow(at, decimal_of(-units, 2), currency, OUT, Kind.WITHDRAWAL, CASH, symbol, note)]
 
 
 def interest(draw: Draw, scope: Scope) -> list[Flow]:
-    """Interest to six places, received or paid."""
+    """Interest with six decimal places, received or paid."""
     units, which = 1 + draw.below(90_000_000), draw.below(len(market.INTEREST_NOTES))
     paid = which == 2
-    amount = exact(-units if paid else units, 6)
+    amount = decimal_of(-units if paid else units, 6)
     at, side = draw.at(draw.any_second()), OUT if paid else IN
-    return [
-        row(at, amount, draw.one_of(scope.currencies), side, Kind.INTEREST, CASH, None, market.INTEREST_NOTES[which])
-    ]
+    note = market.INTEREST_NOTES[which]
+    return [new_flow(at, amount, draw.one_of(scope.currencies), side, Kind.INTEREST, CASH, None, note)]
 
 
 def rebate(draw: Draw, scope: Scope) -> list[Flow]:
-    """A commission given back; now and then one taken away again (side IN, amount negative)."""
+    """A commission rebate. Some are taken back again (direction IN, amount negative)."""
     listing = draw.one_of(scope.listings)
     units = 10 * (1 + draw.below(3_000))
-    amount = exact(-units if draw.one_in(10) else units, 4)
+    amount = decimal_of(-units if draw.one_in(10) else units, 4)
     at = draw.at(draw.any_second())
-    return [row(at, amount, listing.currency, IN, Kind.REBATE, CASH, listing.symbol, "Commission rebate")]
+    return [new_flow(at, amount, listing.currency, IN, Kind.REBATE, CASH, listing.symbol, "Commission rebate")]
 
 
 def fund_order(draw: Draw, scope: Scope) -> list[Flow]:
-    """Money into a fund, or back out of it."""
+    """A subscription to a fund or a redemption."""
     fund = draw.one_of(scope.funds)
     units, buys = 10_000 + draw.below(50_000_000), draw.one_in(2)
-    amount = exact(-units if buys else units, 4)
+    amount = decimal_of(-units if buys else units, 4)
     at, side = draw.at(draw.any_second()), OUT if buys else IN
-    return [row(at, amount, fund.currency, side, Kind.TRANSFER, FUND, fund.symbol, fund.name)]
+    return [new_flow(at, amount, fund.currency, side, Kind.TRANSFER, FUND, fund.symbol, fund.name)]
 
 
 def adjustment(draw: Draw, scope: Scope) -> list[Flow]:
     units = draw.below(2_001) - 1_000
     at, side = draw.at(draw.any_second()), OUT if units < 0 else IN
-    return [row(at, exact(units, 2), draw.one_of(scope.currencies), side, Kind.ADJUSTMENT, CASH, "", "")]
+    return [new_flow(at, decimal_of(units, 2), draw.one_of(scope.currencies), side, Kind.ADJUSTMENT, CASH, "", "")]
 
 
 def unclassified(draw: Draw, scope: Scope) -> list[Flow]:
-    """What the provider has words for, but no category."""
+    """A row for which the provider has a label but no category code."""
     listing = draw.one_of(scope.listings)
     label = draw.one_of(market.OWN_LABELS)
-    at, amount = draw.at(draw.any_second()), exact(1 + draw.below(5_000_000), 5)
-    return [row(at, amount, listing.currency, IN, Kind.OTHER, OTHER, listing.symbol, "", label)]
+    at, amount = draw.at(draw.any_second()), decimal_of(1 + draw.below(5_000_000), 5)
+    return [new_flow(at, amount, listing.currency, IN, Kind.OTHER, OTHER, listing.symbol, "", label)]
 
 
 ON_OTHER_DAYS: tuple[Event[Scope], ...] = (
@@ -199,53 +199,53 @@ ON_OTHER_DAYS: tuple[Event[Scope], ...] = (
     *(3 * [withdrawal] + 4 * [fund_order] + 1 * [adjustment] + 2 * [unclassified]),
 )
 ON_TRADING_DAYS: tuple[Event[Scope], ...] = (*(2 * len(ON_OTHER_DAYS) * [trade]), *ON_OTHER_DAYS)
-ONE_ROW: tuple[Event[Scope], ...] = (interest, rebate, withdrawal, fund_order, adjustment)
+SINGLE_ROW_EVENTS: tuple[Event[Scope], ...] = (interest, rebate, withdrawal, fund_order, adjustment)
 
 
-# ---------------------------------------------------------------- what an account begins with and comes back to
+# ---------------------------------------------------------------- wallets: opening, idle, closing and transfer rows
 
 
-def pockets_of(draw: Draw) -> tuple[Pocket, ...]:
-    """One part with an account number, and a pocket in it for each currency."""
+def wallets_of(draw: Draw) -> tuple[Wallet, ...]:
+    """One subaccount with an account number, and a wallet for each currency in it."""
     number = draw.digits(8)
-    return tuple(Pocket(number, currency) for currency in market.CURRENCIES)
+    return tuple(Wallet(number, currency) for currency in market.CURRENCIES)
 
 
-def opening(draw: Draw, pocket: Pocket) -> Flow:
-    amount = exact(100_000 * (300 + draw.below(1_200)), 2)
-    return row(draw.at(0), amount, pocket.currency, IN, Kind.DEPOSIT, CASH, "", draw.one_of(market.DEPOSIT_NOTES))
+def opening(draw: Draw, wallet: Wallet) -> Flow:
+    amount = decimal_of(100_000 * (300 + draw.below(1_200)), 2)
+    return new_flow(draw.at(0), amount, wallet.currency, IN, Kind.DEPOSIT, CASH, "", draw.one_of(market.DEPOSIT_NOTES))
 
 
-def idle(draw: Draw, pocket: Pocket) -> Flow:
+def idle(draw: Draw, wallet: Wallet) -> Flow:
     at = draw.at(draw.any_second())
-    return row(at, exact(0, 2), pocket.currency, OUT, Kind.FEE, CASH, "", market.WAIVED_NOTE)
+    return new_flow(at, decimal_of(0, 2), wallet.currency, OUT, Kind.FEE, CASH, "", market.WAIVED_NOTE)
 
 
-def closing(at: datetime, pocket: Pocket, amount: Decimal) -> Flow:
-    """The sweep into or out of a money-market fund; without one in the currency, to or from the bank."""
+def closing(at: datetime, wallet: Wallet, amount: Decimal) -> Flow:
+    """A sweep into or out of a money-market fund, or to or from the bank where the currency has no such fund."""
     side = OUT if amount < 0 else IN
-    fund = market.SWEEP_FUNDS.get(pocket.currency)
+    fund = market.SWEEP_FUNDS.get(wallet.currency)
     if fund is not None:
-        return row(at, amount, pocket.currency, side, Kind.TRANSFER, FUND, fund.symbol, fund.name, name=fund.name)
+        return new_flow(at, amount, wallet.currency, side, Kind.TRANSFER, FUND, fund.symbol, fund.name, name=fund.name)
     kind = Kind.WITHDRAWAL if side is OUT else Kind.DEPOSIT
-    return row(at, amount, pocket.currency, side, kind, CASH, "", market.SWEEP_NOTE)
+    return new_flow(at, amount, wallet.currency, side, kind, CASH, "", market.SWEEP_NOTE)
 
 
-def moved(at: datetime, pocket: Pocket, amount: Decimal, note: str) -> Flow:
+def moved(at: datetime, wallet: Wallet, amount: Decimal, note: str) -> Flow:
     side, kind = (OUT, Kind.WITHDRAWAL) if amount < 0 else (IN, Kind.DEPOSIT)
-    return row(at, amount, pocket.currency, side, kind, CASH, "", note)
+    return new_flow(at, amount, wallet.currency, side, kind, CASH, "", note)
 
 
-BROKER: Final = Habits(
-    rhythm=(*5 * ((60, 81),), (4, 7), (2, 5)),
-    pockets=pockets_of,
+BROKER: Final = RoleProfile(
+    weekday_weights=(*5 * ((60, 81),), (4, 7), (2, 5)),
+    wallets=wallets_of,
     opening=opening,
     day=day,
     idle=idle,
     closing=closing,
     closes_s=86_390,
     moved=moved,
-    words={
+    field_values={
         "category": frozenset((CASH, STOCK, FUND, OTHER)),
         "symbol": frozenset((None, "", *market.SYMBOLS)),
         "label": frozenset(("", *market.OWN_LABELS)),

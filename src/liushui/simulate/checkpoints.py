@@ -1,99 +1,100 @@
-"""Stretches of days, at whose ends every balance is known, so that no balance needs the flows of all earlier days.
+"""Spans of days that begin and end with known balances, so that a balance needs only the flows of its own span.
 
-A stretch is made whole. Its last rows, one for each pocket it moves, bring the balances back to where they began; the
-first rows of an account put them there. Which rows those are follows from how many rows each day has. Pure.
+A span is generated as a whole. Its last rows, one for each wallet that it moves, bring the balances back to where they
+began. The first rows of an account set those levels. Which rows these are follows from the number of rows of each day.
+Pure. Days are counted from the Unix epoch.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from liushui.simulate.role_profile import Pocket
+from liushui.simulate.role_profile import Wallet
 
-STRETCH_ROWS: Final = 40
-"""About how many rows a stretch has at least, so that few of them close pockets; a busy day is a stretch of its own."""
+SPAN_ROWS: Final = 40
+"""The least average number of rows of a span, so that few rows are closing rows. A busy day is a span of its own."""
 
-ROWS_A_CLOSING: Final = 3
-"""A stretch has at least so many rows for each pocket it closes, and one more for each that it opens."""
+ROWS_PER_CLOSING: Final = 3
+"""A span has at least so many rows for each wallet that it closes, and one more for each wallet that it opens."""
 
 
-class Calendar(NamedTuple):
-    """How the days of an account fall into stretches of `days` days. Days are numbered from the Unix epoch."""
+class SpanCalendar(NamedTuple):
+    """How the days of an account fall into spans of `days` days."""
 
     begin: int
     end: int
     days: int
 
-    def around(self, day: int) -> range:
-        """The days of the stretch that a day falls into. One ends at `end`, whatever comes after it."""
+    def span_of(self, day: int) -> range:
+        """The days of the span that contains a day. One span always ends at `end`."""
         begin = self.begin if day < self.end else self.end
         first = day - (day - begin) % self.days
         return range(first, min(first + self.days, self.end) if day < self.end else first + self.days)
 
 
-def calendar(*, begin: int, end: int, flows: int) -> Calendar:
-    """The calendar of an account with so many flows in [begin, end)."""
+def span_calendar(*, begin: int, end: int, flows: int) -> SpanCalendar:
+    """The calendar of an account with `flows` rows in [begin, end)."""
     days = end - begin
-    return Calendar(begin, end, min(days, -(-STRETCH_ROWS * days // flows)) if flows else days)
+    return SpanCalendar(begin, end, min(days, -(-SPAN_ROWS * days // flows)) if flows else days)
 
 
-class Plan(NamedTuple):
-    """A stretch of an account: of each of its days, how many rows there are, and how many of them open and close."""
+class SpanPlan(NamedTuple):
+    """One span of an account: the rows of each day, and how many of them open and close wallets."""
 
     days: range
     counts: Sequence[int]
     opening: Sequence[int]
     closing: Sequence[int]
-    pockets: tuple[Pocket, ...]
-    """The pockets that it moves, in the order in which they are opened and closed."""
+    wallets: tuple[Wallet, ...]
+    """The wallets that the span moves, in the order in which they are opened and closed."""
 
     def free(self, day: int) -> int:
-        """How many rows of a day neither open nor close."""
-        place = day - self.days.start
-        return self.counts[place] - self.opening[place] - self.closing[place]
+        """How many rows of a day neither open nor close a wallet."""
+        index = day - self.days.start
+        return self.counts[index] - self.opening[index] - self.closing[index]
 
     @property
     def idle(self) -> bool:
-        """Whether no row could take back what another moves, so that none may move anything but to open a pocket."""
+        """Whether the span has no closing row. Then no row but an opening one may move money."""
         return not any(self.closing)
 
     def room(self, day: int) -> int:
-        """How many rows of a day may move money from or to other accounts."""
+        """How many rows of a day may be transfers from or to other accounts."""
         return 0 if self.idle else self.free(day)
 
-    def opened_on(self, day: int) -> tuple[Pocket, ...]:
-        """The pockets that are opened on a day."""
-        return self._share(self.opening, day)
+    def opened_on(self, day: int) -> tuple[Wallet, ...]:
+        """The wallets that are opened on a day."""
+        return self._wallets_on(self.opening, day)
 
-    def closed_on(self, day: int) -> tuple[Pocket, ...]:
-        """The pockets that are closed on a day."""
-        return self._share(self.closing, day)
+    def closed_on(self, day: int) -> tuple[Wallet, ...]:
+        """The wallets that are closed on a day."""
+        return self._wallets_on(self.closing, day)
 
-    def _share(self, rows: Sequence[int], day: int) -> tuple[Pocket, ...]:
-        place = day - self.days.start
-        before = sum(rows[:place])
-        return self.pockets[before : before + rows[place]]
+    def _wallets_on(self, rows: Sequence[int], day: int) -> tuple[Wallet, ...]:
+        index = day - self.days.start
+        before = sum(rows[:index])
+        return self.wallets[before : before + rows[index]]
 
 
-def plan(days: range, counts: Sequence[int], pockets: tuple[Pocket, ...], *, opens: bool) -> Plan:
-    """Plan a stretch. `opens`: the account begins in it, with a row for each pocket that it moves."""
+def plan_span(days: range, counts: Sequence[int], wallets: tuple[Wallet, ...], *, opens: bool) -> SpanPlan:
+    """Plan a span. `opens`: it is the account's first one, and has an opening row for each wallet that it moves."""
     rows = sum(counts)
-    if opens and rows < min(ROWS_A_CLOSING, len(pockets) + 1):
+    if opens and rows < min(ROWS_PER_CLOSING, len(wallets) + 1):
         opening, closing = rows, 0
     else:
-        most = rows // (ROWS_A_CLOSING + opens)
-        closing = 0 if rows <= 1 else min(len(pockets), max(most, 1))
+        most = rows // (ROWS_PER_CLOSING + opens)
+        closing = 0 if rows <= 1 else min(len(wallets), max(most, 1))
         opening = closing if opens else 0
-    return Plan(
+    return SpanPlan(
         days,
         counts,
-        _taken(counts, opening),
-        _taken(counts[::-1], closing)[::-1],
-        pockets[: max(opening, closing, 1)],
+        _first_rows(counts, opening),
+        _first_rows(counts[::-1], closing)[::-1],
+        wallets[: max(opening, closing, 1)],
     )
 
 
-def _taken(counts: Iterable[int], rows: int) -> list[int]:
-    """So many rows, as many of each day as it has, from the first on."""
+def _first_rows(counts: Iterable[int], rows: int) -> list[int]:
+    """How many of the first `rows` rows fall on each day."""
     taken = []
     for count in counts:
         taken.append(min(count, rows))

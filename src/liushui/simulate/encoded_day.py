@@ -1,74 +1,95 @@
-"""A day's rows as a dialect writes them, oldest first, and where each stands in the order of all rows."""
+"""The rows of one day as a dialect writes them, oldest first, with each row's position in the order of all rows."""
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from liushui.errors import NotRepresentable
+import msgspec
+
+from liushui.errors import NotRepresentable, WireError, short_repr
 from liushui.flow import Flow
 from liushui.instant import to_us
 
 
-class Place(NamedTuple):
-    """Where a row stands: rows have one total order, which stays the same while a world goes on."""
+class RowPosition(NamedTuple):
+    """A keyset cursor: a row's position in the one total order of rows, which a growing world does not change."""
 
     at_us: int
     account: str
     number: int
-    """Of its row among all of its account's rows of that day."""
+    """The index of the row among its account's rows of that day, or of all time."""
+
+    def to_cursor(self) -> str:
+        """The text that `FlowPage.end_cursor` has."""
+        return msgspec.json.encode(self).decode()
 
 
-class Entry(NamedTuple):
-    """A row of a day. `account` is its place in the filter that chose the row."""
+_position = msgspec.json.Decoder(RowPosition)
+
+
+def position_of(cursor: str) -> RowPosition:
+    """The position in a cursor. Raises WireError for one that no page named."""
+    try:
+        return _position.decode(cursor)
+    except msgspec.MsgspecError as error:
+        raise WireError("after", f"expected a cursor that a page named, got {short_repr(cursor)}") from error
+
+
+class DayEntry(NamedTuple):
+    """A row of a day, before it is encoded."""
 
     flow: Flow
     account: int
+    """The index of its account among the accounts of the filter."""
     number: int
 
 
-class Sheet:
-    """Rows, each written once. One that its dialect has no words for is kept as that fault, for whoever asks for it."""
+class EncodedDay:
+    """The rows of one day, each encoded once.
 
-    __slots__ = ("_accounts", "_instants", "_numbers", "_owners", "_rows")
+    A row that the dialect cannot represent is stored as its error, which is raised when that row is read.
+    """
 
-    def __init__(self, entries: Sequence[Entry], accounts: Sequence[str], write: Callable[[Flow], bytes]) -> None:
+    __slots__ = ("_account_indexes", "_accounts", "_instants", "_numbers", "_rows")
+
+    def __init__(self, entries: Sequence[DayEntry], accounts: Sequence[str], write: Callable[[Flow], bytes]) -> None:
         self._accounts = accounts
         self._instants = array("q", (to_us(entry.flow.at) for entry in entries))
-        self._owners = array("L", (entry.account for entry in entries))
+        self._account_indexes = array("L", (entry.account for entry in entries))
         self._numbers = array("L", (entry.number for entry in entries))
-        self._rows = [_written(entry.flow, write) for entry in entries]
+        self._rows = [_encoded(entry.flow, write) for entry in entries]
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def within(self, begin_us: int, end_us: int) -> range:
-        """The rows of [begin_us, end_us)."""
+        """The indexes of the rows in [begin_us, end_us)."""
         return range(bisect_left(self._instants, begin_us), bisect_left(self._instants, end_us))
 
-    def up_to(self, place: Place) -> int:
-        """How many rows stand before that place, or in it."""
-        return bisect_right(range(len(self)), place, key=self.place)
+    def count_up_to(self, position: RowPosition) -> int:
+        """How many rows stand before a position or at it."""
+        return bisect_right(range(len(self)), position, key=self.position)
 
-    def below(self, place: Place) -> int:
-        """How many rows stand before that place."""
-        return bisect_left(range(len(self)), place, key=self.place)
+    def count_before(self, position: RowPosition) -> int:
+        """How many rows stand before a position."""
+        return bisect_left(range(len(self)), position, key=self.position)
 
-    def place(self, row: int) -> Place:
-        """Where a row stands."""
-        return Place(self._instants[row], self._accounts[self._owners[row]], self._numbers[row])
+    def position(self, index: int) -> RowPosition:
+        """The position of a row."""
+        return RowPosition(self._instants[index], self._accounts[self._account_indexes[index]], self._numbers[index])
 
-    def rows(self, wanted: Iterable[int]) -> Iterator[bytes]:
-        """Those rows, in that order. Raises NotRepresentable where one of them cannot be written."""
-        for number in wanted:
-            row = self._rows[number]
+    def rows(self, indexes: Iterable[int]) -> Iterator[bytes]:
+        """The rows with those indexes, in that order. Raises NotRepresentable for one that cannot be encoded."""
+        for index in indexes:
+            row = self._rows[index]
             if isinstance(row, NotRepresentable):
                 raise NotRepresentable(row.field, row.reason)
             yield row
 
 
-def _written(flow: Flow, write: Callable[[Flow], bytes]) -> bytes | NotRepresentable:
+def _encoded(flow: Flow, write: Callable[[Flow], bytes]) -> bytes | NotRepresentable:
     try:
         return write(flow)
-    except NotRepresentable as fault:
-        return fault
+    except NotRepresentable as error:
+        return error

@@ -1,7 +1,7 @@
-"""A futures account on a day: positions closed, fees, funding every eight hours, liquidations, to the millisecond.
+"""A futures account: profits and losses, fees, funding every eight hours and liquidations, to the millisecond. Pure.
 
-The oddities are meant here too: one record id on rows of several kinds, ids that are the time itself, several rows in
-one millisecond, rows equal in every field.
+The oddities are intended, because real services have them: one record id on rows of several kinds, ids equal to the
+time, several rows in one millisecond, rows equal in every field.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from typing import Final
 
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import to_us
-from liushui.simulate.random_draw import LAST_EVENT_S, Draw, Event, exact, happenings, row
-from liushui.simulate.role_profile import Habits, Pocket
+from liushui.simulate.random_draw import LAST_EVENT_S, Draw, Event, decimal_of, draw_events, new_flow
+from liushui.simulate.role_profile import RoleProfile, Wallet
 
 COIN: Final = "USDT"
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "BNBUSDT", "1000PEPEUSDT", "LTCUSDT")
@@ -21,40 +21,40 @@ PLACES: Final = 8
 FUNDED_EVERY_S: Final = 8 * 3600
 FUNDINGS_A_DAY: Final = 3
 TIME_IS_ID_ONE_IN: Final = 8
-"""Of so many records one is numbered by the millisecond it happened in."""
+"""One record in so many has its time in milliseconds as its id."""
 
 LAST_EVENT_MS: Final = 1000 * LAST_EVENT_S
 
 
-def day(draw: Draw, pockets: Sequence[Pocket], count: int) -> list[Flow]:
-    return happenings(draw, pockets, count, events=EVENTS, one_row=ONE_ROW)
+def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[Flow]:
+    return draw_events(draw, wallets, count, events=EVENTS, single_row_events=SINGLE_ROW_EVENTS)
 
 
-# ---------------------------------------------------------------- what happens
+# ---------------------------------------------------------------- events
 
 
-def opened(draw: Draw, pockets: Sequence[Pocket]) -> list[Flow]:
-    """A position is opened: nothing but its fee."""
+def opened(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
+    """Opening a position: only its fee."""
     at = any_time(draw)
-    return [fee(draw, at, draw.one_of(pockets), draw.one_of(SYMBOLS), record(draw, at))]
+    return [fee(draw, at, draw.one_of(wallets), draw.one_of(SYMBOLS), record(draw, at))]
 
 
-def closed(draw: Draw, pockets: Sequence[Pocket]) -> list[Flow]:
-    """A position is closed: what it won or lost and its fee, in one millisecond and under one record id."""
-    at, pocket, symbol = any_time(draw), draw.one_of(pockets), draw.one_of(SYMBOLS)
+def closed(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
+    """Closing a position: its profit or loss and its fee, in one millisecond and with one record id."""
+    at, wallet, symbol = any_time(draw), draw.one_of(wallets), draw.one_of(SYMBOLS)
     ref = record(draw, at)
     result = draw.below(40_000_000_000) - 19_500_000_000
-    return [paid(at, pocket, symbol, Kind.REALIZED_PNL, result, ref), fee(draw, at, pocket, symbol, ref)]
+    return [paid(at, wallet, symbol, Kind.REALIZED_PNL, result, ref), fee(draw, at, wallet, symbol, ref)]
 
 
-def funding(draw: Draw, pockets: Sequence[Pocket]) -> list[Flow]:
-    """The funding of up to three positions, at one of the day's three instants."""
+def funding(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
+    """Funding of up to three positions, at one of the day's three funding times."""
     at = draw.at(FUNDED_EVERY_S * draw.below(FUNDINGS_A_DAY))
-    pocket, first = draw.one_of(pockets), draw.below(len(SYMBOLS))
+    wallet, first = draw.one_of(wallets), draw.below(len(SYMBOLS))
     return [
         paid(
             at,
-            pocket,
+            wallet,
             SYMBOLS[(first + position) % len(SYMBOLS)],
             Kind.FUNDING,
             draw.below(600_000_000) - 350_000_000,
@@ -64,36 +64,36 @@ def funding(draw: Draw, pockets: Sequence[Pocket]) -> list[Flow]:
     ]
 
 
-def one_funding(draw: Draw, pockets: Sequence[Pocket]) -> list[Flow]:
-    """The funding of one position."""
-    return funding(draw, pockets)[:1]
+def one_funding(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
+    """Funding of one position."""
+    return funding(draw, wallets)[:1]
 
 
-def liquidation(draw: Draw, pockets: Sequence[Pocket]) -> list[Flow]:
-    """A position is taken away: its loss, the clearance, and the fee, in one millisecond."""
-    at, pocket, symbol = any_time(draw), draw.one_of(pockets), draw.one_of(SYMBOLS)
+def liquidation(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
+    """A liquidation: the loss, the clearance and the fee, in one millisecond."""
+    at, wallet, symbol = any_time(draw), draw.one_of(wallets), draw.one_of(SYMBOLS)
     ref = record(draw, at)
     return [
-        paid(at, pocket, symbol, Kind.REALIZED_PNL, -1 - draw.below(90_000_000_000), ref),
-        paid(at, pocket, symbol, Kind.LIQUIDATION, -1 - draw.below(3_000_000_000), ref),
-        fee(draw, at, pocket, symbol, ref),
+        paid(at, wallet, symbol, Kind.REALIZED_PNL, -1 - draw.below(90_000_000_000), ref),
+        paid(at, wallet, symbol, Kind.LIQUIDATION, -1 - draw.below(3_000_000_000), ref),
+        fee(draw, at, wallet, symbol, ref),
     ]
 
 
-def transfer(draw: Draw, pockets: Sequence[Pocket]) -> list[Flow]:
-    """Money from or to the spot account."""
+def transfer(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
+    """A transfer from or to the spot account."""
     at = any_time(draw)
     units = 10 ** (PLACES - 2) * (draw.below(200_001) - 100_000)
-    return [paid(at, draw.one_of(pockets), "", Kind.TRANSFER, units, record(draw, at))]
+    return [paid(at, draw.one_of(wallets), "", Kind.TRANSFER, units, record(draw, at))]
 
 
-EVENTS: Final[tuple[Event[Sequence[Pocket]], ...]] = (
+EVENTS: Final[tuple[Event[Sequence[Wallet]], ...]] = (
     *(6 * [opened] + 8 * [closed] + 5 * [funding] + 1 * [transfer] + 1 * [liquidation]),
 )
-ONE_ROW: Final[tuple[Event[Sequence[Pocket]], ...]] = (opened, one_funding, transfer)
+SINGLE_ROW_EVENTS: Final[tuple[Event[Sequence[Wallet]], ...]] = (opened, one_funding, transfer)
 
 
-# ---------------------------------------------------------------- how it is put
+# ---------------------------------------------------------------- rows
 
 
 def any_time(draw: Draw) -> datetime:
@@ -101,7 +101,7 @@ def any_time(draw: Draw) -> datetime:
 
 
 def record(draw: Draw, at: datetime) -> str:
-    """A record's id, which does not identify: some are the time."""
+    """A record id. It does not identify a record: some ids are the time."""
     return time_id(at) if draw.one_in(TIME_IS_ID_ONE_IN) else draw.digits(15)
 
 
@@ -110,59 +110,59 @@ def time_id(at: datetime) -> str:
     return str(to_us(at) // 1000)
 
 
-def fee(draw: Draw, at: datetime, pocket: Pocket, symbol: str, ref: str) -> Flow:
-    return paid(at, pocket, symbol, Kind.FEE, -1 - draw.below(400_000_000), ref)
+def fee(draw: Draw, at: datetime, wallet: Wallet, symbol: str, ref: str) -> Flow:
+    return paid(at, wallet, symbol, Kind.FEE, -1 - draw.below(400_000_000), ref)
 
 
-def paid(at: datetime, pocket: Pocket, symbol: str, kind: Kind, units: int, ref: str) -> Flow:
-    """A row of so many units of 0.00000001. The wire names no side but the sign."""
-    return put(at, pocket, symbol, kind, exact(units, PLACES), ref)
+def paid(at: datetime, wallet: Wallet, symbol: str, kind: Kind, units: int, ref: str) -> Flow:
+    """A row of `units` of 0.00000001. The wire has no direction beside the sign."""
+    return put(at, wallet, symbol, kind, decimal_of(units, PLACES), ref)
 
 
-def put(at: datetime, pocket: Pocket, symbol: str, kind: Kind, amount: Decimal, ref: str) -> Flow:
-    return row(
-        at, amount, pocket.currency, Direction.NONE, kind, Category.FUTURES, symbol, None,
-        subaccount=pocket.subaccount,
+def put(at: datetime, wallet: Wallet, symbol: str, kind: Kind, amount: Decimal, ref: str) -> Flow:
+    return new_flow(
+        at, amount, wallet.currency, Direction.NONE, kind, Category.FUTURES, symbol, None,
+        subaccount=wallet.subaccount,
         ref=ref,
     )  # fmt: skip
 
 
-# ---------------------------------------------------------------- what an account begins with and comes back to
+# ---------------------------------------------------------------- wallets: opening, idle, closing and transfer rows
 
 
-def pockets_of(_draw: Draw) -> tuple[Pocket, ...]:
-    return (Pocket("futures", COIN), Pocket("copy_trading", COIN))
+def wallets_of(_draw: Draw) -> tuple[Wallet, ...]:
+    return (Wallet("futures", COIN), Wallet("copy_trading", COIN))
 
 
-def opening(draw: Draw, pocket: Pocket) -> Flow:
+def opening(draw: Draw, wallet: Wallet) -> Flow:
     at = draw.at(0)
-    return paid(at, pocket, "", Kind.TRANSFER, (5_000 + 100 * draw.below(200)) * 10**PLACES, record(draw, at))
+    return paid(at, wallet, "", Kind.TRANSFER, (5_000 + 100 * draw.below(200)) * 10**PLACES, record(draw, at))
 
 
-def idle(draw: Draw, pocket: Pocket) -> Flow:
-    return paid(draw.at(0), pocket, draw.one_of(SYMBOLS), Kind.FUNDING, 0, record(draw, draw.at(0)))
+def idle(draw: Draw, wallet: Wallet) -> Flow:
+    return paid(draw.at(0), wallet, draw.one_of(SYMBOLS), Kind.FUNDING, 0, record(draw, draw.at(0)))
 
 
-def closing(at: datetime, pocket: Pocket, amount: Decimal) -> Flow:
-    """What is too much goes to the spot account, what is missing comes from there."""
-    return put(at, pocket, "", Kind.TRANSFER, amount, time_id(at))
+def closing(at: datetime, wallet: Wallet, amount: Decimal) -> Flow:
+    """A transfer to or from the spot account."""
+    return put(at, wallet, "", Kind.TRANSFER, amount, time_id(at))
 
 
-def moved(at: datetime, pocket: Pocket, amount: Decimal, _note: str) -> Flow:
-    """The wire has no words for a note."""
-    return put(at, pocket, "", Kind.TRANSFER, amount.quantize(exact(1, PLACES)), time_id(at))
+def moved(at: datetime, wallet: Wallet, amount: Decimal, _note: str) -> Flow:
+    """The wire has no field for the note."""
+    return put(at, wallet, "", Kind.TRANSFER, amount.quantize(decimal_of(1, PLACES)), time_id(at))
 
 
-FUTURES: Final = Habits(
-    rhythm=7 * ((50, 51),),
-    pockets=pockets_of,
+FUTURES: Final = RoleProfile(
+    weekday_weights=7 * ((50, 51),),
+    wallets=wallets_of,
     opening=opening,
     day=day,
     idle=idle,
     closing=closing,
     closes_s=86_390,
     moved=moved,
-    words={
+    field_values={
         "category": frozenset((Category.FUTURES,)),
         "kind": frozenset((Kind.TRANSFER, Kind.REALIZED_PNL, Kind.FUNDING, Kind.FEE, Kind.LIQUIDATION)),
         "symbol": frozenset(("", *SYMBOLS)),

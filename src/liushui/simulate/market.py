@@ -1,4 +1,4 @@
-"""What the accounts of the world deal in: listings, funds, currencies, and the words of their statements. Data only."""
+"""What simulated accounts trade: listings, funds and currencies, and the texts of their statements. Data only."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ HOUR_S = 3600
 
 
 class Hours(NamedTuple):
-    """When a market is open: seconds of the UTC day."""
+    """The opening hours of a market, in seconds of the UTC day."""
 
     opens_s: int
     open_for_s: int
@@ -19,7 +19,7 @@ SINGAPORE = Hours(1 * HOUR_S, 8 * HOUR_S)
 
 
 class Listing(NamedTuple):
-    """Something traded. `price` is in units of 10 ** -places of the currency."""
+    """A traded security. `price` is in units of 10 ** -places of the currency."""
 
     symbol: str
     name: str
@@ -57,7 +57,7 @@ LISTINGS = (
 
 
 class Fund(NamedTuple):
-    """A fund bought and sold for money."""
+    """A fund."""
 
     symbol: str
     name: str
@@ -73,13 +73,13 @@ FUNDS = (
 SYMBOLS = frozenset(listing.symbol for listing in LISTINGS) | frozenset(fund.symbol for fund in FUNDS)
 
 SWEEP_FUNDS = {"HKD": FUNDS[0], "USD": FUNDS[1]}
-"""Where money that is not used rests, by currency."""
+"""The money-market fund that idle cash is swept into, by currency."""
 
 CURRENCIES = ("USD", "CNH", "HKD", "SGD")
-"""In the order in which a short stretch of time moves them: first those that money of other accounts comes in."""
+"""A span with few rows moves only the first ones, so the currencies of incoming transfers come first."""
 
 PER_USD = {"USD": 10_000, "HKD": 78_012, "CNH": 72_455, "SGD": 13_406}
-"""Units of 0.0001 for one US dollar."""
+"""The rate of one US dollar, in units of 0.0001."""
 
 DEPOSIT_NOTES = ("", "FPS", "eDDA 快捷入金", 'CHATS, ref "HSBC 004"', "Wire transfer\\SWIFT", "")
 WITHDRAWAL_NOTES = ("", "To bank account ending 1234", "提取至 中銀香港", "")
@@ -88,4 +88,4 @@ SWEEP_NOTE = "Auto sweep / 自動轉撥"
 WAIVED_NOTE = "Platform Fee waived"
 FEE_NOTES = ("Platform Fee", "", "平台費 / 單")
 OWN_LABELS = ("股票收益計劃", "Stock Yield Enhancement Program", "IPO 申購退款 / 未中籤")
-"""Words the provider has for what has no kind: they come in one language."""
+"""Labels of rows without a kind. Providers have them in one language only."""

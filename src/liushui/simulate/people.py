@@ -1,27 +1,33 @@
-"""The people of the world and where they have accounts.
+"""The people of the world and the institutions at which they have accounts.
 
-A trader has one at each broker and futures exchange, a shop one at each provider for shops. The trader and the shop of
-one number are one person's.
+A trader has an account at each broker and each futures exchange, a shop at each payment provider. The trader and the
+shop with the same number belong to one person.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from liushui.provider import DetailSimulator, Provider, Role
+from liushui.simulate.broker import BROKER
+from liushui.simulate.futures import FUTURES
+from liushui.simulate.role_profile import RoleProfile
+from liushui.simulate.shop import SHOP
+
+ROLE_PROFILES: Final[Mapping[Role, RoleProfile]] = {Role.BROKER: BROKER, Role.FUTURES: FUTURES, Role.SHOP: SHOP}
 
 
-class Desk(NamedTuple):
-    """Where every person has an account: a provider, as far as the world knows one."""
+class Institution(NamedTuple):
+    """A provider, as far as the world knows one. Every person has one account at each."""
 
     name: str
     role: Role
-    plain: bool
-    """Whether accounts here are named without it, `trader-1`, not `trader-1-name`."""
+    is_main: bool
+    """Whether accounts here are named without the institution: `trader-1` instead of `trader-1-name`."""
     simulate_detail: DetailSimulator | None = None
 
 
-ONE_BROKER: Final = (Desk("", Role.BROKER, plain=True),)
-"""A world of one broker, which has the same accounts whatever it is called."""
+SINGLE_BROKER: Final = (Institution("", Role.BROKER, is_main=True),)
+"""A world with one broker. Its accounts do not depend on the broker's name."""
 
 
 class Account(NamedTuple):
@@ -29,33 +35,45 @@ class Account(NamedTuple):
 
     name: str
     person: int
-    desk: Desk
+    institution: Institution
+
+    @property
+    def profile(self) -> RoleProfile:
+        """How the account behaves."""
+        return ROLE_PROFILES[self.institution.role]
 
 
-def desks_of(providers: Mapping[str, Provider]) -> tuple[Desk, ...]:
-    """A desk for each provider, by name. A trader's main account is at the broker that has a WebSocket, else at the
-    first one by name; a shop's at the first."""
+def institutions_of(providers: Mapping[str, Provider]) -> tuple[Institution, ...]:
+    """An institution for each provider, sorted by name.
+
+    A trader's main account is at the broker that has a WebSocket, else at the first broker by name. A shop's is at the
+    first payment provider.
+    """
     known = sorted(providers.items())
     mains: dict[Role, str] = {}
     for name, provider in sorted(known, key=lambda item: item[1].socket is None):
         mains.setdefault(provider.role, name)
     return tuple(
-        Desk(
+        Institution(
             name,
             provider.role,
-            plain=provider.role is not Role.FUTURES and mains[provider.role] == name,
+            is_main=provider.role is not Role.FUTURES and mains[provider.role] == name,
             simulate_detail=provider.simulate_detail,
         )
         for name, provider in known
     )
 
 
-def accounts_of(people: int, desks: Iterable[Desk]) -> tuple[Account, ...]:
-    """Everybody's accounts: person by person, each one's main ones first."""
-    ordered = sorted(desks, key=lambda desk: (desk.role is Role.SHOP, not desk.plain, desk.name))
-    return tuple(Account(_name(number, desk), number, desk) for number in range(1, people + 1) for desk in ordered)
+def accounts_of(people: int, institutions: Iterable[Institution]) -> tuple[Account, ...]:
+    """Every account, person by person, the main accounts of each person first."""
+    ordered = sorted(institutions, key=lambda one: (one.role is Role.SHOP, not one.is_main, one.name))
+    return tuple(
+        Account(_name(person, institution), person, institution)
+        for person in range(1, people + 1)
+        for institution in ordered
+    )
 
 
-def _name(person: int, desk: Desk) -> str:
-    who = f"{'shop' if desk.role is Role.SHOP else 'trader'}-{person}"
-    return who if desk.plain else f"{who}-{desk.name}"
+def _name(person: int, institution: Institution) -> str:
+    owner = f"{'shop' if institution.role is Role.SHOP else 'trader'}-{person}"
+    return owner if institution.is_main else f"{owner}-{institution.name}"

@@ -1,4 +1,7 @@
-"""One day's chance and clock, and how a movement drawn from it is put as a flow. Pure."""
+"""Random numbers of one simulated day, and the flows that are drawn from them. Pure.
+
+Everything follows from a seed: the same words give the same numbers on any machine and in any process.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -13,15 +16,25 @@ from liushui.money import EXACT
 S = TypeVar("S")
 
 LAST_EVENT_S: Final = 86_340
-"""An event begins by then, so that its last row falls on the same day."""
+"""The latest second of a day at which an event may begin. Its last row must fall on the same day."""
 
-TWINS_ONE_IN: Final = 80
-"""Of so many events one happens twice, at the same instant and to the last letter, as two fills of one order do. Where
-the day has no room for it a later one does: about one row in a hundred is the second of two."""
+REPEATED_ONE_IN: Final = 80
+"""One event in so many happens twice at the same instant with equal rows, like two fills of one order.
+
+Where the day has no room left for the repetition, a later event is repeated instead. About one row in a hundred is
+the second of such a pair.
+"""
+
+
+def seeded_random(*seed: object) -> Random:
+    """A generator that depends on the words of `seed` only."""
+    # hash() of a str differs from process to process, so it cannot be the seed.
+    digest = blake2b("/".join(map(str, seed)).encode(), digest_size=16).digest()
+    return Random(int.from_bytes(digest, "big"))  # noqa: S311 # it has to repeat itself; it keeps no secret of value
 
 
 class Draw:
-    """What comes next by chance, on the day that begins at `midnight`."""
+    """Draws numbers, choices and instants of the UTC day that begins at `midnight`."""
 
     def __init__(self, random: Random, midnight: datetime) -> None:
         self._bits = random.getrandbits
@@ -32,56 +45,59 @@ class Draw:
         return self._bits(32) % end
 
     def one_in(self, chances: int) -> bool:
+        """True once in so many calls, on average."""
         return self._bits(32) % chances == 0
 
     def one_of(self, choices: Sequence[S]) -> S:
+        """One of the choices, each equally likely."""
         return choices[self._bits(32) % len(choices)]
 
     def digits(self, count: int) -> str:
-        """A number of so many digits, as records are numbered: at most 18, the first of them not zero."""
+        """A number with exactly `count` digits (at most 18) and no leading zero, as record numbers have."""
         least = 10 ** (count - 1)
         return str(least + self._bits(64) % (9 * least))
 
     def at(self, second: int) -> datetime:
-        """The instant of that second of the day."""
+        """The instant at a second of the day."""
         return self.midnight + timedelta(0, second)
 
     def at_ms(self, millisecond: int) -> datetime:
-        """The instant of that millisecond of the day."""
+        """The instant at a millisecond of the day."""
         return self.midnight + timedelta(0, 0, 0, millisecond)
 
     def any_second(self) -> int:
+        """A second of the day at which an event may begin."""
         return self._bits(32) % LAST_EVENT_S
 
 
 Event = Callable[[Draw, S], list[Flow]]
-"""Something that happens, given where it may: one to three rows, or a few more."""
+"""Something that happens to an account: one to three rows, or a few more. `S` is what the account deals in."""
 
 
-def happenings(
-    draw: Draw, scope: S, count: int, *, events: Sequence[Event[S]], one_row: Sequence[Event[S]]
+def draw_events(
+    draw: Draw, scope: S, count: int, *, events: Sequence[Event[S]], single_row_events: Sequence[Event[S]]
 ) -> list[Flow]:
-    """`count` rows of events, in the order in which they were drawn."""
+    """Exactly `count` rows of events, in the order in which they were drawn."""
     flows: list[Flow] = []
-    twice = False
+    repeat = False
     while (room := count - len(flows)) > 0:  # every event has at least one row
-        happened = draw.one_of(events)(draw, scope)
-        if len(happened) > room:  # half a conversion would be no conversion
-            happened = draw.one_of(one_row)(draw, scope)
-        flows += happened
-        twice = draw.one_in(TWINS_ONE_IN) or twice
-        if twice and 2 * len(happened) <= room:
-            flows += happened
-            twice = False
+        rows = draw.one_of(events)(draw, scope)
+        if len(rows) > room:  # never cut an event: half a conversion would be no conversion
+            rows = draw.one_of(single_row_events)(draw, scope)
+        flows += rows
+        repeat = draw.one_in(REPEATED_ONE_IN) or repeat
+        if repeat and 2 * len(rows) <= room:
+            flows += rows
+            repeat = False
     return flows
 
 
-def exact(units: int, places: int) -> Decimal:
-    """`units` of 10 ** -places, trailing zeros kept: exact(1230, 3) is 1.230."""
+def decimal_of(units: int, places: int) -> Decimal:
+    """`units` of 10 ** -places with trailing zeros kept: decimal_of(1230, 3) is 1.230."""
     return Decimal(units).scaleb(-places, EXACT)
 
 
-def row(
+def new_flow(
     at: datetime,
     amount: Decimal,
     currency: str,
@@ -101,14 +117,9 @@ def row(
     quantity: Decimal | None = None,
     fx: Fx | None = None,
 ) -> Flow:
-    """A flow but for its balance. Given to Flow by position: by name it takes twice as long."""
+    """A flow without its balance, which the statement adds."""
+    # By position: keyword arguments take Flow twice as long, and a world has millions of rows.
     return Flow(
         "", at, amount, currency, direction, kind, category, label, subaccount,
         None, settled_at, ref, order_ref, symbol, name, price, quantity, note, fx,
     )  # fmt: skip
-
-
-def chance(*seed: object) -> Random:
-    """A generator seeded from the words of `seed` alone. `hash()` would differ from process to process."""
-    digest = blake2b("/".join(map(str, seed)).encode(), digest_size=16).digest()
-    return Random(int.from_bytes(digest, "big"))  # noqa: S311 # it has to repeat itself; it keeps no secret of value

@@ -1,65 +1,44 @@
-"""The simulated world, read through the contract that a ledger is read through: keys, rates, and pages of rows."""
+"""The simulated world as a FlowReader, the contract that servers read a ledger through: keys, rates, pages of rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
+from threading import Lock
 from typing import NamedTuple
 
-import msgspec
-
 from liushui.conditions import Where, matches
-from liushui.errors import WireError
-from liushui.errors import short_repr as excerpt
 from liushui.flow import Flow
 from liushui.instant import DAY_US, Clock, system_clock, to_us
 from liushui.provider import FlowPage, FlowQuery, Key, Provider, RateCheck, RateLimiter
 from liushui.rules import Rate
-from liushui.simulate.access import SimulatedAccount, Unlimited, keys_of
-from liushui.simulate.encoded_day import Place, Sheet
+from liushui.simulate.encoded_day import EncodedDay, RowPosition, position_of
+from liushui.simulate.random_draw import seeded_random
 from liushui.simulate.row_cache import RowCache
-from liushui.simulate.row_counts import Filter, Reel, known_to_hold, reel
+from liushui.simulate.row_counts import RowCounts, RowFilter, row_counts_of, without_hopeless_accounts
 from liushui.simulate.world import World
 
-_ROWS_HELD = 200_000
-"""Rows that are kept as they were written: some 70 MB, the last twenty pages of ten thousand."""
-_REELS_HELD = 64
-"""Filters whose day counts are remembered: 64 counts of five years are 10 MB."""
-
-_place_of = msgspec.json.Decoder(Place).decode
+_ROWS_CACHED = 200_000
+"""Encoded rows that are cached: about 70 MB, the last twenty pages of ten thousand."""
+_COUNTS_CACHED = 64
+"""Filters whose day counts are cached: 64 times five years take 10 MB."""
 
 
-class _Asked(NamedTuple):
-    """A query as far as there are rows for it by now."""
+class SimulatedAccount(NamedTuple):
+    """An account, with what a client needs to read it."""
 
-    reel: Reel
-    sheet: Callable[[int], Sheet]
-    days: range
-    """The days that rows may be of."""
-    begin_us: int
-    end_us: int
-    after: Place | None
-    newest: bool
-
-    def rows_of(self, day: int) -> range:
-        """The rows of a day that are asked for, in the order in which they are taken."""
-        sheet = self.sheet(day)
-        rows = sheet.within(self.begin_us, self.end_us)
-        if self.after is None:
-            return rows[::-1] if self.newest else rows
-        if self.newest:
-            return range(rows.start, min(rows.stop, sheet.below(self.after)))[::-1]
-        return range(max(rows.start, sheet.up_to(self.after)), rows.stop)
-
-
-class _Run(NamedTuple):
-    """Rows of one day that a page has, in the order in which they are taken."""
-
-    day: int
-    rows: range
+    name: str
+    provider: Provider
+    credentials: Mapping[str, str]
+    """The content of a credentials file."""
+    flows: int
+    """How many flows it has now."""
 
 
 class WorldReader:
-    """A FlowReader of a world, with a key for every account at the providers given. For one process, any threads."""
+    """A FlowReader of a world, with a key for every account at the given providers.
+
+    For one process; safe to use from several threads. Without `limits` no rate is enforced.
+    """
 
     def __init__(
         self,
@@ -69,15 +48,16 @@ class WorldReader:
         *,
         limits: RateLimiter | None = None,
     ) -> None:
-        """Without `limits` no rates are held."""
         self.world = world
         self._providers = providers
         self._clock = clock
-        keys = keys_of(world, providers, paced=limits is not None)
+        keys = _keys_of(world, providers, paced=limits is not None)
         self._keys = {(key.dialect, key.public): key for key in keys}
-        self._limits = limits or Unlimited(clock)
-        self._reel: Callable[[Filter], Reel] = lru_cache(_REELS_HELD)(lambda wanted: reel(world, wanted))
-        self._sheets: RowCache[tuple[Filter, str, str | None, int], Sheet] = RowCache(_ROWS_HELD)
+        self._limits = limits or _NoLimits(clock)
+        self._row_counts: Callable[[RowFilter], RowCounts] = lru_cache(_COUNTS_CACHED)(
+            lambda wanted: row_counts_of(world, wanted)
+        )
+        self._encoded_days: RowCache[tuple[RowFilter, str, str | None, int], EncodedDay] = RowCache(_ROWS_CACHED)
 
     def now(self) -> datetime:
         return self._clock()
@@ -94,37 +74,39 @@ class WorldReader:
         return self._limits.session_start(f"{key.dialect}:{key.public}", life)
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        """One page of what happened by now.
+        """One page of what has happened by now.
 
-        `write` is taken to depend on the dialect and the query's language alone: what it wrote is kept under those.
+        `write` must depend on the dialect and the query's language only: encoded rows are cached under those two.
         """
-        asked = self._asked(dialect, query, write)
-        goes_on = query.after is not None
-        runs = list(_runs(asked, query.offset, query.limit + goes_on))
+        search = self._search(dialect, query, write)
+        wants_end = query.after is not None
+        # One row more than the page: it only tells whether there is another page.
+        chunks = list(_chunks(search, query.offset, query.limit + wants_end))
         end = None
-        if goes_on and sum(len(run.rows) for run in runs) > query.limit:  # its last row says only that there is one
-            runs[-1] = _Run(runs[-1].day, runs[-1].rows[:-1])
-            day, rows = next(run for run in reversed(runs) if run.rows)
-            end = msgspec.json.encode(asked.sheet(day).place(rows[-1])).decode()
+        if wants_end and sum(len(chunk.rows) for chunk in chunks) > query.limit:
+            chunks[-1] = _Chunk(chunks[-1].day, chunks[-1].rows[:-1])
+            day, rows = next(chunk for chunk in reversed(chunks) if chunk.rows)
+            end = search.encoded_day(day).position(rows[-1]).to_cursor()
         if query.newest and query.ascending:
-            runs = [_Run(day, rows[::-1]) for day, rows in reversed(runs)]
-        written = [row for run in runs for row in _written(asked, run, query.visible)]
-        return FlowPage(b",".join(written), len(written), end)
+            chunks = [_Chunk(day, rows[::-1]) for day, rows in reversed(chunks)]
+        page = [row for chunk in chunks for row in _visible_rows(search, chunk, query.visible)]
+        return FlowPage(b",".join(page), len(page), end)
 
     def count_flows(self, query: FlowQuery) -> int:
-        wanted = known_to_hold(self.world, Filter(self.world.known(query.accounts), query.where))
+        wanted = self._filter_of(query)
         begin_us, end_us = self._range_us(query)
-        days = _days(wanted, begin_us, end_us)
-        found = self._reel(wanted)
-        ends = [entry.flow.at for day in {*days[:1], *days[-1:]} for entry in found.entries(day)]
-        return sum(begin_us <= to_us(at) < end_us for at in ends) + found.count(days.start + 1, days.stop - 1)
+        days = _days_of(wanted, begin_us, end_us)
+        counts = self._row_counts(wanted)
+        # Only the first and the last day can have rows outside the range; the days between are counted whole.
+        at_edges = [entry.flow.at for day in {*days[:1], *days[-1:]} for entry in counts.entries(day)]
+        return sum(begin_us <= to_us(at) < end_us for at in at_edges) + counts.count(days.start + 1, days.stop - 1)
 
     def accounts(self) -> list[SimulatedAccount]:
-        """Every account at its provider, with what a client needs to read it."""
+        """Every account at the given providers, with what a client needs to read it."""
         until = self._after_now()
         return [
             SimulatedAccount(
-                account, self._providers[key.dialect], key.credentials, self.world.happened(account, until)
+                account, self._providers[key.dialect], key.credentials, self.world.count_until(account, until)
             )
             for key in self._keys.values()
             for account in key.accounts
@@ -135,70 +117,142 @@ class WorldReader:
         return self.world.flows(account, since, min(until, self._after_now()))
 
     def _after_now(self) -> datetime:
-        """The end of a range that takes in what happens at this instant."""
+        """The exclusive end of a range that includes this very instant."""
         return self.now() + timedelta(microseconds=1)
 
-    def _asked(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Asked:
-        """Raises WireError where `after` is no place that a page named."""
-        wanted = known_to_hold(self.world, Filter(self.world.known(query.accounts), query.where))
+    def _filter_of(self, query: FlowQuery) -> RowFilter:
+        wanted = RowFilter(self.world.existing(query.accounts), query.where)
+        return without_hopeless_accounts(self.world, wanted)
+
+    def _search(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> "_Search":
+        """Prepare a query. Raises WireError where `after` is no cursor that a page named."""
+        wanted = self._filter_of(query)
         begin_us, end_us = self._range_us(query)
-        found = self._reel(wanted)
+        counts = self._row_counts(wanted)
 
-        def sheet(day: int) -> Sheet:
+        def encoded_day(day: int) -> EncodedDay:
             key = wanted, dialect, query.language, day
-            return self._sheets.get(key, lambda: Sheet(found.entries(day), wanted.accounts, write))
+            return self._encoded_days.get(key, lambda: EncodedDay(counts.entries(day), wanted.accounts, write))
 
-        after = _after(query.after) if query.after else None
-        days = _days(wanted, begin_us, end_us)
+        after = position_of(query.after) if query.after else None
+        days = _days_of(wanted, begin_us, end_us)
         if after is not None:
             day = after.at_us // DAY_US
             days = (
                 range(days.start, min(days.stop, day + 1)) if query.newest else range(max(days.start, day), days.stop)
             )
-        return _Asked(found, sheet, days, begin_us, end_us, after, query.newest)
+        return _Search(counts, encoded_day, days, begin_us, end_us, after, query.newest)
 
     def _range_us(self, query: FlowQuery) -> tuple[int, int]:
-        """What of the query's range there is by now, as [begin, end) in microseconds."""
+        """The part of the query's range that the world has by now, as [begin, end) in microseconds."""
         begin_us = max(to_us(query.since), self.world.begin_day * DAY_US)
         end_us = min(to_us(query.until), to_us(self.now()) + 1)
         return begin_us, end_us if self.world.end_day is None else min(end_us, self.world.end_day * DAY_US)
 
 
-def _days(wanted: Filter, begin_us: int, end_us: int) -> range:
-    """The days that rows of [begin_us, end_us) may be of."""
+# ---------------------------------------------------------------- keys and limits
+
+
+class _NoLimits:
+    """A provider.RateLimiter that admits every call. Sessions are known to this process only. Any threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began: dict[str, datetime] = {}
+        self._lock = Lock()
+
+    def admit(self, _name: str, _rate: Rate) -> RateCheck:
+        return RateCheck(admitted=True, used=0)
+
+    def session_start(self, name: str, life: timedelta) -> datetime:
+        """When the session of that name began: the same instant for `life`, then now."""
+        with self._lock:
+            now = self._clock()
+            began = self._began.get(name, now)
+            if not began <= now < began + life:
+                began = now
+            self._began[name] = began
+            return began
+
+
+def _keys_of(world: World, providers: Mapping[str, Provider], *, paced: bool) -> list[Key]:
+    """A key for each account at the given providers, in the world's order. Keys follow from the seed."""
+    return [
+        _key(world, providers[institution], name, paced=paced)
+        for name in world.accounts
+        if (institution := world.account(name).institution.name) in providers
+    ]
+
+
+def _key(world: World, provider: Provider, account: str, *, paced: bool) -> Key:
+    random = seeded_random("credentials", world.parameters.seed, provider.name, account)
+    credentials = provider.new_credentials(random.randbytes)
+    return Key(provider.key_name(credentials), provider.name, (account,), credentials, paced=paced)
+
+
+# ---------------------------------------------------------------- finding the rows of a page
+
+
+class _Search(NamedTuple):
+    """A query, limited to what the world has by now."""
+
+    counts: RowCounts
+    encoded_day: Callable[[int], EncodedDay]
+    days: range
+    """The days that may have rows."""
+    begin_us: int
+    end_us: int
+    after: RowPosition | None
+    newest: bool
+
+    def rows_of(self, day: int) -> range:
+        """The indexes of the rows of a day, in the order in which a page takes them."""
+        encoded = self.encoded_day(day)
+        rows = encoded.within(self.begin_us, self.end_us)
+        if self.after is None:
+            return rows[::-1] if self.newest else rows
+        if self.newest:
+            return range(rows.start, min(rows.stop, encoded.count_before(self.after)))[::-1]
+        return range(max(rows.start, encoded.count_up_to(self.after)), rows.stop)
+
+
+class _Chunk(NamedTuple):
+    """The rows of one day that a page has, in the order in which the page takes them."""
+
+    day: int
+    rows: range
+
+
+def _days_of(wanted: RowFilter, begin_us: int, end_us: int) -> range:
+    """The days that may have rows in [begin_us, end_us)."""
     if begin_us >= end_us or not wanted.accounts:
         return range(0)
     return range(begin_us // DAY_US, (end_us - 1) // DAY_US + 1)
 
 
-def _after(text: str) -> Place:
-    try:
-        return _place_of(text)
-    except msgspec.MsgspecError as error:
-        raise WireError("after", f"expected a place that a page named, got {excerpt(text)}") from error
-
-
-def _runs(asked: _Asked, skip: int, left: int) -> Iterator[_Run]:
-    """The rows that a page has, after `skip` of them and `left` at most, in the order in which they are taken."""
-    days = asked.days
-    day = days.stop - 1 if asked.newest else days.start
+def _chunks(search: _Search, skip: int, left: int) -> Iterator[_Chunk]:
+    """Up to `left` rows after the first `skip` rows, day by day, in the order in which a page takes them."""
+    days = search.days
+    day = days.stop - 1 if search.newest else days.start
     while day in days and left > 0:
+        # The first and the last day may be cut by the range or the cursor, so only days between are skipped by count.
         if days.start < day < days.stop - 1:
-            day, skip = (
-                asked.reel.back(day, days.start, skip) if asked.newest else asked.reel.forth(day, days.stop - 1, skip)
-            )
-        there = asked.rows_of(day)
-        if rows := there[skip : skip + left]:
-            yield _Run(day, rows)
-            left -= len(rows)
-        skip = max(skip - len(there), 0)
-        day += -1 if asked.newest else 1
+            if search.newest:
+                day, skip = search.counts.skip_back(day, days.start, skip)
+            else:
+                day, skip = search.counts.skip_forward(day, days.stop - 1, skip)
+        rows = search.rows_of(day)
+        if chunk := rows[skip : skip + left]:
+            yield _Chunk(day, chunk)
+            left -= len(chunk)
+        skip = max(skip - len(rows), 0)
+        day += -1 if search.newest else 1
 
 
-def _written(asked: _Asked, run: _Run, shown: Where) -> Iterator[bytes]:
-    """Those of the rows that are shown."""
-    rows: Iterable[int] = run.rows
-    if shown:
-        entries = asked.reel.entries(run.day)
-        rows = [row for row in rows if matches(entries[row].flow, shown)]
-    return asked.sheet(run.day).rows(rows)
+def _visible_rows(search: _Search, chunk: _Chunk, visible: Where) -> Iterator[bytes]:
+    """The encoded rows of a chunk that match `visible`."""
+    indexes: Iterable[int] = chunk.rows
+    if visible:
+        entries = search.counts.entries(chunk.day)
+        indexes = [index for index in indexes if matches(entries[index].flow, visible)]
+    return search.encoded_day(chunk.day).rows(indexes)

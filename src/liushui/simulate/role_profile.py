@@ -1,4 +1,4 @@
-"""What accounts of a role do, as data and functions: the form that broker.py, futures.py and shop.py fill in."""
+"""What an account of one role does, as data and functions. broker.py, futures.py and shop.py each fill in one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,41 +7,45 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from liushui.flow import Flow
-from liushui.simulate.density import Rhythm
+from liushui.simulate.density import WeekdayWeights
 from liushui.simulate.random_draw import Draw
 
 
-class Pocket(NamedTuple):
-    """What has a running balance of its own: a currency of a part of an account."""
+class Wallet(NamedTuple):
+    """One running balance: a currency of one part of an account."""
 
     subaccount: str
     currency: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Habits:
-    """The ways of one role."""
+class RoleProfile:
+    """How accounts of one role behave.
 
-    rhythm: Rhythm
-    """How busy each day of a week is."""
-    pockets: Callable[[Draw], tuple[Pocket, ...]]
-    """The pockets of a new account. A short stretch of time moves only the first of them."""
-    opening: Callable[[Draw, Pocket], Flow] | None
-    """The row that a new account begins with in a pocket: its amount is the level that the pocket comes back to. None:
-    it begins with nothing, and comes back to nothing."""
-    day: Callable[[Draw, Sequence[Pocket], int], list[Flow]]
-    """So many rows of a day, in any order; in an account of one subaccount they need not name it."""
-    idle: Callable[[Draw, Pocket], Flow]
-    """A row that moves nothing, for a stretch of time with no second row that could take back what it moved."""
-    closing: Callable[[datetime, Pocket, Decimal], Flow]
-    """The row that brings a pocket back to its level."""
+    An account's days fall into spans. At the end of each span every wallet that moved is brought back to its level, so
+    that balances can be computed without all earlier days (see checkpoints.py).
+    """
+
+    weekday_weights: WeekdayWeights
+    """How busy each weekday is."""
+    wallets: Callable[[Draw], tuple[Wallet, ...]]
+    """The wallets of a new account. A span with few rows moves only the first ones."""
+    opening: Callable[[Draw, Wallet], Flow] | None
+    """The first row of a wallet. Its amount is the level that the wallet returns to. None: wallets begin at zero and
+    return to zero."""
+    day: Callable[[Draw, Sequence[Wallet], int], list[Flow]]
+    """Exactly so many rows of one day, in any order. Rows need no subaccount where the account has only one."""
+    idle: Callable[[Draw, Wallet], Flow]
+    """A row of amount zero, for a span whose only row could not be compensated."""
+    closing: Callable[[datetime, Wallet, Decimal], Flow]
+    """The row that brings a wallet back to its level."""
     closes_s: int
-    """The second of the day from which on closing rows stand; everything else happened before it."""
-    moved: Callable[[datetime, Pocket, Decimal, str], Flow]
-    """One end of a transfer between two accounts of one person, with the note that both ends carry."""
-    words: Mapping[str, frozenset[str | None]]
-    """All that can stand in some fields of Flow, so that what is not there is not searched for."""
+    """The second of the day at which closing rows begin. All other rows happen before it."""
+    moved: Callable[[datetime, Wallet, Decimal, str], Flow]
+    """One end of a transfer between two accounts of a person. Both ends carry the same note."""
+    field_values: Mapping[str, frozenset[str | None]]
+    """Every value that some fields of Flow can have. Filters for other values need no search."""
 
-    def closed_at(self, midnight: datetime, place: int) -> datetime:
-        """When the pocket in that place is closed, on a day."""
-        return midnight + timedelta(seconds=self.closes_s + place)
+    def closed_at(self, midnight: datetime, index: int) -> datetime:
+        """When the wallet with that index is closed, on the day that begins at `midnight`."""
+        return midnight + timedelta(seconds=self.closes_s + index)

@@ -1,4 +1,4 @@
-"""A cache bounded by the rows it holds, not by its entries: the days of a world differ in size by thousands."""
+"""A cache that is bounded by the rows it holds. Days of a world differ in size by thousands of rows."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sized
@@ -9,35 +9,39 @@ K = TypeVar("K")
 V = TypeVar("V", bound=Sized)
 
 ENTRY_ROWS = 4
-"""What an entry weighs beside its rows, so that a million empty days are not free."""
+"""What an entry costs beside its rows, so that a million empty days are not free."""
 
 
 class RowCache(Generic[K, V]):
-    """The values used last, as many as hold `rows_max` rows together; the newest one stays whatever it weighs."""
+    """Keeps the most recently used values, up to `rows_max` rows together. The newest value always stays.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self, rows_max: int) -> None:
         self._rows_max = rows_max
         self._rows = 0
-        self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """The value of that key, made where it is not held. Two threads may both make it: the values are equal."""
+        """The cached value of a key, made with `make` where it is missing."""
         with self._lock:
-            held = self._kept.get(key)
-            if held is not None:
-                self._kept.move_to_end(key)
-                return held[0]
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+                return entry[0]
+        # Outside the lock: two threads may make the same value, but neither waits for the other's.
         value = make()
         with self._lock:
-            if key not in self._kept:
-                self._keep(key, value)
+            if key not in self._entries:
+                self._add(key, value)
         return value
 
-    def _keep(self, key: K, value: V) -> None:
+    def _add(self, key: K, value: V) -> None:
         rows = len(value) + ENTRY_ROWS
-        self._kept[key] = value, rows
+        self._entries[key] = value, rows
         self._rows += rows
-        while self._rows > self._rows_max and len(self._kept) > 1:
-            _, (_, rows) = self._kept.popitem(last=False)
+        while self._rows > self._rows_max and len(self._entries) > 1:
+            _, (_, rows) = self._entries.popitem(last=False)
             self._rows -= rows

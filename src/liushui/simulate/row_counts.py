@@ -1,4 +1,4 @@
-"""The days of some accounts under one filter: how many rows each has, and which. Nothing is encoded here."""
+"""How many rows the days of some accounts have under one filter, and which rows these are. Nothing is encoded here."""
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
@@ -6,40 +6,42 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from liushui.conditions import DETAIL_PREFIX, EVERYTHING, Term, Where, matches, satisfies
-from liushui.simulate.encoded_day import Entry
+from liushui.simulate.encoded_day import DayEntry
 from liushui.simulate.world import World
 
 
-class Filter(NamedTuple):
-    """Which rows: of these accounts, each once, in the order of their names, and of those what `where` holds for."""
+class RowFilter(NamedTuple):
+    """Accounts, each once and sorted by name, and a condition on their flows."""
 
     accounts: tuple[str, ...]
     where: Where = EVERYTHING
 
 
-def reel(world: World, wanted: Filter) -> "Reel":
-    """The days under that filter."""
-    return FilteredReel(world, wanted) if wanted.where else WholeReel(world, wanted)
+def row_counts_of(world: World, wanted: RowFilter) -> "RowCounts":
+    """The row counts under a filter."""
+    return FilteredCounts(world, wanted) if wanted.where else UnfilteredCounts(world, wanted)
 
 
-def known_to_hold(world: World, wanted: Filter) -> Filter:
-    """The same rows of those accounts only that may have some, so that no day of the others is looked at."""
-    return Filter(tuple(name for name in wanted.accounts if _may_hold(wanted.where, world.words(name))), wanted.where)
+def without_hopeless_accounts(world: World, wanted: RowFilter) -> RowFilter:
+    """The filter without the accounts that cannot have a matching row, so that their days are not generated."""
+    return RowFilter(
+        tuple(name for name in wanted.accounts if _may_hold(wanted.where, world.field_values(name))), wanted.where
+    )
 
 
-def _may_hold(where: Where, words: Mapping[str, frozenset[str | None]]) -> bool:
-    return all(any(all(_may_pass(term, words) for term in every) for every in part) for part in where)
+def _may_hold(where: Where, values: Mapping[str, frozenset[str | None]]) -> bool:
+    return all(any(all(_may_pass(term, values) for term in every) for every in part) for part in where)
 
 
-def _may_pass(term: Term, words: Mapping[str, frozenset[str | None]]) -> bool:
-    known = words.get(DETAIL_PREFIX if term.field.startswith(DETAIL_PREFIX) else term.field)
-    return known is None or any(satisfies(word, term) for word in known)
+def _may_pass(term: Term, values: Mapping[str, frozenset[str | None]]) -> bool:
+    known = values.get(DETAIL_PREFIX if term.field.startswith(DETAIL_PREFIX) else term.field)
+    return known is None or any(satisfies(value, term) for value in known)
 
 
-class Reel(ABC):
-    """Days, and a way to pass over many."""
+class RowCounts(ABC):
+    """The row counts of days, and a way to skip many days at once."""
 
-    def __init__(self, world: World, wanted: Filter) -> None:
+    def __init__(self, world: World, wanted: RowFilter) -> None:
         self._world = world
         self._wanted = wanted
 
@@ -48,20 +50,22 @@ class Reel(ABC):
         """How many rows the days of [first, after) have."""
 
     @abstractmethod
-    def back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
-        """Go back from `day`, past whole days and `rows` rows at most: the day reached, `stop` at the earliest, and how
-        many of its newest rows are still to be passed. It has rows, unless it is `stop`."""
+    def skip_back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+        """Skip `rows` rows from the end of `day` towards the past, over whole days, but not beyond `stop`.
+
+        Returns the day that was reached, which has rows unless it is `stop`, and how many of its newest rows are still
+        to be skipped.
+        """
 
     @abstractmethod
-    def forth(self, day: int, stop: int, rows: int) -> tuple[int, int]:
-        """Go forth from `day` likewise: the day reached, `stop` at the latest, and how many of its oldest rows are
-        still to be passed."""
+    def skip_forward(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+        """Skip `rows` rows from the beginning of `day` towards the future, as `skip_back` does towards the past."""
 
-    def entries(self, day: int) -> Sequence[Entry]:
-        """The rows of a day, oldest first; at one instant by account, then as they happened."""
+    def entries(self, day: int) -> Sequence[DayEntry]:
+        """The rows of a day, oldest first. Rows of one instant are ordered by account, then as they happened."""
         entries = [
-            Entry(flow, place, number)
-            for place, account in enumerate(self._wanted.accounts)
+            DayEntry(flow, index, number)
+            for index, account in enumerate(self._wanted.accounts)
             for number, flow in enumerate(self._world.day(account, day))
         ]
         if len(self._wanted.accounts) > 1:
@@ -69,64 +73,64 @@ class Reel(ABC):
         return entries
 
 
-class WholeReel(Reel):
-    """Every row: the world knows how many there are before any day, so a deep page is found by bisection."""
+class UnfilteredCounts(RowCounts):
+    """Every row. The world knows the count of each day without generating it: a deep page is found by bisection."""
 
-    def __init__(self, world: World, wanted: Filter) -> None:
+    def __init__(self, world: World, wanted: RowFilter) -> None:
         super().__init__(world, wanted)
         self._densities = [world.density(account) for account in wanted.accounts]
 
     def count(self, first: int, after: int) -> int:
         return self._before(after) - self._before(first) if first < after else 0
 
-    def back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
-        if rows == 0:  # within a page: the next day that has rows is near
+    def skip_back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+        if rows == 0:  # the common case, within a page: the next day with rows is near
             while day > stop and self._before(day) == self._before(day + 1):
                 day -= 1
             return day, 0
-        place = self._before(day + 1) - 1 - rows  # of the first row that is wanted, from the oldest
-        day = stop + bisect_right(range(stop + 1, day + 2), place, key=self._before)
-        return day, self._before(day + 1) - 1 - place
+        offset = self._before(day + 1) - 1 - rows  # of the first wanted row, counted from the oldest
+        day = stop + bisect_right(range(stop + 1, day + 2), offset, key=self._before)
+        return day, self._before(day + 1) - 1 - offset
 
-    def forth(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+    def skip_forward(self, day: int, stop: int, rows: int) -> tuple[int, int]:
         if rows == 0:
             while day < stop and self._before(day) == self._before(day + 1):
                 day += 1
             return day, 0
-        place = self._before(day) + rows
-        day += bisect_left(range(day + 1, stop + 1), place + 1, key=self._before)
-        return day, place - self._before(day)
+        offset = self._before(day) + rows
+        day += bisect_left(range(day + 1, stop + 1), offset + 1, key=self._before)
+        return day, offset - self._before(day)
 
     def _before(self, day: int) -> int:
-        return sum([density.before(day) for density in self._densities])
+        return sum([density.count_before(day) for density in self._densities])
 
 
-class FilteredReel(Reel):
-    """Some rows: a day's count is known when it was looked at once, and remembered from then on."""
+class FilteredCounts(RowCounts):
+    """The rows that pass a condition. A day is counted when it is first needed, and its count is remembered."""
 
-    def __init__(self, world: World, wanted: Filter) -> None:
+    def __init__(self, world: World, wanted: RowFilter) -> None:
         super().__init__(world, wanted)
         self._counts: dict[int, int] = {}
 
     def count(self, first: int, after: int) -> int:
         return sum(map(self._count, range(first, after)))
 
-    def back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+    def skip_back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
         while day > stop and (count := self._count(day)) <= rows:
             rows -= count
             day -= 1
         return day, rows
 
-    def forth(self, day: int, stop: int, rows: int) -> tuple[int, int]:
+    def skip_forward(self, day: int, stop: int, rows: int) -> tuple[int, int]:
         while day < stop and (count := self._count(day)) <= rows:
             rows -= count
             day += 1
         return day, rows
 
-    def entries(self, day: int) -> Sequence[Entry]:
-        found = [entry for entry in super().entries(day) if matches(entry.flow, self._wanted.where)]
-        self._counts[day] = len(found)
-        return found
+    def entries(self, day: int) -> Sequence[DayEntry]:
+        entries = [entry for entry in super().entries(day) if matches(entry.flow, self._wanted.where)]
+        self._counts[day] = len(entries)
+        return entries
 
     def _count(self, day: int) -> int:
         count = self._counts.get(day)

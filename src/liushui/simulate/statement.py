@@ -1,4 +1,4 @@
-"""An account's flows of a stretch of days as its statement has them: in order, numbered, each with its balance."""
+"""An account's flows of one span as its statement has them: in order, numbered, each with its balance."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,28 +11,28 @@ from liushui.flow import Flow
 from liushui.instant import EPOCH
 from liushui.money import EXACT, ZERO
 from liushui.provider import DetailSimulator
-from liushui.simulate.checkpoints import Plan
-from liushui.simulate.random_draw import Draw, chance
-from liushui.simulate.role_profile import Habits, Pocket
+from liushui.simulate.checkpoints import SpanPlan
+from liushui.simulate.random_draw import Draw, seeded_random
+from liushui.simulate.role_profile import RoleProfile, Wallet
 
 FIRST_NUMBER: Final = 10_000_001
-"""Of an account's first row, where rows are numbered."""
+"""The number of an account's first row, where rows are numbered."""
 
 _SUBACCOUNT, _BALANCE, _REF = (Flow._fields.index(name) for name in ("subaccount", "balance_after", "ref"))
 _by_time = attrgetter("at")
 
 
-class Move(NamedTuple):
-    """The end of a transfer that is in the account. `amount` None: the row that closes the pocket is that end."""
+class TransferLeg(NamedTuple):
+    """The end of a transfer that falls into the account. `amount` None: the wallet's closing row is that end."""
 
     at: datetime
-    pocket: Pocket
+    wallet: Wallet
     amount: Decimal | None
     note: str
 
 
-class Stretch:
-    """The flows of a stretch, day by day."""
+class SpanFlows:
+    """The flows of a span, day by day."""
 
     __slots__ = ("_days", "_first", "_rows")
 
@@ -45,86 +45,88 @@ class Stretch:
         return self._rows
 
     def day(self, day: int) -> Sequence[Flow]:
-        """A day's flows, oldest first; those of one instant as they happened."""
+        """The flows of a day, oldest first. Flows of one instant stand in the order in which they happened."""
         return self._days[day - self._first]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a stretch of one account is made from."""
+    """What the flows of a span are made from."""
 
     seed: int
     account: str
-    habits: Habits
-    plan: Plan
-    levels: Mapping[Pocket, Decimal]
-    """What each pocket begins with and comes back to; where it is not named, with nothing."""
-    earlier: int
-    """How many flows the account has before it. An account with none begins with nothing in any pocket."""
-    moves: Callable[[int], Sequence[Move]]
-    """The ends of a day's transfers that are in the account."""
+    profile: RoleProfile
+    plan: SpanPlan
+    levels: Mapping[Wallet, Decimal]
+    """The balance that each wallet begins with and returns to. Wallets that are not named have the level zero."""
+    rows_before: int
+    """How many flows the account has before the span. Zero: every wallet begins empty."""
+    transfer_legs: Callable[[int], Sequence[TransferLeg]]
+    """The ends of a day's transfers that fall into the account."""
     simulate_detail: DetailSimulator | None = None
 
-    def stretch(self) -> Stretch:
-        """Make it."""
-        return Stretch(self.plan.days.start, self._days())
+    def span_flows(self) -> SpanFlows:
+        """Generate the span."""
+        return SpanFlows(self.plan.days.start, self._days())
 
     def _days(self) -> Iterator[Sequence[Flow]]:
-        book = _Book(self.plan.pockets, self.levels if self.earlier else {}, FIRST_NUMBER + self.earlier)
+        levels = self.levels if self.rows_before else {}
+        ledger = _RunningBalances(self.plan.wallets, levels, FIRST_NUMBER + self.rows_before)
         for day, count in zip(self.plan.days, self.plan.counts, strict=True):
             if not count:
                 yield ()
                 continue
-            moves = self.moves(day)
-            happened = self._happened(day, moves)
+            legs = self.transfer_legs(day)
+            rows = self._rows_before_closing(day, legs)
             if self.simulate_detail is not None:
-                below = Draw(chance("dress", self.seed, self.account, day), midnight_of(day)).below
-                happened = [self.simulate_detail(flow, below) for flow in happened]
-            flows = [book.entered(flow) for flow in happened]
-            notes = {move.pocket: move.note for move in moves if move.amount is None}
-            for pocket in self.plan.closed_on(day):
-                at = self.habits.closed_at(midnight_of(day), self.plan.pockets.index(pocket))
-                amount = EXACT.subtract(self.levels.get(pocket, ZERO), book.balance(pocket))
-                note = notes.get(pocket)
-                closing = self.habits.closing(at, pocket, amount)
-                flows.append(book.entered(closing if note is None else self.habits.moved(at, pocket, amount, note)))
+                below = Draw(seeded_random("dress", self.seed, self.account, day), midnight_of(day)).below
+                rows = [self.simulate_detail(flow, below) for flow in rows]
+            flows = [ledger.book(flow) for flow in rows]
+            notes = {leg.wallet: leg.note for leg in legs if leg.amount is None}
+            for wallet in self.plan.closed_on(day):
+                at = self.profile.closed_at(midnight_of(day), self.plan.wallets.index(wallet))
+                amount = EXACT.subtract(self.levels.get(wallet, ZERO), ledger.balance(wallet))
+                note = notes.get(wallet)
+                if note is None:
+                    closing = self.profile.closing(at, wallet, amount)
+                else:
+                    closing = self.profile.moved(at, wallet, amount, note)
+                flows.append(ledger.book(closing))
             yield flows
 
-    def _happened(self, day: int, moves: Sequence[Move]) -> list[Flow]:
-        """The rows of a day but those that close, oldest first."""
+    def _rows_before_closing(self, day: int, legs: Sequence[TransferLeg]) -> list[Flow]:
+        """The rows of a day without the closing ones, oldest first."""
         midnight = midnight_of(day)
-        draw = Draw(chance("day", self.seed, self.account, day), midnight)
-        moved = [
-            self.habits.moved(move.at, move.pocket, move.amount, move.note) for move in moves if move.amount is not None
-        ]
-        flows = openings(self.seed, self.account, self.habits, self.plan.opened_on(day), midnight)
-        left = self.plan.free(day) - len(moved)
-        if left and self.plan.idle:
-            flows.append(self.habits.idle(draw, self.plan.pockets[0]))
+        draw = Draw(seeded_random("day", self.seed, self.account, day), midnight)
+        moved = [self.profile.moved(leg.at, leg.wallet, leg.amount, leg.note) for leg in legs if leg.amount is not None]
+        flows = openings(self.seed, self.account, self.profile, self.plan.opened_on(day), midnight)
+        free = self.plan.free(day) - len(moved)
+        if free and self.plan.idle:
+            flows.append(self.profile.idle(draw, self.plan.wallets[0]))
         else:
-            flows += self.habits.day(draw, self.plan.pockets, left)
+            flows += self.profile.day(draw, self.plan.wallets, free)
         flows += moved
-        flows.sort(key=_by_time)  # stable: what happens at one instant keeps its order
+        flows.sort(key=_by_time)  # stable: flows of one instant keep the order in which they happened
         return flows
 
 
-class _Book:
+class _RunningBalances:
     """The balances of an account, and the number of its next row."""
 
-    def __init__(self, pockets: Sequence[Pocket], levels: Mapping[Pocket, Decimal], number: int) -> None:
-        self._balances: dict[tuple[str, str], Decimal] = {pocket: levels.get(pocket, ZERO) for pocket in pockets}
-        self._only = pockets[0].subaccount
+    def __init__(self, wallets: Sequence[Wallet], levels: Mapping[Wallet, Decimal], number: int) -> None:
+        self._balances: dict[tuple[str, str], Decimal] = {wallet: levels.get(wallet, ZERO) for wallet in wallets}
+        self._default_subaccount = wallets[0].subaccount
         self._number = number
 
-    def balance(self, pocket: Pocket) -> Decimal:
-        return self._balances[pocket]
+    def balance(self, wallet: Wallet) -> Decimal:
+        return self._balances[wallet]
 
-    def entered(self, flow: Flow) -> Flow:
-        """The row with its balance and, where it names none, its part of the account and its number."""
-        pocket = flow.subaccount or self._only, flow.currency
-        balance = self._balances[pocket] = EXACT.add(self._balances[pocket], flow.amount)
-        fields = list(flow)
-        fields[_SUBACCOUNT] = pocket[0]
+    def book(self, flow: Flow) -> Flow:
+        """The row with its balance and, where they are missing, its subaccount and its number."""
+        wallet = flow.subaccount or self._default_subaccount, flow.currency
+        balance = self._balances[wallet] = EXACT.add(self._balances[wallet], flow.amount)
+        fields = list(flow)  # Flow._replace takes several times as long
+        fields[_SUBACCOUNT] = wallet[0]
         fields[_BALANCE] = balance
         if flow.ref is None:
             fields[_REF] = str(self._number)
@@ -133,12 +135,13 @@ class _Book:
 
 
 def openings(
-    seed: int, account: str, habits: Habits, pockets: Iterable[Pocket], midnight: datetime = EPOCH
+    seed: int, account: str, profile: RoleProfile, wallets: Iterable[Wallet], midnight: datetime = EPOCH
 ) -> list[Flow]:
-    """The rows that put its level into each pocket; none in an account that begins with nothing."""
-    if habits.opening is None:
+    """The opening rows of wallets. Empty where the profile has none."""
+    if profile.opening is None:
         return []
-    return [habits.opening(Draw(chance("opening", seed, account, *pocket), midnight), pocket) for pocket in pockets]
+    draws = ((wallet, seeded_random("opening", seed, account, *wallet)) for wallet in wallets)
+    return [profile.opening(Draw(random, midnight), wallet) for wallet, random in draws]
 
 
 def midnight_of(day: int) -> datetime:

@@ -1,8 +1,8 @@
-"""A seeded world of accounts and their flows, for any provider to tell in its own words. It does no I/O, has no clock.
+"""A seeded world of accounts and their flows, without I/O and without a clock. Any provider can serve it.
 
-The same parameters and desks give the same world on any machine and in any process: what happens to an account on a
-day follows from (seed, account, day), from how many rows its days have, and, for money that comes from another account
-of the same person, from the same of that account. Stretches of days are made when asked for; only counts are held.
+The same parameters and institutions give the same world on any machine and in any process. An account's flows of a day
+follow from (seed, account, day), from the row counts of its days, and, for transfers, from the same facts of the
+person's other accounts. Spans of days are generated on demand; only counts are kept.
 """
 
 import itertools
@@ -17,44 +17,44 @@ from liushui.conditions import DETAIL_PREFIX
 from liushui.errors import ConfigError, short_repr
 from liushui.flow import Flow
 from liushui.instant import DAY_US, EPOCH, to_iso, to_us
-from liushui.simulate.checkpoints import Plan, calendar, plan
+from liushui.simulate.checkpoints import SpanPlan, plan_span, span_calendar
 from liushui.simulate.density import Density
-from liushui.simulate.people import ONE_BROKER, Account, Desk, accounts_of
-from liushui.simulate.random_draw import Draw, chance
-from liushui.simulate.role_profile import Habits, Pocket
-from liushui.simulate.roles import HABITS
+from liushui.simulate.people import SINGLE_BROKER, Account, Institution, accounts_of
+from liushui.simulate.random_draw import Draw, seeded_random
+from liushui.simulate.role_profile import Wallet
 from liushui.simulate.row_cache import RowCache
-from liushui.simulate.statement import Move, Statement, Stretch, midnight_of, openings
+from liushui.simulate.statement import SpanFlows, Statement, TransferLeg, midnight_of, openings
 from liushui.simulate.transfers import Transfer, transfers
 
 ACCOUNTS_MAX = 20_000
-"""People. Each account has a key that is made when the simulator starts: more would make it wait for seconds."""
+"""People. Each account gets a key when the simulator starts: more accounts would delay it by seconds."""
 FLOWS_A_DAY_MAX = 50_000
-"""On average, for one account. A day is made whole, so this bounds the memory; ten million in five years are 5,476."""
+"""Average flows a day of one account. A day is generated as a whole, so this bounds the memory. Ten million flows in
+five years are 5,476 a day."""
 
-_FLOWS_HELD = 60_000
-"""Rows of stretches that are kept as flows: some 40 MB."""
-_PLANS_HELD = 10_000
-"""Stretches whose plans are kept, and accounts whose pockets and levels are: some 10 MB."""
-_TRANSFERS_HELD = 50_000
-"""What transfers may weigh that are kept."""
-_DAYS_WEIGHED_HELD = 2_000_000
-"""Days whose counts are kept: 16 MB, a thousand accounts of five years."""
+_FLOWS_CACHED = 60_000
+"""Flows of spans that are cached: about 40 MB."""
+_PLANS_CACHED = 10_000
+"""Plans of spans, and wallets and levels of accounts, that are cached: about 10 MB."""
+_TRANSFERS_CACHED = 50_000
+"""Transfers that are cached, in rows."""
+_COUNTED_DAYS_CACHED = 2_000_000
+"""Days whose counts are cached: 16 MB, a thousand accounts of five years."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What makes a world the one it is. Raises ConfigError naming what does not fit."""
+    """What a world follows from. Raises ConfigError naming the parameter that is out of range."""
 
     accounts: int
-    """How many traders, and how many shops: accounts at each desk."""
+    """How many people: accounts at each institution."""
     flows: int
-    """Of each account, exactly, in [begin, end)."""
+    """Exactly so many flows of each account in [begin, end)."""
     seed: int = 1
     begin: datetime = datetime(2021, 1, 1, tzinfo=UTC)
     end: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     live: bool = False
-    """Whether the world goes on after `end`, as dense as before."""
+    """Whether the world goes on after `end`, with the same density."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.accounts <= ACCOUNTS_MAX:
@@ -77,150 +77,154 @@ def day_number(at: datetime) -> int:
 
 
 class World:
-    """The accounts, `trader-1` and on, and what happened to each. Safe to use from several threads."""
+    """The accounts, `trader-1` and so on, and their flows. Safe to use from several threads."""
 
-    def __init__(self, parameters: Parameters, desks: Iterable[Desk] = ONE_BROKER) -> None:
+    def __init__(self, parameters: Parameters, institutions: Iterable[Institution] = SINGLE_BROKER) -> None:
         self.parameters = parameters
-        self._known = {account.name: account for account in accounts_of(parameters.accounts, desks)}
-        self.accounts = tuple(self._known)
+        self._accounts = {account.name: account for account in accounts_of(parameters.accounts, institutions)}
+        self.accounts = tuple(self._accounts)
+        """The names of the accounts."""
         self._people: dict[int, list[Account]] = {}
-        for known in self._known.values():
-            self._people.setdefault(known.person, []).append(known)
+        for account in self._accounts.values():
+            self._people.setdefault(account.person, []).append(account)
         self.begin_day = day_number(parameters.begin)
         self.end_day = None if parameters.live else day_number(parameters.end)
-        """The day after the last; None where there is no last."""
-        self._calendar = calendar(begin=self.begin_day, end=day_number(parameters.end), flows=parameters.flows)
-        self._densities: RowCache[str, Density] = RowCache(_DAYS_WEIGHED_HELD)
-        self._stretches: RowCache[tuple[str, int], Stretch] = RowCache(_FLOWS_HELD)
-        self._moved: RowCache[tuple[int, int], Sequence[Transfer]] = RowCache(_TRANSFERS_HELD)
-        self._plan = lru_cache(_PLANS_HELD)(self._make_plan)
-        self._pockets = lru_cache(_PLANS_HELD)(self._make_pockets)
-        self._levels = lru_cache(_PLANS_HELD)(self._make_levels)
+        """The day after the last one. None: the world has no end."""
+        self._calendar = span_calendar(begin=self.begin_day, end=day_number(parameters.end), flows=parameters.flows)
+        self._densities: RowCache[str, Density] = RowCache(_COUNTED_DAYS_CACHED)
+        self._spans: RowCache[tuple[str, int], SpanFlows] = RowCache(_FLOWS_CACHED)
+        self._transfers: RowCache[tuple[int, int], Sequence[Transfer]] = RowCache(_TRANSFERS_CACHED)
+        self._plan = lru_cache(_PLANS_CACHED)(self._make_plan)
+        self._wallets = lru_cache(_PLANS_CACHED)(self._make_wallets)
+        self._levels = lru_cache(_PLANS_CACHED)(self._make_levels)
 
     def account(self, name: str) -> Account:
         """The account of that name. Raises KeyError where there is none."""
-        return self._known[name]
+        return self._accounts[name]
 
-    def known(self, accounts: Iterable[str]) -> tuple[str, ...]:
-        """Those of the names that are accounts here, each once, in the order of their names."""
-        return tuple(sorted(self._known.keys() & set(accounts)))
+    def existing(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of the names that are accounts here, each once, sorted."""
+        return tuple(sorted(self._accounts.keys() & set(names)))
 
-    def before(self, account: str, day: int) -> int:
+    def count_before(self, account: str, day: int) -> int:
         """How many flows an account has before that day begins. Raises KeyError where there is no such account."""
-        return self.density(account).before(day)
+        return self.density(account).count_before(day)
+
+    def count_until(self, account: str, until: datetime) -> int:
+        """How many flows of an account there are with at < until."""
+        if self.end_day is not None and until >= self.parameters.end:
+            return self.parameters.flows
+        day = day_number(until)
+        return self.count_before(account, day) + sum(flow.at < until for flow in self.day(account, day))
 
     def density(self, account: str) -> Density:
-        """How an account's flows spread over its days. Raises KeyError where there is no such account."""
-        known = self._known[account]
+        """The row counts of an account's days. Raises KeyError where there is no such account."""
+        known = self._accounts[account]
         return self._densities.get(account, lambda: self._make_density(known))
 
     def day(self, account: str, day: int) -> Sequence[Flow]:
-        """An account's flows of one UTC day, oldest first; those of one instant in an order that stays the same."""
+        """An account's flows of one UTC day, oldest first. Flows of one instant always stand in the same order."""
         if day < self.begin_day or (self.end_day is not None and day >= self.end_day):
             return ()
-        first = self._calendar.around(day).start
-        return self._stretches.get((account, first), lambda: self._make_stretch(account, day)).day(day)
+        first = self._calendar.span_of(day).start
+        return self._spans.get((account, first), lambda: self._make_span(account, day)).day(day)
 
     def flows(self, account: str, since: datetime, until: datetime) -> Iterator[Flow]:
-        """Every flow of an account with since <= at < until, oldest first, a stretch in memory at a time."""
+        """Every flow of an account with since <= at < until, oldest first. Holds one span in memory at a time."""
         first, after = max(day_number(since), self.begin_day), day_number(until) + 1
         for day in range(first, after if self.end_day is None else min(after, self.end_day)):
             for flow in self.day(account, day):
                 if since <= flow.at < until:
                     yield flow
 
-    def happened(self, account: str, until: datetime) -> int:
-        """How many flows of an account there are with at < until."""
-        if self.end_day is not None and until >= self.parameters.end:
-            return self.parameters.flows
-        day = day_number(until)
-        return self.before(account, day) + sum(flow.at < until for flow in self.day(account, day))
-
-    def words(self, account: str) -> Mapping[str, frozenset[str | None]]:
-        """All that can stand in some fields of an account's flows, under DETAIL_PREFIX in any key of theirs.
+    def field_values(self, account: str) -> Mapping[str, frozenset[str | None]]:
+        """Every value that some fields of an account's flows can have. DETAIL_PREFIX stands for all keys of `detail`.
 
         Raises KeyError where there is no such account.
         """
-        pockets = self._pockets(account)
-        undressed = {} if self._known[account].desk.simulate_detail else {DETAIL_PREFIX: frozenset((None,))}
+        wallets = self._wallets(account)
+        detail = {} if self._accounts[account].institution.simulate_detail else {DETAIL_PREFIX: frozenset((None,))}
         return {
-            **self._habits(account).words,
-            **undressed,
-            "subaccount": frozenset(pocket.subaccount for pocket in pockets),
-            "currency": frozenset(pocket.currency for pocket in pockets),
+            **self._accounts[account].profile.field_values,
+            **detail,
+            "subaccount": frozenset(wallet.subaccount for wallet in wallets),
+            "currency": frozenset(wallet.currency for wallet in wallets),
         }
 
     def transfers(self, person: int, day: int) -> Sequence[Transfer]:
         """The transfers of one day between the accounts of a person."""
-        return self._moved.get((person, day), lambda: self._make_transfers(person, day))
+        return self._transfers.get((person, day), lambda: self._make_transfers(person, day))
 
-    def _habits(self, account: str) -> Habits:
-        return HABITS[self._known[account].desk.role]
-
-    def _make_stretch(self, account: str, day: int) -> Stretch:
-        found = self._plan(account, self._calendar.around(day))
+    def _make_span(self, account: str, day: int) -> SpanFlows:
+        plan = self._plan(account, self._calendar.span_of(day))
         return Statement(
             seed=self.parameters.seed,
             account=account,
-            habits=self._habits(account),
-            plan=found,
+            profile=self._accounts[account].profile,
+            plan=plan,
             levels=self._levels(account),
-            earlier=self.before(account, found.days.start),
-            moves=lambda day: self._moves(account, day),
-            simulate_detail=self._known[account].desk.simulate_detail,
-        ).stretch()
+            rows_before=self.count_before(account, plan.days.start),
+            transfer_legs=lambda day: self._transfer_legs(account, day),
+            simulate_detail=self._accounts[account].institution.simulate_detail,
+        ).span_flows()
 
-    def _make_plan(self, account: str, days: range) -> Plan:
-        before = [self.before(account, day) for day in range(days.start, days.stop + 1)]
+    def _make_plan(self, account: str, days: range) -> SpanPlan:
+        before = [self.count_before(account, day) for day in range(days.start, days.stop + 1)]
         counts = [after - earlier for earlier, after in itertools.pairwise(before)]
-        opens = before[0] == 0 and self._habits(account).opening is not None
-        return plan(days, counts, self._pockets(account), opens=opens)
+        opens = before[0] == 0 and self._accounts[account].profile.opening is not None
+        return plan_span(days, counts, self._wallets(account), opens=opens)
 
-    def _make_pockets(self, account: str) -> tuple[Pocket, ...]:
-        return self._habits(account).pockets(Draw(chance("pockets", self.parameters.seed, account), EPOCH))
+    def _make_wallets(self, account: str) -> tuple[Wallet, ...]:
+        draw = Draw(seeded_random("pockets", self.parameters.seed, account), EPOCH)
+        return self._accounts[account].profile.wallets(draw)
 
-    def _make_levels(self, account: str) -> Mapping[Pocket, Decimal]:
-        """What each pocket comes back to: what it was opened with, in the stretch of the account's first row."""
+    def _make_levels(self, account: str) -> Mapping[Wallet, Decimal]:
+        """The level of each wallet: the amount of its opening row, in the span of the account's first row."""
         days = range(self.begin_day, day_number(self.parameters.end))
-        first = bisect_left(days, 1, key=lambda day: self.before(account, day + 1)) if self.parameters.flows else 0
-        pockets = self._plan(account, self._calendar.around(days[first])).pockets
-        rows = openings(self.parameters.seed, account, self._habits(account), pockets)
-        return {pocket: row.amount for pocket, row in zip(pockets, rows, strict=False)}
+        first = days.start
+        if self.parameters.flows:
+            first = days[bisect_left(days, 1, key=lambda day: self.count_before(account, day + 1))]
+        wallets = self._plan(account, self._calendar.span_of(first)).wallets
+        rows = openings(self.parameters.seed, account, self._accounts[account].profile, wallets)
+        return {wallet: row.amount for wallet, row in zip(wallets, rows, strict=False)}
 
-    def _moves(self, account: str, day: int) -> list[Move]:
-        """The ends of a day's transfers that are in an account."""
-        moves = []
-        for sent in self.transfers(self._known[account].person, day):
-            if sent.source == account:
-                amount = None if sent.amount is None else -sent.amount
-                moves.append(Move(sent.left_at, sent.out_of, amount, sent.note))
-            elif sent.target == account:
-                amount = self._closed_with(sent, day) if sent.amount is None else sent.amount
-                moves.append(Move(sent.arrived_at, sent.into, amount, sent.note))
-        return moves
+    def _transfer_legs(self, account: str, day: int) -> list[TransferLeg]:
+        """The ends of a day's transfers that fall into an account."""
+        legs = []
+        for transfer in self.transfers(self._accounts[account].person, day):
+            if transfer.source == account:
+                amount = None if transfer.amount is None else -transfer.amount
+                legs.append(TransferLeg(transfer.left_at, transfer.out_of, amount, transfer.note))
+            elif transfer.target == account:
+                amount = self._closing_amount(transfer, day) if transfer.amount is None else transfer.amount
+                legs.append(TransferLeg(transfer.arrived_at, transfer.into, amount, transfer.note))
+        return legs
 
-    def _closed_with(self, sent: Transfer, day: int) -> Decimal:
-        """What the closing row of a transfer's source takes out. That account's days wait for nobody else's."""
+    def _closing_amount(self, transfer: Transfer, day: int) -> Decimal:
+        """What the closing row of a transfer's source takes out."""
+        # This cannot recurse: a shop's days depend on no other account.
         (taken,) = (
             -flow.amount
-            for flow in self.day(sent.source, day)
-            if flow.at == sent.left_at and (flow.subaccount, flow.currency) == sent.out_of
+            for flow in self.day(transfer.source, day)
+            if flow.at == transfer.left_at and (flow.subaccount, flow.currency) == transfer.out_of
         )
         return taken
 
     def _make_transfers(self, person: int, day: int) -> Sequence[Transfer]:
-        days = self._calendar.around(day)
-        plans = {known: self._plan(known.name, days) for known in self._people[person]}
-        return transfers(Draw(chance("transfers", self.parameters.seed, person, day), midnight_of(day)), plans, day)
+        days = self._calendar.span_of(day)
+        plans = {account: self._plan(account.name, days) for account in self._people[person]}
+        draw = Draw(seeded_random("transfers", self.parameters.seed, person, day), midnight_of(day))
+        return transfers(draw, plans, day)
 
-    def _make_density(self, known: Account) -> Density:
-        asked = self.parameters
+    def _make_density(self, account: Account) -> Density:
+        parameters = self.parameters
         return Density(
-            chance("density", asked.seed, known.name),
+            seeded_random("density", parameters.seed, account.name),
             begin=self.begin_day,
-            end=day_number(asked.end),
-            flows=asked.flows,
-            live=asked.live,
-            rhythm=HABITS[known.desk.role].rhythm,
-            resting=chance("resting", asked.seed, known.person),  # else few days have room for a transfer
+            end=day_number(parameters.end),
+            flows=parameters.flows,
+            live=parameters.live,
+            weekday_weights=account.profile.weekday_weights,
+            # By person: otherwise few days would have room for a transfer between two accounts.
+            resting=seeded_random("resting", parameters.seed, account.person),
         )

@@ -17,7 +17,7 @@ from typing import IO, Final
 import msgspec
 
 from liushui.errors import LiushuiError
-from liushui.simulate.serve import Simulator
+from liushui.simulate.serve import SimulatorInfo
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 60.0
@@ -78,7 +78,7 @@ def simulating(
     live: bool = False,
     faults: str = "none",
     fault_seed: int = 1,
-) -> Iterator[Simulator]:
+) -> Iterator[SimulatorInfo]:
     """Simulate a world on free ports, until the block ends; what it printed says where, and with which credentials.
 
     Of `providers` none stands for every one; `faults` is a profile of misbehaviour.
@@ -94,7 +94,7 @@ def simulating(
         if not line:
             raise LiushuiError(f"the simulator did not start: {_text_of(messages)}")
         _wait_for(process, ports, messages)
-        yield msgspec.json.decode(line, type=Simulator)
+        yield msgspec.json.decode(line, type=SimulatorInfo)
 
 
 def free_port() -> int:

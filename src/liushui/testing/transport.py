@@ -14,10 +14,18 @@ from liushui.http import Request, Response
 from liushui.instant import SECOND_US, Clock, to_us
 from liushui.provider import FlowReader, Provider
 from liushui.server.router import DialectRouter
-from liushui.simulate.faults.dialects import NO_OUTAGES, FaultyDialects, Outages, recorded_outcomes
-from liushui.simulate.faults.fault import Ruling, Rulings, Sort
+from liushui.simulate.faults.fault import (
+    Answered,
+    Fault,
+    FaultKind,
+    FaultSchedule,
+    Reset,
+    Stalled,
+    TransportOutcome,
+    Unreached,
+)
+from liushui.simulate.faults.faulty_dialects import NO_OUTAGES, FaultyDialects, Outages, recorded_outcomes
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.simulate.faults.transport_faults import Answered, Outcome, Reset, Stalled, Unreached
 from liushui.testing.clock import MovableClock
 
 
@@ -59,25 +67,25 @@ HTTPS: Final = "https://provider.test"
 _NANOSECONDS_A_MICROSECOND: Final = 1_000
 
 
-class QueuedRulings:
-    """Rulings that a test puts there, one for each request; when there are none left, requests are answered well."""
+class QueuedFaults:
+    """A FaultSchedule of queued faults, one for each request. After the last one requests are answered correctly."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self._next: deque[Ruling] = deque()
+        self._next: deque[Fault] = deque()
 
-    def then(self, *faults: Ruling | Sort | None) -> None:
+    def then(self, *faults: Fault | FaultKind | None) -> None:
         """What happens to the next requests, after those that were said before. None: this one is answered well."""
-        self._next += [fault if isinstance(fault, Ruling) else Ruling(fault) for fault in faults]
+        self._next += [fault if isinstance(fault, Fault) else Fault(fault) for fault in faults]
 
     @property
     def left(self) -> int:
         """How many are still to come."""
         return len(self._next)
 
-    def rule(self, request: Request) -> Ruling:
+    def next_fault(self, request: Request) -> Fault:
         self.requests.append(request)
-        return self._next.popleft() if self._next else Ruling()
+        return self._next.popleft() if self._next else Fault()
 
 
 class FaultyTransport(DialectTransport):
@@ -87,16 +95,16 @@ class FaultyTransport(DialectTransport):
         self,
         providers: Mapping[str, Provider],
         reader: FlowReader,
-        rulings: Rulings,
+        schedule: FaultSchedule,
         clock: MovableClock,
         *,
         profile: Profile = PROFILES["none"],
         outages: Outages = NO_OUTAGES,
     ) -> None:
         super().__init__(providers, reader)
-        self._dialects = FaultyDialects(providers, reader, rulings, profile=profile, outages=outages)
+        self._dialects = FaultyDialects(providers, reader, schedule, profile=profile, outages=outages)
         self._clock = clock
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[TransportOutcome] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         with recorded_outcomes() as outcomes:
@@ -107,7 +115,7 @@ class FaultyTransport(DialectTransport):
         self.outcomes.append(outcome)
         return self._carried_out(outcome, request)
 
-    def _carried_out(self, outcome: Outcome, request: httpx2.Request) -> httpx2.Response:
+    def _carried_out(self, outcome: TransportOutcome, request: httpx2.Request) -> httpx2.Response:
         patience = timedelta(seconds=request.extensions["timeout"]["read"])
         if isinstance(outcome, Stalled) or outcome.delay > patience:
             self._clock.move(patience)

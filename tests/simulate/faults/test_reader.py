@@ -14,14 +14,14 @@ from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_iso
 from liushui.provider import FlowQuery, Provider
 from liushui.providers import load_providers
 from liushui.rules import PageNumber
-from liushui.simulate.faults.profiles import MISCOUNTED, PROFILES, WHOLE, Change, Profile
-from liushui.simulate.faults.worlds import FLOWS_MAX, LIVE_FOR, TRUTH_PATH, Truth, lives_in
-from liushui.simulate.people import desks_of
+from liushui.simulate.faults.profiles import MISCOUNT_SPAN, PROFILES, RATE_BASE, Profile, RowChange
+from liushui.simulate.faults.reader import FLOWS_MAX, LIVE_FOR, TRUTH_PATH, TruthEndpoint, with_lifecycles
+from liushui.simulate.people import institutions_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import NOON, MovableClock
-from liushui.testing.transport import QueuedRulings
-from tests.simulate.faults.stage import BEGIN, END, Stage
+from liushui.testing.transport import QueuedFaults
+from tests.simulate.faults.testbed import BEGIN, END, FaultyProvider
 
 EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))
 LONGBRIDGE: Final = load_providers()["longbridge"]
@@ -29,21 +29,21 @@ STEPS: Final = (timedelta(0), timedelta(minutes=1), timedelta(hours=3), timedelt
 UNREACHED: Final = timedelta(days=400)
 
 
-def quiet(provider: Provider, profile: Profile | str, *, flows: int = 200) -> Stage:
-    """A stage where nothing goes wrong on the wire."""
-    return Stage(provider, profile, rulings=QueuedRulings(), flows=flows)
+def quiet(provider: Provider, profile: Profile | str, *, flows: int = 200) -> FaultyProvider:
+    """A faulty where nothing goes wrong on the wire."""
+    return FaultyProvider(provider, profile, schedule=QueuedFaults(), flows=flows)
 
 
 @EVERY
 @pytest.mark.parametrize("profile", ["late", "restated", "malformed", "dense"])
 def test_a_reader_is_given_the_truth_of_each_instant(provider: Provider, profile: str) -> None:
     """And it changes while time passes, in the profiles where it should."""
-    stage = quiet(provider, Profile(rows={change: 5 * rate for change, rate in PROFILES[profile].rows.items()}))
+    faulty = quiet(provider, Profile(rows={change: 5 * rate for change, rate in PROFILES[profile].rows.items()}))
     seen = []
     for step in STEPS:
-        stage.clock.move(step)
-        rows = Counter(stage.read(60))
-        assert rows == Counter(stage.truth().rows)
+        faulty.clock.move(step)
+        rows = Counter(faulty.read(60))
+        assert rows == Counter(faulty.truth().rows)
         seen.append(rows)
     changes = len({frozenset(rows.items()) for rows in seen})
     assert (changes == 1) == (profile == "dense")
@@ -51,8 +51,8 @@ def test_a_reader_is_given_the_truth_of_each_instant(provider: Provider, profile
 
 @EVERY
 def test_the_truth_tells_what_can_be_read_from_what_cannot(provider: Provider) -> None:
-    stage = quiet(provider, Profile(rows={Change.MALFORMED: WHOLE // 2}))
-    truth = stage.truth()
+    faulty = quiet(provider, Profile(rows={RowChange.MALFORMED: RATE_BASE // 2}))
+    truth = faulty.truth()
     assert len(truth.flows) > 0 < len(truth.rejected)
     assert len(truth.rows) == len(truth.flows) + len(truth.rejected)
     for row in truth.rejected:
@@ -63,42 +63,42 @@ def test_the_truth_tells_what_can_be_read_from_what_cannot(provider: Provider) -
 @EVERY
 def test_a_malformed_row_hides_no_other(provider: Provider) -> None:
     """In the bytes of a page each row is as it is."""
-    stage = quiet(provider, Profile(rows={Change.MENDED: WHOLE // 5}))
-    rows = stage.read(60)
-    assert Counter(rows) == Counter(stage.truth().rows)
-    stage.clock.move(UNREACHED)
-    assert not stage.truth().rejected
+    faulty = quiet(provider, Profile(rows={RowChange.MENDED: RATE_BASE // 5}))
+    rows = faulty.read(60)
+    assert Counter(rows) == Counter(faulty.truth().rows)
+    faulty.clock.move(UNREACHED)
+    assert not faulty.truth().rejected
 
 
 def test_the_truth_of_an_instant_does_not_change() -> None:
-    stage = quiet(LONGBRIDGE, "restated")
+    faulty = quiet(LONGBRIDGE, "restated")
     then = [NOON + step for step in (*STEPS, UNREACHED)]
-    before = [stage.reader.truth(stage.account.name, *stage.whole, at) for at in then]
-    stage.clock.move(UNREACHED)
-    stage.read(60)
-    assert [stage.reader.truth(stage.account.name, *stage.whole, at) for at in then] == before
+    before = [faulty.reader.truth(faulty.account.name, *faulty.whole, at) for at in then]
+    faulty.clock.move(UNREACHED)
+    faulty.read(60)
+    assert [faulty.reader.truth(faulty.account.name, *faulty.whole, at) for at in then] == before
     again = quiet(LONGBRIDGE, "restated")
-    assert [again.reader.truth(stage.account.name, *stage.whole, at) for at in then] == before
+    assert [again.reader.truth(faulty.account.name, *faulty.whole, at) for at in then] == before
 
 
 def test_in_the_end_late_rows_are_all_there() -> None:
-    stage, plain = quiet(LONGBRIDGE, Profile(rows={Change.LATE: WHOLE})), quiet(LONGBRIDGE, "none")
-    assert len(stage.truth().rows) < len(plain.truth().rows)
-    stage.clock.move(UNREACHED)
-    assert Counter(stage.truth().rows) == Counter(plain.truth().rows)
+    faulty, plain = quiet(LONGBRIDGE, Profile(rows={RowChange.LATE: RATE_BASE})), quiet(LONGBRIDGE, "none")
+    assert len(faulty.truth().rows) < len(plain.truth().rows)
+    faulty.clock.move(UNREACHED)
+    assert Counter(faulty.truth().rows) == Counter(plain.truth().rows)
 
 
 def test_the_truth_is_of_a_range_and_of_an_account_that_is_there() -> None:
-    stage = quiet(LONGBRIDGE, "none")
+    faulty = quiet(LONGBRIDGE, "none")
     middle = BEGIN + (END - BEGIN) // 2
     halves = [
-        stage.reader.truth(stage.account.name, since, until, NOON).rows
+        faulty.reader.truth(faulty.account.name, since, until, NOON).rows
         for since, until in ((BEGIN, middle), (middle, END))
     ]
-    assert [row for half in halves for row in half] == stage.reader.truth(stage.account.name, BEGIN, END, NOON).rows
+    assert [row for half in halves for row in half] == faulty.reader.truth(faulty.account.name, BEGIN, END, NOON).rows
     assert all(halves)
     with pytest.raises(ConfigError, match="account: expected trader-1, got 'nobody'"):
-        stage.reader.truth("nobody", BEGIN, END, NOON)
+        faulty.reader.truth("nobody", BEGIN, END, NOON)
 
 
 def test_the_truth_of_before_a_day_was_published_has_none_of_it() -> None:
@@ -113,8 +113,10 @@ def test_the_truth_of_before_a_day_was_published_has_none_of_it() -> None:
 # ---------------------------------------------------------------- pages and totals
 
 
-def query(stage: Stage, *, limit: int = 7, offset: int = 0, after: str | None = None, newest: bool = True) -> FlowQuery:
-    return FlowQuery((stage.account.name,), BEGIN, END, limit, offset, after, newest, ascending=not newest)
+def query(
+    faulty: FaultyProvider, *, limit: int = 7, offset: int = 0, after: str | None = None, newest: bool = True
+) -> FlowQuery:
+    return FlowQuery((faulty.account.name,), BEGIN, END, limit, offset, after, newest, ascending=not newest)
 
 
 def as_row(flow: Flow) -> bytes:
@@ -123,56 +125,56 @@ def as_row(flow: Flow) -> bytes:
 
 @pytest.mark.parametrize("newest", [True, False])
 def test_pages_by_place_and_by_offset_are_the_same(newest: bool) -> None:
-    stage = quiet(LONGBRIDGE, Profile(rows={Change.TWIN: WHOLE}), flows=40)
+    faulty = quiet(LONGBRIDGE, Profile(rows={RowChange.TWIN: RATE_BASE}), flows=40)
     by_place, by_offset, after = [], [], ""
     for number in range(100):
-        page = stage.reader.read_page("", query(stage, newest=newest, after=after), as_row)
+        page = faulty.reader.read_page("", query(faulty, newest=newest, after=after), as_row)
         by_place.append(page.rows)
-        by_offset.append(stage.reader.read_page("", query(stage, newest=newest, offset=7 * number), as_row).rows)
+        by_offset.append(faulty.reader.read_page("", query(faulty, newest=newest, offset=7 * number), as_row).rows)
         if page.end_cursor is None:
             break
         after = page.end_cursor
     assert by_place == by_offset
     assert len(by_place) == 12
-    whole = [as_row(showing) for showing in _flows(stage)]
+    whole = [as_row(version) for version in _flows(faulty)]
     assert b",".join(by_place) == b",".join(reversed(whole) if newest else whole)
 
 
 def test_pages_shift_where_rows_come_between_two_reads() -> None:
     """What was pushed over the edge meanwhile is read twice, and the whole is not what is there."""
-    stage = quiet(LONGBRIDGE, Profile(rows={Change.LATE: WHOLE}))
-    half = len(_flows(stage)) // 2
-    first = stage.reader.read_page("", query(stage, limit=half), as_row).rows
-    stage.clock.move(timedelta(days=5))
-    second = stage.reader.read_page("", query(stage, limit=half, offset=half), as_row).rows
+    faulty = quiet(LONGBRIDGE, Profile(rows={RowChange.LATE: RATE_BASE}))
+    half = len(_flows(faulty)) // 2
+    first = faulty.reader.read_page("", query(faulty, limit=half), as_row).rows
+    faulty.clock.move(timedelta(days=5))
+    second = faulty.reader.read_page("", query(faulty, limit=half, offset=half), as_row).rows
     assert Counter(_read(first)) & Counter(_read(second))
-    assert Counter(_read(first) + _read(second)) != Counter(_flows(stage))
+    assert Counter(_read(first) + _read(second)) != Counter(_flows(faulty))
 
 
 def _read(rows: bytes) -> list[Flow]:
     return msgspec.json.decode(b"[%b]" % rows, type=list[Flow])
 
 
-def _flows(stage: Stage) -> list[Flow]:
-    return _read(stage.reader.read_page("", query(stage, newest=False, limit=10_000), as_row).rows)
+def _flows(faulty: FaultyProvider) -> list[Flow]:
+    return _read(faulty.reader.read_page("", query(faulty, newest=False, limit=10_000), as_row).rows)
 
 
-def test_a_place_that_no_page_named_is_refused() -> None:
-    stage = quiet(LONGBRIDGE, "none")
-    with pytest.raises(WireError, match="after: expected a place that a page named"):
-        stage.reader.read_page("", query(stage, after="nowhere"), as_row)
+def test_a_cursor_that_no_page_named_is_refused() -> None:
+    faulty = quiet(LONGBRIDGE, "none")
+    with pytest.raises(WireError, match="after: expected a cursor that a page named"):
+        faulty.reader.read_page("", query(faulty, after="nowhere"), as_row)
 
 
 def test_totals_lie_for_a_while_and_by_the_clock_alone() -> None:
-    stage = quiet(LONGBRIDGE, Profile(miscounts=WHOLE // 2))
-    true = stage.reader.count_flows(query(stage, limit=1))
+    faulty = quiet(LONGBRIDGE, Profile(miscounts=RATE_BASE // 2))
+    true = faulty.reader.count_flows(query(faulty, limit=1))
     spans = []
     for _ in range(60):
-        spans.append(stage.reader.count_flows(query(stage)))
-        stage.clock.move(MISCOUNTED // 2)
-        assert stage.reader.count_flows(query(stage)) == spans[-1]
-        stage.clock.move(MISCOUNTED // 2)
-    honest = len(_flows(stage))
+        spans.append(faulty.reader.count_flows(query(faulty)))
+        faulty.clock.move(MISCOUNT_SPAN // 2)
+        assert faulty.reader.count_flows(query(faulty)) == spans[-1]
+        faulty.clock.move(MISCOUNT_SPAN // 2)
+    honest = len(_flows(faulty))
     assert 10 < sum(total == honest for total in spans) < 50
     assert all(0 < abs(total - honest) <= 3 for total in spans if total != honest)
     assert true in spans
@@ -184,10 +186,10 @@ def test_a_counted_provider_says_the_total_that_the_reader_counts() -> None:
         for known in load_providers().values()
         if isinstance(known.rules.paging, PageNumber) and known.rules.paging.has_total
     )
-    stage = quiet(provider, Profile(miscounts=WHOLE))
-    page = stage.ask(lambda client: client.fetch_page(stage.whole, 5))
+    faulty = quiet(provider, Profile(miscounts=RATE_BASE))
+    page = faulty.ask(lambda client: client.fetch_page(faulty.whole, 5))
     assert page.total is not None
-    assert page.total != len(stage.truth().rows)
+    assert page.total != len(faulty.truth().rows)
 
 
 # ---------------------------------------------------------------- worlds
@@ -196,13 +198,13 @@ def test_a_counted_provider_says_the_total_that_the_reader_counts() -> None:
 def reader_of(*, flows: int = 50, live: bool = False) -> WorldReader:
     known = {LONGBRIDGE.name: LONGBRIDGE}
     parameters = Parameters(accounts=2, flows=flows, begin=BEGIN, end=END, live=live)
-    return WorldReader(World(parameters, desks_of(known)), known, MovableClock(NOON))
+    return WorldReader(World(parameters, institutions_of(known)), known, MovableClock(NOON))
 
 
 def lives(*, opened: datetime, flows: int = 50, live: bool = False, profile: str = "late") -> list[int]:
     """How many rows of an account are there, at the opening and after each of STEPS."""
     known = {LONGBRIDGE.name: LONGBRIDGE}
-    reader = lives_in(reader_of(flows=flows, live=live), known, profile=PROFILES[profile], seed=1, opened=opened)
+    reader = with_lifecycles(reader_of(flows=flows, live=live), known, profile=PROFILES[profile], seed=1, opened=opened)
     return [len(reader.truth("trader-2", BEGIN, MAX_INSTANT, opened + step).rows) for step in STEPS]
 
 
@@ -226,15 +228,15 @@ def test_a_world_too_large_is_told() -> None:
 
 
 def test_the_simulator_tells_its_truth() -> None:
-    stage = quiet(LONGBRIDGE, "malformed")
-    truth = Truth(stage.reader)
-    asked = f"account={stage.account.name}&since={to_iso(BEGIN)}&until={to_iso(END)}&at={to_iso(NOON)}"
+    faulty = quiet(LONGBRIDGE, "malformed")
+    truth = TruthEndpoint(faulty.reader)
+    asked = f"account={faulty.account.name}&since={to_iso(BEGIN)}&until={to_iso(END)}&at={to_iso(NOON)}"
     response = truth(Request("GET", TRUTH_PATH, asked, {"accept-language": "en"}))
     assert response is not None
     assert response.status == 200
-    expected = stage.reader.truth(stage.account.name, BEGIN, END, NOON, language="en").rows
+    expected = faulty.reader.truth(faulty.account.name, BEGIN, END, NOON, language="en").rows
     assert response.body == b"".join(row + b"\n" for row in expected)
-    now = truth(Request("GET", TRUTH_PATH, f"account={stage.account.name}", {}))
+    now = truth(Request("GET", TRUTH_PATH, f"account={faulty.account.name}", {}))
     assert now is not None
     assert len(now.body.splitlines()) == len(expected)
 
@@ -244,11 +246,11 @@ def test_the_simulator_tells_its_truth() -> None:
     [("", "account: "), ("account=nobody", "account: "), ("account=trader-1&at=noon", "at: "), ("%ff=", "query: ")],
 )
 def test_a_question_that_does_not_fit_is_told(asked: str, reason: str) -> None:
-    response = Truth(quiet(LONGBRIDGE, "none").reader)(Request("GET", TRUTH_PATH, asked, {}))
+    response = TruthEndpoint(quiet(LONGBRIDGE, "none").reader)(Request("GET", TRUTH_PATH, asked, {}))
     assert response is not None
     assert response.status == 400
     assert msgspec.json.decode(response.body, type=dict[str, str | int])["detail"].startswith(reason)  # type: ignore[union-attr]
 
 
 def test_other_paths_are_the_providers() -> None:
-    assert Truth(quiet(LONGBRIDGE, "none").reader)(Request("GET", "/v1/asset/cashflow", "", {})) is None
+    assert TruthEndpoint(quiet(LONGBRIDGE, "none").reader)(Request("GET", "/v1/asset/cashflow", "", {})) is None

@@ -1,1 +1,1 @@
-"""Faults of a simulated provider: on its wire, and in what it says of its rows. Seeded; no provider is known here."""
+"""Faults of simulated providers: on the wire, and in what they say about their rows. Seeded; no provider is named."""

@@ -1,4 +1,4 @@
-"""The application behind the port, as its provider misbehaves: outcomes carried out over Granian's interface."""
+"""The application behind a misbehaving provider's port: carries out transport outcomes over Granian's interface."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,45 +7,45 @@ from typing import Final
 from liushui.http import Request, Response
 from liushui.server.app import App
 from liushui.server.asgi_bridge import Connected, Http, Scope, Websocket
-from liushui.simulate.faults.dialects import recorded_outcomes
-from liushui.simulate.faults.transport_faults import Answered, Outcome, Reset, Stalled, Unreached
+from liushui.simulate.faults.fault import Answered, Reset, Stalled, TransportOutcome, Unreached
+from liushui.simulate.faults.faulty_dialects import recorded_outcomes
 
 STALL_MAX_S: Final = 300
-"""For how long a stalled connection is held open; clients give up before."""
+"""How long a stalled connection is held open. Clients give up earlier."""
 
 
 class FaultyApp:
-    """Answers requests as `app` does, whose dialects are FaultyDialects, or fails to.
+    """Serves `app`, whose dialects are FaultyDialects, and carries out what goes wrong.
 
-    `own` answers paths of the simulator's own, which never fail; None: it is none of them.
+    `own_routes` answers the simulator's own paths, which never fail. It returns None for all other paths.
     """
 
-    def __init__(self, app: App, own: Callable[[Request], Response | None]) -> None:
-        self._app, self._own = app, own
+    def __init__(self, app: App, own_routes: Callable[[Request], Response | None]) -> None:
+        self._app, self._own_routes = app, own_routes
 
     async def __rsgi__(self, scope: Scope, protocol: Connected | Websocket) -> None:
         """Granian calls this for each request."""
         if scope.proto == "ws":
             await self._app.__rsgi__(scope, protocol)
         else:
-            await self._answer(scope, protocol)  # type: ignore[arg-type] # which of the two it is, scope.proto says
+            await self._answer(scope, protocol)  # type: ignore[arg-type] # scope.proto says which of the two it is
 
     async def _answer(self, scope: Scope, http: Connected) -> None:
         request = Request(scope.method, scope.path, scope.query_string, dict(scope.headers.items()))
-        own = await asyncio.to_thread(self._own, request)
+        own = await asyncio.to_thread(self._own_routes, request)
         if own is not None:
             http.response_bytes(*own)
             return
-        kept = _Kept(http)
+        captured = _CapturedHttp(http)
         with recorded_outcomes() as outcomes:
-            await self._app.__rsgi__(scope, kept)
-        await carry_out(outcomes[-1] if outcomes else Answered(kept.response), http)
+            await self._app.__rsgi__(scope, captured)
+        await carry_out(outcomes[-1] if outcomes else Answered(captured.response), http)
 
 
-async def carry_out(outcome: Outcome, http: Connected) -> None:
+async def carry_out(outcome: TransportOutcome, http: Connected) -> None:
     """Let a client see an outcome.
 
-    The port itself stays open, so a connection that is not to be reached is closed before a byte of an answer.
+    The port stays open, so a refused connection is one that is closed before the first byte of an answer.
     """
     await asyncio.sleep(outcome.delay.total_seconds())
     match outcome:
@@ -63,15 +63,16 @@ async def carry_out(outcome: Outcome, http: Connected) -> None:
 
 
 async def _break_off(response: Response, after_bytes: int, http: Connected) -> None:
-    """Send so much of an answer. Granian closes a connection whose answer ends before its length; where not one byte
-    of the body was sent, before its head."""
+    """Send the first bytes of an answer, then let the connection break."""
+    # Granian closes a connection whose answer is shorter than its length. Where no byte of the body was sent, it closes
+    # before the head: the client sees no answer at all.
     head = [*response.headers, ("content-length", str(max(1, len(response.body))))]
     stream = http.response_stream(response.status, head)
     await stream.send_bytes(response.body[:after_bytes])
 
 
-class _Kept:
-    """The answering side of a request whose answer is only kept."""
+class _CapturedHttp:
+    """The answering side of a request, which captures the answer instead of sending it."""
 
     def __init__(self, http: Http) -> None:
         self._http = http

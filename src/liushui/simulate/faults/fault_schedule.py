@@ -1,4 +1,4 @@
-"""Rulings that follow from a profile, a seed and the requests before: the same requests meet the same faults."""
+"""A fault schedule that follows from a profile, a seed and the requests so far: equal requests meet equal faults."""
 
 from collections import OrderedDict
 from hashlib import blake2b
@@ -6,76 +6,76 @@ from threading import Lock
 from typing import Final
 
 from liushui.http import Request
-from liushui.simulate.faults.fault import Ruling, Sort
-from liushui.simulate.faults.profiles import WHOLE, Profile, drawn
-from liushui.simulate.random_draw import chance
+from liushui.simulate.faults.fault import Fault, FaultKind
+from liushui.simulate.faults.profiles import RATE_BASE, Profile, choose
+from liushui.simulate.random_draw import seeded_random
 
 EXPIRIES_APART: Final = 20
-"""Requests from one expiry to the next at least. Clients that get a new token, and see it refused, may ask for another
-at once, and so on without end."""
-TRIES_HELD: Final = 10_000
-"""Requests that went wrong last, and are remembered as such."""
-FORMS_BITS: Final = 32
+"""The least number of requests from one expiry to the next. Some clients ask for a new token as soon as one is refused;
+with expiries closer together they could go on without end."""
+TRIES_REMEMBERED: Final = 10_000
+"""The failed requests whose tries are remembered."""
+VARIANT_BITS: Final = 32
 RETRY_AFTER_S: Final = (None, None, 1, 2, 5)
 
 
-class SeededRulings:
-    """What goes wrong, request by request, until there is no next one. Any threads.
+class SeededSchedule:
+    """A FaultSchedule without an end. Safe to use from several threads.
 
-    A fault that begins goes on for some requests, `profile.burst` at most, and after so many in a row, or so many tries
-    of one request, one is answered as it should be: a patient client always gets through.
+    A fault goes on for some requests, at most `profile.burst`. After so many failures in a row, or so many tries of one
+    request, a request is answered correctly: a patient client always gets through.
     """
 
     def __init__(self, profile: Profile, seed: int) -> None:
         self._profile, self._seed = profile, seed
         self._number = 0
-        self._going_on: Sort | None = None
+        self._current: FaultKind | None = None
         self._left = 0
-        """For how many requests more."""
+        """How many more requests the current fault lasts."""
         self._in_a_row = 0
         self._expired_at = -EXPIRIES_APART
         self._tries: OrderedDict[bytes, int] = OrderedDict()
         self._lock = Lock()
 
-    def rule(self, request: Request) -> Ruling:
+    def next_fault(self, request: Request) -> Fault:
         """What happens to the next request."""
         with self._lock:
             number = self._number
             self._number += 1
-            random = chance("faults", self._seed, number)
-            begun = drawn(self._profile.wire, random.randrange(WHOLE))
+            random = seeded_random("faults", self._seed, number)
+            begins = choose(self._profile.wire, random.randrange(RATE_BASE))
             length = random.randrange(self._profile.burst)
-            ruling = Ruling(
+            fault = Fault(
                 delay=random.choice(self._profile.delays),
-                form=random.getrandbits(FORMS_BITS),
+                variant=random.getrandbits(VARIANT_BITS),
                 retry_after_s=random.choice(RETRY_AFTER_S),
             )
             if self._left:
                 self._left -= 1
             else:
-                self._going_on, self._left = begun, length if begun else 0
-            return ruling._replace(sort=self._allowed(number, request))
+                self._current, self._left = begins, length if begins else 0
+            return fault._replace(kind=self._allowed_kind(number, request))
 
-    def _allowed(self, number: int, request: Request) -> Sort | None:
-        """The fault that is going on, unless it has gone on for long enough."""
-        sort, most = self._going_on, self._profile.burst
+    def _allowed_kind(self, number: int, request: Request) -> FaultKind | None:
+        """The current fault. None where there is none, or where it has lasted long enough."""
+        kind, most = self._current, self._profile.burst
         key = _key_of(request)
         tries = self._tries.pop(key, 0)
-        if sort is Sort.EXPIRED and number - self._expired_at < EXPIRIES_APART:
-            sort = None
-        if sort is None or self._in_a_row >= most or tries >= most:
+        if kind is FaultKind.EXPIRED and number - self._expired_at < EXPIRIES_APART:
+            kind = None
+        if kind is None or self._in_a_row >= most or tries >= most:
             self._left = self._in_a_row = 0
             return None
-        if sort is Sort.EXPIRED:
+        if kind is FaultKind.EXPIRED:
             self._expired_at = number
         self._in_a_row += 1
         self._tries[key] = tries + 1
-        if len(self._tries) > TRIES_HELD:
+        if len(self._tries) > TRIES_REMEMBERED:
             self._tries.popitem(last=False)
-        return sort
+        return kind
 
 
 def _key_of(request: Request) -> bytes:
-    """What a request asks for, whenever it is made."""
-    asked = "\n".join((request.method, request.path, request.query)).encode("utf-8", "surrogatepass")
-    return blake2b(asked + b"\n" + request.body, digest_size=16).digest()
+    """Identifies what a request asks for. Headers do not count: they carry the time and the signature."""
+    target = "\n".join((request.method, request.path, request.query)).encode("utf-8", "surrogatepass")
+    return blake2b(target + b"\n" + request.body, digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Profiles of faults, as data: how often each sort of fault begins, and how often each change befalls a row."""
+"""Fault profiles, as data: how often each kind of fault begins, and how often each change happens to a row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,62 +7,62 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from liushui.errors import ConfigError, short_repr
-from liushui.simulate.faults.fault import Sort
+from liushui.simulate.faults.fault import FaultKind
 
-WHOLE: Final = 10_000
-"""Rates are out of so many requests, rows, or spans of time."""
+RATE_BASE: Final = 10_000
+"""All rates are out of so many requests, rows or spans of time."""
 
 
-class Change(StrEnum):
-    """What befalls a row beside its being there from its own instant on."""
+class RowChange(StrEnum):
+    """What happens to a row. A row without a change is there from its own instant on, unchanged."""
 
     LATE = "late"
     """It appears seconds to weeks after it happened."""
     AMOUNT = "amount"
     """Its amount is restated later."""
     WORDS = "words"
-    """Its label, or its note, is."""
+    """Its label or its note is restated later."""
     TIME = "time"
-    """Its time is."""
+    """Its time is restated later."""
     WITHDRAWN = "withdrawn"
-    """It is gone later."""
+    """It disappears later."""
     TWIN = "twin"
-    """It is there twice, equal in everything."""
+    """There is a second row that equals it in every field."""
     MALFORMED = "malformed"
-    """It can never be read."""
+    """It can never be decoded."""
     MENDED = "mended"
-    """It cannot be read at first."""
+    """It cannot be decoded at first, and can later."""
     UNKNOWN = "unknown"
-    """It is of a kind, and in a currency, that nobody has heard of."""
+    """It has an unknown kind and an unknown currency."""
 
 
-Often = TypeVar("Often", Sort, Change)
+K = TypeVar("K", FaultKind, RowChange)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """How a provider misbehaves. Rates are out of WHOLE, and those of one kind sum to no more: one thing at a time."""
+    """How a provider misbehaves. The rates of one mapping sum to RATE_BASE at most: a request has at most one fault."""
 
-    wire: Mapping[Sort, int] = field(default_factory=dict)
-    """How many of the requests that are answered well begin a fault of each sort."""
+    wire: Mapping[FaultKind, int] = field(default_factory=dict)
+    """How often each kind of fault begins, out of RATE_BASE requests that were answered correctly."""
     burst: int = 3
-    """How many requests in a row, at most, go wrong: the next one is answered as it should be."""
+    """The most requests in a row that go wrong. The next one is answered correctly."""
     delays: tuple[timedelta, ...] = (timedelta(0),)
-    """How long answers take, each as likely as the others."""
+    """How long answers take. Each delay is equally likely."""
     rate_percent: int = 100
-    """How much of a documented rate is let in."""
+    """The part of the documented rate that is admitted."""
     skew: timedelta = timedelta(0)
     """How far ahead the provider's clock always is."""
-    rows: Mapping[Change, int] = field(default_factory=dict)
-    """How many rows each change befalls."""
+    rows: Mapping[RowChange, int] = field(default_factory=dict)
+    """How often each change happens, out of RATE_BASE rows."""
     crowds: int = 0
-    """How often, in an account, more rows than a page holds happen at one instant."""
+    """How many instants of an account have more rows than a page holds."""
     miscounts: int = 0
-    """How many spans of MISCOUNTED in an account have a total that lies."""
+    """How often a span of MISCOUNT_SPAN has a wrong total, out of RATE_BASE spans."""
 
 
-MISCOUNTED: Final = timedelta(seconds=10)
-"""For how long a total lies."""
+MISCOUNT_SPAN: Final = timedelta(seconds=10)
+"""How long a wrong total lasts."""
 
 
 def _ms(*delays: int) -> tuple[timedelta, ...]:
@@ -70,21 +70,21 @@ def _ms(*delays: int) -> tuple[timedelta, ...]:
 
 
 _NETWORK: Final = {
-    Sort.REFUSED: 200,
-    Sort.STALLED: 50,
-    Sort.RESET: 200,
-    Sort.TRUNCATED: 200,
-    Sort.GARBLED: 200,
-    Sort.HTML: 200,
-    Sort.BROKEN: 300,
-    Sort.MAINTENANCE: 200,
+    FaultKind.REFUSED: 200,
+    FaultKind.STALLED: 50,
+    FaultKind.RESET: 200,
+    FaultKind.TRUNCATED: 200,
+    FaultKind.GARBLED: 200,
+    FaultKind.HTML: 200,
+    FaultKind.BROKEN: 300,
+    FaultKind.MAINTENANCE: 200,
 }
-_LIMITS: Final = {Sort.TOO_MANY: 600, Sort.BANNED: 200}
-_AUTH: Final = {Sort.EXPIRED: 300}
-_PAGING: Final = {Sort.REPEATED: 300, Sort.CURSOR_LOST: 200}
-_SKEW: Final = {Sort.SKEWED: 200}
-_RESTATED: Final = {Change.AMOUNT: 200, Change.WORDS: 200, Change.TIME: 200, Change.WITHDRAWN: 200}
-_MALFORMED: Final = {Change.MALFORMED: 100, Change.MENDED: 200, Change.UNKNOWN: 300}
+_LIMITS: Final = {FaultKind.TOO_MANY: 600, FaultKind.BANNED: 200}
+_AUTH: Final = {FaultKind.EXPIRED: 300}
+_PAGING: Final = {FaultKind.REPEATED: 300, FaultKind.CURSOR_LOST: 200}
+_SKEW: Final = {FaultKind.SKEWED: 200}
+_RESTATED: Final = {RowChange.AMOUNT: 200, RowChange.WORDS: 200, RowChange.TIME: 200, RowChange.WITHDRAWN: 200}
+_MALFORMED: Final = {RowChange.MALFORMED: 100, RowChange.MENDED: 200, RowChange.UNKNOWN: 300}
 _DELAYS: Final = _ms(0, 0, 0, 5, 20, 50, 200, 1_500)
 _AHEAD: Final = timedelta(seconds=20)
 
@@ -93,18 +93,18 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "network": Profile(wire=_NETWORK, delays=_DELAYS),
     "limits": Profile(wire=_LIMITS, rate_percent=50),
     "auth": Profile(wire=_AUTH),
-    "paging": Profile(wire=_PAGING, delays=_DELAYS, rows={Change.LATE: 500}, miscounts=1_000),
-    "late": Profile(rows={Change.LATE: 1_000}),
+    "paging": Profile(wire=_PAGING, delays=_DELAYS, rows={RowChange.LATE: 500}, miscounts=1_000),
+    "late": Profile(rows={RowChange.LATE: 1_000}),
     "restated": Profile(rows=_RESTATED),
     "malformed": Profile(rows=_MALFORMED),
-    "dense": Profile(rows={Change.TWIN: 1_500}, crowds=1),
+    "dense": Profile(rows={RowChange.TWIN: 1_500}, crowds=1),
     "skew": Profile(wire=_SKEW, skew=_AHEAD),
     "storm": Profile(
         wire=_NETWORK | _LIMITS | _AUTH | _PAGING | _SKEW,
         delays=_DELAYS,
         rate_percent=50,
         skew=_AHEAD,
-        rows={Change.LATE: 500, Change.TWIN: 300} | _RESTATED | _MALFORMED,
+        rows={RowChange.LATE: 500, RowChange.TWIN: 300} | _RESTATED | _MALFORMED,
         crowds=1,
         miscounts=500,
     ),
@@ -112,17 +112,17 @@ PROFILES: Final[Mapping[str, Profile]] = {
 
 
 def profile_named(name: str) -> Profile:
-    """The profile of that name. Raises ConfigError listing those there are."""
+    """The profile of that name. Raises ConfigError with the known names."""
     try:
         return PROFILES[name]
     except KeyError:
         raise ConfigError(f"faults: expected {' or '.join(PROFILES)}, got {short_repr(name)}") from None
 
 
-def drawn(rates: Mapping[Often, int], number: int) -> Often | None:
-    """What a number below WHOLE falls on. None: nothing happens."""
-    for sort, rate in rates.items():
+def choose(rates: Mapping[K, int], number: int) -> K | None:
+    """What a number below RATE_BASE selects, by the rates. None: nothing happens."""
+    for kind, rate in rates.items():
         if number < rate:
-            return sort
+            return kind
         number -= rate
     return None

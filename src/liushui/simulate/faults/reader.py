@@ -1,61 +1,63 @@
-"""The world as a provider tells it whose rows are late, restated, withdrawn, damaged or miscounted: a FlowReader."""
+"""The world as a provider serves it whose rows appear late, change, disappear or cannot be decoded: a FlowReader.
+
+Also the truth about these rows, which the simulator serves on a path of its own.
+"""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from liushui.conditions import matches
-from liushui.errors import ConfigError, WireError
-from liushui.errors import short_repr as excerpt
+from liushui.errors import ConfigError, WireError, short_repr
 from liushui.flow import Flow
-from liushui.instant import EPOCH, to_us
+from liushui.http import Request, Response
+from liushui.instant import EPOCH, MAX_INSTANT, MIN_INSTANT, parse_instant, to_us
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
 from liushui.rules import Rate
-from liushui.simulate.faults.corrupt_rows import damaged
-from liushui.simulate.faults.profiles import MISCOUNTED, WHOLE, Profile
-from liushui.simulate.faults.row_lifecycle import Showing, lives_of
-from liushui.simulate.random_draw import chance
+from liushui.simulate.encoded_day import RowPosition, position_of
+from liushui.simulate.faults.profiles import MISCOUNT_SPAN, RATE_BASE, Profile
+from liushui.simulate.faults.row_lifecycle import RowVersion, corrupted, row_versions_of
+from liushui.simulate.random_draw import seeded_random
+from liushui.simulate.reader import WorldReader
 
-MISCOUNT_MAX = 3
+MISCOUNT_MAX: Final = 3
+"""The largest error of a wrong total, in rows."""
+FLOWS_MAX: Final = 50_000
+"""The most flows of an account with faults: all its row versions are held in memory."""
+LIVE_FOR: Final = timedelta(days=30)
+"""How long a live world goes on after its simulator started."""
 
-NOTHING_BEHIND = timedelta(0)
+TRUTH_PATH: Final = "/simulator/truth"
 
+NO_DELAY: Final = timedelta(0)
 
-class Place(NamedTuple):
-    """Where a row stands in the order of all rows."""
+_JSONL: Final = [("content-type", "application/jsonl")]
+_PROBLEM: Final = [("content-type", "application/problem+json")]
 
-    at_us: int
-    account: str
-    number: int
-
-
-_place_of = msgspec.json.Decoder(Place).decode
+_AccountRow = tuple[str, RowVersion]
+"""An account, and one of its rows."""
 
 
 class Truth(NamedTuple):
-    """What a reader has who has read everything, oldest first."""
+    """What a reader has after it has read everything, oldest first."""
 
     rows: list[bytes]
-    """As the provider writes them; those that cannot be read included."""
+    """As the provider writes them, including those that cannot be decoded."""
     flows: list[Flow]
-    """Those of them that can be read."""
+    """The flows of the rows that can be decoded."""
     rejected: list[bytes]
-    """And those that cannot."""
+    """The rows that cannot."""
 
 
-_Seen = tuple[str, Showing]
-"""An account, and a row of it that is there."""
+class LifecycleReader:
+    """A FlowReader of accounts whose rows change. Which rows are there follows from the seed and the clock.
 
-
-class LivesReader:
-    """A FlowReader of accounts whose rows have lives. Which rows are there follows from the seed and the clock alone.
-
-    For keys, rates, sessions and the clock it asks another reader. An account's rows are made when it is first asked
-    for, and held in memory; a page looks at every one of its range. That is good for some 50,000. Any threads.
+    Keys, rates, sessions and the clock are another reader's. An account's rows are generated when it is first read, and
+    held in memory; a page looks at every row of its range. That is fast enough for FLOWS_MAX rows. Any threads.
     """
 
     def __init__(
@@ -66,13 +68,13 @@ class LivesReader:
         *,
         profile: Profile,
         seed: int,
-        behind: timedelta = NOTHING_BEHIND,
+        row_clock_delay: timedelta = NO_DELAY,
     ) -> None:
-        """`flows` says what truly happens to an account, oldest first; `providers` are those of each account by its
-        name. Rows live by a clock that is so much `behind` the reader's."""
+        """`flows` gives what truly happened to an account, oldest first. `providers` has each account's provider, by
+        the account's name. Rows change by a clock that runs `row_clock_delay` behind the reader's."""
         self._reader, self._flows, self._providers = reader, flows, providers
-        self._profile, self._seed, self._behind = profile, seed, behind
-        self._lives: dict[str, list[Showing]] = {}
+        self._profile, self._seed, self._row_clock_delay = profile, seed, row_clock_delay
+        self._versions: dict[str, list[RowVersion]] = {}
         self._lock = Lock()
 
     def now(self) -> datetime:
@@ -88,51 +90,50 @@ class LivesReader:
         return self._reader.session_start(key, life)
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        del dialect  # an account is read in its provider's own alone
-        found = self._found(query)
+        del dialect  # each account is read in its own provider's dialect
+        matching = self._matching(query)
         if query.newest:
-            found.reverse()
+            matching.reverse()
         if query.after:
-            after = _after(query.after)
-            found = [seen for seen in found if (_place(seen) < after if query.newest else _place(seen) > after)]
-        page = found[query.offset : query.offset + query.limit]
-        more = query.after is not None and len(found) > query.offset + query.limit
-        end = msgspec.json.encode(_place(page[-1])).decode() if more and page else None
+            after = position_of(query.after)
+            matching = [row for row in matching if (_position(row) < after if query.newest else _position(row) > after)]
+        page = matching[query.offset : query.offset + query.limit]
+        has_more = query.after is not None and len(matching) > query.offset + query.limit
+        end = _position(page[-1]).to_cursor() if has_more and page else None
         if query.newest and query.ascending:
             page.reverse()
         rows = [
-            _row(showing, self._providers[account], write)
-            for account, showing in page
-            if not query.visible or matches(showing.flow, query.visible)
+            _encoded(version, self._providers[account], write)
+            for account, version in page
+            if not query.visible or matches(version.flow, query.visible)
         ]
         return FlowPage(b",".join(rows), len(rows), end)
 
     def count_flows(self, query: FlowQuery) -> int:
-        """How many rows all pages have together, or, for a while, another number."""
-        total = len(self._found(query))
-        random = chance("count", self._seed, query.accounts, (self._told_at(self.now()) - EPOCH) // MISCOUNTED)
-        lies = random.randrange(WHOLE) < self._profile.miscounts
-        by = random.randint(1, MISCOUNT_MAX) * random.choice((-1, 1))
-        return max(0, total + by) if lies else total
+        """How many rows all pages have together. In some spans of time the number is wrong."""
+        total = len(self._matching(query))
+        span = (self._row_time(self.now()) - EPOCH) // MISCOUNT_SPAN
+        random = seeded_random("count", self._seed, query.accounts, span)
+        is_wrong = random.randrange(RATE_BASE) < self._profile.miscounts
+        error = random.randint(1, MISCOUNT_MAX) * random.choice((-1, 1))
+        return max(0, total + error) if is_wrong else total
 
     def truth(
         self, account: str, since: datetime, until: datetime, at: datetime, *, language: str | None = None
     ) -> Truth:
-        """What reading [since, until) of an account whole would give at an instant of the reader's clock.
+        """What reading all of [since, until) of an account would give at an instant of the reader's clock.
 
-        Rows that are not published yet, or not kept any more, are none of it. Raises ConfigError where there is no
-        such account.
+        Rows that are not published yet, or not kept any more, are left out. Raises ConfigError for an unknown account.
         """
         provider = self._providers.get(account)
         if provider is None:
-            raise ConfigError(f"account: expected {' or '.join(self._providers)}, got {excerpt(account)}")
+            raise ConfigError(f"account: expected {' or '.join(self._providers)}, got {short_repr(account)}")
         begin, end = provider.rules.readable(at)
         if provider.rules.publish is None:
             end = until
-        showings = self._there(account, max(since, begin), min(until, end), at)
         truth = Truth([], [], [])
-        for showing in showings:
-            row = _row(showing, provider, lambda flow: provider.codec.write(flow, language))
+        for version in self._present(account, max(since, begin), min(until, end), at):
+            row = _encoded(version, provider, lambda flow: provider.codec.write(flow, language))
             truth.rows.append(row)
             try:
                 truth.flows.append(provider.codec.read(row).flow)
@@ -140,51 +141,103 @@ class LivesReader:
                 truth.rejected.append(row)
         return truth
 
-    def _found(self, query: FlowQuery) -> list[_Seen]:
-        """What a query means, oldest first; at one instant by account, then in an order that stays the same."""
-        found = [
-            (account, showing)
+    def _matching(self, query: FlowQuery) -> list[_AccountRow]:
+        """The rows of a query, oldest first. Rows of one instant are ordered by account, then by number."""
+        matching = [
+            (account, version)
             for account in sorted(set(query.accounts) & self._providers.keys())
-            for showing in self._there(account, query.since, query.until, self.now())
-            if not query.where or matches(showing.flow, query.where)
+            for version in self._present(account, query.since, query.until, self.now())
+            if not query.where or matches(version.flow, query.where)
         ]
-        return sorted(found, key=_place) if len(query.accounts) > 1 else found
+        return sorted(matching, key=_position) if len(query.accounts) > 1 else matching
 
-    def _there(self, account: str, since: datetime, until: datetime, at: datetime) -> list[Showing]:
+    def _present(self, account: str, since: datetime, until: datetime, at: datetime) -> list[RowVersion]:
         """The rows of [since, until) that are there at an instant."""
-        showings, now_us = self._life(account), to_us(self._told_at(at))
-        first, after = (bisect_left(showings, to_us(end), key=lambda showing: showing.at_us) for end in (since, until))
-        return [showing for showing in showings[first:after] if showing.from_us <= now_us < showing.until_us]
+        versions, now_us = self._versions_of(account), to_us(self._row_time(at))
+        first, after = (bisect_left(versions, to_us(end), key=lambda version: version.at_us) for end in (since, until))
+        return [version for version in versions[first:after] if version.from_us <= now_us < version.until_us]
 
-    def _life(self, account: str) -> list[Showing]:
+    def _versions_of(self, account: str) -> list[RowVersion]:
         with self._lock:
-            if account not in self._lives:
-                self._lives[account] = lives_of(
+            if account not in self._versions:
+                self._versions[account] = row_versions_of(
                     account,
                     list(self._flows(account)),
                     provider=self._providers[account],
                     profile=self._profile,
                     seed=self._seed,
                 )
-            return self._lives[account]
+            return self._versions[account]
 
-    def _told_at(self, at: datetime) -> datetime:
-        """What the rows' own clock says at an instant of the reader's."""
-        return at - self._behind
-
-
-def _row(showing: Showing, provider: Provider, write: Callable[[Flow], bytes]) -> bytes:
-    row = write(showing.flow)
-    return row if showing.damage is None else damaged(row, showing.damage, provider.codec)
+    def _row_time(self, at: datetime) -> datetime:
+        """What the clock of the rows says at an instant of the reader's clock."""
+        return at - self._row_clock_delay
 
 
-def _place(seen: _Seen) -> Place:
-    account, showing = seen
-    return Place(showing.at_us, account, showing.number)
+def _encoded(version: RowVersion, provider: Provider, write: Callable[[Flow], bytes]) -> bytes:
+    row = write(version.flow)
+    return row if version.corruption is None else corrupted(row, version.corruption, provider.codec)
 
 
-def _after(text: str) -> Place:
-    try:
-        return _place_of(text)
-    except msgspec.MsgspecError as error:
-        raise WireError("after", f"expected a place that a page named, got {excerpt(text)}") from error
+def _position(row: _AccountRow) -> RowPosition:
+    account, version = row
+    return RowPosition(version.at_us, account, version.number)
+
+
+# ---------------------------------------------------------------- a simulated world with changing rows
+
+
+def with_lifecycles(
+    reader: WorldReader, providers: Mapping[str, Provider], *, profile: Profile, seed: int, opened: datetime
+) -> LifecycleReader:
+    """A reader of the same accounts whose rows change. Raises ConfigError for a world that is too large.
+
+    `opened` is when the simulator started. Where the world had ended before, its rows change as though it had ended at
+    that moment: otherwise every late row would have appeared, and every change would be over, before anybody could see.
+    """
+    parameters = reader.world.parameters
+    if parameters.flows > FLOWS_MAX:
+        raise ConfigError(f"flows: expected {FLOWS_MAX} at most with faults, got {parameters.flows}")
+    end = opened + LIVE_FOR if parameters.live else parameters.end
+    accounts = {name: providers[reader.world.account(name).institution.name] for name in reader.world.accounts}
+    return LifecycleReader(
+        reader,
+        lambda account: reader.world.flows(account, parameters.begin, end),
+        accounts,
+        profile=profile,
+        seed=seed,
+        row_clock_delay=NO_DELAY if parameters.live else max(NO_DELAY, opened - parameters.end),
+    )
+
+
+class TruthEndpoint:
+    """Answers `GET /simulator/truth?account=…&at=…&since=…&until=…`: the rows that a reader must have at an instant."""
+
+    def __init__(self, reader: LifecycleReader) -> None:
+        self._reader = reader
+
+    def __call__(self, request: Request) -> Response | None:
+        """The rows, one a line, oldest first, those that cannot be decoded included. None for any other path.
+
+        They are written in the language that `accept-language` asks for. `at` is now by default, and the range all of
+        time.
+        """
+        if request.path != TRUTH_PATH:
+            return None
+        try:
+            given = request.query_params()
+            truth = self._reader.truth(
+                given.get("account", ""),
+                _instant(given, "since", MIN_INSTANT),
+                _instant(given, "until", MAX_INSTANT),
+                _instant(given, "at", self._reader.now()),
+                language=request.headers.get("accept-language"),
+            )
+        except (ConfigError, WireError) as error:
+            problem = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": str(error)}
+            return Response(400, _PROBLEM, msgspec.json.encode(problem))
+        return Response(200, _JSONL, b"".join(row + b"\n" for row in truth.rows))
+
+
+def _instant(given: Mapping[str, str], name: str, default: datetime) -> datetime:
+    return parse_instant(name, given[name]) if given.get(name) else default

@@ -1,4 +1,7 @@
-"""The lives of an account's rows: from when each is there, as what, and until when. They follow from the seed alone."""
+"""How the rows of an account change: which versions a row has, when each is there, and which cannot be decoded.
+
+All of it follows from the seed. Pure.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -7,13 +10,15 @@ from itertools import count
 from random import Random
 from typing import Final, NamedTuple
 
-from liushui.errors import NotRepresentable
+import msgspec
+
+from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Category, Flow, Kind
 from liushui.instant import MAX_INSTANT, to_us
 from liushui.money import EXACT
-from liushui.provider import Provider
-from liushui.simulate.faults.profiles import WHOLE, Change, Profile, drawn
-from liushui.simulate.random_draw import chance
+from liushui.provider import Codec, Provider
+from liushui.simulate.faults.profiles import RATE_BASE, Profile, RowChange, choose
+from liushui.simulate.random_draw import seeded_random
 
 CHANGES_WITHIN: Final = (
     timedelta(seconds=10),
@@ -22,109 +27,113 @@ CHANGES_WITHIN: Final = (
     timedelta(days=2),
     timedelta(days=21),
 )
-"""Rows are late, or change, by anything up to one of these."""
+"""A row appears late, or changes, within one of these times after it happened."""
 MOVED_MAX: Final = timedelta(hours=3)
-"""How far a restated time is from the one before, at most."""
+"""The longest distance between a restated time and the original one."""
 FACTOR_MAX: Final = 9
-"""How many times as large a restated amount is, at most."""
-FORMS: Final = 1 << 16
+"""The largest factor by which an amount is restated."""
+VARIANTS: Final = 1 << 16
 
-UNKNOWN_WORDS: Final = "Liquidity Harmonisation"
+UNKNOWN_LABEL: Final = "Liquidity Harmonisation"
 UNKNOWN_CURRENCY: Final = "XTS"
-"""The code that ISO 4217 keeps free for tests."""
-RESTATED_WORDS: Final = "Restated"
+"""The code that ISO 4217 reserves for tests."""
+RESTATED_TEXT: Final = "Restated"
 
 FOREVER_US: Final = to_us(MAX_INSTANT)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Showing(NamedTuple):
-    """A row as it is there for some time. One that is restated has several showings, of which none overlap.
+class RowVersion(NamedTuple):
+    """A row as it is for some time. A restated row has several versions, which do not overlap in time.
 
-    Showings stand in the order of `at_us`, then `number`.
+    Versions are ordered by `at_us`, then `number`.
     """
 
     at_us: int
-    """When it says that it happened."""
+    """The time that the row states."""
     number: int
-    """Of its row: no two rows of an account have the same."""
+    """The number of the row, unique within its account."""
     from_us: int
     until_us: int
-    """It is there in [from_us, until_us)."""
+    """This version is there in [from_us, until_us)."""
     flow: Flow
-    damage: int | None = None
-    """The form of its damage. None: it can be read."""
+    corruption: int | None = None
+    """The variant of its corruption. None: it can be decoded."""
 
 
-def lives_of(account: str, flows: Sequence[Flow], *, provider: Provider, profile: Profile, seed: int) -> list[Showing]:
-    """Every showing of an account's rows, in their order, where `flows` are what truly happened, oldest first.
+def row_versions_of(
+    account: str, flows: Sequence[Flow], *, provider: Provider, profile: Profile, seed: int
+) -> list[RowVersion]:
+    """Every version of an account's rows, in their order. `flows` are what truly happened, oldest first.
 
-    A flow is changed only as far as the provider has words for it. Rows that were changed, doubled or crowded keep
-    the balance that they had: no running balance holds across them.
+    A flow is changed only where the provider can represent the change. Changed, doubled and crowded rows keep their
+    original balances: no running balance holds across them.
     """
     numbers = count()
-    showings: list[Showing] = []
-    for place, flow in enumerate(flows):
-        random = chance("life", seed, account, place)
-        change = drawn(profile.rows, random.randrange(WHOLE))
-        showings += _life(change, flow, next(numbers), random, provider)
-        if change is Change.TWIN:
-            showings.append(_always(flow, next(numbers)))
-    random = chance("crowds", seed, account)
+    versions: list[RowVersion] = []
+    for index, flow in enumerate(flows):
+        random = seeded_random("life", seed, account, index)
+        change = choose(profile.rows, random.randrange(RATE_BASE))
+        versions += _versions(change, flow, next(numbers), random, provider)
+        if change is RowChange.TWIN:
+            versions.append(_unchanging(flow, next(numbers)))
+    random = seeded_random("crowds", seed, account)
     for _ in range(profile.crowds if flows else 0):
-        showings += [_always(flow, next(numbers)) for flow in _crowd(flows, random, provider)]
-    return sorted(showings, key=lambda showing: showing[:2])
+        versions += [_unchanging(flow, next(numbers)) for flow in _crowd(flows, random, provider)]
+    return sorted(versions, key=lambda version: version[:2])
 
 
-def _life(change: Change | None, flow: Flow, number: int, random: Random, provider: Provider) -> list[Showing]:
-    """The showings of one row."""
-    shown = _always(flow, number)
-    later_us = shown.at_us + 1 + random.randrange(random.choice(CHANGES_WITHIN) // _MICROSECOND)
+def _versions(
+    change: RowChange | None, flow: Flow, number: int, random: Random, provider: Provider
+) -> list[RowVersion]:
+    """The versions of one row."""
+    original = _unchanging(flow, number)
+    later_us = original.at_us + 1 + random.randrange(random.choice(CHANGES_WITHIN) // _MICROSECOND)
     match change:
-        case Change.LATE:
-            return [shown._replace(from_us=later_us)]
-        case Change.WITHDRAWN:
-            return [shown._replace(until_us=later_us)]
-        case Change.MALFORMED:
-            return [shown._replace(damage=random.randrange(FORMS))]
-        case Change.MENDED:
+        case RowChange.LATE:
+            return [original._replace(from_us=later_us)]
+        case RowChange.WITHDRAWN:
+            return [original._replace(until_us=later_us)]
+        case RowChange.MALFORMED:
+            return [original._replace(corruption=random.randrange(VARIANTS))]
+        case RowChange.MENDED:
             return [
-                shown._replace(until_us=later_us, damage=random.randrange(FORMS)),
-                shown._replace(from_us=later_us),
+                original._replace(until_us=later_us, corruption=random.randrange(VARIANTS)),
+                original._replace(from_us=later_us),
             ]
-        case Change.UNKNOWN:
-            return [_always(_unknown(flow, provider), number)]
-        case Change.AMOUNT | Change.WORDS | Change.TIME:
-            restated = _always(_sayable(_restated(change, flow, random), flow, provider), number)
-            return [shown._replace(until_us=later_us), restated._replace(from_us=later_us)]
-    return [shown]
+        case RowChange.UNKNOWN:
+            return [_unchanging(_with_unknown_kind(flow, provider), number)]
+        case RowChange.AMOUNT | RowChange.WORDS | RowChange.TIME:
+            restated = _if_representable(_restated(change, flow, random), flow, provider)
+            return [original._replace(until_us=later_us), _unchanging(restated, number)._replace(from_us=later_us)]
+    return [original]
 
 
-def _always(flow: Flow, number: int) -> Showing:
-    """A row that is there from the instant it happened."""
+def _unchanging(flow: Flow, number: int) -> RowVersion:
+    """A row that is there from the instant it happened, for ever."""
     at_us = to_us(flow.at)
-    return Showing(at_us, number, at_us, FOREVER_US, flow)
+    return RowVersion(at_us, number, at_us, FOREVER_US, flow)
 
 
-def _restated(change: Change, flow: Flow, random: Random) -> Flow:
-    if change is Change.AMOUNT:
+def _restated(change: RowChange, flow: Flow, random: Random) -> Flow:
+    if change is RowChange.AMOUNT:
         return flow._replace(amount=EXACT.multiply(flow.amount, Decimal(random.randint(2, FACTOR_MAX))))
-    if change is Change.TIME:
+    if change is RowChange.TIME:
         moved = timedelta(seconds=random.randint(1, MOVED_MAX // timedelta(seconds=1)))
         return flow._replace(at=flow.at + random.choice((moved, -moved)))
     if random.getrandbits(1):
-        return flow._replace(label=RESTATED_WORDS)
-    return flow._replace(note=RESTATED_WORDS)
+        return flow._replace(label=RESTATED_TEXT)
+    return flow._replace(note=RESTATED_TEXT)
 
 
-def _unknown(flow: Flow, provider: Provider) -> Flow:
-    """The flow as one of a kind that nobody knows, and in a currency that nobody knows, where that can be said."""
-    odd = flow._replace(kind=Kind.OTHER, category=Category.OTHER, label=UNKNOWN_WORDS)
-    return _sayable(odd._replace(currency=UNKNOWN_CURRENCY), _sayable(odd, flow, provider), provider)
+def _with_unknown_kind(flow: Flow, provider: Provider) -> Flow:
+    """The flow with an unknown kind and an unknown currency, as far as the provider can represent them."""
+    unknown = flow._replace(kind=Kind.OTHER, category=Category.OTHER, label=UNKNOWN_LABEL)
+    only_kind = _if_representable(unknown, flow, provider)
+    return _if_representable(unknown._replace(currency=UNKNOWN_CURRENCY), only_kind, provider)
 
 
-def _sayable(flow: Flow, otherwise: Flow, provider: Provider) -> Flow:
-    """The flow, unless the provider has no words for it."""
+def _if_representable(flow: Flow, otherwise: Flow, provider: Provider) -> Flow:
     try:
         provider.codec.write(flow)
     except NotRepresentable:
@@ -133,20 +142,64 @@ def _sayable(flow: Flow, otherwise: Flow, provider: Provider) -> Flow:
 
 
 def _crowd(flows: Sequence[Flow], random: Random, provider: Provider) -> Iterator[Flow]:
-    """More flows in one part of the account than the provider's largest page holds, at one instant just after another
-    flow's: in company of a kind that nobody knows, no filter might tell them apart."""
-    like = random.choice(flows)
-    at = like.at + provider.rules.resolution
-    mates = [flow for flow in flows if flow.subaccount == like.subaccount]
+    """More flows of one subaccount at one instant than the provider's largest page holds.
+
+    The instant is just after another flow's. All rows are of known kinds, so that filters can tell them apart.
+    """
+    first = random.choice(flows)
+    at = first.at + provider.rules.resolution
+    candidates = [flow for flow in flows if flow.subaccount == first.subaccount]
     size_max = provider.rules.paging.size_max
     for number in range(1 + size_max + size_max // 8):
-        flow = mates[number % len(mates)]
+        flow = candidates[number % len(candidates)]
         amount = EXACT.multiply(flow.amount, Decimal(1 + number))
-        yield flow._replace(at=at, amount=amount, ref=_like(flow.ref, random))
+        yield flow._replace(at=at, amount=amount, ref=_another_ref(flow.ref, random))
 
 
-def _like(ref: str | None, random: Random) -> str | None:
-    """Another reference of the same shape, where it is a number; else the same one."""
+def _another_ref(ref: str | None, random: Random) -> str | None:
+    """Another number with as many digits, where the reference is a number. Otherwise the same reference."""
     if not ref or not ref.isdecimal():
         return ref
     return str(random.randrange(10 ** (len(ref) - 1), 10 ** len(ref)))
+
+
+# ---------------------------------------------------------------- rows that cannot be decoded
+
+MISFITS: Final = (b"null", b"true", b"{}", b'"?"')
+"""Values that replace a field's value, at least one of which has the wrong type."""
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
+    """The row with that variant of corruption, or with the next variant that its codec refuses.
+
+    A field is missing, has another type, or is no UTF-8. The page around the row is still JSON.
+    """
+    variants = list(_corruptions(row))
+    first = variant % len(variants)
+    for corrupt in variants[first:] + variants[:first]:
+        try:
+            codec.read(corrupt)
+        except WireError:
+            return corrupt
+    return _without_utf8(row)
+
+
+def _corruptions(row: bytes) -> Iterator[bytes]:
+    fields = {name: bytes(value) for name, value in _fields.decode(row).items()}
+    for name in fields:
+        yield _object({other: value for other, value in fields.items() if other != name})
+        for misfit in MISFITS:
+            yield _object({**fields, name: misfit})
+        yield _without_utf8(row)
+
+
+def _object(fields: dict[str, bytes]) -> bytes:
+    return msgspec.json.encode({name: msgspec.Raw(value) for name, value in fields.items()})
+
+
+def _without_utf8(row: bytes) -> bytes:
+    """The row with a byte that is not UTF-8 in its last text, which is a value or, where none is text, a name."""
+    before, quote, rest = row.rpartition(b'"')
+    return before + b"\xff" + quote + rest

@@ -12,23 +12,23 @@ from liushui.flow import Flow
 from liushui.instant import to_us
 from liushui.provider import Provider
 from liushui.providers import load_providers
-from liushui.simulate.faults.corrupt_rows import damaged
-from liushui.simulate.faults.profiles import PROFILES, WHOLE, Change, Profile
+from liushui.simulate.faults.profiles import PROFILES, RATE_BASE, Profile, RowChange
 from liushui.simulate.faults.row_lifecycle import (
     CHANGES_WITHIN,
     FACTOR_MAX,
     FOREVER_US,
     MOVED_MAX,
-    RESTATED_WORDS,
+    RESTATED_TEXT,
     UNKNOWN_CURRENCY,
-    UNKNOWN_WORDS,
-    Showing,
-    lives_of,
+    UNKNOWN_LABEL,
+    RowVersion,
+    corrupted,
+    row_versions_of,
 )
-from liushui.simulate.people import desks_of
+from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
 from liushui.testing.golden import cases, samples_of
-from tests.simulate.faults.stage import BEGIN, END
+from tests.simulate.faults.testbed import BEGIN, END
 
 EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))
 LONGBRIDGE: Final = load_providers()["longbridge"]
@@ -37,28 +37,28 @@ WITHIN_US: Final = CHANGES_WITHIN[-1] // timedelta(microseconds=1)
 
 def flows_of(provider: Provider, flows: int = 60) -> list[Flow]:
     """What truly happened to an account."""
-    world = World(Parameters(accounts=1, flows=flows, begin=BEGIN, end=END), desks_of({provider.name: provider}))
+    world = World(Parameters(accounts=1, flows=flows, begin=BEGIN, end=END), institutions_of({provider.name: provider}))
     return list(world.flows(world.accounts[0], BEGIN, END))
 
 
 def lived(
     flows: list[Flow], profile: Profile, *, provider: Provider = LONGBRIDGE, seed: int = 1
-) -> dict[int, list[Showing]]:
-    """The showings of each row, in the order of time."""
-    showings = lives_of("it", flows, provider=provider, profile=profile, seed=seed)
-    assert [showing[:2] for showing in showings] == sorted(showing[:2] for showing in showings)
-    by_row = sorted(showings, key=lambda showing: (showing.number, showing.from_us))
-    return {number: list(row) for number, row in groupby(by_row, key=lambda showing: showing.number)}
+) -> dict[int, list[RowVersion]]:
+    """The versions of each row, in the order of time."""
+    versions = row_versions_of("it", flows, provider=provider, profile=profile, seed=seed)
+    assert [version[:2] for version in versions] == sorted(version[:2] for version in versions)
+    by_row = sorted(versions, key=lambda version: (version.number, version.from_us))
+    return {number: list(row) for number, row in groupby(by_row, key=lambda version: version.number)}
 
 
-def always(change: Change) -> Profile:
-    return Profile(rows={change: WHOLE})
+def always(change: RowChange) -> Profile:
+    return Profile(rows={change: RATE_BASE})
 
 
 def test_without_changes_every_row_is_there_from_its_instant_on() -> None:
     flows = flows_of(LONGBRIDGE)
     for flow, (row,) in zip(flows, lived(flows, Profile()).values(), strict=True):
-        assert row == Showing(to_us(flow.at), row.number, to_us(flow.at), FOREVER_US, flow)
+        assert row == RowVersion(to_us(flow.at), row.number, to_us(flow.at), FOREVER_US, flow)
 
 
 def test_the_seed_alone_says_what_happens() -> None:
@@ -69,28 +69,28 @@ def test_the_seed_alone_says_what_happens() -> None:
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
 def test_a_row_is_never_there_twice_at_once(profile: Profile) -> None:
     for row in lived(flows_of(LONGBRIDGE), profile).values():
-        for showing, later in pairwise(row):
-            assert showing.from_us < showing.until_us <= later.from_us
+        for version, later in pairwise(row):
+            assert version.from_us < version.until_us <= later.from_us
         assert row[-1].from_us < row[-1].until_us
 
 
 def test_late_rows_come_within_weeks() -> None:
     lates = [
-        showing.from_us - showing.at_us for (showing,) in lived(flows_of(LONGBRIDGE), always(Change.LATE)).values()
+        version.from_us - version.at_us for (version,) in lived(flows_of(LONGBRIDGE), always(RowChange.LATE)).values()
     ]
     assert all(0 < late <= WITHIN_US for late in lates)
     assert min(lates) < 3_600_000_000 < 86_400_000_000 < max(lates)
 
 
 def test_withdrawn_rows_go_within_weeks() -> None:
-    for (showing,) in lived(flows_of(LONGBRIDGE), always(Change.WITHDRAWN)).values():
-        assert showing.from_us == showing.at_us
-        assert 0 < showing.until_us - showing.at_us <= WITHIN_US
+    for (version,) in lived(flows_of(LONGBRIDGE), always(RowChange.WITHDRAWN)).values():
+        assert version.from_us == version.at_us
+        assert 0 < version.until_us - version.at_us <= WITHIN_US
 
 
 @EVERY
 def test_restated_amounts_keep_their_side_and_their_places(provider: Provider) -> None:
-    for first, second in lived(flows_of(provider), always(Change.AMOUNT), provider=provider).values():
+    for first, second in lived(flows_of(provider), always(RowChange.AMOUNT), provider=provider).values():
         before, after = first.flow.amount, second.flow.amount
         assert first.until_us == second.from_us
         assert after.as_tuple().exponent == before.as_tuple().exponent
@@ -100,15 +100,15 @@ def test_restated_amounts_keep_their_side_and_their_places(provider: Provider) -
 
 def test_restated_words_are_the_label_or_the_note() -> None:
     seen = Counter[str]()
-    for first, second in lived(flows_of(LONGBRIDGE), always(Change.WORDS)).values():
+    for first, second in lived(flows_of(LONGBRIDGE), always(RowChange.WORDS)).values():
         changed = [name for name in Flow._fields if getattr(first.flow, name) != getattr(second.flow, name)]
-        assert [getattr(second.flow, name) for name in changed] == [RESTATED_WORDS]
+        assert [getattr(second.flow, name) for name in changed] == [RESTATED_TEXT]
         seen.update(changed)
     assert set(seen) == {"label", "note"}
 
 
 def test_restated_times_move_the_row() -> None:
-    for first, second in lived(flows_of(LONGBRIDGE), always(Change.TIME)).values():
+    for first, second in lived(flows_of(LONGBRIDGE), always(RowChange.TIME)).values():
         assert timedelta(0) < abs(second.flow.at - first.flow.at) <= MOVED_MAX
         assert second.at_us == to_us(second.flow.at)
         assert second.from_us == first.until_us
@@ -116,7 +116,7 @@ def test_restated_times_move_the_row() -> None:
 
 def test_twins_are_two_rows_equal_in_everything() -> None:
     flows = flows_of(LONGBRIDGE)
-    rows = lived(flows, always(Change.TWIN))
+    rows = lived(flows, always(RowChange.TWIN))
     assert len(rows) == 2 * len(flows)
     assert Counter(row.flow for (row,) in rows.values()) == Counter(flows + flows)
 
@@ -139,15 +139,15 @@ def test_an_account_without_flows_has_no_crowd() -> None:
 @EVERY
 def test_unknown_kinds_and_currencies_are_said_as_far_as_the_wire_can(provider: Provider) -> None:
     flows = flows_of(provider)
-    for flow, (row,) in zip(flows, lived(flows, always(Change.UNKNOWN), provider=provider).values(), strict=True):
-        assert row.flow.label == UNKNOWN_WORDS
+    for flow, (row,) in zip(flows, lived(flows, always(RowChange.UNKNOWN), provider=provider).values(), strict=True):
+        assert row.flow.label == UNKNOWN_LABEL
         assert row.flow.currency in (UNKNOWN_CURRENCY, flow.currency)
         read = provider.codec.read(provider.codec.write(row.flow)).flow
         assert (read.kind, read.currency) == ("other", row.flow.currency)
     assert provider.name == "wecom" or row.flow.currency == UNKNOWN_CURRENCY
 
 
-# ---------------------------------------------------------------- damage
+# ---------------------------------------------------------------- corruption
 
 
 def rows_of(provider: Provider) -> list[bytes]:
@@ -166,7 +166,7 @@ def rows_of(provider: Provider) -> list[bytes]:
 @EVERY
 def test_every_damage_makes_a_row_unreadable(provider: Provider) -> None:
     for row in rows_of(provider):
-        found = {damaged(row, form, provider.codec) for form in range(80)}
+        found = {corrupted(row, variant, provider.codec) for variant in range(80)}
         assert len(found) > 5
         assert any(b"\xff" in broken for broken in found)
         for broken in found:
@@ -177,5 +177,5 @@ def test_every_damage_makes_a_row_unreadable(provider: Provider) -> None:
 @EVERY
 def test_damage_is_the_same_each_time(provider: Provider) -> None:
     for row in rows_of(provider):
-        for form in (0, 3, 10**6):
-            assert damaged(row, form, provider.codec) == damaged(row, form, provider.codec)
+        for variant in (0, 3, 10**6):
+            assert corrupted(row, variant, provider.codec) == corrupted(row, variant, provider.codec)

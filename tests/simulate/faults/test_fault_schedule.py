@@ -1,4 +1,4 @@
-"""Rulings follow from profile, seed and requests; and whoever asks again gets through."""
+"""FaultSchedule follow from profile, seed and requests; and whoever asks again gets through."""
 
 from collections import Counter
 from itertools import groupby, pairwise
@@ -11,69 +11,69 @@ from hypothesis import strategies as st
 
 from liushui.errors import ConfigError
 from liushui.http import Request
-from liushui.simulate.faults.fault import Ruling, Sort
-from liushui.simulate.faults.fault_schedule import EXPIRIES_APART, SeededRulings
-from liushui.simulate.faults.profiles import PROFILES, WHOLE, Change, Profile, drawn, profile_named
+from liushui.simulate.faults.fault import Fault, FaultKind
+from liushui.simulate.faults.fault_schedule import EXPIRIES_APART, SeededSchedule
+from liushui.simulate.faults.profiles import PROFILES, RATE_BASE, Profile, RowChange, choose, profile_named
 
 MANY: Final = 3_000
-ALWAYS: Final = Profile(wire={Sort.STALLED: WHOLE})
+ALWAYS: Final = Profile(wire={FaultKind.STALLED: RATE_BASE})
 
 
 def asked(number: int) -> Request:
     return Request("GET", "/flows", f"page={number}", {})
 
 
-def ruled(profile: Profile, seed: int, requests: list[Request]) -> list[Ruling]:
-    rulings = SeededRulings(profile, seed)
-    return [rulings.rule(request) for request in requests]
+def scheduled(profile: Profile, seed: int, requests: list[Request]) -> list[Fault]:
+    schedule = SeededSchedule(profile, seed)
+    return [schedule.next_fault(request) for request in requests]
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_the_same_seed_and_requests_meet_the_same_faults(name: str) -> None:
     profile, requests = PROFILES[name], [asked(number // 3) for number in range(MANY)]
-    assert ruled(profile, 7, requests) == ruled(profile, 7, requests)
-    differs = ruled(profile, 7, requests) != ruled(profile, 8, requests)
+    assert scheduled(profile, 7, requests) == scheduled(profile, 7, requests)
+    differs = scheduled(profile, 7, requests) != scheduled(profile, 8, requests)
     assert differs or not profile.wire
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_fault_of_a_profile_happens_and_no_other(name: str) -> None:
     profile = PROFILES[name]
-    rulings = ruled(profile, 1, [asked(number) for number in range(MANY)])
-    assert {ruling.sort for ruling in rulings} - {None} == set(profile.wire)
-    assert {ruling.delay for ruling in rulings} == set(profile.delays)
+    schedule = scheduled(profile, 1, [asked(number) for number in range(MANY)])
+    assert {fault.kind for fault in schedule} - {None} == set(profile.wire)
+    assert {fault.delay for fault in schedule} == set(profile.delays)
 
 
 def test_faults_come_in_bursts_with_an_end() -> None:
-    rulings = ruled(PROFILES["network"], 3, [asked(number) for number in range(MANY)])
-    lengths = Counter(len(list(run)) for sort, run in groupby(ruling.sort for ruling in rulings) if sort)
+    schedule = scheduled(PROFILES["network"], 3, [asked(number) for number in range(MANY)])
+    lengths = Counter(len(list(run)) for kind, run in groupby(fault.kind for fault in schedule) if kind)
     assert set(lengths) == set(range(1, PROFILES["network"].burst + 1))
 
 
 @given(st.sampled_from(sorted(PROFILES)), st.integers(0, 10**6), st.lists(st.integers(0, 3), max_size=200))
 def test_no_more_go_wrong_in_a_row_than_a_burst_has(name: str, seed: int, numbers: list[int]) -> None:
     profile = PROFILES[name]
-    rulings = ruled(profile, seed, [asked(number) for number in numbers])
-    for wrong, run in groupby(ruling.sort is not None for ruling in rulings):
+    schedule = scheduled(profile, seed, [asked(number) for number in numbers])
+    for wrong, run in groupby(fault.kind is not None for fault in schedule):
         assert not wrong or len(list(run)) <= profile.burst
 
 
 @given(st.permutations([0] * 12 + [1] * 40))
 def test_one_request_gets_through_whoever_else_asks(order: list[int]) -> None:
     """Even where all that could go wrong does."""
-    rulings = SeededRulings(ALWAYS, 1)
+    schedule = SeededSchedule(ALWAYS, 1)
     wrong: list[bool] = []
     for number in order:
-        sort = rulings.rule(asked(number)).sort
+        kind = schedule.next_fault(asked(number)).kind
         if number == 0:
-            wrong.append(sort is not None)
+            wrong.append(kind is not None)
     assert max((len(list(run)) for failed, run in groupby(wrong) if failed), default=0) <= ALWAYS.burst
 
 
 def test_tokens_do_not_expire_one_after_the_other() -> None:
-    profile = Profile(wire={Sort.EXPIRED: WHOLE})
-    sorts = [ruling.sort for ruling in ruled(profile, 1, [asked(number) for number in range(MANY)])]
-    expired = [number for number, sort in enumerate(sorts) if sort]
+    profile = Profile(wire={FaultKind.EXPIRED: RATE_BASE})
+    sorts = [fault.kind for fault in scheduled(profile, 1, [asked(number) for number in range(MANY)])]
+    expired = [number for number, kind in enumerate(sorts) if kind]
     assert len(expired) > 1
     assert all(later - earlier >= EXPIRIES_APART for earlier, later in pairwise(expired))
 
@@ -81,13 +81,13 @@ def test_tokens_do_not_expire_one_after_the_other() -> None:
 def test_rulings_may_be_asked_for_from_several_threads() -> None:
     """All of them together meet what one alone would."""
     profile = PROFILES["limits"]
-    rulings, found = SeededRulings(profile, 5), list[Ruling]()
-    threads = [Thread(target=lambda: found.extend(rulings.rule(asked(0)) for _ in range(250))) for _ in range(4)]
+    schedule, found = SeededSchedule(profile, 5), list[Fault]()
+    threads = [Thread(target=lambda: found.extend(schedule.next_fault(asked(0)) for _ in range(250))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert Counter(found) == Counter(ruled(profile, 5, [asked(0)] * 1_000))
+    assert Counter(found) == Counter(scheduled(profile, 5, [asked(0)] * 1_000))
 
 
 # ---------------------------------------------------------------- profiles
@@ -101,15 +101,15 @@ def test_a_profile_that_nobody_knows_is_told_with_those_there_are() -> None:
 
 def test_rates_are_parts_of_a_whole() -> None:
     for profile in PROFILES.values():
-        assert sum(profile.wire.values()) <= WHOLE
-        assert sum(profile.rows.values()) <= WHOLE
+        assert sum(profile.wire.values()) <= RATE_BASE
+        assert sum(profile.rows.values()) <= RATE_BASE
         assert 0 < profile.rate_percent <= 100
     storm = PROFILES["storm"]
-    assert set(storm.wire) == set(Sort)
-    assert set(storm.rows) == set(Change)
+    assert set(storm.wire) == set(FaultKind)
+    assert set(storm.rows) == set(RowChange)
 
 
 def test_a_number_falls_on_each_sort_as_often_as_its_rate_says() -> None:
-    rates = {Sort.HTML: 3, Sort.RESET: 2}
-    fell = Counter(drawn(rates, number) for number in range(WHOLE))
-    assert fell == {Sort.HTML: 3, Sort.RESET: 2, None: WHOLE - 5}
+    rates = {FaultKind.HTML: 3, FaultKind.RESET: 2}
+    fell = Counter(choose(rates, number) for number in range(RATE_BASE))
+    assert fell == {FaultKind.HTML: 3, FaultKind.RESET: 2, None: RATE_BASE - 5}

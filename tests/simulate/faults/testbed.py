@@ -9,13 +9,12 @@ from typing import Final, TypeVar
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, SyncError, Unavailable, WireError
 from liushui.provider import NO_VALUES, Client, Page, Provider, Slice
 from liushui.providers import load_providers
-from liushui.simulate.faults.dialects import Outages
-from liushui.simulate.faults.fault import Rulings
-from liushui.simulate.faults.fault_schedule import SeededRulings
+from liushui.simulate.faults.fault import FaultSchedule
+from liushui.simulate.faults.fault_schedule import SeededSchedule
+from liushui.simulate.faults.faulty_dialects import Outages
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.simulate.faults.reader import Truth
-from liushui.simulate.faults.worlds import lives_in
-from liushui.simulate.people import desks_of
+from liushui.simulate.faults.reader import Truth, with_lifecycles
+from liushui.simulate.people import institutions_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import NOON, MovableClock
@@ -39,8 +38,8 @@ OUTAGES: Final[Outages] = {name: provider.outage_responses for name, provider in
 T = TypeVar("T")
 
 
-class Stage:
-    """One account of a provider, with every fault of a profile unless `rulings` say others."""
+class FaultyProvider:
+    """One account of a provider, with every fault of a profile unless `schedule` say others."""
 
     def __init__(
         self,
@@ -49,18 +48,18 @@ class Stage:
         *,
         seed: int = 1,
         flows: int = FLOWS,
-        rulings: Rulings | None = None,
+        schedule: FaultSchedule | None = None,
     ) -> None:
         self.provider = provider
         self.profile = PROFILES[profile] if isinstance(profile, str) else profile
         self.clock = MovableClock(NOON)
         known = {provider.name: provider}
-        world = World(Parameters(accounts=1, flows=flows, begin=BEGIN, end=END), desks_of(known))
+        world = World(Parameters(accounts=1, flows=flows, begin=BEGIN, end=END), institutions_of(known))
         base = WorldReader(world, known, self.clock, limits=MemoryLimits(self.clock))
         (self.account,) = base.accounts()
-        self.reader = lives_in(base, known, profile=self.profile, seed=seed, opened=NOON)
-        rulings = rulings or SeededRulings(self.profile, seed)
-        self.wire = FaultyTransport(known, self.reader, rulings, self.clock, profile=self.profile, outages=OUTAGES)
+        self.reader = with_lifecycles(base, known, profile=self.profile, seed=seed, opened=NOON)
+        schedule = schedule or SeededSchedule(self.profile, seed)
+        self.wire = FaultyTransport(known, self.reader, schedule, self.clock, profile=self.profile, outages=OUTAGES)
 
     whole: Final = Slice(BEGIN, END)
 
@@ -106,8 +105,8 @@ class Stage:
 class Patient:
     """A client that asks again, as a sync and its operator do: TRIES_MAX times at most, and after a while each time."""
 
-    def __init__(self, client: Client, stage: Stage) -> None:
-        self._client, self._stage = client, stage
+    def __init__(self, client: Client, faulty: FaultyProvider) -> None:
+        self._client, self._stage = client, faulty
 
     async def fetch_page(
         self,
@@ -131,10 +130,10 @@ class Patient:
         await self._client.close()
 
 
-def raised(stage: Stage, size: int = 20) -> ProviderError | WireError | None:
+def raised(faulty: FaultyProvider, size: int = 20) -> ProviderError | WireError | None:
     """What a page ends with; None: it came."""
     try:
-        stage.ask(lambda client: client.fetch_page(stage.whole, size))
+        faulty.ask(lambda client: client.fetch_page(faulty.whole, size))
     except (ProviderError, WireError) as error:
         return error
     return None

@@ -19,11 +19,11 @@ from liushui.http import Response
 from liushui.provider import Slice
 from liushui.providers import load_providers
 from liushui.simulate.faults.app import carry_out
-from liushui.simulate.faults.transport_faults import Answered, Outcome, Reset, Stalled, Unreached
-from liushui.simulate.faults.worlds import TRUTH_PATH
-from liushui.simulate.serve import Simulator
+from liushui.simulate.faults.fault import Answered, Reset, Stalled, TransportOutcome, Unreached
+from liushui.simulate.faults.reader import TRUTH_PATH
+from liushui.simulate.serve import SimulatorInfo
 from liushui.testing.server import run
-from tests.simulate.faults.stage import BEGIN, END, FLOWS
+from tests.simulate.faults.testbed import BEGIN, END, FLOWS
 
 CLIENTS: Final = 10
 PAGES: Final = 15
@@ -67,7 +67,7 @@ class Sent:
         (Stalled(), ["gone"]),
     ],
 )
-def test_outcomes_are_carried_out(outcome: Outcome, expected: list[object]) -> None:
+def test_outcomes_are_carried_out(outcome: TransportOutcome, expected: list[object]) -> None:
     sent = Sent()
     asyncio.run(carry_out(outcome, sent))
     assert sent.done == expected
@@ -86,7 +86,7 @@ def test_an_answer_takes_its_time() -> None:
 @contextmanager
 def misbehaving(
     profile: str, *, provider: str = "longbridge", seed: int = 1, flows: int = FLOWS
-) -> Iterator[Simulator]:
+) -> Iterator[SimulatorInfo]:
     """Simulate one account with faults on free ports, until the block ends."""
     ports = ["--port", "0", "--socket-port", "0"]
     command = [sys.executable, "-m", "liushui", "simulate", "--format", "json", "--accounts", "1", *ports]
@@ -96,7 +96,7 @@ def misbehaving(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield msgspec.json.decode(process.stdout.readline(), type=Simulator)
+            yield msgspec.json.decode(process.stdout.readline(), type=SimulatorInfo)
         finally:
             process.terminate()
 
@@ -106,7 +106,7 @@ def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
     provider = load_providers()["longbridge"]
     pages, errors = list[Counter[bytes]](), list[LiushuiError]()
 
-    async def read(simulator: Simulator) -> None:
+    async def read(simulator: SimulatorInfo) -> None:
         client = provider.connect(
             base_url=simulator.base_url, credentials=simulator.accounts[0].credentials, rate=None, timeout_s=2
         )
@@ -119,7 +119,7 @@ def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
                 pages.append(Counter(page.rows))
         await client.close()
 
-    async def read_side_by_side(simulator: Simulator) -> None:
+    async def read_side_by_side(simulator: SimulatorInfo) -> None:
         await asyncio.gather(*(read(simulator) for _ in range(CLIENTS)))
 
     with misbehaving("network", seed=3) as simulator:
@@ -142,7 +142,7 @@ def test_every_providers_client_comes_through_where_nothing_is_wrong(name: str) 
     """Whatever its requests look like, bodies included."""
     provider = load_providers()[name]
 
-    async def read(simulator: Simulator) -> int:
+    async def read(simulator: SimulatorInfo) -> int:
         (account,) = simulator.accounts
         client = provider.connect(base_url=simulator.base_url, credentials=account.credentials, rate=None, timeout_s=30)
         page = await client.fetch_page(Slice(BEGIN, END), 30)

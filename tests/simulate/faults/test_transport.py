@@ -9,22 +9,21 @@ import httpx2
 
 from liushui.errors import RateLimited, Unavailable, WireError
 from liushui.providers import load_providers
-from liushui.simulate.faults.fault import Ruling, Sort
-from liushui.simulate.faults.transport_faults import Answered, Reset
+from liushui.simulate.faults.fault import Answered, Fault, FaultKind, Reset
 from liushui.testing.clock import NOON, MovableClock
-from liushui.testing.transport import QueuedRulings, system_clock_is
-from tests.simulate.faults.stage import Stage, raised
+from liushui.testing.transport import QueuedFaults, system_clock_is
+from tests.simulate.faults.testbed import FaultyProvider, raised
 
 LONGBRIDGE: Final = load_providers()["longbridge"]
 
 
 def test_faults_come_in_their_order_each_once() -> None:
-    faults = QueuedRulings()
-    stage = Stage(LONGBRIDGE, rulings=faults)
-    faults.then(Sort.RESET, None, Sort.TOO_MANY)
-    faults.then(Ruling(Sort.TRUNCATED, form=10))
+    faults = QueuedFaults()
+    faulty = FaultyProvider(LONGBRIDGE, schedule=faults)
+    faults.then(FaultKind.RESET, None, FaultKind.TOO_MANY)
+    faults.then(Fault(FaultKind.TRUNCATED, variant=10))
     assert faults.left == 4
-    assert [type(raised(stage)) for _ in range(6)] == [
+    assert [type(raised(faulty)) for _ in range(6)] == [
         Unavailable,
         type(None),
         RateLimited,
@@ -33,17 +32,17 @@ def test_faults_come_in_their_order_each_once() -> None:
         type(None),
     ]
     assert faults.left == 0
-    assert len(faults.requests) == len(stage.wire.outcomes) == 6
+    assert len(faults.requests) == len(faulty.wire.outcomes) == 6
     assert {request.route for request in faults.requests} == {"/v1/asset/cashflow"}
 
 
 def test_the_place_where_an_answer_breaks_is_the_tests_to_say() -> None:
-    faults = QueuedRulings()
-    stage = Stage(LONGBRIDGE, rulings=faults)
-    faults.then(None, Ruling(Sort.RESET, form=33), Ruling(Sort.TRUNCATED, form=33))
+    faults = QueuedFaults()
+    faulty = FaultyProvider(LONGBRIDGE, schedule=faults)
+    faults.then(None, Fault(FaultKind.RESET, variant=33), Fault(FaultKind.TRUNCATED, variant=33))
     for _ in range(3):
-        raised(stage)
-    whole, reset, truncated = stage.wire.outcomes
+        raised(faulty)
+    whole, reset, truncated = faulty.wire.outcomes
     assert isinstance(whole, Answered)
     assert isinstance(reset, Reset)
     assert isinstance(truncated, Answered)
@@ -52,13 +51,13 @@ def test_the_place_where_an_answer_breaks_is_the_tests_to_say() -> None:
 
 
 def test_time_passes_on_the_movable_clock_alone() -> None:
-    faults = QueuedRulings()
-    stage = Stage(LONGBRIDGE, rulings=faults)
-    faults.then(Ruling(delay=timedelta(seconds=4)), Sort.STALLED, Ruling(delay=timedelta(seconds=31)))
+    faults = QueuedFaults()
+    faulty = FaultyProvider(LONGBRIDGE, schedule=faults)
+    faults.then(Fault(delay=timedelta(seconds=4)), FaultKind.STALLED, Fault(delay=timedelta(seconds=31)))
     begun = time.monotonic()
-    found = [raised(stage) for _ in range(3)]
+    found = [raised(faulty) for _ in range(3)]
     assert time.monotonic() - begun < 10
-    assert stage.clock.at == NOON + timedelta(seconds=4 + 30 + 30), "a client waits for 30 s, and no longer"
+    assert faulty.clock.at == NOON + timedelta(seconds=4 + 30 + 30), "a client waits for 30 s, and no longer"
     assert found[0] is None
     assert all(isinstance(error, Unavailable) for error in found[1:])
 
@@ -75,13 +74,13 @@ def test_the_machine_tells_the_movable_clocks_time() -> None:
 
 
 def test_a_path_that_nobody_serves_meets_no_fault() -> None:
-    """It is answered as a server would; no ruling is spent on it."""
-    faults = QueuedRulings()
-    stage = Stage(LONGBRIDGE, rulings=faults)
-    faults.then(Sort.RESET)
+    """It is answered as a server would; no fault is spent on it."""
+    faults = QueuedFaults()
+    faulty = FaultyProvider(LONGBRIDGE, schedule=faults)
+    faults.then(FaultKind.RESET)
 
     async def ask() -> httpx2.Response:
-        async with httpx2.AsyncClient(transport=stage.wire) as client:
+        async with httpx2.AsyncClient(transport=faulty.wire) as client:
             return await client.get("https://provider.test/nowhere")
 
     assert asyncio.run(ask()).status_code == 404

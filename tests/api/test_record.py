@@ -203,6 +203,17 @@ def test_many_lines_are_kept_as_they_come(caller: Caller, ledger: Ledger) -> Non
     assert len({row[0] for row in column(ledger, "flows", "batch")}) == 3, "a transaction a chunk"
 
 
+@pytest.mark.parametrize("mode", ["all", "each"])
+def test_a_body_may_be_larger_than_the_web_framework_lets_it_be(caller: Caller, mode: str) -> None:
+    rows = [flow(f"r-{number}", detail={f"k{key}": "x" * 2_000 for key in range(450)}) for number in range(12)]
+    lines = b"\n".join(json.dumps(row).encode() for row in rows)
+    assert len(lines) > 10_000_000, "more than Litestar reads unless it is told to"
+    kind = {"content-type": "application/x-ndjson"}
+    answer = caller.ask("POST", "/flows", content=lines, params={"mode": mode}, headers=kind)
+    assert answer.status_code == 200, answer.text
+    assert answer.text.count('"added"') == (12 if mode == "each" else 13)
+
+
 def test_who_may_record_what(api: Api, caller: Caller) -> None:
     assert write(api.caller("mine", scopes=[Scope.READ]), flow()).status_code == 403
     assert write(api.caller("a"), flow()).status_code == 404

@@ -6,9 +6,10 @@ from litestar.datastructures import MutableScopeHeaders, State
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.types import Message, Scope
 
-from liushui.server.api import api_routes
+from liushui.server.api import ROOT, api_routes
 from liushui.server.api.context import APP_CONTEXT
 from liushui.server.api.errors import HEADERS
+from liushui.server.api.openapi import ModelSchemas, openapi_config
 from liushui.server.context import AppContext
 from liushui.server.web import page_routes
 
@@ -17,8 +18,8 @@ def make_site(app_context: AppContext) -> Litestar:
     """The application of a app_context: its API and its pages."""
     return Litestar(
         route_handlers=[*api_routes(app_context), *page_routes(app_context)],
-        openapi_config=None,  # the API makes its own document, from the structs that it reads and writes
-        plugins=[ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
+        openapi_config=openapi_config(ROOT),
+        plugins=[ModelSchemas(), ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
         compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key="whole"),
         before_send=[_add_headers],
         state=State({APP_CONTEXT: app_context}),

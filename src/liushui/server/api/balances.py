@@ -1,10 +1,11 @@
 """What flows come to: balances, summaries, and the coverage that says how far either is proven."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from liushui.client import models
@@ -16,11 +17,10 @@ from liushui.ledger.coverage import Range
 from liushui.ledger.read import balances as ledger_query
 from liushui.ledger.read import summaries as summing
 from liushui.money import to_plain_string
-from liushui.server.api.context import RequestContext, context_of
+from liushui.server.api.context import Context, RequestContext
+from liushui.server.api.endpoint import endpoint
 from liushui.server.api.errors import unacceptable
 from liushui.server.api.flows import AccountNames
-from liushui.server.api.params import QUERY
-from liushui.server.auth import require_scope
 
 By = Literal["account", "kind"]
 
@@ -51,18 +51,16 @@ class CoverageQuery(msgspec.Struct, frozen=True, kw_only=True):
     account: AccountNames = []
 
 
-@get("/balances", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: BalanceQuery})
-def list_balances(request: Request[Any, Any, Any]) -> Response[models.Balances]:
+@endpoint("GET", "/balances", scope=Scope.READ)
+def list_balances(context: Context, params: NamedDependency[BalanceQuery]) -> Response[models.Balances]:
     """Balances at an instant, by account, subaccount and currency, and whether every flow up to there is proven."""
-    context = context_of(request)
-    asked = context.query(BalanceQuery)
-    names = context.accounts(asked.account)
+    names = context.accounts(params.account)
 
     def made() -> models.Balances:
         if not names:
             return models.Balances(balances=[], covered=True, gaps=[])
-        found = ledger_query.balances(context.ledger, names, asked.at)
-        gaps = _gaps(summing.gaps_before(context.ledger, names, asked.at))
+        found = ledger_query.balances(context.ledger, names, params.at)
+        gaps = _gaps(summing.gaps_before(context.ledger, names, params.at))
         uncovered = {gap.account for gap in gaps}
         balances = [
             models.Balance(
@@ -75,32 +73,30 @@ def list_balances(request: Request[Any, Any, Any]) -> Response[models.Balances]:
                 covered=one.account not in uncovered,
             )
             for one in found
-            if asked.currency in (None, one.currency)
+            if params.currency in (None, one.currency)
         ]
         return models.Balances(balances=balances, covered=not gaps, gaps=gaps)
 
     return context.tagged(names, made)
 
 
-@get("/summary", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: SummaryQuery})
-def show_summary(request: Request[Any, Any, Any]) -> Response[models.Summary]:
+@endpoint("GET", "/summary", scope=Scope.READ)
+def show_summary(context: Context, params: NamedDependency[SummaryQuery]) -> Response[models.Summary]:
     """What moved in and out, by day, week, month or year of each account's own zone, and by currency."""
-    context = context_of(request)
-    asked = context.query(SummaryQuery)
-    names = context.accounts(asked.account)
+    names = context.accounts(params.account)
     for name in ("first_day", "last_day"):
-        _check_day(name, getattr(asked, name))
-    if asked.first_day and asked.last_day and asked.first_day > asked.last_day:
-        raise unacceptable("last_day", f"no earlier than first_day, {asked.first_day}", asked.last_day)
+        _check_day(name, getattr(params, name))
+    if params.first_day and params.last_day and params.first_day > params.last_day:
+        raise unacceptable("last_day", f"no earlier than first_day, {params.first_day}", params.last_day)
     wanted = summing.Wanted(
         accounts=names,
-        period=asked.period,
-        by_account="account" in asked.by,
-        by_kind="kind" in asked.by,
-        first_day=asked.first_day,
-        last_day=asked.last_day,
-        currency=asked.currency,
-        kind=asked.kind and asked.kind.value,
+        period=params.period,
+        by_account="account" in params.by,
+        by_kind="kind" in params.by,
+        first_day=params.first_day,
+        last_day=params.last_day,
+        currency=params.currency,
+        kind=params.kind and params.kind.value,
     )
     return context.tagged(names, lambda: _summary(context, wanted))
 
@@ -126,11 +122,10 @@ def _summary(context: RequestContext, wanted: summing.Wanted) -> models.Summary:
     return models.Summary(rows=rows, covered=not found.gaps, gaps=_gaps(found.gaps))
 
 
-@get("/coverage", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: CoverageQuery})
-def show_coverage(request: Request[Any, Any, Any]) -> Response[models.Coverage]:
+@endpoint("GET", "/coverage", scope=Scope.READ)
+def show_coverage(context: Context, params: NamedDependency[CoverageQuery]) -> Response[models.Coverage]:
     """Which ranges of the accounts are proven, and when, and which are open, and why."""
-    context = context_of(request)
-    names = context.accounts(context.query(CoverageQuery).account)
+    names = context.accounts(params.account)
 
     def made() -> models.Coverage:
         found = ledger_query.coverage_of(context.ledger, names) if names else {}

@@ -4,10 +4,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from litestar import MediaType, Request, Response
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from liushui.client.models import Word
 from liushui.instant import to_us
@@ -16,14 +18,11 @@ from liushui.ledger.read.balances import FlowFilter
 from liushui.ledger.read.pages import heads
 from liushui.money import to_plain_string
 from liushui.server.api.errors import missing
-from liushui.server.api.params import query_of
 from liushui.server.auth import Principal, principal_of
 from liushui.server.context import AppContext
 
 APP_CONTEXT: Final = "liushui_context"
 """Under this name the application keeps the app_context."""
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,6 @@ class RequestContext:
     def whose(self) -> list[str] | None:
         """The accounts that the caller may see; None: all of them. What a cursor holds for no other caller."""
         return None if self.principal.accounts is None else sorted(self.principal.accounts)
-
-    def query(self, type_: type[S]) -> S:
-        """The query parameters."""
-        return query_of(self.request, type_)
 
     def accounts(self, named: Collection[str] = ()) -> tuple[str, ...]:
         """The accounts that are meant: those named, or all that the caller may see. It may be none at all.
@@ -95,8 +90,12 @@ class RequestContext:
         return f'"{sha256(msgspec.json.encode(about)).hexdigest()[:32]}"'
 
 
-def context_of(request: Request[Any, Any, Any]) -> RequestContext:
-    """The call that a request is."""
+Context: TypeAlias = NamedDependency[SkipValidation[RequestContext]]  # msgspec cannot validate what the context holds
+"""Annotates the parameter of a handler that takes the context."""
+
+
+def provide_context(request: Request[Any, Any, Any]) -> RequestContext:
+    """The context of a request that has passed the guard of the routes."""
     return RequestContext(request, request.app.state[APP_CONTEXT], principal_of(request))
 
 

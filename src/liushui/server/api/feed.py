@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response
+from litestar.di import NamedDependency
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Meta
 
@@ -17,12 +18,11 @@ from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.progress import list_progress
 from liushui.ledger.read.feed import FeedPage, Step, commits_after, feed_page
 from liushui.ledger.read.pages import heads
-from liushui.server.api.context import RequestContext, context_of
+from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.cursors import cursor, key_of, place_of
+from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.flows import AccountNames, said
-from liushui.server.api.params import QUERY, STREAM
 from liushui.server.api.sources import progress_said
-from liushui.server.auth import require_scope
 
 STEPS: Final = 1_000
 STEPS_MAX: Final = 10_000
@@ -51,37 +51,50 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="Of the feed, or an event's id. None: from now on.")] | None = None
 
 
-@get("/feed", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: FeedQuery})
-def read(request: Request[Any, Any, Any]) -> Response[models.FeedPage]:
+@endpoint("GET", "/feed", scope=Scope.READ)
+def read(context: Context, params: NamedDependency[FeedQuery]) -> Response[models.FeedPage]:
     """Flows that were added, changed and withdrawn since a cursor, commit by commit.
 
     Whoever applies every step, by key, has what a full read has. Accounts that come later are in it from their
     beginning on.
     """
-    context = context_of(request)
-    asked = context.query(FeedQuery)
-    names = context.accounts(asked.account)
-    about = _about(context, asked.account)
-    seen = {} if asked.cursor is None else place_of(context.ledger, about, asked.cursor, dict[str, int])
+    names = context.accounts(params.account)
+    about = _about(context, params.account)
+    seen = {} if params.cursor is None else place_of(context.ledger, about, params.cursor, dict[str, int])
 
     def page() -> models.FeedPage:
-        found = feed_page(context.ledger, names, seen, limit=asked.limit) if names else FeedPage([], {}, more=False)
+        found = feed_page(context.ledger, names, seen, limit=params.limit) if names else FeedPage([], {}, more=False)
         following = cursor(context.ledger, about, found.positions)
         return models.FeedPage(steps=[_step(step) for step in found.steps], cursor=following, more=found.more)
 
     return context.tagged(names, page)
 
 
-@get("/events", guards=[require_scope(Scope.READ)], opt={QUERY: EventQuery, STREAM: True, "whole": True})
-async def events(request: Request[Any, Any, Any]) -> ServerSentEvent:
+class StreamOperation(ApiOperation):
+    """An operation that answers with server-sent events, which Litestar knows no type of."""
+
+    def to_schema(self) -> dict[str, Any]:
+        """The operation as OpenAPI has it."""
+        schema = super().to_schema()
+        schema["responses"]["200"]["content"]["text/event-stream"]["schema"] = {"type": "string"}
+        return schema
+
+
+@endpoint(
+    "GET",
+    "/events",
+    scope=Scope.READ,
+    operation=StreamOperation,
+    media_type="text/event-stream",
+    opt={"whole": True},  # a packed stream would be held back until there is enough of it to pack
+)
+async def events(context: Context, params: NamedDependency[EventQuery]) -> ServerSentEvent:
     """Commits that changed flows, and how far syncs are, as they come (server-sent events).
 
     `commit`: its id is a cursor of the feed, from which a stream that broke off goes on (Last-Event-ID). `sync`: how
     far one is, about twice a second. A comment now and then says that the stream lives. It ends with its token.
     """
-    context = context_of(request)
-    asked = context.query(EventQuery)
-    told = await asyncio.to_thread(_begin, context, asked)
+    told = await asyncio.to_thread(_begin, context, params)
     return ServerSentEvent(_stream(told), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Response, get
-from litestar.params import FromPath
+from litestar import Response
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from liushui.client import models
@@ -19,11 +19,10 @@ from liushui.ledger.read.balances import FlowFilter, LedgerFlow
 from liushui.ledger.read.history import Version, versions_of
 from liushui.ledger.read.pages import Place, flows_page
 from liushui.money import parse_decimal, to_plain_string
-from liushui.server.api.context import RequestContext, context_of, digest_of
+from liushui.server.api.context import Context, RequestContext, digest_of
 from liushui.server.api.cursors import cursor, flow_of, key_of, place_of
+from liushui.server.api.endpoint import PathText, endpoint
 from liushui.server.api.errors import missing, unacceptable
-from liushui.server.api.params import QUERY, Nothing, no_query
-from liushui.server.auth import require_scope
 
 PAGE: int = 100
 PAGE_MAX: int = 1_000
@@ -56,49 +55,41 @@ class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
 
 
-@get("/accounts", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def list_accounts(request: Request[Any, Any, Any]) -> Response[models.Accounts]:
+@endpoint("GET", "/accounts", scope=Scope.READ)
+def list_accounts(context: Context) -> Response[models.Accounts]:
     """The accounts that the caller may see, and how far each is proven."""
-    context = context_of(request)
-    no_query(request)
     names = context.accounts()
     return context.tagged(names, lambda: models.Accounts(accounts=accounts_said(context, names)))
 
 
-@get("/accounts/{account:str}", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def show_account(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[models.Account]:
+@endpoint("GET", "/accounts/{account:str}", scope=Scope.READ)
+def show_account(context: Context, account: PathText) -> Response[models.Account]:
     """One account."""
-    context = context_of(request)
-    no_query(request)
     names = context.accounts((account,))
     return context.tagged(names, lambda: accounts_said(context, names)[0])
 
 
-@get("/flows", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: FlowQuery})
-def list_flows(request: Request[Any, Any, Any]) -> Response[models.FlowPage]:
+@endpoint("GET", "/flows", scope=Scope.READ)
+def list_flows(context: Context, params: NamedDependency[FlowQuery]) -> Response[models.FlowPage]:
     """Flows by time, page by page. A cursor stays where it is while rows arrive."""
-    context = context_of(request)
-    asked = context.query(FlowQuery)
-    names = context.accounts(asked.account)
-    wanted = filter_of(asked)._replace(accounts=names)
-    about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(asked.account))), context.whose)}"
-    after = None if asked.cursor is None else place_of(context.ledger, about, asked.cursor, Place)
+    names = context.accounts(params.account)
+    wanted = filter_of(params)._replace(accounts=names)
+    about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(params.account))), context.whose)}"
+    after = None if params.cursor is None else place_of(context.ledger, about, params.cursor, Place)
 
     def page() -> models.FlowPage:
         if not names:
             return models.FlowPage(flows=[], next=None)
-        found = flows_page(context.ledger, wanted, limit=asked.limit, after=after)
+        found = flows_page(context.ledger, wanted, limit=params.limit, after=after)
         following = None if found.next is None else cursor(context.ledger, about, found.next)
         return models.FlowPage(flows=[said(one) for one in found.flows], next=following)
 
     return context.tagged(names, page)
 
 
-@get("/flows/{key:str}", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def show_flow(request: Request[Any, Any, Any], key: FromPath[str]) -> Response[models.FlowInFull]:
+@endpoint("GET", "/flows/{key:str}", scope=Scope.READ)
+def show_flow(context: Context, key: PathText) -> Response[models.FlowInFull]:
     """One flow, its versions, and the row as the provider sent it."""
-    context = context_of(request)
-    no_query(request)
     place = flow_of(key)
     if place is None or not context.principal.sees(place[0]):
         raise missing("flow", key)

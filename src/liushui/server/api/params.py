@@ -1,7 +1,7 @@
 """Reading what is asked: query parameters and bodies as structs, strictly, each fault with its name."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import NoneType, UnionType
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 import msgspec
 from litestar import Request
 from litestar.enums import RequestEncodingType
+from litestar.typing import FieldDefinition
 
 from liushui.client.models import Fault
 from liushui.errors import short_repr
@@ -18,13 +19,6 @@ from liushui.server.api.errors import Refusal, fault_of, malformed
 S = TypeVar("S", bound=msgspec.Struct)
 
 BODY_MAX: Final = 1024 * 1024
-QUERY: Final = "query"
-BODY: Final = "body"
-"""Under these names a route says of which struct its parameters and its body are."""
-IN_LINES: Final = "lines"
-"""Of a route: it takes its body, and gives its answer, as lines too."""
-STREAM: Final = "stream"
-"""Of a route: its answer is a stream of server-sent events."""
 
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)$", re.ASCII)
 _EXAMPLE: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z (in a URL + is %2B)"
@@ -58,26 +52,42 @@ def query_of(request: Request[Any, Any, Any], type_: type[S]) -> S:
     return type_(**values)
 
 
-def no_query(request: Request[Any, Any, Any]) -> None:
-    """Where no parameter is known."""
-    query_of(request, Nothing)
+class NoParams(msgspec.Struct, frozen=True):
+    """The query parameters of a route that has none."""
 
 
-class Nothing(msgspec.Struct, frozen=True):
-    """No parameters."""
+class ApiRequest(Request[Any, Any, Any]):
+    """A request whose JSON body is decoded by us, for Litestar's errors do not say where in the body they are."""
+
+    async def json(self) -> Any:  # noqa: ANN401 - whichever struct the handler takes
+        """The body as the struct that the handler's `data` names. Raises a Refusal."""
+        body = await self.body()
+        try:
+            return msgspec.json.decode(body, type=_signature(self)["data"].annotation)
+        except msgspec.MsgspecError as error:
+            raise malformed([fault_of(error, body)]) from error
+        except UnicodeDecodeError as error:
+            raise malformed([Fault(pointer="", expected="UTF-8", got=short_repr(body[:40]))]) from error
 
 
-def body_of(body: bytes, request: Request[Any, Any, Any], type_: type[S]) -> S:
-    """A body of JSON. Raises a Refusal that names the place."""
-    check_media_type(request, [RequestEncodingType.JSON.value])
-    if len(body) > BODY_MAX:
-        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: expected at most {BODY_MAX} bytes, got {len(body)}")
-    try:
-        return msgspec.json.decode(body, type=type_)
-    except msgspec.MsgspecError as error:
-        raise malformed([fault_of(error, body)]) from error
-    except UnicodeDecodeError as error:
-        raise malformed([Fault(pointer="", expected="UTF-8", got=short_repr(body[:40]))]) from error
+def provide_params(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - whichever struct the handler takes
+    """The query parameters as the struct that the handler's `params` names. Raises a Refusal."""
+    return query_of(request, _signature(request)["params"].annotation)
+
+
+async def check_request(request: Request[Any, Any, Any]) -> None:
+    """Refuse what Litestar lets pass: parameters of a route that has none, and a body that is missing or not JSON."""
+    signature = _signature(request)
+    if "params" not in signature:
+        query_of(request, NoParams)
+    if "data" in signature:
+        check_media_type(request, [RequestEncodingType.JSON.value])
+        if not await request.body():
+            raise malformed([Fault(pointer="", expected="JSON", got="nothing")])
+
+
+def _signature(request: Request[Any, Any, Any]) -> Mapping[str, FieldDefinition]:
+    return request.route_handler.parsed_fn_signature.parameters
 
 
 def check_media_type(request: Request[Any, Any, Any], known: Sequence[str]) -> str:

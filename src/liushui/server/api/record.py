@@ -9,8 +9,9 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, Final, TypeVar
 
 import msgspec
-from litestar import Request, Response, post
-from litestar.params import RawBody
+from litestar import Response
+from litestar.di import NamedDependency, Provide
+from litestar.params import JSONBody
 from litestar.response import Stream
 
 from liushui.client import models
@@ -20,13 +21,15 @@ from liushui.instant import load_zone
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.write import record as recording
 from liushui.ledger.write.record import Conflict, Keyed, KeyReused
-from liushui.server.api.context import RequestContext, context_of
+from liushui.server.api.context import Context, RequestContext
+from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.errors import Refusal, conflict, malformed, missing, unacceptable, unacceptable_body
 from liushui.server.api.flows import accounts_said
-from liushui.server.api.params import BODY, IN_LINES, QUERY, body_of, check_media_type, no_query
+from liushui.server.api.params import check_media_type
 from liushui.server.api.record_body import (
     JSON,
     LINES,
+    ROWS_MAX,
     RecordQuery,
     Row,
     differs,
@@ -36,55 +39,74 @@ from liushui.server.api.record_body import (
     texts_of,
     whole_body,
 )
-from liushui.server.auth import require_scope
 
 
-@post(
-    "/accounts",
-    guards=[require_scope(Scope.MANAGE)],
-    sync_to_thread=True,
-    status_code=HTTPStatus.OK,
-    opt={BODY: models.MakeAccount},
-)
-def make_account(request: Request[Any, Any, Any], body: RawBody) -> Response[models.Account]:
+@endpoint("POST", "/accounts", scope=Scope.MANAGE)
+def make_account(context: Context, data: JSONBody[models.MakeAccount]) -> Response[models.Account]:
     """Make an account of one's own. One that is there, in the same zone, is answered as it is."""
-    context = context_of(request)
-    no_query(request)
-    wanted = body_of(body, request, models.MakeAccount)
-    if not context.principal.sees(wanted.account):
+    if not context.principal.sees(data.account):
         raise Refusal(HTTPStatus.FORBIDDEN, "this needs a token for all accounts, or for one of that name")
     try:
-        load_zone(wanted.zone)
+        load_zone(data.zone)
     except ConfigError as error:
-        raise unacceptable_body("/zone", "an IANA time zone such as Asia/Hong_Kong", wanted.zone) from error
+        raise unacceptable_body("/zone", "an IANA time zone such as Asia/Hong_Kong", data.zone) from error
     try:
-        recording.make_own_account(context.ledger, wanted.account, wanted.zone)
+        recording.make_own_account(context.ledger, data.account, data.zone)
     except ConfigError as error:
-        raise conflict([Fault(pointer="/account", expected="a new name", got=short_repr(wanted.account))]) from error
-    (made,) = accounts_said(context, (wanted.account,))
+        raise conflict([Fault(pointer="/account", expected="a new name", got=short_repr(data.account))]) from error
+    (made,) = accounts_said(context, (data.account,))
     return context.answer(made)
 
 
-@post(
+class RecordOperation(ApiOperation):
+    """The operation that records flows: it reads its body by itself, so that Litestar knows nothing of the body."""
+
+    def to_schema(self) -> dict[str, Any]:
+        """The operation as OpenAPI has it."""
+        schema = super().to_schema()
+        flow = schema["requestBody"]["content"][JSON]["schema"]
+        schema["requestBody"]["content"] = {
+            JSON: {"schema": {"anyOf": [flow, {"type": "array", "items": flow, "maxItems": ROWS_MAX}]}},
+            LINES: {"schema": {"type": "string", "description": "One RecordFlow a line."}},
+        }
+        answers = schema["responses"]["200"]["content"]
+        answers[LINES] = {"schema": {"type": "string", "description": "One RecordedRow a line."}}
+        schema["parameters"].append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Under one key a write is done once, however often it is sent. Not with mode=each.",
+                "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,200}$"},
+            }
+        )
+        return schema
+
+
+def _describe_body(data: JSONBody[models.RecordFlow]) -> None:
+    """Never called: Litestar describes the body that any dependency of a route takes, used by the handler or not."""
+
+
+@endpoint(
+    "POST",
     "/flows",
-    guards=[require_scope(Scope.RECORD)],
-    status_code=HTTPStatus.OK,
-    opt={QUERY: RecordQuery, BODY: models.RecordFlow, IN_LINES: True},
+    scope=Scope.RECORD,
+    operation=RecordOperation,
+    dependencies={"described_body": Provide(_describe_body, sync_to_thread=False)},
+    request_max_body_size=None,  # a body of any length is read in parts; whole_body has a limit of its own
 )
-async def record(request: Request[Any, Any, Any]) -> Response[models.Recorded] | Stream:
+async def record(context: Context, params: NamedDependency[RecordQuery]) -> Response[models.Recorded]:
     """Record flows of accounts of one's own: one, an array, or a row a line.
 
     A reference that is known, with the same content, changes nothing; with other content it is a conflict, unless the
     write restates. With an Idempotency-Key the same write is done once, however often it is sent. With mode=each every
     row is answered by a line of its own, and a stream of any length takes little memory.
     """
-    context = context_of(request)
-    asked = context.query(RecordQuery)
-    media_type = check_media_type(request, [JSON, LINES])
-    if asked.mode == "each":
-        return await record_each(context, asked, media_type)
-    body = await whole_body(request)
-    return await asyncio.to_thread(record_all, context, asked, media_type, body)
+    media_type = check_media_type(context.request, [JSON, LINES])
+    if params.mode == "each":
+        return await record_each(context, params, media_type)
+    body = await whole_body(context.request)
+    return await asyncio.to_thread(record_all, context, params, media_type, body)
 
 
 KEY_MAX: Final = 200
@@ -190,7 +212,7 @@ IN_MEMORY: Final = 1024 * 1024
 REFUSED: Final = "refused"
 
 
-async def record_each(context: RequestContext, asked: RecordQuery, media_type: str) -> Stream:
+async def record_each(context: RequestContext, asked: RecordQuery, media_type: str) -> Response[Any]:
     """Keep rows as they come. The answers lie in a file meanwhile: who sends may read only when all is sent."""
     if context.request.headers.get("idempotency-key") is not None:
         raise unacceptable("Idempotency-Key", "none with mode=each: the references of the rows do it", "one")

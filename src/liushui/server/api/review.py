@@ -1,21 +1,21 @@
 """What is worth a human's look: findings, and rows that could not be read."""
 
 from base64 import b64encode
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from liushui.client import models
 from liushui.instant import from_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import review
-from liushui.server.api.context import context_of
+from liushui.server.api.context import Context
 from liushui.server.api.cursors import cursor, place_of
+from liushui.server.api.endpoint import endpoint
 from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames
-from liushui.server.api.params import QUERY
-from liushui.server.auth import require_scope
 
 
 class FindingQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,11 +33,10 @@ class QuarantineQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
 
 
-@get("/findings", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: FindingQuery})
-def list_findings(request: Request[Any, Any, Any]) -> Response[models.Findings]:
+@endpoint("GET", "/findings", scope=Scope.READ)
+def list_findings(context: Context, params: NamedDependency[FindingQuery]) -> Response[models.Findings]:
     """How many flows of each day are worth a look, and why."""
-    context = context_of(request)
-    names = context.accounts(context.query(FindingQuery).account)
+    names = context.accounts(params.account)
 
     def made() -> models.Findings:
         found = review.count_findings(context.ledger, names) if names else []
@@ -51,24 +50,22 @@ def list_findings(request: Request[Any, Any, Any]) -> Response[models.Findings]:
     return context.tagged(names, made)
 
 
-@get("/quarantine", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: QuarantineQuery})
-def list_quarantined(request: Request[Any, Any, Any]) -> Response[models.QuarantinePage]:
+@endpoint("GET", "/quarantine", scope=Scope.READ)
+def list_quarantined(context: Context, params: NamedDependency[QuarantineQuery]) -> Response[models.QuarantinePage]:
     """Rows that could not be read, with their bytes and the reason: nothing that came is lost."""
-    context = context_of(request)
-    asked = context.query(QuarantineQuery)
-    names = context.accounts(asked.account)
-    about = msgspec.json.encode(("quarantine", sorted(asked.account), asked.resolved, context.whose)).decode()
-    after = None if asked.cursor is None else place_of(context.ledger, about, asked.cursor, tuple[str, str, int])
+    names = context.accounts(params.account)
+    about = msgspec.json.encode(("quarantine", sorted(params.account), params.resolved, context.whose)).decode()
+    after = None if params.cursor is None else place_of(context.ledger, about, params.cursor, tuple[str, str, int])
 
     def made() -> models.QuarantinePage:
         if not names:
             return models.QuarantinePage(rows=[], next=None)
         found = review.quarantined_page(
-            context.ledger, names, limit=asked.limit + 1, after=after, resolved=asked.resolved
+            context.ledger, names, limit=params.limit + 1, after=after, resolved=params.resolved
         )
         following = None
-        if len(found) > asked.limit:
-            found = found[: asked.limit]
+        if len(found) > params.limit:
+            found = found[: params.limit]
             last = found[-1]
             following = cursor(context.ledger, about, (last.account, last.id, last.batch))
         return models.QuarantinePage(rows=[_said(one) for one in found], next=following)

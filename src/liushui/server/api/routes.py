@@ -2,17 +2,20 @@
 
 from typing import Any
 
-from litestar import Request, Response, Router, get
+from litestar import Response, Router
+from litestar.datastructures import ResponseHeader
+from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from liushui import __version__
 from liushui.client import models
 from liushui.server.api import balances, credentials, feed, flows, record, review, sources
-from liushui.server.api import openapi as docs
 from liushui.server.api.auth import authenticate
-from liushui.server.api.context import context_of
+from liushui.server.api.context import Context, provide_context
+from liushui.server.api.endpoint import endpoint
 from liushui.server.api.errors import handlers
-from liushui.server.api.params import QUERY, Nothing, no_query
+from liushui.server.api.openapi import openapi_document
+from liushui.server.api.params import BODY_MAX, ApiRequest, check_request, provide_params
 from liushui.server.context import AppContext
 
 ROOT = "/api/v1"
@@ -25,9 +28,6 @@ def api_routes(app_context: AppContext) -> list[ControllerRouterHandler]:
             ROOT,
             route_handlers=[
                 about,
-                docs.openapi,
-                docs.docs,
-                docs.redoc,
                 flows.list_accounts,
                 flows.show_account,
                 flows.list_flows,
@@ -55,17 +55,35 @@ def api_routes(app_context: AppContext) -> list[ControllerRouterHandler]:
                 credentials.end_token,
             ],
             guards=[authenticate(app_context)],
+            before_request=check_request,
+            dependencies={
+                "context": Provide(provide_context, sync_to_thread=False),
+                "params": Provide(provide_params, sync_to_thread=False),
+            },
+            request_class=ApiRequest,
+            request_max_body_size=BODY_MAX,
             exception_handlers=handlers(),
             after_request=_with_headers,
-        )
+            response_headers=[
+                ResponseHeader(name=name, value="", description=text, documentation_only=True)
+                for name, text in RATE_HEADERS.items()
+            ],
+        ),
+        Router(ROOT, route_handlers=[openapi_document], after_request=_with_headers),
     ]
 
 
-@get("/", sync_to_thread=False, opt={QUERY: Nothing})
-def about(request: Request[Any, Any, Any]) -> Response[models.About]:
+RATE_HEADERS = {
+    "RateLimit-Limit": "Calls a minute.",
+    "RateLimit-Remaining": "How many of them are left.",
+    "RateLimit-Reset": "Seconds until all of them are available again.",
+}
+"""Every answer to a known caller has them: the guard of the routes sees to it."""
+
+
+@endpoint("GET", "/", scope=None)
+def about(context: Context) -> Response[models.About]:
     """Which liushui answers, and what the caller may see and do."""
-    context = context_of(request)
-    no_query(request)
     principal = context.principal
     names = None if principal.accounts is None else sorted(principal.accounts)
     return context.answer(

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Response, get, patch, post
-from litestar.params import FromPath, RawBody
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter
 from msgspec import Meta
 
 from liushui.client import models
@@ -15,12 +16,11 @@ from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.progress import Progress, list_progress
 from liushui.ledger.jobs.sources import Run, Source, last_runs, list_runs, list_sources, pause_source
 from liushui.ledger.jobs.sync_requests import SyncRequest, find_request, request_sync
-from liushui.server.api.context import RequestContext, context_of
+from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.cursors import cursor, place_of
+from liushui.server.api.endpoint import PathText, endpoint
 from liushui.server.api.errors import missing
 from liushui.server.api.flows import PAGE, PAGE_MAX
-from liushui.server.api.params import BODY, QUERY, Nothing, body_of, no_query
-from liushui.server.auth import require_scope
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,86 +31,57 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="`next` of the page before.")] | None = None
 
 
-@get("/sources", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def list_all(request: Request[Any, Any, Any]) -> Response[models.Sources]:
+@endpoint("GET", "/sources", scope=Scope.READ)
+def list_all(context: Context) -> Response[models.Sources]:
     """The sources, the last run of each, and how far the sync is that goes on. Credentials are not shown."""
-    context = context_of(request)
-    no_query(request)
     return context.answer(models.Sources(sources=_sources(context)))
 
 
-@get("/sources/{account:str}", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: Nothing})
-def show(request: Request[Any, Any, Any], account: FromPath[str]) -> Response[models.Source]:
+@endpoint("GET", "/sources/{account:str}", scope=Scope.READ)
+def show(context: Context, account: PathText) -> Response[models.Source]:
     """One source."""
-    context = context_of(request)
-    no_query(request)
     return context.answer(_source(context, account))
 
 
-@patch(
-    "/sources/{account:str}", guards=[require_scope(Scope.MANAGE)], sync_to_thread=True, opt={BODY: models.ChangeSource}
-)
-def change(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[models.Source]:
+@endpoint("PATCH", "/sources/{account:str}", scope=Scope.MANAGE)
+def change(context: Context, account: PathText, data: JSONBody[models.ChangeSource]) -> Response[models.Source]:
     """Pause a source, so that the scheduler passes it over, or resume it."""
-    context = context_of(request)
-    no_query(request)
-    wanted = body_of(body, request, models.ChangeSource)
     _source(context, account)
-    pause_source(context.ledger, account, paused=wanted.paused)
+    pause_source(context.ledger, account, paused=data.paused)
     return context.answer(_source(context, account))
 
 
-@post(
-    "/sources/{account:str}/sync",
-    guards=[require_scope(Scope.MANAGE)],
-    sync_to_thread=True,
-    status_code=HTTPStatus.ACCEPTED,
-    opt={BODY: models.AskSync},
-)
-def sync(request: Request[Any, Any, Any], account: FromPath[str], body: RawBody) -> Response[models.SyncAsked]:
+@endpoint("POST", "/sources/{account:str}/sync", scope=Scope.MANAGE, status=HTTPStatus.ACCEPTED)
+def sync(context: Context, account: PathText, data: JSONBody[models.AskSync]) -> Response[models.SyncAsked]:
     """Ask for a sync now. Whichever process syncs takes it; one that waits already is the one that is answered."""
-    context = context_of(request)
-    no_query(request)
-    wanted = body_of(body, request, models.AskSync)
     _source(context, account)
-    asked = request_sync(context.ledger, account, by=context.principal.name, everything=wanted.everything)
+    asked = request_sync(context.ledger, account, by=context.principal.name, everything=data.everything)
     answer = context.answer(_asked(asked), HTTPStatus.ACCEPTED)
-    answer.headers["Location"] = f"{request.url.path}/{asked.id}"
+    answer.headers["Location"] = f"{context.request.url.path}/{asked.id}"
     return answer
 
 
-@get(
-    "/sources/{account:str}/sync/{id:str}",
-    guards=[require_scope(Scope.READ)],
-    sync_to_thread=True,
-    opt={QUERY: Nothing},
-)
+@endpoint("GET", "/sources/{account:str}/sync/{id:str}", scope=Scope.READ)
 def show_request(
-    request: Request[Any, Any, Any],
-    account: FromPath[str],
-    id: FromPath[str],  # noqa: A002 - the path's own name
+    context: Context, account: PathText, request_id: Annotated[str, PathParameter(name="id", min_length=1)]
 ) -> Response[models.SyncAsked]:
     """What became of a request to sync."""
-    context = context_of(request)
-    no_query(request)
-    found = find_request(context.ledger, context.account(account), id)
+    found = find_request(context.ledger, context.account(account), request_id)
     if found is None:
-        raise missing("request", id)
+        raise missing("request", request_id)
     return context.answer(_asked(found))
 
 
-@get("/runs", guards=[require_scope(Scope.READ)], sync_to_thread=True, opt={QUERY: RunQuery})
-def runs(request: Request[Any, Any, Any]) -> Response[models.RunPage]:
+@endpoint("GET", "/runs", scope=Scope.READ)
+def runs(context: Context, params: NamedDependency[RunQuery]) -> Response[models.RunPage]:
     """The syncs of an account that ended, the newest first."""
-    context = context_of(request)
-    asked = context.query(RunQuery)
-    account = context.account(asked.account)
+    account = context.account(params.account)
     about = f"runs {account}"
-    before = None if asked.cursor is None else from_us(place_of(context.ledger, about, asked.cursor, int))
-    found = list_runs(context.ledger, account, limit=asked.limit + 1, before=before)
+    before = None if params.cursor is None else from_us(place_of(context.ledger, about, params.cursor, int))
+    found = list_runs(context.ledger, account, limit=params.limit + 1, before=before)
     following = None
-    if len(found) > asked.limit:
-        found = found[: asked.limit]
+    if len(found) > params.limit:
+        found = found[: params.limit]
         following = cursor(context.ledger, about, to_us(found[-1].started_at))
     return context.answer(models.RunPage(runs=[run_said(run) for run in found], next=following))
 

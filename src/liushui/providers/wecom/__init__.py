@@ -70,8 +70,8 @@ PROVIDER = Provider(
     simulate_detail=with_operator,
     restrictions=(
         Restriction(
-            OPERATORS, "comma-separated user ids: the key sees only rows of these operators and rows without one"
+            OPERATORS, "comma-separated user ids; the key sees only rows of these operators and rows without one"
         ),
-        Restriction(PERMISSION, "none: the key may not call this API"),
+        Restriction(PERMISSION, "none means that the key may not call this API"),
     ),
 )

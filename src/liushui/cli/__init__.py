@@ -13,12 +13,15 @@ EXIT_INCOMPLETE: Final = 3
 EXIT_DAMAGED: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
+GC_THRESHOLDS: Final = (100_000, 20, 100)
+"""The garbage collector runs after so many new objects. Imports, and the slices of a sync, make some 100,000 objects
+without reference cycles: looking at them with Python's default of 700 takes a tenth of the time of either."""
+
 
 def main() -> None:
     """Run the command in `sys.argv` and exit. Errors are one line on standard error; LIUSHUI_DEBUG=1 adds the trace."""
     try:
-        # Imports make many objects that live to the end: collecting garbage meanwhile finds nothing.
-        gc.disable()
+        gc.set_threshold(*GC_THRESHOLDS)
         _run()
     except KeyboardInterrupt:
         _fail("interrupted: what was committed before is kept", EXIT_INTERRUPTED)
@@ -31,6 +34,9 @@ def main() -> None:
             raise
         bug = f"{type(error).__name__}: {error}"
         _fail(f"error: {bug} (a bug in liushui; run again with LIUSHUI_DEBUG=1 to see where)", EXIT_FAILED)
+    finally:
+        # At exit Python collects garbage once more. Frozen objects are left alone, which saves some 50 ms.
+        gc.freeze()
 
 
 def _run() -> None:

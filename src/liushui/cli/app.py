@@ -1,6 +1,5 @@
 """The `liushui` command: its global options, and the table of commands whose modules are imported when used."""
 
-import gc
 import os
 from collections.abc import Callable
 from importlib import import_module
@@ -141,8 +140,6 @@ def _version() -> str:
 )
 def program() -> None:
     """liushui (流水): one ledger for every fund flow. It collects, stores, checks, shows and serves them."""
-    gc.freeze()
-    gc.enable()
 
 
 # ---------------------------------------------------------------- shell completion

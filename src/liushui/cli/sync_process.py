@@ -21,10 +21,6 @@ from liushui.sync.runner import sync_sources
 from liushui.sync.scheduler import INTERVAL_S, Scheduler
 from liushui.sync.telemetry import EventLog, LogFormat
 
-GC_THRESHOLDS: Final = (100_000, 20, 100)
-"""The garbage collector runs after so many new objects. A slice makes some 100,000 objects without reference cycles;
-looking at them with the default of 700 takes a tenth of a sync's time."""
-
 RESULT_COLUMNS: Final = (
     *("source", "status", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error"),
 )
@@ -43,7 +39,7 @@ class Watching(NamedTuple):
 
 def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str = "none") -> list[SyncResult]:
     """Sync sources (without names: all) once, with progress bars or log lines. Raises ConfigError."""
-    _collect_rarely()
+    gc.freeze()  # what was imported stays: the collector need not look at it again
     with _observer(ledger, LogFormat(log_format)) as tell:
         return asyncio.run(sync_sources(ledger, sources_named(ledger, names), options, tell))
 
@@ -52,7 +48,7 @@ def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watc
     """Sync sources whenever they are due or asked for, until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt)."""
     from liushui.sync import telemetry  # metrics are imported only by watches, which serve them
 
-    _collect_rarely()
+    gc.freeze()  # what was imported stays: the collector need not look at it again
     default = LogFormat.NONE if messages.is_terminal else LogFormat.TEXT
     metrics = telemetry.Metrics(ledger.clock)
     with _observer(ledger, LogFormat(watching.log_format or default), metrics) as tell:
@@ -96,11 +92,6 @@ def _observer(ledger: Ledger, log_format: LogFormat, *others: Observer) -> Itera
     logs = [] if log_format is LogFormat.NONE else [EventLog(log_format, sys.stderr, ledger.clock)]
     with sync_bars(shown=not logs) as bars, ProgressWriter(ledger) as keeper:
         yield notify_all([bars, *logs, keeper, *others])
-
-
-def _collect_rarely() -> None:
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def print_results(results: Sequence[SyncResult], form: Format) -> None:

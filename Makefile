@@ -14,11 +14,12 @@ setup: $(VENV)/.ready ## make .venv with the locked dependencies and bin/liushui
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit("liushui needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@echo "Installing the locked dependencies into $(VENV). This usually takes about a minute, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 
 $(VENV)/.ready: $(UV) pyproject.toml uv.lock
-	$(UV) sync --frozen --quiet --inexact --compile-bytecode --python $(VENV)/bin/python
+	@$(UV) sync --frozen --quiet --inexact --compile-bytecode --python $(VENV)/bin/python
 	@touch $@
 
 run: setup ## simulate the providers, sync every account, serve: the whole journey, nothing to configure

@@ -71,7 +71,14 @@ def restrictions_help() -> str:
     more_help=provider_names,
     help="The provider whose API the key is for.",
 )
-@click.option("--account", "accounts", multiple=True, required=True, help="An account the key reads; repeatable.")
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    required=True,
+    metavar="ACCOUNT",
+    help="An account the key reads; repeatable.",
+)
 @expires_option
 @days_option
 @click.option("--paced/--unpaced", default=True, help="Hold callers to the provider's documented rate limit.")
@@ -177,9 +184,9 @@ def token() -> None:
 @click.option(
     "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="What it may do; repeatable."
 )
-@click.option("--account", "accounts", multiple=True, help="An account it may see; repeatable.")
+@click.option("--account", "accounts", multiple=True, metavar="ACCOUNT", help="An account it may see; repeatable.")
 @click.option("--all-accounts", is_flag=True, help="It may see every account, also those added later.")
-@click.option("--name", default="", show_default=False, help="A note for the list of tokens.")
+@click.option("--name", default="", show_default=False, metavar="TEXT", help="A note for the list of tokens.")
 @expires_option
 @days_option
 @click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Allow N calls a minute. (default: 1200)")

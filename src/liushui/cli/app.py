@@ -31,7 +31,9 @@ COMMANDS: Final = {
     "balances": LazyCommand("flows", "balances", "Print the sum of each account's flows by currency."),
     "summary": LazyCommand("flows", "summary", "Print money in and out by period, account, currency and kind."),
     "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
-    "status": LazyCommand("coverage", "status", "Print how far each account is complete, and its last and next sync."),
+    "status": LazyCommand(
+        "coverage", "status", "Print up to when each account is complete, and its last and next sync."
+    ),
     "verify": LazyCommand("database", "verify", "Check that nothing in the ledger was changed or damaged."),
     "findings": LazyCommand("review", "findings", "List flows that deserve a review."),
     "quarantine": LazyCommand("review", "quarantine", "Review rejected rows: rows that could not be read."),

@@ -58,8 +58,8 @@ class Calendar(NamedTuple):
 def coverage(settings: Settings, accounts: tuple[str, ...], by_day: bool) -> None:
     """Show which days are complete, which are not, and why.
 
-    A table is a calendar; the other formats have a row for each range of time or, with --days, for each day. Exit
-    code 3 where a day is open.
+    A table is a calendar; the other formats have a row for each range of time or, with --days, for each day. The exit
+    code is 3 if a day is open.
 
     \b
     Example: liushui coverage broker --days --format csv
@@ -187,15 +187,15 @@ SYNC_COLUMNS: Final = (*("source", "last_sync", "last_error", "last_proven", "ag
     "--max-age",
     type=click.IntRange(min=1),
     metavar="HOURS",
-    help="Exit with code 3 where the newest complete data of a source is older than this.",
+    help="Exit with code 3 if the newest complete data of a source is older than this.",
 )
 @ledger_option
 @format_option
 @click.pass_obj
 def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -> None:
-    """Print how far each account is complete, and its last and next sync.
+    """Print up to when each account is complete, and its last and next sync.
 
-    For monitors: exit code 3 where a gap is open, a row is in quarantine, or the last sync failed.
+    For monitors: the exit code is 3 if a gap is open, a row is in quarantine, or the last sync failed.
 
     \b
     Example: liushui status --max-age 24 --format json

@@ -58,8 +58,8 @@ def copy(settings: Settings, source: str, target: str, without_secrets: bool) ->
     FROM may be in use meanwhile: each account is copied as it was at one batch, and later batches are left out. The
     copy has all flows and their versions, coverage, rejected rows, totals, chains, sources, keys and runs; credentials
     are encrypted again with the new ledger's key. If the command is killed, run it again and it continues; until then
-    no other command uses the copy. At the end every chain is computed again and compared. Exit code 4 where one
-    differs.
+    no other command uses the copy. At the end every chain is computed again and compared; the exit code is 4 if
+    one differs.
 
     \b
     Example: liushui db copy ledger.db postgresql://liushui@db/ledger
@@ -146,7 +146,7 @@ def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None
 def verify(settings: Settings) -> None:
     """Check that nothing in the ledger was changed or damaged.
 
-    Every chain, fact, coverage and total is computed again from the rows. Exit code 4 where one is not as it was
+    Every chain, fact, coverage and total is computed again from the rows. The exit code is 4 if one is not as it was
     committed.
     """
     from liushui.cli.progress import work_bar

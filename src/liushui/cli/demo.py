@@ -40,7 +40,7 @@ def run_demo(
         url = ledger_url or str(Path(folder) / "ledger.db")
         if ledger_url is None:
             messages.print(f"The ledger is temporary, {url}: it is deleted when you press Ctrl-C.")
-        messages.print("It usually takes 20 to 40 seconds until the page can be opened.\n")
+        messages.print("The page usually opens in half a minute: the sync keeps to the providers' rate limits.\n")
         with _simulator(accounts=accounts, flows=flows, seed=seed) as simulator:
             messages.print(f"1. simulating {len(simulator.accounts)} accounts at {simulator.base_url}")
             for account in simulator.accounts:

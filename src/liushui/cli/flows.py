@@ -171,8 +171,8 @@ def version_record(version: "Version") -> Record:
 def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_of: str | None) -> None:
     """Print the sum of each account's flows by currency.
 
-    The sums are exact, and each says whether every flow up to there is known. With --as-of the sums are computed
-    from all versions of the flows, which takes longer the more there are.
+    The sums are exact. Each says whether every flow up to its date is known. With --as-of the sums are computed from
+    all versions of the flows, which takes longer the more there are.
 
     \b
     Example: liushui balances broker --at 2026-01-01
@@ -193,7 +193,10 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
 @click.command()
 @accounts_argument
 @click.option(
-    "--by", type=EnumChoice(Period), default=Period.MONTH, help="The length of a period, in each account's own days."
+    "--by",
+    type=EnumChoice(Period),
+    default=Period.MONTH.value,
+    help="The length of a period, in each account's own days.",
 )
 @click.option("--since", metavar="DAY", help="From this day on, inclusive.")
 @click.option("--until", metavar="DAY", help="Before this day, exclusive.")

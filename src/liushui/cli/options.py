@@ -154,9 +154,7 @@ format_option = click.option(
     callback=_remember("chosen_format"),
     help="How to print results; json is one document, jsonl one object a line. (default: table)",
 )
-accounts_argument = click.argument(
-    "accounts", nargs=-1, metavar="[ACCOUNT]...", help="The accounts to show. (default: all)"
-)
+accounts_argument = click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", help="The accounts. (default: all)")
 since_option = click.option(
     "--since", metavar="WHEN", help="From this date or ISO 8601 time on, inclusive. A date is the account's day."
 )

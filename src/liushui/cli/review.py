@@ -30,9 +30,8 @@ FINDINGS: Final = ("side", "same_id")
 def findings(settings: Settings, accounts: tuple[str, ...], only: str | None) -> None:
     """List flows that deserve a review.
 
-    They are not errors: each is stored as the provider sent it. The finding `side` means that a flow's direction
-    contradicts the sign of its amount; `same_id`, that a different flow has the same identity and time. Of flows with
-    the same identity the first is not listed.
+    They are not errors: each is stored as the provider sent it. `side`: the direction contradicts the sign of the
+    amount. `same_id`: an earlier, different flow has the same identity and time.
 
     \b
     Example: liushui findings broker --only same_id
@@ -74,7 +73,7 @@ def quarantine() -> None:
 def list_(settings: Settings, accounts: tuple[str, ...], resolved: bool) -> None:
     """List rejected rows, the reasons, and the time ranges they were seen in.
 
-    Exit code 3 where one is open.
+    The exit code is 3 if one is open.
     """
     from liushui.ledger.read.review import list_quarantined
 
@@ -122,7 +121,7 @@ def show(settings: Settings, account: str, id_: str, raw: bool) -> None:
 def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
     """Try to read every rejected row again.
 
-    Rows that can be read now become flows. Exit code 3 where some are still open.
+    Rows that can be read now become flows. The exit code is 3 if some are still open.
     """
     from liushui.ledger.write.reprocess import retry as retry_account
 
@@ -185,7 +184,7 @@ def rebuild(settings: Settings, accounts: tuple[str, ...], yes: bool, dry_run: b
 
     A newer version of liushui may read a provider's rows better. The command prints what would change and commits it
     once you agree. Replaced versions stay in the ledger, marked `rederived`; the received rows and the coverage do not
-    change. Exit code 3 where something differs and was not committed, or where rows went to the quarantine.
+    change. The exit code is 3 if something differs and was not committed, or if rows went to the quarantine.
 
     \b
     Example: liushui rebuild broker --dry-run

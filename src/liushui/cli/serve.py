@@ -140,10 +140,14 @@ def fault_profiles_help() -> str:
 @flows_option
 @seed_option
 @click.option(
-    "--provider", "providers", multiple=True, metavar="PROVIDER", help="Simulate it; repeatable. (default: all)"
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="PROVIDER",
+    help="A provider to simulate; repeatable. (default: all)",
 )
-@click.option("--begin", default="2021-01-01", metavar="DAY", help="The first day with flows.")
-@click.option("--end", default="2026-01-01", metavar="DAY", help="The day after the last day with flows.")
+@click.option("--begin", default="2021-01-01", metavar="DAY", help="The first day with flows (UTC).")
+@click.option("--end", default="2026-01-01", metavar="DAY", help="The day after the last day with flows (UTC).")
 @click.option("--live", is_flag=True, help="Add flows after that day too, up to now, at the same rate.")
 @host_option
 @port_option(SIMULATOR_PORT)
@@ -218,7 +222,8 @@ def simulate(
             sys.stdout.flush()
             return
         records = [_simulated_record(account, credentials_dir) for account in simulated]
-        emit(records, ("account", "provider", "flows", "credentials"), form)
+        columns = tuple(dict.fromkeys(name for record in records for name in record))
+        emit(({name: record.get(name) for name in columns} for record in records), columns, form)
         messages.print(f"simulating at [bold]{address.url}[/], WebSocket at {address.socket_url}")
 
     schedule = None if faults is None else FaultOptions(faults, fault_seed, system_clock())
@@ -236,13 +241,10 @@ def _write_credentials(folder: Path, simulated: "list[AnnouncedAccount]") -> Non
 
 
 def _simulated_record(account: "AnnouncedAccount", folder: Path | None) -> Record:
-    fields = [f"{name} {value}" for name, value in account.credentials.items()]
-    return {
-        "account": account.name,
-        "provider": account.provider,
-        "flows": account.flows,
-        "credentials": ", ".join(fields) if folder is None else str(folder / f"{account.name}.json"),
-    }
+    record: Record = {"account": account.name, "provider": account.provider, "flows": account.flows}
+    if folder is None:
+        return {**record, **account.credentials}
+    return {**record, "credentials": str(folder / f"{account.name}.json")}
 
 
 @click.command()

@@ -20,7 +20,6 @@ from liushui.cli.options import (
     format_option,
     instant_of,
     ledger_option,
-    since_option,
 )
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError, LiushuiError, short_repr
@@ -53,7 +52,12 @@ def source() -> None:
     help="A TOML or JSON file with the provider's credential fields, - for standard input. "
     "(default: the variables LIUSHUI_<FIELD>; a missing one is asked for)",
 )
-@since_option
+@click.option(
+    "--since",
+    metavar="WHEN",
+    help="Collect flows from this date or ISO 8601 time on. A date is the account's day. "
+    "(default: as far back as the provider's rules say)",
+)
 @click.option("--zone", metavar="ZONE", help="The IANA time zone of the account's days. (default: the provider's)")
 @click.option("--paced/--unpaced", default=True, help="Keep to the provider's documented rate limit.")
 @ledger_option
@@ -106,14 +110,14 @@ def list_(settings: Settings) -> None:
 
 @source.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", help="The sources to test. (default: all)")
-@click.option("--timeout", type=float, default=30.0, metavar="SECONDS", help="How long to wait for an answer.")
+@click.option("--timeout", type=float, default=30, metavar="SECONDS", help="How long to wait for an answer.")
 @ledger_option
 @format_option
 @click.pass_obj
 def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
     """Test each source's credentials with one small call.
 
-    Exit code 1 where one fails.
+    The exit code is 1 if one fails.
     """
     import asyncio
 

@@ -49,7 +49,7 @@ LOG_FORMATS: Final = ("none", "text", "json")
     "--page-size", type=click.IntRange(min=1), metavar="ROWS", help="Rows a page. (default: the provider's maximum)"
 )
 @click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=30.0, metavar="SECONDS", help="How long to wait for an answer."
+    "--timeout", type=click.FloatRange(min=0.1), default=30, metavar="SECONDS", help="How long to wait for an answer."
 )
 @click.option(
     "--attempts", type=click.IntRange(min=1), default=6, metavar="N", help="Attempts at a call that may still succeed."
@@ -90,7 +90,7 @@ def sync(
 ) -> None:
     """Collect new flows from the sources.
 
-    A sync reads what is not complete yet, and the newest part again. Exit code 1 where a source failed, 3 where a
+    A sync reads what is not complete yet, and the newest part again. The exit code is 1 if a source failed, and 3 if a
     range stays incomplete or a row was rejected.
 
     \b
@@ -176,7 +176,7 @@ def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", a
     """Import rows saved as JSON.
 
     Rows that were imported before are recognised: importing a file twice changes nothing. A row that cannot be read
-    goes to the quarantine with its bytes and the reason, and the rest comes in: exit code 3.
+    goes to the quarantine with its bytes and the reason; the other rows come in, and the exit code is 3.
 
     \b
     Example: liushui import flows-2025.json --provider longbridge --account broker

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from liushui.cli.options import (
-    LazyHelpOption,
-    OrderedGroup,
-    ProviderType,
-    Settings,
-    format_option,
-    instant_of,
-    ledger_option,
-    provider_names,
-)
+from liushui.cli import options
+from liushui.cli.options import Settings
 from liushui.cli.output import emit, emit_one, messages
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import to_iso
@@ -28,19 +20,24 @@ if TYPE_CHECKING:
 PAGE_URL: Final = "http://127.0.0.1:8700"
 SCOPES: Final = ("read", "record", "manage")
 
+KEY_COLUMNS: Final = ("key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced", "restrictions")
+TOKEN_COLUMNS: Final = (
+    *("id", "name", "accounts", "scopes", "rate", "created_at", "expires_at", "revoked_at", "last_used_at"),
+)
+
 expires_option = click.option("--expires", metavar="WHEN", help="Valid until this date or ISO 8601 time (UTC).")
 days_option = click.option("--days", type=click.IntRange(min=1), metavar="N", help="Valid for N days from now.")
 
 
 def _expiry(ledger: "Ledger", expires: str | None, days: int | None) -> datetime | None:
-    until = instant_of("expires", expires)
+    until = options.instant_of("expires", expires)
     return until if days is None else ledger.clock() + timedelta(days=days)
 
 
 # ---------------------------------------------------------------- keys of the provider APIs
 
 
-@click.group(cls=OrderedGroup, no_args_is_help=True)
+@click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def key() -> None:
     """Manage keys that read accounts through the provider APIs.
 
@@ -61,16 +58,7 @@ def restrictions_help() -> str:
 
 
 @key.command("create")
-@click.option(
-    "--dialect",
-    "provider",
-    type=ProviderType(),
-    required=True,
-    metavar="PROVIDER",
-    cls=LazyHelpOption,
-    more_help=provider_names,
-    help="The provider whose API the key is for.",
-)
+@options.provider_option("--dialect", "The provider whose API the key is for.")
 @click.option(
     "--account",
     "accounts",
@@ -87,13 +75,11 @@ def restrictions_help() -> str:
     "restrictions",
     multiple=True,
     metavar="NAME=VALUE",
-    cls=LazyHelpOption,
+    cls=options.LazyHelpOption,
     more_help=restrictions_help,
     help="Restrict the key; repeatable.",
 )
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def create_key_(
     settings: Settings,
     provider: "Provider",
@@ -126,34 +112,26 @@ def create_key_(
 
 
 @key.command("list")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def list_keys_(settings: Settings) -> None:
     """List the keys, including revoked ones. Secrets are not shown."""
     from liushui.ledger.access.keys import list_keys
 
-    columns = ("key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced", "restrictions")
     records = (
-        {
+        known._asdict()
+        | {
             "key": known.public,
-            "dialect": known.dialect,
             "accounts": list(known.accounts),
-            "created_at": known.created_at,
-            "expires_at": known.expires_at,
-            "revoked_at": known.revoked_at,
-            "paced": known.paced,
             "restrictions": [f"{name}={value}" for name, value in known.restrictions.items()],
         }
         for known in list_keys(settings.open_ledger())
     )
-    emit(records, columns, settings.format)
+    emit(records, KEY_COLUMNS, settings.format)
 
 
 @key.command("revoke")
 @click.argument("public", metavar="KEY", help="The key's public part, as `key list` prints it.")
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def revoke_key_(settings: Settings, public: str) -> None:
     """Revoke a key. It stops working at once, in every serving process."""
     from liushui.ledger.access.keys import revoke_key
@@ -175,7 +153,7 @@ def _parse_restrictions(texts: tuple[str, ...]) -> dict[str, str]:
 # ---------------------------------------------------------------- tokens of liushui's own API
 
 
-@click.group(cls=OrderedGroup, no_args_is_help=True)
+@click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def token() -> None:
     """Manage tokens of liushui's own API, /api/v1."""
 
@@ -190,9 +168,7 @@ def token() -> None:
 @expires_option
 @days_option
 @click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Allow N calls a minute. (default: 1200)")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def create_token_(
     settings: Settings,
     scopes: tuple[str, ...],
@@ -227,35 +203,26 @@ def create_token_(
 
 
 @token.command("list")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def list_tokens_(settings: Settings) -> None:
     """List the tokens, including revoked ones. The tokens themselves are not stored and cannot be shown."""
     from liushui.ledger.access.tokens import list_tokens
 
-    columns = ("id", "name", "accounts", "scopes", "rate", "created_at", "expires_at", "revoked_at", "last_used_at")
     records = (
-        {
-            "id": known.id,
-            "name": known.name,
+        known._asdict()
+        | {
             "accounts": ["all"] if known.accounts is None else sorted(known.accounts),
             "scopes": sorted(known.scopes),
             "rate": known.calls_per_minute,
-            "created_at": known.created_at,
-            "expires_at": known.expires_at,
-            "revoked_at": known.revoked_at,
-            "last_used_at": known.last_used_at,
         }
         for known in list_tokens(settings.open_ledger())
     )
-    emit(records, columns, settings.format)
+    emit(records, TOKEN_COLUMNS, settings.format)
 
 
 @token.command("revoke")
 @click.argument("token_id", metavar="TOKEN", help="The token's id, as `token list` prints it.")
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def revoke_token_(settings: Settings, token_id: str) -> None:
     """Revoke a token. It stops working at once, in every serving process."""
     from liushui.ledger.access.tokens import revoke_token
@@ -267,7 +234,7 @@ def revoke_token_(settings: Settings, token_id: str) -> None:
 # ---------------------------------------------------------------- the web page
 
 
-@click.group(cls=OrderedGroup, no_args_is_help=True)
+@click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def password() -> None:
     """Set or remove the password of the web page.
 
@@ -276,8 +243,7 @@ def password() -> None:
 
 
 @password.command("set")
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def set_password_(settings: Settings) -> None:
     """Set the password of the web page. Every browser is logged out.
 
@@ -291,8 +257,7 @@ def set_password_(settings: Settings) -> None:
 
 
 @password.command("remove")
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def remove_password_(settings: Settings) -> None:
     """Remove the password of the web page. Every browser is logged out; links and tokens still log in."""
     from liushui.ledger.access.logins import remove_password
@@ -312,8 +277,7 @@ def _read_password() -> str:
 
 @click.command()
 @click.option("--url", default=PAGE_URL, metavar="URL", help="The address of the web page.")
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def login(settings: Settings, url: str) -> None:
     """Print a link that logs one browser in to the web page, once."""
     from liushui.ledger.access.logins import CODE_LIFE, new_code

@@ -4,15 +4,18 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 import click
 
-from liushui.cli.options import format_option, ledger_option
+from liushui.cli import options
 from liushui.errors import ConfigError, short_repr
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class LazyCommand(NamedTuple):
@@ -96,54 +99,6 @@ class LazyGroup(click.Group):
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def _eager(action: Callable[[], str]) -> Callable[[click.Context, click.Parameter, bool], None]:
-    """The callback of a flag that prints something in place of running a command."""
-
-    def act(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-        if wanted and not ctx.resilient_parsing:
-            click.echo(action())
-            ctx.exit()
-
-    return act
-
-
-def _version() -> str:
-    from liushui import __version__
-
-    return f"liushui {__version__}"
-
-
-@click.group(
-    cls=LazyGroup,
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120},
-)
-@ledger_option
-@format_option
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_eager(_version), help="Print the version."
-)
-@click.option(
-    "--install-completion",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_eager(lambda: install_completion()),
-    help="Install completion for the shell in $SHELL (bash, zsh or fish).",
-)
-@click.option(
-    "--show-completion",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_eager(lambda: completion_script()),
-    help="Print the completion script for the shell in $SHELL, to copy or change it.",
-)
-def program() -> None:
-    """liushui (流水): one ledger for every fund flow. It collects, stores, checks, shows and serves them."""
-
-
 # ---------------------------------------------------------------- shell completion
 
 _COMPLETION_FILES: Final = {
@@ -183,3 +138,39 @@ def _shell() -> str:
     if shell not in _COMPLETION_FILES:
         raise ConfigError(f"shell: expected bash, zsh or fish in SHELL, got {short_repr(shell)}")
     return shell
+
+
+# ---------------------------------------------------------------- the command itself
+
+
+def _version() -> str:
+    from liushui import __version__
+
+    return f"liushui {__version__}"
+
+
+def _flag(name: str, action: Callable[[], str], text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A flag that prints what `action` returns instead of running a command."""
+
+    def act(ctx: click.Context, _parameter: click.Parameter, is_set: bool) -> None:
+        if is_set and not ctx.resilient_parsing:
+            click.echo(action())
+            ctx.exit()
+
+    return click.option(name, is_flag=True, is_eager=True, expose_value=False, callback=act, help=text)
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120},
+)
+@options.ledger_and_format
+@_flag("--version", _version, "Print the version.")
+@_flag("--install-completion", install_completion, "Install completion for the shell in $SHELL (bash, zsh or fish).")
+@_flag(
+    "--show-completion", completion_script, "Print the completion script for the shell in $SHELL, to copy or change it."
+)
+def program(_settings: options.Settings) -> None:
+    """liushui (流水): one ledger for every fund flow. It collects, stores, checks, shows and serves them."""

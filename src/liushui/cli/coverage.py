@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from liushui.cli import EXIT_INCOMPLETE
-from liushui.cli.options import Format, Settings, accounts_argument, format_option, ledger_option
+from liushui.cli import EXIT_INCOMPLETE, options
+from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.instant import from_us, load_zone
 
@@ -50,11 +50,9 @@ class Calendar(NamedTuple):
 
 
 @click.command()
-@accounts_argument
+@options.accounts
 @click.option("--days", "by_day", is_flag=True, help="Print a row for each day of the account, not for each range.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def coverage(settings: Settings, accounts: tuple[str, ...], by_day: bool) -> None:
     """Show which days are complete, which are not, and why.
 
@@ -182,16 +180,14 @@ SYNC_COLUMNS: Final = (*("source", "last_sync", "last_error", "last_proven", "ag
 
 
 @click.command()
-@accounts_argument
+@options.accounts
 @click.option(
     "--max-age",
     type=click.IntRange(min=1),
     metavar="HOURS",
     help="Exit with code 3 if the newest complete data of a source is older than this.",
 )
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -> None:
     """Print up to when each account is complete, and its last and next sync.
 

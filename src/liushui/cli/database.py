@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from liushui.cli import EXIT_DAMAGED
-from liushui.cli.options import OrderedGroup, Settings, format_option, ledger_option
+from liushui.cli import EXIT_DAMAGED, options
+from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, emit_one, messages
 
 if TYPE_CHECKING:
@@ -18,16 +18,14 @@ COPY_COLUMNS: Final = ("account", "batches", "flows", "versions", "coverage", "q
 VERIFY_COLUMNS: Final = ("account", "batch", "flows", "result")
 
 
-@click.group(cls=OrderedGroup, no_args_is_help=True)
+@click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def db() -> None:
     """Upgrade, copy, back up or restore the ledger."""
 
 
 @db.command()
 @click.option("--citus", is_flag=True, help="Distribute the tables over the nodes of Citus, by account.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def upgrade(settings: Settings, citus: bool) -> None:
     """Upgrade the ledger's schema to this version of liushui.
 
@@ -50,8 +48,7 @@ def upgrade(settings: Settings, citus: bool) -> None:
 @click.option(
     "--without-secrets", is_flag=True, help="Leave out sources and keys, if the key to their secrets is lost."
 )
-@format_option
-@click.pass_obj
+@options.format_only
 def copy(settings: Settings, source: str, target: str, without_secrets: bool) -> None:
     """Copy a ledger into an empty one, also from SQLite to PostgreSQL and back.
 
@@ -84,9 +81,7 @@ def copy(settings: Settings, source: str, target: str, without_secrets: bool) ->
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE", help="The backup file to write.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @click.option("--with-secrets", is_flag=True, help="Also write the ledger's encryption key, to FILE.key.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def backup(settings: Settings, file: Path, force: bool, with_secrets: bool) -> None:
     """Write the ledger, as it is at one moment, to a file.
 
@@ -119,9 +114,7 @@ def backup(settings: Settings, file: Path, force: bool, with_secrets: bool) -> N
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE", help="The backup to restore.")
 @click.option("--to", metavar="URL", help="The ledger to restore to. (default: --ledger)")
 @click.option("--force", is_flag=True, help="Replace what that ledger holds.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None:
     """Restore a ledger from a backup.
 
@@ -140,9 +133,7 @@ def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None
 
 
 @click.command()
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def verify(settings: Settings) -> None:
     """Check that nothing in the ledger was changed or damaged.
 

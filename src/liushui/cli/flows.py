@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from liushui.cli.options import (
-    EnumChoice,
-    Format,
-    Settings,
-    accounts_argument,
-    format_option,
-    instant_of,
-    ledger_option,
-    since_option,
-    until_option,
-)
+from liushui.cli import options
+from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError
 from liushui.flow import Kind
@@ -53,11 +44,11 @@ class Period(StrEnum):
 
 
 @click.command()
-@accounts_argument
-@since_option
-@until_option
+@options.accounts
+@options.since
+@options.until
 @click.option("--currency", metavar="CODE", help="Only this currency, such as USD.")
-@click.option("--kind", type=EnumChoice(Kind), help="Only this kind.")
+@click.option("--kind", type=options.EnumChoice(Kind), help="Only this kind.")
 @click.option("--symbol", metavar="SYMBOL", help="Only this symbol, such as AAPL.US.")
 @click.option(
     "--limit",
@@ -72,9 +63,7 @@ class Period(StrEnum):
 @click.option(
     "--versions", is_flag=True, help="Print every version of the flows: when it was recorded, when and why it ended."
 )
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def flows(
     settings: Settings,
     accounts: tuple[str, ...],
@@ -102,15 +91,15 @@ def flows(
     is_table = form is Format.TABLE
     flow_filter = FlowFilter(
         accounts=accounts,
-        since=instant_of("since", since),
-        until=instant_of("until", until),
+        since=options.instant_of("since", since),
+        until=options.instant_of("until", until),
         currency=currency,
         kind=kind.value if kind else None,
         symbol=symbol,
         limit=(TABLE_ROWS if limit is None and is_table else limit) or None,
         newest_first=is_table if newest is None else newest,
     )
-    recorded_until = instant_of("as-of", as_of)
+    recorded_until = options.instant_of("as-of", as_of)
     if recorded_until is not None and versions:
         raise ConfigError("as-of: expected without --versions, which prints every version with its times")
     ledger = settings.open_ledger()
@@ -162,12 +151,10 @@ def version_record(version: "Version") -> Record:
 
 
 @click.command()
-@accounts_argument
+@options.accounts
 @click.option("--at", metavar="WHEN", help="Sum only flows before this date or ISO 8601 time. (default: all)")
 @as_of_option
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_of: str | None) -> None:
     """Print the sum of each account's flows by currency.
 
@@ -181,7 +168,7 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
     from liushui.ledger.read.balances import balances as balances_now
     from liushui.ledger.read.history import balances_as_of
 
-    until, recorded_until = instant_of("at", at), instant_of("as-of", as_of)
+    until, recorded_until = options.instant_of("at", at), options.instant_of("as-of", as_of)
     ledger = settings.open_ledger()
     if recorded_until is None:
         found = balances_now(ledger, accounts, until)
@@ -191,19 +178,17 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
 
 
 @click.command()
-@accounts_argument
+@options.accounts
 @click.option(
     "--by",
-    type=EnumChoice(Period),
+    type=options.EnumChoice(Period),
     default=Period.MONTH.value,
     help="The length of a period, in each account's own days.",
 )
 @click.option("--since", metavar="DAY", help="From this day on, inclusive.")
 @click.option("--until", metavar="DAY", help="Before this day, exclusive.")
 @as_of_option
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def summary(
     settings: Settings,
     accounts: tuple[str, ...],
@@ -224,10 +209,10 @@ def summary(
     from liushui.ledger.read.balances import summary as summary_now
     from liushui.ledger.read.history import summary_as_of
 
-    first, after = instant_of("since", since), instant_of("until", until)
+    first, after = options.instant_of("since", since), options.instant_of("until", until)
     first_day = first.date().isoformat() if first else FIRST_DAY
     last_day = (after - timedelta(days=1)).date().isoformat() if after else LAST_DAY
-    recorded_until = instant_of("as-of", as_of)
+    recorded_until = options.instant_of("as-of", as_of)
     ledger = settings.open_ledger()
     if recorded_until is None:
         found = summary_now(ledger, accounts, period=by.value, first_day=first_day, last_day=last_day)

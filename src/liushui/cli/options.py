@@ -1,11 +1,11 @@
 """What commands share: the ledger and the format they were given, common options, and types of option values."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -75,6 +75,8 @@ class OrderedGroup(click.Group):
 # ---------------------------------------------------------------- types of values
 
 E = TypeVar("E", bound=Enum)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class EnumChoice(click.Choice[E], Generic[E]):
@@ -97,13 +99,6 @@ class ProviderType(click.ParamType["Provider"]):
         return get_provider(value)
 
 
-def provider_names() -> str:
-    """The installed providers, for help texts."""
-    from liushui.providers import load_providers
-
-    return f"One of {', '.join(load_providers())}."
-
-
 class LazyHelpOption(click.Option):
     """An option whose help ends with what `more_help` returns. It is called only when the help is shown, because it
     imports the providers or the simulator."""
@@ -121,10 +116,33 @@ class LazyHelpOption(click.Option):
 class ProviderArgument(click.Argument):
     """An argument that names a provider. Its help lists the installed ones when it is shown."""
 
+    def __init__(self, names: Sequence[str], **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(names, None, "The provider.", type=ProviderType(), metavar="PROVIDER", **attributes)
+
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """The argument's line in the help."""
         left, text = super().get_help_record(ctx)
-        return left, f"{text} {provider_names()}"
+        return left, f"{text} {_provider_names()}"
+
+
+def provider_option(name: str, text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A required option that names a provider. Its help lists the installed ones when it is shown."""
+    return click.option(
+        name,
+        "provider",
+        type=ProviderType(),
+        required=True,
+        metavar="PROVIDER",
+        cls=LazyHelpOption,
+        more_help=_provider_names,
+        help=text,
+    )
+
+
+def _provider_names() -> str:
+    from liushui.providers import load_providers
+
+    return f"One of {', '.join(load_providers())}."
 
 
 # ---------------------------------------------------------------- common options
@@ -139,7 +157,7 @@ def _remember(attribute: str) -> Callable[[click.Context, click.Parameter, objec
     return remember
 
 
-ledger_option = click.option(
+_ledger = click.option(
     "--ledger",
     metavar="URL",
     expose_value=False,
@@ -147,17 +165,34 @@ ledger_option = click.option(
     help="The ledger: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE. "
     "(env: LIUSHUI_LEDGER; default: a file in your data folder)",
 )
-format_option = click.option(
+_format = click.option(
     "--format",
     type=EnumChoice(Format),
     expose_value=False,
     callback=_remember("chosen_format"),
     help="How to print results; json is one document, jsonl one object a line. (default: table)",
 )
-accounts_argument = click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", help="The accounts. (default: all)")
-since_option = click.option(
+
+
+def ledger_and_format(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Add --ledger and --format to a command, and pass it the Settings as its first argument."""
+    return _ledger(_format(click.pass_obj(function)))
+
+
+def ledger_only(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Add --ledger to a command that prints no results, and pass it the Settings."""
+    return _ledger(click.pass_obj(function))
+
+
+def format_only(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Add --format to a command that uses no ledger, or names it otherwise, and pass it the Settings."""
+    return _format(click.pass_obj(function))
+
+
+accounts = click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", help="The accounts. (default: all)")
+since = click.option(
     "--since", metavar="WHEN", help="From this date or ISO 8601 time on, inclusive. A date is the account's day."
 )
-until_option = click.option(
+until = click.option(
     "--until", metavar="WHEN", help="Before this date or ISO 8601 time, exclusive. A date is the account's day."
 )

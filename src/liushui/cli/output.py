@@ -50,7 +50,7 @@ messages = Messages()
 
 
 def emit(records: Iterable[Record], columns: Sequence[str], form: Format, *, title: str | None = None) -> None:
-    """Print records that all have the columns. A table is printed at the end; the other formats are streamed."""
+    """Print the columns of records. A table is printed at the end; the other formats are streamed."""
     if form is Format.TABLE:
         _table(records, columns, title)
     elif form is Format.CSV:
@@ -59,11 +59,11 @@ def emit(records: Iterable[Record], columns: Sequence[str], form: Format, *, tit
         writer.writerows([_csv_cell(record[name]) for name in columns] for record in records)
     elif form is Format.JSONL:
         for record in records:
-            sys.stdout.write(_json(record) + "\n")
+            sys.stdout.write(_json(record, columns) + "\n")
     else:
         sys.stdout.write("[")
         for number, record in enumerate(records):
-            sys.stdout.write((",\n" if number else "\n") + _json(record))
+            sys.stdout.write((",\n" if number else "\n") + _json(record, columns))
         sys.stdout.write("\n]\n")
     sys.stdout.flush()
 
@@ -80,7 +80,7 @@ def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
             table.add_row(f"[bold]{escape(name)}[/]", escape(_cell(value)))
         Console(highlight=False, soft_wrap=True).print(table)
     elif form is Format.JSON:
-        sys.stdout.write(msgspec.json.format(_json(record)) + "\n")
+        sys.stdout.write(msgspec.json.format(_json(record, list(record))) + "\n")
         sys.stdout.flush()
     else:
         emit([record], list(record), form)
@@ -112,8 +112,8 @@ def _value(value: object) -> object:
     return value
 
 
-def _json(record: Record) -> str:
-    return msgspec.json.encode({name: _value(value) for name, value in record.items()}).decode()
+def _json(record: Record, columns: Sequence[str]) -> str:
+    return msgspec.json.encode({name: _value(record[name]) for name in columns}).decode()
 
 
 def _csv_cell(value: object) -> object:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from liushui.cli import EXIT_INCOMPLETE
+from liushui.cli import EXIT_INCOMPLETE, options
 from liushui.cli.flows import FLOW_COLUMNS, FLOW_TABLE_COLUMNS, flow_record
-from liushui.cli.options import Format, OrderedGroup, Settings, accounts_argument, format_option, ledger_option
+from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, emit_one, messages
 from liushui.errors import short_repr
 from liushui.instant import from_us, us_to_iso
@@ -15,18 +15,16 @@ from liushui.instant import from_us, us_to_iso
 if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
     from liushui.ledger.read.review import Quarantined
-    from liushui.ledger.write.reprocess import Difference, Example
+    from liushui.ledger.write.reprocess import Difference
     from liushui.provider import Codec
 
 FINDINGS: Final = ("side", "same_id")
 
 
 @click.command()
-@accounts_argument
+@options.accounts
 @click.option("--only", type=click.Choice(FINDINGS), help="Only this finding.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def findings(settings: Settings, accounts: tuple[str, ...], only: str | None) -> None:
     """List flows that deserve a review.
 
@@ -56,7 +54,7 @@ QUARANTINE_COLUMNS: Final = (
 RETRY_COLUMNS: Final = ("account", "tried", "read", "unreadable", "outside")
 
 
-@click.group(cls=OrderedGroup, no_args_is_help=True)
+@click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def quarantine() -> None:
     """Review rejected rows: rows that could not be read.
 
@@ -65,11 +63,9 @@ def quarantine() -> None:
 
 
 @quarantine.command("list")
-@accounts_argument
+@options.accounts
 @click.option("--all", "resolved", is_flag=True, help="Also list rows that were resolved.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def list_(settings: Settings, accounts: tuple[str, ...], resolved: bool) -> None:
     """List rejected rows, the reasons, and the time ranges they were seen in.
 
@@ -94,9 +90,7 @@ def list_(settings: Settings, accounts: tuple[str, ...], resolved: bool) -> None
 @click.argument("account", metavar="ACCOUNT", help="The account the row came for.")
 @click.argument("id_", metavar="ID", help="The row's id, as `quarantine list` prints it.")
 @click.option("--raw", is_flag=True, help="Write the row's bytes as they came, and nothing else.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def show(settings: Settings, account: str, id_: str, raw: bool) -> None:
     """Print one rejected row and everything known about it.
 
@@ -110,14 +104,13 @@ def show(settings: Settings, account: str, id_: str, raw: bool) -> None:
         sys.stdout.flush()
         return
     seen = None if entry.span is None else [f"{us_to_iso(since)} to {us_to_iso(until)}" for since, until in entry.span]
-    emit_one({**entry_record(entry), "seen": seen, "row": escaped(entry.wire)}, settings.format)
+    record = entry_record(entry) | {"seen": seen, "row": escaped(entry.wire)}
+    emit_one({name: record[name] for name in (*QUARANTINE_COLUMNS, "seen", "row")}, settings.format)
 
 
 @quarantine.command()
-@accounts_argument
-@ledger_option
-@format_option
-@click.pass_obj
+@options.accounts
+@options.ledger_and_format
 def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
     """Try to read every rejected row again.
 
@@ -127,26 +120,17 @@ def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
 
     ledger = settings.open_ledger()
     results = [retry_account(ledger, account, codec) for account, codec in _codecs(ledger, accounts).items()]
-    emit(
-        [{name: getattr(result, name) for name in RETRY_COLUMNS} for result in results], RETRY_COLUMNS, settings.format
-    )
+    emit(map(vars, results), RETRY_COLUMNS, settings.format)
     if any(result.unreadable or result.outside for result in results):
         sys.exit(EXIT_INCOMPLETE)
 
 
-def entry_record(entry: "Quarantined") -> Record:
-    """A rejected row as it is listed."""
-    return {
-        "account": entry.account,
-        "id": entry.id,
-        "field": entry.field,
-        "reason": entry.reason,
-        "since": from_us(entry.span[0].since_us) if entry.span else None,
-        "until": from_us(entry.span[-1].until_us) if entry.span else None,
-        "batch": entry.batch,
-        "recorded_at": entry.recorded_at,
-        "resolved_batch": entry.resolved_batch,
-        "resolved_as": entry.resolved_as,
+def entry_record(entry: "Quarantined") -> dict[str, object]:
+    """A rejected row by its columns."""
+    span = entry.span
+    return entry._asdict() | {
+        "since": from_us(span[0].since_us) if span else None,
+        "until": from_us(span[-1].until_us) if span else None,
     }
 
 
@@ -173,12 +157,10 @@ REBUILD_COLUMNS: Final = ("account", "flows", "changed", "unreadable", "identiti
 
 
 @click.command()
-@accounts_argument
+@options.accounts
 @click.option("--yes", is_flag=True, help="Commit without asking.")
 @click.option("--dry-run", is_flag=True, help="Print the difference and change nothing.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def rebuild(settings: Settings, accounts: tuple[str, ...], yes: bool, dry_run: bool) -> None:
     """Derive the flows again from the received rows.
 
@@ -230,17 +212,10 @@ def _print_differences(differences: "list[Difference]", form: Format) -> None:
 
 
 def _difference_record(found: "Difference") -> Record:
-    return {
-        "account": found.account,
-        "flows": found.flows,
-        "changed": found.changed,
-        "unreadable": found.unreadable,
-        "identities": found.identities,
+    return vars(found) | {
         "fields": [f"{name} {count}" for name, count in found.fields.most_common()],
-        "examples": [_example_record(example) for example in found.examples],
+        "examples": [
+            {"at": us_to_iso(at_us), "id": id_, "field": field, "old": old, "new": new}
+            for _, at_us, id_, field, old, new in found.examples
+        ],
     }
-
-
-def _example_record(example: "Example") -> Record:
-    at = us_to_iso(example.at_us)
-    return {"at": at, "id": example.id, "field": example.field, "old": example.old, "new": example.new}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from liushui.cli.options import Format, LazyHelpOption, Settings, format_option, instant_of, ledger_option
+from liushui.cli import options
+from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError
 
@@ -66,8 +67,7 @@ def accounts_option(default: int) -> Callable[[F], F]:
 @socket_port_option
 @workers_option
 @click.option("--sync", is_flag=True, help="Also sync each source when it is due. (default: only when asked to)")
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def serve(settings: Settings, host: str, port: int, socket_port: int | None, workers: int, sync: bool) -> None:
     """Serve the web page, liushui's API and the provider APIs.
 
@@ -162,13 +162,12 @@ def fault_profiles_help() -> str:
 @click.option(
     "--faults",
     metavar="PROFILE",
-    cls=LazyHelpOption,
+    cls=options.LazyHelpOption,
     more_help=fault_profiles_help,
     help="Let the providers misbehave.",
 )
 @click.option("--fault-seed", type=int, default=1, metavar="N", help="The same seed and requests meet the same faults.")
-@format_option
-@click.pass_obj
+@options.format_only
 def simulate(
     settings: Settings,
     accounts: int,
@@ -201,7 +200,7 @@ def simulate(
     from liushui.simulate.serve import AnnouncedAccount, FaultOptions, SimulatorInfo, serve_world, simulated_accounts
     from liushui.simulate.world import Parameters
 
-    first, after = instant_of("begin", begin), instant_of("end", end)
+    first, after = options.instant_of("begin", begin), options.instant_of("end", end)
     if first is None or after is None:
         raise ConfigError("begin, end: expected two days")
     parameters = Parameters(accounts=accounts, flows=flows, seed=seed, begin=first, end=after, live=live)
@@ -256,8 +255,7 @@ def _simulated_record(account: "AnnouncedAccount", folder: Path | None) -> Recor
     "--port", type=_PORTS, metavar="PORT", help=f"The port. (default: {PORT}, or a free one if that is taken)"
 )
 @workers_option
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def demo(settings: Settings, accounts: int, flows: int, seed: int, host: str, port: int | None, workers: int) -> None:
     """Simulate the providers, sync every account and serve the result.
 

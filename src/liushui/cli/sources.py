@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from liushui.cli import EXIT_FAILED
-from liushui.cli.options import (
-    OrderedGroup,
-    ProviderArgument,
-    ProviderType,
-    Settings,
-    format_option,
-    instant_of,
-    ledger_option,
-)
+from liushui.cli import EXIT_FAILED, options
+from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError, LiushuiError, short_repr
 from liushui.instant import load_zone
@@ -34,7 +26,7 @@ STANDARD_INPUT: Final = "-"
 name_argument = click.argument("name", metavar="NAME", help="The source.")
 
 
-@click.group(cls=OrderedGroup, no_args_is_help=True)
+@click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def source() -> None:
     """Manage the sources that flows are collected from.
 
@@ -43,7 +35,7 @@ def source() -> None:
 
 
 @source.command()
-@click.argument("provider", type=ProviderType(), metavar="PROVIDER", cls=ProviderArgument, help="The provider.")
+@click.argument("provider", cls=options.ProviderArgument)
 @click.argument("name", metavar="NAME", help="Your name for the account: letters, digits, - _ . @")
 @click.option("--base-url", metavar="URL", help="The address of the provider's API. (default: the real service)")
 @click.option(
@@ -60,8 +52,7 @@ def source() -> None:
 )
 @click.option("--zone", metavar="ZONE", help="The IANA time zone of the account's days. (default: the provider's)")
 @click.option("--paced/--unpaced", default=True, help="Keep to the provider's documented rate limit.")
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def add(
     settings: Settings,
     provider: "Provider",
@@ -86,7 +77,7 @@ def add(
         raise ConfigError(f"base-url: expected the address of your {provider.title}, which no document names, got none")
     where = parse_base_url(base_url or provider.base_url)
     account_zone = load_zone(zone or provider.rules.zone)
-    begin = instant_of("since", since, account_zone) or provider.rules.history_start
+    begin = options.instant_of("since", since, account_zone) or provider.rules.history_start
     fields = read_credentials(provider, credentials)
     ledger = settings.open_ledger(create=True)
     if any(known.account == name for known in list_sources(ledger)):
@@ -97,9 +88,7 @@ def add(
 
 
 @source.command("list")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def list_(settings: Settings) -> None:
     """List the sources. Secrets are not shown."""
     from liushui.ledger.jobs.sources import list_sources
@@ -111,9 +100,7 @@ def list_(settings: Settings) -> None:
 @source.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", help="The sources to test. (default: all)")
 @click.option("--timeout", type=float, default=30, metavar="SECONDS", help="How long to wait for an answer.")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
     """Test each source's credentials with one small call.
 
@@ -140,8 +127,7 @@ def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
 
 @source.command()
 @name_argument
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def remove(settings: Settings, name: str) -> None:
     """Remove a source and its credentials. Its flows stay in the ledger."""
     from liushui.ledger.jobs.sources import remove_source
@@ -152,8 +138,7 @@ def remove(settings: Settings, name: str) -> None:
 
 @source.command()
 @name_argument
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def pause(settings: Settings, name: str) -> None:
     """Pause a source: `sync --watch` and the server skip it. `sync NAME` still syncs it."""
     from liushui.ledger.jobs.sources import pause_source
@@ -164,8 +149,7 @@ def pause(settings: Settings, name: str) -> None:
 
 @source.command()
 @name_argument
-@ledger_option
-@click.pass_obj
+@options.ledger_only
 def resume(settings: Settings, name: str) -> None:
     """Resume a paused source."""
     from liushui.ledger.jobs.sources import pause_source

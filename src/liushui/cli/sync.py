@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from liushui.cli import EXIT_FAILED, EXIT_INCOMPLETE
-from liushui.cli.options import (
-    LazyHelpOption,
-    ProviderType,
-    Settings,
-    format_option,
-    instant_of,
-    ledger_option,
-    provider_names,
-    since_option,
-    until_option,
-)
+from liushui.cli import EXIT_FAILED, EXIT_INCOMPLETE, options
+from liushui.cli.options import Settings
 from liushui.cli.output import emit_one, messages
 from liushui.errors import ConfigError
 
@@ -34,8 +24,8 @@ LOG_FORMATS: Final = ("none", "text", "json")
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", help="The sources to sync. (default: all)")
-@since_option
-@until_option
+@options.since
+@options.until
 @click.option("--verify", is_flag=True, help="Read everything again, also what is complete, and compare.")
 @click.option("--watch", is_flag=True, help="Keep running: sync each source whenever it is due.")
 @click.option("--on-request", is_flag=True, help="Keep running: sync only what the web page or the API asks for.")
@@ -69,9 +59,7 @@ LOG_FORMATS: Final = ("none", "text", "json")
 @click.option(
     "--until-eof", is_flag=True, hidden=True, help="End when standard input ends: when the server that started us ends."
 )
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def sync(
     settings: Settings,
     names: tuple[str, ...],
@@ -100,7 +88,7 @@ def sync(
     keeps_running = watch or on_request
     if metrics_port is not None and not keeps_running:
         raise ConfigError("metrics-port: expected with --watch only, because other syncs end before anybody looks")
-    since_at, until_at = instant_of("since", since), instant_of("until", until)
+    since_at, until_at = options.instant_of("since", since), options.instant_of("until", until)
     if since_at and until_at and since_at >= until_at:
         raise ConfigError(f"until: expected later than since {since}, got {until}")
     ledger, chosen = settings.open_ledger(), list(names)
@@ -110,7 +98,7 @@ def sync(
     from liushui.sync.events import SyncStatus
     from liushui.sync.options import Options
 
-    options = Options(
+    sync_options = Options(
         since=since_at,
         until=until_at,
         everything=verify,
@@ -121,9 +109,10 @@ def sync(
     if until_eof:
         threading.Thread(target=_end_with_input, name="input", daemon=True).start()
     if keeps_running:
-        run_watch(ledger, chosen, options, Watching(every, log_format, metrics_port, settings.format, scheduled=watch))
+        watching = Watching(every, log_format, metrics_port, settings.format, scheduled=watch)
+        run_watch(ledger, chosen, sync_options, watching)
         return
-    results = run_sync(ledger, chosen, options, log_format or "none")
+    results = run_sync(ledger, chosen, sync_options, log_format or "none")
     print_results(results, settings.format)
     if any(result.error for result in results):
         sys.exit(EXIT_FAILED)
@@ -158,20 +147,10 @@ def _end_with_input() -> None:
     metavar="FILE...",
     help="Saved API answers, JSON arrays of rows, or JSON lines.",
 )
-@click.option(
-    "--provider",
-    type=ProviderType(),
-    required=True,
-    metavar="PROVIDER",
-    cls=LazyHelpOption,
-    more_help=provider_names,
-    help="The provider whose rows they are.",
-)
+@options.provider_option("--provider", "The provider whose rows they are.")
 @click.option("--account", required=True, metavar="ACCOUNT", help="The account they belong to; created if it is new.")
 @click.option("--zone", metavar="ZONE", help="The IANA time zone of a new account's days. (default: the provider's)")
-@ledger_option
-@format_option
-@click.pass_obj
+@options.ledger_and_format
 def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", account: str, zone: str | None) -> None:
     """Import rows saved as JSON.
 

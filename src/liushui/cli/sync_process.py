@@ -97,15 +97,11 @@ def _observer(ledger: Ledger, log_format: LogFormat, *others: Observer) -> Itera
 def print_results(results: Sequence[SyncResult], form: Format) -> None:
     """Print a row for each source, and the reasons of its gaps as messages."""
     records = [
-        {
+        vars(result)
+        | {
             "source": result.account,
             "status": result.status.value,
-            "slices": result.slices,
             "rows": result.rows_in,
-            "added": result.added,
-            "restated": result.restated,
-            "withdrawn": result.withdrawn,
-            "quarantined": result.quarantined,
             "gaps": len(result.gaps),
             "error": result.error or None,
         }

@@ -35,7 +35,7 @@ from liushui.ledger.flow_row import (
 from liushui.ledger.maintenance.verify import Damage, verify
 from liushui.ledger.read.balances import ranges_of
 from liushui.ledger.schema import batches, day_totals, quarantine
-from liushui.ledger.write.quarantine import Piece, Span, from_columns, within, without
+from liushui.ledger.write.quarantine import Interval, Span, from_columns, intersect, subtract
 from liushui.money import EXACT, ZERO
 from liushui.provider import Codec
 
@@ -139,7 +139,7 @@ def _unlike(ledger: Ledger, told: Told) -> Iterator[Breach]:
 
 def _different(book: "_Book", told: Told) -> Iterator[Breach]:
     known = _Known(told)
-    parts = [Piece(since_us, until_us) for since_us, until_us in told.within]
+    parts = [Interval(since_us, until_us) for since_us, until_us in told.within]
     flows = Counter(version.row for part in parts for version in book.within(*part))
     readable = Counter(life.row for life in known.readable)
     yield from _difference(told.account, "its flows are not the provider's", readable, readable, flows)
@@ -196,8 +196,8 @@ class _Proof(NamedTuple):
     rows_in: int
 
     @property
-    def piece(self) -> Piece:
-        return Piece(self.since_us, self.until_us)
+    def piece(self) -> Interval:
+        return Interval(self.since_us, self.until_us)
 
     def __str__(self) -> str:
         read = f"read at {us_to_iso(self.read_at_us)}, kept at {us_to_iso(self.recorded_at_us)}"
@@ -379,9 +379,9 @@ def _range(known: Range) -> str:
     return f"{us_to_iso(known.since_us)} to {us_to_iso(known.until_us)}"
 
 
-def _touches(span: Span | None, part: Piece) -> bool:
-    return span is None or bool(within(span, part))
+def _touches(span: Span | None, part: Interval) -> bool:
+    return span is None or bool(intersect(span, part))
 
 
-def _lies_in(span: Span | None, part: Piece) -> bool:
-    return span is not None and not without(span, part)
+def _lies_in(span: Span | None, part: Interval) -> bool:
+    return span is not None and not subtract(span, part)

@@ -153,7 +153,7 @@ STEPS: Final[dict[str, Step]] = {
     "older_parts_again": Step(plan, "stale_parts", altered(lambda *_: [])),
     "one_transaction": Step(sqlite, "begin_writing", replaced(nothing)),
     "equal_rows_are_numbered": Step(commit, "flow_rows", altered(without_copies)),
-    "ended_versions_become_history": Step(batch_writer.Batches, "insert_history", replaced(nothing)),
+    "ended_versions_become_history": Step(batch_writer.BatchWriter, "insert_history", replaced(nothing)),
     "totals_in_the_same_commit": Step(batch_writer, "store_totals", replaced(nothing)),
 }
 """Every step of the proof, by the name that `--without` takes."""

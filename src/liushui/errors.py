@@ -13,6 +13,20 @@ class ConfigError(LiushuiError):
     """Invalid input from the user, such as an option, a file or a base URL. Correct it and try again."""
 
 
+class AccountNotFound(ConfigError):
+    """The ledger has no account of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"account: there is none named {short_repr(name)}")
+
+
+class SourceNotFound(ConfigError):
+    """The ledger has no source of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"source: there is none named {short_repr(name)}")
+
+
 class _FieldError(LiushuiError):
     """An error about one field. `reason` says what was expected and what came."""
 

@@ -9,9 +9,9 @@ from liushui.errors import LedgerError
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.coverage import Range
 from liushui.ledger.engine import Ledger
-from liushui.ledger.write.batch_writer import Batches
+from liushui.ledger.write.batch_writer import BatchWriter
 from liushui.ledger.write.change import Change, Committed
-from liushui.ledger.write.reprocess import difference
+from liushui.ledger.write.reprocess import preview_rebuild
 from liushui.providers import get_provider
 from tests.api.served import Answer, Api, Caller
 from tests.ledger.books import assert_intact, column, tables
@@ -103,10 +103,10 @@ def test_all_rows_or_none_of_several_accounts(
     caller.ask("POST", "/accounts", json={"account": "other"})
     write(caller, flow("known"))
     before, written = tables(ledger), list[str]()
-    seal = Batches.write
+    seal = BatchWriter.write
 
     def failing(
-        batches: Batches, change: Change, known: list[Range], found: Range | None, state: str = ""
+        batches: BatchWriter, change: Change, known: list[Range], found: Range | None, state: str = ""
     ) -> Committed:
         written.append(batches.account)
         if batches.account == "other":
@@ -115,7 +115,7 @@ def test_all_rows_or_none_of_several_accounts(
 
     rows = [flow("one"), flow("two", account="other")]
     with monkeypatch.context() as patch:
-        patch.setattr(Batches, "write", failing)
+        patch.setattr(BatchWriter, "write", failing)
         assert write(caller, *rows, restate=restate).status_code >= 500
     assert written == ["mine", "other"]
     assert tables(ledger) == before
@@ -231,4 +231,4 @@ def test_an_account_is_made_once(caller: Caller) -> None:
 
 def test_own_flows_are_served_and_rebuilt_like_others(caller: Caller, ledger: Ledger) -> None:
     write(caller, flow(kind="deposit", amount="12.50"))
-    assert difference(ledger, "mine", get_provider("longbridge").codec, lambda _: None).flows == 0
+    assert preview_rebuild(ledger, "mine", get_provider("longbridge").codec, lambda _: None).flows == 0

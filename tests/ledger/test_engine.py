@@ -21,7 +21,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines import postgres_connection, sqlite
 from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.ledger.schema import APPLICATION_ID, REVISION
-from liushui.ledger.write.batch_writer import load_account
+from liushui.ledger.write.batch_writer import lock_account
 from tests.engines import Shelf
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
 from tests.system import files_of_at_most
@@ -271,7 +271,7 @@ def test_a_second_writer_of_an_account_waits_for_the_first(shelf: Shelf) -> None
         keep(second, hours(0, 24), came("second", 1))
 
     with first.writing() as connection:
-        load_account(connection, "a")
+        lock_account(connection, "a")
         thread = threading.Thread(target=commit)
         thread.start()
         begun.wait()
@@ -294,7 +294,7 @@ def test_a_writer_that_waited_too_long_says_so(shelf: Shelf, monkeypatch: pytest
     second = open_ledger(first.url)
     before = tables(first)
     with first.writing() as connection:
-        load_account(connection, "a")
+        lock_account(connection, "a")
         with pytest.raises(LedgerBusy, match="another process has been writing"):
             keep(second, hours(0, 24), came("second", 1))
     assert tables(first) == before

@@ -19,8 +19,8 @@ from liushui.ledger.read.balances import FlowFilter, balances, list_flows, statu
 from liushui.ledger.read.history import balances_as_of, list_flows_as_of, list_versions, summary_as_of
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.write.change import Committed
-from liushui.ledger.write.quarantine import Piece, within, without
-from liushui.ledger.write.reprocess import difference, rebuild, retry
+from liushui.ledger.write.quarantine import Interval, intersect, subtract
+from liushui.ledger.write.reprocess import preview_rebuild, rebuild, retry
 from liushui.testing.clock import MovableClock
 from tests.ledger.books import assert_intact, column, hour, hours, keep_read, new_ledger
 from tests.ledger.doubles import LearningCodec, told
@@ -100,13 +100,13 @@ class Provider(RuleBasedStateMachine):
     def reads(self, since: int, length: int, codec: LearningCodec) -> None:
         until = min(HOURS, since + length)
         self.read(since, until, codec)
-        cut = Piece(to_us(hour(since)), to_us(hour(until)))
+        cut = Interval(to_us(hour(since)), to_us(hour(until)))
         seen = Counter(row for at in range(since, until) for row in self.lost[at])
         inside: Counter[bytes] = Counter()
         for entry in list_quarantined(self.ledger):
             assert entry.span is not None
-            if within(entry.span, cut):
-                assert not without(entry.span, cut), "it is in the range or it is not"
+            if intersect(entry.span, cut):
+                assert not subtract(entry.span, cut), "it is in the range or it is not"
                 inside[entry.wire] += 1
         assert inside == seen
 
@@ -138,7 +138,7 @@ class Provider(RuleBasedStateMachine):
 
     @rule(codec=codecs)
     def rebuilds(self, codec: LearningCodec) -> None:
-        expected = difference(self.ledger, "a", codec, lambda _flows: None)
+        expected = preview_rebuild(self.ledger, "a", codec, lambda _flows: None)
         batches = len(column(self.ledger, "batches", "seq"))
         self.clock.move(SECOND)
         rebuild(self.ledger, "a", codec, lambda _flows: None)
@@ -147,7 +147,7 @@ class Provider(RuleBasedStateMachine):
             known, self.flows[at] = self.flows[at], []
             self.sort(at, [row for row, _ in known], codec)
         self.remember()
-        assert not difference(self.ledger, "a", codec, lambda _flows: None).changed
+        assert not preview_rebuild(self.ledger, "a", codec, lambda _flows: None).changed
 
     # ------------------------------------------------------------ what is so
 

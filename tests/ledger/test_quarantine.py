@@ -10,7 +10,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Rejected
 from liushui.ledger.read.balances import statuses
 from liushui.ledger.read.review import Quarantined, list_quarantined, quarantined_named
-from liushui.ledger.write.batch_writer import Batches
+from liushui.ledger.write.batch_writer import BatchWriter
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import commit_slice
 from liushui.ledger.write.quarantine import GONE, NARROWED, READ
@@ -61,7 +61,7 @@ def would_end(ledger: Ledger, asked: Slice, *rejected: Rejected) -> bool:
     """Whether keeping such a read is refused where it may end nothing. It is tried, and not kept."""
     before = tables(ledger)
     try:
-        with patch.object(Batches, "write", side_effect=Kept):
+        with patch.object(BatchWriter, "write", side_effect=Kept):
             commit_slice(ledger, "a", asked, read_at=ledger.clock(), received=[], rejected=rejected, may_end=False)
     except ConfirmationRequired:
         assert tables(ledger) == before

@@ -14,8 +14,8 @@ from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.write import reprocess as rebuilding
 from liushui.ledger.write.change import REDERIVED, Committed
 from liushui.ledger.write.commit import commit_change
-from liushui.ledger.write.quarantine import Piece
-from liushui.ledger.write.reprocess import Difference, difference, rebuild
+from liushui.ledger.write.quarantine import Interval
+from liushui.ledger.write.reprocess import RebuildReport, preview_rebuild, rebuild
 from liushui.provider import DecodedRow
 from tests.engines import Shelf
 from tests.ledger.books import (
@@ -42,14 +42,14 @@ ROWS = (
 )
 
 
-def told_and_made(ledger: Ledger, codec: LearningCodec) -> Difference:
+def told_and_made(ledger: Ledger, codec: LearningCodec) -> RebuildReport:
     """The difference that is told. The one that is made is the same, and then there is none."""
-    expected = difference(ledger, "a", codec, lambda _flows: None)
+    expected = preview_rebuild(ledger, "a", codec, lambda _flows: None)
     advanced: list[int] = []
     made = rebuild(ledger, "a", codec, advanced.append)
     assert sum(advanced) == made.flows >= expected.flows, "a flow that becomes later is met again"
     assert dataclasses.replace(made, flows=expected.flows) == expected
-    assert not difference(ledger, "a", codec, lambda _flows: None).changed
+    assert not preview_rebuild(ledger, "a", codec, lambda _flows: None).changed
     assert_intact(ledger)
     return expected
 
@@ -61,7 +61,7 @@ def facts(ledger: Ledger) -> list[Row]:
 def test_a_codec_that_learned_nothing_commits_nothing(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 24), FIRST, *ROWS)
     before = tables(ledger)
-    assert told_and_made(ledger, FIRST) == Difference("a", flows=5)
+    assert told_and_made(ledger, FIRST) == RebuildReport("a", flows=5)
     assert tables(ledger) == before
 
 
@@ -127,7 +127,7 @@ def test_a_row_that_cannot_be_read_any_more_goes_to_quarantine(ledger: Ledger) -
     assert facts(ledger) == []
     spans = [entry.span for entry in list_quarantined(ledger)]
     assert spans.count(None) == 1, "the imported one"
-    assert spans.count((Piece(to_us(hour(0)), to_us(hour(10))),)) == 4
+    assert spans.count((Interval(to_us(hour(0)), to_us(hour(10))),)) == 4
     assert column(ledger, "batches", "added", "restated", "withdrawn", "quarantined")[-1] == (0, 0, 5, 5)
 
 
@@ -167,7 +167,7 @@ def test_flows_without_a_received_row_stay(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 24), FIRST, *ROWS)
     with ledger.writing() as connection:
         connection.exec_driver_sql("UPDATE flows SET wire = NULL WHERE id = 'one'")
-    found = difference(ledger, "a", GIFTS, lambda _flows: None)
+    found = preview_rebuild(ledger, "a", GIFTS, lambda _flows: None)
     assert (found.flows, found.changed) == (4, 1)
     assert rebuild(ledger, "a", GIFTS, lambda _flows: None).changed == 1
     kinds = {flow.id: flow.flow.kind for flow in list_flows(ledger, FlowFilter())}

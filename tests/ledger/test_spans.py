@@ -5,7 +5,16 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.ledger.write.quarantine import Piece, Span, from_columns, has, length_us, to_columns, within, without
+from liushui.ledger.write.quarantine import (
+    Interval,
+    Span,
+    from_columns,
+    intersect,
+    length_us,
+    may_contain,
+    subtract,
+    to_columns,
+)
 
 END = 30
 
@@ -14,34 +23,34 @@ def instants(span: Span) -> set[int]:
     return {at for piece in span for at in range(*piece)}
 
 
-pieces = st.tuples(st.integers(0, END), st.integers(0, END)).filter(lambda ends: ends[0] < ends[1]).map(Piece._make)
+pieces = st.tuples(st.integers(0, END), st.integers(0, END)).filter(lambda ends: ends[0] < ends[1]).map(Interval._make)
 
 
 @given(st.lists(pieces, max_size=6))
-def test_cutting_is_cutting_sets(cuts: list[Piece]) -> None:
-    span: Span = (Piece(0, END),)
+def test_cutting_is_cutting_sets(cuts: list[Interval]) -> None:
+    span: Span = (Interval(0, END),)
     left = set(range(END))
     for number, cut in enumerate(cuts):
         inside = set(range(*cut))
-        narrow = within(span, cut)
+        narrow = intersect(span, cut)
         assert instants(narrow) == left & inside
-        span = without(span, cut) if number % 3 else within(without(span, cut), Piece(1, END))
+        span = subtract(span, cut) if number % 3 else intersect(subtract(span, cut), Interval(1, END))
         left = left - inside if number % 3 else left - inside - {0}
         assert instants(span) == left
         assert length_us(span) == len(left)
         assert all(before.until_us < after.since_us for before, after in pairwise(span))
-        assert all(has(span, at) == (at in left) for at in range(-1, END + 1))
+        assert all(may_contain(span, at) == (at in left) for at in range(-1, END + 1))
         if span:
             assert from_columns(*to_columns(span)) == span
 
 
 def test_a_span_that_nobody_knows_may_be_anywhere() -> None:
-    assert within(None, Piece(3, 5)) == (Piece(3, 5),)
-    assert has(None, -(10**18))
+    assert intersect(None, Interval(3, 5)) == (Interval(3, 5),)
+    assert may_contain(None, -(10**18))
     assert to_columns(None) == (None, None, None)
     assert from_columns(None, None, None) is None
 
 
 def test_columns_are_the_ends_and_the_holes() -> None:
-    assert to_columns((Piece(1, 2), Piece(5, 7), Piece(8, 9))) == (1, 9, "[[2,5],[7,8]]")
-    assert to_columns((Piece(1, 9),)) == (1, 9, None)
+    assert to_columns((Interval(1, 2), Interval(5, 7), Interval(8, 9))) == (1, 9, "[[2,5],[7,8]]")
+    assert to_columns((Interval(1, 9),)) == (1, 9, None)

@@ -15,7 +15,7 @@ from liushui.instant import from_us, us_to_iso
 if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
     from liushui.ledger.read.review import Quarantined
-    from liushui.ledger.write.reprocess import Difference
+    from liushui.ledger.write.reprocess import RebuildReport
     from liushui.provider import Codec
 
 FINDINGS: Final = ("side", "same_id")
@@ -172,13 +172,15 @@ def rebuild(settings: Settings, accounts: tuple[str, ...], yes: bool, dry_run: b
     Example: liushui rebuild broker --dry-run
     """
     from liushui.cli.progress import work_bar
-    from liushui.ledger.write.reprocess import difference
+    from liushui.ledger.write.reprocess import preview_rebuild
     from liushui.ledger.write.reprocess import rebuild as rebuild_account
 
     ledger = settings.open_ledger()
     codecs = _codecs(ledger, accounts)
     with work_bar() as bar:
-        differences = [difference(ledger, name, codec, bar.counter("reading rows")) for name, codec in codecs.items()]
+        differences = [
+            preview_rebuild(ledger, name, codec, bar.counter("reading rows")) for name, codec in codecs.items()
+        ]
     _print_differences(differences, settings.format)
     differing = [found for found in differences if found.changed]
     if not differing:
@@ -196,7 +198,7 @@ def _is_agreed() -> bool:
     return sys.stdin.isatty() and click.confirm("Commit this?", err=True)
 
 
-def _print_differences(differences: "list[Difference]", form: Format) -> None:
+def _print_differences(differences: "list[RebuildReport]", form: Format) -> None:
     """Print a row for each account. JSON includes the examples; with a table or CSV they are messages."""
     from rich.markup import escape
 
@@ -211,7 +213,7 @@ def _print_differences(differences: "list[Difference]", form: Format) -> None:
             messages.print(escape(f"{about}: {short_repr(example.old)} -> {short_repr(example.new)}"))
 
 
-def _difference_record(found: "Difference") -> Record:
+def _difference_record(found: "RebuildReport") -> Record:
     return vars(found) | {
         "fields": [f"{name} {count}" for name, count in found.fields.most_common()],
         "examples": [

@@ -54,7 +54,7 @@ TOTALLED: Final = ", ".join(COLUMNS[: KIND + 1])
 """The columns of flows that totals are made of, and those before them: a row's first ones."""
 
 
-class Totalling:
+class TotalsBuilder:
     """Totals that are being made, of rows that are told bit by bit."""
 
     def __init__(self, days: BusinessDays) -> None:
@@ -87,9 +87,9 @@ class Totalling:
 
 def totals_of(rows: Iterable[Row], days: BusinessDays) -> Totals:
     """The totals of rows with the columns of schema.flows, or with those of TOTALLED."""
-    totalling = Totalling(days)
-    totalling.add(rows)
-    return totalling.totals()
+    builder = TotalsBuilder(days)
+    builder.add(rows)
+    return builder.totals()
 
 
 def merge(totals: Totals, change: Totals) -> Totals:

@@ -36,7 +36,7 @@ WORDS: Final = frozenset({"account", "id", "label", "name", "kind"})
 _ALIKE: Final = tuple(place for place, name in enumerate(COLUMNS[:FACTS_END]) if name not in WORDS)
 
 
-def contradicted(rows: Iterable[Row]) -> list[Row]:
+def contradictory(rows: Iterable[Row]) -> list[Row]:
     """Rows whose direction contradicts the amount's sign."""
     return [
         row
@@ -46,7 +46,7 @@ def contradicted(rows: Iterable[Row]) -> list[Row]:
     ]
 
 
-def unlike(rows: Sequence[Row]) -> list[Row]:
+def differing_copies(rows: Sequence[Row]) -> list[Row]:
     """Of all the rows at some instants, those that are unlike the first one of their identity and instant."""
     copies = [row for row in rows if COPY_MARK in row[ID]]  # type: ignore[operator] # a text column
     if not copies:

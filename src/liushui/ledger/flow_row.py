@@ -120,7 +120,7 @@ class RowBatch:
         return self._columns.at_us
 
     @property
-    def used(self) -> tuple[int, ...]:
+    def filled(self) -> tuple[int, ...]:
         """The places of the columns of schema.flows that a row may have a value for."""
         account, *places, wire, _served, batch = range(len(COLUMNS))
         given = (place for place, column in zip(places, self._columns, strict=True) if column is not None)

@@ -73,7 +73,7 @@ class Ledger(ABC):
         """A write transaction: committed when the block ends, rolled back when it raises.
 
         On SQLite it excludes every other writer. On PostgreSQL it holds only the rows that it locks:
-        `batch_writer.load_account` locks the account, so commits to one account wait for each other, and commits to
+        `batch_writer.lock_account` locks the account, so commits to one account wait for each other, and commits to
         other accounts do not. Raises ConnectionLost where the connection was lost before the commit, and
         CommitOutcomeUnknown where it was lost during the commit.
         """

@@ -22,7 +22,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
-from liushui.ledger.write.quarantine import SEALED, sealed_row
+from liushui.ledger.write.quarantine import SEALED_COLUMNS, sealed_row
 from liushui.money import parse_decimal, to_plain_string
 
 _CHUNK = 5_000
@@ -291,7 +291,7 @@ SELECT batch, {_NAMES} FROM (
 _ENDED = """
 SELECT ended_batch, at_us, id, batch, ended_as FROM history WHERE account = ? ORDER BY ended_batch, at_us, id
 """
-_QUARANTINED = f"SELECT batch, {SEALED} FROM quarantine WHERE account = ? ORDER BY batch, id"
+_QUARANTINED = f"SELECT batch, {SEALED_COLUMNS} FROM quarantine WHERE account = ? ORDER BY batch, id"
 _EDGES = "SELECT batch, * FROM page_edges WHERE account = ? ORDER BY batch, identity, side, copies"
 _SETTLED = """
 SELECT coalesce(ended_batch, 0), id, batch, ended_as FROM quarantine

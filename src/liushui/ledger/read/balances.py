@@ -31,7 +31,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.engines.condition_sql import at_least, at_most
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.schema import accounts, batches, coverage, flows
-from liushui.ledger.write.quarantine import count_open
+from liushui.ledger.write.quarantine import count_open_entries
 from liushui.money import EXACT
 from liushui.provider import Slice
 
@@ -278,7 +278,7 @@ def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]
                     account.account,
                     account.provider,
                     flows=kept,
-                    quarantined=count_open(connection, account.account),
+                    quarantined=count_open_entries(connection, account.account),
                     findings=sum(findings.load(connection, account.account).values()),
                     proven_from=from_us(proven[0].since_us) if proven else None,
                     proven_until=None if until is None else from_us(until),

@@ -1,17 +1,17 @@
-"""Writing the batches of one transaction: their facts, and the chain. `commit` says what they change.
+"""Write batches: their facts, and the links of the account's chain. `commit` decides what a batch changes.
 
-What several batches add is written together at the end of the transaction: a statement costs as much for one row as for
-fifty. What they end is written at once, and so is everything before, where a later batch looks at the same range.
+What several batches of a transaction add is written together at its end: a statement costs as much for one row as for
+fifty. What a batch ends is written at once, and so is everything that waits before a later batch looks at its range.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import CommitOutcomeUnknown, ConfigError, ConnectionLost, LedgerBusy, short_repr
+from liushui.errors import AccountNotFound, CommitOutcomeUnknown, ConnectionLost, LedgerBusy
 from liushui.instant import BusinessDays, load_zone, to_us
 from liushui.ledger.chain import facts_digest, link
 from liushui.ledger.coverage import Range, State, fold
@@ -23,14 +23,13 @@ from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.findings import Counts
 from liushui.ledger.findings import store as store_findings
 from liushui.ledger.flow_row import AT_US, ID, Row
-from liushui.ledger.write.change import Change, Committed, Moved
-from liushui.ledger.write.quarantine import any_open
-from liushui.ledger.write.quarantine import write as write_settled
+from liushui.ledger.write.change import Change, Committed, DerivedChange
+from liushui.ledger.write.quarantine import end_versions, has_open_entries
 from liushui.provider import Slice
 
 
-class Account(NamedTuple):
-    """An account, and the batch its chain has come to."""
+class LockedAccount(NamedTuple):
+    """An account and the last batch of its chain, both locked until the transaction ends."""
 
     name: str
     provider: str
@@ -39,87 +38,123 @@ class Account(NamedTuple):
     link: str
 
 
-class Batches:
-    """The batches that a transaction adds to an account's chain."""
+class BatchWriter:
+    """Adds batches to the chain of one account, inside one transaction."""
 
-    def __init__(self, connection: Connection, ledger: Ledger, account: Account) -> None:
+    def __init__(self, connection: Connection, ledger: Ledger, account: LockedAccount) -> None:
         self.connection = connection
         self.account = account.name
         self._clock = ledger.clock
         self._head, self._link = account.head, account.link
         self._days = BusinessDays(load_zone(account.zone))
-        self.sealed: tuple[int, str] | None = None
-        """The last batch that was added, and its link."""
-        self._quarantined: bool | None = None
+        self.last_batch: tuple[int, str] | None = None
+        """The number and link of the last batch that was added."""
+        self._has_quarantined: bool | None = None
+        """None: to be looked up."""
+
+        # What waits to be written.
         self._flows: list[Row] = []
-        self._used: set[int] | None = set()
-        """The places of all columns that these flows have a value for. None: nobody knows them."""
+        self._filled: set[int] | None = set()
+        """The indexes of the columns that these flows fill. None: to be found out by looking at each row."""
         self._totals: Totals = {}
         self._findings: Counts = Counter()
         self._coverage: list[Row] = []
         self._batches: list[Row] = []
-        self._reached_us: int | None = None
-        """The end of what waits to be written: whoever looks at a range after it sees all there is."""
+        self._waiting_until_us: int | None = None
+        """The end of the ranges that wait. Before a range that begins earlier is looked at, they are written."""
 
     @property
-    def next(self) -> int:
+    def next_seq(self) -> int:
         """The number of the next batch."""
         return self._head + 1
 
-    def coverage(self, asked: Slice) -> list[Range]:
-        """What is known of the ranges that a slice meets. Afterwards the whole slice may be looked at."""
-        since_us, until_us = to_us(asked.since), to_us(asked.until)
-        if self._reached_us is not None and since_us < self._reached_us:
-            self.finish()
-        found = self.connection.exec_driver_sql(_SELECT_COVERAGE, (self.account, until_us, since_us))
-        return [Range(row[0], row[1], State(row[2]), *row[3:]) for row in found]
+    def coverage(self, slice_: Slice) -> list[Range]:
+        """The coverage of the ranges that overlap a slice. Afterwards all its facts can be read from the tables."""
+        since_us, until_us = to_us(slice_.since), to_us(slice_.until)
+        if self._waiting_until_us is not None and since_us < self._waiting_until_us:
+            self.flush()
+        rows = self.connection.exec_driver_sql(_SELECT_COVERAGE, (self.account, until_us, since_us))
+        return [Range(row[0], row[1], State(row[2]), *row[3:]) for row in rows]
 
     def has_quarantined(self) -> bool:
-        """Whether an entry of the quarantine is open."""
-        if self._quarantined is None:
-            self._quarantined = any_open(self.connection, self.account)
-        return self._quarantined
+        """Whether the quarantine has an open entry."""
+        if self._has_quarantined is None:
+            self._has_quarantined = has_open_entries(self.connection, self.account)
+        return self._has_quarantined
 
-    def write(self, change: Change, known: list[Range], found: Range | None, state: str = "") -> Committed:
-        """Add a batch that makes a change and, where it proves or opens a range, what is known of that: `known` before,
-        and what was `found`. Without one its `state` says what it was for."""
-        account, seq = self.account, self.next
+    def write(self, change: Change, known: list[Range], checked: Range | None, state: str = "") -> Committed:
+        """Add a batch that makes a change.
+
+        `checked` is the range that it proves or opens, and `known` the coverage that overlaps it until now. A batch
+        without a range says in `state` what it is for.
+        """
+        account, seq = self.account, self.next_seq
         if change.ended:
-            self.finish()
+            self.flush()
             self.insert_history(change.ended, seq)
-            gone = [(account, old[AT_US], old[ID]) for old, _ in change.ended]
-            self.connection.exec_driver_sql(_DELETE_FLOW, gone)
+            keys = [(account, old[AT_US], old[ID]) for old, _ in change.ended]
+            self.connection.exec_driver_sql(_DELETE_FLOW, keys)
         if change.settled or change.quarantined:
-            self._quarantined = None
-        write_settled(self.connection, account, change.settled, seq)
+            self._has_quarantined = None
+        end_versions(self.connection, account, change.settled, seq)
         insert_rows(self.connection, "quarantine", change.quarantined)
         insert_rows(self.connection, "page_edges", change.edges)
-        if found is not None and known:
+        if checked is not None and known:
             self.connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
-        with inserting_concurrently(self.connection, "flows", change.added, change.used) as pieces:
-            facts = self._take(change, pieces)
-            return self._seal(change, known, found, state, facts)
+        with inserting_concurrently(self.connection, "flows", change.added, change.filled) as pieces:
+            facts = self._derive(change, pieces)
+            return self._seal(change, known, checked, state, facts)
 
     def insert_history(self, ended: Sequence[tuple[Row, str]], seq: int) -> None:
         """Keep versions that end, each with how it ended."""
-        insert_rows(self.connection, "history", [(*old, seq, ended_as) for old, ended_as in ended])
+        insert_rows(self.connection, "history", [(*old, seq, how) for old, how in ended])
 
-    def _seal(self, change: Change, known: list[Range], found: Range | None, state: str, facts: str) -> Committed:
-        """Have a batch wait that says what changed, and what was found. `facts`: the digest of what changed."""
-        account, seq = self.account, self.next
-        if found is not None:
-            parts = fold(known, found)
+    def flush(self) -> None:
+        """Write everything that waits."""
+        if not self._batches:
+            return
+        filled = tuple(sorted(self._filled)) if self._filled else ()
+        insert_rows(self.connection, "flows", self._flows, filled)
+        store_totals(self.connection, self.account, self._totals)
+        store_findings(self.connection, self.account, self._findings)
+        insert_rows(self.connection, "coverage", self._coverage)
+        insert_rows(self.connection, "batches", self._batches)
+        self.connection.exec_driver_sql(_ADVANCE, (self._head, self._link, self.account))
+        self._flows, self._filled, self._totals, self._findings = [], set(), {}, Counter()
+        self._coverage, self._batches, self._waiting_until_us = [], [], None
+
+    def _derive(self, change: Change, pieces: Iterator[Sequence[Row]] | None) -> str:
+        """Have totals and findings wait, and flows too unless they are inserted in `pieces`. The facts' digest."""
+        if change.added and pieces is None:
+            self._flows = self._flows + change.added if self._flows else change.added
+            if change.filled and self._filled is not None:
+                self._filled.update(change.filled)
+            else:
+                self._filled = None
+        derived = DerivedChange(change, self._days)
+        added = derived.watch([change.added] if pieces is None else pieces)
+        digest = facts_digest(change.facts()._replace(added=added))
+        totals = derived.totals()
+        self._totals = merge(self._totals, totals) if self._totals else totals
+        self._findings.update(derived.findings())
+        return digest
+
+    def _seal(self, change: Change, known: list[Range], checked: Range | None, state: str, facts: str) -> Committed:
+        """Link a batch to the chain, and have it wait with its coverage. `facts` is the digest of its facts."""
+        account, seq = self.account, self.next_seq
+        if checked is not None:
+            parts = fold(known, checked)
             self._coverage += [(account, *part) for part in parts]
-            self._reached_us = max(self._reached_us or 0, *(part.until_us for part in parts))
-        committed = change.counted(seq)
+            self._waiting_until_us = max(self._waiting_until_us or 0, *(part.until_us for part in parts))
+        committed = change.count(seq)
         recorded_at_us = to_us(self._clock())
         batch: Row = (
             account,
             seq,
-            found.state.value if found else state,
-            found.reason if found else "",
-            *((found.since_us, found.until_us) if found else _reach(change)),
-            found.checked_at_us if found else recorded_at_us,
+            checked.state.value if checked else state,
+            checked.reason if checked else "",
+            *((checked.since_us, checked.until_us) if checked else _range_of(change)),
+            checked.checked_at_us if checked else recorded_at_us,
             recorded_at_us,
             change.rows_in,
             *committed[1:],
@@ -127,97 +162,73 @@ class Batches:
         )
         self._link = link(self._link, batch)
         self._head = seq
-        self.sealed = seq, self._link
+        self.last_batch = seq, self._link
         self._batches.append((*batch, self._link))
         return committed
 
-    def finish(self) -> None:
-        """Write what waits."""
-        if not self._batches:
-            return
-        used = tuple(sorted(self._used)) if self._used else ()
-        insert_rows(self.connection, "flows", self._flows, used)
-        store_totals(self.connection, self.account, self._totals)
-        store_findings(self.connection, self.account, self._findings)
-        insert_rows(self.connection, "coverage", self._coverage)
-        insert_rows(self.connection, "batches", self._batches)
-        self.connection.exec_driver_sql(_ADVANCE, (self._head, self._link, self.account))
-        self._flows, self._used, self._totals, self._findings = [], set(), {}, Counter()
-        self._coverage, self._batches, self._reached_us = [], [], None
-
-    def _take(self, change: Change, pieces: Iterator[Sequence[Row]] | None) -> str:
-        """Have totals and findings wait, and flows unless they are inserted in `pieces`. The digest of the facts."""
-        if change.added and pieces is None:
-            self._flows = self._flows + change.added if self._flows else change.added
-            self._used = self._used | set(change.used) if change.used and self._used is not None else None
-        moved = Moved(change, self._days)
-        digest = facts_digest(
-            change.facts()._replace(added=moved.passing([change.added] if pieces is None else pieces))
-        )
-        totals = moved.totals()
-        self._totals = merge(self._totals, totals) if self._totals else totals
-        self._findings.update(moved.findings())
-        return digest
-
 
 @contextmanager
-def writing_batches(ledger: Ledger, *accounts: str) -> Iterator[list[Batches]]:
-    """A transaction that adds batches to the chains of accounts, each in its own place of the list. It ends well where
-    they are kept, and else they are not.
+def batch_writers(ledger: Ledger, *accounts: str) -> Iterator[list[BatchWriter]]:
+    """A transaction that adds batches to the chains of accounts: a writer for each, in their order.
 
-    Where the connection was lost while they were being committed the chains themselves say which it was. Raises
-    ConfigError where an account is not there, and CommitOutcomeUnknown where its chain cannot be asked.
+    If the connection is lost during the commit, the chain tells whether it happened: then the block ends well, or
+    ConnectionLost is raised. Raises AccountNotFound, and CommitOutcomeUnknown where the chain cannot be read.
     """
-    every: dict[str, Batches] = {}
+    writers: dict[str, BatchWriter] = {}
     try:
         with ledger.writing() as connection:
-            for account in sorted(set(accounts)):  # in one order: who writes to several waits for nobody who waits
-                every[account] = Batches(connection, ledger, load_account(connection, account))
-            yield [every[account] for account in accounts]
-            for batches in every.values():
-                batches.finish()
-    except CommitOutcomeUnknown as uncertain:
-        sealed = next(((one.account, *one.sealed) for one in every.values() if one.sealed is not None), None)
+            # Locked in one order, so that two transactions with the same accounts cannot each wait for the other.
+            for account in sorted(set(accounts)):
+                writers[account] = BatchWriter(connection, ledger, lock_account(connection, account))
+            yield [writers[account] for account in accounts]
+            for writer in writers.values():
+                writer.flush()
+    except CommitOutcomeUnknown as unknown:
+        # All batches were in one transaction: any one of them tells about all.
+        written = next(((it.account, *it.last_batch) for it in writers.values() if it.last_batch is not None), None)
         try:
-            kept = sealed is None or _is_kept(ledger, *sealed)
+            is_committed = written is None or _is_committed(ledger, *written)
         except LedgerBusy as error:
-            raise uncertain from error
-        if not kept:
+            raise unknown from error
+        if not is_committed:
             raise ConnectionLost(
                 f"the connection to {ledger.name} was lost in a commit, and nothing of it is kept"
-            ) from uncertain
+            ) from unknown
 
 
-def _is_kept(ledger: Ledger, account: str, seq: int, sealed: str) -> bool:
-    """Whether a batch is there. Whoever may still be committing it is waited for: it holds the account."""
+def _is_committed(ledger: Ledger, account: str, seq: int, expected_link: str) -> bool:
+    """Whether a batch is in the chain. The lock waits for a server process that may still be committing it."""
     with ledger.writing() as connection:
-        load_account(connection, account)
+        lock_account(connection, account)
         found = connection.exec_driver_sql(_SELECT_LINK, (account, seq)).scalar()
-    return bool(found == sealed)
+    return bool(found == expected_link)
 
 
-def load_account(connection: Connection, name: str) -> Account:
-    """The account of that name, held until the transaction ends: nobody else commits to it. Raises ConfigError."""
-    found = connection.exec_driver_sql(_SELECT_ACCOUNT.on(connection), (name,)).first()
-    if found is None:
-        raise ConfigError(f"account: there is none named {short_repr(name)}")
-    return Account(*found)
+def lock_account(connection: Connection, name: str) -> LockedAccount:
+    """The account of that name, locked until the transaction ends: nobody else commits to it. Raises AccountNotFound.
+
+    The lock is what keeps a chain linear: the head that is read here is still the head when the batch is written.
+    """
+    row = connection.exec_driver_sql(_SELECT_ACCOUNT.on(connection), (name,)).first()
+    if row is None:
+        raise AccountNotFound(name)
+    return LockedAccount(*row)
 
 
-def _reach(change: Change) -> tuple[int | None, int | None]:
-    """The range that the versions of a batch stand in which read none: where the feed finds them."""
+def _range_of(change: Change) -> tuple[int | None, int | None]:
+    """The range of the versions in a batch that proves none: by it the feed finds them."""
     times = [int(str(row[AT_US])) for row in change.added] + [int(str(old[AT_US])) for old, _ in change.ended]
     return (min(times), max(times) + 1) if times else (None, None)
 
 
-_SELECT_LINK = "SELECT link FROM batches WHERE account = ? AND seq = ?"
-_SELECT_ACCOUNT = Statement(
+_SELECT_LINK: Final = "SELECT link FROM batches WHERE account = ? AND seq = ?"
+_SELECT_ACCOUNT: Final = Statement(
     lambda sql: f"SELECT account, provider, zone, head, link FROM accounts WHERE account = ? {sql.for_update}"
 )
-_DELETE_FLOW = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
-_SELECT_COVERAGE = """
+_DELETE_FLOW: Final = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
+_SELECT_COVERAGE: Final = """
 SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage
 WHERE account = ? AND since_us < ? AND until_us > ? ORDER BY since_us
 """
-_DELETE_COVERAGE = "DELETE FROM coverage WHERE account = ? AND since_us = ?"
-_ADVANCE = "UPDATE accounts SET head = ?, link = ? WHERE account = ?"
+_DELETE_COVERAGE: Final = "DELETE FROM coverage WHERE account = ? AND since_us = ?"
+_ADVANCE: Final = "UPDATE accounts SET head = ?, link = ? WHERE account = ?"

@@ -1,37 +1,36 @@
-"""What one commit changes: versions that begin and end, how, and what that moves. `commit` writes it."""
+"""What one commit changes: the versions that begin and end, and what that does to day totals and findings."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays
 from liushui.ledger.chain import Facts
-from liushui.ledger.day_totals import Totalling, Totals, merge, totals_of
+from liushui.ledger.day_totals import Totals, TotalsBuilder, merge, totals_of
 from liushui.ledger.engines.sql_dialects import Statement
-from liushui.ledger.findings import SAME_ID, SIDE, Counts, contradicted, count, unlike
+from liushui.ledger.findings import SAME_ID, SIDE, Counts, contradictory, count, differing_copies
 from liushui.ledger.flow_row import AT_US, BATCH, COLUMNS, COPY_MARK, ID, Row
-from liushui.ledger.write.quarantine import Ending, Settlement, sealed_row
+from liushui.ledger.write.quarantine import Ending, QuarantineChange, sealed_row
 
 RESTATED, WITHDRAWN, RECOUNTED, REDERIVED = "restated", "withdrawn", "recounted", "rederived"
-"""How a version of a flow ends: changed by the provider; gone from a closed slice; one copy too many in an import; read
-otherwise by a codec that learned."""
+"""How a version of a flow ends. RESTATED: the provider changed it. WITHDRAWN: a whole read of its range lacks it.
+RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes its row differently."""
 
 ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
-"""State of a batch that proves nothing: rows were imported, read after all, derived again, or recorded."""
+"""The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded.
+REBUILT: rows decoded again. RECORDED: flows that a program recorded."""
 
 by_key = itemgetter(AT_US, ID)
-_by_edge = itemgetter(1, 2, 3)
-_by_entry = itemgetter(0, 1)
-_json = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 
 class Committed(NamedTuple):
-    """What one commit changed."""
+    """How many versions one commit added and ended, and how many rows it quarantined."""
 
     seq: int
     added: int
@@ -42,111 +41,115 @@ class Committed(NamedTuple):
 
 @dataclass
 class Change:
-    """What a commit is about to do to the fact tables. Rows have the columns of schema.flows."""
+    """What a commit is about to do to the fact tables. Rows of flows have the columns of schema.flows."""
 
     added: list[Row] = field(default_factory=list)
-    used: tuple[int, ...] = ()
-    """The places of all columns that an added row has a value for. Empty: nobody knows them."""
+    filled: tuple[int, ...] = ()
+    """The indexes of the columns that are not empty in every added row. Empty: nobody has looked."""
     ended: list[tuple[Row, str]] = field(default_factory=list)
+    """Versions that end, each with how."""
     quarantined: list[Row] = field(default_factory=list)
-    """Versions of quarantine entries that begin, with the columns of schema.quarantine."""
+    """New versions of quarantine entries, with the columns of schema.quarantine."""
     settled: list[Ending] = field(default_factory=list)
     """Versions of quarantine entries that end."""
     edges: list[Row] = field(default_factory=list)
+    """New rows of schema.page_edges."""
     rows_in: int = 0
     joined: int = 0
-    """Rows of an import that are counted as several because pages ended and began with them."""
-    unlike_before: list[Row] = field(default_factory=list)
-    """Copies that are unlike the first of their identity, before the commit and after it, where it changes that."""
-    unlike_after: list[Row] = field(default_factory=list)
+    """Rows that an import counts as several flows, because a page ended and the next one began with them."""
+    differing_before: list[Row] = field(default_factory=list)
+    """Copies that differ from the first row of their identity and time, before the commit, where it changes that."""
+    differing_after: list[Row] = field(default_factory=list)
+    """The same after the commit."""
 
     def is_empty(self) -> bool:
         """Whether no fact changes."""
         return not (self.added or self.ended or self.quarantined or self.settled or self.edges)
 
-    def settle(self, settlement: Settlement) -> None:
-        """Take in what happens to the quarantine."""
-        self.quarantined = sorted(self.quarantined + settlement.entered, key=itemgetter(1))
-        self.settled = sorted(self.settled + settlement.ended, key=_by_entry)
+    def add_quarantine(self, change: QuarantineChange) -> None:
+        """Add what happens to the quarantine, in the order in which the chain seals it."""
+        self.quarantined = sorted(self.quarantined + change.entered, key=itemgetter(1))
+        self.settled = sorted(self.settled + change.ended, key=itemgetter(0, 1))
 
     def sort(self) -> None:
-        """Put what a plan gives in the order that it is sealed in."""
+        """Put everything into the order in which the chain seals it."""
         self.added.sort(key=by_key)
-        self.ended.sort(key=lambda end: by_key(end[0]))
+        self.ended.sort(key=lambda ending: by_key(ending[0]))
         self.quarantined.sort(key=itemgetter(1))
-        self.edges.sort(key=_by_edge)
+        self.edges.sort(key=itemgetter(1, 2, 3))
 
-    def find_unlike(self, connection: Connection, account: str) -> None:
-        """Fill in which copies are unlike, at the instants where that may change. For who does not know all rows."""
+    def find_differing(self, connection: Connection, account: str) -> None:
+        """Fill in the copies that differ before and after. For a change that did not read every row of its range."""
         ended = [old for old, _ in self.ended]
+        # Without versions that end, only a new copy can change the answer: an added first row has none.
         touched = [row for row in self.added if ended or COPY_MARK in row[ID]]  # type: ignore[operator] # a text column
         before = rows_at(connection, account, {row[AT_US] for row in ended + touched})
-        gone = {by_key(old) for old in ended}
-        self.unlike_before = unlike(before)
-        self.unlike_after = unlike([row for row in before if by_key(row) not in gone] + self.added)
+        ended_keys = {by_key(old) for old in ended}
+        self.differing_before = differing_copies(before)
+        self.differing_after = differing_copies([row for row in before if by_key(row) not in ended_keys] + self.added)
 
-    def counted(self, seq: int) -> Committed:
-        """What it does, in numbers. A version that ended as restated or rederived may have another in its place."""
-        endings = Counter(ended_as for _, ended_as in self.ended)
+    def count(self, seq: int) -> Committed:
+        """What it does in numbers. A version that ended as restated or rederived may have another in its place."""
+        endings = Counter(how for _, how in self.ended)
         replaced = endings[RESTATED] + min(endings[REDERIVED], len(self.added))
         return Committed(
             seq,
             added=len(self.added) - replaced,
             restated=replaced,
             withdrawn=len(self.ended) - replaced,
-            quarantined=Settlement(self.quarantined, self.settled).new,
+            quarantined=QuarantineChange(self.quarantined, self.settled).new_entries,
         )
 
     def facts(self) -> Facts:
         """What the batch seals."""
         return Facts(
             added=self.added,
-            ended=[(old[AT_US], old[ID], old[BATCH], ended_as) for old, ended_as in self.ended],
+            ended=[(old[AT_US], old[ID], old[BATCH], how) for old, how in self.ended],
             quarantined=[sealed_row(row) for row in self.quarantined],
             edges=self.edges,
             settled=self.settled,
         )
 
 
-class Moved:
-    """How a change moves the day totals and the counts of findings: complete when its added rows have gone by."""
+class DerivedChange:
+    """What a change does to day totals and finding counts. Complete once all its added rows went through `watch`."""
 
     def __init__(self, change: Change, days: BusinessDays) -> None:
         self._change, self._days = change, days
-        self._added = Totalling(days)
-        self._sides: Counts = Counter()
+        self._added = TotalsBuilder(days)
+        self._contradictory: Counts = Counter()
 
-    def passing(self, pieces: Iterable[Sequence[Row]]) -> Iterator[Row]:
-        """The added rows, one by one, where they come in pieces."""
+    def watch(self, pieces: Iterable[Sequence[Row]]) -> Iterator[Row]:
+        """Pass on the added rows, which come in pieces, and count them."""
         for piece in pieces:
             self._added.add(piece)
-            count(self._sides, contradicted(piece), SIDE, self._days)
+            count(self._contradictory, contradictory(piece), SIDE, self._days)
             yield from piece
 
     def totals(self) -> Totals:
-        """How the day totals move."""
-        moved = self._added.totals()
+        """What to add to the day totals."""
+        totals = self._added.totals()
         if self._change.ended:
-            left = totals_of((old for old, _ in self._change.ended), self._days)
-            moved = merge(moved, {key: total.negative() for key, total in left.items()})
-        return moved
+            ended = totals_of((old for old, _ in self._change.ended), self._days)
+            totals = merge(totals, {key: total.negative() for key, total in ended.items()})
+        return totals
 
     def findings(self) -> Counts:
-        """How the counts of findings move."""
-        change, counts = self._change, self._sides.copy()
-        count(counts, contradicted(old for old, _ in change.ended), SIDE, self._days, -1)
-        count(counts, change.unlike_after, SAME_ID, self._days)
-        count(counts, change.unlike_before, SAME_ID, self._days, -1)
+        """What to add to the finding counts."""
+        change, counts = self._change, self._contradictory.copy()
+        count(counts, contradictory(old for old, _ in change.ended), SIDE, self._days, -1)
+        count(counts, change.differing_after, SAME_ID, self._days)
+        count(counts, change.differing_before, SAME_ID, self._days, -1)
         return counts
 
 
 def rows_at(connection: Connection, account: str, times_us: Iterable[object]) -> list[Row]:
-    """Every flow that stands at one of these instants."""
-    times = _json(list(times_us)).decode()
-    return [tuple(row) for row in connection.exec_driver_sql(_SELECT_AT.on(connection), (times, account))]
+    """Every flow at one of these instants."""
+    parameters = _encode(list(times_us)).decode(), account
+    return [tuple(row) for row in connection.exec_driver_sql(_SELECT_AT.on(connection), parameters)]
 
 
-_SELECT_AT = Statement(
+_SELECT_AT: Final = Statement(
     lambda sql: (
         f"""
 SELECT {", ".join(COLUMNS)} FROM ({sql.integers_in_json}) AS given CROSS JOIN flows

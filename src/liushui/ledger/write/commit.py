@@ -14,26 +14,25 @@ from liushui.instant import load_zone, to_us
 from liushui.ledger.chain import genesis
 from liushui.ledger.coverage import Range, State, fold, merged
 from liushui.ledger.engine import Ledger
-from liushui.ledger.findings import unlike
+from liushui.ledger.findings import differing_copies
 from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, RowBatch, flow_id, to_row
-from liushui.ledger.write.batch_writer import Batches, writing_batches
+from liushui.ledger.write.batch_writer import BatchWriter, batch_writers
 from liushui.ledger.write.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
-from liushui.ledger.write.quarantine import Settlement, settle, settle_read
+from liushui.ledger.write.quarantine import QuarantineChange, settle_imported, settle_slice
 from liushui.provider import DecodedRow, Slice
 
-PlanRows = Callable[[Connection, int], Change]
-"""Says, inside the transaction, what the batch of that number changes."""
-
+PlanChange = Callable[[Connection, int], Change]
+"""Called inside the transaction, with the number of the batch: returns what the batch changes."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-LOST_TRIES: Final = 2
-"""How often a commit is tried again whose connection was lost. Each time a server that is down is waited for."""
+RETRIES: Final = 2
+"""Further attempts after a lost connection. Each waits some seconds for a server that is down."""
 
 
 class SliceRead(NamedTuple):
-    """A slice that was read whole and proven, as it came. `read_at`: when its reading began."""
+    """A slice that was read whole and proven. `read_at` is when reading it began."""
 
     asked: Slice
     read_at: datetime
@@ -42,33 +41,33 @@ class SliceRead(NamedTuple):
 
 
 def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
-    """Begin an account's chain; nothing happens where it is there already. Raises ConfigError where it is another's."""
+    """Begin an account's chain, if it does not exist. Raises ConfigError where it is another provider's."""
     load_zone(zone)
     created_at_us = to_us(ledger.clock())
     with ledger.writing() as connection:
-        start = genesis(name, provider, zone, created_at_us)
-        connection.exec_driver_sql(_MAKE_ACCOUNT, (name, provider, zone, created_at_us, 0, start))
-        found = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
-        if found != provider:
+        first_link = genesis(name, provider, zone, created_at_us)
+        connection.exec_driver_sql(_INSERT_ACCOUNT, (name, provider, zone, created_at_us, 0, first_link))
+        existing = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
+        if existing != provider:
             raise ConfigError(
-                f"account {short_repr(name)} holds flows of {found}, not of {provider}: choose another name"
+                f"account {short_repr(name)} holds flows of {existing}, not of {provider}: choose another name"
             )
 
 
-def _again_where_lost(commit: Callable[P, R]) -> Callable[P, R]:
-    """A commit that is tried again where the connection was lost before it was kept: a server that is started again."""
+def _retried(commit: Callable[P, R]) -> Callable[P, R]:
+    """Retry a commit after ConnectionLost, for example while a server restarts. It means that nothing was committed."""
 
     @wraps(commit)
-    def tried(*args: P.args, **kwargs: P.kwargs) -> R:
-        for _ in range(LOST_TRIES):
+    def with_retries(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(RETRIES):
             with suppress(ConnectionLost):
                 return commit(*args, **kwargs)
         return commit(*args, **kwargs)
 
-    return tried
+    return with_retries
 
 
-@_again_where_lost
+@_retried
 def commit_slice(
     ledger: Ledger,
     account: str,
@@ -79,145 +78,149 @@ def commit_slice(
     rejected: Sequence[Rejected] = (),
     may_end: bool = True,
 ) -> Committed:
-    """Keep a slice that was read whole and proven: afterwards its flows are exactly `received`.
+    """Commit a slice that was read whole and proven: afterwards its flows are exactly `received`.
 
-    `read_at` is when the reading began. Rows no longer there become history, and so do versions that changed.
-    Raises StaleRead where a part of the slice was proven by a read that began later, and, unless it `may_end` versions
-    or withdraw rows from quarantine, ConfirmationRequired where it would: nothing is kept then.
+    `read_at` is when reading it began. Flows that are no longer there, and versions that changed, become history.
+    Raises StaleRead where a part of the slice was proven by a read that began later. Unless it `may_end` versions,
+    raises ConfirmationRequired where it would end versions of flows or withdraw rows from quarantine. Nothing is
+    written then.
     """
-    with writing_batches(ledger, account) as (batches,):
-        return _keep(batches, SliceRead(asked, read_at, received, rejected), may_end=may_end)
+    with batch_writers(ledger, account) as (writer,):
+        return _write_slice(writer, SliceRead(asked, read_at, received, rejected), may_end=may_end)
 
 
-@_again_where_lost
+@_retried
 def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> list[Committed | None]:
-    """Keep slices one after the other in one transaction, as `commit_slice` keeps one that may not end versions.
+    """Commit slices in one transaction, each as `commit_slice` commits one that may not end versions.
 
-    None stands for a slice that was proven by a later read. The list is shorter than `slices` where one of them would
-    end versions: that one and those after it are not kept.
+    None stands for a slice that a later read has proven already. The first slice that would end versions, and all after
+    it, are not committed: then the list is shorter than `slices`.
     """
-    kept: list[Committed | None] = []
-    with writing_batches(ledger, account) as (batches,):
-        for one in slices:
+    committed: list[Committed | None] = []
+    with batch_writers(ledger, account) as (writer,):
+        for read in slices:
             try:
-                kept.append(_keep(batches, one, may_end=False))
+                committed.append(_write_slice(writer, read, may_end=False))
             except StaleRead:
-                kept.append(None)
+                committed.append(None)
             except ConfirmationRequired:
                 break
-    return kept
+    return committed
 
 
-def _keep(batches: Batches, read: SliceRead, *, may_end: bool) -> Committed:
-    """Keep a slice. What it raises, it raises before it writes."""
-    asked, read_at, received, rejected = read
-    connection, account, read_at_us = batches.connection, batches.account, to_us(read_at)
-    known = batches.coverage(asked)
+def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool) -> Committed:
+    """Raises before it writes anything, so that the caller may go on with the transaction."""
+    slice_, read_at, received, rejected = read
+    connection, account, read_at_us = writer.connection, writer.account, to_us(read_at)
+    known = writer.coverage(slice_)
     if any(part.state is State.PROVEN and part.checked_at_us > read_at_us for part in known):
         raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")
-    change = compare(connection, account, asked, received, batch=batches.next)
-    settlement = Settlement()
-    if rejected or batches.has_quarantined():
-        settlement = settle(connection, account, asked, received, rejected, batches.next)
-        change.settle(settlement)
-    if not may_end and (change.ended or settlement.withdraws):
+    change = compare(connection, account, slice_, received, batch=writer.next_seq)
+    quarantine = QuarantineChange()
+    if rejected or writer.has_quarantined():
+        quarantine = settle_slice(connection, account, slice_, received, rejected, writer.next_seq)
+        change.add_quarantine(quarantine)
+    if not may_end and (change.ended or quarantine.withdraws):
         raise ConfirmationRequired(f"account {account}: this slice would end versions of flows")
     change.rows_in = len(received) + len(rejected)
-    proof = Range(to_us(asked.since), to_us(asked.until), State.PROVEN, "", read_at_us, batches.next)
-    return batches.write(change, known, proof)
+    proof = Range(to_us(slice_.since), to_us(slice_.until), State.PROVEN, "", read_at_us, writer.next_seq)
+    return writer.write(change, known, proof)
 
 
 def compare(
-    connection: Connection, account: str, asked: Slice, received: Sequence[DecodedRow] | RowBatch, *, batch: int = 0
+    connection: Connection, account: str, slice_: Slice, received: Sequence[DecodedRow] | RowBatch, *, batch: int = 0
 ) -> Change:
-    """What committing a closed slice would change. Reads only."""
-    kept = _kept(connection, account, asked)
+    """What committing a slice would change. Reads only."""
+    existing = _flows_in(connection, account, slice_)
     change = Change()
     rows = flow_rows(account, received, batch)
     if isinstance(received, RowBatch):
-        change.used = received.used
+        change.filled = received.filled
     if rows and rows[0][AT_US] > rows[-1][AT_US]:  # type: ignore[operator] # an integer column
-        rows.reverse()  # a list that is nearly in order is sorted in no time
-    rows.sort()  # a row begins with its key, and no two have the same
-    change.unlike_before, change.unlike_after = unlike(list(kept.values())), unlike(rows)
-    if not kept:
+        rows.reverse()  # providers give the newest first, and sorting a list that is nearly in order takes no time
+    rows.sort()  # by key, which a row begins with; no two rows have the same
+    change.differing_before = differing_copies(list(existing.values()))
+    change.differing_after = differing_copies(rows)
+    if not existing:
         change.added = rows
         return change
-    unmet = []
+    new = []
     for row in rows:
-        old = kept.pop((row[AT_US], row[ID]), None)
+        old = existing.pop((row[AT_US], row[ID]), None)
         if old is None:
-            unmet.append(row)
+            new.append(row)
         elif old[:FACTS_END] == row[:FACTS_END]:
             continue
         else:
             change.ended.append((old, RESTATED))
         change.added.append(row)
-    if kept:
-        of_id = {row[ID]: row for row in kept.values()}
-        for row in unmet:
-            old = of_id.pop(row[ID], None)
+    if existing:
+        # A row whose time was restated has the same id at another time: one version replaces the other.
+        by_id = {row[ID]: row for row in existing.values()}
+        for row in new:
+            old = by_id.pop(row[ID], None)
             if old is not None:
-                del kept[old[AT_US], old[ID]]
+                del existing[old[AT_US], old[ID]]
                 change.ended.append((old, RESTATED))
-    change.ended += [(old, WITHDRAWN) for old in kept.values()]
-    change.ended.sort(key=lambda end: by_key(end[0]))
+    change.ended += [(old, WITHDRAWN) for old in existing.values()]
+    change.ended.sort(key=lambda ending: by_key(ending[0]))
     return change
 
 
-@_again_where_lost
+@_retried
 def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime, reason: str) -> None:
     """Record that a slice could not be proven, and why. What was proven in it before stays proven."""
-    with writing_batches(ledger, account) as (batches,):
-        known = batches.coverage(asked)
-        gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), batches.next)
+    with batch_writers(ledger, account) as (writer,):
+        known = writer.coverage(asked)
+        gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), writer.next_seq)
+        # A gap that is known already, for the same reason, needs no batch: a provider may be down for days.
         if [part[:4] for part in merged(fold(known, gap))] != [part[:4] for part in merged(known)]:
-            batches.write(Change(), known, gap)
+            writer.write(Change(), known, gap)
 
 
-def commit_rows(ledger: Ledger, account: str, change_of: PlanRows) -> Committed | None:
-    """Keep rows that prove no range: what `change_of` says, inside the transaction. None: nothing was new.
+def commit_rows(ledger: Ledger, account: str, plan: PlanChange) -> Committed | None:
+    """Commit imported rows, which prove no range. None: nothing was new.
 
-    Rows that were in quarantine and are among the added ones are resolved.
+    Quarantine entries of the same bytes as an added row are resolved.
     """
 
-    def planned(connection: Connection, batch: int) -> Change:
-        change = change_of(connection, batch)
-        change.settle(settle_read(connection, account, change.added))
+    def with_quarantine(connection: Connection, batch: int) -> Change:
+        change = plan(connection, batch)
+        change.add_quarantine(settle_imported(connection, account, change.added))
         return change
 
-    return commit_change(ledger, account, ADDED, planned)
+    return commit_change(ledger, account, ADDED, with_quarantine)
 
 
-def commit_change(ledger: Ledger, account: str, state: str, change_of: PlanRows) -> Committed | None:
-    """Commit what `change_of` says, inside the transaction, as a batch that proves no range. None: nothing changes."""
-    (committed,) = commit_changes(ledger, {account: change_of}, state)
+def commit_change(ledger: Ledger, account: str, state: str, plan: PlanChange) -> Committed | None:
+    """Commit a change as a batch that proves no range. None: nothing changes, and no batch is written."""
+    (committed,) = commit_changes(ledger, {account: plan}, state)
     return committed
 
 
-def commit_changes(ledger: Ledger, plans: Mapping[str, PlanRows], state: str) -> list[Committed | None]:
-    """Commit what a plan for each account says, all of it in one transaction, as batches that prove no range."""
-    with writing_batches(ledger, *plans) as every:
-        return [_changed(batches, change_of, state) for batches, change_of in zip(every, plans.values(), strict=True)]
+def commit_changes(ledger: Ledger, plans: Mapping[str, PlanChange], state: str) -> list[Committed | None]:
+    """`commit_change` for several accounts, in one transaction."""
+    with batch_writers(ledger, *plans) as writers:
+        return [_write_change(writer, plan, state) for writer, plan in zip(writers, plans.values(), strict=True)]
 
 
-def _changed(batches: Batches, change_of: PlanRows, state: str) -> Committed | None:
-    change = change_of(batches.connection, batches.next)
+def _write_change(writer: BatchWriter, plan: PlanChange, state: str) -> Committed | None:
+    change = plan(writer.connection, writer.next_seq)
     if change.is_empty():
         return None
     change.sort()
-    change.find_unlike(batches.connection, batches.account)
-    return batches.write(change, [], None, state)
+    change.find_differing(writer.connection, writer.account)
+    return writer.write(change, [], None, state)
 
 
-def _kept(connection: Connection, account: str, asked: Slice) -> dict[tuple[object, object], Row]:
-    """The flows of a slice that are here, by time and id: a row whose time was restated may be here twice."""
-    found = connection.exec_driver_sql(_SELECT_SLICE, (account, to_us(asked.since), to_us(asked.until)))
-    return {(row[AT_US], row[ID]): tuple(row) for row in found}
+def _flows_in(connection: Connection, account: str, slice_: Slice) -> dict[tuple[object, object], Row]:
+    """The flows of a slice, by time and id: a row whose time was restated outside a slice may be there twice."""
+    rows = connection.exec_driver_sql(_SELECT_SLICE, (account, to_us(slice_.since), to_us(slice_.until)))
+    return {(row[AT_US], row[ID]): tuple(row) for row in rows}
 
 
 def flow_rows(account: str, received: Sequence[DecodedRow] | RowBatch, batch: int) -> list[Row]:
-    """Rows of the flows table. Those of equal identity are numbered by their bytes, in whatever order they arrived."""
+    """Rows of schema.flows. Those of equal identity are numbered by their bytes, in whatever order they arrived."""
     if isinstance(received, RowBatch):
         return received.to_rows(account, batch)
     identities = [row.flow.identity for row in received]
@@ -232,8 +235,8 @@ def flow_rows(account: str, received: Sequence[DecodedRow] | RowBatch, batch: in
     return rows
 
 
-_MAKE_ACCOUNT = """
+_INSERT_ACCOUNT: Final = """
 INSERT INTO accounts (account, provider, zone, created_at_us, head, link) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (account) DO NOTHING
 """
-_SELECT_SLICE = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
+_SELECT_SLICE: Final = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"

@@ -1,12 +1,12 @@
-"""Rows that could not be read: entries of the quarantine, their versions, and what a read of a range says of them.
+"""The quarantine: rows that could not be decoded, and what later reads of their range do to them.
 
-An unreadable row's time is not known, only the span it was seen in. Entries of equal bytes are told apart by ordinals,
-and any of them may be any of the copies that a read saw: what holds is their number in each range that was read whole.
-Nothing is deleted: versions of entries end, and keep how.
+The time of such a row is not known, only its span: the range in which it was read. Entries of equal bytes get ordinals,
+but nobody can tell which entry is which of the copies that a read sees. What is exact is their number in each range
+that was read whole. Nothing is deleted: versions of an entry end, and say how.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain, pairwise
@@ -22,52 +22,55 @@ from liushui.ledger.flow_row import AT_US, WIRE, Rejected, Row, RowBatch, flow_i
 from liushui.provider import DecodedRow, Slice
 
 _encode = msgspec.json.Encoder().encode
-_holes_of = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
+_decode_holes = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 
 
-class Piece(NamedTuple):
-    """[since, until)."""
+# ---------------------------------------------------------------- spans
+
+
+class Interval(NamedTuple):
+    """[since, until), in microseconds since the epoch."""
 
     since_us: int
     until_us: int
 
 
-Span = tuple[Piece, ...]
-"""Pieces that do not touch, oldest first. None stands for a span that nobody knows."""
+Span = tuple[Interval, ...]
+"""Intervals that do not touch, oldest first. None instead of a Span means any time: the row came with an import."""
 
 
-def within(span: Span | None, cut: Piece) -> Span:
-    """The part of a span inside a range. Of one that nobody knows: the range."""
+def intersect(span: Span | None, cut: Interval) -> Span:
+    """The part of a span inside an interval."""
     if span is None:
         return (cut,)
-    parts = (Piece(max(known.since_us, cut.since_us), min(known.until_us, cut.until_us)) for known in span)
+    parts = (Interval(max(part.since_us, cut.since_us), min(part.until_us, cut.until_us)) for part in span)
     return tuple(part for part in parts if part.since_us < part.until_us)
 
 
-def without(span: Span, cut: Piece) -> Span:
-    """The part of a span outside a range."""
+def subtract(span: Span, cut: Interval) -> Span:
+    """The part of a span outside an interval."""
     parts = chain.from_iterable(
         (
-            Piece(known.since_us, min(known.until_us, cut.since_us)),
-            Piece(max(known.since_us, cut.until_us), known.until_us),
+            Interval(part.since_us, min(part.until_us, cut.since_us)),
+            Interval(max(part.since_us, cut.until_us), part.until_us),
         )
-        for known in span
+        for part in span
     )
     return tuple(part for part in parts if part.since_us < part.until_us)
 
 
 def length_us(span: Span) -> int:
-    """How much time a span has."""
-    return sum(piece.until_us - piece.since_us for piece in span)
+    """The time that a span covers."""
+    return sum(part.until_us - part.since_us for part in span)
 
 
-def has(span: Span | None, at_us: int) -> bool:
-    """Whether an instant is in a span, or may be."""
-    return span is None or any(piece.since_us <= at_us < piece.until_us for piece in span)
+def may_contain(span: Span | None, at_us: int) -> bool:
+    """Whether an instant is in a span."""
+    return span is None or any(part.since_us <= at_us < part.until_us for part in span)
 
 
 def to_columns(span: Span | None) -> tuple[int | None, int | None, str | None]:
-    """A span as schema.quarantine has it: its ends, and as JSON the ranges between them that are no part of it."""
+    """A span as schema.quarantine has it: its ends, and in JSON the holes between its intervals."""
     if span is None:
         return None, None, None
     holes = [(before.until_us, after.since_us) for before, after in pairwise(span)]
@@ -75,22 +78,22 @@ def to_columns(span: Span | None) -> tuple[int | None, int | None, str | None]:
 
 
 def from_columns(since_us: int | None, until_us: int | None, holes: str | None) -> Span | None:
-    """What `to_columns` was given."""
+    """The span in columns of schema.quarantine."""
     if since_us is None or until_us is None:
         return None
-    edges = [since_us, *chain.from_iterable(_holes_of(holes) if holes else ()), until_us]
-    return tuple(Piece(*ends) for ends in zip(edges[::2], edges[1::2], strict=True))
+    edges = [since_us, *chain.from_iterable(_decode_holes(holes) if holes else ()), until_us]
+    return tuple(Interval(*ends) for ends in zip(edges[::2], edges[1::2], strict=True))
 
+
+# ---------------------------------------------------------------- entries
 
 NARROWED, READ, GONE = "narrowed", "read", "withdrawn"
-"""How a version of an entry ends: its span became smaller; it could be read and is a flow; a read of all of its span
-did not see it. After the last two the entry is resolved."""
-
-_json = msgspec.json.Encoder().encode
+"""How a version of an entry ends. NARROWED: another version follows, with a smaller span. READ: the row could be
+decoded, and is a flow. GONE: the whole span was read again, without the row. After READ and GONE it is resolved."""
 
 
 class Entry(NamedTuple):
-    """An open entry. `batch` entered this version of it."""
+    """An open entry. `batch` is the one that entered this version of it."""
 
     account: str
     id: str
@@ -102,10 +105,10 @@ class Entry(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """What all entries of its bytes have in common."""
+        """The digest of its bytes, which all entries of equal bytes share."""
         return identity_of(self.id)
 
-    def row(self) -> Row:
+    def to_row(self) -> Row:
         """The columns of schema.quarantine."""
         since_us, until_us, holes = to_columns(self.span)
         about = (self.account, self.id, self.field, self.reason, self.wire)
@@ -113,26 +116,26 @@ class Entry(NamedTuple):
 
 
 Ending = tuple[str, int, str]
-"""A version of an entry that ends: its id, the batch that entered it, how."""
+"""A version of an entry that ends: its id, the batch that entered it, and how it ends."""
 
 
 @dataclass
-class Settlement:
-    """What a commit is about to do to the quarantine. Rows have the columns of schema.quarantine."""
+class QuarantineChange:
+    """What a commit does to the quarantine. Rows have the columns of schema.quarantine."""
 
     entered: list[Row] = field(default_factory=list)
     ended: list[Ending] = field(default_factory=list)
 
     def enter(self, entry: Entry) -> None:
-        """A new version."""
-        self.entered.append(entry.row())
+        """Add a version."""
+        self.entered.append(entry.to_row())
 
     def end(self, entry: Entry, how: str) -> None:
-        """A version ends."""
+        """End a version."""
         self.ended.append((entry.id, entry.batch, how))
 
     def narrow(self, entry: Entry, span: Span, batch: int) -> None:
-        """An entry's span is smaller than was known; an empty one is nowhere any more."""
+        """Give an entry a smaller span. With an empty one it is gone."""
         if span == entry.span:
             return
         self.end(entry, NARROWED if span else GONE)
@@ -140,8 +143,8 @@ class Settlement:
             self.enter(entry._replace(span=span, batch=batch))
 
     @property
-    def new(self) -> int:
-        """How many entries there are that were not there before."""
+    def new_entries(self) -> int:
+        """How many entries are added, new versions of existing ones not counted."""
         return len(self.entered) - sum(how == NARROWED for _, _, how in self.ended)
 
     @property
@@ -150,123 +153,127 @@ class Settlement:
         return any(how == GONE for _, _, how in self.ended)
 
 
-def digest_of(row: bytes) -> str:
-    """What stands for the bytes of a row in the ids of entries."""
-    return blake2b(row, digest_size=16).hexdigest()
+# ---------------------------------------------------------------- what a commit does to the quarantine
 
 
-def settle(
+def settle_slice(
     connection: Connection,
     account: str,
-    asked: Slice,
+    slice_: Slice,
     received: Iterable[DecodedRow] | RowBatch,
     rejected: Iterable[Rejected],
     batch: int,
-) -> Settlement:
-    """What a slice that was read whole says: afterwards the entries in it are exactly `rejected`. Reads only.
+) -> QuarantineChange:
+    """What a slice that was read whole does: afterwards the entries in it are exactly `rejected`. Reads only.
 
-    Of entries with the bytes of a row that was seen, those that can only be in the slice are taken for it first.
+    Where several entries have the bytes of a row that was seen, those that fit best into the slice are matched first.
     """
-    cut = Piece(to_us(asked.since), to_us(asked.until))
-    refused = _by_digest(rejected)
-    known = [_entry(row) for row in connection.exec_driver_sql(_SELECT_IN, (account, *cut[::-1]))]
-    anywhere = connection.exec_driver_sql(_ANY_ANYWHERE, (account,)).first() is not None
-    readable = Counter(map(digest_of, wire_rows(received))) if known or anywhere else Counter[str]()
-    if anywhere:
-        known += [entry for entry in _of_digests(connection, account, {*refused, *readable}) if entry.span is None]
-    settlement = Settlement()
-    entries = _grouped(known)
-    for digest in sorted({*entries, *refused}):
-        copies = refused.get(digest, [])
-        for entry in sorted(entries.get(digest, []), key=lambda entry: _reach(entry, cut)):
+    cut = Interval(to_us(slice_.since), to_us(slice_.until))
+    rejected_by_digest = _rejected_by_digest(rejected)
+    known = [_entry(row) for row in connection.exec_driver_sql(_SELECT_IN_RANGE, (account, cut.until_us, cut.since_us))]
+    any_unplaced = connection.exec_driver_sql(_SELECT_ANY_UNPLACED, (account,)).first() is not None
+    # Digests of thousands of rows take time, and an account without entries needs none of them.
+    readable = Counter(map(row_digest, wire_rows(received))) if known or any_unplaced else Counter[str]()
+    if any_unplaced:
+        same_bytes = _open_with_digests(connection, account, {*rejected_by_digest, *readable})
+        known += [entry for entry in same_bytes if entry.span is None]
+    change = QuarantineChange()
+    entries = _by_digest(known)
+    for digest in sorted({*entries, *rejected_by_digest}):
+        copies = rejected_by_digest.get(digest, [])
+        for entry in sorted(entries.get(digest, []), key=lambda entry: _fit(entry, cut)):
             if copies:
-                settlement.narrow(entry, within(entry.span, cut), batch)
+                change.narrow(entry, intersect(entry.span, cut), batch)
                 copies.pop()
             elif readable[digest]:
-                settlement.end(entry, READ)
+                change.end(entry, READ)
                 readable[digest] -= 1
             elif entry.span is not None:
-                settlement.narrow(entry, without(entry.span, cut), batch)
-        _enter_new(connection, account, digest, [(copy, (cut,)) for copy in copies], batch, settlement)
-    return settlement
+                change.narrow(entry, subtract(entry.span, cut), batch)
+        _enter_new(connection, account, digest, [(copy, (cut,)) for copy in copies], batch, change)
+    return change
 
 
-def settle_lost(
-    connection: Connection, account: str, lost: Iterable[tuple[Rejected, Span | None]], batch: int
-) -> Settlement:
-    """What flows that cannot be read any more become, each with the span it is known to be in. Reads only.
+def settle_undecodable(
+    connection: Connection, account: str, undecodable: Iterable[tuple[Rejected, Span | None]], batch: int
+) -> QuarantineChange:
+    """What flows do that a rebuild can no longer decode, each with the span it is in. Reads only.
 
-    An entry of the same bytes that may be anywhere came with an import: it is the same row.
+    An open entry of the same bytes without a span came with an import: it stands for the same row.
     """
-    settlement = Settlement()
+    change = QuarantineChange()
     by_digest: dict[str, list[tuple[Rejected, Span | None]]] = defaultdict(list)
-    for rejected, span in lost:
-        by_digest[digest_of(rejected.row)].append((rejected, span))
-    open_entries = _grouped(_of_digests(connection, account, by_digest))
+    for rejected, span in undecodable:
+        by_digest[row_digest(rejected.row)].append((rejected, span))
+    entries = _by_digest(_open_with_digests(connection, account, by_digest))
     for digest, copies in sorted(by_digest.items()):
-        for entry in open_entries.get(digest, []):
+        for entry in entries.get(digest, []):
             if copies and entry.span is None:
                 _, span = copies.pop()
                 if span is not None:
-                    settlement.narrow(entry, span, batch)
-        _enter_new(connection, account, digest, copies, batch, settlement)
-    return settlement
+                    change.narrow(entry, span, batch)
+        _enter_new(connection, account, digest, copies, batch, change)
+    return change
 
 
-def settle_read(connection: Connection, account: str, added: Iterable[Row]) -> Settlement:
-    """What flows that an import adds end: entries of the same bytes, whose span holds the flow's time. Reads only."""
-    settlement = Settlement()
-    if not any_open(connection, account):
-        return settlement
+def settle_imported(connection: Connection, account: str, added: Iterable[Row]) -> QuarantineChange:
+    """What flows that an import adds do: they end entries of the same bytes whose span has their time. Reads only."""
+    change = QuarantineChange()
+    if not has_open_entries(connection, account):
+        return change
     times: dict[str, list[int]] = defaultdict(list)
     for row in added:
-        times[digest_of(str(row[WIRE]).encode())].append(int(str(row[AT_US])))
-    for entry in _of_digests(connection, account, times):
-        here = times[entry.digest]
-        if here and has(entry.span, here[-1]):
-            here.pop()
-            settlement.end(entry, READ)
-    return settlement
+        times[row_digest(str(row[WIRE]).encode())].append(int(str(row[AT_US])))
+    for entry in _open_with_digests(connection, account, times):
+        unmatched = times[entry.digest]
+        if unmatched and may_contain(entry.span, unmatched[-1]):
+            unmatched.pop()
+            change.end(entry, READ)
+    return change
 
 
 def quarantine_rows(connection: Connection, account: str, rejected: Iterable[Rejected], batch: int) -> list[Row]:
-    """The rows of schema.quarantine for what an import could not read and is not there yet, wherever it was seen."""
-    settlement = Settlement()
-    refused = _by_digest(rejected)
-    there = Counter(entry.digest for entry in _of_digests(connection, account, refused))
-    for digest, copies in sorted(refused.items()):
-        unknown = [(copy, None) for copy in copies[there[digest] :]]
-        _enter_new(connection, account, digest, unknown, batch, settlement)
-    return settlement.entered
+    """Rows of schema.quarantine for what an import could not decode. Rows with an open entry already are left out."""
+    change = QuarantineChange()
+    by_digest = _rejected_by_digest(rejected)
+    known = Counter(entry.digest for entry in _open_with_digests(connection, account, by_digest))
+    for digest, copies in sorted(by_digest.items()):
+        new = [(copy, None) for copy in copies[known[digest] :]]
+        _enter_new(connection, account, digest, new, batch, change)
+    return change.entered
 
 
-def write(connection: Connection, account: str, ended: Iterable[Ending], batch: int) -> None:
-    """Mark versions as ended."""
+def end_versions(connection: Connection, account: str, ended: Iterable[Ending], batch: int) -> None:
+    """Mark versions of entries as ended by a batch."""
     values = [(batch, how, account, id_, entered) for id_, entered, how in ended]
     if values:
-        connection.exec_driver_sql(_END, values)
+        connection.exec_driver_sql(_END_VERSION, values)
 
 
 def sealed_row(row: Row) -> Row:
-    """A row of schema.quarantine as its batch seals it: without how it ended, which another batch seals."""
+    """The part of a schema.quarantine row that the batch which entered it seals. Another batch seals how it ended."""
     *about, holes, batch = row[: _BATCH + 1]
-    return (*about, batch) if holes is None else (*about, holes, batch)
+    return (*about, batch) if holes is None else (*about, holes, batch)  # the column is newer than many chains
 
 
 def open_entries(connection: Connection, account: str) -> Iterator[Entry]:
-    """Every entry of an account that is open, by id, streamed."""
-    found = connection.exec_driver_sql(_SELECT_OPEN, (account,), execution_options=STREAMED)
-    return (_entry(row) for row in found)
+    """Every open entry of an account, by id, streamed."""
+    return map(_entry, connection.exec_driver_sql(_SELECT_OPEN, (account,), execution_options=STREAMED))
 
 
-def any_open(connection: Connection, account: str) -> bool:
+def has_open_entries(connection: Connection, account: str) -> bool:
     """Whether an account has an open entry."""
-    return connection.exec_driver_sql(_ANY_OPEN, (account,)).first() is not None
+    return connection.exec_driver_sql(_SELECT_ANY_OPEN, (account,)).first() is not None
 
 
-def count_open(connection: Connection, account: str) -> int:
-    """How many entries of an account are open."""
+def count_open_entries(connection: Connection, account: str) -> int:
+    """The number of open entries of an account."""
     return int(connection.exec_driver_sql(_COUNT_OPEN, (account,)).scalar() or 0)
+
+
+def row_digest(row: bytes) -> str:
+    """The digest of a row's bytes that the ids of entries begin with."""
+    return blake2b(row, digest_size=16).hexdigest()
 
 
 def _enter_new(
@@ -275,46 +282,45 @@ def _enter_new(
     digest: str,
     copies: Iterable[tuple[Rejected, Span | None]],
     batch: int,
-    settlement: Settlement,
+    change: QuarantineChange,
 ) -> None:
-    """Enter copies under ids that no open entry has."""
+    """Enter copies of one row, under ids that no open entry has."""
     copies = list(copies)
     if not copies:
         return
-    taken = {entry.id for entry in _of_digests(connection, account, [digest])}
+    taken = {entry.id for entry in _open_with_digests(connection, account, [digest])}
     ordinal = 0
-    for refused, span in copies:
+    for rejected, span in copies:
         while (id_ := flow_id(digest, ordinal)) in taken:
             ordinal += 1
         taken.add(id_)
-        settlement.enter(Entry(account, id_, refused.field, refused.reason, refused.row, span, batch))
+        change.enter(Entry(account, id_, rejected.field, rejected.reason, rejected.row, span, batch))
 
 
-def _reach(entry: Entry, cut: Piece) -> tuple[object, ...]:
-    """Sorts entries by how much of them a range leaves: those that can be nowhere else come first."""
+def _fit(entry: Entry, cut: Interval) -> tuple[object, ...]:
+    """Sorts entries by how much of their span is outside an interval: those that can only be inside come first."""
     if entry.span is None:
         return True, 0, len(entry.id), entry.id
-    return False, length_us(without(entry.span, cut)), len(entry.id), entry.id
+    return False, length_us(subtract(entry.span, cut)), len(entry.id), entry.id
 
 
-def _by_digest(rejected: Iterable[Rejected]) -> dict[str, list[Rejected]]:
-    found: dict[str, list[Rejected]] = defaultdict(list)
-    for refused in rejected:
-        found[digest_of(refused.row)].append(refused)
-    return dict(found)
+def _rejected_by_digest(rejected: Iterable[Rejected]) -> dict[str, list[Rejected]]:
+    by_digest: dict[str, list[Rejected]] = defaultdict(list)
+    for row in rejected:
+        by_digest[row_digest(row.row)].append(row)
+    return dict(by_digest)
 
 
-def _grouped(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
-    found: dict[str, list[Entry]] = defaultdict(list)
+def _by_digest(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    by_digest: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        found[entry.digest].append(entry)
-    return dict(found)
+        by_digest[entry.digest].append(entry)
+    return dict(by_digest)
 
 
-def _of_digests(connection: Connection, account: str, digests: Iterable[str]) -> list[Entry]:
-    """The open entries of those bytes."""
-    wanted = _json(sorted(digests)).decode()
-    return [_entry(row) for row in connection.exec_driver_sql(_SELECT_DIGESTS.on(connection), (wanted, account))]
+def _open_with_digests(connection: Connection, account: str, digests: Iterable[str]) -> list[Entry]:
+    parameters = _encode(sorted(digests)).decode(), account
+    return [_entry(row) for row in connection.exec_driver_sql(_SELECT_DIGESTS.on(connection), parameters)]
 
 
 def _entry(row: Iterable[object]) -> Entry:
@@ -323,22 +329,23 @@ def _entry(row: Iterable[object]) -> Entry:
     return Entry(str(account), str(id_), str(field_), str(reason), bytes(wire), span, int(str(batch)))  # type: ignore[call-overload]
 
 
-SEALED: Final = "account, id, field, reason, wire, since_us, until_us, holes, batch"
-"""The columns that are sealed by the batch that entered a version."""
+SEALED_COLUMNS: Final = "account, id, field, reason, wire, since_us, until_us, holes, batch"
+"""The columns that the batch which entered a version seals."""
 
-_BATCH: Final = SEALED.split(", ").index("batch")
-_OPEN = f"SELECT {SEALED} FROM quarantine WHERE account = ? AND ended_batch IS NULL"
-_SELECT_OPEN = f"{_OPEN} ORDER BY id"
-_SELECT_IN = f"{_OPEN} AND since_us < ? AND until_us > ?"
-_ANY_OPEN = "SELECT 1 FROM quarantine WHERE account = ? AND ended_batch IS NULL LIMIT 1"
-_ANY_ANYWHERE = "SELECT 1 FROM quarantine WHERE account = ? AND ended_batch IS NULL AND until_us IS NULL LIMIT 1"
-_COUNT_OPEN = "SELECT count(*) FROM quarantine WHERE account = ? AND ended_batch IS NULL"
-_SELECT_DIGESTS = Statement(
+_BATCH: Final = SEALED_COLUMNS.split(", ").index("batch")
+_OPEN: Final = "FROM quarantine WHERE account = ? AND ended_batch IS NULL"
+_SELECT_OPEN: Final = f"SELECT {SEALED_COLUMNS} {_OPEN} ORDER BY id"
+_SELECT_IN_RANGE: Final = f"SELECT {SEALED_COLUMNS} {_OPEN} AND since_us < ? AND until_us > ?"
+_SELECT_ANY_OPEN: Final = f"SELECT 1 {_OPEN} LIMIT 1"
+_SELECT_ANY_UNPLACED: Final = f"SELECT 1 {_OPEN} AND until_us IS NULL LIMIT 1"
+_COUNT_OPEN: Final = f"SELECT count(*) {_OPEN}"
+# An id is its digest, or its digest, the copy mark and an ordinal: a range of the key, which a LIKE would not be.
+_SELECT_DIGESTS: Final = Statement(
     lambda sql: (
         f"""
-SELECT {SEALED} FROM ({sql.texts_in_json}) AS given CROSS JOIN quarantine
+SELECT {SEALED_COLUMNS} FROM ({sql.texts_in_json}) AS given CROSS JOIN quarantine
 WHERE account = ? AND id >= wanted AND id < wanted || '\x7f' AND ended_batch IS NULL ORDER BY length(id), id
 """
     )
 )
-_END = "UPDATE quarantine SET ended_batch = ?, ended_as = ? WHERE account = ? AND id = ? AND batch = ?"
+_END_VERSION: Final = "UPDATE quarantine SET ended_batch = ?, ended_as = ? WHERE account = ? AND id = ? AND batch = ?"

@@ -1,7 +1,7 @@
-"""Accounts of a program's own: flows that it records itself, each under a reference that it chose. Nobody proves them.
+"""Own accounts: a program records their flows itself, each under a reference that it chose.
 
-A reference names one flow of an account, whatever its time. Recording it again with the same content changes nothing;
-with other content it is a conflict, unless the program says that it restates it. One call is one transaction.
+A reference names one flow of an account, whatever its time. Recording it again with the same content changes nothing.
+With other content it is a conflict, unless the program asks to restate it. One call is one transaction.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, short_repr
+from liushui.errors import AccountNotFound, ConfigError, short_repr
 from liushui.flow import Flow
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
@@ -26,47 +26,51 @@ from liushui.ledger.write.commit import commit_changes, make_account
 from liushui.provider import DecodedRow
 
 OWN: Final = "own"
-"""The provider of such accounts."""
+"""The provider of own accounts."""
 
 _FACTS_END: Final = WIRE
-_ASKED_AT_ONCE: Final = 100
+_REFERENCES_PER_SELECT: Final = 100
+
+
+class NotOwnAccount(ConfigError):
+    """The account is collected from a provider, so nothing can be recorded in it."""
 
 
 class Outcome(StrEnum):
-    """What became of a flow that was recorded."""
+    """What recording a flow did."""
 
     ADDED = "added"
     KNOWN = "known"
-    """It was there already, with the same content."""
+    """Nothing: it was recorded before, with the same content."""
     RESTATED = "restated"
 
 
-class Differs(NamedTuple):
-    """A flow whose reference has other content. `place` is its place among those that were given."""
+class Difference(NamedTuple):
+    """A flow whose reference was recorded with other content. `position` counts the flows of the call from 0."""
 
-    place: int
+    position: int
     reference: str
     field: str
-    kept: object
+    recorded: object
     given: object
 
 
 class Conflict(Exception):
-    """Flows of an account differ from what is kept under their references. Nothing was changed."""
+    """Flows of an account differ from those recorded under their references. Nothing was changed."""
 
-    def __init__(self, differences: list[Differs]) -> None:
+    def __init__(self, differences: list[Difference]) -> None:
         super().__init__(f"{len(differences)} references have other content")
         self.differences = differences
         self.account = ""
 
 
 class KeyReused(Exception):
-    """The key was used for something else before. Nothing was changed."""
+    """The idempotency key was used for another request before. Nothing was changed."""
 
 
 @dataclass(frozen=True)
-class Keyed:
-    """A key that makes a call repeatable: who uses it, and the digest of all that was asked under it."""
+class IdempotencyKey:
+    """Makes a call repeatable: who uses the key, and the digest of the whole request."""
 
     writer: str
     key: str
@@ -74,70 +78,70 @@ class Keyed:
 
 
 @dataclass
-class Recorded:
-    """What became of each flow, in the order that they were given in."""
+class RecordResult:
+    """What recording did to each flow, in their order."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    again: bool = False
-    """Whether it was done before, under the same key, and is only told again."""
+    repeated: bool = False
+    """Whether the same key was used before: these are the outcomes of that call, and this one did nothing."""
 
 
 def make_own_account(ledger: Ledger, name: str, zone: str) -> None:
-    """Make an account of a program's own. Raises ConfigError where it is there and is otherwise."""
+    """Make an own account, if it does not exist. Raises ConfigError where it exists with another provider or zone."""
     query = sa.select(accounts.c.provider, accounts.c.zone).where(accounts.c.account == name)
     with ledger.reading() as connection:
-        found = connection.execute(query).first()
-    if found is None:
+        existing = connection.execute(query).first()
+    if existing is None:
         make_account(ledger, name, OWN, zone)
-    elif (found.provider, found.zone) != (OWN, zone):
-        there = f"{found.provider} in {found.zone}"
-        raise ConfigError(f"account {short_repr(name)} is there already, of {there}: choose another name")
+    elif (existing.provider, existing.zone) != (OWN, zone):
+        about = f"{existing.provider} in {existing.zone}"
+        raise ConfigError(f"account {short_repr(name)} is there already, of {about}: choose another name")
 
 
 def record(
-    ledger: Ledger, account: str, flows: Sequence[Flow], *, restate: bool = False, keyed: Keyed | None = None
-) -> Recorded:
+    ledger: Ledger, account: str, flows: Sequence[Flow], *, restate: bool = False, key: IdempotencyKey | None = None
+) -> RecordResult:
     """Record flows under their identities, all of them or none, in one transaction.
 
-    Raises Conflict, KeyReused, and ConfigError where the account is collected from a provider.
+    Raises Conflict, KeyReused, AccountNotFound, NotOwnAccount.
     """
-    return record_all(ledger, {account: flows}, restate=restate, keyed=keyed)[account]
+    return record_all(ledger, {account: flows}, restate=restate, key=key)[account]
 
 
 def record_all(
-    ledger: Ledger, flows: Mapping[str, Sequence[Flow]], *, restate: bool = False, keyed: Keyed | None = None
-) -> dict[str, Recorded]:
-    """Record flows of several accounts, all of them or none, in one transaction; raises what `record` does.
+    ledger: Ledger, flows: Mapping[str, Sequence[Flow]], *, restate: bool = False, key: IdempotencyKey | None = None
+) -> dict[str, RecordResult]:
+    """Record flows of several accounts, all of them or none, in one transaction. Raises as `record`.
 
-    On a ledger whose accounts are spread over nodes it is one an account, for no commit there is of two: what stands in
-    the way of one account then leaves those before it recorded.
+    On a ledger distributed by Citus, each account is a transaction of its own: there is no commit over two nodes. An
+    error of one account then leaves the accounts before it recorded.
     """
-    done = {account: Recorded() for account in flows}
+    results = {account: RecordResult() for account in flows}
 
     def plan(account: str, connection: Connection, batch: int) -> Change:
-        mine = done[account]
-        mine.outcomes.clear()
+        result = results[account]
+        result.outcomes.clear()
         _check_own(connection, account)
-        if keyed is not None and (told := _told(connection, account, keyed)) is not None:
-            mine.outcomes, mine.again = told, True
+        if key is not None and (previous := _previous_outcomes(connection, account, key)) is not None:
+            result.outcomes, result.repeated = previous, True
             return Change()
         try:
-            change = _compare(connection, account, flows[account], batch, restate=restate, outcomes=mine.outcomes)
+            change = _compare(connection, account, flows[account], batch, restate=restate, outcomes=result.outcomes)
         except Conflict as conflict:
             conflict.account = account
             raise
-        if keyed is not None:
-            _remember(connection, ledger, account, keyed, mine.outcomes)
+        if key is not None:
+            _remember(connection, ledger, account, key, result.outcomes)
         return change
 
     plans = {account: partial(plan, account) for account in flows}
-    for together in _together(ledger, list(plans)):
-        commit_changes(ledger, {account: plans[account] for account in together}, RECORDED)
-    return done
+    for group in _transactions(ledger, list(plans)):
+        commit_changes(ledger, {account: plans[account] for account in group}, RECORDED)
+    return results
 
 
-def _together(ledger: Ledger, names: list[str]) -> list[list[str]]:
-    """The accounts that one transaction may write to."""
+def _transactions(ledger: Ledger, names: list[str]) -> list[list[str]]:
+    """The accounts, grouped by transaction."""
     if len(names) > 1:
         with ledger.reading() as connection:
             if ledger.is_distributed(connection):
@@ -145,14 +149,16 @@ def _together(ledger: Ledger, names: list[str]) -> list[list[str]]:
     return [names]
 
 
-def conflicts(ledger: Ledger, account: str, flows: Sequence[Flow], *, keyed: Keyed | None = None) -> list[Differs]:
-    """Which flows have other content than is kept under their references; none where that was done under the key.
+def find_differences(
+    ledger: Ledger, account: str, flows: Sequence[Flow], *, key: IdempotencyKey | None = None
+) -> list[Difference]:
+    """Which flows differ from those recorded under their references; none where the key was used for this before.
 
-    Reads only. Raises ConfigError and KeyReused, as `record` does.
+    Reads only. Raises as `record`, but no Conflict.
     """
     with ledger.reading() as connection:
         _check_own(connection, account)
-        if keyed is not None and _told(connection, account, keyed) is not None:
+        if key is not None and _previous_outcomes(connection, account, key) is not None:
             return []
         try:
             _compare(connection, account, flows, 0, restate=False, outcomes=[])
@@ -161,11 +167,11 @@ def conflicts(ledger: Ledger, account: str, flows: Sequence[Flow], *, keyed: Key
     return []
 
 
-def digest_of(*parts: bytes) -> str:
-    """The digest of all that is asked under a key."""
+def request_digest(*parts: bytes) -> str:
+    """The digest of a request under an idempotency key."""
     digest = sha256()
     for part in parts:
-        digest.update(len(part).to_bytes(8) + part)
+        digest.update(len(part).to_bytes(8) + part)  # lengths, so that other parts never give the same bytes
     return digest.hexdigest()
 
 
@@ -178,11 +184,11 @@ def _compare(
     restate: bool,
     outcomes: list[Outcome],
 ) -> Change:
-    kept = {row[ID]: row for row in _kept(connection, account, (flow.identity for flow in flows))}
+    recorded = {row[ID]: row for row in _recorded_flows(connection, account, (flow.identity for flow in flows))}
     change, differences = Change(), []
-    for place, flow in enumerate(flows):
+    for index, flow in enumerate(flows):
         row = _row(account, flow, batch)
-        old = kept.get(flow.identity)
+        old = recorded.get(flow.identity)
         if old is None:
             outcomes.append(Outcome.ADDED)
         elif old[:_FACTS_END] == row[:_FACTS_END]:
@@ -192,7 +198,7 @@ def _compare(
             outcomes.append(Outcome.RESTATED)
             change.ended.append((old, RESTATED))
         else:
-            differences.append(_difference(place, old, row))
+            differences.append(_difference(index, old, row))
             continue
         change.added.append(row)
     if differences:
@@ -202,66 +208,67 @@ def _compare(
 
 
 def _row(account: str, flow: Flow, batch: int) -> Row:
-    """The columns of a flow that nobody sent a row of."""
+    """The columns of a flow that came without a row of a provider."""
     row = to_row(account, flow.identity, DecodedRow(flow, b"", None), batch)
     return (*row[:WIRE], None, *row[WIRE + 1 : BATCH], batch)
 
 
-def _difference(place: int, old: Row, new: Row) -> Differs:
-    name, kept, given = next(
-        (name, was, is_) for name, was, is_ in zip(COLUMNS[:_FACTS_END], old, new, strict=False) if was != is_
-    )
-    return Differs(place, str(new[ID]), name, kept, given)
+def _difference(index: int, old: Row, new: Row) -> Difference:
+    columns = zip(COLUMNS[:_FACTS_END], old, new, strict=False)
+    name, before, after = next((name, before, after) for name, before, after in columns if before != after)
+    return Difference(index, str(new[ID]), name, before, after)
 
 
-def _kept(connection: Connection, account: str, references: Iterable[str]) -> Iterator[Row]:
-    """The flows that stand under references. Some may be asked for twice, so that one statement serves all."""
-    left = iter(references)
-    while some := list(islice(left, _ASKED_AT_ONCE)):
-        asked = [*some, *([some[-1]] * (_ASKED_AT_ONCE - len(some)))]
-        for row in connection.exec_driver_sql(_SELECT_KEPT, (account, *asked)):
+def _recorded_flows(connection: Connection, account: str, references: Iterable[str]) -> Iterator[Row]:
+    remaining = iter(references)
+    while chunk := list(islice(remaining, _REFERENCES_PER_SELECT)):
+        # The last chunk is padded with repetitions, so that one statement serves all.
+        padded = [*chunk, *([chunk[-1]] * (_REFERENCES_PER_SELECT - len(chunk)))]
+        for row in connection.exec_driver_sql(_SELECT_RECORDED, (account, *padded)):
             yield tuple(row)
 
 
 def _check_own(connection: Connection, account: str) -> None:
     provider = connection.scalar(sa.select(accounts.c.provider).where(accounts.c.account == account))
     if provider is None:
-        raise ConfigError(f"account: there is none named {short_repr(account)}")
+        raise AccountNotFound(account)
     if provider != OWN:
-        raise ConfigError(
+        raise NotOwnAccount(
             f"account {short_repr(account)} is collected from {provider}: flows of own accounts are recorded"
         )
 
 
-_LETTERS: Final = {"a": Outcome.ADDED, "k": Outcome.KNOWN, "r": Outcome.RESTATED}
+_OUTCOME_OF_LETTER: Final = {"a": Outcome.ADDED, "k": Outcome.KNOWN, "r": Outcome.RESTATED}
 
 
-def _told(connection: Connection, account: str, keyed: Keyed) -> list[Outcome] | None:
-    """What was answered under a key before. None: nothing was."""
+def _previous_outcomes(connection: Connection, account: str, key: IdempotencyKey) -> list[Outcome] | None:
+    """The outcomes of an earlier call with the key. Raises KeyReused where that was another request."""
     r = recordings.c
-    query = sa.select(r.digest, r.answer).where(r.account == account, r.writer == keyed.writer, r.key == keyed.key)
-    found = connection.execute(query).first()
-    if found is None:
+    query = sa.select(r.digest, r.answer).where(r.account == account, r.writer == key.writer, r.key == key.key)
+    previous = connection.execute(query).first()
+    if previous is None:
         return None
-    if found.digest != keyed.digest:
-        raise KeyReused(f"the key {short_repr(keyed.key)} was used for something else")
-    return [_LETTERS[letter] for letter in found.answer]
+    if previous.digest != key.digest:
+        raise KeyReused(f"the key {short_repr(key.key)} was used for something else")
+    return [_OUTCOME_OF_LETTER[letter] for letter in previous.answer]
 
 
-def _remember(connection: Connection, ledger: Ledger, account: str, keyed: Keyed, outcomes: list[Outcome]) -> None:
+def _remember(
+    connection: Connection, ledger: Ledger, account: str, key: IdempotencyKey, outcomes: list[Outcome]
+) -> None:
     connection.execute(
         recordings.insert().values(
             account=account,
-            writer=keyed.writer,
-            key=keyed.key,
-            digest=keyed.digest,
+            writer=key.writer,
+            key=key.key,
+            digest=key.digest,
             answer="".join(outcome.value[0] for outcome in outcomes),
             recorded_at_us=to_us(ledger.clock()),
         )
     )
 
 
-_SELECT_KEPT: Final = f"""
+_SELECT_RECORDED: Final = f"""
 SELECT {", ".join(COLUMNS)} FROM flows
-WHERE account = ? AND wire IS NULL AND id IN ({", ".join("?" * _ASKED_AT_ONCE)})
+WHERE account = ? AND wire IS NULL AND id IN ({", ".join("?" * _REFERENCES_PER_SELECT)})
 """

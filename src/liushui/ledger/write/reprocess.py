@@ -1,7 +1,7 @@
-"""Deriving flows again from the rows as they came, for a codec that learned something: the difference, and the commit.
+"""Decode rows again with a newer codec: the rows of flows (rebuild), and quarantined rows (retry).
 
-A chunk of flows is a transaction: killed anywhere, what was rebuilt stays rebuilt, and the next rebuild goes on.
-Coverage and the received rows stay as they are. Flows without a received row are left alone.
+A rebuild is a transaction for each chunk of flows: killed anywhere, what was rebuilt stays rebuilt, and the next one
+continues. Coverage and the received rows stay as they are. Flows without a received row are left alone.
 """
 
 from collections import Counter, defaultdict
@@ -29,8 +29,16 @@ from liushui.ledger.flow_row import (
 )
 from liushui.ledger.write.change import REBUILT, REDERIVED, RETRIED, Change, rows_at
 from liushui.ledger.write.commit import commit_change
-from liushui.ledger.write.quarantine import READ as READ_NOW
-from liushui.ledger.write.quarantine import Entry, Piece, Settlement, Span, has, open_entries, settle_lost
+from liushui.ledger.write.quarantine import (
+    READ,
+    Entry,
+    Interval,
+    QuarantineChange,
+    Span,
+    may_contain,
+    open_entries,
+    settle_undecodable,
+)
 from liushui.provider import Codec, DecodedRow
 
 CHUNK: Final = 5_000
@@ -40,11 +48,14 @@ IDENTITY: Final = "identity"
 """Stands for the id among the fields that change."""
 
 Advance = Callable[[int], None]
-"""Told how many flows more were looked at."""
+"""Told how many more flows were looked at."""
 
 
-class Derived(NamedTuple):
-    """A flow that the codec reads otherwise now. `fields`: names of the columns that differ, and IDENTITY."""
+# ---------------------------------------------------------------- rebuild
+
+
+class Rederived(NamedTuple):
+    """A flow that the codec decodes differently now, or not at all (`rejected`). `fields` are the ones that differ."""
 
     old: Row
     new: DecodedRow | None
@@ -52,8 +63,8 @@ class Derived(NamedTuple):
     fields: tuple[str, ...]
 
 
-class Example(NamedTuple):
-    """One field of a flow, as it is and as it would be. A row that cannot be read has the reason in place of `new`."""
+class FieldChange(NamedTuple):
+    """One field of a flow before and after. For a row that cannot be decoded any more, `new` is the reason."""
 
     account: str
     at_us: int
@@ -64,265 +75,274 @@ class Example(NamedTuple):
 
 
 @dataclass
-class Difference:
+class RebuildReport:
     """What a rebuild of an account would change, or has changed."""
 
     account: str
     flows: int = 0
     """Flows that were looked at."""
     changed: int = 0
-    """Those that are read otherwise: restated in our own words, or not readable any more."""
+    """Flows that are decoded differently, or not at all any more."""
     unreadable: int = 0
     identities: int = 0
     fields: Counter[str] = field(default_factory=Counter)
-    """In how many flows each field differs."""
-    examples: list[Example] = field(default_factory=list)
+    """The number of flows in which each field differs."""
+    examples: list[FieldChange] = field(default_factory=list)
 
-    def count(self, derived: Derived) -> None:
+    def count(self, rederived: Rederived) -> None:
         """Count one flow that differs."""
         self.changed += 1
-        self.unreadable += derived.new is None
-        self.identities += IDENTITY in derived.fields
-        self.fields.update(derived.fields)
+        self.unreadable += rederived.new is None
+        self.identities += IDENTITY in rederived.fields
+        self.fields.update(rederived.fields)
         if len(self.examples) < EXAMPLES_MAX:
-            self.examples += list(_examples(derived))[: EXAMPLES_MAX - len(self.examples)]
+            self.examples += list(_field_changes(rederived))[: EXAMPLES_MAX - len(self.examples)]
 
 
-def difference(ledger: Ledger, account: str, codec: Codec, advance: Advance) -> Difference:
+def preview_rebuild(ledger: Ledger, account: str, codec: Codec, advance: Advance) -> RebuildReport:
     """What a rebuild would change. Reads only, one state of the ledger, streamed."""
-    found = Difference(account)
-    after = _BEGIN
+    report = RebuildReport(account)
+    after = _BEFORE_ALL
     with ledger.reading() as connection:
         while rows := _chunk(connection, account, after):
-            found.flows += len(rows)
-            for derived in _differing(codec, rows):
-                found.count(derived)
+            report.flows += len(rows)
+            for rederived in _rederive(codec, rows):
+                report.count(rederived)
             after = _key(rows[-1])
             advance(len(rows))
-    return found
+    return report
 
 
-def rebuild(ledger: Ledger, account: str, codec: Codec, advance: Advance) -> Difference:
-    """Derive every flow of an account again, and commit what differs, chunk by chunk. Says what was changed.
+def rebuild(ledger: Ledger, account: str, codec: Codec, advance: Advance) -> RebuildReport:
+    """Decode the row of every flow again, and commit what differs, chunk by chunk. Returns what was changed.
 
-    Chunks in which nothing differs commit nothing, and hold nobody up.
+    A chunk in which nothing differs takes no write lock.
     """
-    done = Difference(account)
-    after = _BEGIN
+    report = RebuildReport(account)
+    after = _BEFORE_ALL
     while True:
         with ledger.reading() as connection:
             rows = _chunk(connection, account, after)
         if not rows:
-            return done
+            return report
         until = _key(rows[-1])
-        if next(_differing(codec, rows), None) is not None:
-            _commit(ledger, account, codec, (after, until), done)
-        done.flows += len(rows)
+        if next(_rederive(codec, rows), None) is not None:
+            _commit_range(ledger, account, codec, (after, until), report)
+        report.flows += len(rows)
         after = until
         advance(len(rows))
 
 
 _Key = tuple[int, str]
-_BEGIN: Final[_Key] = (-(2**63), "")
-_ALL: Final = 2**63 - 1
+_BEFORE_ALL: Final[_Key] = (-(2**63), "")
+_NO_LIMIT: Final = 2**63 - 1
 
 
-def _commit(ledger: Ledger, account: str, codec: Codec, ends: tuple[_Key, _Key], done: Difference) -> None:
-    """Exchange the flows after one key up to another, as they are inside the transaction."""
+def _commit_range(ledger: Ledger, account: str, codec: Codec, ends: tuple[_Key, _Key], report: RebuildReport) -> None:
+    """Commit what differs in the flows after one key up to another."""
 
     def plan(connection: Connection, batch: int) -> Change:
+        # Read again, under the account's lock: another commit may have changed these flows since they were compared.
         after, until = ends
-        rows = list(_chunk(connection, account, after, limit=_ALL, until=until))
-        found = list(_differing(codec, rows))
-        for derived in found:
-            done.count(derived)
-        change = change_of(connection, account, [Exchange(one.old, one.new) for one in found], batch)
-        lost = [(one.rejected, _span(connection, account, one.old)) for one in found if one.rejected is not None]
-        change.settle(settle_lost(connection, account, lost, batch))
+        rederived = list(_rederive(codec, _chunk(connection, account, after, limit=_NO_LIMIT, until=until)))
+        for one in rederived:
+            report.count(one)
+        change = replace_flows(connection, account, [Replacement(one.old, one.new) for one in rederived], batch)
+        undecodable = [
+            (one.rejected, _slice_of(connection, account, one.old)) for one in rederived if one.rejected is not None
+        ]
+        change.add_quarantine(settle_undecodable(connection, account, undecodable, batch))
         return change
 
     commit_change(ledger, account, REBUILT, plan)
 
 
-def _differing(codec: Codec, rows: list[Row]) -> Iterator[Derived]:
-    """The flows that the codec reads otherwise."""
+def _rederive(codec: Codec, rows: list[Row]) -> Iterator[Rederived]:
+    """The flows that the codec decodes differently."""
     for old in rows:
         received, rejected = read_rows(codec, [str(old[WIRE]).encode()])
         if rejected:
-            yield Derived(old, None, rejected[0], ())
-        elif fields := _fields(old, received[0]):
-            yield Derived(old, received[0], None, fields)
+            yield Rederived(old, None, rejected[0], ())
+        elif fields := _different_fields(old, received[0]):
+            yield Rederived(old, received[0], None, fields)
 
 
-def _fields(old: Row, received: DecodedRow) -> tuple[str, ...]:
-    """The names of what differs."""
+def _different_fields(old: Row, received: DecodedRow) -> tuple[str, ...]:
     new = to_row(str(old[0]), str(old[ID]), received, 0)
     identity = (IDENTITY,) if received.flow.identity != identity_of(str(old[ID])) else ()
     if new[:BATCH] == old[:BATCH]:
         return identity
-    return identity + tuple(name for name, was, is_ in zip(COLUMNS[:BATCH], old, new, strict=False) if was != is_)
+    columns = zip(COLUMNS[:BATCH], old, new, strict=False)
+    return identity + tuple(name for name, before, after in columns if before != after)
 
 
-def _examples(derived: Derived) -> Iterator[Example]:
-    old, new, rejected, fields = derived
+def _field_changes(rederived: Rederived) -> Iterator[FieldChange]:
+    old, new, rejected, fields = rederived
     about = str(old[0]), _key(old)[0], str(old[ID])
     if new is None:
         if rejected is not None:
-            yield Example(*about, rejected.field, old[WIRE], rejected.reason)
+            yield FieldChange(*about, rejected.field, old[WIRE], rejected.reason)
         return
     after = dict(zip(COLUMNS, to_row("", new.flow.identity, new, 0), strict=True)) | {IDENTITY: new.flow.identity}
     before = dict(zip(COLUMNS, old, strict=True)) | {IDENTITY: identity_of(str(old[ID]))}
     for name in fields:
-        yield Example(*about, name, before[name], after[name])
+        yield FieldChange(*about, name, before[name], after[name])
 
 
 def _chunk(
     connection: Connection, account: str, after: _Key, *, limit: int = CHUNK, until: _Key | None = None
 ) -> list[Row]:
-    """The flows with a received row that stand after a key, up to another."""
+    """The flows with a received row after one key up to another."""
     last = until or (2**63 - 1, "\U0010ffff")
-    values = (account, after[0], *after, last[0], *last, limit)
-    return [tuple(row) for row in connection.exec_driver_sql(_SELECT_CHUNK, values)]
+    parameters = (account, after[0], *after, last[0], *last, limit)
+    return [tuple(row) for row in connection.exec_driver_sql(_SELECT_CHUNK, parameters)]
 
 
-def _span(connection: Connection, account: str, row: Row) -> Span | None:
-    """The slice that a flow was read in: where its row is, whatever its time. None: no slice was, it was imported."""
-    values = (account, row[AT_US], row[AT_US], State.PROVEN.value)
-    found = connection.exec_driver_sql(_SELECT_SLICE, values).first()
-    return None if found is None else (Piece(*found),)
+def _slice_of(connection: Connection, account: str, row: Row) -> Span | None:
+    """The slice in which a flow was read: its row is there, whatever its time. None: it came with an import."""
+    parameters = (account, row[AT_US], row[AT_US], State.PROVEN.value)
+    ends = connection.exec_driver_sql(_SELECT_SLICE, parameters).first()
+    return None if ends is None else (Interval(*ends),)
 
 
 def _key(row: Row) -> _Key:
     return int(str(row[AT_US])), str(row[ID])
 
 
-_SELECT_CHUNK = f"""
+# The conditions on at_us alone say nothing new. They let SQLite seek in the primary key: it does not for row values.
+_SELECT_CHUNK: Final = f"""
 SELECT {", ".join(COLUMNS)} FROM flows
 WHERE account = ? AND at_us >= ? AND (at_us, id) > (?, ?) AND at_us <= ? AND (at_us, id) <= (?, ?) AND wire IS NOT NULL
 ORDER BY at_us, id LIMIT ?
 """
-_SELECT_SLICE = """
+_SELECT_SLICE: Final = """
 SELECT since_us, until_us FROM coverage WHERE account = ? AND since_us <= ? AND until_us > ? AND state = ?
 ORDER BY since_us DESC LIMIT 1
 """
 
 
+# ---------------------------------------------------------------- retry
+
+
 @dataclass
-class Retried:
-    """What became of an account's open entries. `outside`: they can be read, and have a time they cannot be of."""
+class RetryReport:
+    """What became of an account's open quarantine entries."""
 
     account: str
     tried: int = 0
     read: int = 0
     unreadable: int = 0
     outside: int = 0
+    """Entries that can be decoded now, but with a time outside their span."""
 
 
-def retry(ledger: Ledger, account: str, codec: Codec) -> Retried:
-    """Read every open entry with the codec. What can be read becomes flows, and its entries are resolved.
+def retry(ledger: Ledger, account: str, codec: Codec) -> RetryReport:
+    """Decode every open quarantine entry again. Those that can be decoded become flows, and are resolved.
 
-    A row whose time is outside the span that it was seen in stays where it is: a slice with it would be refused, too.
+    A row with a time outside its span stays in the quarantine: a slice that contains it would be refused as well.
     """
-    retried = Retried(account)
+    report = RetryReport(account)
 
     def plan(connection: Connection, batch: int) -> Change:
-        settlement = Settlement()
-        exchanges = []
+        quarantine = QuarantineChange()
+        replacements = []
         for entry in open_entries(connection, account):
-            retried.tried += 1
-            received = _read(codec, entry, retried)
+            report.tried += 1
+            received = _decode(codec, entry, report)
             if received is not None:
-                retried.read += 1
-                settlement.end(entry, READ_NOW)
-                exchanges.append(Exchange(None, received))
-        change = change_of(connection, account, exchanges, batch)
-        change.settle(settlement)
+                report.read += 1
+                quarantine.end(entry, READ)
+                replacements.append(Replacement(None, received))
+        change = replace_flows(connection, account, replacements, batch)
+        change.add_quarantine(quarantine)
         return change
 
     commit_change(ledger, account, RETRIED, plan)
-    return retried
+    return report
 
 
-def _read(codec: Codec, entry: Entry, retried: Retried) -> DecodedRow | None:
+def _decode(codec: Codec, entry: Entry, report: RetryReport) -> DecodedRow | None:
     received, _ = read_rows(codec, [entry.wire])
     if not received:
-        retried.unreadable += 1
+        report.unreadable += 1
         return None
-    if not has(entry.span, to_us(received[0].flow.at)):
-        retried.outside += 1
+    if not may_contain(entry.span, to_us(received[0].flow.at)):
+        report.outside += 1
         return None
     return received[0]
 
 
-class Exchange(NamedTuple):
-    """A flow as it is, and what it becomes. `old` None: it was none; `new` None: it is none any more."""
+# ---------------------------------------------------------------- replacing flows
+
+
+class Replacement(NamedTuple):
+    """A flow and what it becomes. `old` is None for a new flow, `new` for one that goes away."""
 
     old: Row | None
     new: DecodedRow | None
 
 
-class _Member(NamedTuple):
-    """One of the rows of an identity and instant after the exchange, and the version it comes from."""
+class _Copy(NamedTuple):
+    """One of the rows of an identity and instant afterwards, and the version that it replaces."""
 
     old: Row | None
     row: Row
 
 
-def change_of(connection: Connection, account: str, exchanges: Iterable[Exchange], batch: int) -> Change:
-    """What exchanging flows changes. Reads only.
+def replace_flows(connection: Connection, account: str, replacements: Iterable[Replacement], batch: int) -> Change:
+    """The change that replaces flows. Reads only.
 
-    Rows of one identity and instant are numbered in the order of their bytes, as a read of a slice numbers them: where
-    one comes or goes, others may have to take another number.
+    Copies, which are rows of one identity and instant, are numbered in the order of their bytes, as in `flow_rows`. So
+    where one comes or goes, others may get another number.
     """
     change = Change()
     in_place: dict[_Key, Row] = {}
     leaving: dict[_Key, Row] = {}
-    arriving: dict[tuple[object, str], list[_Member]] = defaultdict(list)
+    copies: dict[tuple[object, str], list[_Copy]] = defaultdict(list)
     olds: dict[_Key, Row] = {}
-    for old, new in exchanges:
+    for old, new in replacements:
         if old is not None:
             olds[_key(old)] = old
-        if old is not None and new is not None and _place(old) == _place_of(new):
+        if old is not None and new is not None and _group(old) == _group_of(new):
             in_place[_key(old)] = to_row(account, str(old[ID]), new, batch)
             continue
         if old is not None:
             leaving[_key(old)] = old
         if new is not None:
             row = to_row(account, new.flow.identity, new, batch)
-            arriving[_place_of(new)].append(_Member(old, row))
+            copies[_group_of(new)].append(_Copy(old, row))
     change.ended += [(old, REDERIVED) for old in leaving.values()]
-    places = {_place(old) for old in leaving.values()} | arriving.keys()
-    members = {place: list(found) for place, found in arriving.items()}
-    for row in rows_at(connection, account, {at_us for at_us, _ in places}):
-        if _place(row) in places and _key(row) not in leaving:
-            members.setdefault(_place(row), []).append(_Member(row, in_place.pop(_key(row), row)))
-    for (_, identity), found in members.items():
-        _number(identity, found, batch, change)
+    groups = {_group(old) for old in leaving.values()} | copies.keys()
+    for row in rows_at(connection, account, {at_us for at_us, _ in groups}):
+        if _group(row) in groups and _key(row) not in leaving:
+            copies[_group(row)].append(_Copy(row, in_place.pop(_key(row), row)))
+    for (_, identity), rows in copies.items():
+        _number(identity, rows, batch, change)
     for key, row in in_place.items():
         change.ended.append((olds[key], REDERIVED))
         change.added.append(row)
     return change
 
 
-def _number(identity: str, found: list[_Member], batch: int, change: Change) -> None:
-    for ordinal, (old, row) in enumerate(sorted(found, key=_order)):
+def _number(identity: str, copies: list[_Copy], batch: int, change: Change) -> None:
+    for ordinal, (old, row) in enumerate(sorted(copies, key=_order)):
         final = (*row[:ID], flow_id(identity, ordinal), *row[ID + 1 : BATCH], batch)
         if old is not None and old[:BATCH] == final[:BATCH]:
             continue
-        if old is not None and _place(old) == _place(final):
+        if old is not None and _group(old) == _group(final):
             change.ended.append((old, REDERIVED))
         change.added.append(final)
 
 
-def _order(member: _Member) -> tuple[str, bool, int, str]:
-    """By bytes; of equal ones those that stand there keep their order, and what arrives comes after them."""
-    id_ = "" if member.old is None else str(member.old[ID])
-    return str(member.row[WIRE] or ""), member.old is None, len(id_), id_
+def _order(copy: _Copy) -> tuple[str, bool, int, str]:
+    """By bytes. Of equal ones, those that are there already keep their order, and new ones follow."""
+    id_ = "" if copy.old is None else str(copy.old[ID])
+    return str(copy.row[WIRE] or ""), copy.old is None, len(id_), id_
 
 
-def _place(row: Row) -> tuple[object, str]:
+def _group(row: Row) -> tuple[object, str]:
     return row[AT_US], identity_of(str(row[ID]))
 
 
-def _place_of(received: DecodedRow) -> tuple[object, str]:
+def _group_of(received: DecodedRow) -> tuple[object, str]:
     return to_us(received.flow.at), received.flow.identity

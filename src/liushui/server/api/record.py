@@ -16,11 +16,11 @@ from litestar.response import Stream
 
 from liushui.client import models
 from liushui.client.models import Fault
-from liushui.errors import ConfigError, short_repr
+from liushui.errors import AccountNotFound, ConfigError, short_repr
 from liushui.instant import load_zone
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.write import record as recording
-from liushui.ledger.write.record import Conflict, Keyed, KeyReused
+from liushui.ledger.write.record import Conflict, IdempotencyKey, KeyReused
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.errors import Refusal, conflict, malformed, missing, unacceptable, unacceptable_body
@@ -136,16 +136,20 @@ def record_all(context: RequestContext, asked: RecordQuery, media_type: str, bod
 
 
 def _kept(
-    context: RequestContext, rows: list[Row], by_account: dict[str, list[Row]], asked: RecordQuery, keyed: Keyed | None
+    context: RequestContext,
+    rows: list[Row],
+    by_account: dict[str, list[Row]],
+    asked: RecordQuery,
+    keyed: IdempotencyKey | None,
 ) -> Response[Any]:
     """Keep the rows, and say what became of each."""
     _check_first(context, by_account, asked, keyed)
     flows = {account: [row.flow for row in of_it] for account, of_it in sorted(by_account.items())}
     try:
-        done = _of_own(lambda: recording.record_all(context.ledger, flows, restate=asked.restate, keyed=keyed))
+        done = _of_own(lambda: recording.record_all(context.ledger, flows, restate=asked.restate, key=keyed))
     except Conflict as error:
         raise conflict([differs(by_account[error.account], one) for one in error.differences]) from error
-    again = all(one.again for one in done.values())
+    again = all(one.repeated for one in done.values())
     outcomes = {
         row.place: outcome.value
         for account, of_it in by_account.items()
@@ -165,14 +169,16 @@ def _kept(
 
 
 def _check_first(
-    context: RequestContext, by_account: dict[str, list[Row]], asked: RecordQuery, keyed: Keyed | None
+    context: RequestContext, by_account: dict[str, list[Row]], asked: RecordQuery, keyed: IdempotencyKey | None
 ) -> None:
     """Where several accounts are written to, see first whether all of it can be, and say of each what cannot."""
     if len(by_account) < 2 or asked.restate:
         return
     faults = []
     for account, rows in sorted(by_account.items()):
-        found = _of_own(partial(recording.conflicts, context.ledger, account, [row.flow for row in rows], keyed=keyed))
+        found = _of_own(
+            partial(recording.find_differences, context.ledger, account, [row.flow for row in rows], key=keyed)
+        )
         faults += [differs(rows, one) for one in found]
     if faults:
         raise conflict(faults)
@@ -183,7 +189,7 @@ def _of_own(do: Callable[[], T]) -> T:
     try:
         return do()
     except ConfigError as error:
-        status = HTTPStatus.NOT_FOUND if "there is none" in str(error) else HTTPStatus.CONFLICT
+        status = HTTPStatus.NOT_FOUND if isinstance(error, AccountNotFound) else HTTPStatus.CONFLICT
         raise Refusal(status, str(error)) from error
 
 
@@ -195,14 +201,14 @@ def _check_once(rows: Sequence[Row]) -> None:
         seen.add(row.flow.identity)
 
 
-def _keyed(context: RequestContext, asked: RecordQuery, body: bytes) -> Keyed | None:
+def _keyed(context: RequestContext, asked: RecordQuery, body: bytes) -> IdempotencyKey | None:
     key = context.request.headers.get("idempotency-key")
     if key is None:
         return None
     if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
         expected = f"1 to {KEY_MAX} printable characters"
         raise malformed([Fault(parameter="Idempotency-Key", expected=expected, got=short_repr(key))])
-    return Keyed(context.principal.name, key, recording.digest_of(msgspec.json.encode(asked), body))
+    return IdempotencyKey(context.principal.name, key, recording.request_digest(msgspec.json.encode(asked), body))
 
 
 CHUNK: Final = 500
@@ -271,7 +277,7 @@ def _keep_some(
         try:
             done = recording.record(context.ledger, account, [row.flow for row in rows], restate=asked.restate)
         except Conflict as error:
-            out = {one.place: differs(rows, one) for one in error.differences}
+            out = {one.position: differs(rows, one) for one in error.differences}
             said |= {rows[place].place: _refused(rows[place], fault) for place, fault in out.items()}
             rows = [row for place, row in enumerate(rows) if place not in out]
         except ConfigError as error:

@@ -13,7 +13,7 @@ from liushui.client.models import Fault
 from liushui.errors import WireError, short_repr
 from liushui.flow import Flow, Fx
 from liushui.instant import to_us, to_utc
-from liushui.ledger.write.record import Differs
+from liushui.ledger.write.record import Difference
 from liushui.money import parse_decimal
 from liushui.server.api.cursors import key_of
 from liushui.server.api.errors import Refusal, fault_of, malformed
@@ -172,7 +172,11 @@ def said_of(row: Row, outcome: str) -> models.RecordedRow:
     )
 
 
-def differs(rows: Sequence[Row], found: Differs) -> Fault:
+def differs(rows: Sequence[Row], found: Difference) -> Fault:
     """A row of other content than what is kept under its reference, as a fault."""
-    expected = f"{found.field} {short_repr(found.kept)} as kept under {short_repr(found.reference)}, or restate=true"
-    return Fault(pointer=f"{rows[found.place].pointer}/{found.field}", expected=expected, got=short_repr(found.given))
+    expected = (
+        f"{found.field} {short_repr(found.recorded)} as kept under {short_repr(found.reference)}, or restate=true"
+    )
+    return Fault(
+        pointer=f"{rows[found.position].pointer}/{found.field}", expected=expected, got=short_repr(found.given)
+    )

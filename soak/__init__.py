@@ -1,1 +1,1 @@
-"""The soak: seeded syncs of simulated accounts under faults and kills, after each of which the invariant must hold."""
+"""The soak: seeded syncs of simulated accounts under faults and kills. After each of them the invariant must hold."""

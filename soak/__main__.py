@@ -1,4 +1,4 @@
-"""`python -m soak`: many runs, or some again, and the tally of what they met."""
+"""`python -m soak`: many seeded runs, or some of them again, and the tally of what they met."""
 
 import argparse
 import os
@@ -10,85 +10,86 @@ from typing import Final
 
 from liushui.instant import system_clock
 from liushui.providers import load_providers
-from soak.drive import outcomes
 from soak.mutations import STEPS
-from soak.report import (
-    COMMAND,
-    RUNS,
-    again,
-    lines,
-    progress,
-    report_of,
-    without,
-    write_report,
-)
+from soak.report import COMMAND, RUNS, command_for, progress, report_of, text_lines, without_option, write_report
 from soak.run import RunResult
-from soak.script import script_of
+from soak.run_pool import run_seeds
+from soak.scenario import scenario_of
 from soak.tally import Tally
 
-SAID_EVERY_S: Final = 30
+PROGRESS_EVERY_S: Final = 30
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the runs that are asked for. 0: all was right in all of them."""
-    asked = _parser().parse_args(arguments)
-    seeds: Sequence[int] = asked.seed or range(asked.first, asked.first + asked.runs)
-    jobs = min(asked.jobs, len(seeds))
-    began = said = time.monotonic()
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the seeds that the arguments name. Returns 0 where no run failed and every fault was met."""
+    arguments = _parser().parse_args(argv)
+    seeds: Sequence[int] = arguments.seed or range(arguments.first, arguments.first + arguments.runs)
+    jobs = min(arguments.jobs, len(seeds))
+    began = printed = time.monotonic()
     tally, failed = Tally(), []
-    for done, outcome in enumerate(outcomes(seeds, jobs=jobs, without=asked.without), 1):
-        tally.update(outcome.tally)
-        if outcome.failures:
-            failed.append(outcome.seed)
-            _say(told(outcome, asked.without))
-            if asked.stop:
+    for done, result in enumerate(run_seeds(seeds, jobs=jobs, without=arguments.without), 1):
+        tally.update(result.tally)
+        if result.failures:
+            failed.append(result.seed)
+            _print(describe_failure(result, arguments.without))
+            if arguments.stop:
                 break
-        if time.monotonic() - said >= SAID_EVERY_S:
-            said = time.monotonic()
-            _say(progress(done, len(seeds), len(failed), _seconds(began)))
-    which = f"--seed {' '.join(map(str, seeds))}" if asked.seed else f"--first {asked.first} --runs {asked.runs}"
-    command = f"{COMMAND} {which}{without(asked.without)}"
-    report = report_of(tally, failed, command=command, jobs=jobs, seconds=_seconds(began), ended_at=system_clock())
-    if asked.tally:
-        write_report(report, asked.tally)
-    _say("\n".join(lines(report, asked.without)))
+        if time.monotonic() - printed >= PROGRESS_EVERY_S:
+            printed = time.monotonic()
+            _print(progress(done, len(seeds), len(failed), _seconds_since(began)))
+    chosen = f"--seed {' '.join(map(str, seeds))}"
+    if not arguments.seed:
+        chosen = f"--first {arguments.first} --runs {arguments.runs}"
+    report = report_of(
+        tally,
+        failed,
+        command=f"{COMMAND} {chosen}{without_option(arguments.without)}",
+        jobs=jobs,
+        seconds=_seconds_since(began),
+        ended_at=system_clock(),
+    )
+    if arguments.tally:
+        write_report(report, arguments.tally)
+    _print("\n".join(text_lines(report, arguments.without)))
     return 0 if report.is_right else 1
 
 
-def told(outcome: RunResult, step: str | None) -> str:
-    """A run that failed, for people: what was to happen in it, what was wrong, and how to see it again."""
-    script = script_of(outcome.seed, dict(load_providers()))
-    sessions = [f"  {number}. {session}" for number, session in enumerate(script.sessions)]
-    seeded_random = "  (its workers are killed from outside, in real time: it may take several tries)"
+def describe_failure(result: RunResult, step: str | None) -> str:
+    """A failed run as text: its scenario, what was wrong, and the command that repeats it."""
+    scenario = scenario_of(result.seed, load_providers())
+    sessions = [f"  {number}. {session}" for number, session in enumerate(scenario.sessions)]
+    hint = "  (its parent kills its workers in real time: repeating the failure may take several tries)"
     return "\n".join(
         [
-            f"seed {outcome.seed} failed: {script}",
+            f"seed {result.seed} failed: {scenario}",
             *sessions,
-            *outcome.failures,
-            f"again: {again(outcome.seed, step)}",
-            *([seeded_random] if script.side_by_side else []),
+            *result.failures,
+            f"again: {command_for(result.seed, step)}",
+            *([hint] if scenario.in_real_time else []),
         ]
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help="how many")
-    parser.add_argument("--first", type=int, default=1, help="the seed of the first one; the others follow it")
-    parser.add_argument("--seed", type=int, nargs="+", help="only the runs of these seeds")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes that make runs")
-    parser.add_argument("--stop", action="store_true", help="end with the first one that fails")
-    parser.add_argument("--tally", type=Path, metavar="FILE", help="write what came of it to a file, as JSON")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"the number of runs (default: {RUNS})")
+    parser.add_argument("--first", type=int, default=1, help="the first seed; the others follow it (default: 1)")
+    parser.add_argument("--seed", type=int, nargs="+", help="run only these seeds")
+    parser.add_argument(
+        "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: one a core)"
+    )
+    parser.add_argument("--stop", action="store_true", help="stop after the first run that fails")
+    parser.add_argument("--tally", type=Path, metavar="FILE", help="save the result to a file, as JSON")
     parser.add_argument("--without", choices=STEPS, metavar="STEP", help=f"leave out a step: {', '.join(STEPS)}")
     return parser
 
 
-def _seconds(began: float) -> int:
+def _seconds_since(began: float) -> int:
     return int(time.monotonic() - began)
 
 
-def _say(what: str) -> None:
-    sys.stdout.write(f"{what}\n")
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 

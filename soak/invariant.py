@@ -1,8 +1,8 @@
-"""The one invariant: a ledger has exactly what its provider had when it was read, says what it lacks, and adds up.
+"""The invariant: a ledger has exactly what its provider had when it was read, says what it lacks, and adds up.
 
-told = Told(account, codec, lives=[Life(row, at_us, from_us, until_us), ...])
-assert not broken(ledger, told)  # holds after every sync, whole or killed
-assert not unlike(ledger, told)  # holds when all was read since the last row came, changed or went
+record = ProviderRecord(account, codec, [RowPresence(row, at_us, from_us, until_us), ...])
+assert not invariant_breaches(ledger, record)  # holds after every sync, completed or killed
+assert not final_breaches(ledger, record)  # holds after everything was read and nothing has changed since
 """
 
 from bisect import bisect_left
@@ -40,17 +40,17 @@ from liushui.money import EXACT, ZERO
 from liushui.provider import Codec
 
 SHOWN: Final = 5
-"""Rows of each kind that a breach shows."""
+"""The most missing rows, and the most surplus rows, that a breach shows."""
 
-_ROWS_HELD: Final = 50_000
-"""Rows whose facts are remembered: the same are looked at after each sync."""
+_ROWS_CACHED: Final = 50_000
+"""Decoded rows that are cached: the same rows are checked after each sync."""
 
 _NEVER: Final = 1 << 62
 _FOREVER_US: Final = to_us(MAX_INSTANT)
 
 
-class Life(NamedTuple):
-    """A row as its provider has it for some time: it happened at `at_us`, and is there in [from_us, until_us)."""
+class RowPresence(NamedTuple):
+    """A row that happened at `at_us` and that its provider has in [from_us, until_us)."""
 
     row: bytes
     at_us: int
@@ -58,29 +58,29 @@ class Life(NamedTuple):
     until_us: int = _FOREVER_US
 
 
-def everything(_now_us: int) -> int:
-    """What a provider keeps that forgets nothing."""
+def no_retention(_now_us: int) -> int:
+    """The `kept_from_us` of a provider that keeps its rows for ever."""
     return -_NEVER
 
 
 @dataclass(frozen=True)
-class Told:
-    """An account, and what its provider tells of it."""
+class ProviderRecord:
+    """Every row that an account's provider has at some time."""
 
     account: str
     codec: Codec
-    lives: Sequence[Life]
-    kept_from_us: Callable[[int], int] = everything
-    """From which instant on it has all its rows, at an instant."""
+    rows_present: Sequence[RowPresence]
+    kept_from_us: Callable[[int], int] = no_retention
+    """At a given instant: since when the provider has all its rows."""
     after: int = 0
-    """Proofs up to this batch were looked at before."""
+    """Proofs up to this batch were checked before."""
     within: Sequence[tuple[int, int]] = ((-_NEVER, _NEVER),)
-    """The ranges [since_us, until_us) that `unlike` looks at."""
+    """The ranges [since_us, until_us) that `final_breaches` compares."""
 
 
 @dataclass(frozen=True)
 class Breach:
-    """Something about an account that should not be so. `lacks` and `has`: rows, SHOWN of each at most."""
+    """Something that is wrong with an account. `lacks` and `has`: missing and surplus rows, at most SHOWN of each."""
 
     account: str
     what: str
@@ -94,68 +94,72 @@ class Breach:
         return "\n".join(lines)
 
 
-def broken(ledger: Ledger, *every: Told) -> list[Breach]:
-    """What is wrong with accounts at any time, in the middle of a sync too.
+def invariant_breaches(ledger: Ledger, *records: ProviderRecord) -> list[Breach]:
+    """What is wrong with accounts at any time, also in the middle of a sync.
 
-    The ledger adds up, and each proof tells the truth: a row that was there during the whole of the read that proved
-    its range is here, and whatever is here was there at some time of it.
+    The ledger must add up, and each proof must be true: a row that the provider had during the whole read is in the
+    ledger, and each row in the ledger was there at some time during the read.
     """
-    return [*_damaged(ledger), *(breach for told in every for breach in _broken(ledger, told))]
+    return [*_damaged(ledger), *(breach for record in records for breach in _account_breaches(ledger, record))]
 
 
-def unlike(ledger: Ledger, *every: Told) -> list[Breach]:
-    """What is wrong with accounts whose provider has had exactly these rows since it was read: the multisets of flows,
-    and of rows that cannot be read, are the same; and the ledger adds up."""
-    return [*_damaged(ledger), *(breach for told in every for breach in _unlike(ledger, told))]
+def final_breaches(ledger: Ledger, *records: ProviderRecord) -> list[Breach]:
+    """What is wrong with accounts whose rows have not changed since they were read.
+
+    The ledger must add up. Its flows and its rejected rows must be exactly the provider's, as multisets.
+    """
+    return [*_damaged(ledger), *(breach for record in records for breach in _final_account_breaches(ledger, record))]
 
 
-def different(ledger: Ledger, *every: Told) -> list[Breach]:
-    """What `unlike` sees and `broken` does not: for whoever has asked that one of the same ledger just now."""
-    return [breach for told in every for breach in _different(_Book(ledger, told.account), told)]
+def content_differences(ledger: Ledger, *records: ProviderRecord) -> list[Breach]:
+    """The breaches that `final_breaches` finds and `invariant_breaches` does not."""
+    return [
+        breach for record in records for breach in _content_breaches(_LedgerAccount(ledger, record.account), record)
+    ]
 
 
 def _damaged(ledger: Ledger) -> Iterator[Breach]:
-    """The chains, the facts, the coverage, the totals and the findings, computed again."""
-    for corruption in verify(ledger):
-        if isinstance(corruption, Damage):
-            yield Breach(corruption.account, f"corrupted: {corruption.what} (batch {corruption.batch})")
+    """What `liushui verify` finds."""
+    for damage in verify(ledger):
+        if isinstance(damage, Damage):
+            yield Breach(damage.account, f"damaged: {damage.what} (batch {damage.batch})")
 
 
-def _broken(ledger: Ledger, told: Told) -> Iterator[Breach]:
-    book, known = _Book(ledger, told.account), _Known(told)
-    yield from _unsound(book, told.codec)
-    yield from _misread(book)
-    for proof in book.proofs:
-        if proof.seq > told.after:
-            yield from _untrue(book, proof, known)
+def _account_breaches(ledger: Ledger, record: ProviderRecord) -> Iterator[Breach]:
+    account, rows = _LedgerAccount(ledger, record.account), _ProviderRows(record)
+    yield from _unsound(account, record.codec)
+    yield from _inconsistent(account)
+    for proof in account.proofs:
+        if proof.seq > record.after:
+            yield from _untrue(account, proof, rows)
 
 
-def _unlike(ledger: Ledger, told: Told) -> Iterator[Breach]:
-    book = _Book(ledger, told.account)
-    yield from _different(book, told)
-    yield from _unsound(book, told.codec)
-    yield from _misread(book)
+def _final_account_breaches(ledger: Ledger, record: ProviderRecord) -> Iterator[Breach]:
+    account = _LedgerAccount(ledger, record.account)
+    yield from _content_breaches(account, record)
+    yield from _unsound(account, record.codec)
+    yield from _inconsistent(account)
 
 
-def _different(book: "_Book", told: Told) -> Iterator[Breach]:
-    known = _Known(told)
-    parts = [Interval(since_us, until_us) for since_us, until_us in told.within]
-    flows = Counter(version.row for part in parts for version in book.within(*part))
-    readable = Counter(life.row for life in known.readable)
-    yield from _difference(told.account, "its flows are not the provider's", readable, readable, flows)
-    entries = [entry for entry in book.entries if entry.is_open]
+def _content_breaches(account: "_LedgerAccount", record: ProviderRecord) -> Iterator[Breach]:
+    rows = _ProviderRows(record)
+    parts = [Interval(since_us, until_us) for since_us, until_us in record.within]
+    flows = Counter(version.row for part in parts for version in account.within(*part))
+    readable = Counter(row.row for row in rows.readable)
+    yield from _difference(record.account, "its flows are not the provider's", readable, readable, flows)
+    entries = [entry for entry in account.entries if entry.is_open]
     most = Counter(entry.row for entry in entries if any(_touches(entry.span, part) for part in parts))
     least = Counter(entry.row for entry in entries if any(_lies_in(entry.span, part) for part in parts))
-    unreadable = Counter(life.row for life in known.unreadable)
+    unreadable = Counter(row.row for row in rows.unreadable)
     what = "its quarantine is not what cannot be read"
-    yield from _misplaced(told.account, what, unreadable, unreadable, least, most)
+    yield from _misplaced(record.account, what, unreadable, unreadable, least, most)
 
 
-# ---------------------------------------------------------------- what a ledger has
+# ---------------------------------------------------------------- the ledger's side and the provider's
 
 
 class _Version(NamedTuple):
-    """A version of a flow: here from one batch on, until another."""
+    """A version of a flow: current from one batch until another."""
 
     at_us: int
     row: bytes
@@ -167,8 +171,8 @@ class _Version(NamedTuple):
     def is_open(self) -> bool:
         return self.ended == _NEVER
 
-    def stands(self, seq: int) -> bool:
-        """Whether it is there after that batch."""
+    def is_current(self, seq: int) -> bool:
+        """Whether it is current after that batch."""
         return self.batch <= seq < self.ended
 
 
@@ -196,7 +200,7 @@ class _Proof(NamedTuple):
     rows_in: int
 
     @property
-    def piece(self) -> Interval:
+    def interval(self) -> Interval:
         return Interval(self.since_us, self.until_us)
 
     def __str__(self) -> str:
@@ -204,19 +208,19 @@ class _Proof(NamedTuple):
         return f"batch {self.seq}, {us_to_iso(self.since_us)} to {us_to_iso(self.until_us)}, {read}"
 
 
-class _Book:
-    """All that a ledger has of an account, every version of it."""
+class _LedgerAccount:
+    """Everything that a ledger has of an account, with all versions."""
 
     def __init__(self, ledger: Ledger, account: str) -> None:
         self.account = account
         with ledger.reading() as connection:
             names = ", ".join(COLUMNS)
-            found = connection.exec_driver_sql(f"SELECT {names}, NULL FROM flows WHERE account = ?", (account,)).all()
+            current = f"SELECT {names}, NULL FROM flows WHERE account = ?"
             ended = f"SELECT {names}, ended_batch FROM history WHERE account = ?"
-            found = [*found, *connection.exec_driver_sql(ended, (account,))]
+            versions = [row for sql in (current, ended) for row in connection.exec_driver_sql(sql, (account,))]
             self.flows = sorted(
                 _Version(row[AT_US], str(row[WIRE]).encode(), tuple(row[:-1]), row[BATCH], row[-1] or _NEVER)
-                for row in found
+                for row in versions
             )
             q = quarantine.c
             entries = connection.execute(
@@ -245,113 +249,114 @@ class _Book:
         self._times = [version.at_us for version in self.flows]
 
     def within(self, since_us: int, until_us: int, seq: int = _NEVER - 1) -> list[_Version]:
-        """The flows of [since, until) after a batch."""
+        """The flows of [since, until) as they were after a batch."""
         first, after = bisect_left(self._times, since_us), bisect_left(self._times, until_us)
-        return [version for version in self.flows[first:after] if version.stands(seq)]
+        return [version for version in self.flows[first:after] if version.is_current(seq)]
 
 
-class _Known:
-    """What a provider has, in the order of time."""
+class _ProviderRows:
+    """The rows of a provider in the order of their times, by whether they can be decoded."""
 
-    def __init__(self, told: Told) -> None:
-        self.kept_from_us = told.kept_from_us
-        self.readable: list[Life] = []
-        self.unreadable: list[Life] = []
-        for life in sorted(told.lives, key=lambda life: life.at_us):
-            (self.unreadable if _read(told.codec, life.row) is None else self.readable).append(life)  # type: ignore[arg-type] # see _read
+    def __init__(self, record: ProviderRecord) -> None:
+        self.kept_from_us = record.kept_from_us
+        self.readable: list[RowPresence] = []
+        self.unreadable: list[RowPresence] = []
+        for row in sorted(record.rows_present, key=lambda row: row.at_us):
+            can_be_read = _read(record.codec, row.row) is not None  # type: ignore[arg-type] # see _read
+            (self.readable if can_be_read else self.unreadable).append(row)
 
 
-@lru_cache(_ROWS_HELD)
+@lru_cache(_ROWS_CACHED)
 def _read(codec: Codec, row: bytes) -> Row | None:
-    """The facts in a row, of no account, with its identity as its id. None: it cannot be read.
-
-    A codec is a module, or an object that is known by itself: it can be remembered by.
-    """
+    """The columns of a row, without an account and with its identity as its id. None: it cannot be decoded."""
+    # A codec is a module, or an object that is hashed by its identity: it can be a key of the cache.
     received, _ = read_rows(codec, [row])
     return to_row("", received[0].flow.identity, received[0], 0)[:FACTS_END] if received else None
 
 
-# ---------------------------------------------------------------- what has to be so
+# ---------------------------------------------------------------- the checks
 
 
-def _unsound(book: _Book, codec: Codec) -> Iterator[Breach]:
-    """Each flow is what its row says, and the totals are their sums."""
+def _unsound(account: _LedgerAccount, codec: Codec) -> Iterator[Breach]:
+    """Each flow must equal its decoded row, and the day totals must be the sums of the flows."""
     sums: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
-    for version in book.flows:
+    for version in account.flows:
         if version.is_open:
             currency, amount = str(version.columns[CURRENCY]), Decimal(str(version.columns[AMOUNT]))
             sums[currency] = EXACT.add(sums[currency], amount)
-            if not _says(codec, version):
-                yield Breach(book.account, "a flow is not what its row says", has=(version.row,))
-    for currency, money in book.totals:
+            if not _equals_row(codec, version):
+                yield Breach(account.account, "a flow is not what its row says", has=(version.row,))
+    for currency, money in account.totals:
         sums[currency] = EXACT.subtract(sums[currency], money)
     for currency, left in sums.items():
         if left:
-            yield Breach(book.account, f"its flows and its totals differ by {left} {currency}")
+            yield Breach(account.account, f"its flows and its totals differ by {left} {currency}")
 
 
-def _says(codec: Codec, version: _Version) -> bool:
-    """Whether the columns of a flow are what reading its row again gives."""
+def _equals_row(codec: Codec, version: _Version) -> bool:
+    """Whether decoding a flow's row again gives its columns."""
     own = ("", version.at_us, identity_of(str(version.columns[ID])), *version.columns[ID + 1 : FACTS_END])
     return _read(codec, version.row) == own  # type: ignore[arg-type] # see _read
 
 
-def _misread(book: _Book) -> Iterator[Breach]:
-    """Rows in are flows and quarantine; what is proven is as its proof left it; nothing is here that is not proven."""
-    for proof in book.proofs:
-        refused = proof.rows_in - len(book.within(proof.since_us, proof.until_us, proof.seq))
-        after = [entry for entry in book.entries if entry.batch <= proof.seq < entry.ended]
-        inside = sum(_lies_in(entry.span, proof.piece) for entry in after)
-        touching = sum(_touches(entry.span, proof.piece) for entry in after)
-        if not inside <= refused <= touching:
-            what = f"{refused} of its rows are no flows, and {inside} to {touching} are in quarantine"
-            yield Breach(book.account, f"{proof}: {what}")
-    proven = [known for known in book.coverage if known.state is State.PROVEN]
-    outside = Counter(version.row for version in book.flows if version.is_open)
+def _inconsistent(account: _LedgerAccount) -> Iterator[Breach]:
+    """Each received row must be a flow or rejected, a proven range as its proof left it, each flow inside one."""
+    for proof in account.proofs:
+        rejected = proof.rows_in - len(account.within(proof.since_us, proof.until_us, proof.seq))
+        after = [entry for entry in account.entries if entry.batch <= proof.seq < entry.ended]
+        inside = sum(_lies_in(entry.span, proof.interval) for entry in after)
+        touching = sum(_touches(entry.span, proof.interval) for entry in after)
+        if not inside <= rejected <= touching:
+            what = f"{rejected} of its rows are no flows, and {inside} to {touching} are in quarantine"
+            yield Breach(account.account, f"{proof}: {what}")
+    proven = [known for known in account.coverage if known.state is State.PROVEN]
+    outside = Counter(version.row for version in account.flows if version.is_open)
     for known in proven:
-        now = Counter(version.row for version in book.within(known.since_us, known.until_us))
-        then = Counter(version.row for version in book.within(known.since_us, known.until_us, known.batch))
+        now = Counter(version.row for version in account.within(known.since_us, known.until_us))
+        then = Counter(version.row for version in account.within(known.since_us, known.until_us, known.batch))
         yield from _difference(
-            book.account, f"{_range(known)} is not as batch {known.batch} proved it", then, then, now
+            account.account, f"{_range(known)} is not as batch {known.batch} proved it", then, then, now
         )
         outside -= now
     if outside:
-        yield Breach(book.account, "flows are here of a time that is not proven", has=_some(outside))
+        yield Breach(account.account, "flows are here of a time that is not proven", has=_some(outside))
 
 
-def _untrue(book: _Book, proof: _Proof, known: _Known) -> Iterator[Breach]:
-    """What a proof says that the provider did not."""
-    found = Counter(version.row for version in book.within(proof.since_us, proof.until_us, proof.seq))
-    kept_from_us = known.kept_from_us(proof.recorded_at_us)
-    must, may = _there(known.readable, proof, kept_from_us)
-    yield from _difference(book.account, f"{proof}: its flows are not what was there", must, may, found)
-    if not known.unreadable and not book.entries:
+def _untrue(account: _LedgerAccount, proof: _Proof, rows: _ProviderRows) -> Iterator[Breach]:
+    """A proof must have recorded what the provider had while it was read."""
+    flows = Counter(version.row for version in account.within(proof.since_us, proof.until_us, proof.seq))
+    kept_from_us = rows.kept_from_us(proof.recorded_at_us)
+    must, may = _required_and_allowed(rows.readable, proof, kept_from_us)
+    yield from _difference(account.account, f"{proof}: its flows are not what was there", must, may, flows)
+    if not rows.unreadable and not account.entries:
         return
-    must, may = _there(known.unreadable, proof, kept_from_us)
-    after = [entry for entry in book.entries if entry.batch <= proof.seq < entry.ended]
-    most = Counter(entry.row for entry in after if _touches(entry.span, proof.piece))
-    least = Counter(entry.row for entry in after if _lies_in(entry.span, proof.piece))
+    must, may = _required_and_allowed(rows.unreadable, proof, kept_from_us)
+    after = [entry for entry in account.entries if entry.batch <= proof.seq < entry.ended]
+    most = Counter(entry.row for entry in after if _touches(entry.span, proof.interval))
+    least = Counter(entry.row for entry in after if _lies_in(entry.span, proof.interval))
     what = f"{proof}: its quarantine is not what could not be read"
-    yield from _misplaced(book.account, what, must, may, least, most)
+    yield from _misplaced(account.account, what, must, may, least, most)
 
 
-def _there(lives: Sequence[Life], proof: _Proof, kept_from_us: int) -> tuple[Counter[bytes], Counter[bytes]]:
-    """The rows of a proof's range that were there during the whole of its read, and those that were at any time."""
-    first = bisect_left(lives, proof.since_us, key=lambda life: life.at_us)
-    after = bisect_left(lives, proof.until_us, key=lambda life: life.at_us)
+def _required_and_allowed(
+    rows_present: Sequence[RowPresence], proof: _Proof, kept_from_us: int
+) -> tuple[Counter[bytes], Counter[bytes]]:
+    """The rows of a proof's range that were there during its whole read, and those that were there for a part of it."""
+    first = bisect_left(rows_present, proof.since_us, key=lambda row: row.at_us)
+    after = bisect_left(rows_present, proof.until_us, key=lambda row: row.at_us)
     must, may = Counter[bytes](), Counter[bytes]()
-    for life in lives[first:after]:
-        if life.from_us <= proof.recorded_at_us and life.until_us > proof.read_at_us:
-            may[life.row] += 1
-            whole = life.from_us <= proof.read_at_us and life.until_us > proof.recorded_at_us
-            must[life.row] += whole and life.at_us >= kept_from_us
+    for row in rows_present[first:after]:
+        if row.from_us <= proof.recorded_at_us and row.until_us > proof.read_at_us:
+            may[row.row] += 1
+            whole_time = row.from_us <= proof.read_at_us and row.until_us > proof.recorded_at_us
+            must[row.row] += whole_time and row.at_us >= kept_from_us
     return +must, may
 
 
 def _difference(
     account: str, what: str, must: Mapping[bytes, int], may: Mapping[bytes, int], found: Mapping[bytes, int]
 ) -> Iterator[Breach]:
-    """Whether what was found is at least the one and at most the other."""
+    """The found rows must include all of `must` and nothing outside `may`."""
     lacks, has = Counter(must) - Counter(found), Counter(found) - Counter(may)
     if lacks or has:
         counted = f"{lacks.total()} rows too few, {has.total()} too many"
@@ -366,7 +371,7 @@ def _misplaced(
     least: Counter[bytes],
     most: Counter[bytes],
 ) -> Iterator[Breach]:
-    """The same of rows in quarantine: those that are known to be in a range, and those that may be."""
+    """As _difference, for rejected rows. `least` are known to lie in the range; `most` include those that may."""
     yield from _difference(account, what, must, must | most, most)
     yield from _difference(account, what, least & may, may, least)
 

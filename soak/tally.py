@@ -12,15 +12,15 @@ from liushui.simulate.faults.profiles import RowChange
 from liushui.simulate.faults.row_lifecycle import FOREVER_US, UNKNOWN_CURRENCY, UNKNOWN_LABEL, RowVersion
 
 Tally = Counter[str]
-"""How often each thing was met. Names of a kind stand before a colon: `fault: reset`."""
+"""How often each thing was met, by name. Names of one group begin with the group and a colon: `fault: reset`."""
 
 CROWD: Final = "rows: more at one instant than a page holds"
-_LIMITS: Final = (FaultKind.TOO_MANY, FaultKind.BANNED)
+_RATE_FAULTS: Final = (FaultKind.TOO_MANY, FaultKind.BANNED)
 
 FAULTS: Final = (
     "fault: latency",
-    *(f"fault: {kind.value}" for kind in FaultKind if kind not in _LIMITS),
-    *(f"fault: {kind.value}, {told} Retry-After" for kind in _LIMITS for told in ("with", "without")),
+    *(f"fault: {kind.value}" for kind in FaultKind if kind not in _RATE_FAULTS),
+    *(f"fault: {kind.value}, {whether} Retry-After" for kind in _RATE_FAULTS for whether in ("with", "without")),
     "fault: over a rate",
     "fault: total lies",
     "fault: pages shift",
@@ -30,16 +30,16 @@ FAULTS: Final = (
     *(f"rows: {change.value}" for change in RowChange),
     CROWD,
 )
-"""All that a provider can do to a reader: a soak that is long enough meets every one of them."""
+"""Everything that a provider can do to a reader. A soak that is long enough meets each of them."""
 
 
-def rows_of(versions: Sequence[RowVersion], provider: Provider) -> Tally:
-    """What befalls the rows of an account."""
+def count_row_changes(versions: Sequence[RowVersion], provider: Provider) -> Tally:
+    """How many rows of an account change, by the way in which they do."""
     tally = Tally()
     by_row = sorted(versions, key=lambda version: (version.number, version.from_us))
-    for _, shown in groupby(by_row, key=lambda version: version.number):
+    for _, row in groupby(by_row, key=lambda version: version.number):
         tally["rows"] += 1
-        change = _change(list(shown))
+        change = _change(list(row))
         if change is not None:
             tally[f"rows: {change.value}"] += 1
     for one, other in pairwise(versions):
@@ -50,10 +50,10 @@ def rows_of(versions: Sequence[RowVersion], provider: Provider) -> Tally:
     return tally
 
 
-def _change(shown: list[RowVersion]) -> RowChange | None:
-    """What befalls one row. None: nothing, or only that there is another one like it."""
-    first, last = shown[0], shown[-1]
-    if len(shown) > 1:
+def _change(versions: list[RowVersion]) -> RowChange | None:
+    """How one row changes. None: not at all, or there is another row equal to it."""
+    first, last = versions[0], versions[-1]
+    if len(versions) > 1:
         if first.corruption is not None:
             return RowChange.MENDED
         if first.at_us != last.at_us:
@@ -68,13 +68,13 @@ def _change(shown: list[RowVersion]) -> RowChange | None:
     return RowChange.LATE if first.from_us > first.at_us else None
 
 
-def kept_in(ledger: Ledger) -> Tally:
-    """What a ledger has of it all."""
+def count_ledger_contents(ledger: Ledger) -> Tally:
+    """What a ledger holds at the end of a run."""
     tally = Tally()
     with ledger.reading() as connection:
         for name, statement in _COUNTS.items():
             tally[name] += connection.exec_driver_sql(statement).scalar() or 0
-        for ended_as, versions in connection.exec_driver_sql(_ENDED):
+        for ended_as, versions in connection.exec_driver_sql(_ENDED_VERSIONS):
             tally[f"versions ended: {ended_as}"] += versions
     return tally
 
@@ -87,9 +87,9 @@ _COUNTS: Final = {
     "gaps opened": "SELECT count(*) FROM batches WHERE state = 'open'",
     "gaps left": "SELECT count(*) FROM coverage WHERE state = 'open'",
 }
-_ENDED: Final = "SELECT ended_as, count(*) FROM history GROUP BY ended_as"
+_ENDED_VERSIONS: Final = "SELECT ended_as, count(*) FROM history GROUP BY ended_as"
 
 
-def never_met(tally: Tally) -> list[str]:
+def faults_never_met(tally: Tally) -> list[str]:
     """The faults that did not happen at all."""
     return [name for name in FAULTS if not tally[name]]

@@ -1,4 +1,4 @@
-"""A worker: a process that syncs every account of a run in virtual time, and may be killed on its way."""
+"""A worker: a process that syncs every account of a run in virtual time, and may be killed while it does."""
 
 import asyncio
 import gc
@@ -33,98 +33,112 @@ from liushui.sync.runner import sync_sources
 from liushui.testing.clock import MovableClock
 from liushui.testing.transport import FaultyTransport, clients_over, system_clock_is
 from soak.mutations import proving
-from soak.script import KilledAt, Session, Worker
-from soak.stage import Stage
-from soak.turns import Turns
-from soak.watched import WatchedReader
+from soak.observed_reader import ObservedReader
+from soak.run_setup import RunSetup
+from soak.scenario import KillPoint, Session, WorkerPlan
+from soak.shared_state import TurnTaking
 
 SLEEP_MIN: Final = timedelta(seconds=1)
-"""Who sleeps for less wakes up late: looking again every few milliseconds would take real time."""
+"""Shorter sleeps last so long. A sync that looks again every few milliseconds would take real time."""
 DONE: Final = "done"
-"""A worker notes so that its sync of an account, which began and ended at some microseconds, is done."""
+"""A worker notes this with the account, and the microseconds at which its completed sync began and ended."""
 PASSES_MAX: Final = 6
 PASSES_APART: Final = timedelta(hours=1)
 
-CALM: Final = Session(
-    after=NO_DELAY, wire="none", step=NO_DELAY, everything=True, leases=True, workers=(Worker(None, elsewhere=False),)
+CALM_SESSION: Final = Session(
+    after=NO_DELAY,
+    wire="none",
+    request_time=NO_DELAY,
+    everything=True,
+    leases=True,
+    workers=(WorkerPlan(None, on_other_machine=False),),
 )
-"""A session in which nothing goes wrong any more."""
+"""A session without faults."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Place(NamedTuple):
-    """A worker's place: the number of its session, and its own in that."""
+class WorkerId(NamedTuple):
+    """The number of a session, and of a worker in it."""
 
     session: int
     number: int
 
 
-class Work:
-    """What one worker does, in a process of its own."""
+class Worker:
+    """Syncs every account of a run once, in a process of its own."""
 
     def __init__(
-        self, stage: Stage, session: Session, place: Place, *, turns: Turns | None, without: str | None, log: Path
+        self,
+        setup: RunSetup,
+        session: Session,
+        worker_id: WorkerId,
+        *,
+        turns: TurnTaking | None,
+        without: str | None,
+        log: Path,
     ) -> None:
-        self._stage, self._session, self._place, self._turns, self._without = stage, session, place, turns, without
-        self._kill = session.workers[place.number].kill
-        self._seed = f"{stage.script.seed}/{place.session}/{place.number}"
-        self._counts: Counter[KilledAt] = Counter()
-        self._decisions: set[str] = set()
+        self._setup, self._session, self._id, self._turns, self._without = setup, session, worker_id, turns, without
+        self._kill = session.workers[worker_id.number].kill
+        self._seed = f"{setup.scenario.seed}/{worker_id.session}/{worker_id.number}"
+        self._counts: Counter[KillPoint] = Counter()
+        self._noted_steps: set[str] = set()
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def run(self) -> NoReturn:
-        """Do it, and end the process: with 0, or, where it fell over, with 1 and the reason in the log."""
+        """Work and end the process: with 0, or, after an exception, with 1 and the traceback in the log."""
         code = 1
         try:
             if self._turns:
-                self._turns.begin(self._place.number)
-            gc.disable()  # it does not live for long
+                self._turns.begin(self._id.number)
+            gc.disable()  # the process does not live long
             self.work()
             code = 0
         except BaseException as error:
-            self.fell_over(error)
+            self.note_exception(error)
         finally:
             os._exit(code)
 
     def work(self) -> None:
-        """Sync every account: once, or, where nothing goes wrong any more, until nothing is new."""
-        with self._world():
-            if self._session is CALM:
-                self._settle(self._stage.ledger)
+        """Sync every account once. In the calm session, sync until nothing is new."""
+        with self._patched_environment():
+            if self._session is CALM_SESSION:
+                self._sync_until_settled(self._setup.ledger)
             else:
-                self._sync(self._stage.ledger, everything=self._session.everything)
-            self._stage.ledger.close()
+                self._sync(self._setup.ledger, everything=self._session.everything)
+            self._setup.ledger.close()
 
     def close(self) -> None:
-        """Let the log go, in a process that goes on."""
+        """Close the log, in a process that goes on."""
         os.close(self._log)
 
-    def fell_over(self, error: BaseException) -> None:
-        """Note the reason why it could not be done."""
-        self.note("fell over: " + "".join(traceback.format_exception(error)).replace("\n", "\\n"))
+    def note_exception(self, error: BaseException) -> None:
+        """Note why the work failed."""
+        self.note("raised: " + "".join(traceback.format_exception(error)).replace("\n", "\\n"))
 
-    def note(self, what: str) -> None:
-        """Have something counted, whatever becomes of this process."""
-        os.write(self._log, what.encode() + b"\n")
+    def note(self, event: str) -> None:
+        """Have an event counted. It is written at once, because the process may be killed next."""
+        os.write(self._log, event.encode() + b"\n")
 
     def _sync(self, ledger: Ledger, *, everything: bool) -> list[SyncResult]:
-        stage = self._stage
+        setup = self._setup
         options = Options(everything=everything, leases=self._session.leases)
         environment = Environment(
-            sleep=self._sleep, random=seeded_random("jitter", self._seed), provider=lambda name: stage.providers[name]
+            sleep=self._sleep,
+            random=seeded_random("jitter", self._seed),
+            provider=lambda name: setup.providers[name],
         )
-        began_at = stage.clock()
-        results = asyncio.run(sync_sources(ledger, stage.sources, options, self._told, environment))
+        began_at = setup.clock()
+        results = asyncio.run(sync_sources(ledger, setup.sources, options, self._note_event, environment))
         for result in results:
             self.note(f"ended: {result.status.value}")
             if result.status is SyncStatus.DONE:
-                self.note(f"{DONE}: {to_us(began_at)} {to_us(stage.clock())} {result.account}")
+                self.note(f"{DONE}: {to_us(began_at)} {to_us(setup.clock())} {result.account}")
         return results
 
-    def _settle(self, ledger: Ledger) -> None:
-        """Sync everything, and then what is open, until a sync leaves nothing open that could be proven."""
+    def _sync_until_settled(self, ledger: Ledger) -> None:
+        """Sync everything, then what is open, until a sync leaves open only what the one before left open."""
         before = None
         for number in range(PASSES_MAX):
             results = self._sync(ledger, everything=not number)
@@ -132,56 +146,56 @@ class Work:
             if left == before or all(status is SyncStatus.DONE for status, _ in left):
                 return
             before = left
-            self._stage.clock.move(PASSES_APART)
+            self._setup.clock.move(PASSES_APART)
 
     @contextmanager
-    def _world(self) -> Iterator[None]:
-        stage, profile = self._stage, PROFILES[self._session.wire]
-        calm = self._session is CALM
-        reader = WatchedReader(
-            stage.honest if calm else stage.reader,
-            stage.honest,
-            stage.lives,
+    def _patched_environment(self) -> Iterator[None]:
+        """Inside, HTTP, time, threads, leases and the proof are those of the session."""
+        setup, profile = self._setup, PROFILES[self._session.wire]
+        is_calm = self._session is CALM_SESSION
+        reader = ObservedReader(
+            setup.correct_reader if is_calm else setup.reader,
+            setup.correct_reader,
+            setup.rows_present,
             self.note,
             caps=self._caps(),
             random=seeded_random("empty pages", self._seed),
         )
+        schedule = SeededSchedule(profile, seeded_random("faults of", self._seed).getrandbits(32))
         transport = _SlowTransport(
-            stage.providers,
+            setup.providers,
             reader,
-            _Watched(self, SeededSchedule(profile, self._number())),
-            stage.clock,
+            _ObservedSchedule(self, schedule),
+            setup.clock,
             profile=profile,
-            outages={name: provider.outage_responses for name, provider in stage.providers.items()},
-            step=self._session.step,
+            outages={name: provider.outage_responses for name, provider in setup.providers.items()},
+            request_time=self._session.request_time,
         )
         with ExitStack() as stack:
             stack.enter_context(clients_over(transport))
-            stack.enter_context(system_clock_is(stage.clock))
-            if self._kill is None or self._kill.at is not KilledAt.PARENT:
-                stack.enter_context(patch.object(asyncio, "to_thread", _at_once))
-            if self._session.workers[self._place.number].elsewhere:
-                stack.enter_context(patch.object(leases, "MACHINE", f"elsewhere-{self._place.session}"))
-            stack.enter_context(proving(without=self._without, report=self._decided))
-            if self._turns or (self._kill and self._kill.at in (KilledAt.STATEMENT, KilledAt.COMMIT)):
-                stack.enter_context(patch.object(sqlite3, "connect", self._connected(sqlite3.connect)))  # type: ignore[arg-type] # it has overloads
+            stack.enter_context(system_clock_is(setup.clock))
+            if self._kill is None or self._kill.at is not KillPoint.PARENT:
+                stack.enter_context(patch.object(asyncio, "to_thread", _without_thread))
+            if self._session.workers[self._id.number].on_other_machine:
+                stack.enter_context(patch.object(leases, "MACHINE", f"elsewhere-{self._id.session}"))
+            stack.enter_context(proving(without=self._without, report=self._note_step))
+            if self._turns or (self._kill and self._kill.at in (KillPoint.STATEMENT, KillPoint.COMMIT)):
+                stack.enter_context(patch.object(sqlite3, "connect", self._traced_connect(sqlite3.connect)))  # type: ignore[arg-type] # it has overloads
             yield
 
     def _caps(self) -> dict[str, int]:
-        """How many rows a page has, where there is a way to those that it leaves out, and no total that may lie too."""
+        """The most rows of a page, by account: only where further pages lead to the other rows, and no total says how
+        many there are."""
         cap = self._session.cap
-        pagings = {source.account: self._stage.provider_of(source).rules.paging for source in self._stage.sources}
-        return {account: cap for account, paging in pagings.items() if cap and _is_open(paging)}
-
-    def _number(self) -> int:
-        return seeded_random("faults of", self._seed).getrandbits(32)
+        pagings = {source.account: self._setup.provider_of(source).rules.paging for source in self._setup.sources}
+        return {account: cap for account, paging in pagings.items() if cap and _has_open_end(paging)}
 
     async def _sleep(self, time: timedelta) -> None:
-        self._stage.clock.move(max(time, SLEEP_MIN))
-        self._pass_on()
+        self._setup.clock.move(max(time, SLEEP_MIN))
+        self._hand_over()
         await asyncio.sleep(0)
 
-    def _told(self, event: Event) -> None:
+    def _note_event(self, event: Event) -> None:
         match event:
             case CallRetried():
                 self.note("retried")
@@ -190,48 +204,48 @@ class Work:
             case _:
                 pass
 
-    def _decided(self, step: str) -> None:
-        """A step of the proof decides something: told once of each worker."""
-        if step not in self._decisions:
-            self._decisions.add(step)
+    def _note_step(self, step: str) -> None:
+        """A step of the proof made a difference. Noted once for each worker."""
+        if step not in self._noted_steps:
+            self._noted_steps.add(step)
             self.note(f"step: {step}")
 
-    # ------------------------------------------------------------ instants at which it may be killed
+    # ------------------------------------------------------------ points at which it may be killed
 
-    def requested(self) -> None:
+    def count_request(self) -> None:
         """A request has arrived."""
-        self._pass_on()
+        self._hand_over()
         self.note("request")
-        self._count(KilledAt.REQUEST)
+        self._count(KillPoint.REQUEST)
 
-    def _connected(self, connect: Callable[P, sqlite3.Connection]) -> Callable[P, sqlite3.Connection]:
-        def connected(*args: P.args, **kwargs: P.kwargs) -> sqlite3.Connection:
+    def _traced_connect(self, connect: Callable[P, sqlite3.Connection]) -> Callable[P, sqlite3.Connection]:
+        def traced(*args: P.args, **kwargs: P.kwargs) -> sqlite3.Connection:
             connection = connect(*args, **kwargs)
-            connection.set_trace_callback(self._traced)
+            connection.set_trace_callback(self._count_statement)
             return connection
 
-        return connected
+        return traced
 
-    def _traced(self, statement: str) -> None:
-        if statement.startswith("BEGIN"):
-            self._pass_on()
-        self._count(KilledAt.STATEMENT)
+    def _count_statement(self, statement: str) -> None:
+        if statement.startswith("BEGIN"):  # no lock is held yet
+            self._hand_over()
+        self._count(KillPoint.STATEMENT)
         if statement == "COMMIT":
-            self._count(KilledAt.COMMIT)
+            self._count(KillPoint.COMMIT)
 
-    def _count(self, at: KilledAt) -> None:
+    def _count(self, at: KillPoint) -> None:
         self._counts[at] += 1
         kill = self._kill
         if kill and kill.at is at and kill.number == self._counts[at]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def _pass_on(self) -> None:
+    def _hand_over(self) -> None:
         if self._turns:
-            self._turns.next(self._place.number)
+            self._turns.hand_over(self._id.number)
 
 
 class _SlowTransport(FaultyTransport):
-    """Carries answers slowly: `step` passes before one arrives, and so before the next request is signed."""
+    """A transport whose requests take `request_time` of virtual time each."""
 
     def __init__(
         self,
@@ -242,41 +256,41 @@ class _SlowTransport(FaultyTransport):
         *,
         profile: Profile,
         outages: Outages,
-        step: timedelta,
+        request_time: timedelta,
     ) -> None:
         super().__init__(providers, reader, schedule, clock, profile=profile, outages=outages)
-        self._step = step
+        self._request_time = request_time
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
             return await super().handle_async_request(request)
         finally:
-            self._clock.move(self._step)
+            self._clock.move(self._request_time)
 
 
-class _Watched:
-    """FaultSchedule, as they are counted."""
+class _ObservedSchedule:
+    """A FaultSchedule whose faults are noted."""
 
-    def __init__(self, work: Work, schedule: SeededSchedule) -> None:
-        self._work, self._rulings = work, schedule
+    def __init__(self, worker: Worker, schedule: FaultSchedule) -> None:
+        self._worker, self._schedule = worker, schedule
 
     def next_fault(self, request: Request) -> Fault:
-        self._work.requested()
-        fault = self._rulings.next_fault(request)
+        self._worker.count_request()
+        fault = self._schedule.next_fault(request)
         if fault.delay:
-            self._work.note("fault: latency")
+            self._worker.note("fault: latency")
         if fault.kind in (FaultKind.TOO_MANY, FaultKind.BANNED):
-            told = "without" if fault.retry_after_s is None else "with"
-            self._work.note(f"fault: {fault.kind.value}, {told} Retry-After")
+            whether = "without" if fault.retry_after_s is None else "with"
+            self._worker.note(f"fault: {fault.kind.value}, {whether} Retry-After")
         elif fault.kind:
-            self._work.note(f"fault: {fault.kind.value}")
+            self._worker.note(f"fault: {fault.kind.value}")
         return fault
 
 
-def _is_open(paging: Paging) -> bool:
+def _has_open_end(paging: Paging) -> bool:
     return isinstance(paging, Cursor) or (isinstance(paging, PageNumber) and not paging.has_total)
 
 
-async def _at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """asyncio.to_thread without the thread: what happens happens in one order."""
+async def _without_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Replaces asyncio.to_thread, so that a run repeats itself exactly."""
     return function(*args, **kwargs)

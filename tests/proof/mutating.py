@@ -1,6 +1,6 @@
-"""Runs that are made with a step of the proof left out, in a process of their own.
+"""Makes runs of the soak with a step of the proof left out, in a process of their own.
 
-`python -m tests.proof.mutating` prints, as JSON, which of the seeds in FOUND_BY failed without each step, and why.
+`python -m tests.proof.mutating` prints as JSON which of the seeds in FOUND_BY failed without each step, and why.
 """
 
 import sys
@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from soak.drive import outcomes
+from soak.run_pool import run_seeds
 
 FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "empty_page_after_the_last": (12, 64),
@@ -23,22 +23,24 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "ended_versions_become_history": (77, 101),
     "totals_in_the_same_commit": (61, 66),
 }
-"""Seeds of runs that fail without a step, which `python -m soak.seek` found. All other steps are held
-by tests/sync/test_proofs.py alone: what they are for no simulated provider does, or too seldom."""
+"""Seeds of runs that fail without a step, as `python -m soak.seek` found them.
+
+Only tests/sync/test_proofs.py covers the other steps: no simulated provider does what they are for, or too rarely.
+"""
 
 JOBS: Final = 2
 
 Failed = dict[str, dict[int, str]]
-"""By step and seed, the first thing that was wrong."""
+"""The first failure, by step and seed."""
 
 
 def main() -> None:
-    """Make the runs."""
+    """Make the runs and print their failures."""
     failed: Failed = {
         step: {
-            outcome.seed: outcome.failures[0].partition("\n")[0]
-            for outcome in outcomes(seeds, jobs=JOBS, without=step)
-            if outcome.failures
+            result.seed: result.failures[0].partition("\n")[0]
+            for result in run_seeds(seeds, jobs=JOBS, without=step)
+            if result.failures
         }
         for step, seeds in FOUND_BY.items()
     }

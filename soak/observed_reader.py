@@ -1,4 +1,4 @@
-"""A reader that tells when its answers are hard to read: totals that lie, pages that shift, twins across an edge."""
+"""A reader that notes when its answers are hard to read: wrong totals, pages that shift, equal rows across pages."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
@@ -12,33 +12,35 @@ from liushui.flow import Flow
 from liushui.instant import to_us
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, RateCheck
 from liushui.rules import Rate
-from soak.invariant import Life
+from soak.invariant import RowPresence
 
 EMPTY_ONE_IN: Final = 3
-"""How often a page that another one named is empty, where pages are short."""
+"""Where pages are capped, one follow-up page in so many is empty."""
 
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class WatchedReader:
-    """A FlowReader that answers as another one does. `honest` is the same without its lies.
+class ObservedReader:
+    """A FlowReader that answers like another one and calls `note` for each difficulty.
 
-    `caps`: by account, the most rows that a page has, whatever was asked for; and some pages on the way are empty.
+    `correct_reader` is the same reader without wrong totals. `caps` limits the rows of a page, by account, whatever was
+    asked for; then some follow-up pages are empty as well.
     """
 
     def __init__(
         self,
         reader: FlowReader,
-        honest: FlowReader,
-        lives: Mapping[str, Sequence[Life]],
+        correct_reader: FlowReader,
+        rows_present: Mapping[str, Sequence[RowPresence]],
         note: Callable[[str], None],
         *,
         caps: Mapping[str, int],
         random: Random,
     ) -> None:
-        self._reader, self._honest, self._lives, self._note = reader, honest, lives, note
+        self._reader, self._correct_reader, self._rows_present, self._note = reader, correct_reader, rows_present, note
         self._caps, self._random = caps, random
         self._last: tuple[object, datetime, bytes] | None = None
+        """The latest page: its query without the page's place, when it was read, and its last row if it was full."""
 
     def now(self) -> datetime:
         return self._reader.now()
@@ -47,17 +49,17 @@ class WatchedReader:
         return self._reader.find_key(dialect, public)
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
-        tally = self._reader.admit(key, rate, what)
-        if not tally.admitted:
+        check = self._reader.admit(key, rate, what)
+        if not check.admitted:
             self._note("fault: over a rate")
-        return tally
+        return check
 
     def session_start(self, key: Key, life: timedelta) -> datetime:
         return self._reader.session_start(key, life)
 
     def count_flows(self, query: FlowQuery) -> int:
         count = self._reader.count_flows(query)
-        if self._reader is not self._honest and count != self._honest.count_flows(query):
+        if self._reader is not self._correct_reader and count != self._correct_reader.count_flows(query):
             self._note("fault: total lies")
         return count
 
@@ -70,29 +72,25 @@ class WatchedReader:
             if cap < query.limit:
                 self._note("fault: short page")
                 query = query._replace(limit=cap, offset=query.offset // query.limit * cap)
-        found = self._reader.read_page(dialect, query, write)
-        asked, now = query._replace(offset=0, after=None), self.now()
-        if self._last is not None and self._last[0] == asked and (query.offset or query.after):
-            _, before, last = self._last
+        page = self._reader.read_page(dialect, query, write)
+        whole_query, now = query._replace(offset=0, after=None), self.now()
+        if self._last is not None and self._last[0] == whole_query and (query.offset or query.after):
+            _, before, last_row = self._last
             if any(self._changed(account, query, before, now) for account in query.accounts):
                 self._note("fault: pages shift")
-            if found.size and last and bytes(_list(found)[0]) == last:
+            if page.size and last_row and bytes(_rows_of(page)[0]) == last_row:
                 self._note("fault: twins across a page's edge")
-        self._last = asked, now, bytes(_list(found)[-1]) if found.size and self._is_cut(query, found) else b""
-        return found
+        is_full = page.size == query.limit
+        self._last = whole_query, now, bytes(_rows_of(page)[-1]) if page.size and is_full else b""
+        return page
 
-    def _is_cut(self, query: FlowQuery, found: FlowPage) -> bool:
-        return found.size == query.limit
-
-    def _changed(self, account: str, query: FlowQuery, before: datetime, now: datetime) -> bool:
-        """Whether a row that is asked for came, changed or went between two instants."""
-        lives = self._lives.get(account, ())
-        first, after = (
-            bisect_left(lives, to_us(end), key=lambda life: life.at_us) for end in (query.since, query.until)
-        )
-        since_us, until_us = to_us(before), to_us(now)
-        return any(since_us < edge <= until_us for life in lives[first:after] for edge in (life.from_us, life.until_us))
+    def _changed(self, account: str, query: FlowQuery, since: datetime, until: datetime) -> bool:
+        """Whether a row of the query appeared, changed or disappeared between two instants."""
+        rows = self._rows_present.get(account, ())
+        first, after = (bisect_left(rows, to_us(end), key=lambda row: row.at_us) for end in (query.since, query.until))
+        since_us, until_us = to_us(since), to_us(until)
+        return any(since_us < edge <= until_us for row in rows[first:after] for edge in (row.from_us, row.until_us))
 
 
-def _list(page: FlowPage) -> list[msgspec.Raw]:
+def _rows_of(page: FlowPage) -> list[msgspec.Raw]:
     return _rows.decode(b"[" + page.rows + b"]")

@@ -1,0 +1,227 @@
+"""What a seed stands for: accounts, faults, the times of syncs, and when workers are killed. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from random import Random
+from typing import Final
+
+from liushui.provider import Provider
+from liushui.simulate.faults.fault import NO_DELAY
+from liushui.simulate.faults.profiles import PROFILES, Profile
+from liushui.simulate.random_draw import seeded_random
+
+PROVIDERS_PER_LEDGER: Final = (1, 1, 1, 1, 1, 2, 2, 3)
+FLOWS: Final = (40, 40, 50, 50, 60, 60, 80, 120, 250, 500)
+"""About how many flows all accounts have together. Small worlds find as much as large ones, and run faster."""
+FLOWS_MIN: Final = 16
+DAYS_MIN, DAYS_MAX = 3, 35
+CHANGE_FACTOR: Final = 4
+"""Rows change so many times as often as their profile says, because these worlds are small."""
+SIZES: Final = (5, 8, 13, 20, 30, 60, 100, 200)
+"""Rows of a page. Far fewer than real providers give, so that pages, halves and parts of ranges are needed."""
+PAGES_MIN: Final = (0, 2, 3)
+PAGES_MAX: Final = 5
+"""The least and the most pages of an account. More pages take longer and are not harder."""
+FIRST_DAY: Final = datetime(2023, 6, 1, tzinfo=UTC)
+DAYS_OF_CHOICE: Final = 700
+RETENTION_ONE_IN: Final = 4
+"""One run in so many is about the retention of a provider that has one."""
+RETENTION_DAYS: Final = 30
+"""In such a run the first rows are forgotten within so many days."""
+
+SESSIONS_APART: Final = (
+    timedelta(seconds=10),
+    timedelta(minutes=5),
+    timedelta(hours=1),
+    timedelta(hours=9),
+    timedelta(days=1),
+    timedelta(days=3),
+    timedelta(days=8),
+)
+REQUEST_TIMES: Final = (
+    timedelta(0),
+    timedelta(seconds=1),
+    timedelta(seconds=20),
+    timedelta(minutes=2),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+)
+"""How long a request takes: long enough that rows appear, change and disappear between two pages."""
+INSTANT_ONE_IN: Final = 2
+"""How often requests take no time where a provider admits less than its documented rate. Slow requests would never
+exceed that rate."""
+SESSIONS_MIN, SESSIONS_MAX = 2, 4
+BURSTS: Final = (0, 0, 0, 1, 1, 2)
+BURST_PAGES_MAX: Final = 3
+"""The most pages that the rows of one burst fill."""
+BURST_WITHIN_S: Final = (5, 60, 300)
+"""A burst happens within one of these times before a session begins: its rows still appear and change during it."""
+BURST_BEFORE_SESSION: Final = (1, 1, 1, 2)
+"""The session before which a burst happens. Only the first two: how long a session takes is not known in advance."""
+CROWDED: Final = (1, 1, 3)
+"""The rows of the largest crowd, as a multiple of a page."""
+CAP_MAX: Final = 5
+CAPPED_PAGES: Final = 20
+"""A provider that gives fewer rows than asked gives CAP_MAX rows at most, or enough for so many pages of an account."""
+IN_REAL_TIME_ONE_IN: Final = 10
+"""The workers of one seed in so many run side by side in real time, and are killed by their parent."""
+
+
+class KillPoint(StrEnum):
+    """What a worker counts before it is killed."""
+
+    REQUEST = "request"
+    """Requests, as they are answered."""
+    STATEMENT = "statement"
+    """SQL statements."""
+    COMMIT = "commit"
+    """Statements that end a transaction."""
+    PARENT = "parent"
+    """Nothing: its parent kills it after so many milliseconds."""
+
+
+KILL_NUMBER_BITS: Final = {KillPoint.REQUEST: (2, 7), KillPoint.STATEMENT: (5, 12), KillPoint.COMMIT: (2, 7)}
+"""A worker is killed at a number below a power of two. The exponent is drawn from this range, so that early kills are
+as likely as late ones."""
+KILLED_WITHIN_MS: Final = 250
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a worker is killed: at that number of what it counts, from 1."""
+
+    at: KillPoint
+    number: int
+
+    def __str__(self) -> str:
+        return f"killed at {self.at.value} {self.number}"
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """A process that syncs every account once."""
+
+    kill: Kill | None
+    on_other_machine: bool
+    """Whether leases take it for a worker of another machine."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """Workers that begin together, `after` the session before."""
+
+    after: timedelta
+    wire: str
+    """The name of the profile of wire faults."""
+    request_time: timedelta
+    everything: bool
+    leases: bool
+    workers: tuple[WorkerPlan, ...]
+    cap: int | None = None
+    """The most rows of a page, whatever was asked for; then some follow-up pages are empty too. None: no cap."""
+
+    def __str__(self) -> str:
+        options = [name for name, chosen in (("everything", self.everything), ("no leases", not self.leases)) if chosen]
+        options += [f"{self.cap} rows a page"] if self.cap else []
+        workers = [str(worker.kill or "to its end") for worker in self.workers]
+        return f"after {self.after}: {self.wire}, {self.request_time} a request, {', '.join([*options, *workers])}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A run."""
+
+    seed: int
+    providers: tuple[str, ...]
+    people: int
+    flows: int
+    begin: datetime
+    end: datetime
+    start: datetime
+    """The first session begins at this instant plus its own `after`."""
+    rows: str
+    """The name of the profile of row changes."""
+    sizes: tuple[int, ...]
+    """The page size of each provider."""
+    crowded: int
+    """The rows of a crowd, as a multiple of a page."""
+    bursts: int
+    """How often, in each account, many rows happen at one instant shortly before a session."""
+    paced: bool
+    in_real_time: bool
+    """Whether two workers run at once in real time. Otherwise they take turns."""
+    sessions: tuple[Session, ...]
+
+    def __str__(self) -> str:
+        sized = ", ".join(f"{name} by {size}" for name, size in zip(self.providers, self.sizes, strict=True))
+        what = f"{self.people} x {self.flows} flows at {sized}; rows: {self.rows}"
+        return f"{what}; {self.begin:%Y-%m-%d} to {self.end:%Y-%m-%d}, first at {self.start:%Y-%m-%d %H:%M}"
+
+
+def scenario_of(seed: int, providers: dict[str, Provider]) -> Scenario:
+    """The scenario of a seed, for these providers."""
+    random = seeded_random("soak", seed)
+    in_real_time = seed % IN_REAL_TIME_ONE_IN == 0
+    names = random.sample(sorted(providers), random.choice(PROVIDERS_PER_LEDGER))
+    begin = FIRST_DAY + timedelta(days=random.randrange(DAYS_OF_CHOICE))
+    end = begin + timedelta(days=random.randint(DAYS_MIN, DAYS_MAX))
+    two = random.randrange(2) == 0
+    people = random.choice((1, 1, 1, 1, 2)) if len(names) == 1 else 1
+    flows = max(FLOWS_MIN, random.choice(FLOWS) // (people * len(names)))
+    pages_min = random.choice(PAGES_MIN)
+    sizes = [size for size in SIZES if pages_min * size <= flows <= PAGES_MAX * size]
+    sizes = sizes or [min(size for size in SIZES if flows <= PAGES_MAX * size)]
+    return Scenario(
+        seed=seed,
+        providers=tuple(names),
+        people=people,
+        flows=flows,
+        begin=begin,
+        end=end,
+        start=_start(random, begin, end, [providers[name] for name in names]),
+        rows=random.choice(sorted(PROFILES)),
+        sizes=tuple(min(random.choice(sizes), providers[name].rules.paging.size_max) for name in names),
+        crowded=random.choice(CROWDED),
+        bursts=random.choice(BURSTS),
+        paced=random.randrange(2) == 0,
+        in_real_time=in_real_time,
+        sessions=tuple(
+            _session(random, 2 if two else 1, flows, in_real_time=in_real_time)
+            for _ in range(random.randint(SESSIONS_MIN, SESSIONS_MAX))
+        ),
+    )
+
+
+def _start(random: Random, begin: datetime, end: datetime, providers: list[Provider]) -> datetime:
+    """A time in the first half of the world, or, in some runs, shortly before its first rows are forgotten."""
+    kept = [provider.rules.retention.years for provider in providers if provider.rules.retention]
+    if kept and not random.randrange(RETENTION_ONE_IN):
+        retention_ends = begin + kept[0] * timedelta(days=365) + (end - begin)
+        return retention_ends - timedelta(hours=random.randrange(24 * RETENTION_DAYS))
+    return begin + timedelta(minutes=random.randrange((end - begin) // timedelta(minutes=2)))
+
+
+def _session(random: Random, workers: int, flows: int, *, in_real_time: bool) -> Session:
+    wire = random.choice(sorted(PROFILES))
+    is_instant = PROFILES[wire].rate_percent < Profile.rate_percent and not random.randrange(INSTANT_ONE_IN)
+    return Session(
+        after=random.choice(SESSIONS_APART) + timedelta(seconds=random.randrange(3600)),
+        wire=wire,
+        request_time=NO_DELAY if is_instant else random.choice(REQUEST_TIMES),
+        everything=random.randrange(6) == 0,
+        leases=random.randrange(3) > 0,
+        workers=tuple(_worker_plan(random, number, in_real_time=in_real_time) for number in range(workers)),
+        cap=max(random.randint(1, CAP_MAX), flows // CAPPED_PAGES) if not random.randrange(8) else None,
+    )
+
+
+def _worker_plan(random: Random, number: int, *, in_real_time: bool) -> WorkerPlan:
+    kill = None
+    if random.randrange(2):
+        kind = random.choice((KillPoint.REQUEST, KillPoint.STATEMENT, KillPoint.STATEMENT, KillPoint.COMMIT))
+        kill = Kill(kind, 1 + random.randrange(1 << random.randint(*KILL_NUMBER_BITS[kind])))
+        if in_real_time:
+            kill = Kill(KillPoint.PARENT, random.randrange(KILLED_WITHIN_MS))
+    return WorkerPlan(kill, on_other_machine=bool(number) and random.randrange(2) == 0)

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from litestar.routes import HTTPRoute
 
-from liushui.cli.access import check_exposure
+from liushui.cli.serve import check_exposure
 from liushui.errors import ConfigError, LiushuiError
 from liushui.ledger.access.logins import (
     begin_session,

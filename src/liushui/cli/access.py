@@ -10,6 +10,7 @@ import click
 from liushui.cli import options
 from liushui.cli.options import Settings
 from liushui.cli.output import emit, emit_one, messages
+from liushui.cli.serve import PORT
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import to_iso
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
     from liushui.provider import Provider
 
-PAGE_URL: Final = "http://127.0.0.1:8700"
 SCOPES: Final = ("read", "record", "manage")
 
 KEY_COLUMNS: Final = ("key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced", "restrictions")
@@ -30,7 +30,7 @@ days_option = click.option("--days", type=click.IntRange(min=1), metavar="N", he
 
 
 def _expiry(ledger: "Ledger", expires: str | None, days: int | None) -> datetime | None:
-    until = options.instant_of("expires", expires)
+    until = options.parse_when("expires", expires)
     return until if days is None else ledger.clock() + timedelta(days=days)
 
 
@@ -80,7 +80,7 @@ def restrictions_help() -> str:
     help="Restrict the key; repeatable.",
 )
 @options.ledger_and_format
-def create_key_(
+def key_create(
     settings: Settings,
     provider: "Provider",
     accounts: tuple[str, ...],
@@ -113,7 +113,7 @@ def create_key_(
 
 @key.command("list")
 @options.ledger_and_format
-def list_keys_(settings: Settings) -> None:
+def key_list(settings: Settings) -> None:
     """List the keys, including revoked ones. Secrets are not shown."""
     from liushui.ledger.access.keys import list_keys
 
@@ -132,7 +132,7 @@ def list_keys_(settings: Settings) -> None:
 @key.command("revoke")
 @click.argument("public", metavar="KEY", help="The key's public part, as `key list` prints it.")
 @options.ledger_only
-def revoke_key_(settings: Settings, public: str) -> None:
+def key_revoke(settings: Settings, public: str) -> None:
     """Revoke a key. It stops working at once, in every serving process."""
     from liushui.ledger.access.keys import revoke_key
 
@@ -169,7 +169,7 @@ def token() -> None:
 @days_option
 @click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Allow N calls a minute. (default: 1200)")
 @options.ledger_and_format
-def create_token_(
+def token_create(
     settings: Settings,
     scopes: tuple[str, ...],
     accounts: tuple[str, ...],
@@ -204,7 +204,7 @@ def create_token_(
 
 @token.command("list")
 @options.ledger_and_format
-def list_tokens_(settings: Settings) -> None:
+def token_list(settings: Settings) -> None:
     """List the tokens, including revoked ones. The tokens themselves are not stored and cannot be shown."""
     from liushui.ledger.access.tokens import list_tokens
 
@@ -223,7 +223,7 @@ def list_tokens_(settings: Settings) -> None:
 @token.command("revoke")
 @click.argument("token_id", metavar="TOKEN", help="The token's id, as `token list` prints it.")
 @options.ledger_only
-def revoke_token_(settings: Settings, token_id: str) -> None:
+def token_revoke(settings: Settings, token_id: str) -> None:
     """Revoke a token. It stops working at once, in every serving process."""
     from liushui.ledger.access.tokens import revoke_token
 
@@ -244,7 +244,7 @@ def password() -> None:
 
 @password.command("set")
 @options.ledger_only
-def set_password_(settings: Settings) -> None:
+def password_set(settings: Settings) -> None:
     """Set the password of the web page. Every browser is logged out.
 
     It is asked for at a terminal; otherwise it is the first line of standard input.
@@ -258,7 +258,7 @@ def set_password_(settings: Settings) -> None:
 
 @password.command("remove")
 @options.ledger_only
-def remove_password_(settings: Settings) -> None:
+def password_remove(settings: Settings) -> None:
     """Remove the password of the web page. Every browser is logged out; links and tokens still log in."""
     from liushui.ledger.access.logins import remove_password
 
@@ -276,7 +276,7 @@ def _read_password() -> str:
 
 
 @click.command()
-@click.option("--url", default=PAGE_URL, metavar="URL", help="The address of the web page.")
+@click.option("--url", default=f"http://127.0.0.1:{PORT}", metavar="URL", help="The address of the web page.")
 @options.ledger_only
 def login(settings: Settings, url: str) -> None:
     """Print a link that logs one browser in to the web page, once."""
@@ -288,22 +288,3 @@ def login(settings: Settings, url: str) -> None:
     expires_at = ledger.clock() + CODE_LIFE
     sys.stdout.write(f"{login_link(page_url, new_code(ledger))}\n")
     messages.print(f"[dim]the link works once, until {to_iso(expires_at)}[/]")
-
-
-def check_exposure(ledger: "Ledger", page_url: str) -> None:
-    """Check that somebody can log in to a page which other machines reach: with a password, or a token that may read
-    and manage everything. Raises ConfigError."""
-    from liushui.ledger.access.logins import has_password
-    from liushui.ledger.access.tokens import list_tokens
-    from liushui.server.exposure import is_full, is_loopback
-
-    if is_loopback(page_url) or has_password(ledger):
-        return
-    now = ledger.clock()
-    for known in list_tokens(ledger):
-        if is_full(known) and known.revoked_at is None and (known.expires_at is None or now < known.expires_at):
-            return
-    raise ConfigError(
-        f"host: expected a loopback address, because the page has no password yet (`liushui password set`), "
-        f"got {page_url}"
-    )

@@ -11,10 +11,9 @@ from typing import NoReturn
 
 import msgspec
 
-from liushui.cli.access import check_exposure
 from liushui.cli.options import Format
 from liushui.cli.output import emit, messages
-from liushui.cli.serve import PORT, listening_address, page_link, sync_command
+from liushui.cli.serve import PORT, check_exposure, listening_address, page_link, sync_command
 from liushui.cli.sync_process import print_results, run_sync
 from liushui.errors import ConfigError, LiushuiError, SyncError
 from liushui.ledger.access.keys import create_key

@@ -91,15 +91,15 @@ def flows(
     is_table = form is Format.TABLE
     flow_filter = FlowFilter(
         accounts=accounts,
-        since=options.instant_of("since", since),
-        until=options.instant_of("until", until),
+        since=options.parse_when("since", since),
+        until=options.parse_when("until", until),
         currency=currency,
         kind=kind.value if kind else None,
         symbol=symbol,
         limit=(TABLE_ROWS if limit is None and is_table else limit) or None,
         newest_first=is_table if newest is None else newest,
     )
-    recorded_until = options.instant_of("as-of", as_of)
+    recorded_until = options.parse_when("as-of", as_of)
     if recorded_until is not None and versions:
         raise ConfigError("as-of: expected without --versions, which prints every version with its times")
     ledger = settings.open_ledger()
@@ -168,7 +168,7 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
     from liushui.ledger.read.balances import balances as balances_now
     from liushui.ledger.read.history import balances_as_of
 
-    until, recorded_until = options.instant_of("at", at), options.instant_of("as-of", as_of)
+    until, recorded_until = options.parse_when("at", at), options.parse_when("as-of", as_of)
     ledger = settings.open_ledger()
     if recorded_until is None:
         found = balances_now(ledger, accounts, until)
@@ -209,10 +209,10 @@ def summary(
     from liushui.ledger.read.balances import summary as summary_now
     from liushui.ledger.read.history import summary_as_of
 
-    first, after = options.instant_of("since", since), options.instant_of("until", until)
+    first, after = options.parse_when("since", since), options.parse_when("until", until)
     first_day = first.date().isoformat() if first else FIRST_DAY
     last_day = (after - timedelta(days=1)).date().isoformat() if after else LAST_DAY
-    recorded_until = options.instant_of("as-of", as_of)
+    recorded_until = options.parse_when("as-of", as_of)
     ledger = settings.open_ledger()
     if recorded_until is None:
         found = summary_now(ledger, accounts, period=by.value, first_day=first_day, last_day=last_day)

@@ -59,8 +59,8 @@ def default_ledger() -> "Path":
     return user_data_path("liushui") / "ledger.db"
 
 
-def instant_of(name: str, text: str | None, zone: ZoneInfo | None = None) -> datetime | None:
-    """The instant given as option `name`; None where it was not given. Raises ConfigError."""
+def parse_when(name: str, text: str | None, zone: ZoneInfo | None = None) -> datetime | None:
+    """The instant given as option `name`, None if it was not given. Raises ConfigError."""
     return None if text is None else parse_instant(name, text, zone)
 
 

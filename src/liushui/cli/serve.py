@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from liushui.cli import options
+from liushui.cli import EXIT_INTERRUPTED, options
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError
+from liushui.instant import parse_instant, system_clock
 
 if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
@@ -78,7 +79,6 @@ def serve(settings: Settings, host: str, port: int, socket_port: int | None, wor
     """
     from rich.markup import escape
 
-    from liushui.cli.access import check_exposure
     from liushui.ledger.access.keys import list_keys
     from liushui.server.run import serve_ledger
 
@@ -105,6 +105,25 @@ def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "C
 
     words = [sys.executable, "-m", "liushui", "sync", "--watch" if scheduled else "--on-request", "--until-eof"]
     return Command([*words, "--log-format", "text"], {"LIUSHUI_LEDGER": ledger_url}, quiet)
+
+
+def check_exposure(ledger: "Ledger", page_url: str) -> None:
+    """Check that somebody can log in to a page which other machines reach: with a password, or a token that may read
+    and manage everything. Raises ConfigError."""
+    from liushui.ledger.access.logins import has_password
+    from liushui.ledger.access.tokens import list_tokens
+    from liushui.server.exposure import is_full, is_loopback
+
+    if is_loopback(page_url) or has_password(ledger):
+        return
+    now = ledger.clock()
+    for known in list_tokens(ledger):
+        if is_full(known) and known.revoked_at is None and (known.expires_at is None or now < known.expires_at):
+            return
+    raise ConfigError(
+        f"host: expected a loopback address, because the page has no password yet (`liushui password set`), "
+        f"got {page_url}"
+    )
 
 
 def listening_address(host: str, port: int, socket_port: int | None) -> "Address":
@@ -196,13 +215,10 @@ def simulate(
     """
     import msgspec
 
-    from liushui.instant import system_clock
     from liushui.simulate.serve import AnnouncedAccount, FaultOptions, SimulatorInfo, serve_world, simulated_accounts
     from liushui.simulate.world import Parameters
 
-    first, after = options.instant_of("begin", begin), options.instant_of("end", end)
-    if first is None or after is None:
-        raise ConfigError("begin, end: expected two days")
+    first, after = parse_instant("begin", begin), parse_instant("end", end)
     parameters = Parameters(accounts=accounts, flows=flows, seed=seed, begin=first, end=after, live=live)
     address = listening_address(host, port, socket_port)
     simulated = [
@@ -266,4 +282,8 @@ def demo(settings: Settings, accounts: int, flows: int, seed: int, host: str, po
     messages.print("liushui demo: simulated providers, a ledger that is synced from them, and its web page.")
     from liushui.cli.demo import run_demo
 
-    run_demo(settings.ledger, host, port, workers=workers, accounts=accounts, flows=flows, seed=seed)
+    try:
+        run_demo(settings.ledger, host, port, workers=workers, accounts=accounts, flows=flows, seed=seed)
+    except KeyboardInterrupt:
+        messages.print("\nthe demo has ended")
+        sys.exit(EXIT_INTERRUPTED)

@@ -77,7 +77,7 @@ def add(
         raise ConfigError(f"base-url: expected the address of your {provider.title}, which no document names, got none")
     where = parse_base_url(base_url or provider.base_url)
     account_zone = load_zone(zone or provider.rules.zone)
-    begin = options.instant_of("since", since, account_zone) or provider.rules.history_start
+    begin = options.parse_when("since", since, account_zone) or provider.rules.history_start
     fields = read_credentials(provider, credentials)
     ledger = settings.open_ledger(create=True)
     if any(known.account == name for known in list_sources(ledger)):

@@ -88,13 +88,13 @@ def sync(
     keeps_running = watch or on_request
     if metrics_port is not None and not keeps_running:
         raise ConfigError("metrics-port: expected with --watch only, because other syncs end before anybody looks")
-    since_at, until_at = options.instant_of("since", since), options.instant_of("until", until)
+    since_at, until_at = options.parse_when("since", since), options.parse_when("until", until)
     if since_at and until_at and since_at >= until_at:
         raise ConfigError(f"until: expected later than since {since}, got {until}")
     ledger, chosen = settings.open_ledger(), list(names)
     _check_sources(ledger, chosen, page_size, may_be_none=keeps_running)
 
-    from liushui.cli.sync_process import Watching, print_results, run_sync, run_watch
+    from liushui.cli.sync_process import WatchOptions, print_results, run_sync, run_watch
     from liushui.sync.events import SyncStatus
     from liushui.sync.options import Options
 
@@ -109,8 +109,8 @@ def sync(
     if until_eof:
         threading.Thread(target=_end_with_input, name="input", daemon=True).start()
     if keeps_running:
-        watching = Watching(every, log_format, metrics_port, settings.format, scheduled=watch)
-        run_watch(ledger, chosen, sync_options, watching)
+        watch_options = WatchOptions(every, log_format, metrics_port, settings.format, scheduled=watch)
+        run_watch(ledger, chosen, sync_options, watch_options)
         return
     results = run_sync(ledger, chosen, sync_options, log_format or "none")
     print_results(results, settings.format)

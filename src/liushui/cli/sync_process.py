@@ -26,7 +26,7 @@ RESULT_COLUMNS: Final = (
 )
 
 
-class Watching(NamedTuple):
+class WatchOptions(NamedTuple):
     """How sources are watched, and what is printed meanwhile."""
 
     every_s: float | None
@@ -44,26 +44,26 @@ def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str
         return asyncio.run(sync_sources(ledger, sources_named(ledger, names), options, tell))
 
 
-def run_watch(ledger: Ledger, names: list[str], options: Options, watching: Watching) -> None:
+def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options: WatchOptions) -> None:
     """Sync sources whenever they are due or asked for, until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt)."""
     from liushui.sync import telemetry  # metrics are imported only by watches, which serve them
 
     gc.freeze()  # what was imported stays: the collector need not look at it again
     default = LogFormat.NONE if messages.is_terminal else LogFormat.TEXT
     metrics = telemetry.Metrics(ledger.clock)
-    with _observer(ledger, LogFormat(watching.log_format or default), metrics) as tell:
-        if watching.metrics_port is not None:
-            port = metrics.serve(watching.metrics_port)
+    with _observer(ledger, LogFormat(watch_options.log_format or default), metrics) as tell:
+        if watch_options.metrics_port is not None:
+            port = metrics.serve(watch_options.metrics_port)
             messages.print(f"metrics at http://{telemetry.HOST}:{port}/metrics")
         watch = Scheduler(
             ledger,
             names,
             options,
             Environment(),
-            every=timedelta(seconds=INTERVAL_S if watching.every_s is None else watching.every_s),
+            every=timedelta(seconds=INTERVAL_S if watch_options.every_s is None else watch_options.every_s),
             tell=tell,
-            ended=lambda result: print_results([result], watching.format),
-            scheduled=watching.scheduled,
+            ended=lambda result: print_results([result], watch_options.format),
+            scheduled=watch_options.scheduled,
             requests=True,
         )
         asyncio.run(_until_terminated(watch.run()))

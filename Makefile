@@ -52,7 +52,7 @@ bench-full: setup ## the same with a million flows, and ten million where sizes 
 	$(VENV)/bin/python -m bench --flows 1000000 --memory-flows 100000 10000000 $(ARGS)
 
 docs: setup ## write the generated pages again
-	$(VENV)/bin/python -m liushui.cli.docgen
+	$(VENV)/bin/python -m tools.docgen
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

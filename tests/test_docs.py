@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from liushui.cli.docgen import PAGES
+from tools.docgen import PAGES
 
 ROOT = Path(__file__).parent.parent
 

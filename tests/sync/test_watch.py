@@ -247,7 +247,7 @@ def test_a_broker_is_synced_every_so_often(tmp_path: Path) -> None:
 
 
 def test_a_shop_is_synced_once_a_day_when_its_day_is_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "LOOK", timedelta(hours=1))  # thousands of looks at nothing take seconds
+    monkeypatch.setattr(scheduler, "RELOAD_INTERVAL", timedelta(hours=1))  # thousands of looks at nothing take seconds
     made = watched(tmp_path, rules=WECOM)
     began = clock_of(made.ledger)()
     made.run(began + timedelta(days=3))

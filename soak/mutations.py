@@ -111,10 +111,9 @@ def counted_alone(_agree: bool, _before: fetch.WholeRead | None, read: fetch.Who
     return read.matches_total
 
 
-async def commit_as_new(self: Any, drained: committer.FetchedSlice) -> committer.Outcome:  # noqa: ANN401 - a private method's
+async def commit_as_new(self: committer.Committer, fetched: committer.FetchedSlice) -> committer.Outcome:
     """A slice that was read before others proved a part of it replaces what they proved."""
-    outcome: committer.Outcome = await self._alone(drained._replace(read_at=self._ledger.clock()))
-    return outcome
+    return await self.commit_alone(fetched._replace(read_at=self._ledger.clock()))
 
 
 def without_rejected(
@@ -142,15 +141,15 @@ STEPS: Final[dict[str, Step]] = {
     "full_page_is_cut": Step(fetch.RangeFetcher, "is_full", altered(lambda *_: False)),
     "parts_hold_the_full_pages": Step(fetch, "holds_page", altered(always)),
     "unseen_values": Step(fetch.RangeFetcher, "pages_meet", altered(always)),
-    "second_read_before_versions_end": Step(committer.Committer, "_confirm", replaced(nothing_async)),
-    "stale_read_refused": Step(committer.Committer, "_overtaken", replaced(commit_as_new)),
+    "second_read_before_versions_end": Step(committer.Committer, "confirm", replaced(nothing_async)),
+    "stale_read_refused": Step(committer.Committer, "reread_overtaken", replaced(commit_as_new)),
     "rows_outside_the_slice_refused": Step(committer, "check_inside", unchecked),
-    "retention_guard": Step(committer.Committer, "_check_kept", unchecked),
-    "unreadable_rows_are_kept": Step(committer.Committer, "_read_alone", altered(without_rejected)),
-    "failures_leave_gaps": Step(pipeline.AccountSync, "_gap", replaced(nothing_async)),
+    "retention_guard": Step(committer.Committer, "check_retained", unchecked),
+    "unreadable_rows_are_kept": Step(committer.Committer, "decode_each", altered(without_rejected)),
+    "failures_leave_gaps": Step(pipeline.AccountSync, "record_gap", replaced(nothing_async)),
     "newest_wait_until_settled": Step(Rules, "provable", altered(until_now)),
-    "newest_part_again": Step(plan, "newest_part", altered(lambda *_: [])),
-    "older_parts_again": Step(plan, "stale_parts", altered(lambda *_: [])),
+    "newest_part_again": Step(plan.Plan, "newest_part", altered(lambda *_: [])),
+    "older_parts_again": Step(plan.Plan, "stale_parts", altered(lambda *_: [])),
     "one_transaction": Step(sqlite, "begin_writing", replaced(nothing)),
     "equal_rows_are_numbered": Step(commit, "flow_rows", altered(without_copies)),
     "ended_versions_become_history": Step(batch_writer.BatchWriter, "insert_history", replaced(nothing)),

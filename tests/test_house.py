@@ -189,7 +189,7 @@ FLOATS: Final = {
     "ledger/engines/postgres_connection.py": "seconds to wait",
     "server/run.py": "seconds to wait",
     "server/api/feed.py": "seconds between two looks",
-    "sync/progress_writer.py": "seconds between two writes",
+    "sync/telemetry.py": "seconds between two writes",
     "client/client.py": "seconds to wait",
     "cli/sync.py": "a timeout, seconds between two syncs",
     "cli/sync_process.py": "seconds between two syncs",

@@ -121,7 +121,7 @@ def test_findings_that_are_spelled_out_are_all_there_are() -> None:
 
 def test_defaults_that_are_spelled_out_are_the_defaults(ledger: Path) -> None:
     from liushui.ledger.access.tokens import CALLS_PER_MINUTE
-    from liushui.sync.scheduler import INTERVAL_S
+    from liushui.sync.plan import INTERVAL_S
 
     assert f"(default: {INTERVAL_S})" in run(ledger, "sync", "--help").stdout
     assert f"(default: {CALLS_PER_MINUTE})" in run(ledger, "token", "create", "--help").stdout

@@ -19,7 +19,7 @@ from liushui.provider import Slice
 from liushui.providers.longbridge import codec
 from liushui.sync.events import SyncResult, SyncStatus
 from liushui.sync.options import Options
-from liushui.sync.pipeline import LEASE
+from liushui.sync.pipeline import LEASE_TIME
 from liushui.sync.runner import sync_sources
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, new_ledger, row, source
@@ -109,14 +109,14 @@ def test_a_lease_is_renewed_while_its_holder_works(ledger: Ledger) -> None:
     clock, found = clock_of(ledger), []
 
     def slow(_call: int, _asked: Slice, _page: int) -> None:
-        clock.move(LEASE // 2)
+        clock.move(LEASE_TIME // 2)
         found.append(take_lease(ledger, "a", ELSEWHERE, LIFE).holder)
 
     result = synced(ledger, ClientDouble(codec, hourly(10), fault=slow), Options(size=24, attempts=1))
     assert (result.status, result.added) == (SyncStatus.DONE, 240)
     assert len(set(found)) == 1
     assert ELSEWHERE not in found
-    assert len(found) * (LEASE // 2) > 3 * LEASE
+    assert len(found) * (LEASE_TIME // 2) > 3 * LEASE_TIME
 
 
 def test_a_worker_that_was_away_for_too_long_gives_way(ledger: Ledger) -> None:
@@ -230,5 +230,5 @@ def test_who_is_overtaken_each_time_leaves_a_gap(ledger: Ledger) -> None:
     options = Options(attempts=1, leases=False, until=BEGIN + timedelta(days=1))
     result = synced(ledger, ClientDouble(codec, here, fault=overtaken), options)
     assert result.status is SyncStatus.INCOMPLETE
-    assert "others proved parts of it" in result.gaps[0]
+    assert "other syncs proved parts of it" in result.gaps[0]
     assert amounts(ledger) == amounts_of(here[:1])

@@ -15,7 +15,7 @@ from liushui.provider import Slice
 from liushui.providers.longbridge import codec
 from liushui.sync.events import CallDelayed, Event, NextSyncDue, SyncEnded, SyncResult, SyncStatus, notify_all
 from liushui.sync.options import Options
-from liushui.sync.telemetry import HOST, EventLog, LogFormat, Metrics
+from liushui.sync.telemetry import METRICS_HOST, EventLog, LogFormat, Metrics
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger
 from tests.sync.running import World, clock_of
@@ -99,7 +99,7 @@ def test_metrics_count_what_happened(ledger: Ledger) -> None:
 
 def test_the_age_of_what_is_proven_grows(ledger: Ledger) -> None:
     metrics = Metrics(ledger.clock)
-    metrics(SyncEnded("a", SyncResult("a", proven_until=HORIZON, pressing=timedelta(days=2))))
+    metrics(SyncEnded("a", SyncResult("a", proven_until=HORIZON, retention_left=timedelta(days=2))))
     assert value(metrics, "proven_age_seconds") == (NOW - HORIZON).total_seconds()
     clock_of(ledger).move(timedelta(hours=1))
     assert value(metrics, "proven_age_seconds") == (NOW - HORIZON).total_seconds() + 3600
@@ -114,7 +114,7 @@ def test_metrics_are_served_on_loopback(ledger: Ledger) -> None:
     metrics = Metrics(ledger.clock)
     metrics(CallDelayed("a", timedelta(seconds=2), "rate"))
     port = metrics.serve(0)
-    text = httpx2.get(f"http://{HOST}:{port}/metrics").text
+    text = httpx2.get(f"http://{METRICS_HOST}:{port}/metrics").text
     assert 'liushui_waits_total{account="a",reason="rate"} 1.0' in text
     with pytest.raises(ConfigError, match=f"metrics-port: port {port} of"):
         Metrics(ledger.clock).serve(port)

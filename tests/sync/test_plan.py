@@ -14,7 +14,7 @@ from liushui.ledger.coverage import Range, State
 from liushui.provider import Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import PublishClock, Retention
-from liushui.sync.plan import due_ranges, first_unproven, next_refresh_at
+from liushui.sync.plan import Plan
 from liushui.sync.slicer import FILL, Slicer
 
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
@@ -33,12 +33,12 @@ def day(month: int, number: int) -> datetime:
 
 
 def test_a_new_account_is_due_whole_up_to_the_second_that_is_over() -> None:
-    assert due_ranges(RULES, [], since=SINCE, until=None, now=NOW) == [Slice(SINCE, HORIZON)]
+    assert Plan(RULES, [], since=SINCE, now=NOW).due_ranges() == [Slice(SINCE, HORIZON)]
 
 
 def test_what_is_proven_is_not_read_again_but_for_the_newest_part() -> None:
     again = day(6, 13)  # two days back, from the beginning of that day
-    assert due_ranges(RULES, [proven(SINCE, HORIZON)], since=SINCE, until=None, now=NOW) == [Slice(again, HORIZON)]
+    assert Plan(RULES, [proven(SINCE, HORIZON)], since=SINCE, now=NOW).due_ranges() == [Slice(again, HORIZON)]
 
 
 def test_gaps_are_due_whatever_their_age() -> None:
@@ -47,7 +47,7 @@ def test_gaps_are_due_whatever_their_age() -> None:
         Range(to_us(day(2, 1)), to_us(day(2, 2)), State.OPEN, "it failed", 0, 2),
         proven(day(2, 3), HORIZON),
     ]
-    assert due_ranges(RULES, coverage, since=SINCE, until=None, now=NOW) == [
+    assert Plan(RULES, coverage, since=SINCE, now=NOW).due_ranges() == [
         Slice(day(2, 1), day(2, 3)),
         Slice(day(6, 13), HORIZON),
     ]
@@ -55,16 +55,16 @@ def test_gaps_are_due_whatever_their_age() -> None:
 
 def test_everything_is_due_again_when_asked() -> None:
     coverage = [proven(SINCE, HORIZON)]
-    assert due_ranges(RULES, coverage, since=SINCE, until=None, now=NOW, everything=True) == [Slice(SINCE, HORIZON)]
+    assert Plan(RULES, coverage, since=SINCE, now=NOW).due_ranges(everything=True) == [Slice(SINCE, HORIZON)]
 
 
 def test_nothing_is_due_before_it_begins() -> None:
-    assert due_ranges(RULES, [], since=NOW + timedelta(days=1), until=None, now=NOW) == []
-    assert due_ranges(RULES, [], since=SINCE, until=SINCE, now=NOW) == []
+    assert Plan(RULES, [], since=NOW + timedelta(days=1), now=NOW).due_ranges() == []
+    assert Plan(RULES, [], since=SINCE, now=NOW, until=SINCE).due_ranges() == []
 
 
 def test_an_end_that_was_named_is_kept_to() -> None:
-    assert due_ranges(RULES, [], since=SINCE, until=day(3, 1), now=NOW) == [Slice(SINCE, day(3, 1))]
+    assert Plan(RULES, [], since=SINCE, now=NOW, until=day(3, 1)).due_ranges() == [Slice(SINCE, day(3, 1))]
 
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -87,56 +87,56 @@ def shanghai(text: str) -> datetime:
     ("now", "until"), [("2024-06-15T11:14:59", "2024-06-14"), ("2024-06-15T11:15:00", "2024-06-15")]
 )
 def test_a_day_is_due_when_it_is_out(now: str, until: str) -> None:
-    (whole,) = due_ranges(DAILY, [], since=SINCE, until=None, now=shanghai(now))
+    (whole,) = Plan(DAILY, [], since=SINCE, now=shanghai(now)).due_ranges()
     assert whole == Slice(shanghai("2024-02-01"), shanghai(until))
 
 
 def test_nothing_is_due_that_the_provider_has_forgotten() -> None:
     known = [proven(shanghai("2024-02-01"), shanghai("2024-06-01"))]
     for everything in (False, True):
-        first, *_ = due_ranges(
-            DAILY, known, since=SINCE, until=None, now=shanghai("2025-06-15T12:00:00"), everything=everything
+        first, *_ = Plan(DAILY, known, since=SINCE, now=shanghai("2025-06-15T12:00:00")).due_ranges(
+            everything=everything
         )
         assert first.since == shanghai("2024-06-15")
 
 
 def test_a_floor_within_a_step_is_rounded_up() -> None:
     odd = replace(RULES, floor=SINCE + timedelta(milliseconds=1))
-    (whole,) = due_ranges(odd, [], since=SINCE, until=None, now=NOW)
+    (whole,) = Plan(odd, [], since=SINCE, now=NOW).due_ranges()
     assert whole.since == SINCE + timedelta(seconds=1)
 
 
 def test_no_slice_is_longer_than_a_request_may_ask_for() -> None:
     """Both ends of a request are inclusive: a slice of 31 days and a second asks for 31 days."""
-    cutter = Slicer.for_rules(DAILY, 200)
+    slicer = Slicer.for_rules(DAILY, 200)
     rest = Slice(SINCE, SINCE + timedelta(days=200))
     lengths = []
     while rest.since < rest.until:
-        asked = cutter.next(rest)
-        cutter.seen(0, asked)
+        asked = slicer.next_slice(rest)
+        slicer.learn(0, asked)
         lengths.append(asked.until - asked.since)
         rest = Slice(asked.until, rest.until)
     assert max(lengths) == timedelta(days=31)
     assert sum(lengths, timedelta()) == timedelta(days=200)
-    cutter = Slicer.for_rules(replace(DAILY, window_max=timedelta(hours=1)), 200)
-    asked = cutter.next(Slice(SINCE, SINCE + timedelta(days=2)))
+    slicer = Slicer.for_rules(replace(DAILY, window_max=timedelta(hours=1)), 200)
+    asked = slicer.next_slice(Slice(SINCE, SINCE + timedelta(days=2)))
     assert asked.until - asked.since == timedelta(hours=1, seconds=1)
 
 
 @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=60), st.integers(1, 400))
 def test_slices_are_cut_without_hole_or_overlap(rows_of_slices: list[int], days: int) -> None:
     whole = Slice(SINCE, SINCE + timedelta(days=days, seconds=1))
-    cutter = Slicer.for_rules(RULES, 10_000)
+    slicer = Slicer.for_rules(RULES, 10_000)
     rest, at = whole, whole.since
     for rows in rows_of_slices:
-        asked = cutter.next(rest)
+        asked = slicer.next_slice(rest)
         assert asked.since == at
         assert asked.since < asked.until <= whole.until
-        if rows >= 10_000 and cutter.can_split(asked):
-            asked = cutter.overfull(10_000, asked)
+        if rows >= 10_000 and slicer.can_split(asked):
+            asked = slicer.split(asked, 10_000)
             assert asked.since == at
             assert asked.since < asked.until < rest.until
-        cutter.seen(rows, asked)
+        slicer.learn(rows, asked)
         at = asked.until
         rest = Slice(at, whole.until)
         if at == whole.until:
@@ -144,34 +144,34 @@ def test_slices_are_cut_without_hole_or_overlap(rows_of_slices: list[int], days:
 
 
 def test_slices_grow_where_little_happens_and_shrink_where_much_does() -> None:
-    cutter = Slicer.for_rules(RULES, 10_000)
+    slicer = Slicer.for_rules(RULES, 10_000)
     whole = Slice(SINCE, SINCE + timedelta(days=3_000))
-    first = cutter.next(whole)
-    cutter.seen(0, first)
-    second = cutter.next(Slice(first.until, whole.until))
+    first = slicer.next_slice(whole)
+    slicer.learn(0, first)
+    second = slicer.next_slice(Slice(first.until, whole.until))
     assert second.until - second.since == 8 * (first.until - first.since)
-    cutter.seen(56_000, second)
-    third = cutter.next(Slice(second.until, whole.until))
+    slicer.learn(56_000, second)
+    third = slicer.next_slice(Slice(second.until, whole.until))
     assert third.until - third.since == (second.until - second.since) / 8
 
 
 @pytest.mark.parametrize("size", [100, 250, 700, 2_000])
 def test_slices_are_cut_by_office_hours_once_they_are_known(size: int) -> None:
     """A hundred rows an hour, from nine to five on working days. The first month it may learn them."""
-    cutter = Slicer.for_rules(RULES, size)
+    slicer = Slicer.for_rules(RULES, size)
     known, end = SINCE + timedelta(weeks=4), SINCE + timedelta(weeks=12)
     rest = Slice(SINCE, end)
     rows_of_calls = []
     while rest.since < end:
-        asked = cutter.next(rest)
+        asked = slicer.next_slice(rest)
         while True:
             rows = office_rows(asked)
             if asked.since >= known:
                 rows_of_calls.append(rows)
             if rows < size:
                 break
-            asked = cutter.overfull(size, asked)
-        cutter.seen(rows, asked)
+            asked = slicer.split(asked, size)
+        slicer.learn(rows, asked)
         rest = Slice(asked.until, end)
     ideal = 8 * 5 * 800 / (size * FILL)
     assert len(rows_of_calls) < 1.3 * ideal
@@ -188,22 +188,22 @@ def test_a_crowd_is_no_measure_of_what_comes_after_it(scattered: list[int], crow
     """As many rows as an answer may hold within microseconds, and few elsewhere: the way down to a crowd's instant and
     up again takes some dozens of calls, not thousands."""
     finest = replace(RULES, resolution=timedelta(microseconds=1))
-    cutter = Slicer.for_rules(finest, size)
+    slicer = Slicer.for_rules(finest, size)
     times = sorted([*scattered, *(at + number for at in crowds for number in range(size - 1))])
     end = SINCE + timedelta(days=60)
     rest, calls = Slice(SINCE, end), 0
     while rest.since < end:
-        asked = cutter.next(rest)
+        asked = slicer.next_slice(rest)
         while calls < CALLS_OF_A_CROWD * (len(crowds) + 1) + len(scattered):
             calls += 1
             since, until = ((at - SINCE) // timedelta(microseconds=1) for at in asked)
             rows = bisect_left(times, until) - bisect_left(times, since)
-            if rows < size or not cutter.can_split(asked):
+            if rows < size or not slicer.can_split(asked):
                 break
-            asked = cutter.overfull(size, asked)
+            asked = slicer.split(asked, size)
         else:
             pytest.fail(f"{calls} calls for {len(times)} rows in pages of {size}")
-        cutter.seen(rows, asked)
+        slicer.learn(rows, asked)
         rest = Slice(asked.until, end)
 
 
@@ -229,23 +229,23 @@ def test_weeks_are_read_again_after_a_day() -> None:
     fresh = proven(SINCE, day(6, 1), checked=ago(0, 22))
     stale = proven(day(6, 1), day(6, 13), checked=ago(1))
     newest = proven(day(6, 13), HORIZON)
-    (whole,) = due_ranges(RULES, [fresh, stale, newest], since=SINCE, until=None, now=NOW)
+    (whole,) = Plan(RULES, [fresh, stale, newest], since=SINCE, now=NOW).due_ranges()
     assert whole == Slice(day(6, 1), HORIZON)
     checked = stale._replace(checked_at_us=fresh.checked_at_us)
-    (whole,) = due_ranges(RULES, [fresh, checked, newest], since=SINCE, until=None, now=NOW)
+    (whole,) = Plan(RULES, [fresh, checked, newest], since=SINCE, now=NOW).due_ranges()
     assert whole == Slice(day(6, 13), HORIZON)
 
 
 def test_of_what_is_older_than_weeks_nothing_is_due_after_a_day() -> None:
     known = [proven(SINCE, day(6, 13), checked=ago(2)), proven(day(6, 13), HORIZON)]
-    (whole,) = due_ranges(RULES, known, since=SINCE, until=None, now=NOW)
+    (whole,) = Plan(RULES, known, since=SINCE, now=NOW).due_ranges()
     assert whole.since == datetime(2024, 5, 25, tzinfo=UTC), "three weeks before the horizon, from that day's beginning"
 
 
 def test_a_year_is_read_again_after_a_month_and_more_never() -> None:
     begin = datetime(2020, 1, 1, tzinfo=UTC)
     known = [proven(begin, HORIZON, checked=ago(31))]
-    (whole,) = due_ranges(RULES, known, since=begin, until=None, now=NOW)
+    (whole,) = Plan(RULES, known, since=begin, now=NOW).due_ranges()
     assert whole.since == datetime(2023, 6, 16, tzinfo=UTC)
 
 
@@ -256,7 +256,7 @@ def test_ranges_of_one_sync_are_due_together() -> None:
         for number in range(1, 15)
     ]
     known.append(proven(SINCE, day(6, 1)))
-    assert due_ranges(RULES, known, since=SINCE, until=None, now=NOW)[0].since == day(6, 1)
+    assert Plan(RULES, known, since=SINCE, now=NOW).due_ranges()[0].since == day(6, 1)
 
 
 def test_the_next_look_is_when_the_first_range_is_old_enough() -> None:
@@ -265,20 +265,20 @@ def test_the_next_look_is_when_the_first_range_is_old_enough() -> None:
         proven(day(6, 1), day(6, 10), checked=ago(0, 5)),
         proven(day(6, 10), HORIZON, checked=NOW),
     ]
-    assert next_refresh_at(RULES, known, since=SINCE, now=NOW) == ago(0, 5) + timedelta(days=1)
-    assert next_refresh_at(RULES, [], since=SINCE, now=NOW) is None
-    assert next_refresh_at(RULES, known, since=NOW, now=NOW) is None
+    assert Plan(RULES, known, since=SINCE, now=NOW).next_refresh_at() == ago(0, 5) + timedelta(days=1)
+    assert Plan(RULES, [], since=SINCE, now=NOW).next_refresh_at() is None
+    assert Plan(RULES, known, since=NOW, now=NOW).next_refresh_at() is None
 
 
 def test_the_oldest_unproven_instant() -> None:
-    assert first_unproven(RULES, [], since=SINCE, now=NOW) == SINCE
-    assert first_unproven(RULES, [proven(SINCE, day(2, 1))], since=SINCE, now=NOW) == day(2, 1)
-    assert first_unproven(RULES, [proven(SINCE, HORIZON)], since=SINCE, now=NOW) is None
-    assert first_unproven(RULES, [], since=NOW, now=NOW) is None
+    assert Plan(RULES, [], since=SINCE, now=NOW).first_unproven() == SINCE
+    assert Plan(RULES, [proven(SINCE, day(2, 1))], since=SINCE, now=NOW).first_unproven() == day(2, 1)
+    assert Plan(RULES, [proven(SINCE, HORIZON)], since=SINCE, now=NOW).first_unproven() is None
+    assert Plan(RULES, [], since=NOW, now=NOW).first_unproven() is None
 
 
 def test_a_second_cannot_be_cut() -> None:
-    cutter = Slicer.for_rules(RULES, 10_000)
-    assert not cutter.can_split(Slice(SINCE, SINCE + timedelta(seconds=1)))
-    assert cutter.can_split(Slice(SINCE, SINCE + timedelta(seconds=2)))
-    assert cutter.overfull(10_000, Slice(SINCE, SINCE + timedelta(seconds=3))).until == SINCE + timedelta(seconds=1)
+    slicer = Slicer.for_rules(RULES, 10_000)
+    assert not slicer.can_split(Slice(SINCE, SINCE + timedelta(seconds=1)))
+    assert slicer.can_split(Slice(SINCE, SINCE + timedelta(seconds=2)))
+    assert slicer.split(Slice(SINCE, SINCE + timedelta(seconds=3)), 10_000).until == SINCE + timedelta(seconds=1)

@@ -51,7 +51,7 @@ def test_every_row_comes_in_once_and_the_range_is_proven(ledger: Ledger) -> None
     assert (from_us(known.since_us), from_us(known.until_us)) == (BEGIN, HORIZON)
     (began,) = world.told(SyncStarted)
     assert sum((read.span for read in world.told(SyncAdvanced)), timedelta()) == began.span == HORIZON - BEGIN
-    assert (result.status, result.proven_until, result.pressing) == (SyncStatus.DONE, HORIZON, None)
+    assert (result.status, result.proven_until, result.retention_left) == (SyncStatus.DONE, HORIZON, None)
     assert_intact(ledger)
 
 
@@ -187,7 +187,7 @@ def test_one_read_that_misses_rows_takes_nothing_away(ledger: Ledger) -> None:
 
     client = ClientDouble(codec, rows, fault=vanish_once)
     result = synced(ledger, client, Options(everything=True))
-    assert "a second read did not say the same" in result.gaps[0]
+    assert "a second read differed" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)
     assert states(ledger) == [(State.PROVEN, "")]  # what was proven stays proven
 
@@ -238,7 +238,7 @@ def test_what_the_provider_forgot_is_not_withdrawn(ledger: Ledger) -> None:
     client = ClientDouble(codec, list(rows), fault=forgets)
     result = synced(ledger, client, Options(attempts=1, everything=True), provider=forgetting)
     assert result.withdrawn == 0
-    assert "not kept by the provider any more" in result.gaps[0]
+    assert "the provider does not keep its beginning any more" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)
     assert_intact(ledger)
 
@@ -311,7 +311,7 @@ def test_confirmations_are_as_many_as_the_rules_ask(ledger: Ledger) -> None:
     client = ClientDouble(codec, rows, fault=vanish_twice)
     once = Options(everything=True, until=BEGIN + timedelta(days=1))
     result = synced(ledger, client, once, provider=cautious)
-    assert "a second read did not say the same" in result.gaps[0]
+    assert "a second read differed" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)
 
     client = ClientDouble(codec, rows, fault=vanish_twice)

@@ -24,15 +24,8 @@ from liushui.rules import Paging, Rules
 from liushui.sync import scheduler
 from liushui.sync.events import NextSyncDue, SyncEnded, SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
-from liushui.sync.plan import provable_range
-from liushui.sync.scheduler import (
-    CREDENTIALS_PAUSE,
-    FAILURE_BACKOFF,
-    RELOAD_INTERVAL,
-    LastSync,
-    Scheduler,
-    next_sync_at,
-)
+from liushui.sync.plan import CREDENTIALS_PAUSE, FAILURE_BACKOFF, LastSync, Plan, next_sync_at, provable_range
+from liushui.sync.scheduler import RELOAD_INTERVAL, Scheduler
 from liushui.testing.client import ClientDouble, Fault
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
 from tests.sync.running import World, amounts, amounts_of, clock_of
@@ -62,17 +55,19 @@ def done(at: datetime) -> LastSync:
 @pytest.mark.parametrize("name", load_providers())
 def test_a_source_that_never_was_synced_is_due_at_once(name: str) -> None:
     rules = get_provider(name).rules
-    assert next_sync_at(rules, [], None, since=rules.history_start, every=EVERY, now=NOON) == NOON
+    assert next_sync_at(Plan(rules, [], since=rules.history_start, now=NOON), None, every=EVERY) == NOON
 
 
 @pytest.mark.parametrize("name", [name for name, one in load_providers().items() if one.rules.publish is None])
 def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None:
     rules = get_provider(name).rules
     known = proven(rules, rules.history_start, NOON)
-    assert next_sync_at(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON) == NOON + EVERY
+    assert (
+        next_sync_at(Plan(rules, known, since=rules.history_start, now=NOON), done(NOON), every=EVERY) == NOON + EVERY
+    )
     later = NOON + timedelta(hours=30)
     assert next_sync_at(
-        rules, known, done(NOON), since=rules.history_start, every=3 * timedelta(days=1), now=later
+        Plan(rules, known, since=rules.history_start, now=later), done(NOON), every=3 * timedelta(days=1)
     ) == (NOON + timedelta(days=1)), "weeks are read again daily"
 
 
@@ -88,7 +83,7 @@ def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None
 def test_where_a_day_is_published_it_is_due_when_that_is_out(ended: str, due: str) -> None:
     now = datetime.fromisoformat(ended).replace(tzinfo=SHANGHAI)
     known = proven(WECOM, WECOM.history_start, now)
-    found = next_sync_at(WECOM, known, done(now), since=WECOM.history_start, every=EVERY, now=now)
+    found = next_sync_at(Plan(WECOM, known, since=WECOM.history_start, now=now), done(now), every=EVERY)
     assert found == datetime.fromisoformat(due).replace(tzinfo=SHANGHAI)
 
 
@@ -96,7 +91,7 @@ def test_a_day_that_came_out_while_it_was_synced_is_due_soon() -> None:
     began = datetime(2026, 3, 10, 11, 14, 59, tzinfo=SHANGHAI)
     ended = began + timedelta(seconds=20)
     known = proven(WECOM, WECOM.history_start, began)
-    found = next_sync_at(WECOM, known, done(ended), since=WECOM.history_start, every=EVERY, now=ended)
+    found = next_sync_at(Plan(WECOM, known, since=WECOM.history_start, now=ended), done(ended), every=EVERY)
     assert found == ended + FAILURE_BACKOFF.first
 
 
@@ -104,17 +99,14 @@ def test_after_failures_it_is_due_later_each_time() -> None:
     waits = []
     for failures in range(1, 12):
         last = LastSync(NOON, SyncStatus.FAILED, failures)
-        due = next_sync_at(LONGBRIDGE, [], last, since=BEGIN, every=EVERY, now=NOON)
+        due = next_sync_at(Plan(LONGBRIDGE, [], since=BEGIN, now=NOON), last, every=EVERY)
         waits.append(due - NOON)
     assert waits[:4] == [times * FAILURE_BACKOFF.first for times in (1, 2, 4, 8)]
     assert waits[-1] == FAILURE_BACKOFF.longest
     jittered = next_sync_at(
-        LONGBRIDGE,
-        [],
+        Plan(LONGBRIDGE, [], since=BEGIN, now=NOON),
         LastSync(NOON, SyncStatus.FAILED, 3),
-        since=BEGIN,
         every=EVERY,
-        now=NOON,
         jittered=lambda time: time / 2,
     )
     assert jittered == NOON + 2 * FAILURE_BACKOFF.first
@@ -134,14 +126,14 @@ def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
         (timedelta(days=9), FAILURE_BACKOFF.longest),
     ):
         gap = [Range(to_us(kept), to_us(kept + left), State.PROVEN, "", to_us(now), 1)]
-        assert next_sync_at(WECOM, gap, last, since=WECOM.history_start, every=EVERY, now=now) == now + pause
+        assert next_sync_at(Plan(WECOM, gap, since=WECOM.history_start, now=now), last, every=EVERY) == now + pause
 
 
 def test_refused_credentials_are_left_alone_and_a_wait_that_was_told_is_kept() -> None:
     refused = LastSync(NOON, SyncStatus.CREDENTIALS)
-    assert next_sync_at(LONGBRIDGE, [], refused, since=BEGIN, every=EVERY, now=NOON) == NOON + CREDENTIALS_PAUSE
+    assert next_sync_at(Plan(LONGBRIDGE, [], since=BEGIN, now=NOON), refused, every=EVERY) == NOON + CREDENTIALS_PAUSE
     told = LastSync(NOON, SyncStatus.WAITING, not_before=NOON + 40 * MINUTE)
-    assert next_sync_at(LONGBRIDGE, [], told, since=BEGIN, every=EVERY, now=NOON) == NOON + 40 * MINUTE
+    assert next_sync_at(Plan(LONGBRIDGE, [], since=BEGIN, now=NOON), told, every=EVERY) == NOON + 40 * MINUTE
 
 
 def test_nothing_is_due_over_and_over() -> None:
@@ -149,7 +141,7 @@ def test_nothing_is_due_over_and_over() -> None:
     stale = [Range(to_us(BEGIN), to_us(NOON), State.PROVEN, "", to_us(BEGIN), 1)]
     for rules in (LONGBRIDGE, WECOM):
         for known in (stale, []):
-            due = next_sync_at(rules, known, done(NOON), since=rules.history_start, every=EVERY, now=NOON)
+            due = next_sync_at(Plan(rules, known, since=rules.history_start, now=NOON), done(NOON), every=EVERY)
             assert due >= NOON + FAILURE_BACKOFF.first
 
 
@@ -201,8 +193,8 @@ class Watched:
             self.options,
             environment,
             every=EVERY,
-            tell=world.events.append,
-            ended=self.results.append,
+            notify=world.events.append,
+            on_result=self.results.append,
             scheduled=self.scheduled,
             requests=self.requests,
         )
@@ -444,13 +436,19 @@ def test_a_watch_that_is_ended_gives_its_leases_back(tmp_path: Path) -> None:
         made.clients["a"] = ClientDouble(codec, hourly(10), fault=begun)
         environment = Environment(connect=made._connected)
         watching = Scheduler(
-            made.ledger, (), Options(size=5), environment, every=EVERY, tell=lambda _: None, ended=made.results.append
+            made.ledger,
+            (),
+            Options(size=5),
+            environment,
+            every=EVERY,
+            notify=lambda _: None,
+            on_result=made.results.append,
         )
         task = asyncio.create_task(watching.run())
         await started.wait()
         task.cancel()
         with suppress(asyncio.CancelledError):
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 60)
 
     asyncio.run(ended_in_the_middle())
     with made.ledger.reading() as connection:

@@ -237,21 +237,21 @@ def _next_sync(
 ) -> datetime:
     """When `sync --watch` would sync the source next, estimated from its last recorded run."""
     from liushui.sync.events import SyncStatus
-    from liushui.sync.scheduler import INTERVAL_S, LastSync, next_sync_at
+    from liushui.sync.plan import INTERVAL_S, LastSync, Plan, next_sync_at
 
     last = None
     if run is not None and run.ended_at is not None:
         failed = bool(run.error or run.gaps)
         last = LastSync(run.ended_at, SyncStatus.INCOMPLETE if failed else SyncStatus.DONE, failures=int(failed))
     every = timedelta(seconds=INTERVAL_S)
-    return max(now, next_sync_at(provider.rules, ranges, last, since=source.since, every=every, now=now))
+    return max(now, next_sync_at(Plan(provider.rules, ranges, since=source.since, now=now), last, every=every))
 
 
 def _retention_left_s(source: "Source", provider: "Provider", ranges: "list[Range]", now: datetime) -> int | None:
     """Seconds until the provider deletes something that is not proven. None: it never does, or all is proven."""
-    from liushui.sync.plan import retention_left
+    from liushui.sync.plan import Plan
 
-    left = retention_left(provider.rules, ranges, since=source.since, now=now)
+    left = Plan(provider.rules, ranges, since=source.since, now=now).retention_left()
     return None if left is None else left // timedelta(seconds=1)
 
 

@@ -16,10 +16,10 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import sources_named
 from liushui.sync.events import Observer, SyncResult, notify_all
 from liushui.sync.options import Environment, Options
-from liushui.sync.progress_writer import ProgressWriter
+from liushui.sync.plan import INTERVAL_S
 from liushui.sync.runner import sync_sources
-from liushui.sync.scheduler import INTERVAL_S, Scheduler
-from liushui.sync.telemetry import EventLog, LogFormat
+from liushui.sync.scheduler import Scheduler
+from liushui.sync.telemetry import EventLog, LogFormat, ProgressWriter
 
 RESULT_COLUMNS: Final = (
     *("source", "status", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error"),
@@ -40,8 +40,8 @@ class WatchOptions(NamedTuple):
 def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str = "none") -> list[SyncResult]:
     """Sync sources (without names: all) once, with progress bars or log lines. Raises ConfigError."""
     gc.freeze()  # what was imported stays: the collector need not look at it again
-    with _observer(ledger, LogFormat(log_format)) as tell:
-        return asyncio.run(sync_sources(ledger, sources_named(ledger, names), options, tell))
+    with _observer(ledger, LogFormat(log_format)) as notify:
+        return asyncio.run(sync_sources(ledger, sources_named(ledger, names), options, notify))
 
 
 def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options: WatchOptions) -> None:
@@ -51,18 +51,18 @@ def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options:
     gc.freeze()  # what was imported stays: the collector need not look at it again
     default = LogFormat.NONE if messages.is_terminal else LogFormat.TEXT
     metrics = telemetry.Metrics(ledger.clock)
-    with _observer(ledger, LogFormat(watch_options.log_format or default), metrics) as tell:
+    with _observer(ledger, LogFormat(watch_options.log_format or default), metrics) as notify:
         if watch_options.metrics_port is not None:
             port = metrics.serve(watch_options.metrics_port)
-            messages.print(f"metrics at http://{telemetry.HOST}:{port}/metrics")
+            messages.print(f"metrics at http://{telemetry.METRICS_HOST}:{port}/metrics")
         watch = Scheduler(
             ledger,
             names,
             options,
             Environment(),
             every=timedelta(seconds=INTERVAL_S if watch_options.every_s is None else watch_options.every_s),
-            tell=tell,
-            ended=lambda result: print_results([result], watch_options.format),
+            notify=notify,
+            on_result=lambda result: print_results([result], watch_options.format),
             scheduled=watch_options.scheduled,
             requests=True,
         )
@@ -90,8 +90,8 @@ async def _until_terminated(work: Coroutine[None, None, None]) -> None:
 def _observer(ledger: Ledger, log_format: LogFormat, *others: Observer) -> Iterator[Observer]:
     """What is told each event of a sync: bars on a terminal or logs, and the progress that the page shows."""
     logs = [] if log_format is LogFormat.NONE else [EventLog(log_format, sys.stderr, ledger.clock)]
-    with sync_bars(shown=not logs) as bars, ProgressWriter(ledger) as keeper:
-        yield notify_all([bars, *logs, keeper, *others])
+    with sync_bars(shown=not logs) as bars, ProgressWriter(ledger) as progress:
+        yield notify_all([bars, *logs, progress, *others])
 
 
 def print_results(results: Sequence[SyncResult], form: Format) -> None:

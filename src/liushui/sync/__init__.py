@@ -1,1 +1,15 @@
-"""The sync: plan which slices are due, drain them, prove them, commit them."""
+"""The sync: reads what is due from a provider, proves that nothing is missing, and commits it.
+
+One sync of one account goes through these modules, in this order:
+
+1. `plan` says which ranges are due: what was never proven, the newest part again, and older parts now and then.
+2. `slicer` takes slices from those ranges, each of about as many rows as one page of the provider holds.
+3. `fetch` reads all rows of a slice, and proves from the way the provider pages that it has them all. It makes its
+   calls through `caller`, which keeps the rate of the credential and repeats calls that may yet succeed.
+4. `committer` proves that the rows are of that slice, reads it again before it ends versions of known flows, and
+   commits it in one transaction. What cannot be proven becomes an open gap, with the reason.
+
+`pipeline` runs these steps, and reads the next slices while those before are committed. `runner` syncs many accounts
+side by side, `scheduler` syncs each of them when something of it is due. What happens is told as `events`, which
+`telemetry` turns into log lines, metrics and the progress that the ledger keeps. `options` has what a user may choose.
+"""

@@ -52,11 +52,11 @@ class RateLimitedCaller:
         environment: Environment,
         *,
         clock: Clock,
-        tell: Observer,
+        notify: Observer,
         keep_lease: Callable[[], Awaitable[None]],
     ) -> None:
         self._account, self._client, self._limit = account, client, limit
-        self._options, self._environment, self._clock, self._tell = options, environment, clock, tell
+        self._options, self._environment, self._clock, self._notify = options, environment, clock, notify
         self._keep_lease = keep_lease
         """Called before each call and after each wait, for another worker may take the account of a silent one."""
         self._lock = asyncio.Lock()
@@ -86,7 +86,7 @@ class RateLimitedCaller:
                 if attempt >= self._options.attempts or self._retries_left == 0:
                     raise
                 self._retries_left -= 1
-                self._tell(CallRetried(self._account, asked, str(error), attempt, wait))
+                self._notify(CallRetried(self._account, asked, str(error), attempt, wait))
             await self._sleep(wait, "retry")
             attempt += 1
 
@@ -171,6 +171,6 @@ class RateLimitedCaller:
 
     async def _sleep(self, wait: timedelta, reason: str) -> None:
         if wait > timedelta(0):
-            self._tell(CallDelayed(self._account, wait, reason))
+            self._notify(CallDelayed(self._account, wait, reason))
             await self._environment.sleep(wait)
             await self._keep_lease()

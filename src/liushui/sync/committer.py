@@ -1,9 +1,8 @@
-"""Putting slices that were read whole into the ledger, where they prove to be what was asked for; or their gaps."""
+"""The committer: proves that rows belong to their slice, and commits it; or records why it could not be proven."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final, NamedTuple
 
 from liushui.errors import ProviderError, StaleRead, SyncError, WireError
@@ -15,24 +14,25 @@ from liushui.ledger.read.balances import ranges_of
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, commit_slices
 from liushui.provider import DecodedRow, Provider, Slice
-from liushui.sync.events import range_of
+from liushui.sync.events import slice_text
 from liushui.sync.fetch import SliceTooLarge
 from liushui.sync.plan import RETENTION_MARGIN
 
-OVERTAKEN_MAX: Final = 3
-"""How often a slice is read again whose parts others prove meanwhile, each time from a later read."""
+REREADS_MAX: Final = 3
+"""How often a slice is read again because others prove parts of it meanwhile."""
 
 UNPROVEN: Final = (ProviderError, WireError, SyncError)
-"""What leaves a slice an open gap."""
+"""The errors that leave a slice an open gap. Others end the sync."""
 
 Outcome = Committed | ProviderError | WireError | SyncError | None
-"""What became of a slice: kept; unproven, and why; None: others have proven it from later reads."""
+"""What became of a slice: it is committed; it is not proven, for this reason; None: others have proven all of it from
+later reads."""
 
 
 class FetchedSlice(NamedTuple):
-    """A slice that was read whole: its rows as they came, and when its reading began."""
+    """A slice, all its rows as they came, and when its reading began."""
 
-    asked: Slice
+    slice: Slice
     read_at: datetime
     rows: list[bytes]
 
@@ -46,151 +46,154 @@ class Committer:
         account: str,
         provider: Provider,
         *,
-        read_again: Callable[[Slice], Awaitable[list[bytes]]],
-        writing: asyncio.Lock,
+        fetch: Callable[[Slice], Awaitable[list[bytes]]],
+        write_lock: asyncio.Lock,
     ) -> None:
         self._ledger, self._account, self._provider = ledger, account, provider
-        self._read_again = read_again
-        self._writing = writing
+        self._fetch, self._write_lock = fetch, write_lock
 
-    async def slices(self, drained: Sequence[FetchedSlice]) -> AsyncIterator[tuple[FetchedSlice, Outcome]]:
-        """Keep slices in one transaction, and say what became of each. One that ends versions of flows is read again
-        before, and is kept by itself; so is one of which others have proven a part since. Raises what the ledger does:
-        then those that nothing was said of are not kept.
+    async def commit(self, fetched: Sequence[FetchedSlice]) -> AsyncIterator[tuple[FetchedSlice, Outcome]]:
+        """Commit slices, and yield what became of each.
+
+        They share a transaction, up to one that would end versions of flows: that one is read again before, and
+        committed by itself. Raises what the ledger raises; slices that were not yielded before are not committed then.
         """
-        read: list[tuple[FetchedSlice, SliceRead]] = []
-        for one, found in zip(drained, await asyncio.to_thread(self._read_all, drained), strict=True):
-            if isinstance(found, SyncError):
-                yield one, found
+        decoded: list[tuple[FetchedSlice, SliceRead]] = []
+        for slice_, read in zip(fetched, await asyncio.to_thread(self._decode_all, fetched), strict=True):
+            if isinstance(read, SyncError):
+                yield slice_, read
             else:
-                read.append((one, found))
-        while read:
-            kept = await self._commit([found for _, found in read])
-            for (one, _), committed in zip(read, kept, strict=False):
-                yield one, committed or await self._overtaken(one)
-            read = read[len(kept) :]
-            if read:
-                (one, found), *read = read
-                yield one, await self._commit_ending(found, one.rows) or await self._overtaken(one)
+                decoded.append((slice_, read))
+        while decoded:
+            outcomes = await self._commit_additions([read for _, read in decoded])
+            for (slice_, _), committed in zip(decoded, outcomes, strict=False):
+                yield slice_, committed or await self.reread_overtaken(slice_)
+            decoded = decoded[len(outcomes) :]
+            if decoded:
+                (slice_, read), *decoded = decoded
+                yield slice_, await self._commit_endings(read, slice_.rows) or await self.reread_overtaken(slice_)
 
-    async def _overtaken(self, drained: FetchedSlice) -> Outcome:
-        """What becomes of a slice of which somebody else has proven a part from a later read: where that is not all of
-        it, it is read again. None: it is."""
-        asked, read_at, _ = drained
-        reason = "others proved parts of it, and another read found more"
+    async def commit_alone(self, fetched: FetchedSlice) -> Outcome:
+        """Commit a slice in a transaction of its own. None: others have proven a part of it from a later read."""
+        read = await asyncio.to_thread(self._decode, fetched)
+        if isinstance(read, SyncError):
+            return read
+        outcomes = await self._commit_additions([read])
+        return outcomes[0] if outcomes else await self._commit_endings(read, fetched.rows)
+
+    async def record_gap(self, slice_: Slice, tried_at: datetime, reason: str) -> None:
+        """Record that a slice could not be proven."""
+        async with self._write_lock:
+            await asyncio.to_thread(commit_gap, self._ledger, self._account, slice_, tried_at=tried_at, reason=reason)
+
+    # ---------------------------------------------------------------- proof
+
+    def _decode_all(self, fetched: Sequence[FetchedSlice]) -> list[SliceRead | SyncError]:
+        return [self._decode(slice_) for slice_ in fetched]
+
+    def _decode(self, fetched: FetchedSlice) -> SliceRead | SyncError:
+        """Decode the rows of a slice. Returns the error where they prove nothing."""
+        slice_, read_at, rows = fetched
         try:
-            for _ in range(OVERTAKEN_MAX):
-                if await asyncio.to_thread(self._is_proven, asked, read_at):
+            batch = read_batch(self._provider.codec, rows)
+            if batch and to_us(slice_.since) <= min(batch.at_us) and max(batch.at_us) < to_us(slice_.until):
+                read = SliceRead(slice_, read_at, batch)
+            else:
+                decoded, rejected = self.decode_each(rows)
+                check_inside(slice_, decoded)
+                read = SliceRead(slice_, read_at, decoded, rejected)
+            # Between the read and now the provider may have forgotten the beginning of the slice. Its rows would be
+            # taken for withdrawn, and a range of which a part was lacking for proven.
+            self.check_retained(slice_, "the provider does not keep its beginning any more")
+        except SyncError as error:
+            return error
+        return read
+
+    def decode_each(self, rows: list[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:
+        """Decode rows one by one. Those that cannot be decoded go to quarantine with the commit."""
+        return read_rows(self._provider.codec, rows)
+
+    def check_retained(self, slice_: Slice, reason: str, margin: timedelta = timedelta(0)) -> None:
+        """Raise SyncError where a slice begins before what the provider will still keep after `margin`."""
+        kept_from, _ = self._provider.rules.readable(self._ledger.clock() + margin)
+        if slice_.since < kept_from:
+            raise SyncError(reason)
+
+    async def confirm(self, slice_: Slice, rows: list[bytes]) -> None:
+        """Read a slice again, as often as the provider's rules want. Raises SyncError where a read differs."""
+        reason = "known rows went, where the provider is about to forget rows"
+        self.check_retained(slice_, reason, RETENTION_MARGIN)
+        expected = sorted(rows)
+        for _ in range(self._provider.rules.confirmations):
+            again = await self._fetch_again(slice_, "known rows changed or went, and a second read found more")
+            if sorted(again) != expected:
+                raise SyncError("known rows changed or went, and a second read differed")
+
+    async def reread_overtaken(self, fetched: FetchedSlice) -> Outcome:
+        """Read a slice again of which others have proven a part from a later read, unless they have proven all of it.
+
+        Their rows may be newer, so what was fetched before must not replace them.
+        """
+        slice_, read_at, _ = fetched
+        try:
+            for _ in range(REREADS_MAX):
+                if await asyncio.to_thread(self._is_proven_since, slice_, read_at):
                     return None
                 read_at = self._ledger.clock()
-                outcome = await self._alone(FetchedSlice(asked, read_at, await self._once_more(asked, reason)))
+                rows = await self._fetch_again(slice_, "other syncs proved parts of it, and a further read found more")
+                outcome = await self.commit_alone(FetchedSlice(slice_, read_at, rows))
                 if outcome is not None:
                     return outcome
         except UNPROVEN as error:
             return error
-        return SyncError(f"others proved parts of it, each of the {OVERTAKEN_MAX + 1} times that it was read")
+        return SyncError(f"other syncs proved parts of it, each of the {REREADS_MAX + 1} times that it was read")
 
-    def _is_proven(self, asked: Slice, since: datetime) -> bool:
+    def _is_proven_since(self, slice_: Slice, at: datetime) -> bool:
         """Whether all of a slice was proven by reads that began after an instant."""
         later = [
             known
             for known in ranges_of(self._ledger, self._account)
-            if known.state is State.PROVEN and known.checked_at_us > to_us(since)
+            if known.state is State.PROVEN and known.checked_at_us > to_us(at)
         ]
-        return not missing(later, (to_us(asked.since), to_us(asked.until)))
+        return not missing(later, (to_us(slice_.since), to_us(slice_.until)))
 
-    async def _alone(self, drained: FetchedSlice) -> Outcome:
-        """Keep a slice by itself."""
-        read = await asyncio.to_thread(self._read, drained)
-        if isinstance(read, SyncError):
-            return read
-        kept = await self._commit([read])
-        return kept[0] if kept else await self._commit_ending(read, drained.rows)
-
-    async def gap(self, asked: Slice, tried_at: datetime, reason: str) -> None:
-        """Record that a slice could not be proven."""
-        async with self._writing:
-            await asyncio.to_thread(commit_gap, self._ledger, self._account, asked, tried_at=tried_at, reason=reason)
-
-    def _read_all(self, drained: Sequence[FetchedSlice]) -> list[SliceRead | SyncError]:
-        return [self._read(one) for one in drained]
-
-    def _read(self, drained: FetchedSlice) -> SliceRead | SyncError:
-        """Read the rows of a slice. Returns the error where it proves nothing."""
-        asked, read_at, rows = drained
+    async def _fetch_again(self, slice_: Slice, reason: str) -> list[bytes]:
+        """Fetch a slice again. Raises SyncError with that reason where it does not fit one page any more."""
         try:
-            together = read_batch(self._provider.codec, rows)
-            if together and to_us(asked.since) <= min(together.at_us) and max(together.at_us) < to_us(asked.until):
-                found = SliceRead(asked, read_at, together)
-            else:
-                found = SliceRead(asked, read_at, *self._read_alone(asked, rows))
-            self._check_kept(asked, "its beginning is not kept by the provider any more")
-        except SyncError as error:
-            return error
-        return found
-
-    def _read_alone(self, asked: Slice, rows: list[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:
-        received, rejected = read_rows(self._provider.codec, rows)
-        check_inside(asked, received)
-        return received, rejected
-
-    def _check_kept(self, asked: Slice, reason: str, margin: timedelta = timedelta(0)) -> None:
-        """Raises SyncError where a slice begins before what the provider keeps, `margin` from now: what it has
-        forgotten is not withdrawn, and a range that it forgot a part of is not read whole."""
-        kept, _ = self._provider.rules.readable(self._ledger.clock() + margin)
-        if asked.since < kept:
-            raise SyncError(reason)
-
-    async def _confirm(self, asked: Slice, rows: list[bytes]) -> None:
-        """Read the slice as often again as the rules want it. Raises SyncError where a read says something else."""
-        self._check_kept(asked, "rows that were known went, where the provider is about to forget", RETENTION_MARGIN)
-        expected = sorted(rows)
-        for _ in range(self._provider.rules.confirmations):
-            again = await self._once_more(asked, "rows that were known changed or went, and a second read found more")
-            if sorted(again) != expected:
-                raise SyncError("rows that were known changed or went, and a second read did not say the same")
-
-    async def _once_more(self, asked: Slice, reason: str) -> list[bytes]:
-        """Read a slice again. Raises SyncError with that reason where it has become too large for one answer."""
-        try:
-            return await self._read_again(asked)
+            return await self._fetch(slice_)
         except SliceTooLarge as error:
             raise SyncError(reason) from error
 
-    async def _commit(self, read: list[SliceRead]) -> list[Committed | None]:
-        """Commit slices, up to the first that would end versions and may not."""
-        async with self._writing:
+    # ---------------------------------------------------------------- transactions
+
+    async def _commit_additions(self, read: list[SliceRead]) -> list[Committed | None]:
+        """Commit slices, up to the first that would end versions of flows."""
+        async with self._write_lock:
             return await asyncio.to_thread(commit_slices, self._ledger, self._account, read)
 
-    async def _commit_one(self, read: SliceRead) -> Committed | None:
-        """Commit a slice that may end versions."""
-        asked, read_at, received, rejected = read
-        commit = partial(
-            commit_slice,
-            self._ledger,
-            self._account,
-            asked,
-            read_at=read_at,
-            received=received,
-            rejected=rejected,
-        )
-        async with self._writing:
-            try:
-                return await asyncio.to_thread(commit)
-            except StaleRead:
-                return None
-
-    async def _commit_ending(self, read: SliceRead, rows: list[bytes]) -> Outcome:
-        """Keep a slice that ends versions of flows, once further reads of it have said the same."""
+    async def _commit_endings(self, read: SliceRead, rows: list[bytes]) -> Outcome:
+        """Commit a slice that ends versions of flows, once further reads have confirmed it."""
+        slice_, read_at, decoded, rejected = read
         try:
-            await self._confirm(read.asked, rows)
-            return await self._commit_one(read)
+            await self.confirm(slice_, rows)
+            async with self._write_lock:
+                return await asyncio.to_thread(
+                    commit_slice,
+                    self._ledger,
+                    self._account,
+                    slice_,
+                    read_at=read_at,
+                    received=decoded,
+                    rejected=rejected,
+                )
+        except StaleRead:
+            return None
         except UNPROVEN as error:
             return error
 
 
-def check_inside(asked: Slice, received: Sequence[DecodedRow]) -> None:
+def check_inside(slice_: Slice, decoded: Sequence[DecodedRow]) -> None:
     """Raise SyncError where a row is of another time: the answer was to another question."""
-    for row in received:
-        if not asked.since <= row.flow.at < asked.until:
-            raise SyncError(f"a row of {to_iso(row.flow.at)} came where {range_of(asked)} was asked for")
+    for row in decoded:
+        if not slice_.since <= row.flow.at < slice_.until:
+            raise SyncError(f"a row of {to_iso(row.flow.at)} came where {slice_text(slice_)} was asked for")

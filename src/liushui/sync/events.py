@@ -1,4 +1,4 @@
-"""What a sync did, and what it tells while it does it: to bars, logs and metrics alike."""
+"""What a sync reports: events while it runs, and a result at its end."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ class SyncStatus(StrEnum):
 
     DONE = "done"
     INCOMPLETE = "incomplete"
-    """Some slices failed and stay open gaps."""
+    """Some slices failed, and are open gaps now."""
     WAITING = "waiting"
-    """The provider asked us to wait for longer than a sync does: the rest is due then."""
+    """The provider asked for a longer wait than a sync makes. The rest is due after it."""
     BUSY = "busy"
     """Another process is syncing the account."""
     CREDENTIALS = "credentials"
-    """The provider refuses the credentials: new ones are needed."""
+    """The provider refused the credentials: new ones are needed."""
     FAILED = "failed"
 
 
 @dataclass
 class SyncResult:
-    """What a sync of one source did. `gaps` are the slices that failed, with their reasons."""
+    """What a sync of one source did."""
 
     account: str
     slices: int = 0
@@ -38,69 +38,68 @@ class SyncResult:
     withdrawn: int = 0
     quarantined: int = 0
     gaps: list[str] = field(default_factory=list)
+    """The slices that failed, each with its reason."""
     error: str = ""
-    """Why it ended before its end. Empty where it did not, or where nothing is wrong with that."""
+    """Why it ended early. Empty where it did not, or where that is no fault."""
     note: str = ""
-    """What else is to be said of it."""
+    """What a person should know beside the status, such as who else is syncing the account."""
     status: SyncStatus = SyncStatus.DONE
     not_before: datetime | None = None
-    """When the next sync can do more than this one, where it cannot before."""
+    """The earliest time at which another sync can do more than this one. None: any time."""
     proven_until: datetime | None = None
-    """The end of what is proven without a gap, from the source's beginning on. None: nothing is."""
-    pressing: timedelta | None = None
-    """How long until the provider forgets something that is not proven. None: it forgets nothing, or all is proven."""
-
-
-# ---------------------------------------------------------------- told on the way
+    """The end of what is proven without a gap since the source's beginning. None: nothing is."""
+    retention_left: timedelta | None = None
+    """How long until the provider forgets something that is not proven. None: it never does, or all is proven."""
 
 
 class SyncStarted(NamedTuple):
-    """A source has so much time to be read."""
+    """A sync has begun. `span`: the length of all ranges that are due."""
 
     account: str
     span: timedelta
 
 
 class SyncAdvanced(NamedTuple):
-    """A slice was read, or failed: so much time, so many rows of the whole sync."""
+    """A slice of length `span` has been read, or has failed. `rows`: of the whole sync until now."""
 
     account: str
     span: timedelta
     rows: int
     slices_left: int
+    """An estimate."""
 
 
 class SliceCommitted(NamedTuple):
-    """A slice is in the ledger. `took`: from the beginning of its reading."""
+    """A slice is in the ledger. `took`: since its reading began."""
 
     account: str
-    asked: Slice
+    slice: Slice
     rows: int
     committed: Committed
     took: timedelta
 
 
 class SliceFailed(NamedTuple):
-    """A slice stays an open gap."""
+    """A slice is an open gap. `took`: since its reading began."""
 
     account: str
-    asked: Slice
+    slice: Slice
     reason: str
     took: timedelta
 
 
 class CallRetried(NamedTuple):
-    """A call failed and will be made again, at the earliest after `wait`."""
+    """A call failed, and will be made again after `wait` at the earliest."""
 
     account: str
-    asked: Slice
+    slice: Slice
     reason: str
     attempt: int
     wait: timedelta
 
 
 class CallDelayed(NamedTuple):
-    """A call is held back for so long: "rate", the provider's; "blocked", for it said so; "retry", after a failure."""
+    """A call is held back: for the "rate", because the provider "blocked" calls, or before a "retry"."""
 
     account: str
     wait: timedelta
@@ -108,14 +107,14 @@ class CallDelayed(NamedTuple):
 
 
 class SyncEnded(NamedTuple):
-    """A source is done."""
+    """A sync has ended."""
 
     account: str
     result: SyncResult
 
 
 class NextSyncDue(NamedTuple):
-    """When a source that is watched is synced next."""
+    """The scheduler syncs a source again at that time."""
 
     account: str
     at: datetime
@@ -126,19 +125,19 @@ Observer = Callable[[Event], None]
 
 
 def ignore_events(_event: Event) -> None:
-    """Told, and does nothing."""
+    """An observer that does nothing."""
 
 
-def notify_all(told: Sequence[Observer]) -> Observer:
-    """Tells several."""
+def notify_all(observers: Sequence[Observer]) -> Observer:
+    """Make one observer of several."""
 
-    def tell(event: Event) -> None:
-        for one in told:
-            one(event)
+    def notify(event: Event) -> None:
+        for observer in observers:
+            observer(event)
 
-    return tell
+    return notify
 
 
-def range_of(asked: Slice) -> str:
-    """A slice, in words."""
-    return f"{to_iso(asked.since)} to {to_iso(asked.until)}"
+def slice_text(slice_: Slice) -> str:
+    """A slice, for people."""
+    return f"{to_iso(slice_.since)} to {to_iso(slice_.until)}"

@@ -1,4 +1,4 @@
-"""What a user may say about a sync, and what a sync needs of the world: waiting, chance, clients."""
+"""What a user may choose about a sync, and what a sync needs of the world: waiting, chance, clients."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,37 +11,40 @@ from liushui.ledger.jobs.sources import Source
 from liushui.provider import Client, Provider
 from liushui.providers import get_provider
 
-CALL_TIMEOUTS: Final = 4
-"""How many waits for a part of its answer a whole call may take: to connect, to send, to be answered, and once more."""
+TIMEOUTS_PER_CALL: Final = 4
+"""How many timeouts a whole call may take: to connect, to send, to be answered, and one to spare."""
 
 MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say about a sync."""
+    """What a user may choose about a sync."""
 
     since: datetime | None = None
     until: datetime | None = None
     everything: bool = False
+    """Whether all of the range is read again, and not only what is due."""
     size: int | None = None
+    """Rows to ask for a page. None: as many as the provider gives."""
     timeout: timedelta = timedelta(seconds=30)
+    """The longest wait for any one part of an answer."""
     attempts: int = 6
-    """How often one call that may yet succeed is made."""
+    """How often one call is made at most."""
     retries_max: int = 24
-    """How often calls of one slice are repeated, all of them together."""
+    """How often calls are repeated within one slice, all of them together."""
     wait: timedelta = timedelta(milliseconds=500)
     """How long the first repetition of a call waits; each one after it twice as long."""
     patience: timedelta = timedelta(minutes=2)
-    """For how long a provider may ask us to wait. A source that is told to wait for longer is put off until then."""
+    """The longest wait that a provider may ask for. After a longer one the source is left alone until it is over."""
     sources_at_once: int = 32
     leases: bool = True
-    """Whether an account that another process syncs is left to it. Without, both read it, and what they read agrees."""
+    """Whether an account that another process is syncing is left to it. Without leases both read it, and agree."""
 
     @property
     def call_max(self) -> timedelta:
-        """How long a whole call may take."""
-        return CALL_TIMEOUTS * self.timeout
+        """The longest time that a whole call may take."""
+        return TIMEOUTS_PER_CALL * self.timeout
 
 
 def connect(provider: Provider, source: Source, options: Options) -> Client:
@@ -54,22 +57,22 @@ def connect(provider: Provider, source: Source, options: Options) -> Client:
     )
 
 
-async def sleep(time: timedelta) -> None:
-    """Let so much time pass."""
-    await asyncio.sleep(time.total_seconds())
+async def sleep(duration: timedelta) -> None:
+    """Wait so long, in real time."""
+    await asyncio.sleep(duration.total_seconds())
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a sync needs of the world. The clock is the ledger's: there is one time only, and tests move it."""
+    """What a sync needs of the world; tests replace it. The clock is the ledger's, for there must be only one time."""
 
     sleep: Callable[[timedelta], Awaitable[None]] = sleep
     random: Random = field(default_factory=Random)
-    """Spreads repeated calls of many workers. Nothing that is kept depends on it."""
+    """Spreads the waits of many workers. Nothing that is kept depends on it."""
     connect: Callable[[Provider, Source, Options], Client] = connect
     provider: Callable[[str], Provider] = get_provider
 
-    def jittered(self, time: timedelta) -> timedelta:
-        """Between half of a time and all of it."""
-        half_us = time // MICROSECOND // 2
-        return time - self.random.randrange(half_us + 1) * MICROSECOND
+    def jittered(self, duration: timedelta) -> timedelta:
+        """A random time between half of a duration and all of it."""
+        half_us = duration // MICROSECOND // 2
+        return duration - self.random.randrange(half_us + 1) * MICROSECOND

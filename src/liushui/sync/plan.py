@@ -1,148 +1,174 @@
-"""Which ranges are due. Pure: rules, coverage and the clock in, ranges out. How they are cut: `cut`."""
+"""The plan: which ranges of an account are due, and when its next sync is. Pure: rules, coverage and the clock."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from itertools import pairwise
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 from liushui.instant import MIN_INSTANT, from_us, to_us
 from liushui.ledger.coverage import Range, State, missing
 from liushui.provider import Slice
+from liushui.ratelimit.pacing import Backoff
 from liushui.rules import Paging, RefreshPolicy, Rules
+from liushui.sync.events import SyncStatus
 
-DAY: Final = timedelta(days=1)
-RETENTION_MARGIN: Final = DAY
-"""So long before a provider forgets rows, one that is gone counts as forgotten already: clocks and zones differ."""
-SLACK: Final = 24
-"""The part of its interval that a range may be read again before its time: ranges that were proven one after the other
-in one sync are due together in the next."""
+RETENTION_MARGIN: Final = timedelta(days=1)
+"""A row that goes this shortly before the provider forgets it may be forgotten already: clocks and zones differ."""
+REFRESH_SLACK: Final = 24
+"""A range may be refreshed when this part of its interval is still left. The ranges that one sync proved, one after the
+other, are then due together in the next sync."""
+INTERVAL_S: Final = 300
+"""Seconds between two syncs of a source whose rows come at any time."""
+FAILURE_BACKOFF: Final = Backoff(timedelta(minutes=1), timedelta(hours=1))
+"""How long after a failed sync the next one begins."""
+CREDENTIALS_PAUSE: Final = timedelta(hours=6)
+"""How long a source whose credentials were refused is left alone, unless they are changed."""
+URGENT_PART: Final = 4
+"""A sync that failed is repeated after this part of the time until the provider forgets something, at the latest."""
+
+Span = tuple[int, int]
+"""[since, until), in microseconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is due of one account now."""
+
+    rules: Rules[Paging]
+    coverage: Sequence[Range]
+    since: datetime
+    """Where the account begins, or the sync of it that was asked for."""
+    now: datetime
+    until: datetime | None = None
+
+    def due_ranges(self, *, everything: bool = False) -> list[Slice]:
+        """The ranges to read, oldest first, or all that can be proven where `everything` is to be read again."""
+        if self.provable is None:
+            return []
+        ranges = [self.provable]
+        if not everything:
+            spans = [*missing(self.proven, _span(self.provable)), *self.newest_part(), *self.stale_parts()]
+            ranges = _joined(spans)
+        # The day that the provider is about to forget is read by itself. Where rows have gone from it, nobody knows
+        # whether they were withdrawn or forgotten, so it is not proven; later days in one slice with it would not be
+        # proven either.
+        kept_tomorrow, _ = self.rules.readable(self.now + RETENTION_MARGIN)
+        return _split_at(ranges, _ceiling(kept_tomorrow, self.rules.resolution))
+
+    @cached_property
+    def provable(self) -> Slice | None:
+        """All that a read of now can prove. None: nothing."""
+        return provable_range(self.rules, since=self.since, until=self.until, now=self.now)
+
+    @cached_property
+    def proven(self) -> list[Range]:
+        """The ranges of the coverage that are proven."""
+        return [known for known in self.coverage if known.state is State.PROVEN]
+
+    def newest_part(self) -> list[Span]:
+        """The range that every sync reads again, for rows that were published late or have changed."""
+        return [] if self.provable is None else [_last(self.provable, self.rules.lookback)]
+
+    def stale_parts(self) -> list[Span]:
+        """The older ranges whose proof has reached the age at which the rules want them refreshed."""
+        stale: list[Span] = []
+        for policy in self.rules.refresh:
+            stale_us = to_us(self.now - policy.every + policy.every // REFRESH_SLACK)
+            stale += [span for span, checked_us in self._proofs_within(policy) if checked_us <= stale_us]
+        return stale
+
+    def first_unproven(self) -> datetime | None:
+        """The oldest instant that could be proven now and is not. None: there is none."""
+        gaps = self.provable and missing(self.proven, _span(self.provable))
+        return from_us(gaps[0][0]) if gaps else None
+
+    def retention_left(self) -> timedelta | None:
+        """How long until the provider forgets something that is not proven. None: it never does, or all is proven."""
+        retention, unproven = self.rules.retention, self.first_unproven()
+        return None if retention is None or unproven is None else unproven - retention.kept_from(self.now)
+
+    def next_refresh_at(self) -> datetime | None:
+        """When the first of what is proven will be old enough to be refreshed. None: never."""
+        times = [
+            from_us(checked_us) + policy.every
+            for policy in self.rules.refresh
+            for _, checked_us in self._proofs_within(policy)
+        ]
+        return min(times, default=None)
+
+    def _proofs_within(self, policy: RefreshPolicy) -> Iterator[tuple[Span, int]]:
+        """The proven ranges that are young enough for a policy, each with the time of its last proof."""
+        if self.provable is None:
+            return
+        since_us, until_us = _last(self.provable, policy.age)
+        for known in self.proven:
+            span = max(known.since_us, since_us), min(known.until_us, until_us)
+            if span[0] < span[1]:
+                yield span, known.checked_at_us
+
+
+class LastSync(NamedTuple):
+    """How the last sync of a source ended. `failures`: how many in a row have failed, this one included."""
+
+    ended_at: datetime
+    status: SyncStatus
+    failures: int = 0
+    not_before: datetime | None = None
+
+
+def next_sync_at(
+    plan: Plan,
+    last: LastSync | None,
+    *,
+    every: timedelta,
+    jittered: Callable[[timedelta], timedelta] = lambda duration: duration,
+) -> datetime:
+    """When a source is to be synced next. `every`: how often, where its rows come at any time."""
+    if last is None:
+        return plan.now
+    if last.status is SyncStatus.CREDENTIALS:
+        return last.ended_at + CREDENTIALS_PAUSE
+    if last.not_before is not None:
+        return last.not_before
+    if last.failures:
+        pause = FAILURE_BACKOFF.wait(last.failures)
+        left = plan.retention_left()
+        if left is not None:
+            pause = min(pause, max(FAILURE_BACKOFF.first, left // URGENT_PART))
+        return last.ended_at + jittered(pause)
+    soonest = last.ended_at + min(every, FAILURE_BACKOFF.first)
+    published_at = plan.rules.next_publication(plan.now)
+    if published_at is not None:
+        # Refreshes wait for the next publication too: it is daily, and nothing changes before it.
+        return max(soonest, published_at if plan.first_unproven() is None else plan.now)
+    refresh_at = plan.next_refresh_at()
+    regular = last.ended_at + every
+    return max(soonest, regular if refresh_at is None else min(regular, refresh_at))
 
 
 def provable_range(
     rules: Rules[Paging], *, since: datetime, until: datetime | None = None, now: datetime
 ) -> Slice | None:
-    """All that a read of now can prove, of what is asked for. None: nothing.
+    """All of [since, until) that a read of now can prove, in whole steps of the provider's clock. None: nothing.
 
-    What the provider does not keep any more, has not published yet, or may still have on its way is left out; so is
-    the step of its clock that is going on.
+    It leaves out what the provider does not keep any more, has not published yet, or may still have on its way.
     """
     begin, end = rules.provable(now)
     since = max(since, _ceiling(begin, rules.resolution))
-    end = _floor(min(now, end, until) if until else min(now, end), rules.resolution)
-    return Slice(since, end) if since < end else None
+    until = _floor(min(now, end, until) if until else min(now, end), rules.resolution)
+    return Slice(since, until) if since < until else None
 
 
-def due_ranges(
-    rules: Rules[Paging],
-    coverage: Iterable[Range],
-    *,
-    since: datetime,
-    until: datetime | None,
-    now: datetime,
-    everything: bool = False,
-) -> list[Slice]:
-    """The ranges to read, oldest first: what is not proven, the newest part again for rows that came late, and older
-    parts again whose last proof is older than the rules want it.
-
-    What the provider is about to forget is a range of its own: of it less can be told than of the rest.
-    """
-    whole = provable_range(rules, since=since, until=until, now=now)
-    if whole is None:
-        return []
-    ranges = [whole] if everything else _stale(rules, coverage, whole, now)
-    kept, _ = rules.readable(now + RETENTION_MARGIN)
-    return _parted(ranges, _ceiling(kept, rules.resolution))
+def _span(slice_: Slice) -> Span:
+    return to_us(slice_.since), to_us(slice_.until)
 
 
-def _stale(rules: Rules[Paging], coverage: Iterable[Range], whole: Slice, now: datetime) -> list[Slice]:
-    """The ranges of a whole that are not proven, or whose proof is older than the rules want it."""
-    proven = [known for known in coverage if known.state is State.PROVEN]
-    ranges = [*missing(proven, _us(whole)), *newest_part(rules, whole), *stale_parts(rules, proven, whole, now)]
-    return _joined([Slice(from_us(begin), from_us(end)) for begin, end in sorted(ranges)])
-
-
-def newest_part(rules: Rules[Paging], whole: Slice) -> list[tuple[int, int]]:
-    """The range that every sync reads again, for rows that were published late or have changed."""
-    return [(to_us(max(whole.since, _back(whole.until, rules.lookback))), to_us(whole.until))]
-
-
-def stale_parts(rules: Rules[Paging], proven: list[Range], whole: Slice, now: datetime) -> list[tuple[int, int]]:
-    """The older ranges whose proof has reached the age at which the rules want them read again."""
-    ranges = []
-    for look in rules.refresh:
-        stale_us = to_us(now - look.every + look.every // SLACK)
-        ranges += [(begin, end) for begin, end, checked_us in _within(proven, whole, look) if checked_us <= stale_us]
-    return ranges
-
-
-def first_unproven(
-    rules: Rules[Paging],
-    coverage: Iterable[Range],
-    *,
-    since: datetime,
-    until: datetime | None = None,
-    now: datetime,
-) -> datetime | None:
-    """The oldest instant that could be proven now and is not. None: there is none."""
-    whole = provable_range(rules, since=since, until=until, now=now)
-    gaps = whole and missing([known for known in coverage if known.state is State.PROVEN], _us(whole))
-    return from_us(gaps[0][0]) if gaps else None
-
-
-def retention_left(
-    rules: Rules[Paging],
-    coverage: Iterable[Range],
-    *,
-    since: datetime,
-    until: datetime | None = None,
-    now: datetime,
-) -> timedelta | None:
-    """How long until the provider forgets something that is not proven. None: it never does, or all of it is."""
-    if rules.retention is None:
-        return None
-    missing = first_unproven(rules, coverage, since=since, until=until, now=now)
-    return None if missing is None else missing - rules.retention.kept_from(now)
-
-
-def next_refresh_at(
-    rules: Rules[Paging],
-    coverage: Iterable[Range],
-    *,
-    since: datetime,
-    until: datetime | None = None,
-    now: datetime,
-) -> datetime | None:
-    """When the first of what is proven now will be due again for its age. None: never."""
-    whole = provable_range(rules, since=since, until=until, now=now)
-    if whole is None:
-        return None
-    proven = [known for known in coverage if known.state is State.PROVEN]
-    return min(
-        (
-            from_us(checked_us) + look.every
-            for look in rules.refresh
-            for _, _, checked_us in _within(proven, whole, look)
-        ),
-        default=None,
-    )
-
-
-def _within(proven: list[Range], whole: Slice, look: RefreshPolicy) -> Iterator[tuple[int, int, int]]:
-    """The parts of what is proven that are young enough to be read again, each with its last check."""
-    since_us, until_us = to_us(max(whole.since, _back(whole.until, look.age))), to_us(whole.until)
-    for known in proven:
-        begin, end = max(known.since_us, since_us), min(known.until_us, until_us)
-        if begin < end:
-            yield begin, end, known.checked_at_us
-
-
-def _back(at: datetime, by: timedelta) -> datetime:
-    """The beginning of the day so long before."""
-    return _day(at - min(by, at - MIN_INSTANT))
-
-
-def _us(whole: Slice) -> tuple[int, int]:
-    return to_us(whole.since), to_us(whole.until)
+def _last(slice_: Slice, length: timedelta) -> Span:
+    """The end of a slice, of at least this length, from the beginning of a day."""
+    begin = slice_.until - min(length, slice_.until - MIN_INSTANT)
+    day = datetime.combine(begin.date(), time.min, tzinfo=UTC)
+    return to_us(max(slice_.since, day)), to_us(slice_.until)
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:
@@ -155,21 +181,23 @@ def _ceiling(at: datetime, step: timedelta) -> datetime:
     return floor if floor == at else floor + step
 
 
-def _day(at: datetime) -> datetime:
-    return datetime.combine(at.date(), time.min, tzinfo=UTC)
-
-
-def _parted(ranges: list[Slice], at: datetime) -> list[Slice]:
-    """Ranges, none of which has the instant in its middle."""
-    ends = ([one.since, at, one.until] if one.since < at < one.until else one for one in ranges)
-    return [Slice(since, until) for some in ends for since, until in pairwise(some)]
-
-
-def _joined(slices: list[Slice]) -> list[Slice]:
-    result: list[Slice] = []
-    for one in slices:
-        if result and result[-1].until >= one.since:
-            result[-1] = Slice(result[-1].since, max(result[-1].until, one.until))
+def _joined(spans: list[Span]) -> list[Slice]:
+    """The ranges that some of the spans cover, oldest first, each as long as can be."""
+    joined: list[Span] = []
+    for since_us, until_us in sorted(spans):
+        if joined and joined[-1][1] >= since_us:
+            joined[-1] = joined[-1][0], max(joined[-1][1], until_us)
         else:
-            result.append(one)
-    return result
+            joined.append((since_us, until_us))
+    return [Slice(from_us(since_us), from_us(until_us)) for since_us, until_us in joined]
+
+
+def _split_at(ranges: list[Slice], at: datetime) -> list[Slice]:
+    """The ranges, with the one that the instant lies in as two."""
+    parts: list[Slice] = []
+    for range_ in ranges:
+        if range_.since < at < range_.until:
+            parts += [Slice(range_.since, at), Slice(at, range_.until)]
+        else:
+            parts.append(range_)
+    return parts

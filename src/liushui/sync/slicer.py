@@ -1,10 +1,10 @@
-"""How a due range is cut into slices of about one page: by the rows that each hour of the week is known to have. Pure.
+"""The slicer: splits a due range into slices of about one page, by the rows that each hour of the week has had. Pure.
 
-Money keeps office hours: a broker's rows come while its markets trade, a shop's in the afternoon. Slices that are cut
-by the density of the one before are too full each morning, a call for nothing, and nearly empty each night.
+Money keeps office hours: a broker's rows come while its markets trade, a shop's in the afternoon. By one density for
+all hours, slices would be too large each morning, which costs a call for nothing, and nearly empty each night.
 
-A crowd of rows at one instant is no density: a part of an hour says little of the rest of it. So nothing is known of an
-hour that makes the slice after one that was not half full shorter than twice that one.
+Many rows at one instant are no density: a part of an hour says little about the rest of it. So no hour is believed to
+have so many rows that the slice after one that was less than half full would be shorter than twice that one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,123 +20,126 @@ from liushui.rules import Paging, Rules
 DAY: Final = timedelta(days=1)
 LENGTH_MAX: Final = 400 * DAY
 GROWTH_MAX: Final = 8
-"""How much longer than the slice before it one may be, and how much one may change what an hour is known to have."""
+"""How much longer than the slice before it a slice may be, and by how much one slice may change an hour's rows."""
 FILL: Final = 0.7
-"""How full a page a slice is aimed at: one answer holds it whole, and so nothing can shift while it is read."""
-NEWS: Final = 0.3
-"""How much of what an hour is known to have the newest slice says."""
+"""How full a page a slice should make: one that fits one page cannot shift while it is read, so it is under 1."""
+NEWS_WEIGHT: Final = 0.3
+"""The weight of the newest slice in the rows of an hour."""
 
 _HOUR: Final = timedelta(hours=1)
 _WEEK: Final = 7 * DAY
+_HOURS_PER_WEEK: Final = 7 * 24
+_EPOCH_HOUR: Final = 3 * 24
+"""The hour of the week in which the epoch began: it was a Thursday."""
 
 
 @dataclass
 class Slicer:
-    """Cuts a due range into slices, by what it was told of those that were read before."""
+    """Takes slices from due ranges, and learns from the slices that were read."""
 
     rules: Rules[Paging]
-    rows_aim: int
+    rows_wanted: int
+    """Rows that a slice should have."""
     _longest: timedelta = DAY
     """How long the next slice may be, however few rows are expected."""
-    _hourly: float | None = None
-    """Rows of an hour that nothing is known of. None: nothing was read yet."""
-    _hours: dict[int, float] = field(default_factory=dict)
+    _rows_elsewhere: float | None = None
+    """Rows of an hour of which nothing is known. None: nothing was read yet."""
+    _rows_by_hour: dict[int, float] = field(default_factory=dict)
     """Rows of the hours of the week, counted from Monday's first in UTC."""
 
     @classmethod
     def for_rules(cls, rules: Rules[Paging], size: int) -> "Slicer":
-        """A slicer that knows nothing of the account yet. `size`: rows a page may hold."""
+        """A slicer that knows nothing of the account yet. `size`: the number of rows that a page may hold."""
         return cls(rules, max(1, int(size * FILL)))
 
-    def next(self, due_range: Slice) -> Slice:
-        """The first slice of a range. It ends with a day where it is longer than two."""
+    def next_slice(self, due_range: Slice) -> Slice:
+        """Return the first slice of a range."""
         since = due_range.since
         until = min(due_range.until, since + self._longest)
         if self.rules.slice_max is not None:
             until = min(until, since + self.rules.slice_max)
-        until = self._filled(Slice(since, until))
+        until = self._full_at(Slice(since, until))
         if until < due_range.until and until - since > 2 * DAY:
+            # Slices of whole days give log lines and gaps that people can read.
             until = datetime.combine(until.date(), time.min, tzinfo=UTC)
         return Slice(since, until)
 
-    def seen(self, rows: int, asked: Slice) -> None:
+    def learn(self, rows: int, slice_: Slice) -> None:
         """Learn from a slice that was read, or from a day whose rows are known."""
-        length = asked.until - asked.since
-        found = rows * _HOUR / length
-        expected = self._expected(asked)
+        length = slice_.until - slice_.since
+        rows_per_hour = rows * _HOUR / length
+        expected = self._expected_rows(slice_)
         change = min(GROWTH_MAX, max(1 / GROWTH_MAX, (rows + 0.5) / expected)) if expected else 0
-        most = self.rows_aim / 2 * (_HOUR / min(length, _HOUR)) if rows < self.rows_aim / 2 else inf
-        for hour, part in _hours_of(Slice(max(asked.since, asked.until - _WEEK), asked.until)):
+        is_half_full = rows >= self.rows_wanted / 2
+        rows_max = inf if is_half_full else self.rows_wanted / 2 * (_HOUR / min(length, _HOUR))
+        for hour, part in _hours_of(Slice(max(slice_.since, slice_.until - _WEEK), slice_.until)):
             before = self._rows_of(hour)
-            weight = NEWS if hour in self._hours else 1
-            self._hours[hour] = min(most, before + ((before * change or found) - before) * weight * (part / _HOUR))
-        if self._hourly is None:
-            self._hourly = found
+            weight = NEWS_WEIGHT if hour in self._rows_by_hour else 1
+            now = before * change or rows_per_hour
+            self._rows_by_hour[hour] = min(rows_max, before + (now - before) * weight * (part / _HOUR))
+        if self._rows_elsewhere is None:
+            self._rows_elsewhere = rows_per_hour
         else:
-            self._hourly = min(most, self._hourly + (found - self._hourly) * NEWS * min(1, length / _HOUR))
+            step = (rows_per_hour - self._rows_elsewhere) * NEWS_WEIGHT * min(1, length / _HOUR)
+            self._rows_elsewhere = min(rows_max, self._rows_elsewhere + step)
         self._longest = min(LENGTH_MAX, GROWTH_MAX * length)
 
-    def overfull(self, rows_in_page: int, asked: Slice) -> Slice:
-        """The first half of a slice that one page did not hold."""
-        self.rows_aim = min(self.rows_aim, max(1, int(rows_in_page * FILL)))
-        return Slice(asked.since, self._on_a_step(asked.since, (asked.until - asked.since) / 2))
+    def split(self, slice_: Slice, rows_in_page: int) -> Slice:
+        """Return the first half of a slice that did not fit one page."""
+        self.rows_wanted = min(self.rows_wanted, max(1, int(rows_in_page * FILL)))
+        return Slice(slice_.since, self._on_a_step(slice_.since, (slice_.until - slice_.since) / 2))
 
-    def can_split(self, asked: Slice) -> bool:
+    def can_split(self, slice_: Slice) -> bool:
         """Whether a slice is longer than the finest step of the provider's clock."""
-        return asked.until - asked.since > self.rules.resolution
+        return slice_.until - slice_.since > self.rules.resolution
 
-    def left(self, ranges: Iterable[Slice]) -> int:
-        """About how many slices ranges will take."""
+    def slices_left(self, ranges: Iterable[Slice]) -> int:
+        """About how many slices the ranges will take."""
         hours = LENGTH_MAX / _HOUR
-        if self._hourly:
-            hours = min(hours, self.rows_aim / self._hourly)
-        return sum(max(1, round((one.until - one.since) / _HOUR / hours)) for one in ranges)
+        if self._rows_elsewhere:
+            hours = min(hours, self.rows_wanted / self._rows_elsewhere)
+        return sum(max(1, round((range_.until - range_.since) / _HOUR / hours)) for range_ in ranges)
 
-    def _filled(self, most: Slice) -> datetime:
-        """When as many rows as a slice is aimed at have come, from its beginning on; the end, where they have not."""
-        wanted: float = self.rows_aim
-        weeks = (most.until - most.since) // _WEEK
-        weekly = self._weekly() if weeks else 0
-        whole = weeks if weeks * weekly <= wanted else int(wanted / weekly)
-        wanted = max(0, wanted - whole * weekly)
-        passed = whole * _WEEK
-        for hour, part in _hours_of(Slice(most.since + passed, most.until)):
+    def _full_at(self, longest: Slice) -> datetime:
+        """When the rows wanted will have come since the beginning of the slice; its end where they will not."""
+        wanted: float = self.rows_wanted
+        # Whole weeks are counted first: a slice may be a year long, and has 8,760 hours then.
+        weeks = (longest.until - longest.since) // _WEEK
+        rows_per_week = self._rows_per_week() if weeks else 0
+        weeks = weeks if weeks * rows_per_week <= wanted else int(wanted / rows_per_week)
+        wanted = max(0, wanted - weeks * rows_per_week)
+        passed = weeks * _WEEK
+        for hour, part in _hours_of(Slice(longest.since + passed, longest.until)):
             rows = self._rows_of(hour) * (part / _HOUR)
             if rows > wanted:
-                return self._on_a_step(most.since, passed + part * (wanted / rows))
+                return self._on_a_step(longest.since, passed + part * (wanted / rows))
             wanted -= rows
             passed += part
-        return most.until
+        return longest.until
 
-    def _expected(self, asked: Slice) -> float:
-        """How many rows a slice is expected to have."""
-        weeks, rest = divmod(asked.until - asked.since, _WEEK)
-        parts = _hours_of(Slice(asked.since, asked.since + rest))
+    def _expected_rows(self, slice_: Slice) -> float:
+        weeks, rest = divmod(slice_.until - slice_.since, _WEEK)
+        parts = _hours_of(Slice(slice_.since, slice_.since + rest))
         rows = sum(self._rows_of(hour) * (part / _HOUR) for hour, part in parts)
-        return rows + weeks * self._weekly() if weeks else rows
+        return rows + weeks * self._rows_per_week() if weeks else rows
 
-    def _weekly(self) -> float:
-        """Rows of a whole week, wherever it begins."""
-        return sum(map(self._rows_of, range(_WEEK // _HOUR)))
+    def _rows_per_week(self) -> float:
+        return sum(map(self._rows_of, range(_HOURS_PER_WEEK)))
 
     def _rows_of(self, hour: int) -> float:
-        return self._hours.get(hour, self._hourly or 0)
+        return self._rows_by_hour.get(hour, self._rows_elsewhere or 0)
 
     def _on_a_step(self, since: datetime, length: timedelta) -> datetime:
+        """The end of this length, on a step of the provider's clock, and at least one step away."""
         step = self.rules.resolution
         return since + max(step, length // step * step)
 
 
-def _hours_of(asked: Slice) -> Iterator[tuple[int, timedelta]]:
-    """The hours of the week that a slice has a part of, in their order, and how much of each."""
-    at = asked.since
+def _hours_of(slice_: Slice) -> Iterator[tuple[int, timedelta]]:
+    """The hours of the week that a slice has a part of, oldest first, and the length of each part."""
+    at = slice_.since
     hour = (at - EPOCH) // _HOUR
-    while at < asked.until:
-        hour += 1
-        end = min(asked.until, EPOCH + hour * _HOUR)
-        yield (hour + _MONDAY) % (_WEEK // _HOUR), end - at
-        at = end
-
-
-_MONDAY: Final = 3 * 24 - 1
-"""The hours of the week before the first hour of the epoch, a Thursday, less the one that has been counted."""
+    while at < slice_.until:
+        end = min(slice_.until, EPOCH + (hour + 1) * _HOUR)
+        yield (hour + _EPOCH_HOUR) % _HOURS_PER_WEEK, end - at
+        at, hour = end, hour + 1

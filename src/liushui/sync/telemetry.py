@@ -1,24 +1,50 @@
-"""What a sync does, as structured log lines: one a slice, gap, repeated call and longer wait."""
+"""Observers of a sync: they turn its events into log lines, metrics, and the progress that the ledger keeps."""
 
+import threading
 from collections.abc import MutableMapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
-
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, LiushuiError
 from liushui.instant import Clock, to_iso
-from liushui.sync.events import CallDelayed, CallRetried, Event, NextSyncDue, SliceCommitted, SliceFailed, SyncEnded
+from liushui.ledger.engine import Ledger
+from liushui.ledger.jobs.leases import new_holder
+from liushui.ledger.jobs.progress import RUNNING, Progress, write_progress
+from liushui.provider import Slice
+from liushui.sync.events import (
+    CallDelayed,
+    CallRetried,
+    Event,
+    NextSyncDue,
+    SliceCommitted,
+    SliceFailed,
+    SyncAdvanced,
+    SyncEnded,
+    SyncStarted,
+)
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Gauge
 
 WAIT_MIN: Final = timedelta(seconds=1)
-"""Shorter waits are the pace of a sync, and no news."""
+"""Shorter waits are the normal pace of a sync, and not reported."""
+METRICS_HOST: Final = "127.0.0.1"
+"""Metrics have the names of accounts, so only this machine may read them."""
+WRITE_INTERVAL_S: Final = 0.5
+"""How often progress is written, while something happens."""
+ALIVE_INTERVAL: Final = timedelta(seconds=15)
+"""How often progress is written while nothing happens, for a silent sync is taken for one that was killed."""
 
-_MILLISECOND = timedelta(milliseconds=1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_SECOND: Final = timedelta(seconds=1)
+
+
+# ---------------------------------------------------------------- log lines
 
 
 class LogFormat(StrEnum):
-    """How lines are written."""
+    """How log lines are written."""
 
     NONE = "none"
     TEXT = "text"
@@ -26,46 +52,32 @@ class LogFormat(StrEnum):
 
 
 class EventLog:
-    """Writes a line for each event that is worth one."""
+    """Writes a line for each slice, gap, repeated call, longer wait, and end of a sync."""
 
     def __init__(self, form: LogFormat, stream: TextIO, clock: Clock) -> None:
-        import structlog  # inside: most syncs show bars, and write no lines
+        import structlog  # imported here, because most syncs show progress bars and write no lines
 
-        shown: structlog.typing.Processor = (
+        renderer: structlog.typing.Processor = (
             structlog.processors.JSONRenderer(ensure_ascii=False)
             if form is LogFormat.JSON
             else structlog.processors.LogfmtRenderer(key_order=["at", "event", "account"])
         )
         self._clock = clock
-        self._logger = structlog.wrap_logger(structlog.PrintLogger(stream), processors=[self._stamp, shown])
+        self._logger = structlog.wrap_logger(structlog.PrintLogger(stream), processors=[self._stamp, renderer])
 
     def __call__(self, event: Event) -> None:
         match event:
-            case SliceCommitted(account, asked, rows, committed, took):
-                self._logger.info(
-                    "slice",
-                    account=account,
-                    since=to_iso(asked.since),
-                    until=to_iso(asked.until),
-                    rows=rows,
-                    **{name: count for name, count in committed._asdict().items() if name != "seq" and count},
-                    ms=took // _MILLISECOND,
-                )
-            case SliceFailed(account, asked, reason, took):
-                self._logger.warning(
-                    "gap",
-                    account=account,
-                    since=to_iso(asked.since),
-                    until=to_iso(asked.until),
-                    reason=reason,
-                    ms=took // _MILLISECOND,
-                )
-            case CallRetried(account, asked, reason, attempt, wait):
+            case SliceCommitted(account, slice_, rows, committed, took):
+                changes = {name: count for name, count in committed._asdict().items() if name != "seq" and count}
+                milliseconds = took // _MILLISECOND
+                self._logger.info("slice", account=account, **_times(slice_), rows=rows, **changes, ms=milliseconds)
+            case SliceFailed(account, slice_, reason, took):
+                self._logger.warning("gap", account=account, **_times(slice_), reason=reason, ms=took // _MILLISECOND)
+            case CallRetried(account, slice_, reason, attempt, wait):
                 self._logger.warning(
                     "retry",
                     account=account,
-                    since=to_iso(asked.since),
-                    until=to_iso(asked.until),
+                    **_times(slice_),
                     reason=reason,
                     attempt=attempt,
                     wait_ms=wait // _MILLISECOND,
@@ -73,7 +85,7 @@ class EventLog:
             case CallDelayed(account, wait, reason) if wait >= WAIT_MIN:
                 self._logger.info("wait", account=account, reason=reason, wait_ms=wait // _MILLISECOND)
             case SyncEnded(account, result):
-                said = result.error or result.note
+                message = result.error or result.note
                 self._logger.info(
                     "end",
                     account=account,
@@ -81,7 +93,7 @@ class EventLog:
                     slices=result.slices,
                     rows=result.rows_in,
                     gaps=len(result.gaps),
-                    **({"said": said} if said else {}),
+                    **({"said": message} if message else {}),
                 )
             case NextSyncDue(account, at):
                 self._logger.info("due", account=account, next=to_iso(at))
@@ -92,14 +104,19 @@ class EventLog:
         return {"at": to_iso(self._clock()), "level": method, **event}
 
 
-HOST: Final = "127.0.0.1"
-"""Account names are nobody else's business."""
+def _times(slice_: Slice) -> dict[str, str]:
+    return {"since": to_iso(slice_.since), "until": to_iso(slice_.until)}
+
+
+# ---------------------------------------------------------------- metrics
 
 
 class Metrics:
-    """Counts events in a registry of its own."""
+    """Counts events, in a Prometheus registry of its own."""
 
     def __init__(self, clock: Clock) -> None:
+        from prometheus_client import CollectorRegistry  # imported here, because only watches have metrics
+
         self.registry = CollectorRegistry()
         self._clock = clock
         self._rows = self._counter("rows", "Rows read from providers and committed.")
@@ -114,14 +131,16 @@ class Metrics:
         self._due = self._gauge("due_timestamp_seconds", "When the next sync begins.")
 
     def serve(self, port: int) -> int:
-        """Serve the metrics on loopback, from a thread that ends with the process. The port; 0 takes a free one.
+        """Serve the metrics to this machine, from a thread that ends with the process.
 
-        Raises ConfigError where the port is taken.
+        Returns the port; 0 takes a free one. Raises ConfigError where the port is taken.
         """
+        from prometheus_client import start_http_server
+
         try:
-            server, _ = start_http_server(port, addr=HOST, registry=self.registry)
+            server, _ = start_http_server(port, addr=METRICS_HOST, registry=self.registry)
         except (OSError, OverflowError) as error:
-            raise ConfigError(f"metrics-port: port {port} of {HOST} cannot be opened: {error}") from error
+            raise ConfigError(f"metrics-port: port {port} of {METRICS_HOST} cannot be opened: {error}") from error
         return int(server.server_port)
 
     def __call__(self, event: Event) -> None:
@@ -139,9 +158,9 @@ class Metrics:
             case SyncEnded(account, result):
                 self._runs.labels(account, result.status.value).inc()
                 if result.proven_until is not None:
-                    self._keep_age(account, result.proven_until)
-                if result.pressing is not None:
-                    self._left.labels(account).set(result.pressing.total_seconds())
+                    self._set_age(account, result.proven_until)
+                if result.retention_left is not None:
+                    self._left.labels(account).set(result.retention_left.total_seconds())
                 else:
                     self._left.remove_by_labels({"account": account})
             case NextSyncDue(account, at):
@@ -149,12 +168,110 @@ class Metrics:
             case _:
                 pass
 
-    def _keep_age(self, account: str, proven_until: datetime) -> None:
-        """The age goes on growing until more is proven, whenever it is looked at."""
+    def _set_age(self, account: str, proven_until: datetime) -> None:
+        # A function, because the age grows between two syncs: it is computed whenever the metrics are read.
         self._age.labels(account).set_function(lambda: (self._clock() - proven_until).total_seconds())
 
-    def _counter(self, name: str, said: str, *labels: str) -> Counter:
-        return Counter(f"liushui_{name}", said, ["account", *labels], registry=self.registry)
+    def _counter(self, name: str, help_: str, *labels: str) -> "Counter":
+        from prometheus_client import Counter
 
-    def _gauge(self, name: str, said: str) -> Gauge:
-        return Gauge(f"liushui_{name}", said, ["account"], registry=self.registry)
+        return Counter(f"liushui_{name}", help_, ["account", *labels], registry=self.registry)
+
+    def _gauge(self, name: str, help_: str) -> "Gauge":
+        from prometheus_client import Gauge
+
+        return Gauge(f"liushui_{name}", help_, ["account"], registry=self.registry)
+
+
+# ---------------------------------------------------------------- progress
+
+
+class ProgressWriter:
+    """Writes how far syncs are to the ledger, for every process to show. Use it as a context: its end writes the rest.
+
+    It writes from a thread of its own, so that no sync waits for it.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._holder = new_holder()
+        self._lock = threading.Lock()
+        self._progress: dict[str, Progress] = {}
+        self._unwritten: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    def __enter__(self) -> "ProgressWriter":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._write()
+
+    def __call__(self, event: Event) -> None:
+        now = self._ledger.clock()
+        with self._lock:
+            after = self._after(self._progress.get(event.account), event, now)
+            if after is not None:
+                self._progress[event.account] = after._replace(updated_at=now)
+                self._unwritten.add(event.account)
+
+    def _after(self, before: Progress | None, event: Event, now: datetime) -> Progress | None:
+        """The progress after an event. None: the event changes nothing."""
+        started = Progress(event.account, self._holder, now, now, None, RUNNING)
+        before = before or started
+        match event:
+            case SyncStarted():
+                return started
+            case SyncAdvanced():
+                return before._replace(slices_left=event.slices_left, said="")
+            case SliceCommitted():
+                committed = event.committed
+                return before._replace(
+                    slices=before.slices + 1,
+                    rows_in=before.rows_in + event.rows,
+                    added=before.added + committed.added,
+                    restated=before.restated + committed.restated,
+                    withdrawn=before.withdrawn + committed.withdrawn,
+                    quarantined=before.quarantined + committed.quarantined,
+                )
+            case SliceFailed():
+                return before._replace(gaps=before.gaps + 1, said=event.reason)
+            case CallRetried():
+                return before._replace(said=event.reason)
+            case CallDelayed(_, wait, reason) if wait >= WAIT_MIN:
+                return before._replace(said=f"waits {wait // _SECOND} s: {reason}")
+            case SyncEnded():
+                result = event.result
+                return before._replace(
+                    ended_at=now,
+                    status=result.status.value,
+                    slices_left=0,
+                    gaps=len(result.gaps),
+                    said=result.error or result.note or "; ".join(result.gaps[:1]),
+                )
+        return None
+
+    def _run(self) -> None:
+        while not self._stop.wait(WRITE_INTERVAL_S):
+            self._write()
+
+    def _write(self) -> None:
+        """Write what has changed, and what is running without a change. What cannot be written now is written next."""
+        now = self._ledger.clock()
+        with self._lock:
+            for account, progress in self._progress.items():
+                if progress.ended_at is None and now >= progress.updated_at + ALIVE_INTERVAL:
+                    self._progress[account] = progress._replace(updated_at=now)
+                    self._unwritten.add(account)
+            due = [self._progress[account] for account in self._unwritten]
+            self._unwritten.clear()
+        if not due:
+            return
+        try:
+            write_progress(self._ledger, due)
+        except LiushuiError:
+            with self._lock:
+                self._unwritten.update(progress.account for progress in due)

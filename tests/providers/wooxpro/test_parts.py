@@ -50,20 +50,20 @@ def read(reader: MemoryReader, transport: DialectTransport) -> Read:
 
     async def every_slice(asked: Slice, size: int) -> list[bytes]:
         client = PROVIDER.connect(base_url="https://p.test", credentials=key.credentials, rate=None, timeout_s=5)
-        cutter, rows, since = Slicer.for_rules(RULES, size), list[bytes](), asked.since
+        slicer, rows, since = Slicer.for_rules(RULES, size), list[bytes](), asked.since
         try:
             while since < asked.until:
-                part = cutter.next(Slice(since, asked.until))
+                part = slicer.next_slice(Slice(since, asked.until))
                 while True:
                     try:
                         found = await fetch_slice(
-                            client.fetch_page, part, RULES, size, can_split=cutter.can_split(part)
+                            client.fetch_page, part, RULES, size, can_split=slicer.can_split(part)
                         )
                     except SliceTooLarge as overfull:
-                        part = cutter.overfull(overfull.rows_in_page, part)
+                        part = slicer.split(part, overfull.rows_in_page)
                     else:
                         break
-                cutter.seen(len(found), part)
+                slicer.learn(len(found), part)
                 rows, since = rows + found, part.until
         finally:
             await client.close()

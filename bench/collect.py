@@ -52,7 +52,7 @@ def measure(setting: Setting) -> Outcome:
     for name, of in took.items():
         outcome.figures.append(Series("peak memory, collecting", name, "MiB", [one.rss_bytes / 2**20 for one in of]))
     outcome.notes.append(
-        f"collect: dlt {version_of(python, 'dlt')} infers a schema and keeps its state; it proves nothing of what it "
-        "read, and a second run into the same table would append every row again"
+        f"collect: dlt {version_of(python, 'dlt')} infers a schema and stores its state. It does not check "
+        "whether rows are missing, and a second run into the same table would append every row again"
     )
     return outcome

@@ -74,8 +74,8 @@ def measure(setting: Setting) -> Outcome:
     ]
     outcome.figures += [fastest]
     outcome.notes.append(
-        f"dialects: {PAGES} requests that the provider's own client made, over ranges anywhere in an account of "
-        f"{min(FLOWS_MAX, setting.options.flows):,} flows; each was seen to be answered with rows before"
+        f"dialects: {PAGES} requests made by the provider's own client, over random ranges of an account with "
+        f"{min(FLOWS_MAX, setting.options.flows):,} flows. Each was checked once to return rows"
     )
     return outcome
 

@@ -30,7 +30,7 @@ def measure(setting: Setting) -> Outcome:
         took[flows] = run([*LIUSHUI, "db", "copy", str(setting.ledger(flows)), str(target)])
         target.unlink()
     _compare(outcome, "memory, db copy", "liushui db copy", took)
-    outcome.notes.append("export: a copy computes every chain again and compares it: that is in its speed")
+    outcome.notes.append("export: the speed of a copy includes recomputing and comparing every chain")
     return outcome
 
 

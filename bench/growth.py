@@ -78,8 +78,8 @@ def measure(setting: Setting) -> Outcome:
         allowed = Series(what, "may have", "MiB", [MEMORY_BAR_MIB])
         outcome.ratios.append(Ratio(f"growth, memory of {flows:,} flows", peak, allowed, 1.0, "at most"))
     outcome.notes.append(
-        "growth: once each, both of a size at one simulator, ours first; the simulator makes every row anew but for "
-        "the 200,000 that it made last"
+        "growth: one run each. Both contestants of a size read from one simulator, ours first. The simulator generates "
+        "every row again, except the last 200,000, which it caches"
     )
     return outcome
 

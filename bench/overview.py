@@ -89,7 +89,7 @@ def measure(setting: Setting) -> Outcome:
         if one.bar_ms is not None:
             bar = Series(one.what, "may take", "ms", [one.bar_ms] * len(ours.values))
             outcome.ratios.append(Ratio(f"{one.what} ÷ {one.bar_ms:.0f} ms", ours, bar, 1.0, "at most"))
-    outcome.notes.append(f"overview: medians of {TIMES} answers to one reader, whole answers over one connection")
+    outcome.notes.append(f"overview: medians of {TIMES} whole answers to one reader over one connection")
     return outcome
 
 

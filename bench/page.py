@@ -144,10 +144,11 @@ def markdown(subjects: Sequence[Subject]) -> str:
     met = sum(bool(ratio.met) for _, ratio in bars)
     parts = [
         "# Performance",
-        "Measured by `make bench` and `make bench-full`, and put here by `python -m bench.page FILE…`: no figure is "
-        "written by hand. What counts is the ratio of two figures that were taken in turn in one run, on one machine; "
-        "an absolute figure belongs to its machine and its day. [What is measured, and how](../bench/README.md).",
-        f"Of {len(bars)} bars {met} were met.",
+        "`make bench` and `make bench-full` measure, and `python -m bench.page FILE…` writes this page from the "
+        "results. No figure is written by hand. Compare the ratios: both figures of a ratio were measured in turns, in "
+        "one run on one machine. An absolute figure holds only for its machine and day. [What is measured, and "
+        "how](../bench/README.md).",
+        f"{met} of {len(bars)} bars were met.",
         "![every ratio as a multiple of its bar](performance/bars.svg)",
         _table(
             ("subject", "ratio", "ours", "peer", "ratio found", "spread", "bar", ""),
@@ -165,8 +166,8 @@ def _section(subject: Subject) -> list[str]:
     parts = [
         f"## {subject.title}",
         f"{machine.date[:10]}, {machine.cores} cores ({machine.processor}), {machine.memory_gib:.0f} GiB; Python "
-        f"{machine.python}, SQLite {machine.sqlite}; {options.flows:,} flows, where two sizes are compared {small:,} "
-        f"and {large:,}; {options.rounds} rounds. {_noise(machine)}",
+        f"{machine.python}, SQLite {machine.sqlite}; {options.flows:,} flows, or {small:,} and {large:,} "
+        f"where two sizes are compared; {options.rounds} rounds. {_noise(machine)}",
     ]
     if subject.name in COMPARED:
         parts.append(f"![{subject.title}](performance/{subject.name}.svg)")
@@ -184,10 +185,10 @@ def _section(subject: Subject) -> list[str]:
 def _noise(machine: Machine) -> str:
     each = machine.load / machine.cores
     if each < 0.2:
-        return "The machine was quiet before."
+        return "The machine was idle before the run."
     return (
-        f"The machine was busy with other work: {machine.load:.1f} processes wanted its {machine.cores} cores before "
-        "the run began, so rates are too low and latencies too high, and ratios are rough."
+        f"The machine was busy: {machine.load:.1f} processes competed for its {machine.cores} cores before the run. "
+        "So rates are too low, latencies too high, and ratios rough."
     )
 
 

@@ -39,7 +39,7 @@ def measure(setting: Setting) -> Outcome:
         p50 = [one.p50_us / 1_000 for one in found[flows]]
         outcome.figures.append(Series(f"{WHAT}, p50 at {flows:,} flows", "liushui serve", "ms", p50))
     outcome.notes.append(
-        f"scale: {PAGES} different pages anywhere in either account, so that what they need of the file is in memory"
+        f"scale: {PAGES} different pages at random in each account; the parts of the file that they need are in memory"
     )
     return outcome
 

@@ -46,8 +46,8 @@ def measure(setting: Setting) -> Outcome:
     """Pages a second of each, once a round, in turn."""
     outcome = Outcome("serve")
     outcome.notes.append(
-        f"serve: {PAGES} different requests, ranges anywhere in the account, page 1 to {DEPTH}; each was seen to be "
-        "answered with a full page before; the load shares the machine's cores with the server"
+        f"serve: {PAGES} different requests over random ranges of the account, page 1 to {DEPTH}. Each was checked "
+        "once to return a full page. The load generator shares the machine's cores with the server"
     )
     load = load_generator(setting, outcome)
     pages = random_pages(times_of(setting.data(setting.options.flows)))
@@ -156,7 +156,7 @@ def _datasette(
     answers = [msgspec.json.decode(body, type=list[_Row]) for body in fetch(server, requests)]
     if [[str(row.business_time) for row in rows] for rows in answers] != times:
         raise BenchError("datasette answers other pages than liushui")
-    outcome.notes.append(f"serve: datasette {version_of(python, 'datasette')} checks no signature and reads no key")
+    outcome.notes.append(f"serve: datasette {version_of(python, 'datasette')} checks no signature and looks up no key")
     yield Contestant("datasette", server, None, requests)
 
 

@@ -54,7 +54,7 @@ def measure(setting: Setting) -> Outcome:
     what = f"{rows:,}-row pages, {LARGE_CONNECTIONS} connections"
     outcome.figures.append(Series(what, "liushui serve", "pages/s", rates))
     outcome.notes.append(
-        "stall: a large page takes a core for as long as it is put together, so small ones wait for their share of "
-        "the cores; they never wait for the page"
+        "stall: assembling a large page takes one core for a while, so small pages share the other cores. They "
+        "do not wait for the large page to finish"
     )
     return outcome

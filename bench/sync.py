@@ -48,8 +48,8 @@ def measure(setting: Setting) -> Outcome:
     start = [run([*LIUSHUI, "--version"]).wall_s for _ in range(setting.options.rounds)]
     outcome.figures.append(Series("start of the process, part of each sync", "liushui", "s", start))
     outcome.notes.append(
-        "sync: the two take turns at one server, after a run of each that is not counted; ours reads from the oldest "
-        "day on and the bare loop from the newest back, so that each finds what the other left in the simulator's cache"
+        "sync: both take turns at one server, after one run each that is not counted. Ours reads from the oldest day "
+        "forward, and the bare loop from the newest day back, so each finds the other's rows in the simulator's cache"
     )
     return outcome
 

@@ -109,7 +109,7 @@ def _against_hledger(
         _compare(outcome, what, "hledger", mine, theirs, setting.options.flows)
     version = run([hledger, "--version"]).output.decode().split(",")[0]
     outcome.notes.append(
-        f"totals: {version} reads its journal anew for each question; ours reads day totals that it keeps"
+        f"totals: {version} reads its journal again for each question; liushui reads day totals from its ledger"
     )
 
 
@@ -148,9 +148,7 @@ def _against_beancount(
         outcome.notes.append("totals: beancount is not here and could not be installed: that peer was skipped")
         return
     if flows > BEANCOUNT_MAX:
-        outcome.notes.append(
-            f"totals: beancount was not given more than {BEANCOUNT_MAX:,} flows: that peer was skipped"
-        )
+        outcome.notes.append(f"totals: beancount is measured up to {BEANCOUNT_MAX:,} flows: it was skipped here")
         return
     journal = setting.folder / "flows.beancount"
     kinds = _write(ledger, journal, _beancount, opens=True)
@@ -172,8 +170,8 @@ def _against_beancount(
     ]
     _compare(outcome, "balances and monthly summary", "beancount", both, theirs, flows)
     outcome.notes.append(
-        f"totals: beancount {version_of(python, 'beancount')} answers both questions in one process, from its text "
-        "without its cache; ours are two processes"
+        f"totals: beancount {version_of(python, 'beancount')} answers both questions in one process, from its text file"
+        " and without its cache; liushui uses two processes"
     )
 
 

@@ -38,9 +38,9 @@ def test_each_subject_has_its_ratios_its_figures_and_its_notes(tmp_path: Path) -
     assert text.index("## Serving pages") < text.index("## new")
     assert "| serve ÷ peer | liushui: 2,100 pages/s | peer: 100 pages/s | **21** | 20 – 22 | ≥ 10 | met |" in text
     assert "| new ÷ peer | liushui: 600 pages/s | peer: 100 pages/s | **6** | 5 – 7 | ≥ 10 | **missed** |" in text
-    assert "Of 2 bars 1 were met." in text
+    assert "1 of 2 bars were met." in text
     assert "- what must be known" in text
-    assert "The machine was quiet before." in text
+    assert "The machine was idle before the run." in text
 
 
 def test_of_a_subject_that_two_runs_have_the_last_counts(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_of_a_subject_that_two_runs_have_the_last_counts(tmp_path: Path) -> None
 
 def test_a_busy_machine_is_said_to_have_been_one(tmp_path: Path) -> None:
     file = kept(tmp_path, "a.json", replace(MACHINE, load=7.5), outcome("serve", 2_000))
-    assert "7.5 processes wanted its 2 cores" in page.markdown(page.subjects_of([file]))
+    assert "7.5 processes competed for its 2 cores" in page.markdown(page.subjects_of([file]))
 
 
 def test_plots_are_the_same_for_the_same_results(tmp_path: Path) -> None:

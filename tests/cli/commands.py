@@ -1,4 +1,4 @@
-"""Running the command line as a user does: in a process of its own."""
+"""Run commands as a user does: in this process through the program's entry, or in a process of its own."""
 
 import io
 import json
@@ -19,9 +19,9 @@ LIUSHUI = [sys.executable, "-m", "liushui"]
 
 
 def environment(ledger: Path) -> dict[str, str]:
-    """This environment, with the ledger named and no terminal's width."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LIUSHUI_")}
-    return kept | {"LIUSHUI_LEDGER": str(ledger), "TZ": "UTC", "COLUMNS": "200"}
+    """The environment of a command: this process's, with the ledger named and a wide terminal."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("LIUSHUI_")}
+    return variables | {"LIUSHUI_LEDGER": str(ledger), "TZ": "UTC", "COLUMNS": "200"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Done:
 
 
 class Terminal(io.StringIO):
-    """What somebody types."""
+    """Standard input at a terminal, with what the user types."""
 
     def isatty(self) -> bool:
         return True
 
 
 def run(ledger: Path, *words: str, stdin: str = "", terminal: bool = False) -> Done:
-    """Run a command to its end, through the program's own entry, in this process: starting one costs a second."""
+    """Run a command in this process, which saves the second that a new process takes to start."""
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.object(sys, "argv", ["liushui", *words]),
@@ -53,22 +53,22 @@ def run(ledger: Path, *words: str, stdin: str = "", terminal: bool = False) -> D
         try:
             main()
             code: object = 0
-        except SystemExit as ended:
-            code = ended.code or 0
+        except SystemExit as exit_:
+            code = exit_.code or 0
     done = Done(code if isinstance(code, int) else 1, out.getvalue(), err.getvalue())
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
 
 def result(ledger: Path, *words: str) -> Any:  # noqa: ANN401 - JSON
-    """What a command that succeeds prints as JSON."""
+    """Run a command that must succeed, and return the JSON it prints."""
     done = run(ledger, *words, "--format", "json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def start(ledger: Path, *words: str) -> subprocess.Popen[str]:
-    """Begin a command that a signal will end. It takes interrupts even where this process ignores them."""
+    """Start a command in a process of its own. It takes SIGINT even where this process ignores it."""
     return subprocess.Popen(
         [*LIUSHUI, *words],
         env=environment(ledger),
@@ -83,14 +83,14 @@ def start(ledger: Path, *words: str) -> subprocess.Popen[str]:
 
 @contextmanager
 def simulator(folder: Path, *words: str) -> Iterator[dict[str, Any]]:
-    """A simulator on a free port: what it printed, with each account's credentials in a file of its name."""
+    """Run a simulator on a free port. Yields what it prints; each account's credentials are in `folder`/NAME.json."""
     process = start(folder / "none.db", "simulate", "--format", "json", "--port", "0", "--socket-port", "0", *words)
     try:
         assert process.stdout is not None
-        found: dict[str, Any] = json.loads(process.stdout.readline())
-        for account in found["accounts"]:
+        announced: dict[str, Any] = json.loads(process.stdout.readline())
+        for account in announced["accounts"]:
             (folder / f"{account['name']}.json").write_text(json.dumps(account["credentials"]))
-        yield found
+        yield announced
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)

@@ -22,59 +22,59 @@ FORMS = ("table", "json", "jsonl", "csv")
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with rows in every table, and secrets. Nobody changes it."""
+def full_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with rows in every table, and with secrets. No test changes it."""
     folder = tmp_path_factory.mktemp("full")
     prepare_to_move(folder)
     return folder / "ledger.db"
 
 
-def test_copy(full: Path, tmp_path: Path) -> None:
+def test_copy(full_ledger: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
-    found = result(full, "db", "copy", str(full), str(copy))
+    found = result(full_ledger, "db", "copy", str(full_ledger), str(copy))
     assert [(one["account"], one["result"]) for one in found] == [("a", "equal"), ("b", "equal"), ("told", "equal")]
     assert list(found[0]) == ["account", "batches", "flows", "versions", "coverage", "quarantine", "link", "result"]
     for words in (["flows"], ["balances"], ["coverage"], ["findings"], ["key", "list"], ["source", "list"]):
-        assert run(copy, *words, "--format", "json") == run(full, *words, "--format", "json")
+        assert run(copy, *words, "--format", "json") == run(full_ledger, *words, "--format", "json")
     assert run(copy, "verify").returncode == 0
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_format(full: Path, tmp_path: Path, form: str) -> None:
+def test_every_format(full_ledger: Path, tmp_path: Path, form: str) -> None:
     copy, saved, new = (str(tmp_path / name) for name in ("copy.db", "saved.db", "new.db"))
     for words, said in [
-        (("copy", str(full), copy), "told"),
+        (("copy", str(full_ledger), copy), "told"),
         (("backup", saved), "saved.db"),
         (("restore", saved, "--to", new), "new.db"),
     ]:
-        done = run(full, "db", *words, "--format", form)
+        done = run(full_ledger, "db", *words, "--format", form)
         assert done.returncode == 0, done.stderr
         assert said in done.stdout
         if form == "json":
             json.loads(done.stdout)
 
 
-def test_backup_and_restore(full: Path, tmp_path: Path) -> None:
+def test_backup_and_restore(full_ledger: Path, tmp_path: Path) -> None:
     saved, new = tmp_path / "saved.db", tmp_path / "new.db"
-    done = run(full, "db", "backup", str(saved))
+    done = run(full_ledger, "db", "backup", str(saved))
     assert done.returncode == 0
     assert "the key is not in it" in done.stderr
-    again = run(full, "db", "backup", str(saved))
+    again = run(full_ledger, "db", "backup", str(saved))
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == f"error: {saved} is there already: --force replaces it\n"
-    found = result(full, "db", "backup", str(saved), "--force", "--with-secrets")
+    found = result(full_ledger, "db", "backup", str(saved), "--force", "--with-secrets")
     assert found["key"] == f"{saved}.key"
-    assert run(full, "db", "backup", str(saved), "--force", "--with-secrets").stderr == ""
+    assert run(full_ledger, "db", "backup", str(saved), "--force", "--with-secrets").stderr == ""
     restored = result(new, "db", "restore", str(saved))
     assert restored == {"ledger": str(new), "accounts": 3, "flows": found["flows"], "secrets": "readable"}
-    assert result(new, "flows") == result(full, "flows")
+    assert result(new, "flows") == result(full_ledger, "flows")
     refused = run(new, "db", "restore", str(saved))
     assert refused.stderr == f"error: {new} holds a ledger already: --force replaces it by the backup\n"
     assert run(new, "db", "restore", str(saved), "--force").returncode == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["copy", "missing.db", "copy.db"], 2, "no ledger at"),
         (["copy", "mysql://h/d", "copy.db"], 2, "ledger: expected a path"),
@@ -85,23 +85,23 @@ def test_backup_and_restore(full: Path, tmp_path: Path) -> None:
         (["restore", "full", "--to", "full"], 2, "is the ledger itself"),
     ],
 )
-def test_one_clear_line(full: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:
-    place = {"full": str(full), "copy.db": str(tmp_path / "copy.db")}
-    done = run(full, "db", *[place.get(word, word) for word in words])
+def test_an_error_is_one_line(full_ledger: Path, tmp_path: Path, words: list[str], code: int, message: str) -> None:
+    place = {"full": str(full_ledger), "copy.db": str(tmp_path / "copy.db")}
+    done = run(full_ledger, "db", *[place.get(word, word) for word in words])
     assert done.returncode == code
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert "geheim" not in done.stderr
     assert not (tmp_path / "copy.db").exists()
 
 
-def test_a_copy_that_differs_says_so_with_its_exit_code(full: Path, tmp_path: Path) -> None:
+def test_a_copy_that_differs_has_exit_code_4_and_stays_unfinished(full_ledger: Path, tmp_path: Path) -> None:
     saved, copy = tmp_path / "saved.db", tmp_path / "copy.db"
-    assert run(full, "db", "backup", str(saved)).returncode == 0
+    assert run(full_ledger, "db", "backup", str(saved)).returncode == 0
     with closing(sqlite3.connect(saved, isolation_level=None)) as file:
         file.execute("UPDATE flows SET amount = '9.99' WHERE account = 'b'")
-    done = run(full, "db", "copy", str(saved), str(copy), "--without-secrets", "--format", "json")
+    done = run(full_ledger, "db", "copy", str(saved), str(copy), "--without-secrets", "--format", "json")
     assert done.returncode == 4
     assert [one["result"].partition(":")[0] for one in json.loads(done.stdout)] == ["equal", "differs", "equal"]
     assert "stays unfinished" in done.stderr
@@ -111,8 +111,7 @@ def test_a_copy_that_differs_says_so_with_its_exit_code(full: Path, tmp_path: Pa
         assert refused.stderr.startswith(f"error: {copy} is an unfinished copy of another ledger")
 
 
-def test_killed_and_run_again(tmp_path: Path) -> None:
-    """The command itself, killed again and again, until it has come to its end."""
+def test_a_copy_that_is_killed_again_and_again_goes_on_to_its_end(tmp_path: Path) -> None:
     ledger, copy = new_ledger(tmp_path), tmp_path / "copy.db"
     for day in range(30):
         keep(ledger, hours(day, day + 1), *[came(f"{day} {at}", day + at / 1000) for at in range(300)])
@@ -139,7 +138,7 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
 
 
 def rows_in(path: Path) -> int:
-    """How many flows a file holds that another process writes; 0 as long as it is no ledger."""
+    """The number of flows in a ledger that another process writes; 0 before it is a ledger."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
             return int(file.execute("SELECT count(*) FROM flows").fetchone()[0])
@@ -147,7 +146,7 @@ def rows_in(path: Path) -> int:
         return 0
 
 
-def test_the_bar_says_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_shows_the_step_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(messages, "console", Console(file=screen, force_terminal=True, width=150))
     with progress.work_bar() as bar:
@@ -159,5 +158,5 @@ def test_the_bar_says_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyP
     assert "left" in shown
 
 
-def test_there_is_no_bar_without_a_terminal(full: Path, tmp_path: Path) -> None:
-    assert run(full, "db", "copy", str(full), str(tmp_path / "copy.db")).stderr == ""
+def test_there_is_no_bar_without_a_terminal(full_ledger: Path, tmp_path: Path) -> None:
+    assert run(full_ledger, "db", "copy", str(full_ledger), str(tmp_path / "copy.db")).stderr == ""

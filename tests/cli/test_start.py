@@ -33,11 +33,8 @@ UNUSED: Final[dict[tuple[str, ...], set[str]]] = {
     ("balances",): NEVER | ENCRYPTING,
     ("status",): NEVER,
     ("sync",): NEVER - {"httpx2"},
-    **{
-        (name, "--help"): HELP
-        for name in COMMANDS
-        if name != "import"  # its help names the installed providers, which import httpx2
-    },
+    **{(name, "--help"): HELP for name in COMMANDS},
+    ("import", "--help"): HELP - {"asyncio"},  # its help names the installed providers
     ("source", "pause", "--help"): HELP,
     ("token", "create", "--help"): HELP,
     ("db", "copy", "--help"): HELP,

@@ -1,4 +1,4 @@
-"""What the ledger remembers, on the command line: versions, findings, the quarantine, and deriving flows again."""
+"""Versions, findings, the quarantine, and deriving flows again from the received rows."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ CODEC = get_provider("longbridge").codec
 
 
 def row(at: int, amount: str = "-1.00", direction: int = 1, **fields: object) -> dict[str, object]:
-    """A row of Longbridge's, at a second of 2021-05-20."""
+    """A row of Longbridge, so many seconds after 2021-05-20 10:52:37 UTC."""
     return {
         "transaction_flow_name": "x", "direction": direction, "business_type": 1, "balance": amount, "currency": "USD",
         "business_time": str(1621507957 + at), "symbol": "", "description": "",
@@ -26,7 +26,7 @@ def row(at: int, amount: str = "-1.00", direction: int = 1, **fields: object) ->
 STRANGE = row(3, direction=3)
 
 
-def bring_in(ledger: Path, *rows: object, returncode: int = 0) -> None:
+def import_rows(ledger: Path, *rows: object, returncode: int = 0) -> None:
     file = ledger.with_suffix(".json")
     file.write_text(json.dumps(rows))
     done = run(ledger, "import", str(file), "--provider", "longbridge", "--account", "a")
@@ -35,20 +35,20 @@ def bring_in(ledger: Path, *rows: object, returncode: int = 0) -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
-    """A row, a row whose direction contradicts its sign, and one that cannot be read."""
+    """A ledger with a flow, a flow whose direction contradicts its sign, and a row that cannot be read."""
     path = tmp_path / "ledger.db"
-    bring_in(path, row(0, "0.00"), row(1, "2.50"), STRANGE, returncode=3)
+    import_rows(path, row(0, "0.00"), row(1, "2.50"), STRANGE, returncode=3)
     return path
 
 
 @pytest.fixture
-def learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Longbridge's codec has learned what a third direction is, and that x is a fee."""
-    old = CODEC.read
+def newer_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer version of Longbridge's codec: it reads direction 3 as 1, and knows that every row is a fee."""
+    read_before = CODEC.read
 
-    def read(came: bytes) -> DecodedRow:
-        found = old(came.replace(b'"direction": 3', b'"direction": 1'))
-        return DecodedRow(found.flow._replace(kind=Kind.FEE), came, found.served)
+    def read(wire: bytes) -> DecodedRow:
+        row = read_before(wire.replace(b'"direction": 3', b'"direction": 1'))
+        return DecodedRow(row.flow._replace(kind=Kind.FEE), wire, row.served)
 
     monkeypatch.setattr(CODEC, "read", read)
 
@@ -65,7 +65,7 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=" ".join,
 )
-def test_every_format_of_every_view(ledger: Path, words: tuple[str, ...], form: str) -> None:
+def test_every_format_of_every_command(ledger: Path, words: tuple[str, ...], form: str) -> None:
     done = run(ledger, *words, "--format", form)
     assert done.returncode == 0, done.stderr
     assert "2.50" in done.stdout
@@ -74,7 +74,7 @@ def test_every_format_of_every_view(ledger: Path, words: tuple[str, ...], form: 
 
 
 @pytest.mark.parametrize("view", ["flows", "balances", "summary"])
-def test_as_of_now_is_what_is_there_and_as_of_before_is_nothing(ledger: Path, view: str) -> None:
+def test_as_of_the_future_is_the_present_and_as_of_the_past_is_empty(ledger: Path, view: str) -> None:
     assert result(ledger, view, "--as-of", "2999-01-01") == result(ledger, view)
     assert result(ledger, view, "--as-of", "2020-01-01") == []
 
@@ -122,10 +122,10 @@ def test_bytes_that_do_not_print_are_escaped(tmp_path: Path) -> None:
     assert result(ledger, "quarantine", "show", "a", entry["id"])["row"] == r'{"a": "流\\n水"\x1b[2J\xff"}'
 
 
-def test_a_retry_reads_what_can_be_read_now(ledger: Path, request: pytest.FixtureRequest) -> None:
+def test_a_retry_reads_rows_that_a_newer_codec_can_read(ledger: Path, request: pytest.FixtureRequest) -> None:
     done = run(ledger, "quarantine", "retry", "--format", "json")
     assert (done.returncode, json.loads(done.stdout)[0]["unreadable"]) == (3, 1)
-    request.getfixturevalue("learned")
+    request.getfixturevalue("newer_codec")
     (retried,) = result(ledger, "quarantine", "retry", "a")
     assert (retried["tried"], retried["read"], retried["unreadable"]) == (1, 1, 0)
     assert len(result(ledger, "flows")) == 3
@@ -135,10 +135,10 @@ def test_a_retry_reads_what_can_be_read_now(ledger: Path, request: pytest.Fixtur
     assert run(ledger, "verify").returncode == 0
 
 
-def test_a_rebuild_is_shown_and_then_agreed_to(ledger: Path, request: pytest.FixtureRequest) -> None:
+def test_a_rebuild_is_printed_and_then_committed(ledger: Path, request: pytest.FixtureRequest) -> None:
     (same,) = result(ledger, "rebuild")
     assert (same["flows"], same["changed"]) == (2, 0)
-    request.getfixturevalue("learned")
+    request.getfixturevalue("newer_codec")
     before = result(ledger, "flows")
     for words in (["rebuild"], ["rebuild", "--dry-run"], ["rebuild", "--dry-run", "--yes"]):
         done = run(ledger, *words, "--format", "json")
@@ -156,21 +156,21 @@ def test_a_rebuild_is_shown_and_then_agreed_to(ledger: Path, request: pytest.Fix
     assert run(ledger, "verify").returncode == 0
 
 
-@pytest.mark.parametrize(("said", "kind", "code"), [("y", "fee", 0), ("n", "other", 3), ("", "other", 3)])
-def test_somebody_at_a_terminal_is_asked(ledger: Path, learned: None, said: str, kind: str, code: int) -> None:
-    done = run(ledger, "rebuild", stdin=f"{said}\n", terminal=True)
+@pytest.mark.parametrize(("answer", "kind", "code"), [("y", "fee", 0), ("n", "other", 3), ("", "other", 3)])
+def test_a_user_at_a_terminal_is_asked(ledger: Path, newer_codec: None, answer: str, kind: str, code: int) -> None:
+    done = run(ledger, "rebuild", stdin=f"{answer}\n", terminal=True)
     assert (done.returncode, "Commit this? [y/N]" in done.stderr) == (code, True)
     assert {flow["kind"] for flow in result(ledger, "flows")} == {kind}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_rebuild_in_every_format(ledger: Path, learned: None, form: str) -> None:
+def test_a_rebuild_in_every_format(ledger: Path, newer_codec: None, form: str) -> None:
     done = run(ledger, "rebuild", "--format", form)
     assert done.returncode == 3
     assert "kind 2" in done.stdout
 
 
-def test_a_row_that_cannot_be_read_any_more_is_said(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rebuild_reports_rows_that_can_no_longer_be_read(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = CODEC.read
     monkeypatch.setattr(CODEC, "read", lambda came: old(came.replace(b"USD", b"")))
     done = run(ledger, "rebuild", "--yes", "--format", "json")
@@ -180,7 +180,7 @@ def test_a_row_that_cannot_be_read_any_more_is_said(ledger: Path, monkeypatch: p
     assert run(ledger, "verify").returncode == 0
 
 
-def test_an_upgrade_says_from_which_schema_to_which(ledger: Path) -> None:
+def test_an_upgrade_prints_the_schema_before_and_after(ledger: Path) -> None:
     found = result(ledger, "db", "upgrade")
     assert found["path"] == str(ledger)
     assert found["before"] == found["after"]

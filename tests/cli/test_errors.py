@@ -160,7 +160,7 @@ def test_credentials_that_lack_a_field_are_named_and_never_printed(tmp_path: Pat
     assert "very-secret" not in done.stdout + done.stderr
 
 
-def test_bad_rows_go_to_quarantine_and_the_rest_comes_in(tmp_path: Path) -> None:
+def test_rows_that_cannot_be_read_are_quarantined_and_the_others_imported(tmp_path: Path) -> None:
     rows = [
         json.dumps(GOOD),
         json.dumps(GOOD | {"direction": 3}),
@@ -192,7 +192,7 @@ def test_bad_rows_go_to_quarantine_and_the_rest_comes_in(tmp_path: Path) -> None
     assert run(ledger, "verify").returncode == 0
 
 
-def test_an_error_answer_is_no_input(tmp_path: Path) -> None:
+def test_a_saved_error_answer_cannot_be_imported(tmp_path: Path) -> None:
     file = tmp_path / "answer.json"
     file.write_text('{"code": 401003, "message": "token expired"}')
     done = run(tmp_path / "ledger.db", "import", str(file), "--provider", "longbridge", "--account", "a")

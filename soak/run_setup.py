@@ -244,4 +244,4 @@ def _requested_language(provider: Provider) -> str | None:
 
     with clients_over(transport), system_clock_is(clock):
         asyncio.run(fetch())
-    return transport.answered[-1].request.headers.get("accept-language")
+    return transport.exchanges[-1].request.headers.get("accept-language")

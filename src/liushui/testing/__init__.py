@@ -1,1 +1,1 @@
-"""What tests share, an outside provider's too: doubles, a clock that moves, golden pairs, servers beside a test."""
+"""Public helpers for tests, also for the tests of providers outside liushui: doubles, clocks, golden pairs, servers."""

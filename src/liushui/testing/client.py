@@ -1,4 +1,4 @@
-"""A provider's client without a provider: pages of rows that a test puts there, and faults it asks for."""
+"""A provider's client without a provider: it answers pages of rows that a test supplies, with faults on request."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -6,11 +6,11 @@ from datetime import datetime
 from liushui.provider import NO_VALUES, Codec, Page, Slice
 
 Fault = Callable[[int, Slice, int], None]
-"""Called before each answer with the call's number (from 1), the slice, the page. It may raise, or change rows."""
+"""Called before each answer with the call's number (from 1), the slice and the page. It may raise, or change rows."""
 
 
 class ClientDouble:
-    """Answers pages by number, newest first, from rows that may change between two calls."""
+    """Answers numbered pages, newest first. Its `rows` may change between two calls."""
 
     def __init__(self, codec: Codec, rows: list[bytes], *, fault: Fault | None = None, cap: int | None = None) -> None:
         self.rows = rows
@@ -19,7 +19,7 @@ class ClientDouble:
         self._codec = codec
         self._fault = fault
         self._cap = cap
-        """The most rows a page has, whatever was asked for."""
+        """The most rows of a page, whatever was asked for."""
 
     async def fetch_page(
         self,
@@ -31,21 +31,21 @@ class ClientDouble:
         newest: bool = False,
     ) -> Page:
         """One page."""
-        del params, newest  # a double has one params, and its newest rows first
+        del params, newest  # filters are ignored, and the newest rows always come first
         number = int(page_token or 1)
         self.calls.append((asked, number, size))
         if self._fault is not None:
             self._fault(len(self.calls), asked, number)
         size = min(size, self._cap or size)
-        found = [row for at, row in self._dated() if asked.since <= at < asked.until]
-        rows = found[(number - 1) * size : number * size]
+        matching = [row for at, row in self._dated() if asked.since <= at < asked.until]
+        rows = matching[(number - 1) * size : number * size]
         return Page(rows, next_token=str(number + 1) if rows else None)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Remember that the client was closed."""
         self.closed = True
 
     def _dated(self) -> list[tuple[datetime, bytes]]:
-        """The rows, newest first; rows of one time in the order they were put there."""
+        """The rows with their times, newest first. Rows of one time keep their order in `rows`."""
         dated = [(self._codec.read(row).flow.at, row) for row in self.rows]
         return sorted(dated, key=lambda pair: pair[0], reverse=True)

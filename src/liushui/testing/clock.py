@@ -1,14 +1,14 @@
-"""A clock that tests move. It stands still until then."""
+"""A clock that stands still until a test moves it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 NOON: Final = datetime(2026, 1, 2, 12, tzinfo=UTC)
-"""Where a clock stands when nobody says."""
+"""The default time of a clock."""
 
 
 class MovableClock:
-    """An instant.Clock that says `at`."""
+    """An instant.Clock. Tests may set `at` directly."""
 
     def __init__(self, at: datetime = NOON) -> None:
         self.at = at
@@ -17,5 +17,5 @@ class MovableClock:
         return self.at
 
     def move(self, by: timedelta) -> None:
-        """Let time pass; less than nothing sets the clock back."""
+        """Let time pass. A negative duration sets the clock back."""
         self.at += by

@@ -1,6 +1,6 @@
-"""Golden pairs: an answer of a provider, `<case>.wire.json`, and what it means to us, `<case>.flows.json`, beside it.
+"""Golden pairs: an answer of a provider, `<case>.wire.json`, and its decoded flows beside it, `<case>.flows.json`.
 
-The diff of the second is the change of behaviour. `python -m liushui.testing.golden PROVIDER...` writes it again.
+A changed behaviour shows as a diff of the flows. `python -m liushui.testing.golden PROVIDER...` writes them again.
 """
 
 import inspect
@@ -25,25 +25,25 @@ FLOWS: Final = ".flows.json"
 
 
 def samples_of(provider: Provider) -> Path:
-    """The folder of a provider's golden pairs: `samples` beside its server."""
+    """The folder of a provider's golden pairs: `samples` beside the module of its server."""
     return Path(inspect.getfile(type(provider.server))).parent / "samples"
 
 
 def cases(folder: Path) -> Iterator[tuple[str, Path, Path]]:
-    """Every case of a folder: its name, its answer, and its flows, which may not be there yet."""
+    """Every case of a folder: its name, the file of its answer, and the file of its flows, which may be missing."""
     for wire in sorted(folder.glob(f"*{WIRE}")):
         name = wire.name.removesuffix(WIRE)
         yield name, wire, folder / f"{name}{FLOWS}"
 
 
 def golden(codec: Codec, document: bytes) -> str:
-    """What an answer means: its rows in their order, each a flow, or the reason why it cannot be read."""
+    """An answer decoded, as JSON: its rows in their order, each a flow or the reason why it is rejected."""
     records = [_record(codec, row) for row in codec.extract_rows(document)]
     return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
 
 
 def flow_record(flow: Flow) -> dict[str, object]:
-    """A flow in JSON: amounts as text, instants in ISO 8601; a field that is as it is by default is left out."""
+    """A flow as JSON: amounts as text, instants in ISO 8601. Fields with their default value are left out."""
     return {
         name: _value(value)
         for name, value in flow._asdict().items()
@@ -73,7 +73,7 @@ def _value(value: object) -> object:
 
 
 def main(names: list[str]) -> None:
-    """Write the flows of every case of these providers."""
+    """Write the flows of every case of the named providers."""
     for name in names:
         provider = get_provider(name)
         for _, wire, flows in cases(samples_of(provider)):

@@ -1,4 +1,4 @@
-"""A FlowReader that holds everything in memory, for any provider: what a server under test reads."""
+"""A FlowReader and rate limits in memory: what a server under test reads."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -15,9 +15,15 @@ from liushui.instant import Clock, system_clock, to_us
 from liushui.provider import NO_VALUES, DecodedRow, FlowPage, FlowQuery, Key, Provider, RateCheck
 from liushui.rules import Rate
 
+Position = tuple[int, str, str, int]
+"""A keyset cursor: time in microseconds, account, identity, and the number of the row."""
 
-class Held(NamedTuple):
-    """An account's flow, and the row that a dialect's readers are given as it is. `number` tells equal ones apart."""
+
+class StoredFlow(NamedTuple):
+    """A flow of an account. `number` is the index of its row, which tells equal rows apart.
+
+    `row` is served as it is to readers of `dialect`. Other dialects write the flow themselves.
+    """
 
     number: int
     account: str
@@ -25,31 +31,36 @@ class Held(NamedTuple):
     dialect: str | None = None
     row: bytes | None = None
 
+    @property
+    def position(self) -> Position:
+        """Where the flow stands in the order of all flows."""
+        return to_us(self.flow.at), self.account, self.flow.identity, self.number
+
 
 class MemoryReader:
-    """Flows and keys of some accounts. Without `admit` no rates are held."""
+    """Flows and keys of some accounts, in memory. Without `admit` no rates are enforced."""
 
     def __init__(self, clock: Clock = system_clock, *, admit: Callable[[str, Rate], RateCheck] | None = None) -> None:
         self.admit_call = admit
-        """Whether a call is let in; None lets in all. A test may change it."""
+        """Counts a call and decides whether it is admitted. None admits every call. Tests may change it."""
         self._clock = clock
-        self._held: list[Held] = []
+        self._flows: list[StoredFlow] = []
         self._keys: dict[tuple[str, str], Key] = {}
         self._sessions: dict[tuple[str, str], datetime] = {}
         self._random = Random(1)  # noqa: S311 - the same keys in each run
 
     def add_flows(self, account: str, flows: Iterable[Flow]) -> None:
-        """Add flows that came from elsewhere: each dialect writes them in its own words."""
-        self._held += [Held(number, account, flow) for number, flow in enumerate(flows, len(self._held))]
+        """Add flows from elsewhere, which each dialect writes itself."""
+        self._flows += [StoredFlow(number, account, flow) for number, flow in enumerate(flows, len(self._flows))]
 
     def add_rows(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[DecodedRow]:
-        """Add rows of a provider, which its own dialect gives back as they came. Raises WireError."""
-        received = [provider.codec.read(row) for row in rows]
-        self._held += [
-            Held(number, account, came.flow, provider.name, came.served or came.row)
-            for number, came in enumerate(received, len(self._held))
+        """Add rows of a provider, whose own dialect serves them unchanged. Raises WireError."""
+        decoded = [provider.codec.read(row) for row in rows]
+        self._flows += [
+            StoredFlow(number, account, one.flow, provider.name, one.served or one.row)
+            for number, one in enumerate(decoded, len(self._flows))
         ]
-        return received
+        return decoded
 
     def create_key(
         self,
@@ -59,18 +70,18 @@ class MemoryReader:
         paced: bool = True,
         restrictions: Mapping[str, str] = NO_VALUES,
     ) -> Key:
-        """Make a key that reads these accounts through a provider's dialect."""
+        """Create a key that reads these accounts through a provider's dialect."""
         credentials = provider.new_credentials(self._random.randbytes)
         key = Key(provider.key_name(credentials), provider.name, accounts, credentials, expires_at, paced, restrictions)
         self.add_key(key)
         return key
 
     def add_key(self, key: Key) -> None:
-        """Accept a key that was made elsewhere."""
+        """Accept a key that was created elsewhere."""
         self._keys[key.dialect, key.public] = key
 
     def revoke(self, key: Key) -> None:
-        """End a key."""
+        """Accept a key no longer."""
         del self._keys[key.dialect, key.public]
 
     def now(self) -> datetime:
@@ -91,61 +102,58 @@ class MemoryReader:
         return began
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        found = self._found(query)
+        matching = self._matching(query)
         if query.newest:
-            found.reverse()
+            matching.reverse()
         if query.after:
-            place = _place_of(query.after)
-            found = [held for held in found if (_place(held) < place if query.newest else _place(held) > place)]
-        page = found[query.offset : query.offset + query.limit]
-        more = query.after is not None and len(found) > query.offset + query.limit
-        end = msgspec.json.encode(_place(page[-1])).decode() if more else None
+            after = _position_of(query.after)
+            matching = [one for one in matching if (one.position < after if query.newest else one.position > after)]
+        page = matching[query.offset : query.offset + query.limit]
+        has_more = query.after is not None and len(matching) > query.offset + query.limit
+        end = msgspec.json.encode(page[-1].position).decode() if has_more else None
         if query.newest and query.ascending:
             page.reverse()
         rows = [
-            held.row if held.row is not None and held.dialect == dialect else write(held.flow)
-            for held in page
-            if matches(held.flow, query.visible)
+            stored.row if stored.row is not None and stored.dialect == dialect else write(stored.flow)
+            for stored in page
+            if matches(stored.flow, query.visible)
         ]
         return FlowPage(b",".join(rows), len(rows), end)
 
     def count_flows(self, query: FlowQuery) -> int:
-        return len(self._found(query))
+        return len(self._matching(query))
 
-    def _found(self, query: FlowQuery) -> list[Held]:
-        """What a query means, oldest first."""
-        found = [
-            held
-            for held in self._held
-            if held.account in query.accounts
-            and query.since <= held.flow.at < query.until
-            and matches(held.flow, query.where)
+    def _matching(self, query: FlowQuery) -> list[StoredFlow]:
+        """The flows of a query, oldest first."""
+        matching = [
+            stored
+            for stored in self._flows
+            if stored.account in query.accounts
+            and query.since <= stored.flow.at < query.until
+            and matches(stored.flow, query.where)
         ]
-        return sorted(found, key=_place)
+        return sorted(matching, key=lambda stored: stored.position)
 
 
-def _place(held: Held) -> tuple[int, str, str, int]:
-    return to_us(held.flow.at), held.account, held.flow.identity, held.number
-
-
-def _place_of(after: str) -> tuple[int, str, str, int]:
+def _position_of(cursor: str) -> Position:
     try:
-        return msgspec.json.decode(after, type=tuple[int, str, str, int])
+        position: Position = msgspec.json.decode(cursor, type=Position)
     except msgspec.MsgspecError as error:
-        raise WireError("after", f"expected a place that a page named, got {short_repr(after)}") from error
+        raise WireError("after", f"expected a place that a page named, got {short_repr(cursor)}") from error
+    return position
 
 
 class MemoryLimits:
-    """A provider.Limits of one process, one thread. `names` are those that were counted, in their order."""
+    """A provider.RateLimiter in memory, with sliding windows. For one thread."""
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self.names: list[str] = []
+        """The name of every call that was counted or refused, in order."""
         self._clock = clock
         self._calls: defaultdict[str, list[datetime]] = defaultdict(list)
         self._sessions: dict[str, datetime] = {}
 
     def admit(self, name: str, rate: Rate) -> RateCheck:
-        """Count one call."""
         self.names.append(name)
         now = self._clock()
         calls = self._calls[name] = [at for at in self._calls[name] if now - rate.per < at <= now]
@@ -155,7 +163,6 @@ class MemoryLimits:
         return RateCheck(admitted=True, used=len(calls))
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """When the session of that name began."""
         now = self._clock()
         began = self._sessions.get(name)
         if began is None or not began <= now < began + life:

@@ -1,4 +1,4 @@
-"""liushui's commands in processes of their own, as a user runs them: a ledger served, a world simulated."""
+"""liushui's commands in processes of their own, as a user runs them: `liushui serve`, `liushui simulate` and others."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ from liushui.simulate.serve import SimulatorInfo
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 60.0
-"""How long a server may take to open its ports, on a machine that is busy."""
+"""How long a server may take to open its ports on a busy machine."""
 STOP_S: Final = 15.0
 
 PORTS: Final = range(10_240, 32_000)
@@ -44,9 +44,9 @@ def run(
     codes: Container[int] = (0,),
     timeout_s: float = 120.0,
 ) -> str:
-    """Run a command of liushui's to its end and return what it printed.
+    """Run a liushui command to its end and return what it printed.
 
-    `given` is its standard input. Raises LiushuiError with its messages where it ends with none of `codes`.
+    `given` is its standard input. Raises LiushuiError with its messages where its exit code is none of `codes`.
     """
     command = [*command_of(ledger), *arguments]
     done = subprocess.run(  # noqa: S603 - our own program
@@ -59,7 +59,7 @@ def run(
 
 @contextmanager
 def serving(ledger: Path | str, *, workers: int = 1) -> Iterator[Running]:
-    """Serve a ledger on free ports, until the block ends."""
+    """Serve a ledger on free ports until the block ends."""
     ports = free_port(), free_port()
     command = [*command_of(ledger), "serve", "--workers", str(workers), *_ports(ports)]
     with TemporaryFile("w+") as messages, process_of(command, messages) as process:
@@ -79,9 +79,9 @@ def simulating(
     faults: str = "none",
     fault_seed: int = 1,
 ) -> Iterator[SimulatorInfo]:
-    """Simulate a world on free ports, until the block ends; what it printed says where, and with which credentials.
+    """Simulate a world on free ports until the block ends. Yields its URLs and credentials.
 
-    Of `providers` none stands for every one; `faults` is a profile of misbehaviour.
+    Without `providers` every provider is simulated. `faults` names a fault profile.
     """
     ports = free_port(), free_port()
     command = [*command_of(None), "simulate", "--format", "json", *_ports(ports)]
@@ -98,7 +98,7 @@ def simulating(
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and that no outgoing connection is given meanwhile: those get higher ones."""
+    """A port that nobody listens on. Outgoing connections use higher ports, so none can take it meanwhile."""
     for _ in range(PORT_TRIES):
         port = secrets.choice(PORTS)
         with suppress(OSError), socket.socket() as probe:
@@ -108,14 +108,14 @@ def free_port() -> int:
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody listens on a port."""
+    """Whether a process listens on a port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((HOST, port)) == 0
 
 
 def command_of(ledger: Path | str | None) -> list[str]:
-    """How liushui is run with a ledger."""
+    """The command line that runs liushui with a ledger."""
     return [sys.executable, "-m", "liushui", *(["--ledger", str(ledger)] if ledger else [])]
 
 
@@ -124,13 +124,13 @@ def _ports(ports: tuple[int, int]) -> list[str]:
 
 
 def _environment() -> Mapping[str, str]:
-    """This process's environment without what would point liushui elsewhere."""
+    """This process's environment without liushui's own settings, in UTC."""
     return {name: value for name, value in os.environ.items() if not name.startswith("LIUSHUI_")} | {"TZ": "UTC"}
 
 
 @contextmanager
 def process_of(command: list[str], messages: IO[str], *, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A process and, at the end, the end of it and of the workers it started."""
+    """A process, which is ended with the block, together with the workers that it started."""
     process = subprocess.Popen(  # noqa: S603 - our own program
         command,
         stdin=subprocess.DEVNULL,
@@ -154,7 +154,7 @@ def process_of(command: list[str], messages: IO[str], *, stdout: int | None = No
 
 
 def _wait_for(process: subprocess.Popen[str], ports: tuple[int, ...], messages: IO[str]) -> None:
-    """Return once every port is open. Raises LiushuiError with what the process said where that does not happen."""
+    """Return once every port is open. Raises LiushuiError with the process's messages where that takes too long."""
     end_s = time.monotonic() + START_S
     while not all(is_open(port) for port in ports):
         if process.poll() is not None:

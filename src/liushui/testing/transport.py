@@ -1,4 +1,13 @@
-"""A provider's client joined to its server without a network: an HTTP transport that answers from a reader."""
+"""A provider's client joined to its server without a network, and without faults or with them.
+
+    faults = QueuedFaults()
+    transport = FaultyTransport(load_providers(), reader, faults, clock)
+    with clients_over(transport), system_clock_is(clock):
+        client = provider.connect(base_url=HTTPS, credentials=key.credentials, rate=None, timeout_s=30)
+        faults.then(FaultKind.RESET, FaultKind.TOO_MANY, Fault(FaultKind.TRUNCATED, variant=100))
+
+Nothing sleeps: time passes on the movable clock only. Thousands of syncs can be tried in a second.
+"""
 
 import time
 from collections import deque
@@ -28,24 +37,29 @@ from liushui.simulate.faults.faulty_dialects import NO_OUTAGES, FaultyDialects, 
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.testing.clock import MovableClock
 
+HTTPS: Final = "https://provider.test"
+"""A base URL for clients of a transport."""
+
+_NANOSECONDS_A_MICROSECOND: Final = 1_000
+
 
 class Exchange(NamedTuple):
-    """A request, as a provider's server has it, and what it answered."""
+    """A request, as a provider's server gets it, and the server's answer."""
 
     request: Request
     response: Response
 
 
 class DialectTransport(httpx2.AsyncBaseTransport):
-    """Answers each request of an httpx2 client as `liushui serve` would. Keeps what was asked and answered."""
+    """Answers each request of an httpx2 client as `liushui serve` would. Keeps the requests and the exchanges."""
 
     def __init__(self, providers: Mapping[str, Provider], reader: FlowReader) -> None:
         self._dialects = DialectRouter(providers, reader)
-        self.asked: list[httpx2.Request] = []
-        self.answered: list[Exchange] = []
+        self.requests: list[httpx2.Request] = []
+        self.exchanges: list[Exchange] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         found = self._dialects.find(path)
         if found is None:
@@ -53,18 +67,10 @@ class DialectTransport(httpx2.AsyncBaseTransport):
         provider, route = found
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = await request.aread()
-        asked = self._dialects.request(request.method, path, query, headers, body, route)
-        answer = self._dialects.answer(provider, asked)
-        self.answered.append(Exchange(asked, answer))
-        return httpx2.Response(answer.status, headers=answer.headers, content=answer.body, request=request)
-
-
-# ---------------------------------------------------------------- faults
-
-HTTPS: Final = "https://provider.test"
-"""A base URL for clients of a transport."""
-
-_NANOSECONDS_A_MICROSECOND: Final = 1_000
+        served = self._dialects.request(request.method, path, query, headers, body, route)
+        response = self._dialects.answer(provider, served)
+        self.exchanges.append(Exchange(served, response))
+        return _to_httpx(response, request)
 
 
 class QueuedFaults:
@@ -75,12 +81,12 @@ class QueuedFaults:
         self._next: deque[Fault] = deque()
 
     def then(self, *faults: Fault | FaultKind | None) -> None:
-        """What happens to the next requests, after those that were said before. None: this one is answered well."""
+        """Queue faults, after those that are queued already. None: the request is answered correctly."""
         self._next += [fault if isinstance(fault, Fault) else Fault(fault) for fault in faults]
 
     @property
     def left(self) -> int:
-        """How many are still to come."""
+        """How many faults are still queued."""
         return len(self._next)
 
     def next_fault(self, request: Request) -> Fault:
@@ -89,7 +95,7 @@ class QueuedFaults:
 
 
 class FaultyTransport(DialectTransport):
-    """Carries outcomes out as an httpx2 client sees them: as answers, or as errors of its own. Keeps the outcomes."""
+    """Lets an httpx2 client see faults: as answers, or as exceptions of httpx2. Keeps the outcomes."""
 
     def __init__(
         self,
@@ -113,26 +119,30 @@ class FaultyTransport(DialectTransport):
             return response
         (outcome,) = outcomes
         self.outcomes.append(outcome)
-        return self._carried_out(outcome, request)
+        return self._carry_out(outcome, request)
 
-    def _carried_out(self, outcome: TransportOutcome, request: httpx2.Request) -> httpx2.Response:
-        patience = timedelta(seconds=request.extensions["timeout"]["read"])
-        if isinstance(outcome, Stalled) or outcome.delay > patience:
-            self._clock.move(patience)
-            raise httpx2.ReadTimeout("nothing came", request=request)
+    def _carry_out(self, outcome: TransportOutcome, request: httpx2.Request) -> httpx2.Response:
+        timeout = timedelta(seconds=request.extensions["timeout"]["read"])
+        if isinstance(outcome, Stalled) or outcome.delay > timeout:
+            self._clock.move(timeout)
+            raise httpx2.ReadTimeout("no answer arrived", request=request)
         self._clock.move(outcome.delay)
         match outcome:
-            case Answered(answer):
-                return httpx2.Response(answer.status, headers=answer.headers, content=answer.body, request=request)
+            case Answered(response):
+                return _to_httpx(response, request)
             case Reset(_, after_bytes):
                 raise httpx2.ReadError(f"the connection was reset after {after_bytes} bytes", request=request)
             case Unreached():
                 raise httpx2.ConnectError("the connection was refused", request=request)
 
 
+def _to_httpx(response: Response, request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(response.status, headers=response.headers, content=response.body, request=request)
+
+
 @contextmanager
 def clients_over(transport: httpx2.AsyncBaseTransport) -> Iterator[None]:
-    """Inside, every client of httpx2 that is made makes its calls over this transport."""
+    """Every httpx2 client that is created inside makes its calls over this transport."""
     real = httpx2.AsyncClient
     with patch.object(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport})):
         yield
@@ -140,7 +150,7 @@ def clients_over(transport: httpx2.AsyncBaseTransport) -> Iterator[None]:
 
 @contextmanager
 def system_clock_is(clock: Clock) -> Iterator[None]:
-    """Inside, the machine's clock says what `clock` does: clients sign their requests with it."""
+    """Inside, `time.time` and `time.time_ns` follow `clock`. Clients sign their requests with them."""
 
     def ns() -> int:
         return to_us(clock()) * _NANOSECONDS_A_MICROSECOND

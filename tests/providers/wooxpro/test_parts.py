@@ -122,7 +122,7 @@ def test_an_instant_across_accounts(reader: MemoryReader, read: Read, transport:
     """Each account is asked for on its own, so two pages less one row each fit at once."""
     expected = held(reader, in_an_instant(4, account="futures") + in_an_instant(4, account="copy_trading"))
     assert Counter(read(INSTANT, 5)) == expected
-    assert [dict(request.url.params)["account"] for request in transport.asked] == ["futures", "copy_trading"]
+    assert [dict(request.url.params)["account"] for request in transport.requests] == ["futures", "copy_trading"]
 
 
 def test_an_instant_across_flow_types(reader: MemoryReader, read: Read) -> None:
@@ -153,7 +153,7 @@ def test_an_instant_across_symbols(reader: MemoryReader, read: Read, transport: 
     symbols = ["BTCUSDT"] * 4 + ["ETHUSDT"] * 3 + ["币安人生USDT"] * 2
     expected = held(reader, (one | {"symbol": symbol} for one, symbol in zip(in_an_instant(9), symbols, strict=True)))
     assert Counter(read(INSTANT, 5)) == expected
-    asked = [dict(request.url.params) for request in transport.asked]
+    asked = [dict(request.url.params) for request in transport.requests]
     assert [one.get("flow_type") for one in asked if "start_time" not in one] == [None, "4"]
 
 

@@ -80,13 +80,13 @@ class FaultyProvider:
 
     def truth(self) -> Truth:
         """What there is to be read now, as this provider's client is told it."""
-        language = self.wire.answered[-1].request.headers.get("accept-language") if self.wire.answered else None
+        language = self.wire.exchanges[-1].request.headers.get("accept-language") if self.wire.exchanges else None
         return self.reader.truth(self.account.name, *self.whole, self.clock(), language=language)
 
     def read(self, size: int) -> list[bytes]:
         """Every row, as a patient reader gets it; and nothing changed while it did."""
         for _ in range(READS_MAX):
-            before = self.truth().rows if self.wire.answered else None
+            before = self.truth().rows if self.wire.exchanges else None
             try:
                 rows = self.ask(lambda client: drained(Patient(client, self), self.provider, self.whole, size))
             except (SyncError, Refused):

@@ -37,7 +37,7 @@ class AccessChecks(Checks):
     def test_a_request_without_credentials(self, memory: Memory) -> None:
         """Neither headers nor a query: it is an error of authentication, and no rows."""
         memory.ask(_first_page(memory.ends))
-        request = memory.wire.answered[-1].request._replace(headers={}, query="")
+        request = memory.wire.exchanges[-1].request._replace(headers={}, query="")
         answer = self.provider.server.answer(request, memory.reader)
         with pytest.raises(AuthError):
             self.provider.codec.extract_rows(answer.body)

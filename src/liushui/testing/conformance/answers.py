@@ -94,7 +94,7 @@ def _page(
 def _whole(memory: Memory) -> bytes:
     """An answer with some rows, as the server gives it."""
     _page(memory)
-    return memory.wire.answered[-1].response.body
+    return memory.wire.exchanges[-1].response.body
 
 
 def _object_of(answer: bytes) -> bytes:

@@ -41,18 +41,18 @@ class RequestChecks(Checks):
                 random = self._random("signed", number)
                 part = {random.choice(names): self._odd(random, judge) for _ in range(random.randrange(1, 4))}
                 size = random.choice((0, 1, 50, ends.size_max, ends.size_max + 1, -1, 10**30))
-                memory.wire.answered.clear()
+                memory.wire.exchanges.clear()
                 try:
                     await client.fetch_page(ends.recent, size, params=part, newest=random.choice((True, False)))
                 except LiushuiError:
                     pass  # what it is an answer to is judged below
                 except Exception as error:
-                    if not memory.wire.answered and not all(isinstance(value, str) for value in part.values()):
+                    if not memory.wire.exchanges and not all(isinstance(value, str) for value in part.values()):
                         continue  # a client need not take what is no text
                     error.add_note(f"seed {self.seed}, signed request {number}: {part!r}")
                     raise
-                ensure(bool(memory.wire.answered), f"seed {self.seed}, signed request {number} was not sent: {part!r}")
-                for exchange in memory.wire.answered:
+                ensure(bool(memory.wire.exchanges), f"seed {self.seed}, signed request {number} was not sent: {part!r}")
+                for exchange in memory.wire.exchanges:
                     judge.check(exchange, f"seed {self.seed}, signed request {number}")
 
         memory.ask(ask)
@@ -90,12 +90,12 @@ class Judge:
         """Have a client ask for a page, to know what it sends and where rows are."""
         self._provider = memory.ends.provider
         memory.ask(lambda client: client.fetch_page(memory.ends.recent, 10))
-        self.asked = [exchange.request for exchange in memory.wire.answered]
+        self.asked = [exchange.request for exchange in memory.wire.exchanges]
         self.sends_json = any(_is_object(request.body) for request in self.asked)
         self.names = sorted({name for request in self.asked for name in _names(request)})
         self._row_routes = {
             (exchange.request.method, exchange.request.route)
-            for exchange in memory.wire.answered
+            for exchange in memory.wire.exchanges
             if is_rows(self._provider, exchange.response.body)
         }
         ensure(bool(self._row_routes), "no answer to a client that asked for a page is one of rows")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bench.process import LIUSHUI, BenchError, Server, serving
 from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting
-from liushui.ledger.access.logins import new_code
+from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import open_ledger
 from liushui.server.exposure import login_link
 from liushui.testing.server import free_port
@@ -108,7 +108,7 @@ def _commonest(ledger: Path) -> tuple[str, str]:
 def _reader(server: Server, ledger: Path) -> Callable[[str], bytes]:
     """Asks for pages as a browser that has logged in by a link."""
     book = open_ledger(str(ledger))
-    link = urlsplit(login_link(server.url, new_code(book)))
+    link = urlsplit(login_link(server.url, create_login_code(book)))
     book.close()
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", f"{link.path}?{link.query}")

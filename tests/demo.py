@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from typing import IO, Final, NamedTuple
 
 from liushui.errors import LiushuiError
-from liushui.ledger.access.logins import new_code
+from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import open_ledger
 from liushui.server.exposure import login_link
 from liushui.testing.server import HOST, command_of, free_port, process_of
@@ -33,7 +33,7 @@ class Demo(NamedTuple):
         """Another way in."""
         ledger = open_ledger(str(self.ledger))
         try:
-            return login_link(self.url, new_code(ledger))
+            return login_link(self.url, create_login_code(ledger))
         finally:
             ledger.close()
 

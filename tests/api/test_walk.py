@@ -55,7 +55,7 @@ def fill(ledger: Ledger) -> Known:
             paced=True,
         )
         record_run(ledger, Run(account, hour(0), hour(1), 1, 2, 3, 0, label))
-        write_progress(ledger, [Progress(account, label, hour(0), hour(1), hour(1), "done", said=label)])
+        write_progress(ledger, [Progress(account, label, hour(0), hour(1), hour(1), "done", message=label)])
     made = create_key(ledger, get_provider("longbridge"), [HIDDEN])
     create_key(ledger, get_provider("longbridge"), [HIDDEN, "a"])
     token = create_token(ledger, name="SECRET", names=[HIDDEN, "a"], scopes=[Scope.READ]).token.id

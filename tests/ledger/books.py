@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.importing.merge import merge_chunk
 from liushui.importing.staging import Copies
-from liushui.instant import to_us
+from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected, Row, read_rows
+from liushui.ledger.jobs.leases import Lease
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
-from liushui.ledger.schema import metadata
+from liushui.ledger.schema import leases, metadata
 from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.commit import commit_rows, commit_slice, make_account
 from liushui.ledger.write.quarantine import quarantine_rows
@@ -161,3 +162,10 @@ def assert_intact(ledger: Ledger) -> None:
     found = list(verify(ledger))
     assert all(isinstance(account, Verified) for account in found), found
     assert [account.account for account in found] == [row[0] for row in column(ledger, "accounts", "account")]
+
+
+def leases_of(ledger: Ledger) -> list[Lease]:
+    """Every lease, by account."""
+    with ledger.reading() as connection:
+        rows = connection.execute(sa.select(leases).order_by(leases.c.account)).all()
+    return [Lease(row.account, row.holder, from_us(row.until_us)) for row in rows]

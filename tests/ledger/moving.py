@@ -72,7 +72,7 @@ def fill_the_rest(ledger: Ledger) -> None:
             if connection.execute(sa.select(table).limit(1)).first() is None:
                 values = {column.name: 1 if is_number(column) else "a" for column in table.columns}
                 sealed = {
-                    column.name: ledger.vault.seal(SECRETS) for column in table.columns if column.info.get("sealed")
+                    column.name: ledger.vault.encrypt(SECRETS) for column in table.columns if column.info.get("sealed")
                 }
                 connection.execute(table.insert().values(values | sealed))
 

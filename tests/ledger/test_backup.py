@@ -15,7 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from liushui.errors import ConfigError, LedgerError
-from liushui.ledger.access.vault import ENVIRONMENT
+from liushui.ledger.access.vault import KEY_VARIABLE
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import backup as backup_module
@@ -33,7 +33,7 @@ WRITING: Final = [sys.executable, "-m", "tests.ledger.writing"]
 
 @pytest.fixture(autouse=True)
 def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_the_key_of_the_environment_is_kept_as_well(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = full.with_name("ledger.db.key").read_text().strip()
-    monkeypatch.setenv(ENVIRONMENT, key)
+    monkeypatch.setenv(KEY_VARIABLE, key)
     assert backed_up(full, tmp_path / "saved.db", with_secrets=True).key == tmp_path / "saved.db.key"
     assert (tmp_path / "saved.db.key").read_text().strip() == key
 
@@ -453,7 +453,7 @@ def test_secrets_move_from_a_key_file_to_the_environment(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = backed_up(full, tmp_path / "saved.db", with_secrets=True)
-    monkeypatch.setenv(ENVIRONMENT, Fernet.generate_key().decode())
+    monkeypatch.setenv(KEY_VARIABLE, Fernet.generate_key().decode())
     assert restore(saved.path, str(tmp_path / "ledger.db")).secrets == "readable"
     assert not (tmp_path / "ledger.db.key").exists()
     book = opened_at(tmp_path / "ledger.db")

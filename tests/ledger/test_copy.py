@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.ledger.access.keys import list_keys
-from liushui.ledger.access.vault import ENVIRONMENT
+from liushui.ledger.access.vault import KEY_VARIABLE
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import snapshot
@@ -45,7 +45,7 @@ PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.moving"]
 
 @pytest.fixture(autouse=True)
 def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
 
 
 @pytest.fixture(scope="module")

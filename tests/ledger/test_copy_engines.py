@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, LedgerError
-from liushui.ledger.access.vault import ENVIRONMENT
+from liushui.ledger.access.vault import KEY_VARIABLE
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import snapshot
@@ -33,7 +33,7 @@ WRITING: Final = [sys.executable, "-m", "tests.ledger.writing"]
 
 @pytest.fixture(autouse=True)
 def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
 
 
 @pytest.fixture(scope="module")

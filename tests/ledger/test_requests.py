@@ -8,16 +8,16 @@ import pytest
 from liushui.errors import ConfigError
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import MACHINE
-from liushui.ledger.jobs.progress import RUNNING, SILENT, Progress, list_progress, write_progress
+from liushui.ledger.jobs.progress import RUNNING, SILENCE_MAX, Progress, list_progress, write_progress
 from liushui.ledger.jobs.sources import add_source, list_sources, pause_source
 from liushui.ledger.jobs.sync_requests import (
-    ABANDONED,
+    ABANDONED_AFTER,
     WAITING,
     end_request,
     find_request,
-    give_back,
-    open_requests,
     request_sync,
+    requests_to_take,
+    return_request,
     take_request,
 )
 from tests.ledger.books import hour
@@ -44,7 +44,7 @@ def test_one_takes_it_and_says_how_it_ended(ledger: Ledger) -> None:
     asked = request_sync(ledger, "a", by="me")
     assert take_request(ledger, asked, ME)
     assert not take_request(ledger, asked, "somebody/1/else")
-    assert open_requests(ledger) == []
+    assert requests_to_take(ledger) == []
     assert request_sync(ledger, "a", by="me").id != asked.id, "what is asked for now comes after what runs"
     end_request(ledger, asked, "somebody/1/else", status="done", error="")
     assert find_request(ledger, "a", asked.id) is not None
@@ -58,11 +58,11 @@ def test_one_takes_it_and_says_how_it_ended(ledger: Ledger) -> None:
 def test_what_somebody_left_is_taken_over(ledger: Ledger, holder: str) -> None:
     asked = request_sync(ledger, "a", by="me")
     assert take_request(ledger, asked, holder)
-    later = ledger.with_clock(lambda: ledger.clock() + ABANDONED + timedelta(seconds=1))
-    (left,) = open_requests(later)
+    later = ledger.with_clock(lambda: ledger.clock() + ABANDONED_AFTER + timedelta(seconds=1))
+    (left,) = requests_to_take(later)
     assert take_request(later, left, ME)
-    give_back(later, left, ME)
-    assert [one.status for one in open_requests(ledger)] == [WAITING]
+    return_request(later, left, ME)
+    assert [one.status for one in requests_to_take(ledger)] == [WAITING]
 
 
 def test_a_source_is_paused_and_resumed(ledger: Ledger) -> None:
@@ -78,10 +78,10 @@ def test_how_far_a_sync_is(ledger: Ledger) -> None:
     now = ledger.clock()
     one = Progress("a", ME, now, now, None, RUNNING, slices=1, rows_in=5)
     write_progress(ledger, [one])
-    write_progress(ledger, [one._replace(slices=2, said="waits 3 s: rate")])
+    write_progress(ledger, [one._replace(slices=2, message="waits 3 s: rate")])
     (found,) = list_progress(ledger, ["a"])
-    assert (found.slices, found.slices_left, found.said) == (2, None, "waits 3 s: rate")
+    assert (found.slices, found.slices_left, found.message) == (2, None, "waits 3 s: rate")
     assert found.is_running(now)
-    assert not found.is_running(now + SILENT)
+    assert not found.is_running(now + SILENCE_MAX)
     assert not found._replace(holder=GONE).is_running(now)
     assert not found._replace(ended_at=now).is_running(now)

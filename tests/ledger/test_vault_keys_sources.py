@@ -15,16 +15,16 @@ from cryptography.fernet import Fernet
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.ledger.access.keys import create_key, list_keys, revoke_key
-from liushui.ledger.access.vault import ENVIRONMENT, Vault
+from liushui.ledger.access.vault import KEY_VARIABLE, Vault
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import (
     Run,
     add_source,
+    find_sources,
     last_runs,
     list_sources,
     record_run,
     remove_source,
-    sources_named,
 )
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.provider import Restriction
@@ -40,7 +40,7 @@ RATE = PROVIDER.rules.rate
 
 @pytest.fixture(autouse=True)
 def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
 
 
 def on_disk(ledger: Ledger) -> bytes:
@@ -62,9 +62,9 @@ def source(ledger: Ledger, account: str = "a", *, paced: bool = True) -> None:
 
 def test_what_is_sealed_can_be_read_back(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
-    sealed = vault.seal(SECRETS)
-    assert Vault(vault.path).open(sealed) == SECRETS
-    assert vault.seal(SECRETS) != sealed
+    sealed = vault.encrypt(SECRETS)
+    assert Vault(vault.path).decrypt(sealed) == SECRETS
+    assert vault.encrypt(SECRETS) != sealed
     assert not any(secret in sealed or secret in decoded(sealed) for secret in SECRETS.values())
     assert stat.S_IMODE(vault.path.stat().st_mode) == 0o600
 
@@ -75,65 +75,65 @@ def decoded(sealed: str) -> str:
 
 def test_the_key_of_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
-    monkeypatch.setenv(ENVIRONMENT, Fernet.generate_key().decode())
-    sealed = vault.seal(SECRETS)
-    assert vault.open(sealed) == SECRETS
+    monkeypatch.setenv(KEY_VARIABLE, Fernet.generate_key().decode())
+    sealed = vault.encrypt(SECRETS)
+    assert vault.decrypt(sealed) == SECRETS
     assert not vault.path.exists()
-    monkeypatch.setenv(ENVIRONMENT, Fernet.generate_key().decode())
-    with pytest.raises(LedgerError, match=f"encrypted with another key than the one in {ENVIRONMENT}"):
-        vault.open(sealed)
+    monkeypatch.setenv(KEY_VARIABLE, Fernet.generate_key().decode())
+    with pytest.raises(LedgerError, match=f"encrypted with another key than the one in {KEY_VARIABLE}"):
+        vault.decrypt(sealed)
 
 
 def test_another_key_reads_nothing(tmp_path: Path) -> None:
-    sealed = Vault(tmp_path / "one.key").seal(SECRETS)
+    sealed = Vault(tmp_path / "one.key").encrypt(SECRETS)
     other = Vault(tmp_path / "other.key")
-    other.seal({})
+    other.encrypt({})
     with pytest.raises(LedgerError, match=r"encrypted with another key than .*other\.key"):
-        other.open(sealed)
+        other.decrypt(sealed)
 
 
 def test_a_flipped_bit_is_no_secret(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
-    sealed = vault.seal(SECRETS)
+    sealed = vault.encrypt(SECRETS)
     for at in range(0, len(sealed), 7):
         broken = sealed[:at] + ("A" if sealed[at] != "A" else "B") + sealed[at + 1 :]
         with pytest.raises(LedgerError, match="another key"):
-            vault.open(broken)
+            vault.decrypt(broken)
 
 
 def test_a_missing_key_is_said_and_not_made_again(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
-    sealed = vault.seal(SECRETS)
+    sealed = vault.encrypt(SECRETS)
     vault.path.unlink()
-    with pytest.raises(LedgerError, match=f"is missing and {ENVIRONMENT} is not set"):
-        vault.open(sealed)
+    with pytest.raises(LedgerError, match=f"is missing and {KEY_VARIABLE} is not set"):
+        vault.decrypt(sealed)
     assert not vault.path.exists()
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
-    sealed = vault.seal(SECRETS)
+    sealed = vault.encrypt(SECRETS)
     vault.path.chmod(mode)
     with pytest.raises(ConfigError, match="may be read by others: `chmod 600` it"):
-        vault.open(sealed)
+        vault.decrypt(sealed)
 
 
 @pytest.mark.parametrize("text", ["", "short", "!" * 44, "QUJD"])
 def test_a_key_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
-    sealed = vault.seal(SECRETS)
+    sealed = vault.encrypt(SECRETS)
     vault.path.write_text(text)
     with pytest.raises(ConfigError, match="expected 32 bytes in URL-safe base64"):
-        vault.open(sealed)
+        vault.decrypt(sealed)
 
 
 def test_bytes_that_are_no_key_are_refused(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
-    sealed = vault.seal(SECRETS)
+    sealed = vault.encrypt(SECRETS)
     vault.path.write_bytes(b"\xff\xfe" * 22)
     with pytest.raises(ConfigError, match="expected 32 bytes in URL-safe base64"):
-        vault.open(sealed)
+        vault.decrypt(sealed)
 
 
 def test_the_first_key_is_the_one_whoever_else_makes_one(tmp_path: Path) -> None:
@@ -142,11 +142,11 @@ def test_the_first_key_is_the_one_whoever_else_makes_one(tmp_path: Path) -> None
 
     def seal(vault: Vault) -> str:
         together.wait()
-        return vault.seal(SECRETS)
+        return vault.encrypt(SECRETS)
 
     with ThreadPoolExecutor(len(vaults)) as pool:
         sealed = list(pool.map(seal, vaults))
-    assert all(vault.open(text) == SECRETS for vault, text in zip(vaults[::-1], sealed, strict=True))
+    assert all(vault.decrypt(text) == SECRETS for vault, text in zip(vaults[::-1], sealed, strict=True))
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.db.key"]
 
 
@@ -155,9 +155,9 @@ def test_a_key_that_was_cut_off_is_made_again(tmp_path: Path, monkeypatch: pytes
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", lambda _descriptor: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
-            vault.seal(SECRETS)
+            vault.encrypt(SECRETS)
     assert list(tmp_path.iterdir()) == []
-    assert vault.open(vault.seal(SECRETS)) == SECRETS
+    assert vault.decrypt(vault.encrypt(SECRETS)) == SECRETS
 
 
 # ---------------------------------------------------------------- keys
@@ -293,13 +293,13 @@ def test_a_removed_source_leaves_its_flows(ledger: Ledger) -> None:
 def test_sources_are_chosen_by_name(shelf: Shelf) -> None:
     ledger = new_ledger(shelf, "a", "b", "c")
     with pytest.raises(ConfigError, match="there is no source yet"):
-        sources_named(ledger, [])
+        find_sources(ledger, [])
     for account in "ba":
         source(ledger, account)
-    assert [found.account for found in sources_named(ledger, [])] == ["a", "b"]
-    assert [found.account for found in sources_named(ledger, ["b", "a"])] == ["b", "a"]
+    assert [found.account for found in find_sources(ledger, [])] == ["a", "b"]
+    assert [found.account for found in find_sources(ledger, ["b", "a"])] == ["b", "a"]
     with pytest.raises(ConfigError, match="expected one of a, b, got 'c'"):
-        sources_named(ledger, ["a", "c"])
+        find_sources(ledger, ["a", "c"])
     ledger.close()
 
 

@@ -18,7 +18,6 @@ from liushui.errors import Unavailable
 from liushui.instant import Clock, to_iso, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import list_leases
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read import balances
 from liushui.ledger.write.commit import make_account
@@ -31,6 +30,7 @@ from liushui.sync.runner import sync_sources
 from liushui.testing.client import ClientDouble
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
+from tests.ledger.books import leases_of
 from tests.sync import killing
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger, row
 from tests.sync.running import QUICK, World, amounts, amounts_of, assert_intact, clock_of, states, synced
@@ -144,7 +144,7 @@ def test_nothing_but_a_lease_is_left_by_a_worker_that_was_killed(tmp_path: Path)
     boundary = killing.killed_at(6, base)
     assert boundary is not None
     ledger = killing.opened(base)
-    assert len(list_leases(ledger)) == 1
+    assert len(leases_of(ledger)) == 1
     with ledger.reading() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 0
     assert {path.name for path in base.iterdir()} <= {"ledger.db", "ledger.db-wal", "ledger.db-shm"}

@@ -11,7 +11,7 @@ import pytest
 from liushui.instant import to_us
 from liushui.ledger.coverage import merged
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.jobs.leases import MACHINE, is_gone, list_leases, new_holder, release_lease, take_lease
+from liushui.ledger.jobs.leases import MACHINE, has_exited, new_holder, release_lease, take_lease
 from liushui.ledger.jobs.sources import last_runs
 from liushui.ledger.read.balances import ranges_of
 from liushui.ledger.write.commit import commit_slice
@@ -22,6 +22,7 @@ from liushui.sync.options import Options
 from liushui.sync.pipeline import LEASE_TIME
 from liushui.sync.runner import sync_sources
 from liushui.testing.client import ClientDouble
+from tests.ledger.books import leases_of
 from tests.sync.rows import BEGIN, hourly, new_ledger, row, source
 from tests.sync.running import World, amounts, amounts_of, assert_intact, clock_of, synced
 
@@ -56,9 +57,9 @@ def test_a_lease_is_renewed_and_given_back_by_its_holder_alone(ledger: Ledger) -
     renewed = take_lease(ledger, "a", ELSEWHERE, LIFE)
     assert renewed.until == clock() + LIFE
     release_lease(ledger, "a", "b/2/00")
-    assert list_leases(ledger) == [renewed]
+    assert leases_of(ledger) == [renewed]
     release_lease(ledger, "a", ELSEWHERE)
-    assert list_leases(ledger) == []
+    assert leases_of(ledger) == []
 
 
 def test_a_clock_that_was_set_back_leaves_no_lease_for_days(ledger: Ledger) -> None:
@@ -71,10 +72,10 @@ def test_a_process_that_is_gone_holds_nothing(ledger: Ledger) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     gone = f"{MACHINE}/{process.pid}/00"
-    assert is_gone(gone)
-    assert not is_gone(new_holder())
-    assert not is_gone(f"another-{gone}")
-    assert not is_gone("nonsense")
+    assert has_exited(gone)
+    assert not has_exited(new_holder())
+    assert not has_exited(f"another-{gone}")
+    assert not has_exited("nonsense")
     take_lease(ledger, "a", gone, LIFE)
     assert take_lease(ledger, "a", ELSEWHERE, LIFE).holder == ELSEWHERE
 
@@ -84,7 +85,7 @@ def test_a_process_that_is_gone_holds_nothing(ledger: Ledger) -> None:
 
 def test_a_sync_gives_its_lease_back(ledger: Ledger) -> None:
     synced(ledger, ClientDouble(codec, hourly(10)))
-    assert list_leases(ledger) == []
+    assert leases_of(ledger) == []
 
 
 def test_an_account_that_another_has_is_skipped_with_a_word(ledger: Ledger) -> None:
@@ -94,7 +95,7 @@ def test_an_account_that_another_has_is_skipped_with_a_word(ledger: Ledger) -> N
     assert (result.status, result.error, result.gaps, result.not_before) == (SyncStatus.BUSY, "", [], held.until)
     assert result.note.startswith(f"{ELSEWHERE} is syncing it")
     assert client.calls == []
-    assert list_leases(ledger) == [held]
+    assert leases_of(ledger) == [held]
     assert last_runs(ledger) == {}
 
 
@@ -131,7 +132,7 @@ def test_a_worker_that_was_away_for_too_long_gives_way(ledger: Ledger) -> None:
     (result,) = World(clock_of(ledger), {"a": client}).sync(ledger, options=Options(size=24, attempts=1))
     assert (result.status, result.gaps) == (SyncStatus.BUSY, [])
     assert len(client.calls) == 3
-    assert [lease.holder for lease in list_leases(ledger)] == [ELSEWHERE]
+    assert [lease.holder for lease in leases_of(ledger)] == [ELSEWHERE]
     assert_intact(ledger)
 
 

@@ -9,13 +9,13 @@ from litestar.routes import HTTPRoute
 
 from liushui.cli.serve import check_exposure
 from liushui.errors import ConfigError, LiushuiError
-from liushui.ledger.access.logins import (
+from liushui.ledger.access.sessions import (
     begin_session,
-    is_password,
+    create_login_code,
     list_sessions,
-    new_code,
     remove_password,
     set_password,
+    verify_password,
 )
 from liushui.ledger.access.tokens import Scope, create_token, revoke_token
 from liushui.ledger.engine import Ledger, open_ledger
@@ -32,7 +32,7 @@ PASSWORD = "correct horse battery"
 
 
 def test_a_link_lets_one_browser_in_once(visitor: Visitor) -> None:
-    code = new_code(visitor.ledger)
+    code = create_login_code(visitor.ledger)
     first = visitor.get(f"/login?code={code}&next=/keys")
     assert (first.status_code, first.headers["location"]) == (303, "/keys")
     assert visitor.get("/keys").status_code == 200
@@ -46,14 +46,14 @@ def test_a_link_lets_one_browser_in_once(visitor: Visitor) -> None:
 def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visitor: Visitor) -> None:
     said = visitor.log_in().headers["set-cookie"]
     assert "HttpOnly" in said and "SameSite=lax" in said and "Path=/" in said and "Secure" not in said
-    code = new_code(visitor.ledger)
+    code = create_login_code(visitor.ledger)
     said = visitor.get(f"/login?code={code}", x_forwarded_proto="https").headers["set-cookie"]
     assert "Secure" in said
 
 
 def test_nobody_is_sent_elsewhere_by_a_link(visitor: Visitor) -> None:
     for address in ("//evil.example/", "/\\evil.example", "https://evil.example/", "/a\nb", ""):
-        answer = visitor.client.get("/login", params={"code": new_code(visitor.ledger), "next": address})
+        answer = visitor.client.get("/login", params={"code": create_login_code(visitor.ledger), "next": address})
         assert (answer.status_code, answer.headers["location"]) == (303, "/"), address
 
 
@@ -73,7 +73,7 @@ def test_the_password_lets_in_and_a_wrong_one_does_not(visitor: Visitor) -> None
 def test_another_password_ends_every_session(guest: Visitor) -> None:
     set_password(guest.ledger, PASSWORD)
     assert guest.get("/").status_code == 303
-    assert is_password(guest.ledger, PASSWORD) and not is_password(guest.ledger, "")
+    assert verify_password(guest.ledger, PASSWORD) and not verify_password(guest.ledger, "")
 
 
 def test_a_token_that_may_do_everything_lets_in_until_it_is_revoked(visitor: Visitor) -> None:
@@ -256,7 +256,7 @@ def test_the_commands(tmp_path: Path) -> None:
         run("password", "set", ledger=path, given="short\n")
     run("password", "set", ledger=path, given=PASSWORD + "\n")
     ledger = open_ledger(str(path))
-    assert is_password(ledger, PASSWORD)
+    assert verify_password(ledger, PASSWORD)
     remove_password(ledger)
     with pytest.raises(ConfigError, match="password: there is none"):
         remove_password(ledger)

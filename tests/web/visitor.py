@@ -8,7 +8,7 @@ from typing import Any
 
 from litestar.testing import TestClient
 
-from liushui.ledger.access.logins import new_code
+from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import Ledger
 from liushui.providers import load_providers
 from liushui.server.context import AppContext
@@ -55,7 +55,7 @@ class Visitor:
 
     def log_in(self) -> Answer:
         """Come in by a link."""
-        answer = self.get(f"/login?code={new_code(self.ledger)}")
+        answer = self.get(f"/login?code={create_login_code(self.ledger)}")
         assert answer.status_code == 303, answer.text
         return answer
 

@@ -249,7 +249,7 @@ def password_set(settings: Settings) -> None:
 
     It is asked for at a terminal; otherwise it is the first line of standard input.
     """
-    from liushui.ledger.access.logins import set_password
+    from liushui.ledger.access.sessions import set_password
 
     ledger = settings.open_ledger(create=True)
     set_password(ledger, _read_password())
@@ -260,7 +260,7 @@ def password_set(settings: Settings) -> None:
 @options.ledger_only
 def password_remove(settings: Settings) -> None:
     """Remove the password of the web page. Every browser is logged out; links and tokens still log in."""
-    from liushui.ledger.access.logins import remove_password
+    from liushui.ledger.access.sessions import remove_password
 
     remove_password(settings.open_ledger())
     messages.print("the page has no password any more")
@@ -280,11 +280,11 @@ def _read_password() -> str:
 @options.ledger_only
 def login(settings: Settings, url: str) -> None:
     """Print a link that logs one browser in to the web page, once."""
-    from liushui.ledger.access.logins import CODE_LIFE, new_code
+    from liushui.ledger.access.sessions import CODE_LIFETIME, create_login_code
     from liushui.server.exposure import login_link
     from liushui.wire.transport import parse_base_url
 
     page_url, ledger = parse_base_url(url), settings.open_ledger()
-    expires_at = ledger.clock() + CODE_LIFE
-    sys.stdout.write(f"{login_link(page_url, new_code(ledger))}\n")
+    expires_at = ledger.clock() + CODE_LIFETIME
+    sys.stdout.write(f"{login_link(page_url, create_login_code(ledger))}\n")
     messages.print(f"[dim]the link works once, until {to_iso(expires_at)}[/]")

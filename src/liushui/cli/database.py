@@ -92,7 +92,7 @@ def backup(settings: Settings, file: Path, force: bool, with_secrets: bool) -> N
     Example: liushui db backup backups/2026-01-31.db
     """
     from liushui.cli.progress import work_bar
-    from liushui.ledger.access.vault import ENVIRONMENT
+    from liushui.ledger.access.vault import KEY_VARIABLE
     from liushui.ledger.maintenance.backup import back_up
 
     ledger = settings.open_ledger()
@@ -105,7 +105,7 @@ def backup(settings: Settings, file: Path, force: bool, with_secrets: bool) -> N
     emit_one({**saved._asdict(), "path": str(saved.path), "key": key}, settings.format, title="backed up")
     if saved.has_secrets and saved.key is None:
         messages.print(
-            f"the key is not in it: without {ENVIRONMENT} or the ledger's key file nobody can decrypt the credentials "
+            f"the key is not in it: without {KEY_VARIABLE} or the ledger's key file nobody can decrypt the credentials "
             "of its sources and keys. Keep the key too, elsewhere (--with-secrets writes it beside the backup)"
         )
 

@@ -110,7 +110,7 @@ def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "C
 def check_exposure(ledger: "Ledger", page_url: str) -> None:
     """Check that somebody can log in to a page which other machines reach: with a password, or a token that may read
     and manage everything. Raises ConfigError."""
-    from liushui.ledger.access.logins import has_password
+    from liushui.ledger.access.sessions import has_password
     from liushui.ledger.access.tokens import list_tokens
     from liushui.server.exposure import is_full, is_loopback
 
@@ -138,10 +138,10 @@ def listening_address(host: str, port: int, socket_port: int | None) -> "Address
 
 def page_link(ledger: "Ledger", address: "Address") -> str:
     """The link to the web page. On loopback it logs one browser in, once."""
-    from liushui.ledger.access.logins import new_code
+    from liushui.ledger.access.sessions import create_login_code
     from liushui.server.exposure import is_loopback, login_link
 
-    return login_link(address.url, new_code(ledger)) if is_loopback(address.url) else f"{address.url}/login"
+    return login_link(address.url, create_login_code(ledger)) if is_loopback(address.url) else f"{address.url}/login"
 
 
 # ---------------------------------------------------------------- simulated providers

@@ -68,11 +68,11 @@ def add(
     \b
     Example: liushui source add longbridge broker --since 2021-01-01
     """
-    from liushui.ledger.jobs.sources import add_source, check_name, list_sources
+    from liushui.ledger.jobs.sources import add_source, check_source_name, list_sources
     from liushui.ledger.write.commit import make_account
     from liushui.wire.transport import parse_base_url
 
-    check_name(name)
+    check_source_name(name)
     if not (base_url or provider.base_url):
         raise ConfigError(f"base-url: expected the address of your {provider.title}, which no document names, got none")
     where = parse_base_url(base_url or provider.base_url)
@@ -108,12 +108,12 @@ def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
     """
     import asyncio
 
-    from liushui.ledger.jobs.sources import sources_named
+    from liushui.ledger.jobs.sources import find_sources
     from liushui.sync.runner import check_credentials
 
     ledger = settings.open_ledger()
     records: list[Record] = []
-    for known in sources_named(ledger, list(names)):
+    for known in find_sources(ledger, list(names)):
         try:
             rows = asyncio.run(check_credentials(known, now=ledger.clock(), timeout_s=timeout))
             works, answer = True, f"answers ({rows} row)" if rows else "answers"

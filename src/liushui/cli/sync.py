@@ -122,10 +122,10 @@ def sync(
 
 def _check_sources(ledger: "Ledger", names: list[str], page_size: int | None, *, may_be_none: bool) -> None:
     """Raises ConfigError for a name of no source, for no source at all, and for a page larger than a provider gives."""
-    from liushui.ledger.jobs.sources import list_sources, sources_named
+    from liushui.ledger.jobs.sources import find_sources, list_sources
     from liushui.providers import get_provider
 
-    for source in list_sources(ledger) if may_be_none and not names else sources_named(ledger, names):
+    for source in list_sources(ledger) if may_be_none and not names else find_sources(ledger, names):
         most = get_provider(source.provider).rules.paging.size_max
         if page_size is not None and page_size > most:
             raise ConfigError(f"page-size: expected at most {most} for {source.provider}, got {page_size}")

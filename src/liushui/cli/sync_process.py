@@ -13,7 +13,7 @@ from liushui.cli.options import Format
 from liushui.cli.output import emit, messages
 from liushui.cli.progress import sync_bars
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.sources import sources_named
+from liushui.ledger.jobs.sources import find_sources
 from liushui.sync.events import Observer, SyncResult, notify_all
 from liushui.sync.options import Environment, Options
 from liushui.sync.plan import INTERVAL_S
@@ -41,7 +41,7 @@ def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str
     """Sync sources (without names: all) once, with progress bars or log lines. Raises ConfigError."""
     gc.freeze()  # what was imported stays: the collector need not look at it again
     with _observer(ledger, LogFormat(log_format)) as notify:
-        return asyncio.run(sync_sources(ledger, sources_named(ledger, names), options, notify))
+        return asyncio.run(sync_sources(ledger, find_sources(ledger, names), options, notify))
 
 
 def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options: WatchOptions) -> None:

@@ -1,18 +1,28 @@
 """Open a ledger: find the engine that a URL names, and bring the schema up to this program's."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, LedgerError, short_repr
+from liushui.errors import AccountNotFound, ConfigError, LedgerError, short_repr
 from liushui.instant import Clock, system_clock
 from liushui.ledger.engines import sqlite
 from liushui.ledger.engines.base import UNFINISHED_COPY, Ledger, UpgradeResult, check_revision
 from liushui.ledger.schema import REVISION, accounts
 
-__all__ = ["UNFINISHED_COPY", "Ledger", "UpgradeResult", "account_names", "file_of", "open_ledger", "upgrade_ledger"]
+__all__ = [
+    "UNFINISHED_COPY",
+    "Ledger",
+    "UpgradeResult",
+    "account_names",
+    "check_accounts",
+    "file_of",
+    "open_ledger",
+    "upgrade_ledger",
+]
 
 
 SERVER_SCHEMES: Final = ("postgresql://", "postgres://")
@@ -78,6 +88,14 @@ def file_of(url: str) -> Path | None:
 def account_names(connection: Connection) -> list[str]:
     """The name of every account, sorted."""
     return list(connection.scalars(sa.select(accounts.c.account).order_by(accounts.c.account)))
+
+
+def check_accounts(connection: Connection, names: Iterable[str]) -> None:
+    """Raises AccountNotFound for the first name that is no account's."""
+    known = set(account_names(connection))
+    for name in names:
+        if name not in known:
+            raise AccountNotFound(name)
 
 
 def _ledger_at(url: str, *, create: bool, clock: Clock) -> Ledger:

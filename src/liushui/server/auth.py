@@ -8,7 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 
-from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope, find_token, is_note_due
+from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope, find_token, should_store_use
 from liushui.ledger.engine import Ledger
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
@@ -54,7 +54,7 @@ def bearer_principal(ledger: Ledger, connection: Connection) -> Principal | None
     token = find_token(ledger, said[len(BEARER) :].strip()) if said[: len(BEARER)].lower() == BEARER else None
     if token is None:
         return None
-    due = token.id if is_note_due(token, ledger.clock()) else None
+    due = token.id if should_store_use(token, ledger.clock()) else None
     return Principal(f"token {token.id}", token.accounts, token.scopes, token.calls_per_minute, due)
 
 

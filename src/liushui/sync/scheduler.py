@@ -11,7 +11,7 @@ from liushui.errors import LedgerError, LiushuiError
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import new_holder
 from liushui.ledger.jobs.sources import Source, list_sources
-from liushui.ledger.jobs.sync_requests import SyncRequest, end_request, give_back, open_requests, take_request
+from liushui.ledger.jobs.sync_requests import SyncRequest, end_request, requests_to_take, return_request, take_request
 from liushui.ledger.read.balances import ranges_of
 from liushui.sync.events import NextSyncDue, Observer, SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
@@ -91,7 +91,7 @@ class Scheduler:
     def _read_ledger(self) -> None:
         """Read requests, and the sources where it is time to or a request names a new one."""
         now = self._ledger.clock()
-        requests = open_requests(self._ledger) if self._requests else []
+        requests = requests_to_take(self._ledger) if self._requests else []
         is_time = self._reloaded_at is None or not self._reloaded_at <= now < self._reloaded_at + RELOAD_INTERVAL
         if is_time or not self._requests or any(request.account not in self._schedules for request in requests):
             self._reloaded_at = now
@@ -201,7 +201,7 @@ class Scheduler:
         while self._served:
             request, result = self._served[0]
             if result.status is SyncStatus.BUSY:
-                give_back(self._ledger, request, self._holder)
+                return_request(self._ledger, request, self._holder)
             else:
                 error = result.error or result.note or "; ".join(result.gaps[:1])
                 end_request(self._ledger, request, self._holder, status=result.status.value, error=error)
@@ -215,4 +215,4 @@ class Scheduler:
             if schedule.request is not None:
                 # A request that cannot be given back is taken by the next process that finds this one gone.
                 with suppress(LiushuiError):
-                    give_back(self._ledger, schedule.request, self._holder)
+                    return_request(self._ledger, schedule.request, self._holder)

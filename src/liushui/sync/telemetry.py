@@ -226,7 +226,7 @@ class ProgressWriter:
             case SyncStarted():
                 return started
             case SyncAdvanced():
-                return before._replace(slices_left=event.slices_left, said="")
+                return before._replace(slices_left=event.slices_left, message="")
             case SliceCommitted():
                 committed = event.committed
                 return before._replace(
@@ -238,11 +238,11 @@ class ProgressWriter:
                     quarantined=before.quarantined + committed.quarantined,
                 )
             case SliceFailed():
-                return before._replace(gaps=before.gaps + 1, said=event.reason)
+                return before._replace(gaps=before.gaps + 1, message=event.reason)
             case CallRetried():
-                return before._replace(said=event.reason)
+                return before._replace(message=event.reason)
             case CallDelayed(_, wait, reason) if wait >= WAIT_MIN:
-                return before._replace(said=f"waits {wait // _SECOND} s: {reason}")
+                return before._replace(message=f"waits {wait // _SECOND} s: {reason}")
             case SyncEnded():
                 result = event.result
                 return before._replace(
@@ -250,7 +250,7 @@ class ProgressWriter:
                     status=result.status.value,
                     slices_left=0,
                     gaps=len(result.gaps),
-                    said=result.error or result.note or "; ".join(result.gaps[:1]),
+                    message=result.error or result.note or "; ".join(result.gaps[:1]),
                 )
         return None
 

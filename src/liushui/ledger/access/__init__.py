@@ -1,1 +1,1 @@
-"""Who may read and write: keys, tokens, log-ins, and the vault that encrypts credentials."""
+"""Who may read and write: keys of provider APIs, tokens of our API, sessions of the page. And the vault for secrets."""

@@ -1,4 +1,4 @@
-"""Keys: credentials that we give out, each for one dialect and some accounts."""
+"""Keys: credentials that clients of our provider APIs use, each for one dialect and some accounts."""
 
 import secrets
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ import sqlalchemy as sa
 
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, to_us
-from liushui.ledger.engine import Ledger
-from liushui.ledger.schema import accounts, keys
+from liushui.ledger.engine import Ledger, check_accounts
+from liushui.ledger.schema import keys
 from liushui.provider import NO_VALUES, Provider
 
-_accounts_of = msgspec.json.Decoder(tuple[str, ...]).decode
-_restrictions_of = msgspec.json.Decoder(dict[str, str]).decode
+_decode_accounts = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_restrictions = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class KeyInfo(NamedTuple):
-    """A key as it is listed: without its secrets."""
+    """A key without its secrets."""
 
     public: str
     dialect: str
@@ -40,9 +40,9 @@ def create_key(
     paced: bool = True,
     restrictions: Mapping[str, str] = NO_VALUES,
 ) -> dict[str, str]:
-    """Make a key that reads these accounts through a provider's wire API: its credentials, shown this once.
+    """Make a key that reads these accounts through a provider's API. Returns its credentials, to be shown only once.
 
-    Raises ConfigError for an account that is not there, and a restriction that the provider does not know.
+    Raises AccountNotFound, and ConfigError for a restriction that the provider does not have.
     """
     known = [restriction.name for restriction in provider.restrictions]
     for name in restrictions:
@@ -51,18 +51,15 @@ def create_key(
                 f"restrict: expected {' or '.join(known) or 'none'} for {provider.name}, got {short_repr(name)}"
             )
     credentials = provider.new_credentials(secrets.token_bytes)
-    sealed = ledger.vault.seal(credentials)
+    encrypted = ledger.vault.encrypt(credentials)
     with ledger.writing() as connection:
-        there = set(connection.scalars(sa.select(accounts.c.account)))
-        for name in names:
-            if name not in there:
-                raise ConfigError(f"account: there is none named {short_repr(name)}")
+        check_accounts(connection, names)
         connection.execute(
             keys.insert().values(
                 dialect=provider.name,
                 public=provider.key_name(credentials),
                 accounts=msgspec.json.encode(names).decode(),
-                credentials=sealed,
+                credentials=encrypted,
                 paced=paced,
                 created_at_us=to_us(ledger.clock()),
                 expires_at_us=None if expires_at is None else to_us(expires_at),
@@ -73,31 +70,31 @@ def create_key(
 
 
 def list_keys(ledger: Ledger) -> list[KeyInfo]:
-    """Every key, newest last, revoked ones too."""
+    """Every key, revoked ones too, the newest last."""
     with ledger.reading() as connection:
-        found = connection.execute(sa.select(keys).order_by(keys.c.created_at_us, keys.c.public)).all()
+        rows = connection.execute(sa.select(keys).order_by(keys.c.created_at_us, keys.c.public)).all()
     return [
         KeyInfo(
             public=row.public,
             dialect=row.dialect,
-            accounts=_accounts_of(row.accounts),
+            accounts=_decode_accounts(row.accounts),
             created_at=from_us(row.created_at_us),
             expires_at=None if row.expires_at_us is None else from_us(row.expires_at_us),
             revoked_at=None if row.revoked_at_us is None else from_us(row.revoked_at_us),
             paced=bool(row.paced),
-            restrictions=_restrictions_of(row.restrictions),
+            restrictions=_decode_restrictions(row.restrictions),
         )
-        for row in found
+        for row in rows
     ]
 
 
 def revoke_key(ledger: Ledger, public: str) -> None:
-    """End a key at once, in every process that serves. Raises ConfigError where there is none to end."""
+    """Revoke a key at once, in every process that serves. Raises ConfigError where no valid key has that name."""
     with ledger.writing() as connection:
-        ended = connection.execute(
+        revoked = connection.execute(
             keys.update()
             .where(keys.c.public == public, keys.c.revoked_at_us.is_(None))
             .values(revoked_at_us=to_us(ledger.clock()))
         )
-        if not ended.rowcount:
+        if not revoked.rowcount:
             raise ConfigError(f"key: there is no valid one named {short_repr(public)}")

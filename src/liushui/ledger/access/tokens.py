@@ -1,4 +1,4 @@
-"""Tokens of our own API: which accounts a program sees there, and what it may do. Kept as digests only."""
+"""Tokens of our own API: which accounts a program sees there, and what it may do. Stored as digests."""
 
 import hmac
 import secrets
@@ -13,22 +13,22 @@ import sqlalchemy as sa
 
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, to_us
-from liushui.ledger.engine import Ledger
-from liushui.ledger.schema import accounts, tokens
+from liushui.ledger.engine import Ledger, check_accounts
+from liushui.ledger.schema import tokens
 
 PREFIX: Final = "lsk_"
-"""What every token begins with, so that one that leaked is recognised."""
+"""Every token begins with this, so that scanners recognise one that leaked."""
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 6
 NAME_MAX: Final = 100
 CALLS_PER_MINUTE: Final = 1_200
 CALLS_MAX: Final = 1_000_000
 
-USED_EVERY: Final = timedelta(minutes=1)
-"""How exactly it is kept when a token was used last."""
+USE_PRECISION: Final = timedelta(minutes=1)
+"""How exactly the last use of a token is stored, so that not every call writes to the ledger."""
 
-_accounts_of = msgspec.json.Decoder(list[str] | None).decode
-_scopes_of = msgspec.json.Decoder(list[str]).decode
+_decode_accounts = msgspec.json.Decoder(list[str] | None).decode
+_decode_scopes = msgspec.json.Decoder(list[str]).decode
 
 
 class Scope(StrEnum):
@@ -40,7 +40,7 @@ class Scope(StrEnum):
 
 
 class Token(NamedTuple):
-    """A token as it is listed. `accounts` None: all of them, those to come too."""
+    """A token without its text. `accounts` None means all accounts, future ones too."""
 
     id: str
     name: str
@@ -54,7 +54,7 @@ class Token(NamedTuple):
 
 
 class NewToken(NamedTuple):
-    """A token that was just made. The text is shown this once, and kept nowhere."""
+    """A token that was just made, and its text, to be shown only once: it is not stored."""
 
     token: Token
     text: str
@@ -69,9 +69,9 @@ def create_token(
     expires_at: datetime | None = None,
     calls_per_minute: int = CALLS_PER_MINUTE,
 ) -> NewToken:
-    """Make a token for these accounts, `names` None for all of them.
+    """Make a token for these accounts; `names` None means all accounts.
 
-    Raises ConfigError for an account that is not there, no scope, and an expiry that is over.
+    Raises AccountNotFound, and ConfigError for no scope, an expiry that has passed, and other invalid values.
     """
     now = ledger.clock()
     if not scopes:
@@ -99,66 +99,64 @@ def create_token(
         "last_used_at_us": None,
     }
     with ledger.writing() as connection:
-        there = set(connection.scalars(sa.select(accounts.c.account)))
-        for account in names or ():
-            if account not in there:
-                raise ConfigError(f"account: there is none named {short_repr(account)}")
+        check_accounts(connection, names or ())
         connection.execute(tokens.insert().values(values))
     return NewToken(_token(values), text)
 
 
 def find_token(ledger: Ledger, text: str) -> Token | None:
-    """The token of that text, unless it was revoked or is over. The digests are compared in constant time."""
-    id_, found, _ = text.removeprefix(PREFIX).partition("_")
-    if not text.startswith(PREFIX) or not found:
+    """The token with that text, unless it was revoked or has expired."""
+    id_, separator, _ = text.removeprefix(PREFIX).partition("_")
+    if not text.startswith(PREFIX) or not separator:
         return None
     with ledger.reading() as connection:
         row = connection.execute(sa.select(tokens).where(tokens.c.id == id_)).mappings().first()
     digest = _digest(text)
+    # In constant time, whether there is such an id or not: the time tells nothing about the digest.
     if not hmac.compare_digest(digest, str(row["digest"]) if row else "") or row is None:
         return None
     token = _token(row)
-    over = token.expires_at is not None and token.expires_at <= ledger.clock()
-    return None if over or token.revoked_at is not None else token
+    has_expired = token.expires_at is not None and token.expires_at <= ledger.clock()
+    return None if has_expired or token.revoked_at is not None else token
 
 
 def list_tokens(ledger: Ledger) -> list[Token]:
-    """Every token, newest last, revoked ones too."""
+    """Every token, revoked ones too, the newest last."""
     with ledger.reading() as connection:
-        found = connection.execute(sa.select(tokens).order_by(tokens.c.created_at_us, tokens.c.id)).mappings().all()
-    return [_token(row) for row in found]
+        rows = connection.execute(sa.select(tokens).order_by(tokens.c.created_at_us, tokens.c.id)).mappings().all()
+    return [_token(row) for row in rows]
 
 
 def revoke_token(ledger: Ledger, id_: str) -> None:
-    """End a token at once, in every process that serves. Raises ConfigError where there is none to end."""
+    """Revoke a token at once, in every process that serves. Raises ConfigError where no valid token has that id."""
     with ledger.writing() as connection:
-        ended = connection.execute(
+        revoked = connection.execute(
             tokens.update()
             .where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None))
             .values(revoked_at_us=to_us(ledger.clock()))
         )
-        if not ended.rowcount:
+        if not revoked.rowcount:
             raise ConfigError(f"token: there is no valid one with the id {short_repr(id_)}")
 
 
-def is_note_due(token: Token, now: datetime) -> bool:
-    """Whether it is to be kept that the token was used."""
-    return token.last_used_at is None or not token.last_used_at <= now < token.last_used_at + USED_EVERY
+def should_store_use(token: Token, now: datetime) -> bool:
+    """Whether the last use that is stored is too long ago."""
+    return token.last_used_at is None or not token.last_used_at <= now < token.last_used_at + USE_PRECISION
 
 
-def note_use(ledger: Ledger, id_: str) -> None:
-    """Keep that a token was used now."""
+def store_use(ledger: Ledger, id_: str) -> None:
+    """Store that a token was used now."""
     with ledger.writing() as connection:
         connection.execute(tokens.update().where(tokens.c.id == id_).values(last_used_at_us=to_us(ledger.clock())))
 
 
 def _token(row: Mapping[Any, Any]) -> Token:
-    names = _accounts_of(row["accounts"])
+    names = _decode_accounts(row["accounts"])
     return Token(
         id=row["id"],
         name=row["name"],
         accounts=None if names is None else frozenset(names),
-        scopes=frozenset(Scope(scope) for scope in _scopes_of(row["scopes"])),
+        scopes=frozenset(Scope(scope) for scope in _decode_scopes(row["scopes"])),
         calls_per_minute=row["calls_per_minute"],
         created_at=from_us(row["created_at_us"]),
         expires_at=_instant(row["expires_at_us"]),
@@ -172,5 +170,5 @@ def _instant(at_us: int | None) -> datetime | None:
 
 
 def _digest(text: str) -> str:
-    """A token's secret is 256 random bits: nobody guesses what a plain digest is of."""
+    """A fast hash is enough: nobody can guess 256 random bits."""
     return sha256(text.encode()).hexdigest()

@@ -1,102 +1,136 @@
-"""Secrets at rest: encrypted with a key that is kept beside the ledger, or handed in by the environment."""
+"""Secrets at rest: encrypted with a key that is in a file beside the ledger, or in an environment variable."""
 
 import os
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from liushui.errors import ConfigError, LedgerError
+from liushui.ledger.schema import server_secrets
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
 
-ENVIRONMENT: Final = "LIUSHUI_SECRET_KEY"
-"""Holds the key itself, as `Fernet.generate_key` makes it, where it is not to lie beside the ledger."""
+    from liushui.ledger.engine import Ledger
+
+KEY_VARIABLE: Final = "LIUSHUI_SECRET_KEY"
+"""The environment variable that may contain the key, as `Fernet.generate_key` makes it. Then no file is needed."""
 
 
 @dataclass(frozen=True)
 class Vault:
-    """Encrypts and reads back the secrets of one ledger."""
+    """Encrypts and decrypts the secrets of one ledger."""
 
     path: Path
-    """The key file: the ledger's path with .key behind it, readable by its owner alone."""
+    """The key file. Only its owner may read it."""
 
-    def seal(self, secrets: dict[str, str]) -> str:
-        """Encrypted text. Makes the key where there is none yet."""
-        return self._fernet(make=True).encrypt(msgspec.json.encode(secrets)).decode()
+    def encrypt(self, values: dict[str, str]) -> str:
+        """Makes the key where there is none yet."""
+        return self._fernet(create=True).encrypt(msgspec.json.encode(values)).decode()
 
-    def open(self, sealed: str) -> dict[str, str]:
-        """What `seal` was given. What was sealed before the environment had a key opens with the file's, where it is.
+    def decrypt(self, encrypted: str) -> dict[str, str]:
+        """What `encrypt` was given. Raises LedgerError where it was encrypted with another key.
 
-        Raises LedgerError where the key is not the one it was sealed with.
+        The key file is tried after the environment's key: it has encrypted what is older.
         """
-        from cryptography.fernet import InvalidToken, MultiFernet  # inside: who opens nothing does not wait for it
+        # Imported here: most commands decrypt nothing, and the import takes a while.
+        from cryptography.fernet import InvalidToken, MultiFernet
 
-        ciphers = [self._fernet(make=False)]
-        if os.environ.get(ENVIRONMENT) and self.path.exists():
-            ciphers.append(self._cipher(self._from_file(make=False), str(self.path)))
+        ciphers = [self._fernet(create=False)]
+        if os.environ.get(KEY_VARIABLE) and self.path.exists():
+            ciphers.append(self._cipher(self._key_in_file(create=False), str(self.path)))
         try:
-            return msgspec.json.decode(MultiFernet(ciphers).decrypt(sealed.encode()), type=dict[str, str])
+            return msgspec.json.decode(MultiFernet(ciphers).decrypt(encrypted.encode()), type=dict[str, str])
         except InvalidToken as error:
             raise LedgerError(
-                f"the secrets in this ledger were encrypted with another key than {self._where()}"
+                f"the secrets in this ledger were encrypted with another key than {self._key_location()}"
             ) from error
 
     def key(self) -> bytes:
-        """The key itself, for who keeps it elsewhere. Raises LedgerError where there is none."""
-        text = os.environ.get(ENVIRONMENT)
-        return text.encode() if text else self._from_file(make=False)
+        """The key itself, for a backup. Raises LedgerError where there is none."""
+        text = os.environ.get(KEY_VARIABLE)
+        return text.encode() if text else self._key_in_file(create=False)
 
-    def _where(self) -> str:
-        return f"the one in {ENVIRONMENT}" if os.environ.get(ENVIRONMENT) else str(self.path)
+    def _key_location(self) -> str:
+        return f"the one in {KEY_VARIABLE}" if os.environ.get(KEY_VARIABLE) else str(self.path)
 
-    def _fernet(self, *, make: bool) -> "Fernet":
-        return self._cipher(os.environ.get(ENVIRONMENT) or self._from_file(make=make), self._where())
+    def _fernet(self, *, create: bool) -> "Fernet":
+        return self._cipher(os.environ.get(KEY_VARIABLE) or self._key_in_file(create=create), self._key_location())
 
-    def _cipher(self, key: str | bytes, where: str) -> "Fernet":
+    def _cipher(self, key: str | bytes, location: str) -> "Fernet":
         from cryptography.fernet import Fernet
 
         try:
             return Fernet(key)
         except ValueError as error:
-            raise ConfigError(f"{where}: expected 32 bytes in URL-safe base64") from error
+            raise ConfigError(f"{location}: expected 32 bytes in URL-safe base64") from error
 
-    def _from_file(self, *, make: bool) -> bytes:
+    def _key_in_file(self, *, create: bool) -> bytes:
         try:
             if not self.path.exists():
-                if not make:
+                if not create:
                     raise LedgerError(
-                        f"the ledger's secrets cannot be read: {self.path} is missing and {ENVIRONMENT} is not set"
+                        f"the ledger's secrets cannot be read: {self.path} is missing and {KEY_VARIABLE} is not set"
                     )
-                self._make()
+                self._create_key()
             if self.path.stat().st_mode & 0o077:
                 raise ConfigError(f"{self.path} may be read by others: `chmod 600` it")
             return self.path.read_bytes().strip()
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror}") from error
 
-    def _make(self) -> None:
-        """Make the key, whole or not at all. Where another process was faster, its key is the one."""
+    def _create_key(self) -> None:
+        """Write a new key, whole or not at all. If another process was faster, its key is used."""
         from cryptography.fernet import Fernet
 
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self.path.with_name(f"{self.path.name}.{token_hex(8)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        temporary = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(Fernet.generate_key() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             with suppress(FileExistsError):
-                os.link(fresh, self.path)
+                os.link(temporary, self.path)
         finally:
-            fresh.unlink()
+            temporary.unlink()
 
 
 def vault_beside(ledger_path: Path) -> Vault:
-    """The vault of the ledger in that file."""
+    """The vault of a ledger in a file: its key is in the file of that name with `.key` appended."""
     return Vault(ledger_path.with_name(ledger_path.name + ".key"))
+
+
+# ---------------------------------------------------------------- secrets that servers share
+
+
+def shared_secret(ledger: "Ledger", name: str) -> bytes:
+    """256 random bits under a name: the same for all processes that serve a ledger, made at the first call."""
+    secret = _load_secret(ledger, name)
+    if secret is None:
+        with suppress(LedgerError, IntegrityError):  # another process was faster: then its secret is loaded
+            _create_secret(ledger, name)
+        secret = _load_secret(ledger, name)
+    if secret is None:
+        raise LedgerError(f"the secret {name!r} could not be kept")
+    return secret
+
+
+def _load_secret(ledger: "Ledger", name: str) -> bytes | None:
+    with ledger.reading() as connection:
+        encrypted = connection.scalar(sa.select(server_secrets.c.sealed).where(server_secrets.c.name == name))
+    return None if encrypted is None else bytes.fromhex(ledger.vault.decrypt(encrypted)[name])
+
+
+def _create_secret(ledger: "Ledger", name: str) -> None:
+    encrypted = ledger.vault.encrypt({name: secrets.token_hex(32)})
+    with ledger.writing() as connection:
+        if connection.scalar(sa.select(server_secrets.c.name).where(server_secrets.c.name == name)) is None:
+            connection.execute(server_secrets.insert().values(name=name, sealed=encrypted))

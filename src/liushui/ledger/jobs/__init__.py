@@ -1,1 +1,1 @@
-"""What a sync needs to know and to leave behind: sources, leases, requests and progress."""
+"""The state of syncs: sources and their runs, leases, requests and progress."""

@@ -1,4 +1,4 @@
-"""Leases: which process works at an account now. They save double work; what is right never depends on them."""
+"""Leases: which process works on an account. They only save double work: commits are safe without them."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ MACHINE: Final = socket.gethostname()
 
 
 class Lease(NamedTuple):
-    """An account is `holder`'s until an instant, unless its holder is dead."""
+    """The holder works on an account until an instant, unless it dies before."""
 
     account: str
     holder: str
@@ -26,51 +26,44 @@ class Lease(NamedTuple):
 
 
 def new_holder() -> str:
-    """A name for whoever works: machine, process, and something that no other has."""
+    """A name for a worker of this process: machine, process id, and a random part."""
     return f"{MACHINE}/{os.getpid()}/{token_hex(4)}"
 
 
 def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Lease:
-    """Take or renew an account's lease: that of `holder` where it was free, its own, or over. Else the other's.
+    """Take or renew an account's lease. Returns the lease of `holder`, or another holder's that is still valid.
 
-    It is over when its time is, when its process on this machine is gone, or when it lasts longer than any is given
-    for: then a clock was set back. One transaction.
+    A lease is over when its time has passed, when its process, on this machine, has exited, or when it ends later than
+    any new one would: then the clock was set back. One transaction.
     """
     with ledger.writing() as connection:
         now = ledger.clock()
-        taken = Lease(account, holder, now + life)
-        values = {"account": account, "holder": taken.holder, "until_us": to_us(taken.until)}
+        new = Lease(account, holder, now + life)
+        values = {"account": account, "holder": new.holder, "until_us": to_us(new.until)}
         if insert_new(connection, leases, values):
-            return taken
-        held = sa.select(leases).where(leases.c.account == account).with_for_update()
-        found = connection.execute(held).first()
-        if found is not None and found.holder != holder:
-            known = Lease(account, found.holder, from_us(found.until_us))
-            if now < known.until <= now + 2 * life and not is_gone(known.holder):
-                return known
+            return new
+        # Locked, so that of two processes that both find the lease over, the second sees what the first has taken.
+        row = connection.execute(sa.select(leases).where(leases.c.account == account).with_for_update()).first()
+        if row is not None and row.holder != holder:
+            current = Lease(account, row.holder, from_us(row.until_us))
+            if now < current.until <= now + 2 * life and not has_exited(current.holder):
+                return current
         upsert(connection, leases, values)
-        return taken
+        return new
 
 
 def release_lease(ledger: Ledger, account: str, holder: str) -> None:
-    """Give an account's lease back; nothing happens where it is another's by now."""
+    """Release an account's lease. Does nothing where another holder has it by now."""
     with ledger.writing() as connection:
         connection.execute(leases.delete().where(leases.c.account == account, leases.c.holder == holder))
 
 
-def list_leases(ledger: Ledger) -> list[Lease]:
-    """Every lease, by account."""
-    with ledger.reading() as connection:
-        found = connection.execute(sa.select(leases).order_by(leases.c.account)).all()
-    return [Lease(row.account, row.holder, from_us(row.until_us)) for row in found]
-
-
-def is_gone(holder: str) -> bool:
-    """Whether a holder was a process of this machine that is no more."""
+def has_exited(holder: str) -> bool:
+    """Whether a holder is a process of this machine that does not run any more. Of other machines nobody can tell."""
     machine, _, rest = holder.rpartition("/")[0].rpartition("/")
     if machine != MACHINE or not rest.isdecimal():
         return False
-    with suppress(PermissionError):  # there is one, of another user
+    with suppress(PermissionError):  # it runs, under another user
         try:
             os.kill(int(rest), 0)
         except (ProcessLookupError, OverflowError):

@@ -1,6 +1,6 @@
-"""How far the sync of each account is, or how its last one ended, as whoever syncs says about twice a second.
+"""How far each account's sync is, or how its last one ended. A running sync writes it about twice a second.
 
-It shows what is going on to every process and machine. What is right never depends on it.
+It is for display, on every machine that has the ledger. Nothing else depends on it.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ import sqlalchemy as sa
 
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import is_gone
+from liushui.ledger.jobs.leases import has_exited
 from liushui.ledger.schema import progress
 
 RUNNING: Final = "running"
-SILENT: Final = timedelta(minutes=1)
-"""After so long without a word a sync is taken for one that was killed."""
+SILENCE_MAX: Final = timedelta(minutes=1)
+"""A sync that has not written its progress for so long was killed."""
 
 
 class Progress(NamedTuple):
-    """A sync of an account. `said` is what it waits for, or what went wrong; `slices_left` None: nobody knows yet."""
+    """The last sync of an account. `slices_left` is None until it is known."""
 
     account: str
     holder: str
@@ -36,45 +36,49 @@ class Progress(NamedTuple):
     withdrawn: int = 0
     quarantined: int = 0
     gaps: int = 0
-    said: str = ""
+    message: str = ""
+    """What it waits for, or what went wrong."""
 
     def is_running(self, now: datetime) -> bool:
-        """Whether somebody is at it."""
-        return self.ended_at is None and now < self.updated_at + SILENT and not is_gone(self.holder)
+        """Whether a process is still at it."""
+        return self.ended_at is None and now < self.updated_at + SILENCE_MAX and not has_exited(self.holder)
 
 
 _TIMES: Final = ("started_at", "updated_at", "ended_at")
 
 
 def write_progress(ledger: Ledger, every: Sequence[Progress]) -> None:
-    """Keep how far these are, each in the place of what was kept of its account. One transaction."""
+    """Store the progress of some accounts, in place of what was stored before. One transaction."""
     with ledger.writing() as connection:
+        # In one order, so that two transactions with the same accounts cannot each wait for the other.
         for one in sorted(every):
-            values = _values(one)
-            of_account = progress.c.account == one.account
-            if not connection.execute(progress.update().where(of_account).values(values)).rowcount:
+            values = _to_columns(one)
+            update = progress.update().where(progress.c.account == one.account).values(values)
+            if not connection.execute(update).rowcount:
                 connection.execute(progress.insert().values(values))
 
 
 def list_progress(ledger: Ledger, names: Sequence[str] | None = None) -> list[Progress]:
-    """The last sync of each account, running or ended; of all accounts where none are named."""
+    """The last sync of each of these accounts, running or ended; None means all accounts."""
     query = sa.select(progress).order_by(progress.c.account)
     if names is not None:
         query = query.where(progress.c.account.in_(names))
     with ledger.reading() as connection:
-        return [_progress(row) for row in connection.execute(query)]
+        return [_from_row(row) for row in connection.execute(query)]
 
 
-def _values(one: Progress) -> dict[str, Any]:
+def _to_columns(one: Progress) -> dict[str, Any]:
     values = one._asdict()
+    values["said"] = values.pop("message")
     for name in _TIMES:
         at = values.pop(name)
         values[f"{name}_us"] = None if at is None else to_us(at)
     return values
 
 
-def _progress(row: sa.Row[Any]) -> Progress:
+def _from_row(row: sa.Row[Any]) -> Progress:
     values = dict(row._mapping)
+    values["message"] = values.pop("said")
     for name in _TIMES:
         at_us = values.pop(f"{name}_us")
         values[name] = None if at_us is None else from_us(at_us)

@@ -1,11 +1,12 @@
-"""Sources: which account is collected from where, with which credentials. And the runs of their syncs."""
+"""Sources: where each account is collected from, with which credentials. And the runs of their syncs."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError, short_repr
+from liushui.errors import ConfigError, SourceNotFound, short_repr
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.sql_dialects import insert_new, upsert
@@ -25,11 +26,11 @@ class Source(NamedTuple):
     since: datetime
     paced: bool
     paused: bool = False
-    """Whether the scheduler passes it over. A sync that somebody asks for is made all the same."""
+    """Whether the scheduler skips it. A sync that is requested runs all the same."""
 
 
 class Run(NamedTuple):
-    """One sync of one account. `error` is empty where all went well."""
+    """One sync of one account. `error` is empty where nothing went wrong."""
 
     account: str
     started_at: datetime
@@ -44,12 +45,12 @@ class Run(NamedTuple):
 def add_source(
     ledger: Ledger, *, account: str, base_url: str, credentials: dict[str, str], since: datetime, paced: bool
 ) -> None:
-    """Record a source for an account that is there. Raises ConfigError where it has one."""
-    sealed = ledger.vault.seal(credentials)
+    """Add a source to an account that exists. Raises ConfigError where it has one."""
+    encrypted = ledger.vault.encrypt(credentials)
     values = {
         "account": account,
         "base_url": base_url,
-        "credentials": sealed,
+        "credentials": encrypted,
         "since_us": to_us(since),
         "paced": paced,
         "created_at_us": to_us(ledger.clock()),
@@ -60,42 +61,39 @@ def add_source(
 
 
 def change_credentials(ledger: Ledger, account: str, credentials: dict[str, str]) -> None:
-    """Give a source other credentials. A sync that runs ends with those it began with. Raises ConfigError where there
-    is no such source."""
-    sealed = ledger.vault.seal(credentials)
-    with ledger.writing() as connection:
-        changed = connection.execute(
-            sources.update().where(sources.c.account == account).values(credentials=sealed)
-        ).rowcount
-    if not changed:
-        raise ConfigError(f"source: there is none named {short_repr(account)}")
+    """Replace the credentials of a source. A running sync goes on with the old ones. Raises SourceNotFound."""
+    _update(ledger, account, {"credentials": ledger.vault.encrypt(credentials)})
 
 
-def check_name(name: str) -> None:
-    """Raises ConfigError for what cannot be the name of a source: 1 to 64 letters, digits or - _ . @"""
+def check_source_name(name: str) -> None:
+    """Raises ConfigError unless a name has 1 to 64 letters, digits or - _ . @"""
     if not 1 <= len(name) <= NAME_MAX or not all(letter.isalnum() or letter in "-_.@" for letter in name):
         raise ConfigError(f"name: expected 1 to {NAME_MAX} letters, digits or - _ . @, got {short_repr(name)}")
 
 
 def remove_source(ledger: Ledger, account: str) -> None:
-    """Forget a source and its credentials. Its flows stay. Raises ConfigError where there is none."""
+    """Delete a source and its credentials. Its flows stay. Raises SourceNotFound."""
     with ledger.writing() as connection:
         if not connection.execute(sources.delete().where(sources.c.account == account)).rowcount:
-            raise ConfigError(f"source: there is none named {short_repr(account)}")
+            raise SourceNotFound(account)
 
 
 def pause_source(ledger: Ledger, account: str, *, paused: bool) -> None:
-    """Have the scheduler pass a source over, or not any more. Raises ConfigError where there is none."""
+    """Have the scheduler skip a source, or not any more. Raises SourceNotFound."""
+    _update(ledger, account, {"paused": paused})
+
+
+def _update(ledger: Ledger, account: str, values: Mapping[str, object]) -> None:
     with ledger.writing() as connection:
-        if not connection.execute(sources.update().where(sources.c.account == account).values(paused=paused)).rowcount:
-            raise ConfigError(f"source: there is none named {short_repr(account)}")
+        if not connection.execute(sources.update().where(sources.c.account == account).values(values)).rowcount:
+            raise SourceNotFound(account)
 
 
 def list_sources(ledger: Ledger) -> list[Source]:
     """Every source, by account, its credentials decrypted."""
     vault = ledger.vault
     with ledger.reading() as connection:
-        found = connection.execute(
+        rows = connection.execute(
             sa.select(sources, accounts.c.provider, accounts.c.zone)
             .join(accounts, accounts.c.account == sources.c.account)
             .order_by(sources.c.account)
@@ -106,23 +104,23 @@ def list_sources(ledger: Ledger) -> list[Source]:
             provider=row.provider,
             zone=row.zone,
             base_url=row.base_url,
-            credentials=vault.open(row.credentials),
+            credentials=vault.decrypt(row.credentials),
             since=from_us(row.since_us),
             paced=bool(row.paced),
             paused=bool(row.paused),
         )
-        for row in found
+        for row in rows
     ]
 
 
-def sources_named(ledger: Ledger, names: list[str]) -> list[Source]:
-    """The sources of those names, all of them where there are no names. Raises ConfigError."""
-    every = list_sources(ledger)
+def find_sources(ledger: Ledger, names: list[str]) -> list[Source]:
+    """The sources with those names; all sources where no names are given. Raises ConfigError."""
+    existing = list_sources(ledger)
     if not names:
-        if not every:
+        if not existing:
             raise ConfigError("there is no source yet: `liushui source add` makes one")
-        return every
-    by_name = {source.account: source for source in every}
+        return existing
+    by_name = {source.account: source for source in existing}
     for name in names:
         if name not in by_name:
             raise ConfigError(f"source: expected one of {', '.join(by_name) or 'none'}, got {short_repr(name)}")
@@ -130,7 +128,7 @@ def sources_named(ledger: Ledger, names: list[str]) -> list[Source]:
 
 
 def record_run(ledger: Ledger, run: Run) -> None:
-    """Keep what is known of a run; a later call for the same account and start replaces it."""
+    """Store a run. A later call for the same account and start replaces it."""
     values = {
         "account": run.account,
         "started_at_us": to_us(run.started_at),
@@ -146,7 +144,7 @@ def record_run(ledger: Ledger, run: Run) -> None:
 
 
 def list_runs(ledger: Ledger, account: str, *, limit: int, before: datetime | None = None) -> list[Run]:
-    """The runs of an account that began before an instant, the newest first."""
+    """The runs of an account, the newest first; only those that began before an instant, where one is given."""
     query = sa.select(runs).where(runs.c.account == account).order_by(runs.c.started_at_us.desc()).limit(limit)
     if before is not None:
         query = query.where(runs.c.started_at_us < to_us(before))
@@ -156,15 +154,11 @@ def list_runs(ledger: Ledger, account: str, *, limit: int, before: datetime | No
 
 def last_runs(ledger: Ledger) -> dict[str, Run]:
     """The latest run of each account."""
-    latest = sa.select(runs.c.account, sa.func.max(runs.c.started_at_us).label("started")).group_by(runs.c.account)
-    last = latest.subquery()
+    started = sa.select(runs.c.account, sa.func.max(runs.c.started_at_us).label("at_us")).group_by(runs.c.account)
+    last = started.subquery()
+    is_last = sa.and_(runs.c.account == last.c.account, runs.c.started_at_us == last.c.at_us)
     with ledger.reading() as connection:
-        found = connection.execute(
-            sa.select(runs).join(
-                last, sa.and_(runs.c.account == last.c.account, runs.c.started_at_us == last.c.started)
-            )
-        ).all()
-    return {row.account: _run(row) for row in found}
+        return {row.account: _run(row) for row in connection.execute(sa.select(runs).join(last, is_last))}
 
 
 def _run(row: sa.Row[Any]) -> Run:

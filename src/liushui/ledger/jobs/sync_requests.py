@@ -1,4 +1,4 @@
-"""Requests to sync a source now: left by the API, the page or a command, taken by whichever process syncs."""
+"""Requests to sync a source now. The API, the page or a command makes them; any process that syncs takes them."""
 
 from datetime import datetime, timedelta
 from secrets import token_hex
@@ -6,21 +6,21 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError, short_repr
+from liushui.errors import SourceNotFound
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import is_gone
+from liushui.ledger.jobs.leases import has_exited
 from liushui.ledger.schema import sources, sync_requests
 
 WAITING, RUNNING = "waiting", "running"
-"""The status of a request until its sync has ended, and how that did is its status."""
+"""The status of a request until its sync ends. Then the status of the sync is the status of the request."""
 
-ABANDONED: Final = timedelta(hours=6)
-"""So long after a process of another machine took a request, another one may."""
+ABANDONED_AFTER: Final = timedelta(hours=6)
+"""A process of another machine that took a request so long ago has died: another process may take it."""
 
 
 class SyncRequest(NamedTuple):
-    """A request, and what became of it. `error` is empty where nothing went wrong."""
+    """A request and its outcome. `error` is empty where nothing went wrong."""
 
     account: str
     id: str
@@ -35,9 +35,9 @@ class SyncRequest(NamedTuple):
 
 
 def request_sync(ledger: Ledger, account: str, *, by: str, everything: bool = False) -> SyncRequest:
-    """Ask for a sync of a source: of what is due, or of everything again. One that waits already is the one.
+    """Request a sync of a source: of what is due, or of everything again. Raises SourceNotFound.
 
-    Raises ConfigError where there is no such source.
+    Where such a request is waiting already, that one is returned.
     """
     c = sync_requests.c
     waiting = sa.select(sync_requests).where(
@@ -45,9 +45,9 @@ def request_sync(ledger: Ledger, account: str, *, by: str, everything: bool = Fa
     )
     with ledger.writing() as connection:
         if connection.scalar(sa.select(sources.c.account).where(sources.c.account == account)) is None:
-            raise ConfigError(f"source: there is none named {short_repr(account)}")
-        found = connection.execute(waiting).first()
-        if found is None:
+            raise SourceNotFound(account)
+        row = connection.execute(waiting).first()
+        if row is None:
             values = {
                 "account": account,
                 "id": token_hex(8),
@@ -59,54 +59,59 @@ def request_sync(ledger: Ledger, account: str, *, by: str, everything: bool = Fa
                 "error": "",
             }
             connection.execute(sync_requests.insert().values(values))
-            found = connection.execute(waiting).one()
-    return _request(found)
+            row = connection.execute(waiting).one()
+    return _request(row)
 
 
 def find_request(ledger: Ledger, account: str, id_: str) -> SyncRequest | None:
     """The request of that id."""
     c = sync_requests.c
     with ledger.reading() as connection:
-        found = connection.execute(sa.select(sync_requests).where(c.account == account, c.id == id_)).first()
-    return None if found is None else _request(found)
+        row = connection.execute(sa.select(sync_requests).where(c.account == account, c.id == id_)).first()
+    return None if row is None else _request(row)
 
 
-def open_requests(ledger: Ledger) -> list[SyncRequest]:
-    """The requests that somebody may take, the oldest first: nobody has, or whoever did is gone."""
+def requests_to_take(ledger: Ledger) -> list[SyncRequest]:
+    """The requests that nobody has taken, or whose taker has died; the oldest first."""
     c = sync_requests.c
     query = sa.select(sync_requests).where(c.ended_at_us.is_(None)).order_by(c.requested_at_us, c.account, c.id)
     with ledger.reading() as connection:
-        found = [_request(row) for row in connection.execute(query)]
+        requests = [_request(row) for row in connection.execute(query)]
     now = ledger.clock()
-    return [one for one in found if one.taken_at is None or is_gone(one.holder) or one.taken_at + ABANDONED < now]
+    return [
+        request
+        for request in requests
+        if request.taken_at is None or has_exited(request.holder) or request.taken_at + ABANDONED_AFTER < now
+    ]
 
 
-def asked_for(ledger: Ledger) -> frozenset[str]:
-    """The accounts of which a sync was asked for that has not ended: somebody may be at it."""
+def requested_accounts(ledger: Ledger) -> frozenset[str]:
+    """The accounts with a request that has not ended."""
+    query = sa.select(sync_requests.c.account).where(sync_requests.c.ended_at_us.is_(None))
     with ledger.reading() as connection:
-        query = sa.select(sync_requests.c.account).where(sync_requests.c.ended_at_us.is_(None))
         return frozenset(connection.scalars(query))
 
 
 def take_request(ledger: Ledger, request: SyncRequest, holder: str) -> bool:
-    """Take a request. False: somebody else was faster."""
+    """Take a request. False: another process was faster."""
     c = sync_requests.c
-    taken = (
+    # One statement finds the request as it was listed and changes it, so that only one process succeeds.
+    take = (
         sync_requests.update()
         .where(c.account == request.account, c.id == request.id, c.ended_at_us.is_(None), c.holder == request.holder)
         .values(holder=holder, taken_at_us=to_us(ledger.clock()), status=RUNNING)
     )
     with ledger.writing() as connection:
-        return bool(connection.execute(taken).rowcount)
+        return bool(connection.execute(take).rowcount)
 
 
-def give_back(ledger: Ledger, request: SyncRequest, holder: str) -> None:
-    """Leave a request to whoever takes it next. Nothing happens where it is another's by now."""
+def return_request(ledger: Ledger, request: SyncRequest, holder: str) -> None:
+    """Make a request free to take again. Does nothing where another holder has it by now."""
     _update(ledger, request, holder, {"holder": "", "taken_at_us": None, "status": WAITING})
 
 
 def end_request(ledger: Ledger, request: SyncRequest, holder: str, *, status: str, error: str) -> None:
-    """Say how the sync of a request ended. Nothing happens where it is another's by now."""
+    """Store how the sync of a request ended. Does nothing where another holder has it by now."""
     values = {"ended_at_us": to_us(ledger.clock()), "status": status, "error": error}
     _update(ledger, request, holder, values)
 

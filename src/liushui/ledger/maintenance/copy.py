@@ -58,7 +58,7 @@ class Vaults(NamedTuple):
 
     def resealed(self, sealed: str) -> str:
         """The same secret, for the other vault."""
-        return self.target.seal(self.source.open(sealed))
+        return self.target.encrypt(self.source.decrypt(sealed))
 
 
 def copy_ledger(
@@ -114,7 +114,7 @@ def check_secrets(reading: Reading, vault: Vault, tables: list[sa.Table]) -> Non
         for table in tables:
             for name in sealed_columns(table):
                 for sealed in connection.scalars(sa.select(table.c[name])):
-                    vault.open(sealed)
+                    vault.decrypt(sealed)
 
 
 def version_count(connection: Connection) -> int:

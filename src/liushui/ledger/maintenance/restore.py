@@ -132,10 +132,10 @@ def _move_secrets(connection: Connection, source: Vault, target: Vault) -> str:
     if not any_secrets(connection):
         return "none"
     try:
-        _reseal(connection, source.open, target.seal)
+        _reseal(connection, source.decrypt, target.encrypt)
     except LedgerError as missing:
         try:
-            _reseal(connection, target.open, None)  # a ledger in its old place has its key
+            _reseal(connection, target.decrypt, None)  # a ledger in its old place has its key
         except LedgerError:
             return f"not readable: {missing}"
     return "readable"

@@ -107,7 +107,7 @@ class LedgerReader:
             public=public,
             dialect=dialect,
             accounts=_accounts_of(names),
-            credentials=self._ledger.vault.open(sealed),
+            credentials=self._ledger.vault.decrypt(sealed),
             expires_at=None if expires_at_us is None else from_us(expires_at_us),
             paced=bool(paced),
             restrictions=_restrictions_of(restrictions),

@@ -11,7 +11,7 @@ from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
 
 from liushui.errors import LedgerError
-from liushui.ledger.access.tokens import note_use
+from liushui.ledger.access.tokens import store_use
 from liushui.provider import RateCheck
 from liushui.rules import Rate
 from liushui.server.api.errors import HEADERS, Refusal
@@ -64,4 +64,4 @@ def authenticate(app_context: AppContext) -> Callable[[Connection, BaseRouteHand
 
 def _note(app_context: AppContext, token: str) -> None:
     with suppress(LedgerError):  # it is kept with a later call
-        note_use(app_context.ledger, token)
+        store_use(app_context.ledger, token)

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from liushui.errors import short_repr
-from liushui.ledger.access.server_secret import shared_secret
+from liushui.ledger.access.vault import shared_secret
 from liushui.ledger.engine import Ledger
 from liushui.server.api.errors import Refusal, unacceptable
 

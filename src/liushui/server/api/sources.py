@@ -103,7 +103,7 @@ def progress_said(found: Progress, now: datetime) -> models.Sync:
         withdrawn=found.withdrawn,
         quarantined=found.quarantined,
         gaps=found.gaps,
-        said=found.said,
+        said=found.message,
     )
 
 

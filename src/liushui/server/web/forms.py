@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import load_zone, parse_instant
-from liushui.ledger.jobs.sources import NAME_MAX, check_name
+from liushui.ledger.jobs.sources import NAME_MAX, check_source_name
 from liushui.server.web.page import Page
 from liushui.wire.transport import parse_base_url
 
@@ -54,7 +54,7 @@ class Form:
         """What an account may be called."""
         typed = self.typed(name)
         try:
-            check_name(typed)
+            check_source_name(typed)
         except ConfigError:
             expected = self.page.say("Use 1 to %(most)s letters, digits or - _ . @", most=NAME_MAX)
             self.wrong(name, self._got(expected, typed))

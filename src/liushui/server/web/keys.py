@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from liushui.errors import ConfigError
 from liushui.ledger.access.keys import create_key, list_keys, revoke_key
-from liushui.ledger.access.logins import end_session, end_sessions, list_sessions
+from liushui.ledger.access.sessions import end_session, end_sessions, list_sessions
 from liushui.ledger.access.tokens import NAME_MAX, Scope, create_token, list_tokens, revoke_token
 from liushui.ledger.engine import account_names
 from liushui.provider import Provider
@@ -148,7 +148,7 @@ def routes(web: Web) -> list[ControllerRouterHandler]:
         if page.form.get("session"):
             end_session(ledger, page.form["session"])
         elif page.session is not None:
-            end_sessions(ledger, but=page.session.session.id)
+            end_sessions(ledger, except_id=page.session.session.id)
         return redirect("/keys#sessions")
 
     return [every, new, create, revoke, new_token, make_token, end_token, end]

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.progress import Progress, list_progress
 from liushui.ledger.jobs.sources import Run, Source, last_runs, list_runs, list_sources
-from liushui.ledger.jobs.sync_requests import asked_for, request_sync
+from liushui.ledger.jobs.sync_requests import request_sync, requested_accounts
 from liushui.ledger.read import balances
 from liushui.ledger.read.balances import AccountStatus
 from liushui.server.context import AppContext
@@ -169,7 +169,7 @@ def _standings(app_context: AppContext, sources: Sequence[Source]) -> list[Stand
     now, runs = ledger.clock(), last_runs(ledger)
     statuses = {status.account: status for status in balances.statuses(ledger, names)}
     live = {one.account: one for one in list_progress(ledger, names)}
-    asked = asked_for(ledger)
+    asked = requested_accounts(ledger)
     return [
         Standing(
             source,

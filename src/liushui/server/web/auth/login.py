@@ -7,7 +7,7 @@ from litestar import get, post
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
-from liushui.ledger.access.logins import has_password, is_password, take_code
+from liushui.ledger.access.sessions import has_password, redeem_login_code, verify_password
 from liushui.ledger.access.tokens import find_token
 from liushui.rules import Rate
 from liushui.server.exposure import is_full
@@ -54,7 +54,7 @@ def routes(web: Web, sessions: BrowserSessions) -> list[ControllerRouterHandler]
             return redirect(then) if page.is_logged_in else shown(page, then)
         if not may_try(page):
             return too_many(page, then)
-        if take_code(app_context.ledger, code):
+        if redeem_login_code(app_context.ledger, code):
             return let_in(page, "link", then)
         if page.is_logged_in:  # the same link once more, in a browser that it let in
             return redirect(then)
@@ -66,7 +66,7 @@ def routes(web: Web, sessions: BrowserSessions) -> list[ControllerRouterHandler]
         given = page.form.get("secret", "")
         if not may_try(page):
             return too_many(page, page.next)
-        if is_password(app_context.ledger, given):
+        if verify_password(app_context.ledger, given):
             return let_in(page, "password", page.next)
         token = find_token(app_context.ledger, given.strip())
         if token is not None and is_full(token):

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from litestar.datastructures import Cookie
 
-from liushui.ledger.access.logins import SESSION_LIFE, Session, begin_session, end_session, find_session
-from liushui.ledger.access.server_secret import shared_secret
+from liushui.ledger.access.sessions import SESSION_LIFETIME, Session, begin_session, end_session, find_session
 from liushui.ledger.access.tokens import Scope, list_tokens
+from liushui.ledger.access.vault import shared_secret
 from liushui.ledger.engine import Ledger
 from liushui.server.auth import Connection, Principal
 
@@ -41,7 +41,7 @@ class BrowserSessions:
     def begin(self, how: str, *, agent: str, secure: bool, token: str | None = None) -> Cookie:
         """Begin a session: the cookie that carries it."""
         name = begin_session(self.ledger, how, agent=agent[:AGENT_MAX], token=token)
-        age_s = SESSION_LIFE.days * 86_400
+        age_s = SESSION_LIFETIME.days * 86_400
         return cookie(COOKIE, f"{name}.{self._signed('session', name)}", age_s=age_s, secure=secure)
 
     def of(self, cookie_text: str | None) -> BrowserSession | None:

@@ -7,22 +7,22 @@ from functools import partial
 import pytest
 
 from liushui.errors import ConfigError
-from liushui.ledger.access.logins import (
-    CODE_LIFE,
-    IDLE_LIFE,
+from liushui.ledger.access.sessions import (
+    CODE_LIFETIME,
+    IDLE_TIMEOUT,
     PASSWORD_MIN,
-    SESSION_LIFE,
+    SESSION_LIFETIME,
     begin_session,
+    create_login_code,
     end_session,
     end_sessions,
     find_session,
     has_password,
-    is_password,
     list_sessions,
-    new_code,
+    redeem_login_code,
     remove_password,
     set_password,
-    take_code,
+    verify_password,
 )
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import login_codes, passwords, sessions
@@ -36,29 +36,29 @@ def at(ledger: Ledger, when: datetime) -> Ledger:
 
 
 def test_a_code_lets_one_in_of_many_that_try_at_once(ledger: Ledger) -> None:
-    code = new_code(ledger)
+    code = create_login_code(ledger)
     with ThreadPoolExecutor(4) as threads:
-        assert sorted(threads.map(lambda _: take_code(ledger, code), range(8))) == [False] * 7 + [True]
-    assert not take_code(ledger, "") and not take_code(ledger, code)
+        assert sorted(threads.map(lambda _: redeem_login_code(ledger, code), range(8))) == [False] * 7 + [True]
+    assert not redeem_login_code(ledger, "") and not redeem_login_code(ledger, code)
 
 
 def test_a_code_is_too_old_after_a_day(ledger: Ledger) -> None:
-    code, end = new_code(ledger), ledger.clock() + CODE_LIFE
-    assert not take_code(at(ledger, end), code)
-    assert take_code(at(ledger, end - timedelta(seconds=1)), code)
+    code, end = create_login_code(ledger), ledger.clock() + CODE_LIFETIME
+    assert not redeem_login_code(at(ledger, end), code)
+    assert redeem_login_code(at(ledger, end - timedelta(seconds=1)), code)
 
 
 def test_the_password_is_one_and_ends_sessions(ledger: Ledger) -> None:
-    assert not has_password(ledger) and not is_password(ledger, "")
+    assert not has_password(ledger) and not verify_password(ledger, "")
     name = begin_session(ledger, "link")
     set_password(ledger, PASSWORD)
     assert find_session(ledger, name) is None
-    assert is_password(ledger, PASSWORD) and not is_password(ledger, PASSWORD[:-1])
+    assert verify_password(ledger, PASSWORD) and not verify_password(ledger, PASSWORD[:-1])
     set_password(ledger, PASSWORD[::-1])
-    assert not is_password(ledger, PASSWORD)
+    assert not verify_password(ledger, PASSWORD)
     name = begin_session(ledger, "password")
     remove_password(ledger)
-    assert find_session(ledger, name) is None and not is_password(ledger, PASSWORD[::-1])
+    assert find_session(ledger, name) is None and not verify_password(ledger, PASSWORD[::-1])
     with pytest.raises(ConfigError, match="password: there is none"):
         remove_password(ledger)
 
@@ -73,12 +73,12 @@ def test_a_session_ends_unused_and_at_the_latest(ledger: Ledger) -> None:
     start = ledger.clock()
     unused, used = begin_session(ledger, "link"), begin_session(ledger, "link", agent="Browser", token="t")
     now = start
-    while now < start + SESSION_LIFE - IDLE_LIFE / 2:
-        now += IDLE_LIFE / 2
+    while now < start + SESSION_LIFETIME - IDLE_TIMEOUT / 2:
+        now += IDLE_TIMEOUT / 2
         found = find_session(at(ledger, now), used)
         assert found is not None and (found.agent, found.token) == ("Browser", "t"), "used, it goes on"
-    assert find_session(at(ledger, start + IDLE_LIFE), unused) is None
-    assert find_session(at(ledger, start + SESSION_LIFE), used) is None
+    assert find_session(at(ledger, start + IDLE_TIMEOUT), unused) is None
+    assert find_session(at(ledger, start + SESSION_LIFETIME), used) is None
 
 
 def test_sessions_are_ended_by_name_or_all_but_one(ledger: Ledger) -> None:
@@ -88,14 +88,14 @@ def test_sessions_are_ended_by_name_or_all_but_one(ledger: Ledger) -> None:
     end_session(ledger, first.id)
     end_session(ledger, first.id)
     assert {session.agent for session in list_sessions(ledger)} == {"1", "2", "3"}
-    assert end_sessions(ledger, but=second.id) == 2
+    assert end_sessions(ledger, except_id=second.id) == 2
     assert [session.agent for session in list_sessions(ledger)] == ["1"]
     assert end_sessions(ledger) == 1
 
 
 def test_what_lets_somebody_in_is_nowhere_in_the_ledger(ledger: Ledger) -> None:
     set_password(ledger, PASSWORD)
-    code, name = new_code(ledger), begin_session(ledger, "link")
+    code, name = create_login_code(ledger), begin_session(ledger, "link")
     with ledger.reading() as connection:
         kept = str([connection.execute(table.select()).all() for table in (login_codes, passwords, sessions)])
     assert len(kept) > 200

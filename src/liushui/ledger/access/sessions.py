@@ -1,6 +1,6 @@
-"""Who may see the page: links that work once, one password, and the sessions of browsers that came in.
+"""Access to the page: login links that work once, one password, and the sessions of browsers.
 
-Codes and session names are random and kept as digests: whoever reads the ledger cannot come in with them.
+Login codes and session names are random, and stored as digests: nobody can log in with what is in the ledger.
 """
 
 import secrets
@@ -18,15 +18,15 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import login_codes, passwords, sessions
 
 CODE_BYTES: Final = 24
-NAME_BYTES: Final = 32
+SESSION_NAME_BYTES: Final = 32
 
-CODE_LIFE: Final = timedelta(days=1)
-SESSION_LIFE: Final = timedelta(days=30)
+CODE_LIFETIME: Final = timedelta(days=1)
+SESSION_LIFETIME: Final = timedelta(days=30)
 """How long a session lasts at most, however much it is used."""
-IDLE_LIFE: Final = timedelta(days=7)
-"""How long one lasts that nobody uses."""
-SEEN_EVERY: Final = timedelta(minutes=10)
-"""How exactly it is kept when a session was used last."""
+IDLE_TIMEOUT: Final = timedelta(days=7)
+"""How long a session lasts that is not used."""
+SEEN_PRECISION: Final = timedelta(minutes=10)
+"""How exactly the last use of a session is stored, so that not every page writes to the ledger."""
 
 PASSWORD_MIN, PASSWORD_MAX = 10, 1_000
 """Characters of a password."""
@@ -35,49 +35,46 @@ _PAGE: Final = "page"
 
 
 class Session(NamedTuple):
-    """A browser that came in. `how`: link, password or token; `token`: the id of the token it came in with."""
+    """A browser that logged in by `method`: link, password or token. `token` is the id of that token."""
 
     id: str
-    how: str
+    method: str
     token: str | None
     begun_at: datetime
     seen_at: datetime
     expires_at: datetime
     agent: str
-    """What the browser calls itself."""
+    """The browser's User-Agent."""
 
 
-# ---------------------------------------------------------------- links
+# ---------------------------------------------------------------- login links
 
 
-def new_code(ledger: Ledger) -> str:
-    """A code that lets one browser in, once, for CODE_LIFE."""
+def create_login_code(ledger: Ledger) -> str:
+    """A code that logs one browser in, once, within CODE_LIFETIME."""
     code, now = secrets.token_urlsafe(CODE_BYTES), ledger.clock()
     with ledger.writing() as connection:
         connection.execute(login_codes.delete().where(login_codes.c.expires_at_us <= to_us(now)))
-        connection.execute(login_codes.insert().values(digest=_digest(code), expires_at_us=to_us(now + CODE_LIFE)))
+        connection.execute(login_codes.insert().values(digest=_digest(code), expires_at_us=to_us(now + CODE_LIFETIME)))
     return code
 
 
-def take_code(ledger: Ledger, code: str) -> bool:
-    """Whether the code lets somebody in. It does so once, whichever process is asked."""
+def redeem_login_code(ledger: Ledger, code: str) -> bool:
+    """Whether the code is valid. One statement finds and deletes it, so only one caller of all processes gets True."""
     with ledger.writing() as connection:
-        taken = connection.execute(
+        deleted = connection.execute(
             login_codes.delete().where(
                 login_codes.c.digest == _digest(code), login_codes.c.expires_at_us > to_us(ledger.clock())
             )
         )
-    return bool(taken.rowcount)
+    return bool(deleted.rowcount)
 
 
-# ---------------------------------------------------------------- the password
+# ---------------------------------------------------------------- password
 
 
 def set_password(ledger: Ledger, password: str) -> None:
-    """Keep the password of the page, in place of the one before it, and end every session.
-
-    Raises ConfigError for one that is too short or too long.
-    """
+    """Set the password of the page, and end every session. Raises ConfigError where it is too short or too long."""
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise ConfigError(f"password: expected {PASSWORD_MIN} to {PASSWORD_MAX} characters, got {len(password)}")
     values = {"name": _PAGE, "hash": PasswordHasher().hash(password), "set_at_us": to_us(ledger.clock())}
@@ -88,7 +85,7 @@ def set_password(ledger: Ledger, password: str) -> None:
 
 
 def remove_password(ledger: Ledger) -> None:
-    """Forget the password and end every session. Raises ConfigError where there is none."""
+    """Delete the password, and end every session. Raises ConfigError where there is none."""
     with ledger.writing() as connection:
         if not connection.execute(passwords.delete().where(passwords.c.name == _PAGE)).rowcount:
             raise ConfigError("password: there is none")
@@ -101,14 +98,14 @@ def has_password(ledger: Ledger) -> bool:
         return connection.scalar(sa.select(passwords.c.name).where(passwords.c.name == _PAGE)) is not None
 
 
-def is_password(ledger: Ledger, password: str) -> bool:
-    """Whether it is the page's password. Takes as long as its hash is made to take."""
+def verify_password(ledger: Ledger, password: str) -> bool:
+    """Whether this is the page's password. Slow on purpose: the hash makes guessing expensive."""
     with ledger.reading() as connection:
-        kept = connection.scalar(sa.select(passwords.c.hash).where(passwords.c.name == _PAGE))
-    if kept is None or len(password) > PASSWORD_MAX:
+        stored = connection.scalar(sa.select(passwords.c.hash).where(passwords.c.name == _PAGE))
+    if stored is None or len(password) > PASSWORD_MAX:
         return False
     try:
-        return PasswordHasher().verify(kept, password)
+        return PasswordHasher().verify(stored, password)
     except (Argon2Error, InvalidHashError):
         return False
 
@@ -116,19 +113,19 @@ def is_password(ledger: Ledger, password: str) -> bool:
 # ---------------------------------------------------------------- sessions
 
 
-def begin_session(ledger: Ledger, how: str, *, agent: str = "", token: str | None = None) -> str:
-    """Begin a session. What is returned is all that a browser needs to be known again: it is kept nowhere."""
-    name, now = secrets.token_urlsafe(NAME_BYTES), ledger.clock()
+def begin_session(ledger: Ledger, method: str, *, agent: str = "", token: str | None = None) -> str:
+    """Begin a session. Returns its secret name, for the browser's cookie: only the digest is stored."""
+    name, now = secrets.token_urlsafe(SESSION_NAME_BYTES), ledger.clock()
     with ledger.writing() as connection:
-        connection.execute(sessions.delete().where(_is_over(now)))
+        connection.execute(sessions.delete().where(_has_expired(now)))
         connection.execute(
             sessions.insert().values(
                 digest=_digest(name),
-                how=how,
+                how=method,
                 token=token,
                 begun_at_us=to_us(now),
                 seen_at_us=to_us(now),
-                expires_at_us=to_us(now + SESSION_LIFE),
+                expires_at_us=to_us(now + SESSION_LIFETIME),
                 agent=agent,
             )
         )
@@ -136,46 +133,48 @@ def begin_session(ledger: Ledger, how: str, *, agent: str = "", token: str | Non
 
 
 def find_session(ledger: Ledger, name: str) -> Session | None:
-    """The session of that name, unless it is over."""
+    """The session of that name, unless it has expired. Stores that it was used."""
     now, digest = ledger.clock(), _digest(name)
     with ledger.reading() as connection:
-        row = connection.execute(sa.select(sessions).where(sessions.c.digest == digest, ~_is_over(now))).first()
+        row = connection.execute(sa.select(sessions).where(sessions.c.digest == digest, ~_has_expired(now))).first()
     if row is None:
         return None
-    if not row.seen_at_us <= to_us(now) < to_us(from_us(row.seen_at_us) + SEEN_EVERY):
+    if not row.seen_at_us <= to_us(now) < to_us(from_us(row.seen_at_us) + SEEN_PRECISION):
         with ledger.writing() as connection:
             connection.execute(sessions.update().where(sessions.c.digest == digest).values(seen_at_us=to_us(now)))
     return _session(row)
 
 
 def list_sessions(ledger: Ledger) -> list[Session]:
-    """Every session that is not over, the one that was used last first."""
+    """Every session that has not expired, the last used one first."""
     with ledger.reading() as connection:
-        found = connection.execute(sa.select(sessions).where(~_is_over(ledger.clock()))).all()
-    return sorted(map(_session, found), key=lambda session: session.seen_at, reverse=True)
+        rows = connection.execute(sa.select(sessions).where(~_has_expired(ledger.clock()))).all()
+    return sorted(map(_session, rows), key=lambda session: session.seen_at, reverse=True)
 
 
 def end_session(ledger: Ledger, id_: str) -> None:
-    """End a session at once, in every process that serves. Nothing happens where it is over."""
+    """End a session at once, in every process that serves. Does nothing where it has ended."""
     with ledger.writing() as connection:
         connection.execute(sessions.delete().where(sessions.c.digest == id_))
 
 
-def end_sessions(ledger: Ledger, *, but: str | None = None) -> int:
-    """End every session but one. How many that were."""
+def end_sessions(ledger: Ledger, *, except_id: str | None = None) -> int:
+    """End every session, or every one except this. Returns how many."""
+    statement = sessions.delete()
+    if except_id is not None:
+        statement = statement.where(sessions.c.digest != except_id)
     with ledger.writing() as connection:
-        statement = sessions.delete()
-        return connection.execute(statement if but is None else statement.where(sessions.c.digest != but)).rowcount
+        return connection.execute(statement).rowcount
 
 
-def _is_over(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(sessions.c.expires_at_us <= to_us(now), sessions.c.seen_at_us <= to_us(now - IDLE_LIFE))
+def _has_expired(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(sessions.c.expires_at_us <= to_us(now), sessions.c.seen_at_us <= to_us(now - IDLE_TIMEOUT))
 
 
 def _session(row: sa.Row[tuple[object, ...]]) -> Session:
     return Session(
         id=row.digest,
-        how=row.how,
+        method=row.how,
         token=row.token,
         begun_at=from_us(row.begun_at_us),
         seen_at=from_us(row.seen_at_us),
@@ -185,5 +184,5 @@ def _session(row: sa.Row[tuple[object, ...]]) -> Session:
 
 
 def _digest(text: str) -> str:
-    """What is random enough needs no slow hash: nobody guesses what a plain digest is of."""
+    """A fast hash is enough here: nobody can guess what is as random as this."""
     return sha256(text.encode()).hexdigest()

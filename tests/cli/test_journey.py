@@ -149,6 +149,22 @@ def test_the_demo_says_what_it_serves_and_ends_with_all_it_started(tmp_path: Pat
     assert "Traceback" not in said + rest
     assert "Config.from_apikey(" in printed
     assert "trader-2" in printed
+    first, second, *_ = said.splitlines()
+    assert first.startswith("liushui demo:")
+    assert "The ledger is temporary, /" in second
+    assert "usually opens in half a minute" in said.partition("1. simulating")[0]
     assert "serving at http://127.0.0.1:" in said
     assert process.returncode in (0, 130, -signal.SIGINT)  # a shell shows the last as 130 too
     assert not list(Path("/proc").glob(f"[0-9]*/task/*/children/{process.pid}"))
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_the_simulator_prints_the_credentials_of_every_provider(tmp_path: Path, form: str) -> None:
+    words = ("--accounts", "1", "--flows", "5", "--port", "0", "--socket-port", "0", "--format", form)
+    process = start(tmp_path / "none.db", "simulate", *words)
+    assert process.stderr is not None
+    assert "simulating at http://127.0.0.1:" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=30)
+    for name in ("app key" if form == "table" else "app_key", "corpid", "trader-1", "shop-1"):
+        assert name in printed

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Mapping
 
 import pytest
@@ -109,24 +108,28 @@ def test_a_long_answer_does_not_keep_a_short_one_waiting() -> None:
 
 def test_of_many_long_answers_one_is_made_at_a_time() -> None:
     """Whoever asks for many at once takes no more than one thread's share of the machine."""
-    going: list[str] = []
-    most: list[int] = []
+    threads: list[int] = []
+    all_are_asked_for = threading.Event()
 
     def made(request: Request) -> Response:
-        going.append(request.path)
-        most.append(len(going))
-        time.sleep(0.01)  # long enough that another one, were it let in, would begin
-        going.remove(request.path)
+        # None ends before all have been handed over: a second thread, were there one, would have begun by then.
+        assert all_are_asked_for.wait(60)
+        threads.append(threading.get_ident())
         return Response(200, [], request.query.encode())
 
     app = app_of(provider("long", "/long", made=made, rows=ROWS_AT_ONCE + 1))
     https = [HttpDouble() for _ in range(8)]
 
     async def all_of_them() -> None:
-        await asyncio.gather(*(app.__rsgi__(ScopeDouble("/long"), http) for http in https))
+        answers = [asyncio.ensure_future(app.__rsgi__(ScopeDouble("/long"), http)) for http in https]
+        await asyncio.sleep(0)  # each of them runs until it waits for its thread
+        all_are_asked_for.set()
+        await asyncio.gather(*answers)
 
     asyncio.run(all_of_them())
-    assert most == [1] * len(https)
+    assert len(threads) == len(https)
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
     assert all(http.status == 200 for http in https)
 
 

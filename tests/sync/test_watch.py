@@ -183,7 +183,7 @@ class Watched:
             self.at_each_sleep()
             if clock.at >= until:
                 over.set()
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()  # until it is cancelled
 
         world, before = World(clock, {}), len(self.results)
         environment = replace(world.environment, sleep=sleep, connect=self._connected, provider=self._provider)

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -73,10 +72,16 @@ def test_outcomes_are_carried_out(outcome: TransportOutcome, expected: list[obje
     assert sent.done == expected
 
 
-def test_an_answer_takes_its_time() -> None:
-    sent, begun = Sent(), time.monotonic()
+def test_an_answer_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = Sent()
+    slept: list[tuple[float, int]] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append((seconds, len(sent.done)))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     asyncio.run(carry_out(Answered(TRUE, timedelta(milliseconds=80)), sent))
-    assert time.monotonic() - begun >= 0.08
+    assert slept == [(0.08, 0)], "it waits, and then answers"
     assert sent.done == [TRUE]
 
 

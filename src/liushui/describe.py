@@ -1,6 +1,6 @@
-"""A provider's rules in words, for pages and tables: nothing is said here that its data does not say.
+"""A provider's Rules in words, for the page and for generated documentation.
 
-`say` turns each English phrase into the reader's language before its figures are put in; by itself it is English.
+Every function takes `say`, which translates an English phrase before its figures are filled in.
 """
 
 from collections.abc import Callable
@@ -12,24 +12,25 @@ from liushui.provider import Provider
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rate, Rules
 
 Say: TypeAlias = Callable[[str], str]
+"""Translates a phrase. The message catalogs are extracted from the calls of a function of this name."""
 
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 
 
 def english(text: str) -> str:
-    """The phrase itself."""
+    """The phrase as it is: the default translation."""
     return text
 
 
 def paging(rules: Rules[Paging], say: Say = english) -> str:
-    """How pages follow each other, and how large they are."""
-    kind = rules.paging
-    sizes = say("{default} rows per page, at most {most}").format(default=kind.size_default, most=kind.size_max)
-    match kind:
+    """How the provider pages, and the size of a page."""
+    style = rules.paging
+    sizes = say("{default} rows per page, at most {most}").format(default=style.size_default, most=style.size_max)
+    match style:
         case PageNumber(has_total=True):
-            how = say("page numbers from {first}, with a total count").format(first=kind.first)
+            how = say("page numbers from {first}, with a total count").format(first=style.first)
         case PageNumber():
-            how = say("page numbers from {first}, no total count").format(first=kind.first)
+            how = say("page numbers from {first}, no total count").format(first=style.first)
         case Cursor():
             how = say("cursor")
         case RangeOnly():
@@ -38,40 +39,42 @@ def paging(rules: Rules[Paging], say: Say = english) -> str:
 
 
 def rate(limit: Rate, say: Say = english) -> str:
-    """How many calls in which time."""
+    """A rate limit."""
     text = say("{calls} calls in {time}").format(calls=f"{limit.calls:,}", time=span(limit.per, say))
-    return (
-        say("{rate}, at least {time} apart").format(rate=text, time=span(limit.spacing, say)) if limit.spacing else text
-    )
+    if not limit.spacing:
+        return text
+    return say("{rate}, at least {time} apart").format(rate=text, time=span(limit.spacing, say))
 
 
 def ranges(rules: Rules[Paging], say: Say = english) -> str:
-    """What a request's range may be, and which rows there are."""
-    said = []
+    """Limits of a request's time range, and which rows exist at all."""
+    limits = []
     if rules.window_max:
-        said.append(say("at most {time} per request").format(time=span(rules.window_max, say)))
+        limits.append(say("at most {time} per request").format(time=span(rules.window_max, say)))
     if rules.window_default:
-        said.append(say("the last {time} if no times are given").format(time=span(rules.window_default, say)))
+        limits.append(say("the last {time} if no times are given").format(time=span(rules.window_default, say)))
     if rules.floor:
-        said.append(say("nothing before {day}").format(day=f"{rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}"))
+        limits.append(
+            say("nothing before {day}").format(day=f"{rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}")
+        )
     if rules.retention:
-        said.append(say("kept for {years} years").format(years=rules.retention.years))
+        limits.append(say("kept for {years} years").format(years=rules.retention.years))
     if rules.publish:
         clock_time, zone = f"{rules.publish.at:%H:%M}", rules.publish.zone
-        said.append(say("a day is published at {time} the next day ({zone})").format(time=clock_time, zone=zone))
-    return _joined(said, say) or say("any time range")
+        limits.append(say("a day is published at {time} the next day ({zone})").format(time=clock_time, zone=zone))
+    return _joined(limits, say) or say("any time range")
 
 
 def filters(rules: Rules[Paging], say: Say = english) -> str:
-    """What requests may filter by."""
-    named = [
+    """The request parameters that filter, with their values."""
+    parameters = [
         f"`{known.parameter}`" + (f" ({', '.join(known.values)})" if known.values else "") for known in rules.filters
     ]
-    return ", ".join(named) or say("none")
+    return ", ".join(parameters) or say("none")
 
 
 def clock(rules: Rules[Paging], say: Say = english) -> str:
-    """In which steps times are told."""
+    """The unit of times in requests and rows."""
     if rules.resolution == SECOND:
         return say("seconds")
     if rules.resolution == MILLISECOND:
@@ -80,12 +83,12 @@ def clock(rules: Rules[Paging], say: Say = english) -> str:
 
 
 def routes(provider: Provider) -> list[str]:
-    """What its server answers, as its document prints it."""
+    """The routes that the provider's server answers, as its documentation prints them."""
     return [f"`{route.method} {route.path}`" for route in provider.server.routes]
 
 
 def span(length: timedelta, say: Say = english) -> str:
-    """A length of time in its largest whole unit: 31 days, 48 hours, 20 ms."""
+    """A duration in its largest whole unit: 31 days, 48 hours, 20 ms."""
     units = (
         (timedelta(days=1), say("{number} day"), say("{number} days")),
         (timedelta(hours=1), say("{number} hour"), say("{number} hours")),
@@ -94,10 +97,10 @@ def span(length: timedelta, say: Say = english) -> str:
     )
     for unit, one, several in units:
         if length >= unit and not length % unit:
-            many = length // unit
-            return (one if many == 1 else several).format(number=many)
+            number = length // unit
+            return (one if number == 1 else several).format(number=number)
     return say("{number} ms").format(number=length // MILLISECOND)
 
 
-def _joined(said: list[str], say: Say) -> str:
-    return say("; ").join(said)
+def _joined(parts: list[str], say: Say) -> str:
+    return say("; ").join(parts)

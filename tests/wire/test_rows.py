@@ -73,7 +73,7 @@ def test_a_field_that_is_there_twice_is_found_whatever_is_missing(
     there = [name for name in names if name not in missing or name == twice]
     there.insert(place, twice)
     row = "{" + ",".join(f'"{name}":{values[name]}' for name in there) + "}"
-    assert fault(row.encode()) == f"{twice}: expected once, but it stands there twice"
+    assert fault(row.encode()) == f"{twice}: expected once, but found twice"
 
 
 def test_other_fields_may_be_there_twice() -> None:

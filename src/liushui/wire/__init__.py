@@ -1,1 +1,1 @@
-"""What several dialects share, knowing none of them."""
+"""What the providers share: HTTP calls, decoding of rows, time ranges, errors. Nothing here names a provider."""

@@ -1,4 +1,4 @@
-"""Errors on a wire, both ways: what a server answers, and which class a client makes of what it was answered."""
+"""Errors on the wire: an error answer of a server, and the error class that a client makes of one."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unava
 
 
 class ErrorResponse(Exception):
-    """An answer that is an error: its HTTP status, its code and its words."""
+    """Raised in a server to answer with an error: its HTTP status, the provider's error code and a message."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -14,7 +14,7 @@ class ErrorResponse(Exception):
 
 
 def provider_error(
-    known: Mapping[int, type[ProviderError]],
+    classes: Mapping[int, type[ProviderError]],
     message: str,
     *,
     code: int | None,
@@ -22,15 +22,13 @@ def provider_error(
     trace: str | None = None,
     retry_after_s: float | None = None,
 ) -> ProviderError:
-    """The error that an answer stands for: by its code where that is known, else by its HTTP status."""
-    raised = error_class(status) if code is None else known.get(code, error_class(status))
-    if raised is RateLimited or raised is Unavailable:
-        return raised(message, code=code, trace=trace, retry_after_s=retry_after_s)
-    return raised(message, code=code, trace=trace)
+    """The error for an error answer. `classes` maps the provider's error codes; other codes go by the HTTP status."""
+    known = None if code is None else classes.get(code)
+    return (known or error_class(status))(message, code=code, trace=trace, retry_after_s=retry_after_s)
 
 
 def error_class(status: int) -> type[ProviderError]:
-    """What an HTTP status alone stands for."""
+    """The error class for an HTTP status."""
     if status in (401, 403):
         return AuthError
     if status == 429:

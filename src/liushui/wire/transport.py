@@ -1,4 +1,4 @@
-"""Calls to one provider over HTTP: paced, one at a time, their faults as errors by class. It knows no dialect."""
+"""HTTP calls to one provider: rate-limited, one at a time, failures as errors by class. It knows no provider."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,13 +11,17 @@ from urllib.parse import urlsplit
 from liushui.errors import ConfigError, Unavailable, short_repr
 from liushui.ratelimit.pacing import Pacer
 from liushui.rules import Rate
-from liushui.wire import transport
 
 NO_HEADERS: Final[Mapping[str, str]] = {}
 
+_HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
+"""Printable ASCII, with single spaces inside."""
+_SECONDS = re.compile(r"[0-9]{1,5}")
+"""At most a day and a little. A longer wait is ignored."""
+
 
 class Answer(NamedTuple):
-    """What a call was answered with. Header names are in lower case."""
+    """The answer to a call. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -25,14 +29,15 @@ class Answer(NamedTuple):
 
     @property
     def retry_after_s(self) -> float | None:
-        """How long the answer asks to wait, where it says so in seconds."""
-        return transport.parse_retry_after(self.headers.get("retry-after"))
+        """The seconds in the Retry-After header. None without one, or where it is a date."""
+        return parse_retry_after(self.headers.get("retry-after"))
 
 
 class HttpConnection:
-    """Where one account's API is. Raises ConfigError for a base URL that names no such place.
+    """A connection to one account's API.
 
-    `bare_key`: calls carry the key itself and no signature, so they go over TLS, or stay on this machine.
+    `rate` None: calls do not wait for each other. With `bare_key` calls carry the API key itself, not a signature,
+    so the base URL must be https, or a loopback address. Raises ConfigError for an unusable base URL.
     """
 
     def __init__(
@@ -44,14 +49,14 @@ class HttpConnection:
         headers: Mapping[str, str] = NO_HEADERS,
         bare_key: bool = False,
     ) -> None:
-        self._where = transport.parse_secure_url(base_url) if bare_key else transport.parse_base_url(base_url)
-        self.prefix = urlsplit(self._where).path
-        """What stands before every path, for signatures over the whole of it."""
+        self._base_url = parse_secure_url(base_url) if bare_key else parse_base_url(base_url)
+        self.prefix = urlsplit(self._base_url).path
+        """The path of the base URL. Signatures cover the whole path, this part included."""
         self._pacer = Pacer(rate) if rate else None
-        import httpx2  # inside: a provider's rules and codec are read by many who call nobody
+        import httpx2  # here, because most users of a provider's rules and codec make no calls
 
-        self._faults = httpx2.HTTPError
-        self._http = httpx2.AsyncClient(base_url=self._where, timeout=timeout_s, headers=dict(headers))
+        self._http_error = httpx2.HTTPError
+        self._http = httpx2.AsyncClient(base_url=self._base_url, timeout=timeout_s, headers=dict(headers))
 
     async def call(
         self,
@@ -63,32 +68,26 @@ class HttpConnection:
         headers: Callable[[], Mapping[str, str]] = lambda: NO_HEADERS,
         paced: bool = True,
     ) -> Answer:
-        """Make one call when the rate allows it. `headers` are made then, for they may carry the time.
+        """Make one call as soon as the rate allows it.
 
-        Raises Unavailable where there is no answer.
+        `headers` is called only then, because signed headers contain the time. Raises Unavailable if no answer came.
         """
         async with self._pacer.call() if self._pacer and paced else nullcontext():
             target = f"{path}?{query}" if query else path
             try:
                 answer = await self._http.request(method, target, content=body, headers=dict(headers()))
-            except self._faults as error:
+            except self._http_error as error:
                 reason = f"{type(error).__name__} {error}".strip()
-                raise Unavailable(f"no answer from {self._where}: {reason}") from error
+                raise Unavailable(f"no answer from {self._base_url}: {reason}") from error
         return Answer(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connection."""
         await self._http.aclose()
 
 
-_HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
-"""Printable ASCII, with single spaces inside."""
-_SECONDS = re.compile(r"[0-9]{1,5}")
-"""At most a day and a little: whoever is told to wait for longer is told nothing."""
-
-
 def parse_base_url(text: str) -> str:
-    """Where a provider's API is, without slashes at the end. Raises ConfigError."""
+    """Check the base URL of a provider's API. Returns it without a trailing slash. Raises ConfigError."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -96,32 +95,34 @@ def parse_base_url(text: str) -> str:
         usable = False
     if not usable or _HEADER.fullmatch(text) is None or " " in text or any(sign in text for sign in "?#@"):
         expected = "http://HOST[:PORT][/PATH] or https://…, in ASCII, without a query or a password"
+        # An error text must not show a password, so whatever stands before an @ is left out.
         raise ConfigError(f"base-url: expected {expected}, got {short_repr(text.partition('@')[2] or text)}")
     return text.rstrip("/")
 
 
 def parse_secure_url(text: str) -> str:
-    """A base URL over which a bare key may be sent: https, or one of this machine. Raises ConfigError."""
-    where = parse_base_url(text)
-    parts = urlsplit(where)
+    """`parse_base_url` for an API to which the bare key is sent: https only, or a loopback address."""
+    base_url = parse_base_url(text)
+    parts = urlsplit(base_url)
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
-        raise ConfigError(f"base-url: expected https://…, for the key itself is sent, got {short_repr(where)}")
-    return where
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
+        expected = "https://… (the API key itself is sent)"
+        raise ConfigError(f"base-url: expected {expected}, got {short_repr(base_url)}")
+    return base_url
 
 
 def check_header_value(name: str, value: str) -> str:
-    """A credential that goes into a header. Raises ConfigError, which does not show it."""
+    """Return a credential that goes into a header. Raises ConfigError, without showing it, if no header can hold it."""
     if _HEADER.fullmatch(value) is None:
         raise ConfigError(f"{name}: expected printable ASCII, got {len(value)} characters that no header can hold")
     return value
 
 
 def parse_retry_after(header: str | None) -> float | None:
-    """How long an answer's Retry-After asks to wait. None where it says nothing, or a date."""
+    """The seconds in a Retry-After header. None without one, or where it is a date."""
     return timedelta(seconds=int(header)).total_seconds() if header and _SECONDS.fullmatch(header) else None
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"

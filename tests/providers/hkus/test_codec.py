@@ -378,7 +378,7 @@ def test_a_field_that_stands_twice_is_named(name: str, others: Row) -> None:
             continue
         with pytest.raises(WireError) as caught:
             codec.read(twice)
-        assert str(caught.value) == f"{name}: expected once, but it stands there twice"
+        assert str(caught.value) == f"{name}: expected once, but found twice"
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ def test_a_field_that_stands_twice_is_named(name: str) -> None:
         twice = wire(row())[:-1] + f',"{again}":{json.dumps(row()[name])}}}'.encode()
         with pytest.raises(WireError) as caught:
             codec.read(twice)
-        assert str(caught.value) == f"{name}: expected once, but it stands there twice"
+        assert str(caught.value) == f"{name}: expected once, but found twice"
 
 
 def test_a_key_of_somebody_elses_may_stand_twice() -> None:

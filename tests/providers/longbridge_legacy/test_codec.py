@@ -135,7 +135,7 @@ def test_a_field_that_stands_twice_is_named(name: str, without: tuple[str, ...])
     twice = wire(values)[:-1] + f',"{name}":{json.dumps(values[name])}}}'.encode()
     with pytest.raises(WireError) as caught:
         codec.read(twice)
-    assert str(caught.value) == f"{name}: expected once, but it stands there twice"
+    assert str(caught.value) == f"{name}: expected once, but found twice"
 
 
 def test_a_time_of_any_length_is_named() -> None:

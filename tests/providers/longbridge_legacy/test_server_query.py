@@ -151,7 +151,7 @@ def test_a_body_that_is_no_json_object(caller: Caller, body: bytes) -> None:
 def test_a_parameter_that_stands_twice(caller: Caller, name: str) -> None:
     body = f'{{"start_time":0,"end_time":9,"page":1,"size":1,"{name}":9}}'.encode()
     answer = caller.post(body)
-    assert (answer.said, answer.message) == (BAD, f"bad request: {name}: expected once, but it stands there twice")
+    assert (answer.said, answer.message) == (BAD, f"bad request: {name}: expected once, but found twice")
 
 
 def test_other_keys_and_the_query_are_passed_over(caller: Caller, reader: MemoryReader) -> None:

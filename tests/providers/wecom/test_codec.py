@@ -230,7 +230,7 @@ def test_a_field_that_stands_twice_is_named(name: str) -> None:
         twice = wire(values)[:-1] + f',"{name}":{json.dumps(row()[name])}}}'.encode()
         with pytest.raises(WireError) as caught:
             codec.read(twice)
-        assert str(caught.value) == f"{name}: expected once, but it stands there twice"
+        assert str(caught.value) == f"{name}: expected once, but found twice"
 
 
 @given(data=st.data(), values=rows)

@@ -127,7 +127,7 @@ def test_a_parameter_of_another_type(caller: Caller, name: str, value: object, e
 
 def test_a_parameter_that_comes_twice(caller: Caller) -> None:
     answer = caller.post(b'{"begin_time":%d,"end_time":%d,"limit":1,"limit":2}' % (AT, AT))
-    assert answer.errmsg == "invalid parameter: limit: expected once, but it stands there twice"
+    assert answer.errmsg == "invalid parameter: limit: expected once, but found twice"
 
 
 def test_unknown_parameters_are_ignored(caller: Caller, reader: MemoryReader) -> None:

@@ -223,7 +223,7 @@ def test_the_field_that_does_not_fit_is_named(fault: Row, message: str) -> None:
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_field_that_stands_twice_is_named(name: str) -> None:
     twice = wire(row())[:-1] + f',"{name}":{json.dumps(row()[name])}}}'.encode()
-    with pytest.raises(WireError, match=f"^{name}: expected once, but it stands there twice$"):
+    with pytest.raises(WireError, match=f"^{name}: expected once, but found twice$"):
         codec.read(twice)
 
 

@@ -75,7 +75,7 @@ _IN = Direction.IN.value
 _SIDE_VALUES = {code: side.value for code, side in SIDES.items()}
 _KIND_VALUES = {code: kind.value for code, kind in KINDS.items()}
 _FEN_END = 10**FEN_DIGITS_MAX
-_row = RowReader(FundFlow, "a fund flow", inner=lambda row: len(or_none(row.group_list) or ()))
+_row = RowReader(FundFlow, "a fund flow", nested_fields=lambda row: len(or_none(row.group_list) or ()))
 _fund_flows = msgspec.json.Decoder(FundFlows)
 _token = msgspec.json.Decoder(Token)
 _encode = msgspec.json.Encoder().encode

@@ -12,7 +12,7 @@ import msgspec
 from bench.data import SEED, Data
 from bench.load import Request
 from bench.process import BenchError
-from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
+from liushui.providers._longbridge.wire import sign, signature_header
 
 PATH: Final = "/v1/asset/cashflow"
 ROWS: Final = 50
@@ -72,10 +72,10 @@ def signed(pages: Sequence[Page], credentials: Mapping[str, str]) -> list[Reques
     for page in pages:
         given = {"start_time": page.since, "end_time": page.until, "page": page.number, "size": page.rows}
         query = urlencode(given)
-        signature = longbridge_signature(
+        signature = sign(
             secret=credentials["app_secret"], method="GET", path=PATH, query=query, headers=headers
         )
-        carried = {**headers, "x-api-signature": longbridge_signature_header(signature)}
+        carried = {**headers, "x-api-signature": signature_header(signature)}
         requests.append(Request(f"{PATH}?{query}", carried))
     return requests
 

@@ -15,7 +15,7 @@ import httpx2
 import msgspec
 
 from bench.peers.table import CashFlow, create, insert
-from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
+from liushui.providers._longbridge.wire import sign, signature_header
 
 PATH: Final = "/v1/asset/cashflow"
 SIZE: Final = 10_000
@@ -56,10 +56,10 @@ def _signed(credentials: dict[str, str], query: str) -> dict[str, str]:
         "authorization": credentials["access_token"],
         "x-timestamp": str(int(time.time())),
     }
-    signature = longbridge_signature(
+    signature = sign(
         secret=credentials["app_secret"], method="GET", path=PATH, query=query, headers=headers
     )
-    return {**headers, "x-api-signature": longbridge_signature_header(signature), "accept-language": "zh-HK"}
+    return {**headers, "x-api-signature": signature_header(signature), "accept-language": "zh-HK"}
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Index, Integer, Text, create_engine, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_fits
+from liushui.providers._longbridge.wire import sign, signature_matches
 from liushui.providers.longbridge import PROVIDER
 
 DATABASE: Final = "LIUSHUI_BENCH_DATABASE"
@@ -124,14 +124,14 @@ def get_key(
         raise HTTPException(403, "apikey illegal")
     if not hmac.compare_digest(authorization, key.access_token):
         raise HTTPException(401, "token expired or invalid")
-    signature = longbridge_signature(
+    signature = sign(
         secret=key.app_secret,
         method=request.method,
         path=request.url.path,
         query=request.url.query,
         headers=request.headers,
     )
-    if not longbridge_signature_fits(x_api_signature, signature):
+    if not signature_matches(x_api_signature, signature):
         raise HTTPException(403, "signature invalid")
     if abs(time.time() - int(x_timestamp)) > TOLERANCE_S:
         raise HTTPException(403, "signature invalid: x-timestamp is off")

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import httpx2
 import msgspec
 
-from liushui.providers._longbridge.signing import Signer
+from liushui.providers._longbridge.wire import Signer
 from liushui.providers.hkus.signing import signature_of
 
 MONTH_S: Final = 31 * 86_400

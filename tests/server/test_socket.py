@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from liushui.instant import to_us
-from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
+from liushui.providers._longbridge.wire import sign, signature_header
 from liushui.server import websocket as socket_module
 from liushui.server.websocket import Reply, SocketServer
 from liushui.testing.server import HOST, Running, free_port, is_open
@@ -156,9 +156,9 @@ def password(book: Book, served: Running) -> bytes:
         "authorization": key["access_token"],
         "x-timestamp": str(to_us(datetime.now(UTC)) // 1_000_000),
     }
-    signature = longbridge_signature(secret=key["app_secret"], method="GET", path=path, query="", headers=headers)
+    signature = sign(secret=key["app_secret"], method="GET", path=path, query="", headers=headers)
     answer = httpx2.get(
-        served.url + path, headers=headers | {"x-api-signature": longbridge_signature_header(signature)}
+        served.url + path, headers=headers | {"x-api-signature": signature_header(signature)}
     )
     otp: bytes = answer.json()["data"]["otp"].encode()
     return bytes([0x0A, len(otp) & 0x7F | 0x80, len(otp) >> 7]) + otp

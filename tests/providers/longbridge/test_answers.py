@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
-from liushui.providers._longbridge.envelope import data_in
-from liushui.providers.longbridge import codec
+from liushui.providers._longbridge.wire import parse_data
+from liushui.providers.longbridge import codec, rules
 from liushui.wire.transport import Answer
 
 
@@ -43,7 +43,7 @@ def test_rows_come_byte_for_byte() -> None:
 def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[ProviderError]) -> None:
     document = b'{"code":%d,"message":"so it is"}' % code
     with pytest.raises(ProviderError) as caught:
-        data_in(Answer(status, {"x-trace-id": "abc", "retry-after": "7"}, document), codec.ERRORS)
+        parse_data(Answer(status, {"x-trace-id": "abc", "retry-after": "7"}, document), rules.ERRORS)
     error = caught.value
     assert type(error) is expected
     assert (error.code, error.trace) == (code, "abc")
@@ -53,15 +53,15 @@ def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[
 
 def test_an_error_without_words_says_its_status() -> None:
     with pytest.raises(Refused, match=r"^HTTP 404 \(code 404001\)$"):
-        data_in(Answer(404, {}, b'{"code":404001}'), codec.ERRORS)
+        parse_data(Answer(404, {}, b'{"code":404001}'), rules.ERRORS)
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"data":{}}', b'{"code":"0"}', b"\xff"])
 def test_what_is_no_answer(answer: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
-        data_in(Answer(200, {}, answer), codec.ERRORS)
+        parse_data(Answer(200, {}, answer), rules.ERRORS)
     with pytest.raises(Unavailable, match=r"^HTTP 502, .*\(trace abc\)$"):
-        data_in(Answer(502, {"x-trace-id": "abc"}, answer), codec.ERRORS)
+        parse_data(Answer(502, {"x-trace-id": "abc"}, answer), rules.ERRORS)
 
 
 @pytest.mark.parametrize("data", [b"null", b"{}", b"[]", b'{"list":null}', b'{"list":{}}', b'"list"', b"0"])

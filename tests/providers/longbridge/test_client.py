@@ -9,7 +9,7 @@ import pytest
 
 from liushui.errors import ConfigError, LiushuiError, RateLimited
 from liushui.provider import Slice
-from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_fits
+from liushui.providers._longbridge.wire import sign, signature_matches
 from liushui.providers.longbridge.client import LongbridgeClient
 from liushui.rules import Rate
 from tests.providers.longbridge.sent import Sent
@@ -50,8 +50,8 @@ def test_what_is_sent(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     headers = dict(request.headers)
     assert (headers["x-api-key"], headers["authorization"], headers["accept-language"]) == ("ak", "at", "zh-HK")
     assert abs(datetime.fromtimestamp(int(headers["x-timestamp"]), UTC) - datetime.now(UTC)) < timedelta(seconds=60)
-    signature = longbridge_signature(secret="as", method="GET", path=path, query=query, headers=headers)
-    assert longbridge_signature_fits(headers["x-api-signature"], signature)
+    signature = sign(secret="as", method="GET", path=path, query=query, headers=headers)
+    assert signature_matches(headers["x-api-signature"], signature)
     assert "as" not in headers.values()
 
 

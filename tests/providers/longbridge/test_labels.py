@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from liushui.flow import Direction, Kind
-from liushui.providers._longbridge.labels import KINDS, LABELS, LANGUAGES, label_for
+from liushui.providers._longbridge.codec import KINDS, LABELS, LANGUAGES, label_for
 
 SIDES = (Direction.IN, Direction.OUT)
 

@@ -7,10 +7,9 @@ import pytest
 
 from liushui.flow import Flow
 from liushui.providers import longbridge
-from liushui.providers._longbridge.labels import LABELS, LANGUAGES
+from liushui.providers._longbridge.codec import LABELS, LANGUAGES
 from liushui.providers._longbridge.server import PAGE_MAX
-from liushui.providers.longbridge.codec import ERRORS
-from liushui.providers.longbridge.rules import RULES
+from liushui.providers.longbridge.rules import ERRORS, RULES
 from liushui.providers.longbridge.socket import PASSWORD_LIFE, SESSION_LIFE
 from liushui.providers.longbridge.wire import CashFlow
 
@@ -40,8 +39,8 @@ def test_every_field_has_its_source() -> None:
 
 
 def test_names_and_kinds() -> None:
-    written = [[label.kind.value, label.side.value if label.side else "either", *label.names] for label in LABELS]
-    assert table("Names and kinds") == written
+    expected = [[label.kind.value, label.direction or "either", *label.names] for label in LABELS]
+    assert table("Names and kinds") == expected
     assert f"| kind | side | {' | '.join(LANGUAGES)} |" in TEXT
 
 

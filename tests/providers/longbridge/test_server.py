@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from liushui.http import Request
 from liushui.providers.longbridge import PROVIDER
 from liushui.providers.longbridge.rules import RULES
-from liushui.providers.longbridge.server import ROUTES, SOCKET_TOKENS
+from liushui.providers.longbridge.server import PATHS
+from liushui.providers.longbridge.wire import SOCKET_TOKEN_PATHS
 from liushui.ratelimit.incoming import IncomingLimits
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
@@ -23,8 +24,8 @@ from tests.providers.longbridge.rows import row, wire
 
 
 def test_the_routes_are_the_documents() -> None:
-    assert [(route.method, route.path) for route in PROVIDER.server.routes] == [("GET", path) for path in ROUTES]
-    assert CASH_FLOW in ROUTES
+    assert [(route.method, route.path) for route in PROVIDER.server.routes] == [("GET", path) for path in PATHS]
+    assert CASH_FLOW in PATHS
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_the_routes_are_the_documents() -> None:
         ("POST", CASH_FLOW),
         ("HEAD", CASH_FLOW),
         ("get", CASH_FLOW),
-        ("DELETE", SOCKET_TOKENS[0]),
+        ("DELETE", SOCKET_TOKEN_PATHS[0]),
     ],
 )
 def test_what_is_not_served_is_said_to_anybody(caller: Caller, method: str, route: str) -> None:
@@ -117,7 +118,7 @@ def test_bad_calls_count_and_strangers_do_not(limited: Caller) -> None:
 def test_routes_share_a_rate_and_keys_do_not(limited: Caller) -> None:
     other = Caller(limited.reader, limited.clock, limited.reader.create_key(PROVIDER, "trader-1"))
     for _ in range(30):
-        assert limited.send(limited.signed("", path=SOCKET_TOKENS[0], route=SOCKET_TOKENS[0])).code == 0
+        assert limited.send(limited.signed("", path=SOCKET_TOKEN_PATHS[0], route=SOCKET_TOKEN_PATHS[0])).code == 0
     assert limited.get().fault == LIMITED
     assert other.get().code == 0
 
@@ -130,7 +131,7 @@ def test_a_key_without_a_rate(limited: Caller) -> None:
 # ---------------------------------------------------------------- socket tokens
 
 
-@pytest.mark.parametrize("path", SOCKET_TOKENS)
+@pytest.mark.parametrize("path", SOCKET_TOKEN_PATHS)
 def test_a_socket_token(caller: Caller, path: str) -> None:
     data = caller.send(caller.signed("", path=path, route=path)).data
     assert data.keys() == {"otp", "limit", "online"}
@@ -138,7 +139,7 @@ def test_a_socket_token(caller: Caller, path: str) -> None:
     assert 0 <= data["online"] < data["limit"]
 
 
-@pytest.mark.parametrize("path", SOCKET_TOKENS)
+@pytest.mark.parametrize("path", SOCKET_TOKEN_PATHS)
 def test_a_socket_token_takes_a_signature(caller: Caller, path: str) -> None:
     request = caller.signed("", path=path, route=path)
     assert caller.send(request._replace(query="a=1")).fault == (403, 403201)
@@ -157,7 +158,7 @@ _values = (
     | st.text(max_size=20)
 )
 _queries = st.lists(st.builds("{}={}".format, _names, _values), max_size=8).map("&".join) | st.text(max_size=60)
-_paths = st.sampled_from(["", *ROUTES, "/dialect/longbridge" + CASH_FLOW, f"/{CASH_FLOW}"]) | st.text(max_size=20)
+_paths = st.sampled_from(["", *PATHS, "/dialect/longbridge" + CASH_FLOW, f"/{CASH_FLOW}"]) | st.text(max_size=20)
 _headers = st.dictionaries(
     st.sampled_from(
         [

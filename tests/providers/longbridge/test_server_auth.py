@@ -6,7 +6,7 @@ import pytest
 
 from liushui.http import Request
 from liushui.provider import Key
-from liushui.providers._longbridge.signing import SIGNED_HEADERS, longbridge_signature
+from liushui.providers._longbridge.wire import SIGNED_HEADERS, sign
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
@@ -70,7 +70,7 @@ def test_signatures_that_official_clients_sent(method: str, path: str, query: st
     """Captured from the generic HTTP client of `longbridge` 5.3.0; that of `longport` 3.0.18 sends the same."""
     headers = {"authorization": "at", "x-api-key": "ak", "x-timestamp": "1795228104"}
     assert (
-        longbridge_signature(secret="as", method=method, path=path, query=query, headers=headers, body=body)
+        sign(secret="as", method=method, path=path, query=query, headers=headers, body=body)
         == signature
     )
 

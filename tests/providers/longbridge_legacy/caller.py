@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from liushui.http import Request
 from liushui.instant import UNIX_SECONDS_MAX
 from liushui.provider import Key
-from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_header
+from liushui.providers._longbridge.wire import sign, signature_header
 from liushui.providers.longbridge_legacy import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
@@ -83,10 +83,10 @@ class Caller:
             "content-type": "application/json; charset=utf-8",
             **(headers or {}),
         }
-        signature = longbridge_signature(
+        signature = sign(
             secret=self.key.credentials["app_secret"], method=method, path=path, query=query, headers=sent, body=body
         )
-        sent["x-api-signature"] = longbridge_signature_header(signature)
+        sent["x-api-signature"] = signature_header(signature)
         return Request(method, path, query, sent, body, route, TRACE)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from liushui.errors import ConfigError, RateLimited, Refused, WireError
 from liushui.provider import NO_VALUES, Page, Slice
-from liushui.providers._longbridge.signing import longbridge_signature, longbridge_signature_fits
+from liushui.providers._longbridge.wire import sign, signature_matches
 from liushui.providers.longbridge_legacy import PROVIDER
 from tests.providers.longbridge.rows import wire
 from tests.providers.longbridge.sent import Sent
@@ -55,10 +55,10 @@ def test_what_is_sent(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     assert (headers["x-api-key"], headers["authorization"], headers["accept-language"]) == ("ak", "at", "zh-CN")
     assert abs(datetime.fromtimestamp(int(headers["x-timestamp"]), UTC) - datetime.now(UTC)) < timedelta(seconds=60)
     path = request.url.raw_path.decode()
-    signature = longbridge_signature(
+    signature = sign(
         secret="as", method="POST", path=path, query="", headers=headers, body=request.content
     )
-    assert longbridge_signature_fits(headers["x-api-signature"], signature)
+    assert signature_matches(headers["x-api-signature"], signature)
 
 
 def test_a_part_is_sent_beside_the_slices_own_and_over_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import UNIX_SECONDS_MAX, UNIX_SECONDS_MIN
 from liushui.providers import longbridge
 from liushui.providers._longbridge.codec import BUSINESS_TYPE
-from liushui.providers._longbridge.envelope import rows_in
+from liushui.providers._longbridge.wire import parse_page
 from liushui.providers.longbridge_legacy import PROVIDER, codec
+from liushui.providers.longbridge_legacy.rules import ERRORS
 from liushui.providers.longbridge_legacy.wire import CashFlow
 from liushui.testing.golden import samples_of
 from liushui.wire.transport import Answer
@@ -207,7 +208,7 @@ def test_the_documents_sample_comes_in_as_it_is_printed() -> None:
 
 def test_over_http_only_an_envelope_is_an_answer() -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
-        rows_in(Answer(200, {}, SAMPLE.read_bytes()), codec.ERRORS)
+        parse_page(Answer(200, {}, SAMPLE.read_bytes()), ERRORS)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_over_http_only_an_envelope_is_an_answer() -> None:
 def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[ProviderError], said_in: str) -> None:
     """document: `msg` 错误描述"""
     with pytest.raises(ProviderError) as caught:
-        rows_in(Answer(status, {}, b'{"code":%d,"%b":"so it is"}' % (code, said_in.encode())), codec.ERRORS)
+        parse_page(Answer(status, {}, b'{"code":%d,"%b":"so it is"}' % (code, said_in.encode())), ERRORS)
     assert (type(caught.value), str(caught.value)) == (expected, f"so it is (code {code})")
 
 

@@ -9,9 +9,8 @@ import pytest
 from liushui.flow import Flow
 from liushui.providers import longbridge_legacy
 from liushui.providers._longbridge.server import PAGE_MAX
-from liushui.providers.longbridge_legacy.codec import BAD_REQUEST, ERRORS, FORBIDDEN, LIMITED, NOT_FOUND
-from liushui.providers.longbridge_legacy.rules import RULES
-from liushui.providers.longbridge_legacy.wire import Asked, CashFlow
+from liushui.providers.longbridge_legacy.rules import BAD_REQUEST, ERRORS, FORBIDDEN, LIMITED, NOT_FOUND, RULES
+from liushui.providers.longbridge_legacy.wire import CashFlow, RequestBody
 
 TOLERANCE = RULES.clock_skew_max or timedelta(0)
 TEXT = (Path(longbridge_legacy.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")
@@ -26,7 +25,7 @@ def table(heading: str) -> list[list[str]]:
 
 def test_every_parameter_stands_there_and_whether_it_is_required() -> None:
     assert [(cells[0].strip("`"), cells[1] == "yes") for cells in table("Fields of a request")] == [
-        (field.name, field.required) for field in msgspec.structs.fields(Asked)
+        (field.name, field.required) for field in msgspec.structs.fields(RequestBody)
     ]
     filters = [cells[0].strip("`") for cells in table("Fields of a request") if cells[1] == "no"]
     assert filters == [known.parameter for known in RULES.filters]

@@ -8,7 +8,7 @@ import pytest
 from liushui.http import Request
 from liushui.provider import Key
 from liushui.providers import longbridge
-from liushui.providers._longbridge.signing import SIGNED_HEADERS
+from liushui.providers._longbridge.wire import SIGNED_HEADERS
 from liushui.providers.longbridge_legacy import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader

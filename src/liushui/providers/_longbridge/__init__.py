@@ -1,1 +1,1 @@
-"""What both generations of Longbridge's API share: its signatures, its envelope, its rows, its names for movements."""
+"""What the two generations of Longbridge's API share. It is no provider itself."""

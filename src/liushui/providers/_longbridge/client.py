@@ -1,19 +1,18 @@
-"""The end that pulls cash flows from Longbridge, whatever the generation: signed requests, one page a call."""
+"""Collects cash flows from Longbridge, for both generations: signed requests, one page a call."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from liushui.errors import ProviderError
 from liushui.provider import NO_VALUES, Page, Slice
-from liushui.providers._longbridge.envelope import rows_in
-from liushui.providers._longbridge.signing import Signer
+from liushui.providers._longbridge.wire import Signer, parse_page
 from liushui.rules import PageNumber, Rules
 from liushui.wire.ranges import inclusive_ends
 from liushui.wire.transport import Answer, HttpConnection
 
 
 class CashFlowClient(ABC):
-    """One account at Longbridge. A generation says how it puts its parameters into a request."""
+    """One account at Longbridge. Each generation implements how the parameters go into a request."""
 
     def __init__(
         self,
@@ -30,44 +29,38 @@ class CashFlowClient(ABC):
 
     async def fetch_page(
         self,
-        asked: Slice,
+        slice_: Slice,
         size: int,
         *,
         page_token: str | None = None,
         params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
-        """One page of a slice, newest first. A page with rows is followed by another, which may be empty."""
+        """One page of a slice, newest row first. The last page is the first one without rows."""
         del newest  # every page is
-        ends = inclusive_ends(asked, self._rules.resolution)
+        ends = inclusive_ends(slice_, self._rules.resolution)
         if ends is None:
             return Page(())
         number = int(page_token or self._rules.paging.first)
-        given: dict[str, int | str] = {
-            "start_time": ends[0],
-            "end_time": ends[1],
-            "page": number,
-            "size": size,
-            **params,
-        }
-        rows = rows_in(await self._ask(given), self._errors)
+        query: dict[str, int | str] = {"start_time": ends[0], "end_time": ends[1], "page": number, "size": size}
+        rows = parse_page(await self._send({**query, **params}), self._errors)
         return Page(rows, next_token=str(number + 1) if rows else None)
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connection."""
         await self._http.close()
 
     @abstractmethod
-    async def _ask(self, given: Mapping[str, int | str]) -> Answer:
+    async def _send(self, params: Mapping[str, int | str]) -> Answer:
         """Make the call with these parameters."""
 
     async def _call(self, method: str, path: str, *, query: str = "", body: bytes = b"") -> Answer:
         """Make a signed call."""
-        whole = self._http.prefix + path
+        signed_path = self._http.prefix + path
         return await self._http.call(
             method,
             path,
             query=query,
             body=body or None,
-            headers=lambda: self._signer.headers(method, whole, query=query, body=body),
+            headers=lambda: self._signer.headers(method, signed_path, query=query, body=body),
         )

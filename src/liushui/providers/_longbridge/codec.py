@@ -1,12 +1,12 @@
-"""Longbridge's cash flow rows, wire <-> canonical. Pure: no I/O, no clock.
+"""Longbridge's rows to flows and back, for both generations of its API. Pure: no I/O, no clock.
 
-The generations of the API differ in the JSON type of `business_time` and in the language of names, in nothing else: a
-row has one identity through either. Field tables: MAPPING.md of each provider.
+The generations differ in the JSON type of `business_time` and in the default language of labels, and in nothing else: a
+row has the same identity through either. MAPPING.md of each provider has the table of fields.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -15,7 +15,7 @@ from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import SECOND_US, to_us
 from liushui.money import are_decimals, parse_decimal, to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
-from liushui.providers._longbridge.labels import KINDS, label_for
+from liushui.providers._longbridge.wire import CashFlowRow, Seconds
 from liushui.wire.decoding import (
     CODE_MAX,
     RowReader,
@@ -27,10 +27,10 @@ from liushui.wire.decoding import (
     parse_currency,
 )
 
-Seconds = TypeVar("Seconds", bound=int | str)
+OUT, IN = Direction.OUT, Direction.IN
 
-SIDES = {1: Direction.OUT, 2: Direction.IN}
-SIDE_CODES = {side: code for code, side in SIDES.items()}
+DIRECTIONS = {1: OUT, 2: IN}
+DIRECTION_CODES = {direction: code for code, direction in DIRECTIONS.items()}
 CATEGORIES = {1: Category.CASH, 2: Category.STOCK, 3: Category.FUND}
 CATEGORY_CODES = {category: code for code, category in CATEGORIES.items()}
 BUSINESS_TYPE_UNKNOWN = 0
@@ -38,139 +38,185 @@ BUSINESS_TYPE_UNKNOWN = 0
 BUSINESS_TYPE: Final = "longbridge:business_type"
 """Key in Flow.detail of a business_type outside CATEGORIES: its code, or None where the row had none."""
 
-_OTHER_KIND, _OTHER_CATEGORY = Kind.OTHER, Category.OTHER
-_SIDE_OF: dict[object, Direction] = dict(SIDES.items())
+
+# ---------------------------------------------------------------- labels
+
+
+class Label(NamedTuple):
+    """Longbridge's names for one kind of movement, in the order of LANGUAGES. `direction` None: both directions."""
+
+    kind: Kind
+    direction: Direction | None
+    names: tuple[str, str, str]
+
+
+LANGUAGES = ("zh-HK", "zh-CN", "en")
+
+LABELS = (
+    Label(Kind.TRADE, OUT, ("股票買入成交", "股票买入成交", "BuyContract-Stocks")),
+    Label(Kind.TRADE, IN, ("股票賣出成交", "股票卖出成交", "SellContract-Stocks")),
+    Label(Kind.FEE, None, ("平台費", "平台费", "Platform Fee")),
+    Label(Kind.REBATE, None, ("佣金返還", "佣金返还", "Commission Rebate")),
+    Label(Kind.DIVIDEND, None, ("現金股息", "现金股息", "Cash Dividend")),
+    Label(Kind.TAX, None, ("股息稅", "股息税", "Dividend Tax")),
+    Label(Kind.INTEREST, None, ("利息", "利息", "Interest")),
+    Label(Kind.DEPOSIT, None, ("入金", "入金", "Deposit")),
+    Label(Kind.WITHDRAWAL, None, ("出金", "出金", "Withdrawal")),
+    Label(Kind.TRANSFER, OUT, ("資金轉出", "资金转出", "Transfer Out")),
+    Label(Kind.TRANSFER, IN, ("資金轉入", "资金转入", "Transfer In")),
+    Label(Kind.CONVERSION, OUT, ("換匯轉出", "换汇转出", "Currency Exchange Out")),
+    Label(Kind.CONVERSION, IN, ("換匯轉入", "换汇转入", "Currency Exchange In")),
+    Label(Kind.RECEIPT, None, ("收款", "收款", "Receipt")),
+    Label(Kind.REFUND, None, ("退款", "退款", "Refund")),
+    Label(Kind.FUNDING, None, ("資金費用", "资金费用", "Funding Fee")),
+    Label(Kind.REALIZED_PNL, None, ("已實現盈虧", "已实现盈亏", "Realized P&L")),
+    Label(Kind.LIQUIDATION, None, ("強平清算費", "强平清算费", "Liquidation Clearance")),
+    Label(Kind.ADJUSTMENT, None, ("帳戶調整", "账户调整", "Adjustment")),
+    Label(Kind.OTHER, None, ("其他", "其他", "Other")),
+)
+
+KINDS = {name: label.kind for label in LABELS for name in label.names}
+_NAMES = {
+    (label.kind, direction): label.names
+    for label in LABELS
+    for direction in ((label.direction,) if label.direction else (OUT, IN))
+}
+
+
+def label_for(kind: Kind, direction: Direction, language: str | None, *, default: str = LANGUAGES[0]) -> str:
+    """Longbridge's name for a movement, in the first language of an Accept-Language value if it is known."""
+    return _NAMES[kind, direction][LANGUAGES.index(_language(language or "") or default)]
+
+
+def _language(accept_language: str) -> str | None:
+    first = accept_language.split(",")[0].split(";")[0].strip().lower()
+    if first.startswith("en"):
+        return "en"
+    if first in ("zh-cn", "zh-hans", "zh-sg", "zh-hans-cn"):
+        return "zh-CN"
+    return "zh-HK" if first.startswith("zh-") else None
+
+
+# ---------------------------------------------------------------- rows
+
+_OTHER_KIND, _OTHER_CATEGORY = Kind.OTHER, Category.OTHER  # looked up once: enum members are slow to access on 3.11
+# The keys of these tables are objects because a row may have a value of another type there.
+_DIRECTION_OF: dict[object, Direction] = dict(DIRECTIONS.items())
 _CATEGORY_OF: dict[object, Category] = dict(CATEGORIES.items())
-_SIDE_VALUES: dict[object, str] = {code: side.value for code, side in SIDES.items()}
+_DIRECTION_VALUES: dict[object, str] = {code: direction.value for code, direction in DIRECTIONS.items()}
 _CATEGORY_VALUES: dict[object, str] = {code: category.value for code, category in CATEGORIES.items()}
 _KIND_VALUES = {name: kind.value for name, kind in KINDS.items()}
 _encode = msgspec.json.Encoder().encode
 
 
-class CashFlowRow(msgspec.Struct, Generic[Seconds], kw_only=True, gc=False):
-    """One row, as lenient as real input: the documents' samples have no business_type, a table says codes are text."""
-
-    transaction_flow_name: str
-    direction: int | str
-    business_type: int | str | UnsetType = UNSET
-    balance: str
-    currency: str
-    business_time: Seconds
-    symbol: str | None | UnsetType = UNSET
-    description: str | None | UnsetType = UNSET
-
-    @property
-    def is_servable(self) -> bool:
-        """Whether the official clients accept the row: codes are integers, symbol is there, description is text."""
-        return (
-            type(self.business_type) is int
-            and type(self.direction) is int
-            and self.symbol is not UNSET
-            and type(self.description) is str
-        )
-
-
 class RowCodec(Generic[Seconds]):
-    """Rows of one generation <-> flows."""
+    """The codec of one generation. The functions convert its type of `business_time`, Unix seconds."""
 
     def __init__(
         self,
-        shape: type[CashFlowRow[Seconds]],
+        struct: type[CashFlowRow[Seconds]],
         *,
-        instant_of: Callable[[str, Seconds], datetime],
-        many_us: Callable[[list[Seconds]], list[int] | None],
-        seconds_of: Callable[[int], Seconds],
+        parse_time: Callable[[str, Seconds], datetime],
+        times_to_us: Callable[[list[Seconds]], list[int] | None],
+        write_time: Callable[[int], Seconds],
         language: str,
     ) -> None:
-        self._row = RowReader(shape, "a cash flow")
-        self._shape = shape
-        self._instant_of = instant_of
-        self._many_us = many_us
-        """Microseconds since the epoch of many times. None where `instant_of` would refuse one."""
-        self._seconds_of = seconds_of
+        """`times_to_us` converts many times to microseconds; None: `parse_time` would reject one. `language`: of labels
+        that are written for a caller who names no language."""
+        self._row = RowReader(struct, "a cash flow")
+        self._struct = struct
+        self._parse_time = parse_time
+        self._times_to_us = times_to_us
+        self._write_time = write_time
         self._language = language
-        """Of names that are written for nobody who asked for another."""
 
     def read(self, row: bytes) -> DecodedRow:
         """Read one row. Raises WireError naming the field that does not fit."""
         cash_flow = self._row.read(row)
-        flow = self._flow(cash_flow)
+        flow = self._to_flow(cash_flow)
         return DecodedRow(flow, row, None if cash_flow.is_servable else self.write(flow))
 
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
-        """What `read` says of rows that are all of the ordinary kind."""
+        """Read rows of the usual form together. None: one of them has to be read by `read`."""
         columns = self._row.read_columns(rows)
         if columns is None:
             return None
-        labels, directions, business_types, amounts, currencies, seconds, symbols, notes = columns
-        sides = {code: _SIDE_VALUES[code] for code in set(directions) if code in _SIDE_VALUES}
-        others = {code: _other_detail(code) for code in set(business_types) - _CATEGORY_VALUES.keys()}
-        if len(sides) < len(set(directions)) or None in others.values():
+        labels, codes, business_types, amounts, currencies, seconds, symbols, notes = columns
+        directions = {code: _DIRECTION_VALUES[code] for code in set(codes) if code in _DIRECTION_VALUES}
+        details = {code: _unknown_type_detail(code) for code in set(business_types) - _CATEGORY_VALUES.keys()}
+        if len(directions) < len(set(codes)) or None in details.values():
             return None
         if UnsetType in set(map(type, symbols)) or set(map(type, notes)) != {str}:
             return None
-        at_us = self._many_us(list(seconds))
+        at_us = self._times_to_us(list(seconds))
         if at_us is None or not are_decimals(amounts) or not are_currencies(currencies):
             return None
-        kinds = {label: _KIND_VALUES.get(label, _OTHER_KIND.value) for label in set(labels)}
-        categories = {code: _CATEGORY_VALUES.get(code, _OTHER_CATEGORY.value) for code in set(business_types)}
-        named = [symbol or "" for symbol in symbols]
+        kinds = {label: _KIND_VALUES.get(label, Kind.OTHER.value) for label in set(labels)}
+        categories = {code: _CATEGORY_VALUES.get(code, Category.OTHER.value) for code in set(business_types)}
+        known_symbols = [symbol or "" for symbol in symbols]
         times = map(str, seconds)
         return FlowColumns(
             identity=identity_digests(
-                zip(directions, business_types, amounts, currencies, times, named, notes, strict=True)
+                zip(codes, business_types, amounts, currencies, times, known_symbols, notes, strict=True)
             ),
             at_us=at_us,
             subaccount=[""] * len(rows),
             amount=amounts,
             currency=currencies,
-            direction=[sides[code] for code in directions],
+            direction=[directions[code] for code in codes],
             kind=[kinds[label] for label in labels],
             category=[categories[code] for code in business_types],
             label=labels,
             symbol=symbols,
             note=notes,
-            detail=[others.get(code) for code in business_types] if others else None,
+            detail=[details.get(code) for code in business_types] if details else None,
         )
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
-        """Write one row as the service would. What this wire cannot say is left out: MAPPING.md."""
-        side = flow.direction
-        if side is Direction.NONE:
-            side = Direction.OUT if flow.amount.is_signed() else Direction.IN
+        """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have."""
+        direction = flow.direction
+        if direction is Direction.NONE:
+            direction = OUT if flow.amount.is_signed() else IN
         return _encode(
-            self._shape(
-                transaction_flow_name=flow.label or label_for(flow.kind, side, language, otherwise=self._language),
-                direction=SIDE_CODES[side],
+            self._struct(
+                transaction_flow_name=flow.label or label_for(flow.kind, direction, language, default=self._language),
+                direction=DIRECTION_CODES[direction],
                 business_type=_business_type(flow),
                 balance=to_plain_string(flow.amount),
                 currency=flow.currency,
-                business_time=self._seconds_of(to_us(flow.at) // SECOND_US),
+                business_time=self._write_time(to_us(flow.at) // SECOND_US),
                 symbol=flow.symbol,
                 description=flow.note or "",
             )
         )
 
-    def _flow(self, row: CashFlowRow[Seconds]) -> Flow:
+    def _to_flow(self, row: CashFlowRow[Seconds]) -> Flow:
         """The flow in a row. Raises WireError naming the field that does not fit."""
         business_type: object = row.business_type
         if business_type not in _CATEGORY_OF:
             business_type = None if row.business_type is UNSET else parse_code("business_type", row.business_type)
-        direction: object = row.direction
-        side = _SIDE_OF.get(direction)
-        if side is None:
-            direction = parse_code("direction", row.direction)
-            side = parse_choice("direction", direction, _SIDE_OF)
+        code: object = row.direction
+        direction = _DIRECTION_OF.get(code)
+        if direction is None:
+            code = parse_code("direction", row.direction)
+            direction = parse_choice("direction", code, _DIRECTION_OF)
         symbol = None if row.symbol is UNSET else row.symbol
         note = None if row.description is UNSET else row.description
-        seconds = row.business_time
-        facts = (direction, business_type, row.balance, row.currency, str(seconds), symbol or "", note or "")
-        return Flow(  # by place, in the order of its fields: by name it would take twice as long, for every row
+        facts = (
+            code,
+            business_type,
+            row.balance,
+            row.currency,
+            str(row.business_time),
+            symbol or "",
+            note or "",
+        )
+        return Flow(  # positional arguments, which take half the time of keyword arguments
             identity_digest(facts),
-            self._instant_of("business_time", seconds),
-            parse_decimal("balance", row.balance),  # signed on this wire; `direction` may disagree with it
+            self._parse_time("business_time", row.business_time),
+            parse_decimal("balance", row.balance),  # signed on this wire; `direction` may contradict the sign
             parse_currency("currency", row.currency),
-            side,
+            direction,
             KINDS.get(row.transaction_flow_name, _OTHER_KIND),
             _CATEGORY_OF.get(business_type, _OTHER_CATEGORY),
             row.transaction_flow_name,
@@ -180,17 +226,17 @@ class RowCodec(Generic[Seconds]):
         )
 
 
-def _other_detail(code: object) -> str | None:
-    """The detail of rows with a business_type outside CATEGORIES. None: they are read one by one."""
+def _unknown_type_detail(code: object) -> str | None:
+    """Flow.detail, as JSON, of a business_type outside CATEGORIES. None: `read` has to look at it."""
     if type(code) is not int or abs(code) > CODE_MAX:
         return None
     return _encode({BUSINESS_TYPE: code}).decode()
 
 
 def _business_type(flow: Flow) -> int:
-    """The code of a flow's category; of one that the wire has no code for, the code that the row came with."""
-    known = CATEGORY_CODES.get(flow.category)
-    if known is not None:
-        return known
-    came = flow.detail.get(BUSINESS_TYPE) if flow.detail else None
-    return came if type(came) is int and came not in CATEGORIES else BUSINESS_TYPE_UNKNOWN
+    """The code of a flow's category. A category without a code keeps the code that the row was received with."""
+    code = CATEGORY_CODES.get(flow.category)
+    if code is not None:
+        return code
+    received = flow.detail.get(BUSINESS_TYPE) if flow.detail else None
+    return received if type(received) is int and received not in CATEGORIES else BUSINESS_TYPE_UNKNOWN

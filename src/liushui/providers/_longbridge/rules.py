@@ -1,6 +1,6 @@
-"""What is known of Longbridge whatever the generation of its API, as data: limits, codes of its gateway, credentials.
+"""Longbridge's limits, error codes and credentials, for both generations, as data.
 
-The current generation's document states it. The first draft's is silent, and is taken to mean the same.
+The current generation's documentation states them. The first draft's is silent, and is assumed to mean the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ GATEWAY_ERRORS: Final[Mapping[int, type[ProviderError]]] = {
     429002: RateLimited,
     500000: Unavailable,
 }
-"""Codes of what stands before every service of the provider's."""
+"""Error codes of the gateway in front of all of Longbridge's services."""
 
 CREDENTIALS: Final = (
     CredentialField("app_key", "App Key", secret=False),
@@ -43,7 +43,7 @@ CREDENTIALS: Final = (
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A key of the shape the service gives: 32 hex digits, 64 hex digits, and a token."""
+    """Credentials in the service's format: a key of 32 hex digits, a secret of 64, and a token."""
     return {
         "app_key": random_bytes(16).hex(),
         "app_secret": random_bytes(32).hex(),
@@ -52,5 +52,5 @@ def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
 
 
 def key_name(credentials: Mapping[str, str]) -> str:
-    """The part of a credential that is no secret."""
+    """The app key, which is not secret."""
     return credentials["app_key"]

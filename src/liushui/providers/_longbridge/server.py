@@ -1,4 +1,4 @@
-"""The end that answers as Longbridge, whatever the generation: who calls, what for, and the rows for it."""
+"""Answers as Longbridge, for both generations: authentication, parameters, and the page of rows."""
 
 import hmac
 import re
@@ -13,7 +13,7 @@ from liushui.http import Request
 from liushui.instant import SECOND_US, parse_unix_seconds, to_us
 from liushui.provider import FlowQuery, FlowReader, Key
 from liushui.providers._longbridge.codec import CATEGORIES
-from liushui.providers._longbridge.signing import SIGNED_HEADERS, longbridge_signature, longbridge_signature_fits
+from liushui.providers._longbridge.wire import SIGNED_HEADERS, sign, signature_matches
 from liushui.rules import PageNumber, Rules
 from liushui.wire.decoding import parse_choice, parse_integer
 from liushui.wire.errors import ErrorResponse
@@ -26,8 +26,8 @@ _SIGNED = frozenset(SIGNED_HEADERS)
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 
 
-def authenticated(request: Request, reader: FlowReader, *, dialect: str, rules: Rules[PageNumber]) -> Key:
-    """The key whose signature the request carries. Raises ErrorResponse, in the gateway's codes and words."""
+def authenticate(request: Request, reader: FlowReader, *, dialect: str, rules: Rules[PageNumber]) -> Key:
+    """The key that signed a request. Raises ErrorResponse, with the gateway's codes and messages."""
     headers = request.headers
     key = reader.find_key(dialect, headers.get("x-api-key", ""))
     if key is None:
@@ -41,7 +41,7 @@ def authenticated(request: Request, reader: FlowReader, *, dialect: str, rules: 
     if not headers.keys() >= _SIGNED:
         raise ErrorResponse(403, 403201, "signature invalid: x-timestamp is missing")
     timestamp = headers["x-timestamp"]
-    signature = longbridge_signature(
+    signature = sign(
         secret=key.credentials["app_secret"],
         method=request.method,
         path=request.path,
@@ -49,31 +49,32 @@ def authenticated(request: Request, reader: FlowReader, *, dialect: str, rules: 
         headers=headers,
         body=request.body,
     )
-    if not longbridge_signature_fits(headers.get("x-api-signature", ""), signature):
+    if not signature_matches(headers.get("x-api-signature", ""), signature):
         raise ErrorResponse(403, 403201, "signature invalid")
     if _SECONDS.fullmatch(timestamp) is None:
         raise ErrorResponse(403, 403201, "signature invalid: x-timestamp is not in Unix seconds")
-    off = abs(to_us(now) // SECOND_US - int(timestamp.split(".")[0]))
-    if not rules.allows_skew(timedelta(seconds=off)):
-        raise ErrorResponse(403, 403201, f"signature invalid: x-timestamp is {off} s off")
+    skew_s = abs(to_us(now) // SECOND_US - int(timestamp.split(".")[0]))
+    if not rules.allows_skew(timedelta(seconds=skew_s)):
+        raise ErrorResponse(403, 403201, f"signature invalid: x-timestamp is {skew_s} s off")
     return key
 
 
-def query_of(
-    given: Mapping[str, str], *, accounts: tuple[str, ...], rules: Rules[PageNumber], language: str | None
+def parse_query(
+    params: Mapping[str, str], *, accounts: tuple[str, ...], rules: Rules[PageNumber], language: str | None
 ) -> FlowQuery:
-    """A request's parameters. Raises WireError naming the one that does not fit."""
-    since, last = (_required_seconds(given, name) for name in ("start_time", "end_time"))
+    """The query that a request's parameters ask for. Raises WireError naming the parameter that does not fit."""
+    since, last = (_required_seconds(params, name) for name in ("start_time", "end_time"))
     if since > last:
-        raise WireError("end_time", f"expected start_time {given['start_time']} or later, got {given['end_time']}")
+        raise WireError("end_time", f"expected start_time {params['start_time']} or later, got {params['end_time']}")
     paging = rules.paging
-    size = parse_integer("size", given.get("size", str(paging.size_default)), least=1, most=paging.size_max)
-    page = parse_integer("page", given.get("page", str(paging.first)), least=paging.first, most=PAGE_MAX)
+    size = parse_integer("size", params.get("size", str(paging.size_default)), least=1, most=paging.size_max)
+    page = parse_integer("page", params.get("page", str(paging.first)), least=paging.first, most=PAGE_MAX)
     where = []
-    if "business_type" in given:
-        where.append(one_of("category", parse_choice("business_type", given["business_type"], _CATEGORY_OF).value))
-    if given.get("symbol"):
-        where.append(one_of("symbol", given["symbol"]))
+    if "business_type" in params:
+        category = parse_choice("business_type", params["business_type"], _CATEGORY_OF)
+        where.append(one_of("category", category.value))
+    if params.get("symbol"):
+        where.append(one_of("symbol", params["symbol"]))
     return FlowQuery(
         accounts=accounts,
         since=since,
@@ -85,16 +86,15 @@ def query_of(
     )
 
 
-def cash_flows(
+def read_cash_flows(
     reader: FlowReader, query: FlowQuery, *, dialect: str, write: Callable[[Flow, str | None], bytes]
 ) -> bytes:
-    """`data` of a page of cash flows."""
-    language = query.language
-    page = reader.read_page(dialect, query, lambda flow: write(flow, language))
+    """`data` of an answer with a page of cash flows."""
+    page = reader.read_page(dialect, query, lambda flow: write(flow, query.language))
     return b'{"list":[' + page.rows + b"]}"
 
 
-def _required_seconds(given: Mapping[str, str], name: str) -> datetime:
-    if name not in given:
+def _required_seconds(params: Mapping[str, str], name: str) -> datetime:
+    if name not in params:
         raise WireError(name, "expected Unix seconds, but missing")
-    return parse_unix_seconds(name, given[name])
+    return parse_unix_seconds(name, params[name])

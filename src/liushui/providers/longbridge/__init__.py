@@ -2,11 +2,11 @@
 
 from liushui.http import JSON_HEADERS, Response
 from liushui.provider import Provider
-from liushui.providers._longbridge import rules as service
+from liushui.providers._longbridge.rules import CREDENTIALS, key_name, new_credentials
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.client import LongbridgeClient
-from liushui.providers.longbridge.rules import RULES
-from liushui.providers.longbridge.server import NAME, LongbridgeServer
+from liushui.providers.longbridge.rules import NAME, RULES
+from liushui.providers.longbridge.server import LongbridgeServer
 from liushui.providers.longbridge.socket import LongbridgeSocket
 
 SNIPPET = """\
@@ -26,11 +26,11 @@ PROVIDER = Provider(
     codec=codec,
     server=LongbridgeServer(),
     socket=LongbridgeSocket(),
-    credentials=service.CREDENTIALS,
+    credentials=CREDENTIALS,
     base_url="https://openapi.longportapp.com",
     connect=LongbridgeClient,
-    new_credentials=service.new_credentials,
-    key_name=service.key_name,
+    new_credentials=new_credentials,
+    key_name=key_name,
     snippet=SNIPPET,
     auth="HMAC-SHA256 over the request, key and access token",
     outage_responses=(Response(500, JSON_HEADERS, b'{"code":500000,"message":"internal error"}'),),

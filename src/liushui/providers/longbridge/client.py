@@ -1,11 +1,11 @@
-"""Longbridge cash flow, the end that pulls: signed GET requests, one page a call."""
+"""Collects cash flows from Longbridge: signed GET requests, one page a call."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from liushui.providers._longbridge.client import CashFlowClient
-from liushui.providers.longbridge.codec import ERRORS, LANGUAGE
-from liushui.providers.longbridge.rules import RULES
+from liushui.providers.longbridge.codec import LANGUAGE
+from liushui.providers.longbridge.rules import ERRORS, RULES
 from liushui.providers.longbridge.wire import PATH
 from liushui.rules import Rate
 from liushui.wire.transport import Answer, HttpConnection
@@ -18,5 +18,5 @@ class LongbridgeClient(CashFlowClient):
         http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers={"accept-language": LANGUAGE})
         super().__init__(http, credentials, rules=RULES, errors=ERRORS)
 
-    async def _ask(self, given: Mapping[str, int | str]) -> Answer:
-        return await self._call("GET", PATH, query=urlencode(given))
+    async def _send(self, params: Mapping[str, int | str]) -> Answer:
+        return await self._call("GET", PATH, query=urlencode(params))

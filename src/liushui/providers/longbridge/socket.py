@@ -1,8 +1,10 @@
-"""Longbridge's WebSocket, as far as `longport` 3.x insists on it: authentication. It carries no flows.
+"""Longbridge's WebSocket, as far as `longport` 3.x needs it before it makes HTTP calls: authentication only.
 
-A request frame: byte 0 has type 1 in its low nibble; a command byte; u32 request id; u16 time limit in ms; u24 length
-of the body; the body, protobuf. A response: type 2; the command; the request id; u8 status; u24 length; the body.
-Passwords and sessions are signed, not stored, so that any process that can read the keys can check them.
+A request frame: byte 0 with type 1 in its low nibble; a command byte; u32 request id; u16 timeout in ms; u24 length of
+the body; the body, protobuf. A response frame: type 2; the command; the request id; u8 status; u24 length; the body.
+
+Passwords and sessions are signed with the key's secret instead of stored, so that any process that can read the keys
+can check them.
 """
 
 import hmac
@@ -13,27 +15,29 @@ from typing import Final
 
 from liushui.instant import to_us
 from liushui.provider import FlowReader, Key
+from liushui.providers.longbridge.rules import NAME
 
-NAME = "longbridge"
 REQUEST, RESPONSE = 1, 2
 AUTH, RECONNECT = 2, 3
 OK, BAD_REQUEST, UNAUTHENTICATED = 0, 3, 5
-PASSWORD_LIFE = timedelta(minutes=5)
-SESSION_LIFE = timedelta(hours=24)
 HEADER_BYTES: Final = 11
 FRAME_MAX: Final = 64 * 1024
+"""In bytes."""
+
+PASSWORD_LIFE: Final = timedelta(minutes=5)
+SESSION_LIFE: Final = timedelta(hours=24)
 
 
 def one_time_password(key: Key, now: datetime) -> str:
-    """A password for one socket, good for PASSWORD_LIFE."""
+    """A password that opens one socket, valid for PASSWORD_LIFE."""
     return _signed(key, "otp", now + PASSWORD_LIFE)
 
 
 class LongbridgeSocket:
-    """Answers the frames of a client that connects."""
+    """Answers the frames of a client that authenticates."""
 
     def reply(self, frame: bytes, reader: FlowReader) -> bytes | None:
-        """The frame to answer with; None for what is no request."""
+        """The response frame. None: the frame is no request."""
         if not HEADER_BYTES <= len(frame) <= FRAME_MAX or frame[0] & 0x0F != REQUEST:
             return None
         command, request_id = frame[1], frame[2:6]
@@ -47,10 +51,10 @@ def _authenticated(command: int, body: bytes, reader: FlowReader) -> tuple[int, 
     if command not in (AUTH, RECONNECT):
         return BAD_REQUEST, _error(BAD_REQUEST, f"command {command} is not served here")
     try:
-        shown = next((value for number, value in _fields(body) if number == 1), b"").decode()
+        token = next((value for number, value in _fields(body) if number == 1), b"").decode()
     except ValueError:
         return BAD_REQUEST, _error(BAD_REQUEST, "the body is not the expected protobuf message")
-    key = _checked(shown, "otp" if command == AUTH else "session", reader)
+    key = _find_key(token, "otp" if command == AUTH else "session", reader)
     if key is None:
         return UNAUTHENTICATED, _error(UNAUTHENTICATED, "token expired or invalid")
     expires = reader.now() + SESSION_LIFE
@@ -67,8 +71,9 @@ def _seal(key: Key, purpose: str, claim: str) -> str:
     return hmac.new(key.credentials["app_secret"].encode(), f"{purpose}|{claim}".encode(), sha256).hexdigest()
 
 
-def _checked(text: str, purpose: str, reader: FlowReader) -> Key | None:
-    public, _, rest = text.partition(".")
+def _find_key(token: str, purpose: str, reader: FlowReader) -> Key | None:
+    """The key whose password or session this is. None: it is forged or expired."""
+    public, _, rest = token.partition(".")
     expires, _, seal = rest.partition(".")
     key = reader.find_key(NAME, public)
     if key is None or not expires.isascii() or not expires.isdigit() or len(expires) > 12:
@@ -81,16 +86,16 @@ def _checked(text: str, purpose: str, reader: FlowReader) -> Key | None:
     return key if to_us(now) // 1_000_000 < int(expires) else None
 
 
-# ---------------------------------------------------------------- the little of protobuf that these messages need
+# ---------------------------------------------------------------- the part of protobuf that these messages use
 
 
 def _varint(number: int) -> bytes:
-    out = bytearray()
+    encoded = bytearray()
     while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
+        encoded.append(number & 0x7F | 0x80)
         number >>= 7
-    out.append(number)
-    return bytes(out)
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def _bytes_field(number: int, value: bytes) -> bytes:
@@ -102,30 +107,31 @@ def _error(code: int, message: str) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Length-delimited fields of a message, others passed over. Raises ValueError."""
-    at = 0
-    while at < len(message):
-        tag, at = _read_varint(message, at)
+    """The length-delimited fields of a message, by number. Others are skipped. Raises ValueError."""
+    position = 0
+    while position < len(message):
+        tag, position = _read_varint(message, position)
         if tag & 7 == 2:
-            length, at = _read_varint(message, at)
-            if at + length > len(message):
+            length, position = _read_varint(message, position)
+            if position + length > len(message):
                 raise ValueError("a field runs past the end")
-            yield tag >> 3, message[at : at + length]
-            at += length
+            yield tag >> 3, message[position : position + length]
+            position += length
         elif tag & 7 == 0:
-            _, at = _read_varint(message, at)
+            _, position = _read_varint(message, position)
         else:
             raise ValueError(f"wire type {tag & 7} is not expected")
 
 
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+def _read_varint(message: bytes, position: int) -> tuple[int, int]:
+    """A number and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
-        if at >= len(message):
+        if position >= len(message):
             raise ValueError("a number runs past the end")
-        byte = message[at]
-        at += 1
+        byte = message[position]
+        position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, at
+            return value, position
     raise ValueError("a number is too long")

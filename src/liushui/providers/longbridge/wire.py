@@ -1,20 +1,21 @@
-"""Longbridge cash flow, the shapes on the wire: field names are theirs."""
+"""Longbridge on the wire: paths and structs. Field names are the provider's."""
 
 from typing import Final
 
 import msgspec
 
-from liushui.providers._longbridge.codec import CashFlowRow
+from liushui.providers._longbridge.wire import CashFlowRow
 
 PATH: Final = "/v1/asset/cashflow"
+SOCKET_TOKEN_PATHS: Final = ("/v1/socket/token", "/v2/socket/token")
 
 
 class CashFlow(CashFlowRow[str], kw_only=True, gc=False):
-    """One row. Its `business_time` is text."""
+    """One row. `business_time` is text."""
 
 
 class SocketToken(msgspec.Struct):
-    """`data` of /v1/socket/token: a one-time password, how many sockets a key may have, how many it has."""
+    """`data` of a socket token: a one-time password, how many sockets a key may have open, and how many it has."""
 
     otp: str
     limit: int

@@ -2,18 +2,18 @@
 
 from liushui.http import JSON_HEADERS, Response
 from liushui.provider import Provider
-from liushui.providers._longbridge import rules as service
+from liushui.providers._longbridge.rules import CREDENTIALS, key_name, new_credentials
 from liushui.providers.longbridge_legacy import codec
 from liushui.providers.longbridge_legacy.client import LongbridgeLegacyClient
-from liushui.providers.longbridge_legacy.rules import RULES
-from liushui.providers.longbridge_legacy.server import NAME, LongbridgeLegacyServer
+from liushui.providers.longbridge_legacy.rules import NAME, RULES
+from liushui.providers.longbridge_legacy.server import LongbridgeLegacyServer
 
 SNIPPET = """\
 from longbridge.openapi import HttpClient
 
 client = HttpClient.from_apikey("{app_key}", "{app_secret}", "{access_token}", http_url="{base_url}")
-asked = dict(start_time=946684800, end_time=4102444800, page=1, size=5)
-for flow in client.request("post", "/v1/trade/asset/GetCashFlowHistory", body=asked)["list"]:
+body = dict(start_time=946684800, end_time=4102444800, page=1, size=5)
+for flow in client.request("post", "/v1/trade/asset/GetCashFlowHistory", body=body)["list"]:
     print(flow)
 """
 
@@ -23,11 +23,11 @@ PROVIDER = Provider(
     rules=RULES,
     codec=codec,
     server=LongbridgeLegacyServer(),
-    credentials=service.CREDENTIALS,
+    credentials=CREDENTIALS,
     base_url="https://openapi.longbridge.sg",
     connect=LongbridgeLegacyClient,
-    new_credentials=service.new_credentials,
-    key_name=service.key_name,
+    new_credentials=new_credentials,
+    key_name=key_name,
     snippet=SNIPPET,
     auth="HMAC-SHA256 over the request with its body, key and access token",
     outage_responses=(

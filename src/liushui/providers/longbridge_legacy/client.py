@@ -1,12 +1,12 @@
-"""Longbridge's first draft, the end that pulls: signed POST requests with a JSON body, one page a call."""
+"""Collects cash flows from Longbridge's first draft: signed POST requests with a JSON body, one page a call."""
 
 from collections.abc import Mapping
 
 import msgspec
 
 from liushui.providers._longbridge.client import CashFlowClient
-from liushui.providers.longbridge_legacy.codec import ERRORS, LANGUAGE
-from liushui.providers.longbridge_legacy.rules import RULES
+from liushui.providers.longbridge_legacy.codec import LANGUAGE
+from liushui.providers.longbridge_legacy.rules import ERRORS, RULES
 from liushui.providers.longbridge_legacy.wire import PATH
 from liushui.rules import Rate
 from liushui.wire.transport import Answer, HttpConnection
@@ -21,5 +21,5 @@ class LongbridgeLegacyClient(CashFlowClient):
         http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers=HEADERS)
         super().__init__(http, credentials, rules=RULES, errors=ERRORS)
 
-    async def _ask(self, given: Mapping[str, int | str]) -> Answer:
-        return await self._call("POST", PATH, body=msgspec.json.encode(given))
+    async def _send(self, params: Mapping[str, int | str]) -> Answer:
+        return await self._call("POST", PATH, body=msgspec.json.encode(params))

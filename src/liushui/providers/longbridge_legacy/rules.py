@@ -1,6 +1,22 @@
-"""Longbridge's first draft: its limits, as data. Marks of each number: MAPPING.md."""
+"""The limits and error codes of Longbridge's first draft, as data. MAPPING.md says where each is documented."""
 
+from collections.abc import Mapping
+from typing import Final
+
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused
 from liushui.providers._longbridge import rules
 
+NAME: Final = "longbridge_legacy"
+
 RULES = rules.RULES
-"""The document states none; the service's are taken to hold. Its requests always say `page` and `size`."""
+"""The draft states no limits, so those of the current service are assumed. Its requests always have page and size."""
+
+BAD_REQUEST, FORBIDDEN, NOT_FOUND, LIMITED = 1470400, 1470403, 1470404, 1470429
+
+ERRORS: Final[Mapping[int, type[ProviderError]]] = {
+    BAD_REQUEST: Refused,
+    FORBIDDEN: AuthError,
+    NOT_FOUND: Refused,
+    LIMITED: RateLimited,
+    **rules.GATEWAY_ERRORS,
+}

@@ -1,4 +1,4 @@
-"""Longbridge's first draft, the end that answers: as the document says. A function of request and reader."""
+"""Answers as Longbridge's first draft, the way its document says."""
 
 import re
 from collections.abc import Sequence
@@ -9,73 +9,77 @@ from msgspec import UNSET
 from liushui.errors import WireError
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Key, Route
-from liushui.providers._longbridge import server
-from liushui.providers._longbridge.envelope import enveloped
-from liushui.providers.longbridge_legacy.codec import BAD_REQUEST, FORBIDDEN, LIMITED, NOT_FOUND, write
-from liushui.providers.longbridge_legacy.rules import RULES
-from liushui.providers.longbridge_legacy.wire import PATH, Asked
+from liushui.providers._longbridge import server as shared
+from liushui.providers._longbridge import wire as shared_wire
+from liushui.providers.longbridge_legacy.codec import write
+from liushui.providers.longbridge_legacy.rules import BAD_REQUEST, FORBIDDEN, LIMITED, NAME, NOT_FOUND, RULES
+from liushui.providers.longbridge_legacy.wire import PATH, RequestBody
 from liushui.wire.decoding import RowReader
 from liushui.wire.errors import ErrorResponse
 
-NAME = "longbridge_legacy"
-CASH_FLOWS = Route("POST", PATH)
-SAID_IN = ("msg", "message")
-"""Where an answer's words stand: the document says `msg`, clients of the current generation insist on `message`."""
+ROUTE = Route("POST", PATH)
+MESSAGE_KEYS = ("msg", "message")
+"""The document puts the message under `msg`; clients of the current generation need `message`."""
 
 _SIZE = re.compile(rb'"size"\s*:\s*"?([0-9]{1,6})\b')
-_asked = RowReader(Asked, "the parameters of a request")
+_body = RowReader(RequestBody, "the parameters of a request")
 
 
 class LongbridgeLegacyServer:
-    """The one route of the document."""
+    """Serves the document's one route."""
 
-    routes: Sequence[Route] = (CASH_FLOWS,)
+    routes: Sequence[Route] = (ROUTE,)
 
     def estimate_rows(self, request: Request) -> int:
-        found = _SIZE.search(request.body)
-        return int(found[1]) if found else RULES.paging.size_default
+        size = _SIZE.search(request.body)
+        return int(size[1]) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer, in the envelope, an error's included."""
+        """The answer in the document's envelope, also for errors."""
         try:
-            if Route(request.method, request.route) != CASH_FLOWS:
+            if Route(request.method, request.route) != ROUTE:
                 raise ErrorResponse(404, NOT_FOUND, "api not found")
-            key = authenticated(request, reader)
+            key = authenticate(request, reader)
             if not reader.admit(key, RULES.rate).admitted:
                 raise ErrorResponse(429, LIMITED, "too many requests")
-            data = cash_flows(request, key, reader)
+            data = _cash_flows(request, key, reader)
         except WireError as error:
-            return _enveloped(request, 400, BAD_REQUEST, f"bad request: {error}")
-        except ErrorResponse as fault:
-            return _enveloped(request, fault.status, fault.code, fault.message)
-        return _enveloped(request, 200, 0, "success", data)
+            return _respond(request, 400, BAD_REQUEST, f"bad request: {error}")
+        except ErrorResponse as error:
+            return _respond(request, error.status, error.code, error.message)
+        return _respond(request, 200, 0, "success", data)
 
 
-def authenticated(request: Request, reader: FlowReader) -> Key:
-    """The key whose signature the request carries. Raises ErrorResponse: the document has one code for every reason."""
+def authenticate(request: Request, reader: FlowReader) -> Key:
+    """The key that signed a request. Raises ErrorResponse, with one code for every reason, as the document has it."""
     try:
-        return server.authenticated(request, reader, dialect=NAME, rules=RULES)
-    except ErrorResponse as fault:
-        raise ErrorResponse(403, FORBIDDEN, f"request forbidden: {fault.message}") from fault
+        return shared.authenticate(request, reader, dialect=NAME, rules=RULES)
+    except ErrorResponse as error:
+        raise ErrorResponse(403, FORBIDDEN, f"request forbidden: {error.message}") from error
 
 
-def cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:
-    """`data` of a page of cash flows. Raises WireError naming the parameter."""
+def _cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:
+    """`data` of a page of cash flows. Raises WireError naming the parameter that does not fit."""
     language = request.headers.get("accept-language")
-    query = server.query_of(parameters_of(request.body), accounts=key.accounts, rules=RULES, language=language)
-    return server.cash_flows(reader, query, dialect=NAME, write=write)
+    query = shared.parse_query(parse_body(request.body), accounts=key.accounts, rules=RULES, language=language)
+    return shared.read_cash_flows(reader, query, dialect=NAME, write=write)
 
 
-def parameters_of(body: bytes) -> dict[str, str]:
-    """The parameters in a body, each as text; those that are null are not given. Raises WireError naming the one that
-    is missing or of another type, and `body` where it is no JSON object."""
+def parse_body(body: bytes) -> dict[str, str]:
+    """The parameters in a request body, as text; a null parameter is left out.
+
+    Raises WireError naming the parameter that is missing or has another type, and `body` if it is no JSON object.
+    """
     try:
-        asked = _asked.read(body)
+        params = _body.read(body)
     except WireError as error:
         raise WireError("body" if error.field == "row" else error.field, error.reason) from error
-    given = msgspec.structs.asdict(asked)
-    return {name: str(value) for name, value in given.items() if value is not None and value is not UNSET}
+    return {
+        name: str(value)
+        for name, value in msgspec.structs.asdict(params).items()
+        if value is not None and value is not UNSET
+    }
 
 
-def _enveloped(request: Request, status: int, code: int, message: str, data: bytes | None = None) -> Response:
-    return enveloped(request, status, code, message, data, said_in=SAID_IN)
+def _respond(request: Request, status: int, code: int, message: str, data: bytes | None = None) -> Response:
+    return shared_wire.respond(request, status, code, message, data, message_keys=MESSAGE_KEYS)

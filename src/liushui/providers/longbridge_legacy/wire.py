@@ -1,21 +1,21 @@
-"""Longbridge's first draft, the shapes on the wire: field names are theirs."""
+"""Longbridge's first draft on the wire: path and structs. Field names are the provider's."""
 
 from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from liushui.providers._longbridge.codec import CashFlowRow
+from liushui.providers._longbridge.wire import CashFlowRow
 
 PATH: Final = "/v1/trade/asset/GetCashFlowHistory"
 
 
 class CashFlow(CashFlowRow[int], kw_only=True, gc=False):
-    """One row. Its `business_time` is an integer."""
+    """One row. `business_time` is an integer."""
 
 
-class Asked(msgspec.Struct):
-    """The body of a request. The document's types are mixed: a number may come as an integer or as its text."""
+class RequestBody(msgspec.Struct):
+    """The body of a request. The document mixes types: a number may be an integer or text."""
 
     start_time: int | str
     end_time: int | str

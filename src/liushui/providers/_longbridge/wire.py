@@ -1,0 +1,178 @@
+"""Longbridge on the wire, for both generations: the row, the envelope of an answer, the signature of a request."""
+
+import hmac
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha1
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from liushui.errors import ProviderError, Unavailable, WireError
+from liushui.http import Request, Response
+from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.errors import provider_error
+from liushui.wire.transport import Answer, check_header_value
+
+Seconds = TypeVar("Seconds", bound=int | str)
+
+TRACE_HEADER = "x-trace-id"
+
+
+class CashFlowRow(msgspec.Struct, Generic[Seconds], kw_only=True, gc=False):
+    """One row, as lenient as real data: the documents' samples lack business_type, and one table makes codes text."""
+
+    transaction_flow_name: str
+    direction: int | str
+    business_type: int | str | UnsetType = UNSET
+    balance: str
+    currency: str
+    business_time: Seconds
+    symbol: str | None | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+
+    @property
+    def is_servable(self) -> bool:
+        """Whether the official clients accept the row: they need integer codes, a symbol and a textual description."""
+        return (
+            type(self.business_type) is int
+            and type(self.direction) is int
+            and self.symbol is not UNSET
+            and type(self.description) is str
+        )
+
+
+class Envelope(msgspec.Struct):
+    """Any answer. The message is in `message`, in the first draft in `msg`. Errors have no data, or null."""
+
+    code: int
+    message: str | None = None
+    msg: str | None = None
+    data: Raw = Raw(b"null")
+
+
+class CashFlows(msgspec.Struct):
+    """`data` of an answer: the rows, each byte for byte."""
+
+    list: list[Raw]
+
+
+class _Success(msgspec.Struct):
+    """An answer with rows."""
+
+    code: int
+    data: CashFlows
+
+
+_success = msgspec.json.Decoder(_Success)
+_envelope = msgspec.json.Decoder(Envelope)
+_cash_flows = msgspec.json.Decoder(CashFlows)
+
+
+# ---------------------------------------------------------------- answers
+
+
+def parse_page(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> Sequence[bytes]:
+    """The rows of an answer. Raises WireError, or a ProviderError by `errors` and the HTTP status."""
+    with suppress(*DECODE_ERRORS):  # one pass for the usual answer; others are decoded layer by layer
+        success = _success.decode(answer.body)
+        if success.code == 0 and answer.status == 200:
+            return list(map(bytes, success.data.list))
+    return parse_list("data", parse_data(answer, errors))
+
+
+def parse_list(field: str, data: bytes) -> Sequence[bytes]:
+    """The rows in the object {"list": […]}. Raises WireError naming `field`, which holds it."""
+    try:
+        return list(map(bytes, _cash_flows.decode(data).list))
+    except DECODE_ERRORS as error:
+        raise WireError(field, f"expected an object with a list, got {excerpt(data)}: {error}") from error
+
+
+def parse_data(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> bytes:
+    """`data` of an answer. Raises as `parse_page`."""
+    status, body, trace = answer.status, answer.body, answer.headers.get(TRACE_HEADER)
+    try:
+        envelope = _envelope.decode(body)
+    except DECODE_ERRORS as error:
+        if status >= 500:
+            reason = f"HTTP {status}, {excerpt(body)}"
+            raise Unavailable(reason, trace=trace, retry_after_s=answer.retry_after_s) from error
+        raise WireError("answer", f"expected the JSON envelope with HTTP {status}, got {excerpt(body)}") from error
+    if envelope.code == 0 and status == 200:
+        return bytes(envelope.data)
+    message = envelope.message or envelope.msg or f"HTTP {status}"
+    raise provider_error(
+        errors, message, code=envelope.code, status=status, trace=trace, retry_after_s=answer.retry_after_s
+    )
+
+
+def respond(
+    request: Request,
+    status: int,
+    code: int,
+    message: str,
+    data: bytes | None = None,
+    *,
+    message_keys: Sequence[str] = ("message",),
+) -> Response:
+    """The answer to a request. The message is written under each of `message_keys`."""
+    text = msgspec.json.encode(message)
+    parts = [b'{"code":%d' % code, *(b',"%b":%b' % (key.encode(), text) for key in message_keys)]
+    if data is not None:
+        parts += (b',"data":', data)
+    headers = [("content-type", "application/json; charset=utf-8"), (TRACE_HEADER, request.trace)]
+    return Response(status, headers, b"".join([*parts, b"}"]))
+
+
+# ---------------------------------------------------------------- signatures
+
+SIGNED_HEADERS = ("authorization", "x-api-key", "x-timestamp")
+"""The headers that a signature covers, in this order."""
+
+_SCHEME = "HMAC-SHA256"
+_NAMES = ";".join(SIGNED_HEADERS)
+_SIGNATURE_PREFIX = f"{_SCHEME} SignedHeaders={_NAMES}, Signature="
+
+
+def sign(*, secret: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes = b"") -> str:
+    """The signature of a request, in lower-case hex.
+
+    HMAC-SHA256 over method, path, query, SIGNED_HEADERS and body. `path` and `query` are exactly as sent.
+    """
+    values = "".join([f"{name}:{headers[name]}\n" for name in SIGNED_HEADERS])
+    canonical = f"{method}|{path}|{query}|{values}|{_NAMES}|"
+    if body:
+        canonical += sha1(body, usedforsecurity=False).hexdigest()
+    digest = sha1(canonical.encode(), usedforsecurity=False).hexdigest()
+    return hmac.digest(secret.encode(), f"{_SCHEME}|{digest}".encode(), "sha256").hex()
+
+
+def signature_header(signature: str) -> str:
+    """The value of the header x-api-signature."""
+    return _SIGNATURE_PREFIX + signature
+
+
+def signature_matches(header: str, signature: str) -> bool:
+    """Whether a value of x-api-signature is this signature, compared in constant time."""
+    return hmac.compare_digest(header.encode(), signature_header(signature).encode())
+
+
+class Signer:
+    """Signs requests with one credential, at the current time.
+
+    Raises ConfigError for a credential that no header can hold.
+    """
+
+    def __init__(self, credentials: Mapping[str, str]) -> None:
+        self._key = check_header_value("app_key", credentials["app_key"])
+        self._token = check_header_value("access_token", credentials["access_token"])
+        self._secret = credentials["app_secret"]
+
+    def headers(self, method: str, path: str, *, query: str, body: bytes) -> dict[str, str]:
+        """The headers of a request, signature included. `path` includes the path of the base URL."""
+        headers = {"x-api-key": self._key, "authorization": self._token, "x-timestamp": str(int(time.time()))}
+        signature = sign(secret=self._secret, method=method, path=path, query=query, headers=headers, body=body)
+        return {**headers, "x-api-signature": signature_header(signature)}

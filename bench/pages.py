@@ -72,9 +72,7 @@ def signed(pages: Sequence[Page], credentials: Mapping[str, str]) -> list[Reques
     for page in pages:
         given = {"start_time": page.since, "end_time": page.until, "page": page.number, "size": page.rows}
         query = urlencode(given)
-        signature = sign(
-            secret=credentials["app_secret"], method="GET", path=PATH, query=query, headers=headers
-        )
+        signature = sign(secret=credentials["app_secret"], method="GET", path=PATH, query=query, headers=headers)
         carried = {**headers, "x-api-signature": signature_header(signature)}
         requests.append(Request(f"{PATH}?{query}", carried))
     return requests

@@ -56,9 +56,7 @@ def _signed(credentials: dict[str, str], query: str) -> dict[str, str]:
         "authorization": credentials["access_token"],
         "x-timestamp": str(int(time.time())),
     }
-    signature = sign(
-        secret=credentials["app_secret"], method="GET", path=PATH, query=query, headers=headers
-    )
+    signature = sign(secret=credentials["app_secret"], method="GET", path=PATH, query=query, headers=headers)
     return {**headers, "x-api-signature": signature_header(signature), "accept-language": "zh-HK"}
 
 

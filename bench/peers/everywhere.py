@@ -18,7 +18,7 @@ import httpx2
 import msgspec
 
 from liushui.providers._longbridge.wire import Signer
-from liushui.providers.hkus.signing import signature_of
+from liushui.providers.hkus.wire import sign
 
 MONTH_S: Final = 31 * 86_400
 Values = tuple[object, ...]
@@ -191,7 +191,7 @@ async def hkus(http: httpx2.AsyncClient, given: dict[str, str], since: int, unti
     for page in range(1, 1_000_000):
         query = urlencode({"page": page, "page_size": 100, "from_date": since, "to_date": until})
         now = str(time.time_ns() // 1_000_000)
-        signature = signature_of(secret=given["api_secret"], timestamp=now, method="GET", path=path, query=query)
+        signature = sign(secret=given["api_secret"], timestamp=now, method="GET", path=path, query=query)
         signed = {"x-api-key": given["api_key"], "x-api-timestamp": now, "x-api-signature": signature}
         answer = await http.get(f"{path}?{query}", headers=signed)
         found = decode(answer.raise_for_status().content).data

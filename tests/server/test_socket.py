@@ -157,9 +157,7 @@ def password(book: Book, served: Running) -> bytes:
         "x-timestamp": str(to_us(datetime.now(UTC)) // 1_000_000),
     }
     signature = sign(secret=key["app_secret"], method="GET", path=path, query="", headers=headers)
-    answer = httpx2.get(
-        served.url + path, headers=headers | {"x-api-signature": signature_header(signature)}
-    )
+    answer = httpx2.get(served.url + path, headers=headers | {"x-api-signature": signature_header(signature)})
     otp: bytes = answer.json()["data"]["otp"].encode()
     return bytes([0x0A, len(otp) & 0x7F | 0x80, len(otp) >> 7]) + otp
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.providers.hkus import codec
-from liushui.providers.hkus.answers import ERRORS, data_of
+from liushui.providers.hkus.rules import ERRORS
+from liushui.providers.hkus.wire import parse_data
 from liushui.wire.transport import Answer
 
 PAGE = b'{"code":0,"data":{"total_records":%b,"page":1,"page_size":20,"transactions":%b,"more":1},"more":[]}'
@@ -43,7 +44,7 @@ def test_rows_come_byte_for_byte() -> None:
 def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[ProviderError]) -> None:
     body = b'{"code":%d,"message":"so it is","details":"page: expected 1"}' % code
     with pytest.raises(ProviderError) as caught:
-        data_of(Answer(status, {"retry-after": "7"}, body))
+        parse_data(Answer(status, {"retry-after": "7"}, body))
     error = caught.value
     assert (type(error), error.code) == (expected, code)
     assert str(error) == f"so it is: page: expected 1 (code {code})"
@@ -57,7 +58,7 @@ def test_our_codes_are_not_the_vendors() -> None:
 
 def test_an_error_without_words_says_its_status() -> None:
     with pytest.raises(Refused, match=r"^HTTP 404 \(code 40401\)$"):
-        data_of(Answer(404, {}, b'{"code":40401}'))
+        parse_data(Answer(404, {}, b'{"code":40401}'))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"data":{}}', b'{"code":"0"}', b"\xff"])
@@ -65,7 +66,7 @@ def test_what_is_no_answer(body: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
         codec.extract_rows(body)
     with pytest.raises(Unavailable, match=r"^HTTP 502, ") as caught:
-        data_of(Answer(502, {"retry-after": "9"}, body))
+        parse_data(Answer(502, {"retry-after": "9"}, body))
     assert caught.value.retry_after_s == 9
 
 

@@ -9,7 +9,7 @@ from liushui.flow import Flow
 from liushui.http import Request
 from liushui.provider import Key
 from liushui.providers.hkus import PROVIDER, codec
-from liushui.providers.hkus.signing import signature_of
+from liushui.providers.hkus.wire import sign
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
 from tests.providers.hkus.caller import TRANSACTIONS, Caller, answered, signature
@@ -116,7 +116,7 @@ def test_the_vector() -> None:
     """The recipe is ours; this is what it gives for the example put right."""
     timestamp = "1746775317000"
     assert (
-        signature_of(secret=SECRET, timestamp=timestamp, method="GET", path=TRANSACTIONS, query=VECTOR_QUERY)
+        sign(secret=SECRET, timestamp=timestamp, method="GET", path=TRANSACTIONS, query=VECTOR_QUERY)
         == signature(SECRET, f"{timestamp}GET{TRANSACTIONS}?{VECTOR_QUERY}".encode())
         == VECTOR_SIGNATURE
     )

@@ -7,11 +7,10 @@ import pytest
 from liushui.flow import Category, Flow
 from liushui.providers import hkus
 from liushui.providers.hkus import PROVIDER, codec
-from liushui.providers.hkus.answers import ERRORS
-from liushui.providers.hkus.rules import RULES
+from liushui.providers.hkus.kinds import MARKET_SUFFIXES, NOT, OTHER, STOCK_SUFFIXES, SUB_TYPES, kind_of
+from liushui.providers.hkus.rules import ERRORS, RULES
 from liushui.providers.hkus.server import PAGE_MAX
 from liushui.providers.hkus.wire import Transaction
-from liushui.providers.hkus.words import MARKETS, NOT, OTHER, STOCKS, SUB_TYPES, kind_of
 from tests.providers.hkus.rows import ID_MAX, REQUIRED, row, wire
 
 TEXT = (Path(hkus.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")
@@ -44,15 +43,15 @@ def test_every_field_has_its_source_and_says_whether_it_is_required() -> None:
 
 
 def test_markets() -> None:
-    assert {cells[0].strip("`"): cells[1].strip("`.") for cells in table("Markets")} == MARKETS
+    assert {cells[0].strip("`"): cells[1].strip("`.") for cells in table("Markets")} == MARKET_SUFFIXES
 
 
 def test_business_types() -> None:
     read = {cells[0].strip("`"): cells[1] for cells in table("Business types")}
     for name, category in read.items():
         assert codec.read(wire(row(business_type=name))).flow.category is Category(category)
-    assert set(read) == {*STOCKS, OTHER, "anything else"}
-    for name, end in STOCKS.items():
+    assert set(read) == {*STOCK_SUFFIXES, OTHER, "anything else"}
+    for name, end in STOCK_SUFFIXES.items():
         assert f"| `{name}` | stock | stock with a symbol that ends with `{end}` |" in TEXT
 
 

@@ -69,10 +69,7 @@ def test_an_official_clients_signature_is_accepted() -> None:
 def test_signatures_that_official_clients_sent(method: str, path: str, query: str, body: bytes, signature: str) -> None:
     """Captured from the generic HTTP client of `longbridge` 5.3.0; that of `longport` 3.0.18 sends the same."""
     headers = {"authorization": "at", "x-api-key": "ak", "x-timestamp": "1795228104"}
-    assert (
-        sign(secret="as", method=method, path=path, query=query, headers=headers, body=body)
-        == signature
-    )
+    assert sign(secret="as", method=method, path=path, query=query, headers=headers, body=body) == signature
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,7 @@ def test_what_is_sent(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     assert (headers["x-api-key"], headers["authorization"], headers["accept-language"]) == ("ak", "at", "zh-CN")
     assert abs(datetime.fromtimestamp(int(headers["x-timestamp"]), UTC) - datetime.now(UTC)) < timedelta(seconds=60)
     path = request.url.raw_path.decode()
-    signature = sign(
-        secret="as", method="POST", path=path, query="", headers=headers, body=request.content
-    )
+    signature = sign(secret="as", method="POST", path=path, query="", headers=headers, body=request.content)
     assert signature_matches(headers["x-api-signature"], signature)
 
 

@@ -1,4 +1,4 @@
-"""HK and US securities, cash transactions (GET /account/v1/transactions) of a broker that stays unnamed."""
+"""HK and US securities of an unnamed broker, cash transactions (GET /account/v1/transactions)."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ from liushui.http import JSON_HEADERS, Response
 from liushui.provider import CredentialField, Provider
 from liushui.providers.hkus import codec
 from liushui.providers.hkus.client import HkusClient
-from liushui.providers.hkus.rules import RULES
-from liushui.providers.hkus.server import NAME, HkusServer
+from liushui.providers.hkus.rules import NAME, RULES
+from liushui.providers.hkus.server import HkusServer
 
 SNIPPET = """\
 import hashlib, hmac, time, urllib.request
@@ -22,7 +22,7 @@ print(urllib.request.urlopen(urllib.request.Request("{base_url}" + target, heade
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A key of 32 hex digits and a secret of 64: the document shows no shape."""
+    """A key of 32 hex digits and a secret of 64. The document shows no format."""
     return {"api_key": random_bytes(16).hex(), "api_secret": random_bytes(32).hex()}
 
 
@@ -36,7 +36,7 @@ PROVIDER = Provider(
         CredentialField("api_key", "API Key", secret=False),
         CredentialField("api_secret", "API Secret", secret=True),
     ),
-    base_url="",  # the document names no host: a user has to
+    base_url="",  # the document names no host, so the user has to
     connect=HkusClient,
     new_credentials=new_credentials,
     key_name=lambda credentials: credentials["api_key"],

@@ -1,4 +1,4 @@
-"""HK and US securities, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
+"""Rows of HK and US securities to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -12,13 +12,21 @@ from liushui.errors import WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Fx, side_of
 from liushui.money import to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
-from liushui.providers.hkus import words
-from liushui.providers.hkus.answers import data_of, page_of
+from liushui.providers.hkus import kinds
 from liushui.providers.hkus.rules import RULES
-from liushui.providers.hkus.wire import Number, Text, Transaction, Whole, literal_of, number_of, texts_of
+from liushui.providers.hkus.wire import (
+    Number,
+    Text,
+    Transaction,
+    Whole,
+    parse_number,
+    parse_numbers,
+    parse_page,
+    write_number,
+)
 from liushui.wire.decoding import RowReader, are_currencies, identity_digest, or_none, parse_choice, parse_currency
 from liushui.wire.ranges import parse_steps, steps_to_us, to_steps
-from liushui.wire.transport import Answer
+from liushui.wire.transport import NO_HEADERS, Answer
 
 T = TypeVar("T")
 
@@ -30,15 +38,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one answer. Raises WireError, or ProviderError by class where the answer is an error."""
-    return [bytes(row) for row in page_of(data_of(Answer(200, {}, document))).transactions]
+    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    return list(map(bytes, parse_page(Answer(200, NO_HEADERS, document)).transactions))
 
 
 # ---------------------------------------------------------------- reading
 
 
 class _Facts(NamedTuple):
-    """What a row says, checked; None is what it does not say. A row without an id is known by all of them."""
+    """The checked facts of a row; None is what it does not state. They are the identity of a row without an id."""
 
     account_id: int | None
     tran_type: str | None
@@ -54,7 +62,7 @@ class _Facts(NamedTuple):
     io_type: str
     fx_ccy: str | None
     fx_currency: str | None
-    """Only where it contradicts fx_ccy."""
+    """None unless it contradicts fx_ccy."""
     fx_amt: Decimal | None
     fx_rate: Decimal | None
     remarks: str | None
@@ -68,27 +76,27 @@ def read(row: bytes) -> DecodedRow:
 
 
 def to_flow(row: Transaction) -> Flow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """The flow in a row. Raises WireError naming the field that does not fit."""
     facts = _facts(row)
-    record_id, side, fx = _id("id", row.id), words.SIDES[facts.io_type], _fx(facts)
+    record_id, direction, fx = _id("id", row.id), kinds.DIRECTIONS[facts.io_type], _fx(facts)
     return Flow(
         identity=_identity(record_id, facts),
         at=parse_steps("date", facts.date, RULES.resolution),
-        amount=_signed(facts.amt, side),
+        amount=_signed(facts.amt, direction),
         currency=facts.base_currency,
-        direction=side,
-        kind=words.kind_of(
+        direction=direction,
+        kind=kinds.kind_of(
             facts.business_type,
             facts.business_sub_type,
             is_priced=facts.price is not None and facts.qty is not None,
         ),
         category=_category(facts.business_type),
-        label=words.label_of(facts.tran_type, facts.business_type, facts.business_sub_type),
+        label=kinds.label_of(facts.tran_type, facts.business_type, facts.business_sub_type),
         subaccount="" if facts.account_id is None else str(facts.account_id),
         balance_after=facts.balance,
         settled_at=None if facts.sett_date is None else parse_steps("sett_date", facts.sett_date, RULES.resolution),
         ref=str(record_id) if record_id else None,
-        symbol=words.symbol_of(facts.product_code, facts.market),
+        symbol=kinds.symbol_of(facts.product_code, facts.market),
         name=or_none(row.product_name),
         price=facts.price,
         quantity=facts.qty,
@@ -99,10 +107,10 @@ def to_flow(row: Transaction) -> Flow:
 
 
 def _facts(row: Transaction) -> _Facts:
-    amt = number_of("amt", row.amt)
+    amt = parse_number("amt", row.amt)
     if amt is None:
         raise WireError("amt", "expected a number, got null")
-    parse_choice("io_type", row.io_type, words.SIDES)
+    parse_choice("io_type", row.io_type, kinds.DIRECTIONS)
     fx_ccy, fx_currency = _currency("fx_ccy", row.fx_ccy), _currency("fx_currency", row.fx_currency)
     return _Facts(
         account_id=_id("account_id", row.account_id),
@@ -112,15 +120,15 @@ def _facts(row: Transaction) -> _Facts:
         base_currency=parse_currency("base_currency", row.base_currency),
         market=or_none(row.market),
         product_code=or_none(row.product_code),
-        price=number_of("price", row.price),
-        qty=number_of("qty", row.qty),
+        price=parse_number("price", row.price),
+        qty=parse_number("qty", row.qty),
         amt=amt,
-        balance=number_of("balance", row.balance),
+        balance=parse_number("balance", row.balance),
         io_type=row.io_type,
         fx_ccy=fx_ccy or fx_currency or fx_ccy,
         fx_currency=fx_currency if fx_ccy and fx_currency and fx_currency != fx_ccy else None,
-        fx_amt=number_of("fx_amt", row.fx_amt),
-        fx_rate=number_of("fx_rate", row.fx_rate),
+        fx_amt=parse_number("fx_amt", row.fx_amt),
+        fx_rate=parse_number("fx_rate", row.fx_rate),
         remarks=or_none(row.remarks),
         business_type=or_none(row.business_type),
         business_sub_type=or_none(row.business_sub_type),
@@ -128,7 +136,7 @@ def _facts(row: Transaction) -> _Facts:
 
 
 def _identity(record_id: int | None, facts: _Facts) -> str:
-    """The record's id, in the order of numbers, and its account; of a row without one a digest of its facts."""
+    """The record's id, padded so that ids sort as numbers, and its account. Without an id: a digest of the facts."""
     if record_id:
         account = "" if facts.account_id is None else f".{facts.account_id}"
         return f"{record_id:0{ID_DIGITS}}{account}"
@@ -137,17 +145,20 @@ def _identity(record_id: int | None, facts: _Facts) -> str:
 
 
 def _category(business_type: str | None) -> Category:
-    return Category.STOCK if business_type in words.STOCKS else Category.OTHER
+    return Category.STOCK if business_type in kinds.STOCK_SUFFIXES else Category.OTHER
 
 
-def _signed(amt: Decimal, side: Direction) -> Decimal:
-    """The magnitude with its side's sign; a number that has a sign of its own as it is."""
-    return amt.copy_negate() if side is Direction.OUT and amt > 0 else amt
+def _signed(amt: Decimal, direction: Direction) -> Decimal:
+    """The magnitude with the sign of its direction. An amount that is negative already stays as it is."""
+    return amt.copy_negate() if direction is Direction.OUT and amt > 0 else amt
 
 
 def _fx(facts: _Facts) -> Fx | None:
-    """The other leg, where the row states all of one: the same currency at a rate of 1 is no conversion, and of two
-    currencies nobody can say which holds."""
+    """The other leg of a conversion, if the row states it completely.
+
+    The same currency at a rate of 1 is no conversion. Where the two currency fields contradict each other, nobody can
+    know which one holds.
+    """
     if not facts.fx_ccy or facts.fx_currency or facts.fx_amt is None or facts.fx_rate is None:
         return None
     if facts.fx_ccy == facts.base_currency and facts.fx_rate == 1:
@@ -156,8 +167,8 @@ def _fx(facts: _Facts) -> Fx | None:
 
 
 def _detail(facts: _Facts, fx: Fx | None) -> dict[str, object]:
-    """What no other provider has, in the row's own words; numbers as text. What the row does not say is left out."""
-    detail = _own_detail(
+    """Flow.detail: the fields that only this provider has and that the row states. Numbers are text."""
+    detail = _class_detail(
         facts.tran_type,
         facts.market,
         facts.io_type,
@@ -168,16 +179,16 @@ def _detail(facts: _Facts, fx: Fx | None) -> dict[str, object]:
     if fx is None:
         detail |= _stated(
             {
-                words.FX_CCY: facts.fx_ccy,
-                words.FX_CURRENCY: facts.fx_currency,
-                words.FX_AMT: None if facts.fx_amt is None else to_plain_string(facts.fx_amt),
-                words.FX_RATE: None if facts.fx_rate is None else to_plain_string(facts.fx_rate),
+                kinds.FX_CCY: facts.fx_ccy,
+                kinds.FX_CURRENCY: facts.fx_currency,
+                kinds.FX_AMT: None if facts.fx_amt is None else to_plain_string(facts.fx_amt),
+                kinds.FX_RATE: None if facts.fx_rate is None else to_plain_string(facts.fx_rate),
             }
         )
     return detail
 
 
-def _own_detail(
+def _class_detail(
     tran_type: str | None,
     market: str | None,
     io_type: str,
@@ -186,96 +197,93 @@ def _own_detail(
     *,
     is_negative: bool,
 ) -> dict[str, object]:
-    """The words of a row, and whether its amount had a sign of its own."""
+    """The part of Flow.detail that classifies a row."""
     return _stated(
         {
-            words.TRAN_TYPE: tran_type,
-            words.MARKET: market,
-            words.IO_TYPE: io_type,
-            words.BUSINESS_TYPE: business_type,
-            words.BUSINESS_SUB_TYPE: business_sub_type,
-            words.NEGATIVE_AMT: True if is_negative else None,
+            kinds.TRAN_TYPE: tran_type,
+            kinds.MARKET: market,
+            kinds.IO_TYPE: io_type,
+            kinds.BUSINESS_TYPE: business_type,
+            kinds.BUSINESS_SUB_TYPE: business_sub_type,
+            kinds.NEGATIVE_AMT: True if is_negative else None,
         }
     )
 
 
 def _stated(detail: Mapping[str, object]) -> dict[str, object]:
+    """Without the keys whose value is None."""
     return {name: value for name, value in detail.items() if value is not None}
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """What `read` says of rows that all have an id, and no number with an exponent."""
-    found = _row.read_many(rows)
-    if found is None:
+    """Read rows that all have an id and no number with an exponent. None: one of them has to be read by `read`."""
+    transactions = _row.read_many(rows)
+    if transactions is None:
         return None
-    ids = [row.id for row in found if isinstance(row.id, int) and 0 < row.id <= ID_MAX]
-    accounts = [or_none(row.account_id) for row in found]
-    currencies = [row.base_currency for row in found]
+    ids = [row.id for row in transactions if isinstance(row.id, int) and 0 < row.id <= ID_MAX]
+    accounts = [or_none(row.account_id) for row in transactions]
+    currencies = [row.base_currency for row in transactions]
     amts, balances, prices, quantities = (
-        texts_of(numbers)
-        for numbers in zip(*[(row.amt, row.balance, row.price, row.qty) for row in found], strict=True)
+        parse_numbers(numbers)
+        for numbers in zip(*[(row.amt, row.balance, row.price, row.qty) for row in transactions], strict=True)
     )
-    at_us = steps_to_us([row.date for row in found], RULES.resolution)
-    settled_at_us = _settled_us(found)
-    if (
-        at_us is None
-        or settled_at_us is None
-        or amts is None
-        or balances is None
-        or prices is None
-        or quantities is None
-    ):
+    at_us = steps_to_us([row.date for row in transactions], RULES.resolution)
+    settled_at_us = _settled_us(transactions)
+    if at_us is None or settled_at_us is None:
+        return None
+    if amts is None or balances is None or prices is None or quantities is None:
         return None
     stated_amts = [amt for amt in amts if amt is not None]
-    if not len(ids) == len(stated_amts) == len(found) or not are_currencies(currencies):
+    if not len(ids) == len(stated_amts) == len(transactions) or not are_currencies(currencies):
         return None
     if not all(account is None or 0 <= account <= ID_MAX for account in set(accounts)):
         return None
     amounts: list[str] = []
-    said: list[_Said] = []
+    classes: list[_Class] = []
     try:
-        for row, amt, price, quantity in zip(found, stated_amts, prices, quantities, strict=True):
-            about = row.tran_type, row.market, row.io_type, row.business_type, row.business_sub_type
+        for row, amt, price, quantity in zip(transactions, stated_amts, prices, quantities, strict=True):
+            codes = row.tran_type, row.market, row.io_type, row.business_type, row.business_sub_type
             is_priced = price is not None and quantity is not None
-            one = _said(*about, is_priced=is_priced, is_negative=amt[0] == "-")
-            said.append(one)
-            amounts.append(f"-{amt}" if one.is_out and amt[0] != "-" and amt.strip("0.") else amt)
-        converted = {place: to_flow(row) for place, row in enumerate(found) if _names_another_currency(row)}
+            class_ = _classify(*codes, is_priced=is_priced, is_negative=amt[0] == "-")
+            classes.append(class_)
+            amounts.append(f"-{amt}" if class_.is_out and amt[0] != "-" and amt.strip("0.") else amt)
+        # A row with conversion fields is rare and complicated: `to_flow` decides what they mean.
+        conversions = {index: to_flow(row) for index, row in enumerate(transactions) if _has_fx_fields(row)}
     except WireError:
         return None
-    legs = {place: flow.fx for place, flow in converted.items() if flow.fx}
-    details = [one.detail for one in said]
-    for place, flow in converted.items():
-        details[place] = _encode(flow.detail).decode()
-    names = {account: "" if account is None else str(account) for account in set(accounts)}
-    ends = {account: f".{name}" if name else "" for account, name in names.items()}
+    legs = {index: flow.fx for index, flow in conversions.items() if flow.fx}
+    details = [class_.detail for class_ in classes]
+    for index, flow in conversions.items():
+        details[index] = _encode(flow.detail).decode()
+    subaccounts = {account: "" if account is None else str(account) for account in set(accounts)}
+    id_suffixes = {account: f".{name}" if name else "" for account, name in subaccounts.items()}
     return FlowColumns(
-        identity=[f"{id_:0{ID_DIGITS}}{ends[account]}" for id_, account in zip(ids, accounts, strict=True)],
+        identity=[f"{id_:0{ID_DIGITS}}{id_suffixes[account]}" for id_, account in zip(ids, accounts, strict=True)],
         at_us=at_us,
-        subaccount=[names[account] for account in accounts],
+        subaccount=[subaccounts[account] for account in accounts],
         amount=amounts,
         currency=currencies,
-        direction=[one.direction for one in said],
-        kind=[one.kind for one in said],
-        category=[one.category for one in said],
-        label=[one.label for one in said],
+        direction=[class_.direction for class_ in classes],
+        kind=[class_.kind for class_ in classes],
+        category=[class_.category for class_ in classes],
+        label=[class_.label for class_ in classes],
         balance_after=balances,
         settled_at_us=settled_at_us,
         ref=list(map(str, ids)),
-        symbol=[words.symbol_of(or_none(row.product_code), or_none(row.market)) for row in found],
-        name=[or_none(row.product_name) for row in found],
+        symbol=[kinds.symbol_of(or_none(row.product_code), or_none(row.market)) for row in transactions],
+        name=[or_none(row.product_name) for row in transactions],
         price=prices,
         quantity=quantities,
-        note=[or_none(row.remarks) for row in found],
+        note=[or_none(row.remarks) for row in transactions],
         detail=details,
-        fx_currency=_legs(len(found), {place: fx.currency for place, fx in legs.items()}),
-        fx_amount=_legs(len(found), {place: to_plain_string(fx.amount) for place, fx in legs.items()}),
-        fx_rate=_legs(len(found), {place: to_plain_string(fx.rate) for place, fx in legs.items()}),
+        fx_currency=_column(len(rows), {index: fx.currency for index, fx in legs.items()}),
+        fx_amount=_column(len(rows), {index: to_plain_string(fx.amount) for index, fx in legs.items()}),
+        fx_rate=_column(len(rows), {index: to_plain_string(fx.rate) for index, fx in legs.items()}),
     )
 
 
-class _Said(NamedTuple):
-    """What the words of a row say; `detail` as JSON."""
+class _Class(NamedTuple):
+    """What the codes of a row classify it as. `detail` is JSON."""
 
     direction: str
     is_out: bool
@@ -286,7 +294,7 @@ class _Said(NamedTuple):
 
 
 @lru_cache(10_000)
-def _said(
+def _classify(
     tran_type: Text,
     market: Text,
     io_type: str,
@@ -295,23 +303,23 @@ def _said(
     *,
     is_priced: bool,
     is_negative: bool,
-) -> _Said:
-    """What words say, of which an account has few. Raises WireError."""
-    side = parse_choice("io_type", io_type, words.SIDES)
+) -> _Class:
+    """Classify a row by its codes. Cached, because an account has few combinations. Raises WireError."""
+    direction = parse_choice("io_type", io_type, kinds.DIRECTIONS)
     type_, sub_type = or_none(business_type), or_none(business_sub_type)
-    detail = _own_detail(or_none(tran_type), or_none(market), io_type, type_, sub_type, is_negative=is_negative)
-    return _Said(
-        direction=side.value,
-        is_out=side is Direction.OUT,
-        kind=words.kind_of(type_, sub_type, is_priced=is_priced).value,
+    detail = _class_detail(or_none(tran_type), or_none(market), io_type, type_, sub_type, is_negative=is_negative)
+    return _Class(
+        direction=direction.value,
+        is_out=direction is Direction.OUT,
+        kind=kinds.kind_of(type_, sub_type, is_priced=is_priced).value,
         category=_category(type_).value,
-        label=words.label_of(or_none(tran_type), type_, sub_type),
+        label=kinds.label_of(or_none(tran_type), type_, sub_type),
         detail=_encode(detail).decode(),
     )
 
 
 def _settled_us(rows: Sequence[Transaction]) -> list[int | None] | None:
-    """When each settled. None: one of the times cannot be read."""
+    """The settlement times in microseconds. None: one of them is out of range."""
     dates = [or_none(row.sett_date) for row in rows]
     known = [date for date in dates if date is not None]
     times_us = steps_to_us(known, RULES.resolution) if known else []
@@ -321,12 +329,12 @@ def _settled_us(rows: Sequence[Transaction]) -> list[int | None] | None:
     return [None if date is None else next(settled) for date in dates]
 
 
-def _legs(rows: int, by_row: Mapping[int, str]) -> list[str | None] | None:
-    """The column of what some rows state."""
-    return [by_row.get(place) for place in range(rows)] if by_row else None
+def _column(rows: int, values: Mapping[int, str]) -> list[str | None] | None:
+    """A column of so many rows from the values that some of them have, by their index. None: no row has one."""
+    return [values.get(index) for index in range(rows)] if values else None
 
 
-def _names_another_currency(row: Transaction) -> bool:
+def _has_fx_fields(row: Transaction) -> bool:
     return not (row.fx_ccy is row.fx_currency is row.fx_amt is row.fx_rate is UNSET)
 
 
@@ -346,8 +354,8 @@ def _currency(field: str, value: Text) -> str | None:
 # ---------------------------------------------------------------- writing
 
 
-class _Words(NamedTuple):
-    """What a row says in words of this dialect. None is left out."""
+class _Codes(NamedTuple):
+    """The provider's codes for a row that is written. None is left out."""
 
     tran_type: str | None
     market: str | None
@@ -360,73 +368,73 @@ class _Words(NamedTuple):
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. What this wire cannot say is left out: MAPPING.md."""
+    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have."""
     del language  # this wire has codes, which are not translated
     detail = flow.detail or {}
-    said = _own_words(flow, detail) if words.IO_TYPE in detail else _words_for(flow)
+    codes = _received_codes(flow, detail) if kinds.IO_TYPE in detail else _codes_for(flow)
     return _encode(
         Transaction(
-            id=_whole(flow.ref) or 0,
-            account_id=_or_unset(_whole(flow.subaccount)),
-            tran_type=_or_unset(said.tran_type),
+            id=_integer(flow.ref) or 0,
+            account_id=_or_unset(_integer(flow.subaccount)),
+            tran_type=_or_unset(codes.tran_type),
             date=to_steps(flow.at, RULES.resolution),
             sett_date=UNSET if flow.settled_at is None else to_steps(flow.settled_at, RULES.resolution),
             base_currency=flow.currency,
-            market=_or_unset(said.market),
-            product_code=_or_unset(words.product_of(flow.symbol, said.market)),
+            market=_or_unset(codes.market),
+            product_code=_or_unset(kinds.product_code_for(flow.symbol, codes.market)),
             product_name=_or_unset(flow.name),
-            price=literal_of(flow.price),
-            qty=literal_of(flow.quantity),
-            amt=Raw(to_plain_string(flow.amount if words.NEGATIVE_AMT in detail else flow.amount.copy_abs()).encode()),
-            balance=literal_of(flow.balance_after),
-            io_type=said.io_type,
-            fx_ccy=_or_unset(said.fx_ccy),
-            fx_currency=_or_unset(said.fx_currency),
-            fx_amt=literal_of(flow.fx.amount) if flow.fx else _kept(detail, words.FX_AMT),
-            fx_rate=literal_of(flow.fx.rate) if flow.fx else _kept(detail, words.FX_RATE),
-            remarks=_or_unset(said.remarks),
-            business_type=_or_unset(said.business_type),
-            business_sub_type=_or_unset(said.business_sub_type),
+            price=write_number(flow.price),
+            qty=write_number(flow.quantity),
+            amt=Raw(to_plain_string(flow.amount if kinds.NEGATIVE_AMT in detail else flow.amount.copy_abs()).encode()),
+            balance=write_number(flow.balance_after),
+            io_type=codes.io_type,
+            fx_ccy=_or_unset(codes.fx_ccy),
+            fx_currency=_or_unset(codes.fx_currency),
+            fx_amt=write_number(flow.fx.amount) if flow.fx else _received_number(detail, kinds.FX_AMT),
+            fx_rate=write_number(flow.fx.rate) if flow.fx else _received_number(detail, kinds.FX_RATE),
+            remarks=_or_unset(codes.remarks),
+            business_type=_or_unset(codes.business_type),
+            business_sub_type=_or_unset(codes.business_sub_type),
         )
     )
 
 
-def _own_words(flow: Flow, detail: Mapping[str, object]) -> _Words:
-    """The words of a row that was received here."""
+def _received_codes(flow: Flow, detail: Mapping[str, object]) -> _Codes:
+    """The codes of a row that was received from this provider."""
     stated = {name: str(value) for name, value in detail.items()}
-    return _Words(
-        tran_type=stated.get(words.TRAN_TYPE),
-        market=stated.get(words.MARKET),
-        io_type=stated[words.IO_TYPE],
-        fx_ccy=flow.fx.currency if flow.fx else stated.get(words.FX_CCY),
-        fx_currency=stated.get(words.FX_CURRENCY),
+    return _Codes(
+        tran_type=stated.get(kinds.TRAN_TYPE),
+        market=stated.get(kinds.MARKET),
+        io_type=stated[kinds.IO_TYPE],
+        fx_ccy=flow.fx.currency if flow.fx else stated.get(kinds.FX_CCY),
+        fx_currency=stated.get(kinds.FX_CURRENCY),
         remarks=flow.note,
-        business_type=stated.get(words.BUSINESS_TYPE),
-        business_sub_type=stated.get(words.BUSINESS_SUB_TYPE),
+        business_type=stated.get(kinds.BUSINESS_TYPE),
+        business_sub_type=stated.get(kinds.BUSINESS_SUB_TYPE),
     )
 
 
-def _words_for(flow: Flow) -> _Words:
-    """The words for a flow from elsewhere."""
-    return _Words(
-        tran_type=words.CASH,
-        market=words.market_for(flow.symbol),
+def _codes_for(flow: Flow) -> _Codes:
+    """The codes for a flow from another provider."""
+    return _Codes(
+        tran_type=kinds.CASH,
+        market=kinds.market_for(flow.symbol),
         io_type=side_of(flow).value,
         fx_ccy=flow.fx.currency if flow.fx else None,
         fx_currency=None,
         remarks=flow.note or flow.label or None,
-        business_type=words.business_type_for(flow),
+        business_type=kinds.business_type_for(flow),
         business_sub_type=flow.kind.value,
     )
 
 
-def _kept(detail: Mapping[str, object], name: str) -> Number:
-    """A number that is kept as text."""
+def _received_number(detail: Mapping[str, object], name: str) -> Number:
+    """A number that Flow.detail keeps as text."""
     return Raw(str(detail[name]).encode()) if name in detail else UNSET
 
 
-def _whole(text: str | None) -> int | None:
-    """A number that can stand as an id here; None for what is another provider's text."""
+def _integer(text: str | None) -> int | None:
+    """A number that can be an id on this wire. None: it is another provider's text."""
     if not text or not text.isascii() or not text.isdigit() or len(text) > ID_DIGITS:
         return None
     number = int(text)

@@ -1,10 +1,15 @@
-"""HK and US securities, cash transactions: what the document states, as data. Marks of each number: MAPPING.md."""
+"""HK and US securities: documented limits and error codes, as data. MAPPING.md says where each is documented."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
 from liushui.rules import Filter, PageNumber, Rate, Rules
 
-RULES = Rules(
+NAME: Final = "hkus"
+
+RULES: Final = Rules(
     paging=PageNumber(size_default=20, size_max=100, has_total=True),
     rate=Rate(calls=10, per=timedelta(seconds=1)),
     resolution=timedelta(seconds=1),
@@ -19,3 +24,23 @@ RULES = Rules(
         Filter("io_type", "io_type", ("in", "out")),
     ),
 )
+
+BAD_PARAMETER: Final = 40001
+UNKNOWN_KEY: Final = 40101
+BAD_SIGNATURE: Final = 40102
+BAD_TIMESTAMP: Final = 40103
+KEY_EXPIRED: Final = 40104
+UNKNOWN_ROUTE: Final = 40401
+TOO_MANY_CALLS: Final = 42901
+INTERNAL: Final = 12010012
+
+ERRORS: Final[Mapping[int, type[ProviderError]]] = {
+    INTERNAL: Unavailable,
+    BAD_PARAMETER: Refused,
+    UNKNOWN_KEY: AuthError,
+    BAD_SIGNATURE: AuthError,
+    BAD_TIMESTAMP: AuthError,
+    KEY_EXPIRED: AuthError,
+    UNKNOWN_ROUTE: Refused,
+    TOO_MANY_CALLS: RateLimited,
+}

@@ -1,7 +1,7 @@
-"""HK and US securities, the end that answers: as the document says. A function of request and reader."""
+"""Answers as the API of HK and US securities, the way its document says."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from liushui.conditions import Where
@@ -9,29 +9,25 @@ from liushui.errors import WireError
 from liushui.http import Request, Response
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, parse_unix_seconds, to_us
 from liushui.provider import FlowQuery, FlowReader, Key, Route
-from liushui.providers.hkus.answers import (
-    KEY_EXPIRED,
-    NO_SUCH_KEY,
-    NO_SUCH_ROUTE,
-    NOT_SIGNED,
-    NOT_TIMELY,
-    PARAMETER,
-    TOO_MANY,
-    Fault,
-    fault_answer,
-    page_answer,
-)
 from liushui.providers.hkus.codec import write
-from liushui.providers.hkus.rules import RULES
-from liushui.providers.hkus.signing import signature_fits, signature_of
-from liushui.providers.hkus.wire import TRANSACTIONS
-from liushui.providers.hkus.words import SIDES, with_business_type, with_io_type
+from liushui.providers.hkus.kinds import DIRECTIONS, has_business_type, has_io_type
+from liushui.providers.hkus.rules import (
+    BAD_PARAMETER,
+    BAD_SIGNATURE,
+    BAD_TIMESTAMP,
+    KEY_EXPIRED,
+    NAME,
+    RULES,
+    TOO_MANY_CALLS,
+    UNKNOWN_KEY,
+    UNKNOWN_ROUTE,
+)
+from liushui.providers.hkus.wire import PATH, DetailedError, respond, respond_error, sign, signature_matches
 from liushui.wire.decoding import parse_choice, parse_integer
 from liushui.wire.ranges import exclusive_end
 
-NAME = "hkus"
 PAGE_MAX = 10**9
-BUSINESS_TYPES = ("business_type", "business_types")
+BUSINESS_TYPE_PARAMS = ("business_type", "business_types")
 """The document's table has the one, its example the other."""
 
 _SIZE = re.compile(r"(?:^|&)page_size=([0-9]{1,3})(?:&|$)")
@@ -39,37 +35,37 @@ _MILLISECONDS = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class HkusServer:
-    """The one route of the document."""
+    """Serves the document's one route."""
 
-    routes: Sequence[Route] = (Route("GET", TRANSACTIONS),)
+    routes: Sequence[Route] = (Route("GET", PATH),)
 
     def estimate_rows(self, request: Request) -> int:
-        found = _SIZE.search(request.query)
-        return min(int(found[1]), RULES.paging.size_max) if found else RULES.paging.size_default
+        size = _SIZE.search(request.query)
+        return min(int(size[1]), RULES.paging.size_max) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer, in the envelope, an error's included."""
+        """The answer in the document's envelope, also for errors."""
         try:
-            if request.method != "GET" or request.route != TRANSACTIONS:
-                raise Fault(404, NO_SUCH_ROUTE, "no such API")
-            key = authenticated(request, reader)
+            if request.method != "GET" or request.route != PATH:
+                raise DetailedError(404, UNKNOWN_ROUTE, "no such API")
+            key = authenticate(request, reader)
             if not reader.admit(key, RULES.rate).admitted:
-                raise Fault(429, TOO_MANY, "too many requests")
-            return transactions(request, key, reader)
+                raise DetailedError(429, TOO_MANY_CALLS, "too many requests")
+            return _transactions(request, key, reader)
         except WireError as error:
-            return fault_answer(Fault(400, PARAMETER, "invalid parameter", str(error)))
-        except Fault as fault:
-            return fault_answer(fault)
+            return respond_error(DetailedError(400, BAD_PARAMETER, "invalid parameter", str(error)))
+        except DetailedError as error:
+            return respond_error(error)
 
 
-def authenticated(request: Request, reader: FlowReader) -> Key:
-    """The key whose signature the request carries. Raises Fault."""
+def authenticate(request: Request, reader: FlowReader) -> Key:
+    """The key that signed a request. Raises DetailedError."""
     headers = request.headers
     key = reader.find_key(NAME, headers.get("x-api-key", ""))
     if key is None:
-        raise Fault(401, NO_SUCH_KEY, "unauthorized", "X-API-Key: there is no such key")
+        raise DetailedError(401, UNKNOWN_KEY, "unauthorized", "X-API-Key: there is no such key")
     timestamp = headers.get("x-api-timestamp", "")
-    signature = signature_of(
+    signature = sign(
         secret=key.credentials["api_secret"],
         timestamp=timestamp,
         method=request.method,
@@ -77,54 +73,52 @@ def authenticated(request: Request, reader: FlowReader) -> Key:
         query=request.query,
         body=request.body,
     )
-    if not signature_fits(headers.get("x-api-signature", ""), signature):
-        raise Fault(401, NOT_SIGNED, "unauthorized", "X-API-Signature: it is not this request's")
+    if not signature_matches(headers.get("x-api-signature", ""), signature):
+        raise DetailedError(401, BAD_SIGNATURE, "unauthorized", "X-API-Signature: it is not this request's")
     now = reader.now()
     if _MILLISECONDS.fullmatch(timestamp) is None:
-        raise Fault(401, NOT_TIMELY, "unauthorized", "X-API-Timestamp: expected Unix milliseconds")
+        raise DetailedError(401, BAD_TIMESTAMP, "unauthorized", "X-API-Timestamp: expected Unix milliseconds")
     if not RULES.allows_skew(timedelta(microseconds=to_us(now) - int(timestamp) * 1000)):
-        raise Fault(401, NOT_TIMELY, "unauthorized", "X-API-Timestamp: it is too far from the time here")
+        raise DetailedError(401, BAD_TIMESTAMP, "unauthorized", "X-API-Timestamp: it is too far from the time here")
     if key.expires_at is not None and now >= key.expires_at:
-        raise Fault(401, KEY_EXPIRED, "unauthorized", "X-API-Key: it has expired")
+        raise DetailedError(401, KEY_EXPIRED, "unauthorized", "X-API-Key: it has expired")
     return key
 
 
-def transactions(request: Request, key: Key, reader: FlowReader) -> Response:
-    """A page of transactions. Raises WireError naming the parameter."""
-    query = query_of(request, key)
+def _transactions(request: Request, key: Key, reader: FlowReader) -> Response:
+    """A page of transactions. Raises WireError naming the parameter that does not fit."""
+    query = parse_query(request.query_params(), key.accounts)
     page = reader.read_page(NAME, query, write)
-    total = reader.count_flows(
-        query
-    )  # after the page: of what came in between, a reader is told more than it was shown
+    # Counted after the page: of rows that arrive in between, a client should rather be told too many than too few.
+    total = reader.count_flows(query)
     number = RULES.paging.first + query.offset // query.limit
-    return page_answer(page.rows, total=total, page=number, size=query.limit)
+    return respond(page.rows, total=total, page=number, size=query.limit)
 
 
-def query_of(request: Request, key: Key) -> FlowQuery:
-    """The request's parameters. Raises WireError naming the one that does not fit."""
-    given = request.query_params()
-    since, last = (_seconds(given, name) for name in ("from_date", "to_date"))
+def parse_query(params: Mapping[str, str], accounts: tuple[str, ...]) -> FlowQuery:
+    """The query that a request's parameters ask for. Raises WireError naming the parameter that does not fit."""
+    since, last = (_seconds(params, name) for name in ("from_date", "to_date"))
     if since is not None and last is not None and since > last:
-        raise WireError("to_date", f"expected from_date {given['from_date']} or later, got {given['to_date']}")
+        raise WireError("to_date", f"expected from_date {params['from_date']} or later, got {params['to_date']}")
     paging = RULES.paging
-    size = parse_integer("page_size", given.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
-    page = parse_integer("page", given.get("page", str(paging.first)), least=paging.first, most=PAGE_MAX)
+    size = parse_integer("page_size", params.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
+    page = parse_integer("page", params.get("page", str(paging.first)), least=paging.first, most=PAGE_MAX)
     return FlowQuery(
-        accounts=key.accounts,
+        accounts=accounts,
         since=MIN_INSTANT if since is None else since,
         until=MAX_INSTANT if last is None else exclusive_end(last, RULES.resolution),
         limit=size,
         offset=(page - paging.first) * size,
-        where=_where(given),
+        where=_where(params),
     )
 
 
-def _seconds(given: dict[str, str], name: str) -> datetime | None:
-    return parse_unix_seconds(name, given[name]) if name in given else None
+def _seconds(params: Mapping[str, str], name: str) -> datetime | None:
+    return parse_unix_seconds(name, params[name]) if name in params else None
 
 
-def _where(given: dict[str, str]) -> Where:
-    where = [with_business_type(given[name]) for name in BUSINESS_TYPES if given.get(name)]
-    if "io_type" in given:
-        where.append(with_io_type(parse_choice("io_type", given["io_type"], SIDES).value))
+def _where(params: Mapping[str, str]) -> Where:
+    where = [has_business_type(params[name]) for name in BUSINESS_TYPE_PARAMS if params.get(name)]
+    if "io_type" in params:
+        where.append(has_io_type(parse_choice("io_type", params["io_type"], DIRECTIONS).value))
     return tuple(where)

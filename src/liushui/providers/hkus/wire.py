@@ -1,28 +1,32 @@
-"""HK and US securities, cash transactions, the shapes on the wire: field names are theirs. Numbers stay literals."""
+"""HK and US securities on the wire: path, structs, answers, signatures, numbers. Field names are the provider's."""
 
+import hmac
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from hashlib import sha256
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from liushui.errors import WireError, short_repr
+from liushui.errors import Unavailable, WireError, short_repr
+from liushui.http import JSON_HEADERS, Response
 from liushui.money import DIGITS_MAX, are_decimals, parse_decimal, to_plain_string
+from liushui.providers.hkus.rules import ERRORS
+from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.errors import ErrorResponse, provider_error
+from liushui.wire.transport import Answer
 
-TRANSACTIONS: Final = "/account/v1/transactions"
+PATH: Final = "/account/v1/transactions"
 
 Whole = int | None | UnsetType
 Text = str | None | UnsetType
 Number = Raw | UnsetType
-"""The literal as it stands, null included."""
-
-
-_NULL: Final = Raw(b"null")
+"""A JSON literal exactly as received, null included. Numbers are never decoded to float."""
 
 
 class Transaction(msgspec.Struct, kw_only=True, gc=False):
-    """One row, in the order of the document's table. What says how much moved, where and when has to be there."""
+    """One row, in the order of the document's table. Required are time, amount, currency and direction."""
 
     id: Whole = UNSET
     account_id: Whole = UNSET
@@ -48,7 +52,7 @@ class Transaction(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Transactions(msgspec.Struct):
-    """`data` of an answer: how many rows all pages have, which page this is, and its rows, each byte for byte."""
+    """`data` of an answer: the count of rows on all pages, the number of this page, and its rows, byte for byte."""
 
     total_records: Annotated[int, Meta(ge=0)]
     page: int
@@ -57,7 +61,7 @@ class Transactions(msgspec.Struct):
 
 
 class Envelope(msgspec.Struct):
-    """Every answer: `data` where code is 0, else `message` and perhaps `details`."""
+    """Any answer: `data` if code is 0, otherwise `message` and sometimes `details`."""
 
     code: int
     message: str | None = None
@@ -65,13 +69,92 @@ class Envelope(msgspec.Struct):
     data: Raw = Raw(b"null")
 
 
+# ---------------------------------------------------------------- answers
+
+_envelope = msgspec.json.Decoder(Envelope)
+_transactions = msgspec.json.Decoder(Transactions)
+
+
+class DetailedError(ErrorResponse):
+    """An error answer with what the document calls additional error information."""
+
+    def __init__(self, status: int, code: int, message: str, details: str | None = None) -> None:
+        super().__init__(status, code, message)
+        self.details = details
+
+
+def parse_page(answer: Answer) -> Transactions:
+    """The page in an answer. Raises WireError, or a ProviderError by class."""
+    data = parse_data(answer)
+    try:
+        return _transactions.decode(data)
+    except DECODE_ERRORS as error:
+        raise WireError("data", f"expected a page of transactions, got {excerpt(data)}: {error}") from error
+
+
+def parse_data(answer: Answer) -> bytes:
+    """`data` of an answer. Raises WireError, or a ProviderError by code and HTTP status."""
+    try:
+        envelope = _envelope.decode(answer.body)
+    except DECODE_ERRORS as error:
+        if answer.status >= 500:
+            reason = f"HTTP {answer.status}, {excerpt(answer.body)}"
+            raise Unavailable(reason, retry_after_s=answer.retry_after_s) from error
+        expected = f"expected the JSON envelope with HTTP {answer.status}"
+        raise WireError("answer", f"{expected}, got {excerpt(answer.body)}") from error
+    if envelope.code == 0 and answer.status == 200:
+        return bytes(envelope.data)
+    message = ": ".join(part for part in (envelope.message, envelope.details) if part)
+    raise provider_error(
+        ERRORS,
+        message or f"HTTP {answer.status}",
+        code=envelope.code,
+        status=answer.status,
+        retry_after_s=answer.retry_after_s,
+    )
+
+
+def respond(rows: bytes, *, total: int, page: int, size: int) -> Response:
+    """The answer with a page of `rows`, which are JSON objects joined by commas."""
+    data = b'{"total_records":%d,"page":%d,"page_size":%d,"transactions":[%b]}' % (total, page, size, rows)
+    return Response(200, JSON_HEADERS, b'{"code":0,"data":%b}' % data)
+
+
+def respond_error(error: DetailedError) -> Response:
+    """The answer to a request that failed."""
+    envelope = {"code": error.code, "message": error.message}
+    if error.details is not None:
+        envelope["details"] = error.details
+    return Response(error.status, JSON_HEADERS, msgspec.json.encode(envelope))
+
+
+# ---------------------------------------------------------------- signatures
+
+
+def sign(*, secret: str, timestamp: str, method: str, path: str, query: str, body: bytes = b"") -> str:
+    """The signature of a request, in lower-case hex. The document names the headers, but not how to sign.
+
+    `path` and `query` are exactly as sent, `timestamp` is in milliseconds.
+    """
+    target = f"{path}?{query}" if query else path
+    message = f"{timestamp}{method}{target}".encode(errors="replace") + body
+    return hmac.new(secret.encode(), message, sha256).hexdigest()
+
+
+def signature_matches(header: str, signature: str) -> bool:
+    """Whether a value of X-API-Signature is this signature, in either case, compared in constant time."""
+    return hmac.compare_digest(header.lower().encode(errors="replace"), signature.encode())
+
+
 # ---------------------------------------------------------------- numbers
 
+_NULL: Final = Raw(b"null")
 
-def number_of(field: str, literal: Number) -> Decimal | None:
-    """A JSON number, exact: its digits and trailing zeros as they stand, an exponent as the places it stands for.
 
-    None for null and for what is not there. Raises WireError naming `field`.
+def parse_number(field: str, literal: Number) -> Decimal | None:
+    """A JSON number as an exact Decimal with all its digits. An exponent is written out: 1.5e3 is 1500.
+
+    None for null and for a missing field. Raises WireError naming `field`.
     """
     text = "null" if literal is UNSET else bytes(literal).decode()
     if text == "null":
@@ -79,14 +162,14 @@ def number_of(field: str, literal: Number) -> Decimal | None:
     if text[0] not in "-0123456789":
         raise WireError(field, f"expected a number, got {text if len(text) <= 80 else f'{text[:77]}...'}")
     if "e" not in text and "E" not in text:
-        return parse_decimal(field, text)  # JSON writes a number without an exponent as we do
+        return parse_decimal(field, text)
     if not _can_be_written_out(text):
         raise WireError(field, f"expected a number of at most {DIGITS_MAX} digits, got {short_repr(text)}")
     return parse_decimal(field, to_plain_string(Decimal(text)))
 
 
-def texts_of(numbers: Sequence[Number]) -> list[str | None] | None:
-    """What `number_of` says of each, as plain text. None: there is one with an exponent, or that is no number."""
+def parse_numbers(numbers: Sequence[Number]) -> list[str | None] | None:
+    """`parse_number` of many, as plain text. None: one of them has an exponent or is no number."""
     literals = b"\n".join([_NULL if number is UNSET else number for number in numbers]).decode().split("\n")
     stated = [literal for literal in literals if literal != "null"]
     if len(literals) != len(numbers) or (stated and not are_decimals(stated)):
@@ -94,17 +177,17 @@ def texts_of(numbers: Sequence[Number]) -> list[str | None] | None:
     return [None if literal == "null" else literal for literal in literals]
 
 
-def literal_of(number: Decimal | None) -> Number:
+def write_number(number: Decimal | None) -> Number:
     """The JSON literal of a number, without an exponent."""
     return UNSET if number is None else Raw(to_plain_string(number).encode())
 
 
 def _can_be_written_out(text: str) -> bool:
-    """Whether a number with an exponent can be: one of seven characters may stand for a million digits."""
+    """Whether a number with an exponent has few enough digits: `1e999999` is eight characters and a million digits."""
     if len(text) > DIGITS_MAX:
         return False
     try:
         exponent = Decimal(text).as_tuple().exponent
-    except InvalidOperation:  # the exponent is past what a Decimal can hold
+    except InvalidOperation:  # the exponent is too large for a Decimal
         return False
     return isinstance(exponent, int) and abs(exponent) <= DIGITS_MAX

@@ -1,0 +1,110 @@
+"""The vocabulary of HK and US securities and ours: markets, business types, kinds, and which flows a filter selects.
+
+Pure. The functions in pairs are inverses: what one reads, the other writes.
+"""
+
+from typing import Final
+
+from liushui.conditions import DETAIL_PREFIX, SIDE, AnyOf, Term
+from liushui.flow import Category, Direction, Flow, Kind
+
+TRAN_TYPE: Final = "hkus:tran_type"
+MARKET: Final = "hkus:market"
+IO_TYPE: Final = "hkus:io_type"
+"""Key in Flow.detail of a row's io_type. Every row that was received from this provider has it, and no other flow."""
+BUSINESS_TYPE: Final = "hkus:business_type"
+BUSINESS_SUB_TYPE: Final = "hkus:business_sub_type"
+FX_CCY: Final = "hkus:fx_ccy"
+FX_CURRENCY: Final = "hkus:fx_currency"
+"""Key in Flow.detail of an fx_currency that contradicts fx_ccy."""
+FX_AMT: Final = "hkus:fx_amt"
+FX_RATE: Final = "hkus:fx_rate"
+NEGATIVE_AMT: Final = "hkus:negative_amt"
+"""Key in Flow.detail, with the value true, of a row whose `amt` is negative. Its amount keeps the sign as stated."""
+
+DIRECTIONS = {"in": Direction.IN, "out": Direction.OUT}
+MARKET_SUFFIXES = {"usex": "US", "hkex": "HK"}
+"""A row's market and the suffix of our symbols."""
+STOCK_SUFFIXES = {"us_stock": ".US", "hk_stock": ".HK"}
+"""A business type of stocks and the suffix of its symbols."""
+
+CASH: Final = "cash"
+OTHER: Final = "other"
+NOT: Final = "not"
+"""A business_sub_type that says nothing."""
+SUB_TYPES = {kind.value: kind for kind in Kind}
+"""The business_sub_types that we know are our own kinds."""
+
+_CATEGORIES_BUT_STOCK: Final = tuple(category.value for category in Category if category is not Category.STOCK)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def kind_of(business_type: str | None, business_sub_type: str | None, *, is_priced: bool) -> Kind:
+    """The kind of a row. Without a sub-type, a movement of stock with price and quantity is a trade."""
+    if business_sub_type and business_sub_type != NOT:
+        return SUB_TYPES.get(business_sub_type, Kind.OTHER)
+    return Kind.TRADE if business_type in STOCK_SUFFIXES and is_priced else Kind.OTHER
+
+
+def label_of(tran_type: str | None, business_type: str | None, business_sub_type: str | None) -> str:
+    """The most specific of the provider's three names that says anything."""
+    specific = None if business_sub_type == NOT else business_sub_type
+    return specific or business_type or tran_type or ""
+
+
+def symbol_of(product_code: str | None, market: str | None) -> str | None:
+    """The symbol with its market, `AAPL.US`. An unknown market leaves the code alone."""
+    suffix = MARKET_SUFFIXES.get(market or "")
+    return f"{product_code}.{suffix}" if product_code and suffix else product_code
+
+
+# ---------------------------------------------------------------- writing
+
+
+def product_code_for(symbol: str | None, market: str | None) -> str | None:
+    """The product_code from which `symbol_of` makes this symbol."""
+    suffix = MARKET_SUFFIXES.get(market or "")
+    return symbol.removesuffix(f".{suffix}") if symbol and suffix else symbol
+
+
+def market_for(symbol: str | None) -> str | None:
+    """The market in the symbol of a flow from another provider."""
+    code, _, suffix = (symbol or "").rpartition(".")
+    return next((market for market, known in MARKET_SUFFIXES.items() if code and suffix == known), None)
+
+
+def business_type_for(flow: Flow) -> str | None:
+    """The business type of a flow from another provider. None: it is of a stock in an unknown market.
+
+    `has_business_type` selects flows by the same rule.
+    """
+    if flow.category is not Category.STOCK or not flow.symbol:
+        return OTHER
+    return next((name for name, suffix in STOCK_SUFFIXES.items() if flow.symbol.endswith(suffix)), None)
+
+
+# ---------------------------------------------------------------- filters
+
+_FOREIGN: Final = Term(f"{DETAIL_PREFIX}{IO_TYPE}", (None,))
+_STOCK: Final = Term("category", (Category.STOCK.value,))
+
+
+def has_business_type(value: str) -> AnyOf:
+    """The flows whose rows have this business_type: as received, or as `business_type_for` would write it."""
+    received = (Term(f"{DETAIL_PREFIX}{BUSINESS_TYPE}", (value,)),)
+    if value in STOCK_SUFFIXES:
+        return received, (_FOREIGN, _STOCK, Term("symbol", (STOCK_SUFFIXES[value],), ending=True))
+    if value == OTHER:
+        return (
+            received,
+            (_FOREIGN, Term("category", _CATEGORIES_BUT_STOCK)),
+            (_FOREIGN, _STOCK, Term("symbol", (None, ""))),
+        )
+    return (received,)
+
+
+def has_io_type(value: str) -> AnyOf:
+    """The flows whose rows have this io_type: as received, or by the sign of the amount."""
+    return (Term(f"{DETAIL_PREFIX}{IO_TYPE}", (value,)),), (_FOREIGN, Term(SIDE, (value,)))

@@ -198,7 +198,7 @@ FLOATS: Final = {
 }
 """Where a float may be written or named, and what it measures: never money."""
 
-EDGES: Final = {"client.py": "a timeout", "codec.py": "seconds to wait"}
+EDGES: Final = {"client.py": "a timeout"}
 """The same in any provider's folder."""
 
 DIVISIONS: Final = {"sync/slicer.py": "rows an hour, how full a page should be", "cli/progress.py": "rows a second"}

@@ -14,7 +14,7 @@ from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import NO_VALUES, Key, Slice
 from liushui.providers.wecom import PROVIDER
 from liushui.providers.wecom.rules import RULES, TOKEN_LIFE
-from liushui.providers.wecom.tokens import access_token
+from liushui.providers.wecom.server import make_token
 from tests.providers.wecom.rows import Row, row, wire
 
 ACCOUNT: Final = "shop-1"
@@ -85,7 +85,7 @@ def open_shop(path: Path) -> Shop:
 def expired_token(credentials: Mapping[str, str]) -> str:
     """A token that the server gave to these credentials two hours ago."""
     key = Key(credentials["corpid"], PROVIDER.name, (ACCOUNT,), credentials)
-    return access_token(key, to_us(system_clock() - TOKEN_LIFE))
+    return make_token(key, to_us(system_clock() - TOKEN_LIFE))
 
 
 def told(rows: Iterable[Mapping[str, Any]]) -> Rows:

@@ -8,6 +8,12 @@ from hypothesis import strategies as st
 
 from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.providers.wecom import codec
+from liushui.providers.wecom.wire import parse_page, parse_token
+from liushui.wire.transport import Answer
+
+
+def answer_of(body: bytes, status: int = 200) -> Answer:
+    return Answer(status, {}, body)
 
 
 def test_rows_come_byte_for_byte() -> None:
@@ -22,7 +28,7 @@ def test_rows_come_byte_for_byte() -> None:
 )
 def test_the_end(member: bytes, cursor: str | None) -> None:
     """document: 如果没有获取到next_cursor，说明已经拉取完所有的数据。An empty one is none."""
-    assert codec.page_of(b'{"errcode":0,"errmsg":"ok",%b"fund_flow_list":[]}' % member) == ([], cursor)
+    assert parse_page(answer_of(b'{"errcode":0,"errmsg":"ok",%b"fund_flow_list":[]}' % member)) == ([], cursor)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +57,12 @@ def test_the_end(member: bytes, cursor: str | None) -> None:
         (404, 0, Refused),
     ],
 )
-@pytest.mark.parametrize("read", [codec.page_of, codec.token_of])
+@pytest.mark.parametrize("parse", [parse_page, parse_token])
 def test_an_errors_class_says_what_to_do(
-    read: Callable[..., object], status: int, code: int, expected: type[ProviderError]
+    parse: Callable[[Answer], object], status: int, code: int, expected: type[ProviderError]
 ) -> None:
     with pytest.raises(ProviderError) as caught:
-        read(b'{"errcode":%d,"errmsg":"so it is"}' % code, status=status, retry_after_s=7)
+        parse(Answer(status, {"retry-after": "7"}, b'{"errcode":%d,"errmsg":"so it is"}' % code))
     error = caught.value
     assert type(error) is expected
     assert error.code == code
@@ -90,7 +96,7 @@ def test_what_is_no_answer(answer: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
         codec.extract_rows(answer)
     with pytest.raises(Unavailable, match=r"^HTTP 502, "):
-        codec.page_of(answer, status=502)
+        parse_page(answer_of(answer, 502))
 
 
 def test_a_page_without_its_list() -> None:
@@ -99,8 +105,8 @@ def test_a_page_without_its_list() -> None:
 
 
 def test_a_token() -> None:
-    found = codec.token_of(b'{"errcode":0,"errmsg":"ok","access_token":"T","expires_in":7200}')
-    assert (found.access_token, found.expires_in) == ("T", 7200)
+    token = parse_token(answer_of(b'{"errcode":0,"errmsg":"ok","access_token":"T","expires_in":7200}'))
+    assert (token.access_token, token.expires_in) == ("T", 7200)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,7 @@ def test_a_token() -> None:
 )
 def test_what_is_no_token(members: bytes) -> None:
     with pytest.raises(WireError):
-        codec.token_of(b'{"errcode":0,"errmsg":"ok"' + members + b"}")
+        parse_token(answer_of(b'{"errcode":0,"errmsg":"ok"' + members + b"}"))
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,0errcodefund_flow_list ', max_size=60).map(str.encode))

@@ -7,7 +7,7 @@ import pytest
 from liushui.flow import Flow, Kind
 from liushui.providers import wecom
 from liushui.providers.wecom import codec
-from liushui.providers.wecom.rules import FLOOR, RULES, TOKEN_LIFE, TOKEN_RATE, WINDOW_MAX
+from liushui.providers.wecom.rules import ERRORS, FLOOR, RULES, TOKEN_LIFE, TOKEN_RATE, WINDOW_MAX
 from liushui.providers.wecom.wire import FundFlow
 from tests.providers.wecom.caller import SHANGHAI
 
@@ -52,7 +52,7 @@ def test_kinds_read_and_written() -> None:
 
 def test_codes_and_classes() -> None:
     assert {int(cells[0]): cells[2] for cells in table("Errors")} == {
-        code: known.__name__ for code, known in codec.ERRORS.items()
+        code: known.__name__ for code, known in ERRORS.items()
     }
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from liushui.http import Request
 from liushui.providers.wecom import PROVIDER
-from liushui.providers.wecom.codec import ERRORS
+from liushui.providers.wecom.rules import ERRORS
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
 from tests.providers.wecom.caller import GET_FUND_FLOW, GET_TOKEN, Caller, answered

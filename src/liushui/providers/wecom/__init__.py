@@ -8,26 +8,26 @@ from liushui.http import JSON_HEADERS, Response
 from liushui.provider import CredentialField, Provider, Restriction, Role
 from liushui.providers.wecom import codec
 from liushui.providers.wecom.client import WecomClient
-from liushui.providers.wecom.rules import RULES
-from liushui.providers.wecom.server import NAME, OPERATORS, PERMISSION, WecomServer
+from liushui.providers.wecom.rules import NAME, RULES
+from liushui.providers.wecom.server import OPERATORS, PERMISSION, WecomServer
 
 SNIPPET = """\
 import json
 import time
 from urllib.request import urlopen
 
-where, now = "{base_url}/cgi-bin", int(time.time())
-with urlopen(where + "/gettoken?corpid={corpid}&corpsecret={corpsecret}") as answer:
+api, now = "{base_url}/cgi-bin", int(time.time())
+with urlopen(api + "/gettoken?corpid={corpid}&corpsecret={corpsecret}") as answer:
     token = json.load(answer)["access_token"]
-asked = dict(begin_time=now - 31 * 86400, end_time=now, limit=5)
-with urlopen(where + "/externalpay/get_fund_flow?access_token=" + token, json.dumps(asked).encode()) as answer:
+body = dict(begin_time=now - 31 * 86400, end_time=now, limit=5)
+with urlopen(api + "/externalpay/get_fund_flow?access_token=" + token, json.dumps(body).encode()) as answer:
     for flow in json.load(answer)["fund_flow_list"]:
         print(flow)
 """
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A corporation's id and a secret of the shape the service gives: `ww` with 16 hex digits, and 43 characters."""
+    """Credentials in the service's format: an id of `ww` and 16 hex digits, and a secret of 43 characters."""
     return {
         "corpid": f"ww{random_bytes(8).hex()}",
         "corpsecret": urlsafe_b64encode(random_bytes(32)).rstrip(b"=").decode(),
@@ -39,7 +39,7 @@ GROUP_NAMES = ("门店一组", "门店二组", "线上", "VIP 客户")
 
 
 def with_operator(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """A simulated flow with who collected it and the rule groups that it belongs to: most have both."""
+    """Add an operator and rule groups to a simulated flow. Most flows get both."""
     detail: dict[str, object] = {}
     if below(8):
         detail[codec.OPERATOR] = STAFF[below(len(STAFF))]

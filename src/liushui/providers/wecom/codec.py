@@ -1,126 +1,50 @@
-"""WeCom fund flow, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
+"""WeCom's fund flow rows to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
 
-from liushui.errors import (
-    AuthError,
-    NotRepresentable,
-    ProviderError,
-    RateLimited,
-    Refused,
-    Unavailable,
-    WireError,
-    short_repr,
-)
+from liushui.errors import NotRepresentable, WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Kind, side_of
 from liushui.money import DIGITS_MAX, EXACT, to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.wecom.rules import RULES
-from liushui.providers.wecom.wire import Envelope, FundFlow, FundFlows, Group, Token
-from liushui.wire.decoding import (
-    DECODE_ERRORS,
-    RowReader,
-    excerpt,
-    identity_digest,
-    identity_digests,
-    or_none,
-    parse_choice,
-    parse_code,
-)
-from liushui.wire.errors import provider_error
+from liushui.providers.wecom.wire import FundFlow, Group, parse_page
+from liushui.wire.decoding import RowReader, identity_digest, identity_digests, or_none, parse_choice, parse_code
 from liushui.wire.ranges import parse_steps, steps_to_us, to_steps
+from liushui.wire.transport import NO_HEADERS, Answer
 
 CURRENCY: Final = "CNY"
 FEN_PLACES: Final = 2
-"""Decimal places of a yuan that one fen is."""
+"""Decimal places of an amount in yuan: one fen is 0.01 CNY."""
 FEN_DIGITS_MAX: Final = DIGITS_MAX - FEN_PLACES
-"""So that yuan, its point and its sign included, is no longer than any amount may be."""
+"""Longest amount in fen. In yuan, with its point and sign, it is still within DIGITS_MAX characters."""
 
-SIDES = {1: Direction.IN, 2: Direction.OUT}
-SIDE_CODES = {side: code for code, side in SIDES.items()}
+DIRECTIONS = {1: Direction.IN, 2: Direction.OUT}
+DIRECTION_CODES = {direction: code for code, direction in DIRECTIONS.items()}
 KINDS = {1: Kind.REFUND, 2: Kind.FEE, 3: Kind.RECEIPT, 4: Kind.WITHDRAWAL, 5: Kind.OTHER}
 KIND_CODES = {kind: code for code, kind in KINDS.items()}
 
 OPERATOR: Final = "wecom:operator_userid"
 GROUPS: Final = "wecom:group_list"
 TRANSACTION_TYPE: Final = "wecom:transaction_type"
-"""Keys in Flow.detail: who moved the money; the names of the rule groups; a transaction_type outside KINDS."""
-
-ERRORS: dict[int, type[ProviderError]] = {
-    -1: Unavailable,
-    40001: AuthError,
-    40013: AuthError,
-    40014: AuthError,
-    40058: Refused,
-    41001: AuthError,
-    41002: AuthError,
-    41004: AuthError,
-    42001: AuthError,
-    45009: RateLimited,
-    45033: RateLimited,
-    48002: AuthError,
-    60020: AuthError,
-    301002: AuthError,
-}
-
-E = TypeVar("E", bound=Envelope)
+"""Keys in Flow.detail: the operator, the names of the rule groups, and a transaction_type that is not in KINDS."""
 
 _IN = Direction.IN.value
-_SIDE_VALUES = {code: side.value for code, side in SIDES.items()}
+_DIRECTION_VALUES = {code: direction.value for code, direction in DIRECTIONS.items()}
 _KIND_VALUES = {code: kind.value for code, kind in KINDS.items()}
 _FEN_END = 10**FEN_DIGITS_MAX
 _row = RowReader(FundFlow, "a fund flow", nested_fields=lambda row: len(or_none(row.group_list) or ()))
-_fund_flows = msgspec.json.Decoder(FundFlows)
-_token = msgspec.json.Decoder(Token)
 _encode = msgspec.json.Encoder().encode
 
 
-# ---------------------------------------------------------------- answers
-
-
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one answer. Raises WireError, or ProviderError by class where the answer is an error."""
-    return page_of(document)[0]
-
-
-def page_of(
-    answer: bytes, *, status: int = 200, retry_after_s: float | None = None
-) -> tuple[Sequence[bytes], str | None]:
-    """The rows of one answer, and the cursor to go on from. Raises WireError, or ProviderError by class."""
-    found = _answered(_fund_flows, answer, status=status, retry_after_s=retry_after_s)
-    if found.fund_flow_list is UNSET:
-        raise WireError("fund_flow_list", "expected a list, but missing")
-    return [bytes(row) for row in found.fund_flow_list], found.next_cursor or None
-
-
-def token_of(answer: bytes, *, status: int = 200, retry_after_s: float | None = None) -> Token:
-    """The token that gettoken gave. Raises WireError, or ProviderError by class."""
-    found = _answered(_token, answer, status=status, retry_after_s=retry_after_s)
-    if not found.access_token:
-        raise WireError("access_token", "expected a token, got none")
-    return found
-
-
-def _answered(decoder: msgspec.json.Decoder[E], answer: bytes, *, status: int, retry_after_s: float | None) -> E:
-    """An answer with errcode 0. Raises WireError, or ProviderError by class."""
-    try:
-        found = decoder.decode(answer)
-    except DECODE_ERRORS as error:
-        if status >= 500:
-            raise Unavailable(f"HTTP {status}, {excerpt(answer)}", retry_after_s=retry_after_s) from error
-        raise WireError(
-            "answer", f"expected the JSON envelope with HTTP {status}, got {excerpt(answer)}: {error}"
-        ) from error
-    if found.errcode == 0 and status == 200:
-        return found
-    message = found.errmsg or f"HTTP {status}"
-    raise provider_error(ERRORS, message, code=found.errcode, status=status, retry_after_s=retry_after_s)
+    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    return parse_page(Answer(200, NO_HEADERS, document))[0]
 
 
 # ---------------------------------------------------------------- reading
@@ -132,14 +56,15 @@ def read(row: bytes) -> DecodedRow:
 
 
 def to_flow(row: FundFlow) -> Flow:
-    """Read one row. Raises WireError naming the field that does not fit."""
-    side = parse_choice("fund_flow_type", row.fund_flow_type, SIDES)
+    """The flow in a row. Raises WireError naming the field that does not fit."""
+    direction = parse_choice("fund_flow_type", row.fund_flow_type, DIRECTIONS)
     kind = KINDS.get(row.transaction_type)
     if row.transaction_amount < 0:
         raise WireError("transaction_amount", f"expected 0 or more, got {short_repr(row.transaction_amount)}")
-    amount = _yuan("transaction_amount", row.transaction_amount if side is Direction.IN else -row.transaction_amount)
+    fen = row.transaction_amount if direction is Direction.IN else -row.transaction_amount
+    amount = _yuan("transaction_amount", fen)
     facts = (row.mch_id, row.request_no, row.transaction_type, row.fund_flow_type)
-    other = None if kind else parse_code("transaction_type", row.transaction_type)
+    unknown_type = None if kind else parse_code("transaction_type", row.transaction_type)
     balance = or_none(row.account_balance)
     at = parse_steps("timestamp", row.timestamp, RULES.resolution)
     return Flow(
@@ -147,7 +72,7 @@ def to_flow(row: FundFlow) -> Flow:
         at=at,
         amount=amount,
         currency=CURRENCY,
-        direction=side,
+        direction=direction,
         kind=kind or Kind.OTHER,
         category=Category.CASH,
         subaccount=row.mch_id,
@@ -155,75 +80,75 @@ def to_flow(row: FundFlow) -> Flow:
         ref=row.request_no,
         order_ref=or_none(row.out_trade_no),
         note=or_none(row.remark),
-        detail=_detail(other, or_none(row.operator_userid), _names(row)) or None,
+        detail=_detail(unknown_type, or_none(row.operator_userid), _group_names(row)) or None,
     )
 
 
-def _names(row: FundFlow) -> tuple[str, ...] | None:
-    """The rule groups that a row belongs to."""
+def _group_names(row: FundFlow) -> tuple[str, ...] | None:
     groups = or_none(row.group_list)
     return None if groups is None else tuple([group.group_name for group in groups])
 
 
 def _detail(transaction_type: int | None, operator: str | None, groups: tuple[str, ...] | None) -> dict[str, object]:
-    """What no other provider has. `transaction_type`: one that no kind stands for."""
+    """Flow.detail. `transaction_type` is one that is not in KINDS, or None."""
     values = {TRANSACTION_TYPE: transaction_type, OPERATOR: operator, GROUPS: None if groups is None else list(groups)}
     return {name: value for name, value in values.items() if value is not None}
 
 
 @lru_cache(1_000)
 def _detail_text(operator: str | None, groups: tuple[str, ...] | None) -> str | None:
-    """The details of a row of a kind that we know, as JSON. A few people and groups move most of the money."""
+    """Flow.detail of a row of a known kind, as JSON. Cached, because an account has few operators and groups."""
     detail = _detail(None, operator, groups)
     return _encode(detail).decode() if detail else None
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """What `read` says of rows that are all of the ordinary kind."""
-    found = _row.read_many(rows)
-    if found is None:
+    """Read rows of known kinds together. None: one of them has to be read by `read`."""
+    fund_flows = _row.read_many(rows)
+    if fund_flows is None:
         return None
-    codes = [row.transaction_type for row in found]
-    sides = [row.fund_flow_type for row in found]
-    fen = [row.transaction_amount for row in found]
-    balances = [or_none(row.account_balance) for row in found]
-    request_nos = [row.request_no for row in found]
-    mch_ids = [row.mch_id for row in found]
-    at_us = steps_to_us([row.timestamp for row in found], RULES.resolution)
-    known = KINDS.keys() >= set(codes) and SIDES.keys() >= set(sides)
-    if at_us is None or not known or min(fen) < 0 or max(fen) >= _FEN_END:
+    types = [row.transaction_type for row in fund_flows]
+    directions = [row.fund_flow_type for row in fund_flows]
+    fen = [row.transaction_amount for row in fund_flows]
+    balances = [or_none(row.account_balance) for row in fund_flows]
+    request_nos = [row.request_no for row in fund_flows]
+    mch_ids = [row.mch_id for row in fund_flows]
+    at_us = steps_to_us([row.timestamp for row in fund_flows], RULES.resolution)
+    has_known_codes = KINDS.keys() >= set(types) and DIRECTIONS.keys() >= set(directions)
+    if at_us is None or not has_known_codes or min(fen) < 0 or max(fen) >= _FEN_END:
         return None
-    kept = [balance for balance in balances if balance is not None]
-    if kept and not -_FEN_END < min(kept) <= max(kept) < _FEN_END:
+    stated_balances = [balance for balance in balances if balance is not None]
+    if stated_balances and not -_FEN_END < min(stated_balances) <= max(stated_balances) < _FEN_END:
         return None
     return FlowColumns(
-        identity=identity_digests(zip(mch_ids, request_nos, codes, sides, strict=True)),
+        identity=identity_digests(zip(mch_ids, request_nos, types, directions, strict=True)),
         at_us=at_us,
         subaccount=mch_ids,
         amount=[
-            _yuan_text(part if _SIDE_VALUES[side] == _IN else -part) for part, side in zip(fen, sides, strict=True)
+            _yuan_text(magnitude if _DIRECTION_VALUES[direction] == _IN else -magnitude)
+            for magnitude, direction in zip(fen, directions, strict=True)
         ],
-        currency=[CURRENCY] * len(found),
-        direction=[_SIDE_VALUES[side] for side in sides],
-        kind=[_KIND_VALUES[code] for code in codes],
-        category=[Category.CASH.value] * len(found),
-        label=[""] * len(found),
+        currency=[CURRENCY] * len(rows),
+        direction=[_DIRECTION_VALUES[direction] for direction in directions],
+        kind=[_KIND_VALUES[type_] for type_ in types],
+        category=[Category.CASH.value] * len(rows),
+        label=[""] * len(rows),
         balance_after=[None if balance is None else _yuan_text(balance) for balance in balances],
         ref=request_nos,
-        order_ref=[or_none(row.out_trade_no) for row in found],
-        note=[or_none(row.remark) for row in found],
-        detail=[_detail_text(or_none(row.operator_userid), _names(row)) for row in found],
+        order_ref=[or_none(row.out_trade_no) for row in fund_flows],
+        note=[or_none(row.remark) for row in fund_flows],
+        detail=[_detail_text(or_none(row.operator_userid), _group_names(row)) for row in fund_flows],
     )
 
 
 def _yuan_text(fen: int) -> str:
-    """`_yuan` of a number within bounds, as text."""
+    """`_yuan` as plain text. The number has to be within bounds."""
     digits = f"{abs(fen):03}"
     return f"{'-' if fen < 0 else ''}{digits[:-FEN_PLACES]}.{digits[-FEN_PLACES:]}"
 
 
 def _yuan(field: str, fen: int) -> Decimal:
-    """A number of fen in yuan, exact, with two decimal places."""
+    """Fen in yuan: exact, always with two decimal places."""
     if abs(fen) >= _FEN_END:
         raise WireError(field, f"expected at most {FEN_DIGITS_MAX} digits, got {short_repr(fen)}")
     return Decimal(fen).scaleb(-FEN_PLACES, EXACT)
@@ -233,11 +158,11 @@ def _yuan(field: str, fen: int) -> Decimal:
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. What this wire cannot say is left out: MAPPING.md.
+    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
 
-    Raises NotRepresentable for money that is no whole number of fen.
+    Raises NotRepresentable for an amount that is not in CNY, or not a whole number of fen.
     """
-    del language  # no word of this wire is translated
+    del language  # this wire has codes, which are not translated
     if flow.currency != CURRENCY:
         raise NotRepresentable("currency", f"expected {CURRENCY}, got {short_repr(flow.currency)}")
     detail = flow.detail or {}
@@ -247,7 +172,7 @@ def write(flow: Flow, language: str | None = None) -> bytes:
             timestamp=to_steps(flow.at, RULES.resolution),
             request_no=flow.identity if flow.ref is None else flow.ref,
             transaction_type=code if isinstance(code, int) else KIND_CODES.get(flow.kind, KIND_CODES[Kind.OTHER]),
-            fund_flow_type=SIDE_CODES[side_of(flow)],
+            fund_flow_type=DIRECTION_CODES[side_of(flow)],
             transaction_amount=_fen("amount", flow.amount.copy_abs()),
             account_balance=UNSET if flow.balance_after is None else _fen("balance_after", flow.balance_after),
             out_trade_no=UNSET if flow.order_ref is None else flow.order_ref,
@@ -260,7 +185,7 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _fen(field: str, yuan: Decimal) -> int:
-    """Yuan as a number of fen. Raises NotRepresentable where there is a part of one."""
+    """Yuan in fen. Raises NotRepresentable for a fraction of a fen."""
     fen = yuan.scaleb(FEN_PLACES, EXACT)
     if fen != fen.to_integral_value():
         raise NotRepresentable(

@@ -1,11 +1,15 @@
-"""WeCom fund flow: what its document states, as data. Marks of each number: MAPPING.md."""
+"""WeCom fund flow: documented limits and error codes, as data. MAPPING.md says where each is documented."""
 
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
 from liushui.instant import to_utc
 from liushui.rules import Cursor, Filter, PublishClock, Rate, Retention, Rules
+
+NAME: Final = "wecom"
 
 ZONE: Final = "Asia/Shanghai"
 FLOOR: Final = to_utc(datetime(2022, 12, 1, tzinfo=ZoneInfo(ZONE)))
@@ -28,4 +32,24 @@ RULES: Final = Rules(
 
 TOKEN_LIFE: Final = timedelta(seconds=7200)
 TOKEN_RATE: Final = Rate(calls=600, per=timedelta(minutes=1))
-"""Of gettoken alone. As high as that of the rows: clients renew a token in its last minute with each call they make."""
+"""Limit of gettoken. It is as high as that of the rows, because some clients renew a token before every call in its
+last minute."""
+
+ERRORS: Final[Mapping[int, type[ProviderError]]] = {
+    -1: Unavailable,
+    40001: AuthError,
+    40013: AuthError,
+    40014: AuthError,
+    40058: Refused,
+    41001: AuthError,
+    41002: AuthError,
+    41004: AuthError,
+    42001: AuthError,
+    45009: RateLimited,
+    45033: RateLimited,
+    48002: AuthError,
+    60020: AuthError,
+    301002: AuthError,
+}
+INVALID_TOKEN_CODES: Final = (40014, 42001)
+"""Errors that say that an access token is no longer valid. The credentials may still be."""

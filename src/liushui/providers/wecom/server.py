@@ -1,8 +1,14 @@
-"""WeCom fund flow, the end that answers: as the document and public clients expect it. Of request and reader alone."""
+"""Answers as WeCom, the way its document says and public clients expect.
+
+Access tokens and cursors are signed with the key's secret instead of stored, so that any process that knows the key can
+check them.
+"""
 
 import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,29 +19,59 @@ from liushui.errors import NotRepresentable, WireError
 from liushui.http import Request, Response
 from liushui.instant import MAX_INSTANT, UNIX_SECONDS_MAX, from_us, to_us
 from liushui.provider import FlowQuery, FlowReader, Key, Route
-from liushui.providers.wecom import wire
 from liushui.providers.wecom.codec import OPERATOR, write
-from liushui.providers.wecom.rules import FLOOR, RULES, TOKEN_LIFE, TOKEN_RATE, WINDOW_MAX
-from liushui.providers.wecom.tokens import Bound, access_token, cursor, is_access_token, place_of, session_claimed
-from liushui.wire.decoding import RowReader, or_none, parse_integer
+from liushui.providers.wecom.rules import FLOOR, NAME, RULES, TOKEN_LIFE, TOKEN_RATE, WINDOW_MAX
+from liushui.providers.wecom.wire import PATH, TOKEN_PATH, RequestBody
+from liushui.wire.decoding import DECODE_ERRORS, RowReader, or_none, parse_integer
 from liushui.wire.errors import ErrorResponse
 from liushui.wire.ranges import exclusive_end, from_steps, to_steps
 
-NAME: Final = "wecom"
-
 OPERATORS: Final = "operators"
 PERMISSION: Final = "permission"
-"""Names of restrictions of a key."""
+"""Names of the restrictions that a key can have."""
 
 _TOKEN_RENEWED_AFTER: Final = TOKEN_LIFE - timedelta(seconds=1) + timedelta.resolution
-"""Whoever asks for a token gets one that is good for a whole second at least."""
+"""A token is renewed in its last second, so that a client never gets one with an `expires_in` of 0."""
 _WINDOW_MAX_S: Final = WINDOW_MAX // RULES.resolution
 _FLOOR_S: Final = to_steps(FLOOR, RULES.resolution)
-_body = RowReader(wire.Asked, "a request")
+_body = RowReader(RequestBody, "a request")
+
+
+class WecomServer:
+    """Serves the two routes that a reader of fund flows calls."""
+
+    routes: Sequence[Route] = (Route("POST", PATH), Route("GET", TOKEN_PATH))
+
+    def estimate_rows(self, request: Request) -> int:
+        return RULES.paging.size_max if request.route == PATH else 0
+
+    def answer(self, request: Request, reader: FlowReader) -> Response:
+        """The answer. HTTP status 200 also for errors."""
+        try:
+            return _respond(0, "ok", _route(request, reader))
+        except WireError as error:
+            return _respond(40058, f"invalid parameter: {error}")
+        except NotRepresentable as error:
+            return _respond(40058, f"a fund flow of this time cannot be represented in this api: {error}")
+        except ErrorResponse as error:
+            return _respond(error.code, error.message)
+
+
+def _route(request: Request, reader: FlowReader) -> bytes:
+    """The members of the answer beside errcode and errmsg, as JSON."""
+    route = Route(request.method, request.route)
+    if route == Route("GET", TOKEN_PATH):
+        return _issue_token(request.query_params(), reader)
+    if route == Route("POST", PATH):
+        return _fund_flows(request, reader)
+    raise ErrorResponse(200, 48002, "api forbidden: there is no such api")
+
+
+# ---------------------------------------------------------------- rows
 
 
 class Parameters(NamedTuple):
-    """What a page is asked for with: seconds since the epoch, both ends inclusive."""
+    """The parameters of a page. Times are Unix seconds, both ends inclusive."""
 
     begin_time: int
     end_time: int
@@ -44,109 +80,34 @@ class Parameters(NamedTuple):
     limit: int
 
     @property
-    def bound(self) -> Bound:
-        """What a cursor is good for. The limit may change from page to page."""
+    def scope(self) -> tuple[int, int, str]:
+        """What a cursor is bound to. The limit may change from page to page."""
         return self.begin_time, self.end_time, self.mch_id
 
 
-class WecomServer:
-    """The two routes that a reader of fund flows calls."""
-
-    routes: Sequence[Route] = (Route("POST", wire.GET_FUND_FLOW), Route("GET", wire.GET_TOKEN))
-
-    def estimate_rows(self, request: Request) -> int:
-        return RULES.paging.size_max if request.route == wire.GET_FUND_FLOW else 0
-
-    def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer, an error too, with HTTP 200."""
-        try:
-            return _answered(0, "ok", _asked_for(request, reader))
-        except WireError as error:
-            return _answered(40058, f"invalid parameter: {error}")
-        except NotRepresentable as error:
-            return _answered(40058, f"a fund flow of this time cannot be put in this api's words: {error}")
-        except ErrorResponse as fault:
-            return _answered(fault.code, fault.message)
-
-
-def _asked_for(request: Request, reader: FlowReader) -> bytes:
-    """The members of an answer beside its code."""
-    match request.method, request.route:
-        case "GET", wire.GET_TOKEN:
-            return gettoken(request.query_params(), reader)
-        case "POST", wire.GET_FUND_FLOW:
-            return fund_flows(request, reader)
-    raise ErrorResponse(200, 48002, "api forbidden: there is no such api")
-
-
-# ---------------------------------------------------------------- the token
-
-
-def gettoken(given: Mapping[str, str], reader: FlowReader) -> bytes:
-    """A token, and how long it is good. Raises ErrorResponse."""
-    for name, code in (("corpid", 41002), ("corpsecret", 41004)):
-        if not given.get(name):
-            raise ErrorResponse(200, code, f"{name} missing")
-    key = reader.find_key(NAME, given["corpid"])
-    if key is None:
-        raise ErrorResponse(200, 40013, "invalid corpid")
-    if not hmac.compare_digest(given["corpsecret"].encode(), key.credentials["corpsecret"].encode()):
-        raise ErrorResponse(200, 40001, "invalid credential")
-    now = reader.now()
-    if key.expires_at is not None and now >= key.expires_at:
-        raise ErrorResponse(200, 40001, "invalid credential: it has expired")
-    if not reader.admit(key, TOKEN_RATE, "gettoken").admitted:
-        raise _too_many()
-    began = reader.session_start(key, _TOKEN_RENEWED_AFTER)
-    left_s = (_end_of_token(key, began) - now) // timedelta(seconds=1)
-    return b'"access_token":%b,"expires_in":%d' % (_json(access_token(key, to_us(began))), left_s)
-
-
-def authenticated(token: str, reader: FlowReader) -> Key:
-    """The key whose access token this is. Raises ErrorResponse."""
-    if not token:
-        raise ErrorResponse(200, 41001, "access_token missing")
-    session = session_claimed(token)
-    key = None if session is None else reader.find_key(NAME, session.public)
-    if session is None or key is None or not is_access_token(token, key, session):
-        raise ErrorResponse(200, 40014, "invalid access_token")
-    if reader.now() >= _end_of_token(key, from_us(session.began_us)):
-        raise ErrorResponse(200, 42001, "access_token expired")
-    return key
-
-
-def _end_of_token(key: Key, began: datetime) -> datetime:
-    return min(began + TOKEN_LIFE, key.expires_at or MAX_INSTANT)
-
-
-def _too_many() -> ErrorResponse:
-    return ErrorResponse(200, 45009, "api freq out of limit")
-
-
-# ---------------------------------------------------------------- the rows
-
-
-def fund_flows(request: Request, reader: FlowReader) -> bytes:
-    """A page of fund flows. Raises ErrorResponse, WireError naming the parameter, or NotRepresentable."""
-    key = authenticated(request.query_params().get("access_token", ""), reader)
+def _fund_flows(request: Request, reader: FlowReader) -> bytes:
+    """A page of fund flows. Raises ErrorResponse, NotRepresentable, or WireError naming the parameter."""
+    key = authenticate(request.query_params().get("access_token", ""), reader)
     if not reader.admit(key, RULES.rate).admitted:
-        raise _too_many()
+        raise _too_many_calls()
     if key.restrictions.get(PERMISSION) == "none":
         raise ErrorResponse(200, 48002, "api forbidden")
-    asked = parameters_of(request.body)
-    page = reader.read_page(NAME, query_of(asked, key, reader.now()), write)
-    onward = b"" if page.end_cursor is None else b'"next_cursor":%b,' % _json(cursor(key, page.end_cursor, asked.bound))
-    return onward + b'"fund_flow_list":[' + page.rows + b"]"
+    params = parse_body(request.body)
+    page = reader.read_page(NAME, parse_query(params, key, reader.now()), write)
+    next_cursor = b""
+    if page.end_cursor is not None:
+        next_cursor = b'"next_cursor":%b,' % _json(make_cursor(key, page.end_cursor, params.scope))
+    return next_cursor + b'"fund_flow_list":[' + page.rows + b"]"
 
 
-def parameters_of(body: bytes) -> Parameters:
-    """What a body asks for. Raises WireError naming the parameter that does not fit."""
+def parse_body(body: bytes) -> Parameters:
+    """The parameters in a request body. Raises WireError naming the one that does not fit."""
     try:
         given = _body.read(body)
     except WireError as error:
         raise WireError("body", error.reason) if error.field == "row" else error from error
-    begin_s = _whole("begin_time", given.begin_time, least=_FLOOR_S, most=UNIX_SECONDS_MAX)
-    end_s = _whole("end_time", given.end_time, least=begin_s, most=min(begin_s + _WINDOW_MAX_S, UNIX_SECONDS_MAX))
+    begin_s = _integer("begin_time", given.begin_time, least=_FLOOR_S, most=UNIX_SECONDS_MAX)
+    end_s = _integer("end_time", given.end_time, least=begin_s, most=min(begin_s + _WINDOW_MAX_S, UNIX_SECONDS_MAX))
     paging = RULES.paging
     limit = paging.size_default if given.limit is UNSET or given.limit is None else given.limit
     return Parameters(
@@ -154,48 +115,158 @@ def parameters_of(body: bytes) -> Parameters:
         end_time=end_s,
         mch_id=or_none(given.mch_id) or "",
         cursor=or_none(given.cursor) or "",
-        limit=_whole("limit", limit, least=1, most=paging.size_max),
+        limit=_integer("limit", limit, least=1, most=paging.size_max),
     )
 
 
-def query_of(asked: Parameters, key: Key, now: datetime) -> FlowQuery:
-    """The flows that are there by now, oldest first. Raises WireError for a cursor that was not given for them."""
-    place = place_of(asked.cursor, key, asked.bound) if asked.cursor else ""
-    if place is None:
+def parse_query(params: Parameters, key: Key, now: datetime) -> FlowQuery:
+    """The query for the rows that are published by now, oldest first. Raises WireError for a foreign cursor."""
+    after = open_cursor(params.cursor, key, params.scope) if params.cursor else ""
+    if after is None:
         raise WireError("cursor", "expected one that was given for this begin_time, end_time and mch_id")
     kept_from, published_until = RULES.readable(now)
-    last = from_steps(asked.end_time, RULES.resolution)
+    last = from_steps(params.end_time, RULES.resolution)
     return FlowQuery(
         accounts=key.accounts,
-        since=max(from_steps(asked.begin_time, RULES.resolution), kept_from),
+        since=max(from_steps(params.begin_time, RULES.resolution), kept_from),
         until=min(exclusive_end(last, RULES.resolution), published_until),
-        limit=asked.limit,
-        after=place,
+        limit=params.limit,
+        after=after,
         newest=False,
         ascending=True,
-        where=(one_of("subaccount", asked.mch_id),) if asked.mch_id else EVERYTHING,
-        visible=shown_to(key),
+        where=(one_of("subaccount", params.mch_id),) if params.mch_id else EVERYTHING,
+        visible=_visible_to(key),
     )
 
 
-def shown_to(key: Key) -> Where:
-    """The rows of operators that the key may see, and those without one."""
+def _visible_to(key: Key) -> Where:
+    """The rows of the operators that the key may see, and the rows without an operator."""
     operators = key.restrictions.get(OPERATORS)
     if operators is None:
         return EVERYTHING
-    return (one_of(f"{DETAIL_PREFIX}{OPERATOR}", None, "", *(operator.strip() for operator in operators.split(","))),)
+    names = (name.strip() for name in operators.split(","))
+    return (one_of(f"{DETAIL_PREFIX}{OPERATOR}", None, "", *names),)
 
 
-def _whole(field: str, given: int | str, *, least: int, most: int) -> int:
-    """A whole number, as a JSON integer or as text."""
-    return parse_integer(field, str(given), least=least, most=most)
+# ---------------------------------------------------------------- access tokens and cursors
 
 
-def _answered(code: int, message: str, members: bytes = b"") -> Response:
+class Session(NamedTuple):
+    """The claims of an access token: a key's public name, and when its session began."""
+
+    public: str
+    began_us: int
+
+
+def authenticate(token: str, reader: FlowReader) -> Key:
+    """The key whose access token this is. Raises ErrorResponse."""
+    if not token:
+        raise ErrorResponse(200, 41001, "access_token missing")
+    session = _claimed_session(token)
+    key = None if session is None else reader.find_key(NAME, session.public)
+    if session is None or key is None or not _is_token_of(token, key, session):
+        raise ErrorResponse(200, 40014, "invalid access_token")
+    if reader.now() >= _token_end(key, from_us(session.began_us)):
+        raise ErrorResponse(200, 42001, "access_token expired")
+    return key
+
+
+def _issue_token(params: Mapping[str, str], reader: FlowReader) -> bytes:
+    """An access token and its remaining life in seconds. Raises ErrorResponse."""
+    for name, code in (("corpid", 41002), ("corpsecret", 41004)):
+        if not params.get(name):
+            raise ErrorResponse(200, code, f"{name} missing")
+    key = reader.find_key(NAME, params["corpid"])
+    if key is None:
+        raise ErrorResponse(200, 40013, "invalid corpid")
+    if not hmac.compare_digest(params["corpsecret"].encode(), key.credentials["corpsecret"].encode()):
+        raise ErrorResponse(200, 40001, "invalid credential")
+    now = reader.now()
+    if key.expires_at is not None and now >= key.expires_at:
+        raise ErrorResponse(200, 40001, "invalid credential: it has expired")
+    if not reader.admit(key, TOKEN_RATE, "gettoken").admitted:
+        raise _too_many_calls()
+    began = reader.session_start(key, _TOKEN_RENEWED_AFTER)
+    left_s = (_token_end(key, began) - now) // timedelta(seconds=1)
+    return b'"access_token":%b,"expires_in":%d' % (_json(make_token(key, to_us(began))), left_s)
+
+
+def _token_end(key: Key, began: datetime) -> datetime:
+    return min(began + TOKEN_LIFE, key.expires_at or MAX_INSTANT)
+
+
+def make_token(key: Key, began_us: int) -> str:
+    """The access token of a key's session. It needs no URL encoding."""
+    return _sign(key, "access_token", msgspec.json.encode((key.public, began_us)))
+
+
+_session_claims = msgspec.json.Decoder(tuple[str, int])
+
+
+def _claimed_session(token: str) -> Session | None:
+    """The claims of a token, unverified: they name the key to verify it with. None: it is no token of ours."""
+    payload = _payload(token)
+    try:
+        return None if payload is None else Session(*_session_claims.decode(payload))
+    except DECODE_ERRORS:
+        return None
+
+
+def _is_token_of(token: str, key: Key, session: Session) -> bool:
+    """Whether this is the key's own token of that session, compared in constant time."""
+    return hmac.compare_digest(token.encode(), make_token(key, session.began_us).encode())
+
+
+def make_cursor(key: Key, after: str, scope: tuple[int, int, str]) -> str:
+    """The wire's cursor for a keyset cursor. It is valid for this key and these parameters only."""
+    return _sign(key, "cursor", after.encode(), msgspec.json.encode(scope))
+
+
+def open_cursor(cursor: str, key: Key, scope: tuple[int, int, str]) -> str | None:
+    """The keyset cursor in a wire's cursor. None: the cursor was not made for this key and these parameters."""
+    payload = _payload(cursor)
+    if payload is None:
+        return None
+    expected = _sign(key, "cursor", payload, msgspec.json.encode(scope))
+    return payload.decode() if hmac.compare_digest(cursor.encode(), expected.encode()) else None
+
+
+def _sign(key: Key, purpose: str, payload: bytes, scope: bytes = b"") -> str:
+    """`payload.signature`, both in Base64. The signature also covers the purpose and the scope."""
+    message = b"\n".join((purpose.encode(), scope, payload))
+    digest = hmac.digest(key.credentials["corpsecret"].encode(), message, sha256)
+    return f"{_base64(payload)}.{_base64(digest)}"
+
+
+def _payload(signed: str) -> bytes | None:
+    text = signed.partition(".")[0]
+    try:
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return None
+
+
+def _base64(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def _respond(code: int, message: str, members: bytes = b"") -> Response:
     body = b'{"errcode":%d,"errmsg":%b' % (code, _json(message))
     if members:
         body += b"," + members
     return Response(200, [("content-type", "application/json; charset=UTF-8")], body + b"}")
+
+
+def _too_many_calls() -> ErrorResponse:
+    return ErrorResponse(200, 45009, "api freq out of limit")
+
+
+def _integer(field: str, value: int | str, *, least: int, most: int) -> int:
+    """An integer that may be sent as text."""
+    return parse_integer(field, str(value), least=least, most=most)
 
 
 def _json(text: str) -> bytes:

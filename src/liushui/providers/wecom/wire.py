@@ -1,24 +1,28 @@
-"""WeCom fund flow, the paths and shapes on the wire: field names are theirs."""
+"""WeCom fund flow on the wire: paths, structs, answers. Field names are the provider's."""
 
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-T = TypeVar("T")
+from liushui.errors import Unavailable, WireError
+from liushui.providers.wecom.rules import ERRORS
+from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.errors import provider_error
+from liushui.wire.transport import Answer
 
-GET_TOKEN: Final = "/cgi-bin/gettoken"  # noqa: S105 - a path
-GET_FUND_FLOW: Final = "/cgi-bin/externalpay/get_fund_flow"
+TOKEN_PATH: Final = "/cgi-bin/gettoken"  # noqa: S105 - a path
+PATH: Final = "/cgi-bin/externalpay/get_fund_flow"
 
 
 class Group(msgspec.Struct, gc=False):
-    """One of the rule groups that a flow belongs to."""
+    """A rule group that a flow belongs to."""
 
     group_name: str
 
 
 class FundFlow(msgspec.Struct, kw_only=True, gc=False):
-    """One row. What may be missing may be null as well, and the two say the same."""
+    """One row. An optional field may be missing or null, which mean the same."""
 
     timestamp: int
     request_no: str
@@ -34,31 +38,76 @@ class FundFlow(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Envelope(msgspec.Struct):
-    """Every answer. An error has nothing else."""
+    """Any answer. An error has nothing else."""
 
     errcode: int
     errmsg: str | None = None
 
 
 class FundFlows(Envelope):
-    """A page: the rows, each byte for byte. The last one has no cursor, or an empty one."""
+    """A page: the rows, each byte for byte. The last page has no cursor, or an empty one."""
 
     next_cursor: str | None = None
     fund_flow_list: list[Raw] | UnsetType = UNSET
 
 
 class Token(Envelope):
-    """What gettoken answers: a token, and for how many seconds it is good."""
+    """The answer of gettoken: an access token, and its life in seconds."""
 
     access_token: str = ""
     expires_in: int = 0
 
 
-class Asked(msgspec.Struct, kw_only=True):
-    """The body of a request for a page. Numbers may come as text: MAPPING.md."""
+class RequestBody(msgspec.Struct, kw_only=True):
+    """The body of a request for a page. Numbers may be text (see MAPPING.md)."""
 
     begin_time: int | str
     end_time: int | str
     mch_id: str | None | UnsetType = UNSET
     cursor: str | None | UnsetType = UNSET
     limit: int | str | None | UnsetType = UNSET
+
+
+# ---------------------------------------------------------------- answers
+
+E = TypeVar("E", bound=Envelope)
+
+_fund_flows = msgspec.json.Decoder(FundFlows)
+_token = msgspec.json.Decoder(Token)
+
+
+def parse_page(answer: Answer) -> tuple[list[bytes], str | None]:
+    """The rows of an answer, and the cursor of the next page. Raises WireError, or a ProviderError by class."""
+    page = _parse(_fund_flows, answer)
+    if page.fund_flow_list is UNSET:
+        raise WireError("fund_flow_list", "expected a list, but missing")
+    return list(map(bytes, page.fund_flow_list)), page.next_cursor or None
+
+
+def parse_token(answer: Answer) -> Token:
+    """The access token in an answer of gettoken. Raises WireError, or a ProviderError by class."""
+    token = _parse(_token, answer)
+    if not token.access_token:
+        raise WireError("access_token", "expected a token, got none")
+    return token
+
+
+def _parse(decoder: msgspec.json.Decoder[E], answer: Answer) -> E:
+    """An answer with errcode 0. Raises WireError, or a ProviderError by code and HTTP status."""
+    try:
+        envelope = decoder.decode(answer.body)
+    except DECODE_ERRORS as error:
+        if answer.status >= 500:
+            reason = f"HTTP {answer.status}, {excerpt(answer.body)}"
+            raise Unavailable(reason, retry_after_s=answer.retry_after_s) from error
+        expected = f"expected the JSON envelope with HTTP {answer.status}"
+        raise WireError("answer", f"{expected}, got {excerpt(answer.body)}: {error}") from error
+    if envelope.errcode == 0 and answer.status == 200:
+        return envelope
+    raise provider_error(
+        ERRORS,
+        envelope.errmsg or f"HTTP {answer.status}",
+        code=envelope.errcode,
+        status=answer.status,
+        retry_after_s=answer.retry_after_s,
+    )

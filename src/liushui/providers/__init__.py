@@ -1,4 +1,4 @@
-"""The providers, one folder each. They are found, not listed: by walking this package and the entry points."""
+"""The providers, one folder each. There is no list of them: they are found in this package and by entry points."""
 
 import pkgutil
 from functools import cache
@@ -9,27 +9,27 @@ from liushui.errors import ConfigError, short_repr
 from liushui.provider import Provider
 
 ENTRY_POINTS = "liushui.providers"
-"""Group under which an installed package names a module that exports PROVIDER."""
+"""Group of entry points under which an installed package names a module that exports PROVIDER."""
 
 
 @cache
 def load_providers() -> dict[str, Provider]:
-    """Every provider found, by name."""
-    # A folder whose name begins with "_" holds code that several providers share; it is no provider itself.
-    names = [found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_")]
+    """All providers by name. Raises ConfigError if two packages have a provider of the same name."""
+    # A folder whose name begins with "_" is shared by several providers and is none itself.
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
     modules = [import_module(f"{__name__}.{name}") for name in names]
     modules += [point.load() for point in entry_points(group=ENTRY_POINTS)]
-    found: dict[str, Provider] = {}
+    providers: dict[str, Provider] = {}
     for module in modules:
         provider: Provider = module.PROVIDER
-        if provider.name in found:
-            raise ConfigError(f"two packages give a provider named {provider.name!r}: remove one of them")
-        found[provider.name] = provider
-    return dict(sorted(found.items()))
+        if provider.name in providers:
+            raise ConfigError(f"two packages have a provider named {provider.name!r}: remove one of them")
+        providers[provider.name] = provider
+    return dict(sorted(providers.items()))
 
 
 def get_provider(name: str) -> Provider:
-    """The provider of that name. Raises ConfigError listing those there are."""
+    """The provider of that name. Raises ConfigError listing the names that exist."""
     try:
         return load_providers()[name]
     except KeyError:

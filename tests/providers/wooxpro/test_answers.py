@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.providers.wooxpro import codec
-from liushui.providers.wooxpro.answers import rows_in
+from liushui.providers.wooxpro.wire import parse_page
 from liushui.wire.transport import Answer
 
 
@@ -52,7 +52,7 @@ def test_success_is_said_in_any_case(message: bytes) -> None:
 def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[ProviderError]) -> None:
     document = b'{"code":%d,"message":"so it is","data":[],"trace":"abc"}' % code
     with pytest.raises(ProviderError, match=r"^so it is \(code [0-9]+, trace abc\)$") as caught:
-        rows_in(Answer(status, {}, document))
+        parse_page(Answer(status, {}, document))
     assert type(caught.value) is expected
 
 
@@ -71,13 +71,13 @@ def test_an_errors_class_says_what_to_do(status: int, code: int, expected: type[
 )
 def test_how_long_to_wait(status: int, code: int, headers: dict[str, str], expected_s: int | None) -> None:
     with pytest.raises(RateLimited) as caught:
-        rows_in(Answer(status, headers, b'{"code":%d,"message":"slow down"}' % code))
+        parse_page(Answer(status, headers, b'{"code":%d,"message":"slow down"}' % code))
     assert caught.value.retry_after_s == expected_s
 
 
 def test_an_error_without_words_says_its_status() -> None:
     with pytest.raises(Refused, match=r"^HTTP 404 \(code 30000\)$"):
-        rows_in(Answer(404, {}, b'{"code":30000}'))
+        parse_page(Answer(404, {}, b'{"code":30000}'))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"data":[]}', b'{"code":"1000"}', b"\xff", b"[" * 100_000])
@@ -87,9 +87,9 @@ def test_an_error_without_words_says_its_status() -> None:
 )
 def test_what_is_no_envelope_goes_by_its_status(body: bytes, status: int, expected: type[ProviderError]) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope, got "):
-        rows_in(Answer(200, {}, body))
+        parse_page(Answer(200, {}, body))
     with pytest.raises(ProviderError, match=f"^HTTP {status}, ") as caught:
-        rows_in(Answer(status, {}, body))
+        parse_page(Answer(status, {}, body))
     assert type(caught.value) is expected
 
 
@@ -115,7 +115,7 @@ def test_what_is_no_success(answer: bytes, message: str) -> None:
 def test_any_bytes_are_an_answer_or_an_error(document: bytes) -> None:
     for status in (200, 400, 418, 500):
         try:
-            rows = rows_in(Answer(status, {}, document))
+            rows = parse_page(Answer(status, {}, document))
         except LiushuiError as error:
             assert len(str(error)) < 400
         else:

@@ -6,9 +6,8 @@ import pytest
 
 from liushui.flow import Flow, Kind
 from liushui.providers import wooxpro
-from liushui.providers.wooxpro.answers import ERRORS, SUCCESS
 from liushui.providers.wooxpro.codec import ACCOUNT, ACCOUNTS, CODES, FLOW_TYPE, OTHER_TYPE, TYPES, read
-from liushui.providers.wooxpro.rules import REFUSALS, RULES
+from liushui.providers.wooxpro.rules import ERRORS, REFUSALS, RULES, SUCCESS
 from liushui.providers.wooxpro.server import SYMBOL_MAX
 from liushui.providers.wooxpro.wire import PATH, Transaction
 from tests.providers.wooxpro.rows import of_type, wire

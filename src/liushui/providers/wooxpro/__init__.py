@@ -6,8 +6,8 @@ from liushui.http import JSON_HEADERS, Response
 from liushui.provider import CredentialField, Provider, Role
 from liushui.providers.wooxpro import codec
 from liushui.providers.wooxpro.client import WooxproClient
-from liushui.providers.wooxpro.rules import RULES
-from liushui.providers.wooxpro.server import NAME, WooxproServer, key_name
+from liushui.providers.wooxpro.rules import NAME, RULES
+from liushui.providers.wooxpro.server import WooxproServer, key_name
 
 SNIPPET = """\
 import json
@@ -21,7 +21,7 @@ with urlopen(Request(url, headers={{"X-API-KEY": "{api_key}"}})) as answer:
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A key of the shape the service gives: 40 hex digits."""
+    """An API key in the service's format: 40 hex digits."""
     return {"api_key": random_bytes(20).hex()}
 
 

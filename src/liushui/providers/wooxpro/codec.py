@@ -1,4 +1,4 @@
-"""WOO X Pro futures transactions, wire <-> canonical. Pure: no I/O, no clock. Field table and identity: MAPPING.md."""
+"""WOO X Pro's rows to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
 
 import re
 from collections.abc import Sequence
@@ -12,9 +12,8 @@ from liushui.errors import WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.money import are_decimals, parse_decimal, to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
-from liushui.providers.wooxpro.answers import rows_in
 from liushui.providers.wooxpro.rules import RULES
-from liushui.providers.wooxpro.wire import Transaction
+from liushui.providers.wooxpro.wire import Transaction, parse_page
 from liushui.wire.decoding import (
     RowReader,
     are_currencies,
@@ -28,7 +27,7 @@ from liushui.wire.transport import NO_HEADERS, Answer
 
 TYPES = {1: "Transfer", 2: "Realized PNL", 3: "Funding Fee", 4: "Commission Fee", 5: "Liquidation Clearance"}
 OTHER_TYPE = 0
-"""The flow_type of a type that is none of TYPES."""
+"""The flow_type of a row whose type is not in TYPES."""
 
 CODES = {
     Kind.TRANSFER: 1,
@@ -39,19 +38,19 @@ CODES = {
     Kind.FEE: 4,
     Kind.LIQUIDATION: 5,
 }
-"""The flow_type that a kind is written with. The first kind of each is the one that it is read as."""
+"""The flow_type of a kind. Where several kinds have one flow_type, it is read as the first of them."""
 
 FUTURES, COPY_TRADING = ACCOUNTS = ("futures", "copy_trading")
 
 FLOW_TYPE: Final = "wooxpro:flow_type"
-"""Key in Flow.detail of a flow_type that is not the one of the row's type: its code."""
+"""Key in Flow.detail of a flow_type that contradicts the row's type."""
 ACCOUNT: Final = "wooxpro:account"
-"""Key in Flow.detail of an account that is none of ACCOUNTS: its name."""
+"""Key in Flow.detail of an account that is not in ACCOUNTS."""
 
 _KINDS = {TYPES[code]: kind for kind, code in reversed(CODES.items())}
-_KIND_VALUES = {words: kind.value for words, kind in _KINDS.items()}
+_KIND_VALUES = {name: kind.value for name, kind in _KINDS.items()}
 _OWN_ACCOUNTS = frozenset(ACCOUNTS)
-_TYPE_CODES = {words: code for code, words in TYPES.items()}
+_TYPE_CODES = {name: code for code, name in TYPES.items()}
 _MILLISECONDS = re.compile(r"0|-?[1-9][0-9]{0,14}")
 _row = RowReader(Transaction, "a transaction")
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -59,12 +58,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one answer. Raises WireError, or ProviderError by class where the answer is an error."""
-    return rows_in(Answer(200, NO_HEADERS, document))
+    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    return parse_page(Answer(200, NO_HEADERS, document))
 
 
-def unix_milliseconds(field: str, value: str | int) -> datetime:
-    """Whole Unix milliseconds, as a number or as its plain text, as an instant. Raises WireError naming `field`."""
+def parse_unix_milliseconds(field: str, value: str | int) -> datetime:
+    """Parse whole Unix milliseconds, a number or its plain text. Raises WireError naming `field`."""
     if type(value) is str and _MILLISECONDS.fullmatch(value) is None:
         raise WireError(field, f"expected whole Unix milliseconds such as 1570608000000, got {short_repr(value)}")
     return parse_steps(field, int(value), RULES.resolution)
@@ -77,8 +76,8 @@ def read(row: bytes) -> DecodedRow:
 
 
 def to_flow(row: Transaction) -> Flow:
-    """Read one row. Raises WireError naming the field that does not fit."""
-    at = unix_milliseconds("time", row.time)
+    """The flow in a row. Raises WireError naming the field that does not fit."""
+    at = parse_unix_milliseconds("time", row.time)
     symbol = None if row.symbol is UNSET else row.symbol
     facts = (row.account, row.type, symbol or "", row.asset, row.amount, str(row.time), row.tran_id)
     return Flow(
@@ -97,20 +96,20 @@ def to_flow(row: Transaction) -> Flow:
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """What `read` says of rows that are all as the document's table has them."""
-    found = _row.read_many(rows)
-    if found is None:
+    """Read rows that all look as in the document's table. None: one of them has to be read by `read`."""
+    transactions = _row.read_many(rows)
+    if transactions is None:
         return None
-    accounts = [row.account for row in found]
-    labels = [row.type for row in found]
-    codes = [row.flow_type for row in found]
-    amounts = [row.amount for row in found]
-    assets = [row.asset for row in found]
-    tran_ids = [row.tran_id for row in found]
-    symbols = [row.symbol for row in found if isinstance(row.symbol, str)]
-    times = [row.time for row in found if isinstance(row.time, str)]
+    accounts = [row.account for row in transactions]
+    labels = [row.type for row in transactions]
+    codes = [row.flow_type for row in transactions]
+    amounts = [row.amount for row in transactions]
+    assets = [row.asset for row in transactions]
+    tran_ids = [row.tran_id for row in transactions]
+    symbols = [row.symbol for row in transactions if isinstance(row.symbol, str)]
+    times = [row.time for row in transactions if isinstance(row.time, str)]
     milliseconds = parse_integers(times)
-    if milliseconds is None or not len(symbols) == len(times) == len(found) or not _OWN_ACCOUNTS.issuperset(accounts):
+    if milliseconds is None or not len(symbols) == len(times) == len(rows) or not _OWN_ACCOUNTS.issuperset(accounts):
         return None
     at_us = steps_to_us(milliseconds, RULES.resolution)
     if at_us is None or codes != [_TYPE_CODES.get(label) for label in labels]:
@@ -123,9 +122,9 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
         subaccount=accounts,
         amount=amounts,
         currency=assets,
-        direction=[Direction.NONE.value] * len(found),
+        direction=[Direction.NONE.value] * len(rows),
         kind=[_KIND_VALUES[label] for label in labels],
-        category=[Category.FUTURES.value] * len(found),
+        category=[Category.FUTURES.value] * len(rows),
         label=labels,
         ref=tran_ids,
         symbol=symbols,
@@ -133,7 +132,7 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
 
 
 def _detail_of(row: Transaction) -> dict[str, object] | None:
-    """What of a row neither its type nor the document's two accounts can say."""
+    """Flow.detail: what a row's type and the document's two accounts do not already state."""
     detail: dict[str, object] = {}
     if row.flow_type is not UNSET and parse_code("flow_type", row.flow_type) != _type_code(row.type):
         detail[FLOW_TYPE] = row.flow_type
@@ -142,12 +141,12 @@ def _detail_of(row: Transaction) -> dict[str, object] | None:
     return detail or None
 
 
-def _type_code(words: str) -> int:
-    return _TYPE_CODES.get(words, OTHER_TYPE)
+def _type_code(type_: str) -> int:
+    return _TYPE_CODES.get(type_, OTHER_TYPE)
 
 
-def _served(row: Transaction, came: bytes) -> bytes | None:
-    """The row as the document's table has it, its other keys included. None: it came so."""
+def _served(row: Transaction, received: bytes) -> bytes | None:
+    """The row as in the document's table, further keys included. None: it was received like that."""
     changed: dict[str, object] = {}
     if row.symbol is UNSET or row.symbol is None:
         changed["symbol"] = ""
@@ -155,19 +154,19 @@ def _served(row: Transaction, came: bytes) -> bytes | None:
         changed["flow_type"] = _type_code(row.type)
     if type(row.time) is int:
         changed["time"] = str(row.time)
-    return _encode({**_fields.decode(came), **changed}) if changed else None
+    return _encode({**_fields.decode(received), **changed}) if changed else None
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would; it has one language. What this wire cannot say is left out: MAPPING.md."""
-    del language
+    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have."""
+    del language  # the service has one language
     code = CODES.get(flow.kind, OTHER_TYPE)
     stated = flow.detail.get(FLOW_TYPE) if flow.detail else None
     return _encode(
         Transaction(
             symbol=flow.symbol or "",
             flow_type=stated if type(stated) is int else code,
-            type=TYPES[code] if code in TYPES else _other_words(flow),
+            type=TYPES[code] if code in TYPES else _other_type(flow),
             amount=to_plain_string(flow.amount),
             asset=flow.currency,
             account=_account_of(flow),
@@ -177,13 +176,13 @@ def write(flow: Flow, language: str | None = None) -> bytes:
     )
 
 
-def _other_words(flow: Flow) -> str:
-    """The type of a flow that is none of TYPES: its label, unless that would make it one of them."""
+def _other_type(flow: Flow) -> str:
+    """The type of a flow without a flow_type: its label, unless that is the name of another type."""
     return flow.kind.value if not flow.label or flow.label in _TYPE_CODES else flow.label
 
 
 def _account_of(flow: Flow) -> str:
-    """The account that a flow belongs to. `server.account_is` finds it by the same facts."""
+    """The account of a flow. `server.has_account` selects flows by the same rule."""
     stated = flow.detail.get(ACCOUNT) if flow.detail else None
     if type(stated) is str:
         return stated

@@ -1,10 +1,15 @@
-"""WOO X Pro futures transactions: what its document states, as data. Marks of each number: MAPPING.md."""
+"""WOO X Pro: documented limits and error codes, as data. MAPPING.md says where each is documented."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
 from liushui.rules import Filter, RangeOnly, Rate, Rules
 
-RULES = Rules(
+NAME: Final = "wooxpro"
+
+RULES: Final = Rules(
     paging=RangeOnly(size_default=100, size_max=1_000, partition_by=("account",), split_by=("flow_type", "symbol")),
     rate=Rate(calls=6, per=timedelta(seconds=2)),
     resolution=timedelta(milliseconds=1),
@@ -20,5 +25,27 @@ RULES = Rules(
     ),
 )
 
-REFUSALS = Rate(calls=30, per=timedelta(seconds=60))
-"""Refusals for the rate that a key may have before it is banned, and how long somebody who is banned had best wait."""
+REFUSALS: Final = Rate(calls=30, per=timedelta(seconds=60))
+"""How many calls over the rate a key may make before it is banned, and how long a banned client should wait."""
+
+SUCCESS: Final = 1000
+BANNED: Final = 30017
+BANNED_STATUS: Final = 418
+"""The HTTP status of an answer to a banned client."""
+
+ERRORS: Final[Mapping[int, type[ProviderError]]] = {
+    30000: Refused,
+    30001: AuthError,
+    30002: AuthError,
+    30003: AuthError,
+    30010: AuthError,
+    30011: AuthError,
+    30012: AuthError,
+    30013: RateLimited,
+    30014: Unavailable,
+    30016: Unavailable,
+    BANNED: RateLimited,
+    40011: Refused,
+    40034: Refused,
+    40039: Refused,
+}

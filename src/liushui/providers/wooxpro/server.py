@@ -1,8 +1,8 @@
-"""WOO X Pro futures transactions, the end that answers. A function of request and reader."""
+"""Answers as WOO X Pro, the way its document says."""
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -13,7 +13,6 @@ from liushui.errors import WireError
 from liushui.http import Request, Response
 from liushui.instant import MIN_INSTANT
 from liushui.provider import FlowQuery, FlowReader, Key, RateCheck, Route
-from liushui.providers.wooxpro.answers import BANNED, BANNED_STATUS, MESSAGE, SUCCESS
 from liushui.providers.wooxpro.codec import (
     ACCOUNT,
     ACCOUNTS,
@@ -21,69 +20,69 @@ from liushui.providers.wooxpro.codec import (
     COPY_TRADING,
     FLOW_TYPE,
     TYPES,
-    unix_milliseconds,
+    parse_unix_milliseconds,
     write,
 )
-from liushui.providers.wooxpro.rules import REFUSALS, RULES
-from liushui.providers.wooxpro.wire import PATH
+from liushui.providers.wooxpro.rules import BANNED, BANNED_STATUS, NAME, REFUSALS, RULES, SUCCESS
+from liushui.providers.wooxpro.wire import PATH, SUCCESS_MESSAGE
 from liushui.wire.decoding import parse_choice, parse_integer
 from liushui.wire.errors import ErrorResponse
 from liushui.wire.ranges import exclusive_end, from_steps, to_steps
 
-NAME = "wooxpro"
 KEY_HEADERS = ("x-api-key", "x-bm-key")
-EVERY_FLOW_TYPE = 0
+ALL_FLOW_TYPES = 0
 SYMBOL_MAX = 64
-"""Characters that a symbol may have."""
+"""Longest symbol, in characters."""
 
-STATUSES = {"start_time": (400, 40039), "end_time": (400, 40039), "symbol": (400, 40034)}
-"""What a parameter that does not fit is answered with, where it is not BAD_PARAMETER."""
-BAD_PARAMETER = (400, 40011)
+PARAMETER_ERRORS = {"start_time": (400, 40039), "end_time": (400, 40039), "symbol": (400, 40034)}
+"""HTTP status and error code of the parameters that have codes of their own."""
+PARAMETER_ERROR = (400, 40011)
 
 _SIZE = re.compile(r"(?:^|&)page_size=([0-9]{1,6})(?:&|$)")
 
 
 class WooxproServer:
-    """The route that a client calls to read its futures transactions."""
+    """Serves the route that a client calls to read its futures transactions."""
 
     routes: Sequence[Route] = (Route("GET", PATH),)
 
     def estimate_rows(self, request: Request) -> int:
-        found = _SIZE.search(request.query)
-        return int(found[1]) if found else RULES.paging.size_default
+        size = _SIZE.search(request.query)
+        return int(size[1]) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer, in the envelope, an error's included."""
-        tally = None
+        """The answer in WOO X Pro's envelope, also for errors."""
+        check = None
         try:
             if request.method != "GET" or request.route != PATH:
                 raise ErrorResponse(404, 30000, "Not found")
-            key = authenticated(request, reader)
-            tally = reader.admit(key, RULES.rate)
-            if not tally.admitted:
-                raise _refusal(key, reader)
-            rows = reader.read_page(NAME, query_of(request, key, reader.now()), write).rows
+            key = authenticate(request, reader)
+            check = reader.admit(key, RULES.rate)
+            if not check.admitted:
+                raise _over_rate(key, reader)
+            query = parse_query(request.query_params(), key.accounts, reader.now())
+            rows = reader.read_page(NAME, query, write).rows
         except WireError as error:
-            status, code = STATUSES.get(error.field, BAD_PARAMETER)
-            return _enveloped(request, status, code, f"Parameter error: {error}", tally)
-        except ErrorResponse as fault:
-            return _enveloped(request, fault.status, fault.code, fault.message, tally)
-        return _enveloped(request, 200, SUCCESS, MESSAGE, tally, rows)
+            status, code = PARAMETER_ERRORS.get(error.field, PARAMETER_ERROR)
+            return _respond(request, status, code, f"Parameter error: {error}", check)
+        except ErrorResponse as error:
+            return _respond(request, error.status, error.code, error.message, check)
+        return _respond(request, 200, SUCCESS, SUCCESS_MESSAGE, check, rows)
 
 
 def key_name(api_key: str) -> str:
-    """The name that a key may be called by, which does not tell it."""
+    """The public name of an API key: a digest, because the key itself is the secret."""
     return f"{NAME}-{sha256(_bytes_of(api_key)).hexdigest()[:16]}"
 
 
-def authenticated(request: Request, reader: FlowReader) -> Key:
-    """The key that the request carries, in one of its headers or, the same, in both. Raises ErrorResponse."""
-    given = {request.headers[name] for name in KEY_HEADERS if request.headers.get(name)}
-    if not given:
+def authenticate(request: Request, reader: FlowReader) -> Key:
+    """The key in a request: in one of the two headers, or the same one in both. Raises ErrorResponse."""
+    sent = {request.headers[name] for name in KEY_HEADERS if request.headers.get(name)}
+    if not sent:
         raise ErrorResponse(401, 30001, "Header X-API-KEY is empty")
-    api_key = given.pop()
+    api_key = sent.pop()
     key = reader.find_key(NAME, key_name(api_key))
-    if given or key is None or not hmac.compare_digest(_bytes_of(api_key), _bytes_of(key.credentials["api_key"])):
+    if sent or key is None or not hmac.compare_digest(_bytes_of(api_key), _bytes_of(key.credentials["api_key"])):
         raise ErrorResponse(401, 30002, "Header X-API-KEY not found")
     if key.expires_at is not None and reader.now() >= key.expires_at:
         raise ErrorResponse(403, 30011, "Header X-API-KEY has expired")
@@ -94,8 +93,8 @@ def _bytes_of(api_key: str) -> bytes:
     return api_key.encode("utf-8", "surrogatepass")
 
 
-def _refusal(key: Key, reader: FlowReader) -> ErrorResponse:
-    """What a call over the rate is answered with: whoever goes on calling is banned."""
+def _over_rate(key: Key, reader: FlowReader) -> ErrorResponse:
+    """The answer to a call over the rate. A client that keeps calling is banned."""
     if reader.admit(key, REFUSALS, "refused").admitted:
         return ErrorResponse(429, 30013, "Request too many requests")
     return ErrorResponse(BANNED_STATUS, BANNED, "Banned after too many requests")
@@ -104,88 +103,89 @@ def _refusal(key: Key, reader: FlowReader) -> ErrorResponse:
 # ---------------------------------------------------------------- the query
 
 
-def query_of(request: Request, key: Key, now: datetime) -> FlowQuery:
-    """The request's parameters. Raises WireError naming the one that does not fit."""
-    given = request.query_params()
+def parse_query(params: Mapping[str, str], accounts: tuple[str, ...], now: datetime) -> FlowQuery:
+    """The query that a request's parameters ask for. Raises WireError naming the parameter that does not fit."""
     paging = RULES.paging
-    size = parse_integer("page_size", given.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
-    since, last = _range(given, now)
+    size = parse_integer("page_size", params.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
+    since, last = _range(params, now)
     return FlowQuery(
-        accounts=key.accounts,
+        accounts=accounts,
         since=since,
         until=exclusive_end(last, RULES.resolution),
         limit=size,
-        newest="start_time" not in given,
+        newest="start_time" not in params,
         ascending=True,
-        where=_where(given),
+        where=_where(params),
     )
 
 
-def _range(given: dict[str, str], now: datetime) -> tuple[datetime, datetime]:
-    """The first and the last millisecond asked for."""
+def _range(params: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
+    """The first and the last millisecond of the range."""
     start, end = (
-        unix_milliseconds(name, given[name]) if name in given else None for name in ("start_time", "end_time")
+        parse_unix_milliseconds(name, params[name]) if name in params else None for name in ("start_time", "end_time")
     )
     if start is not None and end is not None and start > end:
-        raise WireError("end_time", f"expected start_time {given['start_time']} or later, got {given['end_time']}")
+        raise WireError("end_time", f"expected start_time {params['start_time']} or later, got {params['end_time']}")
     present = from_steps(to_steps(now, RULES.resolution), RULES.resolution)
     if start is None:
-        back = RULES.window_default
-        start = MIN_INSTANT if end is not None or back is None else present - back
+        window = RULES.window_default
+        start = MIN_INSTANT if end is not None or window is None else present - window
     return start, end or present
 
 
-def _where(given: dict[str, str]) -> Where:
+def _where(params: Mapping[str, str]) -> Where:
     where = []
-    codes = {str(code): code for code in (EVERY_FLOW_TYPE, *TYPES)}
-    code = parse_choice("flow_type", given.get("flow_type", str(EVERY_FLOW_TYPE)), codes)
-    if code != EVERY_FLOW_TYPE:
-        where.append(flow_type_is(code))
-    if "account" in given:
-        where.append(account_is(parse_choice("account", given["account"], {account: account for account in ACCOUNTS})))
-    if given.get("symbol"):
-        where.append(one_of("symbol", _symbol(given["symbol"])))
+    codes = {str(code): code for code in (ALL_FLOW_TYPES, *TYPES)}
+    code = parse_choice("flow_type", params.get("flow_type", str(ALL_FLOW_TYPES)), codes)
+    if code != ALL_FLOW_TYPES:
+        where.append(has_flow_type(code))
+    if "account" in params:
+        where.append(
+            has_account(parse_choice("account", params["account"], {account: account for account in ACCOUNTS}))
+        )
+    if params.get("symbol"):
+        where.append(one_of("symbol", _parse_symbol(params["symbol"])))
     return tuple(where)
 
 
-def _symbol(text: str) -> str:
+def _parse_symbol(text: str) -> str:
     if len(text) > SYMBOL_MAX or " " in text or not text.isprintable():
         raise WireError("symbol", f"expected a symbol of 1 to {SYMBOL_MAX} characters, got {text[:SYMBOL_MAX]!r}")
     return text
 
 
-def flow_type_is(code: int) -> AnyOf:
-    """The flows that are written with one of TYPES: their own code says so, or, where they have none, their kind."""
+def has_flow_type(code: int) -> AnyOf:
+    """The flows that are written with this flow_type: by the code they were received with, or else by their kind."""
     kinds = tuple(kind.value for kind, known in CODES.items() if known == code)
-    own = f"{DETAIL_PREFIX}{FLOW_TYPE}"
-    return ((Term(own, (code,)),), (Term(own, (None,)), Term("kind", kinds)))
+    received = f"{DETAIL_PREFIX}{FLOW_TYPE}"
+    return ((Term(received, (code,)),), (Term(received, (None,)), Term("kind", kinds)))
 
 
-def account_is(account: str) -> AnyOf:
-    """The flows that are written with one of ACCOUNTS: COPY_TRADING by that subaccount, all others with FUTURES."""
-    own = Term(f"{DETAIL_PREFIX}{ACCOUNT}", (None,))
-    return ((own, Term("subaccount", (COPY_TRADING,), negated=account != COPY_TRADING)),)
+def has_account(account: str) -> AnyOf:
+    """The flows that are written with one of ACCOUNTS: those of the subaccount COPY_TRADING, or all others."""
+    known_account = Term(f"{DETAIL_PREFIX}{ACCOUNT}", (None,))
+    return ((known_account, Term("subaccount", (COPY_TRADING,), negated=account != COPY_TRADING)),)
 
 
 # ---------------------------------------------------------------- the answer
 
 
-def _enveloped(
-    request: Request, status: int, code: int, message: str, tally: RateCheck | None, rows: bytes = b""
+def _respond(
+    request: Request, status: int, code: int, message: str, check: RateCheck | None, rows: bytes = b""
 ) -> Response:
-    """An answer. Once a call was counted it says how many its window has: `Remaining` are those already used."""
+    """An answer. Once the call was counted, headers state the rate: `Remaining` is the number of calls already made."""
     headers = [("content-type", "application/json; charset=utf-8")]
-    if tally is not None:
+    if check is not None:
         headers += [
-            ("X-BM-RateLimit-Remaining", str(tally.used)),
+            ("X-BM-RateLimit-Remaining", str(check.used)),
             ("X-BM-RateLimit-Limit", str(RULES.rate.calls)),
             ("X-BM-RateLimit-Reset", str(RULES.rate.per // timedelta(seconds=1))),
             ("X-BM-RateLimit-Mode", "UID"),
         ]
-    words, trace = msgspec.json.encode(message), msgspec.json.encode(_uuid(request.trace))
-    return Response(status, headers, b'{"code":%d,"message":%b,"data":[%b],"trace":%b}' % (code, words, rows, trace))
+    text, trace = msgspec.json.encode(message), msgspec.json.encode(_uuid(request.trace))
+    return Response(status, headers, b'{"code":%d,"message":%b,"data":[%b],"trace":%b}' % (code, text, rows, trace))
 
 
 def _uuid(trace: str) -> str:
-    """A trace of 32 hex digits in the groups of a UUID."""
+    """A trace id of 32 hex digits, grouped as a UUID."""
     return "-".join((trace[:8], trace[8:12], trace[12:16], trace[16:20], trace[20:]))

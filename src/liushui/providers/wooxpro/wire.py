@@ -1,13 +1,23 @@
-"""WOO X Pro futures transactions, the shapes on the wire: field names are theirs."""
+"""WOO X Pro futures transactions on the wire: path, structs, answers. Field names are the provider's."""
+
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-PATH = "/contract/private/transaction-history"
+from liushui.errors import ProviderError, WireError, short_repr
+from liushui.providers.wooxpro.rules import BANNED, BANNED_STATUS, ERRORS, REFUSALS, SUCCESS
+from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.errors import provider_error
+from liushui.wire.transport import Answer, parse_retry_after
+
+PATH: Final = "/contract/private/transaction-history"
+SUCCESS_MESSAGE: Final = "Ok"
 
 
 class Transaction(msgspec.Struct, kw_only=True, gc=False):
-    """One row, as lenient as real input: the document's sample has no flow_type, and readers take time as a number."""
+    """One row, as lenient as real data: the document's sample has no flow_type, and time may be a number."""
 
     symbol: str | None | UnsetType = UNSET
     flow_type: int | UnsetType = UNSET
@@ -20,9 +30,45 @@ class Transaction(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Envelope(msgspec.Struct):
-    """Every answer. `data` is a list, each row byte for byte; in errors it says nothing."""
+    """Any answer. `data` is a list of rows, each byte for byte; in errors it has no meaning."""
 
     code: int
     message: str | None = None
     data: Raw = Raw(b"null")
     trace: str | None = None
+
+
+_envelope = msgspec.json.Decoder(Envelope)
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def parse_page(answer: Answer) -> Sequence[bytes]:
+    """The rows of an answer, byte for byte. Raises WireError, or a ProviderError by code and HTTP status."""
+    try:
+        envelope = _envelope.decode(answer.body)
+    except DECODE_ERRORS as error:
+        if answer.status != 200:
+            raise _error(answer, f"HTTP {answer.status}, {excerpt(answer.body)}") from error
+        raise WireError("answer", f"expected the JSON envelope, got {excerpt(answer.body)}") from error
+    if answer.status != 200 or envelope.code != SUCCESS:
+        message = envelope.message or f"HTTP {answer.status}"
+        raise _error(answer, message, code=envelope.code, trace=envelope.trace)
+    if (envelope.message or "").lower() != SUCCESS_MESSAGE.lower():
+        raise WireError("message", f"expected {SUCCESS_MESSAGE}, got {short_repr(envelope.message)}")
+    data = bytes(envelope.data)
+    try:
+        return list(map(bytes, _rows.decode(data)))
+    except DECODE_ERRORS as error:
+        raise WireError("data", f"expected a list, got {excerpt(data)}: {error}") from error
+
+
+def _error(answer: Answer, message: str, *, code: int | None = None, trace: str | None = None) -> ProviderError:
+    """The error for an error answer. A banned client has to wait longer than one over the rate."""
+    if code not in ERRORS and answer.status == BANNED_STATUS:
+        code = BANNED
+    wait_s = parse_retry_after(answer.headers.get("x-bm-ratelimit-reset"))
+    if code == BANNED:
+        wait_s = REFUSALS.per.total_seconds()
+    if answer.retry_after_s is not None:
+        wait_s = answer.retry_after_s
+    return provider_error(ERRORS, message, code=code, status=answer.status, trace=trace, retry_after_s=wait_s)

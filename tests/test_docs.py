@@ -21,7 +21,7 @@ def test_the_readme_has_its_table_of_providers() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for file in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", file.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (file.parent / target).exists(), f"{file.relative_to(ROOT)} links to {target}"

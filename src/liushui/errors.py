@@ -13,14 +13,36 @@ class ConfigError(LiushuiError):
     """Invalid input from the user, such as an option, a file or a base URL. Correct it and try again."""
 
 
-class AccountNotFound(ConfigError):
+class InvalidField(ConfigError):
+    """A value that the user gave is well-formed, but not possible. `field` names it, as a path in what was given."""
+
+    def __init__(self, field: str, expected: str, got: str) -> None:
+        super().__init__(f"{field}: expected {expected}, got {got}")
+        self.field = field
+        self.expected = expected
+        self.got = got
+
+
+class PermissionDenied(ConfigError):
+    """The user may not do this."""
+
+
+class AlreadyExists(ConfigError):
+    """The name is taken."""
+
+
+class NotFound(ConfigError):
+    """What the user named does not exist, or the user may not see it: the error does not tell which."""
+
+
+class AccountNotFound(NotFound):
     """The ledger has no account of that name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"account: there is none named {short_repr(name)}")
 
 
-class SourceNotFound(ConfigError):
+class SourceNotFound(NotFound):
     """The ledger has no source of that name."""
 
     def __init__(self, name: str) -> None:

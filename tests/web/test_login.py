@@ -19,8 +19,9 @@ from liushui.ledger.access.sessions import (
 )
 from liushui.ledger.access.tokens import Scope, create_token, revoke_token
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.server.auth import Connection, Principal
+from liushui.server.auth import Connection
 from liushui.server.web.auth.sessions import COOKIE, CSRF_HEADER, BrowserSessions
+from liushui.services.access import Principal
 from liushui.testing.server import run
 from tests.ledger.books import new_ledger
 from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting

@@ -1,42 +1,21 @@
 """Who asks, and what they may see and do: the same for a token of the API and for a browser that is logged in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 
-from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope, find_token, should_store_use
+from liushui.ledger.access.tokens import Scope, find_token, should_store_use
 from liushui.ledger.engine import Ledger
+from liushui.services.access import Principal
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 """A request, as guards see it."""
 
 CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="liushui"'}
 BEARER: Final = "bearer "
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Somebody who is known. `accounts` None: all of them, those to come too."""
-
-    name: str
-    """Tells principals apart: what one recorded under a key is no other's."""
-    accounts: frozenset[str] | None
-    scopes: frozenset[Scope]
-    calls_per_minute: int = CALLS_PER_MINUTE
-    note_due: str | None = None
-    """The id of a token of which it is to be kept that it was used now."""
-
-    def sees(self, account: str) -> bool:
-        """Whether the account is one of theirs."""
-        return self.accounts is None or account in self.accounts
-
-    def sees_all(self, accounts: frozenset[str] | None) -> bool:
-        """Whether all of these are theirs; None stands for every one there is."""
-        return self.accounts is None or (accounts is not None and accounts <= self.accounts)
 
 
 SessionLookup: TypeAlias = Callable[[Connection], Principal | None]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from liushui.ledger.engine import Ledger
 from liushui.provider import Provider, RateLimiter
-from liushui.server.auth import BEARER, Connection, Principal, SessionLookup, bearer_principal, no_session
+from liushui.server.auth import BEARER, Connection, SessionLookup, bearer_principal, no_session
+from liushui.services.access import Principal
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError, short_repr
+from liushui.errors import ConfigError, NotFound, short_repr
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.schema import keys
@@ -89,7 +89,7 @@ def list_keys(ledger: Ledger) -> list[KeyInfo]:
 
 
 def revoke_key(ledger: Ledger, public: str) -> None:
-    """Revoke a key at once, in every process that serves. Raises ConfigError where no valid key has that name."""
+    """Revoke a key at once, in every process that serves. Raises NotFound where no valid key has that name."""
     with ledger.writing() as connection:
         revoked = connection.execute(
             keys.update()
@@ -97,4 +97,4 @@ def revoke_key(ledger: Ledger, public: str) -> None:
             .values(revoked_at_us=to_us(ledger.clock()))
         )
         if not revoked.rowcount:
-            raise ConfigError(f"key: there is no valid one named {short_repr(public)}")
+            raise NotFound(f"key: there is no valid one named {short_repr(public)}")

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError, short_repr
+from liushui.errors import ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.schema import tokens
@@ -79,11 +79,11 @@ def create_token(
     if names is not None and not names:
         raise ConfigError("account: expected at least one, got none")
     if len(name) > NAME_MAX or not name.isprintable():
-        raise ConfigError(f"name: expected at most {NAME_MAX} printable characters, got {short_repr(name)}")
+        raise InvalidField("name", f"at most {NAME_MAX} printable characters", short_repr(name))
     if expires_at is not None and expires_at <= now:
         raise ConfigError(f"expires: expected an instant that is to come, got {short_repr(expires_at.isoformat())}")
     if not 1 <= calls_per_minute <= CALLS_MAX:
-        raise ConfigError(f"calls_per_minute: expected 1 to {CALLS_MAX}, got {calls_per_minute}")
+        raise InvalidField("calls_per_minute", f"1 to {CALLS_MAX}", str(calls_per_minute))
     id_, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
     text = f"{PREFIX}{id_}_{secret}"
     values = {
@@ -128,7 +128,7 @@ def list_tokens(ledger: Ledger) -> list[Token]:
 
 
 def revoke_token(ledger: Ledger, id_: str) -> None:
-    """Revoke a token at once, in every process that serves. Raises ConfigError where no valid token has that id."""
+    """Revoke a token at once, in every process that serves. Raises NotFound where no valid token has that id."""
     with ledger.writing() as connection:
         revoked = connection.execute(
             tokens.update()
@@ -136,7 +136,7 @@ def revoke_token(ledger: Ledger, id_: str) -> None:
             .values(revoked_at_us=to_us(ledger.clock()))
         )
         if not revoked.rowcount:
-            raise ConfigError(f"token: there is no valid one with the id {short_repr(id_)}")
+            raise NotFound(f"token: there is no valid one with the id {short_repr(id_)}")
 
 
 def should_store_use(token: Token, now: datetime) -> bool:

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, SourceNotFound, short_repr
+from liushui.errors import AlreadyExists, ConfigError, SourceNotFound, short_repr
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.sql_dialects import insert_new, upsert
@@ -45,24 +46,35 @@ class Run(NamedTuple):
 def add_source(
     ledger: Ledger, *, account: str, base_url: str, credentials: dict[str, str], since: datetime, paced: bool
 ) -> None:
-    """Add a source to an account that exists. Raises ConfigError where it has one."""
-    encrypted = ledger.vault.encrypt(credentials)
+    """Add a source to an account that exists. Raises AlreadyExists where it has one."""
+    encrypted, now = ledger.vault.encrypt(credentials), ledger.clock()
+    with ledger.writing() as connection:
+        insert_source(
+            connection, account=account, base_url=base_url, encrypted=encrypted, since=since, paced=paced, now=now
+        )
+
+
+def insert_source(
+    connection: Connection, *, account: str, base_url: str, encrypted: str, since: datetime, paced: bool, now: datetime
+) -> None:
+    """Add a source with encrypted credentials in the caller's transaction. Raises AlreadyExists as `add_source`."""
     values = {
         "account": account,
         "base_url": base_url,
         "credentials": encrypted,
         "since_us": to_us(since),
         "paced": paced,
-        "created_at_us": to_us(ledger.clock()),
+        "created_at_us": to_us(now),
     }
-    with ledger.writing() as connection:
-        if not insert_new(connection, sources, values):
-            raise ConfigError(f"source: there is one named {short_repr(account)} already")
+    if not insert_new(connection, sources, values):
+        raise AlreadyExists(f"source: there is one named {short_repr(account)} already")
 
 
 def change_credentials(ledger: Ledger, account: str, credentials: dict[str, str]) -> None:
     """Replace the credentials of a source. A running sync goes on with the old ones. Raises SourceNotFound."""
-    _update(ledger, account, {"credentials": ledger.vault.encrypt(credentials)})
+    encrypted = ledger.vault.encrypt(credentials)
+    with ledger.writing() as connection:
+        update_source(connection, account, {"credentials": encrypted})
 
 
 def check_source_name(name: str) -> None:
@@ -80,13 +92,14 @@ def remove_source(ledger: Ledger, account: str) -> None:
 
 def pause_source(ledger: Ledger, account: str, *, paused: bool) -> None:
     """Have the scheduler skip a source, or not any more. Raises SourceNotFound."""
-    _update(ledger, account, {"paused": paused})
-
-
-def _update(ledger: Ledger, account: str, values: Mapping[str, object]) -> None:
     with ledger.writing() as connection:
-        if not connection.execute(sources.update().where(sources.c.account == account).values(values)).rowcount:
-            raise SourceNotFound(account)
+        update_source(connection, account, {"paused": paused})
+
+
+def update_source(connection: Connection, account: str, values: Mapping[str, object]) -> None:
+    """Change columns of a source in the caller's transaction. Raises SourceNotFound."""
+    if not connection.execute(sources.update().where(sources.c.account == account).values(values)).rowcount:
+        raise SourceNotFound(account)
 
 
 def list_sources(ledger: Ledger) -> list[Source]:

@@ -5,6 +5,7 @@ from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from liushui.errors import SourceNotFound
 from liushui.instant import from_us, to_us
@@ -39,27 +40,34 @@ def request_sync(ledger: Ledger, account: str, *, by: str, everything: bool = Fa
 
     Where such a request is waiting already, that one is returned.
     """
+    with ledger.writing() as connection:
+        return insert_request(connection, account, by=by, now=ledger.clock(), everything=everything)
+
+
+def insert_request(
+    connection: Connection, account: str, *, by: str, now: datetime, everything: bool = False
+) -> SyncRequest:
+    """Request a sync in the caller's transaction, as `request_sync`."""
     c = sync_requests.c
     waiting = sa.select(sync_requests).where(
         c.account == account, c.ended_at_us.is_(None), c.taken_at_us.is_(None), c.everything == everything
     )
-    with ledger.writing() as connection:
-        if connection.scalar(sa.select(sources.c.account).where(sources.c.account == account)) is None:
-            raise SourceNotFound(account)
-        row = connection.execute(waiting).first()
-        if row is None:
-            values = {
-                "account": account,
-                "id": token_hex(8),
-                "everything": everything,
-                "requested_at_us": to_us(ledger.clock()),
-                "requested_by": by,
-                "holder": "",
-                "status": WAITING,
-                "error": "",
-            }
-            connection.execute(sync_requests.insert().values(values))
-            row = connection.execute(waiting).one()
+    if connection.scalar(sa.select(sources.c.account).where(sources.c.account == account)) is None:
+        raise SourceNotFound(account)
+    row = connection.execute(waiting).first()
+    if row is None:
+        values = {
+            "account": account,
+            "id": token_hex(8),
+            "everything": everything,
+            "requested_at_us": to_us(now),
+            "requested_by": by,
+            "holder": "",
+            "status": WAITING,
+            "error": "",
+        }
+        connection.execute(sync_requests.insert().values(values))
+        row = connection.execute(waiting).one()
     return _request(row)
 
 

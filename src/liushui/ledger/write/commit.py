@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, ConfirmationRequired, ConnectionLost, StaleRead, short_repr
+from liushui.errors import AlreadyExists, ConfirmationRequired, ConnectionLost, StaleRead, short_repr
 from liushui.instant import load_zone, to_us
 from liushui.ledger.chain import genesis
 from liushui.ledger.coverage import Range, State, fold, merged
@@ -41,17 +41,25 @@ class SliceRead(NamedTuple):
 
 
 def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
-    """Begin an account's chain, if it does not exist. Raises ConfigError where it is another provider's."""
+    """Make an account of a provider. One that exists stays as it is. One transaction.
+
+    Raises AlreadyExists for an account of another provider.
+    """
     load_zone(zone)
-    created_at_us = to_us(ledger.clock())
     with ledger.writing() as connection:
-        first_link = genesis(name, provider, zone, created_at_us)
-        connection.exec_driver_sql(_INSERT_ACCOUNT, (name, provider, zone, created_at_us, 0, first_link))
-        existing = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
-        if existing != provider:
-            raise ConfigError(
-                f"account {short_repr(name)} holds flows of {existing}, not of {provider}: choose another name"
-            )
+        insert_account(connection, name, provider, zone, ledger.clock())
+
+
+def insert_account(connection: Connection, name: str, provider: str, zone: str, now: datetime) -> None:
+    """Begin an account's chain in the caller's transaction. Raises AlreadyExists as `make_account` does."""
+    created_at_us = to_us(now)
+    first_link = genesis(name, provider, zone, created_at_us)
+    connection.exec_driver_sql(_INSERT_ACCOUNT, (name, provider, zone, created_at_us, 0, first_link))
+    existing = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
+    if existing != provider:
+        raise AlreadyExists(
+            f"account {short_repr(name)} holds flows of {existing}, not of {provider}: choose another name"
+        )
 
 
 def _retried(commit: Callable[P, R]) -> Callable[P, R]:

@@ -15,14 +15,14 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import AccountNotFound, ConfigError, short_repr
+from liushui.errors import AccountNotFound, AlreadyExists, ConfigError, short_repr
 from liushui.flow import Flow
-from liushui.instant import to_us
+from liushui.instant import load_zone, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import BATCH, COLUMNS, ID, WIRE, Row, to_row
 from liushui.ledger.schema import accounts, recordings
 from liushui.ledger.write.change import RECORDED, RESTATED, Change
-from liushui.ledger.write.commit import commit_changes, make_account
+from liushui.ledger.write.commit import commit_changes, insert_account
 from liushui.provider import DecodedRow
 
 OWN: Final = "own"
@@ -87,15 +87,19 @@ class RecordResult:
 
 
 def make_own_account(ledger: Ledger, name: str, zone: str) -> None:
-    """Make an own account, if it does not exist. Raises ConfigError where it exists with another provider or zone."""
+    """Make an own account. One that exists, in the same zone, stays as it is. One transaction.
+
+    Raises AlreadyExists where it exists with another provider or zone.
+    """
+    load_zone(zone)
     query = sa.select(accounts.c.provider, accounts.c.zone).where(accounts.c.account == name)
-    with ledger.reading() as connection:
-        existing = connection.execute(query).first()
-    if existing is None:
-        make_account(ledger, name, OWN, zone)
-    elif (existing.provider, existing.zone) != (OWN, zone):
-        about = f"{existing.provider} in {existing.zone}"
-        raise ConfigError(f"account {short_repr(name)} is there already, of {about}: choose another name")
+    with ledger.writing() as connection:
+        insert_account(connection, name, OWN, zone, ledger.clock())
+        existing = connection.execute(query).one()
+        if existing.zone != zone:
+            raise AlreadyExists(
+                f"account {short_repr(name)} is there already, of {OWN} in {existing.zone}: choose another name"
+            )
 
 
 def record(

@@ -14,9 +14,10 @@ from liushui.errors import LedgerError
 from liushui.ledger.access.tokens import store_use
 from liushui.provider import RateCheck
 from liushui.rules import Rate
-from liushui.server.api.errors import HEADERS, Refusal
-from liushui.server.auth import CHALLENGE, PRINCIPAL, Connection, Principal
+from liushui.server.api.errors import HEADERS, ProblemError
+from liushui.server.auth import CHALLENGE, PRINCIPAL, Connection
 from liushui.server.context import AppContext
+from liushui.services.access import Principal
 
 WINDOW: Final = timedelta(minutes=1)
 _WINDOW_S: Final = str(WINDOW // timedelta(seconds=1))
@@ -53,9 +54,9 @@ def authenticate(app_context: AppContext) -> Callable[[Connection, BaseRouteHand
         connection.scope["state"][PRINCIPAL] = principal
         if not tally.admitted:
             said = f"expected at most {principal.calls_per_minute} calls a minute"
-            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, said, headers={"Retry-After": _WINDOW_S})
-        if principal.note_due is not None and not notes:
-            note = asyncio.create_task(asyncio.to_thread(_note, app_context, principal.note_due))
+            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, said, headers={"Retry-After": _WINDOW_S})
+        if principal.token_to_touch is not None and not notes:
+            note = asyncio.create_task(asyncio.to_thread(_note, app_context, principal.token_to_touch))
             notes.add(note)  # one at a time, and nobody waits for it: another process may be writing for long
             note.add_done_callback(notes.discard)
 

@@ -19,7 +19,7 @@ from liushui.ledger.read import summaries as summing
 from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import endpoint
-from liushui.server.api.errors import unacceptable
+from liushui.server.api.errors import invalid_parameter
 from liushui.server.api.flows import AccountNames
 
 By = Literal["account", "kind"]
@@ -87,7 +87,7 @@ def show_summary(context: Context, params: NamedDependency[SummaryQuery]) -> Res
     for name in ("first_day", "last_day"):
         _check_day(name, getattr(params, name))
     if params.first_day and params.last_day and params.first_day > params.last_day:
-        raise unacceptable("last_day", f"no earlier than first_day, {params.first_day}", params.last_day)
+        raise invalid_parameter("last_day", f"no earlier than first_day, {params.first_day}", params.last_day)
     wanted = summing.Wanted(
         accounts=names,
         period=params.period,
@@ -151,8 +151,8 @@ def _gaps(found: list[summing.Gap]) -> list[models.Gap]:
 
 
 def _check_day(name: str, text: str | None) -> None:
-    """Raises a Refusal where a day is none of the calendar's."""
+    """Raises ProblemError where a day is none of the calendar's."""
     try:
         summing.check_day(name, text)
     except WireError as error:
-        raise unacceptable(name, "a date such as 2024-01-31", text) from error
+        raise invalid_parameter(name, "a date such as 2024-01-31", text) from error

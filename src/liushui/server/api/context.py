@@ -1,6 +1,6 @@
 """One call of the API: who asks, which accounts they may see of those they name, and an answer with its tag."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
@@ -17,9 +17,11 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FlowFilter
 from liushui.ledger.read.pages import heads
 from liushui.money import to_plain_string
-from liushui.server.api.errors import missing
-from liushui.server.auth import Principal, principal_of
+from liushui.provider import Provider
+from liushui.server.api.errors import not_found
+from liushui.server.auth import principal_of
 from liushui.server.context import AppContext
+from liushui.services.access import Principal
 
 APP_CONTEXT: Final = "liushui_context"
 """Under this name the application keeps the app_context."""
@@ -39,6 +41,11 @@ class RequestContext:
         return self.app_context.ledger
 
     @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The installed providers by name."""
+        return self.app_context.providers
+
+    @property
     def whose(self) -> list[str] | None:
         """The accounts that the caller may see; None: all of them. What a cursor holds for no other caller."""
         return None if self.principal.accounts is None else sorted(self.principal.accounts)
@@ -46,17 +53,17 @@ class RequestContext:
     def accounts(self, named: Collection[str] = ()) -> tuple[str, ...]:
         """The accounts that are meant: those named, or all that the caller may see. It may be none at all.
 
-        Raises a Refusal for one that is not there, or is not theirs: in the same words.
+        Raises ProblemError for one that is not there, or is not theirs: in the same words.
         """
         there = heads(self.ledger, sorted(named) if named else None)
         visible = tuple(name for name in there if self.principal.sees(name))
         for name in named:
             if name not in visible:
-                raise missing("account", name)
+                raise not_found("account", name)
         return visible
 
     def account(self, name: str) -> str:
-        """One account. Raises a Refusal."""
+        """One account. Raises ProblemError."""
         return self.accounts((name,))[0]
 
     def answer(self, word: Word, status: HTTPStatus = HTTPStatus.OK) -> Response[Any]:

@@ -10,7 +10,7 @@ import msgspec
 from liushui.errors import short_repr
 from liushui.ledger.access.vault import shared_secret
 from liushui.ledger.engine import Ledger
-from liushui.server.api.errors import Refusal, unacceptable
+from liushui.server.api.errors import ProblemError, invalid_parameter
 
 _MARK_BYTES: Final = 16
 EXPECTED: Final = "a cursor that this query was given"
@@ -25,7 +25,7 @@ def cursor(ledger: Ledger, about: str, place: object) -> str:
 
 
 def place_of(ledger: Ledger, about: str, text: str, type_: type[T], parameter: str = "cursor") -> T:
-    """The place that a cursor names. Raises a Refusal where it was not given for this."""
+    """The place that a cursor names. Raises ProblemError where it was not given for this."""
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
@@ -51,8 +51,8 @@ def flow_of(key: str) -> tuple[str, int, str] | None:
     return found if key_of(*found) == key and -(2**62) < found[1] < 2**62 else None
 
 
-def _foreign(parameter: str, text: str) -> Refusal:
-    return unacceptable(parameter, EXPECTED, short_repr(text))
+def _foreign(parameter: str, text: str) -> ProblemError:
+    return invalid_parameter(parameter, EXPECTED, short_repr(text))
 
 
 def _mark(ledger: Ledger, about: str, body: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""Answers that say why there is no other: problem details after RFC 9457, with what was expected and what came."""
+"""Errors of the API as problem details (RFC 9457): which field, what was expected there and what came."""
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,18 +12,28 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from liushui.client.models import Fault, Problem
-from liushui.errors import ConfigError, LedgerBusy, short_repr
+from liushui.errors import (
+    AlreadyExists,
+    ConfigError,
+    InvalidField,
+    LedgerBusy,
+    LiushuiError,
+    NotFound,
+    PermissionDenied,
+    short_repr,
+)
+from liushui.ledger.write.record import NotOwnAccount
 
 _log = logging.getLogger(__name__)
 
 PROBLEM_JSON: Final = "application/problem+json"
 HEADERS: Final = "liushui_headers"
-"""Where a request keeps the headers that every answer to it has."""
-BUSY_S: Final = 5
+"""The key in a request's state of headers that every answer to the request has, also an error."""
+BUSY_RETRY_S: Final = 5
 
 
-class Refusal(Exception):
-    """A request that is not answered."""
+class ProblemError(Exception):
+    """Ends a request with problem details."""
 
     def __init__(
         self,
@@ -37,52 +47,58 @@ class Refusal(Exception):
         self.status, self.detail, self.faults, self.headers = status, detail, list(faults), dict(headers or {})
 
 
-def malformed(faults: Sequence[Fault]) -> Refusal:
-    """The request is not as the document says."""
-    return Refusal(HTTPStatus.BAD_REQUEST, _said(faults), faults)
+def bad_request(faults: Sequence[Fault]) -> ProblemError:
+    """400: the request does not fit the OpenAPI document."""
+    return ProblemError(HTTPStatus.BAD_REQUEST, _detail_of(faults), faults)
 
 
-def unacceptable(parameter: str, expected: str, got: object) -> Refusal:
-    """The request is as the document says, and cannot be meant."""
-    fault = Fault(parameter=parameter, expected=expected, got=_shown(got))
-    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, _said([fault]), [fault])
+def invalid_parameter(parameter: str, expected: str, got: object) -> ProblemError:
+    """422: a parameter is well-formed, but not possible (for example since > until)."""
+    return _unprocessable(Fault(parameter=parameter, expected=expected, got=short_repr(got)))
 
 
-def unacceptable_body(pointer: str, expected: str, got: object) -> Refusal:
-    """A body that is as the document says, and cannot be meant."""
-    fault = Fault(pointer=pointer, expected=expected, got=_shown(got))
-    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, _said([fault]), [fault])
+def invalid_body(pointer: str, expected: str, got: object) -> ProblemError:
+    """422: a value in the body is well-formed, but not possible."""
+    return _unprocessable(Fault(pointer=pointer, expected=expected, got=short_repr(got)))
 
 
-def conflict(faults: Sequence[Fault]) -> Refusal:
-    """What is asked for contradicts what is there."""
-    return Refusal(HTTPStatus.CONFLICT, _said(faults), faults)
+def conflict(faults: Sequence[Fault]) -> ProblemError:
+    """409: the request contradicts what is recorded."""
+    return ProblemError(HTTPStatus.CONFLICT, _detail_of(faults), faults)
 
 
-def missing(what: str, got: object) -> Refusal:
-    """There is no such thing, or none that the caller may see: both are said in the same words."""
-    return Refusal(HTTPStatus.NOT_FOUND, f"{what}: there is none named {_shown(got)}")
+def not_found(kind: str, name: object) -> ProblemError:
+    """404, in the same words whether the thing does not exist or the caller may not see it."""
+    return ProblemError(HTTPStatus.NOT_FOUND, f"{kind}: there is none named {short_repr(name)}")
 
 
-def _shown(value: object) -> str:
-    return value if isinstance(value, str) and value.startswith("nothing") else short_repr(value)
+def _unprocessable(fault: Fault) -> ProblemError:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, _detail_of([fault]), [fault])
 
 
-def _said(faults: Sequence[Fault]) -> str:
+def _detail_of(faults: Sequence[Fault]) -> str:
     first = faults[0]
     return f"{first.parameter or first.pointer or 'body'}: expected {first.expected}, got {first.got}"
 
 
-# ---------------------------------------------------------------- what a body does not fit
+# ---------------------------------------------------------------- decoding errors
 
-
-_WHERE = re.compile(r"^(?P<said>.*?)(?: - at `(?P<key>key in )?\$(?P<place>.*)`)?$", re.DOTALL)
+# msgspec tells what is wrong with JSON, and where, only in the text of its errors.
+_WHERE = re.compile(r"^(?P<message>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?$", re.DOTALL)
 _EXPECTED = re.compile(r"^Expected (?P<expected>.*?)(?:, got (?P<got>.*))?$", re.DOTALL)
-_FIELD = re.compile(r"^Object (?P<what>contains unknown|missing required) field `(?P<name>.*)`$", re.DOTALL)
+_FIELD = re.compile(r"^Object (?P<problem>contains unknown|missing required) field `(?P<name>.*)`$", re.DOTALL)
+
+_INSTANT: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z"
+_PLAIN_TEXTS: Final = {
+    "Invalid RFC3339 encoded datetime": _INSTANT,
+    "datetime with a timezone component": _INSTANT,
+    "Invalid enum value": "one of the words that the document names",
+}
+"""How texts of msgspec begin, and what they say in plain English."""
 
 
 class _Number(str):
-    """A JSON number as it came, shown without quotes."""
+    """A JSON number as it came, quoted without quotes."""
 
     __slots__ = ()
 
@@ -91,39 +107,37 @@ class _Number(str):
 
 
 _values = msgspec.json.Decoder(object, float_hook=_Number).decode
-_PLAINER: Final = {
-    "Invalid RFC3339 encoded datetime": "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z",
-    "datetime with a timezone component": "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z",
-    "Invalid enum value": "one of the words that the document names",
-}
 
 
-def fault_of(error: msgspec.MsgspecError, body: bytes, prefix: str = "") -> Fault:
-    """What is wrong with a body of JSON, in it the place, what was expected there and what came."""
-    found = _WHERE.match(str(error))
-    said = found["said"] if found else str(error)
-    pointer = prefix + _pointer(found["place"] or "" if found else "")
-    if field := _FIELD.match(said):
-        known = field["what"] == "missing required"
-        pointer = f"{pointer}/{field['name']}"
-        expected = "a value" if known else "no field of that name"
-        return Fault(pointer=pointer, expected=expected, got="nothing" if known else short_repr(field["name"]))
+def decoding_fault(error: msgspec.MsgspecError, body: bytes, prefix: str = "") -> Fault:
+    """What is wrong with a JSON body: the place as a JSON pointer after `prefix`, what was expected and what came."""
+    where = _WHERE.match(str(error))
+    message = where["message"] if where else str(error)
+    pointer = prefix + _pointer(where["path"] or "" if where else "")
+    if field := _FIELD.match(message):
+        is_missing = field["problem"] == "missing required"
+        return Fault(
+            pointer=f"{pointer}/{field['name']}",
+            expected="a value" if is_missing else "no field of that name",
+            got="nothing" if is_missing else short_repr(field["name"]),
+        )
     if not isinstance(error, msgspec.ValidationError):
-        return Fault(pointer=prefix, expected="JSON", got=f"{short_repr(body[:40])}: {said}")
-    fit = _EXPECTED.match(said)
-    what = fit["expected"].replace("`", "") if fit else said
-    what = next((plainer for said, plainer in _PLAINER.items() if what.startswith(said)), what)
-    return Fault(pointer=pointer, expected=what, got=_found(body, pointer.removeprefix(prefix)))
+        return Fault(pointer=prefix, expected="JSON", got=f"{short_repr(body[:40])}: {message}")
+    match = _EXPECTED.match(message)
+    expected = match["expected"].replace("`", "") if match else message
+    expected = next((plain for text, plain in _PLAIN_TEXTS.items() if expected.startswith(text)), expected)
+    return Fault(pointer=pointer, expected=expected, got=_value_at(body, pointer.removeprefix(prefix)))
 
 
-def _pointer(place: str) -> str:
-    """A JSON pointer of msgspec's path: `.rows[0].amount` is `/rows/0/amount`. Of a name that it does not tell, to
-    where the name is."""
-    return re.sub(r"\[(\d+)\]", r"/\1", place.partition("[...]")[0]).replace(".", "/")
+def _pointer(path: str) -> str:
+    """msgspec's path `.rows[0].amount` as the JSON pointer `/rows/0/amount`.
+
+    `[...]` stands for a key of a dict that msgspec does not name: the pointer ends at the dict.
+    """
+    return re.sub(r"\[(\d+)\]", r"/\1", path.partition("[...]")[0]).replace(".", "/")
 
 
-def _found(body: bytes, pointer: str) -> str:
-    """What stands at a place."""
+def _value_at(body: bytes, pointer: str) -> str:
     try:
         value: Any = _values(body)
         for step in pointer.split("/")[1:]:
@@ -137,43 +151,57 @@ def _found(body: bytes, pointer: str) -> str:
 
 
 def handlers() -> ExceptionHandlersMap:
-    """What becomes of exceptions in handlers of the API."""
+    """The answer to each class of error that a handler of the API raises."""
     return {
-        Refusal: _refused,
-        HTTPException: _http,
-        ConfigError: _config,
+        ProblemError: _problem,
+        HTTPException: _http_error,
+        InvalidField: _invalid_field,
+        NotFound: _with_status(HTTPStatus.NOT_FOUND),
+        AlreadyExists: _with_status(HTTPStatus.CONFLICT),
+        NotOwnAccount: _with_status(HTTPStatus.CONFLICT),
+        PermissionDenied: _with_status(HTTPStatus.FORBIDDEN),
+        ConfigError: _with_status(HTTPStatus.UNPROCESSABLE_ENTITY),
         LedgerBusy: _busy,
-        Exception: _fault,
+        Exception: _internal_error,
     }
 
 
-def _refused(request: Request[Any, Any, Any], error: Refusal) -> Response[bytes]:
-    return answer(request, error.status, error.detail, error.faults, error.headers)
+def _problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
+    return problem_response(request, error.status, error.detail, error.faults, error.headers)
 
 
-def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     status = HTTPStatus(error.status_code)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _fault(request, error)
-    return answer(request, status, error.detail, (), error.headers or {})
+        return _internal_error(request, error)
+    return problem_response(request, status, error.detail, (), error.headers or {})
 
 
-def _config(request: Request[Any, Any, Any], error: ConfigError) -> Response[bytes]:
-    """What a user may say wrong, and only the ledger can tell."""
-    return answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+def _invalid_field(request: Request[Any, Any, Any], error: InvalidField) -> Response[bytes]:
+    fault = Fault(pointer=f"/{error.field}", expected=error.expected, got=error.got)
+    return problem_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, _detail_of([fault]), [fault])
+
+
+def _with_status(status: HTTPStatus) -> Callable[[Request[Any, Any, Any], LiushuiError], Response[bytes]]:
+    def respond(request: Request[Any, Any, Any], error: LiushuiError) -> Response[bytes]:
+        return problem_response(request, status, str(error))
+
+    return respond
 
 
 def _busy(request: Request[Any, Any, Any], error: LedgerBusy) -> Response[bytes]:
-    return answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), (), {"Retry-After": str(BUSY_S)})
+    headers = {"Retry-After": str(BUSY_RETRY_S)}
+    return problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), (), headers)
 
 
-def _fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """A fault of ours. It is logged without what was asked."""
+def _internal_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    # Logged without the query, which may hold what is nobody's business.
     _log.error("no answer to %s %s", request.method, request.scope["path"], exc_info=error)
-    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of liushui: its log says where")
+    detail = "this is a fault of liushui: its log says where"
+    return problem_response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
-def answer(
+def problem_response(
     request: Request[Any, Any, Any],
     status: HTTPStatus,
     detail: str,
@@ -182,10 +210,10 @@ def answer(
 ) -> Response[bytes]:
     """An answer with problem details."""
     problem = Problem(title=status.phrase, status=status.value, detail=detail, errors=list(faults))
-    usual = request.scope["state"].get(HEADERS, {})
+    common = request.scope["state"].get(HEADERS, {})
     return Response(
         msgspec.json.encode(problem),
         status_code=status.value,
         media_type=PROBLEM_JSON,
-        headers={**usual, **(headers or {}), "Cache-Control": "no-store"},
+        headers={**common, **(headers or {}), "Cache-Control": "no-store"},
     )

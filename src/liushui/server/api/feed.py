@@ -22,7 +22,7 @@ from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.cursors import cursor, key_of, place_of
 from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.flows import AccountNames, said
-from liushui.server.api.sources import progress_said
+from liushui.server.api.sources import sync_model
 
 STEPS: Final = 1_000
 STEPS_MAX: Final = 10_000
@@ -51,8 +51,8 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="Of the feed, or an event's id. None: from now on.")] | None = None
 
 
-@endpoint("GET", "/feed", scope=Scope.READ)
-def read(context: Context, params: NamedDependency[FeedQuery]) -> Response[models.FeedPage]:
+@endpoint("GET", "/feed", scope=Scope.READ, operation_id="read")
+def read_feed(context: Context, params: NamedDependency[FeedQuery]) -> Response[models.FeedPage]:
     """Flows that were added, changed and withdrawn since a cursor, commit by commit.
 
     Whoever applies every step, by key, has what a full read has. Accounts that come later are in it from their
@@ -84,11 +84,12 @@ class StreamOperation(ApiOperation):
     "GET",
     "/events",
     scope=Scope.READ,
+    operation_id="events",
     operation=StreamOperation,
     media_type="text/event-stream",
     opt={"whole": True},  # a packed stream would be held back until there is enough of it to pack
 )
-async def events(context: Context, params: NamedDependency[EventQuery]) -> ServerSentEvent:
+async def stream_events(context: Context, params: NamedDependency[EventQuery]) -> ServerSentEvent:
     """Commits that changed flows, and how far syncs are, as they come (server-sent events).
 
     `commit`: its id is a cursor of the feed, from which a stream that broke off goes on (Last-Event-ID). `sync`: how
@@ -161,7 +162,7 @@ def _look(told: _Told) -> list[ServerSentEventMessage] | None:
     for one in list_progress(context.ledger, names):
         if told.syncs.get(one.account) != one.updated_at:
             told.syncs[one.account] = one.updated_at
-            messages.append(ServerSentEventMessage(data=_text(progress_said(one, now)), event="sync"))
+            messages.append(ServerSentEventMessage(data=_text(sync_model(one, now)), event="sync"))
     return messages
 
 

@@ -22,7 +22,7 @@ from liushui.money import parse_decimal, to_plain_string
 from liushui.server.api.context import Context, RequestContext, digest_of
 from liushui.server.api.cursors import cursor, flow_of, key_of, place_of
 from liushui.server.api.endpoint import PathText, endpoint
-from liushui.server.api.errors import missing, unacceptable
+from liushui.server.api.errors import invalid_parameter, not_found
 
 PAGE: int = 100
 PAGE_MAX: int = 1_000
@@ -92,11 +92,11 @@ def show_flow(context: Context, key: PathText) -> Response[models.FlowInFull]:
     """One flow, its versions, and the row as the provider sent it."""
     place = flow_of(key)
     if place is None or not context.principal.sees(place[0]):
-        raise missing("flow", key)
+        raise not_found("flow", key)
     account, at_us, id_ = place
     found = versions_of(context.ledger, account, at_us, id_)
     if not found:
-        raise missing("flow", key)
+        raise not_found("flow", key)
 
     def whole() -> models.FlowInFull:
         last, wire, served = found[-1]
@@ -107,19 +107,19 @@ def show_flow(context: Context, key: PathText) -> Response[models.FlowInFull]:
 
 
 def filter_of(asked: FlowQuery) -> FlowFilter:
-    """The filter that parameters say, without its accounts. Raises a Refusal where they cannot be meant."""
+    """The filter that parameters say, without its accounts. Raises ProblemError where they cannot be meant."""
     if asked.since is not None and asked.until is not None and asked.since >= asked.until:
-        raise unacceptable("until", f"later than since, {asked.since.isoformat()}", asked.until.isoformat())
+        raise invalid_parameter("until", f"later than since, {asked.since.isoformat()}", asked.until.isoformat())
     bounds = {}
     for name in ("amount_min", "amount_max"):
         text = getattr(asked, name)
         try:
             bounds[name] = None if text is None else parse_decimal(name, text)
         except WireError as error:
-            raise unacceptable(name, error.reason.removeprefix("expected ").partition(", got ")[0], text) from error
+            raise invalid_parameter(name, "decimal text such as -248.60", text) from error
     low, high = bounds["amount_min"], bounds["amount_max"]
     if low is not None and high is not None and low > high:
-        raise unacceptable("amount_max", f"at least amount_min, {to_plain_string(low)}", to_plain_string(high))
+        raise invalid_parameter("amount_max", f"at least amount_min, {to_plain_string(low)}", to_plain_string(high))
     return FlowFilter(
         since=asked.since,
         until=asked.until,

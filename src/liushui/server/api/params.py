@@ -14,7 +14,7 @@ from litestar.typing import FieldDefinition
 
 from liushui.client.models import Fault
 from liushui.errors import short_repr
-from liushui.server.api.errors import Refusal, fault_of, malformed
+from liushui.server.api.errors import ProblemError, bad_request, decoding_fault
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -25,7 +25,7 @@ _EXAMPLE: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z
 
 
 def query_of(request: Request[Any, Any, Any], type_: type[S]) -> S:
-    """The query parameters. Raises a Refusal that names each that is unknown, stands twice or does not fit."""
+    """The query parameters. Raises ProblemError that names each that is unknown, stands twice or does not fit."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
     faults: list[Fault] = []
     values: dict[str, object] = {}
@@ -48,7 +48,7 @@ def query_of(request: Request[Any, Any, Any], type_: type[S]) -> S:
         if field.required and field.name not in values and not any(fault.parameter == name for fault in faults)
     ]
     if faults:
-        raise malformed(faults)
+        raise bad_request(faults)
     return type_(**values)
 
 
@@ -60,18 +60,18 @@ class ApiRequest(Request[Any, Any, Any]):
     """A request whose JSON body is decoded by us, for Litestar's errors do not say where in the body they are."""
 
     async def json(self) -> Any:  # noqa: ANN401 - whichever struct the handler takes
-        """The body as the struct that the handler's `data` names. Raises a Refusal."""
+        """The body as the struct that the handler's `data` names. Raises ProblemError."""
         body = await self.body()
         try:
             return msgspec.json.decode(body, type=_signature(self)["data"].annotation)
         except msgspec.MsgspecError as error:
-            raise malformed([fault_of(error, body)]) from error
+            raise bad_request([decoding_fault(error, body)]) from error
         except UnicodeDecodeError as error:
-            raise malformed([Fault(pointer="", expected="UTF-8", got=short_repr(body[:40]))]) from error
+            raise bad_request([Fault(pointer="", expected="UTF-8", got=short_repr(body[:40]))]) from error
 
 
 def provide_params(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - whichever struct the handler takes
-    """The query parameters as the struct that the handler's `params` names. Raises a Refusal."""
+    """The query parameters as the struct that the handler's `params` names. Raises ProblemError."""
     return query_of(request, _signature(request)["params"].annotation)
 
 
@@ -83,7 +83,7 @@ async def check_request(request: Request[Any, Any, Any]) -> None:
     if "data" in signature:
         check_media_type(request, [RequestEncodingType.JSON.value])
         if not await request.body():
-            raise malformed([Fault(pointer="", expected="JSON", got="nothing")])
+            raise bad_request([Fault(pointer="", expected="JSON", got="nothing")])
 
 
 def _signature(request: Request[Any, Any, Any]) -> Mapping[str, FieldDefinition]:
@@ -97,7 +97,7 @@ def check_media_type(request: Request[Any, Any, Any], known: Sequence[str]) -> s
     if found not in known:
         expected = " or ".join(known)
         fault = Fault(parameter="Content-Type", expected=expected, got=short_repr(said) if said else "nothing")
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type: expected {expected}", [fault])
+        raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type: expected {expected}", [fault])
     return found
 
 

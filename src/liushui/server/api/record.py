@@ -1,12 +1,10 @@
-"""Accounts and flows of a program's own: one or many, as JSON or line by line, all or each for itself."""
+"""Record flows in accounts of one's own: one flow or many, as JSON or line by line, all or each independently."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from litestar import Response
@@ -16,14 +14,12 @@ from litestar.response import Stream
 
 from liushui.client import models
 from liushui.client.models import Fault
-from liushui.errors import AccountNotFound, ConfigError, short_repr
-from liushui.instant import load_zone
+from liushui.errors import AlreadyExists, ConfigError, NotFound, short_repr
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.write import record as recording
-from liushui.ledger.write.record import Conflict, IdempotencyKey, KeyReused
+from liushui.ledger.write.record import Conflict, Difference, IdempotencyKey, KeyReused, Outcome, request_digest
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import ApiOperation, endpoint
-from liushui.server.api.errors import Refusal, conflict, malformed, missing, unacceptable, unacceptable_body
+from liushui.server.api.errors import bad_request, conflict, invalid_body, invalid_parameter
 from liushui.server.api.flows import accounts_said
 from liushui.server.api.params import check_media_type
 from liushui.server.api.record_body import (
@@ -32,34 +28,30 @@ from liushui.server.api.record_body import (
     ROWS_MAX,
     RecordQuery,
     Row,
-    differs,
-    read_all,
-    read_row,
-    said_of,
-    texts_of,
-    whole_body,
+    conflict_fault,
+    iter_rows,
+    parse_row,
+    parse_rows,
+    read_whole,
+    recorded_row,
 )
+from liushui.services import recording
+from liushui.services.recording import DuplicateReference
 
 
-@endpoint("POST", "/accounts", scope=Scope.MANAGE)
-def make_account(context: Context, data: JSONBody[models.MakeAccount]) -> Response[models.Account]:
-    """Make an account of one's own. One that is there, in the same zone, is answered as it is."""
-    if not context.principal.sees(data.account):
-        raise Refusal(HTTPStatus.FORBIDDEN, "this needs a token for all accounts, or for one of that name")
+@endpoint("POST", "/accounts", scope=Scope.MANAGE, operation_id="make_account")
+def create_account(context: Context, data: JSONBody[models.MakeAccount]) -> Response[models.Account]:
+    """Create an account of your own. One that exists, in the same time zone, is answered as it is."""
     try:
-        load_zone(data.zone)
-    except ConfigError as error:
-        raise unacceptable_body("/zone", "an IANA time zone such as Asia/Hong_Kong", data.zone) from error
-    try:
-        recording.make_own_account(context.ledger, data.account, data.zone)
-    except ConfigError as error:
+        recording.create_account(context.ledger, context.principal, data.account, data.zone)
+    except AlreadyExists as error:
         raise conflict([Fault(pointer="/account", expected="a new name", got=short_repr(data.account))]) from error
-    (made,) = accounts_said(context, (data.account,))
-    return context.answer(made)
+    (account,) = accounts_said(context, (data.account,))
+    return context.answer(account)
 
 
 class RecordOperation(ApiOperation):
-    """The operation that records flows: it reads its body by itself, so that Litestar knows nothing of the body."""
+    """The operation that records flows. The handler reads the body itself: Litestar knows too little to describe it."""
 
     def to_schema(self) -> dict[str, Any]:
         """The operation as OpenAPI has it."""
@@ -91,217 +83,132 @@ def _describe_body(data: JSONBody[models.RecordFlow]) -> None:
     "POST",
     "/flows",
     scope=Scope.RECORD,
+    operation_id="record",
     operation=RecordOperation,
     dependencies={"described_body": Provide(_describe_body, sync_to_thread=False)},
-    request_max_body_size=None,  # a body of any length is read in parts; whole_body has a limit of its own
+    request_max_body_size=None,  # read_whole has a limit of its own, and with mode=each there is none
 )
-async def record(context: Context, params: NamedDependency[RecordQuery]) -> Response[models.Recorded]:
-    """Record flows of accounts of one's own: one, an array, or a row a line.
+async def record_flows(context: Context, params: NamedDependency[RecordQuery]) -> Response[models.Recorded]:
+    """Record flows of your own accounts: one, an array, or one a line.
 
-    A reference that is known, with the same content, changes nothing; with other content it is a conflict, unless the
-    write restates. With an Idempotency-Key the same write is done once, however often it is sent. With mode=each every
-    row is answered by a line of its own, and a stream of any length takes little memory.
+    A known reference with the same content changes nothing. With other content it is a conflict, unless the write
+    restates. Under one Idempotency-Key a write is done once, however often it is sent. With mode=each every row is
+    recorded independently and answered by a line of its own, and a stream of any length takes little memory.
     """
     media_type = check_media_type(context.request, [JSON, LINES])
     if params.mode == "each":
-        return await record_each(context, params, media_type)
-    body = await whole_body(context.request)
-    return await asyncio.to_thread(record_all, context, params, media_type, body)
+        return await _record_each(context, params, media_type)
+    body = await read_whole(context.request)
+    return await asyncio.to_thread(_record_all, context, params, media_type, body)
 
 
-KEY_MAX: Final = 200
-T = TypeVar("T")
+IDEMPOTENCY_KEY_MAX: Final = 200
 
 
-def record_all(context: RequestContext, asked: RecordQuery, media_type: str, body: bytes) -> Response[Any]:
-    """Keep every row of a body in one transaction, and answer with what became of each. Raises a Refusal."""
-    rows = read_all(media_type, body)
-    keyed = _keyed(context, asked, body)
-    by_account: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_account[row.account].append(row)
-    for account in sorted(by_account):
-        if not context.principal.sees(account):
-            raise missing("account", account)
-        _check_once(by_account[account])
+def _record_all(context: RequestContext, params: RecordQuery, media_type: str, body: bytes) -> Response[Any]:
+    """Record every row of a body in one transaction. Raises ProblemError, and the errors of the service."""
+    rows = parse_rows(media_type, body)
+    key = _idempotency_key(context, params, body)
     try:
-        return _kept(context, rows, by_account, asked, keyed)
-    except KeyReused as error:
-        fault = Fault(
-            parameter="Idempotency-Key",
-            expected="a key of its own for each write",
-            got="one under which something else was written",
+        recorded = recording.record_all(
+            context.ledger, context.principal, [row.entry for row in rows], restate=params.restate, key=key
         )
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Idempotency-Key: it was used before", [fault]) from error
-
-
-def _kept(
-    context: RequestContext,
-    rows: list[Row],
-    by_account: dict[str, list[Row]],
-    asked: RecordQuery,
-    keyed: IdempotencyKey | None,
-) -> Response[Any]:
-    """Keep the rows, and say what became of each."""
-    _check_first(context, by_account, asked, keyed)
-    flows = {account: [row.flow for row in of_it] for account, of_it in sorted(by_account.items())}
-    try:
-        done = _of_own(lambda: recording.record_all(context.ledger, flows, restate=asked.restate, key=keyed))
+    except DuplicateReference as error:
+        pointer = f"{rows[error.index].pointer}/reference"
+        raise invalid_body(pointer, "each reference once in a write", error.reference) from error
     except Conflict as error:
-        raise conflict([differs(by_account[error.account], one) for one in error.differences]) from error
-    again = all(one.repeated for one in done.values())
-    outcomes = {
-        row.place: outcome.value
-        for account, of_it in by_account.items()
-        for row, outcome in zip(of_it, done[account].outcomes, strict=True)
-    }
-    said = [said_of(row, outcomes[row.place]) for row in rows]
-    count = list(outcomes.values()).count
+        raise conflict([conflict_fault(rows[one.position], one) for one in error.differences]) from error
+    except KeyReused as error:
+        expected = "a key that no other write used"
+        raise invalid_parameter("Idempotency-Key", expected, context.request.headers["idempotency-key"]) from error
+    count = list(recorded.outcomes).count
     return context.answer(
         models.Recorded(
-            added=count("added"),
-            known=count("known"),
-            restated=count("restated"),
-            again=again and bool(rows),
-            rows=said,
+            added=count(Outcome.ADDED),
+            known=count(Outcome.KNOWN),
+            restated=count(Outcome.RESTATED),
+            again=recorded.again,
+            rows=[recorded_row(row, outcome) for row, outcome in zip(rows, recorded.outcomes, strict=True)],
         )
     )
 
 
-def _check_first(
-    context: RequestContext, by_account: dict[str, list[Row]], asked: RecordQuery, keyed: IdempotencyKey | None
-) -> None:
-    """Where several accounts are written to, see first whether all of it can be, and say of each what cannot."""
-    if len(by_account) < 2 or asked.restate:
-        return
-    faults = []
-    for account, rows in sorted(by_account.items()):
-        found = _of_own(
-            partial(recording.find_differences, context.ledger, account, [row.flow for row in rows], key=keyed)
-        )
-        faults += [differs(rows, one) for one in found]
-    if faults:
-        raise conflict(faults)
-
-
-def _of_own(do: Callable[[], T]) -> T:
-    """Do something with an account. One that is not there, or is none of one's own, is said."""
-    try:
-        return do()
-    except ConfigError as error:
-        status = HTTPStatus.NOT_FOUND if isinstance(error, AccountNotFound) else HTTPStatus.CONFLICT
-        raise Refusal(status, str(error)) from error
-
-
-def _check_once(rows: Sequence[Row]) -> None:
-    seen: set[str] = set()
-    for row in rows:
-        if row.flow.identity in seen:
-            raise unacceptable_body(f"{row.pointer}/reference", "each reference once in a write", row.flow.identity)
-        seen.add(row.flow.identity)
-
-
-def _keyed(context: RequestContext, asked: RecordQuery, body: bytes) -> IdempotencyKey | None:
+def _idempotency_key(context: RequestContext, params: RecordQuery, body: bytes) -> IdempotencyKey | None:
     key = context.request.headers.get("idempotency-key")
     if key is None:
         return None
-    if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
-        expected = f"1 to {KEY_MAX} printable characters"
-        raise malformed([Fault(parameter="Idempotency-Key", expected=expected, got=short_repr(key))])
-    return IdempotencyKey(context.principal.name, key, recording.request_digest(msgspec.json.encode(asked), body))
+    if not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX or not key.isprintable():
+        expected = f"1 to {IDEMPOTENCY_KEY_MAX} printable characters"
+        raise bad_request([Fault(parameter="Idempotency-Key", expected=expected, got=short_repr(key))])
+    return IdempotencyKey(context.principal.name, key, request_digest(msgspec.json.encode(params), body))
 
 
-CHUNK: Final = 500
-"""Rows that are kept at a time."""
+# ---------------------------------------------------------------- mode=each
+
+CHUNK_ROWS: Final = 500
+"""Rows that are recorded together."""
 IN_MEMORY: Final = 1024 * 1024
-"""Bytes of answers that are held there."""
-REFUSED: Final = "refused"
+"""Bytes of answers that are held in memory. More of them go to a temporary file."""
 
 
-async def record_each(context: RequestContext, asked: RecordQuery, media_type: str) -> Response[Any]:
-    """Keep rows as they come. The answers lie in a file meanwhile: who sends may read only when all is sent."""
+async def _record_each(context: RequestContext, params: RecordQuery, media_type: str) -> Response[Any]:
+    """Record rows as they arrive. The answers wait until the end: many clients read none before they have sent all."""
     if context.request.headers.get("idempotency-key") is not None:
-        raise unacceptable("Idempotency-Key", "none with mode=each: the references of the rows do it", "one")
+        raise invalid_parameter("Idempotency-Key", "none with mode=each: the references of the rows do it", "one")
     answers = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it is closed when the answer is sent
     try:
         chunk: list[Row | Fault] = []
-        place = 0
-        async for text in texts_of(context.request, media_type):
-            chunk.append(read_row(place, f"/{place}", text))
-            place += 1
-            if len(chunk) == CHUNK:
-                answers.write(await asyncio.to_thread(_keep, context, asked, chunk, place))
+        number = 0
+        async for text in iter_rows(context.request, media_type):
+            chunk.append(parse_row(number, f"/{number}", text))
+            number += 1
+            if len(chunk) == CHUNK_ROWS:
+                answers.write(await asyncio.to_thread(_record_chunk, context, params, chunk, number))
                 chunk = []
-        answers.write(await asyncio.to_thread(_keep, context, asked, chunk, place))
+        answers.write(await asyncio.to_thread(_record_chunk, context, params, chunk, number))
         answers.seek(0)
     except BaseException:
         answers.close()
         raise
-    return Stream(_sent(answers), media_type=LINES, status_code=HTTPStatus.OK, headers={"Cache-Control": "no-store"})
+    return Stream(_parts(answers), media_type=LINES, status_code=HTTPStatus.OK, headers={"Cache-Control": "no-store"})
 
 
-async def _sent(answers: "SpooledTemporaryFile[bytes]") -> AsyncIterator[bytes]:
+async def _parts(answers: "SpooledTemporaryFile[bytes]") -> AsyncIterator[bytes]:
     with answers:
         while part := await asyncio.to_thread(answers.read, IN_MEMORY):
             yield part
 
 
-def _keep(context: RequestContext, asked: RecordQuery, chunk: Sequence[Row | Fault], end: int) -> bytes:
-    """Keep what can be of some rows, and say what became of each, a line a row."""
-    said: dict[int, models.RecordedRow] = {}
-    by_account: dict[str, list[Row]] = defaultdict(list)
-    begin = end - len(chunk)
-    for place, row in enumerate(chunk, begin):
-        if isinstance(row, Fault):
-            said[place] = models.RecordedRow(row=place, outcome=REFUSED, errors=[row])
-        elif not context.principal.sees(row.account):
-            said[place] = _refused(
-                row,
-                Fault(
-                    pointer=f"{row.pointer}/account", expected="an account that is there", got=short_repr(row.account)
-                ),
-            )
-        else:
-            by_account[row.account].append(row)
-    for account, rows in sorted(by_account.items()):
-        for some in _distinct(rows):
-            _keep_some(context, account, some, asked, said)
-    return b"".join(msgspec.json.encode(said[place]) + b"\n" for place in range(begin, end))
+def _record_chunk(context: RequestContext, params: RecordQuery, chunk: Sequence[Row | Fault], end: int) -> bytes:
+    """Record some rows, the last of which has the number `end` - 1: what became of each, a line a row."""
+    rows = [row for row in chunk if isinstance(row, Row)]
+    entries = [row.entry for row in rows]
+    results = recording.record_each(context.ledger, context.principal, entries, restate=params.restate)
+    answers = {row.number: _answer(row, result) for row, result in zip(rows, results, strict=True)}
+    for number, fault in enumerate(chunk, end - len(chunk)):
+        if isinstance(fault, Fault):
+            answers[number] = models.RecordedRow(row=number, outcome=REFUSED, errors=[fault])
+    return b"".join(msgspec.json.encode(answers[number]) + b"\n" for number in sorted(answers))
 
 
-def _keep_some(
-    context: RequestContext, account: str, rows: list[Row], asked: RecordQuery, said: dict[int, models.RecordedRow]
-) -> None:
-    """Keep rows whose references differ; those that contradict what is kept stay out."""
-    while rows:
-        try:
-            done = recording.record(context.ledger, account, [row.flow for row in rows], restate=asked.restate)
-        except Conflict as error:
-            out = {one.position: differs(rows, one) for one in error.differences}
-            said |= {rows[place].place: _refused(rows[place], fault) for place, fault in out.items()}
-            rows = [row for place, row in enumerate(rows) if place not in out]
-        except ConfigError as error:
-            for row in rows:
-                fault = Fault(pointer=f"{row.pointer}/account", expected="an account of one's own", got=str(error))
-                said[row.place] = _refused(row, fault)
-            return
-        else:
-            for row, outcome in zip(rows, done.outcomes, strict=True):
-                said[row.place] = said_of(row, outcome.value)
-            return
+REFUSED: Final = "refused"
 
 
-def _refused(row: Row, fault: Fault) -> models.RecordedRow:
+def _answer(row: Row, result: Outcome | Difference | ConfigError) -> models.RecordedRow:
+    if isinstance(result, Outcome):
+        return recorded_row(row, result)
+    if isinstance(result, Difference):
+        fault = conflict_fault(row, result)
+    elif isinstance(result, NotFound):
+        fault = Fault(
+            pointer=f"{row.pointer}/account", expected="an account that exists", got=short_repr(row.entry.account)
+        )
+    else:
+        fault = Fault(pointer=f"{row.pointer}/account", expected="an account of your own", got=str(result))
     return models.RecordedRow(
-        row=row.place, outcome=REFUSED, account=row.account, reference=row.flow.identity, errors=[fault]
+        row=row.number,
+        outcome=REFUSED,
+        account=row.entry.account,
+        reference=row.entry.flow.identity,
+        errors=[fault],
     )
-
-
-def _distinct(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows in as few lots as have no reference twice, each in order."""
-    lots: list[dict[str, Row]] = [{}]
-    for row in rows:
-        if row.flow.identity in lots[-1]:
-            lots.append({})
-        lots[-1][row.flow.identity] = row
-    return [list(lot.values()) for lot in lots]

@@ -1,6 +1,6 @@
-"""The rows of a write: read from a body, one by one or all together; and what is said of one."""
+"""The rows of a write: parsed from a body, one by one or all together, and answered."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -13,16 +13,17 @@ from liushui.client.models import Fault
 from liushui.errors import WireError, short_repr
 from liushui.flow import Flow, Fx
 from liushui.instant import to_us, to_utc
-from liushui.ledger.write.record import Difference
+from liushui.ledger.write.record import Difference, Outcome
 from liushui.money import parse_decimal
 from liushui.server.api.cursors import key_of
-from liushui.server.api.errors import Refusal, fault_of, malformed
+from liushui.server.api.errors import ProblemError, bad_request, decoding_fault
+from liushui.services.recording import Entry
 
 JSON: Final = "application/json"
 LINES: Final = "application/x-ndjson"
 
 BODY_MAX: Final = 64 * 1024 * 1024
-"""Bytes of a body that is kept whole or not at all. One whose rows stand for themselves may have any number."""
+"""Bytes of a body whose rows are recorded in one transaction. With mode=each a body may have any number."""
 ROWS_MAX: Final = 20_000
 """Rows of such a body."""
 LINE_MAX: Final = 1024 * 1024
@@ -33,72 +34,72 @@ class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: Annotated[
         Literal["all", "each"],
-        Meta(description="all: all rows or none, in one transaction. each: every row for itself."),
+        Meta(description="all: all rows or none, in one transaction. each: every row independently."),
     ] = "all"
     restate: Annotated[bool, Meta(description="Other content under a known reference replaces it.")] = False
 
 
 class Row(NamedTuple):
-    """A row that was read. `pointer` is its place in the body."""
+    """A row of a body. `pointer`: the JSON pointer to it."""
 
-    place: int
+    number: int
     pointer: str
-    account: str
-    flow: Flow
+    entry: Entry
 
 
-async def whole_body(request: Request[Any, Any, Any]) -> bytes:
-    """A body of at most BODY_MAX bytes. Raises a Refusal."""
+async def read_whole(request: Request[Any, Any, Any]) -> bytes:
+    """Read a body of at most BODY_MAX bytes. Raises ProblemError."""
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > BODY_MAX:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: expected at most {BODY_MAX} bytes, or mode=each")
+            detail = f"body: expected at most {BODY_MAX} bytes, or mode=each"
+            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
     return bytes(body)
 
 
-def read_all(media_type: str, body: bytes) -> list[Row]:
-    """Every row. Raises a Refusal that names what does not fit, of the first rows that do not."""
+def parse_rows(media_type: str, body: bytes) -> list[Row]:
+    """Parse every row of a body. Raises ProblemError with the faults of the first rows that do not fit."""
     if media_type == LINES:
         parts = [(f"/{number}", line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
     elif body.lstrip()[:1] == b"[":
         try:
             parts = [(f"/{n}", bytes(one)) for n, one in enumerate(msgspec.json.decode(body, type=list[msgspec.Raw]))]
         except msgspec.MsgspecError as error:
-            raise malformed([fault_of(error, body)]) from error
+            raise bad_request([decoding_fault(error, body)]) from error
     else:
         parts = [("", body)]
     if len(parts) > ROWS_MAX:
-        said = f"body: expected at most {ROWS_MAX} rows, or mode=each, got {len(parts)}"
-        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
+        detail = f"body: expected at most {ROWS_MAX} rows, or mode=each, got {len(parts)}"
+        raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
     rows = []
     faults: list[Fault] = []
-    for place, (pointer, text) in enumerate(parts):
-        found = read_row(place, pointer, text)
-        if isinstance(found, Fault):
-            faults.append(found)
+    for number, (pointer, text) in enumerate(parts):
+        row = parse_row(number, pointer, text)
+        if isinstance(row, Fault):
+            faults.append(row)
         else:
-            rows.append(found)
+            rows.append(row)
         if len(faults) == _FAULTS_MAX:
             break
     if faults:
-        raise malformed(faults)
+        raise bad_request(faults)
     return rows
 
 
-async def texts_of(request: Request[Any, Any, Any], media_type: str) -> AsyncIterator[bytes]:
-    """The rows of a body as they come."""
+async def iter_rows(request: Request[Any, Any, Any], media_type: str) -> AsyncIterator[bytes]:
+    """The JSON of each row of a body, lines as they arrive. Raises ProblemError."""
     if media_type == JSON:
-        body = await whole_body(request)
+        body = await read_whole(request)
         if body.lstrip()[:1] != b"[":
             yield body
             return
         try:
-            every = msgspec.json.decode(body, type=list[msgspec.Raw])
+            rows = msgspec.json.decode(body, type=list[msgspec.Raw])
         except msgspec.MsgspecError as error:
-            raise malformed([fault_of(error, body)]) from error
-        for one in every:
-            yield bytes(one)
+            raise bad_request([decoding_fault(error, body)]) from error
+        for row in rows:
+            yield bytes(row)
         return
     rest = b""
     async for part in request.stream():
@@ -107,7 +108,7 @@ async def texts_of(request: Request[Any, Any, Any], media_type: str) -> AsyncIte
             if line.strip():
                 yield line
         if len(rest) > LINE_MAX:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: expected lines of at most {LINE_MAX} bytes")
+            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: expected lines of at most {LINE_MAX} bytes")
     if rest.strip():
         yield rest
 
@@ -116,67 +117,66 @@ _FAULTS_MAX: Final = 20
 _decode = msgspec.json.Decoder(models.RecordFlow).decode
 
 
-def read_row(place: int, pointer: str, text: bytes) -> Row | Fault:
-    """A row, or what does not fit in it."""
+def parse_row(number: int, pointer: str, text: bytes) -> Row | Fault:
+    """Parse a row. One that does not fit is no reason to refuse the others: its fault is returned."""
     try:
-        said = _decode(text)
-        return Row(place, pointer, said.account, _flow(said))
+        body = _decode(text)
+        return Row(number, pointer, Entry(body.account, _to_flow(body)))
     except msgspec.MsgspecError as error:
-        return fault_of(error, text, pointer)
+        return decoding_fault(error, text, pointer)
     except UnicodeDecodeError:
         return Fault(pointer=pointer, expected="UTF-8", got=short_repr(text[:40]))
     except WireError as error:
-        expected, _, got = error.reason.removeprefix("expected ").partition(", got ")
-        return Fault(pointer=f"{pointer}/{error.field}", expected=expected, got=got or "something else")
+        return Fault(pointer=f"{pointer}/{error.field}", expected="decimal text such as -248.60", got="something else")
     except OverflowError:
         return Fault(pointer=f"{pointer}/at", expected="an instant of the years 1 to 9999", got="another")
 
 
-def _flow(said: models.RecordFlow) -> Flow:
-    """The flow that is recorded. Raises WireError."""
+def _to_flow(body: models.RecordFlow) -> Flow:
+    """Raises WireError for an amount that is none."""
     fx = None
-    if said.fx is not None:
-        fx = Fx(said.fx.currency, parse_decimal("fx/amount", said.fx.amount), parse_decimal("fx/rate", said.fx.rate))
+    if body.fx is not None:
+        fx = Fx(body.fx.currency, parse_decimal("fx/amount", body.fx.amount), parse_decimal("fx/rate", body.fx.rate))
     return Flow(
-        identity=said.reference,
-        at=to_utc(said.at),
-        amount=parse_decimal("amount", said.amount),
-        currency=said.currency,
-        direction=said.direction,
-        kind=said.kind,
-        category=said.category,
-        label=said.label,
-        subaccount=said.subaccount,
-        balance_after=None if said.balance_after is None else parse_decimal("balance_after", said.balance_after),
-        settled_at=None if said.settled_at is None else to_utc(said.settled_at),
-        ref=said.ref,
-        order_ref=said.order_ref,
-        symbol=said.symbol,
-        name=said.name,
-        price=None if said.price is None else parse_decimal("price", said.price),
-        quantity=None if said.quantity is None else parse_decimal("quantity", said.quantity),
-        note=said.note,
+        identity=body.reference,
+        at=to_utc(body.at),
+        amount=parse_decimal("amount", body.amount),
+        currency=body.currency,
+        direction=body.direction,
+        kind=body.kind,
+        category=body.category,
+        label=body.label,
+        subaccount=body.subaccount,
+        balance_after=None if body.balance_after is None else parse_decimal("balance_after", body.balance_after),
+        settled_at=None if body.settled_at is None else to_utc(body.settled_at),
+        ref=body.ref,
+        order_ref=body.order_ref,
+        symbol=body.symbol,
+        name=body.name,
+        price=None if body.price is None else parse_decimal("price", body.price),
+        quantity=None if body.quantity is None else parse_decimal("quantity", body.quantity),
+        note=body.note,
         fx=fx,
-        detail=said.detail or None,
+        detail=body.detail or None,
     )
 
 
-def said_of(row: Row, outcome: str) -> models.RecordedRow:
-    """What is answered of a row that was kept."""
+def recorded_row(row: Row, outcome: Outcome) -> models.RecordedRow:
+    """The answer to a row that was recorded."""
+    account, flow = row.entry
     return models.RecordedRow(
-        row=row.place,
-        outcome=outcome,
-        account=row.account,
-        reference=row.flow.identity,
-        key=key_of(row.account, to_us(row.flow.at), row.flow.identity),
+        row=row.number,
+        outcome=outcome.value,
+        account=account,
+        reference=flow.identity,
+        key=key_of(account, to_us(flow.at), flow.identity),
     )
 
 
-def differs(rows: Sequence[Row], found: Difference) -> Fault:
-    """A row of other content than what is kept under its reference, as a fault."""
+def conflict_fault(row: Row, difference: Difference) -> Fault:
+    """The fault of a row whose content differs from what is recorded under its reference."""
     expected = (
-        f"{found.field} {short_repr(found.recorded)} as kept under {short_repr(found.reference)}, or restate=true"
+        f"{difference.field} {short_repr(difference.recorded)} as kept under {short_repr(difference.reference)}, "
+        "or restate=true"
     )
-    return Fault(
-        pointer=f"{rows[found.position].pointer}/{found.field}", expected=expected, got=short_repr(found.given)
-    )
+    return Fault(pointer=f"{row.pointer}/{difference.field}", expected=expected, got=short_repr(difference.given))

@@ -12,7 +12,8 @@ from liushui.ledger.access.sessions import SESSION_LIFETIME, Session, begin_sess
 from liushui.ledger.access.tokens import Scope, list_tokens
 from liushui.ledger.access.vault import shared_secret
 from liushui.ledger.engine import Ledger
-from liushui.server.auth import Connection, Principal
+from liushui.server.auth import Connection
+from liushui.services.access import Principal
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""

@@ -1,0 +1,159 @@
+"""Who may do what: the principal that a request acts for, and the keys and tokens that a principal gives out."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from liushui.errors import AccountNotFound, InvalidField, NotFound, PermissionDenied, short_repr
+from liushui.ledger.access import keys, tokens
+from liushui.ledger.access.keys import KeyInfo
+from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NewToken, Scope, Token
+from liushui.ledger.engine import Ledger, account_names
+from liushui.provider import NO_VALUES, Provider
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Whom a request acts for. `accounts` None: all accounts, also those that are added later."""
+
+    name: str
+    """Identifies the principal: idempotency keys of one are unknown to the others."""
+    accounts: frozenset[str] | None
+    scopes: frozenset[Scope]
+    calls_per_minute: int = CALLS_PER_MINUTE
+    token_to_touch: str | None = None
+    """The id of the token that the request came with, where the time of its last use is out of date."""
+
+    def sees(self, account: str) -> bool:
+        """Whether the principal may see an account."""
+        return self.accounts is None or account in self.accounts
+
+    def sees_all(self, accounts: frozenset[str] | None) -> bool:
+        """Whether the principal may see all of these accounts; None stands for every account."""
+        return self.accounts is None or (accounts is not None and accounts <= self.accounts)
+
+    def check_accounts(self, ledger: Ledger, names: Collection[str]) -> None:
+        """Raises NotFound for an account that does not exist, and in the same words for one that is not visible."""
+        with ledger.reading() as connection:
+            existing = account_names(connection)
+        for name in names:
+            if name not in existing or not self.sees(name):
+                raise AccountNotFound(name)
+
+
+def owner(name: str) -> Principal:
+    """Somebody who may do everything: at the command line, or logged in to the page."""
+    return Principal(name, None, frozenset(Scope))
+
+
+# ---------------------------------------------------------------- keys
+
+
+def visible_keys(ledger: Ledger, principal: Principal) -> list[KeyInfo]:
+    """The keys whose accounts the principal may all see, revoked ones too, newest last."""
+    return [key for key in keys.list_keys(ledger) if principal.sees_all(frozenset(key.accounts))]
+
+
+def create_key(
+    ledger: Ledger,
+    principal: Principal,
+    provider: Provider,
+    accounts: Sequence[str],
+    *,
+    expires_at: datetime | None = None,
+    paced: bool = True,
+    restrictions: Mapping[str, str] = NO_VALUES,
+) -> dict[str, str]:
+    """Make a key that reads accounts through a provider's API. Returns its credentials, which are not shown again.
+
+    Raises NotFound for an account, and InvalidField for an expiry in the past and a restriction that the provider does
+    not know.
+    """
+    principal.check_accounts(ledger, accounts)
+    _check_expiry(ledger, expires_at)
+    known = [restriction.name for restriction in provider.restrictions]
+    for name in restrictions:
+        if name not in known:
+            expected = f"{' or '.join(known) or 'none'} for {provider.name}"
+            raise InvalidField(f"restrictions/{name}", expected, short_repr(name))
+    return keys.create_key(
+        ledger,
+        provider,
+        list(dict.fromkeys(accounts)),
+        expires_at=expires_at,
+        paced=paced,
+        restrictions=restrictions,
+    )
+
+
+def revoke_key(ledger: Ledger, principal: Principal, public: str) -> None:
+    """Revoke a key. Raises NotFound where the principal sees no valid key of that name."""
+    if not any(key.public == public for key in visible_keys(ledger, principal)):
+        raise NotFound(f"key: there is no valid one named {short_repr(public)}")
+    keys.revoke_key(ledger, public)
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def visible_tokens(ledger: Ledger, principal: Principal) -> list[Token]:
+    """The tokens that can do no more than the principal, revoked ones too, newest last."""
+    return [
+        token
+        for token in tokens.list_tokens(ledger)
+        if principal.sees_all(token.accounts) and token.scopes <= principal.scopes
+    ]
+
+
+def create_token(
+    ledger: Ledger,
+    principal: Principal,
+    *,
+    name: str = "",
+    accounts: Collection[str] | None,
+    scopes: Collection[Scope],
+    expires_at: datetime | None = None,
+    calls_per_minute: int = CALLS_PER_MINUTE,
+) -> NewToken:
+    """Make a token for these accounts; None: for all. The token can do no more than the principal.
+
+    Raises PermissionDenied where it could do more, NotFound for an account, ConfigError for other invalid values.
+    """
+    for field, is_allowed, allowed in (
+        ("scopes", set(scopes) <= principal.scopes, sorted(principal.scopes)),
+        ("accounts", accounts is not None or principal.accounts is None, sorted(principal.accounts or ())),
+        ("calls_per_minute", calls_per_minute <= principal.calls_per_minute, [str(principal.calls_per_minute)]),
+    ):
+        if not is_allowed:
+            raise ExceedsPrincipal(field, allowed)
+    principal.check_accounts(ledger, accounts or ())
+    _check_expiry(ledger, expires_at)
+    return tokens.create_token(
+        ledger,
+        name=name,
+        names=accounts,
+        scopes=scopes,
+        expires_at=expires_at,
+        calls_per_minute=calls_per_minute,
+    )
+
+
+class ExceedsPrincipal(PermissionDenied):
+    """A token would be able to do more than the principal that makes it. `allowed`: what the principal has."""
+
+    def __init__(self, field: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"{field}: a token can do no more than who makes it, which is: {', '.join(allowed)}")
+        self.field = field
+        self.allowed = list(allowed)
+
+
+def revoke_token(ledger: Ledger, principal: Principal, token_id: str) -> None:
+    """Revoke a token. Raises NotFound where the principal sees no valid token of that id."""
+    if not any(token.id == token_id for token in visible_tokens(ledger, principal)):
+        raise NotFound(f"token: there is no valid one with the id {short_repr(token_id)}")
+    tokens.revoke_token(ledger, token_id)
+
+
+def _check_expiry(ledger: Ledger, expires_at: datetime | None) -> None:
+    if expires_at is not None and expires_at <= ledger.clock():
+        raise InvalidField("expires_at", "an instant in the future", short_repr(expires_at.isoformat()))

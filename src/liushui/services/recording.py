@@ -1,0 +1,164 @@
+"""Flows that a program records itself, in accounts of its own: all of them or none, or each for itself."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from liushui.errors import AccountNotFound, ConfigError, InvalidField, NotFound, PermissionDenied, short_repr
+from liushui.flow import Flow
+from liushui.instant import load_zone
+from liushui.ledger.engine import Ledger
+from liushui.ledger.write import record as ledger_record
+from liushui.ledger.write.record import Conflict, Difference, IdempotencyKey, NotOwnAccount, Outcome
+from liushui.services.access import Principal
+
+
+class Entry(NamedTuple):
+    """A flow to record, and its account."""
+
+    account: str
+    flow: Flow
+
+
+class RecordedEntries(NamedTuple):
+    """What became of each entry, in order. `again`: the write was done before, under the same idempotency key."""
+
+    outcomes: Sequence[Outcome]
+    again: bool
+
+
+class DuplicateReference(ConfigError):
+    """Two entries of one write have the same reference. `index`: the second of them."""
+
+    def __init__(self, index: int, reference: str) -> None:
+        super().__init__(f"reference: expected each once in a write, got {short_repr(reference)} twice")
+        self.index = index
+        self.reference = reference
+
+
+def create_account(ledger: Ledger, principal: Principal, name: str, zone: str) -> None:
+    """Make an account to record flows in. One that exists, in the same time zone, stays as it is.
+
+    Raises PermissionDenied where the principal would not see it, InvalidField for a time zone that does not exist, and
+    AlreadyExists for an account of another time zone, or of a provider.
+    """
+    if not principal.sees(name):
+        raise PermissionDenied("this needs a token for all accounts, or for one of that name")
+    try:
+        load_zone(zone)
+    except ConfigError as error:
+        raise InvalidField("zone", "an IANA time zone such as Asia/Hong_Kong", short_repr(zone)) from error
+    ledger_record.make_own_account(ledger, name, zone)
+
+
+def record_all(
+    ledger: Ledger,
+    principal: Principal,
+    entries: Sequence[Entry],
+    *,
+    restate: bool = False,
+    key: IdempotencyKey | None = None,
+) -> RecordedEntries:
+    """Record entries of any accounts, all of them or none, in one transaction.
+
+    On a ledger that is spread over nodes there is one transaction for each account; everything is checked before the
+    first. Raises NotFound, NotOwnAccount, DuplicateReference, Conflict (with the places of the entries), KeyReused.
+    """
+    by_account = _grouped(entries)
+    for account, indexes in sorted(by_account.items()):
+        if not principal.sees(account):
+            raise AccountNotFound(account)
+        _check_references(entries, indexes)
+    flows = {account: [entries[index].flow for index in indexes] for account, indexes in sorted(by_account.items())}
+    if len(flows) > 1 and not restate:
+        # Without this the caller would learn of the conflicts of the first account only.
+        differences = [
+            _placed(difference, by_account[account])
+            for account, some in flows.items()
+            for difference in ledger_record.find_differences(ledger, account, some, key=key)
+        ]
+        if differences:
+            raise Conflict(differences)
+    try:
+        recorded = ledger_record.record_all(ledger, flows, restate=restate, key=key)
+    except Conflict as error:
+        indexes = by_account[error.account]
+        raise Conflict([_placed(difference, indexes) for difference in error.differences]) from error
+    outcomes = {
+        index: outcome
+        for account, indexes in by_account.items()
+        for index, outcome in zip(indexes, recorded[account].outcomes, strict=True)
+    }
+    again = bool(entries) and all(one.repeated for one in recorded.values())
+    return RecordedEntries([outcomes[index] for index in range(len(entries))], again)
+
+
+def record_each(
+    ledger: Ledger, principal: Principal, entries: Sequence[Entry], *, restate: bool = False
+) -> list[Outcome | Difference | ConfigError]:
+    """Record entries independently: what became of each, in order. Entries that cannot be recorded hold up no others.
+
+    A Difference names what contradicts the ledger; NotFound and NotOwnAccount are returned, not raised.
+    """
+    results: dict[int, Outcome | Difference | ConfigError] = {}
+    for account, indexes in sorted(_grouped(entries).items()):
+        if not principal.sees(account):
+            results |= dict.fromkeys(indexes, AccountNotFound(account))
+            continue
+        for lot in _lots(entries, indexes):
+            results |= _record_lot(ledger, account, {index: entries[index].flow for index in lot}, restate=restate)
+    return [results[index] for index in range(len(entries))]
+
+
+def _record_lot(
+    ledger: Ledger, account: str, flows: Mapping[int, Flow], *, restate: bool
+) -> dict[int, Outcome | Difference | ConfigError]:
+    """Record flows whose references differ, in one transaction; those that contradict the ledger stay out."""
+    results: dict[int, Outcome | Difference | ConfigError] = {}
+    left = dict(flows)
+    while left:
+        indexes = list(left)
+        try:
+            recorded = ledger_record.record(ledger, account, list(left.values()), restate=restate)
+        except Conflict as error:
+            for difference in error.differences:
+                results[indexes[difference.position]] = difference
+                del left[indexes[difference.position]]
+        except (NotFound, NotOwnAccount) as error:
+            return results | dict.fromkeys(indexes, error)
+        else:
+            return results | dict(zip(indexes, recorded.outcomes, strict=True))
+    return results
+
+
+def _grouped(entries: Sequence[Entry]) -> dict[str, list[int]]:
+    """The indexes of the entries of each account."""
+    by_account: dict[str, list[int]] = defaultdict(list)
+    for index, entry in enumerate(entries):
+        by_account[entry.account].append(index)
+    return by_account
+
+
+def _check_references(entries: Sequence[Entry], indexes: Sequence[int]) -> None:
+    seen: set[str] = set()
+    for index in indexes:
+        reference = entries[index].flow.identity
+        if reference in seen:
+            raise DuplicateReference(index, reference)
+        seen.add(reference)
+
+
+def _placed(difference: Difference, indexes: Sequence[int]) -> Difference:
+    """A difference whose place among the entries of an account becomes its place among all of them."""
+    return difference._replace(position=indexes[difference.position])
+
+
+def _lots(entries: Sequence[Entry], indexes: Sequence[int]) -> list[list[int]]:
+    """The entries in as few lots as have no reference twice, each in order."""
+    lots: list[dict[str, int]] = [{}]
+    for index in indexes:
+        reference = entries[index].flow.identity
+        if reference in lots[-1]:
+            lots.append({})
+        lots[-1][reference] = index
+    return [list(lot.values()) for lot in lots]

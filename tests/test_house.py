@@ -196,6 +196,7 @@ FLOATS: Final = {
     "cli/sync.py": "a timeout, seconds between two syncs",
     "cli/sync_process.py": "seconds between two syncs",
     "cli/sources.py": "a timeout",
+    "services/sources.py": "a timeout",
     "testing/server.py": "timeouts",
 }
 """Where a float may be written or named, and what it measures: never money."""

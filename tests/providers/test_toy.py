@@ -16,7 +16,7 @@ from liushui.flow import Flow
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Page, Provider, Slice
 from liushui.testing.conformance import ProviderConformance
-from liushui.testing.conformance.ends import Memory
+from liushui.testing.conformance.endpoints import MemoryPair
 from liushui.testing.golden import samples_of
 from liushui.testing.reader import MemoryReader
 from liushui.testing.server import run
@@ -120,18 +120,18 @@ class Short(ToyServer):
 @pytest.mark.parametrize(
     ("broken", "check"),
     [
-        (replace(PROVIDER, codec=Rounding()), "test_a_flow_from_elsewhere_is_said_exactly_or_not_at_all"),
-        (replace(PROVIDER, connect=Trusting), "test_an_answer_that_is_cut_off"),
-        (replace(PROVIDER, server=Unpaced()), "test_the_rate_is_reached_and_recovered"),
+        (replace(PROVIDER, codec=Rounding()), "test_a_foreign_flow_is_written_exactly_or_refused"),
+        (replace(PROVIDER, connect=Trusting), "test_a_truncated_answer_is_an_error"),
+        (replace(PROVIDER, server=Unpaced()), "test_the_rate_is_enforced_and_recovers"),
         (replace(PROVIDER, server=Fragile()), "test_signed_requests_with_odd_parameters"),
-        (replace(PROVIDER, server=Short()), "test_pages_of_any_size_part_the_rows"),
+        (replace(PROVIDER, server=Short()), "test_pages_of_any_size_partition_the_rows"),
     ],
     ids=["rounding", "trusting", "unpaced", "fragile", "short"],
 )
 def test_a_provider_that_is_broken_does_not_pass(broken: Provider, check: str) -> None:
     suite = type("Broken", (ProviderConformance,), {"provider": broken})()
-    memory = Memory(broken)
-    given = {"memory": memory, "ends": memory.ends}
+    memory = MemoryPair(broken)
+    given = {"memory": memory, "endpoint": memory.endpoint}
     asks = inspect.signature(getattr(suite, check)).parameters
-    with clients_over(memory.wire), pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
+    with clients_over(memory.transport), pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
         getattr(suite, check)(**{name: given[name] for name in asks})

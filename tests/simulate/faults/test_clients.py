@@ -12,7 +12,7 @@ from liushui.providers import load_providers
 from liushui.rules import Cursor, PageNumber, RangeOnly
 from liushui.simulate.faults.fault import BROKEN, GARBAGE, Fault, FaultKind
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.testing.conformance.ends import pages
+from liushui.testing.conformance.endpoints import fetch_pages
 from liushui.testing.transport import QueuedFaults
 from tests.simulate.faults.testbed import OUTAGES, FaultyProvider, raised
 
@@ -109,7 +109,7 @@ def test_a_clock_that_is_off_matters_where_requests_carry_the_time(provider: Pro
 @pytest.mark.parametrize("provider", WITH_PAGES, ids=lambda provider: provider.name)
 def test_the_page_before_comes_again(provider: Provider) -> None:
     faulty, schedule = faulty_with(provider, None, None, FaultKind.REPEATED)
-    found = faulty.ask(lambda client: pages(client, faulty.whole, 30))
+    found = faulty.ask(lambda client: fetch_pages(client, faulty.whole, 30))
     assert not schedule.left
     rows = [list(page.rows) for page in found]
     assert rows[2] == rows[1] != rows[0]
@@ -126,7 +126,7 @@ def test_a_cursor_that_expired_is_refused(provider: Provider) -> None:
         assert raised(faulty) is None
         return
     with pytest.raises(Refused):
-        faulty.ask(lambda client: pages(client, faulty.whole, 30))
+        faulty.ask(lambda client: fetch_pages(client, faulty.whole, 30))
     assert not schedule.left
 
 

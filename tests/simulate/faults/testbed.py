@@ -18,7 +18,7 @@ from liushui.simulate.people import institutions_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import NOON, MovableClock
-from liushui.testing.conformance.ends import drained
+from liushui.testing.conformance.endpoints import fetch_range
 from liushui.testing.reader import MemoryLimits
 from liushui.testing.transport import HTTPS, FaultyTransport, clients_over, system_clock_is
 
@@ -88,7 +88,7 @@ class FaultyProvider:
         for _ in range(READS_MAX):
             before = self.truth().rows if self.wire.exchanges else None
             try:
-                rows = self.ask(lambda client: drained(Patient(client, self), self.provider, self.whole, size))
+                rows = self.ask(lambda client: fetch_range(Patient(client, self), self.provider, self.whole, size))
             except (SyncError, Refused):
                 self.clock.move(A_WHILE)
                 continue

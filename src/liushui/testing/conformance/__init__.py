@@ -6,18 +6,17 @@
     class TestMine(ProviderConformance):
         provider = PROVIDER
 
-It asks for nothing beside the provider: rows come from its golden pairs and its codec, numbers from its rules. The
-client is joined to the server in memory, and through `liushui serve` in another process, which finds the provider by
-its entry point: the package has to be installed. The client must make its calls with httpx2, as wire.connection does.
+It needs nothing but the provider: rows come from its golden pairs and its codec, numbers from its rules. The client is
+joined to the server in memory, and through `liushui serve` in another process, which finds the provider by its entry
+point; so the package has to be installed. The client must make its calls with httpx2, as wire.transport does.
 """
 
 from liushui.testing.conformance.access import AccessChecks, RateChecks
 from liushui.testing.conformance.answers import AnswerChecks
 from liushui.testing.conformance.codecs import CodecChecks
-from liushui.testing.conformance.collecting import CollectingChecks
-from liushui.testing.conformance.filters import FilterChecks
-from liushui.testing.conformance.pages import LimitChecks, PageChecks
+from liushui.testing.conformance.paging import FilterChecks, LimitChecks, PageChecks
 from liushui.testing.conformance.requests import RequestChecks
+from liushui.testing.conformance.sync import SyncChecks
 
 __all__ = ["ProviderConformance"]
 
@@ -31,6 +30,6 @@ class ProviderConformance(
     RateChecks,
     AnswerChecks,
     RequestChecks,
-    CollectingChecks,
+    SyncChecks,
 ):
     """Every check of one provider. A subclass names it: `provider = PROVIDER`."""

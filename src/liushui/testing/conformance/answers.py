@@ -1,4 +1,4 @@
-"""The client against answers that are none: each becomes an error of the right class, never rows that nobody sent."""
+"""The client against invalid answers: each must raise an error of the right class, and never give invented rows."""
 
 from collections.abc import Callable
 from random import Random
@@ -9,25 +9,23 @@ import pytest
 
 from liushui.errors import ProviderError, Unavailable, WireError
 from liushui.provider import Page
-from liushui.testing.conformance.chance import broken_bytes
-from liushui.testing.conformance.checks import Checks
-from liushui.testing.conformance.ends import Memory
-from liushui.testing.conformance.ensure import ensure, ensure_equal
-from liushui.testing.conformance.fields import damaged, with_unknown
+from liushui.testing.conformance.assertions import ensure, ensure_equal
+from liushui.testing.conformance.endpoints import Checks, MemoryPair
+from liushui.testing.conformance.malformed import break_bytes, with_misfits, with_unknown_field
 
 BROKEN_ANSWERS: Final = 1_000
 ROWS: Final = 5
-"""Rows on the page that is broken."""
+"""Rows on the page whose answer is broken."""
 JUNK: Final = (b"", b" ", b"<html>", b"null", b"7", b'"text"', b"{}", b"\xff", b'{"a":' * 50_000, b"[" * 100_000)
 
 
 class AnswerChecks(Checks):
-    """What a client makes of what comes."""
+    """How a client handles answers."""
 
     @pytest.mark.parametrize(
         "fault", [httpx2.ConnectError("refused"), httpx2.ReadTimeout("slow"), httpx2.RemoteProtocolError("cut")]
     )
-    def test_no_answer(self, memory: Memory, fault: Exception) -> None:
+    def test_a_connection_error_is_unavailable(self, memory: MemoryPair, fault: Exception) -> None:
         def fail(_: httpx2.Request) -> httpx2.Response:
             raise fault
 
@@ -35,45 +33,45 @@ class AnswerChecks(Checks):
             _page(memory, fail)
 
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    def test_an_answer_of_something_in_between(self, memory: Memory, status: int) -> None:
+    def test_an_error_page_of_a_proxy_is_unavailable(self, memory: MemoryPair, status: int) -> None:
         with pytest.raises(Unavailable):
             _page(memory, lambda _: httpx2.Response(status, text="<html>Bad Gateway</html>"))
 
     @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 404, 429])
-    def test_what_is_no_answer(self, memory: Memory, status: int) -> None:
-        """With a status that is none of the provider's errors, it is a WireError; and never rows."""
+    def test_an_invalid_answer_is_an_error(self, memory: MemoryPair, status: int) -> None:
+        """With HTTP 200 a WireError. With other statuses perhaps another error, but never rows."""
         for junk in JUNK:
             with pytest.raises(WireError if status == 200 else (WireError, ProviderError)):
                 _page(memory, lambda _, body=junk: httpx2.Response(status, content=body))  # type: ignore[misc]
 
-    def test_an_answer_that_is_cut_off(self, memory: Memory) -> None:
-        whole = _whole(memory)
-        for end in sorted({*range(0, len(whole), 1 + len(whole) // 100), len(whole) - 1}):
+    def test_a_truncated_answer_is_an_error(self, memory: MemoryPair) -> None:
+        valid = _valid_answer(memory)
+        for end in sorted({*range(0, len(valid), 1 + len(valid) // 100), len(valid) - 1}):
             with pytest.raises((WireError, Unavailable)):
-                _page(memory, rows_as=whole[:end])
+                _page(memory, rows_body=valid[:end])
 
-    def test_a_part_of_the_envelope_that_is_missing_or_does_not_fit(self, memory: Memory) -> None:
-        """It is an error, or it does not matter: a list that is not there is no empty list."""
-        whole = _whole(memory)
-        expected = list(self.provider.codec.extract_rows(whole))
-        for body in damaged(_object_of(whole)):
+    def test_a_missing_or_mistyped_envelope_field_is_an_error_or_irrelevant(self, memory: MemoryPair) -> None:
+        """A missing list is not an empty list."""
+        valid = _valid_answer(memory)
+        expected = list(self.provider.codec.extract_rows(valid))
+        for body in with_misfits(_object_of(valid)):
             try:
-                page = _page(memory, rows_as=body)
+                page = _page(memory, rows_body=body)
             except (WireError, ProviderError):
                 continue
             ensure_equal(f"rows of {body[:300]!r}", list(page.rows), expected)
 
-    def test_a_part_of_the_envelope_that_nobody_knows_is_passed_over(self, memory: Memory) -> None:
-        whole = _whole(memory)
-        page = _page(memory, rows_as=with_unknown(_object_of(whole)))
-        ensure_equal("rows", list(page.rows), list(self.provider.codec.extract_rows(whole)))
+    def test_an_unknown_envelope_field_is_ignored(self, memory: MemoryPair) -> None:
+        valid = _valid_answer(memory)
+        page = _page(memory, rows_body=with_unknown_field(_object_of(valid)))
+        ensure_equal("rows", list(page.rows), list(self.provider.codec.extract_rows(valid)))
 
-    def test_broken_answers_are_pages_or_errors(self, memory: Memory) -> None:
-        whole, random = _whole(memory), Random(5)  # noqa: S311 - the same answers in each run
+    def test_a_broken_answer_is_an_error_or_has_only_rows_of_its_bytes(self, memory: MemoryPair) -> None:
+        valid, random = _valid_answer(memory), Random(5)  # noqa: S311 - the same answers in each run
         for number in range(BROKEN_ANSWERS):
-            body = broken_bytes(random, whole)
+            body = break_bytes(random, valid)
             try:
-                page = _page(memory, rows_as=body)
+                page = _page(memory, rows_body=body)
             except (WireError, ProviderError):
                 continue
             for row in page.rows:
@@ -81,20 +79,20 @@ class AnswerChecks(Checks):
 
 
 def _page(
-    memory: Memory,
+    memory: MemoryPair,
     instead: Callable[[httpx2.Request], httpx2.Response] | None = None,
     *,
-    rows_as: bytes | None = None,
+    rows_body: bytes | None = None,
 ) -> Page:
-    """What a client makes of an answer of another's, or of rows that came as these bytes."""
-    memory.wire.instead, memory.wire.rows_as = instead, rows_as
-    return memory.ask(lambda client: client.fetch_page(memory.ends.recent, ROWS))
+    """The page that a client makes of another answer, or of an answer with this body."""
+    memory.transport.answer_instead, memory.transport.rows_body = instead, rows_body
+    return memory.run(lambda client: client.fetch_page(memory.endpoint.recent, ROWS))
 
 
-def _whole(memory: Memory) -> bytes:
-    """An answer with some rows, as the server gives it."""
+def _valid_answer(memory: MemoryPair) -> bytes:
+    """A valid answer with some rows."""
     _page(memory)
-    return memory.wire.exchanges[-1].response.body
+    return memory.transport.exchanges[-1].response.body
 
 
 def _object_of(answer: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Ten thousand requests that no client would send: each has a legal answer, and none says that the server is broken."""
+"""Ten thousand malformed requests: each must get a valid answer, and none may look like a failure of the server."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -12,14 +12,13 @@ from liushui.http import Request, Response
 from liushui.provider import Client, Provider
 from liushui.providers import load_providers
 from liushui.server.router import MOUNT, DialectRouter
-from liushui.testing.conformance.chance import ODD_JSON, ODD_TEXTS, broken_bytes, broken_text, odd_json, odd_text
-from liushui.testing.conformance.checks import Checks
-from liushui.testing.conformance.ends import Memory, is_rows
-from liushui.testing.conformance.ensure import ensure
+from liushui.testing.conformance.assertions import ensure
+from liushui.testing.conformance.endpoints import Checks, MemoryPair, has_rows
+from liushui.testing.conformance.malformed import ODD_JSON, ODD_TEXTS, break_bytes, break_text, odd_json, odd_text
 from liushui.testing.transport import Exchange
 
 REQUESTS: Final = 5_000
-"""How many of each sort."""
+"""Requests of each kind."""
 METHODS: Final = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "get", "", "TRACE")
 HEADERS: Final = ("content-type", "accept-language", "accept", "range", "host", "cookie", "x-forwarded-for", "expect")
 
@@ -27,43 +26,46 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class RequestChecks(Checks):
-    """What a server makes of what comes. A failure names the seed and the number of its request."""
+    """How a server handles requests. A failed check names the seed and the number of its request."""
 
     seed: ClassVar[int] = 1
 
-    def test_signed_requests_with_odd_parameters(self, memory: Memory) -> None:
-        """Of a client with a good key, whose parameters are no client's."""
-        ends, judge = memory.ends, Judge(memory)
+    def test_signed_requests_with_odd_parameters(self, memory: MemoryPair) -> None:
+        """Correctly signed by a client, with parameters that no client would send."""
+        endpoint, judge = memory.endpoint, Judge(memory)
         names = [*judge.names, *(one.parameter for one in self.provider.rules.filters), "liushui_unheard_of"]
 
         async def ask(client: Client) -> None:
             for number in range(REQUESTS):
                 random = self._random("signed", number)
                 part = {random.choice(names): self._odd(random, judge) for _ in range(random.randrange(1, 4))}
-                size = random.choice((0, 1, 50, ends.size_max, ends.size_max + 1, -1, 10**30))
-                memory.wire.exchanges.clear()
+                size = random.choice((0, 1, 50, endpoint.size_max, endpoint.size_max + 1, -1, 10**30))
+                memory.transport.exchanges.clear()
                 try:
-                    await client.fetch_page(ends.recent, size, params=part, newest=random.choice((True, False)))
+                    await client.fetch_page(endpoint.recent, size, params=part, newest=random.choice((True, False)))
                 except LiushuiError:
-                    pass  # what it is an answer to is judged below
+                    pass  # the exchange is judged below
                 except Exception as error:
-                    if not memory.wire.exchanges and not all(isinstance(value, str) for value in part.values()):
-                        continue  # a client need not take what is no text
+                    if not memory.transport.exchanges and not all(isinstance(value, str) for value in part.values()):
+                        continue  # a client may refuse parameters that are no text
                     error.add_note(f"seed {self.seed}, signed request {number}: {part!r}")
                     raise
-                ensure(bool(memory.wire.exchanges), f"seed {self.seed}, signed request {number} was not sent: {part!r}")
-                for exchange in memory.wire.exchanges:
+                ensure(
+                    bool(memory.transport.exchanges),
+                    f"seed {self.seed}, signed request {number} was not sent: {part!r}",
+                )
+                for exchange in memory.transport.exchanges:
                     judge.check(exchange, f"seed {self.seed}, signed request {number}")
 
-        memory.ask(ask)
+        memory.run(ask)
 
-    def test_requests_that_are_broken(self, memory: Memory) -> None:
-        """Requests of a client, their method, path, query, headers and body changed."""
+    def test_broken_requests(self, memory: MemoryPair) -> None:
+        """A client's requests with changed methods, paths, queries, headers and bodies."""
         judge = Judge(memory)
         dialects = DialectRouter({**load_providers(), self.provider.name: self.provider}, memory.reader)
         for number in range(REQUESTS):
             random = self._random("broken", number)
-            request = broken(random, random.choice(judge.asked), judge.names, self.provider)
+            request = broken(random, random.choice(judge.requests), judge.names, self.provider)
             found = dialects.find(request.path)
             route = found[1] if found and found[0].name == self.provider.name else request.path
             request = request._replace(route=route)
@@ -75,33 +77,33 @@ class RequestChecks(Checks):
             judge.check(Exchange(request, response), f"seed {self.seed}, broken request {number}")
 
     def _odd(self, random: Random, judge: "Judge") -> str:
-        """A value for a parameter: JSON of any kind where parameters stand in a JSON body, though ours are all text."""
+        """A value for a parameter: any JSON where parameters are sent in a JSON body. Clients send text only."""
         return cast("str", random.choice(ODD_JSON)) if judge.sends_json and random.randrange(2) else odd_text(random)
 
-    def _random(self, sort: str, number: int) -> Random:
-        """Chance for one request, which can be made again without those before it."""
-        return Random(f"{self.seed} {sort} {number}")  # noqa: S311 - the same requests in each run
+    def _random(self, kind: str, number: int) -> Random:
+        """The generator of one request, which can so be repeated without those before it."""
+        return Random(f"{self.seed} {kind} {number}")  # noqa: S311 - the same requests in each run
 
 
 class Judge:
-    """Says whether an answer is one that the provider could give."""
+    """Decides whether an answer is one that the provider could give."""
 
-    def __init__(self, memory: Memory) -> None:
-        """Have a client ask for a page, to know what it sends and where rows are."""
-        self._provider = memory.ends.provider
-        memory.ask(lambda client: client.fetch_page(memory.ends.recent, 10))
-        self.asked = [exchange.request for exchange in memory.wire.exchanges]
-        self.sends_json = any(_is_object(request.body) for request in self.asked)
-        self.names = sorted({name for request in self.asked for name in _names(request)})
+    def __init__(self, memory: MemoryPair) -> None:
+        """Let a client fetch a page, to learn what it sends and which routes have rows."""
+        self._provider = memory.endpoint.provider
+        memory.run(lambda client: client.fetch_page(memory.endpoint.recent, 10))
+        self.requests = [exchange.request for exchange in memory.transport.exchanges]
+        self.sends_json = any(_is_object(request.body) for request in self.requests)
+        self.names = sorted({name for request in self.requests for name in _names(request)})
         self._row_routes = {
             (exchange.request.method, exchange.request.route)
-            for exchange in memory.wire.exchanges
-            if is_rows(self._provider, exchange.response.body)
+            for exchange in memory.transport.exchanges
+            if has_rows(self._provider, exchange.response.body)
         }
         ensure(bool(self._row_routes), "no answer to a client that asked for a page is one of rows")
 
     def check(self, exchange: Exchange, what: str) -> None:
-        """Raises AssertionError for an answer that is none, or is an error of the server's own."""
+        """Raises AssertionError for an invalid answer, or one that says the server is broken."""
         request, response = exchange
         fault = self._fault(request, response)
         ensure(not fault, f"{what}: {fault}: {request!r} was answered with {response.status} {response.body[:300]!r}")
@@ -124,7 +126,7 @@ class Judge:
 
 
 def broken(random: Random, request: Request, names: Sequence[str], provider: Provider) -> Request:
-    """A request with one to three of its parts changed."""
+    """The request with one to three of its parts changed."""
     for _ in range(random.randrange(1, 4)):
         match random.randrange(7):
             case 0:
@@ -132,7 +134,7 @@ def broken(random: Random, request: Request, names: Sequence[str], provider: Pro
             case 1:
                 request = request._replace(path=_broken_path(random, request.path, provider))
             case 2:
-                request = request._replace(query=broken_text(random, request.query))
+                request = request._replace(query=break_text(random, request.query))
             case 3:
                 request = request._replace(query=_odd_query(random, request.query, names))
             case 4 | 5:
@@ -143,7 +145,7 @@ def broken(random: Random, request: Request, names: Sequence[str], provider: Pro
 
 
 def _names(request: Request) -> list[str]:
-    """The parameters of a request, in its query and its body."""
+    """The names of a request's parameters, in its query and its body."""
     names = [name for name, _ in parse_qsl(request.query, keep_blank_values=True)]
     return names + (list(_object.decode(request.body)) if _is_object(request.body) else [])
 
@@ -159,11 +161,11 @@ def _is_object(body: bytes) -> bool:
 def _broken_path(random: Random, path: str, provider: Provider) -> str:
     others = [route.path for route in provider.server.routes]
     mounted = f"{MOUNT}{provider.name}{path}"
-    return random.choice((f"/{path}", f"{path}/", mounted, path.upper(), broken_text(random, path), *others))
+    return random.choice((f"/{path}", f"{path}/", mounted, path.upper(), break_text(random, path), *others))
 
 
 def _odd_query(random: Random, query: str, names: Sequence[str]) -> str:
-    """A query with a parameter more, which may be there already; its value is not always encoded."""
+    """The query with one more parameter, or with one given twice. The value is not always encoded."""
     name = random.choice((*names, "liushui_unheard_of"))
     more = f"{name}={odd_text(random)}"
     return random.choice(
@@ -178,7 +180,7 @@ def _broken_headers(random: Random, headers: Mapping[str, str]) -> dict[str, str
         case 0:
             changed.pop(name, None)
         case 1:
-            changed[name] = broken_text(random, changed.get(name, ""))
+            changed[name] = break_text(random, changed.get(name, ""))
         case _:
             changed[name] = random.choice(ODD_TEXTS)
     return changed
@@ -187,4 +189,4 @@ def _broken_headers(random: Random, headers: Mapping[str, str]) -> dict[str, str
 def _broken_body(random: Random, body: bytes, names: Sequence[str]) -> bytes:
     if random.randrange(2) and _is_object(body):
         return odd_json(random, body, names)
-    return broken_bytes(random, body or random.choice((b"{}", b"[]", b"a=1", b"\xff")))
+    return break_bytes(random, body or random.choice((b"{}", b"[]", b"a=1", b"\xff")))

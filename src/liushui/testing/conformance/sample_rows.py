@@ -1,0 +1,141 @@
+"""Rows for both ends of a provider: its golden rows, and rows that its codec writes of invented flows.
+
+All of them have times that the provider's rules allow to be read now.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Final
+
+from liushui.errors import NotRepresentable, WireError
+from liushui.flow import Category, Direction, Flow, Kind
+from liushui.provider import DecodedRow, Provider, Slice
+from liushui.rules import Paging, RangeOnly, Rules
+from liushui.testing.conformance.assertions import ensure
+from liushui.testing.golden import cases, samples_of
+from liushui.wire.ranges import from_steps, to_steps
+
+ROWS: Final = 120
+"""Rows of each account. More than one page of most providers."""
+SPAN: Final = timedelta(days=20)
+"""Invented rows lie in the newest part of what can be read, or in less where a request must be shorter."""
+TRIES_MAX: Final = 100
+"""The flows that are tried for each row. A wire may not be able to represent most of them."""
+INSTANTS: Final = 50
+"""Rows share so many instants, so that most instants have several rows."""
+
+AMOUNTS: Final = ("0.00", "0.01", "-0.01", "12.50", "-248.60", "1000", "-7", "99999999.99", "0.00000001", "-1.230")
+
+
+def golden_rows(provider: Provider) -> list[DecodedRow]:
+    """Every row of the golden pairs that can be decoded."""
+    decoded: list[DecodedRow] = []
+    for _, wire, _ in cases(samples_of(provider)):
+        for row in provider.codec.extract_rows(wire.read_bytes()):
+            try:
+                decoded.append(provider.codec.read(row))
+            except WireError:
+                continue
+    ensure(bool(decoded), f"{samples_of(provider)}: no row of its answers can be decoded")
+    return decoded
+
+
+def whole_range(rules: Rules[Paging], now: datetime) -> Slice:
+    """Everything that a first sync would read now. Both ends are whole steps of the provider's clock."""
+    begin, end = rules.provable(now)
+    step = rules.resolution
+    first = to_steps(max(begin, rules.history_start) - timedelta(microseconds=1), step) + 1
+    return Slice(from_steps(first, step), from_steps(to_steps(min(end, now), step), step))
+
+
+def recent_range(rules: Rules[Paging], now: datetime) -> Slice:
+    """The newest part of the whole range, short enough for one request."""
+    since, until = whole_range(rules, now)
+    length = min(SPAN, rules.slice_max or SPAN)
+    return Slice(max(since, until - length), until)
+
+
+def provider_rows(provider: Provider, now: datetime) -> list[DecodedRow]:
+    """Rows as the provider serves them: golden rows, golden rows moved to another time, and invented ones."""
+    since, until = whole_range(provider.rules, now)
+    golden = golden_rows(provider)
+    random = Random(1)  # noqa: S311 - the same rows in each run
+    instants = _instants(provider.rules, now, random)
+    rows = [decoded.served or decoded.row for decoded in golden if since <= decoded.flow.at < until]
+    for _ in range(TRIES_MAX * ROWS):
+        if len(rows) >= _row_count(provider.rules):
+            break
+        moved = random.choice(golden).flow._replace(at=random.choice(instants))
+        rows += _written(provider, random.choice((moved, invented_flow(golden, instants, random))))
+    ensure(len(rows) > 1, f"{provider.name} cannot write flows like its own golden ones")
+    rows += rows[-2:]  # equal in every byte, and yet two flows each
+    return [provider.codec.read(row) for row in rows]
+
+
+def foreign_flows(provider: Provider, now: datetime) -> list[Flow]:
+    """Flows of other providers, of every kind that this provider can write. Their times are finer than its clock."""
+    golden = golden_rows(provider)
+    random = Random(2)  # noqa: S311 - the same flows in each run
+    instants = _instants(provider.rules, now, random)
+    flows: list[Flow] = []
+    for _ in range(TRIES_MAX * ROWS):
+        if len(flows) >= _row_count(provider.rules):
+            break
+        flow = invented_flow(golden, instants, random)
+        flow = flow._replace(at=flow.at + random.choice((0, 1)) * provider.rules.resolution // 3)
+        if _written(provider, flow):
+            flows.append(flow)
+    ensure(len(flows) > 1, f"{provider.name} cannot write flows in the currencies of its own golden rows")
+    return flows
+
+
+def invented_flow(golden: Sequence[DecodedRow], instants: Sequence[datetime], random: Random) -> Flow:
+    """A flow in a currency of the golden rows. Half of them are plain, half are as odd as possible."""
+    like = random.choice(golden).flow
+    number = random.randrange(10**9)
+    plain = Flow(
+        identity=f"made up {number}",
+        at=random.choice(instants),
+        amount=Decimal(random.choice((-1, 1)) * (number + 1)).scaleb(-2),
+        currency=like.currency,
+        label="Made up",
+        subaccount=like.subaccount,
+        symbol=like.symbol,
+        ref=str(number),
+    )
+    odd = plain._replace(
+        amount=Decimal(random.choice(AMOUNTS)),
+        direction=random.choice(list(Direction)),
+        kind=random.choice(list(Kind)),
+        category=random.choice(list(Category)),
+        subaccount=random.choice(("", "margin", like.subaccount)),
+        symbol=random.choice((None, "", "AAPL.US", "700.HK", "BTCUSDT", like.symbol)),
+        note=random.choice((None, "", '備註 " \\ \n 😀')),
+        balance_after=random.choice((None, Decimal("1000.00"))),
+        ref=random.choice((None, "", "R-1", str(number))),
+        order_ref=random.choice((None, "O-1")),
+    )
+    return random.choice((plain, odd))
+
+
+def _row_count(rules: Rules[Paging]) -> int:
+    """How many rows an account has: where there are no further pages, few enough for one page."""
+    return min(ROWS, rules.paging.size_max // 3) if isinstance(rules.paging, RangeOnly) else ROWS
+
+
+def _instants(rules: Rules[Paging], now: datetime, random: Random) -> list[datetime]:
+    """Whole steps of the provider's clock: the first and the last of the recent range, and others between them."""
+    since, until = recent_range(rules, now)
+    step = rules.resolution
+    steps = (until - since) // step
+    return [since + at * step for at in (0, steps - 1, *(random.randrange(steps) for _ in range(INSTANTS - 2)))]
+
+
+def _written(provider: Provider, flow: Flow) -> list[bytes]:
+    """The flow's row, or nothing where the wire cannot represent it."""
+    try:
+        return [provider.codec.write(flow)]
+    except NotRepresentable:
+        return []

@@ -90,8 +90,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "client": CONTRACT | {"ratelimit"},
     "server": CONTRACT | {"client", "describe", "ledger", "providers", "ratelimit", "services", "sync", "wire"},
     "describe": CONTRACT,
-    "cli": CONTRACT
-    | {"describe", "ledger", "sync", "importing", "simulate", "server", "providers", "wire", "services"},
+    "cli": CONTRACT | {"ledger", "sync", "importing", "simulate", "server", "providers", "services", "wire"},
     "testing": CONTRACT | {"wire", "providers", "server", "simulate", "ledger", "sync"},
     "__main__": frozenset({"cli"}),
     "": frozenset({"client"}),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
     from liushui.provider import Provider
 
+COMMAND_LINE: Final = "command line"
+"""The name of the principal that commands act for."""
 SCOPES: Final = ("read", "record", "manage")
 
 KEY_COLUMNS: Final = ("key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced", "restrictions")
@@ -96,19 +98,22 @@ def key_create(
     \b
     Example: liushui key create --dialect longbridge --account broker --days 90
     """
-    from liushui.ledger.access.keys import create_key
+    from liushui.services.access import create_key, owner
 
-    ledger, names = settings.open_ledger(), list(dict.fromkeys(accounts))
+    ledger = settings.open_ledger()
     credentials = create_key(
         ledger,
+        owner(COMMAND_LINE),
         provider,
-        names,
+        accounts,
         expires_at=_expiry(ledger, expires, days),
         paced=paced,
         restrictions=_parse_restrictions(restrictions),
     )
     emit_one(credentials, settings.format)
-    messages.print(f"[dim]a {provider.title} key for {', '.join(names)}; its secrets are not shown again[/]")
+    messages.print(
+        f"[dim]a {provider.title} key for {', '.join(dict.fromkeys(accounts))}; its secrets are not shown again[/]"
+    )
 
 
 @key.command("list")
@@ -134,9 +139,9 @@ def key_list(settings: Settings) -> None:
 @options.ledger_only
 def key_revoke(settings: Settings, public: str) -> None:
     """Revoke a key. It stops working at once, in every serving process."""
-    from liushui.ledger.access.keys import revoke_key
+    from liushui.services.access import owner, revoke_key
 
-    revoke_key(settings.open_ledger(), public)
+    revoke_key(settings.open_ledger(), owner(COMMAND_LINE), public)
     messages.print(f"revoked {public}")
 
 
@@ -184,15 +189,17 @@ def token_create(
     \b
     Example: liushui token create --scope read --all-accounts --name dashboard
     """
-    from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope, create_token
+    from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope
+    from liushui.services.access import create_token, owner
 
     if all_accounts == bool(accounts):
         raise ConfigError("account: expected --account, once or more, or --all-accounts, and not both")
     ledger, names = settings.open_ledger(), None if all_accounts else list(dict.fromkeys(accounts))
     created = create_token(
         ledger,
+        owner(COMMAND_LINE),
         name=name,
-        names=names,
+        accounts=names,
         scopes=[Scope(scope) for scope in scopes],
         expires_at=_expiry(ledger, expires, days),
         calls_per_minute=rate or CALLS_PER_MINUTE,
@@ -225,9 +232,9 @@ def token_list(settings: Settings) -> None:
 @options.ledger_only
 def token_revoke(settings: Settings, token_id: str) -> None:
     """Revoke a token. It stops working at once, in every serving process."""
-    from liushui.ledger.access.tokens import revoke_token
+    from liushui.services.access import owner, revoke_token
 
-    revoke_token(settings.open_ledger(), token_id)
+    revoke_token(settings.open_ledger(), owner(COMMAND_LINE), token_id)
     messages.print(f"revoked {token_id}")
 
 

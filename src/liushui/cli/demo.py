@@ -18,12 +18,12 @@ from liushui.cli.sync_process import print_results, run_sync
 from liushui.errors import ConfigError, LiushuiError, SyncError
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read import balances as query
-from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider
 from liushui.providers import get_provider
 from liushui.server.run import Address, serve_ledger
+from liushui.services.sources import add_source
 from liushui.simulate.serve import SimulatorInfo
 from liushui.sync.options import Options
 
@@ -60,15 +60,16 @@ def run_demo(
 def _add_sources(ledger: Ledger, simulator: SimulatorInfo) -> None:
     for account in simulator.accounts:
         provider = get_provider(account.provider)
-        make_account(ledger, account.name, provider.name, provider.rules.zone)
-        add_source(
-            ledger,
+        source = Source(
             account=account.name,
+            provider=provider.name,
+            zone=provider.rules.zone,
             base_url=simulator.base_url,
             credentials=account.credentials,
             since=provider.rules.history_start,
             paced=True,
         )
+        add_source(ledger, source)
 
 
 def _print_ledger(ledger: Ledger) -> None:

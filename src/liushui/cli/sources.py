@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from liushui.provider import Provider
 
 STANDARD_INPUT: Final = "-"
+SOURCE_COLUMNS: Final = ("source", "provider", "base_url", "since", "zone", "paced", "paused", "credentials")
 
 name_argument = click.argument("name", metavar="NAME", help="The source.")
 
@@ -68,22 +69,26 @@ def add(
     \b
     Example: liushui source add longbridge broker --since 2021-01-01
     """
-    from liushui.ledger.jobs.sources import add_source, check_source_name, list_sources
-    from liushui.ledger.write.commit import make_account
+    from liushui.ledger.jobs.sources import Source, check_source_name
+    from liushui.services.sources import add_source, check_source
     from liushui.wire.transport import parse_base_url
 
     check_source_name(name)
     if not (base_url or provider.base_url):
         raise ConfigError(f"base-url: expected the address of your {provider.title}, which no document names, got none")
-    where = parse_base_url(base_url or provider.base_url)
     account_zone = load_zone(zone or provider.rules.zone)
-    begin = options.parse_when("since", since, account_zone) or provider.rules.history_start
-    fields = read_credentials(provider, credentials)
-    ledger = settings.open_ledger(create=True)
-    if any(known.account == name for known in list_sources(ledger)):
-        raise ConfigError(f"source: there is one named {short_repr(name)} already")
-    make_account(ledger, name, provider.name, account_zone.key)
-    add_source(ledger, account=name, base_url=where, credentials=fields, since=begin, paced=paced)
+    added = Source(
+        account=name,
+        provider=provider.name,
+        zone=account_zone.key,
+        base_url=parse_base_url(base_url or provider.base_url),
+        since=options.parse_when("since", since, account_zone) or provider.rules.history_start,
+        paced=paced,
+        # Last, because they may be asked for: nobody should type them in only to learn that the name is invalid.
+        credentials=read_credentials(provider, credentials),
+    )
+    check_source(added)  # before a ledger is created for a source that cannot be added
+    add_source(settings.open_ledger(create=True), added)
     messages.print(f"added {name} ({provider.title}); next: liushui source test {name}, liushui sync {name}")
 
 
@@ -93,8 +98,7 @@ def list_(settings: Settings) -> None:
     """List the sources. Secrets are not shown."""
     from liushui.ledger.jobs.sources import list_sources
 
-    columns = ("source", "provider", "base_url", "since", "zone", "paced", "paused", "credentials")
-    emit(map(_source_record, list_sources(settings.open_ledger())), columns, settings.format)
+    emit(map(_source_record, list_sources(settings.open_ledger())), SOURCE_COLUMNS, settings.format)
 
 
 @source.command()
@@ -106,16 +110,14 @@ def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
 
     The exit code is 1 if one fails.
     """
-    import asyncio
-
     from liushui.ledger.jobs.sources import find_sources
-    from liushui.sync.runner import check_credentials
+    from liushui.services.sources import probe_source
 
     ledger = settings.open_ledger()
     records: list[Record] = []
     for known in find_sources(ledger, list(names)):
         try:
-            rows = asyncio.run(check_credentials(known, now=ledger.clock(), timeout_s=timeout))
+            rows = probe_source(ledger, known, timeout_s=timeout)
             works, answer = True, f"answers ({rows} row)" if rows else "answers"
         except LiushuiError as error:
             works, answer = False, f"fails: {error}"
@@ -159,19 +161,10 @@ def resume(settings: Settings, name: str) -> None:
 
 
 def _source_record(known: "Source") -> Record:
-    from liushui.providers import get_provider
+    from liushui.services.sources import public_credentials
 
-    public = sorted(field.name for field in get_provider(known.provider).credentials if not field.secret)
-    return {
-        "source": known.account,
-        "provider": known.provider,
-        "base_url": known.base_url,
-        "since": known.since,
-        "zone": known.zone,
-        "paced": known.paced,
-        "paused": known.paused,
-        "credentials": ", ".join(f"{name} {known.credentials[name]}" for name in public),
-    }
+    credentials = ", ".join(f"{name} {value}" for name, value in public_credentials(known).items())
+    return known._asdict() | {"source": known.account, "credentials": credentials}
 
 
 # ---------------------------------------------------------------- credentials

@@ -25,7 +25,7 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
 }
 """Seeds of runs that fail without a step, as `python -m soak.seek` found them.
 
-Only tests/sync/test_proofs.py covers the other steps: no simulated provider does what they are for, or too rarely.
+Only tests/sync/test_proof_steps.py covers the other steps: no simulated provider does what they are for, or too rarely.
 """
 
 JOBS: Final = 2

@@ -12,7 +12,7 @@ from soak.mutations import STEPS
 from soak.report import command_for
 from tests.proof.mutating import FOUND_BY, Failed
 from tests.proof.soaking import soak
-from tests.sync.test_proofs import HELD_BY
+from tests.sync.test_proof_steps import HELD_BY
 
 SEEDS: Final = sorted({seed for seeds in FOUND_BY.values() for seed in seeds})
 

@@ -63,9 +63,7 @@ _names = map("key-{}".format, count())
 
 
 @given(steps=st.lists(st.integers(0, 40), min_size=1, max_size=60), calls=st.integers(1, 4))
-def test_no_window_lets_too_many_in_and_none_turns_away_one_that_fits(
-    shared: Path, steps: list[int], calls: int
-) -> None:
+def test_every_window_admits_as_many_calls_as_the_rate_allows(shared: Path, steps: list[int], calls: int) -> None:
     clock = MovableClock()
     key = next(_names)
     rate = Rate(calls=calls, per=timedelta(seconds=10))
@@ -86,7 +84,7 @@ def test_keys_have_windows_of_their_own(opened: Open) -> None:
     assert [limits.admit(key, THREE).admitted for key in names] == [True, True, True, True, False, True]
 
 
-def test_a_clock_that_was_set_back_locks_nobody_out(opened: Open) -> None:
+def test_a_clock_that_is_set_back_locks_nobody_out(opened: Open) -> None:
     clock = MovableClock()
     limits = opened(clock)
     assert [limits.admit("key", THREE).admitted for _ in range(4)] == [True, True, True, False]
@@ -94,13 +92,13 @@ def test_a_clock_that_was_set_back_locks_nobody_out(opened: Open) -> None:
     assert [limits.admit("key", THREE).admitted for _ in range(4)] == [True, True, True, False]
 
 
-def test_instances_share_a_file(opened: Open) -> None:
+def test_instances_share_their_file(opened: Open) -> None:
     clock = MovableClock()
     limits = [opened(clock) for _ in range(3)]
     assert [limits[number % 3].admit("key", THREE).admitted for number in range(6)] == [True] * 3 + [False] * 3
 
 
-def test_a_fresh_file_may_be_in_use(path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_file_may_be_locked_by_another_process(path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers begin at once. SQLite itself does not wait for another that is making the same file ready."""
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -117,7 +115,7 @@ def test_a_fresh_file_may_be_in_use(path: Path, opened: Open, monkeypatch: pytes
     assert len(pauses) == 3
 
 
-def test_the_clock_is_read_when_nobody_else_can_count(path: Path, opened: Open) -> None:
+def test_the_clock_is_read_while_the_file_is_locked(path: Path, opened: Open) -> None:
     """Read before, it could be earlier than a call that was counted meanwhile, and take that for one of the future."""
     clock = MovableClock()
     opened(clock).admit("key", THREE)
@@ -193,7 +191,7 @@ def test_two_processes_keep_every_window(path: Path) -> None:
         assert max(end_us for _, end_us in window) - window[0][0] >= 500_000
 
 
-def test_what_is_counted_is_forgotten(path: Path, opened: Open) -> None:
+def test_calls_that_do_not_count_any_more_are_deleted(path: Path, opened: Open) -> None:
     clock = MovableClock(system_clock())
     limits = opened(clock)
     for _ in range(1_000):
@@ -205,7 +203,7 @@ def test_what_is_counted_is_forgotten(path: Path, opened: Open) -> None:
     assert held <= THREE.calls
 
 
-def test_what_was_let_go_is_opened_again(path: Path) -> None:
+def test_a_closed_file_is_opened_again(path: Path) -> None:
     limits = IncomingLimits(path, MovableClock())
     for expected in (True, True, True, False):
         assert limits.admit("key", THREE).admitted is expected
@@ -215,7 +213,7 @@ def test_what_was_let_go_is_opened_again(path: Path) -> None:
 # ---------------------------------------------------------------- sessions
 
 
-def test_a_session_lasts_for_its_life_and_not_a_microsecond_longer(opened: Open) -> None:
+def test_a_session_lasts_exactly_for_its_life(opened: Open) -> None:
     clock = MovableClock()
     limits, life, began = opened(clock), timedelta(hours=2), clock()
     assert limits.session_start("one", life) == began
@@ -226,7 +224,7 @@ def test_a_session_lasts_for_its_life_and_not_a_microsecond_longer(opened: Open)
     assert limits.session_start("other", life) == began + life
 
 
-def test_a_session_of_the_future_ends_with_the_clock_that_was_set_back(opened: Open) -> None:
+def test_a_clock_that_is_set_back_ends_a_session(opened: Open) -> None:
     clock = MovableClock()
     limits, life = opened(clock), timedelta(hours=2)
     limits.session_start("one", life)

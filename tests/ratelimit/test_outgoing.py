@@ -80,7 +80,7 @@ def test_a_call_of_a_killed_worker_expires(limits: OutgoingLimits, clock: Movabl
     begin(limits)
 
 
-def test_a_clock_that_was_set_back_locks_nobody_out(limits: OutgoingLimits, clock: MovableClock) -> None:
+def test_a_clock_that_is_set_back_locks_nobody_out(limits: OutgoingLimits, clock: MovableClock) -> None:
     for begun in [begin(limits) for _ in range(3)]:
         limits.end("k", begun)
     limits.block("k", clock() + timedelta(days=1))
@@ -108,7 +108,7 @@ def key_of(provider: Provider, source: Source) -> str:
     return credential_key(provider, source.base_url, source.credentials)
 
 
-def test_the_key_of_a_budget_tells_nothing_and_parts_what_differs() -> None:
+def test_a_key_reveals_no_credential_and_differs_where_the_credential_does() -> None:
     broker = get_provider("longbridge")
     key = key_of(broker, source("a"))
     assert key == key_of(broker, source("b", key="a")), "two accounts of one credential count together"

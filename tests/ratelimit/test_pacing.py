@@ -57,7 +57,7 @@ _rates = st.builds(rate, st.integers(1, 5), st.integers(1, 10), st.sampled_from(
 
 
 @given(kept=_rates, calls=st.lists(st.tuples(_seconds, _seconds), min_size=1, max_size=30))
-def test_no_window_has_too_many(kept: Rate, calls: Sequence[tuple[float, float]]) -> None:
+def test_no_window_has_too_many_calls(kept: Rate, calls: Sequence[tuple[float, float]]) -> None:
     """A call arrives at the provider somewhere between its begin and its end: no two places break the rate."""
     made: list[Call] = []
 
@@ -81,7 +81,7 @@ def test_no_window_has_too_many(kept: Rate, calls: Sequence[tuple[float, float]]
         assert call.begin_s == due_s  # never earlier, and never later than it must
 
 
-def test_calls_made_at_once_take_turns() -> None:
+def test_concurrent_calls_take_turns() -> None:
     begins_s: list[float] = []
 
     async def work(pacer: Pacer, loop: StandingLoop) -> None:

@@ -1,6 +1,6 @@
-"""A sync that is killed at each boundary of each of its commits, and what it leaves.
+"""Kills a sync at each boundary of each of its commits, and looks at what is left.
 
-`python -m tests.sync.killing FOLDER` prints, as JSON, what every kill left and what the sync after it made of that.
+`python -m tests.sync.killing FOLDER` prints, as JSON, what each kill left and what the next sync made of it.
 """
 
 import itertools
@@ -28,31 +28,31 @@ from tests.sync.rows import NOW, hourly, new_ledger
 from tests.sync.running import World, states
 
 KILLS_MAX: Final = 200
-"""More boundaries than the sync has: the loop over them ends."""
+"""More than the number of boundaries that the sync has."""
 
 OPTIONS: Final = Options(size=48, attempts=1)
 ROWS_AHEAD: Final = 30
-"""So few rows may wait that there are many transactions, some of one slice and some of two."""
+"""Few enough rows for many transactions, some with one slice and some with two."""
 
 Reached = Callable[[str], None]
-"""Told each boundary that a child has come to. It does not return from the one where the child is killed."""
+"""Called at each boundary that the child reaches. It does not return where the child is killed."""
 
 
 class Left(NamedTuple):
-    """What a killed sync left, and what the next one made of it."""
+    """What a killed sync left, and what the next sync made of it."""
 
     boundary: str
     flows: int
     damage: list[str]
     again: str
-    """How the next sync ended."""
+    """The status of the next sync."""
     whole: bool
-    """Whether afterwards every flow was there once, and no version had ended."""
+    """Whether every flow was there exactly once afterwards, and no version had ended."""
     proven: list[str]
 
 
 def main(folder: Path) -> None:
-    """Kill a sync at its first boundary, its second one, until it has no more."""
+    """Kill one sync at its first boundary, another at its second, and so on until one ends by itself."""
     base = folder / "base"
     base.mkdir()
     new_ledger(base).close()
@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
 
 
 def killed_at(number: int, folder: Path) -> str | None:
-    """The boundary where a child that syncs was killed. None: it has fewer, and ended well."""
+    """Sync in a child process, and kill it at a boundary. Returns its name; None where the sync ended before."""
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
@@ -98,7 +98,7 @@ def killed_at(number: int, folder: Path) -> str | None:
 
 
 def watch(engine: Engine, reached: Reached) -> None:
-    """Say when a transaction that wrote is about to be committed, and when it has been."""
+    """Report each transaction with writes: before its commit, and after it."""
     writes = {"now": False}
 
     def begun(_connection: object) -> None:
@@ -123,12 +123,12 @@ def watch(engine: Engine, reached: Reached) -> None:
 
 
 def opened(folder: Path) -> Ledger:
-    """The ledger in a folder."""
+    """Open the ledger in a folder."""
     return open_ledger(str(folder / "ledger.db"), clock=MovableClock(NOW))
 
 
 def run(ledger: Ledger) -> str:
-    """Sync, and say how that ended."""
+    """Sync once. Returns the status."""
     clock = ledger.clock
     assert isinstance(clock, MovableClock)
     pipeline.ROWS_AHEAD = ROWS_AHEAD  # type: ignore[misc] # in this process alone
@@ -137,7 +137,7 @@ def run(ledger: Ledger) -> str:
 
 
 def left_in(folder: Path, boundary: str) -> Left:
-    """Look at what is there, sync once more, and look again."""
+    """Look at the ledger, sync once more, and look again."""
     ledger = opened(folder)
     flows = sum(status.flows for status in statuses(ledger))
     damage = [str(found) for found in verify(ledger) if isinstance(found, Damage)]

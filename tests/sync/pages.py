@@ -1,4 +1,4 @@
-"""Pages of every style that a test writes down, and what a slice read from them comes to."""
+"""Doubles that answer with scripted pages, and the rows that the fetcher gets from them."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ COUNTED = paged_by(PageNumber(size_default=3, size_max=3, has_total=True))
 
 
 class Scripted:
-    """Gives the pages of a script, each read of the slice the next script; the last one again and again."""
+    """Answers with the pages of a script: each read of the slice takes the next script, and the last one repeats."""
 
     def __init__(self, *reads: list[Page]) -> None:
         self.reads = list(reads)
@@ -53,12 +53,12 @@ def rows(*names: str) -> list[bytes]:
 
 
 def chain(*pages: list[bytes], total: int | None = None) -> list[Page]:
-    """Pages that follow each other."""
+    """Pages that follow one another."""
     last = len(pages) - 1
     return [Page(page, None if number == last else str(number + 1), total) for number, page in enumerate(pages)]
 
 
-def drained(fetch: Scripted, rules: Rules[Paging], asked: Slice = STEP, size: int = 3) -> list[bytes]:
+def fetched(fetch: Scripted, rules: Rules[Paging], asked: Slice = STEP, size: int = 3) -> list[bytes]:
     return asyncio.run(fetch_slice(fetch, asked, rules, size, can_split=asked is DAY))
 
 
@@ -74,7 +74,7 @@ FIELDS = {"account": "account", "type": "kind", "symbol": "symbol"}
 
 
 class Instant:
-    """Rows of one instant, in their order: the first of them, or the last; those that a part's filters leave."""
+    """Answers with rows of one instant that pass the filters: the first ones, or the newest ones."""
 
     def __init__(self, *found: tuple[str, str, str]) -> None:
         self.rows = [
@@ -98,7 +98,7 @@ class Instant:
         page = found[-size:] if newest else found[:size]
         return Page([json.dumps(row).encode() for row in page])
 
-    def drained(self, asked: Slice = STEP) -> Counter[int]:
+    def fetched(self, asked: Slice = STEP) -> Counter[int]:
         got = asyncio.run(fetch_slice(self, asked, SPLITS, 3, can_split=asked is DAY))
         return Counter(json.loads(row)["number"] for row in got)
 

@@ -1,4 +1,4 @@
-"""Rows and ledgers for the tests of the sync."""
+"""Rows, ledgers and sources for the tests of the sync."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from liushui.testing.clock import MovableClock
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 1, 11, 12, 0, 0, 500_000, tzinfo=UTC)
 HORIZON = NOW.replace(microsecond=0) - RULES.allowed_lateness
-"""The end of what a sync of now proves."""
+"""The end of what a sync at NOW can prove."""
 
 
 def row(at: datetime, amount: str = "-1.00", *, label: str = "x", note: str = "") -> bytes:
@@ -34,7 +34,7 @@ def row(at: datetime, amount: str = "-1.00", *, label: str = "x", note: str = ""
 
 
 def hourly(days: int, *, begin: datetime = BEGIN) -> list[bytes]:
-    """A row an hour, each of another amount."""
+    """One row an hour, each with an amount of its own."""
     return [row(begin + timedelta(hours=hour), f"-{hour}.25") for hour in range(24 * days)]
 
 
@@ -47,6 +47,6 @@ def new_ledger(folder: Path, clock: Clock | None = None, *accounts: str) -> Ledg
 
 
 def source(account: str = "a", *, since: datetime = BEGIN, paced: bool = False, key: str = "") -> Source:
-    """The source of an account. Those of one key share its budget."""
+    """The source of an account. Sources with the same key share its rate limit."""
     credentials = {"app_key": key or account, "app_secret": "s", "access_token": "t"}
     return Source(account, "longbridge", "UTC", "http://127.0.0.1:9", credentials, since, paced)

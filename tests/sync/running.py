@@ -1,4 +1,4 @@
-"""Running syncs against doubles, in a time of their own: a sleep moves the clock, and takes none of ours."""
+"""Running syncs against doubles in virtual time: a sleep moves the clock, and takes no real time."""
 
 import asyncio
 from collections import Counter
@@ -30,7 +30,7 @@ E = TypeVar("E")
 
 
 class How(TypedDict, total=False):
-    """How a page is asked for, beside its slice and size."""
+    """The keyword arguments of Client.fetch_page."""
 
     page_token: str | None
     params: Mapping[str, str]
@@ -39,7 +39,7 @@ class How(TypedDict, total=False):
 
 @dataclass
 class World:
-    """What a sync needs of the world, with what it did there. The clock has to be the ledger's."""
+    """A sync's environment, which records what happens. The clock has to be the ledger's."""
 
     clock: MovableClock
     clients: dict[str, Client]
@@ -61,18 +61,18 @@ class World:
         self.slept.append(time)
         self.clock.move(time)
 
-    def told(self, kind: type[E]) -> list[E]:
+    def events_of(self, kind: type[E]) -> list[E]:
         """The events of a kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
     def sync(self, ledger: Ledger, *sources: Source, options: Options = QUICK) -> list[SyncResult]:
-        """Sync sources, the one of account `a` where none is named."""
+        """Sync sources; without any, the one of account `a`."""
         chosen = list(sources) or [source()]
         return asyncio.run(sync_sources(ledger, chosen, options, self.events.append, self.environment))
 
 
 def clock_of(ledger: Ledger) -> MovableClock:
-    """The clock that a test's ledger was opened with."""
+    """The movable clock of a ledger."""
     assert isinstance(ledger.clock, MovableClock)
     return ledger.clock
 
@@ -84,14 +84,14 @@ def synced(
     *,
     provider: Callable[[str], Provider] = get_provider,
 ) -> SyncResult:
-    """The result of one sync of account `a` with a client."""
+    """Sync account `a` once with a client."""
     (result,) = World(clock_of(ledger), {"a": client}, provider).sync(ledger, options=options)
     assert client.closed
     return result
 
 
 def forgetting(name: str) -> Provider:
-    """The provider of that name, which keeps rows for a year."""
+    """A provider that keeps its rows for one year only."""
     real = get_provider(name)
     return replace(real, rules=replace(real.rules, retention=Retention(years=1, zone="UTC")))
 
@@ -107,10 +107,10 @@ def amounts_of(rows: list[bytes]) -> Counter[str]:
 
 
 def states(ledger: Ledger, account: str = "a") -> list[tuple[State, str]]:
-    """What is known of an account's ranges."""
+    """The state and the reason of each range of an account."""
     return [(known.state, known.reason) for known in balances.coverage_of(ledger)[account]]
 
 
 def assert_intact(ledger: Ledger) -> None:
-    """Nothing in a ledger is damaged."""
+    """Check that `verify` finds no damage."""
     assert all(isinstance(found, Verified) for found in verify(ledger))

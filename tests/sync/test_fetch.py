@@ -1,4 +1,4 @@
-"""Reading a slice whole: pages that shift under the reader are noticed, whatever shifted them."""
+"""The fetcher with page numbers: pages that shift while they are read are noticed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,44 +18,44 @@ DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
 SECOND = Slice(BEGIN, BEGIN + timedelta(seconds=1))
 
 
-def drained(client: ClientDouble, asked: Slice, size: int, *, can_split: bool) -> list[bytes]:
+def fetched(client: ClientDouble, asked: Slice, size: int, *, can_split: bool) -> list[bytes]:
     return asyncio.run(fetch_slice(client.fetch_page, asked, RULES, size, can_split=can_split))
 
 
-def test_one_page_and_the_empty_one_after_it() -> None:
+def test_a_slice_that_fits_one_page_takes_that_page_and_an_empty_one() -> None:
     client = ClientDouble(codec, hourly(2))
-    assert sorted(drained(client, DAY, 100, can_split=True)) == sorted(hourly(1))
+    assert sorted(fetched(client, DAY, 100, can_split=True)) == sorted(hourly(1))
     assert [number for _, number, _ in client.calls] == [1, 2]
 
 
-def test_an_empty_slice_is_one_call() -> None:
+def test_an_empty_slice_takes_one_call() -> None:
     client = ClientDouble(codec, [])
-    assert drained(client, DAY, 100, can_split=True) == []
+    assert fetched(client, DAY, 100, can_split=True) == []
     assert len(client.calls) == 1
 
 
-def test_a_full_page_is_cut_finer() -> None:
+def test_a_slice_that_fills_a_page_is_split() -> None:
     with pytest.raises(SliceTooLarge) as caught:
-        drained(ClientDouble(codec, hourly(1)), DAY, 24, can_split=True)
+        fetched(ClientDouble(codec, hourly(1)), DAY, 24, can_split=True)
     assert caught.value.rows_in_page == 24
 
 
-def test_a_server_that_gives_fewer_rows_than_asked_for_is_no_end() -> None:
-    """A short page with rows behind it: the end is an empty page, not a short one."""
+def test_a_short_page_is_not_the_last_one() -> None:
+    """The provider caps pages at ten rows. The end is the empty page after the last one."""
     with pytest.raises(SliceTooLarge) as caught:
-        drained(ClientDouble(codec, hourly(1), cap=10), DAY, 100, can_split=True)
+        fetched(ClientDouble(codec, hourly(1), cap=10), DAY, 100, can_split=True)
     assert caught.value.rows_in_page == 10
 
 
-def test_a_second_of_many_pages_is_read_until_two_reads_agree() -> None:
+def test_one_second_of_many_pages_is_read_until_two_reads_agree() -> None:
     rows = [row(BEGIN, f"-{number}.00") for number in range(25)]
     client = ClientDouble(codec, rows)
-    assert sorted(drained(client, SECOND, 10, can_split=False)) == sorted(rows)
+    assert sorted(fetched(client, SECOND, 10, can_split=False)) == sorted(rows)
     assert [number for _, number, _ in client.calls] == [1, 2, 1, 2, 3, 4, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("call", range(2, 12))
-def test_a_row_that_comes_between_any_two_pages_is_not_lost_and_none_is_doubled(call: int) -> None:
+def test_a_row_that_appears_between_two_pages_is_neither_lost_nor_doubled(call: int) -> None:
     rows = [row(BEGIN, f"-{number}.00") for number in range(25)]
     late = row(BEGIN, "-99.00")
 
@@ -64,7 +64,7 @@ def test_a_row_that_comes_between_any_two_pages_is_not_lost_and_none_is_doubled(
             client.rows.insert(0, late)
 
     client = ClientDouble(codec, list(rows), fault=arrives)
-    found = drained(client, SECOND, 10, can_split=False)
+    found = fetched(client, SECOND, 10, can_split=False)
     expected = [*rows, late] if len(client.calls) >= call else rows
     if sorted(found) != sorted(expected):  # it came after the last read of the page it stands on
         assert sorted(found) == sorted(rows)
@@ -72,7 +72,7 @@ def test_a_row_that_comes_between_any_two_pages_is_not_lost_and_none_is_doubled(
 
 
 @pytest.mark.parametrize("call", range(2, 7))
-def test_a_row_that_goes_between_two_pages_hides_no_other(call: int) -> None:
+def test_a_row_that_disappears_between_two_pages_hides_no_other(call: int) -> None:
     rows = [row(BEGIN, f"-{number}.00") for number in range(25)]
 
     def goes(number: int, _asked: Slice, _page: int) -> None:
@@ -80,15 +80,13 @@ def test_a_row_that_goes_between_two_pages_hides_no_other(call: int) -> None:
             client.rows.pop(0)
 
     client = ClientDouble(codec, list(rows), fault=goes)
-    assert sorted(drained(client, SECOND, 10, can_split=False)) == sorted(rows[1:])
+    assert sorted(fetched(client, SECOND, 10, can_split=False)) == sorted(rows[1:])
 
 
 @pytest.mark.parametrize("again", range(1, READS_MAX))
 @pytest.mark.parametrize(("size", "cap"), [(10, None), (100, 10)])
-def test_a_page_that_comes_again_in_the_place_of_the_next_deceives_nobody(
-    again: int, size: int, cap: int | None
-) -> None:
-    """However often it does, one whole read after the other: they begin their pages at other rows."""
+def test_a_page_that_is_repeated_in_place_of_the_next_is_noticed(again: int, size: int, cap: int | None) -> None:
+    """However many reads in a row have the fault, because their pages have different lengths."""
     rows = [row(BEGIN, f"-{number}.00") for number in range(20)]
     client = ClientDouble(codec, rows, cap=cap)
     seconds = 0
@@ -119,16 +117,16 @@ def test_a_page_that_comes_again_in_the_place_of_the_next_deceives_nobody(
         assert sorted(found) == sorted(rows)
 
 
-def test_pages_that_never_come_to_rest_are_given_up() -> None:
+def test_reading_gives_up_where_pages_never_stop_shifting() -> None:
     def arrives(number: int, _asked: Slice, _page: int) -> None:
         client.rows.insert(0, row(BEGIN, f"-{1000 + number}.00"))
 
     client = ClientDouble(codec, [row(BEGIN, f"-{number}.00") for number in range(25)], fault=arrives)
     with pytest.raises(SyncError, match=f"shifted during each of {READS_MAX} reads"):
-        drained(client, SECOND, 10, can_split=False)
+        fetched(client, SECOND, 10, can_split=False)
 
 
-def test_more_rows_than_were_asked_for_are_no_page() -> None:
+def test_a_page_with_more_rows_than_requested_is_refused() -> None:
     async def page(
         asked: Slice,
         size: int,

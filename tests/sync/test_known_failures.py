@@ -1,4 +1,4 @@
-"""Ways in which readers of ledgers have lost or doubled money, each tried on this one."""
+"""Faults by which other sync programs have lost or doubled money, each tried on this one."""
 
 import asyncio
 import subprocess
@@ -47,8 +47,8 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 @pytest.mark.parametrize("failing_day", range(0, 10, 3))
-def test_a_part_that_fails_in_the_middle_stays_open_and_is_filled_next_time(ledger: Ledger, failing_day: int) -> None:
-    """A reader that keeps one watermark has gone past it, and never comes back."""
+def test_a_range_that_fails_stays_open_and_is_filled_by_the_next_sync(ledger: Ledger, failing_day: int) -> None:
+    """A program with one watermark moves past the range, and never comes back to it."""
     rows = hourly(10)
     begin, end = BEGIN + timedelta(days=failing_day), BEGIN + timedelta(days=failing_day + 1)
 
@@ -74,8 +74,8 @@ def test_a_part_that_fails_in_the_middle_stays_open_and_is_filled_next_time(ledg
 # ---------------------------------------------------------------- equal rows, late rows
 
 
-def test_two_equal_rows_at_the_edge_of_pages_that_arrive_in_two_runs(ledger: Ledger) -> None:
-    """One of the two is out when the first run reads its page to the end; the other comes after it."""
+def test_two_equal_rows_at_a_page_edge_may_arrive_in_two_syncs(ledger: Ledger) -> None:
+    """The first sync finds one of the two at the end of its page; the other comes after it."""
     at = BEGIN + timedelta(days=9, hours=20)
     twin = row(at, "-7.00")
     rows = [*hourly(10), *[row(at, f"-{number}.50") for number in range(9)], twin]
@@ -96,9 +96,7 @@ def test_two_equal_rows_at_the_edge_of_pages_that_arrive_in_two_runs(ledger: Led
         pytest.param(timedelta(days=9), timedelta(days=1), id="days: a day later"),
     ],
 )
-def test_a_row_that_is_inserted_before_the_newest_one_is_found(
-    ledger: Ledger, age: timedelta, after: timedelta
-) -> None:
+def test_a_late_row_older_than_the_newest_one_is_found(ledger: Ledger, age: timedelta, after: timedelta) -> None:
     rows = hourly(10)
     synced(ledger, ClientDouble(codec, rows))
     late = row(HORIZON - age, "-4321.00")
@@ -110,7 +108,7 @@ def test_a_row_that_is_inserted_before_the_newest_one_is_found(
     assert_intact(ledger)
 
 
-def test_a_row_that_is_years_late_is_found_when_everything_is_read(ledger: Ledger) -> None:
+def test_a_row_that_is_years_late_is_found_when_everything_is_read_again(ledger: Ledger) -> None:
     rows = hourly(10)
     clock_of(ledger).at = NOW + timedelta(days=3 * 365)
     synced(ledger, ClientDouble(codec, rows))
@@ -123,8 +121,8 @@ def test_a_row_that_is_years_late_is_found_when_everything_is_read(ledger: Ledge
 # ---------------------------------------------------------------- state and data, torn
 
 
-def test_a_sync_that_is_killed_at_any_boundary_of_a_commit_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Coverage, flows and chain are one transaction: there is no moment at which one of them is ahead."""
+def test_a_sync_that_is_killed_at_any_commit_boundary_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Coverage, flows and chain change in one transaction, so none of them is ever ahead."""
     command = [sys.executable, "-m", killing.__name__, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -137,7 +135,7 @@ def test_a_sync_that_is_killed_at_any_boundary_of_a_commit_loses_and_doubles_not
         assert (left.again, left.whole, left.proven) == ("done", True, ["proven"]), left
 
 
-def test_nothing_but_a_lease_is_left_by_a_worker_that_was_killed(tmp_path: Path) -> None:
+def test_a_killed_worker_leaves_nothing_but_a_lease(tmp_path: Path) -> None:
     base = tmp_path / "base"
     base.mkdir()
     new_ledger(base).close()
@@ -158,7 +156,7 @@ KINDS = {"1": "Transfer", "2": "Realized PNL", "3": "Funding Fee", "4": "Commiss
 
 
 def fill(at: datetime, number: int, *, kind: str = "4", tran: int | None = None) -> bytes:
-    """A WOO X Pro row, as its server writes them."""
+    """A WOO X Pro row, as its server writes it."""
     return msgspec.json.encode(
         {
             "symbol": "BTCUSDT",
@@ -175,7 +173,7 @@ def fill(at: datetime, number: int, *, kind: str = "4", tran: int | None = None)
 
 @contextmanager
 def served(rows: list[bytes], clock: Clock) -> Iterator[Source]:
-    """A source whose provider holds these rows, without a network."""
+    """The source of an account with these rows at a provider without a network."""
     reader = MemoryReader(clock)
     reader.add_rows("w", WOOXPRO, rows)
     key = reader.create_key(WOOXPRO, "w")
@@ -202,8 +200,8 @@ def expected(rows: list[bytes]) -> Counter[Decimal]:
     return Counter(WOOXPRO.codec.read(one).flow.amount for one in rows)
 
 
-def test_one_id_on_two_kinds_of_row_is_two_rows(ledger: Ledger) -> None:
-    """A fill's fee and its profit share an id, and often a time: a key of the id alone keeps one of them."""
+def test_two_kinds_of_row_may_share_an_id(ledger: Ledger) -> None:
+    """The fee and the profit of a fill share an id, and often a time. By the id alone one of them would be lost."""
     at = BEGIN + timedelta(days=2)
     rows = [fill(at, number, kind=kind, tran=77) for number, kind in enumerate("12345", 1)]
     rows += [fill(at + timedelta(milliseconds=1), 6, kind="4", tran=77)]
@@ -214,7 +212,7 @@ def test_one_id_on_two_kinds_of_row_is_two_rows(ledger: Ledger) -> None:
     assert (again.added, again.restated, again.withdrawn) == (0, 0, 0)
 
 
-def test_more_rows_at_one_millisecond_than_a_page_holds_are_parted(ledger: Ledger) -> None:
+def test_more_rows_at_one_millisecond_than_a_page_holds_are_read_by_filters(ledger: Ledger) -> None:
     at = datetime(2024, 1, 5, 3, 4, 5, 678_000, tzinfo=UTC)
     rows = [fill(at, number, kind="45"[number % 2]) for number in range(1, 1501)]
     rows += [fill(at + timedelta(milliseconds=step), 9000 + step) for step in (-1, 1)]
@@ -224,7 +222,7 @@ def test_more_rows_at_one_millisecond_than_a_page_holds_are_parted(ledger: Ledge
     assert_intact(ledger)
 
 
-def test_what_cannot_be_parted_is_an_open_gap_of_that_millisecond_alone(ledger: Ledger) -> None:
+def test_too_many_rows_at_one_millisecond_leave_a_gap_of_that_millisecond(ledger: Ledger) -> None:
     at = datetime(2024, 1, 5, 3, 4, 5, 678_000, tzinfo=UTC)
     crowd = [fill(at, number) for number in range(1, 1102)]
     around = [fill(at + timedelta(milliseconds=step), 9000 + step) for step in (-1, 1)]

@@ -1,4 +1,4 @@
-"""Several workers on one account: leases save them double work, and what is right does not depend on leases."""
+"""Several workers on one account: leases save double work, and no result depends on them."""
 
 import asyncio
 import subprocess
@@ -36,7 +36,7 @@ def ledger(tmp_path: Path) -> Ledger:
     return new_ledger(tmp_path)
 
 
-def test_a_lease_is_one_holders_until_it_is_over(ledger: Ledger) -> None:
+def test_a_lease_belongs_to_one_holder_until_it_expires(ledger: Ledger) -> None:
     clock = clock_of(ledger)
     mine = take_lease(ledger, "a", ELSEWHERE, LIFE)
     assert (mine.holder, mine.until) == (ELSEWHERE, clock() + LIFE)
@@ -50,7 +50,7 @@ def test_a_lease_is_one_holders_until_it_is_over(ledger: Ledger) -> None:
     assert take_lease(ledger, "a", ELSEWHERE, LIFE) == theirs
 
 
-def test_a_lease_is_renewed_and_given_back_by_its_holder_alone(ledger: Ledger) -> None:
+def test_only_its_holder_renews_or_releases_a_lease(ledger: Ledger) -> None:
     clock = clock_of(ledger)
     take_lease(ledger, "a", ELSEWHERE, LIFE)
     clock.move(LIFE // 2)
@@ -62,13 +62,13 @@ def test_a_lease_is_renewed_and_given_back_by_its_holder_alone(ledger: Ledger) -
     assert leases_of(ledger) == []
 
 
-def test_a_clock_that_was_set_back_leaves_no_lease_for_days(ledger: Ledger) -> None:
+def test_a_clock_that_is_set_back_leaves_no_lease_for_days(ledger: Ledger) -> None:
     take_lease(ledger, "a", ELSEWHERE, LIFE)
     clock_of(ledger).move(timedelta(days=-3))
     assert take_lease(ledger, "a", "b/2/00", LIFE).holder == "b/2/00"
 
 
-def test_a_process_that_is_gone_holds_nothing(ledger: Ledger) -> None:
+def test_a_process_that_has_exited_holds_no_lease(ledger: Ledger) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     gone = f"{MACHINE}/{process.pid}/00"
@@ -83,12 +83,12 @@ def test_a_process_that_is_gone_holds_nothing(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- in a sync
 
 
-def test_a_sync_gives_its_lease_back(ledger: Ledger) -> None:
+def test_a_sync_releases_its_lease(ledger: Ledger) -> None:
     synced(ledger, ClientDouble(codec, hourly(10)))
     assert leases_of(ledger) == []
 
 
-def test_an_account_that_another_has_is_skipped_with_a_word(ledger: Ledger) -> None:
+def test_an_account_that_another_worker_syncs_is_skipped_with_a_note(ledger: Ledger) -> None:
     held = take_lease(ledger, "a", ELSEWHERE, LIFE)
     client = ClientDouble(codec, hourly(10))
     (result,) = World(clock_of(ledger), {"a": client}).sync(ledger)
@@ -106,7 +106,7 @@ def test_a_dead_workers_lease_is_taken_over(ledger: Ledger) -> None:
 
 
 def test_a_lease_is_renewed_while_its_holder_works(ledger: Ledger) -> None:
-    """However long that takes: another worker finds it held at any time."""
+    """Another worker finds it held, however long the sync takes."""
     clock, found = clock_of(ledger), []
 
     def slow(_call: int, _asked: Slice, _page: int) -> None:
@@ -120,8 +120,8 @@ def test_a_lease_is_renewed_while_its_holder_works(ledger: Ledger) -> None:
     assert len(found) * (LEASE_TIME // 2) > 3 * LEASE_TIME
 
 
-def test_a_worker_that_was_away_for_too_long_gives_way(ledger: Ledger) -> None:
-    """A machine that slept: the account is another's by now, and nothing of it is read any more."""
+def test_a_worker_that_lost_its_lease_stops(ledger: Ledger) -> None:
+    """Its machine slept, and another worker has the account now: it makes no further calls."""
 
     def sleeps(call: int, _asked: Slice, _page: int) -> None:
         if call == 3:
@@ -140,7 +140,7 @@ def test_a_worker_that_was_away_for_too_long_gives_way(ledger: Ledger) -> None:
 
 
 def together(ledger: Ledger, *clients: ClientDouble, options: Options) -> list[SyncResult]:
-    """Workers that each opened the ledger for themselves sync account `a` at once."""
+    """Sync account `a` in several workers at once, each with a ledger that it opened itself."""
     clock = clock_of(ledger)
 
     async def all_of_them() -> list[list[SyncResult]]:
@@ -156,7 +156,7 @@ def together(ledger: Ledger, *clients: ClientDouble, options: Options) -> list[S
     return [result for (result,) in asyncio.run(all_of_them())]
 
 
-def test_of_two_workers_one_syncs(ledger: Ledger) -> None:
+def test_one_of_several_workers_syncs_the_account(ledger: Ledger) -> None:
     clients = [ClientDouble(codec, hourly(10)) for _ in range(3)]
     results = together(ledger, *clients, options=Options(size=10))
     assert sorted(result.status for result in results) == [SyncStatus.BUSY, SyncStatus.BUSY, SyncStatus.DONE]
@@ -166,7 +166,7 @@ def test_of_two_workers_one_syncs(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("size", [7, 10, 30])
-def test_without_leases_they_agree_all_the_same(ledger: Ledger, size: int) -> None:
+def test_workers_without_leases_agree(ledger: Ledger, size: int) -> None:
     rows = [*hourly(10), *[row(BEGIN + timedelta(hours=30), "-30.25")] * 3]
     clients = [ClientDouble(codec, rows) for _ in range(3)]
     results = together(ledger, *clients, options=Options(size=size, leases=False))
@@ -177,8 +177,8 @@ def test_without_leases_they_agree_all_the_same(ledger: Ledger, size: int) -> No
     assert_intact(ledger)
 
 
-def test_without_leases_rows_that_come_and_go_meanwhile_end_as_the_provider_has_them(ledger: Ledger) -> None:
-    """Each read sees the provider as it is at that moment; the later one counts, whoever commits it."""
+def test_workers_without_leases_end_with_the_rows_that_the_provider_has(ledger: Ledger) -> None:
+    """Rows come and go meanwhile. Of two reads the later one counts, whichever is committed last."""
     rows = hourly(10)
     clock = clock_of(ledger)
 
@@ -197,8 +197,8 @@ def test_without_leases_rows_that_come_and_go_meanwhile_end_as_the_provider_has_
     assert_intact(ledger)
 
 
-def test_what_another_worker_proved_a_part_of_meanwhile_is_read_again(ledger: Ledger) -> None:
-    """Without leases: who is overtaken in one half of a slice owes the other half all the same."""
+def test_a_slice_of_which_another_worker_proved_a_part_is_read_again(ledger: Ledger) -> None:
+    """Without leases: the other half of the slice must be proven all the same."""
     here = hourly(1)
     half = Slice(BEGIN, BEGIN + timedelta(hours=12))
 
@@ -219,8 +219,8 @@ def test_what_another_worker_proved_a_part_of_meanwhile_is_read_again(ledger: Le
     ]
 
 
-def test_who_is_overtaken_each_time_leaves_a_gap(ledger: Ledger) -> None:
-    """It is bounded how often a slice is read again, and what is not proven is not said to be."""
+def test_a_slice_that_is_overtaken_each_time_stays_a_gap(ledger: Ledger) -> None:
+    """The number of rereads is limited, and what is not proven stays open."""
     here = hourly(1)
 
     def overtaken(_call: int, asked: Slice, _page: int) -> None:

@@ -1,4 +1,4 @@
-"""What is due, and how it is cut: pure functions of rules, coverage and the clock."""
+"""The plan and the slicer: pure functions of rules, coverage and the clock."""
 
 from bisect import bisect_left
 from dataclasses import replace
@@ -18,8 +18,8 @@ from liushui.sync.plan import Plan
 from liushui.sync.slicer import FILL, Slicer
 
 NOW = datetime(2024, 6, 15, 10, 30, 0, 999_999, tzinfo=UTC)
-CALLS_OF_A_CROWD = 150
-"""Half a day has 2^35 microseconds: the way down and up again, twice, where it stands on an edge."""
+CALLS_OF_A_BURST = 150
+"""Half a day has 2^35 microseconds: halving down to one and growing up again, twice where it lies at an edge."""
 HORIZON = datetime(2024, 6, 15, 10, 30, tzinfo=UTC) - RULES.allowed_lateness
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -32,16 +32,16 @@ def day(month: int, number: int) -> datetime:
     return datetime(2024, month, number, tzinfo=UTC)
 
 
-def test_a_new_account_is_due_whole_up_to_the_second_that_is_over() -> None:
+def test_all_of_a_new_account_is_due() -> None:
     assert Plan(RULES, [], since=SINCE, now=NOW).due_ranges() == [Slice(SINCE, HORIZON)]
 
 
-def test_what_is_proven_is_not_read_again_but_for_the_newest_part() -> None:
+def test_of_a_proven_account_the_newest_part_is_due() -> None:
     again = day(6, 13)  # two days back, from the beginning of that day
     assert Plan(RULES, [proven(SINCE, HORIZON)], since=SINCE, now=NOW).due_ranges() == [Slice(again, HORIZON)]
 
 
-def test_gaps_are_due_whatever_their_age() -> None:
+def test_gaps_of_any_age_are_due() -> None:
     coverage = [
         proven(SINCE, day(2, 1)),
         Range(to_us(day(2, 1)), to_us(day(2, 2)), State.OPEN, "it failed", 0, 2),
@@ -53,17 +53,17 @@ def test_gaps_are_due_whatever_their_age() -> None:
     ]
 
 
-def test_everything_is_due_again_when_asked() -> None:
+def test_everything_is_due_on_request() -> None:
     coverage = [proven(SINCE, HORIZON)]
     assert Plan(RULES, coverage, since=SINCE, now=NOW).due_ranges(everything=True) == [Slice(SINCE, HORIZON)]
 
 
-def test_nothing_is_due_before_it_begins() -> None:
+def test_nothing_is_due_before_the_account_begins() -> None:
     assert Plan(RULES, [], since=NOW + timedelta(days=1), now=NOW).due_ranges() == []
     assert Plan(RULES, [], since=SINCE, now=NOW, until=SINCE).due_ranges() == []
 
 
-def test_an_end_that_was_named_is_kept_to() -> None:
+def test_nothing_is_due_after_the_requested_end() -> None:
     assert Plan(RULES, [], since=SINCE, now=NOW, until=day(3, 1)).due_ranges() == [Slice(SINCE, day(3, 1))]
 
 
@@ -86,12 +86,12 @@ def shanghai(text: str) -> datetime:
 @pytest.mark.parametrize(
     ("now", "until"), [("2024-06-15T11:14:59", "2024-06-14"), ("2024-06-15T11:15:00", "2024-06-15")]
 )
-def test_a_day_is_due_when_it_is_out(now: str, until: str) -> None:
+def test_a_day_is_due_once_it_is_published(now: str, until: str) -> None:
     (whole,) = Plan(DAILY, [], since=SINCE, now=shanghai(now)).due_ranges()
     assert whole == Slice(shanghai("2024-02-01"), shanghai(until))
 
 
-def test_nothing_is_due_that_the_provider_has_forgotten() -> None:
+def test_nothing_is_due_that_the_provider_has_deleted() -> None:
     known = [proven(shanghai("2024-02-01"), shanghai("2024-06-01"))]
     for everything in (False, True):
         first, *_ = Plan(DAILY, known, since=SINCE, now=shanghai("2025-06-15T12:00:00")).due_ranges(
@@ -100,14 +100,14 @@ def test_nothing_is_due_that_the_provider_has_forgotten() -> None:
         assert first.since == shanghai("2024-06-15")
 
 
-def test_a_floor_within_a_step_is_rounded_up() -> None:
+def test_a_floor_within_a_step_of_the_clock_is_rounded_up() -> None:
     odd = replace(RULES, floor=SINCE + timedelta(milliseconds=1))
     (whole,) = Plan(odd, [], since=SINCE, now=NOW).due_ranges()
     assert whole.since == SINCE + timedelta(seconds=1)
 
 
-def test_no_slice_is_longer_than_a_request_may_ask_for() -> None:
-    """Both ends of a request are inclusive: a slice of 31 days and a second asks for 31 days."""
+def test_no_slice_is_longer_than_a_request_may_be() -> None:
+    """Both ends of a request are inclusive: a slice of 31 days and one second makes a request of 31 days."""
     slicer = Slicer.for_rules(DAILY, 200)
     rest = Slice(SINCE, SINCE + timedelta(days=200))
     lengths = []
@@ -124,7 +124,7 @@ def test_no_slice_is_longer_than_a_request_may_ask_for() -> None:
 
 
 @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=60), st.integers(1, 400))
-def test_slices_are_cut_without_hole_or_overlap(rows_of_slices: list[int], days: int) -> None:
+def test_slices_have_neither_holes_nor_overlaps(rows_of_slices: list[int], days: int) -> None:
     whole = Slice(SINCE, SINCE + timedelta(days=days, seconds=1))
     slicer = Slicer.for_rules(RULES, 10_000)
     rest, at = whole, whole.since
@@ -143,7 +143,7 @@ def test_slices_are_cut_without_hole_or_overlap(rows_of_slices: list[int], days:
             break
 
 
-def test_slices_grow_where_little_happens_and_shrink_where_much_does() -> None:
+def test_slices_grow_where_rows_are_few_and_shrink_where_they_are_many() -> None:
     slicer = Slicer.for_rules(RULES, 10_000)
     whole = Slice(SINCE, SINCE + timedelta(days=3_000))
     first = slicer.next_slice(whole)
@@ -156,8 +156,8 @@ def test_slices_grow_where_little_happens_and_shrink_where_much_does() -> None:
 
 
 @pytest.mark.parametrize("size", [100, 250, 700, 2_000])
-def test_slices_are_cut_by_office_hours_once_they_are_known(size: int) -> None:
-    """A hundred rows an hour, from nine to five on working days. The first month it may learn them."""
+def test_slices_follow_office_hours_once_they_are_known(size: int) -> None:
+    """A hundred rows an hour, from nine to five on working days. The slicer has a month to learn that."""
     slicer = Slicer.for_rules(RULES, size)
     known, end = SINCE + timedelta(weeks=4), SINCE + timedelta(weeks=12)
     rest = Slice(SINCE, end)
@@ -183,18 +183,20 @@ def test_slices_are_cut_by_office_hours_once_they_are_known(size: int) -> None:
     st.lists(st.integers(0, 60 * 86_400_000_000 - 1), min_size=1, max_size=3),
     st.integers(5, 1_000),
 )
-@example([], [0], 1_000)  # every row of two months at their first instant
-def test_a_crowd_is_no_measure_of_what_comes_after_it(scattered: list[int], crowds: list[int], size: int) -> None:
-    """As many rows as an answer may hold within microseconds, and few elsewhere: the way down to a crowd's instant and
-    up again takes some dozens of calls, not thousands."""
+@example([], [0], 1_000)  # all rows of two months come at their first instant
+def test_many_rows_at_one_instant_do_not_shorten_the_slices_after_it(
+    scattered: list[int], bursts: list[int], size: int
+) -> None:
+    """A page full of rows within microseconds, and few elsewhere: halving down to that instant and growing again takes
+    dozens of calls, not thousands."""
     finest = replace(RULES, resolution=timedelta(microseconds=1))
     slicer = Slicer.for_rules(finest, size)
-    times = sorted([*scattered, *(at + number for at in crowds for number in range(size - 1))])
+    times = sorted([*scattered, *(at + number for at in bursts for number in range(size - 1))])
     end = SINCE + timedelta(days=60)
     rest, calls = Slice(SINCE, end), 0
     while rest.since < end:
         asked = slicer.next_slice(rest)
-        while calls < CALLS_OF_A_CROWD * (len(crowds) + 1) + len(scattered):
+        while calls < CALLS_OF_A_BURST * (len(bursts) + 1) + len(scattered):
             calls += 1
             since, until = ((at - SINCE) // timedelta(microseconds=1) for at in asked)
             rows = bisect_left(times, until) - bisect_left(times, since)
@@ -208,7 +210,7 @@ def test_a_crowd_is_no_measure_of_what_comes_after_it(scattered: list[int], crow
 
 
 def office_rows(asked: Slice) -> int:
-    """The rows of a slice where there are a hundred an hour, from nine to five on working days."""
+    """The number of rows in a slice, at a hundred an hour from nine to five on working days."""
     rows, day = 0, asked.since.replace(hour=0, minute=0, second=0)
     while day < asked.until:
         if day.weekday() < 5:
@@ -225,7 +227,7 @@ def ago(days: int, hours: int = 0) -> datetime:
     return NOW - timedelta(days=days, hours=hours)
 
 
-def test_weeks_are_read_again_after_a_day() -> None:
+def test_the_last_weeks_are_due_again_after_a_day() -> None:
     fresh = proven(SINCE, day(6, 1), checked=ago(0, 22))
     stale = proven(day(6, 1), day(6, 13), checked=ago(1))
     newest = proven(day(6, 13), HORIZON)
@@ -236,21 +238,21 @@ def test_weeks_are_read_again_after_a_day() -> None:
     assert whole == Slice(day(6, 13), HORIZON)
 
 
-def test_of_what_is_older_than_weeks_nothing_is_due_after_a_day() -> None:
+def test_older_ranges_are_not_due_again_after_a_day() -> None:
     known = [proven(SINCE, day(6, 13), checked=ago(2)), proven(day(6, 13), HORIZON)]
     (whole,) = Plan(RULES, known, since=SINCE, now=NOW).due_ranges()
     assert whole.since == datetime(2024, 5, 25, tzinfo=UTC), "three weeks before the horizon, from that day's beginning"
 
 
-def test_a_year_is_read_again_after_a_month_and_more_never() -> None:
+def test_the_last_year_is_due_again_after_a_month_and_nothing_older() -> None:
     begin = datetime(2020, 1, 1, tzinfo=UTC)
     known = [proven(begin, HORIZON, checked=ago(31))]
     (whole,) = Plan(RULES, known, since=begin, now=NOW).due_ranges()
     assert whole.since == datetime(2023, 6, 16, tzinfo=UTC)
 
 
-def test_ranges_of_one_sync_are_due_together() -> None:
-    """They were proven within minutes of each other: the day after, one sync reads them all again."""
+def test_ranges_that_one_sync_proved_are_due_together() -> None:
+    """They were proven within minutes of one another. The day after, one sync reads them all again."""
     known = [
         proven(day(6, number), day(6, number + 1), checked=ago(1) + timedelta(minutes=number))
         for number in range(1, 15)
@@ -259,7 +261,7 @@ def test_ranges_of_one_sync_are_due_together() -> None:
     assert Plan(RULES, known, since=SINCE, now=NOW).due_ranges()[0].since == day(6, 1)
 
 
-def test_the_next_look_is_when_the_first_range_is_old_enough() -> None:
+def test_the_next_refresh_is_when_the_first_proof_is_old_enough() -> None:
     known = [
         proven(SINCE, day(6, 1), checked=ago(0, 3)),
         proven(day(6, 1), day(6, 10), checked=ago(0, 5)),
@@ -270,14 +272,14 @@ def test_the_next_look_is_when_the_first_range_is_old_enough() -> None:
     assert Plan(RULES, known, since=NOW, now=NOW).next_refresh_at() is None
 
 
-def test_the_oldest_unproven_instant() -> None:
+def test_the_first_unproven_instant() -> None:
     assert Plan(RULES, [], since=SINCE, now=NOW).first_unproven() == SINCE
     assert Plan(RULES, [proven(SINCE, day(2, 1))], since=SINCE, now=NOW).first_unproven() == day(2, 1)
     assert Plan(RULES, [proven(SINCE, HORIZON)], since=SINCE, now=NOW).first_unproven() is None
     assert Plan(RULES, [], since=NOW, now=NOW).first_unproven() is None
 
 
-def test_a_second_cannot_be_cut() -> None:
+def test_one_step_of_the_clock_cannot_be_split() -> None:
     slicer = Slicer.for_rules(RULES, 10_000)
     assert not slicer.can_split(Slice(SINCE, SINCE + timedelta(seconds=1)))
     assert slicer.can_split(Slice(SINCE, SINCE + timedelta(seconds=2)))

@@ -1,4 +1,4 @@
-"""Syncs against a double: what is collected, what stays open, what the next run does."""
+"""Whole syncs against a client double: what is committed, what stays open, what the next sync does."""
 
 from collections import Counter
 from dataclasses import replace
@@ -41,7 +41,7 @@ def ledger(tmp_path: Path) -> Ledger:
     return new_ledger(tmp_path)
 
 
-def test_every_row_comes_in_once_and_the_range_is_proven(ledger: Ledger) -> None:
+def test_every_row_is_committed_once_and_the_range_is_proven(ledger: Ledger) -> None:
     rows = hourly(10)
     world = World(clock_of(ledger), {"a": ClientDouble(codec, rows)})
     (result,) = world.sync(ledger)
@@ -49,13 +49,13 @@ def test_every_row_comes_in_once_and_the_range_is_proven(ledger: Ledger) -> None
     assert amounts(ledger) == amounts_of(rows)
     (known,) = balances.coverage_of(ledger)["a"]
     assert (from_us(known.since_us), from_us(known.until_us)) == (BEGIN, HORIZON)
-    (began,) = world.told(SyncStarted)
-    assert sum((read.span for read in world.told(SyncAdvanced)), timedelta()) == began.span == HORIZON - BEGIN
+    (began,) = world.events_of(SyncStarted)
+    assert sum((read.span for read in world.events_of(SyncAdvanced)), timedelta()) == began.span == HORIZON - BEGIN
     assert (result.status, result.proven_until, result.retention_left) == (SyncStatus.DONE, HORIZON, None)
     assert_intact(ledger)
 
 
-def test_a_second_run_reads_only_the_newest_part(ledger: Ledger) -> None:
+def test_a_second_sync_reads_only_the_newest_part(ledger: Ledger) -> None:
     synced(ledger, ClientDouble(codec, hourly(10)))
     client = ClientDouble(codec, hourly(10))
     result = synced(ledger, client)
@@ -65,13 +65,13 @@ def test_a_second_run_reads_only_the_newest_part(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("size", [7, 24, 25, 100])
-def test_small_pages_make_no_difference(ledger: Ledger, size: int) -> None:
+def test_the_page_size_makes_no_difference(ledger: Ledger, size: int) -> None:
     rows = hourly(10)
     synced(ledger, ClientDouble(codec, rows), Options(size=size, attempts=1))
     assert amounts(ledger) == amounts_of(rows)
 
 
-def test_twins_in_one_second_over_many_pages_are_all_kept(ledger: Ledger) -> None:
+def test_equal_rows_of_one_second_on_many_pages_are_all_kept(ledger: Ledger) -> None:
     at = BEGIN + timedelta(days=3, hours=5)
     rows = hourly(9) + [row(at, "-7.00")] * 23
     options = Options(size=10, attempts=1)
@@ -91,7 +91,7 @@ def failing_within(since: timedelta, until: timedelta, error: Exception) -> Faul
     return fault
 
 
-def test_a_slice_that_fails_in_the_middle_stays_open_and_is_filled_next_time(ledger: Ledger) -> None:
+def test_a_slice_that_fails_stays_open_and_is_filled_by_the_next_sync(ledger: Ledger) -> None:
     rows = hourly(10)
     fault = failing_within(timedelta(days=4), timedelta(days=5), Unavailable("down"))
     result = synced(ledger, ClientDouble(codec, rows, fault=fault))
@@ -108,7 +108,7 @@ def test_a_slice_that_fails_in_the_middle_stays_open_and_is_filled_next_time(led
     assert_intact(ledger)
 
 
-def test_a_passing_fault_is_overcome(ledger: Ledger) -> None:
+def test_a_sync_gets_over_transient_errors(ledger: Ledger) -> None:
     errors = {
         1: Unavailable("reset"),
         2: RateLimited("slow down", retry_after_s=0.0),
@@ -123,7 +123,7 @@ def test_a_passing_fault_is_overcome(ledger: Ledger) -> None:
     assert (result.error, result.gaps, result.added) == ("", [], 240)
 
 
-def test_refused_credentials_end_the_source_at_once(ledger: Ledger) -> None:
+def test_refused_credentials_end_a_sync_at_once(ledger: Ledger) -> None:
     def fault(_call: int, _asked: Slice, _page: int) -> None:
         raise AuthError("token expired", code=401003, trace="t1")
 
@@ -138,7 +138,7 @@ def test_refused_credentials_end_the_source_at_once(ledger: Ledger) -> None:
     assert last_runs(ledger)["a"].error == result.error
 
 
-def test_a_request_that_is_refused_is_not_repeated(ledger: Ledger) -> None:
+def test_a_refused_request_is_not_repeated(ledger: Ledger) -> None:
     def fault(_call: int, _asked: Slice, _page: int) -> None:
         raise Refused("parameter error", code=202202)
 
@@ -178,7 +178,7 @@ def test_late_restated_and_withdrawn_rows_become_versions(ledger: Ledger) -> Non
     assert_intact(ledger)
 
 
-def test_one_read_that_misses_rows_takes_nothing_away(ledger: Ledger) -> None:
+def test_one_read_that_misses_rows_withdraws_nothing(ledger: Ledger) -> None:
     rows = hourly(10)
     synced(ledger, ClientDouble(codec, rows))
 
@@ -192,7 +192,7 @@ def test_one_read_that_misses_rows_takes_nothing_away(ledger: Ledger) -> None:
     assert states(ledger) == [(State.PROVEN, "")]  # what was proven stays proven
 
 
-def test_a_row_from_outside_the_slice_is_a_fault(ledger: Ledger) -> None:
+def test_a_row_from_outside_the_slice_is_an_error(ledger: Ledger) -> None:
     class Astray(ClientDouble):
         async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
             page = await super().fetch_page(asked, size, **how)
@@ -205,9 +205,7 @@ def test_a_row_from_outside_the_slice_is_a_fault(ledger: Ledger) -> None:
     assert amounts(ledger) == Counter()
 
 
-def test_a_ledger_that_cannot_be_written_ends_the_sync_with_its_reason(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ledger_that_cannot_be_written_ends_the_sync(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_args: object, **_kwargs: object) -> None:
         raise LedgerError("the disk is full")
 
@@ -215,7 +213,7 @@ def test_a_ledger_that_cannot_be_written_ends_the_sync_with_its_reason(
     assert synced(ledger, ClientDouble(codec, hourly(10))).error == "the disk is full"
 
 
-def test_no_range_is_asked_for_twice_without_need(ledger: Ledger) -> None:
+def test_no_range_is_requested_twice_without_need(ledger: Ledger) -> None:
     client = ClientDouble(codec, hourly(10))
     synced(ledger, client)
     first_pages = [asked for asked, number, _ in client.calls if number == 1]
@@ -225,8 +223,8 @@ def test_no_range_is_asked_for_twice_without_need(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- what a provider forgets
 
 
-def test_what_the_provider_forgot_is_not_withdrawn(ledger: Ledger) -> None:
-    """Its last day goes while it is read again: the rows are kept here, and nothing is said of them."""
+def test_rows_that_the_provider_deleted_for_their_age_are_not_withdrawn(ledger: Ledger) -> None:
+    """The provider deletes its oldest days while they are read again. The ledger keeps them, and the slice fails."""
     rows, clock = hourly(10), clock_of(ledger)
     synced(ledger, ClientDouble(codec, rows))
     clock.at = datetime(2025, 1, 2, 23, 59, 59, tzinfo=UTC)
@@ -243,8 +241,8 @@ def test_what_the_provider_forgot_is_not_withdrawn(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_what_is_about_to_be_forgotten_is_not_withdrawn(ledger: Ledger) -> None:
-    """The provider's clock is ahead of ours by a little."""
+def test_rows_that_are_about_to_be_deleted_for_their_age_are_not_withdrawn(ledger: Ledger) -> None:
+    """The provider's clock is a little ahead of ours, so it has deleted them already."""
     rows = hourly(10)
     synced(ledger, ClientDouble(codec, rows))
     clock_of(ledger).at = datetime(2025, 1, 2, 23, 59, 59, tzinfo=UTC)
@@ -255,8 +253,8 @@ def test_what_is_about_to_be_forgotten_is_not_withdrawn(ledger: Ledger) -> None:
     assert amounts(ledger) == amounts_of(rows)
 
 
-def test_what_goes_behind_that_is_withdrawn(ledger: Ledger) -> None:
-    """What cannot be told of the day that is about to be forgotten is told of all the others."""
+def test_later_rows_that_go_are_withdrawn(ledger: Ledger) -> None:
+    """Only of the day that is about to be deleted nobody can tell whether rows were withdrawn."""
     rows = hourly(10)
     synced(ledger, ClientDouble(codec, rows))
     clock_of(ledger).at = datetime(2025, 1, 2, 12, tzinfo=UTC)
@@ -288,7 +286,7 @@ def test_a_source_that_fails_stops_no_other(tmp_path: Path) -> None:
     assert_intact(ledger)
 
 
-def test_a_provider_that_is_not_installed_any_more_stops_no_other(tmp_path: Path) -> None:
+def test_a_provider_that_is_not_installed_stops_no_other(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path, None, "a", "b")
     world = World(clock_of(ledger), {"b": ClientDouble(codec, hourly(10))})
     results = world.sync(ledger, source("a")._replace(provider="gone"), source("b"))
@@ -296,8 +294,8 @@ def test_a_provider_that_is_not_installed_any_more_stops_no_other(tmp_path: Path
     assert "gone" in results[0].error
 
 
-def test_confirmations_are_as_many_as_the_rules_ask(ledger: Ledger) -> None:
-    """A hiccup that lasts for two reads is one that the third one finds out."""
+def test_a_slice_is_confirmed_as_often_as_the_rules_want(ledger: Ledger) -> None:
+    """A fault that lasts for two reads is found by the third."""
     rows = hourly(10)
     synced(ledger, ClientDouble(codec, rows))
 
@@ -318,8 +316,8 @@ def test_confirmations_are_as_many_as_the_rules_ask(ledger: Ledger) -> None:
     assert synced(ledger, client, once).withdrawn == 24, "with one confirmation it would be believed"
 
 
-def test_a_sync_begins_with_slices_that_fit_what_the_ledger_knows(ledger: Ledger) -> None:
-    """The first one took a day for its first slice; the next one need not find out again how much a page holds."""
+def test_the_first_slices_fit_the_rows_that_the_ledger_has(ledger: Ledger) -> None:
+    """The first sync starts with a slice of one day. The next one knows already how long a slice may be."""
     rows = hourly(10)[::6]
     first, again = ClientDouble(codec, rows), ClientDouble(codec, rows)
     synced(ledger, first, Options(size=48))

@@ -1,4 +1,4 @@
-"""Each step of the proof holds something: with it what was read is right, and without it, it is not."""
+"""Each step of the proof is needed: there is a scenario that ends well with it, and badly without it."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
 from soak import mutations
 from soak.mutations import STEPS, Step, patched, proving
-from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, drained, rows
+from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, fetched, rows
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
 from tests.sync.running import How, amounts, amounts_of, clock_of, forgetting, states, synced
 
@@ -41,14 +41,14 @@ def a_server_gives_fewer_rows_than_it_was_asked_for(folder: Path) -> bool:
 
 def a_provider_counts_more_than_it_gives(_folder: Path) -> bool:
     try:
-        drained(Scripted([Page(rows("a", "b"), None, 5)]), COUNTED)
+        fetched(Scripted([Page(rows("a", "b"), None, 5)]), COUNTED)
     except SyncError:
         return True
     return False
 
 
 def a_row_goes_while_pages_are_read(_folder: Path) -> bool:
-    """It stood before those that are still to come: one of them moves to a page that was read already."""
+    """Rows after it move up, so one of them moves from a page to come to a page that was read already."""
     here = [row(BEGIN, f"-{number}.00") for number in range(25)]
 
     def goes(number: int, _asked: Slice, _page: int) -> None:
@@ -66,13 +66,13 @@ def run_fetch(client: ClientDouble, asked: Slice) -> list[bytes]:
 
 
 def an_empty_page_names_another_one(_folder: Path) -> bool:
-    return drained(Scripted(chain([], rows("a", "b"))), CURSOR, DAY) == rows("a", "b")
+    return fetched(Scripted(chain([], rows("a", "b"))), CURSOR, DAY) == rows("a", "b")
 
 
 def a_full_page_has_no_second_one(_folder: Path) -> bool:
     instant = Instant(*[("main", "1", "X")] * 4)
     try:
-        return instant.drained(DAY) == instant.every
+        return instant.fetched(DAY) == instant.every
     except SliceTooLarge:
         return True
 
@@ -87,7 +87,7 @@ def a_value_stands_between_two_pages(_folder: Path) -> bool:
 
 def is_whole_or_refused(instant: Instant) -> bool:
     try:
-        return instant.drained() == instant.every
+        return instant.fetched() == instant.every
     except SyncError:
         return True
 
@@ -105,7 +105,7 @@ def an_answer_is_empty_once(folder: Path) -> bool:
 
 
 def another_worker_proves_it_from_a_later_read(folder: Path) -> bool:
-    """What this one reads is older, and stays so when it is read again: a replica that lags."""
+    """What this worker reads is older, also when it reads again: its provider answers from a replica that lags."""
     ledger, here = new_ledger(folder), hourly(1)
     late = row(BEGIN + timedelta(minutes=30), "-7777.00")
 
@@ -142,7 +142,7 @@ def a_provider_forgets_its_oldest_day(folder: Path) -> bool:
 
 
 def a_row_cannot_be_read(folder: Path) -> bool:
-    """It is no flow, and it is not nothing."""
+    """It becomes no flow, but it is kept in quarantine."""
     ledger = new_ledger(folder)
     unreadable = row(BEGIN, "1.00").replace(b'"USD"', b"7")
     result = synced(ledger, Unread(codec, hourly(10), unreadable))
@@ -151,7 +151,7 @@ def a_row_cannot_be_read(folder: Path) -> bool:
 
 
 def a_call_fails(folder: Path) -> bool:
-    """The range that it was of is not proven, and the sync is not done."""
+    """Its range stays open, and the sync is incomplete."""
 
     def breaks(call: int, _asked: Slice, _page: int) -> None:
         if call == 2:
@@ -163,7 +163,7 @@ def a_call_fails(folder: Path) -> bool:
 
 
 def a_row_is_still_on_its_way(folder: Path) -> bool:
-    """It happened two seconds ago, and is not there yet. Nobody may say that all of its time is here."""
+    """It happened two seconds ago, and the provider does not show it yet. Its time must not be proven."""
     ledger, happened = new_ledger(folder), to_us(NOW - timedelta(seconds=2))
     synced(ledger, ClientDouble(codec, hourly(10)))
     return not any(known.since_us <= happened < known.until_us for known in balances.ranges_of(ledger, "a"))
@@ -179,7 +179,7 @@ def a_row_comes_late(folder: Path) -> bool:
 
 
 def a_row_comes_a_week_late(folder: Path) -> bool:
-    """Later than the newest part reaches back: it is there when older parts have been read again."""
+    """It is older than the newest part, so a sync finds it only when it refreshes older ranges."""
     ledger, late = new_ledger(folder), row(NOW - timedelta(days=7), "-7777.00")
     client = ClientDouble(codec, hourly(10))
     synced(ledger, client)
@@ -196,7 +196,7 @@ def rows_are_equal(folder: Path) -> bool:
 
 
 def a_row_is_restated(folder: Path) -> bool:
-    """What it was before is still known, and what the commit sealed is still there."""
+    """Its old version is kept as history, and the chain still verifies."""
     ledger, client = new_ledger(folder), ClientDouble(codec, hourly(1))
     synced(ledger, client)
     client.rows = [*client.rows[:-1], row(BEGIN + timedelta(hours=23), "-99.00")]
@@ -211,7 +211,7 @@ def totals_are_asked_for(folder: Path) -> bool:
 
 
 def a_commit_breaks_off(folder: Path) -> bool:
-    """What it had written by then is not there."""
+    """Nothing of what it had written is there."""
     ledger = new_ledger(folder)
     with ledger.writing() as connection:
         connection.exec_driver_sql(_BREAKS_OFF)
@@ -229,7 +229,7 @@ def is_intact(ledger: Ledger) -> bool:
 
 
 class Unread(ClientDouble):
-    """Gives a row that cannot be read on the first page of its day."""
+    """Adds a row that cannot be decoded to the first page of its day."""
 
     def __init__(self, codec: Codec, rows: list[bytes], unreadable: bytes) -> None:
         super().__init__(codec, rows)
@@ -263,29 +263,29 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "ended_versions_become_history": a_row_is_restated,
     "totals_in_the_same_commit": totals_are_asked_for,
 }
-"""What each step is for. Told whether all is right afterwards."""
+"""The scenario of each step. It returns whether all is right at its end."""
 
 
-def test_every_step_has_its_reason() -> None:
+def test_every_step_has_a_test() -> None:
     assert set(HELD_BY) == set(STEPS)
 
 
 @pytest.mark.parametrize("step", HELD_BY)
-def test_with_the_step_all_is_right(tmp_path: Path, step: str) -> None:
-    """And it is counted that the step decided something."""
-    decided: list[str] = []
-    with proving(report=decided.append):
+def test_the_scenario_passes_with_the_step(tmp_path: Path, step: str) -> None:
+    """And the step is reported to change something in it."""
+    changes: list[str] = []
+    with proving(report=changes.append):
         assert HELD_BY[step](tmp_path)
-    assert step in decided
+    assert step in changes
 
 
 @pytest.mark.parametrize("step", HELD_BY)
-def test_without_the_step_it_is_not(tmp_path: Path, step: str) -> None:
+def test_the_scenario_fails_without_the_step(tmp_path: Path, step: str) -> None:
     with proving(without=step):
         assert not HELD_BY[step](tmp_path)
 
 
-def test_only_a_step_can_be_left_out() -> None:
+def test_an_unknown_step_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"^without: expected one of .*, got three_reads_agree$"):
         proving(without="three_reads_agree").__enter__()
 

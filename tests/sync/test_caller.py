@@ -1,4 +1,4 @@
-"""Calls that are repeated, held back and put off: by the class of the error, and for as long as the provider says."""
+"""The caller: which calls are repeated, how long they wait, and when a sync gives up."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 class Failing(ClientDouble):
-    """Answers as it should, but for the calls that are to fail; knows when each came."""
+    """Raises an error for chosen calls, and records when each call came."""
 
     def __init__(self, world: World, errors: Mapping[int, Exception], *, always: Exception | None = None) -> None:
         super().__init__(codec, hourly(10))
@@ -55,21 +55,21 @@ class Failing(ClientDouble):
 
 
 def failing(ledger: Ledger, errors: Mapping[int, Exception] = {}, *, always: Exception | None = None) -> World:
-    """A world whose account `a` has such a client."""
+    """A world whose account `a` has a Failing client."""
     world = World(clock_of(ledger), {})
     world.clients["a"] = Failing(world, errors, always=always)
     return world
 
 
 def came(world: World, account: str = "a") -> list[datetime]:
-    """When the calls of an account came."""
+    """The times of an account's calls."""
     client = world.clients[account]
     assert isinstance(client, Failing)
     return client.came
 
 
 @pytest.mark.parametrize("error", [Unavailable("reset"), WireError("answer", "cut off")])
-def test_what_may_pass_is_tried_again_later_each_time(ledger: Ledger, error: Exception) -> None:
+def test_transient_errors_are_retried_with_growing_waits(ledger: Ledger, error: Exception) -> None:
     world = failing(ledger, dict.fromkeys(range(1, 5), error))
     (result,) = world.sync(ledger, options=Options(attempts=6, wait=SECOND))
     assert (result.status, result.added) == (SyncStatus.DONE, 240)
@@ -77,10 +77,10 @@ def test_what_may_pass_is_tried_again_later_each_time(ledger: Ledger, error: Exc
     for number, slept in enumerate(world.slept):
         assert 2**number * SECOND / 2 <= slept <= 2**number * SECOND
     assert len({slept / 2**number for number, slept in enumerate(world.slept)}) > 1, "workers do not come together"
-    assert [retried.attempt for retried in world.told(CallRetried)] == [1, 2, 3, 4]
+    assert [retried.attempt for retried in world.events_of(CallRetried)] == [1, 2, 3, 4]
 
 
-def test_no_wait_is_longer_than_half_a_minute(ledger: Ledger) -> None:
+def test_no_retry_waits_longer_than_half_a_minute(ledger: Ledger) -> None:
     world = failing(ledger, always=Unavailable("down"))
     world.sync(ledger, options=Options(attempts=12, wait=SECOND, until=ONE_DAY))
     assert max(world.slept) <= 30 * SECOND
@@ -88,15 +88,15 @@ def test_no_wait_is_longer_than_half_a_minute(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("error", [Refused("no"), AuthError("no")])
-def test_what_cannot_pass_is_not_tried_again(ledger: Ledger, error: ProviderError) -> None:
+def test_permanent_errors_are_not_retried(ledger: Ledger, error: ProviderError) -> None:
     world = failing(ledger, always=error)
     world.sync(ledger, options=Options(until=ONE_DAY))
     assert len(came(world)) == 1
     assert world.slept == []
 
 
-def test_a_slice_has_a_budget_of_repetitions(ledger: Ledger) -> None:
-    """Whichever of its calls fail: every page of it, once."""
+def test_retries_are_limited_for_each_slice(ledger: Ledger) -> None:
+    """They are counted over all calls of the slice."""
     world = failing(ledger, {number: Unavailable("shaky") for number in range(1, 100, 2)})
     (result,) = world.sync(ledger, options=Options(attempts=3, retries_max=1, until=ONE_DAY))
     assert len(came(world)) == 3, "the second page fails too, and is not asked for again"
@@ -107,23 +107,23 @@ def test_a_slice_has_a_budget_of_repetitions(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("error", [RateLimited("slow down", retry_after_s=7), Unavailable("down", retry_after_s=7)])
-def test_a_provider_is_left_alone_for_as_long_as_it_says(ledger: Ledger, error: Exception) -> None:
+def test_a_retry_waits_as_long_as_the_provider_asks(ledger: Ledger, error: Exception) -> None:
     world = failing(ledger, {1: error})
     (result,) = world.sync(ledger)
     assert result.status is SyncStatus.DONE
     first, second, *_ = came(world)
     assert second - first == 7 * SECOND
-    assert [(waited.wait, waited.reason) for waited in world.told(CallDelayed)] == [(7 * SECOND, "blocked")]
+    assert [(waited.wait, waited.reason) for waited in world.events_of(CallDelayed)] == [(7 * SECOND, "blocked")]
 
 
-def test_without_its_word_its_own_window_is_waited_for(ledger: Ledger) -> None:
+def test_a_retry_waits_for_the_rate_window_where_the_provider_names_no_time(ledger: Ledger) -> None:
     world = failing(ledger, {1: RateLimited("slow down"), 2: RateLimited("slow down")})
     world.sync(ledger)
     first, second, third, *_ = came(world)
     assert (second - first, third - second) == (RULES.rate.per, 2 * RULES.rate.per)
 
 
-def test_what_one_source_is_told_holds_the_others_of_its_key(tmp_path: Path) -> None:
+def test_a_block_holds_for_all_sources_of_one_credential(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path, None, "a", "b", "c")
     world = failing(ledger, {1: RateLimited("banned", code=30017, retry_after_s=60)})
     world.clients |= {"b": Failing(world, {}), "c": Failing(world, {})}
@@ -137,7 +137,7 @@ def test_what_one_source_is_told_holds_the_others_of_its_key(tmp_path: Path) -> 
     assert [result.status for result in results] == [SyncStatus.DONE] * 3
 
 
-def test_a_source_that_is_told_to_wait_for_long_is_put_off(ledger: Ledger) -> None:
+def test_a_sync_ends_where_the_provider_asks_for_a_long_wait(ledger: Ledger) -> None:
     world = failing(ledger, {1: RateLimited("banned for an hour", retry_after_s=3600)})
     began = world.clock()
     (result,) = world.sync(ledger)
@@ -156,12 +156,12 @@ def test_a_source_that_is_told_to_wait_for_long_is_put_off(ledger: Ledger) -> No
     assert (last.status, amounts(ledger)) == (SyncStatus.DONE, amounts_of(hourly(10)))
 
 
-def test_a_provider_that_never_has_enough_is_put_off_at_last(ledger: Ledger) -> None:
+def test_a_sync_ends_after_the_last_attempt_where_calls_stay_limited(ledger: Ledger) -> None:
     world = failing(ledger, always=RateLimited("slow down", retry_after_s=5))
     (result,) = world.sync(ledger, options=Options(attempts=4))
     assert len(came(world)) == 4
     assert (result.status, result.not_before) == (SyncStatus.WAITING, came(world)[-1] + 5 * SECOND)
-    assert len(world.told(SliceFailed)) == 1
+    assert len(world.events_of(SliceFailed)) == 1
 
 
 def windows(times: list[datetime]) -> Iterator[timedelta]:
@@ -178,10 +178,10 @@ def test_a_paced_source_keeps_the_documented_rate(ledger: Ledger) -> None:
     assert len(times) > 2 * RULES.rate.calls
     assert min(windows(times)) >= RULES.rate.per
     assert min(late - early for early, late in pairwise(times)) >= RULES.rate.spacing
-    assert {waited.reason for waited in world.told(CallDelayed)} == {"rate"}
+    assert {waited.reason for waited in world.events_of(CallDelayed)} == {"rate"}
 
 
-def test_two_sources_of_one_key_keep_it_together(tmp_path: Path) -> None:
+def test_two_sources_of_one_credential_share_the_rate(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path, None, "a", "b")
     world = failing(ledger)
     world.clients["b"] = Failing(world, {})
@@ -191,7 +191,7 @@ def test_two_sources_of_one_key_keep_it_together(tmp_path: Path) -> None:
     assert amounts(ledger) == amounts_of(hourly(10) * 2)
 
 
-def test_an_answer_that_never_ends_is_no_answer(ledger: Ledger) -> None:
+def test_a_call_that_takes_too_long_fails(ledger: Ledger) -> None:
     class Dripping(ClientDouble):
         async def fetch_page(
             self,
@@ -211,7 +211,7 @@ def test_an_answer_that_never_ends_is_no_answer(ledger: Ledger) -> None:
 
 
 class InSessions(Failing):
-    """Makes a call of its own for a session that is good for three pages."""
+    """Needs a session, which takes a call of its own and lasts for three pages."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world, {})
@@ -230,7 +230,7 @@ class InSessions(Failing):
         return await super().fetch_page(asked, size, **how)
 
 
-def test_a_call_for_a_session_is_counted_as_any_other(ledger: Ledger) -> None:
+def test_a_call_that_opens_a_session_counts_against_the_rate(ledger: Ledger) -> None:
     world = World(clock_of(ledger), {})
     world.clients["a"] = InSessions(world)
     (result,) = world.sync(ledger, source(paced=True), options=Options(size=10))

@@ -1,4 +1,4 @@
-"""What a sync tells of itself: log lines that programs read, and metrics, without a secret in either."""
+"""Log lines and metrics of a sync, without a secret in either."""
 
 import io
 import json
@@ -28,8 +28,8 @@ def ledger(tmp_path: Path) -> Ledger:
     return new_ledger(tmp_path)
 
 
-def told(ledger: Ledger) -> list[Event]:
-    """What a sync tells that is held back once, fails in the middle, and keeps the rest."""
+def events_of_a_sync(ledger: Ledger) -> list[Event]:
+    """The events of a sync that waits once, fails in one slice, and commits the rest."""
 
     def fault(call: int, asked: Slice, _page: int) -> None:
         if call == 1:
@@ -42,8 +42,8 @@ def told(ledger: Ledger) -> list[Event]:
     return world.events
 
 
-def test_a_line_for_each_slice_gap_retry_and_wait(ledger: Ledger) -> None:
-    events, stream = told(ledger), io.StringIO()
+def test_each_slice_gap_retry_and_wait_is_a_log_line(ledger: Ledger) -> None:
+    events, stream = events_of_a_sync(ledger), io.StringIO()
     log = EventLog(LogFormat.JSON, stream, ledger.clock)
     for event in events:
         log(event)
@@ -68,7 +68,7 @@ def test_a_line_for_each_slice_gap_retry_and_wait(ledger: Ledger) -> None:
     assert by_event["due"][0]["next"] == "2024-01-11T12:00:00.500000Z"
 
 
-def test_text_is_one_line_too(ledger: Ledger) -> None:
+def test_an_event_in_text_is_one_line(ledger: Ledger) -> None:
     stream = io.StringIO()
     EventLog(LogFormat.TEXT, stream, ledger.clock)(
         SyncEnded("a", SyncResult("a", status=SyncStatus.FAILED, error="first line\nsecond line"))
@@ -83,7 +83,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_metrics_count_what_happened(ledger: Ledger) -> None:
     metrics = Metrics(ledger.clock)
-    events = told(ledger)
+    events = events_of_a_sync(ledger)
     for event in events:
         metrics(event)
     (result,) = [event.result for event in events if isinstance(event, SyncEnded)]
@@ -97,7 +97,7 @@ def test_metrics_count_what_happened(ledger: Ledger) -> None:
     assert value(metrics, "retention_left_seconds") is None
 
 
-def test_the_age_of_what_is_proven_grows(ledger: Ledger) -> None:
+def test_the_age_of_the_proof_grows(ledger: Ledger) -> None:
     metrics = Metrics(ledger.clock)
     metrics(SyncEnded("a", SyncResult("a", proven_until=HORIZON, retention_left=timedelta(days=2))))
     assert value(metrics, "proven_age_seconds") == (NOW - HORIZON).total_seconds()
@@ -120,7 +120,7 @@ def test_metrics_are_served_on_loopback(ledger: Ledger) -> None:
         Metrics(ledger.clock).serve(port)
 
 
-def test_several_are_told(ledger: Ledger) -> None:
+def test_notify_all_notifies_every_observer(ledger: Ledger) -> None:
     first: list[Event] = []
     second: list[Event] = []
     notify_all([first.append, second.append])(NextSyncDue("a", NOW))

@@ -1,4 +1,4 @@
-"""When a source is due next, by its provider's real rules; and a watch that lives by that for days, in no time."""
+"""When the next sync of a source is, by the rules of real providers; and a scheduler in days of virtual time."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ LONGBRIDGE = get_provider("longbridge").rules
 
 
 def proven(rules: Rules[Paging], since: datetime, now: datetime) -> list[Range]:
-    """Everything that a sync of now can prove, proven now."""
+    """All that a sync can prove now, proven now."""
     whole = provable_range(rules, since=since, now=now)
     assert whole is not None
     return [Range(to_us(whole.since), to_us(whole.until), State.PROVEN, "", to_us(now), 1)]
@@ -53,13 +53,13 @@ def done(at: datetime) -> LastSync:
 
 
 @pytest.mark.parametrize("name", load_providers())
-def test_a_source_that_never_was_synced_is_due_at_once(name: str) -> None:
+def test_a_source_that_was_never_synced_is_due_at_once(name: str) -> None:
     rules = get_provider(name).rules
     assert next_sync_at(Plan(rules, [], since=rules.history_start, now=NOON), None, every=EVERY) == NOON
 
 
 @pytest.mark.parametrize("name", [name for name, one in load_providers().items() if one.rules.publish is None])
-def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None:
+def test_a_source_with_rows_at_any_time_is_due_at_its_interval(name: str) -> None:
     rules = get_provider(name).rules
     known = proven(rules, rules.history_start, NOON)
     assert (
@@ -68,7 +68,7 @@ def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None
     later = NOON + timedelta(hours=30)
     assert next_sync_at(
         Plan(rules, known, since=rules.history_start, now=later), done(NOON), every=3 * timedelta(days=1)
-    ) == (NOON + timedelta(days=1)), "weeks are read again daily"
+    ) == (NOON + timedelta(days=1)), "the last weeks are refreshed daily"
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_where_rows_come_at_any_time_it_is_due_every_so_often(name: str) -> None
         ("2026-03-10T23:59", "2026-03-11T11:15"),
     ],
 )
-def test_where_a_day_is_published_it_is_due_when_that_is_out(ended: str, due: str) -> None:
+def test_a_source_that_publishes_days_is_due_at_the_next_publication(ended: str, due: str) -> None:
     now = datetime.fromisoformat(ended).replace(tzinfo=SHANGHAI)
     known = proven(WECOM, WECOM.history_start, now)
     found = next_sync_at(Plan(WECOM, known, since=WECOM.history_start, now=now), done(now), every=EVERY)
     assert found == datetime.fromisoformat(due).replace(tzinfo=SHANGHAI)
 
 
-def test_a_day_that_came_out_while_it_was_synced_is_due_soon() -> None:
+def test_a_day_published_during_a_sync_is_due_soon() -> None:
     began = datetime(2026, 3, 10, 11, 14, 59, tzinfo=SHANGHAI)
     ended = began + timedelta(seconds=20)
     known = proven(WECOM, WECOM.history_start, began)
@@ -95,7 +95,7 @@ def test_a_day_that_came_out_while_it_was_synced_is_due_soon() -> None:
     assert found == ended + FAILURE_BACKOFF.first
 
 
-def test_after_failures_it_is_due_later_each_time() -> None:
+def test_each_failure_delays_the_next_sync_further() -> None:
     waits = []
     for failures in range(1, 12):
         last = LastSync(NOON, SyncStatus.FAILED, failures)
@@ -112,8 +112,8 @@ def test_after_failures_it_is_due_later_each_time() -> None:
     assert jittered == NOON + 2 * FAILURE_BACKOFF.first
 
 
-def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
-    """Of an hour that is left, no more than a quarter passes between two tries."""
+def test_a_failed_sync_is_repeated_before_the_provider_deletes_rows() -> None:
+    """No more than a quarter of the time left passes before the next try."""
     now = datetime(2026, 3, 10, 23, 0, tzinfo=SHANGHAI)
     assert WECOM.retention is not None
     kept = WECOM.retention.kept_from(now)
@@ -129,15 +129,15 @@ def test_what_the_provider_is_about_to_forget_is_not_put_off() -> None:
         assert next_sync_at(Plan(WECOM, gap, since=WECOM.history_start, now=now), last, every=EVERY) == now + pause
 
 
-def test_refused_credentials_are_left_alone_and_a_wait_that_was_told_is_kept() -> None:
+def test_refused_credentials_pause_a_source_and_a_requested_wait_is_kept() -> None:
     refused = LastSync(NOON, SyncStatus.CREDENTIALS)
     assert next_sync_at(Plan(LONGBRIDGE, [], since=BEGIN, now=NOON), refused, every=EVERY) == NOON + CREDENTIALS_PAUSE
     told = LastSync(NOON, SyncStatus.WAITING, not_before=NOON + 40 * MINUTE)
     assert next_sync_at(Plan(LONGBRIDGE, [], since=BEGIN, now=NOON), told, every=EVERY) == NOON + 40 * MINUTE
 
 
-def test_nothing_is_due_over_and_over() -> None:
-    """Whatever the coverage says, a sync that has just ended is not begun again at once."""
+def test_a_source_is_never_due_at_once_after_a_sync() -> None:
+    """Whatever the coverage is, a source that was just synced is not due at once."""
     stale = [Range(to_us(BEGIN), to_us(NOON), State.PROVEN, "", to_us(BEGIN), 1)]
     for rules in (LONGBRIDGE, WECOM):
         for known in (stale, []):
@@ -149,8 +149,8 @@ def test_nothing_is_due_over_and_over() -> None:
 
 
 @dataclass
-class Watched:
-    """A watch over a ledger in a time of its own: its sleep moves the clock once no sync is under way."""
+class VirtualScheduler:
+    """A scheduler in virtual time: its sleep moves the clock, once no sync is running."""
 
     ledger: Ledger
     clients: dict[str, ClientDouble]
@@ -163,11 +163,11 @@ class Watched:
     results: list[SyncResult] = field(default_factory=list)
 
     def run(self, until: datetime, *names: str) -> None:
-        """Watch until the clock says so."""
+        """Run until that time."""
         asyncio.run(asyncio.wait_for(self._run(until, names), 60))
 
     def add(self, account: str, *, key: str = "k") -> None:
-        """A source for an account that is there."""
+        """Add the source of an account."""
         of = source(account, key=key)
         add_source(
             self.ledger, account=account, base_url=of.base_url, credentials=of.credentials, since=BEGIN, paced=False
@@ -177,7 +177,7 @@ class Watched:
         clock, over = clock_of(self.ledger), asyncio.Event()
 
         async def sleep(wait: timedelta) -> None:
-            while watching._running:  # noqa: ASYNC110 - whoever waits here is cancelled when one of them ends
+            while running._running:  # noqa: ASYNC110 - it is cancelled when a sync ends
                 await asyncio.sleep(0.001)
             clock.move(wait)
             self.at_each_sleep()
@@ -187,7 +187,7 @@ class Watched:
 
         world, before = World(clock, {}), len(self.results)
         environment = replace(world.environment, sleep=sleep, connect=self._connected, provider=self._provider)
-        watching = Scheduler(
+        running = Scheduler(
             self.ledger,
             names,
             self.options,
@@ -198,12 +198,12 @@ class Watched:
             scheduled=self.scheduled,
             requests=self.requests,
         )
-        task = asyncio.create_task(watching.run())
+        task = asyncio.create_task(running.run())
         await asyncio.wait({task, asyncio.create_task(over.wait())}, return_when=asyncio.FIRST_COMPLETED)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        assert len(world.told(NextSyncDue)) == len(world.told(SyncEnded)) == len(self.results) - before
+        assert len(world.events_of(NextSyncDue)) == len(world.events_of(SyncEnded)) == len(self.results) - before
 
     def _connected(self, _provider: Provider, of: Source, _options: Options) -> ClientDouble:
         self.began.append((of.account, clock_of(self.ledger)()))
@@ -215,77 +215,79 @@ class Watched:
         return replace(real, rules=kept)
 
     def times(self, account: str = "a") -> list[datetime]:
-        """When the syncs of an account began."""
+        """The times at which the syncs of an account began."""
         return [at for name, at in self.began if name == account]
 
 
-def watched(folder: Path, *accounts: str, rules: Rules[Paging] = LONGBRIDGE, fault: Fault | None = None) -> Watched:
-    """A watch over new accounts, each with ten days of rows."""
+def new_scheduler(
+    folder: Path, *accounts: str, rules: Rules[Paging] = LONGBRIDGE, fault: Fault | None = None
+) -> VirtualScheduler:
+    """A scheduler of new accounts, each with ten days of rows."""
     names = accounts or ("a",)
     ledger = new_ledger(folder, None, *names)
-    made = Watched(ledger, {name: ClientDouble(codec, hourly(10), fault=fault) for name in names}, rules)
+    virtual = VirtualScheduler(ledger, {name: ClientDouble(codec, hourly(10), fault=fault) for name in names}, rules)
     for name in names:
-        made.add(name)
-    return made
+        virtual.add(name)
+    return virtual
 
 
-def test_a_broker_is_synced_every_so_often(tmp_path: Path) -> None:
-    made = watched(tmp_path)
-    began = clock_of(made.ledger)()
-    made.run(began + timedelta(hours=1))
-    assert made.times() == [began + number * EVERY for number in range(12)]
-    assert {result.status for result in made.results} == {SyncStatus.DONE}
-    assert amounts(made.ledger) == amounts_of(hourly(10))
+def test_a_broker_is_synced_at_its_interval(tmp_path: Path) -> None:
+    virtual = new_scheduler(tmp_path)
+    began = clock_of(virtual.ledger)()
+    virtual.run(began + timedelta(hours=1))
+    assert virtual.times() == [began + number * EVERY for number in range(12)]
+    assert {result.status for result in virtual.results} == {SyncStatus.DONE}
+    assert amounts(virtual.ledger) == amounts_of(hourly(10))
 
 
-def test_a_shop_is_synced_once_a_day_when_its_day_is_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "RELOAD_INTERVAL", timedelta(hours=1))  # thousands of looks at nothing take seconds
-    made = watched(tmp_path, rules=WECOM)
-    began = clock_of(made.ledger)()
-    made.run(began + timedelta(days=3))
-    first, *others = made.times()
+def test_a_shop_is_synced_once_a_day_after_publication(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "RELOAD_INTERVAL", timedelta(hours=1))  # fewer passes of the loop
+    virtual = new_scheduler(tmp_path, rules=WECOM)
+    began = clock_of(virtual.ledger)()
+    virtual.run(began + timedelta(days=3))
+    first, *others = virtual.times()
     assert first == began
     assert [at.astimezone(SHANGHAI).time() for at in others] == [time(11, 15)] * 3
     assert [at.astimezone(SHANGHAI).date() for at in others] == [date(2024, 1, 12 + number) for number in range(3)]
 
 
-def test_a_source_that_fails_is_tried_again_more_and_more_rarely_and_stops_no_other(tmp_path: Path) -> None:
+def test_a_failing_source_is_synced_less_and_less_often_and_delays_no_other(tmp_path: Path) -> None:
     def down(_call: int, _asked: Slice, _page: int) -> None:
         raise Unavailable("down")
 
-    made = watched(tmp_path, "a", "b")
-    made.clients["b"] = ClientDouble(codec, [], fault=down)
-    began = clock_of(made.ledger)()
-    made.run(began + timedelta(hours=4))
-    waits = [late - early for early, late in zip(made.times("b"), made.times("b")[1:], strict=False)]
+    virtual = new_scheduler(tmp_path, "a", "b")
+    virtual.clients["b"] = ClientDouble(codec, [], fault=down)
+    began = clock_of(virtual.ledger)()
+    virtual.run(began + timedelta(hours=4))
+    waits = [late - early for early, late in zip(virtual.times("b"), virtual.times("b")[1:], strict=False)]
     assert FAILURE_BACKOFF.first / 2 <= waits[0] <= FAILURE_BACKOFF.first + RELOAD_INTERVAL
     assert FAILURE_BACKOFF.longest / 2 <= waits[-1] <= FAILURE_BACKOFF.longest + RELOAD_INTERVAL
-    assert len(made.times("a")) == 48
-    made.clients["b"] = ClientDouble(codec, hourly(10))
-    made.run(clock_of(made.ledger)() + timedelta(hours=2))
-    assert made.results[-1].status is SyncStatus.DONE
+    assert len(virtual.times("a")) == 48
+    virtual.clients["b"] = ClientDouble(codec, hourly(10))
+    virtual.run(clock_of(virtual.ledger)() + timedelta(hours=2))
+    assert virtual.results[-1].status is SyncStatus.DONE
 
 
-def test_refused_credentials_are_left_alone_until_they_are_others(tmp_path: Path) -> None:
+def test_a_source_with_refused_credentials_waits_for_new_ones(tmp_path: Path) -> None:
     def refused(_call: int, _asked: Slice, _page: int) -> None:
         raise AuthError("no such key")
 
-    made = watched(tmp_path, "a", "b")
-    made.clients["b"] = ClientDouble(codec, hourly(10), fault=refused)
-    began = clock_of(made.ledger)()
+    virtual = new_scheduler(tmp_path, "a", "b")
+    virtual.clients["b"] = ClientDouble(codec, hourly(10), fault=refused)
+    began = clock_of(virtual.ledger)()
 
     def renew() -> None:
-        if clock_of(made.ledger)() >= began + timedelta(hours=2) and len(made.times("b")) == 1:
-            made.clients["b"] = ClientDouble(codec, hourly(10))
-            remove_source(made.ledger, "b")
-            made.add("b", key="new")
+        if clock_of(virtual.ledger)() >= began + timedelta(hours=2) and len(virtual.times("b")) == 1:
+            virtual.clients["b"] = ClientDouble(codec, hourly(10))
+            remove_source(virtual.ledger, "b")
+            virtual.add("b", key="new")
 
-    made.at_each_sleep = renew
-    made.run(began + timedelta(hours=3))
-    first, second, *_ = made.times("b")
+    virtual.at_each_sleep = renew
+    virtual.run(began + timedelta(hours=3))
+    first, second, *_ = virtual.times("b")
     assert (first, second) == (began, began + timedelta(hours=2))
-    assert len(made.times("a")) == 36, "the other source goes on"
-    assert [result.status for result in made.results if result.account == "b"][:2] == [
+    assert len(virtual.times("a")) == 36, "the other source goes on"
+    assert [result.status for result in virtual.results if result.account == "b"][:2] == [
         SyncStatus.CREDENTIALS,
         SyncStatus.DONE,
     ]
@@ -295,95 +297,97 @@ def test_refused_credentials_are_tried_again_after_hours(tmp_path: Path) -> None
     def refused(_call: int, _asked: Slice, _page: int) -> None:
         raise AuthError("no such key")
 
-    made = watched(tmp_path, fault=refused)
-    began = clock_of(made.ledger)()
-    made.run(began + timedelta(hours=13))
-    assert made.times() == [began + number * CREDENTIALS_PAUSE for number in range(3)]
+    virtual = new_scheduler(tmp_path, fault=refused)
+    began = clock_of(virtual.ledger)()
+    virtual.run(began + timedelta(hours=13))
+    assert virtual.times() == [began + number * CREDENTIALS_PAUSE for number in range(3)]
 
 
-def test_sources_that_come_and_go_are_noticed(tmp_path: Path) -> None:
-    made = watched(tmp_path, "a", "b")
-    remove_source(made.ledger, "b")
-    began = clock_of(made.ledger)()
+def test_added_and_removed_sources_are_noticed(tmp_path: Path) -> None:
+    virtual = new_scheduler(tmp_path, "a", "b")
+    remove_source(virtual.ledger, "b")
+    began = clock_of(virtual.ledger)()
 
     def change() -> None:
-        now = clock_of(made.ledger)()
+        now = clock_of(virtual.ledger)()
         if now == began + 12 * MINUTE:
-            made.add("b")
+            virtual.add("b")
         if now == began + 22 * MINUTE:
-            remove_source(made.ledger, "a")
+            remove_source(virtual.ledger, "a")
 
-    made.at_each_sleep = change
-    made.run(began + timedelta(minutes=40))
-    assert made.times("b")[0] == began + 12 * MINUTE
-    assert made.times("a")[-1] == began + 20 * MINUTE
-
-
-def test_only_the_sources_that_were_named_are_watched(tmp_path: Path) -> None:
-    made = watched(tmp_path, "a", "b")
-    made.run(clock_of(made.ledger)() + timedelta(minutes=9), "b")
-    assert {name for name, _ in made.began} == {"b"}
+    virtual.at_each_sleep = change
+    virtual.run(began + timedelta(minutes=40))
+    assert virtual.times("b")[0] == began + 12 * MINUTE
+    assert virtual.times("a")[-1] == began + 20 * MINUTE
 
 
-def test_a_source_that_is_paused_is_left_alone_until_it_goes_on(tmp_path: Path) -> None:
-    made = watched(tmp_path, "a", "b")
-    pause_source(made.ledger, "b", paused=True)
-    began = clock_of(made.ledger)()
+def test_only_the_named_sources_are_synced(tmp_path: Path) -> None:
+    virtual = new_scheduler(tmp_path, "a", "b")
+    virtual.run(clock_of(virtual.ledger)() + timedelta(minutes=9), "b")
+    assert {name for name, _ in virtual.began} == {"b"}
+
+
+def test_a_paused_source_is_not_synced_until_it_is_resumed(tmp_path: Path) -> None:
+    virtual = new_scheduler(tmp_path, "a", "b")
+    pause_source(virtual.ledger, "b", paused=True)
+    began = clock_of(virtual.ledger)()
 
     def go_on() -> None:
-        if clock_of(made.ledger)() == began + 12 * MINUTE:
-            pause_source(made.ledger, "b", paused=False)
+        if clock_of(virtual.ledger)() == began + 12 * MINUTE:
+            pause_source(virtual.ledger, "b", paused=False)
 
-    made.at_each_sleep = go_on
-    made.run(began + timedelta(minutes=20))
-    assert made.times("b")[0] == began + 12 * MINUTE
-    assert made.times("a")[0] == began
+    virtual.at_each_sleep = go_on
+    virtual.run(began + timedelta(minutes=20))
+    assert virtual.times("b")[0] == began + 12 * MINUTE
+    assert virtual.times("a")[0] == began
 
 
-def test_what_is_asked_for_is_synced_at_once_and_answered(tmp_path: Path) -> None:
-    made = asked(tmp_path, "a", "b")
-    pause_source(made.ledger, "a", paused=True)
-    request = request_sync(made.ledger, "a", by="somebody")
-    made.run(clock_of(made.ledger)() + timedelta(minutes=2))
-    assert [name for name, _ in made.began] == ["a"], "nothing else, and that though it is paused"
-    answered = find_request(made.ledger, "a", request.id)
+def test_a_requested_sync_runs_at_once(tmp_path: Path) -> None:
+    virtual = on_request(tmp_path, "a", "b")
+    pause_source(virtual.ledger, "a", paused=True)
+    request = request_sync(virtual.ledger, "a", by="somebody")
+    virtual.run(clock_of(virtual.ledger)() + timedelta(minutes=2))
+    assert [name for name, _ in virtual.began] == ["a"], "only that source, although it is paused"
+    answered = find_request(virtual.ledger, "a", request.id)
     assert answered is not None
     assert (answered.status, answered.error) == ("done", "")
-    assert amounts(made.ledger) == amounts_of(hourly(10))
+    assert amounts(virtual.ledger) == amounts_of(hourly(10))
 
 
-def test_what_is_asked_for_and_fails_says_why(tmp_path: Path) -> None:
+def test_a_requested_sync_that_fails_records_why(tmp_path: Path) -> None:
     def refused(_call: int, _asked: Slice, _page: int) -> None:
         raise AuthError("no such key")
 
-    made = asked(tmp_path, "a")
-    made.clients["a"] = ClientDouble(codec, [], fault=refused)
-    request = request_sync(made.ledger, "a", by="somebody")
-    made.run(clock_of(made.ledger)() + timedelta(minutes=1))
-    answered = find_request(made.ledger, "a", request.id)
+    virtual = on_request(tmp_path, "a")
+    virtual.clients["a"] = ClientDouble(codec, [], fault=refused)
+    request = request_sync(virtual.ledger, "a", by="somebody")
+    virtual.run(clock_of(virtual.ledger)() + timedelta(minutes=1))
+    answered = find_request(virtual.ledger, "a", request.id)
     assert answered is not None
     assert answered.status == "credentials"
     assert "no such key" in answered.error
 
 
-def test_what_another_process_keeps_us_from_is_asked_for_still(tmp_path: Path) -> None:
-    made = asked(tmp_path, "a")
+def test_a_request_for_a_busy_account_stays_open(tmp_path: Path) -> None:
+    virtual = on_request(tmp_path, "a")
     other, life = new_holder(), timedelta(minutes=3)
-    take_lease(made.ledger, "a", other, life)
-    request = request_sync(made.ledger, "a", by="somebody")
-    made.run(clock_of(made.ledger)() + timedelta(minutes=2))
-    waiting = find_request(made.ledger, "a", request.id)
+    take_lease(virtual.ledger, "a", other, life)
+    request = request_sync(virtual.ledger, "a", by="somebody")
+    virtual.run(clock_of(virtual.ledger)() + timedelta(minutes=2))
+    waiting = find_request(virtual.ledger, "a", request.id)
     assert waiting is not None
     assert waiting.status == "waiting"
-    assert {result.status for result in made.results} == {SyncStatus.BUSY}
-    release_lease(made.ledger, "a", other)
-    made.run(clock_of(made.ledger)() + timedelta(minutes=2))
-    answered = find_request(made.ledger, "a", request.id)
+    assert {result.status for result in virtual.results} == {SyncStatus.BUSY}
+    release_lease(virtual.ledger, "a", other)
+    virtual.run(clock_of(virtual.ledger)() + timedelta(minutes=2))
+    answered = find_request(virtual.ledger, "a", request.id)
     assert answered is not None
     assert answered.status == "done"
 
 
-def test_an_answer_that_cannot_be_written_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_request_that_cannot_be_written_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failures = 0
 
     def failing(ledger: Ledger, request: SyncRequest, holder: str, *, status: str, error: str) -> None:
@@ -394,62 +398,62 @@ def test_an_answer_that_cannot_be_written_is_written_later(tmp_path: Path, monke
         end_request(ledger, request, holder, status=status, error=error)
 
     monkeypatch.setattr(scheduler, "end_request", failing)
-    made = asked(tmp_path, "a")
-    request = request_sync(made.ledger, "a", by="somebody")
-    made.run(clock_of(made.ledger)() + timedelta(minutes=2))
-    answered = find_request(made.ledger, "a", request.id)
+    virtual = on_request(tmp_path, "a")
+    request = request_sync(virtual.ledger, "a", by="somebody")
+    virtual.run(clock_of(virtual.ledger)() + timedelta(minutes=2))
+    answered = find_request(virtual.ledger, "a", request.id)
     assert answered is not None
     assert answered.status == "done"
     assert failures == 4
-    assert len(made.times()) == 1, "it is not synced again for that"
+    assert len(virtual.times()) == 1, "it is not synced again for the sake of that"
 
 
-def asked(folder: Path, *accounts: str) -> Watched:
-    """A watch that syncs what is asked for, and nothing else."""
-    made = watched(folder, *accounts)
-    made.scheduled, made.requests = False, True
-    return made
+def on_request(folder: Path, *accounts: str) -> VirtualScheduler:
+    """A scheduler that serves requests only."""
+    virtual = new_scheduler(folder, *accounts)
+    virtual.scheduled, virtual.requests = False, True
+    return virtual
 
 
-def test_what_is_about_to_be_forgotten_goes_first(tmp_path: Path) -> None:
-    """Of many sources with one place between them."""
-    made = watched(tmp_path, "a", "b", rules=WECOM)
-    made.options = Options(attempts=1, sources_at_once=1)
-    remove_source(made.ledger, "a")
+def test_the_source_that_loses_rows_first_is_synced_first(tmp_path: Path) -> None:
+    """Where only one of them may be synced at once."""
+    virtual = new_scheduler(tmp_path, "a", "b", rules=WECOM)
+    virtual.options = Options(attempts=1, sources_at_once=1)
+    remove_source(virtual.ledger, "a")
     add_source(
-        made.ledger, account="a", base_url="http://127.0.0.1:9", credentials=source("a").credentials,
+        virtual.ledger, account="a", base_url="http://127.0.0.1:9", credentials=source("a").credentials,
         since=BEGIN + timedelta(days=5), paced=False,
     )  # fmt: skip
-    made.run(clock_of(made.ledger)() + timedelta(minutes=1))
-    assert [name for name, _ in made.began] == ["b", "a"]
+    virtual.run(clock_of(virtual.ledger)() + timedelta(minutes=1))
+    assert [name for name, _ in virtual.began] == ["b", "a"]
 
 
-def test_a_watch_that_is_ended_gives_its_leases_back(tmp_path: Path) -> None:
-    made = watched(tmp_path)
+def test_a_scheduler_that_is_stopped_releases_its_leases(tmp_path: Path) -> None:
+    virtual = new_scheduler(tmp_path)
 
-    async def ended_in_the_middle() -> None:
+    async def stop_during_a_sync() -> None:
         started = asyncio.Event()
 
         def begun(_call: int, _asked: Slice, _page: int) -> None:
             started.set()
 
-        made.clients["a"] = ClientDouble(codec, hourly(10), fault=begun)
-        environment = Environment(connect=made._connected)
-        watching = Scheduler(
-            made.ledger,
+        virtual.clients["a"] = ClientDouble(codec, hourly(10), fault=begun)
+        environment = Environment(connect=virtual._connected)
+        running = Scheduler(
+            virtual.ledger,
             (),
             Options(size=5),
             environment,
             every=EVERY,
             notify=lambda _: None,
-            on_result=made.results.append,
+            on_result=virtual.results.append,
         )
-        task = asyncio.create_task(watching.run())
+        task = asyncio.create_task(running.run())
         await started.wait()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.wait_for(task, 60)
 
-    asyncio.run(ended_in_the_middle())
-    with made.ledger.reading() as connection:
+    asyncio.run(stop_during_a_sync())
+    with virtual.ledger.reading() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM leases").scalar() == 0

@@ -11,8 +11,8 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     Task,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -37,7 +37,7 @@ class SyncBars:
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[str, Task] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -47,7 +47,7 @@ class SyncBars:
                 self._advance(self._tasks[account], span, rows, slices_left)
             case CallDelayed(account, wait, reason) if account in self._tasks and wait >= WAIT_MIN:
                 text = WAIT_REASONS.get(reason, reason)
-                self._bars.update(self._tasks[account], left=f"[yellow]{text}: {wait.total_seconds():.0f} s[/]")
+                self._bars.update(self._tasks[account].id, left=f"[yellow]{text}: {wait.total_seconds():.0f} s[/]")
             case SyncEnded(account, result) if account in self._tasks:
                 self._end(self._tasks[account], result)
             case _:
@@ -56,63 +56,57 @@ class SyncBars:
     def _begin(self, account: str, span: timedelta) -> None:
         total = span.total_seconds() or 1
         if account in self._tasks:  # a watched source is synced again and again
-            self._bars.reset(self._tasks[account], total=total, rows="", rate="", left="")
+            self._bars.reset(self._tasks[account].id, total=total, rows="", rate="", left="")
         else:
-            self._tasks[account] = self._bars.add_task(account, total=total, rows="", rate="", left="")
+            self._bars.add_task(account, total=total, rows="", rate="", left="")
+            self._tasks[account] = self._bars.tasks[-1]
 
-    def _advance(self, task: TaskID, span: timedelta, rows: int, slices_left: int) -> None:
-        elapsed = self._task(task).elapsed or 0
+    def _advance(self, task: Task, span: timedelta, rows: int, slices_left: int) -> None:
         self._bars.update(
-            task,
+            task.id,
             advance=span.total_seconds(),
             rows=f"{rows:,} rows",
-            rate=f"{rows / elapsed:,.0f}/s" if elapsed else "",
+            rate=f"{rows / task.elapsed:,.0f}/s" if task.elapsed else "",
             left=f"{slices_left} slices left",
         )
 
-    def _end(self, task: TaskID, result: SyncResult) -> None:
-        colour = COLOURS.get(result.status, "red")
-        completed = self._task(task).total if result.status in (SyncStatus.DONE, SyncStatus.INCOMPLETE) else None
-        left = f"[{colour}]{result.status.value}[/]"
-        self._bars.update(task, completed=completed, rows=f"{result.rows_in:,} rows", left=left)
-        self._bars.stop_task(task)
-
-    def _task(self, task: TaskID) -> Task:
-        return self._bars.tasks[self._bars.task_ids.index(task)]
+    def _end(self, task: Task, result: SyncResult) -> None:
+        completed = task.total if result.status in (SyncStatus.DONE, SyncStatus.INCOMPLETE) else None
+        left = f"[{COLOURS.get(result.status, 'red')}]{result.status.value}[/]"
+        self._bars.update(task.id, completed=completed, rows=f"{result.rows_in:,} rows", left=left)
+        self._bars.stop_task(task.id)
 
 
-@contextmanager
-def sync_bars(*, shown: bool = True) -> Iterator[SyncBars]:
-    """Bars for each source while a sync runs. Shows nothing without a terminal, or unless `shown`."""
-    bars = Progress(
+def _bars(*columns: ProgressColumn, shown: bool = True, transient: bool = False) -> Progress:
+    """Bars with these columns, the time passed and the time left. `transient`: removed at the end."""
+    return Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[rows]}", justify="right"),
-        TextColumn("[dim]{task.fields[rate]}", justify="right"),
-        TextColumn("{task.fields[left]}"),
+        *columns,
         TimeElapsedColumn(),
         TextColumn("[dim]left"),
         TimeRemainingColumn(),
         console=messages.console,
         disable=not (messages.is_terminal and shown),
+        transient=transient,
     )
-    with bars:
+
+
+def _field(name: str, style: str = "") -> TextColumn:
+    return TextColumn(f"{style}{{task.fields[{name}]}}", justify="right")
+
+
+@contextmanager
+def sync_bars(*, shown: bool = True) -> Iterator[SyncBars]:
+    """Bars for each source while a sync runs."""
+    with _bars(_field("rows"), _field("rate", "[dim]"), TextColumn("{task.fields[left]}"), shown=shown) as bars:
         yield SyncBars(bars)
 
 
 @contextmanager
 def file_bar(paths: Sequence[Path]) -> Iterator[Callable[[int], None]]:
-    """One bar over the bytes of all files. Yields a function to call with the number of bytes read since the last call.
-    Shows nothing without a terminal."""
-    bar = Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=messages.console,
-        disable=not messages.is_terminal,
-    )
-    with bar:
+    """One bar over the bytes of all files. Yields a function to call with how many bytes more were read."""
+    with _bars(DownloadColumn()) as bar:
         task = bar.add_task("importing", total=sum(path.stat().st_size for path in paths if path.is_file()))
         yield lambda read: bar.advance(task, read)
 
@@ -149,18 +143,6 @@ class WorkBar:
 
 @contextmanager
 def work_bar() -> Iterator[WorkBar]:
-    """A WorkBar, removed at the end. Shows nothing without a terminal."""
-    bar = Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("[dim]{task.fields[rate]}", justify="right"),
-        TimeElapsedColumn(),
-        TextColumn("[dim]left"),
-        TimeRemainingColumn(),
-        console=messages.console,
-        disable=not messages.is_terminal,
-        transient=True,
-    )
-    with bar:
+    """A WorkBar, removed at the end."""
+    with _bars(MofNCompleteColumn(), _field("rate", "[dim]"), transient=True) as bar:
         yield WorkBar(bar)

@@ -1,4 +1,4 @@
-"""Pictures of every page, in both themes and two languages: `python -m tests.screenshots DIR`.
+"""Pictures of every page, in both themes and three languages: `python -m tests.screenshots DIR`.
 
 They are of `liushui demo`, so that whoever looks at them sees what `make run` shows.
 """
@@ -32,7 +32,7 @@ PAGES: Final = {
 """Each page by the name of its pictures."""
 
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
-LANGUAGES: Final = {"en": "en", "zh": "zh-CN"}
+LANGUAGES: Final = {"en": "en", "zh-Hans": "zh-CN", "zh-Hant": "zh-HK"}
 
 WIDE: Final["ViewportSize"] = {"width": 1280, "height": 800}
 NARROW: Final["ViewportSize"] = {"width": 390, "height": 800}

@@ -37,7 +37,7 @@ DONE: Final = "it is done"
 """The last point."""
 
 SEALED: Final = {
-    table.name: [at for at, column in enumerate(table.columns) if column.info.get("sealed")]
+    table.name: [at for at, column in enumerate(table.columns) if column.info.get("encrypted")]
     for table in metadata.sorted_tables
 }
 """Where the sealed text stands in each table."""
@@ -72,7 +72,9 @@ def fill_the_rest(ledger: Ledger) -> None:
             if connection.execute(sa.select(table).limit(1)).first() is None:
                 values = {column.name: 1 if is_number(column) else "a" for column in table.columns}
                 sealed = {
-                    column.name: ledger.vault.encrypt(SECRETS) for column in table.columns if column.info.get("sealed")
+                    column.name: ledger.vault.encrypt(SECRETS)
+                    for column in table.columns
+                    if column.info.get("encrypted")
                 }
                 connection.execute(table.insert().values(values | sealed))
 
@@ -93,7 +95,7 @@ def moved(found: Tables) -> dict[str, list[Row]]:
 
 def of_account(found: Tables, account: str) -> dict[str, list[Row]]:
     """What the tables that are copied account by account hold of one."""
-    names = {table.name for table in (*FACT_TABLES, *snapshot.AT_ONCE)}
+    names = {table.name for table in (*FACT_TABLES, *snapshot.UNVERSIONED_TABLES)}
     return {name: [row for row in found[name] if row[0] == account] for name in sorted(names)}
 
 
@@ -174,7 +176,7 @@ def copy_watched(source: Path | str, target: Path | str, reached: Reached) -> No
 
 
 def _back_up(source: Path, folder: Path, reached: Reached) -> None:
-    backup.PAGES = 1  # type: ignore[misc]
+    backup.PAGES_PER_STEP = 1  # type: ignore[misc]
     ledger = opened_at(source)
     path = folder / "backup.db"
     backup.back_up(ledger, path, force=True, with_secrets=True, progress=lambda *told: reached(str(told)))
@@ -182,7 +184,7 @@ def _back_up(source: Path, folder: Path, reached: Reached) -> None:
 
 
 def _restore(source: Path, folder: Path, reached: Reached) -> None:
-    backup.PAGES = 1  # type: ignore[misc]
+    backup.PAGES_PER_STEP = 1  # type: ignore[misc]
     restore.restore(source, str(folder / "ledger.db"), force=True, progress=lambda *told: reached(str(told)))
     _done(reached)
 

@@ -19,7 +19,7 @@ from liushui.ledger.access.vault import KEY_VARIABLE
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import backup as backup_module
-from liushui.ledger.maintenance.backup import Saved, back_up
+from liushui.ledger.maintenance.backup import BackupResult, back_up
 from liushui.ledger.maintenance.restore import restore
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
 from tests.ledger.killing import copied
@@ -50,7 +50,7 @@ def saved(full: Path, tmp_path: Path) -> Path:
     return backed_up(full, tmp_path / "saved.db").path
 
 
-def backed_up(source: Path, path: Path, *, force: bool = False, with_secrets: bool = False) -> Saved:
+def backed_up(source: Path, path: Path, *, force: bool = False, with_secrets: bool = False) -> BackupResult:
     ledger = opened_at(source)
     try:
         return back_up(ledger, path, force=force, with_secrets=with_secrets)
@@ -72,7 +72,7 @@ def test_a_backup_is_the_ledger(full: Path, tmp_path: Path) -> None:
     assert list(files_in(tmp_path)) == ["saved.db"]
     assert stat.S_IMODE(saved.path.stat().st_mode) == 0o600
     flows = len(in_file(full)["flows"])
-    assert saved == Saved(tmp_path / "saved.db", 3, flows, saved.path.stat().st_size, has_secrets=True, key=None)
+    assert saved == BackupResult(tmp_path / "saved.db", 3, flows, saved.path.stat().st_size, has_secrets=True, key=None)
     book = opened_at(saved.path)
     assert_intact(book)
     book.close()
@@ -109,7 +109,7 @@ def test_backups_while_others_commit_are_states_that_were_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes commit all the while. Each backup, restored, is what the ledger was after one of its batches."""
-    monkeypatch.setattr(backup_module, "PAGES", 1)
+    monkeypatch.setattr(backup_module, "PAGES_PER_STEP", 1)
     ledger = new_ledger(tmp_path)
     commits = 100
     writers = [

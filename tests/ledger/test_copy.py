@@ -20,7 +20,7 @@ from liushui.ledger.access.vault import KEY_VARIABLE
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import snapshot
-from liushui.ledger.maintenance.copy import REST, copy_ledger
+from liushui.ledger.maintenance.copy import OTHER_TABLES, copy_ledger
 from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, metadata
 from liushui.ledger.write.commit import make_account
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
@@ -73,8 +73,8 @@ def empty_at(path: Path) -> Path:
 
 def test_every_table_is_copied_in_one_way() -> None:
     parts = {part.table for part in snapshot.PARTS} | {part.into for part in snapshot.PARTS}
-    ways = [*parts, *snapshot.AT_ONCE, *REST, *PASSING_TABLES]
-    assert {*FACT_TABLES} <= parts | {*snapshot.AT_ONCE}
+    ways = [*parts, *snapshot.UNVERSIONED_TABLES, *OTHER_TABLES, *PASSING_TABLES]
+    assert {*FACT_TABLES} <= parts | {*snapshot.UNVERSIONED_TABLES}
     assert sorted(table.name for table in ways) == sorted(metadata.tables)
 
 
@@ -84,7 +84,7 @@ def test_text_that_a_vault_sealed_is_marked(full: Path) -> None:
         columns = list(metadata.tables[name].columns)
         for row in rows:
             for column, value in zip(columns, row, strict=True):
-                assert bool(column.info.get("sealed")) == str(value).startswith("gAAAAA"), column
+                assert bool(column.info.get("encrypted")) == str(value).startswith("gAAAAA"), column
 
 
 @pytest.mark.usefixtures("pieces")
@@ -171,7 +171,7 @@ def test_each_account_is_copied_as_it_stood_at_one_batch(tmp_path: Path) -> None
         ledger, target = opened(copied(base, tmp_path / f"source-{at}")), tmp_path / f"copy-{at}.db"
         shutil.copy(empty, target)
         intruder = Intruder(ledger, at)
-        result = copy_ledger(ledger, str(target), reading=intruder)
+        result = copy_ledger(ledger, str(target), open_source=intruder)
         assert not [one for one in result if one.differs], at
         found = in_file(target)
         for one in result:
@@ -233,7 +233,7 @@ def test_a_copy_that_was_begun_goes_on_from_an_older_state(full: Path, tmp_path:
     ledger, target = opened(copied(full.parent, tmp_path / "base")), tmp_path / "copy.db"
     before = of_account(tables(ledger), "a")
     with pytest.raises(Stopped):
-        copy_ledger(ledger, str(target), reading=Interrupted(ledger, 8))
+        copy_ledger(ledger, str(target), open_source=Interrupted(ledger, 8))
     for scenario in SCENARIOS.values():
         scenario(ledger)
     keep(ledger, hours(100, 101), came("later", 100))
@@ -266,7 +266,7 @@ class Interrupted:
 def test_only_a_copy_of_the_same_ledger_goes_on(full: Path, tmp_path: Path) -> None:
     ledger, target = opened_at(full), tmp_path / "copy.db"
     with pytest.raises(Stopped):
-        copy_ledger(ledger, str(target), reading=Interrupted(ledger, 12))
+        copy_ledger(ledger, str(target), open_source=Interrupted(ledger, 12))
     other = new_ledger(tmp_path, "a", name="other.db")
     with pytest.raises(LedgerError, match=r"copy\.db is an unfinished copy of another ledger: nothing was written"):
         copy_ledger(other, str(target))
@@ -292,7 +292,7 @@ def test_of_two_that_copy_into_one_ledger_one_ends(full: Path, tmp_path: Path, a
             yield connection
 
     with pytest.raises(LedgerError, match="another process has copied into the same ledger, and finished it"):
-        copy_ledger(ledger, str(target), reading=reading)
+        copy_ledger(ledger, str(target), open_source=reading)
     assert moved(in_file(target)) == moved(tables(ledger))
     ledger.close()
 
@@ -308,12 +308,12 @@ def test_of_two_that_copy_at_once_one_goes_on(full: Path, tmp_path: Path) -> Non
         handed += 1
         if handed == 10:
             with pytest.raises(Stopped):
-                copy_ledger(ledger, str(target), reading=Interrupted(ledger, 5))
+                copy_ledger(ledger, str(target), open_source=Interrupted(ledger, 5))
         with ledger.reading() as connection:
             yield connection
 
     with pytest.raises(LedgerError, match="another process copies into the same ledger"):
-        copy_ledger(ledger, str(target), reading=reading)
+        copy_ledger(ledger, str(target), open_source=reading)
     copy(full, target)
     assert moved(in_file(target)) == moved(tables(ledger))
     ledger.close()
@@ -381,7 +381,7 @@ def test_what_was_changed_in_the_copy_is_found(full: Path, tmp_path: Path) -> No
     """Rows that are there, but are not those of the ledger that is copied."""
     ledger, target = opened_at(full), tmp_path / "copy.db"
     with pytest.raises(Stopped):
-        copy_ledger(ledger, str(target), reading=Interrupted(ledger, 30))
+        copy_ledger(ledger, str(target), open_source=Interrupted(ledger, 30))
     with closing(sqlite3.connect(target, isolation_level=None)) as file:
         assert file.execute("UPDATE flows SET note = 'mine' WHERE account = 'a' AND batch = 1").rowcount
     result = {one.account: one.differs for one in copy_ledger(ledger, str(target))}

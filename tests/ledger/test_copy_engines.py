@@ -80,7 +80,7 @@ def test_each_account_is_copied_as_it_stood_at_one_batch(server: Databases, tmp_
     copy(tmp_path / "ledger.db", server.url("source"))
     ledger, target = opened_at(server.url("source")), server.url("target")
     intruder = Intruder(ledger, at)
-    result = copy_ledger(ledger, target, reading=intruder)
+    result = copy_ledger(ledger, target, open_source=intruder)
     assert not [one for one in result if one.differs]
     found = in_file(target)
     assert intruder.handed > at
@@ -121,7 +121,7 @@ def test_what_is_refused_on_a_server(full: Path, server: Databases) -> None:
 def test_an_unfinished_copy_on_a_server_is_refused_and_goes_on(full: Path, server: Databases) -> None:
     ledger, url = opened_at(full), server.url()
     with pytest.raises(Stopped):
-        copy_ledger(ledger, url, reading=Interrupted(ledger, 12))
+        copy_ledger(ledger, url, open_source=Interrupted(ledger, 12))
     with pytest.raises(LedgerError, match=r"postgresql://.* is an unfinished copy of another ledger: .*finishes it"):
         open_ledger(url)
     assert not any(one.differs for one in copy_ledger(ledger, url))
@@ -141,12 +141,12 @@ def test_of_two_that_copy_at_once_one_goes_on(full: Path, server: Databases, at:
         handed += 1
         if handed == at:
             with pytest.raises(Stopped):
-                copy_ledger(ledger, url, reading=Interrupted(ledger, 5))
+                copy_ledger(ledger, url, open_source=Interrupted(ledger, 5))
         with ledger.reading() as connection:
             yield connection
 
     with pytest.raises(LedgerError, match="another process copies into the same ledger"):
-        copy_ledger(ledger, url, reading=reading)
+        copy_ledger(ledger, url, open_source=reading)
     copy(full, url)
     assert moved(in_file(url)) == moved(tables(ledger))
     ledger.close()

@@ -11,7 +11,7 @@ from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, emit_one, messages
 
 if TYPE_CHECKING:
-    from liushui.ledger.maintenance.copy import Copied
+    from liushui.ledger.maintenance.copy import CopiedAccount
     from liushui.ledger.maintenance.verify import Damage, Verified
 
 COPY_COLUMNS: Final = ("account", "batches", "flows", "versions", "coverage", "quarantine", "link", "result")
@@ -155,7 +155,7 @@ def verify(settings: Settings) -> None:
         sys.exit(EXIT_DAMAGED)
 
 
-def _copied_record(copied: "Copied") -> Record:
+def _copied_record(copied: "CopiedAccount") -> Record:
     record = copied._asdict()
     differs = record.pop("differs")
     return {**record, "result": f"differs: {differs}" if differs else "equal"}

@@ -1,4 +1,4 @@
-"""The hash chain of an account: each batch seals its facts and the batch before it."""
+"""The hash chain of an account: each batch has a digest of its facts, and a link that depends on the batch before."""
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -10,30 +10,32 @@ import msgspec
 from liushui.ledger.flow_row import Row
 
 _CHUNK: Final = 1_000
-_PARTS_ALWAYS: Final = 4
-"""The parts that every batch has sealed. One that came later adds nothing where it is empty: older batches hold."""
+_FIRST_PARTS: Final = 4
+"""The parts in the digest of every batch. A part that was added later adds nothing where it is empty, so that the
+digests of older batches stay valid."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class Facts(NamedTuple):
-    """What one batch put into the fact tables, each part in the order of its key."""
+    """What one batch wrote to the fact tables, each part ordered by key."""
 
     added: Iterable[Row]
-    """Versions it entered, with the columns of schema.flows."""
+    """New versions of flows, with the columns of schema.flows."""
     ended: Iterable[Row]
-    """Versions it ended: at_us, id, batch that entered it, how it ended."""
+    """Versions of flows that ended: at_us, id, the batch that entered it, how it ended."""
     quarantined: Iterable[Row]
-    """Versions of quarantine entries it entered, as `quarantine.sealed_row` has them."""
+    """New versions of quarantine entries, as `quarantine.sealed_row` gives them."""
     edges: Iterable[Row]
+    """New rows of schema.page_edges."""
     settled: Iterable[Row] = ()
-    """Versions of quarantine entries it ended: id, batch that entered it, how it ended."""
+    """Versions of quarantine entries that ended: id, the batch that entered it, how it ended."""
 
 
 def facts_digest(facts: Facts) -> str:
     """The digest of a batch's facts, in hex."""
     digest = sha256()
-    for part in facts[:_PARTS_ALWAYS]:
+    for part in facts[:_FIRST_PARTS]:
         for chunk in _chunks(part):
             digest.update(_encoder.encode_lines(chunk))
         digest.update(b"\n")
@@ -43,12 +45,12 @@ def facts_digest(facts: Facts) -> str:
 
 
 def genesis(account: str, provider: str, zone: str, created_at_us: int) -> str:
-    """The link that an account's first batch follows."""
+    """The link before an account's first batch."""
     return _sealed("", (account, provider, zone, created_at_us))
 
 
 def link(previous: str, batch: Row) -> str:
-    """The link of a batch: its row in schema.batches but for the link itself, sealed onto the link before."""
+    """The link of a batch. `batch` is its row in schema.batches without the link itself."""
     return _sealed(previous, batch)
 
 

@@ -1,4 +1,4 @@
-"""The columns of the ledger on each engine, for the schema and its migrations alike."""
+"""The types of the ledger's columns on each engine, for the schema and for migrations."""
 
 from typing import Final
 
@@ -7,26 +7,26 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeEngine
 
 Words: Final[TypeEngine[str]] = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Text, sorted by its bytes on every engine: keys, pages and chains have one order."""
+"""Text that every engine sorts by its bytes, so that keys, pages and chains have one order."""
 
 Big: Final[TypeEngine[int]] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""A number of 64 bits."""
+"""An integer of 64 bits."""
 
 Money: Final[TypeEngine[str]] = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""An exact amount as plain decimal text, each digit and sign as it came: NUMERIC keeps trailing zeros, but makes of
-"-0.00" "0.00". PostgreSQL has it as NUMERIC too, in a column beside it, for who sums in SQL: `add_numbers`."""
+"""An exact amount as plain decimal text, every digit and sign as it came. NUMERIC would turn "-0.00" into "0.00", so
+PostgreSQL has it only in a second column, for people who sum in SQL: see `add_numbers`."""
 
 Flag: Final[TypeEngine[bool]] = sa.Boolean(create_constraint=False).with_variant(sa.Integer(), "sqlite")
-"""Yes or no."""
+"""A boolean."""
 
 Bytes: Final[TypeEngine[bytes]] = sa.LargeBinary()
-"""Bytes as they came."""
+"""Arbitrary bytes."""
 
 
 def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
-    """On PostgreSQL, have each of a table's amounts as NUMERIC beside it, in a column that the server fills.
+    """On PostgreSQL, add a generated NUMERIC column beside each of a table's amounts.
 
-    An amount that is no number, or one that NUMERIC has no room for, is refused by the server, never rounded.
+    The server refuses an amount that is not a number, or too long for NUMERIC. It never rounds one.
     """
     if connection.dialect.name == "postgresql":
         for name in amounts:
@@ -35,4 +35,4 @@ def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
 
 
 NUMBER: Final = "_number"
-"""Behind the name of an amount: that of its number."""
+"""The suffix of the generated column's name."""

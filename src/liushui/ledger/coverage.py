@@ -1,4 +1,4 @@
-"""Which ranges of an account are proven. Pure: a range list and a change give the next range list."""
+"""The coverage of an account: its proven and open ranges. Pure functions from ranges to ranges."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,16 +12,16 @@ _BATCH_COLUMNS: Final = tuple(column.name for column in batches_table.columns)
 
 
 class State(StrEnum):
-    """What is known of a range."""
+    """Whether a range is proven."""
 
     PROVEN = "proven"
-    """Everything the provider had when it was read is here."""
+    """Everything that the provider had when it was read is in the ledger."""
     OPEN = "open"
-    """Reading it failed, for the reason given."""
+    """Reading it failed, for a reason."""
 
 
 class Range(NamedTuple):
-    """[since, until), in microseconds since the epoch, and when and by which batch it was found so."""
+    """[since, until) in microseconds since the epoch, and when it was read and by which batch."""
 
     since_us: int
     until_us: int
@@ -32,7 +32,7 @@ class Range(NamedTuple):
 
 
 def fold(ranges: Sequence[Range], change: Range) -> list[Range]:
-    """The ranges after `change`. A proof replaces what it covers; a failure opens only what is not proven."""
+    """The ranges after `change`. A proof replaces what it covers. A failure opens only what is not proven."""
     if change.state is State.PROVEN:
         kept = [part for known in ranges for part in _outside(known, change)]
         return sorted([*kept, change])
@@ -43,7 +43,7 @@ def fold(ranges: Sequence[Range], change: Range) -> list[Range]:
 
 
 def replay(changes: Iterable[Range]) -> list[Range]:
-    """The ranges after many changes, from none. Each costs what it touches."""
+    """The ranges after many changes, beginning with none. A change costs time for the ranges that it touches only."""
     ranges: list[Range] = []
     for change in changes:
         begin = bisect_right(ranges, change.since_us, key=lambda known: known.until_us)
@@ -53,7 +53,7 @@ def replay(changes: Iterable[Range]) -> list[Range]:
 
 
 def read_back(batches: Iterable[Row]) -> list[Range]:
-    """The ranges after batches, in their order, with the columns of schema.batches. Imports say nothing."""
+    """The ranges after batches, which have the columns of schema.batches. Batches without a range are skipped."""
     return replay(filter(None, map(_range_of, batches)))
 
 
@@ -83,7 +83,7 @@ def missing(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[tu
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:
-    """Neighbours of one state and reason as one range, with the oldest check of its parts: for showing."""
+    """Adjacent ranges of one state and reason as one, checked when the oldest of them was. For display."""
     result: list[Range] = []
     for known in sorted(ranges):
         last = result[-1] if result else None
@@ -99,7 +99,7 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
 
 
 def unbroken_until(ranges: Iterable[Range]) -> int | None:
-    """The end of the first unbroken proof, which begins where the account's source was told to. Of sorted ranges."""
+    """The end of the proven ranges that follow the first one without a gap. Ranges must be sorted."""
     until: int | None = None
     for known in ranges:
         if known.state is not State.PROVEN or (until is not None and known.since_us > until):

@@ -1,7 +1,7 @@
-"""Findings: facts about flows that are worth a human's look and are no errors. Counted by day, listed from the flows.
+"""Findings: facts about flows that a person should review, though they are no errors. Counts are stored by day.
 
-`side`: the provider's direction contradicts the amount's sign; never of a zero amount, or where no side was named.
-`same_id`: a further flow of one identity at one instant that is unlike the first of them, in more than its words.
+`side`: the provider's direction contradicts the amount's sign. Flows with a zero amount or no direction have none.
+`same_id`: a copy, of the same identity and time as another flow, that differs from the first one in more than words.
 """
 
 from collections import Counter
@@ -25,19 +25,17 @@ from liushui.money import ZERO
 SIDE, SAME_ID = "side", "same_id"
 
 Counts = Counter[tuple[str, str]]
-"""How many flows, by day of the account and finding."""
+"""The number of flows, by day in the account's zone and by finding."""
 
 _IN, _OUT = Direction.IN.value, Direction.OUT.value
-_CHUNK = 1_000
-
 WORDS: Final = frozenset({"account", "id", "label", "name", "kind"})
-"""What may differ between flows that are alike: words may be translated, and the kind is read from them."""
+"""Columns in which copies may differ: a provider may translate words, and the kind is read from words."""
 
-_ALIKE: Final = tuple(place for place, name in enumerate(COLUMNS[:FACTS_END]) if name not in WORDS)
+_COMPARED: Final = tuple(index for index, name in enumerate(COLUMNS[:FACTS_END]) if name not in WORDS)
 
 
 def contradictory(rows: Iterable[Row]) -> list[Row]:
-    """Rows whose direction contradicts the amount's sign."""
+    """The rows with a `side` finding."""
     return [
         row
         for row in rows
@@ -47,53 +45,53 @@ def contradictory(rows: Iterable[Row]) -> list[Row]:
 
 
 def differing_copies(rows: Sequence[Row]) -> list[Row]:
-    """Of all the rows at some instants, those that are unlike the first one of their identity and instant."""
+    """The rows with a `same_id` finding. `rows` must have all flows of any instant that it has one of."""
     copies = [row for row in rows if COPY_MARK in row[ID]]  # type: ignore[operator] # a text column
     if not copies:
         return []
     times = {row[AT_US] for row in copies}
     firsts = {(row[AT_US], row[ID]): row for row in rows if row[AT_US] in times}
-    return [row for row in copies if not _alike(row, firsts.get((row[AT_US], identity_of(str(row[ID])))))]
+    return [row for row in copies if not _is_same(row, firsts.get((row[AT_US], identity_of(str(row[ID])))))]
 
 
-def _alike(row: Row, first: Row | None) -> bool:
-    return first is not None and all(row[place] == first[place] for place in _ALIKE)
+def _is_same(row: Row, first: Row | None) -> bool:
+    return first is not None and all(row[index] == first[index] for index in _COMPARED)
 
 
 def count(counts: Counts, rows: Iterable[Row], finding: str, days: BusinessDays, by: int = 1) -> None:
-    """Add rows with a finding to the counts."""
+    """Add `by` to the counts for each of these rows."""
     for row in rows:
         counts[days.day_of(row[AT_US]), finding] += by  # type: ignore[arg-type] # an integer column
 
 
 def store(connection: Connection, account: str, change: Counts) -> None:
-    """Add `change` to the counts kept for an account."""
-    moved = [(account, day, finding, flows) for (day, finding), flows in change.items() if flows]
-    if moved:
-        connection.exec_driver_sql(_UPSERT, moved)
+    """Add `change` to the stored counts of an account."""
+    changed = [(account, day, finding, flows) for (day, finding), flows in change.items() if flows]
+    if changed:
+        connection.exec_driver_sql(_UPSERT, changed)
     fewer = [(account, day, finding) for (day, finding), flows in change.items() if flows < 0]
     if fewer:
-        connection.exec_driver_sql(_FORGET, fewer)
+        connection.exec_driver_sql(_DELETE_ZERO, fewer)
 
 
 def load(connection: Connection, account: str) -> Counts:
-    """The counts kept for an account."""
-    found = connection.exec_driver_sql("SELECT day, finding, flows FROM findings WHERE account = ?", (account,))
-    return Counter({(day, finding): flows for day, finding, flows in found})
+    """The stored counts of an account."""
+    rows = connection.exec_driver_sql("SELECT day, finding, flows FROM findings WHERE account = ?", (account,))
+    return Counter({(day, finding): flows for day, finding, flows in rows})
 
 
 def find(connection: Connection, account: str) -> Iterator[tuple[str, Row]]:
-    """Every finding with its flow, from the flows themselves, streamed: first all of one, then all of the other."""
-    contradiction, values = condition(_CONTRADICTED, dialect_of(connection))
-    sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ?{contradiction} ORDER BY at_us, id"
-    for row in connection.exec_driver_sql(sides, (account, *values), execution_options=STREAMED):
+    """Every finding with its flow, read from the flows and streamed: first all SIDE, then all SAME_ID."""
+    where, parameters = condition(_CONTRADICTORY, dialect_of(connection))
+    sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ?{where} ORDER BY at_us, id"
+    for row in connection.exec_driver_sql(sides, (account, *parameters), execution_options=STREAMED):
         yield SIDE, tuple(row)
-    for row in connection.exec_driver_sql(_SELECT_UNLIKE.on(connection), (account,), execution_options=STREAMED):
+    for row in connection.exec_driver_sql(_SELECT_DIFFERING.on(connection), (account,), execution_options=STREAMED):
         yield SAME_ID, tuple(row)
 
 
 def holds(table: sa.Table, finding: str) -> sa.ColumnElement[bool]:
-    """Whether a flow has a finding, as a condition on a table with the columns of flows."""
+    """An SQL condition: whether a flow has a finding. `table` has the columns of schema.flows."""
     c = table.c
     if finding == SIDE:
         is_out, is_in = sa.not_(at_least(c.amount, ZERO)), sa.not_(at_most(c.amount, ZERO))
@@ -102,13 +100,13 @@ def holds(table: sa.Table, finding: str) -> sa.ColumnElement[bool]:
         return sa.false()
     first = flows.alias("first")
     identity = sa.func.substr(c.id, 1, sa.func.length(first.c.id) + len(COPY_MARK)) == first.c.id + COPY_MARK
-    alike = [first.c[COLUMNS[place]].is_not_distinct_from(c[COLUMNS[place]]) for place in _ALIKE]
-    same = sa.and_(first.c.account == c.account, first.c.at_us == c.at_us, identity, *alike)
+    equal = [first.c[COLUMNS[index]].is_not_distinct_from(c[COLUMNS[index]]) for index in _COMPARED]
+    same = sa.and_(first.c.account == c.account, first.c.at_us == c.at_us, identity, *equal)
     return sa.and_(c.id.contains(COPY_MARK, autoescape=True), sa.not_(sa.exists().where(same)))
 
 
-def counted(connection: Connection, account: str, days: BusinessDays) -> Counts:
-    """The counts computed from the flows themselves."""
+def compute_counts(connection: Connection, account: str, days: BusinessDays) -> Counts:
+    """The counts, computed from the flows."""
     counts: Counts = Counter()
     for finding, row in find(connection, account):
         count(counts, [row], finding, days)
@@ -116,27 +114,27 @@ def counted(connection: Connection, account: str, days: BusinessDays) -> Counts:
 
 
 def recount(connection: Connection) -> None:
-    """Write the counts of every account anew."""
+    """Compute and store the counts of every account again. For migrations."""
     connection.exec_driver_sql("DELETE FROM findings")
     for account, zone in connection.exec_driver_sql("SELECT account, zone FROM accounts").all():
-        store(connection, account, counted(connection, account, BusinessDays(load_zone(zone))))
+        store(connection, account, compute_counts(connection, account, BusinessDays(load_zone(zone))))
 
 
-_CONTRADICTED: Final[Where] = (
+_CONTRADICTORY: Final[Where] = (
     (
         (Term("direction", (_IN,)), Term(SIDE_OF, (_OUT,))),
         (Term("direction", (_OUT,)), Term(SIDE_OF, (_IN,))),
     ),
 )
-_SELECT_UNLIKE = Statement(
+_SELECT_DIFFERING = Statement(
     lambda sql: (
         f"""
 SELECT {", ".join(f"flows.{name}" for name in COLUMNS)} FROM flows LEFT JOIN flows AS first
   ON first.account = flows.account AND first.at_us = flows.at_us
   AND first.id = substr(flows.id, 1, {sql.position}(flows.id, '{COPY_MARK}') - 1)
 WHERE flows.account = ? AND {sql.position}(flows.id, '{COPY_MARK}') > 0
-  AND ({", ".join(f"CAST(first.{COLUMNS[place]} AS TEXT)" for place in _ALIKE)})
-  {sql.is_distinct_from} ({", ".join(f"CAST(flows.{COLUMNS[place]} AS TEXT)" for place in _ALIKE)})
+  AND ({", ".join(f"CAST(first.{COLUMNS[index]} AS TEXT)" for index in _COMPARED)})
+  {sql.is_distinct_from} ({", ".join(f"CAST(flows.{COLUMNS[index]} AS TEXT)" for index in _COMPARED)})
 ORDER BY flows.at_us, flows.id
 """
     )
@@ -145,4 +143,4 @@ _UPSERT = """
 INSERT INTO findings (account, day, finding, flows) VALUES (?, ?, ?, ?)
 ON CONFLICT (account, day, finding) DO UPDATE SET flows = findings.flows + excluded.flows
 """
-_FORGET = "DELETE FROM findings WHERE account = ? AND day = ? AND finding = ? AND flows = 0"
+_DELETE_ZERO = "DELETE FROM findings WHERE account = ? AND day = ? AND finding = ? AND flows = 0"

@@ -1,4 +1,4 @@
-"""A flow as the ledger's columns hold it, both ways. Order of values: schema.flows."""
+"""Flows as rows of the ledger, in both directions, and rows as codecs decode them."""
 
 import json
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ from liushui.money import to_plain_string
 from liushui.provider import BatchCodec, Codec, DecodedRow, FlowColumns
 
 Row = tuple[object, ...]
-"""One row of a table, its values in the order of its columns, amounts as text."""
+"""One row of a table: a value for each of its columns, amounts as text."""
 
 COLUMNS: Final = tuple(str(column.name) for column in flows.columns)
 AT_US: Final = COLUMNS.index("at_us")
@@ -32,19 +32,19 @@ BATCH: Final = COLUMNS.index("batch")
 WIRE: Final = COLUMNS.index("wire")
 SERVED: Final = COLUMNS.index("served")
 FACTS_END: Final = WIRE
-"""Values before this one are the flow; equal ones mean that a row read again has not changed."""
+"""The columns before this one are the flow. If they are equal, a row that was read again has not changed."""
 
 COPY_MARK: Final = "~"
-"""Stands between an identity and the ordinal of a further row that is equal to the first."""
+"""Separates an identity from the ordinal of a copy, in ids."""
 
 KEYS_MAX: Final = {"identity": 500, "subaccount": 200, "currency": 100}
-"""Characters of what is part of a key: PostgreSQL's keys have 2,700 bytes in all."""
+"""The most characters of a field that is part of a key: a key of PostgreSQL's has at most 2,700 bytes in all."""
 
 _SHORT: Final = min(KEYS_MAX.values())
 _NUL: Final = rb"\u0000"
-"""The character U+0000 as JSON has it: any other way it is no JSON."""
+"""The character U+0000 in JSON, where it can only be written like this."""
 
-_NOTHING: Final = repeat(None)
+_EMPTY: Final = repeat(None)
 _encode = msgspec.json.Encoder().encode
 _decode = json.JSONDecoder(parse_float=Decimal).decode
 _KINDS = {kind.value: kind for kind in Kind}
@@ -53,7 +53,7 @@ _CATEGORIES = {category.value: category for category in Category}
 
 
 class Rejected(NamedTuple):
-    """A row that could not be read: its bytes, the field, what was expected and what came."""
+    """A row that could not be decoded: its bytes, the field, and what was expected and what came."""
 
     row: bytes
     field: str
@@ -61,32 +61,36 @@ class Rejected(NamedTuple):
 
 
 def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:
-    """Read every row that can be read. One that cannot never hides the others."""
+    """Decode every row that can be decoded. One that cannot never hides the others."""
     received: list[DecodedRow] = []
     rejected: list[Rejected] = []
     read = codec.read
     for row in rows:
         try:
-            found = read(row)
+            decoded = read(row)
             row.decode()
         except WireError as error:
             rejected.append(Rejected(row, error.field, error.reason))
-        except UnicodeDecodeError as error:  # in a field that the codec passes over: it is kept as text all the same
+        except UnicodeDecodeError as error:  # in a field that the codec ignores
+            # The ledger stores the whole row as text.
             rejected.append(Rejected(row, "row", f"expected UTF-8, got byte {row[error.start]:#04x} at {error.start}"))
         else:
-            if COPY_MARK in found.flow.identity:
-                raise ValueError(f"a codec made the identity {found.flow.identity!r}: {COPY_MARK!r} is the ledger's")
-            unkept = unkeepable(found.flow) if len(row) > _SHORT or _NUL in row else None
-            if unkept is None:
-                received.append(found)
+            if COPY_MARK in decoded.flow.identity:
+                raise ValueError(f"a codec made the identity {decoded.flow.identity!r}: {COPY_MARK!r} is the ledger's")
+            # A short row without the character cannot have either error: most rows need no further look.
+            error_ = storage_error(decoded.flow) if len(row) > _SHORT or _NUL in row else None
+            if error_ is None:
+                received.append(decoded)
             else:
-                rejected.append(Rejected(row, unkept.field, unkept.reason))
+                rejected.append(Rejected(row, error_.field, error_.reason))
     return received, rejected
 
 
-def unkeepable(flow: Flow) -> WireError | None:
-    """Why no engine keeps a flow, for all of them keep the same: a text with the character U+0000, which PostgreSQL has
-    no place for, or one that is longer than a key may be. None: it can be kept."""
+def storage_error(flow: Flow) -> WireError | None:
+    """Why a flow cannot be stored: a text with the character U+0000, or one that is too long for a key. None: it can.
+
+    Both are PostgreSQL's limits. SQLite would store such flows, but every engine must store the same.
+    """
     for name, most in KEYS_MAX.items():
         if len(getattr(flow, name)) > most:
             return WireError(name, f"expected at most {most} characters, got {len(getattr(flow, name))}")
@@ -105,7 +109,7 @@ def _has_nul(value: object) -> bool:
 
 
 class RowBatch:
-    """Rows that were read together. As good as a list of DecodedRow to whoever commits them, and made much faster."""
+    """Rows that were decoded together: for a commit as good as a list of DecodedRow, and made much faster."""
 
     def __init__(self, columns: FlowColumns, wire: Sequence[str]) -> None:
         self._columns = columns
@@ -116,14 +120,14 @@ class RowBatch:
 
     @property
     def at_us(self) -> Sequence[int]:
-        """When each was."""
+        """The time of each."""
         return self._columns.at_us
 
     @property
     def filled(self) -> tuple[int, ...]:
-        """The places of the columns of schema.flows that a row may have a value for."""
-        account, *places, wire, _served, batch = range(len(COLUMNS))
-        given = (place for place, column in zip(places, self._columns, strict=True) if column is not None)
+        """The indexes of the columns of schema.flows that are not empty in every row."""
+        account, *fields, wire, _served, batch = range(len(COLUMNS))
+        given = (index for index, column in zip(fields, self._columns, strict=True) if column is not None)
         return (account, *given, wire, batch)
 
     @property
@@ -132,34 +136,34 @@ class RowBatch:
         return self._wire
 
     def to_rows(self, account: str, batch: int) -> list[Row]:
-        """The columns of the flows. Equal identities are numbered in the order of their rows' bytes."""
+        """Rows of schema.flows. Copies are numbered by the bytes of their rows."""
         identity, *columns = self._columns
         columns[0:1] = columns[0], self._ids(identity)
-        found = (_NOTHING if column is None else column for column in columns)
-        return list(zip(repeat(account), *found, self._wire, _NOTHING, repeat(batch), strict=False))
+        values = (_EMPTY if column is None else column for column in columns)
+        return list(zip(repeat(account), *values, self._wire, _EMPTY, repeat(batch), strict=False))
 
     def _ids(self, identities: Sequence[str]) -> Sequence[str]:
         if len(set(identities)) == len(identities):
             return identities
         counts = Counter(identities)
         copies: defaultdict[str, list[int]] = defaultdict(list)
-        for place, identity in enumerate(identities):
+        for index, identity in enumerate(identities):
             if counts[identity] > 1:
-                copies[identity].append(place)
+                copies[identity].append(index)
         ids = list(identities)
-        for identity, places in copies.items():
-            places.sort(key=self._wire.__getitem__)  # text in the order of its code points is in the order of its bytes
-            for ordinal, place in enumerate(places):
-                ids[place] = flow_id(identity, ordinal)
+        for identity, indexes in copies.items():
+            indexes.sort(key=self._wire.__getitem__)  # UTF-8 sorts by bytes as text does by code points
+            for ordinal, index in enumerate(indexes):
+                ids[index] = flow_id(identity, ordinal)
         return ids
 
 
 def read_batch(codec: Codec, rows: Sequence[bytes]) -> RowBatch | None:
-    """Read rows at once. None where the codec does not, or some of them have to be read one by one."""
+    """Decode rows together. None where the codec cannot do that, or some of them must be decoded one by one."""
     if not rows or not isinstance(codec, BatchCodec):
         return None
     lines = b"\n".join(rows)
-    if _NUL in lines:  # one of them may be unkeepable
+    if _NUL in lines:  # one of them may have a storage_error
         return None
     columns = codec.read_many(rows)
     if columns is None or COPY_MARK in "".join(columns.identity):
@@ -168,7 +172,7 @@ def read_batch(codec: Codec, rows: Sequence[bytes]) -> RowBatch | None:
         return None
     try:
         wire = lines.decode().split("\n")
-        if len(wire) != len(rows):  # some have ends of lines inside
+        if len(wire) != len(rows):  # a row may contain line breaks
             wire = [row.decode() for row in rows]
     except UnicodeDecodeError:
         return None
@@ -176,24 +180,24 @@ def read_batch(codec: Codec, rows: Sequence[bytes]) -> RowBatch | None:
 
 
 def wire_rows(received: Iterable[DecodedRow] | RowBatch) -> Iterator[bytes]:
-    """The rows as they came."""
+    """The bytes of each row."""
     if isinstance(received, RowBatch):
         return (text.encode() for text in received.wire)
     return (row.row for row in received)
 
 
 def flow_id(identity: str, ordinal: int) -> str:
-    """The id of the flow that is number `ordinal` (from 0) of the rows with one identity."""
+    """The id of a flow: copy number `ordinal`, counted from 0, of the rows with one identity."""
     return f"{identity}{COPY_MARK}{ordinal}" if ordinal else identity
 
 
 def identity_of(id_: str) -> str:
-    """The identity that an id was made of."""
+    """The identity in an id."""
     return id_.partition(COPY_MARK)[0]
 
 
 def to_row(account: str, id_: str, received: DecodedRow, batch: int) -> Row:
-    """The columns of a flow that was received."""
+    """The row of schema.flows for a decoded row."""
     flow = received.flow
     if flow.fx is None:
         fx_currency = fx_amount = fx_rate = None
@@ -231,7 +235,7 @@ def to_row(account: str, id_: str, received: DecodedRow, batch: int) -> Row:
 
 
 def to_flow(row: Sequence[object]) -> Flow:
-    """The flow in the columns of schema.flows."""
+    """The flow in a row of schema.flows."""
     values = iter(row)
     take = values.__next__
     take()  # account

@@ -12,8 +12,8 @@ REVISION: Final = "0006"
 APPLICATION_ID: Final = 0x6C697573
 """Marks an SQLite file as a liushui ledger (PRAGMA application_id)."""
 
-SEALED: Final = {"sealed": True}
-"""Marks a column whose text the ledger's vault has sealed: another ledger has another vault."""
+ENCRYPTED: Final = {"encrypted": True}
+"""Marks a column whose text the ledger's vault has encrypted: another ledger has another vault."""
 
 metadata = MetaData()
 """What queries name. A migration makes each table, on every engine; an index with a `sqlite_where` is as partial on
@@ -177,7 +177,7 @@ sources = _table(
     "sources",
     Column("account", Words, nullable=False),
     Column("base_url", Words, nullable=False),
-    Column("credentials", Words, nullable=False, info=SEALED),
+    Column("credentials", Words, nullable=False, info=ENCRYPTED),
     Column("since_us", Big, nullable=False),
     Column("paced", Flag, nullable=False),
     Column("created_at_us", Big, nullable=False),
@@ -190,7 +190,7 @@ keys = _table(
     Column("dialect", Words, nullable=False),
     Column("public", Words, nullable=False),
     Column("accounts", Words, nullable=False),
-    Column("credentials", Words, nullable=False, info=SEALED),
+    Column("credentials", Words, nullable=False, info=ENCRYPTED),
     Column("paced", Flag, nullable=False),
     Column("created_at_us", Big, nullable=False),
     Column("expires_at_us", Big),
@@ -281,7 +281,7 @@ recordings = _table(
 server_secrets = _table(
     "server_secrets",
     Column("name", Words, nullable=False),
-    Column("sealed", Words, nullable=False, info=SEALED),
+    Column("sealed", Words, nullable=False, info=ENCRYPTED),
     PrimaryKeyConstraint("name"),
 )
 

@@ -93,7 +93,7 @@ class SQLiteLedger(Ledger):
     def migrate(self, migrations: Callable[[Connection], None]) -> None:
         with self.translating_errors(), self.engine.connect() as connection:
             # The journal mode belongs to the file and cannot change inside a transaction.
-            driver = _driver(connection)
+            driver = sqlite_connection(connection)
             driver.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             enable_wal(driver)
         with self.writing() as connection:
@@ -109,7 +109,7 @@ class SQLiteLedger(Ledger):
 
     @contextmanager
     def tolerating_damage(self, connection: Connection) -> Iterator[None]:
-        driver = _driver(connection)
+        driver = sqlite_connection(connection)
         usual = driver.text_factory
         driver.text_factory = lambda value: value.decode(errors="backslashreplace")
         try:
@@ -137,10 +137,18 @@ def has_content(path: Path) -> bool:
 
 
 def create_file(path: Path) -> None:
-    """Create an empty file that only its owner can read. Raises LedgerError."""
+    """Create an empty file that only its owner can read, and its folder. Raises LedgerError."""
+    create_folder(path)
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise LedgerError(f"cannot make a ledger at {path}: {error.strerror}") from error
+
+
+def create_folder(path: Path) -> None:
+    """Create the folder of a ledger's file. Raises LedgerError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
     except OSError as error:
         raise LedgerError(f"cannot make a ledger at {path}: {error.strerror}") from error
 
@@ -198,7 +206,8 @@ def begin_writing(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _driver(connection: Connection) -> sqlite3.Connection:
+def sqlite_connection(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection in one of SQLAlchemy's."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):
         raise TypeError("expected an SQLite connection")

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: filled under another name, on the disk before they get their own."""
+"""Files that are there whole or not at all: written under a temporary name, and synced before they get their own."""
 
 import fcntl
 import os
@@ -9,84 +9,85 @@ from typing import Final
 
 from liushui.errors import ConfigError, LedgerError
 
-BESIDE: Final = ("-wal", "-shm", "-journal")
-"""What SQLite puts beside a file while it is open, or after it was killed."""
+SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
+"""What SQLite appends to the name of a file for the files beside it: while it is open, or after it was killed."""
 
 
 @contextmanager
-def filling(path: Path) -> Iterator[Path]:
-    """A file of one's own beside `path` to fill, gone afterwards. One that a killed process left is taken over.
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """An empty file beside `path` to write to; deleted afterwards. One that a killed process left is taken over.
 
-    Raises LedgerError, naming `path`, where it cannot be, and where another process fills it.
+    Raises LedgerError, naming `path`, where the file cannot be written, or another process is writing it.
     """
-    part = path.with_name(f"{path.name}.part")
+    temporary = path.with_name(f"{path.name}.part")
     try:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise LedgerError(f"{path} cannot be written: {error.strerror}") from error
     try:
-        _lock(descriptor, part, path)
+        _lock(descriptor, temporary, path)
         try:
             os.ftruncate(descriptor, 0)
-            _clear_beside(part)
-            with said_of(part, path):
-                yield part
+            _delete_beside(temporary)
+            with errors_naming(path, instead_of=temporary):
+                yield temporary
         except OSError as error:
             raise LedgerError(f"{path} cannot be written: {error.strerror}") from error
         finally:
-            _clear_beside(part)
-            part.unlink(missing_ok=True)
+            _delete_beside(temporary)
+            temporary.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 
 
-def put(part: Path, path: Path, *, force: bool) -> None:
-    """Give a file that is complete its name. Raises ConfigError where one has it, unless `force` is to replace that."""
-    _sync(part)
+def publish(temporary: Path, path: Path, *, force: bool) -> None:
+    """Give a complete file its name. Raises ConfigError where there is such a file, unless `force` replaces it."""
+    _sync(temporary)
     if force:
-        part.replace(path)
+        temporary.replace(path)
     else:
         try:
-            os.link(part, path)
+            os.link(temporary, path)  # unlike a rename, this fails where another process has made the file meanwhile
         except FileExistsError as error:
             raise ConfigError(f"{path} is there already: --force replaces it") from error
     _sync(path.parent)
 
 
-def refuse(path: Path, *, force: bool) -> None:
-    """Raises ConfigError where a file may not be written: it is none, is there, or SQLite has it open."""
+def check_replaceable(path: Path, *, force: bool) -> None:
+    """Raises ConfigError where a file may not be written: it exists without `force`, or SQLite has it open."""
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path}: expected a file")
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already: --force replaces it")
-    for ending in BESIDE:
-        if Path(f"{path}{ending}").exists():
-            raise ConfigError(f"{path} is in use as a ledger: {path.name}{ending} is beside it")
+    for suffix in SQLITE_SUFFIXES:
+        if Path(f"{path}{suffix}").exists():
+            raise ConfigError(f"{path} is in use as a ledger: {path.name}{suffix} is beside it")
 
 
 @contextmanager
-def said_of(part: Path, path: Path) -> Iterator[None]:
-    """Errors about a file that is being filled name the one that it will be, or comes from."""
+def errors_naming(path: Path, *, instead_of: Path) -> Iterator[None]:
+    """Have errors about a temporary file name the file that the user knows."""
     try:
         yield
     except LedgerError as error:
-        raise type(error)(str(error).replace(str(part), str(path))) from error
+        raise type(error)(str(error).replace(str(instead_of), str(path))) from error
 
 
-def _lock(descriptor: int, part: Path, path: Path) -> None:
+def _lock(descriptor: int, temporary: Path, path: Path) -> None:
+    """Lock the temporary file. Whoever had the lock before may have deleted or renamed it: then it is not ours."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if part.exists() and os.path.samestat(os.fstat(descriptor), part.stat()):
+        if temporary.exists() and os.path.samestat(os.fstat(descriptor), temporary.stat()):
             return
     except OSError as error:
         raise LedgerError(f"another process is writing {path}") from error
     raise LedgerError(f"another process has just written {path}")
 
 
-def _clear_beside(path: Path) -> None:
-    for ending in BESIDE:
+def _delete_beside(path: Path) -> None:
+    for suffix in SQLITE_SUFFIXES:
         with suppress(FileNotFoundError):
-            Path(f"{path}{ending}").unlink()
+            Path(f"{path}{suffix}").unlink()
 
 
 def _sync(path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Backups: one file with all of a ledger as it stood at one moment, proven before it has its name.
+"""Backups: one file with a whole ledger as it was at one moment, verified before it gets its name.
 
-A backup is an SQLite ledger, whatever engine it was taken of: every command that reads works on it as it is.
+A backup is an SQLite ledger, whatever engine it was made from: every command that reads works on it as it is.
 """
 
 import sqlite3
@@ -14,18 +14,23 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, LedgerError
 from liushui.ledger.access.vault import Vault, vault_beside
 from liushui.ledger.engine import Ledger, account_names, open_ledger
-from liushui.ledger.engines.sqlite import SQLiteLedger
-from liushui.ledger.maintenance.atomic_file import filling, put, refuse
-from liushui.ledger.maintenance.copy import REST, Progress, copy_ledger, is_of, sealed_columns
-from liushui.ledger.maintenance.verify import Damage, verify
+from liushui.ledger.engines.sqlite import SQLiteLedger, sqlite_connection
+from liushui.ledger.maintenance.atomic_file import check_replaceable, publish, temporary_beside
+from liushui.ledger.maintenance.copy import (
+    OTHER_TABLES,
+    copy_ledger,
+    encrypted_columns,
+    is_same_ledger,
+)
+from liushui.ledger.maintenance.verify import Damage, ReportProgress, verify
 from liushui.ledger.schema import accounts
 
-PAGES: Final = 1_024
-"""How much of a file is copied between two words of progress: 16 MiB."""
+PAGES_PER_STEP: Final = 1_024
+"""Pages that are copied between two reports of progress: 16 MiB."""
 
 
-class Saved(NamedTuple):
-    """What a backup holds, and where its key is. `key` None: it has no secrets, or its key is not with it."""
+class BackupResult(NamedTuple):
+    """What a backup contains. `key` is the copy of the vault's key; None where none was asked for, or needed."""
 
     path: Path
     accounts: int
@@ -36,113 +41,114 @@ class Saved(NamedTuple):
 
 
 def back_up(
-    ledger: Ledger, path: Path, *, force: bool = False, with_secrets: bool = False, progress: Progress | None = None
-) -> Saved:
-    """Write all of a ledger, as it stands at one moment, into a file. Others may go on writing to it.
+    ledger: Ledger,
+    path: Path,
+    *,
+    force: bool = False,
+    with_secrets: bool = False,
+    progress: ReportProgress | None = None,
+) -> BackupResult:
+    """Write a whole ledger, as it is at one moment, into a file. Others may go on writing to the ledger.
 
-    The file is verified before it gets its name, and is there whole or not at all. `with_secrets` puts the vault's key
-    beside it. Raises ConfigError where the file is there and `force` does not say that it may go; LedgerError.
+    The file is verified before it gets its name, and is there whole or not at all. `with_secrets` copies the vault's
+    key beside it. Raises ConfigError where the file exists without `force`; LedgerError.
     """
     path = path.expanduser().absolute()
-    if is_of(ledger, str(path)):
+    if is_same_ledger(ledger, str(path)):
         raise ConfigError(f"{path} is the ledger itself: expected another file")
-    refuse(path, force=force)
-    with filling(path) as part:
-        flows = _saved(ledger, part, progress)
-        saved = open_ledger(str(part))
+    check_replaceable(path, force=force)
+    with temporary_beside(path) as temporary:
+        flows = _write(ledger, temporary, progress)
+        backup = open_ledger(str(temporary))
         try:
-            with saved.reading() as connection:
-                names, has_secrets = account_names(connection), any_secrets(connection)
+            with backup.reading() as connection:
+                names, has_secrets = account_names(connection), contains_secrets(connection)
         finally:
-            saved.close()
-        key = _put_key(ledger.vault, path) if with_secrets and has_secrets else None
-        put(part, path, force=force)
-    return Saved(path, len(names), flows, path.stat().st_size, has_secrets, key)
+            backup.close()
+        # The key first: a backup under its name is complete.
+        key = _copy_key(ledger.vault, path) if with_secrets and has_secrets else None
+        publish(temporary, path, force=force)
+    return BackupResult(path, len(names), flows, path.stat().st_size, has_secrets, key)
 
 
-def copy_pages(source: sqlite3.Connection, path: Path, progress: Progress | None) -> None:
-    """Make an SQLite file what another one is, in one transaction. The source is as its transaction sees it."""
+def copy_pages(source: sqlite3.Connection, path: Path, progress: ReportProgress | None) -> None:
+    """Copy an SQLite database into a file, in one transaction. A transaction that the source is in is respected."""
 
-    def told(_status: int, remaining: int, total: int) -> None:
+    def report(_status: int, remaining: int, total: int) -> None:
         if progress:
             progress("copying pages", total - remaining, total)
 
     with closing(sqlite3.connect(path, isolation_level=None)) as copy:
         copy.execute("PRAGMA synchronous = FULL")
-        source.backup(copy, pages=PAGES, progress=told)
+        source.backup(copy, pages=PAGES_PER_STEP, progress=report)
 
 
-def proven(part: Path, expected: dict[str, tuple[int, str]] | None, progress: Progress | None) -> int:
-    """Verify a file, and that its chains end where they should. Says how many flows it has. Raises LedgerError."""
-
-    def told(name: str, done: int, total: int) -> None:
-        if progress:
-            progress(f"verifying {name}", done, total)
-
-    copy = open_ledger(str(part))
+def verify_copy(path: Path, expected_heads: dict[str, tuple[int, str]] | None, progress: ReportProgress | None) -> int:
+    """Verify a copied file, and that its chains end as expected. Returns the number of flows. Raises LedgerError."""
+    report = (lambda name, done, total: progress(f"verifying {name}", done, total)) if progress else None
+    copy = open_ledger(str(path))
     try:
         flows = 0
-        for found in verify(copy, told):
-            if isinstance(found, Damage):
-                where = f"account {found.account}: " if found.account else ""
-                raise LedgerError(f"what is to be copied is damaged, and nothing was written: {where}{found.what}")
-            flows += found.flows
+        for result in verify(copy, report):
+            if isinstance(result, Damage):
+                where = f"account {result.account}: " if result.account else ""
+                raise LedgerError(f"what is to be copied is damaged, and nothing was written: {where}{result.what}")
+            flows += result.flows
         with copy.reading() as connection:
-            if expected is not None and heads(connection) != expected:
+            if expected_heads is not None and account_heads(connection) != expected_heads:
                 raise LedgerError("the copy does not end where the ledger did, and nothing was written: try again")
         return flows
     finally:
         copy.close()
 
 
-def heads(connection: Connection) -> dict[str, tuple[int, str]]:
-    """The last batch of each account, and its link."""
-    found = connection.execute(sa.select(accounts.c.account, accounts.c.head, accounts.c.link))
-    return {account: (head, link) for account, head, link in found}
+def account_heads(connection: Connection) -> dict[str, tuple[int, str]]:
+    """The last batch of each account and its link."""
+    rows = connection.execute(sa.select(accounts.c.account, accounts.c.head, accounts.c.link))
+    return {account: (head, link) for account, head, link in rows}
 
 
-def any_secrets(connection: Connection) -> bool:
-    """Whether a ledger holds something that its vault has sealed."""
+def contains_secrets(connection: Connection) -> bool:
+    """Whether a ledger contains anything that its vault has encrypted."""
     return any(
         connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
-        for table in REST
-        if sealed_columns(table)
+        for table in OTHER_TABLES
+        if encrypted_columns(table)
     )
 
 
-def _saved(ledger: Ledger, part: Path, progress: Progress | None) -> int:
-    """Fill a file with all of a ledger, and prove it. Says how many flows there are."""
+def _write(ledger: Ledger, temporary: Path, progress: ReportProgress | None) -> int:
+    """Write a whole ledger into a file, and verify it. Returns the number of flows."""
     if not isinstance(ledger, SQLiteLedger):
-        return _copied_rows(ledger, part, progress)
+        return _copy_rows(ledger, temporary, progress)
     with ledger.reading() as connection:
-        expected = heads(connection)
-        driver = connection.connection.driver_connection
-        if not isinstance(driver, sqlite3.Connection):
-            raise TypeError("expected a connection of SQLite's")
+        heads = account_heads(connection)
         try:
-            copy_pages(driver, part, progress)
+            copy_pages(sqlite_connection(connection), temporary, progress)
         except sqlite3.Error as error:
-            raise LedgerError(f"{part} could not be written: {error}") from error
-    return proven(part, expected, progress)
+            raise LedgerError(f"{temporary} could not be written: {error}") from error
+    return verify_copy(temporary, heads, progress)
 
 
-def _copied_rows(ledger: Ledger, part: Path, progress: Progress | None) -> int:
-    """The same of a server: a copy, of one moment where there is one for all accounts."""
-    part.unlink()
+def _copy_rows(ledger: Ledger, temporary: Path, progress: ReportProgress | None) -> int:
+    """The same for a server. On Citus the accounts are of different moments: no transaction sees all nodes at one."""
+    temporary.unlink()
     with ledger.reading() as connection:
-        reading = None if ledger.is_distributed(connection) else lambda: nullcontext(connection)
-        copied = copy_ledger(ledger, str(part), reseal=False, reading=reading, progress=progress)
-    for one in copied:
-        if one.differs:
-            raise LedgerError(f"the copy differs, and nothing was written: account {one.account}: {one.differs}")
-    return sum(one.flows for one in copied)
+        open_source = None if ledger.is_distributed(connection) else lambda: nullcontext(connection)
+        copied = copy_ledger(ledger, str(temporary), reencrypt=False, open_source=open_source, progress=progress)
+    for account in copied:
+        if account.differs:
+            raise LedgerError(
+                f"the copy differs, and nothing was written: account {account.account}: {account.differs}"
+            )
+    return sum(account.flows for account in copied)
 
 
-def _put_key(vault: Vault, path: Path) -> Path:
-    """Put a vault's key beside a backup, readable by its owner alone."""
+def _copy_key(vault: Vault, path: Path) -> Path:
+    """Copy a vault's key beside a backup. Only its owner can read it."""
     key = vault_beside(path).path
-    with filling(key) as part:
-        part.write_bytes(vault.key() + b"\n")
-        part.chmod(0o600)
-        put(part, key, force=True)
+    with temporary_beside(key) as temporary:
+        temporary.write_bytes(vault.key() + b"\n")
+        temporary.chmod(0o600)
+        publish(temporary, key, force=True)
     return key

@@ -1,7 +1,7 @@
-"""Copying a ledger into an empty one, of any two engines, while the first is in use: killed anywhere, it goes on.
+"""Copy a ledger into an empty one, between any two engines, while the source is in use. A killed copy can be continued.
 
-Each account is copied as it stood at one batch. What else there is (sources, keys, runs) is copied last, in one state.
-Then all of it is computed again and compared. Only after that is the copy a ledger that commands work with.
+Each account is copied as it was at one batch. What belongs to no account's chain (sources, keys, runs) is copied last,
+in one transaction. Then the copy is verified and compared with the source, and only after that can it be opened.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,32 +18,49 @@ from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.engines.sqlite import SQLiteLedger
 from liushui.ledger.flow_row import AT_US, ID, Row
 from liushui.ledger.maintenance import copy_state, snapshot
-from liushui.ledger.maintenance.copy_state import Begun
-from liushui.ledger.maintenance.snapshot import AT_ONCE, PARTS, Part, count, key_of, rows_after, whole
-from liushui.ledger.maintenance.verify import Damage, Verified, verify
-from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, accounts, batches, coverage, flows, history, metadata
+from liushui.ledger.maintenance.copy_state import AccountState
+from liushui.ledger.maintenance.snapshot import (
+    PARTS,
+    UNVERSIONED_TABLES,
+    Part,
+    count_rows,
+    key_of,
+    rows_after,
+    table_chunks,
+)
+from liushui.ledger.maintenance.verify import Damage, ReportProgress, Verified, verify
+from liushui.ledger.schema import (
+    ENCRYPTED,
+    FACT_TABLES,
+    PASSING_TABLES,
+    accounts,
+    batches,
+    coverage,
+    flows,
+    history,
+    metadata,
+)
 
-Reading = Callable[[], AbstractContextManager[Connection]]
-"""Gives a connection that sees one state of the ledger that is copied."""
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and all of it."""
+OpenSource = Callable[[], AbstractContextManager[Connection]]
+"""Begins a read transaction on the source."""
 
 ROUNDS_MAX: Final = 100
-"""How often accounts may be added while all others are copied."""
+"""How often new accounts may appear while all others are copied."""
 
-REST: Final = tuple(table for table in metadata.sorted_tables if table not in (*FACT_TABLES, *AT_ONCE, *PASSING_TABLES))
-"""What is copied last, all of it in one state."""
+OTHER_TABLES: Final = tuple(
+    table for table in metadata.sorted_tables if table not in (*FACT_TABLES, *UNVERSIONED_TABLES, *PASSING_TABLES)
+)
+"""The tables that belong to no account's chain."""
 
 
-class Copied(NamedTuple):
-    """An account that was copied and compared: how much of it there is, and in which way it differs, if it does."""
+class CopiedAccount(NamedTuple):
+    """What an account has in the copy. `differs` says how it differs from the source; empty where it does not."""
 
     account: str
     batches: int
     flows: int
     versions: int
-    """Those that ended."""
+    """Versions that ended."""
     coverage: int
     quarantine: int
     link: str
@@ -51,14 +68,14 @@ class Copied(NamedTuple):
 
 
 class Vaults(NamedTuple):
-    """How secrets get from one ledger to another: opened by the one's vault, sealed by the other's."""
+    """The vault that encrypted the source's secrets, and the target's own."""
 
     source: Vault
     target: Vault
 
-    def resealed(self, sealed: str) -> str:
-        """The same secret, for the other vault."""
-        return self.target.encrypt(self.source.decrypt(sealed))
+    def reencrypt(self, encrypted: str) -> str:
+        """The same secret, encrypted by the target's vault."""
+        return self.target.encrypt(self.source.decrypt(encrypted))
 
 
 def copy_ledger(
@@ -66,60 +83,55 @@ def copy_ledger(
     url: str,
     *,
     secrets: bool = True,
-    reseal: bool = True,
-    reading: Reading | None = None,
-    progress: Progress | None = None,
-) -> list[Copied]:
-    """Copy all of a ledger into the one at `url`, which is empty, not there yet, or a copy of the same one, unfinished.
+    reencrypt: bool = True,
+    open_source: OpenSource | None = None,
+    progress: ReportProgress | None = None,
+) -> list[CopiedAccount]:
+    """Copy a whole ledger into the one at `url`: a new one, an empty one, or an unfinished copy of the same source.
 
-    Without `secrets`, sources and keys are left behind; unless they are to be resealed they stay as they are, for the
-    same vault. Raises ConfigError, LedgerError. Where an account differs afterwards the copy stays unfinished.
+    Without `secrets`, sources and keys are left out. Without `reencrypt`, they stay encrypted for the source's vault.
+    Raises ConfigError, LedgerError. Where an account differs afterwards, the copy stays unfinished.
     """
-    reading = reading or source.reading
-    if is_of(source, url):
+    open_source = open_source or source.reading
+    if is_same_ledger(source, url):
         raise ConfigError(f"both ledgers are {source.name}: expected two")
-    rest = [table for table in REST if secrets or not sealed_columns(table)]
-    if reseal:
-        check_secrets(reading, source.vault, rest)
+    tables = [table for table in OTHER_TABLES if secrets or not encrypted_columns(table)]
+    if reencrypt:
+        check_secrets(open_source, source.vault, tables)
     target = open_ledger(url, create=True, clock=source.clock, allow_unfinished=True)
     try:
-        with reading() as connection:
-            copy_state.begin(connection, target)
-        vaults = Vaults(source.vault, target.vault) if reseal else None
-        _Copy(source, reading, target, progress).run(rest, vaults)
-        copied = list(compare(reading, target, progress))
-        if not any(one.differs for one in copied):
-            copy_state.finish(target)
+        with open_source() as connection:
+            copy_state.begin_copy(connection, target)
+        vaults = Vaults(source.vault, target.vault) if reencrypt else None
+        _Copy(source, open_source, target, progress).run(tables, vaults)
+        copied = list(_compare(open_source, target, progress))
+        if not any(account.differs for account in copied):
+            copy_state.finish_copy(target)
         return copied
     finally:
         target.close()
 
 
-def is_of(ledger: Ledger, url: str) -> bool:
-    """Whether a URL names a ledger that is open."""
+def is_same_ledger(ledger: Ledger, url: str) -> bool:
+    """Whether a URL names an open ledger."""
     path = file_of(url)
     if path is None or not isinstance(ledger, SQLiteLedger):
         return url == ledger.url
     return path.exists() and path.samefile(ledger.path)
 
 
-def sealed_columns(table: sa.Table) -> list[str]:
-    """The columns of a table that hold secrets, sealed."""
-    return [column.name for column in table.columns if column.info.get("sealed")]
+def encrypted_columns(table: sa.Table) -> list[str]:
+    """The names of a table's columns of encrypted secrets."""
+    return [column.name for column in table.columns if column.info == ENCRYPTED]
 
 
-def check_secrets(reading: Reading, vault: Vault, tables: list[sa.Table]) -> None:
-    """Raises LedgerError where a vault cannot open the secrets of a ledger."""
-    with reading() as connection:
+def check_secrets(open_source: OpenSource, vault: Vault, tables: list[sa.Table]) -> None:
+    """Raises LedgerError where a vault cannot decrypt a secret in these tables."""
+    with open_source() as connection:
         for table in tables:
-            for name in sealed_columns(table):
-                for sealed in connection.scalars(sa.select(table.c[name])):
-                    vault.decrypt(sealed)
-
-
-def version_count(connection: Connection) -> int:
-    """How many versions of flows a ledger has, as its batches say."""
-    return connection.scalar(sa.select(sa.func.sum(batches.c.added + batches.c.restated))) or 0
+            for name in encrypted_columns(table):
+                for encrypted in connection.scalars(sa.select(table.c[name])):
+                    vault.decrypt(encrypted)
 
 
 # ---------------------------------------------------------------- copying
@@ -128,157 +140,156 @@ def version_count(connection: Connection) -> int:
 class _Copy:
     """One run of a copy."""
 
-    def __init__(self, ledger: Ledger, reading: Reading, target: Ledger, progress: Progress | None) -> None:
+    def __init__(
+        self, ledger: Ledger, open_source: OpenSource, target: Ledger, progress: ReportProgress | None
+    ) -> None:
         self._ledger = ledger
-        self._reading = reading
+        self._open_source = open_source
         self._target = target
         self._progress = progress
-        with target.reading() as there:
-            self._begun = copy_state.load(there)
-            self._done = sum(
-                there.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in (flows, history)
-            )
+        with target.reading() as connection:
+            self._states = copy_state.load_states(connection)
+            self._copied_versions = sum(_count(connection, table) for table in (flows, history))
 
-    def run(self, rest: list[sa.Table], vaults: Vaults | None) -> None:
-        """Copy every account, those too that are added meanwhile, and what else there is."""
+    def run(self, tables: list[sa.Table], vaults: Vaults | None) -> None:
+        """Copy every account, also those that are added meanwhile, and then the other tables."""
         for _ in range(ROUNDS_MAX):
-            with self._reading() as source:
+            with self._open_source() as source:
                 names = account_names(source)
-                total = version_count(source)
+                versions = source.scalar(sa.select(sa.func.sum(batches.c.added + batches.c.restated))) or 0
             for name in names:
-                self._account(name, total)
-            with self._reading() as source:
-                if set(account_names(source)) <= self._begun.keys():
+                self._copy_account(name, versions)
+            with self._open_source() as source:
+                if set(account_names(source)) <= self._states.keys():
                     with self._target.writing() as target:
-                        for table in rest:
-                            self._rest(source, target, table, vaults)
+                        for table in tables:
+                            self._copy_table(source, target, table, vaults)
                     return
         raise LedgerError("accounts are being added faster than they can be copied: copy again when that is over")
 
-    def _account(self, name: str, total: int) -> None:
-        begun = self._begun.get(name) or self._begin(name)
-        while begun.part < len(PARTS):
-            part = PARTS[begun.part]
-            with self._reading() as source:
-                rows = rows_after(source, part, name, begun.head, begun.after)
+    def _copy_account(self, name: str, versions: int) -> None:
+        state = self._states.get(name) or self._begin_account(name)
+        while state.part < len(PARTS):
+            part = PARTS[state.part]
+            with self._open_source() as source:
+                rows = rows_after(source, part, name, state.head, state.after)
             if len(rows) < snapshot.CHUNK:
-                after = begun._replace(part=begun.part + 1, after=None)
+                after = state._replace(part=state.part + 1, after=None)
             else:
-                after = begun._replace(after=key_of(part, rows[-1]))
+                after = state._replace(after=key_of(part, rows[-1]))
             with self._target.writing() as target:
-                copy_state.advance(target, begun, after)
-                insert_rows(target, part.into.name, _unmet(target, part, name, rows))
-            self._begun[name] = begun = after
+                copy_state.advance(target, state, after)
+                insert_rows(target, part.into.name, _without_repeated(target, part, name, rows))
+            self._states[name] = state = after
             if part.into in (flows, history):
-                self._done += len(rows)
+                self._copied_versions += len(rows)
             if self._progress:
-                self._progress(f"copying {name}", self._done, max(total, self._done))
+                self._progress(f"copying {name}", self._copied_versions, max(versions, self._copied_versions))
 
-    def _begin(self, name: str) -> Begun:
-        """Copy what an account has in place, in one state, which says how far the rest of it is to be copied."""
-        with self._reading() as source, self._target.writing() as target:
+    def _begin_account(self, name: str) -> AccountState:
+        """Copy an account's unversioned tables in one read transaction. Its batch is the one to copy the rest at."""
+        with self._open_source() as source, self._target.writing() as target:
             head, link = source.execute(
                 sa.select(accounts.c.head, accounts.c.link).where(accounts.c.account == name)
             ).one()
             ranges = 0
-            for table in AT_ONCE:
-                for rows in self._whole(source, table, name):
+            for table in UNVERSIONED_TABLES:
+                for rows in self._source_chunks(source, table, name):
                     insert_rows(target, table.name, rows)
                     ranges += len(rows) if table is coverage else 0
-            begun = Begun(name, head, link, ranges)
-            copy_state.enter(target, begun)
-        self._begun[name] = begun
-        return begun
+            state = AccountState(name, head, link, ranges)
+            copy_state.insert_state(target, state)
+        self._states[name] = state
+        return state
 
-    def _rest(self, source: Connection, target: Connection, table: sa.Table, vaults: Vaults | None) -> None:
-        """Copy a table that belongs to no account's chain, in place of what an earlier run copied."""
+    def _copy_table(self, source: Connection, target: Connection, table: sa.Table, vaults: Vaults | None) -> None:
+        """Copy a table that belongs to no account's chain. It replaces what an earlier run copied."""
         target.execute(table.delete())
-        places = [list(table.columns.keys()).index(name) for name in sealed_columns(table)]
-        for rows in self._whole(source, table, None):
-            insert_rows(target, table.name, [_resealed(row, places, vaults) for row in rows])
+        secrets = [list(table.columns.keys()).index(name) for name in encrypted_columns(table)]
+        for rows in self._source_chunks(source, table, None):
+            insert_rows(target, table.name, [_reencrypted(row, secrets, vaults) for row in rows])
 
-    def _whole(self, source: Connection, table: sa.Table, account: str | None) -> Iterator[list[Row]]:
-        """What is read while something is written: an error of reading is said of the ledger that is read."""
+    def _source_chunks(self, source: Connection, table: sa.Table, account: str | None) -> Iterator[list[Row]]:
+        """Read inside a transaction that writes to the target, but have errors name the source."""
         with self._ledger.translating_errors():
-            yield from whole(source, table, account)
+            yield from table_chunks(source, table, account)
 
 
-def _unmet(target: Connection, part: Part, account: str, rows: list[Row]) -> list[Row]:
-    """Rows of a part but for those that came as rows of another one before they moved."""
-    if not part.moves or not rows:
+def _without_repeated(target: Connection, part: Part, account: str, rows: list[Row]) -> list[Row]:
+    """The rows of a part that were not copied as rows of another part before they moved."""
+    if not part.may_repeat or not rows:
         return rows
     times = {row[AT_US] for row in rows}
-    there = target.execute(
+    copied = target.execute(
         sa.select(flows.c.at_us, flows.c.id).where(flows.c.account == account, flows.c.at_us.in_(times))
     )
-    known = {tuple(row) for row in there}
-    return [row for row in rows if (row[AT_US], row[ID]) not in known]
+    keys = {tuple(row) for row in copied}
+    return [row for row in rows if (row[AT_US], row[ID]) not in keys]
 
 
-def _resealed(row: Row, places: list[int], vaults: Vaults | None) -> Row:
+def _reencrypted(row: Row, secrets: list[int], vaults: Vaults | None) -> Row:
     if vaults is None:
         return row
-    return tuple(vaults.resealed(str(value)) if at in places else value for at, value in enumerate(row))
+    return tuple(vaults.reencrypt(str(value)) if index in secrets else value for index, value in enumerate(row))
 
 
 # ---------------------------------------------------------------- comparing
 
 
-def compare(reading: Reading, target: Ledger, progress: Progress | None = None) -> Iterator[Copied]:
-    """Compute an unfinished copy again, all of it, and compare each account with what is copied."""
+def _compare(
+    open_source: OpenSource, target: Ledger, progress: ReportProgress | None = None
+) -> Iterator[CopiedAccount]:
+    """Verify an unfinished copy, and compare each account with the source."""
     with target.reading() as connection:
-        begun = copy_state.load(connection)
-        there = account_names(connection)
-    damaged: dict[str, str] = {}
-    found: dict[str, Verified] = {}
-    for one in verify(
-        target, lambda name, done, total: progress(f"verifying {name}", done, total) if progress else None
-    ):
-        if isinstance(one, Damage):
-            damaged.setdefault(one.account, one.what)
+        states = copy_state.load_states(connection)
+        names = account_names(connection)
+    damages: dict[str, str] = {}
+    verified: dict[str, Verified] = {}
+    for result in verify(target, (lambda name, *counts: progress(f"verifying {name}", *counts)) if progress else None):
+        if isinstance(result, Damage):
+            damages.setdefault(result.account, result.what)
         else:
-            found[one.account] = one
-    for name in sorted({*begun, *there, *damaged}):
-        if name not in begun:
+            verified[result.account] = result
+    for name in sorted({*states, *names, *damages}):
+        if name in states:
+            damage = damages.get(name) or damages.get("", "")
+            yield _compare_account(open_source, target, states[name], verified.get(name), damage)
+        else:
             about = f"account {short_repr(name)}" if name else "the copy"
-            yield Copied(name, 0, 0, 0, 0, 0, "", damaged.get(name) or f"{about} is in the copy alone")
-            continue
-        yield _compared(reading, target, begun[name], found.get(name), damaged.get(name) or damaged.get("", ""))
+            yield CopiedAccount(name, 0, 0, 0, 0, 0, "", damages.get(name) or f"{about} is in the copy alone")
 
 
-def _compared(reading: Reading, target: Ledger, begun: Begun, found: Verified | None, damage: str) -> Copied:
-    with reading() as connection:
-        link = copy_state.link_at(connection, begun.account, begun.head)
-        expected = _counted(connection, begun)
+def _compare_account(
+    open_source: OpenSource, target: Ledger, state: AccountState, verified: Verified | None, damage: str
+) -> CopiedAccount:
+    with open_source() as connection:
+        expected = _row_counts(connection, state)
+        expected_link = copy_state.link_at(connection, state.account, state.head)
     with target.reading() as connection:
-        got = _counted(connection, begun)
-        ranges = connection.execute(
-            sa.select(sa.func.count()).select_from(coverage).where(coverage.c.account == begun.account)
-        ).scalar_one()
-    differs = damage or ("" if found is not None else "it could not be verified")
-    for what, here, copy in [
+        got = _row_counts(connection, state)
+        ranges = _count(connection, coverage, coverage.c.account == state.account)
+    link = verified.link if verified else ""
+    differs = damage or ("" if verified is not None else "it could not be verified")
+    for what, in_source, in_copy in [
         *((name, expected[name], got[name]) for name in expected),
-        ("coverage", begun.coverage, ranges),
-        ("link", link, found.link if found else ""),
+        ("coverage", state.coverage, ranges),
+        ("link", expected_link, link),
     ]:
-        if here != copy and not differs:
-            differs = f"{what}: expected {short_repr(here)}, got {short_repr(copy)}"
-    return Copied(
-        begun.account,
-        got["batches"],
-        got["flows"],
-        got["versions"],
-        ranges,
-        got["quarantine"],
-        found.link if found else "",
-        differs,
+        if in_source != in_copy and not differs:
+            differs = f"{what}: expected {short_repr(in_source)}, got {short_repr(in_copy)}"
+    return CopiedAccount(
+        state.account, got["batches"], got["flows"], got["versions"], ranges, got["quarantine"], link, differs
     )
 
 
-def _counted(connection: Connection, begun: Begun) -> dict[str, int]:
-    """How many rows an account had, by where they stood."""
-    counted: dict[str, int] = {}
+def _row_counts(connection: Connection, state: AccountState) -> dict[str, int]:
+    """How many rows an account had at its batch, by the table in which they were."""
+    counts: dict[str, int] = {}
     for part in PARTS:
         name = "versions" if part.into is history else part.into.name
-        counted[name] = counted.get(name, 0) + count(connection, part, begun.account, begun.head)
-    return counted
+        counts[name] = counts.get(name, 0) + count_rows(connection, part, state.account, state.head)
+    return counts
+
+
+def _count(connection: Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one()

@@ -1,4 +1,4 @@
-"""A ledger that another one is being copied into: its mark, how far each account has come, and whose copy it is."""
+"""The state of an unfinished copy: the mark that it is one, whose copy it is, and how far each account has come."""
 
 from typing import Final, NamedTuple
 
@@ -24,17 +24,17 @@ copying: Final = sa.Table(
     sa.Column("after", Words),
     sa.PrimaryKeyConstraint("account"),
 )
-"""A row for each account that was begun. The table is there only as long as the copy is not finished."""
+"""A row for each account that was begun. The table exists only while the copy is unfinished."""
 
-_encode = msgspec.json.Encoder().encode
-_key_of = msgspec.json.Decoder(tuple[int | str, ...]).decode
+_encode_key = msgspec.json.Encoder().encode
+_decode_key = msgspec.json.Decoder(tuple[int | str, ...]).decode
 
 
-class Begun(NamedTuple):
-    """An account that is being copied as it stood at batch `head`, whose link is `link`.
+class AccountState(NamedTuple):
+    """How far the copy of one account has come.
 
-    `coverage` is how many ranges it had then; `part` is the number of the part that comes next, `after` the key of the
-    last row of it that is there.
+    The account is copied as it was at batch `head`, whose link is `link`; it had `coverage` ranges then. The next part
+    to copy is number `part`, after the row with the key `after`.
     """
 
     account: str
@@ -45,31 +45,30 @@ class Begun(NamedTuple):
     after: Key | None = None
 
 
-def begin(source: Connection, target: Ledger) -> dict[str, Begun]:
-    """Mark an empty ledger, or go on with a copy of the same one: what was begun in it, by account.
+def begin_copy(source: Connection, target: Ledger) -> None:
+    """Mark an empty ledger as an unfinished copy, or check that it is one of the same source.
 
-    Raises LedgerError where it holds anything else. Nothing is changed then.
+    Raises LedgerError where it contains anything else. Nothing is written then.
     """
     with target.writing() as connection:
-        if is_marked(connection):
-            found = load(connection)
-            for one in found.values():
-                if link_at(source, one.account, one.head) != one.link:
+        if is_unfinished(connection):
+            for state in load_states(connection).values():
+                if link_at(source, state.account, state.head) != state.link:
                     raise LedgerError(f"{target.name} is an unfinished copy of another ledger: nothing was written")
-            return found
+            return
         if not is_empty(connection):
             raise LedgerError(f"{target.name} holds a ledger already: expected an empty one to copy into")
         _mark(connection)
-        return {}
 
 
-def is_marked(connection: Connection) -> bool:
+def is_unfinished(connection: Connection) -> bool:
     """Whether a ledger is an unfinished copy."""
-    return bool(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == UNFINISHED_COPY)
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return bool(revision == UNFINISHED_COPY)
 
 
 def is_empty(connection: Connection) -> bool:
-    """Whether a ledger holds nothing at all."""
+    """Whether a ledger contains nothing at all."""
     return not any(
         connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
         for table in metadata.sorted_tables
@@ -77,36 +76,37 @@ def is_empty(connection: Connection) -> bool:
     )
 
 
-def empty(target: Ledger) -> None:
-    """Delete all that a ledger holds, and mark it as an unfinished copy, in one transaction."""
+def clear_ledger(target: Ledger) -> None:
+    """Delete everything in a ledger and mark it as an unfinished copy, in one transaction."""
     with target.writing() as connection:
         for table in metadata.sorted_tables:
             connection.execute(table.delete())
-        if is_marked(connection):
+        if is_unfinished(connection):
             connection.execute(copying.delete())
         else:
             _mark(connection)
 
 
-def load(connection: Connection) -> dict[str, Begun]:
-    """Every account that was begun, by name."""
-    found = connection.execute(sa.select(*copying.columns).order_by(copying.c.account))
+def load_states(connection: Connection) -> dict[str, AccountState]:
+    """The state of every account that was begun, by name."""
+    rows = connection.execute(sa.select(*copying.columns).order_by(copying.c.account))
     return {
-        account: Begun(account, head, link, ranges, part, None if after is None else _key_of(after))
-        for account, head, link, ranges, part, after in found
+        account: AccountState(account, head, link, ranges, part, None if after is None else _decode_key(after))
+        for account, head, link, ranges, part, after in rows
     }
 
 
-def enter(connection: Connection, begun: Begun) -> None:
-    """Note that an account is begun."""
-    connection.execute(copying.insert().values(**_values(begun)))
+def insert_state(connection: Connection, state: AccountState) -> None:
+    """Store that an account is begun."""
+    connection.execute(copying.insert().values(**_values(state)))
 
 
-def advance(connection: Connection, before: Begun, after: Begun) -> None:
-    """Note how far an account has come. Raises LedgerError where somebody else copies it as well."""
-    if not is_marked(connection):
+def advance(connection: Connection, before: AccountState, after: AccountState) -> None:
+    """Store how far an account has come. Raises LedgerError where another process copies into the same ledger."""
+    if not is_unfinished(connection):
         raise LedgerError("another process has copied into the same ledger, and finished it")
-    done = connection.execute(
+    # In the transaction that inserts the rows: of two processes with the same chunk, only one finds this state.
+    updated = connection.execute(
         copying.update()
         .where(
             copying.c.account == before.account,
@@ -115,21 +115,21 @@ def advance(connection: Connection, before: Begun, after: Begun) -> None:
         )
         .values(**_values(after))
     )
-    if done.rowcount != 1:
+    if updated.rowcount != 1:
         raise LedgerError("another process copies into the same ledger: it goes on, this one ends")
 
 
 def link_at(connection: Connection, account: str, head: int) -> str | None:
-    """The link of an account's chain at a batch, the one that it begins with at 0. None: it has no such batch."""
+    """The link of an account's chain at a batch, or at 0 the link that it begins with. None: it has no such batch."""
     if head:
-        where = sa.and_(batches.c.account == account, batches.c.seq == head)
-        return connection.execute(sa.select(batches.c.link).where(where)).scalar()
-    found = connection.execute(sa.select(accounts).where(accounts.c.account == account)).first()
-    return None if found is None else genesis(account, found.provider, found.zone, found.created_at_us)
+        is_head = sa.and_(batches.c.account == account, batches.c.seq == head)
+        return connection.execute(sa.select(batches.c.link).where(is_head)).scalar()
+    row = connection.execute(sa.select(accounts).where(accounts.c.account == account)).first()
+    return None if row is None else genesis(account, row.provider, row.zone, row.created_at_us)
 
 
-def finish(target: Ledger) -> None:
-    """Take the mark off: from here on it is a ledger as any."""
+def finish_copy(target: Ledger) -> None:
+    """Remove the mark: from now on it is a ledger like any other."""
     with target.writing() as connection:
         copying.drop(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (REVISION,))
@@ -140,6 +140,6 @@ def _mark(connection: Connection) -> None:
     connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (UNFINISHED_COPY,))
 
 
-def _values(begun: Begun) -> dict[str, object]:
-    after = None if begun.after is None else _encode(begun.after).decode()
-    return begun._asdict() | {"after": after}
+def _values(state: AccountState) -> dict[str, object]:
+    after = None if state.after is None else _encode_key(state.after).decode()
+    return state._asdict() | {"after": after}

@@ -1,7 +1,7 @@
-"""An account as it stood at one of its batches, read in parts, a piece at a time. Reads only.
+"""An account as it was at one of its batches, read in parts, a chunk at a time. Reads only.
 
-No fact is deleted, and each says which batch entered it and which one ended it. So what stood at a batch can be read
-at any time later, while commits go on, by readers that each see another state: what is read of it is always the same.
+No fact is deleted, and each says which batch entered it and which one ended it. So what there was at a batch can be
+read at any later time, while commits go on, by transactions that each see another state: the result is always the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,102 +26,106 @@ from liushui.ledger.schema import (
 )
 
 CHUNK: Final = 2_000
-"""Rows that are in memory at once."""
+"""Rows in memory at once."""
 
 Key = tuple[int | str, ...]
-"""The key of a row without its account: where reading goes on."""
+"""The key of a row without its account: reading continues after it."""
 
 
 class Part(NamedTuple):
-    """Rows that an account had in one table."""
+    """The rows that an account had in one table at a batch, or some of them."""
 
     name: str
     table: sa.Table
-    """Where they are found now, and by whose key they are ordered."""
+    """Where they are now, and whose key orders them."""
     into: sa.Table
-    """Where they stood then, and whose columns they have."""
+    """Where they were then, and whose columns they have."""
     columns: Callable[[int], Sequence[sa.ColumnElement[Any]]]
-    """What they were then, of the number of the batch."""
-    stood: Callable[[int], sa.ColumnElement[bool]]
-    """Which they are, of the number of the batch."""
-    moves: bool = False
-    """Whether some of them may have been read from another part already: they moved here in between."""
+    """Their values then, given the number of the batch."""
+    condition: Callable[[int], sa.ColumnElement[bool]]
+    """Which rows they are, given the number of the batch."""
+    may_repeat: bool = False
+    """Whether some may have been read in another part before: a commit in between moved them here."""
 
     def key(self) -> list[sa.Column[Any]]:
-        """What they are ordered by, within the account."""
+        """The columns that order them within the account."""
         return [column for column in self.table.primary_key.columns if column.name != "account"]
 
+    def select(self, account: str, head: int) -> sa.Select[Any]:
+        """The query for them at batch `head`, in no order."""
+        return sa.select(*self.columns(head)).where(self.table.c.account == account, self.condition(head))
 
-def _as_is(table: sa.Table) -> Callable[[int], Sequence[sa.ColumnElement[Any]]]:
+
+def _all_columns(table: sa.Table) -> Callable[[int], Sequence[sa.ColumnElement[Any]]]:
     return lambda _head: list(table.columns)
 
 
-def _quarantined(head: int) -> Sequence[sa.ColumnElement[Any]]:
-    then = quarantine.c.ended_batch <= head
+def _quarantine_columns(head: int) -> Sequence[sa.ColumnElement[Any]]:
+    """An entry that ended after the batch was open then."""
+    had_ended = quarantine.c.ended_batch <= head
     return [
-        sa.case((then, column), else_=None).label(column.name) if column.name.startswith("ended_") else column
+        sa.case((had_ended, column), else_=None).label(column.name) if column.name.startswith("ended_") else column
         for column in quarantine.columns
     ]
 
 
 PARTS: Final = (
-    Part("batches", batches, batches, _as_is(batches), lambda head: batches.c.seq <= head),
-    Part("page edges", page_edges, page_edges, _as_is(page_edges), lambda head: page_edges.c.batch <= head),
-    Part("flows", flows, flows, _as_is(flows), lambda head: flows.c.batch <= head),
+    Part("batches", batches, batches, _all_columns(batches), lambda head: batches.c.seq <= head),
+    Part("page edges", page_edges, page_edges, _all_columns(page_edges), lambda head: page_edges.c.batch <= head),
+    Part("flows", flows, flows, _all_columns(flows), lambda head: flows.c.batch <= head),
     Part(
         "flows that ended since",
         history,
         flows,
         lambda _head: [history.c[name] for name in COLUMNS],
         lambda head: sa.and_(history.c.batch <= head, history.c.ended_batch > head),
-        moves=True,
+        may_repeat=True,
     ),
-    Part("versions", history, history, _as_is(history), lambda head: history.c.ended_batch <= head),
-    Part("quarantine", quarantine, quarantine, _quarantined, lambda head: quarantine.c.batch <= head),
+    Part("versions", history, history, _all_columns(history), lambda head: history.c.ended_batch <= head),
+    Part("quarantine", quarantine, quarantine, _quarantine_columns, lambda head: quarantine.c.batch <= head),
 )
-"""What can be read as it stood, in the order that it is read in: a flow that ends meanwhile is met afterwards."""
+"""What can be read as it was at a batch. The order matters: a flow that ends while `flows` is read is found in the part
+after it, so that none is missed."""
 
-AT_ONCE: Final = (accounts, coverage, day_totals, findings, recordings)
-"""What does not say at which batches it stood: it is read with the number of the batch, in one state."""
+UNVERSIONED_TABLES: Final = (accounts, coverage, day_totals, findings, recordings)
+"""Tables whose rows do not say at which batches they were there. They are read in one transaction with the number of
+the batch."""
 
 
 def rows_after(connection: Connection, part: Part, account: str, head: int, after: Key | None) -> list[Row]:
-    """The next rows of a part behind a key (None: the first ones), at most CHUNK of them."""
+    """The rows of a part after a key, or its first ones: at most CHUNK."""
     key = part.key()
-    query = _of(part, account, head).order_by(*key).limit(CHUNK)
+    query = part.select(account, head).order_by(*key).limit(CHUNK)
     if after is not None:
         query = query.where(sa.tuple_(*key) > sa.tuple_(*after, types=[column.type for column in key]))
     return [tuple(row) for row in connection.execute(query)]
 
 
 def key_of(part: Part, row: Row) -> Key:
-    """The key of a row that was read from a part."""
+    """The key of a row of a part."""
     names = list(part.into.columns.keys())
     return tuple(row[names.index(column.name)] for column in part.key())  # type: ignore[misc] # the columns' own types
 
 
-def count(connection: Connection, part: Part, account: str, head: int) -> int:
-    """How many rows a part has."""
-    return connection.execute(sa.select(sa.func.count()).select_from(_of(part, account, head).subquery())).scalar_one()
+def count_rows(connection: Connection, part: Part, account: str, head: int) -> int:
+    """The number of rows in a part."""
+    query = sa.select(sa.func.count()).select_from(part.select(account, head).subquery())
+    return connection.execute(query).scalar_one()
 
 
-def whole(connection: Connection, table: sa.Table, account: str | None = None) -> Iterator[list[Row]]:
-    """A table as it stands, of one account or all of it, in pieces and by its key."""
+def table_chunks(connection: Connection, table: sa.Table, account: str | None = None) -> Iterator[list[Row]]:
+    """The rows of a table as it is now, by key and in chunks: those of one account, or all."""
     query = sa.select(*table.columns).order_by(*table.primary_key.columns)
     if account is not None:
         query = query.where(table.c.account == account)
-    flags = [place for place, column in enumerate(table.columns) if column.type is Flag]
-    found = connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query)
-    for chunk in found.partitions(CHUNK):
-        yield [_with_flags(tuple(row), flags) for row in chunk]
+    flags = [index for index, column in enumerate(table.columns) if column.type is Flag]
+    result = connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query)
+    for chunk in result.partitions(CHUNK):
+        yield [_with_bools(tuple(row), flags) for row in chunk]
 
 
-def _with_flags(row: Row, flags: Sequence[int]) -> Row:
-    """A row whose yes and no are Python's, not the numbers that one engine has for them and another refuses."""
+def _with_bools(row: Row, flags: Sequence[int]) -> Row:
+    """SQLite gives numbers for flags, and PostgreSQL refuses them."""
     if not flags:
         return row
-    return tuple(bool(value) if place in flags and value is not None else value for place, value in enumerate(row))
-
-
-def _of(part: Part, account: str, head: int) -> sa.Select[Any]:
-    return sa.select(*part.columns(head)).where(part.table.c.account == account, part.stood(head))
+    return tuple(bool(value) if index in flags and value is not None else value for index, value in enumerate(row))

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.flow_row import KEYS_MAX, read_batch, read_rows, unkeepable
+from liushui.ledger.flow_row import KEYS_MAX, read_batch, read_rows, storage_error
 from liushui.ledger.read.balances import statuses
 from liushui.ledger.read.review import list_quarantined
 from liushui.providers.longbridge import codec
@@ -47,19 +47,19 @@ def test_a_text_with_nul_is_kept_as_it_came_and_is_no_flow(ledger: Ledger, field
 @pytest.mark.parametrize("detail", [{"a\0": 1}, {"a": "\0"}, {"a": [{"b": ["x\0"]}]}])
 def test_nul_anywhere_in_the_detail(detail: dict[str, object]) -> None:
     flow = came("one").flow._replace(detail=detail)
-    assert str(unkeepable(flow)).startswith("detail: expected text without the character U+0000")
-    assert unkeepable(flow._replace(detail={"a": "0", "b": [1, None, "x"]})) is None
+    assert str(storage_error(flow)).startswith("detail: expected text without the character U+0000")
+    assert storage_error(flow._replace(detail={"a": "0", "b": [1, None, "x"]})) is None
 
 
 def test_a_row_of_every_engine_has_keys_of_a_length_that_all_take(ledger: Ledger) -> None:
     longest = came("流" * KEYS_MAX["identity"], 1, subaccount="水" * KEYS_MAX["subaccount"], currency="X" * 100)
-    assert unkeepable(longest.flow) is None
+    assert storage_error(longest.flow) is None
     keep(ledger, hours(0, 24), longest, longest)
     assert statuses(ledger)[0].flows == 2
     for name, most in KEYS_MAX.items():
         change: dict[str, Any] = {name: "x" * (most + 1)}
         expected = f"{name}: expected at most {most} characters, got {most + 1}"
-        assert str(unkeepable(longest.flow._replace(**change))) == expected
+        assert str(storage_error(longest.flow._replace(**change))) == expected
     assert_intact(ledger)
 
 

@@ -17,7 +17,7 @@ from bench.results import Outcome, Ratio, Series
 from bench.setting import ACCOUNT, Setting
 from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import open_ledger
-from liushui.server.exposure import login_link
+from liushui.services.access import login_link
 from liushui.testing.server import free_port
 
 BAR_OVERVIEW_MS: Final = 300.0

@@ -12,7 +12,7 @@ from typing import IO, Final, NamedTuple
 from liushui.errors import LiushuiError
 from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import open_ledger
-from liushui.server.exposure import login_link
+from liushui.services.access import login_link
 from liushui.testing.server import HOST, command_of, free_port, process_of
 
 START_S: Final = 120

@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 from liushui.server.web.i18n import CATALOGUES, SOURCE, TAGS
 from liushui.server.web.i18n_catalogs import untranslated, updated, written
 from liushui.server.web.page import TEMPLATES
-from liushui.server.web.static_assets import STATIC, read_assets
+from liushui.server.web.static_files import STATIC, read_assets
 from tests.web.visitor import Visitor
 
 VENDOR = STATIC / "vendor"

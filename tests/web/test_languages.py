@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from liushui.server.web.i18n import chosen, read_languages
 from liushui.server.web.page import own_address, places_of
-from liushui.server.web.providers import rendered
+from liushui.server.web.providers import render_markdown
 
 LANGUAGES = read_languages()
 
@@ -83,7 +83,7 @@ def test_markdown_brings_no_script_no_style_and_no_way_elsewhere() -> None:
         "# One\n\n<script>alert(1)</script> <b onclick=x>b</b>\n\n[a](javascript:alert(1)) [b](../secret) "
         "[c](https://example.org)\n\n| a |\n|--:|\n| 1 |\n"
     )
-    html = str(rendered(text))
+    html = str(render_markdown(text))
     assert (
         "<script" not in html
         and "<b " not in html

@@ -7,7 +7,6 @@ from typing import Final
 import pytest
 from litestar.routes import HTTPRoute
 
-from liushui.cli.serve import check_exposure
 from liushui.errors import ConfigError, LiushuiError
 from liushui.ledger.access.sessions import (
     begin_session,
@@ -19,9 +18,9 @@ from liushui.ledger.access.sessions import (
 )
 from liushui.ledger.access.tokens import Scope, create_token, revoke_token
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.server.auth import Connection
+from liushui.server.context import Connection
 from liushui.server.web.auth.sessions import COOKIE, CSRF_HEADER, BrowserSessions
-from liushui.services.access import Principal
+from liushui.services.access import Principal, check_exposure
 from liushui.testing.server import run
 from tests.ledger.books import new_ledger
 from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting

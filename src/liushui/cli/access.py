@@ -288,7 +288,7 @@ def _read_password() -> str:
 def login(settings: Settings, url: str) -> None:
     """Print a link that logs one browser in to the web page, once."""
     from liushui.ledger.access.sessions import CODE_LIFETIME, create_login_code
-    from liushui.server.exposure import login_link
+    from liushui.services.access import login_link
     from liushui.wire.transport import parse_base_url
 
     page_url, ledger = parse_base_url(url), settings.open_ledger()

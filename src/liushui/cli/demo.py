@@ -13,7 +13,7 @@ import msgspec
 
 from liushui.cli.options import Format
 from liushui.cli.output import emit, messages
-from liushui.cli.serve import PORT, check_exposure, listening_address, page_link, sync_command
+from liushui.cli.serve import PORT, listening_address, page_link, sync_command
 from liushui.cli.sync_process import print_results, run_sync
 from liushui.errors import ConfigError, LiushuiError, SyncError
 from liushui.ledger.access.keys import create_key
@@ -23,6 +23,7 @@ from liushui.ledger.read import balances as query
 from liushui.provider import Provider
 from liushui.providers import get_provider
 from liushui.server.run import Address, serve_ledger
+from liushui.services.access import check_exposure
 from liushui.services.sources import add_source
 from liushui.simulate.serve import SimulatorInfo
 from liushui.sync.options import Options

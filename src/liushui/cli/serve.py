@@ -10,7 +10,6 @@ import click
 from liushui.cli import EXIT_INTERRUPTED, options
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
-from liushui.errors import ConfigError
 from liushui.instant import parse_instant, system_clock
 
 if TYPE_CHECKING:
@@ -81,6 +80,7 @@ def serve(settings: Settings, host: str, port: int, socket_port: int | None, wor
 
     from liushui.ledger.access.keys import list_keys
     from liushui.server.run import serve_ledger
+    from liushui.services.access import check_exposure
 
     url, ledger = settings.ledger_url, settings.open_ledger()
     has_key = any(key.revoked_at is None for key in list_keys(ledger))
@@ -107,25 +107,6 @@ def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "C
     return Command([*words, "--log-format", "text"], {"LIUSHUI_LEDGER": ledger_url}, quiet)
 
 
-def check_exposure(ledger: "Ledger", page_url: str) -> None:
-    """Check that somebody can log in to a page which other machines reach: with a password, or a token that may read
-    and manage everything. Raises ConfigError."""
-    from liushui.ledger.access.sessions import has_password
-    from liushui.ledger.access.tokens import list_tokens
-    from liushui.server.exposure import is_full, is_loopback
-
-    if is_loopback(page_url) or has_password(ledger):
-        return
-    now = ledger.clock()
-    for known in list_tokens(ledger):
-        if is_full(known) and known.revoked_at is None and (known.expires_at is None or now < known.expires_at):
-            return
-    raise ConfigError(
-        f"host: expected a loopback address, because the page has no password yet (`liushui password set`), "
-        f"got {page_url}"
-    )
-
-
 def listening_address(host: str, port: int, socket_port: int | None) -> "Address":
     """The address to listen on. Without `socket_port` the WebSocket gets the next port, or a free one if `port` is 0 or
     the last. Raises ConfigError for a port that is taken."""
@@ -139,7 +120,7 @@ def listening_address(host: str, port: int, socket_port: int | None) -> "Address
 def page_link(ledger: "Ledger", address: "Address") -> str:
     """The link to the web page. On loopback it logs one browser in, once."""
     from liushui.ledger.access.sessions import create_login_code
-    from liushui.server.exposure import is_loopback, login_link
+    from liushui.services.access import is_loopback, login_link
 
     return login_link(address.url, create_login_code(ledger)) if is_loopback(address.url) else f"{address.url}/login"
 

@@ -1,30 +1,78 @@
-"""What the handlers of our own API and pages work with."""
+"""What handlers of the API and the pages work with: the application, and the principal that a request acts for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+
+from liushui.ledger.access.tokens import Scope, find_token, should_store_use
 from liushui.ledger.engine import Ledger
 from liushui.provider import Provider, RateLimiter
-from liushui.server.auth import BEARER, Connection, SessionLookup, bearer_principal, no_session
 from liushui.services.access import Principal
+
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+"""A request, as guards get it."""
+
+SessionLookup: TypeAlias = Callable[[Connection], Principal | None]
+"""The principal of the browser session that a request belongs to. None: it belongs to none."""
+
+CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="liushui"'}
+_BEARER: Final = "bearer "
+
+
+def no_session(_connection: Connection) -> Principal | None:
+    """The lookup of a server without pages."""
+    return None
 
 
 @dataclass(frozen=True)
 class AppContext:
-    """A ledger, the providers that are installed, and where the wire APIs are reached."""
+    """What one server works with."""
 
     ledger: Ledger
     providers: Mapping[str, Provider]
+    """The installed providers by name."""
     url: str
-    """The base URL of the wire APIs, as it was when the server started."""
+    """The base URL of the providers' APIs, as it was when the server started."""
     socket_url: str
     limits: RateLimiter
-    """What all processes that serve the ledger know together of calls made."""
+    """Counts calls over all processes that serve the ledger."""
     sessions: SessionLookup = no_session
-    """Whose browser a request came from."""
 
-    def principal_of(self, connection: Connection) -> Principal | None:
-        """Who makes a request: by its token where it brings one, else by its session. None: nobody who is known."""
-        if connection.headers.get("authorization", "")[: len(BEARER)].lower() == BEARER:
-            return bearer_principal(self.ledger, connection)
-        return self.sessions(connection)
+    def authenticate(self, connection: Connection) -> Principal | None:
+        """The principal of a request: by its token where it brings one, else by its session. None: unknown."""
+        header = connection.headers.get("authorization", "")
+        if header[: len(_BEARER)].lower() != _BEARER:
+            return self.sessions(connection)
+        token = find_token(self.ledger, header[len(_BEARER) :].strip())
+        if token is None:
+            return None
+        to_touch = token.id if should_store_use(token, self.ledger.clock()) else None
+        return Principal(f"token {token.id}", token.accounts, token.scopes, token.calls_per_minute, to_touch)
+
+
+PRINCIPAL: Final = "liushui_principal"
+"""The key in a request's state of its principal, which the first guard puts there."""
+
+
+def principal_of(connection: Connection) -> Principal:
+    """The principal of a request that has passed the first guard."""
+    principal = connection.scope["state"].get(PRINCIPAL)
+    if not isinstance(principal, Principal):
+        raise NotAuthorizedException("expected a token: Authorization: Bearer lsk_…", headers=dict(CHALLENGE))
+    return principal
+
+
+def require_scope(scope: Scope) -> Callable[[Connection, BaseRouteHandler], None]:
+    """A guard that refuses principals without a scope. Which accounts they may see is checked by the handler."""
+
+    def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
+        scopes = principal_of(connection).scopes
+        if scope not in scopes:
+            yours = ", ".join(sorted(scopes)) or "none"
+            raise PermissionDeniedException(f"this needs the scope {scope}; yours: {yours}")
+
+    return guard

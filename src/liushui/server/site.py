@@ -12,17 +12,20 @@ from liushui.server.api.errors import HEADERS
 from liushui.server.api.openapi import ModelSchemas, openapi_config
 from liushui.server.context import AppContext
 from liushui.server.web import page_routes
+from liushui.server.web.page import WEB_CONTEXT, make_web_context
+from liushui.server.web.static_files import ASSETS
 
 
 def make_site(app_context: AppContext) -> Litestar:
     """The application of a app_context: its API and its pages."""
+    web = make_web_context(app_context)
     return Litestar(
-        route_handlers=[*api_routes(app_context), *page_routes(app_context)],
+        route_handlers=[*api_routes(app_context), *page_routes(web)],
         openapi_config=openapi_config(ROOT),
         plugins=[ModelSchemas(), ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
         compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key="whole"),
         before_send=[_add_headers],
-        state=State({APP_CONTEXT: app_context}),
+        state=State({APP_CONTEXT: app_context, WEB_CONTEXT: web, ASSETS: web.assets}),
         logging_config=None,
     )
 

@@ -1,12 +1,15 @@
-"""Who may do what: the principal that a request acts for, and the keys and tokens that a principal gives out."""
+"""Who may do what: principals, the keys and tokens that they give out, and who can open the page."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode, urlsplit
 
-from liushui.errors import AccountNotFound, InvalidField, NotFound, PermissionDenied, short_repr
+from liushui.errors import AccountNotFound, ConfigError, InvalidField, NotFound, PermissionDenied, short_repr
 from liushui.ledger.access import keys, tokens
 from liushui.ledger.access.keys import KeyInfo
+from liushui.ledger.access.sessions import has_password
 from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NewToken, Scope, Token
 from liushui.ledger.engine import Ledger, account_names
 from liushui.provider import NO_VALUES, Provider
@@ -157,3 +160,53 @@ def revoke_token(ledger: Ledger, principal: Principal, token_id: str) -> None:
 def _check_expiry(ledger: Ledger, expires_at: datetime | None) -> None:
     if expires_at is not None and expires_at <= ledger.clock():
         raise InvalidField("expires_at", "an instant in the future", short_repr(expires_at.isoformat()))
+
+
+def is_valid(token: Token, now: datetime) -> bool:
+    """Whether a token is neither revoked nor expired."""
+    return token.revoked_at is None and (token.expires_at is None or now < token.expires_at)
+
+
+# ---------------------------------------------------------------- the page
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def host_of(url: str) -> str:
+    """The host in a URL; empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether only programs on this machine reach a URL."""
+    host = host_of(url)
+    return host in LOOPBACK or host.startswith("127.")
+
+
+def login_link(page_url: str, code: str) -> str:
+    """The address that logs one browser in, once."""
+    return f"{page_url}/login?{urlencode({'code': code})}"
+
+
+def opens_page(token: Token) -> bool:
+    """Whether a token logs in to the page, which shows and changes everything."""
+    return token.accounts is None and {Scope.READ, Scope.MANAGE} <= token.scopes
+
+
+def check_exposure(ledger: Ledger, page_url: str) -> None:
+    """Check that somebody can log in to a page which other machines reach: with a password, or with a token.
+
+    On loopback the link that is printed at start is enough. Raises ConfigError.
+    """
+    if is_loopback(page_url) or has_password(ledger):
+        return
+    now = ledger.clock()
+    if any(opens_page(token) and is_valid(token, now) for token in tokens.list_tokens(ledger)):
+        return
+    raise ConfigError(
+        f"host: expected a loopback address, because the page has no password yet (`liushui password set`), "
+        f"got {page_url}"
+    )

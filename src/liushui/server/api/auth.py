@@ -15,8 +15,7 @@ from liushui.ledger.access.tokens import store_use
 from liushui.provider import RateCheck
 from liushui.rules import Rate
 from liushui.server.api.errors import HEADERS, ProblemError
-from liushui.server.auth import CHALLENGE, PRINCIPAL, Connection
-from liushui.server.context import AppContext
+from liushui.server.context import CHALLENGE, PRINCIPAL, AppContext, Connection
 from liushui.services.access import Principal
 
 WINDOW: Final = timedelta(minutes=1)
@@ -31,7 +30,7 @@ def authenticate(app_context: AppContext) -> Callable[[Connection, BaseRouteHand
     notes: set[asyncio.Task[None]] = set()
 
     def look(connection: Connection) -> tuple[Principal, RateCheck] | None:
-        principal = app_context.principal_of(connection)
+        principal = app_context.authenticate(connection)
         if principal is None:
             return None
         return principal, app_context.limits.admit(f"api:{principal.name}", Rate(principal.calls_per_minute, WINDOW))

@@ -19,8 +19,7 @@ from liushui.ledger.read.pages import heads
 from liushui.money import to_plain_string
 from liushui.provider import Provider
 from liushui.server.api.errors import not_found
-from liushui.server.auth import principal_of
-from liushui.server.context import AppContext
+from liushui.server.context import AppContext, principal_of
 from liushui.services.access import Principal
 
 APP_CONTEXT: Final = "liushui_context"

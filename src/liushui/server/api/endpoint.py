@@ -17,7 +17,7 @@ from liushui.client.models import Problem
 from liushui.ledger.access.tokens import Scope
 from liushui.server.api.errors import PROBLEM_JSON
 from liushui.server.api.params import NoParams, bare_type, is_many, plain_type
-from liushui.server.auth import require_scope
+from liushui.server.context import require_scope
 
 PathText: TypeAlias = Annotated[str, PathParameter(min_length=1)]
 """Annotates a handler's parameter that is a part of the path."""

@@ -139,7 +139,7 @@ async def _stream(told: _Told) -> AsyncIterator[ServerSentEventMessage]:
 def _look(told: _Told) -> list[ServerSentEventMessage] | None:
     """What is new. None: the caller is nobody who may know any more."""
     context = told.context
-    principal = context.app_context.principal_of(context.request)
+    principal = context.app_context.authenticate(context.request)
     if principal is None or Scope.READ not in principal.scopes or principal.accounts != context.principal.accounts:
         return None
     every = heads(context.ledger, sorted(told.asked.account) if told.asked.account else None)

@@ -1,4 +1,4 @@
-"""Credentials that we give out: keys of the providers' wire APIs, tokens of our own, and browsers that came in."""
+"""Credentials that we give out: keys for the providers' APIs, tokens for ours, and the sessions of browsers."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,161 +7,162 @@ from typing import Final
 
 from litestar import get, post
 from litestar.response import Response
-from litestar.types import ControllerRouterHandler
 
-from liushui.errors import ConfigError
-from liushui.ledger.access.keys import create_key, list_keys, revoke_key
-from liushui.ledger.access.sessions import end_session, end_sessions, list_sessions
-from liushui.ledger.access.tokens import NAME_MAX, Scope, create_token, list_tokens, revoke_token
+from liushui.errors import ConfigError, NotFound
+from liushui.ledger.access import sessions
+from liushui.ledger.access.tokens import NAME_MAX, Scope
 from liushui.ledger.engine import account_names
 from liushui.provider import Provider
 from liushui.server.web.forms import Form
-from liushui.server.web.page import AnyRequest, Page, Web, redirect
+from liushui.server.web.page import CurrentPage, Page, redirect
+from liushui.services import access
 
-LIVES: Final = {"": None, "1": 1, "7": 7, "30": 30, "90": 90, "365": 365}
-"""For how many days a key may be valid, by what its form sends. None: until it is revoked."""
+LIFETIME_DAYS: Final = {"": None, "1": 1, "7": 7, "30": 30, "90": 90, "365": 365}
+"""How long a key or a token may be valid, by the value of the form's field. None: until it is revoked."""
 
-
-def routes(web: Web) -> list[ControllerRouterHandler]:
-    """The list, the forms that make one, and the ends of them."""
-    app_context, ledger = web.app_context, web.app_context.ledger
-
-    def known_accounts() -> list[str]:
-        with ledger.reading() as connection:
-            return account_names(connection)
-
-    def key_form(page: Page, values: dict[str, object], errors: dict[str, str]) -> Response[str]:
-        return page.render(
-            "keys/new.html",
-            status=422 if errors else 200,
-            providers=list(app_context.providers.values()),
-            accounts=known_accounts(),
-            lives=lives(page),
-            values=values,
-            errors=errors,
-        )
-
-    def token_form(page: Page, values: dict[str, object], errors: dict[str, str]) -> Response[str]:
-        return page.render(
-            "keys/new_token.html",
-            status=422 if errors else 200,
-            accounts=known_accounts(),
-            scopes=scopes(page),
-            lives=lives(page),
-            values=values,
-            errors=errors,
-        )
-
-    @get("/keys", sync_to_thread=True)
-    def every(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        return page.render(
-            "keys/index.html",
-            keys=list(reversed(list_keys(ledger))),
-            tokens=list(reversed(list_tokens(ledger))),
-            sessions=list_sessions(ledger),
-            providers=app_context.providers,
-            now=ledger.clock(),
-        )
-
-    @get("/keys/new", sync_to_thread=True)
-    def new(request: AnyRequest) -> Response[str]:
-        values: dict[str, object] = {
-            "dialect": request.query_params.get("dialect", ""),
-            "accounts": [request.query_params.get("account", "")],
-            "days": "90",
-            "paced": "yes",
-        }
-        return key_form(web.page(request), values, {})
-
-    @post("/keys", sync_to_thread=True)
-    def create(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        form = Form(page)
-        dialect = form.one_of("dialect", app_context.providers)
-        accounts, days = form.some_of("accounts", known_accounts()), form.one_of("days", LIVES)
-        provider = app_context.providers[dialect] if dialect else None
-        denied = _restrictions(form, provider) if provider else {}
-        if provider is not None and days is not None and not form.is_wrong:
-            try:
-                credentials = create_key(
-                    ledger,
-                    provider,
-                    accounts,
-                    expires_at=_expiry(web, days),
-                    paced=form.ticked("paced"),
-                    restrictions=denied,
-                )
-            except ConfigError as error:
-                form.wrong("accounts", str(error))
-            else:
-                code = provider.snippet.format(
-                    base_url=app_context.url, socket_url=app_context.socket_url, **credentials
-                )
-                return page.render(
-                    "keys/created.html", provider=provider, credentials=credentials, accounts=accounts, snippet=code
-                )
-        return key_form(page, {**page.form, "accounts": accounts}, form.errors)
-
-    @post("/keys/revoke", sync_to_thread=True)
-    def revoke(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        return _ended(lambda: revoke_key(ledger, page.form.get("key", "")))
-
-    @get("/keys/tokens/new", sync_to_thread=True)
-    def new_token(request: AnyRequest) -> Response[str]:
-        values: dict[str, object] = {"scopes": [Scope.READ.value], "accounts": [], "days": "90", "all": "", "name": ""}
-        return token_form(web.page(request), values, {})
-
-    @post("/keys/tokens", sync_to_thread=True)
-    def make_token(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        form, every_account = Form(page), page.form.get("all") == "yes"
-        name, granted = form.typed("name"), form.some_of("scopes", list(Scope))
-        accounts = [] if every_account else form.some_of("accounts", known_accounts())
-        days = form.one_of("days", LIVES)
-        if len(name) > NAME_MAX or not name.isprintable():
-            form.wrong("name", page.say("At most %(most)s characters.", most=NAME_MAX))
-        if days is not None and not form.is_wrong:
-            try:
-                made = create_token(
-                    ledger,
-                    name=name,
-                    names=None if every_account else accounts,
-                    scopes=[Scope(scope) for scope in granted],
-                    expires_at=_expiry(web, days),
-                )
-            except ConfigError as error:
-                form.wrong("name", str(error))
-            else:
-                return page.render("keys/created_token.html", made=made, url=app_context.url)
-        return token_form(page, {**page.form, "accounts": accounts, "scopes": granted}, form.errors)
-
-    @post("/keys/tokens/revoke", sync_to_thread=True)
-    def end_token(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        return _ended(lambda: revoke_token(ledger, page.form.get("token", "")))
-
-    @post("/keys/sessions/end", sync_to_thread=True)
-    def end(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        if page.form.get("session"):
-            end_session(ledger, page.form["session"])
-        elif page.session is not None:
-            end_sessions(ledger, except_id=page.session.session.id)
-        return redirect("/keys#sessions")
-
-    return [every, new, create, revoke, new_token, make_token, end_token, end]
+OWNER: Final = access.owner("page")
 
 
-def lives(page: Page) -> list[tuple[str, str]]:
-    """For how long a key may be valid, to choose from."""
-    names = [(text, page.say_many("%(number)s day", "%(number)s days", days)) for text, days in LIVES.items() if days]
-    return [*names, ("", page.say("Until revoked"))]
+@get("/keys", sync_to_thread=True)
+def list_keys(page: CurrentPage) -> Response[str]:
+    """The keys, tokens and sessions."""
+    return page.render(
+        "keys/index.html",
+        keys=list(reversed(access.visible_keys(page.ledger, OWNER))),
+        tokens=list(reversed(access.visible_tokens(page.ledger, OWNER))),
+        sessions=sessions.list_sessions(page.ledger),
+        providers=page.providers,
+        now=page.ledger.clock(),
+    )
 
 
-def scopes(page: Page) -> list[tuple[str, str, str]]:
-    """What a token may be allowed: its word, its name, what it is good for."""
+# ---------------------------------------------------------------- keys
+
+
+@get("/keys/new", sync_to_thread=True)
+def new_key(page: CurrentPage) -> Response[str]:
+    """The empty form for a key."""
+    query = page.request.query_params
+    values: dict[str, object] = {
+        "dialect": query.get("dialect", ""),
+        "accounts": [query.get("account", "")],
+        "days": "90",
+        "paced": "yes",
+    }
+    return _key_form(page, values, {})
+
+
+@post("/keys", sync_to_thread=True)
+def create_key(page: CurrentPage) -> Response[str]:
+    """Create a key, and show its credentials this once."""
+    form = Form(page)
+    dialect = form.one_of("dialect", page.providers)
+    accounts, days = form.some_of("accounts", _account_names(page)), form.one_of("days", LIFETIME_DAYS)
+    provider = page.providers[dialect] if dialect else None
+    if provider is not None and days is not None and not form.is_wrong:
+        try:
+            credentials = access.create_key(
+                page.ledger,
+                OWNER,
+                provider,
+                accounts,
+                expires_at=_expiry(page, days),
+                paced=form.ticked("paced"),
+                restrictions=_restrictions(form, provider),
+            )
+        except ConfigError as error:
+            form.wrong("accounts", str(error))
+        else:
+            urls = {"base_url": page.app_context.url, "socket_url": page.app_context.socket_url}
+            return page.render(
+                "keys/created.html",
+                provider=provider,
+                credentials=credentials,
+                accounts=accounts,
+                snippet=provider.snippet.format(**urls, **credentials),
+            )
+    return _key_form(page, {**page.form, "accounts": accounts}, form.errors)
+
+
+@post("/keys/revoke", sync_to_thread=True)
+def revoke_key(page: CurrentPage) -> Response[str]:
+    """Revoke a key."""
+    return _revoke(lambda: access.revoke_key(page.ledger, OWNER, page.form.get("key", "")))
+
+
+def _key_form(page: Page, values: dict[str, object], errors: dict[str, str]) -> Response[str]:
+    return page.render(
+        "keys/new.html",
+        status=422 if errors else 200,
+        providers=list(page.providers.values()),
+        accounts=_account_names(page),
+        lives=_lifetimes(page),
+        values=values,
+        errors=errors,
+    )
+
+
+def _restrictions(form: Form, provider: Provider) -> dict[str, str]:
+    given = {one.name: form.typed(f"restrict-{provider.name}-{one.name}") for one in provider.restrictions}
+    return {name: value for name, value in given.items() if value}
+
+
+# ---------------------------------------------------------------- tokens
+
+
+@get("/keys/tokens/new", sync_to_thread=True)
+def new_token(page: CurrentPage) -> Response[str]:
+    """The empty form for a token."""
+    values: dict[str, object] = {"scopes": [Scope.READ.value], "accounts": [], "days": "90", "all": "", "name": ""}
+    return _token_form(page, values, {})
+
+
+@post("/keys/tokens", sync_to_thread=True)
+def create_token(page: CurrentPage) -> Response[str]:
+    """Create a token, and show it this once."""
+    form, for_all_accounts = Form(page), page.form.get("all") == "yes"
+    name, scopes = form.typed("name"), form.some_of("scopes", list(Scope))
+    accounts = [] if for_all_accounts else form.some_of("accounts", _account_names(page))
+    days = form.one_of("days", LIFETIME_DAYS)
+    if len(name) > NAME_MAX or not name.isprintable():
+        form.wrong("name", page.say("At most %(most)s characters.", most=NAME_MAX))
+    if days is not None and not form.is_wrong:
+        try:
+            created = access.create_token(
+                page.ledger,
+                OWNER,
+                name=name,
+                accounts=None if for_all_accounts else accounts,
+                scopes=[Scope(scope) for scope in scopes],
+                expires_at=_expiry(page, days),
+            )
+        except ConfigError as error:
+            form.wrong("name", str(error))
+        else:
+            return page.render("keys/created_token.html", made=created, url=page.app_context.url)
+    return _token_form(page, {**page.form, "accounts": accounts, "scopes": scopes}, form.errors)
+
+
+@post("/keys/tokens/revoke", sync_to_thread=True)
+def revoke_token(page: CurrentPage) -> Response[str]:
+    """Revoke a token."""
+    return _revoke(lambda: access.revoke_token(page.ledger, OWNER, page.form.get("token", "")))
+
+
+def _token_form(page: Page, values: dict[str, object], errors: dict[str, str]) -> Response[str]:
+    return page.render(
+        "keys/new_token.html",
+        status=422 if errors else 200,
+        accounts=_account_names(page),
+        scopes=_scope_choices(page),
+        lives=_lifetimes(page),
+        values=values,
+        errors=errors,
+    )
+
+
+def _scope_choices(page: Page) -> list[tuple[str, str, str]]:
+    """The choices for the scopes of a token: the field's value, its name, what it permits."""
     say = page.say
     return [
         (Scope.READ, say("Read"), say("flows, balances, summaries, coverage, flows to review")),
@@ -170,18 +171,41 @@ def scopes(page: Page) -> list[tuple[str, str, str]]:
     ]
 
 
-def _expiry(web: Web, days: str) -> datetime | None:
-    life = LIVES[days]
-    return None if life is None else web.app_context.ledger.clock() + timedelta(days=life)
+# ---------------------------------------------------------------- sessions
 
 
-def _ended(end: Callable[[], None]) -> Response[str]:
-    """End something; what is over already is not ended twice, and nobody minds."""
-    with suppress(ConfigError):
-        end()
+@post("/keys/sessions/end", sync_to_thread=True)
+def end_sessions(page: CurrentPage) -> Response[str]:
+    """Log out the browser that the form names; without a name, every browser but this one."""
+    if page.form.get("session"):
+        sessions.end_session(page.ledger, page.form["session"])
+    elif page.session is not None:
+        sessions.end_sessions(page.ledger, except_id=page.session.id)
+    return redirect("/keys#sessions")
+
+
+# ---------------------------------------------------------------- common to keys and tokens
+
+
+def _account_names(page: Page) -> list[str]:
+    with page.ledger.reading() as connection:
+        return account_names(connection)
+
+
+def _lifetimes(page: Page) -> list[tuple[str, str]]:
+    """The choices for the lifetime of a key or token: the field's value and its text."""
+    names = [
+        (text, page.say_many("%(number)s day", "%(number)s days", days)) for text, days in LIFETIME_DAYS.items() if days
+    ]
+    return [*names, ("", page.say("Until revoked"))]
+
+
+def _expiry(page: Page, days: str) -> datetime | None:
+    lifetime = LIFETIME_DAYS[days]
+    return None if lifetime is None else page.ledger.clock() + timedelta(days=lifetime)
+
+
+def _revoke(revoke: Callable[[], None]) -> Response[str]:
+    with suppress(NotFound):  # a form that is sent twice is no error
+        revoke()
     return redirect("/keys")
-
-
-def _restrictions(form: Form, provider: Provider) -> dict[str, str]:
-    given = {one.name: form.typed(f"restrict-{provider.name}-{one.name}") for one in provider.restrictions}
-    return {name: value for name, value in given.items() if value}

@@ -6,23 +6,27 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from litestar.enums import MediaType
+from litestar.params import SkipValidation
 from litestar.response import Response
 from markupsafe import Markup
 
 from liushui import __version__
 from liushui.instant import to_iso
+from liushui.ledger.engine import Ledger
+from liushui.provider import Provider
 from liushui.server.context import AppContext
-from liushui.server.web.auth.sessions import BrowserSession
+from liushui.server.web.auth.sessions import BrowserSession, BrowserSessions
 from liushui.server.web.i18n import Language, chosen, read_languages
 from liushui.server.web.labels import Words
-from liushui.server.web.static_assets import Assets, read_assets
+from liushui.server.web.static_files import Assets, read_assets
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -38,35 +42,71 @@ AnyRequest = Request[Any, Any, Any]
 
 
 @dataclass(frozen=True)
-class Web:
+class WebContext:
     """What every page is made with."""
 
     app_context: AppContext
     assets: Assets
     languages: Mapping[str, Language]
     environments: Mapping[str, Environment]
-    """Jinja's, one a language: the words are looked up when a template runs."""
+    """A Jinja environment for each language: templates look up translations when they run."""
+
+    @cached_property
+    def sessions(self) -> BrowserSessions:
+        """The sessions of browsers that are logged in."""
+        return BrowserSessions(self.app_context.ledger)
 
     def page(self, request: AnyRequest) -> "Page":
-        """The page that answers a request."""
+        """The page that answers a request, in the reader's language."""
         cookies = request.cookies
         language = self.languages[chosen(cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))]
         return Page(self, request, language)
 
 
-def make_web(app_context: AppContext) -> Web:
+def make_web_context(app_context: AppContext) -> WebContext:
     """Read the files that pages are made of."""
     assets, languages = read_assets(), read_languages()
-    return Web(app_context, assets, languages, {tag: _environment(assets, known) for tag, known in languages.items()})
+    environments = {tag: _environment(assets, language) for tag, language in languages.items()}
+    return WebContext(app_context, assets, languages, environments)
+
+
+WEB_CONTEXT: Final = "liushui_web_context"
+"""The key of the WebContext in the application's state."""
+
+
+def web_context_of(request: AnyRequest) -> WebContext:
+    """The WebContext of the application that a request was sent to."""
+    found: WebContext = request.app.state[WEB_CONTEXT]
+    return found
+
+
+def provide_page(request: AnyRequest) -> "Page":
+    """The page that answers a request: a dependency of handlers."""
+    return web_context_of(request).page(request)
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a handler says to one reader."""
+    """The answer to one reader's request: language and settings, the session, the form, and templates."""
 
-    web: Web
+    web: WebContext
     request: AnyRequest
     language: Language
+
+    @property
+    def app_context(self) -> AppContext:
+        """What handlers of the API and of pages share."""
+        return self.web.app_context
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger that is shown."""
+        return self.web.app_context.ledger
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The installed providers by name."""
+        return self.web.app_context.providers
 
     @property
     def theme(self) -> str:
@@ -97,9 +137,9 @@ class Page:
 
     @property
     def session(self) -> BrowserSession | None:
-        """The session that the request belongs to."""
-        found: BrowserSession | None = self.request.state.get("session")
-        return found
+        """The session of the request. None: nobody is logged in."""
+        session: BrowserSession | None = self.request.state.get("session")
+        return session
 
     @property
     def is_logged_in(self) -> bool:
@@ -178,6 +218,10 @@ class Page:
     def render(self, template: str, *, status: int = 200, **context: object) -> Response[str]:
         """An answer of HTML."""
         return Response(self.text(template, **context), status_code=status, media_type=MediaType.HTML)
+
+
+CurrentPage: TypeAlias = NamedDependency[SkipValidation[Page]]  # msgspec cannot validate what a page holds
+"""Annotates the parameter `page` of a handler."""
 
 
 def redirect(address: str, cookies: Iterable[Cookie] = ()) -> Response[str]:

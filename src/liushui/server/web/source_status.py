@@ -1,102 +1,89 @@
-"""How a source stands: what is known of its syncs, told as one state with a few words."""
+"""The status of a source: its account, its last syncs and the current one, as one state."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.progress import Progress, list_progress
-from liushui.ledger.jobs.sources import Run, Source, last_runs, list_runs, list_sources
-from liushui.ledger.jobs.sync_requests import request_sync, requested_accounts
+from liushui.ledger.jobs.sources import Run, Source, last_runs, list_sources
+from liushui.ledger.jobs.sync_requests import requested_accounts
 from liushui.ledger.read import balances
 from liushui.ledger.read.balances import AccountStatus
-from liushui.server.context import AppContext
 from liushui.server.web.page import Page
 from liushui.sync.events import SyncStatus
 
-RUNS_SHOWN: Final = 10
-THOUSAND: Final = 1_000
-UNTOLD_MAX: Final = timedelta(seconds=10)
+RESULT_WAIT_MAX: Final = timedelta(seconds=10)
+"""How long after a sync its last progress is waited for. The process that synced may have been killed."""
 
 
-class Standing(NamedTuple):
-    """A source, and how it stands. `live` None: no sync of it has told of itself yet."""
+class SourceStatus(NamedTuple):
+    """A source and what is known of its syncs. `progress` None: no sync has reported any yet."""
 
     source: Source
-    title: str
-    """Its provider's name."""
-    status: AccountStatus
-    run: Run | None
-    live: Progress | None
-    is_asked: bool
-    """Whether a sync was asked for that has not ended."""
+    provider_title: str
+    account: AccountStatus
+    last_run: Run | None
+    progress: Progress | None
+    is_requested: bool
+    """Whether there is a request to sync that has not ended."""
     now: datetime
 
     @property
     def is_running(self) -> bool:
         """Whether a sync runs."""
-        return self.live is not None and self.live.is_running(self.now)
+        return self.progress is not None and self.progress.is_running(self.now)
 
     @property
     def is_busy(self) -> bool:
-        """Whether a sync runs, or is about to."""
-        return self.is_running or self.is_asked
+        """Whether a sync runs, or was requested."""
+        return self.is_running or self.is_requested
 
     @property
-    def is_untold(self) -> bool:
-        """Whether a sync has just ended that has not told yet what it came to: it does so about twice a second."""
-        if self.run is None or self.run.ended_at is None or self.now >= self.run.ended_at + UNTOLD_MAX:
+    def awaits_result(self) -> bool:
+        """Whether a sync has ended whose last progress is still to be written: that happens twice a second."""
+        run = self.last_run
+        if run is None or run.ended_at is None or self.now >= run.ended_at + RESULT_WAIT_MAX:
             return False
-        told_at = self.live and self.live.ended_at
-        return told_at is None or told_at < self.run.started_at
+        ended_at = self.progress and self.progress.ended_at
+        return ended_at is None or ended_at < run.started_at
 
     @property
-    def proven_until(self) -> datetime | None:
-        """The end of what is proven without a gap."""
-        return self.status.proven_until
+    def error(self) -> str:
+        """The error of the last sync, word for word. It holds no secret."""
+        return self.last_run.error if self.last_run and not self.is_busy else ""
 
     @property
-    def last_at(self) -> datetime | None:
-        """When the last sync began."""
-        return self.run.started_at if self.run else None
-
-    @property
-    def detail(self) -> str:
-        """What the last sync said went wrong, word for word. It tells no secret."""
-        return self.run.error if self.run and not self.is_busy else ""
-
-    @property
-    def thousandths(self) -> int | None:
-        """How far a sync is, in thousandths. None: nobody can tell yet."""
-        if self.live is None or self.live.slices_left is None:
+    def permille_done(self) -> int | None:
+        """How much of a sync is done, in thousandths. None: that is not known yet."""
+        if self.progress is None or self.progress.slices_left is None:
             return None
-        whole = self.live.slices + self.live.slices_left
-        return THOUSAND * self.live.slices // whole if whole else None
+        slices = self.progress.slices + self.progress.slices_left
+        return 1_000 * self.progress.slices // slices if slices else None
 
     @property
     def state(self) -> str:
-        """One word for all of it."""
+        """The state: the first that applies, in this order."""
         if self.is_running:
             return "running"
-        if self.is_asked:
+        if self.is_requested:
             return "asked"
         if self.source.paused:
             return "paused"
-        if self.run is None:
+        if self.last_run is None:
             return "new"
-        if self.live is not None and self.live.status in _OF_STATUS:
-            return _OF_STATUS[self.live.status]
-        if self.run.error and not self.run.gaps:
+        if self.progress is not None and self.progress.status in _STATES:
+            return _STATES[self.progress.status]
+        if self.last_run.error and not self.last_run.gaps:
             return "failed"
-        return "incomplete" if self.status.gaps else "good"
+        return "incomplete" if self.account.gaps else "good"
 
     @property
     def look(self) -> str:
-        """How its state is marked: good, warn, bad, busy, or not."""
+        """The CSS class of the state: good, warn, bad, busy, or none."""
         return _LOOKS[self.state]
 
     def state_name(self, page: Page) -> str:
-        """Its state in a word or two."""
+        """The state in a word or two."""
         say = page.say
         return {
             "running": say("Syncing"),
@@ -110,7 +97,7 @@ class Standing(NamedTuple):
             "good": say("Up to date"),
         }[self.state]
 
-    def trouble(self, page: Page) -> str:
+    def advice(self, page: Page) -> str:
         """What is wrong, and what to do about it; empty where nothing is."""
         say = page.say
         return {
@@ -121,7 +108,7 @@ class Standing(NamedTuple):
         }.get(self.state, "")
 
 
-_OF_STATUS: Final[Mapping[str, str]] = {
+_STATES: Final[Mapping[str, str]] = {
     SyncStatus.CREDENTIALS: "refused",
     SyncStatus.FAILED: "failed",
     SyncStatus.INCOMPLETE: "incomplete",
@@ -141,45 +128,27 @@ _LOOKS: Final[Mapping[str, str]] = {
 }
 
 
-def standings(app_context: AppContext) -> list[Standing]:
-    """Every source, by name."""
-    return _standings(app_context, list_sources(app_context.ledger))
-
-
-def standing_of(app_context: AppContext, source: Source) -> Standing:
-    """One source."""
-    (standing,) = _standings(app_context, [source])
-    return standing
-
-
-def tried(ledger: Ledger, account: str) -> list[Run]:
-    """The last syncs of a source, the newest first."""
-    return list_runs(ledger, account, limit=RUNS_SHOWN)
-
-
-def ask_for_sync(app_context: AppContext, account: str, *, everything: bool = False) -> None:
-    """Ask for a sync now. Nothing happens where one was asked for that has not begun."""
-    request_sync(app_context.ledger, account, by="page", everything=everything)
-
-
-def _standings(app_context: AppContext, sources: Sequence[Source]) -> list[Standing]:
+def read_statuses(page: Page, sources: Sequence[Source] | None = None) -> list[SourceStatus]:
+    """The status of each of these sources; None: of every source, by name."""
+    ledger, providers = page.ledger, page.providers
+    if sources is None:
+        sources = list_sources(ledger)
     if not sources:
         return []
-    ledger, names = app_context.ledger, tuple(source.account for source in sources)
+    names = tuple(source.account for source in sources)
     now, runs = ledger.clock(), last_runs(ledger)
-    statuses = {status.account: status for status in balances.statuses(ledger, names)}
-    live = {one.account: one for one in list_progress(ledger, names)}
-    asked = requested_accounts(ledger)
+    accounts = {status.account: status for status in balances.statuses(ledger, names)}
+    progress = {one.account: one for one in list_progress(ledger, names)}
+    requested = requested_accounts(ledger)
     return [
-        Standing(
+        SourceStatus(
             source,
-            app_context.providers[source.provider].title
-            if source.provider in app_context.providers
-            else source.provider,
-            statuses[source.account],
+            # The provider of a source may have been uninstalled since.
+            providers[source.provider].title if source.provider in providers else source.provider,
+            accounts[source.account],
             runs.get(source.account),
-            live.get(source.account),
-            is_asked=source.account in asked,
+            progress.get(source.account),
+            is_requested=source.account in requested,
             now=now,
         )
         for source in sources

@@ -1,6 +1,5 @@
-"""Where flows are collected from: how each source stands, and adding, testing, syncing, pausing, removing one."""
+"""The pages of sources: their status, and adding, testing, syncing, pausing and removing one."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -9,204 +8,169 @@ from litestar import get, post
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response
-from litestar.types import ControllerRouterHandler
 
 from liushui.errors import (
+    AlreadyExists,
     AuthError,
     ConfigError,
     LiushuiError,
     RateLimited,
     Refused,
+    SourceNotFound,
     Unavailable,
     WireError,
-    short_repr,
 )
-from liushui.ledger.jobs.sources import (
-    Source,
-    add_source,
-    change_credentials,
-    list_sources,
-    pause_source,
-    remove_source,
-)
-from liushui.ledger.write.commit import make_account
+from liushui.ledger.jobs import sources
+from liushui.ledger.jobs.sources import Source
+from liushui.ledger.jobs.sync_requests import request_sync
 from liushui.provider import Provider
 from liushui.rules import first_day
 from liushui.server.web.forms import Form
-from liushui.server.web.page import AnyRequest, Page, Web, redirect
-from liushui.server.web.source_status import ask_for_sync, standing_of, standings, tried
-from liushui.sync.runner import check_credentials
+from liushui.server.web.page import CurrentPage, Page, redirect
+from liushui.server.web.providers import get_provider
+from liushui.server.web.source_status import read_statuses
+from liushui.services import sources as services
 
-TEST_MAX_S: Final = 20
-"""How long a test of a source may take."""
+RUNS_SHOWN: Final = 10
+REQUESTED_BY: Final = "page"
 
 
-def routes(web: Web) -> list[ControllerRouterHandler]:
-    """The list, a source's own page, and what can be done with one."""
-    app_context = web.app_context
-    ledger = app_context.ledger
+@get("/sources", sync_to_thread=True)
+def list_sources(page: CurrentPage) -> Response[str]:
+    """Every source and its status."""
+    template = "sources/rows.html" if page.is_part else "sources/index.html"
+    return page.render(template, statuses=read_statuses(page), now=page.ledger.clock())
 
-    def named(name: str) -> Source:
-        for source in list_sources(ledger):
-            if source.account == name:
-                return source
-        raise NotFoundException(f"source: there is none named {short_repr(name)}")
 
-    def provider_of(name: str) -> Provider:
-        if name not in app_context.providers:
-            raise NotFoundException(
-                f"provider: expected one of {', '.join(app_context.providers)}, got {short_repr(name)}"
-            )
-        return app_context.providers[name]
+@get("/sources/{name:str}", sync_to_thread=True)
+def show_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """One source: its status, its settings and its last syncs."""
+    source = _source(page, name)
+    (status,) = read_statuses(page, [source])
+    return page.render(
+        "sources/one.html",
+        source_status=status,
+        provider=get_provider(page, source.provider),
+        public=services.public_credentials(source),
+        runs=sources.list_runs(page.ledger, source.account, limit=RUNS_SHOWN),
+        now=page.ledger.clock(),
+    )
 
-    def form_of(page: Page, provider: Provider, values: Mapping[str, str], errors: Mapping[str, str]) -> Response[str]:
-        return page.render(
-            "sources/new.html",
-            status=422 if errors else 200,
-            provider=provider,
-            opening=first_day(provider.rules).isoformat(),
-            values=values,
-            errors=errors,
-        )
 
-    def blank(page: Page, provider: Provider) -> Response[str]:
-        values = {
-            "name": _free_name(provider.name, {source.account for source in list_sources(ledger)}),
-            "base_url": provider.base_url,
-            "since": first_day(provider.rules).isoformat(),
-            "zone": provider.rules.zone,
-            "paced": "yes",
-            "sync": "yes",
-        }
-        return form_of(page, provider, values, {})
+@get("/sources/{name:str}/progress", sync_to_thread=True)
+def show_progress(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """The part of a source's page with the progress of its sync, which asks for itself again while the sync runs."""
+    return _progress(page, _source(page, name))
 
-    @get("/sources", sync_to_thread=True)
-    def every(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        template = "sources/rows.html" if page.is_part else "sources/index.html"
-        return page.render(template, standings=standings(app_context), now=ledger.clock())
 
-    @get("/sources/~new", sync_to_thread=True)
-    def new(request: AnyRequest) -> Response[str]:
-        page, name = web.page(request), request.query_params.get("provider")
-        if name is None:
-            return page.render("sources/choose.html", providers=list(app_context.providers.values()))
-        return blank(page, provider_of(name))
+@post("/sources/{name:str}/sync", sync_to_thread=True)
+def sync_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """Request a sync."""
+    source = _source(page, name)
+    everything = page.form.get("everything") == "yes"
+    request_sync(page.ledger, source.account, by=REQUESTED_BY, everything=everything)
+    return _progress(page, source) if page.is_part else redirect(_address(name))
 
-    @post("/sources", sync_to_thread=True)
-    def add(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        provider, form = provider_of(page.form.get("provider", "")), Form(page)
-        source = _source_in(form, provider)
-        if source is not None and any(known.account == source.account for known in list_sources(ledger)):
-            form.wrong("name", page.say("A source with this name already exists."))
-        if source is not None and not form.is_wrong:
-            try:
-                make_account(ledger, source.account, provider.name, source.zone)
-                add_source(
-                    ledger,
-                    account=source.account,
-                    base_url=source.base_url,
-                    credentials=source.credentials,
-                    since=source.since,
-                    paced=source.paced,
-                )
-            except ConfigError as error:
-                form.wrong("name", str(error))
-        if source is None or form.is_wrong:
-            kept = {name: value for name, value in page.form.items() if name not in _secrets(provider)}
-            return form_of(page, provider, kept, form.errors)
-        if form.ticked("sync"):
-            ask_for_sync(app_context, source.account)
-        return redirect(_address(source.account))
 
-    @post("/sources/~test", sync_to_thread=True)
-    def try_new(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        provider, form = provider_of(page.form.get("provider", "")), Form(page)
-        source = _source_in(form, provider)
-        if source is None:
-            return page.render("sources/tested.html", outcome=None, errors=_by_label(page, provider, form.errors))
-        return _tested(page, source)
+@post("/sources/{name:str}/pause", sync_to_thread=True)
+def pause_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """Pause a source, or resume it."""
+    sources.pause_source(page.ledger, _source(page, name).account, paused=page.form.get("paused") == "yes")
+    return redirect(_address(name))
 
-    @get("/sources/{name:str}", sync_to_thread=True)
-    def one(request: AnyRequest, name: FromPath[str]) -> Response[str]:
-        page, source = web.page(request), named(name)
-        shows = {field.name for field in provider_of(source.provider).credentials if not field.secret}
-        return page.render(
-            "sources/one.html",
-            standing=standing_of(app_context, source),
-            provider=app_context.providers[source.provider],
-            public={name: source.credentials[name] for name in sorted(shows)},
-            tried=tried(ledger, source.account),
-            now=ledger.clock(),
-        )
 
-    @get("/sources/{name:str}/progress", sync_to_thread=True)
-    def progress(request: AnyRequest, name: FromPath[str]) -> Response[str]:
-        page = web.page(request)
-        return page.render("sources/progress.html", standing=standing_of(app_context, named(name)), now=ledger.clock())
+@post("/sources/{name:str}/remove", sync_to_thread=True)
+def remove_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """Remove a source and its credentials."""
+    sources.remove_source(page.ledger, _source(page, name).account)
+    return redirect("/sources")
 
-    @post("/sources/{name:str}/test", sync_to_thread=True)
-    def try_one(request: AnyRequest, name: FromPath[str]) -> Response[str]:
-        return _tested(web.page(request), named(name))
 
-    @post("/sources/{name:str}/sync", sync_to_thread=True)
-    def sync_now(request: AnyRequest, name: FromPath[str]) -> Response[str]:
-        page, source = web.page(request), named(name)
-        ask_for_sync(app_context, source.account, everything=page.form.get("everything") == "yes")
-        if page.is_part:
-            return page.render("sources/progress.html", standing=standing_of(app_context, source), now=ledger.clock())
-        return redirect(_address(name))
+def _source(page: Page, name: str) -> Source:
+    try:
+        return services.get_source(page.ledger, name)
+    except SourceNotFound as error:
+        raise NotFoundException(str(error)) from error
 
-    @post("/sources/{name:str}/pause", sync_to_thread=True)
-    def pause(request: AnyRequest, name: FromPath[str]) -> Response[str]:
-        page = web.page(request)
-        pause_source(ledger, named(name).account, paused=page.form.get("paused") == "yes")
-        return redirect(_address(name))
 
-    @get("/sources/{name:str}/credentials", sync_to_thread=True)
-    def credentials(request: AnyRequest, name: FromPath[str]) -> Response[str]:
-        source = named(name)
-        return _credentials_form(web.page(request), source, provider_of(source.provider), {})
+def _progress(page: Page, source: Source) -> Response[str]:
+    (status,) = read_statuses(page, [source])
+    return page.render("sources/progress.html", source_status=status, now=page.ledger.clock())
 
-    @post("/sources/{name:str}/credentials", sync_to_thread=True)
-    def give_credentials(request: AnyRequest, name: FromPath[str]) -> Response[str]:
-        page, source = web.page(request), named(name)
-        provider, form = provider_of(source.provider), Form(page)
-        given = _credentials_in(form, provider)
-        if given is None:
-            return _credentials_form(page, source, provider, form.errors)
-        change_credentials(ledger, name, given)
-        ask_for_sync(app_context, name)
-        return redirect(_address(name))
 
-    @post("/sources/{name:str}/remove", sync_to_thread=True)
-    def remove(name: FromPath[str]) -> Response[str]:
-        named(name)
-        remove_source(ledger, name)
-        return redirect("/sources")
+def _address(name: str) -> str:
+    return f"/sources/{quote(name, safe='')}"
 
-    def _tested(page: Page, source: Source) -> Response[str]:
+
+# ---------------------------------------------------------------- a new source
+
+
+@get("/sources/~new", sync_to_thread=True)
+def new_source(page: CurrentPage) -> Response[str]:
+    """The choice of a provider; with one in the address, the form for its source."""
+    name = page.request.query_params.get("provider")
+    if name is None:
+        return page.render("sources/choose.html", providers=list(page.providers.values()))
+    provider = get_provider(page, name)
+    values = {
+        "name": _free_name(provider.name, {source.account for source in sources.list_sources(page.ledger)}),
+        "base_url": provider.base_url,
+        "since": first_day(provider.rules).isoformat(),
+        "zone": provider.rules.zone,
+        "paced": "yes",
+        "sync": "yes",
+    }
+    return _source_form(page, provider, values, {})
+
+
+@post("/sources", sync_to_thread=True)
+def add_source(page: CurrentPage) -> Response[str]:
+    """Add a source, and request its first sync where the form asks for one."""
+    provider, form = get_provider(page, page.form.get("provider", "")), Form(page)
+    source = _read_source(form, provider)
+    if source is not None:
         try:
-            rows = asyncio.run(check_credentials(source, now=ledger.clock(), timeout_s=TEST_MAX_S))
-        except LiushuiError as error:
-            outcome = (False, in_plain_words(page, error), str(error))
+            requested_by = REQUESTED_BY if form.ticked("sync") else None
+            services.add_source(page.ledger, source, sync_requested_by=requested_by)
+        except AlreadyExists:
+            form.wrong("name", page.say("A source with this name already exists."))
+        except ConfigError as error:
+            form.wrong("name", str(error))
         else:
-            outcome = (
-                True,
-                page.say_many(
-                    "The provider answered with %(number)s row for the newest day.",
-                    "The provider answered with %(number)s rows for the newest day.",
-                    rows,
-                ),
-                "",
-            )
-        return page.render("sources/tested.html", outcome=outcome, errors={})
+            return redirect(_address(source.account))
+    return _source_form(page, provider, _without_secrets(page, provider), form.errors)
 
-    return [
-        every, new, add, try_new, one, progress, try_one, sync_now, pause, credentials, give_credentials, remove,
-    ]  # fmt: skip
+
+@post("/sources/~test", sync_to_thread=True)
+def test_new_source(page: CurrentPage) -> Response[str]:
+    """Test the source that a form describes, before it is added."""
+    provider, form = get_provider(page, page.form.get("provider", "")), Form(page)
+    source = _read_source(form, provider)
+    if source is None:
+        errors = _with_labels(page, provider, form.errors)
+        return page.render("sources/tested.html", outcome=None, errors=errors)
+    return _test_result(page, source)
+
+
+@post("/sources/{name:str}/test", sync_to_thread=True)
+def test_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """Test a source."""
+    return _test_result(page, _source(page, name))
+
+
+def _test_result(page: Page, source: Source) -> Response[str]:
+    try:
+        rows = services.probe_source(page.ledger, source)
+    except LiushuiError as error:
+        outcome = (False, in_plain_words(page, error), str(error))
+    else:
+        text = page.say_many(
+            "The provider answered with %(number)s row for the newest day.",
+            "The provider answered with %(number)s rows for the newest day.",
+            rows,
+        )
+        outcome = (True, text, "")
+    return page.render("sources/tested.html", outcome=outcome, errors={})
 
 
 def in_plain_words(page: Page, error: LiushuiError) -> str:
@@ -226,62 +190,97 @@ def in_plain_words(page: Page, error: LiushuiError) -> str:
             return page.say("That did not work.")
 
 
-def _source_in(form: Form, provider: Provider) -> Source | None:
-    """The source that a form describes. None: the form says what is wrong with it."""
-    name, where, zone = form.source_name("name"), form.address("base_url"), form.zone("zone")
+def _source_form(page: Page, provider: Provider, values: Mapping[str, str], errors: Mapping[str, str]) -> Response[str]:
+    return page.render(
+        "sources/new.html",
+        status=422 if errors else 200,
+        provider=provider,
+        opening=first_day(provider.rules).isoformat(),
+        values=values,
+        errors=errors,
+    )
+
+
+def _read_source(form: Form, provider: Provider) -> Source | None:
+    """The source that a form describes. None: the form's errors say what is wrong with it."""
+    name, base_url, zone = form.source_name("name"), form.address("base_url"), form.zone("zone")
     since = form.instant("since", zone)
-    credentials = _credentials_in(form, provider)
-    if name is None or where is None or zone is None or since is None or credentials is None:
+    credentials = _read_credentials(form, provider)
+    if name is None or base_url is None or zone is None or since is None or credentials is None:
         return None
-    source = Source(name, provider.name, zone.key, where, credentials, since, form.ticked("paced"))
+    source = Source(name, provider.name, zone.key, base_url, credentials, since, form.ticked("paced"))
     try:
-        provider.connect(base_url=where, credentials=credentials, rate=None, timeout_s=TEST_MAX_S)
-    except ConfigError as error:  # an address that the provider's keys must not be sent to, a key that no header holds
+        services.check_source(source)
+    except ConfigError as error:
         form.wrong("base_url", str(error))
         return None
     return source
 
 
-def _credentials_in(form: Form, provider: Provider) -> dict[str, str] | None:
-    given = {field.name: form.text(f"credential-{field.name}") for field in provider.credentials}
-    found = {name: value for name, value in given.items() if value is not None}
-    return found if len(found) == len(given) else None
-
-
-def _secrets(provider: Provider) -> set[str]:
-    """The fields of a form whose values are never sent back."""
-    return {f"credential-{field.name}" for field in provider.credentials if field.secret}
-
-
-def _credentials_form(page: Page, source: Source, provider: Provider, errors: Mapping[str, str]) -> Response[Any]:
-    kept = {name: value for name, value in page.form.items() if name not in _secrets(provider)}
-    for field in provider.credentials:
-        if not field.secret:
-            kept.setdefault(f"credential-{field.name}", source.credentials.get(field.name, ""))
-    status = 422 if errors else 200
-    return page.render(
-        "sources/credentials.html", status=status, source=source, provider=provider, values=kept, errors=errors
-    )
-
-
-def _by_label(page: Page, provider: Provider, errors: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with a form, by the names that its reader sees."""
+def _with_labels(page: Page, provider: Provider, errors: Mapping[str, str]) -> dict[str, str]:
+    """Errors by the labels that readers see, for a part of the page that is not beside the fields."""
     labels = {
         "name": page.say("Name"),
         "base_url": page.say("API address"),
         "zone": page.say("Time zone"),
         "since": page.say("Start date"),
     } | {f"credential-{field.name}": page.say(field.title) for field in provider.credentials}
-    return {labels.get(name, name): said for name, said in errors.items()}
+    return {labels.get(name, name): error for name, error in errors.items()}
 
 
-def _free_name(name: str, taken: set[str]) -> str:
-    """A name to begin with that no source has."""
+def _free_name(provider: str, taken: set[str]) -> str:
     number = 1
-    while f"{name}-{number}" in taken:
+    while f"{provider}-{number}" in taken:
         number += 1
-    return f"{name}-{number}"
+    return f"{provider}-{number}"
 
 
-def _address(name: str) -> str:
-    return f"/sources/{quote(name, safe='')}"
+# ---------------------------------------------------------------- credentials
+
+
+@get("/sources/{name:str}/credentials", sync_to_thread=True)
+def new_credentials(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """The form for new credentials of a source."""
+    source = _source(page, name)
+    return _credentials_form(page, source, get_provider(page, source.provider), {})
+
+
+@post("/sources/{name:str}/credentials", sync_to_thread=True)
+def replace_credentials(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """Replace the credentials of a source, and request a sync with the new ones."""
+    source = _source(page, name)
+    provider, form = get_provider(page, source.provider), Form(page)
+    credentials = _read_credentials(form, provider)
+    if credentials is not None:
+        try:
+            services.replace_credentials(page.ledger, name, credentials, sync_requested_by=REQUESTED_BY)
+        except ConfigError as error:
+            form.wrong(f"credential-{provider.credentials[0].name}", str(error))
+        else:
+            return redirect(_address(name))
+    return _credentials_form(page, source, provider, form.errors)
+
+
+def _credentials_form(page: Page, source: Source, provider: Provider, errors: Mapping[str, str]) -> Response[Any]:
+    values = {f"credential-{name}": value for name, value in services.public_credentials(source).items()}
+    return page.render(
+        "sources/credentials.html",
+        status=422 if errors else 200,
+        source=source,
+        provider=provider,
+        values=values | _without_secrets(page, provider),
+        errors=errors,
+    )
+
+
+def _read_credentials(form: Form, provider: Provider) -> dict[str, str] | None:
+    """The credentials in a form. None: the form's errors say which are missing."""
+    typed = {field.name: form.text(f"credential-{field.name}") for field in provider.credentials}
+    credentials = {name: value for name, value in typed.items() if value is not None}
+    return credentials if len(credentials) == len(typed) else None
+
+
+def _without_secrets(page: Page, provider: Provider) -> dict[str, str]:
+    """The fields of a form as they were typed, without those that are never sent back."""
+    secrets = {f"credential-{field.name}" for field in provider.credentials if field.secret}
+    return {name: value for name, value in page.form.items() if name not in secrets}

@@ -1,4 +1,4 @@
-"""Who may come in: requests for this host, from this site's own pages, of somebody who has logged in."""
+"""The guard in front of every page: for this host, from this site, by somebody who is logged in."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,57 +10,56 @@ from litestar.exceptions import ClientException, NotAuthorizedException, Permiss
 from litestar.response import Response
 
 from liushui.errors import short_repr
-from liushui.server.context import AppContext
-from liushui.server.exposure import LOOPBACK, host_of, is_loopback
-from liushui.server.web.auth.sessions import COOKIE, CSRF_FIELD, CSRF_HEADER, SAFE, BrowserSessions, verify_csrf
-from liushui.server.web.page import AnyRequest
+from liushui.server.web.auth.sessions import (
+    COOKIE,
+    CSRF_FIELD,
+    CSRF_HEADER,
+    SAFE_METHODS,
+    verify_csrf,
+)
+from liushui.server.web.page import AnyRequest, web_context_of
+from liushui.services.access import LOOPBACK, host_of, is_loopback
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 BODY_MAX: Final = 256 * 1024
 
 OPEN: Final = "open"
-"""Marks handlers, in their `opt`, for which nobody has to log in."""
+"""The key in a handler's `opt` that opens it to those who are not logged in."""
 
 
-class AuthGuard:
-    """Looks at every request of the page before it is answered."""
+async def guard_page(request: AnyRequest) -> Response[Any] | None:
+    """Check a request before its handler: None where it may be answered, else the way to the login.
 
-    def __init__(self, app_context: AppContext, sessions: BrowserSessions) -> None:
-        self._sessions = sessions
-        self._hosts = LOOPBACK if is_loopback(app_context.url) else None
-
-    async def admit(self, request: AnyRequest) -> Response[Any] | None:
-        """None where the request may be answered; else the way to the login.
-
-        What the handler needs is in the request's state: `session`, `csrf`, `form`. Raises HTTPException where a
-        request is for another host, was sent by another site's page, or brings no token of its session.
-        """
-        self._check_host(request)
-        if request.route_handler.opt.get("static"):
-            return None
-        session = await asyncio.to_thread(self._sessions.of, request.cookies.get(COOKIE))
-        request.state["session"], request.state["csrf"] = session, session.csrf if session else ""
-        if request.method not in SAFE:
-            check_origin(request.headers, request.headers.get("host", ""))
-            form = request.state["form"] = await _form_of(request)
-            given = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD, [None])[-1]
-            if session is not None and not verify_csrf(session, given):
-                raise PermissionDeniedException("csrf_token: expected the one of this session: load the page again")
-        if session is None and not request.route_handler.opt.get(OPEN):
-            return _to_login(request)
+    Puts `session`, `csrf` and `form` into the request's state. Raises HTTPException for a request to another host,
+    from another site, or without the CSRF token of its session.
+    """
+    web = web_context_of(request)
+    _check_host(request, web.app_context.url)
+    if request.route_handler.opt.get("static"):
         return None
+    session = await asyncio.to_thread(web.sessions.find, request.cookies.get(COOKIE))
+    request.state["session"], request.state["csrf"] = session, session.csrf if session else ""
+    if request.method not in SAFE_METHODS:
+        check_origin(request.headers, request.headers.get("host", ""))
+        form = request.state["form"] = await _read_form(request)
+        token = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD, [None])[-1]
+        if session is not None and not verify_csrf(session, token):
+            raise PermissionDeniedException("csrf_token: expected the one of this session: load the page again")
+    if session is None and not request.route_handler.opt.get(OPEN):
+        return _to_login(request)
+    return None
 
-    def _check_host(self, request: AnyRequest) -> None:
-        """A page of elsewhere whose name was made to lead here must not be taken for one of ours."""
-        host = host_of(f"//{request.headers.get('host', '')}")
-        if self._hosts is not None and host not in self._hosts:
-            raise PermissionDeniedException(
-                f"host: expected {' or '.join(sorted(self._hosts))}, got {short_repr(host)}"
-            )
+
+def _check_host(request: AnyRequest, url: str) -> None:
+    """Against DNS rebinding: a foreign name that resolves to this machine must not make its pages ours."""
+    host = host_of(f"//{request.headers.get('host', '')}")
+    if is_loopback(url) and host not in LOOPBACK:
+        expected = " or ".join(sorted(LOOPBACK))
+        raise PermissionDeniedException(f"host: expected {expected}, got {short_repr(host)}")
 
 
 def check_origin(headers: Mapping[str, str], host: str) -> None:
-    """Raise where a request that changes something was not sent by a page of this host: browsers say whose it is."""
+    """Raises PermissionDeniedException where a browser says that another site's page sent a request."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if origin is not None:
         if not host or origin.partition("://")[2] != host:
@@ -74,13 +73,14 @@ def _to_login(request: AnyRequest) -> Response[Any]:
         raise NotAuthorizedException("log in first")
     query = request.scope["query_string"].decode("latin-1")
     here = request.scope["path"] + (f"?{query}" if query else "")
-    address = "/login" if request.method not in SAFE or here == "/" else f"/login?next={quote(here, safe='/')}"
-    if request.headers.get("hx-request") == "true":
+    is_first_page = request.method not in SAFE_METHODS or here == "/"
+    address = "/login" if is_first_page else f"/login?next={quote(here, safe='/')}"
+    if request.headers.get("hx-request") == "true":  # htmx would put a redirect's page into a part of this one
         return Response("", status_code=401, headers={"hx-redirect": "/login"}, media_type=MediaType.TEXT)
     return Response("", status_code=303, headers={"location": address}, media_type=MediaType.TEXT)
 
 
-async def _form_of(request: AnyRequest) -> dict[str, list[str]]:
+async def _read_form(request: AnyRequest) -> dict[str, list[str]]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > BODY_MAX:
@@ -93,7 +93,7 @@ async def _form_of(request: AnyRequest) -> dict[str, list[str]]:
     return {name: [str(value) for value in form.getall(name)] for name in form}
 
 
-POLICY: Final = "; ".join(
+CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
@@ -106,10 +106,10 @@ POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Nothing from elsewhere, and nothing that stands in the page itself: no inline script, no inline style."""
+"""Nothing from elsewhere, and no inline script or style: injected HTML can neither run nor load anything."""
 
-HEADERS: Final = {
-    "content-security-policy": POLICY,
+SECURITY_HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
@@ -119,9 +119,9 @@ HEADERS: Final = {
 }
 
 
-def guarded(response: Response[Any]) -> Response[Any]:
-    """The answer, with those headers. What belongs to one reader is kept by nobody, unless it says otherwise."""
-    for name, value in HEADERS.items():
+def add_security_headers(response: Response[Any]) -> Response[Any]:
+    """Add the headers to an answer. It is not cached unless it says otherwise: most answers are for one reader."""
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("cache-control", "no-store")
     return response

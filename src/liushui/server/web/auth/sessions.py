@@ -1,4 +1,4 @@
-"""A browser's session over HTTP: a signed cookie, and the token that its changes must bring."""
+"""A browser's session over HTTP: a signed cookie, and the CSRF token that its changes must carry."""
 
 import hmac
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 from litestar.datastructures import Cookie
 
 from liushui.ledger.access.sessions import SESSION_LIFETIME, Session, begin_session, end_session, find_session
-from liushui.ledger.access.tokens import Scope, list_tokens
+from liushui.ledger.access.tokens import list_tokens
 from liushui.ledger.access.vault import shared_secret
 from liushui.ledger.engine import Ledger
-from liushui.server.auth import Connection
-from liushui.services.access import Principal
+from liushui.server.context import Connection
+from liushui.services.access import Principal, is_valid, owner
 
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 
 COOKIE: Final = "liushui_session"
@@ -26,79 +26,80 @@ _NAME_MAX: Final = 200
 
 
 class BrowserSession(NamedTuple):
-    """A request of a browser that has logged in."""
+    """A session that is stored in the ledger, and the CSRF token of its requests."""
 
     session: Session
     csrf: str
-    """What its requests that change something have to bring, as a header or a field."""
+
+    @property
+    def id(self) -> str:
+        """The id of the stored session."""
+        return self.session.id
 
 
 @dataclass(frozen=True)
 class BrowserSessions:
-    """The sessions of one ledger's page."""
+    """The sessions of the page of one ledger."""
 
     ledger: Ledger
 
-    def begin(self, how: str, *, agent: str, secure: bool, token: str | None = None) -> Cookie:
-        """Begin a session: the cookie that carries it."""
-        name = begin_session(self.ledger, how, agent=agent[:AGENT_MAX], token=token)
-        age_s = SESSION_LIFETIME.days * 86_400
-        return cookie(COOKIE, f"{name}.{self._signed('session', name)}", age_s=age_s, secure=secure)
+    def begin(self, method: str, *, agent: str, secure: bool, token: str | None = None) -> Cookie:
+        """Begin a session. `method`: link, password or token. Returns the cookie that carries the session."""
+        name = begin_session(self.ledger, method, agent=agent[:AGENT_MAX], token=token)
+        value = f"{name}.{self._signature('session', name)}"
+        return make_cookie(COOKIE, value, age_s=SESSION_LIFETIME.days * 86_400, secure=secure)
 
-    def of(self, cookie_text: str | None) -> BrowserSession | None:
-        """The session that a cookie stands for. None: it is not ours, or its session is over."""
-        name, _, signature = (cookie_text or "").partition(".")
-        if not name or len(name) > _NAME_MAX or not _equal(signature, self._signed("session", name)):
+    def find(self, cookie: str | None) -> BrowserSession | None:
+        """The session of a cookie. None: the cookie is forged, or its session has ended."""
+        name, _, signature = (cookie or "").partition(".")
+        # The signature comes first: without it every forged cookie would cost a query.
+        if not name or len(name) > _NAME_MAX or not _equal(signature, self._signature("session", name)):
             return None
         session = find_session(self.ledger, name)
-        if session is None or not self._is_let_in(session):
+        if session is None or not self._is_token_valid(session):
             return None
-        return BrowserSession(session, self._signed("csrf", name))
+        return BrowserSession(session, self._signature("csrf", name))
 
     def end(self, session: BrowserSession, *, secure: bool) -> Cookie:
-        """End a session: the cookie that takes the other's place."""
-        end_session(self.ledger, session.session.id)
-        return cookie(COOKIE, "", age_s=0, secure=secure)
+        """End a session. Returns the cookie that deletes the browser's."""
+        end_session(self.ledger, session.id)
+        return make_cookie(COOKIE, "", age_s=0, secure=secure)
 
     def principal(self, connection: Connection) -> Principal | None:
-        """Who a request to the API is from, by its session: somebody who may do everything. One that changes something
-        must bring the session's token as a header, or it may have been sent by any page."""
-        session = self.of(connection.cookies.get(COOKIE))
-        if session is None or (
-            connection.scope.get("method") not in SAFE and not verify_csrf(session, connection.headers.get(CSRF_HEADER))
-        ):
+        """Whom a request to the API acts for by its session. None: nobody is logged in, or the CSRF token is wrong."""
+        session = self.find(connection.cookies.get(COOKIE))
+        if session is None:
             return None
-        return Principal("page", None, frozenset(Scope))
+        is_safe = connection.scope.get("method") in SAFE_METHODS
+        # The browser adds the cookie to requests of any page; only ours know the token.
+        if not is_safe and not verify_csrf(session, connection.headers.get(CSRF_HEADER)):
+            return None
+        return owner("page")
 
-    def _is_let_in(self, session: Session) -> bool:
-        """Whether what a session began with still lets it in: a token may be over."""
+    def _is_token_valid(self, session: Session) -> bool:
+        """Whether the token that a session began with, if any, is still valid."""
         if session.token is None:
             return True
         now = self.ledger.clock()
-        return any(
-            token.id == session.token
-            and token.revoked_at is None
-            and (token.expires_at is None or now < token.expires_at)
-            for token in list_tokens(self.ledger)
-        )
+        return any(token.id == session.token and is_valid(token, now) for token in list_tokens(self.ledger))
 
-    def _signed(self, what: str, name: str) -> str:
-        return hmac.new(self._secret, f"{what}:{name}".encode(), sha256).hexdigest()
+    def _signature(self, purpose: str, name: str) -> str:
+        return hmac.new(self._secret, f"{purpose}:{name}".encode(), sha256).hexdigest()
 
     @cached_property
     def _secret(self) -> bytes:
         return shared_secret(self.ledger, "page")
 
 
-def verify_csrf(session: BrowserSession, given: str | None) -> bool:
-    """Whether a request that changes something was sent by a page of ours, shown in this session."""
-    return given is not None and _equal(given, session.csrf)
+def verify_csrf(session: BrowserSession, token: str | None) -> bool:
+    """Whether a request carries the CSRF token of its session."""
+    return token is not None and _equal(token, session.csrf)
 
 
 def _equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def cookie(name: str, value: str, *, age_s: int, secure: bool) -> Cookie:
-    """A cookie that no script may read and no other site sends. An age of 0 ends it."""
+def make_cookie(name: str, value: str, *, age_s: int, secure: bool) -> Cookie:
+    """A cookie that scripts cannot read and other sites' requests do not carry. An age of 0 deletes it."""
     return Cookie(name, value=value, max_age=age_s, secure=secure, httponly=True, samesite="lax")

@@ -35,7 +35,7 @@ from liushui.server.web.i18n import Language
 from liushui.server.web.overview.charts import embedded
 from liushui.server.web.overview.labels import place_name, sure
 from liushui.server.web.overview.page import fields_of, rules_of
-from liushui.server.web.page import AnyRequest, Page, Web, places_of
+from liushui.server.web.page import AnyRequest, Page, WebContext, places_of
 
 FIRST_ROWS: Final = 100
 """Rows that come with the page itself."""
@@ -65,7 +65,7 @@ class Asking(NamedTuple):
         return Writer(self.page.language, self.asked.zone)
 
 
-def routes(web: Web) -> list[ControllerRouterHandler]:
+def routes(web: WebContext) -> list[ControllerRouterHandler]:
     """The page, and what it asks for by and by."""
     ledger, kept = web.app_context.ledger, Kept()
 

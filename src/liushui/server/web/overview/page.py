@@ -20,7 +20,7 @@ from liushui.server.web.overview.calendar import LOOKS, Calendar, drawn, state_n
 from liushui.server.web.overview.charts import bars, colours_of, embedded, how_matched, sankey
 from liushui.server.web.overview.filters import Asking, check_known, read_asked
 from liushui.server.web.overview.labels import Sure, period_name, place_name, sure, told, unit_names
-from liushui.server.web.page import AnyRequest, Page, Web, places_of
+from liushui.server.web.page import AnyRequest, Page, WebContext, places_of
 
 CALENDAR_WEEKS: Final = 53
 
@@ -43,7 +43,7 @@ class KindLine(NamedTuple):
     address: str
 
 
-def routes(web: Web) -> list[ControllerRouterHandler]:
+def routes(web: WebContext) -> list[ControllerRouterHandler]:
     """The overview, and the parts of it that come later."""
     kept = Kept()
 
@@ -115,7 +115,7 @@ def parts_of(moved: Moved) -> tuple[Decimal, Decimal]:
     return moved.money_in, moved.money_out
 
 
-def rules_of(web: Web) -> dict[str, Rules[Paging]]:
+def rules_of(web: WebContext) -> dict[str, Rules[Paging]]:
     """The rules of every provider, by its name."""
     return {name: provider.rules for name, provider in web.app_context.providers.items()}
 
@@ -131,7 +131,7 @@ def _sure(found: Overview, page: Page) -> Callable[[Mark], Sure]:
     return lambda mark: sure(mark, zone, page.language)
 
 
-def _context(web: Web, page: Page, asking: Asking, found: Overview) -> dict[str, object]:
+def _context(web: WebContext, page: Page, asking: Asking, found: Overview) -> dict[str, object]:
     language, zone = page.language, common_zone(found.facts.accounts)
     zones = {account.account: account.zone for account in found.facts.accounts}
     first, last = found.span.first.isoformat(), found.span.last.isoformat()
@@ -200,7 +200,7 @@ def _flows_address(asking: Asking, *, currency: str | None, since: date, until: 
     )
 
 
-def _calendars(web: Web, page: Page, found: Overview) -> list[tuple[AccountFacts, Calendar | None]]:
+def _calendars(web: WebContext, page: Page, found: Overview) -> list[tuple[AccountFacts, Calendar | None]]:
     """A calendar of the last year for each account that has a source; None where nothing is claimed."""
     now = web.app_context.ledger.clock()
     today = now.date()

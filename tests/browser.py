@@ -1,4 +1,4 @@
-"""A Chromium without a screen, for tests of the pages and pictures of them: the system's, driven by Playwright."""
+"""The system's Chromium, headless and driven by Playwright, for tests and screenshots of the pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
-QUIET: Final = (
+OPTIONS: Final = (
     "--no-sandbox",  # which root may not have
     "--disable-gpu",
     "--disable-quic",
@@ -20,17 +20,17 @@ QUIET: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-"""What keeps it from asking anybody for anything of its own."""
+"""Options that keep Chromium from making network requests of its own."""
 
 
 def browser_path() -> str | None:
-    """Where the system's Chromium is. None: it has none."""
+    """The path of the system's Chromium, or None."""
     return next((found for found in map(shutil.which, NAMES) if found), None)
 
 
 @contextmanager
 def browsing() -> Iterator["Browser"]:
-    """A browser, until the block ends. Raises ConfigError where there is none, or nothing to drive it with."""
+    """A browser, until the block ends. Raises ConfigError where Chromium or Playwright is missing."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
@@ -39,7 +39,7 @@ def browsing() -> Iterator["Browser"]:
     if path is None:
         raise ConfigError(f"browser: expected {' or '.join(NAMES)} on the PATH: `apt-get install chromium`")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
         try:
             yield browser
         finally:

@@ -1,4 +1,4 @@
-"""What several areas share: UTC, no settings from outside, free ports, and a ledger made as a user makes one."""
+"""Fixtures for several areas: UTC, no settings from outside, free ports, and a ledger made with the commands."""
 
 import json
 import os
@@ -18,14 +18,14 @@ from tests.engines import CITUS_URL, DatabasePool, SchemaPool, keep_out_of_home,
 from tests.postgres import find_programs
 
 SETTINGS = ("LIUSHUI_", "LONGBRIDGE_", "LONGPORT_")
-"""How the names of variables begin that change what liushui, or an official client, does."""
+"""Prefixes of environment variables that configure liushui or an official client."""
 
 FOR_TESTS = "LIUSHUI_TEST_"
-"""How those begin that say what tests may use."""
+"""The prefix of environment variables that configure the tests themselves."""
 
 
 def pytest_configure() -> None:
-    """Time zones and settings of the machine change no test; a slow machine fails none."""
+    """Make tests independent of the machine's time zone, settings and speed."""
     os.environ["TZ"] = "UTC"
     time.tzset()
     for name in [name for name in os.environ if name.startswith(SETTINGS) and not name.startswith(FOR_TESTS)]:
@@ -36,7 +36,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabasePool]:
-    """Databases of a PostgreSQL that runs as long as the tests do."""
+    """Databases of a PostgreSQL that runs while the tests do."""
     if find_programs() is None:
         pytest.skip("there is no PostgreSQL on this machine: `make servers` installs it")
     keep_out_of_home(tmp_path_factory.mktemp("home"))
@@ -46,7 +46,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabasePool]:
 
 @pytest.fixture(scope="session")
 def schemas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SchemaPool]:
-    """Schemas on the Citus that the environment names, for as long as the tests run."""
+    """Schemas on the Citus that the environment names."""
     if CITUS_URL is None:
         pytest.skip("LIUSHUI_TEST_CITUS_URL names no Citus")
     keep_out_of_home(tmp_path_factory.mktemp("home"))
@@ -56,12 +56,12 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SchemaPool]:
 
 @pytest.fixture
 def free_ports() -> Callable[[int], list[int]]:
-    """So many ports that nobody listens on."""
+    """A function that gives so many ports that nobody listens on."""
     return lambda many: [free_port() for _ in range(many)]
 
 
 class Book(NamedTuple):
-    """A ledger of one account of ten thousand flows, synced over HTTP from a simulator by the command line."""
+    """A ledger with one account of ten thousand flows, synced over HTTP from a simulator with the commands."""
 
     path: Path
     account: str
@@ -69,11 +69,11 @@ class Book(NamedTuple):
     """What `liushui flows --format jsonl` prints."""
 
     def ledger(self) -> Ledger:
-        """The ledger, open."""
+        """Open the ledger."""
         return open_ledger(str(self.path))
 
     def key(self, *accounts: str, dialect: str = "longbridge", paced: bool = False) -> dict[str, str]:
-        """The credentials of a new key, of the whole account where none is named."""
+        """The credentials of a new key, by default for the ledger's one account."""
         ledger = self.ledger()
         try:
             return create_key(ledger, get_provider(dialect), list(accounts or (self.account,)), paced=paced)
@@ -83,7 +83,7 @@ class Book(NamedTuple):
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
-    """Simulate, add the source, sync: each step as a user takes it."""
+    """Simulate, add the source, sync: with the commands of a user."""
     path = tmp_path_factory.mktemp("book") / "ledger.db"
     with simulating(flows=10_000) as simulator:
         (account,) = simulator.accounts
@@ -105,6 +105,6 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
 
 @pytest.fixture(scope="session")
 def served(book: Book) -> Iterator[Running]:
-    """The book, served by two workers."""
+    """The ledger of `book`, served by two workers."""
     with serving(book.path, workers=2) as running:
         yield running

@@ -1,4 +1,4 @@
-"""`liushui demo` in a process of its own: five simulated providers, a ledger of their accounts, its pages."""
+"""`liushui demo` in a process of its own: simulated providers, a ledger of their accounts, and its pages."""
 
 import re
 from collections.abc import Iterator
@@ -20,17 +20,17 @@ _LINK = re.compile(r"^http://\S+/login\?code=\S+$", re.MULTILINE)
 
 
 class Demo(NamedTuple):
-    """A demonstration that runs."""
+    """A running demo."""
 
     url: str
     link: str
-    """What it printed last: the way into the page, for one browser, once."""
+    """The login link that it printed. It works once."""
     ledger: Path
     said: str
-    """All that it printed."""
+    """Everything that it printed."""
 
     def new_link(self) -> str:
-        """Another way in."""
+        """Another login link."""
         ledger = open_ledger(str(self.ledger))
         try:
             return login_link(self.url, create_login_code(ledger))
@@ -39,8 +39,8 @@ class Demo(NamedTuple):
 
 
 @contextmanager
-def demonstrating(folder: Path, *, flows: int = 300, accounts: int = 1) -> Iterator[Demo]:
-    """A demonstration, until the block ends. Raises LiushuiError with what it said where it does not start."""
+def running_demo(folder: Path, *, flows: int = 300, accounts: int = 1) -> Iterator[Demo]:
+    """A demo, until the block ends. Raises LiushuiError with its messages where it does not start."""
     path, port = folder / "ledger.db", free_port()
     words = ["demo", "--flows", str(flows), "--accounts", str(accounts), "--host", HOST, "--port", str(port)]
     with TemporaryFile("w+") as messages, process_of([*command_of(path), *words], messages) as process:
@@ -49,7 +49,7 @@ def demonstrating(folder: Path, *, flows: int = 300, accounts: int = 1) -> Itera
 
 
 def _link_in(process: Popen[str], messages: IO[str]) -> str:
-    """What it said until it was ready."""
+    """Its messages until it was ready."""
     end_s = monotonic() + START_S
     while True:
         messages.seek(0)
@@ -57,5 +57,5 @@ def _link_in(process: Popen[str], messages: IO[str]) -> str:
         if _LINK.search(said):
             return said
         if process.poll() is not None or monotonic() > end_s:
-            raise LiushuiError(f"the demonstration did not start: {said.strip()}")
+            raise LiushuiError(f"the demo did not start: {said.strip()}")
         sleep(0.05)

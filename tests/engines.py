@@ -1,4 +1,4 @@
-"""Where the ledgers of tests stand, on every engine: files in a folder, databases of a PostgreSQL of their own."""
+"""Ledgers for tests on every engine: files in a folder, databases of a temporary PostgreSQL, schemas on Citus."""
 
 import os
 import re
@@ -21,29 +21,29 @@ from tests.postgres import Postgres, running
 
 SQLITE, POSTGRESQL, CITUS = "sqlite", "postgresql", "citus"
 CITUS_URL: Final = os.environ.get("LIUSHUI_TEST_CITUS_URL")
-"""A database with Citus, a coordinator and its workers, that tests may make schemas in."""
+"""A Citus database in which tests may create schemas."""
 
 ENGINES: Final = (SQLITE, POSTGRESQL, *([CITUS] if CITUS_URL else []))
 SHARDS: Final = 4
 _SHARD: Final = re.compile(r"(?<=[a-z])_\d{6,}\b")
 
 
-class Shelf(Protocol):
-    """Where the ledgers of one test stand, each under a name."""
+class LedgerStore(Protocol):
+    """The ledgers of one test, by name."""
 
     engine: str
 
     def url(self, name: str = "ledger.db") -> str:
-        """What opens the ledger of that name, whether it is there or not."""
+        """The URL or path of the ledger with that name, whether it exists or not."""
         ...
 
     def fresh(self, name: str = "ledger.db") -> str:
-        """What opens an empty ledger of that name. What was in it is gone; nobody may have it open."""
+        """The URL or path of an empty ledger with that name. It must not be open; its content is deleted."""
         ...
 
 
-class Files:
-    """A folder with an SQLite file a ledger."""
+class SqliteFiles:
+    """A folder with an SQLite file for each ledger."""
 
     engine = SQLITE
 
@@ -66,25 +66,25 @@ class Files:
 
 
 class Pool:
-    """Ledgers on a server that are empty: they are used again, for emptying one is quick."""
+    """Empty ledgers on a server. They are reused, because emptying one is faster than creating one."""
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
         self._free: list[str] = []
 
     def take(self) -> str:
-        """The URL of an empty ledger that is nobody else's."""
+        """The URL of an empty ledger that nobody else uses."""
         return self._free.pop() if self._free else self.make()
 
     def make(self) -> str:
-        """The URL of a new one."""
+        """The URL of a new ledger."""
         raise NotImplementedError
 
     def cut(self, url: str) -> None:
-        """End whoever is connected to one."""
+        """End all connections to a ledger."""
 
     def give_back(self, url: str) -> None:
-        """Whoever is connected to it, and whatever is in it: it becomes an empty ledger, another one than before."""
+        """Empty a ledger, whatever it holds and whoever is connected, and give it a new identity."""
         self.cut(url)
         with psycopg.connect(url) as connection:
             for table in metadata.sorted_tables:
@@ -96,7 +96,7 @@ class Pool:
 
 
 class DatabasePool(Pool):
-    """Databases of a server of our own, copied from a first one."""
+    """Databases of a temporary server, copied from a template."""
 
     def __init__(self, server: Postgres) -> None:
         super().__init__(POSTGRESQL)
@@ -112,7 +112,7 @@ class DatabasePool(Pool):
 
 
 class SchemaPool(Pool):
-    """Schemas in a database with Citus, each with tables that are spread over its nodes."""
+    """Schemas in a Citus database, each with distributed tables."""
 
     def __init__(self, url: str) -> None:
         super().__init__(CITUS)
@@ -130,14 +130,14 @@ class SchemaPool(Pool):
         return url
 
     def close(self) -> None:
-        """Take away what was made."""
+        """Drop the schemas."""
         with psycopg.connect(self._url, autocommit=True) as connection:
             for name in self._made:
                 connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
 
 
-class Databases:
-    """Ledgers of a pool, until the test is over."""
+class PooledLedgers:
+    """Ledgers of a pool, for one test."""
 
     def __init__(self, pool: Pool) -> None:
         self.engine = pool.engine
@@ -157,21 +157,21 @@ class Databases:
         return self.url(name)
 
     def give_back(self) -> None:
-        """The test is over."""
+        """Return the ledgers to the pool."""
         for url in self._taken.values():
             self._pool.give_back(url)
 
 
 @contextmanager
 def pooling() -> Iterator[DatabasePool]:
-    """Databases, on a server of their own."""
+    """A pool of databases on a temporary server."""
     with running() as server:
         yield DatabasePool(server)
 
 
 @contextmanager
 def pooling_schemas(url: str) -> Iterator[SchemaPool]:
-    """Schemas, until the block ends."""
+    """A pool of schemas, which are dropped when the block ends."""
     pool = SchemaPool(url)
     try:
         yield pool
@@ -179,23 +179,23 @@ def pooling_schemas(url: str) -> Iterator[SchemaPool]:
         pool.close()
 
 
-def shelf_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[Shelf]:
-    """A shelf of the engine that a fixture's parameter names, until its end."""
+def store_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[LedgerStore]:
+    """A store on the engine that a fixture's parameter names."""
     if request.param == SQLITE:
-        yield Files(folder)
+        yield SqliteFiles(folder)
         return
     pool: Pool = request.getfixturevalue("pool" if request.param == POSTGRESQL else "schemas")
-    databases = Databases(pool)
+    databases = PooledLedgers(pool)
     yield databases
     databases.give_back()
 
 
 def unspread(plan: str) -> str:
-    """The plan of a statement, with tables and indexes named as if they were not spread: Citus names the shards."""
+    """A query plan with the names of tables and indexes instead of Citus's shards."""
     return _SHARD.sub("", plan)
 
 
 def keep_out_of_home(folder: Path) -> None:
-    """What belongs to a ledger on a server, on this machine, is kept in a folder."""
+    """Keep the local files of ledgers on servers in a folder, and not in the user's home."""
     os.environ["XDG_CONFIG_HOME"] = str(folder / "config")
     os.environ["XDG_STATE_HOME"] = str(folder / "state")

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: made in a temporary folder, on a free port, by an unprivileged user, gone at the end."""
+"""A temporary PostgreSQL for tests: in a temporary folder, on a free port, run by an unprivileged user."""
 
 import os
 import pwd
@@ -20,11 +20,11 @@ from liushui.testing.server import HOST, free_port
 
 USER: Final = "liushui"
 PROGRAMS: Final = ("initdb", "postgres")
-PLACES: Final = "/usr/lib/postgresql"
-"""Where Debian has a folder for each version."""
+INSTALLATIONS: Final = "/usr/lib/postgresql"
+"""The folder in which Debian has a folder for each version."""
 
 OWNERS: Final = ("postgres", "nobody")
-"""Who runs the server where root would: PostgreSQL refuses to be run by root."""
+"""Users who may run the server in place of root: PostgreSQL refuses to be run by root."""
 
 START_S: Final = 60
 STOP_S: Final = 30
@@ -32,7 +32,7 @@ POLL_S: Final = 0.02
 
 
 class _Owner(TypedDict, total=False):
-    """Who a process is to be run by, as subprocess takes it."""
+    """The arguments of subprocess that choose a user."""
 
     user: int
     group: int
@@ -40,7 +40,7 @@ class _Owner(TypedDict, total=False):
 
 
 class Postgres:
-    """A server, and the databases in it."""
+    """A server and its databases."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self._programs, self._folder, self._owner = programs, folder, _owner()
@@ -56,17 +56,17 @@ class Postgres:
 
     @property
     def pid(self) -> int:
-        """The server's process."""
+        """The process id of the server."""
         if self._process is None:
             raise LiushuiError("the server is not running")
         return self._process.pid
 
     def url(self, database: str = "postgres", user: str = USER) -> str:
-        """What opens a database."""
+        """The URL of a database."""
         return f"postgresql://{user}@{HOST}:{self.port}/{database}"
 
     def start(self) -> None:
-        """Begin to serve, and return once it answers."""
+        """Start the server, and return once it accepts connections."""
         listen = ["-p", str(self.port), "-k", str(self._folder), "-c", f"listen_addresses={HOST}"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -84,7 +84,7 @@ class Postgres:
             time.sleep(POLL_S)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT cuts every connection and shuts down well, SIGQUIT leaves it as a crash does."""
+        """Stop the server. SIGINT ends every connection and shuts down cleanly; SIGQUIT leaves it as after a crash."""
         if self._process is None:
             return
         self._process.send_signal(how)
@@ -96,24 +96,24 @@ class Postgres:
         self._process = None
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it, and begin again."""
+        """Stop and start again."""
         self.stop(how)
         self.start()
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """One statement of the server's owner, in a transaction of its own."""
+        """Run one statement as the server's owner, in its own transaction."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def new_database(self, template: str | None = None) -> str:
-        """The URL of a new database, empty or a copy of another that nobody is connected to."""
+        """The URL of a new database: empty, or a copy of a template that nobody is connected to."""
         name = f"ledger_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        """Forget a database, whoever is connected to it."""
+        """Drop a database, whoever is connected to it."""
         name = url.rpartition("/")[2]
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
@@ -123,13 +123,13 @@ class Postgres:
         self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
     def trust_first(self, line: str) -> None:
-        """Put a line before the others of pg_hba.conf."""
+        """Put a line at the top of pg_hba.conf."""
         path = self._data / "pg_hba.conf"
         path.write_text(f"{line}\n{path.read_text()}")
         self.execute("SELECT pg_reload_conf()")
 
     def log(self) -> str:
-        """What it has said."""
+        """The server's log."""
         return (self._folder / "log").read_text(errors="replace")
 
     def _answers(self) -> bool:
@@ -159,7 +159,7 @@ class Postgres:
 
 @contextmanager
 def running() -> Iterator[Postgres]:
-    """A server until the block ends. Raises LiushuiError where this machine has no PostgreSQL."""
+    """A server, until the block ends. Raises LiushuiError where PostgreSQL is not installed."""
     programs = find_programs()
     if programs is None:
         raise LiushuiError("this machine has no PostgreSQL: `make servers` installs it")
@@ -173,8 +173,8 @@ def running() -> Iterator[Postgres]:
 
 
 def find_programs() -> Path | None:
-    """The folder with the programs of the newest PostgreSQL of this machine."""
-    versions = sorted(Path(PLACES).glob("*/bin"), key=lambda path: int("0" + path.parent.name.partition(".")[0]))
+    """The folder with the programs of the newest installed PostgreSQL."""
+    versions = sorted(Path(INSTALLATIONS).glob("*/bin"), key=lambda path: int("0" + path.parent.name.partition(".")[0]))
     found = [Path(path).parent for path in filter(None, [shutil.which("initdb")])]
     for folder in [*reversed(versions), *found]:
         if all((folder.joinpath(program)).exists() for program in PROGRAMS):
@@ -183,7 +183,7 @@ def find_programs() -> Path | None:
 
 
 def _owner() -> pwd.struct_passwd | None:
-    """Who runs the server; None: who runs us."""
+    """The user who runs the server. None: the current user."""
     if os.geteuid() != 0:
         return None
     for name in OWNERS:
@@ -193,4 +193,4 @@ def _owner() -> pwd.struct_passwd | None:
 
 
 _LOCALE: Final = ("--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en-US")
-"""A language whose order of words is not that of their bytes, as on most servers."""
+"""A collation that differs from the order of bytes, as on most servers."""

@@ -1,7 +1,4 @@
-"""Pictures of every page, in both themes and three languages: `python -m tests.screenshots DIR`.
-
-They are of `liushui demo`, so that whoever looks at them sees what `make run` shows.
-"""
+"""Screenshots of every page of `liushui demo`, in both themes and three languages: `python -m tests.screenshots DIR`."""
 
 import sys
 import tempfile
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import click
 
 from tests.browser import browsing
-from tests.demo import Demo, demonstrating
+from tests.demo import Demo, running_demo
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ViewportSize
@@ -29,7 +26,7 @@ PAGES: Final = {
     "providers": "/providers",
     "provider": "/providers/wecom",
 }
-"""Each page by the name of its pictures."""
+"""The path of each page, by the name of its screenshots."""
 
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 LANGUAGES: Final = {"en": "en", "zh-Hans": "zh-CN", "zh-Hant": "zh-HK"}
@@ -37,19 +34,19 @@ LANGUAGES: Final = {"en": "en", "zh-Hans": "zh-CN", "zh-Hant": "zh-HK"}
 WIDE: Final["ViewportSize"] = {"width": 1280, "height": 800}
 NARROW: Final["ViewportSize"] = {"width": 390, "height": 800}
 SETTLE_MS: Final = 600
-"""How long charts take to be drawn."""
+"""The time that charts take to be drawn."""
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR", help="Where the pictures go.")
-@click.option("--whole/--window", default=True, help="The whole page, or what a window shows.")
-@click.option("--flows", default=3_000, show_default=True, help="How many flows each account has had.")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR", help="Where the screenshots go.")
+@click.option("--whole/--window", default=True, help="The whole page, or only the window.")
+@click.option("--flows", default=3_000, show_default=True, help="Flows of each account.")
 def main(folder: Path, whole: bool, flows: int) -> None:
-    """Take the pictures."""
+    """Take the screenshots."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix="liushui-pictures-") as ledger,
-        demonstrating(Path(ledger), flows=flows) as demo,
+        tempfile.TemporaryDirectory(prefix="liushui-screenshots-") as ledger,
+        running_demo(Path(ledger), flows=flows) as demo,
         browsing() as browser,
     ):
         for theme, language in product(THEMES, LANGUAGES):
@@ -71,9 +68,9 @@ def _take(
         for name, path in PAGES.items():
             page.goto(path)
             page.wait_for_timeout(SETTLE_MS)
-            picture = folder / f"{name}-{theme}-{language}{width}.png"
-            page.screenshot(path=picture, full_page=whole)
-            sys.stdout.write(f"{picture}\n")
+            screenshot = folder / f"{name}-{theme}-{language}{width}.png"
+            page.screenshot(path=screenshot, full_page=whole)
+            sys.stdout.write(f"{screenshot}\n")
     context.close()
 
 

@@ -1,4 +1,4 @@
-"""What a test needs of the system: programs, installed where that is allowed; on CI nothing is left out. Full disks."""
+"""What tests need of the system: installed programs, and files that cannot grow. On CI no test is skipped."""
 
 import os
 import resource
@@ -15,7 +15,7 @@ _INSTALL_S: Final = 240
 
 
 def require(program: str, debian_package: str) -> str:
-    """The path of a program, installed from its Debian package where it is missing. Else the test is left out."""
+    """The path of a program, installed from its Debian package if it is missing. Skips the test where that fails."""
     found = shutil.which(program)
     if found is None and _install(debian_package):
         found = shutil.which(program)
@@ -25,15 +25,15 @@ def require(program: str, debian_package: str) -> str:
 
 
 def leave_out(reason: str) -> NoReturn:
-    """Skip the running test for a reason that lies in the machine. With CI=true it fails instead."""
+    """Skip the running test because of the machine. With CI=true it fails instead."""
     if os.environ.get("CI") == "true":
-        pytest.fail(f"nothing is left out on CI: {reason}", pytrace=False)
+        pytest.fail(f"no test is skipped on CI: {reason}", pytrace=False)
     pytest.skip(reason)
 
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """Let no file grow beyond so many bytes: a write beyond them fails, as on a disk that is full."""
+    """Inside, a write beyond so many bytes of a file fails, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

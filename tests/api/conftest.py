@@ -7,27 +7,27 @@ import pytest
 
 from liushui.ledger.engine import Ledger
 from tests.api.served import Api, Caller, open_api
-from tests.engines import POSTGRESQL, SQLITE, Shelf, shelf_of
+from tests.engines import POSTGRESQL, SQLITE, LedgerStore, store_of
 from tests.ledger.books import new_ledger
 
 
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+def ledger_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerStore]:
     """Where a test's ledgers stand."""
-    yield from shelf_of(request, tmp_path)
+    yield from store_of(request, tmp_path)
 
 
 @pytest.fixture(scope="module", params=[SQLITE, POSTGRESQL])
-def module_shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+def module_shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerStore]:
     """The same for all tests of a module."""
-    yield from shelf_of(request, tmp_path_factory.mktemp("shelf"))
+    yield from store_of(request, tmp_path_factory.mktemp("ledger_store"))
 
 
 @pytest.fixture
-def ledger(shelf: Shelf) -> Iterator[Ledger]:
+def ledger(ledger_store: LedgerStore) -> Iterator[Ledger]:
     """A ledger with the accounts `a` and `b`, under a clock that stands still."""
-    shelf.fresh()  # a copy, where that is faster than to make one
-    ledger = new_ledger(shelf, "a", "b")
+    ledger_store.fresh()  # a copy, where that is faster than to make one
+    ledger = new_ledger(ledger_store, "a", "b")
     yield ledger
     ledger.close()
 

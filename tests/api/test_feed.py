@@ -23,7 +23,7 @@ from liushui.ledger.read.feed import How, commits_after, feed_page
 from liushui.ledger.read.pages import SCAN_MAX, Place, flows_page
 from liushui.ledger.write.record import make_own_account, record
 from tests.api.served import Caller
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import came, hour, hours, keep, keep_page, new_ledger
 
 NAMES: Final = ("a", "b", "mine")
@@ -139,7 +139,7 @@ FILTERS: Final = [
 
 @given(plans, st.sampled_from([3, 20, 20_000]))
 @settings(max_examples=12, deadline=None)
-def test_readers_beside_writers(module_shelf: Shelf, plan: list[Any], scan: int) -> None:
+def test_readers_beside_writers(module_shelf: LedgerStore, plan: list[Any], scan: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "SCAN_MAX", scan)
         patch.setattr(pages, "RUN_COST", 1)

@@ -18,7 +18,7 @@ from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.testing.server import Running, serving
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger
 from tests.server.test_run import children
 
@@ -26,7 +26,7 @@ AT = datetime(2024, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def book(module_shelf: Shelf) -> str:
+def book(module_shelf: LedgerStore) -> str:
     """The URL of a ledger."""
     ledger = new_ledger(module_shelf, "a", "b")
     keep(ledger, hours(0, 24), *(came(f"r{n}", n, f"{n}.50") for n in range(20)))

@@ -20,7 +20,7 @@ from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
 from liushui.server.api.cursors import key_of
 from tests.api.served import Answer, Api, Caller, open_api
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import bad, came, hour, hours, keep, new_ledger, tables
 
 HIDDEN = "hidden"
@@ -65,7 +65,7 @@ def fill(ledger: Ledger) -> Known:
 
 
 @pytest.fixture(scope="module")
-def filled(module_shelf: Shelf) -> Iterator[tuple[Api, Known]]:
+def filled(module_shelf: LedgerStore) -> Iterator[tuple[Api, Known]]:
     ledger = new_ledger(module_shelf, "a", HIDDEN)
     known = fill(ledger)
     with open_api(ledger) as api:

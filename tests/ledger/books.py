@@ -23,7 +23,7 @@ from liushui.ledger.write.commit import commit_rows, commit_slice, make_account
 from liushui.ledger.write.quarantine import quarantine_rows
 from liushui.provider import Codec, DecodedRow, Slice
 from liushui.testing.clock import MovableClock
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 
 DAY_ONE = datetime(2024, 3, 1, tzinfo=UTC)
 READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
@@ -32,7 +32,9 @@ Tables = Mapping[str, Sequence[Row]]
 """Every table's rows, by its key."""
 
 
-def new_ledger(where: Shelf | Path, *accounts: str, zone: str = "Asia/Hong_Kong", name: str = "ledger.db") -> Ledger:
+def new_ledger(
+    where: LedgerStore | Path, *accounts: str, zone: str = "Asia/Hong_Kong", name: str = "ledger.db"
+) -> Ledger:
     """A ledger with these accounts, under a clock that stands still. In a folder it is a file."""
     url = str(where / name) if isinstance(where, Path) else where.url(name)
     ledger = open_ledger(url, create=True, clock=MovableClock())

@@ -6,26 +6,26 @@ from pathlib import Path
 import pytest
 
 from liushui.ledger.engine import Ledger
-from tests.engines import ENGINES, Shelf, shelf_of
+from tests.engines import ENGINES, LedgerStore, store_of
 from tests.ledger.books import new_ledger
 
 
 @pytest.fixture(params=ENGINES)
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+def ledger_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerStore]:
     """Where a test's ledgers stand, on each engine."""
-    yield from shelf_of(request, tmp_path)
+    yield from store_of(request, tmp_path)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def module_shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+def module_shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerStore]:
     """The same for all tests of a module."""
-    yield from shelf_of(request, tmp_path_factory.mktemp("shelf"))
+    yield from store_of(request, tmp_path_factory.mktemp("ledger_store"))
 
 
 @pytest.fixture
-def ledger(shelf: Shelf) -> Iterator[Ledger]:
+def ledger(ledger_store: LedgerStore) -> Iterator[Ledger]:
     """A ledger with one account, `a`, under a clock that stands still."""
-    ledger = new_ledger(shelf)
+    ledger = new_ledger(ledger_store)
     yield ledger
     ledger.close()
 

@@ -25,7 +25,7 @@ from liushui.ledger.flow_row import Rejected
 from liushui.ledger.write.commit import commit_gap
 from liushui.ledger.write.reprocess import rebuild, retry
 from liushui.testing.clock import MovableClock
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import (
     READ_AT,
     Tables,
@@ -75,7 +75,7 @@ TOLD: Final = (
 )
 
 
-def prepare(where: Shelf | Path) -> None:
+def prepare(where: LedgerStore | Path) -> None:
     """Make the ledger that each commit begins with: every table has rows, each account has some."""
     ledger = new_ledger(where, "a", "b", "told")
     same, gone = came_full("same", 1, "12.50"), came("gone", 14, kind=Kind.FEE)

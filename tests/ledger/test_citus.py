@@ -25,7 +25,7 @@ from liushui.ledger.read.balances import FlowFilter, balances, list_flows, statu
 from liushui.ledger.read.history import balances_as_of
 from liushui.ledger.write.commit import make_account
 from liushui.testing.clock import MovableClock
-from tests.engines import CITUS_URL, Databases, SchemaPool
+from tests.engines import CITUS_URL, PooledLedgers, SchemaPool
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
 from tests.ledger.moving import copy, in_file, moved, prepare_to_move
 
@@ -39,7 +39,7 @@ ACCOUNTS: Final = tuple(f"account {number}" for number in range(8))
 @pytest.fixture
 def citus(schemas: SchemaPool) -> Iterator[Ledger]:
     """A ledger over several nodes, empty."""
-    databases = Databases(schemas)
+    databases = PooledLedgers(schemas)
     ledger = open_ledger(databases.url(), clock=MovableClock())
     with ledger.reading() as connection:
         assert ledger.is_distributed(connection)

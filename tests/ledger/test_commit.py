@@ -24,7 +24,7 @@ from liushui.ledger.read.balances import FlowFilter, balances, list_flows
 from liushui.ledger.write.change import RESTATED, WITHDRAWN, Change, Committed
 from liushui.ledger.write.commit import commit_rows, compare, make_account
 from liushui.provider import DecodedRow
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import (
     READ_AT,
     assert_intact,
@@ -81,8 +81,8 @@ def test_a_slice_holds_its_beginning_and_not_its_end(ledger: Ledger) -> None:
     assert column(ledger, "flows", "id") == [("second",)]
 
 
-def test_accounts_have_nothing_to_do_with_one_another(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf, "a", "b")
+def test_accounts_have_nothing_to_do_with_one_another(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, "a", "b")
     keep(ledger, hours(0, 24), came("one", 1), account="a")
     keep(ledger, hours(0, 24), came("one", 1), account="b")
     before = [row for row in tables(ledger)["flows"] if row[0] == "b"]

@@ -22,7 +22,7 @@ from liushui.ledger.engines import postgres_connection, sqlite
 from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.ledger.write.batch_writer import lock_account
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
 from tests.system import files_of_at_most
 
@@ -261,8 +261,8 @@ def test_a_full_disk_is_said(file_ledger: Ledger) -> None:
 # ---------------------------------------------------------------- writers and readers
 
 
-def test_a_second_writer_of_an_account_waits_for_the_first(shelf: Shelf) -> None:
-    first = new_ledger(shelf)
+def test_a_second_writer_of_an_account_waits_for_the_first(ledger_store: LedgerStore) -> None:
+    first = new_ledger(ledger_store)
     second = open_ledger(first.url)
     begun = threading.Event()
 
@@ -287,8 +287,8 @@ def test_a_second_writer_of_an_account_waits_for_the_first(shelf: Shelf) -> None
     second.close()
 
 
-def test_a_writer_that_waited_too_long_says_so(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = new_ledger(shelf)
+def test_a_writer_that_waited_too_long_says_so(ledger_store: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = new_ledger(ledger_store)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(postgres_connection, "BUSY_TIMEOUT_S", 0.05)
     second = open_ledger(first.url)
@@ -303,8 +303,8 @@ def test_a_writer_that_waited_too_long_says_so(shelf: Shelf, monkeypatch: pytest
     second.close()
 
 
-def test_a_reader_sees_one_state_while_others_write(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf)
+def test_a_reader_sees_one_state_while_others_write(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store)
     rows = [came(f"{number:04}", number / 1000) for number in range(3000)]
     keep(ledger, hours(0, 24), *rows)
     other = open_ledger(ledger.url)
@@ -321,8 +321,8 @@ def test_a_reader_sees_one_state_while_others_write(shelf: Shelf) -> None:
     other.close()
 
 
-def test_two_processes_commit_to_one_account(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf)
+def test_two_processes_commit_to_one_account(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store)
     commits = 60
     writers = [writer(ledger.url, number, commits) for number in range(2)]
     for process in writers:

@@ -20,14 +20,14 @@ from liushui.ledger.read.streamed import stream_flows
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import came, came_full, hour, hours, keep, new_ledger
 
 BEGIN = datetime(2025, 12, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def mixed(module_shelf: Shelf) -> Iterator[Ledger]:
+def mixed(module_shelf: LedgerStore) -> Iterator[Ledger]:
     """Two accounts whose days begin at different hours, with random rows of two weeks. Only read."""
     ledger = new_ledger(module_shelf, "a", zone="Asia/Hong_Kong")
     make_account(ledger, "b", "longbridge", "America/New_York")

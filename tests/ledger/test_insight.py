@@ -35,7 +35,7 @@ from liushui.providers.wecom.rules import RULES as DAILY
 from liushui.rules import Paging, Rules
 from liushui.sync.events import SyncStatus
 from liushui.testing.clock import NOON, MovableClock
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import bad, came, keep, new_ledger
 
 HONGKONG = ZoneInfo("Asia/Hong_Kong")
@@ -71,9 +71,9 @@ def random_rows(seed: int, many: int = 400) -> list[DecodedRow]:
 
 
 @pytest.fixture
-def busy(shelf: Shelf) -> Ledger:
+def busy(ledger_store: LedgerStore) -> Ledger:
     """Two accounts with random rows, all of it proven."""
-    ledger = new_ledger(shelf, "a", "b")
+    ledger = new_ledger(ledger_store, "a", "b")
     for seed, account in enumerate(("a", "b")):
         keep(ledger, Slice(BEGIN, NOON), *random_rows(seed), account=account, read_at=NOON)
         with_source(ledger, account)
@@ -133,8 +133,8 @@ def test_sums_that_are_kept_are_made_anew_after_a_batch(busy: Ledger) -> None:
     assert after.keys() == {balance[:3] for balance in query.balances(busy)} - {("a", "", "USD")}
 
 
-def test_an_empty_ledger_has_an_overview(shelf: Shelf) -> None:
-    found = seen(new_ledger(shelf, "a"))
+def test_an_empty_ledger_has_an_overview(ledger_store: LedgerStore) -> None:
+    found = seen(new_ledger(ledger_store, "a"))
     assert (found.currency, found.held, [period.kinds for period in found.periods if period.kinds]) == (None, [], [])
 
 
@@ -245,8 +245,8 @@ def test_matches_are_sound_whatever_the_order(ends: list[End], random: Random) -
     assert matches(shuffled) == found
 
 
-def test_candidates_are_looked_for_from_the_newest_day_on(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf, "a", "b")
+def test_candidates_are_looked_for_from_the_newest_day_on(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, "a", "b")
     rows = [came(f"{day}", at(day, 12, 12), "-1", kind=Kind.WITHDRAWAL) for day in (1, 2, 20)]
     keep(ledger, Slice(at(1), at(30)), *rows, came("fee", at(3), "-1", kind=Kind.FEE), read_at=NOON)
     keep(ledger, Slice(at(1), at(30)), came("in", at(2, 12, 13), "1"), account="b", read_at=NOON)
@@ -358,9 +358,9 @@ def test_a_gap_is_told_with_its_days_and_its_reason(ledger: Ledger) -> None:
     assert alarm.words == "it broke"
 
 
-def test_what_a_provider_will_forget_comes_first(shelf: Shelf) -> None:
+def test_what_a_provider_will_forget_comes_first(ledger_store: LedgerStore) -> None:
     """The service keeps three years: of 2 January 2023, open on 2 January 2026, a day is left."""
-    ledger = new_ledger(shelf, "x")
+    ledger = new_ledger(ledger_store, "x")
     make_account(ledger, "shop", "wecom", "Asia/Shanghai")
     shanghai = ZoneInfo("Asia/Shanghai")
     begin, end_ = (datetime(2022, 12, 1, tzinfo=shanghai), datetime(2026, 1, 2, tzinfo=shanghai))
@@ -378,8 +378,8 @@ def test_what_a_provider_will_forget_comes_first(shelf: Shelf) -> None:
     assert [day.day.day for day in days if day.state == "open"] == [2, 3]
 
 
-def test_what_is_out_of_reach_is_only_noted(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf, "x")
+def test_what_is_out_of_reach_is_only_noted(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, "x")
     make_account(ledger, "shop", "wecom", "Asia/Shanghai")
     with_source(ledger, "shop", since=datetime(2022, 12, 30, tzinfo=ZoneInfo("Asia/Shanghai")))
     keep(ledger, Slice(datetime(2023, 1, 2, tzinfo=ZoneInfo("Asia/Shanghai")), NOON), account="shop", read_at=NOON)
@@ -400,8 +400,8 @@ def test_failed_syncs_and_rows_set_aside_are_told(ledger: Ledger) -> None:
     assert signs(ledger) == [Sign.QUARANTINE], "the latest run is what counts"
 
 
-def test_alarms_come_in_the_order_of_their_gravity(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf, "a", "b", "c")
+def test_alarms_come_in_the_order_of_their_gravity(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, "a", "b", "c")
     for name in "abc":
         with_source(ledger, name)
     keep(ledger, Slice(BEGIN, NOON), rejected=[bad("x")], account="b", read_at=NOON)

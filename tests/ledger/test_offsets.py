@@ -24,7 +24,7 @@ from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, FlowPage, FlowQuery
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryLimits, MemoryReader
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import DAY_ONE, came, hour, hours, keep, keep_page, new_ledger
 from tests.ledger.test_reader import shown
 
@@ -45,9 +45,9 @@ def short_strides() -> Iterator[None]:
         yield
 
 
-def with_accounts(shelf: Shelf) -> Ledger:
+def with_accounts(ledger_store: LedgerStore) -> Ledger:
     """A ledger of three accounts without flows."""
-    ledger = open_ledger(shelf.fresh(), clock=MovableClock())
+    ledger = open_ledger(ledger_store.fresh(), clock=MovableClock())
     for account, zone in ZONES.items():
         make_account(ledger, account, "longbridge", zone)
     return ledger
@@ -134,7 +134,9 @@ class Twice:
 
 @settings(max_examples=40)
 @given(steps=st.lists(st.tuples(batches, st.lists(queries, min_size=1, max_size=6)), min_size=1, max_size=6))
-def test_deep_pages_are_what_walking_finds(module_shelf: Shelf, steps: list[tuple[Batch, list[FlowQuery]]]) -> None:
+def test_deep_pages_are_what_walking_finds(
+    module_shelf: LedgerStore, steps: list[tuple[Batch, list[FlowQuery]]]
+) -> None:
     ledger = with_accounts(module_shelf)
     both = Twice(ledger)
     for (account, day, days, at, imported), asked in steps:
@@ -147,10 +149,10 @@ def test_deep_pages_are_what_walking_finds(module_shelf: Shelf, steps: list[tupl
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_long_life_of_writing_and_reading(shelf: Shelf, seed: int) -> None:
+def test_a_long_life_of_writing_and_reading(ledger_store: LedgerStore, seed: int) -> None:
     """One reader all the time: what it remembers is brought to each new state, and is right there."""
     choose = random.Random(seed)
-    ledger = with_accounts(shelf)
+    ledger = with_accounts(ledger_store)
     both = Twice(ledger)
     for account in ZONES:
         both.write(account, 0, DAYS, [choose.randrange(DAYS * 1_440) for _ in range(150)], imported=False)
@@ -177,9 +179,9 @@ def test_a_long_life_of_writing_and_reading(shelf: Shelf, seed: int) -> None:
 
 
 @pytest.fixture
-def filled(shelf: Shelf) -> Iterator[Twice]:
+def filled(ledger_store: LedgerStore) -> Iterator[Twice]:
     """A ledger with one day of 400 flows between quiet ones, at four instants of that day 50 of them."""
-    ledger = new_ledger(shelf, *ZONES)
+    ledger = new_ledger(ledger_store, *ZONES)
     both = Twice(ledger)
     crowd = [1_500 + number // 2 for number in range(200)] + [1_700 + number % 4 for number in range(200)]
     for account in ZONES:
@@ -286,9 +288,9 @@ def test_a_page_is_looked_for_again_where_a_commit_comes_between(
         assert page != earlier
 
 
-def test_ends_of_the_calendar(shelf: Shelf) -> None:
+def test_ends_of_the_calendar(ledger_store: LedgerStore) -> None:
     """Flows of the first and the last day that there are stand in their order."""
-    ledger = new_ledger(shelf, "a", zone="America/New_York")
+    ledger = new_ledger(ledger_store, "a", zone="America/New_York")
     ends: list[datetime] = [MIN_INSTANT + timedelta(hours=number) for number in range(60)]
     ends += [MAX_INSTANT - timedelta(hours=number) for number in range(60)]
     both = Twice(ledger)

@@ -23,7 +23,7 @@ from liushui.provider import DecodedRow
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.reader import MemoryLimits
-from tests.engines import DatabasePool, Databases
+from tests.engines import DatabasePool, PooledLedgers
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
 from tests.ledger.cutting import KEPT, Stand, watch_statements
 from tests.ledger.killing import POINTS_MAX, Left, prepare
@@ -36,15 +36,15 @@ ROWS: Final = 1_000
 
 
 @pytest.fixture
-def shelf(pool: DatabasePool) -> Iterator[Databases]:
-    databases = Databases(pool)
+def ledger_store(pool: DatabasePool) -> Iterator[PooledLedgers]:
+    databases = PooledLedgers(pool)
     yield databases
     databases.give_back()
 
 
 @pytest.fixture
-def ledger(shelf: Databases) -> Iterator[Ledger]:
-    ledger = new_ledger(shelf)
+def ledger(ledger_store: PooledLedgers) -> Iterator[Ledger]:
+    ledger = new_ledger(ledger_store)
     yield ledger
     ledger.close()
 
@@ -52,9 +52,9 @@ def ledger(shelf: Databases) -> Iterator[Ledger]:
 # ---------------------------------------------------------------- kills and cuts in one commit
 
 
-def test_killed_at_each_statement(shelf: Databases) -> None:
-    prepare(shelf)
-    program = [sys.executable, "-m", "tests.ledger.cutting", "slice", shelf.url()]
+def test_killed_at_each_statement(ledger_store: PooledLedgers) -> None:
+    prepare(ledger_store)
+    program = [sys.executable, "-m", "tests.ledger.cutting", "slice", ledger_store.url()]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode()
     results = msgspec.json.decode(done.stdout, type=list[Left])
@@ -64,10 +64,10 @@ def test_killed_at_each_statement(shelf: Databases) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["slice", "page"])
-def test_cut_off_at_each_statement(pool: DatabasePool, shelf: Databases, scenario: str) -> None:
+def test_cut_off_at_each_statement(pool: DatabasePool, ledger_store: PooledLedgers, scenario: str) -> None:
     """A slice is committed all the same, once; what cannot be tried again is not there, and says so."""
-    prepare(shelf)
-    stand = Stand(shelf.url(), scenario)
+    prepare(ledger_store)
+    stand = Stand(ledger_store.url(), scenario)
     expected = "after" if scenario in KEPT else "before"
     for number in range(1, POINTS_MAX):
         ledger = stand.opened()
@@ -114,10 +114,10 @@ def through(wire: Wire, url: str) -> str:
 
 @pytest.mark.parametrize("cut", Cut)
 @pytest.mark.parametrize("scenario", ["slice", "page", "retry"])
-def test_cut_off_in_the_commit(shelf: Databases, wire: Wire, scenario: str, cut: Cut) -> None:
+def test_cut_off_in_the_commit(ledger_store: PooledLedgers, wire: Wire, scenario: str, cut: Cut) -> None:
     """Whether it is kept is found out: it is there once, or the error says that it is not."""
-    prepare(shelf)
-    stand = Stand(shelf.url(), scenario)
+    prepare(ledger_store)
+    stand = Stand(ledger_store.url(), scenario)
     ledger = open_ledger(through(wire, stand.url), clock=MovableClock())
     wire.cut_at = cut
     lost = False
@@ -138,9 +138,9 @@ def test_cut_off_in_the_commit(shelf: Databases, wire: Wire, scenario: str, cut:
 
 @pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])
 def test_of_a_small_write_that_was_cut_off_nobody_says_that_it_is_there(
-    shelf: Databases, ledger: Ledger, wire: Wire, cut: Cut
+    ledger_store: PooledLedgers, ledger: Ledger, wire: Wire, cut: Cut
 ) -> None:
-    reached = open_ledger(through(wire, shelf.url()), clock=MovableClock())
+    reached = open_ledger(through(wire, ledger_store.url()), clock=MovableClock())
     create_key(reached, PROVIDER, ["a"])
     wire.cut_at = cut
     with pytest.raises(CommitOutcomeUnknown, match="was lost while a commit was under way: look whether it is there"):
@@ -168,11 +168,11 @@ def test_one_of_many_rows_that_has_no_place_keeps_all_of_them_out(ledger: Ledger
 
 
 def test_a_server_that_does_not_come_back_is_said(
-    shelf: Databases, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    ledger_store: PooledLedgers, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("liushui.ledger.engines.postgres_connection.RECONNECT_PAUSES_S", (0.01,))
-    new_ledger(shelf).close()
-    ledger = open_ledger(through(wire, shelf.url()), clock=MovableClock())
+    new_ledger(ledger_store).close()
+    ledger = open_ledger(through(wire, ledger_store.url()), clock=MovableClock())
     wire.cut_at = Cut.AFTER
     wire.close()
     with pytest.raises(LedgerBusy, match=r"lost while a commit was under way|cannot be reached") as raised:
@@ -186,11 +186,11 @@ def test_a_server_that_does_not_come_back_is_said(
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
 def test_a_server_that_is_started_again_under_writers(
-    pool: DatabasePool, shelf: Databases, how: signal.Signals
+    pool: DatabasePool, ledger_store: PooledLedgers, how: signal.Signals
 ) -> None:
     """Two processes commit to one account, and two to accounts of their own: each commit is there, once."""
     commits = 24
-    ledger = new_ledger(shelf, "a", "b", "c")
+    ledger = new_ledger(ledger_store, "a", "b", "c")
     writers = [_writer(ledger.url, account, number, commits) for number, account in enumerate(["a", "a", "b", "c"])]
     told = [_Reading(writer) for writer in writers]
     for at in (4, 14):
@@ -267,9 +267,9 @@ def test_a_writer_whose_account_is_held_by_one_that_is_gone(pool: DatabasePool, 
     assert_intact(ledger)
 
 
-def test_commits_to_two_accounts_go_on_side_by_side(shelf: Databases) -> None:
+def test_commits_to_two_accounts_go_on_side_by_side(ledger_store: PooledLedgers) -> None:
     """Neither waits for the other: each is in the middle of its transaction while the other commits."""
-    ledger = new_ledger(shelf, "a", "b")
+    ledger = new_ledger(ledger_store, "a", "b")
     with ledger.writing() as connection:
         connection.exec_driver_sql("SELECT 1 FROM accounts WHERE account = 'a' FOR UPDATE")
         connection.exec_driver_sql("UPDATE accounts SET head = head WHERE account = 'a'")

@@ -19,7 +19,7 @@ from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import DecodedRow, FlowQuery, Slice
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.reader import MemoryLimits, MemoryReader
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 ZONES = {"a": "Asia/Hong_Kong", "b": "America/New_York"}
@@ -53,7 +53,7 @@ FLOWS = {"a": [flow(number) for number in range(120)], "b": [flow(number) for nu
 
 
 @pytest.fixture(scope="module")
-def ledger(module_shelf: Shelf) -> Iterator[Ledger]:
+def ledger(module_shelf: LedgerStore) -> Iterator[Ledger]:
     clock = MovableClock(NOON)
     book = open_ledger(module_shelf.url(), create=True, clock=clock)
     for account, flows in FLOWS.items():
@@ -211,9 +211,9 @@ def test_a_column_that_no_condition_is_for(of_ledger: LedgerReader) -> None:
         of_ledger.count_flows(query)
 
 
-def test_a_count_follows_the_ledger(shelf: Shelf) -> None:
+def test_a_count_follows_the_ledger(ledger_store: LedgerStore) -> None:
     """What a connection remembers ends when another one writes."""
-    book = open_ledger(shelf.url(), create=True, clock=lambda: NOON)
+    book = open_ledger(ledger_store.url(), create=True, clock=lambda: NOON)
     make_account(book, "a", "longbridge", "UTC")
     reader = LedgerReader(book, MemoryLimits())
     query = FlowQuery(("a",), MIN_INSTANT, MAX_INSTANT, 10)

@@ -17,7 +17,7 @@ from liushui.ledger.write.commit import commit_change
 from liushui.ledger.write.quarantine import Interval
 from liushui.ledger.write.reprocess import RebuildReport, preview_rebuild, rebuild
 from liushui.provider import DecodedRow
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import (
     assert_intact,
     column,
@@ -96,9 +96,9 @@ def test_flows_that_are_read_otherwise_become_versions(ledger: Ledger) -> None:
     ],
     ids=["told apart", "one", "by hour", "later", "all at once"],
 )
-def test_a_rebuilt_ledger_is_one_that_was_read_so(shelf: Shelf, codec: LearningCodec) -> None:
+def test_a_rebuilt_ledger_is_one_that_was_read_so(ledger_store: LedgerStore, codec: LearningCodec) -> None:
     """Slices of an hour: rows of one identity in a slice are those at one instant."""
-    rebuilt, fresh = new_ledger(shelf, name="rebuilt.db"), new_ledger(shelf, name="fresh.db")
+    rebuilt, fresh = new_ledger(ledger_store, name="rebuilt.db"), new_ledger(ledger_store, name="fresh.db")
     rows = [*ROWS, told("two", 2, "1.00", "gift"), told("more", 2, "3.00"), told("t", 3), told("two", 1)]
     keep_read(rebuilt, hours(0, 24), FIRST, *rows)
     told_and_made(rebuilt, codec)
@@ -183,12 +183,12 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("codec", [GIFTS, LearningCodec(identity=lambda row: row.label, late_hours=2)])
 def test_a_rebuild_that_was_ended_in_the_middle_goes_on(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, codec: LearningCodec
+    ledger_store: LedgerStore, monkeypatch: pytest.MonkeyPatch, codec: LearningCodec
 ) -> None:
     rows = [told(f"row {number:02}", number % 9, label="gift" if number % 2 else "x") for number in range(40)]
     monkeypatch.setattr(rebuilding, "CHUNK", 7)
     monkeypatch.setattr(rebuilding._chunk, "__kwdefaults__", {"limit": 7, "until": None})
-    ended, whole = new_ledger(shelf, name="ended.db"), new_ledger(shelf, name="whole.db")
+    ended, whole = new_ledger(ledger_store, name="ended.db"), new_ledger(ledger_store, name="whole.db")
     for ledger in (ended, whole):
         keep_read(ledger, hours(0, 24), FIRST, *rows)
     rebuild(whole, "a", codec, lambda _flows: None)

@@ -19,7 +19,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balances import FlowFilter, balances, list_flows, summary
 from liushui.ledger.write.commit import commit_gap
 from liushui.provider import DecodedRow, Slice
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import READ_AT, assert_intact, came, column, hours, keep, keep_page, new_ledger
 
 # ---------------------------------------------------------------- the long way
@@ -222,8 +222,8 @@ def local(zone: str, day: date, hour: int, minute: int = 0, *, fold: int = 0) ->
         ("Pacific/Apia", date(2011, 12, 31)),  # the day before is not there at all
     ],
 )
-def test_a_flow_counts_on_its_local_day(shelf: Shelf, zone: str, day: date) -> None:
-    ledger = new_ledger(shelf, zone=zone)
+def test_a_flow_counts_on_its_local_day(ledger_store: LedgerStore, zone: str, day: date) -> None:
+    ledger = new_ledger(ledger_store, zone=zone)
     begin, end = local(zone, day, 0), local(zone, day + timedelta(days=1), 0)
     step = timedelta(microseconds=1)
     edges = {"last of before": begin - step, "first": begin, "last": end - step, "first of after": end}
@@ -242,8 +242,8 @@ def repeated_hours() -> Iterator[tuple[int, datetime]]:
         yield number, begin + timedelta(minutes=30 * number)
 
 
-def test_balances_in_the_hour_that_there_is_twice(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf, zone="America/Havana")
+def test_balances_in_the_hour_that_there_is_twice(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, zone="America/Havana")
     keep(
         ledger,
         Slice(datetime(2024, 11, 1, tzinfo=UTC), datetime(2024, 11, 5, tzinfo=UTC)),

@@ -31,7 +31,7 @@ from liushui.provider import Restriction
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.reader import MemoryLimits
-from tests.engines import Shelf
+from tests.engines import LedgerStore
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
 
 SECRETS = {"app_key": "public-part", "app_secret": "s3cr3t-of-the-app", "access_token": "t0ken-of-the-user"}
@@ -163,8 +163,8 @@ def test_a_key_that_was_cut_off_is_made_again(tmp_path: Path, monkeypatch: pytes
 # ---------------------------------------------------------------- keys
 
 
-def test_a_key_reads_its_accounts_in_its_dialect(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf, "a", "b", "c")
+def test_a_key_reads_its_accounts_in_its_dialect(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, "a", "b", "c")
     credentials = create_key(ledger, PROVIDER, ["a", "c"], paced=False)
     limits = MemoryLimits()
     reader = LedgerReader(ledger, limits)
@@ -290,8 +290,8 @@ def test_a_removed_source_leaves_its_flows(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_sources_are_chosen_by_name(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf, "a", "b", "c")
+def test_sources_are_chosen_by_name(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, "a", "b", "c")
     with pytest.raises(ConfigError, match="there is no source yet"):
         find_sources(ledger, [])
     for account in "ba":
@@ -303,8 +303,8 @@ def test_sources_are_chosen_by_name(shelf: Shelf) -> None:
     ledger.close()
 
 
-def test_the_last_run_of_each_account_is_known(shelf: Shelf) -> None:
-    ledger = new_ledger(shelf, "a", "b")
+def test_the_last_run_of_each_account_is_known(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, "a", "b")
     begun = Run("a", NOON, None, slices=0, rows_in=0, added=0, gaps=0, error="")
     ended = begun._replace(ended_at=NOON + timedelta(minutes=1), slices=3, rows_in=20, added=19, gaps=1, error="late")
     older = begun._replace(started_at=NOON - timedelta(days=1), error="refused")

@@ -25,7 +25,7 @@ from liushui.ledger.read.history import (
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.commit import commit_gap
 from liushui.testing.clock import NOON, MovableClock
-from tests.engines import Shelf, unspread
+from tests.engines import LedgerStore, unspread
 from tests.ledger.books import READ_AT, came, hour, hours, keep, new_ledger
 
 MINUTE = timedelta(minutes=1)
@@ -33,9 +33,9 @@ EVERY = FlowFilter()
 
 
 @pytest.fixture
-def story(shelf: Shelf) -> Ledger:
+def story(ledger_store: LedgerStore) -> Ledger:
     """Two accounts. One minute after the other: a slice, the other account's, a restatement, a withdrawal, a gap."""
-    ledger = new_ledger(shelf, "a", "b")
+    ledger = new_ledger(ledger_store, "a", "b")
     for act in (
         lambda: keep(ledger, hours(0, 24), came("one", 1, "5.00"), came("two", 2, "7.00", kind=Kind.FEE)),
         lambda: keep(ledger, hours(0, 24), came("other", 3, "100.00"), account="b"),

@@ -1,4 +1,4 @@
-"""Stretches: they cover every day once, and each has the rows that open it and close it."""
+"""Spans cover every day once, and each has the rows that open and close its wallets."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -14,7 +14,7 @@ WALLETS: Final = tuple(Wallet("", currency) for currency in ("USD", "CNH", "HKD"
 
 
 @given(begin=st.integers(0, 30_000), days=st.integers(1, 2_000), flows=st.integers(0, 100_000))
-def test_stretches_follow_each_other_and_one_ends_with_the_world(begin: int, days: int, flows: int) -> None:
+def test_spans_cover_every_day_and_one_ends_with_the_world(begin: int, days: int, flows: int) -> None:
     known = span_calendar(begin=begin, end=begin + days, flows=flows)
     day, ends = begin, set()
     while day < begin + days + 1_000:
@@ -27,14 +27,14 @@ def test_stretches_follow_each_other_and_one_ends_with_the_world(begin: int, day
 
 
 @pytest.mark.parametrize("flows", [1, 40, 41, 999, 10_000, 10_000_000])
-def test_a_stretch_has_enough_rows_on_average(flows: int) -> None:
+def test_a_span_has_enough_rows_on_average(flows: int) -> None:
     known = span_calendar(begin=0, end=1826, flows=flows)
     assert known.days == 1826 or flows * known.days >= SPAN_ROWS * 1826
     assert known.days == 1 or flows * (known.days - 1) < SPAN_ROWS * 1826
 
 
 @given(counts=st.lists(st.integers(0, 9), min_size=1, max_size=20), opens=st.booleans(), wallets=st.integers(1, 4))
-def test_every_pocket_that_moves_is_closed_after_all_other_rows(counts: list[int], opens: bool, wallets: int) -> None:
+def test_each_moved_wallet_is_closed_after_all_other_rows(counts: list[int], opens: bool, wallets: int) -> None:
     plan = plan_span(range(100, 100 + len(counts)), counts, WALLETS[:wallets], opens=opens)
     opened = [wallet for day in plan.days for wallet in plan.opened_on(day)]
     closed = [wallet for day in plan.days for wallet in plan.closed_on(day)]
@@ -51,13 +51,13 @@ def test_every_pocket_that_moves_is_closed_after_all_other_rows(counts: list[int
         assert not any(plan.room(day) for day in plan.days)
     else:
         assert [plan.room(day) for day in plan.days] == free
-    assert _stand_first(plan, plan.opened_on)
-    assert _stand_first(plan._replace(days=plan.days[::-1]), plan.closed_on)
+    assert _come_first(plan, plan.opened_on)
+    assert _come_first(plan._replace(days=plan.days[::-1]), plan.closed_on)
 
 
-def _stand_first(plan: SpanPlan, share: Callable[[int], Sequence[Wallet]]) -> bool:
-    """Whether no day before the last one with a share has a free row."""
+def _come_first(plan: SpanPlan, share: Callable[[int], Sequence[Wallet]]) -> bool:
+    """Whether no day before the last of these rows has a free row."""
     days = list(plan.days)
-    places = [place for place, day in enumerate(days) if share(day)]
+    indexes = [index for index, day in enumerate(days) if share(day)]
     counts = dict(zip(sorted(days), plan.counts, strict=True))
-    return all(len(share(day)) == counts[day] for day in days[: places[-1]]) if places else True
+    return all(len(share(day)) == counts[day] for day in days[: indexes[-1]]) if indexes else True

@@ -1,4 +1,4 @@
-"""Pages of the world: any query is answered as a reader that holds the same flows in memory answers it."""
+"""Pages of the world: WorldReader answers any query as MemoryReader does over the same flows."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -21,7 +21,7 @@ DAY_US: Final = 86_400_000_000
 
 
 class Pair:
-    """A world's reader, and one in memory that holds the same."""
+    """A reader of a world, and a reader in memory with the same flows."""
 
     def __init__(self, world: World) -> None:
         self.world = WorldReader(world, {}, lambda: LATER)
@@ -70,7 +70,7 @@ wheres: Final = st.lists(st.sampled_from(PARTS), max_size=2).map(tuple)
 
 @st.composite
 def queries(draw: st.DrawFn, pair: Pair) -> FlowQuery:
-    """Queries whose ranges end at, or near, instants at which something happened."""
+    """Queries whose ranges end at or near the time of a flow."""
     offs = st.sampled_from([-DAY_US, -1, 0, 1, 1_000, 1_000_000, DAY_US, 400 * DAY_US])
     near = st.tuples(st.sampled_from(pair.instants), offs)
     since, until = sorted(at + timedelta(microseconds=off) for at, off in (draw(near), draw(near)))
@@ -92,7 +92,7 @@ def queries(draw: st.DrawFn, pair: Pair) -> FlowQuery:
 @pytest.mark.parametrize("name", PAIRS)
 @settings(max_examples=250, deadline=None)
 @given(data=st.data())
-def test_any_query_is_answered_as_from_memory(name: str, data: st.DataObject) -> None:
+def test_any_query_is_answered_like_the_reader_in_memory(name: str, data: st.DataObject) -> None:
     pair = PAIRS[name]
     query = data.draw(queries(pair))
     pair.page(query)
@@ -102,21 +102,21 @@ def test_any_query_is_answered_as_from_memory(name: str, data: st.DataObject) ->
 @pytest.mark.parametrize("name", PAIRS)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_pages_that_go_on_from_places_are_those_from_memory_to_the_last(name: str, data: st.DataObject) -> None:
+def test_all_pages_by_cursor_equal_those_in_memory(name: str, data: st.DataObject) -> None:
     pair = PAIRS[name]
     query = data.draw(queries(pair))._replace(offset=data.draw(st.sampled_from([0, 0, 3])))
-    place: str | None = ""
+    cursor: str | None = ""
     from_memory: str | None = ""
-    while place is not None:
-        page = pair.world.read_page("", query._replace(after=place), as_row)
+    while cursor is not None:
+        page = pair.world.read_page("", query._replace(after=cursor), as_row)
         expected = pair.memory.read_page("", query._replace(after=from_memory), as_row)
         assert (page.rows, page.size) == (expected.rows, expected.size)
-        place, from_memory = page.end_cursor, expected.end_cursor
-        assert (place is None) == (from_memory is None)
+        cursor, from_memory = page.end_cursor, expected.end_cursor
+        assert (cursor is None) == (from_memory is None)
 
 
 @pytest.mark.parametrize("newest", [True, False])
-def test_pages_that_go_on_from_places_partition_the_rows(newest: bool) -> None:
+def test_pages_by_cursor_partition_the_rows(newest: bool) -> None:
     pair = PAIRS["dense"]
     query = FlowQuery(ACCOUNTS, pair.instants[0], LATER, 70, after="", newest=newest, ascending=not newest)
     pages = [pair.world.read_page("", query, as_row)]
@@ -136,7 +136,7 @@ def test_numbered_pages_of_any_size_partition_the_rows(newest: bool) -> None:
         assert b",".join(page.rows for page in pages) == pair.page(query._replace(limit=1_200)).rows
 
 
-def test_a_place_stays_valid_while_a_live_world_goes_on() -> None:
+def test_a_cursor_stays_valid_while_a_live_world_goes_on() -> None:
     clock = MovableClock(datetime(2026, 2, 1, 8, tzinfo=UTC))
     world = world_of(20_000, live=True)
     reader = WorldReader(world, {}, clock)
@@ -154,30 +154,30 @@ def test_a_place_stays_valid_while_a_live_world_goes_on() -> None:
     assert b",".join(got) == b",".join(map(as_row, truth))
 
     down = FlowQuery(("trader-1",), world.parameters.begin, LATER, 50, after="")
-    place = reader.read_page("", down, as_row).end_cursor
-    before = reader.read_page("", down._replace(after=place), as_row)
+    cursor = reader.read_page("", down, as_row).end_cursor
+    before = reader.read_page("", down._replace(after=cursor), as_row)
     clock.move(timedelta(days=30))
-    assert reader.read_page("", down._replace(after=place), as_row) == before
+    assert reader.read_page("", down._replace(after=cursor), as_row) == before
     assert before.size == 50
 
 
-@pytest.mark.parametrize("place", ["x", "[]", "[1]", '[1,"a"]', '["1","a",2]', "null", "[1,2,3]"])
-def test_a_cursor_that_no_page_named_is_refused(place: str) -> None:
-    query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 1, after=place)
+@pytest.mark.parametrize("cursor", ["x", "[]", "[1]", '[1,"a"]', '["1","a",2]', "null", "[1,2,3]"])
+def test_a_cursor_that_no_page_named_is_refused(cursor: str) -> None:
+    query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 1, after=cursor)
     with pytest.raises(WireError, match="after: expected a cursor that a page named, got"):
         PAIRS["sparse"].world.read_page("", query, as_row)
 
 
 @pytest.mark.parametrize("at_us", [-(10**30), 0, 10**30])
 @pytest.mark.parametrize("newest", [True, False])
-def test_a_place_far_away_has_all_or_nothing_after_it(at_us: int, newest: bool) -> None:
+def test_a_far_cursor_has_everything_or_nothing_after_it(at_us: int, newest: bool) -> None:
     world = PAIRS["sparse"].world
     query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 10, newest=newest)
     page = world.read_page("", query._replace(after=f'[{at_us},"trader-1",0]'), as_row)
     assert page.size == (10 if newest == (at_us > 0) else 0)
 
 
-def test_only_a_page_with_an_unsayable_row_is_refused() -> None:
+def test_only_a_page_with_a_row_that_cannot_be_encoded_is_refused() -> None:
     reader = WorldReader(world_of(1_200, end=datetime(2021, 1, 4, tzinfo=UTC)), {}, lambda: LATER)
     bad = next(reader.truth("trader-1", datetime(2021, 1, 2, 12, tzinfo=UTC), LATER))
 
@@ -196,7 +196,7 @@ def test_only_a_page_with_an_unsayable_row_is_refused() -> None:
     assert reader.read_page("", hidden, write).size > 0
 
 
-def test_what_is_not_there_is_not_searched_for() -> None:
+def test_a_filter_that_nothing_can_pass_costs_no_search() -> None:
     world = world_of(10_000_000)
     reader = WorldReader(world, {}, lambda: LATER)
     query = FlowQuery(world.accounts, world.parameters.begin, LATER, 10)

@@ -1,4 +1,4 @@
-"""Who has accounts where, how they are called, and the money that goes between accounts of one person."""
+"""The accounts of people at institutions, their names, and the transfers between accounts of one person."""
 
 from collections import Counter
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_the_main_account_is_at_the_broker_with_a_socket() -> None:
     assert institutions == (Institution("a", Role.BROKER, is_main=False), Institution("b", Role.BROKER, is_main=True))
 
 
-def test_an_account_is_the_same_whatever_its_only_broker_is_called() -> None:
+def test_a_single_brokers_name_does_not_change_its_accounts() -> None:
     asked = Parameters(accounts=1, flows=500)
     assert whole(World(asked)) == whole(World(asked, institutions_of({"a": BROKER_A})))
 
@@ -68,7 +68,7 @@ def test_an_account_is_the_same_whatever_its_only_broker_is_called() -> None:
 SECONDS: Final = range(TAKES_S[0], TAKES_S[0] + TAKES_S[1])
 
 
-def sent_of(world: World, person: int) -> list[Transfer]:
+def transfers_of(world: World, person: int) -> list[Transfer]:
     days = range(world.begin_day, world.end_day or 0)
     return [sent for day in days for sent in world.transfers(person, day)]
 
@@ -78,7 +78,7 @@ def test_every_transfer_is_a_row_in_both_accounts(flows: int) -> None:
     world = world_of(flows, people=2)
     rows = {name: Counter(map(_facts, whole(world, name))) for name in world.accounts}
     for person in (1, 2):
-        sent = sent_of(world, person)
+        sent = transfers_of(world, person)
         assert len(sent) >= flows // 50
         for one in sent:
             assert (one.arrived_at - one.left_at).total_seconds() in SECONDS
@@ -113,9 +113,9 @@ def _is_end(row: Flow, at: datetime, sent: Transfer, wallet: tuple[str, str]) ->
 
 
 def test_notes_name_each_transfer_once_in_each_of_its_accounts() -> None:
-    """Read as an accountant would, knowing nothing of how the world is made."""
+    """Checked as an accountant would, from the statements alone."""
     world = world_of(10_000)
-    main, second, shop = (_noted(world, name) for name in ("trader-1", "trader-1-second", "shop-1"))
+    main, second, shop = (_transfer_rows(world, name) for name in ("trader-1", "trader-1-second", "shop-1"))
     assert len(second) > 100
     assert len(shop) > 100
     assert not second.keys() & shop.keys()
@@ -133,22 +133,22 @@ def test_notes_name_each_transfer_once_in_each_of_its_accounts() -> None:
         assert main[note].currency == "USD"
 
 
-def _noted(world: World, account: str) -> dict[str, Flow]:
-    """The rows whose notes name a transfer, by that."""
+def _transfer_rows(world: World, account: str) -> dict[str, Flow]:
+    """The rows whose notes name a transfer, by that note."""
     rows = [(row.note or "", row) for row in whole(world, account)]
     found = {note: row for note, row in rows if note.startswith("Transfer ")}
     assert len(found) == sum(note.startswith("Transfer ") for note, _ in rows)
     return found
 
 
-def test_without_a_main_account_nothing_is_transferred() -> None:
+def test_without_a_main_account_there_are_no_transfers() -> None:
     institutions = [institution for institution in INSTITUTIONS if institution.role is not Role.BROKER]
     world = World(Parameters(accounts=1, flows=1_000), institutions)
-    assert sent_of(world, 1) == []
+    assert transfers_of(world, 1) == []
 
 
-def test_days_of_both_accounts_agree_in_whatever_order_they_are_made() -> None:
-    day = next(sent.left_at for sent in sent_of(world_of(3_000), 1) if sent.source == "shop-1")
+def test_the_order_in_which_days_are_generated_does_not_matter() -> None:
+    day = next(sent.left_at for sent in transfers_of(world_of(3_000), 1) if sent.source == "shop-1")
     number = (day - datetime(1970, 1, 1, tzinfo=day.tzinfo)).days
     first, second = world_of(3_000), world_of(3_000)
     one = first.day("trader-1", number), first.day("shop-1", number)

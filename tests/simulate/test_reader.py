@@ -1,4 +1,4 @@
-"""The world read as a server reads it: time passing, keys, rates, sessions, a signed request, and ten million flows."""
+"""WorldReader as a server uses it: time passing, keys, rates, sessions, and ten million flows."""
 
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def reader_of(
     limited: bool = False,
     seed: int = 1,
 ) -> tuple[WorldReader, MovableClock]:
-    """A reader of a world of one provider, and the clock it goes by."""
+    """A reader of a world with one provider, and its clock."""
     clock = MovableClock(now)
     world = World(Parameters(accounts=accounts, flows=flows, live=live, seed=seed), institutions_of(PROVIDERS))
     return WorldReader(world, PROVIDERS, clock, limits=MemoryLimits(clock) if limited else None), clock
@@ -48,7 +48,7 @@ def rows_of(reader: WorldReader, query: FlowQuery) -> bytes:
 
 
 def truth(reader: WorldReader, query: FlowQuery) -> bytes:
-    """The rows of one account's query, newest first, made the long way."""
+    """The rows of one account's query, newest first, computed without pages."""
     (account,) = query.accounts
     return b",".join(map(as_row, reversed(list(reader.truth(account, query.since, query.until)))))
 
@@ -56,7 +56,7 @@ def truth(reader: WorldReader, query: FlowQuery) -> bytes:
 # ---------------------------------------------------------------- time
 
 
-def test_rows_appear_as_the_clock_passes_them() -> None:
+def test_rows_appear_when_the_clock_reaches_them() -> None:
     reader, clock = reader_of(20_000, live=True)
     end = reader.world.parameters.end
     coming = list(reader.world.flows("trader-1", end, end + timedelta(days=6)))
@@ -72,7 +72,7 @@ def test_rows_appear_as_the_clock_passes_them() -> None:
     assert reader.accounts()[0].flows == 20_000 + len(coming)
 
 
-def test_nothing_is_shown_before_it_happened() -> None:
+def test_nothing_appears_before_it_happened() -> None:
     reader, clock = reader_of(5_000, now=datetime(2023, 5, 1, 14, 30, 11, 250_000, tzinfo=UTC))
     query = everything(reader)
     assert rows_of(reader, query) == truth(reader, query)
@@ -86,7 +86,7 @@ def test_nothing_is_shown_before_it_happened() -> None:
     )
 
 
-def test_each_language_has_its_words() -> None:
+def test_labels_depend_on_the_language() -> None:
     reader, _ = reader_of(1_000)
     query = everything(reader)
     for language, word in (("en", "Platform Fee"), ("zh-CN", "现金股息"), (None, "現金股息")):
@@ -122,7 +122,7 @@ def test_every_provider_has_a_key_for_every_account_at_it() -> None:
         assert account.startswith("shop-" if found[name].role is Role.SHOP else "trader-")
 
 
-def test_calls_are_counted_by_key_where_rates_are_held() -> None:
+def test_with_limits_calls_are_counted_by_key() -> None:
     reader, _ = reader_of(10, accounts=2, limited=True)
     first, second = (key_of(reader, place) for place in (0, 1))
     rate = Rate(1, timedelta(seconds=1))
@@ -132,13 +132,13 @@ def test_calls_are_counted_by_key_where_rates_are_held() -> None:
     assert reader.admit(first, rate, "else") == RateCheck(admitted=True, used=1)
 
 
-def test_no_rate_is_held_where_nobody_counts() -> None:
+def test_without_limits_every_call_is_admitted() -> None:
     reader, _ = reader_of(10)
     assert all(reader.admit(key_of(reader, 0), PROVIDER.rules.rate).admitted for _ in range(100))
 
 
 @pytest.mark.parametrize("limited", [True, False])
-def test_a_session_lasts_for_its_life(limited: bool) -> None:
+def test_a_session_lasts_as_long_as_asked(limited: bool) -> None:
     reader, clock = reader_of(10, accounts=2, limited=limited)
     key, life, began = key_of(reader, 0), timedelta(hours=2), clock.at
     assert reader.session_start(key, life) == began
@@ -158,7 +158,7 @@ def key_of(reader: WorldReader, place: int) -> Key:
 # ---------------------------------------------------------------- size
 
 
-def test_ten_million_flows_are_not_held() -> None:
+def test_ten_million_flows_need_little_memory() -> None:
     tracemalloc.start()
     try:
         reader, _ = reader_of(10_000_000)
@@ -183,7 +183,7 @@ def test_ten_million_flows_are_not_held() -> None:
     assert 5_000_000 < count[1] < 6_000_000
 
 
-def test_a_filter_that_few_rows_fit_is_looked_through_once() -> None:
+def test_a_rare_filter_generates_each_day_once() -> None:
     reader, _ = reader_of(20_000)
     query = everything(reader, (one_of("kind", "adjustment"),))
     made: list[int] = []

@@ -1,4 +1,4 @@
-"""What only accounts of one role have: the oddities of a futures exchange and of a shop's payments."""
+"""What only accounts of one role have: brokers, futures exchanges and shops."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def broker() -> list[Flow]:
     return whole(world_of(10_000), "trader-1-second")
 
 
-# ---------------------------------------------------------------- a broker
+# ---------------------------------------------------------------- brokers
 
 
 def test_a_trade_is_its_price_times_its_quantity_and_settles_two_trading_days_later(broker: list[Flow]) -> None:
@@ -65,10 +65,10 @@ def test_rows_are_numbered_in_their_order(broker: list[Flow]) -> None:
     assert numbers == list(range(numbers[0], numbers[0] + len(broker)))
 
 
-# ---------------------------------------------------------------- a futures exchange
+# ---------------------------------------------------------------- futures exchanges
 
 
-def test_a_futures_account_has_two_parts_one_coin_eight_places_and_milliseconds(futures: list[Flow]) -> None:
+def test_a_futures_account_has_two_subaccounts_one_coin_and_milliseconds(futures: list[Flow]) -> None:
     assert {flow.subaccount for flow in futures} == {"futures", "copy_trading"}
     assert {flow.currency for flow in futures} == {"USDT"}
     assert {len(to_plain_string(flow.amount).partition(".")[2]) for flow in futures} == {8}
@@ -96,7 +96,7 @@ def test_record_ids_repeat_across_kinds_and_some_are_the_time(futures: list[Flow
     assert sum(many > 2 for many in instants.values()) > 100
 
 
-# ---------------------------------------------------------------- a shop
+# ---------------------------------------------------------------- shops
 
 
 def test_a_shop_has_two_merchants_and_one_currency_in_fen(shop: list[Flow]) -> None:
@@ -108,7 +108,7 @@ def test_a_shop_has_two_merchants_and_one_currency_in_fen(shop: list[Flow]) -> N
     assert min(kinds.values()) > 50
 
 
-def test_a_refund_follows_its_receipt_and_some_are_taken_back(shop: list[Flow]) -> None:
+def test_a_refund_follows_its_receipt_and_some_come_back(shop: list[Flow]) -> None:
     receipts = {flow.order_ref: flow for flow in shop if flow.kind is Kind.RECEIPT}
     refunds = [flow for flow in shop if flow.kind is Kind.REFUND]
     for refund in refunds:
@@ -128,16 +128,16 @@ def test_a_fee_shares_the_number_of_its_receipt(shop: list[Flow]) -> None:
         assert 0 < -fee.amount <= receipt.amount
 
 
-def test_withdrawals_take_all_there_is(shop: list[Flow]) -> None:
+def test_withdrawals_empty_the_wallet(shop: list[Flow]) -> None:
     taken = [flow for flow in shop if flow.kind is Kind.WITHDRAWAL]
     assert all(flow.balance_after == 0 and flow.amount <= 0 for flow in taken)
 
 
-# ---------------------------------------------------------------- what only one provider has
+# ---------------------------------------------------------------- details of one provider
 
 
-def test_a_provider_dresses_its_accounts_and_no_others(shop: list[Flow]) -> None:
-    """The movements stay what they were: seeded_random of its own says who had a hand in them."""
+def test_a_provider_adds_details_to_its_own_accounts_only(shop: list[Flow]) -> None:
+    """The flows stay the same, because details are drawn from their own generator."""
 
     def signed(flow: Flow, below: Callable[[int], int]) -> Flow:
         return flow._replace(detail={"till:clerk": below(1_000)})

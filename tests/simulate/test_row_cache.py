@@ -1,9 +1,9 @@
-"""The cache is bounded by rows."""
+"""The cache is bounded by the rows of its values."""
 
 from liushui.simulate.row_cache import ENTRY_ROWS, RowCache
 
 
-def test_it_holds_what_was_used_last_within_its_rows() -> None:
+def test_it_keeps_the_latest_values_within_its_rows() -> None:
     cache: RowCache[int, list[int]] = RowCache(rows_max=3 * (10 + ENTRY_ROWS))
     made: list[int] = []
 
@@ -30,7 +30,7 @@ def test_it_holds_what_was_used_last_within_its_rows() -> None:
     assert made[-1] == 4
 
 
-def test_values_that_grow_do_not_upset_the_count() -> None:
+def test_values_that_grow_later_do_not_break_the_count() -> None:
     cache: RowCache[int, list[int]] = RowCache(rows_max=30)
     for key in range(100):
         cache.get(key, list).extend(range(50))

@@ -1,4 +1,4 @@
-"""A world served: every provider's own client, in a ledger's sync over HTTP, gets the rows that the world has."""
+"""A served world: a sync over HTTP with each provider's client gets exactly the world's rows."""
 
 import json
 from collections import Counter
@@ -27,11 +27,11 @@ Facts = tuple[str, Decimal, str, object]
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    """The world that is served."""
+    """The served world."""
     return World(PARAMETERS, institutions_of(load_providers()))
 
 
-def test_every_account_is_read_whole_by_its_providers_client(tmp_path: Path, world: World) -> None:
+def test_every_account_is_read_completely_by_its_client(tmp_path: Path, world: World) -> None:
     ledger = tmp_path / "ledger.db"
     with simulating(flows=FLOWS, seed=3, providers=()) as simulator:
         assert [account.name for account in simulator.accounts] == list(world.accounts)
@@ -44,16 +44,16 @@ def test_every_account_is_read_whole_by_its_providers_client(tmp_path: Path, wor
     for account in simulator.accounts:
         provider = get_provider(account.provider)
         printed = run("flows", account.name, "--format", "jsonl", ledger=ledger).splitlines()
-        assert Counter(map(_held, map(json.loads, printed))) == _truth(world, account.name, provider, now)
+        assert Counter(map(_facts_of, map(json.loads, printed))) == _truth(world, account.name, provider, now)
 
 
-def _held(row: dict[str, Any]) -> Facts:
+def _facts_of(row: dict[str, Any]) -> Facts:
     balance = row["balance_after"]
     return row["at"], Decimal(row["amount"]), row["currency"], None if balance is None else Decimal(balance)
 
 
 def _truth(world: World, account: str, provider: Provider, now: datetime) -> Counter[Facts]:
-    """What the provider gives of an account, each fact as precise as its wire states it."""
+    """The facts of an account's rows, as precise as its wire states them."""
     begin, end = provider.rules.readable(now)
     flows = world.flows(account, max(begin, world.parameters.begin), end)
     found = Counter(_as_stated(provider.codec.read(provider.codec.write(flow)).flow) for flow in flows)
@@ -66,8 +66,7 @@ def _as_stated(flow: Flow) -> Facts:
     return at, flow.amount, flow.currency, flow.balance_after
 
 
-def test_rows_keep_what_the_world_says_of_money_and_time(world: World) -> None:
-    """No dialect may change them: an account's rows say what happened to it."""
+def test_no_dialect_changes_amounts_or_times(world: World) -> None:
     for account in simulated_accounts(PARAMETERS):
         provider = account.provider
         step_us = provider.rules.resolution // timedelta(microseconds=1)
@@ -79,7 +78,7 @@ def test_rows_keep_what_the_world_says_of_money_and_time(world: World) -> None:
             assert read.kind == flow.kind
 
 
-def test_only_the_providers_named_are_simulated() -> None:
+def test_only_the_named_providers_are_simulated() -> None:
     assert providers_named(()) == load_providers()
     (account,) = simulated_accounts(Parameters(accounts=1, flows=5), ["longbridge"])
     assert (account.name, account.flows) == ("trader-1", 5)

@@ -1,4 +1,4 @@
-"""The world: the same for the same seed, decimal_of in number, and as odd as the real wire."""
+"""The world: the same for the same seed, with the exact number of flows, and as odd as real services."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def flows() -> list[Flow]:
     return whole(World(Parameters(accounts=1, flows=10_000)))
 
 
-# ---------------------------------------------------------------- the same seed, the same world
+# ---------------------------------------------------------------- repeatability
 
 
 def test_same_seed_same_world(flows: list[Flow]) -> None:
@@ -42,8 +42,8 @@ def test_same_seed_same_world(flows: list[Flow]) -> None:
     assert backwards[::-1] == flows
 
 
-def test_the_world_of_seed_1_is_this_one(flows: list[Flow]) -> None:
-    """A change here changes every seeded test and demo: change it on purpose only."""
+def test_seed_1_has_not_changed(flows: list[Flow]) -> None:
+    """A change here changes every seeded test and the demo. Change it on purpose only."""
     assert digest(flows) == "814440b9294db4a2"
 
 
@@ -66,7 +66,7 @@ def test_another_seed_or_account_is_another_world(flows: list[Flow]) -> None:
     assert len(digests) == 3
 
 
-# ---------------------------------------------------------------- how many, and when
+# ---------------------------------------------------------------- number and times of flows
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 25, 999, 20_001])
@@ -82,7 +82,7 @@ def test_exactly_as_many_flows_as_asked(count: int, days: int) -> None:
         assert world.count_until(account, datetime(2100, 1, 1, tzinfo=UTC)) == count
 
 
-def test_days_hold_what_their_counts_say(flows: list[Flow]) -> None:
+def test_each_day_has_its_count(flows: list[Flow]) -> None:
     world = World(Parameters(accounts=1, flows=10_000))
     for day in range(world.begin_day - 1, world.begin_day + 1828):
         rows = world.day(FIRST, day)
@@ -92,7 +92,7 @@ def test_days_hold_what_their_counts_say(flows: list[Flow]) -> None:
     assert all(to_us(flow.at) % SECOND_US == 0 for flow in flows)
 
 
-def test_range_ends() -> None:
+def test_a_range_includes_its_beginning_and_excludes_its_end() -> None:
     world = World(Parameters(accounts=1, flows=3_000))
     flows = whole(world)
     since, until = flows[700].at, flows[1900].at
@@ -101,19 +101,19 @@ def test_range_ends() -> None:
     assert world.count_until(FIRST, until) == sum(flow.at < until for flow in flows)
 
 
-def test_weekdays_are_heavy_and_the_account_opens_with_a_deposit(flows: list[Flow]) -> None:
+def test_weekdays_are_busy_and_the_account_opens_with_a_deposit(flows: list[Flow]) -> None:
     by_weekday = Counter(flow.at.weekday() for flow in flows)
     assert max(by_weekday[5], by_weekday[6]) * 5 < min(by_weekday[day] for day in range(5))
     assert flows[0].kind is Kind.DEPOSIT
     assert not any(flow.kind is Kind.TRADE for flow in flows if flow.at.weekday() >= 5)
 
 
-def test_a_quiet_account_moves_on_few_days() -> None:
+def test_a_quiet_account_has_rows_on_few_days() -> None:
     days = Counter(flow.at.date() for flow in whole(World(Parameters(accounts=1, flows=400))))
     assert len(days) < 200
 
 
-def test_live_goes_on_as_dense_as_before(flows: list[Flow]) -> None:
+def test_a_live_world_goes_on_with_the_same_density(flows: list[Flow]) -> None:
     live = World(Parameters(accounts=1, flows=10_000, live=True))
     assert whole(live) == flows
     end = live.parameters.end
@@ -124,27 +124,27 @@ def test_live_goes_on_as_dense_as_before(flows: list[Flow]) -> None:
     assert fresh.day(FIRST, day_number(after[-1].at)) == live.day(FIRST, day_number(after[-1].at))
 
 
-# ---------------------------------------------------------------- what is in it
+# ---------------------------------------------------------------- content
 
 
 ODDITIES: dict[str, Callable[[Flow], bool]] = {
-    "paid in transit: out, yet positive": lambda f: (
+    "in transit: direction out, amount positive": lambda f: (
         f.kind is Kind.DIVIDEND and f.direction is Direction.OUT and f.amount > 0
     ),
-    "in, yet negative": lambda f: f.direction is Direction.IN and f.amount < 0,
-    "a zero amount on the side out": lambda f: f.amount == 0 and f.direction is Direction.OUT,
+    "direction in, amount negative": lambda f: f.direction is Direction.IN and f.amount < 0,
+    "direction out, amount zero": lambda f: f.amount == 0 and f.direction is Direction.OUT,
     "no symbol": lambda f: f.symbol is None,
     "an empty symbol": lambda f: f.symbol == "",
     "trailing zeros": lambda f: (
         f.amount != 0 and to_plain_string(f.amount).endswith("0") and "." in to_plain_string(f.amount)
     ),
-    "three places that end in zero, as 1.230": lambda f: f.amount.as_tuple().exponent == -3 and f.amount % 1 != 0,
+    "three places": lambda f: f.amount.as_tuple().exponent == -3 and f.amount % 1 != 0,
     "more than four places": lambda f: int(f.amount.as_tuple().exponent) < -4,
     "an empty description": lambda f: f.note == "",
-    "a description that JSON must escape": lambda f: '"' in (f.note or "") or "\\" in (f.note or ""),
+    "a description with characters that JSON escapes": lambda f: '"' in (f.note or "") or "\\" in (f.note or ""),
     "no category": lambda f: f.category is Category.OTHER,
     "a fund": lambda f: f.category is Category.FUND,
-    "the provider's own words": lambda f: f.label != "",
+    "a label of the provider": lambda f: f.label != "",
 }
 
 
@@ -154,14 +154,14 @@ def test_oddities_occur(name: str, flows: list[Flow]) -> None:
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_twins_are_one_in_a_hundred_and_differ_in_what_a_statement_counts(account: str) -> None:
-    """Where a wire tells neither the balance nor the record's number, nothing tells twins apart."""
+def test_one_row_in_a_hundred_repeats_another(account: str) -> None:
+    """Only the balance and the record's number tell them apart, which some wires do not have."""
     flows = whole(world_of(10_000), account)
     bare = Counter(flow._replace(balance_after=None, ref=None) for flow in flows)
     assert 50 <= len(flows) - len(bare) <= 200
-    twins = [flow for flow in flows if bare[flow._replace(balance_after=None, ref=None)] > 1 and flow.amount]
-    assert len({(flow.subaccount, flow.currency, flow.at, flow.kind, flow.balance_after) for flow in twins}) == len(
-        twins
+    repeated = [flow for flow in flows if bare[flow._replace(balance_after=None, ref=None)] > 1 and flow.amount]
+    assert len({(flow.subaccount, flow.currency, flow.at, flow.kind, flow.balance_after) for flow in repeated}) == len(
+        repeated
     )
 
 
@@ -212,7 +212,7 @@ def test_the_codec_reads_back_what_it_writes(language: str | None, flows: list[F
         assert (flow.category is Category.OTHER) == (b'"business_type":0,' in row)
 
 
-# ---------------------------------------------------------------- what does not fit
+# ---------------------------------------------------------------- invalid parameters
 
 
 NEW_YEAR = datetime(2021, 1, 1, tzinfo=UTC)
@@ -230,11 +230,11 @@ NEW_YEAR = datetime(2021, 1, 1, tzinfo=UTC)
         (lambda: Parameters(accounts=1, flows=1, begin=datetime(1969, 12, 31, tzinfo=UTC)), "begin"),
     ],
 )
-def test_parameters_that_do_not_fit_are_named(make: Callable[[], Parameters], name: str) -> None:
+def test_an_invalid_parameter_is_named(make: Callable[[], Parameters], name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: expected"):
         make()
 
 
-def test_no_such_account() -> None:
+def test_an_unknown_account_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         World(Parameters(accounts=1, flows=1)).count_before("trader-2", 0)

@@ -1,4 +1,4 @@
-"""Worlds that several tests look at, and flows put as rows that tell all of a flow."""
+"""Worlds for several tests, and rows that show every field of a flow."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -16,14 +16,14 @@ INSTITUTIONS: Final = (
     Institution("coins", Role.FUTURES, is_main=False),
     Institution("till", Role.SHOP, is_main=True),
 )
-"""A person with an account of each role, and a second one at a broker."""
+"""A person has an account of each role, and a second one at a broker."""
 
 ACCOUNTS: Final = ("trader-1", "trader-1-coins", "trader-1-second", "shop-1")
 LATER: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def world_of(flows: int, *, people: int = 1, seed: int = 1, live: bool = False, end: datetime | None = None) -> World:
-    """A world of people who have an account at each of the institutions."""
+    """A world of people with an account at each of INSTITUTIONS."""
     asked = Parameters(accounts=people, flows=flows, seed=seed, live=live)
     return World(asked if end is None else Parameters(accounts=people, flows=flows, seed=seed, end=end), INSTITUTIONS)
 
@@ -34,5 +34,5 @@ def whole(world: World, account: str = "trader-1") -> list[Flow]:
 
 
 def as_row(flow: Flow) -> bytes:
-    """A row that no other flow is put as, but for the account."""
+    """A row that differs for different flows of an account."""
     return msgspec.json.encode(flow)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from liushui.ledger.engine import Ledger
 from tests.browser import browser_path, browsing
-from tests.demo import Demo, demonstrating
+from tests.demo import Demo, running_demo
 from tests.ledger.books import new_ledger
 from tests.system import leave_out
 from tests.web.visitor import Visitor, visiting
@@ -55,7 +55,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """What `make run` shows, with fewer flows."""
-    with demonstrating(tmp_path_factory.mktemp("demo"), flows=FLOWS) as demo:
+    with running_demo(tmp_path_factory.mktemp("demo"), flows=FLOWS) as demo:
         yield demo
 
 

@@ -1,4 +1,4 @@
-"""Faults behind a real port: what a client's sockets see, and the simulator's truth beside it."""
+"""Faults behind a real port: what clients see, and the simulator's truth."""
 
 import asyncio
 import subprocess
@@ -30,30 +30,30 @@ PAGES: Final = 15
 TRUE: Final = Response(200, [("a", "b")], b"0123456789")
 
 
-class Sent:
-    """Granian's answering side of a request, which keeps what is done with it."""
+class RecordingHttp:
+    """Granian's answering side of a request, which records the calls."""
 
     def __init__(self) -> None:
-        self.done: list[object] = []
+        self.calls: list[object] = []
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        raise AssertionError("nobody reads a body to fail")
+        raise AssertionError("the body must not be read")
 
     async def __call__(self) -> bytes:
-        raise AssertionError("nobody reads a body to fail")
+        raise AssertionError("the body must not be read")
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.done.append(Response(status, headers, body))
+        self.calls.append(Response(status, headers, body))
 
-    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> "Sent":
-        self.done.append((status, headers))
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> "RecordingHttp":
+        self.calls.append((status, headers))
         return self
 
     async def send_bytes(self, data: bytes) -> None:
-        self.done.append(data)
+        self.calls.append(data)
 
     async def client_disconnect(self) -> None:
-        self.done.append("gone")
+        self.calls.append("gone")
 
 
 @pytest.mark.parametrize(
@@ -67,32 +67,32 @@ class Sent:
     ],
 )
 def test_outcomes_are_carried_out(outcome: TransportOutcome, expected: list[object]) -> None:
-    sent = Sent()
+    sent = RecordingHttp()
     asyncio.run(carry_out(outcome, sent))
-    assert sent.done == expected
+    assert sent.calls == expected
 
 
 def test_an_answer_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent = Sent()
+    sent = RecordingHttp()
     slept: list[tuple[float, int]] = []
 
     async def sleep(seconds: float) -> None:
-        slept.append((seconds, len(sent.done)))
+        slept.append((seconds, len(sent.calls)))
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     asyncio.run(carry_out(Answered(TRUE, timedelta(milliseconds=80)), sent))
     assert slept == [(0.08, 0)], "it waits, and then answers"
-    assert sent.done == [TRUE]
+    assert sent.calls == [TRUE]
 
 
-# ---------------------------------------------------------------- in another process
+# ---------------------------------------------------------------- another process
 
 
 @contextmanager
-def misbehaving(
+def simulating_faults(
     profile: str, *, provider: str = "longbridge", seed: int = 1, flows: int = FLOWS
 ) -> Iterator[SimulatorInfo]:
-    """Simulate one account with faults on free ports, until the block ends."""
+    """Simulate one account with faults on free ports until the block ends."""
     ports = ["--port", "0", "--socket-port", "0"]
     command = [sys.executable, "-m", "liushui", "simulate", "--format", "json", "--accounts", "1", *ports]
     command += ["--provider", provider, "--no-rate-limit", "--flows", str(flows)]
@@ -106,8 +106,8 @@ def misbehaving(
             process.terminate()
 
 
-def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
-    """Clients that ask side by side: each page that comes is whole, each that does not is an error by class."""
+def test_clients_see_faults_and_otherwise_the_truth() -> None:
+    """Many clients at once: each page is complete, and each failure is an error of the right class."""
     provider = load_providers()["longbridge"]
     pages, errors = list[Counter[bytes]](), list[LiushuiError]()
 
@@ -127,7 +127,7 @@ def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
     async def read_side_by_side(simulator: SimulatorInfo) -> None:
         await asyncio.gather(*(read(simulator) for _ in range(CLIENTS)))
 
-    with misbehaving("network", seed=3) as simulator:
+    with simulating_faults("network", seed=3) as simulator:
         asyncio.run(read_side_by_side(simulator))
         truth = httpx2.get(
             f"{simulator.base_url}{TRUTH_PATH}",
@@ -143,8 +143,7 @@ def test_faults_come_over_the_port_and_the_truth_in_the_end() -> None:
 
 
 @pytest.mark.parametrize("name", load_providers())
-def test_every_providers_client_comes_through_where_nothing_is_wrong(name: str) -> None:
-    """Whatever its requests look like, bodies included."""
+def test_every_client_gets_its_page_without_faults(name: str) -> None:
     provider = load_providers()[name]
 
     async def read(simulator: SimulatorInfo) -> int:
@@ -154,7 +153,7 @@ def test_every_providers_client_comes_through_where_nothing_is_wrong(name: str) 
         await client.close()
         return len(page.rows)
 
-    with misbehaving("none", provider=name) as simulator:
+    with simulating_faults("none", provider=name) as simulator:
         assert asyncio.run(read(simulator)) == 30
 
 
@@ -163,8 +162,8 @@ def test_an_unknown_profile_ends_the_command() -> None:
         run("simulate", "--faults", "hail", "--port", "0")
 
 
-def test_the_providers_answer_beside_the_truth() -> None:
-    with misbehaving("none") as simulator:
+def test_the_providers_are_served_beside_the_truth() -> None:
+    with simulating_faults("none") as simulator:
         assert httpx2.get(f"{simulator.base_url}{TRUTH_PATH}").status_code == 400
         assert httpx2.get(f"{simulator.base_url}/v1/asset/cashflow").json()["code"] == 403203
         assert httpx2.get(simulator.base_url).status_code == 200

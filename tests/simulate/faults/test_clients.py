@@ -1,4 +1,4 @@
-"""Every provider's own client against every fault: the right class of error each time, and in the end all rows."""
+"""Each provider's client against each fault: the right class of error, and in the end all rows."""
 
 from collections import Counter
 from typing import Final
@@ -32,21 +32,21 @@ ALWAYS: Final[dict[FaultKind, tuple[type[LiushuiError], ...]]] = {
     FaultKind.TOO_MANY: (RateLimited,),
     FaultKind.BANNED: (RateLimited,),
 }
-"""What becomes of a fault whatever the provider. Maintenance is a WireError where it is told in no words of its own."""
+"""The errors that each fault may raise. Maintenance is a WireError where the provider has no answer of its own for it."""
 
 
 def faulty_with(provider: Provider, *faults: Fault | FaultKind | None) -> tuple[FaultyProvider, QueuedFaults]:
-    """A faulty whose client has its token, if it needs one, and for whom these faults are next."""
+    """A provider with these faults next, whose client already has the token that it may need."""
     schedule = QueuedFaults()
     faulty = FaultyProvider(provider, schedule=schedule)
-    if takes_a_token(provider):
+    if needs_a_token(provider):
         schedule.then(None)
     schedule.then(*faults)
     return faulty, schedule
 
 
-def takes_a_token(provider: Provider) -> bool:
-    """Whether a page costs its first caller two requests."""
+def needs_a_token(provider: Provider) -> bool:
+    """Whether a client's first page takes two requests."""
     faulty = FaultyProvider(provider, schedule=QueuedFaults())
     assert raised(faulty) is None
     return len(faulty.wire.outcomes) == 2
@@ -54,7 +54,7 @@ def takes_a_token(provider: Provider) -> bool:
 
 @EVERY
 @pytest.mark.parametrize("kind", ALWAYS)
-def test_a_fault_becomes_an_error_of_its_class(provider: Provider, kind: FaultKind) -> None:
+def test_a_fault_raises_an_error_of_its_class(provider: Provider, kind: FaultKind) -> None:
     variants = max(len(GARBAGE), len(BROKEN) + 2)
     for variant in (*range(variants), 10_007):
         faulty, schedule = faulty_with(provider, Fault(kind, variant=variant))
@@ -65,7 +65,7 @@ def test_a_fault_becomes_an_error_of_its_class(provider: Provider, kind: FaultKi
 
 
 @EVERY
-def test_a_fault_before_a_token_is_there_is_the_same(provider: Provider) -> None:
+def test_a_fault_of_the_token_request_is_the_same(provider: Provider) -> None:
     for kind, expected in ALWAYS.items():
         faulty = FaultyProvider(provider, schedule=(schedule := QueuedFaults()))
         schedule.then(Fault(kind, variant=3))
@@ -74,7 +74,7 @@ def test_a_fault_before_a_token_is_there_is_the_same(provider: Provider) -> None
 
 @EVERY
 @pytest.mark.parametrize("kind", [FaultKind.TOO_MANY, FaultKind.BANNED])
-def test_how_long_to_wait_is_what_the_provider_says(provider: Provider, kind: FaultKind) -> None:
+def test_retry_after_is_read(provider: Provider, kind: FaultKind) -> None:
     faulty, _ = faulty_with(provider, Fault(kind, retry_after_s=7))
     error = raised(faulty)
     assert isinstance(error, RateLimited)
@@ -83,33 +83,32 @@ def test_how_long_to_wait_is_what_the_provider_says(provider: Provider, kind: Fa
 
 
 @EVERY
-def test_maintenance_in_the_providers_own_words_is_unavailable(provider: Provider) -> None:
+def test_maintenance_in_the_providers_format_is_unavailable(provider: Provider) -> None:
     in_its_words = any(said.status == 200 for said in OUTAGES[provider.name])
     faulty, _ = faulty_with(provider, FaultKind.MAINTENANCE)
     assert isinstance(raised(faulty), Unavailable if in_its_words else WireError)
 
 
 @EVERY
-def test_a_key_or_token_that_expired_is_refused_or_made_new(provider: Provider) -> None:
-    """Whoever has a token asks for another; whoever has a key alone has to be asked."""
+def test_an_expired_token_is_renewed_and_an_expired_key_refused(provider: Provider) -> None:
     faulty, schedule = faulty_with(provider, FaultKind.EXPIRED)
     error = raised(faulty)
     assert not schedule.left
-    assert error is None if takes_a_token(provider) else isinstance(error, AuthError)
+    assert error is None if needs_a_token(provider) else isinstance(error, AuthError)
     assert raised(faulty) is None
 
 
 @EVERY
-def test_a_clock_that_is_off_matters_where_requests_carry_the_time(provider: Provider) -> None:
+def test_a_skewed_clock_matters_where_requests_carry_the_time(provider: Provider) -> None:
     faulty, _ = faulty_with(provider, FaultKind.SKEWED)
     assert isinstance(raised(faulty), AuthError) == (provider.rules.clock_skew_max is not None)
     assert raised(FaultyProvider(provider, Profile(skew=PROFILES["skew"].skew), schedule=QueuedFaults())) is None
 
 
 @pytest.mark.parametrize("provider", WITH_PAGES, ids=lambda provider: provider.name)
-def test_the_page_before_comes_again(provider: Provider) -> None:
+def test_a_repeated_page_replaces_one_page(provider: Provider) -> None:
     faulty, schedule = faulty_with(provider, None, None, FaultKind.REPEATED)
-    found = faulty.ask(lambda client: fetch_pages(client, faulty.whole, 30))
+    found = faulty.run(lambda client: fetch_pages(client, faulty.whole, 30))
     assert not schedule.left
     rows = [list(page.rows) for page in found]
     assert rows[2] == rows[1] != rows[0]
@@ -119,19 +118,19 @@ def test_the_page_before_comes_again(provider: Provider) -> None:
 
 
 @EVERY
-def test_a_cursor_that_expired_is_refused(provider: Provider) -> None:
+def test_an_expired_cursor_is_refused(provider: Provider) -> None:
     faulty, schedule = faulty_with(provider, None, FaultKind.CURSOR_LOST)
     if not isinstance(provider.rules.paging, Cursor):
-        faulty.ask(lambda client: client.fetch_page(faulty.whole, 30))
+        faulty.run(lambda client: client.fetch_page(faulty.whole, 30))
         assert raised(faulty) is None
         return
     with pytest.raises(Refused):
-        faulty.ask(lambda client: fetch_pages(client, faulty.whole, 30))
+        faulty.run(lambda client: fetch_pages(client, faulty.whole, 30))
     assert not schedule.left
 
 
 @EVERY
-def test_a_lower_rate_than_the_documented_one_is_held(provider: Provider) -> None:
+def test_a_rate_below_the_documented_one_is_enforced(provider: Provider) -> None:
     rate = provider.rules.rate
     faulty = FaultyProvider(provider, Profile(rate_percent=50), schedule=QueuedFaults())
 
@@ -143,16 +142,15 @@ def test_a_lower_rate_than_the_documented_one_is_held(provider: Provider) -> Non
                 return number
         raise AssertionError("every call was let in")
 
-    assert faulty.ask(until_refused) == rate.calls // 2
+    assert faulty.run(until_refused) == rate.calls // 2
 
 
-# ---------------------------------------------------------------- every row, in the end
+# ---------------------------------------------------------------- all rows in the end
 
 
 @EVERY
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_patient_reader_has_every_row(provider: Provider, profile: str) -> None:
-    """Whatever a profile brings, each page comes in the end, and a whole read is what was there."""
+def test_a_patient_client_gets_every_row(provider: Provider, profile: str) -> None:
     crowded, size_max = PROFILES[profile].crowds, provider.rules.paging.size_max
     for seed in (1,) if crowded else (1, 2, 3):
         faulty = FaultyProvider(provider, profile, seed=seed)
@@ -161,7 +159,7 @@ def test_a_patient_reader_has_every_row(provider: Provider, profile: str) -> Non
 
 
 @EVERY
-def test_an_error_says_no_secret(provider: Provider) -> None:
+def test_an_error_shows_no_secret(provider: Provider) -> None:
     secrets = [text for text in FaultyProvider(provider).account.credentials.values() if len(text) > 16]
     for kind in ALWAYS:
         faulty, _ = faulty_with(provider, Fault(kind, variant=5))
@@ -170,8 +168,7 @@ def test_an_error_says_no_secret(provider: Provider) -> None:
         assert not any(secret in str(error) for secret in secrets)
 
 
-def test_a_transport_fails_as_a_network_does() -> None:
-    """What other clients of httpx2 see."""
+def test_the_transport_raises_httpx_errors() -> None:
     provider = load_providers()["longbridge"]
     seen = {}
     for kind in (FaultKind.REFUSED, FaultKind.RESET, FaultKind.STALLED):

@@ -1,4 +1,4 @@
-"""The truth about rows with lives, at any instant, and that a provider's server gives no other."""
+"""The truth about changing rows at any instant, and that a provider's server serves exactly that."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -30,14 +30,14 @@ UNREACHED: Final = timedelta(days=400)
 
 
 def quiet(provider: Provider, profile: Profile | str, *, flows: int = 200) -> FaultyProvider:
-    """A faulty where nothing goes wrong on the wire."""
+    """A provider without faults on the wire."""
     return FaultyProvider(provider, profile, schedule=QueuedFaults(), flows=flows)
 
 
 @EVERY
 @pytest.mark.parametrize("profile", ["late", "restated", "malformed", "dense"])
-def test_a_reader_is_given_the_truth_of_each_instant(provider: Provider, profile: str) -> None:
-    """And it changes while time passes, in the profiles where it should."""
+def test_a_reader_gets_the_truth_of_each_instant(provider: Provider, profile: str) -> None:
+    """The truth changes with time, except in the profile without changes."""
     faulty = quiet(provider, Profile(rows={change: 5 * rate for change, rate in PROFILES[profile].rows.items()}))
     seen = []
     for step in STEPS:
@@ -50,7 +50,7 @@ def test_a_reader_is_given_the_truth_of_each_instant(provider: Provider, profile
 
 
 @EVERY
-def test_the_truth_tells_what_can_be_read_from_what_cannot(provider: Provider) -> None:
+def test_the_truth_separates_flows_from_rejected_rows(provider: Provider) -> None:
     faulty = quiet(provider, Profile(rows={RowChange.MALFORMED: RATE_BASE // 2}))
     truth = faulty.truth()
     assert len(truth.flows) > 0 < len(truth.rejected)
@@ -61,8 +61,7 @@ def test_the_truth_tells_what_can_be_read_from_what_cannot(provider: Provider) -
 
 
 @EVERY
-def test_a_malformed_row_hides_no_other(provider: Provider) -> None:
-    """In the bytes of a page each row is as it is."""
+def test_a_malformed_row_leaves_the_others_intact(provider: Provider) -> None:
     faulty = quiet(provider, Profile(rows={RowChange.MENDED: RATE_BASE // 5}))
     rows = faulty.read(60)
     assert Counter(rows) == Counter(faulty.truth().rows)
@@ -81,14 +80,14 @@ def test_the_truth_of_an_instant_does_not_change() -> None:
     assert [again.reader.truth(faulty.account.name, *faulty.whole, at) for at in then] == before
 
 
-def test_in_the_end_late_rows_are_all_there() -> None:
+def test_all_late_rows_appear_in_the_end() -> None:
     faulty, plain = quiet(LONGBRIDGE, Profile(rows={RowChange.LATE: RATE_BASE})), quiet(LONGBRIDGE, "none")
     assert len(faulty.truth().rows) < len(plain.truth().rows)
     faulty.clock.move(UNREACHED)
     assert Counter(faulty.truth().rows) == Counter(plain.truth().rows)
 
 
-def test_the_truth_is_of_a_range_and_of_an_account_that_is_there() -> None:
+def test_the_truth_is_limited_to_a_range_and_a_known_account() -> None:
     faulty = quiet(LONGBRIDGE, "none")
     middle = BEGIN + (END - BEGIN) // 2
     halves = [
@@ -101,7 +100,7 @@ def test_the_truth_is_of_a_range_and_of_an_account_that_is_there() -> None:
         faulty.reader.truth("nobody", BEGIN, END, NOON)
 
 
-def test_the_truth_of_before_a_day_was_published_has_none_of_it() -> None:
+def test_unpublished_days_are_no_part_of_the_truth() -> None:
     wecom = quiet(load_providers()["wecom"], "none")
     for at in (NOON, BEGIN + timedelta(days=4)):
         published = wecom.provider.rules.readable(at)[1]
@@ -124,7 +123,7 @@ def as_row(flow: Flow) -> bytes:
 
 
 @pytest.mark.parametrize("newest", [True, False])
-def test_pages_by_place_and_by_offset_are_the_same(newest: bool) -> None:
+def test_pages_by_cursor_and_by_offset_are_equal(newest: bool) -> None:
     faulty = quiet(LONGBRIDGE, Profile(rows={RowChange.TWIN: RATE_BASE}), flows=40)
     by_place, by_offset, after = [], [], ""
     for number in range(100):
@@ -140,8 +139,8 @@ def test_pages_by_place_and_by_offset_are_the_same(newest: bool) -> None:
     assert b",".join(by_place) == b",".join(reversed(whole) if newest else whole)
 
 
-def test_pages_shift_where_rows_come_between_two_reads() -> None:
-    """What was pushed over the edge meanwhile is read twice, and the whole is not what is there."""
+def test_pages_shift_when_rows_appear_between_two_reads() -> None:
+    """A row that was pushed to the next page is read twice, so the pages together are wrong."""
     faulty = quiet(LONGBRIDGE, Profile(rows={RowChange.LATE: RATE_BASE}))
     half = len(_flows(faulty)) // 2
     first = faulty.reader.read_page("", query(faulty, limit=half), as_row).rows
@@ -165,7 +164,7 @@ def test_a_cursor_that_no_page_named_is_refused() -> None:
         faulty.reader.read_page("", query(faulty, after="nowhere"), as_row)
 
 
-def test_totals_lie_for_a_while_and_by_the_clock_alone() -> None:
+def test_wrong_totals_follow_from_the_clock() -> None:
     faulty = quiet(LONGBRIDGE, Profile(miscounts=RATE_BASE // 2))
     true = faulty.reader.count_flows(query(faulty, limit=1))
     spans = []
@@ -180,14 +179,14 @@ def test_totals_lie_for_a_while_and_by_the_clock_alone() -> None:
     assert true in spans
 
 
-def test_a_counted_provider_says_the_total_that_the_reader_counts() -> None:
+def test_a_provider_with_totals_serves_the_readers_count() -> None:
     (provider,) = (
         known
         for known in load_providers().values()
         if isinstance(known.rules.paging, PageNumber) and known.rules.paging.has_total
     )
     faulty = quiet(provider, Profile(miscounts=RATE_BASE))
-    page = faulty.ask(lambda client: client.fetch_page(faulty.whole, 5))
+    page = faulty.run(lambda client: client.fetch_page(faulty.whole, 5))
     assert page.total is not None
     assert page.total != len(faulty.truth().rows)
 
@@ -201,33 +200,33 @@ def reader_of(*, flows: int = 50, live: bool = False) -> WorldReader:
     return WorldReader(World(parameters, institutions_of(known)), known, MovableClock(NOON))
 
 
-def lives(*, opened: datetime, flows: int = 50, live: bool = False, profile: str = "late") -> list[int]:
-    """How many rows of an account are there, at the opening and after each of STEPS."""
+def present_rows(*, opened: datetime, flows: int = 50, live: bool = False, profile: str = "late") -> list[int]:
+    """The number of an account's rows at the start and after each of STEPS."""
     known = {LONGBRIDGE.name: LONGBRIDGE}
     reader = with_lifecycles(reader_of(flows=flows, live=live), known, profile=PROFILES[profile], seed=1, opened=opened)
     return [len(reader.truth("trader-2", BEGIN, MAX_INSTANT, opened + step).rows) for step in STEPS]
 
 
-def test_an_old_world_is_told_as_though_it_had_just_ended() -> None:
-    late = lives(opened=END, flows=2_000)
-    assert late == lives(opened=NOON, flows=2_000) == lives(opened=NOON + UNREACHED, flows=2_000)
+def test_an_old_world_changes_as_though_it_had_just_ended() -> None:
+    late = present_rows(opened=END, flows=2_000)
+    assert late == present_rows(opened=NOON, flows=2_000) == present_rows(opened=NOON + UNREACHED, flows=2_000)
     assert late == sorted(late)
     assert late[0] < late[-1]
 
 
 def test_a_live_world_goes_on() -> None:
-    there = lives(opened=END, live=True, profile="none")
+    there = present_rows(opened=END, live=True, profile="none")
     assert there == sorted(there)
     assert there[0] == 50 < there[-1]
     assert STEPS[-1] < LIVE_FOR
 
 
-def test_a_world_too_large_is_told() -> None:
+def test_a_world_that_is_too_large_is_an_error() -> None:
     with pytest.raises(ConfigError, match=f"flows: expected {FLOWS_MAX} at most with faults, got {FLOWS_MAX + 1}"):
-        lives(opened=END, flows=FLOWS_MAX + 1)
+        present_rows(opened=END, flows=FLOWS_MAX + 1)
 
 
-def test_the_simulator_tells_its_truth() -> None:
+def test_the_simulator_serves_its_truth() -> None:
     faulty = quiet(LONGBRIDGE, "malformed")
     truth = TruthEndpoint(faulty.reader)
     asked = f"account={faulty.account.name}&since={to_iso(BEGIN)}&until={to_iso(END)}&at={to_iso(NOON)}"
@@ -245,12 +244,12 @@ def test_the_simulator_tells_its_truth() -> None:
     ("asked", "reason"),
     [("", "account: "), ("account=nobody", "account: "), ("account=trader-1&at=noon", "at: "), ("%ff=", "query: ")],
 )
-def test_a_question_that_does_not_fit_is_told(asked: str, reason: str) -> None:
+def test_an_invalid_request_for_the_truth_is_refused(asked: str, reason: str) -> None:
     response = TruthEndpoint(quiet(LONGBRIDGE, "none").reader)(Request("GET", TRUTH_PATH, asked, {}))
     assert response is not None
     assert response.status == 400
     assert msgspec.json.decode(response.body, type=dict[str, str | int])["detail"].startswith(reason)  # type: ignore[union-attr]
 
 
-def test_other_paths_are_the_providers() -> None:
+def test_other_paths_are_left_to_the_providers() -> None:
     assert TruthEndpoint(quiet(LONGBRIDGE, "none").reader)(Request("GET", "/v1/asset/cashflow", "", {})) is None

@@ -1,4 +1,4 @@
-"""Rows with lives: what each change makes of a row, and that seed and clock alone say so."""
+"""Row versions: what each change does to a row, and that all of it follows from the seed."""
 
 from collections import Counter
 from datetime import timedelta
@@ -41,10 +41,10 @@ def flows_of(provider: Provider, flows: int = 60) -> list[Flow]:
     return list(world.flows(world.accounts[0], BEGIN, END))
 
 
-def lived(
+def versions_by_row(
     flows: list[Flow], profile: Profile, *, provider: Provider = LONGBRIDGE, seed: int = 1
 ) -> dict[int, list[RowVersion]]:
-    """The versions of each row, in the order of time."""
+    """The versions of each row, in the order in which they are there."""
     versions = row_versions_of("it", flows, provider=provider, profile=profile, seed=seed)
     assert [version[:2] for version in versions] == sorted(version[:2] for version in versions)
     by_row = sorted(versions, key=lambda version: (version.number, version.from_us))
@@ -55,42 +55,47 @@ def always(change: RowChange) -> Profile:
     return Profile(rows={change: RATE_BASE})
 
 
-def test_without_changes_every_row_is_there_from_its_instant_on() -> None:
+def test_an_unchanged_row_is_there_from_its_instant_on() -> None:
     flows = flows_of(LONGBRIDGE)
-    for flow, (row,) in zip(flows, lived(flows, Profile()).values(), strict=True):
+    for flow, (row,) in zip(flows, versions_by_row(flows, Profile()).values(), strict=True):
         assert row == RowVersion(to_us(flow.at), row.number, to_us(flow.at), FOREVER_US, flow)
 
 
-def test_the_seed_alone_says_what_happens() -> None:
+def test_everything_follows_from_the_seed() -> None:
     flows, storm = flows_of(LONGBRIDGE), PROFILES["storm"]
-    assert lived(flows, storm, seed=5) == lived(flows, storm, seed=5) != lived(flows, storm, seed=6)
+    assert (
+        versions_by_row(flows, storm, seed=5)
+        == versions_by_row(flows, storm, seed=5)
+        != versions_by_row(flows, storm, seed=6)
+    )
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
-def test_a_row_is_never_there_twice_at_once(profile: Profile) -> None:
-    for row in lived(flows_of(LONGBRIDGE), profile).values():
+def test_versions_of_a_row_do_not_overlap(profile: Profile) -> None:
+    for row in versions_by_row(flows_of(LONGBRIDGE), profile).values():
         for version, later in pairwise(row):
             assert version.from_us < version.until_us <= later.from_us
         assert row[-1].from_us < row[-1].until_us
 
 
-def test_late_rows_come_within_weeks() -> None:
+def test_late_rows_appear_within_weeks() -> None:
     lates = [
-        version.from_us - version.at_us for (version,) in lived(flows_of(LONGBRIDGE), always(RowChange.LATE)).values()
+        version.from_us - version.at_us
+        for (version,) in versions_by_row(flows_of(LONGBRIDGE), always(RowChange.LATE)).values()
     ]
     assert all(0 < late <= WITHIN_US for late in lates)
     assert min(lates) < 3_600_000_000 < 86_400_000_000 < max(lates)
 
 
-def test_withdrawn_rows_go_within_weeks() -> None:
-    for (version,) in lived(flows_of(LONGBRIDGE), always(RowChange.WITHDRAWN)).values():
+def test_withdrawn_rows_disappear_within_weeks() -> None:
+    for (version,) in versions_by_row(flows_of(LONGBRIDGE), always(RowChange.WITHDRAWN)).values():
         assert version.from_us == version.at_us
         assert 0 < version.until_us - version.at_us <= WITHIN_US
 
 
 @EVERY
-def test_restated_amounts_keep_their_side_and_their_places(provider: Provider) -> None:
-    for first, second in lived(flows_of(provider), always(RowChange.AMOUNT), provider=provider).values():
+def test_restated_amounts_keep_their_sign_and_their_places(provider: Provider) -> None:
+    for first, second in versions_by_row(flows_of(provider), always(RowChange.AMOUNT), provider=provider).values():
         before, after = first.flow.amount, second.flow.amount
         assert first.until_us == second.from_us
         assert after.as_tuple().exponent == before.as_tuple().exponent
@@ -98,9 +103,9 @@ def test_restated_amounts_keep_their_side_and_their_places(provider: Provider) -
         assert second.flow._replace(amount=before) == first.flow
 
 
-def test_restated_words_are_the_label_or_the_note() -> None:
+def test_restated_texts_are_the_label_or_the_note() -> None:
     seen = Counter[str]()
-    for first, second in lived(flows_of(LONGBRIDGE), always(RowChange.WORDS)).values():
+    for first, second in versions_by_row(flows_of(LONGBRIDGE), always(RowChange.WORDS)).values():
         changed = [name for name in Flow._fields if getattr(first.flow, name) != getattr(second.flow, name)]
         assert [getattr(second.flow, name) for name in changed] == [RESTATED_TEXT]
         seen.update(changed)
@@ -108,23 +113,23 @@ def test_restated_words_are_the_label_or_the_note() -> None:
 
 
 def test_restated_times_move_the_row() -> None:
-    for first, second in lived(flows_of(LONGBRIDGE), always(RowChange.TIME)).values():
+    for first, second in versions_by_row(flows_of(LONGBRIDGE), always(RowChange.TIME)).values():
         assert timedelta(0) < abs(second.flow.at - first.flow.at) <= MOVED_MAX
         assert second.at_us == to_us(second.flow.at)
         assert second.from_us == first.until_us
 
 
-def test_twins_are_two_rows_equal_in_everything() -> None:
+def test_twins_are_two_equal_rows() -> None:
     flows = flows_of(LONGBRIDGE)
-    rows = lived(flows, always(RowChange.TWIN))
+    rows = versions_by_row(flows, always(RowChange.TWIN))
     assert len(rows) == 2 * len(flows)
     assert Counter(row.flow for (row,) in rows.values()) == Counter(flows + flows)
 
 
 @EVERY
-def test_a_crowd_is_more_than_a_page_at_one_instant(provider: Provider) -> None:
+def test_a_crowd_has_more_rows_at_one_instant_than_a_page(provider: Provider) -> None:
     flows = flows_of(provider)
-    rows = [row for (row,) in lived(flows, Profile(crowds=1), provider=provider).values()]
+    rows = [row for (row,) in versions_by_row(flows, Profile(crowds=1), provider=provider).values()]
     at_us, many = Counter(row.at_us for row in rows).most_common(1)[0]
     assert many > provider.rules.paging.size_max
     crowd = [row for row in rows if row.at_us == at_us]
@@ -133,13 +138,15 @@ def test_a_crowd_is_more_than_a_page_at_one_instant(provider: Provider) -> None:
 
 
 def test_an_account_without_flows_has_no_crowd() -> None:
-    assert not lived([], PROFILES["storm"])
+    assert not versions_by_row([], PROFILES["storm"])
 
 
 @EVERY
-def test_unknown_kinds_and_currencies_are_said_as_far_as_the_wire_can(provider: Provider) -> None:
+def test_unknown_kinds_and_currencies_are_used_where_the_wire_can(provider: Provider) -> None:
     flows = flows_of(provider)
-    for flow, (row,) in zip(flows, lived(flows, always(RowChange.UNKNOWN), provider=provider).values(), strict=True):
+    for flow, (row,) in zip(
+        flows, versions_by_row(flows, always(RowChange.UNKNOWN), provider=provider).values(), strict=True
+    ):
         assert row.flow.label == UNKNOWN_LABEL
         assert row.flow.currency in (UNKNOWN_CURRENCY, flow.currency)
         read = provider.codec.read(provider.codec.write(row.flow)).flow
@@ -151,7 +158,7 @@ def test_unknown_kinds_and_currencies_are_said_as_far_as_the_wire_can(provider: 
 
 
 def rows_of(provider: Provider) -> list[bytes]:
-    """Every sample of a provider that can be read, and rows as its codec writes them."""
+    """Every golden row of a provider that can be decoded, and rows that its codec writes."""
     rows = [provider.codec.write(flow) for flow in flows_of(provider, 20)]
     for _, wire, _ in cases(samples_of(provider)):
         for row in provider.codec.extract_rows(wire.read_bytes()):
@@ -164,7 +171,7 @@ def rows_of(provider: Provider) -> list[bytes]:
 
 
 @EVERY
-def test_every_damage_makes_a_row_unreadable(provider: Provider) -> None:
+def test_every_corruption_makes_a_row_undecodable(provider: Provider) -> None:
     for row in rows_of(provider):
         found = {corrupted(row, variant, provider.codec) for variant in range(80)}
         assert len(found) > 5
@@ -175,7 +182,7 @@ def test_every_damage_makes_a_row_unreadable(provider: Provider) -> None:
 
 
 @EVERY
-def test_damage_is_the_same_each_time(provider: Provider) -> None:
+def test_a_corruption_repeats_itself(provider: Provider) -> None:
     for row in rows_of(provider):
         for variant in (0, 3, 10**6):
             assert corrupted(row, variant, provider.codec) == corrupted(row, variant, provider.codec)

@@ -1,4 +1,4 @@
-"""The programmable double: what a test queues is what the next requests meet, and then all is well."""
+"""FaultyTransport with queued faults: the next requests meet them, and later ones are answered correctly."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from tests.simulate.faults.testbed import FaultyProvider, raised
 LONGBRIDGE: Final = load_providers()["longbridge"]
 
 
-def test_faults_come_in_their_order_each_once() -> None:
+def test_queued_faults_happen_once_in_their_order() -> None:
     faults = QueuedFaults()
     faulty = FaultyProvider(LONGBRIDGE, schedule=faults)
     faults.then(FaultKind.RESET, None, FaultKind.TOO_MANY)
@@ -37,7 +37,7 @@ def test_faults_come_in_their_order_each_once() -> None:
     assert {request.route for request in faults.requests} == {"/v1/asset/cashflow"}
 
 
-def test_the_place_where_an_answer_breaks_is_the_tests_to_say() -> None:
+def test_the_variant_is_the_byte_at_which_an_answer_breaks() -> None:
     faults = QueuedFaults()
     faulty = FaultyProvider(LONGBRIDGE, schedule=faults)
     faults.then(None, Fault(FaultKind.RESET, variant=33), Fault(FaultKind.TRUNCATED, variant=33))
@@ -51,7 +51,7 @@ def test_the_place_where_an_answer_breaks_is_the_tests_to_say() -> None:
     assert truncated.response.body == whole.response.body[:33]
 
 
-def test_time_passes_on_the_movable_clock_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_passes_on_the_movable_clock_only(monkeypatch: pytest.MonkeyPatch) -> None:
     faults = QueuedFaults()
     faulty = FaultyProvider(LONGBRIDGE, schedule=faults)
     faults.then(Fault(delay=timedelta(seconds=4)), FaultKind.STALLED, Fault(delay=timedelta(seconds=31)))
@@ -68,7 +68,7 @@ def test_time_passes_on_the_movable_clock_alone(monkeypatch: pytest.MonkeyPatch)
     assert all(isinstance(error, Unavailable) for error in found[1:])
 
 
-def test_the_machine_tells_the_movable_clocks_time() -> None:
+def test_the_system_clock_follows_the_movable_clock() -> None:
     clock = MovableClock(datetime(2030, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC))
     before = time.time_ns()
     with system_clock_is(clock):
@@ -79,8 +79,7 @@ def test_the_machine_tells_the_movable_clocks_time() -> None:
     assert before <= time.time_ns() < before + 60 * 10**9
 
 
-def test_a_path_that_nobody_serves_meets_no_fault() -> None:
-    """It is answered as a server would; no fault is spent on it."""
+def test_an_unknown_path_meets_no_fault() -> None:
     faults = QueuedFaults()
     faulty = FaultyProvider(LONGBRIDGE, schedule=faults)
     faults.then(FaultKind.RESET)

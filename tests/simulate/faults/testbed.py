@@ -1,4 +1,4 @@
-"""A provider that misbehaves and its own client, joined in memory by a clock that only faults and patience move."""
+"""A provider with faults and its client, joined in memory. Only faults and waiting move the clock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -26,20 +26,20 @@ BEGIN: Final = datetime(2025, 12, 20, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 FLOWS: Final = 200
 TRIES_MAX: Final = 12
-"""Of one page: three of its burst, as many of what a client asks for beside it, and those that are over a rate."""
+"""The most tries of one page: a burst of it, a burst of the token request, and calls above the rate."""
 READS_MAX: Final = 40
 A_MOMENT: Final = timedelta(seconds=1)
 A_WHILE: Final = timedelta(seconds=11)
 
 JSON: Final = [("content-type", "application/json")]
 OUTAGES: Final[Outages] = {name: provider.outage_responses for name, provider in load_providers().items()}
-"""How each provider says that it is broken, or under maintenance."""
+"""The answers with which each provider says that it is broken or under maintenance."""
 
 T = TypeVar("T")
 
 
 class FaultyProvider:
-    """One account of a provider, with every fault of a profile unless `schedule` say others."""
+    """One account of a provider, with the faults of a profile, or of `schedule` where it is given."""
 
     def __init__(
         self,
@@ -63,32 +63,34 @@ class FaultyProvider:
 
     whole: Final = Slice(BEGIN, END)
 
-    def ask(self, what: Callable[[Client], Awaitable[T]]) -> T:
-        """Do something with a client of the account."""
+    def run(self, use: Callable[[Client], Awaitable[T]]) -> T:
+        """Use a client of the account."""
 
-        async def asked() -> T:
+        async def run() -> T:
             client = self.provider.connect(
                 base_url=HTTPS, credentials=self.account.credentials, rate=None, timeout_s=30
             )
             try:
-                return await what(client)
+                return await use(client)
             finally:
                 await client.close()
 
         with self._joined():
-            return asyncio.run(asked())
+            return asyncio.run(run())
 
     def truth(self) -> Truth:
-        """What there is to be read now, as this provider's client is told it."""
+        """What can be read now, in the language that the client asks for."""
         language = self.wire.exchanges[-1].request.headers.get("accept-language") if self.wire.exchanges else None
         return self.reader.truth(self.account.name, *self.whole, self.clock(), language=language)
 
     def read(self, size: int) -> list[bytes]:
-        """Every row, as a patient reader gets it; and nothing changed while it did."""
+        """Every row, read by a patient client. Repeated until nothing changed during the read."""
         for _ in range(READS_MAX):
             before = self.truth().rows if self.wire.exchanges else None
             try:
-                rows = self.ask(lambda client: fetch_range(Patient(client, self), self.provider, self.whole, size))
+                rows = self.run(
+                    lambda client: fetch_range(PatientClient(client, self), self.provider, self.whole, size)
+                )
             except (SyncError, Refused):
                 self.clock.move(A_WHILE)
                 continue
@@ -102,8 +104,8 @@ class FaultyProvider:
             yield
 
 
-class Patient:
-    """A client that asks again, as a sync and its operator do: TRIES_MAX times at most, and after a while each time."""
+class PatientClient:
+    """A client that tries each page again after a while, TRIES_MAX times at most."""
 
     def __init__(self, client: Client, faulty: FaultyProvider) -> None:
         self._client, self._stage = client, faulty
@@ -131,9 +133,9 @@ class Patient:
 
 
 def raised(faulty: FaultyProvider, size: int = 20) -> ProviderError | WireError | None:
-    """What a page ends with; None: it came."""
+    """The error of a page. None: there was none."""
     try:
-        faulty.ask(lambda client: client.fetch_page(faulty.whole, size))
+        faulty.run(lambda client: client.fetch_page(faulty.whole, size))
     except (ProviderError, WireError) as error:
         return error
     return None

@@ -1,4 +1,4 @@
-"""Screenshots of every page of `liushui demo`, in both themes and three languages: `python -m tests.screenshots DIR`."""
+"""Screenshots of each page of `liushui demo`, in both themes and three languages: `python -m tests.screenshots DIR`."""
 
 import sys
 import tempfile

@@ -32,7 +32,7 @@ ALWAYS: Final[dict[FaultKind, tuple[type[LiushuiError], ...]]] = {
     FaultKind.TOO_MANY: (RateLimited,),
     FaultKind.BANNED: (RateLimited,),
 }
-"""The errors that each fault may raise. Maintenance is a WireError where the provider has no answer of its own for it."""
+"""The errors that each fault may raise. Maintenance is a WireError where the provider has no answer for it."""
 
 
 def faulty_with(provider: Provider, *faults: Fault | FaultKind | None) -> tuple[FaultyProvider, QueuedFaults]:

@@ -89,9 +89,7 @@ def read_through(provider: Provider, flows: list[Flow], monkeypatch: pytest.Monk
     async def rows() -> list[bytes]:
         client = provider.connect(base_url="https://provider.test", credentials=key.credentials, rate=None, timeout_s=5)
         try:
-            return await fetch_slice(
-                client.fetch_page, RECENT, provider.rules, provider.rules.paging.size_max, can_split=True
-            )
+            return await fetch_slice(client, RECENT, provider.rules, provider.rules.paging.size_max, can_split=True)
         finally:
             await client.close()
 

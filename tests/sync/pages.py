@@ -33,7 +33,7 @@ class Scripted:
         self.calls = 0
         self.begun = 0
 
-    async def __call__(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
@@ -46,6 +46,9 @@ class Scripted:
         self.begun += page_token is None
         pages = self.reads[min(self.begun, len(self.reads)) - 1]
         return pages[int(page_token or 0)]
+
+    async def close(self) -> None:
+        raise AssertionError("fetch_slice does not close its client")
 
 
 def rows(*names: str) -> list[bytes]:
@@ -83,7 +86,7 @@ class Instant:
         ]
         self.parts: list[tuple[dict[str, str], bool]] = []
 
-    async def __call__(
+    async def fetch_page(
         self,
         asked: Slice,
         size: int,
@@ -97,6 +100,9 @@ class Instant:
         found = [row for row in self.rows if all(row[FIELDS[name]] == value for name, value in params.items())]
         page = found[-size:] if newest else found[:size]
         return Page([json.dumps(row).encode() for row in page])
+
+    async def close(self) -> None:
+        raise AssertionError("fetch_slice does not close its client")
 
     def fetched(self, asked: Slice = STEP) -> Counter[int]:
         got = asyncio.run(fetch_slice(self, asked, SPLITS, 3, can_split=asked is DAY))

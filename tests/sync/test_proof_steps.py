@@ -62,7 +62,7 @@ def a_row_goes_while_pages_are_read(_folder: Path) -> bool:
 
 
 def run_fetch(client: ClientDouble, asked: Slice) -> list[bytes]:
-    return asyncio.run(fetch_slice(client.fetch_page, asked, RULES, 10, can_split=False))
+    return asyncio.run(fetch_slice(client, asked, RULES, 10, can_split=False))
 
 
 def an_empty_page_names_another_one(_folder: Path) -> bool:

@@ -1,1 +1,1 @@
-"""Rate limits for calls to providers (outgoing) and requests to the server (incoming)."""
+"""Rate limits: when a call may be made, alone (pacing) or beside other processes (shared_limits)."""

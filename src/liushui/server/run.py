@@ -21,7 +21,7 @@ from liushui.instant import system_clock
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
-from liushui.ratelimit.incoming import IncomingLimits
+from liushui.ratelimit.shared_limits import IncomingLimits
 from liushui.server.app import App
 from liushui.server.asgi_bridge import AsgiBridge
 from liushui.server.child_process import ChildProcess, Command

@@ -13,7 +13,7 @@ import msgspec
 from liushui.instant import system_clock
 from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
-from liushui.ratelimit.incoming import IncomingLimits
+from liushui.ratelimit.shared_limits import IncomingLimits
 from liushui.server.app import App
 from liushui.server.router import DialectRouter
 from liushui.server.run import Address, serve

@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final
 
 from liushui.errors import LiushuiError, RateLimited, SyncError, Unavailable, WireError
-from liushui.instant import Clock, to_iso
-from liushui.provider import NO_VALUES, Client, Page, SessionClient, Slice
-from liushui.ratelimit.outgoing import OutgoingLimits, Permit
+from liushui.instant import to_iso
+from liushui.ledger.jobs.sources import Source
+from liushui.provider import NO_VALUES, Page, SessionClient, Slice
 from liushui.ratelimit.pacing import Backoff
-from liushui.rules import Rate
-from liushui.sync.events import CallDelayed, CallRetried, Observer
-from liushui.sync.options import Environment, Options
+from liushui.ratelimit.shared_limits import Permit, credential_key
+from liushui.sync.events import CallDelayed, CallRetried
+from liushui.sync.options import SyncContext
 
 RETRY_WAIT_MAX: Final = timedelta(seconds=30)
 PERMIT_TRIES_MAX: Final = 1_000_000
@@ -28,39 +29,20 @@ class Deferred(SyncError):
         self.until = until
 
 
-class CallLimit(NamedTuple):
-    """What the calls of a source are held to."""
-
-    limits: OutgoingLimits
-    key: str
-    """Whose calls count together: those of one credential."""
-    rate: Rate | None
-    """None: calls are not paced, and wait only where the provider asks for it."""
-    window: timedelta
-    """How long to wait first where the provider refuses a call for the rate and does not say for how long."""
-
-
 class RateLimitedCaller:
-    """Makes the calls of one source, one at a time."""
+    """A source's client. It makes one call at a time, within the rate of the source's credential."""
 
-    def __init__(
-        self,
-        account: str,
-        client: Client,
-        limit: CallLimit,
-        options: Options,
-        environment: Environment,
-        *,
-        clock: Clock,
-        notify: Observer,
-        keep_lease: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._account, self._client, self._limit = account, client, limit
-        self._options, self._environment, self._clock, self._notify = options, environment, clock, notify
+    def __init__(self, context: SyncContext, source: Source, *, keep_lease: Callable[[], Awaitable[None]]) -> None:
+        self._options, self._environment, self._notify = context.options, context.environment, context.notify
+        self._limits, self._clock = context.limits, context.ledger.clock
+        provider = context.environment.provider(source.provider)
+        self._client = context.environment.connect(provider, source, context.options)
+        self._account, self._rate, self._is_paced = source.account, provider.rules.rate, source.paced
+        self._key = credential_key(provider, source.base_url, source.credentials)
         self._keep_lease = keep_lease
-        """Called before each call and after each wait, for another worker may take the account of a silent one."""
+        """Called before each call and after each wait, because another worker may take the account of a silent one."""
         self._lock = asyncio.Lock()
-        self._retries_left = options.retries_max
+        self._retries_left = context.options.retries_max
 
     def begin_slice(self) -> None:
         """Allow as many repetitions again as a slice may have."""
@@ -76,10 +58,11 @@ class RateLimitedCaller:
         newest: bool = False,
     ) -> Page:
         """Get one page, as Client.fetch_page. Raises Deferred, or what the last attempt raised."""
+        call = partial(self._client.fetch_page, asked, size, page_token=page_token, params=params, newest=newest)
         attempt = 1
         while True:
             try:
-                return await self._call(asked, size, page_token=page_token, params=params, newest=newest)
+                return await self._call(call)
             except (RateLimited, Unavailable, WireError) as error:
                 # An answer that cannot be read may have been cut off on its way, so it is asked for again too.
                 wait = self._wait_after(error, attempt)
@@ -94,15 +77,13 @@ class RateLimitedCaller:
         """Close the client's connections."""
         await self._client.close()
 
-    async def _call(
-        self, asked: Slice, size: int, *, page_token: str | None, params: Mapping[str, str], newest: bool
-    ) -> Page:
+    async def _call(self, call: Callable[[], Awaitable[Page]]) -> Page:
         async with self._lock:
             if isinstance(self._client, SessionClient) and self._client.needs_session():
                 async with self._permitted():
                     await self._client.open_session()
             async with self._permitted():
-                return await self._client.fetch_page(asked, size, page_token=page_token, params=params, newest=newest)
+                return await call()
 
     # ---------------------------------------------------------------- before a call
 
@@ -118,22 +99,22 @@ class RateLimitedCaller:
             raise Unavailable(f"no whole answer within {call_max.total_seconds():g} s") from error
         finally:
             if permit is not None:
-                self._limit.limits.end(self._limit.key, permit)
+                self._limits.end(self._key, permit)
 
     async def _permit(self) -> Permit | None:
         """Return when a call may begin. None: it is not counted."""
         for _ in range(PERMIT_TRIES_MAX):
             await self._keep_lease()
-            if self._limit.rate is None:
-                until = self._limit.limits.blocked_until(self._limit.key)
-                if until is None:
-                    return None
-                wait, blocked = until - self._clock(), True
-            else:
-                begun = self._limit.limits.begin(self._limit.key, self._limit.rate, call_max=self._options.call_max)
+            if self._is_paced:
+                begun = self._limits.begin(self._key, self._rate, call_max=self._options.call_max)
                 if isinstance(begun, Permit):
                     return begun
                 wait, blocked = begun
+            else:
+                until = self._limits.blocked_until(self._key)
+                if until is None:
+                    return None
+                wait, blocked = until - self._clock(), True
             if blocked:
                 self._check_patience(wait, "the provider wants no calls")
             await self._sleep(wait, "blocked" if blocked else "rate")
@@ -157,10 +138,10 @@ class RateLimitedCaller:
         if error.retry_after_s is not None:
             wait = timedelta(seconds=error.retry_after_s)
         else:
-            wait = Backoff(self._limit.window, self._options.patience).wait(attempt)
+            wait = Backoff(self._rate.per, self._options.patience).wait(attempt)
         until = self._clock() + wait
         if wait > timedelta(0):
-            self._limit.limits.block(self._limit.key, until)
+            self._limits.block(self._key, until)
         self._check_patience(wait, str(error))
         if wait > timedelta(0) and attempt >= self._options.attempts:
             raise Deferred(str(error), until) from error

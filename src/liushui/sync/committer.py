@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from liushui.errors import ProviderError, StaleRead, SyncError, WireError
 from liushui.instant import to_iso, to_us
 from liushui.ledger.coverage import State, missing
-from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Rejected, read_batch, read_rows
 from liushui.ledger.read.balances import ranges_of
 from liushui.ledger.write.change import Committed
@@ -16,6 +15,7 @@ from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, com
 from liushui.provider import DecodedRow, Provider, Slice
 from liushui.sync.events import slice_text
 from liushui.sync.fetch import SliceTooLarge
+from liushui.sync.options import SyncContext
 from liushui.sync.plan import RETENTION_MARGIN
 
 REREADS_MAX: Final = 3
@@ -41,16 +41,10 @@ class Committer:
     """Commits the slices of one account."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        account: str,
-        provider: Provider,
-        *,
-        fetch: Callable[[Slice], Awaitable[list[bytes]]],
-        write_lock: asyncio.Lock,
+        self, context: SyncContext, account: str, provider: Provider, fetch: Callable[[Slice], Awaitable[list[bytes]]]
     ) -> None:
-        self._ledger, self._account, self._provider = ledger, account, provider
-        self._fetch, self._write_lock = fetch, write_lock
+        self._ledger, self._write_lock = context.ledger, context.write_lock
+        self._account, self._provider, self._fetch = account, provider, fetch
 
     async def commit(self, fetched: Sequence[FetchedSlice]) -> AsyncIterator[tuple[FetchedSlice, Outcome]]:
         """Commit slices, and yield what became of each.

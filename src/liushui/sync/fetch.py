@@ -8,14 +8,14 @@ larger slice is split until it fits. One that is as short as the provider's cloc
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import msgspec
 
 from liushui.errors import SyncError
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import Client, Page, Slice
 from liushui.rules import Paging, RangeOnly, Rules
 from liushui.wire.decoding import DECODE_ERRORS
 
@@ -27,21 +27,6 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 
 
-class GetPage(Protocol):
-    """Gets one page, as Client.page does."""
-
-    def __call__(
-        self,
-        asked: Slice,
-        size: int,
-        /,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Awaitable[Page]: ...
-
-
 class SliceTooLarge(Exception):
     """A slice does not fit one page, and can be split."""
 
@@ -51,16 +36,16 @@ class SliceTooLarge(Exception):
 
 
 async def fetch_slice(
-    get_page: GetPage, slice_: Slice, rules: Rules[Paging], size: int, *, can_split: bool
+    client: Client, slice_: Slice, rules: Rules[Paging], size: int, *, can_split: bool
 ) -> list[bytes]:
     """Return every row of a slice. `size` is the number of rows to ask for a page.
 
     Raises SliceTooLarge where the slice `can_split` and does not fit one page; SyncError where it cannot be proven
-    whole; and what `get_page` raises.
+    whole; and what the client raises.
     """
     if isinstance(rules.paging, RangeOnly):
-        return await RangeFetcher(get_page, slice_, size, rules, rules.paging).fetch(can_split=can_split)
-    return await PagedFetcher(get_page, slice_, size, rules.paging).fetch(can_split=can_split)
+        return await RangeFetcher(client, slice_, size, rules, rules.paging).fetch(can_split=can_split)
+    return await PagedFetcher(client, slice_, size, rules.paging).fetch(can_split=can_split)
 
 
 # ---------------------------------------------------------------- page numbers and cursors
@@ -78,8 +63,8 @@ class WholeRead(NamedTuple):
 class PagedFetcher:
     """Reads a slice of a provider whose answers lead to further pages."""
 
-    def __init__(self, get_page: GetPage, slice_: Slice, size: int, paging: Paging) -> None:
-        self._get_page, self._slice, self._size, self.paging = get_page, slice_, size, paging
+    def __init__(self, client: Client, slice_: Slice, size: int, paging: Paging) -> None:
+        self._client, self._slice, self._size, self.paging = client, slice_, size, paging
 
     async def fetch(self, *, can_split: bool) -> list[bytes]:
         rows, rows_in_page = await self._read_single_page(can_split=can_split)
@@ -138,7 +123,7 @@ class PagedFetcher:
 
     async def page(self, requested: int, *, page_token: str | None = None) -> Page:
         # A provider may ignore the number of rows that was requested, but not the largest one that it may give.
-        return checked_page(await self._get_page(self._slice, requested, page_token=page_token), self._size)
+        return checked_page(await self._client.fetch_page(self._slice, requested, page_token=page_token), self._size)
 
 
 def reads_agree(before: WholeRead | None, read: WholeRead) -> bool:
@@ -164,8 +149,8 @@ def checked_page(page: Page, size: int) -> Page:
 class RangeFetcher:
     """Reads a slice of a provider that has no second page. Each part of the slice must fit one page."""
 
-    def __init__(self, get_page: GetPage, slice_: Slice, size: int, rules: Rules[Paging], paging: RangeOnly) -> None:
-        self._get_page, self._slice, self._size, self._rules, self._paging = get_page, slice_, size, rules, paging
+    def __init__(self, client: Client, slice_: Slice, size: int, rules: Rules[Paging], paging: RangeOnly) -> None:
+        self._client, self._slice, self._size, self._rules, self._paging = client, slice_, size, rules, paging
 
     async def fetch(self, *, can_split: bool) -> list[bytes]:
         rows: list[bytes] = []
@@ -186,7 +171,7 @@ class RangeFetcher:
             yield dict(zip(self._paging.partition_by, combination, strict=True))
 
     async def _page(self, part: Mapping[str, str], *, newest: bool = False) -> Page:
-        page = await self._get_page(self._slice, self._size, params=part, newest=newest)
+        page = await self._client.fetch_page(self._slice, self._size, params=part, newest=newest)
         return checked_page(page, self._size)
 
     async def _read_by_filters(self, part: dict[str, str], full: Page, filters: Sequence[str]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What a user may choose about a sync, and what a sync needs of the world: waiting, chance, clients."""
+"""What a user may choose about a sync, what it needs of the world, and what all syncs of one process share."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.provider import Client, Provider
 from liushui.providers import get_provider
+from liushui.ratelimit.shared_limits import OutgoingLimits
+from liushui.sync.events import Observer
 
 TIMEOUTS_PER_CALL: Final = 4
 """How many timeouts a whole call may take: to connect, to send, to be answered, and one to spare."""
@@ -76,3 +79,16 @@ class Environment:
         """A random time between half of a duration and all of it."""
         half_us = duration // MICROSECOND // 2
         return duration - self.random.randrange(half_us + 1) * MICROSECOND
+
+
+@dataclass(frozen=True)
+class SyncContext:
+    """What all syncs of one process share."""
+
+    ledger: Ledger
+    options: Options
+    environment: Environment
+    notify: Observer
+    limits: OutgoingLimits
+    write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """SQLite has one writer at a time. Those of one process wait here, in turn, and not each by itself in SQLite."""

@@ -7,28 +7,17 @@ from typing import Final
 
 from liushui.errors import AuthError, LiushuiError, SyncError
 from liushui.instant import from_us, to_iso
-from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
 from liushui.ledger.jobs.sources import Run, Source, record_run
 from liushui.ledger.read.balances import daily_flows, ranges_of
 from liushui.ledger.write.change import Committed
 from liushui.provider import Slice
-from liushui.ratelimit.outgoing import OutgoingLimits, credential_key
-from liushui.sync.caller import CallLimit, Deferred, RateLimitedCaller
+from liushui.sync import events
+from liushui.sync.caller import Deferred, RateLimitedCaller
 from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
-from liushui.sync.events import (
-    Observer,
-    SliceCommitted,
-    SliceFailed,
-    SyncAdvanced,
-    SyncEnded,
-    SyncResult,
-    SyncStarted,
-    SyncStatus,
-    slice_text,
-)
+from liushui.sync.events import SyncResult, SyncStatus, slice_text
 from liushui.sync.fetch import SliceTooLarge, fetch_slice
-from liushui.sync.options import Environment, Options
+from liushui.sync.options import SyncContext
 from liushui.sync.plan import Plan
 from liushui.sync.slicer import Slicer
 
@@ -40,9 +29,6 @@ LEASE_TIME: Final = timedelta(minutes=5)
 """How long an account is left to a silent worker of another machine, beside the time of one call."""
 ROWS_AHEAD: Final = 5_000
 """Rows that may wait to be committed before reading stops: the memory of a sync must not grow with the account."""
-
-_ENDS_SYNC: Final = (AuthError, Deferred)
-"""After these errors no other slice can be read either."""
 
 
 class AccountBusy(SyncError):
@@ -58,10 +44,10 @@ class AccountBusy(SyncError):
 class AccountLease:
     """The right to sync an account, which one worker has at a time."""
 
-    def __init__(self, ledger: Ledger, account: str, options: Options, write_lock: asyncio.Lock) -> None:
-        self._ledger, self._account, self._write_lock = ledger, account, write_lock
-        self._is_needed = options.leases
-        self._time = LEASE_TIME + options.call_max
+    def __init__(self, context: SyncContext, account: str) -> None:
+        self._ledger, self._write_lock, self._account = context.ledger, context.write_lock, account
+        self._is_needed = context.options.leases
+        self._time = LEASE_TIME + context.options.call_max
         self._holder = new_holder()
         self._until: datetime | None = None
 
@@ -88,27 +74,17 @@ class AccountLease:
 
 
 class AccountSync:
-    """One sync of one source."""
+    """One sync of one source. Raises ConfigError where its provider is not installed."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        source: Source,
-        options: Options,
-        environment: Environment,
-        *,
-        limits: OutgoingLimits,
-        write_lock: asyncio.Lock,
-        notify: Observer,
-    ) -> None:
-        self._ledger, self._source, self._options, self._environment = ledger, source, options, environment
-        self._limits, self._write_lock, self._notify = limits, write_lock, notify
-        self._provider = environment.provider(source.provider)
-        self._rules = self._provider.rules
-        self._size = options.size or self._rules.paging.size_max
+    def __init__(self, context: SyncContext, source: Source) -> None:
+        self._context, self._source = context, source
+        self._ledger, self._options, self._notify = context.ledger, context.options, context.notify
+        provider = context.environment.provider(source.provider)
+        self._rules = provider.rules
+        self._size = context.options.size or self._rules.paging.size_max
         self._slicer = Slicer.for_rules(self._rules, self._size)
-        self._committer = Committer(ledger, source.account, self._provider, fetch=self._fetch, write_lock=write_lock)
-        self._lease = AccountLease(ledger, source.account, options, write_lock)
+        self._committer = Committer(context, source.account, provider, self._fetch)
+        self._lease = AccountLease(context, source.account)
         self._caller: RateLimitedCaller | None = None
         self._result = SyncResult(source.account)
         self._queue: list[FetchedSlice] = []
@@ -123,7 +99,7 @@ class AccountSync:
         result = self._result
         try:
             await self._lease.keep()
-            self._caller = self._make_caller()
+            self._caller = RateLimitedCaller(self._context, self._source, keep_lease=self._lease.keep)
             options = self._options
             plan = self._plan(started_at, since=options.since, until=options.until)
             ranges = plan.due_ranges(everything=options.everything)
@@ -137,22 +113,8 @@ class AccountSync:
             result.status = SyncStatus.INCOMPLETE
         with suppress(LiushuiError):  # the sync is done, whether or not its coverage can be read now
             await asyncio.to_thread(self._measure_coverage)
-        self._notify(SyncEnded(self._source.account, result))
+        self._notify(events.SyncEnded(self._source.account, result))
         return result
-
-    def _make_caller(self) -> RateLimitedCaller:
-        source, rate = self._source, self._rules.rate
-        key = credential_key(self._provider, source.base_url, source.credentials)
-        return RateLimitedCaller(
-            source.account,
-            self._environment.connect(self._provider, source, self._options),
-            CallLimit(self._limits, key, rate if source.paced else None, rate.per),
-            self._options,
-            self._environment,
-            clock=self._ledger.clock,
-            notify=self._notify,
-            keep_lease=self._lease.keep,
-        )
 
     def _plan(self, now: datetime, *, since: datetime | None = None, until: datetime | None = None) -> Plan:
         ranges = ranges_of(self._ledger, self._source.account)
@@ -172,7 +134,7 @@ class AccountSync:
 
     async def _sync_ranges(self, ranges: list[Slice]) -> None:
         account = self._source.account
-        self._notify(SyncStarted(account, sum((range_.until - range_.since for range_ in ranges), timedelta())))
+        self._notify(events.SyncStarted(account, sum((range_.until - range_.since for range_ in ranges), timedelta())))
         failures = 0
         while ranges:
             slice_, is_read = await self._sync_slice(self._slicer.next_slice(ranges[0]))
@@ -182,7 +144,7 @@ class AccountSync:
             rest = Slice(slice_.until, ranges[0].until)
             ranges = [rest, *ranges[1:]] if rest.since < rest.until else ranges[1:]
             left = self._slicer.slices_left(ranges)
-            self._notify(SyncAdvanced(account, slice_.until - slice_.since, self._result.rows_in, left))
+            self._notify(events.SyncAdvanced(account, slice_.until - slice_.since, self._result.rows_in, left))
         await self._wait_for_commits()
 
     async def _sync_slice(self, slice_: Slice) -> tuple[Slice, bool]:
@@ -199,12 +161,8 @@ class AccountSync:
                 await self._enqueue(FetchedSlice(slice_, read_at, rows))
             except SliceTooLarge as error:
                 slice_ = self._slicer.split(slice_, error.rows_in_page)
-            except AccountBusy:
-                raise
             except UNPROVEN as error:
-                await self.record_gap(slice_, read_at, error)
-                if isinstance(error, _ENDS_SYNC):
-                    raise
+                await self._fail(slice_, read_at, error)
                 return slice_, False
             else:
                 self._slicer.learn(len(rows), slice_)
@@ -214,7 +172,7 @@ class AccountSync:
         if self._caller is None:
             raise SyncError("the client is not there")
         can_split = self._slicer.can_split(slice_)
-        return await fetch_slice(self._caller.fetch_page, slice_, self._rules, self._size, can_split=can_split)
+        return await fetch_slice(self._caller, slice_, self._rules, self._size, can_split=can_split)
 
     # ---------------------------------------------------------------- committing
 
@@ -254,12 +212,8 @@ class AccountSync:
         slice_, read_at, rows = fetched
         if outcome is None:
             return
-        if isinstance(outcome, AccountBusy):
-            raise outcome
         if not isinstance(outcome, Committed):
-            await self.record_gap(slice_, read_at, outcome)
-            if isinstance(outcome, _ENDS_SYNC):
-                raise outcome
+            await self._fail(slice_, read_at, outcome)
             return
         result = self._result
         result.slices += 1
@@ -269,14 +223,21 @@ class AccountSync:
         result.withdrawn += outcome.withdrawn
         result.quarantined += outcome.quarantined
         took = self._ledger.clock() - read_at
-        self._notify(SliceCommitted(self._source.account, slice_, len(rows), outcome, took))
+        self._notify(events.SliceCommitted(self._source.account, slice_, len(rows), outcome, took))
+
+    async def _fail(self, slice_: Slice, tried_at: datetime, error: LiushuiError) -> None:
+        """Leave a slice as an open gap. Raises the error where no other slice can be read either."""
+        if not isinstance(error, AccountBusy):  # then the account is another worker's to write
+            await self.record_gap(slice_, tried_at, error)
+        if isinstance(error, (AuthError, Deferred, AccountBusy)):
+            raise error
 
     async def record_gap(self, slice_: Slice, tried_at: datetime, error: LiushuiError) -> None:
         """Record that a slice failed, in the ledger and in the result."""
         self._result.gaps.append(f"{slice_text(slice_)}: {error}")
         await self._committer.record_gap(slice_, tried_at, str(error))
         took = self._ledger.clock() - tried_at
-        self._notify(SliceFailed(self._source.account, slice_, str(error), took))
+        self._notify(events.SliceFailed(self._source.account, slice_, str(error), took))
 
     # ---------------------------------------------------------------- the end
 
@@ -302,7 +263,7 @@ class AccountSync:
         if self._caller is not None:
             await self._caller.close()
         if self._lease.is_held:
-            async with self._write_lock:
+            async with self._context.write_lock:
                 await asyncio.to_thread(self._record_run, started_at)
 
     def _record_run(self, started_at: datetime) -> None:

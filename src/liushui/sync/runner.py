@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from liushui.errors import ConfigError, LiushuiError
@@ -11,47 +12,40 @@ from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.balances import ranges_of
 from liushui.provider import Slice
 from liushui.providers import get_provider
-from liushui.ratelimit.outgoing import OutgoingLimits
+from liushui.ratelimit.shared_limits import OutgoingLimits
 from liushui.sync.events import Observer, SyncEnded, SyncResult, SyncStatus, ignore_events
-from liushui.sync.options import Environment, Options
+from liushui.sync.options import Environment, Options, SyncContext
 from liushui.sync.pipeline import AccountSync
 from liushui.sync.plan import Plan
 
 
 class SyncRunner:
-    """What the syncs of one process share: rate limits, the turn to write, and a number of sources at once."""
+    """Syncs sources, `sources_at_once` of them at a time. Close it at the end."""
 
     def __init__(
         self, ledger: Ledger, options: Options, environment: Environment, notify: Observer = ignore_events
     ) -> None:
-        self._ledger, self._options, self._environment, self._notify = ledger, options, environment, notify
-        self._limits = OutgoingLimits(ledger.local_path(".calls"), ledger.clock)
-        # SQLite has one writer at a time. Those of one process wait here, in turn, and not each by its own in SQLite.
-        self._write_lock = asyncio.Lock()
+        limits = OutgoingLimits(ledger.local_path(".calls"), ledger.clock)
+        self._context = SyncContext(ledger, options, environment, notify, limits)
         self._running = asyncio.Semaphore(options.sources_at_once)
 
-    async def sync(self, source: Source, options: Options | None = None) -> SyncResult:
-        """Sync a source, once fewer than `sources_at_once` are running. Raises no LiushuiError: the result says it."""
+    async def sync(self, source: Source, *, everything: bool = False) -> SyncResult:
+        """Sync a source, or read `everything` of it again. Raises no LiushuiError: the result says what went wrong."""
+        context = self._context
+        if everything:
+            context = replace(context, options=replace(context.options, everything=True))
         async with self._running:
             try:
-                account_sync = AccountSync(
-                    self._ledger,
-                    source,
-                    options or self._options,
-                    self._environment,
-                    limits=self._limits,
-                    write_lock=self._write_lock,
-                    notify=self._notify,
-                )
+                account_sync = AccountSync(context, source)
             except ConfigError as error:  # a provider that is not installed any more
                 failed = SyncResult(source.account, status=SyncStatus.FAILED, error=str(error))
-                self._notify(SyncEnded(source.account, failed))
+                context.notify(SyncEnded(source.account, failed))
                 return failed
             return await account_sync.run()
 
     def close(self) -> None:
         """Close the file of the rate limits."""
-        self._limits.close()
+        self._context.limits.close()
 
 
 async def sync_sources(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -138,8 +138,8 @@ class Scheduler:
         due = [schedule for schedule in self._waiting() if schedule.due_at <= now]
         for schedule in sorted(due, key=lambda one: urgency(self._ledger, one.source, self._environment)):
             everything = schedule.request is not None and schedule.request.everything
-            options = replace(self._options, everything=True) if everything else None
-            self._running[schedule.source.account] = asyncio.create_task(runner.sync(schedule.source, options))
+            sync = runner.sync(schedule.source, everything=everything)
+            self._running[schedule.source.account] = asyncio.create_task(sync)
 
     async def _wait(self) -> None:
         """Return when a sync has ended, when the next one is due, or when it is time to read the ledger again."""

@@ -12,17 +12,8 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import new_holder
 from liushui.ledger.jobs.progress import RUNNING, Progress, write_progress
 from liushui.provider import Slice
-from liushui.sync.events import (
-    CallDelayed,
-    CallRetried,
-    Event,
-    NextSyncDue,
-    SliceCommitted,
-    SliceFailed,
-    SyncAdvanced,
-    SyncEnded,
-    SyncStarted,
-)
+from liushui.sync import events
+from liushui.sync.events import Event
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge
@@ -67,24 +58,18 @@ class EventLog:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case SliceCommitted(account, slice_, rows, committed, took):
+            case events.SliceCommitted(account, slice_, rows, committed, took):
                 changes = {name: count for name, count in committed._asdict().items() if name != "seq" and count}
                 milliseconds = took // _MILLISECOND
                 self._logger.info("slice", account=account, **_times(slice_), rows=rows, **changes, ms=milliseconds)
-            case SliceFailed(account, slice_, reason, took):
+            case events.SliceFailed(account, slice_, reason, took):
                 self._logger.warning("gap", account=account, **_times(slice_), reason=reason, ms=took // _MILLISECOND)
-            case CallRetried(account, slice_, reason, attempt, wait):
-                self._logger.warning(
-                    "retry",
-                    account=account,
-                    **_times(slice_),
-                    reason=reason,
-                    attempt=attempt,
-                    wait_ms=wait // _MILLISECOND,
-                )
-            case CallDelayed(account, wait, reason) if wait >= WAIT_MIN:
+            case events.CallRetried(account, slice_, reason, attempt, wait):
+                times, wait_ms = _times(slice_), wait // _MILLISECOND
+                self._logger.warning("retry", account=account, **times, reason=reason, attempt=attempt, wait_ms=wait_ms)
+            case events.CallDelayed(account, wait, reason) if wait >= WAIT_MIN:
                 self._logger.info("wait", account=account, reason=reason, wait_ms=wait // _MILLISECOND)
-            case SyncEnded(account, result):
+            case events.SyncEnded(account, result):
                 message = result.error or result.note
                 self._logger.info(
                     "end",
@@ -95,7 +80,7 @@ class EventLog:
                     gaps=len(result.gaps),
                     **({"said": message} if message else {}),
                 )
-            case NextSyncDue(account, at):
+            case events.NextSyncDue(account, at):
                 self._logger.info("due", account=account, next=to_iso(at))
             case _:
                 pass
@@ -145,17 +130,17 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case SliceCommitted(account, _, rows):
+            case events.SliceCommitted(account, _, rows):
                 self._rows.labels(account).inc(rows)
                 self._slices.labels(account).inc()
-            case SliceFailed(account):
+            case events.SliceFailed(account):
                 self._gaps.labels(account).inc()
-            case CallRetried(account):
+            case events.CallRetried(account):
                 self._retries.labels(account).inc()
-            case CallDelayed(account, wait, reason):
+            case events.CallDelayed(account, wait, reason):
                 self._waits.labels(account, reason).inc()
                 self._waited.labels(account, reason).inc(wait.total_seconds())
-            case SyncEnded(account, result):
+            case events.SyncEnded(account, result):
                 self._runs.labels(account, result.status.value).inc()
                 if result.proven_until is not None:
                     self._set_age(account, result.proven_until)
@@ -163,7 +148,7 @@ class Metrics:
                     self._left.labels(account).set(result.retention_left.total_seconds())
                 else:
                     self._left.remove_by_labels({"account": account})
-            case NextSyncDue(account, at):
+            case events.NextSyncDue(account, at):
                 self._due.labels(account).set(at.timestamp())
             case _:
                 pass
@@ -223,11 +208,11 @@ class ProgressWriter:
         started = Progress(event.account, self._holder, now, now, None, RUNNING)
         before = before or started
         match event:
-            case SyncStarted():
+            case events.SyncStarted():
                 return started
-            case SyncAdvanced():
+            case events.SyncAdvanced():
                 return before._replace(slices_left=event.slices_left, message="")
-            case SliceCommitted():
+            case events.SliceCommitted():
                 committed = event.committed
                 return before._replace(
                     slices=before.slices + 1,
@@ -237,13 +222,13 @@ class ProgressWriter:
                     withdrawn=before.withdrawn + committed.withdrawn,
                     quarantined=before.quarantined + committed.quarantined,
                 )
-            case SliceFailed():
+            case events.SliceFailed():
                 return before._replace(gaps=before.gaps + 1, message=event.reason)
-            case CallRetried():
+            case events.CallRetried():
                 return before._replace(message=event.reason)
-            case CallDelayed(_, wait, reason) if wait >= WAIT_MIN:
+            case events.CallDelayed(_, wait, reason) if wait >= WAIT_MIN:
                 return before._replace(message=f"waits {wait // _SECOND} s: {reason}")
-            case SyncEnded():
+            case events.SyncEnded():
                 result = event.result
                 return before._replace(
                     ended_at=now,

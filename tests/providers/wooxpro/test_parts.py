@@ -56,9 +56,7 @@ def read(reader: MemoryReader, transport: DialectTransport) -> Read:
                 part = slicer.next_slice(Slice(since, asked.until))
                 while True:
                     try:
-                        found = await fetch_slice(
-                            client.fetch_page, part, RULES, size, can_split=slicer.can_split(part)
-                        )
+                        found = await fetch_slice(client, part, RULES, size, can_split=slicer.can_split(part))
                     except SliceTooLarge as overfull:
                         part = slicer.split(part, overfull.rows_in_page)
                     else:

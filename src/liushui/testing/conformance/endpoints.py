@@ -136,7 +136,7 @@ async def fetch_range(client: Client, provider: Provider, whole: Slice, size: in
             todo.append(Slice(end, until))
         part = Slice(since, end)
         try:
-            rows += await fetch_slice(client.fetch_page, part, rules, size, can_split=end - since > step)
+            rows += await fetch_slice(client, part, rules, size, can_split=end - since > step)
         except SliceTooLarge:
             middle = since + (end - since) // step // 2 * step
             todo += [Slice(middle, end), Slice(since, middle)]

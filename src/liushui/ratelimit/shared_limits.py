@@ -1,0 +1,222 @@
+"""Limits that all processes of one machine share: on calls to providers (outgoing), and on requests to us (incoming).
+
+They are counted in a small SQLite file, of which nothing has to survive a crash.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from secrets import randbits
+from typing import Final, NamedTuple
+
+import msgspec
+
+from liushui.instant import Clock, from_us, to_us
+from liushui.provider import Provider, RateCheck
+from liushui.ratelimit.pacing import next_call
+from liushui.rules import Rate
+
+LOCK_TIMEOUT_S: Final = 30
+POLL: Final = timedelta(milliseconds=20)
+"""How long to wait for another worker's call that is under way: nobody knows when it will end."""
+BLOCK_MAX: Final = timedelta(days=2)
+"""The longest that a provider is believed to want no calls. A longer time is left by a clock that was set back."""
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS calls (id INTEGER PRIMARY KEY, key TEXT NOT NULL, end_us INTEGER NOT NULL, "
+    "under_way INTEGER NOT NULL) STRICT",
+    "CREATE INDEX IF NOT EXISTS calls_of_key ON calls (key, end_us, under_way)",
+    "CREATE TABLE IF NOT EXISTS blocks (key TEXT PRIMARY KEY, until_us INTEGER NOT NULL) STRICT",
+    "CREATE TABLE IF NOT EXISTS sessions (name TEXT PRIMARY KEY, began_us INTEGER NOT NULL) STRICT",
+)
+
+
+class Window(NamedTuple):
+    """The calls of a key that count now, and when the next one may begin."""
+
+    calls: int
+    next_us: int
+    is_one_under_way: bool
+
+
+class _SharedCalls:
+    """Calls by key and time, in a file that any thread of any process may use. It is made when it is first used.
+
+    Using it after `close` opens it again.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path, self._clock = path, clock
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    def close(self) -> None:
+        """Close the connections of every thread."""
+        self._local = threading.local()
+        while self._opened:
+            self._opened.pop().close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """A transaction that nobody else writes beside, and the time in it, in microseconds."""
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # The clock is read after the wait for the lock. A call that was counted meanwhile would else lie in the
+            # future, and be taken for one of a clock that was set back.
+            yield connection, to_us(self._clock())
+        finally:
+            connection.execute("COMMIT")
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection. Outside `_writing` each of its statements is a transaction of its own."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._open()
+            self._opened.append(connection)
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        # Imported here: whoever needs only the name of a class does not wait for SQLAlchemy.
+        from liushui.ledger.engines.sqlite import enable_wal
+
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=LOCK_TIMEOUT_S, check_same_thread=False)
+        enable_wal(connection)
+        connection.execute("PRAGMA synchronous = OFF")
+        for statement in _TABLES:
+            connection.execute(statement)
+        return connection
+
+    @staticmethod
+    def _window(
+        connection: sqlite3.Connection,
+        key: str,
+        now_us: int,
+        rate: Rate,
+        *,
+        call_max: timedelta = timedelta(0),
+        spacing: timedelta = timedelta(0),
+    ) -> Window:
+        """The calls of a key in the window that ends now, after older ones have been forgotten."""
+        per_us, spacing_us = rate.per // _MICROSECOND, spacing // _MICROSECOND
+        # A call that ends later than any call of now can is of a clock that was set back. It would lock the key out.
+        newest_us = now_us + call_max // _MICROSECOND
+        connection.execute(
+            "DELETE FROM calls WHERE key = ? AND (end_us <= ? OR end_us > ?)",
+            (key, now_us - max(per_us, spacing_us), newest_us),
+        )
+        calls, last_us, under_way, nth_last_us = connection.execute(
+            "SELECT count(*), max(end_us), max(under_way), "
+            "(SELECT end_us FROM calls WHERE key = ?1 ORDER BY end_us DESC LIMIT 1 OFFSET ?2) "
+            "FROM calls WHERE key = ?1",
+            (key, rate.calls - 1),
+        ).fetchone()
+        next_us = next_call(now_us, nth_last=nth_last_us, last=last_us, per=per_us, spacing=spacing_us)
+        return Window(calls, next_us, bool(under_way))
+
+
+# ---------------------------------------------------------------- incoming
+
+
+class IncomingLimits(_SharedCalls):
+    """A provider.Limits that processes share."""
+
+    def admit(self, name: str, rate: Rate) -> RateCheck:
+        """Count one call. Where `rate.calls` were made within the last `rate.per` it is neither admitted nor counted.
+
+        The rate's spacing is for callers to keep: a server does not refuse calls for it.
+        """
+        with self._writing() as (connection, now_us):
+            window = self._window(connection, name, now_us, rate)
+            if window.next_us > now_us:
+                return RateCheck(admitted=False, used=window.calls)
+            connection.execute("INSERT INTO calls (key, end_us, under_way) VALUES (?, ?, 0)", (name, now_us))
+            return RateCheck(admitted=True, used=window.calls + 1)
+
+    def session_start(self, name: str, life: timedelta) -> datetime:
+        """Return when the session of that name began: the same instant for `life`, then a new one, now."""
+        with self._writing() as (connection, now_us):
+            row = connection.execute("SELECT began_us FROM sessions WHERE name = ?", (name,)).fetchone()
+            if row is not None and row[0] <= now_us < row[0] + life // _MICROSECOND:
+                return from_us(row[0])
+            connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?)", (name, now_us))
+            return from_us(now_us)
+
+
+# ---------------------------------------------------------------- outgoing
+
+
+class Permit(NamedTuple):
+    """A call may be made now. OutgoingLimits.end wants this back when the call has ended."""
+
+    id: int
+    """Random, because a call may be forgotten before its end is recorded, and must not then end another one."""
+
+
+class Wait(NamedTuple):
+    """A call may not be made yet: ask again after `duration`. `blocked`: because the provider wants no calls."""
+
+    duration: timedelta
+    blocked: bool
+
+
+def credential_key(provider: Provider, base_url: str, credentials: Mapping[str, str]) -> str:
+    """The key that a credential's calls are counted under. It is a digest, and gives nothing of the credential away."""
+    text = msgspec.json.encode([provider.name, base_url, provider.key_name(credentials)])
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+class OutgoingLimits(_SharedCalls):
+    """Calls by their ends, and until when each provider wants none.
+
+    A call counts from its end, as in pacing.Pacer. One that is under way counts as if it ended at the latest instant
+    that it can. So the provider sees the rate kept in every window, however many workers there are, and the calls of a
+    worker that was killed expire by themselves.
+    """
+
+    def begin(self, key: str, rate: Rate, *, call_max: timedelta) -> Permit | Wait:
+        """Begin a call where the rate and the provider allow one now. It must end within `call_max`."""
+        with self._writing() as (connection, now_us):
+            if blocked_us := self._blocked_us(key, now_us):
+                return Wait(blocked_us * _MICROSECOND, blocked=True)
+            window = self._window(connection, key, now_us, rate, call_max=call_max, spacing=rate.spacing)
+            if window.next_us > now_us:
+                wait = (window.next_us - now_us) * _MICROSECOND
+                return Wait(min(wait, POLL) if window.is_one_under_way else wait, blocked=False)
+            permit = Permit(randbits(62))
+            end_us = now_us + call_max // _MICROSECOND
+            connection.execute("INSERT INTO calls VALUES (?, ?, ?, 1)", (permit.id, key, end_us))
+            return permit
+
+    def end(self, key: str, permit: Permit) -> None:
+        """Record that a call has ended, well or not."""
+        with self._writing() as (connection, now_us):
+            # Inserted again where it was forgotten meanwhile: the call reached the provider all the same.
+            connection.execute("INSERT OR REPLACE INTO calls VALUES (?, ?, ?, 0)", (permit.id, key, now_us))
+
+    def block(self, key: str, until: datetime) -> None:
+        """Let nobody make a call before an instant, or a later one that was recorded before."""
+        with self._writing() as (connection, _):
+            connection.execute(
+                "INSERT INTO blocks VALUES (?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET until_us = max(until_us, excluded.until_us)",
+                (key, to_us(until)),
+            )
+
+    def blocked_until(self, key: str) -> datetime | None:
+        """Return the instant before which the provider wants no calls; None where it takes some now."""
+        if not self.path.exists():
+            return None  # nobody was ever told to wait, and a source that is not paced makes no file
+        now_us = to_us(self._clock())
+        blocked_us = self._blocked_us(key, now_us)
+        return from_us(now_us + blocked_us) if blocked_us else None
+
+    def _blocked_us(self, key: str, now_us: int) -> int:
+        row = self._connection().execute("SELECT until_us FROM blocks WHERE key = ?", (key,)).fetchone()
+        wait_us = row[0] - now_us if row else 0
+        return wait_us if 0 < wait_us <= BLOCK_MAX // _MICROSECOND else 0

@@ -25,7 +25,7 @@ from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import make_account
-from liushui.provider import Provider, Slice
+from liushui.provider import PageRequest, Provider, Slice
 from liushui.providers import get_provider
 from liushui.testing.server import free_port, simulating
 
@@ -151,7 +151,7 @@ async def _requests(server: Server, account: Account) -> list[Request]:
         client = account.provider.connect(base_url=server.url, credentials=account.credentials, rate=None, timeout_s=30)
     requests: dict[int, list[Request]] = {}
     for asked in account.slices:
-        page = await client.fetch_page(asked, ROWS)
+        page = await client.fetch_page(PageRequest(asked, ROWS))
         if transport.last is not None:
             requests.setdefault(len(page.rows), []).append(transport.last)
     await client.close()

@@ -13,7 +13,7 @@ from liushui.instant import Clock, from_us, to_us
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.write.commit import make_account
-from liushui.provider import Provider, Slice
+from liushui.provider import PageRequest, Provider, Slice
 from liushui.simulate.faults.faulty_dialects import SKEW
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.simulate.faults.reader import LifecycleReader
@@ -238,7 +238,7 @@ def _requested_language(provider: Provider) -> str | None:
     async def fetch() -> None:
         client = provider.connect(base_url=HTTPS, credentials=key.credentials, rate=None, timeout_s=1)
         try:
-            await client.fetch_page(Slice(clock() - timedelta(days=9), clock() - timedelta(days=8)), 1)
+            await client.fetch_page(PageRequest(Slice(clock() - timedelta(days=9), clock() - timedelta(days=8)), 1))
         finally:
             await client.close()
 

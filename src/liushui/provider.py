@@ -60,6 +60,20 @@ class Page(NamedTuple):
     total: int | None = None
 
 
+class PageRequest(NamedTuple):
+    """What to fetch with one call.
+
+    `page_token` is the `next_token` of the page before. `params` are further request parameters, in the wire's own
+    names, which override the slice's. `newest` asks a RangeOnly provider for the newest rows instead of the oldest.
+    """
+
+    slice_: Slice
+    size: int
+    page_token: str | None = None
+    params: Mapping[str, str] = NO_VALUES
+    newest: bool = False
+
+
 class DecodedRow(NamedTuple):
     """A row that was read: its flow, its bytes as received, and the bytes to serve instead.
 
@@ -140,20 +154,8 @@ class BatchCodec(Protocol):
 class Client(Protocol):
     """Collects one account from the provider over HTTP. Errors are a ProviderError by class, or a WireError."""
 
-    async def fetch_page(
-        self,
-        slice_: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
-        """Fetch one page of a slice with one call, after waiting for the provider's rate limit.
-
-        `page_token` is the `next_token` of the page before. `params` are further request parameters in the wire's own
-        names; they override the slice's. `newest` asks a RangeOnly provider for the newest rows of the slice.
-        """
+    async def fetch_page(self, request: PageRequest) -> Page:
+        """Fetch one page with one call, after waiting for the provider's rate limit."""
         ...
 
     async def close(self) -> None:

@@ -3,18 +3,18 @@
 import inspect
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypedDict, Unpack
+from typing import Final
 
 import pytest
 
 from liushui.errors import WireError
 from liushui.flow import Flow
 from liushui.http import Request, Response
-from liushui.provider import FlowReader, Page, Provider, Slice
+from liushui.provider import FlowReader, Page, PageRequest, Provider
 from liushui.testing.conformance import ProviderConformance
 from liushui.testing.conformance.endpoints import MemoryPair
 from liushui.testing.golden import samples_of
@@ -66,20 +66,12 @@ class Rounding(ToyCodec):
         return super().write(flow._replace(amount=round(flow.amount, 2)), language)
 
 
-class More(TypedDict, total=False):
-    """What else a page is asked for with."""
-
-    page_token: str | None
-    params: Mapping[str, str]
-    newest: bool
-
-
 class Trusting(ToyClient):
     """Takes what it cannot read for an empty page."""
 
-    async def fetch_page(self, asked: Slice, size: int, **more: Unpack[More]) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         try:
-            return await super().fetch_page(asked, size, **more)
+            return await super().fetch_page(request)
         except WireError:
             return Page(())
 

@@ -3,11 +3,10 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import Cursor, Filter, PageNumber, Paging, RangeOnly, Rules
 from liushui.sync.fetch import fetch_slice
@@ -33,19 +32,11 @@ class Scripted:
         self.calls = 0
         self.begun = 0
 
-    async def fetch_page(
-        self,
-        asked: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         self.calls += 1
-        self.begun += page_token is None
+        self.begun += request.page_token is None
         pages = self.reads[min(self.begun, len(self.reads)) - 1]
-        return pages[int(page_token or 0)]
+        return pages[int(request.page_token or 0)]
 
     async def close(self) -> None:
         raise AssertionError("fetch_slice does not close its client")
@@ -86,19 +77,11 @@ class Instant:
         ]
         self.parts: list[tuple[dict[str, str], bool]] = []
 
-    async def fetch_page(
-        self,
-        asked: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
-        assert page_token is None
-        self.parts.append((dict(params), newest))
-        found = [row for row in self.rows if all(row[FIELDS[name]] == value for name, value in params.items())]
-        page = found[-size:] if newest else found[:size]
+    async def fetch_page(self, request: PageRequest) -> Page:
+        assert request.page_token is None
+        self.parts.append((dict(request.params), request.newest))
+        found = [row for row in self.rows if all(row[FIELDS[name]] == value for name, value in request.params.items())]
+        page = found[-request.size :] if request.newest else found[: request.size]
         return Page([json.dumps(row).encode() for row in page])
 
     async def close(self) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
@@ -27,14 +27,6 @@ from tests.sync.rows import source
 QUICK = Options(attempts=3)
 
 E = TypeVar("E")
-
-
-class How(TypedDict, total=False):
-    """The keyword arguments of Client.fetch_page."""
-
-    page_token: str | None
-    params: Mapping[str, str]
-    newest: bool
 
 
 @dataclass

@@ -5,21 +5,20 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Unpack
 
 import pytest
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import Page, PageRequest
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync.events import CallDelayed, CallRetried, SliceFailed, SyncStatus
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
-from tests.sync.running import How, World, amounts, amounts_of, clock_of, states
+from tests.sync.running import World, amounts, amounts_of, clock_of, states
 
 SECOND = timedelta(seconds=1)
 ONE_DAY = BEGIN + timedelta(days=1)
@@ -38,20 +37,12 @@ class Failing(ClientDouble):
         self.errors, self.always, self.clock = errors, always, world.clock
         self.came: list[datetime] = []
 
-    async def fetch_page(
-        self,
-        asked: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         self.came.append(self.clock())
         error = self.errors.get(len(self.came), self.always)
         if error is not None:
             raise error
-        return await super().fetch_page(asked, size, page_token=page_token, params=params, newest=newest)
+        return await super().fetch_page(request)
 
 
 def failing(ledger: Ledger, errors: Mapping[int, Exception] = {}, *, always: Exception | None = None) -> World:
@@ -193,15 +184,7 @@ def test_two_sources_of_one_credential_share_the_rate(tmp_path: Path) -> None:
 
 def test_a_call_that_takes_too_long_fails(ledger: Ledger) -> None:
     class Dripping(ClientDouble):
-        async def fetch_page(
-            self,
-            asked: Slice,
-            size: int,
-            *,
-            page_token: str | None = None,
-            params: Mapping[str, str] = NO_VALUES,
-            newest: bool = False,
-        ) -> Page:
+        async def fetch_page(self, request: PageRequest) -> Page:
             await asyncio.sleep(3600)
             raise AssertionError("it came after all")
 
@@ -224,10 +207,10 @@ class InSessions(Failing):
         self.came.append(self.clock())
         self.pages_left = 3
 
-    async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         assert self.pages_left > 0
         self.pages_left -= 1
-        return await super().fetch_page(asked, size, **how)
+        return await super().fetch_page(request)
 
 
 def test_a_call_that_opens_a_session_counts_against_the_rate(ledger: Ledger) -> None:

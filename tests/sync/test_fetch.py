@@ -2,18 +2,16 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Unpack
 
 import pytest
 
 from liushui.errors import SyncError
-from liushui.provider import Page, Slice
+from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync.fetch import READS_MAX, SliceTooLarge, fetch_slice
 from liushui.testing.client import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
-from tests.sync.running import How
 
 DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
 SECOND = Slice(BEGIN, BEGIN + timedelta(seconds=1))
@@ -93,15 +91,15 @@ def test_a_page_that_is_repeated_in_place_of_the_next_is_noticed(again: int, siz
     class Repeating(ClientDouble):
         second_pages = 0
 
-        async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-            page = await super().fetch_page(asked, size, **how)
-            if how.get("page_token") != "2":
+        async def fetch_page(self, request: PageRequest) -> Page:
+            page = await super().fetch_page(request)
+            if request.page_token != "2":
                 return page
             self.second_pages += 1
             # One more than the reads that have the fault: the fetcher first looks whether one page holds the slice.
             if self.second_pages > 1 + again:
                 return page
-            first = await super().fetch_page(asked, size)
+            first = await super().fetch_page(request._replace(page_token=None))
             return first._replace(next_token=page.next_token)
 
     try:
@@ -123,7 +121,7 @@ def test_reading_gives_up_where_pages_never_stop_shifting() -> None:
 
 def test_a_page_with_more_rows_than_requested_is_refused() -> None:
     class Generous(ClientDouble):
-        async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
+        async def fetch_page(self, request: PageRequest) -> Page:
             return Page(self.rows)
 
     with pytest.raises(SyncError, match="24 rows where 10 were asked for"):

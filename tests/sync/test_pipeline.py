@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Unpack
 
 import pytest
 
@@ -14,7 +13,7 @@ from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import last_runs
 from liushui.ledger.read import balances
-from liushui.provider import Page, Provider, Slice
+from liushui.provider import Page, PageRequest, Provider, Slice
 from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
 from liushui.sync import committer
@@ -24,7 +23,6 @@ from liushui.sync.pipeline import FAILURES_MAX
 from liushui.testing.client import ClientDouble, Fault
 from tests.sync.rows import BEGIN, HORIZON, hourly, new_ledger, row, source
 from tests.sync.running import (
-    How,
     World,
     amounts,
     amounts_of,
@@ -152,9 +150,9 @@ def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger) -> None:
     good = hourly(10)
 
     class WithBadRow(ClientDouble):
-        async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-            page = await super().fetch_page(asked, size, **how)
-            if how.get("page_token") is None and asked.since <= BEGIN + timedelta(days=4) < asked.until:
+        async def fetch_page(self, request: PageRequest) -> Page:
+            page = await super().fetch_page(request)
+            if request.page_token is None and request.slice_.since <= BEGIN + timedelta(days=4) < request.slice_.until:
                 return page._replace(rows=[*page.rows, b'{"direction":3}'])
             return page
 
@@ -194,9 +192,9 @@ def test_one_read_that_misses_rows_withdraws_nothing(ledger: Ledger) -> None:
 
 def test_a_row_from_outside_the_slice_is_an_error(ledger: Ledger) -> None:
     class Astray(ClientDouble):
-        async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-            page = await super().fetch_page(asked, size, **how)
-            if how.get("page_token") is not None:
+        async def fetch_page(self, request: PageRequest) -> Page:
+            page = await super().fetch_page(request)
+            if request.page_token is not None:
                 return page
             return page._replace(rows=[row(BEGIN - timedelta(days=1)), *page.rows])
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Final
 
 import pytest
 
@@ -16,7 +16,7 @@ from liushui.ledger.maintenance.verify import Verified, verify
 from liushui.ledger.read import balances
 from liushui.ledger.write.commit import commit_slice
 from liushui.ledger.write.quarantine import open_entries
-from liushui.provider import Codec, Page, Slice
+from liushui.provider import Codec, Page, PageRequest, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync import fetch
@@ -28,7 +28,7 @@ from soak import mutations
 from soak.mutations import STEPS, Step, patched, proving
 from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, fetched, rows
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
-from tests.sync.running import How, amounts, amounts_of, clock_of, forgetting, states, synced
+from tests.sync.running import amounts, amounts_of, clock_of, forgetting, states, synced
 
 EVERYTHING = Options(attempts=1, everything=True)
 
@@ -124,8 +124,8 @@ def an_answer_is_to_another_question(folder: Path) -> bool:
     stray = row(BEGIN - timedelta(days=1), "-6666.00")
 
     class Astray(ClientDouble):
-        async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-            page = await super().fetch_page(asked, size, **how)
+        async def fetch_page(self, request: PageRequest) -> Page:
+            page = await super().fetch_page(request)
             return page if len(self.calls) > 1 else page._replace(rows=[stray, *page.rows])
 
     ledger = new_ledger(folder)
@@ -235,9 +235,9 @@ class Unread(ClientDouble):
         super().__init__(codec, rows)
         self._unreadable = unreadable
 
-    async def fetch_page(self, asked: Slice, size: int, **how: Unpack[How]) -> Page:
-        page = await super().fetch_page(asked, size, **how)
-        is_there = asked.since <= BEGIN < asked.until and how.get("page_token") is None
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        is_there = request.slice_.since <= BEGIN < request.slice_.until and request.page_token is None
         return page._replace(rows=[*page.rows, self._unreadable]) if is_there else page
 
 

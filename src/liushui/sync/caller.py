@@ -1,16 +1,15 @@
 """The rate-limited caller: makes a source's calls within its credential's rate, and repeats some that failed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from liushui.errors import LiushuiError, RateLimited, SyncError, Unavailable, WireError
 from liushui.instant import to_iso
 from liushui.ledger.jobs.sources import Source
-from liushui.provider import NO_VALUES, Page, SessionClient, Slice
+from liushui.provider import Page, PageRequest, SessionClient
 from liushui.ratelimit.pacing import Backoff
 from liushui.ratelimit.shared_limits import Permit, credential_key
 from liushui.sync.events import CallDelayed, CallRetried
@@ -48,28 +47,19 @@ class RateLimitedCaller:
         """Allow as many repetitions again as a slice may have."""
         self._retries_left = self._options.retries_max
 
-    async def fetch_page(
-        self,
-        asked: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         """Get one page, as Client.fetch_page. Raises Deferred, or what the last attempt raised."""
-        call = partial(self._client.fetch_page, asked, size, page_token=page_token, params=params, newest=newest)
         attempt = 1
         while True:
             try:
-                return await self._call(call)
+                return await self._call(request)
             except (RateLimited, Unavailable, WireError) as error:
                 # An answer that cannot be read may have been cut off on its way, so it is asked for again too.
                 wait = self._wait_after(error, attempt)
                 if attempt >= self._options.attempts or self._retries_left == 0:
                     raise
                 self._retries_left -= 1
-                self._notify(CallRetried(self._account, asked, str(error), attempt, wait))
+                self._notify(CallRetried(self._account, request.slice_, str(error), attempt, wait))
             await self._sleep(wait, "retry")
             attempt += 1
 
@@ -77,13 +67,13 @@ class RateLimitedCaller:
         """Close the client's connections."""
         await self._client.close()
 
-    async def _call(self, call: Callable[[], Awaitable[Page]]) -> Page:
+    async def _call(self, request: PageRequest) -> Page:
         async with self._lock:
             if isinstance(self._client, SessionClient) and self._client.needs_session():
                 async with self._permitted():
                     await self._client.open_session()
             async with self._permitted():
-                return await call()
+                return await self._client.fetch_page(request)
 
     # ---------------------------------------------------------------- before a call
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from liushui.errors import SyncError
-from liushui.provider import Client, Page, Slice
+from liushui.provider import Client, Page, PageRequest, Slice
 from liushui.rules import Paging, RangeOnly, Rules
 from liushui.wire.decoding import DECODE_ERRORS
 
@@ -123,7 +123,9 @@ class PagedFetcher:
 
     async def page(self, requested: int, *, page_token: str | None = None) -> Page:
         # A provider may ignore the number of rows that was requested, but not the largest one that it may give.
-        return checked_page(await self._client.fetch_page(self._slice, requested, page_token=page_token), self._size)
+        return checked_page(
+            await self._client.fetch_page(PageRequest(self._slice, requested, page_token=page_token)), self._size
+        )
 
 
 def reads_agree(before: WholeRead | None, read: WholeRead) -> bool:
@@ -171,7 +173,7 @@ class RangeFetcher:
             yield dict(zip(self._paging.partition_by, combination, strict=True))
 
     async def _page(self, part: Mapping[str, str], *, newest: bool = False) -> Page:
-        page = await self._client.fetch_page(self._slice, self._size, params=part, newest=newest)
+        page = await self._client.fetch_page(PageRequest(self._slice, self._size, params=part, newest=newest))
         return checked_page(page, self._size)
 
     async def _read_by_filters(self, part: dict[str, str], full: Page, filters: Sequence[str]) -> list[bytes]:

@@ -10,7 +10,7 @@ from liushui.errors import ConfigError, LiushuiError
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.balances import ranges_of
-from liushui.provider import Slice
+from liushui.provider import PageRequest, Slice
 from liushui.providers import get_provider
 from liushui.ratelimit.shared_limits import OutgoingLimits
 from liushui.sync.events import Observer, SyncEnded, SyncResult, SyncStatus, ignore_events
@@ -92,7 +92,7 @@ async def check_credentials(source: Source, *, now: datetime, timeout_s: float) 
     )
     try:
         begin, end = provider.rules.readable(now)
-        page = await client.fetch_page(Slice(max(begin, end - timedelta(days=1)), end), 1)
+        page = await client.fetch_page(PageRequest(Slice(max(begin, end - timedelta(days=1)), end), 1))
     finally:
         await client.close()
     return len(page.rows)

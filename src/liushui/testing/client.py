@@ -1,9 +1,9 @@
 """A provider's client without a provider: it answers pages of rows that a test supplies, with faults on request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
-from liushui.provider import NO_VALUES, Codec, Page, Slice
+from liushui.provider import Codec, Page, PageRequest, Slice
 
 Fault = Callable[[int, Slice, int], None]
 """Called before each answer with the call's number (from 1), the slice and the page. It may raise, or change rows."""
@@ -21,23 +21,15 @@ class ClientDouble:
         self._cap = cap
         """The most rows of a page, whatever was asked for."""
 
-    async def fetch_page(
-        self,
-        asked: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         """One page."""
-        del params, newest  # filters are ignored, and the newest rows always come first
-        number = int(page_token or 1)
-        self.calls.append((asked, number, size))
+        # Filters are ignored, and the newest rows always come first.
+        slice_, number = request.slice_, int(request.page_token or 1)
+        self.calls.append((slice_, number, request.size))
         if self._fault is not None:
-            self._fault(len(self.calls), asked, number)
-        size = min(size, self._cap or size)
-        matching = [row for at, row in self._dated() if asked.since <= at < asked.until]
+            self._fault(len(self.calls), slice_, number)
+        size = min(request.size, self._cap or request.size)
+        matching = [row for at, row in self._dated() if slice_.since <= at < slice_.until]
         rows = matching[(number - 1) * size : number * size]
         return Page(rows, next_token=str(number + 1) if rows else None)
 

@@ -1,8 +1,15 @@
 """Errors on the wire: an error answer of a server, and the error class that a client makes of one."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
+import msgspec
+
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.transport import Answer
+
+E = TypeVar("E", bound=msgspec.Struct)
 
 
 class ErrorResponse(Exception):
@@ -13,18 +20,39 @@ class ErrorResponse(Exception):
         self.status, self.code, self.message = status, code, message
 
 
+def decode_envelope(decoder: msgspec.json.Decoder[E], answer: Answer, *, trace: str | None = None) -> E:
+    """Decode the envelope of an answer, whatever its status.
+
+    Raises WireError, or Unavailable with an HTTP status of 500 or more: a broken service need not answer in JSON.
+    """
+    try:
+        return decoder.decode(answer.body)
+    except DECODE_ERRORS as error:
+        if answer.status >= 500:
+            reason = f"HTTP {answer.status}, {excerpt(answer.body)}"
+            raise Unavailable(reason, trace=trace, retry_after_s=answer.retry_after_s) from error
+        expected = f"expected the JSON envelope with HTTP {answer.status}"
+        raise WireError("answer", f"{expected}, got {excerpt(answer.body)}: {error}") from error
+
+
 def provider_error(
     classes: Mapping[int, type[ProviderError]],
-    message: str,
+    message: str | None,
+    answer: Answer,
     *,
     code: int | None,
-    status: int,
     trace: str | None = None,
     retry_after_s: float | None = None,
 ) -> ProviderError:
-    """The error for an error answer. `classes` maps the provider's error codes; other codes go by the HTTP status."""
+    """The error for an error answer, by its code and its HTTP status.
+
+    `classes` maps the provider's error codes; other codes go by the status. `retry_after_s` is the wait in seconds
+    where the answer has no Retry-After header.
+    """
     known = None if code is None else classes.get(code)
-    return (known or error_class(status))(message, code=code, trace=trace, retry_after_s=retry_after_s)
+    wait_s = retry_after_s if answer.retry_after_s is None else answer.retry_after_s
+    text = message or f"HTTP {answer.status}"
+    return (known or error_class(answer.status))(text, code=code, trace=trace, retry_after_s=wait_s)
 
 
 def error_class(status: int) -> type[ProviderError]:

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, RateLimited, WireError
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import NO_VALUES, Page, PageRequest, Slice
 from liushui.providers.hkus.client import HkusClient
 from liushui.rules import Rate
 from tests.providers.hkus.caller import TRANSACTIONS, signature
@@ -55,7 +55,7 @@ def call(
         client = HkusClient(base_url=base_url, credentials=credentials, rate=rate, timeout_s=2)
         try:
             for _ in range(calls):
-                page = await client.fetch_page(asked, 2, page_token=page_token, params=params)
+                page = await client.fetch_page(PageRequest(asked, 2, page_token=page_token, params=params))
         finally:
             await client.close()
         return page

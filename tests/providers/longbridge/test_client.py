@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, LiushuiError, RateLimited
-from liushui.provider import Slice
+from liushui.provider import PageRequest, Slice
 from liushui.providers._longbridge.wire import sign, signature_matches
 from liushui.providers.longbridge.client import LongbridgeClient
 from liushui.rules import Rate
@@ -32,7 +32,7 @@ def call(
         client = LongbridgeClient(base_url=base_url, credentials=credentials, rate=rate, timeout_s=2)
         try:
             for _ in range(calls):
-                assert list((await client.fetch_page(DAY, 7, page_token="2")).rows) == []
+                assert list((await client.fetch_page(PageRequest(DAY, 7, page_token="2"))).rows) == []
         finally:
             await client.close()
 

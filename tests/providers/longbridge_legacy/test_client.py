@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, RateLimited, Refused, WireError
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import NO_VALUES, Page, PageRequest, Slice
 from liushui.providers._longbridge.wire import sign, signature_matches
 from liushui.providers.longbridge_legacy import PROVIDER
 from tests.providers.longbridge.rows import wire
@@ -35,7 +35,7 @@ def page(
     async def read() -> Page:
         client = PROVIDER.connect(base_url=base_url, credentials=credentials, rate=None, timeout_s=2)
         try:
-            return await client.fetch_page(asked, 7, page_token=page_token, params=params)
+            return await client.fetch_page(PageRequest(asked, 7, page_token=page_token, params=params))
         finally:
             await client.close()
 

@@ -13,13 +13,22 @@ from liushui.flow import Flow
 from liushui.http import Request, Response
 from liushui.instant import EPOCH
 from liushui.money import parse_decimal, to_plain_string
-from liushui.provider import NO_VALUES, CredentialField, DecodedRow, FlowQuery, FlowReader, Page, Provider, Route, Slice
+from liushui.provider import (
+    CredentialField,
+    DecodedRow,
+    FlowQuery,
+    FlowReader,
+    Page,
+    PageRequest,
+    Provider,
+    Route,
+)
 from liushui.rules import Cursor, Filter, Rate, Rules
 from liushui.wire import transport
 from liushui.wire.decoding import DECODE_ERRORS, RowReader, excerpt, parse_currency, parse_integer
 from liushui.wire.errors import ErrorResponse, provider_error
 from liushui.wire.ranges import from_steps, inclusive_ends, to_steps
-from liushui.wire.transport import HttpConnection
+from liushui.wire.transport import Answer, HttpConnection
 
 NAME, PATH, NEXT = "toy", "/toy/movements", "x-toy-next"
 MINUTE, MINUTES_MAX = timedelta(minutes=1), 10**8
@@ -50,7 +59,7 @@ class ToyCodec:  # wire rows <-> flows
             reason = f"expected rows or an error with HTTP {status}, got {excerpt(document)}"
             raise (Unavailable(reason) if status >= 500 else WireError("answer", reason)) from error
         if isinstance(found, Fault):
-            raise provider_error({}, found.reason, code=found.error, status=found.error)
+            raise provider_error({}, found.reason, Answer(found.error, {}, document), code=found.error)
         return [bytes(row) for row in found]
 
     def read(self, row: bytes) -> DecodedRow:
@@ -73,19 +82,11 @@ class ToyClient:  # the end that pulls
         headers = {"x-toy-key": transport.check_header_value("key", credentials["key"])}
         self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers=headers)
 
-    async def fetch_page(
-        self,
-        asked: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
-        if (ends := inclusive_ends(asked, MINUTE)) is None:
+    async def fetch_page(self, request: PageRequest) -> Page:
+        if (ends := inclusive_ends(request.slice_, MINUTE)) is None:
             return Page(())
-        asked_for = {"first": ends[0], "last": ends[1], "size": size, "from": page_token or "", **params}
-        answer = await self._http.call("GET", PATH, query=urlencode(asked_for))
+        given = {"first": ends[0], "last": ends[1], "size": request.size, "from": request.page_token or ""}
+        answer = await self._http.call("GET", PATH, query=urlencode({**given, **request.params}))
         return Page(ToyCodec().extract_rows(answer.body, answer.status), next_token=answer.headers.get(NEXT))
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from liushui.errors import AuthError, ConfigError, ProviderError, RateLimited, Refused, Unavailable, WireError
-from liushui.provider import Slice
+from liushui.provider import PageRequest, Slice
 from liushui.providers import load_providers
 from liushui.providers.wecom import PROVIDER
 from liushui.providers.wecom.client import WecomClient
@@ -74,7 +74,7 @@ def call(monkeypatch: pytest.MonkeyPatch, sent: Handler, *, calls: int = 1, **gi
     async def read() -> None:
         async with client_of(httpx2.MockTransport(sent), monkeypatch, **given) as client:  # type: ignore[arg-type]
             for _ in range(calls):
-                await client.fetch_page(DAY, 7)
+                await client.fetch_page(PageRequest(DAY, 7))
 
     asyncio.run(read())
 
@@ -104,7 +104,7 @@ def test_parts_and_marks_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def read() -> None:
         async with client_of(httpx2.MockTransport(sent), monkeypatch) as client:
-            await client.fetch_page(DAY, 7, page_token="CURSOR", params={"mch_id": "m", "limit": "201"})
+            await client.fetch_page(PageRequest(DAY, 7, page_token="CURSOR", params={"mch_id": "m", "limit": "201"}))
 
     asyncio.run(read())
     assert json.loads(sent.requests[1].content) == {
@@ -123,7 +123,7 @@ def test_a_slice_without_a_whole_second_needs_no_call(monkeypatch: pytest.Monkey
 
     async def read() -> None:
         async with client_of(httpx2.MockTransport(sent), monkeypatch) as client:
-            assert await client.fetch_page(asked, 7) == ((), None, None)
+            assert await client.fetch_page(PageRequest(asked, 7)) == ((), None, None)
 
     asyncio.run(read())
     assert sent.requests == []
@@ -157,10 +157,10 @@ def test_every_page_of_what_is_visible_is_read(monkeypatch: pytest.MonkeyPatch, 
 
     async def read() -> None:
         async with client_of(transport, monkeypatch, credentials=key.credentials) as client:
-            page = await client.fetch_page(DECEMBER, size)
+            page = await client.fetch_page(PageRequest(DECEMBER, size))
             pages.append(list(page.rows))
             while page.next_token is not None:
-                page = await client.fetch_page(DECEMBER, size, page_token=page.next_token)
+                page = await client.fetch_page(PageRequest(DECEMBER, size, page_token=page.next_token))
                 pages.append(list(page.rows))
 
     asyncio.run(read())
@@ -181,7 +181,7 @@ def test_a_token_is_used_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         async with client_of(httpx2.MockTransport(sent), monkeypatch) as client:
             for later_ns in (0, 7200 * 10**9 - 1, 1):
                 now_ns += later_ns
-                await client.fetch_page(DAY, 7)
+                await client.fetch_page(PageRequest(DAY, 7))
 
     asyncio.run(read())
     assert sent.paths == ["gettoken", "get_fund_flow", "get_fund_flow", "gettoken", "get_fund_flow"]
@@ -226,13 +226,13 @@ def test_sessions_end_in_the_middle_of_a_drain(monkeypatch: pytest.MonkeyPatch) 
         async with client_of(transport, monkeypatch, credentials=key.credentials) as client:
             page_token = None
             for _ in range(3):
-                page = await client.fetch_page(DECEMBER, 1, page_token=page_token)
+                page = await client.fetch_page(PageRequest(DECEMBER, 1, page_token=page_token))
                 assert len(page.rows) == 1
                 page_token = page.next_token
                 clock.move(timedelta(seconds=7200))
             reader.revoke(key)
             with pytest.raises(AuthError, match=r"^invalid corpid \(code 40013\)$"):
-                await client.fetch_page(DECEMBER, 1)
+                await client.fetch_page(PageRequest(DECEMBER, 1))
 
     asyncio.run(read())
 

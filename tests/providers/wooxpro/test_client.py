@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ConfigError, RateLimited
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import NO_VALUES, Page, PageRequest, Slice
 from liushui.providers.wooxpro.client import WooxproClient
 from tests.providers.wooxpro.rows import Row, row
 
@@ -57,7 +57,7 @@ def page(
     async def read() -> Page:
         client = WooxproClient(base_url=base_url, credentials={"api_key": api_key}, rate=None, timeout_s=2)
         try:
-            return await client.fetch_page(asked, size, params=params, newest=newest)
+            return await client.fetch_page(PageRequest(asked, size, params=params, newest=newest))
         finally:
             await client.close()
 

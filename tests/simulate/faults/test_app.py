@@ -15,7 +15,7 @@ import pytest
 
 from liushui.errors import LiushuiError, Unavailable, WireError
 from liushui.http import Response
-from liushui.provider import Slice
+from liushui.provider import PageRequest, Slice
 from liushui.providers import load_providers
 from liushui.simulate.faults.app import carry_out
 from liushui.simulate.faults.fault import Answered, Reset, Stalled, TransportOutcome, Unreached
@@ -117,7 +117,7 @@ def test_clients_see_faults_and_otherwise_the_truth() -> None:
         )
         for _ in range(PAGES):
             try:
-                page = await client.fetch_page(Slice(BEGIN, END), 10_000)
+                page = await client.fetch_page(PageRequest(Slice(BEGIN, END), 10_000))
             except (Unavailable, WireError) as error:
                 errors.append(error)
             else:
@@ -149,7 +149,7 @@ def test_every_client_gets_its_page_without_faults(name: str) -> None:
     async def read(simulator: SimulatorInfo) -> int:
         (account,) = simulator.accounts
         client = provider.connect(base_url=simulator.base_url, credentials=account.credentials, rate=None, timeout_s=30)
-        page = await client.fetch_page(Slice(BEGIN, END), 30)
+        page = await client.fetch_page(PageRequest(Slice(BEGIN, END), 30))
         await client.close()
         return len(page.rows)
 

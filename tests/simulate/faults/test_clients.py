@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from liushui.errors import AuthError, LiushuiError, RateLimited, Refused, Unavailable, WireError
-from liushui.provider import Client, Provider
+from liushui.provider import Client, PageRequest, Provider
 from liushui.providers import load_providers
 from liushui.rules import Cursor, PageNumber, RangeOnly
 from liushui.simulate.faults.fault import BROKEN, GARBAGE, Fault, FaultKind
@@ -121,7 +121,7 @@ def test_a_repeated_page_replaces_one_page(provider: Provider) -> None:
 def test_an_expired_cursor_is_refused(provider: Provider) -> None:
     faulty, schedule = faulty_with(provider, None, FaultKind.CURSOR_LOST)
     if not isinstance(provider.rules.paging, Cursor):
-        faulty.run(lambda client: client.fetch_page(faulty.whole, 30))
+        faulty.run(lambda client: client.fetch_page(PageRequest(faulty.whole, 30)))
         assert raised(faulty) is None
         return
     with pytest.raises(Refused):
@@ -137,7 +137,7 @@ def test_a_rate_below_the_documented_one_is_enforced(provider: Provider) -> None
     async def until_refused(client: Client) -> int:
         for number in range(rate.calls + 1):
             try:
-                await client.fetch_page(faulty.whole, 1)
+                await client.fetch_page(PageRequest(faulty.whole, 1))
             except RateLimited:
                 return number
         raise AssertionError("every call was let in")

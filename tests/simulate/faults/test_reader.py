@@ -11,7 +11,7 @@ from liushui.errors import ConfigError, WireError
 from liushui.flow import Flow
 from liushui.http import Request
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_iso
-from liushui.provider import FlowQuery, Provider
+from liushui.provider import FlowQuery, PageRequest, Provider
 from liushui.providers import load_providers
 from liushui.rules import PageNumber
 from liushui.simulate.faults.profiles import MISCOUNT_SPAN, PROFILES, RATE_BASE, Profile, RowChange
@@ -186,7 +186,7 @@ def test_a_provider_with_totals_serves_the_readers_count() -> None:
         if isinstance(known.rules.paging, PageNumber) and known.rules.paging.has_total
     )
     faulty = quiet(provider, Profile(miscounts=RATE_BASE))
-    page = faulty.run(lambda client: client.fetch_page(faulty.whole, 5))
+    page = faulty.run(lambda client: client.fetch_page(PageRequest(faulty.whole, 5)))
     assert page.total is not None
     assert page.total != len(faulty.truth().rows)
 

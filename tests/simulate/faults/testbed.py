@@ -1,13 +1,13 @@
 """A provider with faults and its client, joined in memory. Only faults and waiting move the clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, SyncError, Unavailable, WireError
-from liushui.provider import NO_VALUES, Client, Page, Provider, Slice
+from liushui.provider import Client, Page, PageRequest, Provider, Slice
 from liushui.providers import load_providers
 from liushui.simulate.faults.fault import FaultSchedule
 from liushui.simulate.faults.fault_schedule import SeededSchedule
@@ -110,18 +110,10 @@ class PatientClient:
     def __init__(self, client: Client, faulty: FaultyProvider) -> None:
         self._client, self._stage = client, faulty
 
-    async def fetch_page(
-        self,
-        asked: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         for _ in range(TRIES_MAX):
             try:
-                return await self._client.fetch_page(asked, size, page_token=page_token, params=params, newest=newest)
+                return await self._client.fetch_page(request)
             except (Unavailable, WireError, AuthError):
                 self._stage.clock.move(A_MOMENT)
             except RateLimited:
@@ -135,7 +127,7 @@ class PatientClient:
 def raised(faulty: FaultyProvider, size: int = 20) -> ProviderError | WireError | None:
     """The error of a page. None: there was none."""
     try:
-        faulty.run(lambda client: client.fetch_page(faulty.whole, size))
+        faulty.run(lambda client: client.fetch_page(PageRequest(faulty.whole, size)))
     except (ProviderError, WireError) as error:
         return error
     return None

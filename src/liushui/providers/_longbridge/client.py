@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from liushui.errors import ProviderError
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import Page, PageRequest
 from liushui.providers._longbridge.wire import Signer, parse_page
 from liushui.rules import PageNumber, Rules
 from liushui.wire.ranges import inclusive_ends
@@ -27,23 +27,19 @@ class CashFlowClient(ABC):
         self._rules = rules
         self._errors = errors
 
-    async def fetch_page(
-        self,
-        slice_: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         """One page of a slice, newest row first. The last page is the first one without rows."""
-        del newest  # every page is
-        ends = inclusive_ends(slice_, self._rules.resolution)
+        ends = inclusive_ends(request.slice_, self._rules.resolution)
         if ends is None:
             return Page(())
-        number = int(page_token or self._rules.paging.first)
-        query: dict[str, int | str] = {"start_time": ends[0], "end_time": ends[1], "page": number, "size": size}
-        rows = parse_page(await self._send({**query, **params}), self._errors)
+        number = int(request.page_token or self._rules.paging.first)
+        params: dict[str, int | str] = {
+            "start_time": ends[0],
+            "end_time": ends[1],
+            "page": number,
+            "size": request.size,
+        }
+        rows = parse_page(await self._send({**params, **request.params}), self._errors)
         return Page(rows, next_token=str(number + 1) if rows else None)
 
     async def close(self) -> None:

@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from liushui.errors import ProviderError, Unavailable, WireError
+from liushui.errors import ProviderError, WireError
 from liushui.http import Request, Response
 from liushui.wire.decoding import DECODE_ERRORS, excerpt
-from liushui.wire.errors import provider_error
+from liushui.wire.errors import decode_envelope, provider_error
 from liushui.wire.transport import Answer, check_header_value
 
 Seconds = TypeVar("Seconds", bound=int | str)
@@ -93,20 +93,11 @@ def parse_list(field: str, data: bytes) -> Sequence[bytes]:
 
 def parse_data(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> bytes:
     """`data` of an answer. Raises as `parse_page`."""
-    status, body, trace = answer.status, answer.body, answer.headers.get(TRACE_HEADER)
-    try:
-        envelope = _envelope.decode(body)
-    except DECODE_ERRORS as error:
-        if status >= 500:
-            reason = f"HTTP {status}, {excerpt(body)}"
-            raise Unavailable(reason, trace=trace, retry_after_s=answer.retry_after_s) from error
-        raise WireError("answer", f"expected the JSON envelope with HTTP {status}, got {excerpt(body)}") from error
-    if envelope.code == 0 and status == 200:
+    trace = answer.headers.get(TRACE_HEADER)
+    envelope = decode_envelope(_envelope, answer, trace=trace)
+    if envelope.code == 0 and answer.status == 200:
         return bytes(envelope.data)
-    message = envelope.message or envelope.msg or f"HTTP {status}"
-    raise provider_error(
-        errors, message, code=envelope.code, status=status, trace=trace, retry_after_s=answer.retry_after_s
-    )
+    raise provider_error(errors, envelope.message or envelope.msg, answer, code=envelope.code, trace=trace)
 
 
 def respond(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from liushui.errors import WireError
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import Page, PageRequest
 from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.wire import PATH, parse_page, sign
 from liushui.rules import Rate
@@ -24,24 +24,16 @@ class HkusClient:
         self._key = check_header_value("api_key", credentials["api_key"])
         self._secret = credentials["api_secret"]
 
-    async def fetch_page(
-        self,
-        slice_: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         """One page of a slice, newest row first, with the number of rows on all pages."""
-        del newest  # every page is
-        ends = inclusive_ends(slice_, RULES.resolution)
+        ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page((), total=0)
-        number = int(page_token or RULES.paging.first)
-        query = urlencode({"page": number, "page_size": size, "from_date": ends[0], "to_date": ends[1], **params})
+        number = int(request.page_token or RULES.paging.first)
+        params = {"page": number, "page_size": request.size, "from_date": ends[0], "to_date": ends[1]}
+        query = urlencode({**params, **request.params})
         page = parse_page(await self._http.call("GET", PATH, query=query, headers=lambda: self._signed(query)))
-        if page.page != number and "page" not in params:
+        if page.page != number and "page" not in request.params:
             raise WireError("page", f"expected {number}, which was asked for, got {page.page}")
         rows = list(map(bytes, page.transactions))
         # The total may lag behind new rows, so a full page is never taken for the last one.

@@ -9,12 +9,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from liushui.errors import Unavailable, WireError, short_repr
+from liushui.errors import WireError, short_repr
 from liushui.http import JSON_HEADERS, Response
 from liushui.money import DIGITS_MAX, are_decimals, parse_decimal, to_plain_string
 from liushui.providers.hkus.rules import ERRORS
 from liushui.wire.decoding import DECODE_ERRORS, excerpt
-from liushui.wire.errors import ErrorResponse, provider_error
+from liushui.wire.errors import ErrorResponse, decode_envelope, provider_error
 from liushui.wire.transport import Answer
 
 PATH: Final = "/account/v1/transactions"
@@ -94,24 +94,11 @@ def parse_page(answer: Answer) -> Transactions:
 
 def parse_data(answer: Answer) -> bytes:
     """`data` of an answer. Raises WireError, or a ProviderError by code and HTTP status."""
-    try:
-        envelope = _envelope.decode(answer.body)
-    except DECODE_ERRORS as error:
-        if answer.status >= 500:
-            reason = f"HTTP {answer.status}, {excerpt(answer.body)}"
-            raise Unavailable(reason, retry_after_s=answer.retry_after_s) from error
-        expected = f"expected the JSON envelope with HTTP {answer.status}"
-        raise WireError("answer", f"{expected}, got {excerpt(answer.body)}") from error
+    envelope = decode_envelope(_envelope, answer)
     if envelope.code == 0 and answer.status == 200:
         return bytes(envelope.data)
     message = ": ".join(part for part in (envelope.message, envelope.details) if part)
-    raise provider_error(
-        ERRORS,
-        message or f"HTTP {answer.status}",
-        code=envelope.code,
-        status=answer.status,
-        retry_after_s=answer.retry_after_s,
-    )
+    raise provider_error(ERRORS, message, answer, code=envelope.code)
 
 
 def respond(rows: bytes, *, total: int, page: int, size: int) -> Response:

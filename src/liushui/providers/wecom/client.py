@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from liushui.errors import AuthError
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import Page, PageRequest
 from liushui.providers.wecom.rules import INVALID_TOKEN_CODES, RULES
 from liushui.providers.wecom.wire import PATH, TOKEN_PATH, parse_page, parse_token
 from liushui.rules import Rate
@@ -27,22 +27,15 @@ class WecomClient:
         self._token = ""
         self._token_end_ns = 0
 
-    async def fetch_page(
-        self,
-        slice_: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         """One page of a slice, oldest row first. It may be short or empty and still have a next page."""
-        del newest  # pages begin with the oldest row
-        ends = inclusive_ends(slice_, RULES.resolution)
+        ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
-        cursor = {} if page_token is None else {"cursor": page_token}
-        body = msgspec.json.encode({"begin_time": ends[0], "end_time": ends[1], **cursor, "limit": size, **params})
+        params: dict[str, int | str] = {"begin_time": ends[0], "end_time": ends[1], "limit": request.size}
+        if request.page_token is not None:
+            params["cursor"] = request.page_token
+        body = msgspec.json.encode({**params, **request.params})
         if self.needs_session():
             await self.open_session()
         try:

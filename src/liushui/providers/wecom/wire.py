@@ -5,10 +5,9 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from liushui.errors import Unavailable, WireError
+from liushui.errors import WireError
 from liushui.providers.wecom.rules import ERRORS
-from liushui.wire.decoding import DECODE_ERRORS, excerpt
-from liushui.wire.errors import provider_error
+from liushui.wire.errors import decode_envelope, provider_error
 from liushui.wire.transport import Answer
 
 TOKEN_PATH: Final = "/cgi-bin/gettoken"  # noqa: S105 - a path
@@ -94,20 +93,7 @@ def parse_token(answer: Answer) -> Token:
 
 def _parse(decoder: msgspec.json.Decoder[E], answer: Answer) -> E:
     """An answer with errcode 0. Raises WireError, or a ProviderError by code and HTTP status."""
-    try:
-        envelope = decoder.decode(answer.body)
-    except DECODE_ERRORS as error:
-        if answer.status >= 500:
-            reason = f"HTTP {answer.status}, {excerpt(answer.body)}"
-            raise Unavailable(reason, retry_after_s=answer.retry_after_s) from error
-        expected = f"expected the JSON envelope with HTTP {answer.status}"
-        raise WireError("answer", f"{expected}, got {excerpt(answer.body)}: {error}") from error
+    envelope = decode_envelope(decoder, answer)
     if envelope.errcode == 0 and answer.status == 200:
         return envelope
-    raise provider_error(
-        ERRORS,
-        envelope.errmsg or f"HTTP {answer.status}",
-        code=envelope.errcode,
-        status=answer.status,
-        retry_after_s=answer.retry_after_s,
-    )
+    raise provider_error(ERRORS, envelope.errmsg, answer, code=envelope.errcode)

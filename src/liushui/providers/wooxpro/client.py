@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from liushui.errors import WireError
-from liushui.provider import NO_VALUES, Page, Slice
+from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.wooxpro.codec import parse_unix_milliseconds
 from liushui.providers.wooxpro.rules import RULES
 from liushui.providers.wooxpro.wire import PATH, parse_page
@@ -34,25 +34,16 @@ class WooxproClient:
         headers = {KEY_HEADER: check_header_value("api_key", credentials["api_key"])}
         self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers=headers, bare_key=True)
 
-    async def fetch_page(
-        self,
-        slice_: Slice,
-        size: int,
-        *,
-        page_token: str | None = None,
-        params: Mapping[str, str] = NO_VALUES,
-        newest: bool = False,
-    ) -> Page:
+    async def fetch_page(self, request: PageRequest) -> Page:
         """The oldest rows of a slice, or its newest ones, sorted oldest first. There is no further page."""
-        del page_token  # no page has a next one
-        ends = inclusive_ends(slice_, RULES.resolution)
+        ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
         # With a start_time the API answers with the oldest rows, without one with the newest.
-        start = {} if newest else {"start_time": ends[0]}
-        query = urlencode({**start, "end_time": ends[1], "page_size": size, **params})
+        start = {} if request.newest else {"start_time": ends[0]}
+        query = urlencode({**start, "end_time": ends[1], "page_size": request.size, **request.params})
         rows = parse_page(await self._http.call("GET", PATH, query=query))
-        return Page([row for row in rows if not _is_before(row, slice_)] if newest else rows)
+        return Page([row for row in rows if not _is_before(row, request.slice_)] if request.newest else rows)
 
     async def close(self) -> None:
         await self._http.close()

@@ -51,8 +51,7 @@ def parse_page(answer: Answer) -> Sequence[bytes]:
             raise _error(answer, f"HTTP {answer.status}, {excerpt(answer.body)}") from error
         raise WireError("answer", f"expected the JSON envelope, got {excerpt(answer.body)}") from error
     if answer.status != 200 or envelope.code != SUCCESS:
-        message = envelope.message or f"HTTP {answer.status}"
-        raise _error(answer, message, code=envelope.code, trace=envelope.trace)
+        raise _error(answer, envelope.message, code=envelope.code, trace=envelope.trace)
     if (envelope.message or "").lower() != SUCCESS_MESSAGE.lower():
         raise WireError("message", f"expected {SUCCESS_MESSAGE}, got {short_repr(envelope.message)}")
     data = bytes(envelope.data)
@@ -62,13 +61,11 @@ def parse_page(answer: Answer) -> Sequence[bytes]:
         raise WireError("data", f"expected a list, got {excerpt(data)}: {error}") from error
 
 
-def _error(answer: Answer, message: str, *, code: int | None = None, trace: str | None = None) -> ProviderError:
+def _error(answer: Answer, message: str | None, *, code: int | None = None, trace: str | None = None) -> ProviderError:
     """The error for an error answer. A banned client has to wait longer than one over the rate."""
     if code not in ERRORS and answer.status == BANNED_STATUS:
         code = BANNED
     wait_s = parse_retry_after(answer.headers.get("x-bm-ratelimit-reset"))
     if code == BANNED:
         wait_s = REFUSALS.per.total_seconds()
-    if answer.retry_after_s is not None:
-        wait_s = answer.retry_after_s
-    return provider_error(ERRORS, message, code=code, status=answer.status, trace=trace, retry_after_s=wait_s)
+    return provider_error(ERRORS, message, answer, code=code, trace=trace, retry_after_s=wait_s)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from liushui.errors import AuthError, ConfigError, RateLimited
-from liushui.provider import Client, Page
+from liushui.provider import Client, Page, PageRequest
 from liushui.testing.conformance.assertions import ensure_same_rows
 from liushui.testing.conformance.endpoints import ACCOUNT, FOREIGN, Checks, Endpoint, MemoryPair, fetch_rows
 
@@ -66,10 +66,10 @@ class AccessChecks(Checks):
         endpoint = memory.endpoint
 
         async def read(client: Client) -> None:
-            await client.fetch_page(endpoint.recent, 10)
+            await client.fetch_page(PageRequest(endpoint.recent, 10))
             memory.reader.revoke(memory.key)
             with pytest.raises(AuthError):
-                await client.fetch_page(endpoint.recent, 10)
+                await client.fetch_page(PageRequest(endpoint.recent, 10))
 
         memory.run(read)
         with pytest.raises(AuthError):
@@ -120,9 +120,9 @@ class RateChecks(Checks):
         async def read(client: Client) -> None:
             for _ in range(2):
                 for _ in range(rate.calls):
-                    await client.fetch_page(memory.endpoint.recent, 1)
+                    await client.fetch_page(PageRequest(memory.endpoint.recent, 1))
                 with pytest.raises(RateLimited):
-                    await client.fetch_page(memory.endpoint.recent, 1)
+                    await client.fetch_page(PageRequest(memory.endpoint.recent, 1))
                 memory.calls_clock.move(rate.per)
 
         memory.run(read)
@@ -139,4 +139,4 @@ class RateChecks(Checks):
 
 
 def _first_page(endpoint: Endpoint) -> Callable[[Client], Awaitable[Page]]:
-    return lambda client: client.fetch_page(endpoint.recent, 1)
+    return lambda client: client.fetch_page(PageRequest(endpoint.recent, 1))

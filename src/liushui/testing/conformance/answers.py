@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from liushui.errors import ProviderError, Unavailable, WireError
-from liushui.provider import Page
+from liushui.provider import Page, PageRequest
 from liushui.testing.conformance.assertions import ensure, ensure_equal
 from liushui.testing.conformance.endpoints import Checks, MemoryPair
 from liushui.testing.conformance.malformed import break_bytes, with_misfits, with_unknown_field
@@ -86,7 +86,7 @@ def _page(
 ) -> Page:
     """The page that a client makes of another answer, or of an answer with this body."""
     memory.transport.answer_instead, memory.transport.rows_body = instead, rows_body
-    return memory.run(lambda client: client.fetch_page(memory.endpoint.recent, ROWS))
+    return memory.run(lambda client: client.fetch_page(PageRequest(memory.endpoint.recent, ROWS)))
 
 
 def _valid_answer(memory: MemoryPair) -> bytes:

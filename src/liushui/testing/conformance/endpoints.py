@@ -16,7 +16,7 @@ from liushui.errors import ProviderError, WireError
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import commit_slice, make_account
-from liushui.provider import NO_VALUES, Client, DecodedRow, FlowReader, Key, Page, Provider, Slice
+from liushui.provider import NO_VALUES, Client, DecodedRow, FlowReader, Key, Page, PageRequest, Provider, Slice
 from liushui.providers import load_providers
 from liushui.sync.fetch import SliceTooLarge, fetch_slice
 from liushui.testing.clock import MovableClock
@@ -109,10 +109,10 @@ class Endpoint:
 
 async def fetch_pages(client: Client, part: Slice, size: int, params: Mapping[str, str] = NO_VALUES) -> list[Page]:
     """Every page of a slice."""
-    pages = [await client.fetch_page(part, size, params=params)]
+    pages = [await client.fetch_page(PageRequest(part, size, params=params))]
     while (token := pages[-1].next_token) is not None:
         ensure(len(pages) < PAGES_MAX, f"none of {PAGES_MAX} pages was the last one")
-        pages.append(await client.fetch_page(part, size, page_token=token, params=params))
+        pages.append(await client.fetch_page(PageRequest(part, size, page_token=token, params=params)))
     for page in pages:
         ensure(len(page.rows) <= size, f"a page has {len(page.rows)} rows where {size} were asked for")
     return pages

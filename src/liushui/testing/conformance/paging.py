@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from liushui.errors import Refused
-from liushui.provider import Client, Slice
+from liushui.provider import Client, PageRequest, Slice
 from liushui.rules import Cursor, Filter, PageNumber, RangeOnly
 from liushui.server.router import MOUNT
 from liushui.testing.conformance.assertions import ensure, ensure_equal, ensure_same_rows
@@ -70,7 +70,8 @@ class PageChecks(Checks):
         times = sorted(endpoint.at(row) for row in expected)
         for size in (1, 2, 3, len(expected) - 1, len(expected), len(expected) + 1):
             for newest in (False, True):
-                page = endpoint.run(lambda client, s=size, n=newest: client.fetch_page(endpoint.recent, s, newest=n))  # type: ignore[misc]
+                request = PageRequest(endpoint.recent, size, newest=newest)
+                page = endpoint.run(lambda client, r=request: client.fetch_page(r))  # type: ignore[misc]
                 got = sorted(endpoint.at(row) for row in page.rows)
                 ensure_equal(f"times on a page of {size}", got, times[-size:] if newest else times[:size])
                 ensure(page.next_token is None, "a page names a next one")
@@ -119,14 +120,14 @@ class LimitChecks(Checks):
         like = codec.read(endpoint.within(endpoint.recent)[0])
         more = [like.row] * (endpoint.size_max + 1)
         memory.reader.add_rows(ACCOUNT, self.provider, more)
-        page = memory.run(lambda client: client.fetch_page(endpoint.recent, endpoint.size_max))
+        page = memory.run(lambda client: client.fetch_page(PageRequest(endpoint.recent, endpoint.size_max)))
         ensure_equal("rows of the largest page", len(page.rows), endpoint.size_max)
 
     @pytest.mark.parametrize("size", ["none", "less than none", "one too many", "far too many"])
     def test_a_page_size_out_of_range_is_refused_or_clamped(self, endpoint: Endpoint, size: str) -> None:
         number = {"none": 0, "less than none": -1, "one too many": endpoint.size_max + 1}.get(size, 10**12)
         try:
-            page = endpoint.run(lambda client: client.fetch_page(endpoint.recent, number))
+            page = endpoint.run(lambda client: client.fetch_page(PageRequest(endpoint.recent, number)))
         except Refused:
             return
         ensure(len(page.rows) <= endpoint.size_max, f"{len(page.rows)} rows where {number} were asked for")
@@ -143,16 +144,20 @@ class LimitChecks(Checks):
             endpoint.within(longest),
         )
         with pytest.raises(Refused):
-            endpoint.run(lambda client: client.fetch_page(Slice(since - rules.resolution, endpoint.whole.until), 1))
+            endpoint.run(
+                lambda client: client.fetch_page(PageRequest(Slice(since - rules.resolution, endpoint.whole.until), 1))
+            )
 
     def test_a_range_before_the_floor_is_refused(self, endpoint: Endpoint) -> None:
         rules = self.provider.rules
         if rules.floor is None:
             pytest.skip("a range may begin anywhere")
         floor, hour = rules.floor, timedelta(hours=1)
-        endpoint.run(lambda client: client.fetch_page(Slice(floor, floor + hour), 1))
+        endpoint.run(lambda client: client.fetch_page(PageRequest(Slice(floor, floor + hour), 1)))
         with pytest.raises(Refused):
-            endpoint.run(lambda client: client.fetch_page(Slice(floor - rules.resolution, floor + hour), 1))
+            endpoint.run(
+                lambda client: client.fetch_page(PageRequest(Slice(floor - rules.resolution, floor + hour), 1))
+            )
 
     def test_rows_beyond_publication_and_retention_are_hidden(self, memory: MemoryPair) -> None:
         rules = self.provider.rules
@@ -183,10 +188,11 @@ class LimitChecks(Checks):
             pytest.skip("there are no further pages")
         invalid = ["no-such-place", "!" * 200] if isinstance(paging, Cursor) else [str(paging.first - 1), "-1"]
         for token in invalid:
+            request = PageRequest(endpoint.recent, 10, page_token=token)
             with pytest.raises(Refused):
-                endpoint.run(lambda client, token=token: client.fetch_page(endpoint.recent, 10, page_token=token))  # type: ignore[misc]
+                endpoint.run(lambda client, r=request: client.fetch_page(r))  # type: ignore[misc]
         if isinstance(paging, PageNumber):
-            page = endpoint.run(lambda client: client.fetch_page(endpoint.recent, 10, page_token=FAR))
+            page = endpoint.run(lambda client: client.fetch_page(PageRequest(endpoint.recent, 10, page_token=FAR)))
             ensure_equal("rows behind the last page", (list(page.rows), page.next_token), ([], None))
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from liushui.errors import LiushuiError, ProviderError, Unavailable, WireError
 from liushui.http import Request, Response
-from liushui.provider import Client, Provider
+from liushui.provider import Client, PageRequest, Provider
 from liushui.providers import load_providers
 from liushui.server.router import MOUNT, DialectRouter
 from liushui.testing.conformance.assertions import ensure
@@ -42,7 +42,9 @@ class RequestChecks(Checks):
                 size = random.choice((0, 1, 50, endpoint.size_max, endpoint.size_max + 1, -1, 10**30))
                 memory.transport.exchanges.clear()
                 try:
-                    await client.fetch_page(endpoint.recent, size, params=part, newest=random.choice((True, False)))
+                    await client.fetch_page(
+                        PageRequest(endpoint.recent, size, params=part, newest=random.choice((True, False)))
+                    )
                 except LiushuiError:
                     pass  # the exchange is judged below
                 except Exception as error:
@@ -91,7 +93,7 @@ class Judge:
     def __init__(self, memory: MemoryPair) -> None:
         """Let a client fetch a page, to learn what it sends and which routes have rows."""
         self._provider = memory.endpoint.provider
-        memory.run(lambda client: client.fetch_page(memory.endpoint.recent, 10))
+        memory.run(lambda client: client.fetch_page(PageRequest(memory.endpoint.recent, 10)))
         self.requests = [exchange.request for exchange in memory.transport.exchanges]
         self.sends_json = any(_is_object(request.body) for request in self.requests)
         self.names = sorted({name for request in self.requests for name in _names(request)})

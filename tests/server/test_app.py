@@ -10,7 +10,7 @@ import pytest
 from liushui import __version__
 from liushui.http import Request, Response
 from liushui.provider import Provider
-from liushui.server.app import BODY_MAX, ROWS_AT_ONCE, App
+from liushui.server.app import BODY_MAX, INLINE_ROWS_MAX, App
 from liushui.server.router import DialectRouter
 from liushui.testing.reader import MemoryReader
 from tests.server.doubles import HttpDouble, ScopeDouble, provider
@@ -93,8 +93,8 @@ def test_a_long_answer_does_not_keep_a_short_one_waiting() -> None:
         return Response(200, [], b"short")
 
     app = app_of(
-        provider("long", "/long", made=long_made, rows=ROWS_AT_ONCE + 1),
-        provider("short", "/short", made=short_made, rows=ROWS_AT_ONCE),
+        provider("long", "/long", made=long_made, rows=INLINE_ROWS_MAX + 1),
+        provider("short", "/short", made=short_made, rows=INLINE_ROWS_MAX),
     )
     https = [HttpDouble(), HttpDouble()]
 
@@ -117,7 +117,7 @@ def test_of_many_long_answers_one_is_made_at_a_time() -> None:
         threads.append(threading.get_ident())
         return Response(200, [], request.query.encode())
 
-    app = app_of(provider("long", "/long", made=made, rows=ROWS_AT_ONCE + 1))
+    app = app_of(provider("long", "/long", made=made, rows=INLINE_ROWS_MAX + 1))
     https = [HttpDouble() for _ in range(8)]
 
     async def all_of_them() -> None:
@@ -133,7 +133,7 @@ def test_of_many_long_answers_one_is_made_at_a_time() -> None:
     assert all(http.status == 200 for http in https)
 
 
-@pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE + 1])
+@pytest.mark.parametrize("rows", [1, INLINE_ROWS_MAX + 1])
 def test_a_fault_of_ours_is_told_and_seen(rows: int, caplog: pytest.LogCaptureFixture) -> None:
     """The caller gets a trace to name; whoever runs the server finds it beside the reason, and no secret with it."""
 

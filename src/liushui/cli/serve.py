@@ -14,8 +14,7 @@ from liushui.instant import parse_instant, system_clock
 
 if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
-    from liushui.server.child_process import Command
-    from liushui.server.run import Address
+    from liushui.server.run import Address, Command
     from liushui.simulate.serve import AnnouncedAccount
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,7 +100,7 @@ def serve(settings: Settings, host: str, port: int, socket_port: int | None, wor
 def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "Command":
     """The process that syncs beside a server. The ledger is in its environment, because the URL may have a password
     and other users can read a process's arguments."""
-    from liushui.server.child_process import Command
+    from liushui.server.run import Command
 
     words = [sys.executable, "-m", "liushui", "sync", "--watch" if scheduled else "--on-request", "--until-eof"]
     return Command([*words, "--log-format", "text"], {"LIUSHUI_LEDGER": ledger_url}, quiet)

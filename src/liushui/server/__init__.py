@@ -1,1 +1,1 @@
-"""Serving: every provider's own wire API, on one port."""
+"""The server: the providers' APIs, liushui's own API and the pages, on one port."""

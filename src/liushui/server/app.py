@@ -1,4 +1,4 @@
-"""The application behind the port: Granian's native interface (RSGI) in, the dialects' answers out."""
+"""The application that Granian runs: it answers the providers' APIs itself and hands everything else to the site."""
 
 import asyncio
 import logging
@@ -17,16 +17,18 @@ from liushui.server.router import MOUNT, DialectRouter
 _log = logging.getLogger(__name__)
 
 BODY_MAX: Final = 1024 * 1024
-ROWS_AT_ONCE: Final = 500
-"""Answers with more rows than this are made in a thread, one at a time, so that small ones do not wait for them:
-however many are asked for at once, a worker works on one."""
+INLINE_ROWS_MAX: Final = 500
+"""Answers with more rows are made in a thread, one at a time, so that small ones do not wait for them."""
 
-SOCKET_BYTES: Final = 1
-"""Granian's number for a binary WebSocket message."""
+BINARY_MESSAGE: Final = 1
+"""Granian's kind of a binary WebSocket message."""
 
 
 class App:
-    """Answers requests from the dialects, and what is none of theirs from our own site, where there is one."""
+    """An RSGI application, Granian's native interface: faster than ASGI, which only our own site needs.
+
+    `site`: answers what belongs to no provider's API. The simulator has none.
+    """
 
     def __init__(
         self, dialects: DialectRouter, providers: Mapping[str, Provider], site: AsgiBridge | None = None
@@ -37,47 +39,47 @@ class App:
         self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
-        """Granian calls this for each request. What most of them need is done here: a coroutine more costs as much."""
+        """Answer one request. It is one long function because each further coroutine costs as much as the routing."""
         if scope.proto == "ws":
-            await self._converse(protocol)  # type: ignore[arg-type] # which of the two it is, scope.proto says
+            await self._converse(protocol)  # type: ignore[arg-type] # scope.proto says which of the two it is
             return
         http: Http = protocol  # type: ignore[assignment]
-        found = self._dialects.find(scope.path)
-        if found is None:
-            await self._elsewhere(scope, http)
+        match = self._dialects.find(scope.path)
+        if match is None:
+            await self._answer_elsewhere(scope, http)
             return
-        provider, route = found
+        provider, route = match
         headers = dict(scope.headers.items())
-        body = b"" if _BODIED.isdisjoint(headers) else await _body_of(http, headers)
+        body = b"" if _BODY_HEADERS.isdisjoint(headers) else await _read_body(http, headers)
         if body is None:
-            http.response_bytes(413, _PROBLEM, _TOO_LARGE)
+            http.response_bytes(413, _PROBLEM_JSON, _TOO_LARGE)
             return
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
         try:
-            if provider.server.estimate_rows(request) > ROWS_AT_ONCE:
+            if provider.server.estimate_rows(request) > INLINE_ROWS_MAX:
                 loop = asyncio.get_running_loop()
                 answer = partial(self._dialects.answer, provider, request)
                 response = await loop.run_in_executor(self._large, copy_context().run, answer)
             else:
                 response = self._dialects.answer(provider, request)
-        except Exception:  # a fault of ours is told with a trace, and logged under it without what was asked
+        except Exception:
+            # Logged without the query and the headers, which may hold secrets. The trace finds the line of the log.
             _log.exception("no answer to %s %s, trace %s", request.method, request.route, request.trace)
-            response = Response(500, [*_PROBLEM, ("x-trace-id", request.trace)], _FAULT)
+            response = Response(500, [*_PROBLEM_JSON, ("x-trace-id", request.trace)], _INTERNAL_ERROR)
         http.response_bytes(response.status, response.headers, response.body)
 
-    async def _elsewhere(self, scope: Scope, http: Http) -> None:
-        """What is no dialect's."""
+    async def _answer_elsewhere(self, scope: Scope, http: Http) -> None:
         if self._site is not None:
-            await self._site.answer(scope, http)  # type: ignore[arg-type] # Granian's own has all of it
+            await self._site.answer(scope, http)  # type: ignore[arg-type] # Granian's own object has all of it
         elif scope.path == "/":
-            http.response_bytes(200, HEADERS, self._index)
+            http.response_bytes(200, INDEX_HEADERS, self._index)
         else:
-            http.response_bytes(404, _PROBLEM, _NOT_FOUND)
+            http.response_bytes(404, _PROBLEM_JSON, _NOT_FOUND)
 
     async def _converse(self, websocket: Websocket) -> None:
-        """The same conversation as on the socket port, but without pings, which Granian cannot send."""
+        """The same as on the WebSocket port, but without pings, which Granian cannot send."""
         transport = await websocket.accept()
-        while (message := await transport.receive()).kind == SOCKET_BYTES and isinstance(message.data, bytes):
+        while (message := await transport.receive()).kind == BINARY_MESSAGE and isinstance(message.data, bytes):
             answer = self._dialects.reply(message.data)
             if answer is None:
                 break
@@ -85,13 +87,13 @@ class App:
         websocket.close()
 
 
-async def _body_of(http: Http, headers: Mapping[str, str]) -> bytes | None:
-    """A request's body. None: it is larger than BODY_MAX."""
+async def _read_body(http: Http, headers: Mapping[str, str]) -> bytes | None:
+    """The body of a request. None: it is larger than BODY_MAX."""
     length = headers.get("content-length", "")
     if "transfer-encoding" not in headers and (not length or length == "0"):
         return b""
     if length.isdecimal() and len(length) <= len(str(BODY_MAX)) and int(length) <= BODY_MAX:
-        return await http()  # at once: in parts it takes as long as the whole answer
+        return await http()  # reading it in parts would take as long as the whole answer
     body = b""
     async for part in http:
         body += part
@@ -100,16 +102,16 @@ async def _body_of(http: Http, headers: Mapping[str, str]) -> bytes | None:
     return body
 
 
-_BODIED: Final = frozenset({"content-length", "transfer-encoding"})
-"""Headers of which a request with a body has one."""
+_BODY_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
+"""A request with a body has one of these."""
 
-_PROBLEM: Final = [("content-type", "application/problem+json")]
+_PROBLEM_JSON: Final = [("content-type", "application/problem+json")]
 _NOT_FOUND: Final = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served at this path"}'
-_FAULT: Final = b'{"type":"about:blank","title":"Internal Server Error","status":500}'
+_INTERNAL_ERROR: Final = b'{"type":"about:blank","title":"Internal Server Error","status":500}'
 _TOO_LARGE: Final = b'{"type":"about:blank","title":"Content Too Large","status":413}'
 
 
-HEADERS: Final = [
+INDEX_HEADERS: Final = [
     ("content-type", "text/html; charset=utf-8"),
     ("content-security-policy", "default-src 'none'"),
     ("x-content-type-options", "nosniff"),
@@ -117,7 +119,7 @@ HEADERS: Final = [
 
 
 def index_page(providers: Mapping[str, Provider]) -> bytes:
-    """What a browser is shown at /: what is served here, and nothing of what is in it."""
+    """The page at / where there is no site: which providers' APIs are served, and nothing of what they hold."""
     rows = "".join(
         f"<tr><td>{provider.title}</td><td><code>{route.method} {route.path}</code></td>"
         f"<td><code>{MOUNT}{provider.name}{route.path}</code></td></tr>"

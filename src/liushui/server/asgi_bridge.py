@@ -1,4 +1,4 @@
-"""An ASGI application behind Granian's native interface: the dialects answer natively, our own pages through this."""
+"""Runs an ASGI application behind RSGI, Granian's native interface: our own site through Litestar."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 
 class Scope(Protocol):
-    """A request as Granian hands it over."""
+    """A request as Granian passes it."""
 
     proto: str
     http_version: str
@@ -23,21 +23,21 @@ class Scope(Protocol):
 
 
 class Stream(Protocol):
-    """An answer that is sent part by part."""
+    """An answer that is sent in parts."""
 
     async def send_bytes(self, data: bytes) -> None: ...
 
 
 class Http(Protocol):
-    """Granian's answering side of a request."""
+    """Granian's side of a request: its body, and the answer to it."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     def __call__(self) -> Awaitable[bytes]: ...
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
 
 
-class Connected(Http, Protocol):
-    """The same, with what streams and faults need."""
+class StreamingHttp(Http, Protocol):
+    """The same, with what streams need."""
 
     async def client_disconnect(self) -> None: ...
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Stream: ...
@@ -58,7 +58,7 @@ class Transport(Protocol):
 
 
 class Websocket(Protocol):
-    """A WebSocket that asks to be opened."""
+    """A WebSocket that a client wants to open."""
 
     async def accept(self) -> Transport: ...
     def close(self, status: int | None = None) -> tuple[int, bool]: ...
@@ -74,41 +74,41 @@ _VERSIONS: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
 class AsgiBridge:
-    """Hands requests to an ASGI application, and its answers back: whole where they come whole, else as a stream."""
+    """Passes requests to an ASGI application, and its answers back: whole, or streamed if they come in parts."""
 
     def __init__(self, app: AsgiApp) -> None:
         self._app = app
 
-    async def answer(self, scope: Scope, http: Connected) -> None:
-        """Have one request answered."""
-        conversation = _Conversation(http)
+    async def answer(self, scope: Scope, http: StreamingHttp) -> None:
+        """Answer one request."""
+        exchange = _Exchange(http)
         try:
-            await self._app(asgi_scope(scope), conversation.receive, conversation.send)
+            await self._app(asgi_scope(scope), exchange.receive, exchange.send)
         except Exception:
-            if not conversation.left:
+            if not exchange.client_left:  # an application may fail in any way when nobody reads its answer
                 raise
         finally:
-            conversation.close()
+            exchange.close()
 
 
-class _Conversation:
+class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, http: Connected) -> None:
+    def __init__(self, http: StreamingHttp) -> None:
         self._http = http
         self._parts: AsyncIterator[bytes] | None = http.__aiter__()
-        self._over = asyncio.Event()
-        self._gone: asyncio.Task[None] | None = None
-        self.left = False
-        """Whether the client went before it had the whole answer."""
+        self._ended = asyncio.Event()
+        self._disconnect: asyncio.Task[None] | None = None
+        self.client_left = False
+        """Whether the client disconnected before it had the whole answer."""
         self._status = 0
         self._headers: list[tuple[str, str]] = []
         self._stream: Stream | None = None
 
     async def receive(self) -> Message:
-        """The next part of the body; after it, once the answer is sent or the client has gone, that it is over."""
+        """The next part of the body. After the last: that the exchange has ended, once it has."""
         if self._parts is not None:
-            try:  # one step at a time: a loop would ask Granian for the body anew, which gives it once
+            try:  # not in a loop, which would make a new iterator: Granian gives the body once
                 part = await self._parts.__anext__()
             except StopAsyncIteration:
                 pass
@@ -116,13 +116,13 @@ class _Conversation:
                 return {"type": "http.request", "body": bytes(part), "more_body": True}
             self._parts = None
             return {"type": "http.request", "body": b"", "more_body": False}
-        if self._gone is None:
-            self._gone = asyncio.create_task(self._await_leaving())
-        await self._over.wait()
+        if self._disconnect is None:
+            self._disconnect = asyncio.create_task(self._await_disconnect())
+        await self._ended.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Pass on a part of the answer. Raises OSError where nobody is there to take it."""
+        """Send a part of the answer. Raises OSError when the client has disconnected."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
@@ -133,7 +133,7 @@ class _Conversation:
         else:
             self._http.response_bytes(self._status, self._headers, body)
         if not more:
-            self._over.set()
+            self._ended.set()
 
     async def _send_part(self, body: bytes) -> None:
         if self._stream is None:
@@ -141,26 +141,27 @@ class _Conversation:
         if body:
             try:
                 await self._stream.send_bytes(body)
-            except RuntimeError as error:  # Granian's word for a client that has gone
-                self.left = True
-                self._over.set()
-                raise OSError("the client has gone") from error
+            except RuntimeError as error:  # so Granian says that the client has disconnected
+                self.client_left = True
+                self._ended.set()
+                raise OSError("the client has disconnected") from error
 
-    async def _await_leaving(self) -> None:
+    async def _await_disconnect(self) -> None:
         await self._http.client_disconnect()
-        self.left = not self._over.is_set()
-        self._over.set()
+        self.client_left = not self._ended.is_set()
+        self._ended.set()
 
     def close(self) -> None:
-        """Wait for the client no longer."""
-        if self._gone is not None:
-            self._gone.cancel()
-            self._gone = None
-        self._stream = None  # Granian ends a stream when nobody holds it, and what is in a circle is held for long
+        """Stop waiting for the client, and end the stream."""
+        if self._disconnect is not None:
+            self._disconnect.cancel()
+            self._disconnect = None
+        # Granian ends a stream when it is freed. In a reference cycle that would be at some later garbage collection.
+        self._stream = None
 
 
 def asgi_scope(scope: Scope) -> Message:
-    """A request of Granian's as ASGI describes it."""
+    """A request of Granian's as an ASGI scope."""
     return {
         "type": "http",
         "asgi": _VERSIONS,
@@ -181,6 +182,6 @@ def asgi_scope(scope: Scope) -> Message:
 
 
 def _endpoint(text: str) -> tuple[str, int] | None:
-    """The host and port in HOST:PORT. None: it is something else, a Unix socket perhaps."""
+    """The host and port in HOST:PORT. None: something else, such as a Unix socket."""
     host, _, port = text.rpartition(":")
     return (host.strip("[]"), int(port)) if host and port.isdecimal() else None

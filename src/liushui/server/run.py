@@ -1,18 +1,19 @@
-"""Running a server: Granian's workers on one port, the WebSocket on another, until a signal ends both."""
+"""Runs a server until a signal: Granian's workers on one port, the WebSocket on another, a process beside them."""
 
 import gc
 import http.client
 import multiprocessing
 import os
 import socket
+import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -24,22 +25,21 @@ from liushui.providers import load_providers
 from liushui.ratelimit.shared_limits import IncomingLimits
 from liushui.server.app import App
 from liushui.server.asgi_bridge import AsgiBridge
-from liushui.server.child_process import ChildProcess, Command
 from liushui.server.router import DialectRouter
 from liushui.server.websocket import Reply, SocketServer
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
-"""Tells worker processes what they serve."""
+"""The environment variable with the configuration of worker processes."""
 
-STOP_MAX_S: Final = 5
-"""How long a worker may take to end before it is made to."""
+STOP_TIMEOUT_S: Final = 5
+"""How long a worker may take to stop before it is killed."""
 
-START_MAX_S: Final = 60
-"""How long the workers may take before nobody is told that they have started."""
+START_TIMEOUT_S: Final = 60
+"""How long the workers may take to start. After that nobody is told that they have."""
 
 
-class Serving(msgspec.Struct, frozen=True):
-    """What a worker process needs to know."""
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """The configuration of a worker process. `ledger` is a URL, `limits` a path."""
 
     ledger: str
     limits: str
@@ -71,29 +71,97 @@ class Address:
 
 
 def free_address(host: str, port: int, socket_port: int) -> Address:
-    """The address with free ports in place of 0. Raises ConfigError where a port named is taken."""
-    return Address(host, _free(host, port), _free(host, socket_port))
+    """An address with free ports in place of 0. Raises ConfigError for a port that is taken."""
+    return Address(host, _free_port(host, port), _free_port(host, socket_port))
+
+
+# ---------------------------------------------------------------- a process beside the server
+
+RESTART_PAUSE_S: Final = 5
+CHILD_STOP_TIMEOUT_S: Final = 10
+
+
+class Command(NamedTuple):
+    """A command that runs beside a server. It must end when its standard input does. Secrets go into `environment`."""
+
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    quiet: bool = False
+    """Whether its standard error is discarded."""
+
+
+class ChildProcess:
+    """Keeps a command running until the context is left: one that ends by itself is started again.
+
+    Its standard input is a pipe from this process, so that it ends with this process however that ends.
+    """
+
+    def __init__(self, command: Command) -> None:
+        self._command = command
+        self._stopped = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
+
+    def __enter__(self) -> "ChildProcess":
+        self._process = self._start()
+        self._supervisor.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopped.set()
+        if self._process is not None:
+            _stop(self._process)
+        self._supervisor.join()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - our own program
+            self._command.words,
+            env={**os.environ, **self._command.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if self._command.quiet else None,
+            start_new_session=True,  # Ctrl-C at the terminal goes to the server, which then stops this process
+        )
+
+    def _supervise(self) -> None:
+        while self._process is not None:
+            self._process.wait()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            if self._stopped.wait(RESTART_PAUSE_S):
+                return
+            self._process = self._start()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(CHILD_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# ---------------------------------------------------------------- the server
 
 
 def serve_ledger(
     ledger_url: str, address: Address, *, workers: int, started: Callable[[], None], beside: Command | None = None
 ) -> None:
-    """Serve a ledger until a signal ends it, and what runs beside the server."""
+    """Serve a ledger until a signal. `beside`: a command that runs as long as the server does."""
     ledger = open_ledger(ledger_url)
-    with tempfile.TemporaryDirectory(prefix="liushui-") as folder, _running(beside):
-        serving = Serving(ledger_url, str(Path(folder) / "limits.db"), address.url, address.socket_url)
-        os.environ[ENVIRONMENT] = msgspec.json.encode(serving).decode()
-        reply = dialects_of(serving, ledger).reply
+    child = ChildProcess(beside) if beside is not None else nullcontext()
+    with tempfile.TemporaryDirectory(prefix="liushui-") as folder, child:
+        config = WorkerConfig(ledger_url, str(Path(folder) / "limits.db"), address.url, address.socket_url)
+        os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
+        reply = _dialects(config, ledger).reply
         serve("liushui.server.run:ledger_app", reply, address, workers=workers, started=started)
 
 
-def _running(beside: Command | None) -> AbstractContextManager[object]:
-    return nullcontext() if beside is None else ChildProcess(beside)
-
-
 def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:
-    """Run the application that `target` makes, and the WebSocket, until a signal ends it."""
-    from granian import Granian  # inside: who asks for help waits for no server
+    """Run the application that the function `target` makes, and the WebSocket, until a signal."""
+    # Imported here: `liushui --help` should not pay for importing Granian.
+    from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.log import LogLevels
 
@@ -102,7 +170,7 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
         sockets.start()
     except OSError as error:
         raise ConfigError(f"port {address.socket_port} of {address.host} cannot be opened: {error.strerror}") from error
-    # Workers begin as fresh processes: a fork would take half of the WebSocket's thread and of earlier loops along.
+    # Not forked: a fork would copy the WebSocket's event loop without the thread that runs it.
     multiprocessing.set_start_method("spawn", force=True)
     server = Granian(
         target,
@@ -110,27 +178,27 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
         port=address.port,
         interface=Interfaces.RSGI,
         workers=workers,
-        http=HTTPModes.http1,  # what every official client speaks; telling it apart from 2 takes a little each time
+        http=HTTPModes.http1,  # all official clients use it; detecting HTTP/2 would cost time at each connection
         factory=True,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
-        workers_kill_timeout=STOP_MAX_S,  # one that is told to end while it begins may not hear it
+        workers_kill_timeout=STOP_TIMEOUT_S,  # a worker that is still starting misses the signal to stop
     )
     announcer = threading.Thread(target=_announce, args=(address, started), name="announcer", daemon=True)
     server.on_startup(announcer.start)
     try:
         server.serve()
-    except RuntimeError as error:  # Granian's, with the inner life of its own in it
-        if "Address already in use" not in str(error):
-            raise
-        raise ConfigError(f"port {address.port} of {address.host} cannot be opened: somebody else took it") from error
+    except RuntimeError:
+        # Granian raises this for anything. Raises ConfigError if another process took the port since it was chosen.
+        _free_port(address.host, address.port)
+        raise
     finally:
         sockets.stop()
 
 
 def _announce(address: Address, started: Callable[[], None]) -> None:
-    """Say that the server has started once a worker answers: the port is open before any of them can."""
-    deadline = time.monotonic() + START_MAX_S
+    """Call `started` once a worker answers. That the port is open says nothing: it is open before any worker runs."""
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection(address.host, address.port, timeout=1)
         try:
@@ -146,31 +214,30 @@ def _announce(address: Address, started: Callable[[], None]) -> None:
 
 
 def ledger_app() -> App:
-    """The application of a worker that serves a ledger."""
-    serving = msgspec.json.decode(os.environ[ENVIRONMENT], type=Serving)
-    ledger = open_ledger(serving.ledger)
-    limits = IncomingLimits(Path(serving.limits), system_clock)
-    from liushui.server.context import (
-        AppContext,
-    )  # inside: Litestar takes a third of a second, which no command require_scope
+    """The application of a worker process."""
+    # Imported here: Litestar takes a third of a second, which no command needs to wait for.
+    from liushui.server.context import AppContext
     from liushui.server.site import make_site
     from liushui.server.web.auth.sessions import BrowserSessions
 
-    site = make_site(
-        AppContext(ledger, load_providers(), serving.url, serving.socket_url, limits, BrowserSessions(ledger).principal)
-    )
-    app = App(DialectRouter(load_providers(), LedgerReader(ledger, limits)), load_providers(), AsgiBridge(site))
-    gc.freeze()  # what is here now stays: the collector need not look at it again
+    config = msgspec.json.decode(os.environ[ENVIRONMENT], type=WorkerConfig)
+    ledger, providers = open_ledger(config.ledger), load_providers()
+    sessions = BrowserSessions(ledger).principal
+    site = make_site(AppContext(ledger, providers, config.url, config.socket_url, _limits(config), sessions))
+    app = App(_dialects(config, ledger), providers, AsgiBridge(site))
+    gc.freeze()  # what exists now lives as long as the process: the collector need not look at it again
     return app
 
 
-def dialects_of(serving: Serving, ledger: Ledger) -> DialectRouter:
-    """Every provider's server over one ledger."""
-    limits = IncomingLimits(Path(serving.limits), system_clock)
-    return DialectRouter(load_providers(), LedgerReader(ledger, limits))
+def _dialects(config: WorkerConfig, ledger: Ledger) -> DialectRouter:
+    return DialectRouter(load_providers(), LedgerReader(ledger, _limits(config)))
 
 
-def _free(host: str, port: int) -> int:
+def _limits(config: WorkerConfig) -> IncomingLimits:
+    return IncomingLimits(Path(config.limits), system_clock)
+
+
+def _free_port(host: str, port: int) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The WebSocket port: what an official client insists on before it makes HTTP calls, with the pings it waits for."""
+"""The WebSocket port. Longbridge's official SDKs connect to it before they make HTTP calls, and wait for its pings."""
 
 import asyncio
 import threading
@@ -16,22 +16,22 @@ Reply = Callable[[bytes], bytes | None]
 
 
 class SocketServer:
-    """Serves WebSockets on a port of its own, in a thread of its own, until it is stopped."""
+    """Serves WebSockets on a port of its own, in a thread with its own event loop. Granian cannot send pings."""
 
     def __init__(self, reply: Reply, host: str, port: int) -> None:
         self._reply, self._host, self._port = reply, host, port
         self._ready = threading.Event()
-        self._failed: OSError | None = None
+        self._error: OSError | None = None
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="socket", daemon=True)
 
     def start(self) -> None:
-        """Return once the port is open. Raises OSError where it cannot be."""
+        """Return once the port is open. Raises OSError if it cannot be opened."""
         self._thread.start()
         self._ready.wait()
-        if self._failed is not None:
-            raise self._failed
+        if self._error is not None:
+            raise self._error
 
     def stop(self) -> None:
         """Close every connection and the port."""
@@ -44,7 +44,7 @@ class SocketServer:
         try:
             self._loop.run_until_complete(self._serve())
         except OSError as error:
-            self._failed = error
+            self._error = error
         finally:
             self._ready.set()
             self._loop.close()

@@ -6,7 +6,7 @@ from typing import Final
 
 from liushui.http import Request, Response
 from liushui.server.app import App
-from liushui.server.asgi_bridge import Connected, Http, Scope, Websocket
+from liushui.server.asgi_bridge import Http, Scope, StreamingHttp, Websocket
 from liushui.simulate.faults.fault import Answered, Reset, Stalled, TransportOutcome, Unreached
 from liushui.simulate.faults.faulty_dialects import recorded_outcomes
 
@@ -23,14 +23,14 @@ class FaultyApp:
     def __init__(self, app: App, own_routes: Callable[[Request], Response | None]) -> None:
         self._app, self._own_routes = app, own_routes
 
-    async def __rsgi__(self, scope: Scope, protocol: Connected | Websocket) -> None:
+    async def __rsgi__(self, scope: Scope, protocol: StreamingHttp | Websocket) -> None:
         """Granian calls this for each request."""
         if scope.proto == "ws":
             await self._app.__rsgi__(scope, protocol)
         else:
             await self._answer(scope, protocol)  # type: ignore[arg-type] # scope.proto says which of the two it is
 
-    async def _answer(self, scope: Scope, http: Connected) -> None:
+    async def _answer(self, scope: Scope, http: StreamingHttp) -> None:
         request = Request(scope.method, scope.path, scope.query_string, dict(scope.headers.items()))
         own = await asyncio.to_thread(self._own_routes, request)
         if own is not None:
@@ -42,7 +42,7 @@ class FaultyApp:
         await carry_out(outcomes[-1] if outcomes else Answered(captured.response), http)
 
 
-async def carry_out(outcome: TransportOutcome, http: Connected) -> None:
+async def carry_out(outcome: TransportOutcome, http: StreamingHttp) -> None:
     """Let a client see an outcome.
 
     The port stays open, so a refused connection is one that is closed before the first byte of an answer.
@@ -62,7 +62,7 @@ async def carry_out(outcome: TransportOutcome, http: Connected) -> None:
                 await _break_off(_NO_ANSWER, 0, http)
 
 
-async def _break_off(response: Response, after_bytes: int, http: Connected) -> None:
+async def _break_off(response: Response, after_bytes: int, http: StreamingHttp) -> None:
     """Send the first bytes of an answer, then let the connection break."""
     # Granian closes a connection whose answer is shorter than its length. Where no byte of the body was sent, it closes
     # before the head: the client sees no answer at all.

@@ -23,7 +23,7 @@ from liushui.ledger.jobs.leases import take_lease
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.maintenance import backup, restore, snapshot
 from liushui.ledger.maintenance.copy import copy_ledger
-from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, metadata
+from liushui.ledger.schema import EPHEMERAL_TABLES, FACT_TABLES, metadata
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from tests.ledger.books import Tables, tables
@@ -42,7 +42,7 @@ SEALED: Final = {
 }
 """Where the sealed text stands in each table."""
 
-PASSING: Final = {table.name for table in PASSING_TABLES}
+PASSING: Final = {table.name for table in EPHEMERAL_TABLES}
 
 
 def prepare_to_move(folder: Path) -> None:

@@ -21,7 +21,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import snapshot
 from liushui.ledger.maintenance.copy import OTHER_TABLES, copy_ledger
-from liushui.ledger.schema import FACT_TABLES, PASSING_TABLES, metadata
+from liushui.ledger.schema import EPHEMERAL_TABLES, FACT_TABLES, metadata
 from liushui.ledger.write.commit import make_account
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
 from tests.ledger.killing import SCENARIOS, copied, opened, prepare
@@ -73,7 +73,7 @@ def empty_at(path: Path) -> Path:
 
 def test_every_table_is_copied_in_one_way() -> None:
     parts = {part.table for part in snapshot.PARTS} | {part.into for part in snapshot.PARTS}
-    ways = [*parts, *snapshot.UNVERSIONED_TABLES, *OTHER_TABLES, *PASSING_TABLES]
+    ways = [*parts, *snapshot.UNVERSIONED_TABLES, *OTHER_TABLES, *EPHEMERAL_TABLES]
     assert {*FACT_TABLES} <= parts | {*snapshot.UNVERSIONED_TABLES}
     assert sorted(table.name for table in ways) == sorted(metadata.tables)
 

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from liushui.conditions import one_of
 from liushui.flow import Category
 from liushui.ledger import migrations
-from liushui.ledger.column_types import NUMBER
+from liushui.ledger.column_types import NUMBER_SUFFIX
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import Cursor
 from liushui.ledger.engines.postgres import MARKER_TABLE
@@ -28,7 +28,7 @@ from tests.ledger.books import came, hour, hours, keep
 
 def is_of_every_engine(_object: object, name: str | None, *_rest: object) -> bool:
     """Not what marks a ledger on PostgreSQL, nor the numbers that stand beside amounts there."""
-    return name != MARKER_TABLE and not str(name).endswith(NUMBER)
+    return name != MARKER_TABLE and not str(name).endswith(NUMBER_SUFFIX)
 
 
 def test_migrations_make_the_schema(ledger: Ledger) -> None:
@@ -38,7 +38,7 @@ def test_migrations_make_the_schema(ledger: Ledger) -> None:
         assert compare_metadata(context, metadata) == []
         found = sa.inspect(connection)
         for table in metadata.sorted_tables:
-            columns = [one for one in found.get_columns(table.name) if not one["name"].endswith(NUMBER)]
+            columns = [one for one in found.get_columns(table.name) if not one["name"].endswith(NUMBER_SUFFIX)]
             assert [(one["name"], one["nullable"]) for one in columns] == [
                 (column.name, column.nullable) for column in table.columns
             ]

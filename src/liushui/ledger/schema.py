@@ -1,13 +1,13 @@
-"""The ledger's tables. Every key of a table with facts begins with the account, so that one account is one shard."""
+"""The ledger's tables. The key of every table of facts begins with the account: Citus keeps an account on one node."""
 
 from typing import Final
 
 from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, false, text
 
-from liushui.ledger.column_types import Big, Bytes, Flag, Money, Words
+from liushui.ledger.column_types import TABLE_OPTIONS, BigInt, Bytes, Flag, Money, Text, optional, required
 
 REVISION: Final = "0006"
-"""The newest migration: the schema this program reads and writes."""
+"""The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
 """Marks an SQLite file as a liushui ledger (PRAGMA application_id)."""
@@ -16,54 +16,38 @@ ENCRYPTED: Final = {"encrypted": True}
 """Marks a column whose text the ledger's vault has encrypted: another ledger has another vault."""
 
 metadata = MetaData()
-"""What queries name. A migration makes each table, on every engine; an index with a `sqlite_where` is as partial on
-PostgreSQL, which is not said here: it would import PostgreSQL's dialect into every program that reads a file."""
+"""The tables as queries name them. Migrations create them. Indexes are partial on PostgreSQL too; a `postgresql_where`
+here would have every SQLite user import SQLAlchemy's dialect of PostgreSQL."""
 
 
 def _facts() -> list[Column[object]]:
-    """The columns of one version of a flow, in the order that rows are handled in."""
+    """The columns of one version of a flow, in the order of `flow_row.Row`."""
     return [
-        Column("account", Words, nullable=False),
-        Column("at_us", Big, nullable=False),
-        Column("id", Words, nullable=False),
-        Column("subaccount", Words, nullable=False),
-        Column("amount", Money, nullable=False),
-        Column("currency", Words, nullable=False),
-        Column("direction", Words, nullable=False),
-        Column("kind", Words, nullable=False),
-        Column("category", Words, nullable=False),
-        Column("label", Words, nullable=False),
-        Column("balance_after", Money),
-        Column("settled_at_us", Big),
-        Column("ref", Words),
-        Column("order_ref", Words),
-        Column("symbol", Words),
-        Column("name", Words),
-        Column("price", Money),
-        Column("quantity", Money),
-        Column("note", Words),
-        Column("fx_currency", Words),
-        Column("fx_amount", Money),
-        Column("fx_rate", Money),
-        Column("detail", Words),
-        Column("wire", Words),
-        Column("served", Words),
-        Column("batch", Big, nullable=False),
+        *required(Text, "account"),
+        *required(BigInt, "at_us"),
+        *required(Text, "id", "subaccount"),
+        *required(Money, "amount"),
+        *required(Text, "currency", "direction", "kind", "category", "label"),
+        *optional(Money, "balance_after"),
+        *optional(BigInt, "settled_at_us"),
+        *optional(Text, "ref", "order_ref", "symbol", "name"),
+        *optional(Money, "price", "quantity"),
+        *optional(Text, "note", "fx_currency"),
+        *optional(Money, "fx_amount", "fx_rate"),
+        *optional(Text, "detail", "wire", "served"),
+        *required(BigInt, "batch"),
     ]
 
 
 def _table(name: str, *items: Column[object] | PrimaryKeyConstraint | Index) -> Table:
-    return Table(name, metadata, *items, sqlite_strict=True, sqlite_with_rowid=False)
+    return Table(name, metadata, *items, **TABLE_OPTIONS)
 
 
 accounts = _table(
     "accounts",
-    Column("account", Words, nullable=False),
-    Column("provider", Words, nullable=False),
-    Column("zone", Words, nullable=False),
-    Column("created_at_us", Big, nullable=False),
-    Column("head", Big, nullable=False),
-    Column("link", Words, nullable=False),
+    *required(Text, "account", "provider", "zone"),
+    *required(BigInt, "created_at_us", "head"),
+    *required(Text, "link"),
     PrimaryKeyConstraint("account"),
 )
 
@@ -71,257 +55,184 @@ flows = _table(
     "flows",
     *_facts(),
     PrimaryKeyConstraint("account", "at_us", "id"),
-    Index(
-        "flows_recorded",  # of programs that record their own: found by reference, whatever its time
-        "account",
-        "id",
-        sqlite_where=text("wire IS NULL"),
-    ),
+    # Flows that a program recorded itself are found by their reference, whatever their time.
+    Index("flows_recorded", "account", "id", sqlite_where=text("wire IS NULL")),
 )
 
 history = _table(
     "history",
     *_facts(),
-    Column("ended_batch", Big, nullable=False),
-    Column("ended_as", Words, nullable=False),
+    *required(BigInt, "ended_batch"),
+    *required(Text, "ended_as"),
     PrimaryKeyConstraint("account", "at_us", "id", "batch"),
 )
 
 quarantine = _table(
     "quarantine",
-    Column("account", Words, nullable=False),
-    Column("id", Words, nullable=False),
-    Column("field", Words, nullable=False),
-    Column("reason", Words, nullable=False),
-    Column("wire", Bytes, nullable=False),
-    Column("since_us", Big),
-    Column("until_us", Big),
-    Column("holes", Words),
-    Column("batch", Big, nullable=False),
-    Column("ended_batch", Big),
-    Column("ended_as", Words),
+    *required(Text, "account", "id", "field", "reason"),
+    *required(Bytes, "wire"),
+    *optional(BigInt, "since_us", "until_us"),
+    *optional(Text, "holes"),
+    *required(BigInt, "batch"),
+    *optional(BigInt, "ended_batch"),
+    *optional(Text, "ended_as"),
     PrimaryKeyConstraint("account", "id", "batch"),
-    Index(
-        "quarantine_open",
-        "account",
-        "until_us",
-        sqlite_where=text("ended_batch IS NULL"),
-    ),
+    Index("quarantine_open", "account", "until_us", sqlite_where=text("ended_batch IS NULL")),
 )
 
 coverage = _table(
     "coverage",
-    Column("account", Words, nullable=False),
-    Column("since_us", Big, nullable=False),
-    Column("until_us", Big, nullable=False),
-    Column("state", Words, nullable=False),
-    Column("reason", Words, nullable=False),
-    Column("checked_at_us", Big, nullable=False),
-    Column("batch", Big, nullable=False),
+    *required(Text, "account"),
+    *required(BigInt, "since_us", "until_us"),
+    *required(Text, "state", "reason"),
+    *required(BigInt, "checked_at_us", "batch"),
     PrimaryKeyConstraint("account", "since_us"),
 )
 
 page_edges = _table(
     "page_edges",
-    Column("account", Words, nullable=False),
-    Column("identity", Words, nullable=False),
-    Column("side", Words, nullable=False),
-    Column("copies", Big, nullable=False),
-    Column("batch", Big, nullable=False),
+    *required(Text, "account", "identity", "side"),
+    *required(BigInt, "copies", "batch"),
     PrimaryKeyConstraint("account", "identity", "side", "copies"),
 )
 
 day_totals = _table(
     "day_totals",
-    Column("account", Words, nullable=False),
-    Column("day", Words, nullable=False),
-    Column("subaccount", Words, nullable=False),
-    Column("currency", Words, nullable=False),
-    Column("kind", Words, nullable=False),
-    Column("flows", Big, nullable=False),
-    Column("money_in", Money, nullable=False),
-    Column("money_out", Money, nullable=False),
+    *required(Text, "account", "day", "subaccount", "currency", "kind"),
+    *required(BigInt, "flows"),
+    *required(Money, "money_in", "money_out"),
     PrimaryKeyConstraint("account", "day", "subaccount", "currency", "kind"),
 )
 
 findings = _table(
     "findings",
-    Column("account", Words, nullable=False),
-    Column("day", Words, nullable=False),
-    Column("finding", Words, nullable=False),
-    Column("flows", Big, nullable=False),
+    *required(Text, "account", "day", "finding"),
+    *required(BigInt, "flows"),
     PrimaryKeyConstraint("account", "day", "finding"),
 )
 
 batches = _table(
     "batches",
-    Column("account", Words, nullable=False),
-    Column("seq", Big, nullable=False),
-    Column("state", Words, nullable=False),
-    Column("reason", Words, nullable=False),
-    Column("since_us", Big),
-    Column("until_us", Big),
-    Column("read_at_us", Big, nullable=False),
-    Column("recorded_at_us", Big, nullable=False),
-    Column("rows_in", Big, nullable=False),
-    Column("added", Big, nullable=False),
-    Column("restated", Big, nullable=False),
-    Column("withdrawn", Big, nullable=False),
-    Column("quarantined", Big, nullable=False),
-    Column("facts", Words, nullable=False),
-    Column("link", Words, nullable=False),
+    *required(Text, "account"),
+    *required(BigInt, "seq"),
+    *required(Text, "state", "reason"),
+    *optional(BigInt, "since_us", "until_us"),
+    *required(BigInt, "read_at_us", "recorded_at_us", "rows_in", "added", "restated", "withdrawn", "quarantined"),
+    *required(Text, "facts", "link"),
     PrimaryKeyConstraint("account", "seq"),
 )
 
 sources = _table(
     "sources",
-    Column("account", Words, nullable=False),
-    Column("base_url", Words, nullable=False),
-    Column("credentials", Words, nullable=False, info=ENCRYPTED),
-    Column("since_us", Big, nullable=False),
-    Column("paced", Flag, nullable=False),
-    Column("created_at_us", Big, nullable=False),
+    *required(Text, "account", "base_url"),
+    Column("credentials", Text, nullable=False, info=ENCRYPTED),
+    *required(BigInt, "since_us"),
+    *required(Flag, "paced"),
+    *required(BigInt, "created_at_us"),
     Column("paused", Flag, nullable=False, server_default=false()),
     PrimaryKeyConstraint("account"),
 )
 
 keys = _table(
     "keys",
-    Column("dialect", Words, nullable=False),
-    Column("public", Words, nullable=False),
-    Column("accounts", Words, nullable=False),
-    Column("credentials", Words, nullable=False, info=ENCRYPTED),
-    Column("paced", Flag, nullable=False),
-    Column("created_at_us", Big, nullable=False),
-    Column("expires_at_us", Big),
-    Column("revoked_at_us", Big),
-    Column("restrictions", Words, nullable=False, server_default="{}"),
+    *required(Text, "dialect", "public", "accounts"),
+    Column("credentials", Text, nullable=False, info=ENCRYPTED),
+    *required(Flag, "paced"),
+    *required(BigInt, "created_at_us"),
+    *optional(BigInt, "expires_at_us", "revoked_at_us"),
+    Column("restrictions", Text, nullable=False, server_default="{}"),
     PrimaryKeyConstraint("dialect", "public"),
 )
 
 runs = _table(
     "runs",
-    Column("account", Words, nullable=False),
-    Column("started_at_us", Big, nullable=False),
-    Column("ended_at_us", Big),
-    Column("slices", Big, nullable=False),
-    Column("rows_in", Big, nullable=False),
-    Column("added", Big, nullable=False),
-    Column("gaps", Big, nullable=False),
-    Column("error", Words, nullable=False),
+    *required(Text, "account"),
+    *required(BigInt, "started_at_us"),
+    *optional(BigInt, "ended_at_us"),
+    *required(BigInt, "slices", "rows_in", "added", "gaps"),
+    *required(Text, "error"),
     PrimaryKeyConstraint("account", "started_at_us"),
 )
 
 progress = _table(
     "progress",
-    Column("account", Words, nullable=False),
-    Column("holder", Words, nullable=False),
-    Column("started_at_us", Big, nullable=False),
-    Column("updated_at_us", Big, nullable=False),
-    Column("ended_at_us", Big),
-    Column("status", Words, nullable=False),
-    Column("slices", Big, nullable=False),
-    Column("slices_left", Big),
-    Column("rows_in", Big, nullable=False),
-    Column("added", Big, nullable=False),
-    Column("restated", Big, nullable=False),
-    Column("withdrawn", Big, nullable=False),
-    Column("quarantined", Big, nullable=False),
-    Column("gaps", Big, nullable=False),
-    Column("said", Words, nullable=False),
+    *required(Text, "account", "holder"),
+    *required(BigInt, "started_at_us", "updated_at_us"),
+    *optional(BigInt, "ended_at_us"),
+    *required(Text, "status"),
+    *required(BigInt, "slices"),
+    *optional(BigInt, "slices_left"),
+    *required(BigInt, "rows_in", "added", "restated", "withdrawn", "quarantined", "gaps"),
+    *required(Text, "said"),
     PrimaryKeyConstraint("account"),
 )
 
 sync_requests = _table(
     "sync_requests",
-    Column("account", Words, nullable=False),
-    Column("id", Words, nullable=False),
-    Column("everything", Flag, nullable=False),
-    Column("requested_at_us", Big, nullable=False),
-    Column("requested_by", Words, nullable=False),
-    Column("holder", Words, nullable=False),
-    Column("taken_at_us", Big),
-    Column("ended_at_us", Big),
-    Column("status", Words, nullable=False),
-    Column("error", Words, nullable=False),
+    *required(Text, "account", "id"),
+    *required(Flag, "everything"),
+    *required(BigInt, "requested_at_us"),
+    *required(Text, "requested_by", "holder"),
+    *optional(BigInt, "taken_at_us", "ended_at_us"),
+    *required(Text, "status", "error"),
     PrimaryKeyConstraint("account", "id"),
-    Index(
-        "sync_requests_open",
-        "account",
-        sqlite_where=text("ended_at_us IS NULL"),
-    ),
+    Index("sync_requests_open", "account", sqlite_where=text("ended_at_us IS NULL")),
 )
 
 tokens = _table(
     "tokens",
-    Column("id", Words, nullable=False),
-    Column("name", Words, nullable=False),
-    Column("digest", Words, nullable=False),
-    Column("accounts", Words, nullable=False),
-    Column("scopes", Words, nullable=False),
-    Column("calls_per_minute", Big, nullable=False),
-    Column("created_at_us", Big, nullable=False),
-    Column("expires_at_us", Big),
-    Column("revoked_at_us", Big),
-    Column("last_used_at_us", Big),
+    *required(Text, "id", "name", "digest", "accounts", "scopes"),
+    *required(BigInt, "calls_per_minute", "created_at_us"),
+    *optional(BigInt, "expires_at_us", "revoked_at_us", "last_used_at_us"),
     PrimaryKeyConstraint("id"),
 )
 
 recordings = _table(
     "recordings",
-    Column("account", Words, nullable=False),
-    Column("writer", Words, nullable=False),
-    Column("key", Words, nullable=False),
-    Column("digest", Words, nullable=False),
-    Column("answer", Words, nullable=False),
-    Column("recorded_at_us", Big, nullable=False),
+    *required(Text, "account", "writer", "key", "digest", "answer"),
+    *required(BigInt, "recorded_at_us"),
     PrimaryKeyConstraint("account", "writer", "key"),
 )
 
 server_secrets = _table(
     "server_secrets",
-    Column("name", Words, nullable=False),
-    Column("sealed", Words, nullable=False, info=ENCRYPTED),
+    *required(Text, "name"),
+    Column("sealed", Text, nullable=False, info=ENCRYPTED),
     PrimaryKeyConstraint("name"),
 )
 
 leases = _table(
     "leases",
-    Column("account", Words, nullable=False),
-    Column("holder", Words, nullable=False),
-    Column("until_us", Big, nullable=False),
+    *required(Text, "account", "holder"),
+    *required(BigInt, "until_us"),
     PrimaryKeyConstraint("account"),
 )
 
 login_codes = _table(
     "login_codes",
-    Column("digest", Words, nullable=False),
-    Column("expires_at_us", Big, nullable=False),
+    *required(Text, "digest"),
+    *required(BigInt, "expires_at_us"),
     PrimaryKeyConstraint("digest"),
 )
 
 passwords = _table(
     "passwords",
-    Column("name", Words, nullable=False),
-    Column("hash", Words, nullable=False),
-    Column("set_at_us", Big, nullable=False),
+    *required(Text, "name", "hash"),
+    *required(BigInt, "set_at_us"),
     PrimaryKeyConstraint("name"),
 )
 
 sessions = _table(
     "sessions",
-    Column("digest", Words, nullable=False),
-    Column("how", Words, nullable=False),
-    Column("token", Words),
-    Column("begun_at_us", Big, nullable=False),
-    Column("seen_at_us", Big, nullable=False),
-    Column("expires_at_us", Big, nullable=False),
-    Column("agent", Words, nullable=False),
+    *required(Text, "digest", "how"),
+    *optional(Text, "token"),
+    *required(BigInt, "begun_at_us", "seen_at_us", "expires_at_us"),
+    *required(Text, "agent"),
     PrimaryKeyConstraint("digest"),
 )
 
 FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, findings, batches, accounts)
-"""What only a commit writes, and `verify` proves."""
+"""What only commits write, and `verify` checks."""
 
-PASSING_TABLES = (leases, progress, login_codes, sessions)
-"""What is true only while a process works: it goes into no copy."""
+EPHEMERAL_TABLES = (leases, progress, login_codes, sessions)
+"""What only matters to running processes and browsers. It is not copied or backed up."""

@@ -9,8 +9,9 @@ import msgspec
 import sqlalchemy as sa
 
 from liushui.errors import ConfigError, NotFound, short_repr
-from liushui.instant import from_us, to_us
+from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, check_accounts
+from liushui.ledger.records import from_row
 from liushui.ledger.schema import keys
 from liushui.provider import NO_VALUES, Provider
 
@@ -74,15 +75,8 @@ def list_keys(ledger: Ledger) -> list[KeyInfo]:
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(keys).order_by(keys.c.created_at_us, keys.c.public)).all()
     return [
-        KeyInfo(
-            public=row.public,
-            dialect=row.dialect,
-            accounts=_decode_accounts(row.accounts),
-            created_at=from_us(row.created_at_us),
-            expires_at=None if row.expires_at_us is None else from_us(row.expires_at_us),
-            revoked_at=None if row.revoked_at_us is None else from_us(row.revoked_at_us),
-            paced=bool(row.paced),
-            restrictions=_decode_restrictions(row.restrictions),
+        from_row(KeyInfo, row)._replace(
+            accounts=_decode_accounts(row.accounts), restrictions=_decode_restrictions(row.restrictions)
         )
         for row in rows
     ]

@@ -15,6 +15,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from liushui.errors import ConfigError
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
+from liushui.ledger.records import from_row
 from liushui.ledger.schema import login_codes, passwords, sessions
 
 CODE_BYTES: Final = 24
@@ -142,14 +143,15 @@ def find_session(ledger: Ledger, name: str) -> Session | None:
     if not row.seen_at_us <= to_us(now) < to_us(from_us(row.seen_at_us) + SEEN_PRECISION):
         with ledger.writing() as connection:
             connection.execute(sessions.update().where(sessions.c.digest == digest).values(seen_at_us=to_us(now)))
-    return _session(row)
+    return from_row(Session, row, id="digest", method="how")
 
 
 def list_sessions(ledger: Ledger) -> list[Session]:
     """Every session that has not expired, the last used one first."""
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(sessions).where(~_has_expired(ledger.clock()))).all()
-    return sorted(map(_session, rows), key=lambda session: session.seen_at, reverse=True)
+    found = (from_row(Session, row, id="digest", method="how") for row in rows)
+    return sorted(found, key=lambda session: session.seen_at, reverse=True)
 
 
 def end_session(ledger: Ledger, id_: str) -> None:
@@ -169,18 +171,6 @@ def end_sessions(ledger: Ledger, *, except_id: str | None = None) -> int:
 
 def _has_expired(now: datetime) -> sa.ColumnElement[bool]:
     return sa.or_(sessions.c.expires_at_us <= to_us(now), sessions.c.seen_at_us <= to_us(now - IDLE_TIMEOUT))
-
-
-def _session(row: sa.Row[tuple[object, ...]]) -> Session:
-    return Session(
-        id=row.digest,
-        method=row.how,
-        token=row.token,
-        begun_at=from_us(row.begun_at_us),
-        seen_at=from_us(row.seen_at_us),
-        expires_at=from_us(row.expires_at_us),
-        agent=row.agent,
-    )
 
 
 def _digest(text: str) -> str:

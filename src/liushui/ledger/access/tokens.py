@@ -12,8 +12,9 @@ import msgspec
 import sqlalchemy as sa
 
 from liushui.errors import ConfigError, InvalidField, NotFound, short_repr
-from liushui.instant import from_us, to_us
+from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, check_accounts
+from liushui.ledger.records import from_row
 from liushui.ledger.schema import tokens
 
 PREFIX: Final = "lsk_"
@@ -152,21 +153,10 @@ def store_use(ledger: Ledger, id_: str) -> None:
 
 def _token(row: Mapping[Any, Any]) -> Token:
     names = _decode_accounts(row["accounts"])
-    return Token(
-        id=row["id"],
-        name=row["name"],
+    return from_row(Token, row)._replace(
         accounts=None if names is None else frozenset(names),
         scopes=frozenset(Scope(scope) for scope in _decode_scopes(row["scopes"])),
-        calls_per_minute=row["calls_per_minute"],
-        created_at=from_us(row["created_at_us"]),
-        expires_at=_instant(row["expires_at_us"]),
-        revoked_at=_instant(row["revoked_at_us"]),
-        last_used_at=_instant(row["last_used_at_us"]),
     )
-
-
-def _instant(at_us: int | None) -> datetime | None:
-    return None if at_us is None else from_us(at_us)
 
 
 def _digest(text: str) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeEngine
 
 from liushui.errors import LedgerError, short_repr
-from liushui.ledger.column_types import Big, Bytes, Flag, Money, Words
+from liushui.ledger.column_types import BigInt, Bytes, Flag, Money, Text
 from liushui.ledger.engines.sql_dialects import POSTGRESQL, dialect_of
 from liushui.ledger.flow_row import Row
 from liushui.ledger.schema import metadata
@@ -109,9 +109,9 @@ def _copying(
 
 
 _POSTGRESQL_TYPES: Final[dict[TypeEngine[Any], str]] = {
-    Words: "text",
+    Text: "text",
     Money: "text",
-    Big: "int8",
+    BigInt: "int8",
     Flag: "bool",
     Bytes: "bytea",
 }

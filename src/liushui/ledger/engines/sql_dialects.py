@@ -4,17 +4,12 @@ A statement that needs one of these pieces is a function of a `SQLDialect`. A mi
 checker and an AttributeError, never a statement that silently lacks it. Placeholders are `?` in every statement.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: a dialect is part of the keys of caches
@@ -116,26 +111,3 @@ class Statement:
 def to_psycopg(statement: str) -> str:
     """A statement whose placeholders are psycopg's `%s`. No statement has a `?` that is not a placeholder."""
     return statement.replace("%", "%%").replace("?", "%s")
-
-
-def insert_new(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> bool:
-    """Insert a row unless there is one with its key. Whether it was inserted."""
-    key = table.primary_key.columns
-    insert = _insert(connection, table).values(values).on_conflict_do_nothing(index_elements=key)
-    return connection.execute(insert.returning(*key)).first() is not None
-
-
-def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> None:
-    """Insert a row, or give these values to the one with its key."""
-    key = table.primary_key.columns
-    rest = {name: value for name, value in values.items() if name not in key}
-    insert = _insert(connection, table).values(values).on_conflict_do_update(index_elements=key, set_=rest)
-    connection.execute(insert)
-
-
-def _insert(connection: Connection, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
-    if connection.dialect.name == SQLITE.name:
-        return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # only here: SQLite users need not import PostgreSQL's dialect
-
-    return postgresql.insert(table)

@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.sql_dialects import insert_new, upsert
+from liushui.ledger.records import from_row, insert_new, to_columns, upsert
 from liushui.ledger.schema import leases
 
 MACHINE: Final = socket.gethostname()
@@ -39,13 +38,13 @@ def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Le
     with ledger.writing() as connection:
         now = ledger.clock()
         new = Lease(account, holder, now + life)
-        values = {"account": account, "holder": new.holder, "until_us": to_us(new.until)}
+        values = to_columns(leases, new)
         if insert_new(connection, leases, values):
             return new
         # Locked, so that of two processes that both find the lease over, the second sees what the first has taken.
         row = connection.execute(sa.select(leases).where(leases.c.account == account).with_for_update()).first()
         if row is not None and row.holder != holder:
-            current = Lease(account, row.holder, from_us(row.until_us))
+            current = from_row(Lease, row)
             if now < current.until <= now + 2 * life and not has_exited(current.holder):
                 return current
         upsert(connection, leases, values)

@@ -5,13 +5,13 @@ It is for display, on every machine that has the ledger. Nothing else depends on
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import has_exited
+from liushui.ledger.records import from_row, to_columns
 from liushui.ledger.schema import progress
 
 RUNNING: Final = "running"
@@ -44,15 +44,12 @@ class Progress(NamedTuple):
         return self.ended_at is None and now < self.updated_at + SILENCE_MAX and not has_exited(self.holder)
 
 
-_TIMES: Final = ("started_at", "updated_at", "ended_at")
-
-
 def write_progress(ledger: Ledger, every: Sequence[Progress]) -> None:
     """Store the progress of some accounts, in place of what was stored before. One transaction."""
     with ledger.writing() as connection:
         # In one order, so that two transactions with the same accounts cannot each wait for the other.
         for one in sorted(every):
-            values = _to_columns(one)
+            values = to_columns(progress, one, message="said")
             update = progress.update().where(progress.c.account == one.account).values(values)
             if not connection.execute(update).rowcount:
                 connection.execute(progress.insert().values(values))
@@ -64,22 +61,4 @@ def list_progress(ledger: Ledger, names: Sequence[str] | None = None) -> list[Pr
     if names is not None:
         query = query.where(progress.c.account.in_(names))
     with ledger.reading() as connection:
-        return [_from_row(row) for row in connection.execute(query)]
-
-
-def _to_columns(one: Progress) -> dict[str, Any]:
-    values = one._asdict()
-    values["said"] = values.pop("message")
-    for name in _TIMES:
-        at = values.pop(name)
-        values[f"{name}_us"] = None if at is None else to_us(at)
-    return values
-
-
-def _from_row(row: sa.Row[Any]) -> Progress:
-    values = dict(row._mapping)
-    values["message"] = values.pop("said")
-    for name in _TIMES:
-        at_us = values.pop(f"{name}_us")
-        values[name] = None if at_us is None else from_us(at_us)
-    return Progress(**values)
+        return [from_row(Progress, row, message="said") for row in connection.execute(query)]

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.errors import AlreadyExists, ConfigError, SourceNotFound, short_repr
-from liushui.instant import from_us, to_us
+from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.sql_dialects import insert_new, upsert
+from liushui.ledger.records import from_row, insert_new, to_columns, upsert
 from liushui.ledger.schema import accounts, runs, sources
 
 NAME_MAX: Final = 64
@@ -111,19 +111,7 @@ def list_sources(ledger: Ledger) -> list[Source]:
             .join(accounts, accounts.c.account == sources.c.account)
             .order_by(sources.c.account)
         ).all()
-    return [
-        Source(
-            account=row.account,
-            provider=row.provider,
-            zone=row.zone,
-            base_url=row.base_url,
-            credentials=vault.decrypt(row.credentials),
-            since=from_us(row.since_us),
-            paced=bool(row.paced),
-            paused=bool(row.paused),
-        )
-        for row in rows
-    ]
+    return [from_row(Source, row)._replace(credentials=vault.decrypt(row.credentials)) for row in rows]
 
 
 def find_sources(ledger: Ledger, names: list[str]) -> list[Source]:
@@ -142,18 +130,8 @@ def find_sources(ledger: Ledger, names: list[str]) -> list[Source]:
 
 def record_run(ledger: Ledger, run: Run) -> None:
     """Store a run. A later call for the same account and start replaces it."""
-    values = {
-        "account": run.account,
-        "started_at_us": to_us(run.started_at),
-        "ended_at_us": to_us(run.ended_at) if run.ended_at else None,
-        "slices": run.slices,
-        "rows_in": run.rows_in,
-        "added": run.added,
-        "gaps": run.gaps,
-        "error": run.error,
-    }
     with ledger.writing() as connection:
-        upsert(connection, runs, values)
+        upsert(connection, runs, to_columns(runs, run))
 
 
 def list_runs(ledger: Ledger, account: str, *, limit: int, before: datetime | None = None) -> list[Run]:
@@ -162,7 +140,7 @@ def list_runs(ledger: Ledger, account: str, *, limit: int, before: datetime | No
     if before is not None:
         query = query.where(runs.c.started_at_us < to_us(before))
     with ledger.reading() as connection:
-        return [_run(row) for row in connection.execute(query)]
+        return [from_row(Run, row) for row in connection.execute(query)]
 
 
 def last_runs(ledger: Ledger) -> dict[str, Run]:
@@ -171,17 +149,4 @@ def last_runs(ledger: Ledger) -> dict[str, Run]:
     last = started.subquery()
     is_last = sa.and_(runs.c.account == last.c.account, runs.c.started_at_us == last.c.at_us)
     with ledger.reading() as connection:
-        return {row.account: _run(row) for row in connection.execute(sa.select(runs).join(last, is_last))}
-
-
-def _run(row: sa.Row[Any]) -> Run:
-    return Run(
-        account=row.account,
-        started_at=from_us(row.started_at_us),
-        ended_at=None if row.ended_at_us is None else from_us(row.ended_at_us),
-        slices=row.slices,
-        rows_in=row.rows_in,
-        added=row.added,
-        gaps=row.gaps,
-        error=row.error,
-    )
+        return {row.account: from_row(Run, row) for row in connection.execute(sa.select(runs).join(last, is_last))}

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.errors import SourceNotFound
-from liushui.instant import from_us, to_us
+from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import has_exited
+from liushui.ledger.records import from_row
 from liushui.ledger.schema import sources, sync_requests
 
 WAITING, RUNNING = "waiting", "running"
@@ -68,7 +69,7 @@ def insert_request(
         }
         connection.execute(sync_requests.insert().values(values))
         row = connection.execute(waiting).one()
-    return _request(row)
+    return from_row(SyncRequest, row)
 
 
 def find_request(ledger: Ledger, account: str, id_: str) -> SyncRequest | None:
@@ -76,7 +77,7 @@ def find_request(ledger: Ledger, account: str, id_: str) -> SyncRequest | None:
     c = sync_requests.c
     with ledger.reading() as connection:
         row = connection.execute(sa.select(sync_requests).where(c.account == account, c.id == id_)).first()
-    return None if row is None else _request(row)
+    return None if row is None else from_row(SyncRequest, row)
 
 
 def requests_to_take(ledger: Ledger) -> list[SyncRequest]:
@@ -84,7 +85,7 @@ def requests_to_take(ledger: Ledger) -> list[SyncRequest]:
     c = sync_requests.c
     query = sa.select(sync_requests).where(c.ended_at_us.is_(None)).order_by(c.requested_at_us, c.account, c.id)
     with ledger.reading() as connection:
-        requests = [_request(row) for row in connection.execute(query)]
+        requests = [from_row(SyncRequest, row) for row in connection.execute(query)]
     now = ledger.clock()
     return [
         request
@@ -129,18 +130,3 @@ def _update(ledger: Ledger, request: SyncRequest, holder: str, values: dict[str,
     mine = (c.account == request.account, c.id == request.id, c.holder == holder, c.ended_at_us.is_(None))
     with ledger.writing() as connection:
         connection.execute(sync_requests.update().where(*mine).values(values))
-
-
-def _request(row: sa.Row[Any]) -> SyncRequest:
-    return SyncRequest(
-        account=row.account,
-        id=row.id,
-        everything=bool(row.everything),
-        requested_at=from_us(row.requested_at_us),
-        requested_by=row.requested_by,
-        holder=row.holder,
-        taken_at=None if row.taken_at_us is None else from_us(row.taken_at_us),
-        ended_at=None if row.ended_at_us is None else from_us(row.ended_at_us),
-        status=row.status,
-        error=row.error,
-    )

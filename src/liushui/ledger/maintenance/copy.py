@@ -31,8 +31,8 @@ from liushui.ledger.maintenance.snapshot import (
 from liushui.ledger.maintenance.verify import Damage, ReportProgress, Verified, verify
 from liushui.ledger.schema import (
     ENCRYPTED,
+    EPHEMERAL_TABLES,
     FACT_TABLES,
-    PASSING_TABLES,
     accounts,
     batches,
     coverage,
@@ -48,7 +48,7 @@ ROUNDS_MAX: Final = 100
 """How often new accounts may appear while all others are copied."""
 
 OTHER_TABLES: Final = tuple(
-    table for table in metadata.sorted_tables if table not in (*FACT_TABLES, *UNVERSIONED_TABLES, *PASSING_TABLES)
+    table for table in metadata.sorted_tables if table not in (*FACT_TABLES, *UNVERSIONED_TABLES, *EPHEMERAL_TABLES)
 )
 """The tables that belong to no account's chain."""
 

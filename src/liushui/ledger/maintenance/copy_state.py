@@ -8,20 +8,19 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import LedgerError
 from liushui.ledger.chain import genesis
-from liushui.ledger.column_types import Big, Words
+from liushui.ledger.column_types import BigInt, Text, optional, required
 from liushui.ledger.engine import UNFINISHED_COPY, Ledger
 from liushui.ledger.maintenance.snapshot import Key
-from liushui.ledger.schema import PASSING_TABLES, REVISION, accounts, batches, metadata
+from liushui.ledger.schema import EPHEMERAL_TABLES, REVISION, accounts, batches, metadata
 
 copying: Final = sa.Table(
     "copying",
     sa.MetaData(),
-    sa.Column("account", Words, nullable=False),
-    sa.Column("head", Big, nullable=False),
-    sa.Column("link", Words, nullable=False),
-    sa.Column("coverage", Big, nullable=False),
-    sa.Column("part", Big, nullable=False),
-    sa.Column("after", Words),
+    *required(Text, "account"),
+    *required(BigInt, "head"),
+    *required(Text, "link"),
+    *required(BigInt, "coverage", "part"),
+    *optional(Text, "after"),
     sa.PrimaryKeyConstraint("account"),
 )
 """A row for each account that was begun. The table exists only while the copy is unfinished."""
@@ -72,7 +71,7 @@ def is_empty(connection: Connection) -> bool:
     return not any(
         connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
         for table in metadata.sorted_tables
-        if table not in PASSING_TABLES
+        if table not in EPHEMERAL_TABLES
     )
 
 

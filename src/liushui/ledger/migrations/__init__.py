@@ -1,1 +1,1 @@
-"""Alembic's environment of the ledger."""
+"""Alembic's environment and the migrations of the schema."""

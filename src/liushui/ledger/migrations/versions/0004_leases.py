@@ -1,27 +1,17 @@
-"""Which process works at an account now."""
+"""Leases of accounts."""
 
-import sqlalchemy as sa
-from alembic import op
-
-from liushui.ledger.column_types import Big, Words
+from liushui.ledger.column_types import BigInt, Text, required
+from liushui.ledger.migrations.operations import create_table
 
 revision = "0004"
 down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Nobody works at any."""
-    op.create_table(
+    """No account is leased."""
+    create_table(
         "leases",
-        sa.Column("account", Words, nullable=False),
-        sa.Column("holder", Words, nullable=False),
-        sa.Column("until_us", Big, nullable=False),
-        sa.PrimaryKeyConstraint("account"),
-        sqlite_strict=True,
-        sqlite_with_rowid=False,
+        ("account",),
+        *required(Text, "account", "holder"),
+        *required(BigInt, "until_us"),
     )
-
-
-def downgrade() -> None:
-    """Two processes may work at one account."""
-    op.drop_table("leases")

@@ -1,48 +1,31 @@
-"""Who may see the page: links that work once, the password, sessions of browsers."""
+"""Access to the page: login codes, the password, sessions."""
 
-import sqlalchemy as sa
-from alembic import op
-
-from liushui.ledger.column_types import Big, Words
+from liushui.ledger.column_types import BigInt, Text, optional, required
+from liushui.ledger.migrations.operations import create_table
 
 revision = "0006"
 down_revision = "0005"
 
-STRICT = {"sqlite_strict": True, "sqlite_with_rowid": False}
-
 
 def upgrade() -> None:
-    """Nobody has come in yet, and there is no password."""
-    op.create_table(
+    """There is no password yet."""
+    create_table(
         "login_codes",
-        sa.Column("digest", Words, nullable=False),
-        sa.Column("expires_at_us", Big, nullable=False),
-        sa.PrimaryKeyConstraint("digest"),
-        **STRICT,
+        ("digest",),
+        *required(Text, "digest"),
+        *required(BigInt, "expires_at_us"),
     )
-    op.create_table(
+    create_table(
         "passwords",
-        sa.Column("name", Words, nullable=False),
-        sa.Column("hash", Words, nullable=False),
-        sa.Column("set_at_us", Big, nullable=False),
-        sa.PrimaryKeyConstraint("name"),
-        **STRICT,
+        ("name",),
+        *required(Text, "name", "hash"),
+        *required(BigInt, "set_at_us"),
     )
-    op.create_table(
+    create_table(
         "sessions",
-        sa.Column("digest", Words, nullable=False),
-        sa.Column("how", Words, nullable=False),
-        sa.Column("token", Words),
-        sa.Column("begun_at_us", Big, nullable=False),
-        sa.Column("seen_at_us", Big, nullable=False),
-        sa.Column("expires_at_us", Big, nullable=False),
-        sa.Column("agent", Words, nullable=False),
-        sa.PrimaryKeyConstraint("digest"),
-        **STRICT,
+        ("digest",),
+        *required(Text, "digest", "how"),
+        *optional(Text, "token"),
+        *required(BigInt, "begun_at_us", "seen_at_us", "expires_at_us"),
+        *required(Text, "agent"),
     )
-
-
-def downgrade() -> None:
-    """Every browser has to come in anew."""
-    for table in ("sessions", "passwords", "login_codes"):
-        op.drop_table(table)

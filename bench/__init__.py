@@ -1,1 +1,1 @@
-"""Benchmarks: liushui against peers that do the same work, as ratios within one run. How to read them: README.md."""
+"""Benchmarks: liushui against peers that do the same work, as ratios within one run. See README.md."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: arguments, order, report."""
+"""`python -m bench`: parses the arguments, runs the measurements in order, prints and saves the results."""
 
 import argparse
 import signal
@@ -29,12 +29,12 @@ from bench import (
     sync,
     totals,
 )
-from bench.machine import this_machine
+from bench.context import ROWS_MIN, BenchContext, Options
 from bench.process import CACHE, BenchError
-from bench.results import Outcome
-from bench.setting import ROWS_MIN, Options, Setting
+from bench.report import this_machine
+from bench.results import Measurement
 
-MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
+MEASUREMENTS: Final[dict[str, Callable[[BenchContext], Measurement]]] = {
     "ingest": ingest.measure,
     "postgres": postgres.measure,
     "sync": sync.measure,
@@ -53,7 +53,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Setting], Outcome]]] = {
 
 
 def main() -> int:
-    """Measure, print, keep."""
+    """Measure, print and save. Returns 1 where a measurement failed."""
     asked = _parser().parse_args()
     options = Options(
         asked.flows,
@@ -67,26 +67,26 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     messages = Console(stderr=True, highlight=False)
     machine = this_machine()
-    outcomes: list[Outcome] = []
+    measurements: list[Measurement] = []
     failed = False
     with TemporaryDirectory(prefix="liushui-bench-") as folder:
-        setting = Setting(options, Path(folder), lambda text: messages.print(f"[dim]{text}[/]"))
+        context = BenchContext(options, Path(folder), lambda text: messages.print(f"[dim]{text}[/]"))
         for name in names:
             begun = time.monotonic()
             try:
-                outcome = MEASUREMENTS[name](setting)
+                measurement = MEASUREMENTS[name](context)
             except BenchError as error:
                 messages.print(f"{name} failed: {error}", style="red", markup=False)
                 failed = True
                 continue
-            outcome.seconds = time.monotonic() - begun
-            outcomes.append(outcome)
+            measurement.seconds = time.monotonic() - begun
+            measurements.append(measurement)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, 160)
-    report.show(console, machine, options, outcomes)
+    report.show(console, machine, options, measurements)
     out: Path = asked.out or CACHE / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
-    report.write(out, machine, options, outcomes)
+    report.write(out, machine, options, measurements)
     messages.print(f"kept in {out}", soft_wrap=True)
     return int(failed)
 

@@ -5,16 +5,15 @@ from typing import Final
 
 import msgspec
 
-from bench.data import BEGIN
-from bench.environment import environment, version_of
+from bench.context import BEGIN, BenchContext, check_rows, credentials, sync_command
 from bench.process import Took, run
-from bench.results import Outcome, Ratio, Series
-from bench.setting import Setting, check_rows, credentials, sync_command
+from bench.programs import peer_environment, version_of
+from bench.results import Measurement, Ratio, Series
 from liushui.instant import to_us
 
 TARGETS: Final = {"duckdb": "dlt into DuckDB (parquet)", "sqlite": "dlt into SQLite"}
 BARS: Final = {TARGETS["duckdb"]: 2.0}
-"""dlt at its best."""
+"""Only the faster of dlt's two targets has a bar."""
 WHAT: Final = "HTTP to a database, from the stub"
 
 
@@ -22,22 +21,22 @@ class _Loaded(msgspec.Struct):
     rows: int
 
 
-def measure(setting: Setting) -> Outcome:
-    """Rows a second of each, in turn, each a process of its own into a fresh database."""
-    outcome = Outcome("collect")
-    python = environment("dlt", install=setting.options.install, say=setting.say)
+def measure(context: BenchContext) -> Measurement:
+    """Rows a second of each contestant, in turn. Each run is a process of its own and fills a new database."""
+    measurement = Measurement("collect")
+    python = peer_environment("dlt", install=context.options.install, log=context.log)
     if python is None:
-        outcome.notes.append("collect: dlt is not here and could not be installed: that peer was skipped")
-        return outcome
-    flows, rounds = setting.options.flows, setting.options.peer_rounds
+        measurement.notes.append("collect: dlt is not here and could not be installed: that peer was skipped")
+        return measurement
+    flows, rounds = context.options.flows, context.options.peer_rounds
     took: dict[str, list[Took]] = {"liushui sync": [], **{name: [] for name in TARGETS.values()}}
-    with setting.stub(setting.data(flows)) as stub:
+    with context.stub(context.data(flows)) as stub:
         for number in range(rounds):
-            setting.say(f"collect, round {number + 1}")
-            ledger = setting.new_ledger(f"collect-{number}", stub.url, credentials())
+            context.log(f"collect, round {number + 1}")
+            ledger = context.new_ledger(f"collect-{number}", stub.url, credentials())
             took["liushui sync"].append(run(sync_command(ledger)))
             for target, name in TARGETS.items():
-                folder = setting.folder / f"collect-{target}-{number}"
+                folder = context.folder / f"collect-{target}-{number}"
                 folder.mkdir()
                 command = [python, "-m", "bench.peers.pipeline", stub.url, target, str(folder)]
                 done = run([*command, str(to_us(BEGIN) // 1_000_000), str(int(time.time()))])
@@ -48,11 +47,13 @@ def measure(setting: Setting) -> Outcome:
     ours, *peers = series.values()
     for peer in peers:
         bar = BARS.get(peer.who)
-        outcome.ratios.append(Ratio(f"collect ÷ {peer.who}", ours, peer, bar, "at least" if bar else "reported"))
+        measurement.ratios.append(Ratio(f"collect ÷ {peer.who}", ours, peer, bar, "at least" if bar else "reported"))
     for name, of in took.items():
-        outcome.figures.append(Series("peak memory, collecting", name, "MiB", [one.rss_bytes / 2**20 for one in of]))
-    outcome.notes.append(
+        measurement.figures.append(
+            Series("peak memory, collecting", name, "MiB", [one.rss_bytes / 2**20 for one in of])
+        )
+    measurement.notes.append(
         f"collect: dlt {version_of(python, 'dlt')} infers a schema and stores its state. It does not check "
         "whether rows are missing, and a second run into the same table would append every row again"
     )
-    return outcome
+    return measurement

@@ -1,6 +1,6 @@
 """dialects: 50-row pages a second of each provider's own wire API, from one ledger that holds accounts of them all.
 
-Each account is asked for in its own dialect, with requests that its own client made.
+Each account is read in its own dialect, with requests of its own client.
 """
 
 import asyncio
@@ -14,12 +14,11 @@ from unittest.mock import patch
 
 import httpx2
 
-from bench.data import SEED
+from bench.context import SEED, BenchContext
 from bench.load import Request
 from bench.process import LIUSHUI, BenchError, Server, run, serving
-from bench.results import Outcome, Ratio, Series
+from bench.results import Measurement, Ratio, Series
 from bench.serve import CONNECTIONS, WORKERS, load_generator
-from bench.setting import Setting
 from liushui.instant import from_us
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
@@ -32,15 +31,15 @@ from liushui.testing.server import free_port, simulating
 ROWS: Final = 50
 PAGES: Final = 200
 FLOWS_MAX: Final = 20_000
-"""Of each account: a page costs what it costs, and a provider with small pages takes long to collect from."""
+"""Flows of each account, at most. More would not change the cost of a page, and take long to sync in small pages."""
 FLOWS_MIN: Final = 10_000
-"""So many that 31 days of the quietest account, the longest a request may reach, have a page."""
+"""Flows of each account, at least. With fewer, 31 days of the quietest account have no full page."""
 BAR: Final = 0.5
 WHAT: Final = f"{ROWS}-row pages, {CONNECTIONS} connections"
 
 
 class Account(NamedTuple):
-    """An account in the ledger, and a key that reads it in its own dialect."""
+    """An account in the ledger, and a key for it in its own dialect."""
 
     name: str
     provider: Provider
@@ -48,41 +47,41 @@ class Account(NamedTuple):
     slices: Sequence[Slice]
 
 
-def measure(setting: Setting) -> Outcome:
-    """Pages a second of each dialect, once a round, in turn."""
-    outcome = Outcome("dialects")
-    load = load_generator(setting, outcome)
-    if setting.options.flows < FLOWS_MIN:
-        outcome.notes.append(f"dialects: under {FLOWS_MIN:,} flows not every provider has a page of {ROWS} rows")
-    ledger = setting.folder / "dialects.db"
-    accounts = list(_collected(setting, ledger))
+def measure(context: BenchContext) -> Measurement:
+    """Pages a second of each dialect, in turn, once a round."""
+    measurement = Measurement("dialects")
+    load = load_generator(context, measurement)
+    if context.options.flows < FLOWS_MIN:
+        measurement.notes.append(f"dialects: under {FLOWS_MIN:,} flows not every provider has a page of {ROWS} rows")
+    ledger = context.folder / "dialects.db"
+    accounts = list(_collected(context, ledger))
     rates: dict[str, list[float]] = {account.provider.name: [] for account in accounts}
-    with _served(setting, ledger) as server:
-        for number in range(setting.options.rounds):
-            setting.say(f"dialects, round {number + 1}")
+    with _served(context, ledger) as server:
+        for number in range(context.options.rounds):
+            context.log(f"dialects, round {number + 1}")
             for account in accounts:
                 # Made now: a signature is good for a minute or less.
                 requests = asyncio.run(_requests(server, account))
-                found = load.run(server, requests, connections=CONNECTIONS, seconds=setting.options.seconds)
+                found = load.run(server, requests, connections=CONNECTIONS, seconds=context.options.seconds)
                 rates[account.provider.name].append(found.rate)
     series = [Series(WHAT, name, "pages/s", values) for name, values in rates.items()]
     fastest = max(series, key=lambda one: one.median)
-    outcome.ratios += [
+    measurement.ratios += [
         Ratio(f"{one.who} ÷ the fastest, {fastest.who}", one, fastest, BAR, "at least")
         for one in series
         if one != fastest
     ]
-    outcome.figures += [fastest]
-    outcome.notes.append(
+    measurement.figures += [fastest]
+    measurement.notes.append(
         f"dialects: {PAGES} requests made by the provider's own client, over random ranges of an account with "
-        f"{min(FLOWS_MAX, setting.options.flows):,} flows. Each was checked once to return rows"
+        f"{min(FLOWS_MAX, context.options.flows):,} flows. Each was checked once to return rows"
     )
-    return outcome
+    return measurement
 
 
-def _collected(setting: Setting, path: Path) -> Iterator[Account]:
-    """One account of every provider, collected from a simulator into one ledger, with a key of its own."""
-    flows = min(FLOWS_MAX, setting.options.flows)
+def _collected(context: BenchContext, path: Path) -> Iterator[Account]:
+    """One account of every provider, synced from a simulator into one ledger, with a key."""
+    flows = min(FLOWS_MAX, context.options.flows)
     ledger = open_ledger(str(path), create=True)
     with simulating(flows=flows, seed=SEED, providers=()) as simulator:
         for account in simulator.accounts:
@@ -96,7 +95,7 @@ def _collected(setting: Setting, path: Path) -> Iterator[Account]:
                 since=provider.rules.history_start,
                 paced=False,
             )
-        setting.say(f"collecting {len(simulator.accounts)} accounts of {flows:,} flows, one of each provider")
+        context.log(f"collecting {len(simulator.accounts)} accounts of {flows:,} flows, one of each provider")
         run([*LIUSHUI, "--ledger", str(path), "--format", "json", "sync"])
     for account in simulator.accounts:
         provider = get_provider(account.provider)
@@ -106,7 +105,7 @@ def _collected(setting: Setting, path: Path) -> Iterator[Account]:
 
 
 def _slices(ledger: Ledger, account: str, provider: Provider) -> list[Slice]:
-    """Ranges anywhere in the account that hold a few pages, as far as one request may reach."""
+    """Ranges anywhere in the account, of a few pages each, no longer than one request may be."""
     times = [row[0] for row in ledger.raw_connection().execute(_TIMES, (account,)).fetchall()]
     longest = provider.rules.slice_max or timedelta.max
     choose = random.Random(SEED)
@@ -120,16 +119,16 @@ def _slices(ledger: Ledger, account: str, provider: Provider) -> list[Slice]:
 
 
 @contextmanager
-def _served(setting: Setting, ledger: Path) -> Iterator[Server]:
+def _served(context: BenchContext, ledger: Path) -> Iterator[Server]:
     port = free_port()
     command = [*LIUSHUI, "--ledger", str(ledger), "serve", "--workers", str(WORKERS), "--port", str(port)]
-    log = setting.folder / "dialects.log"
+    log = context.folder / "dialects.log"
     with serving([*command, "--socket-port", str(free_port())], port=port, log=log) as server:
         yield server
 
 
 class _Recording(httpx2.AsyncBaseTransport):
-    """Passes requests on, and keeps the last one."""
+    """Forwards requests, and keeps the last one."""
 
     def __init__(self) -> None:
         self._inner = httpx2.AsyncHTTPTransport()
@@ -144,7 +143,7 @@ class _Recording(httpx2.AsyncBaseTransport):
 
 
 async def _requests(server: Server, account: Account) -> list[Request]:
-    """The requests that the provider's client makes for the fullest pages: of ROWS rows, where it has any."""
+    """The client's requests for the fullest pages, which have ROWS rows if any page has."""
     transport = _Recording()
     real = httpx2.AsyncClient
     with patch.object(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport})):
@@ -162,5 +161,5 @@ async def _requests(server: Server, account: Account) -> list[Request]:
 
 
 _OWN_HEADERS: Final = frozenset({"host", "connection", "content-length", "accept-encoding", "user-agent", "accept"})
-"""What whoever sends the request again puts there himself, or what no server here reads."""
+"""Headers that the load generator sets itself, or that no server here reads."""
 _TIMES: Final = "SELECT at_us FROM flows WHERE account = ? ORDER BY at_us"

@@ -1,7 +1,7 @@
 """growth: all five providers at once, at growing sizes. `liushui sync` against the bare loop of every provider.
 
-Both read the same simulator, one after the other, in its own process: two people's accounts at each provider, without
-faults and rates. At each size the simulator is a new one.
+Both read the same simulator, one after the other: two accounts at each provider, without faults and rate limits. Each
+size has a new simulator.
 """
 
 import time
@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
+from bench.context import BenchContext, check_rows, sync_command
 from bench.process import LIUSHUI, PYTHON, Server, Took, run, serving
-from bench.results import Outcome, Ratio, Series
-from bench.setting import Setting, check_rows, sync_command
+from bench.results import Measurement, Ratio, Series
 from liushui.instant import to_us
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import add_source
@@ -32,15 +32,15 @@ END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NOWHERE: Final = "http://127.0.0.1:9"
 RATE_BAR: Final = 0.5
 RATE_FROM: Final = 300_000
-"""Flows from which the bar of the rate is asked of a size: for fewer it is the start of a process that is measured."""
+"""The bar of the rate applies from so many flows. With fewer, mostly the start of the process is measured."""
 MEMORY_BAR_MIB: Final = 200
 MIB: Final = 2**20
 WARM_MAX: Final = 300_000
-"""Up to so many flows the bare loops are run once before, uncounted: the simulator keeps the rows it made last."""
+"""Up to so many flows, the bare loops run once before without being counted, to fill the simulator's cache."""
 
 
 class _Synced(msgspec.Struct):
-    """What `liushui sync --format json` prints of a source."""
+    """What `liushui sync --format json` prints for a source."""
 
     added: int
     gaps: int
@@ -51,23 +51,23 @@ class _Copied(msgspec.Struct):
     rows: int
 
 
-def measure(setting: Setting) -> Outcome:
-    """Time, rate and memory at each size, and what the bare loop takes at the same simulator."""
-    outcome = Outcome("growth")
+def measure(context: BenchContext) -> Measurement:
+    """Time, rate and memory at each size, and the time of the bare loops with the same simulator."""
+    measurement = Measurement("growth")
     everybody = simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END))
-    idle = run([*sync_command(_ledger(setting.folder / "growth-idle.db", NOWHERE, everybody)), "--until", "2024-01-01"])
-    for flows in setting.options.growth_flows:
-        setting.say(f"growth, {flows:,} flows at five providers")
-        with _simulator(setting, flows) as (server, accounts):
-            ours, theirs = _both(setting, flows, server, accounts)
+    idle = run([*sync_command(_ledger(context.folder / "growth-idle.db", NOWHERE, everybody)), "--until", "2024-01-01"])
+    for flows in context.options.growth_flows:
+        context.log(f"growth, {flows:,} flows at five providers")
+        with _simulator(context, flows) as (server, accounts):
+            ours, theirs = _both(context, flows, server, accounts)
         what = f"HTTP to durable ledger, five providers, {flows:,} flows"
         pair = (
             Series(what, "liushui sync", "rows/s", [flows / ours.wall_s]),
             Series(what, "bare loops", "rows/s", [flows / theirs.wall_s]),
         )
         bar = RATE_BAR if flows >= RATE_FROM else None
-        outcome.ratios.append(Ratio(f"growth, {flows:,} flows", *pair, bar, "at least" if bar else "reported"))
-        outcome.figures += [
+        measurement.ratios.append(Ratio(f"growth, {flows:,} flows", *pair, bar, "at least" if bar else "reported"))
+        measurement.figures += [
             Series(f"time for {flows:,} flows", "liushui sync", "s", [ours.wall_s]),
             Series(f"processor time for {flows:,} flows", "liushui sync", "s", [ours.cpu_s]),
             Series(f"processor time for {flows:,} flows", "bare loops", "s", [theirs.cpu_s]),
@@ -76,36 +76,36 @@ def measure(setting: Setting) -> Outcome:
         what = f"peak memory above that of a sync that reads nothing, {flows:,} flows"
         peak = Series(what, "liushui sync", "MiB", [above / MIB])
         allowed = Series(what, "may have", "MiB", [MEMORY_BAR_MIB])
-        outcome.ratios.append(Ratio(f"growth, memory of {flows:,} flows", peak, allowed, 1.0, "at most"))
-    outcome.notes.append(
+        measurement.ratios.append(Ratio(f"growth, memory of {flows:,} flows", peak, allowed, 1.0, "at most"))
+    measurement.notes.append(
         "growth: one run each. Both contestants of a size read from one simulator, ours first. The simulator generates "
         "every row again, except the last 200,000, which it caches"
     )
-    return outcome
+    return measurement
 
 
-def _both(setting: Setting, flows: int, server: Server, accounts: Sequence[SimulatedAccount]) -> tuple[Took, Took]:
-    """What a sync and the bare loops take of every account."""
-    path = _ledger(setting.folder / f"growth-{flows}.db", server.url, accounts)
-    sources = setting.folder / f"growth-{flows}.json"
+def _both(context: BenchContext, flows: int, server: Server, accounts: Sequence[SimulatedAccount]) -> tuple[Took, Took]:
+    """The cost of a sync, and of the bare loops, of every account."""
+    path = _ledger(context.folder / f"growth-{flows}.db", server.url, accounts)
+    sources = context.folder / f"growth-{flows}.json"
     listed = [
         {"provider": one.provider.name, "name": one.name, "url": server.url, "credentials": one.credentials}
         for one in accounts
     ]
     sources.write_bytes(msgspec.json.encode(listed))
     if flows <= WARM_MAX:
-        _bare(setting, f"growth-{flows}-warm", sources, flows)
+        _bare(context, f"growth-{flows}-warm", sources, flows)
     ours = run(sync_command(path))
     synced = msgspec.json.decode(ours.output, type=list[_Synced])
     check_rows("liushui sync", sum(one.added for one in synced), flows)
-    theirs = _bare(setting, f"growth-{flows}-bare", sources, flows)
-    for file in setting.folder.glob(f"growth-{flows}*.db*"):
+    theirs = _bare(context, f"growth-{flows}-bare", sources, flows)
+    for file in context.folder.glob(f"growth-{flows}*.db*"):
         file.unlink()
     return ours, theirs
 
 
-def _bare(setting: Setting, name: str, sources: Path, flows: int) -> Took:
-    command = [PYTHON, "-m", "bench.peers.everywhere", str(sources), str(setting.folder / f"{name}.db")]
+def _bare(context: BenchContext, name: str, sources: Path, flows: int) -> Took:
+    command = [PYTHON, "-m", "bench.peers.everywhere", str(sources), str(context.folder / f"{name}.db")]
     took = run([*command, str(to_us(BEGIN) // 1_000_000), str(int(time.time()))])
     copied = msgspec.json.decode(took.output, type=_Copied).rows
     check_rows("the bare loops", min(copied, flows), flows)  # those of ranges read rows of their edges twice
@@ -113,7 +113,7 @@ def _bare(setting: Setting, name: str, sources: Path, flows: int) -> Took:
 
 
 def _ledger(path: Path, url: str, accounts: Sequence[SimulatedAccount]) -> Path:
-    """A fresh ledger with a source for each account."""
+    """A new ledger with a source for each account."""
     ledger = open_ledger(str(path), create=True)
     for one in accounts:
         make_account(ledger, one.name, one.provider.name, one.provider.rules.zone)
@@ -124,7 +124,7 @@ def _ledger(path: Path, url: str, accounts: Sequence[SimulatedAccount]) -> Path:
 
 
 @contextmanager
-def _simulator(setting: Setting, flows: int) -> Iterator[tuple[Server, list[SimulatedAccount]]]:
+def _simulator(context: BenchContext, flows: int) -> Iterator[tuple[Server, list[SimulatedAccount]]]:
     """`liushui simulate` of all providers, and what a client needs to read their accounts."""
     known = len(simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END)))
     parameters = Parameters(accounts=PEOPLE, flows=flows // known, seed=SEED, begin=BEGIN, end=END)
@@ -132,5 +132,5 @@ def _simulator(setting: Setting, flows: int) -> Iterator[tuple[Server, list[Simu
     port, socket_port = free_port(), free_port()
     days = ["--begin", BEGIN.date().isoformat(), "--end", END.date().isoformat(), "--seed", str(SEED)]
     command += [*days, "--port", str(port), "--socket-port", str(socket_port), "--format", "json"]
-    with serving(command, port=port, log=setting.folder / "growth-simulator.log") as server:
+    with serving(command, port=port, log=context.folder / "growth-simulator.log") as server:
         yield server, simulated_accounts(parameters)

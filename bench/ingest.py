@@ -1,8 +1,8 @@
-"""ingest: rows that were read already, to a durable commit. `commit_slice` against a bare INSERT of the same columns.
+"""ingest: decoded rows to a durable commit. `commit_slice` against a bare INSERT of the same columns.
 
-Slice by slice in turn, in this process: whatever disturbs the machine disturbs both. The peer has the ledger's own
-table in a file of its own, the ledger's pragmas, and rows that are put together already. It keeps no totals, coverage
-or chain, does not look what is there, and would fail at a row that is.
+Slice by slice in turn, in this process, so that other programs disturb both alike. The peer writes prepared rows to the
+ledger's table in a separate file, with the ledger's pragmas. It keeps no totals, no coverage and no chain, and fails on
+a row that is already there.
 """
 
 import sqlite3
@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
+from bench.context import ACCOUNT, BenchContext, check_rows
 from bench.process import BenchError
-from bench.results import Outcome, Ratio, Series
-from bench.setting import ACCOUNT, Setting, check_rows
+from bench.results import Measurement, Ratio, Series
 from liushui.instant import from_us
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import COLUMNS, RowBatch, read_batch
@@ -27,40 +27,40 @@ from liushui.providers.longbridge import PROVIDER
 from liushui.sync.slicer import FILL
 
 SLICE_ROWS: Final = int(PROVIDER.rules.paging.size_max * FILL)
-"""What a sync aims at for one slice."""
+"""The rows of a slice that a sync aims at."""
 BAR: Final = 0.5
 INSERT: Final = f"INSERT INTO flows ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
 class _Timed(msgspec.Struct):
-    """A row as far as it says when it is."""
+    """The time of a row."""
 
     business_time: str
 
 
-def measure(setting: Setting) -> Outcome:
-    """Rows a second of both, once a round, each round in fresh databases."""
+def measure(context: BenchContext) -> Measurement:
+    """Rows a second of both, once a round, each round in new databases."""
     ours, bare = [], []
-    for number in range(setting.options.rounds):
-        setting.say(f"ingest, round {number + 1}")
-        ours_s, bare_s, rows = _round(setting, number)
+    for number in range(context.options.rounds):
+        context.log(f"ingest, round {number + 1}")
+        ours_s, bare_s, rows = _round(context, number)
         ours.append(rows / ours_s)
         bare.append(rows / bare_s)
     what = f"rows that were read to durable commit, {SLICE_ROWS:,} a slice"
     pair = Series(what, "liushui", "rows/s", ours), Series(what, "executemany of the same rows", "rows/s", bare)
-    return Outcome("ingest", [Ratio("ingest", *pair, BAR, "at least")])
+    return Measurement("ingest", [Ratio("ingest", *pair, BAR, "at least")])
 
 
-def _round(setting: Setting, number: int) -> tuple[float, float, int]:
-    """Seconds of ours, seconds of the peer, rows."""
-    folder = setting.folder / f"ingest-{number}"
+def _round(context: BenchContext, number: int) -> tuple[float, float, int]:
+    """Our seconds, the peer's seconds, and the number of rows."""
+    folder = context.folder / f"ingest-{number}"
     folder.mkdir()
     ledger = open_ledger(str(folder / "ledger.db"), create=True)
     make_account(ledger, ACCOUNT, PROVIDER.name, PROVIDER.rules.zone)
     database = _table(folder / "bare.db")
     ours_s = bare_s = 0.0
     rows = added = 0
-    for asked, together in slices_of(setting):
+    for asked, together in slices_of(context):
         values = sorted(together.to_rows(ACCOUNT, 1), key=by_key)
         begun = time.perf_counter()
         added += commit_slice(ledger, ACCOUNT, asked, read_at=ledger.clock(), received=together).added
@@ -72,12 +72,12 @@ def _round(setting: Setting, number: int) -> tuple[float, float, int]:
         ours_s, bare_s, rows = ours_s + between - begun, bare_s + ended - between, rows + len(values)
     ledger.close()
     database.close()
-    check_rows("ingest", added, setting.options.flows)
+    check_rows("ingest", added, context.options.flows)
     return ours_s, bare_s, rows
 
 
 def _table(file: Path) -> sqlite3.Connection:
-    """The ledger's table of flows, alone in a file that is written as the ledger's is."""
+    """The ledger's table of flows alone in a file, with the ledger's pragmas."""
     ledger = open_ledger(str(file.with_suffix(".model")), create=True)
     with ledger.reading() as connection:
         statement = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'flows'").scalar()
@@ -93,11 +93,11 @@ def _table(file: Path) -> sqlite3.Connection:
     return database
 
 
-def slices_of(setting: Setting) -> Iterator[tuple[Slice, RowBatch]]:
-    """The rows in slices that end with a second."""
+def slices_of(context: BenchContext) -> Iterator[tuple[Slice, RowBatch]]:
+    """The rows in slices. All rows of a second are in one slice."""
     time_of = msgspec.json.Decoder(_Timed).decode
     waiting: list[bytes] = []
-    for _, rows in groupby(setting.data(setting.options.flows).rows(), key=lambda row: time_of(row).business_time):
+    for _, rows in groupby(context.data(context.options.flows).rows(), key=lambda row: time_of(row).business_time):
         if len(waiting) >= SLICE_ROWS:
             yield _slice(waiting)
             waiting = []

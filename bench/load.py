@@ -1,4 +1,4 @@
-"""The load: requests over keep-alive connections for so many seconds, by wrk, or by Python where there is no wrk."""
+"""The load generator: requests over keep-alive connections for some seconds, made by wrk or, without wrk, by Python."""
 
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection
@@ -11,7 +11,7 @@ from bench.process import PYTHON, ROOT, BenchError, Server, run
 
 
 class Request(NamedTuple):
-    """A request, ready to send. Its body has no tab and no line break."""
+    """A request. Its body has no tab and no line break."""
 
     target: str
     """Path and query."""
@@ -21,13 +21,13 @@ class Request(NamedTuple):
 
     @property
     def line(self) -> str:
-        """As the generators read it: parted by tabs, `-` where there is no body."""
+        """The request as the generators read it: separated by tabs, with `-` for an empty body."""
         headers = (f"{name}: {value}" for name, value in self.headers.items())
         return "\t".join([self.method, self.target, self.body or "-", *headers])
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What a run of the load found. `bytes` are all that came, headers too."""
+    """The result of a run. `bytes` includes the headers."""
 
     requests: int
     bytes: int
@@ -36,7 +36,7 @@ class Load(msgspec.Struct, frozen=True):
     p99_us: int
     failed: int
     busy: float = 0.0
-    """How much of one core the generator itself had: near 1, and it is what limits the figure."""
+    """The generator's share of a core. Near 1, the generator is the limit, not the server."""
 
     @property
     def rate(self) -> float:
@@ -45,13 +45,13 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Generator(NamedTuple):
-    """What makes the load: wrk at a path, or Python where `wrk` is None. One thread either way."""
+    """Generates the load with one thread: with wrk at a path, or, where `wrk` is None, with Python."""
 
     wrk: str | None
     folder: Path
 
     def run(self, server: Server, requests: Sequence[Request], *, connections: int, seconds: float) -> Load:
-        """Send the requests round and round. Raises BenchError where one was not answered as it should be."""
+        """Send the requests over and over. Raises BenchError where one failed."""
         file = self.folder / "requests.txt"
         file.write_text("".join(f"{request.line}\n" for request in requests), encoding="utf-8")
         if self.wrk:
@@ -68,7 +68,7 @@ class Generator(NamedTuple):
 
 
 def fetch(server: Server, requests: Sequence[Request]) -> list[bytes]:
-    """The answers to requests, one after the other. Raises BenchError for any status but 200."""
+    """The answers to requests, sent one after the other. Raises BenchError for any status but 200."""
     bodies = []
     connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     for request in requests:

@@ -1,7 +1,7 @@
 """overview: the page's first view and a filtered page of flows over HTTP, against the bare query behind each.
 
-One connection of one reader who has logged in. The bare query is the SQL that such a page cannot do without, asked of
-the same file by the driver alone: what the page costs beyond it is the rest.
+One logged-in reader uses one connection. The bare query is the SQL that the page cannot do without, run by the driver
+alone on the same file. The difference is the cost of the page itself.
 """
 
 import http.client
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from bench.context import ACCOUNT, BenchContext
 from bench.process import LIUSHUI, BenchError, Server, serving
-from bench.results import Outcome, Ratio, Series
-from bench.setting import ACCOUNT, Setting
+from bench.results import Measurement, Ratio, Series
 from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import open_ledger
 from liushui.services.access import login_link
@@ -23,7 +23,7 @@ from liushui.testing.server import free_port
 BAR_OVERVIEW_MS: Final = 300.0
 BAR_PAGE_MS: Final = 50.0
 TIMES: Final = 15
-"""How often each is asked in a round; the median of them is the round's."""
+"""The requests of a page in a round. Their median is the round's value."""
 
 _SUMS: Final = """
 SELECT substr(day, 1, 7), kind, sum(flows), group_concat(money_in, ' '), group_concat(money_out, ' ') FROM day_totals
@@ -33,7 +33,7 @@ _PAGE: Final = "SELECT * FROM flows WHERE account = ? AND {condition} ORDER BY a
 
 
 class _Asked(NamedTuple):
-    """A page, and the query behind it. `bar_ms`: what its median may be."""
+    """A page and its bare query. `bar_ms`: the most that its median may be."""
 
     what: str
     path: str
@@ -42,9 +42,9 @@ class _Asked(NamedTuple):
     bar_ms: float | None
 
 
-def measure(setting: Setting) -> Outcome:
+def measure(context: BenchContext) -> Measurement:
     """Milliseconds of each page and of its bare query, in turn."""
-    outcome, ledger = Outcome("overview"), setting.ledger()
+    measurement, ledger = Measurement("overview"), context.ledger()
     currency, kind = _commonest(ledger)
     rows = "/page/flows/rows"
     asked = (
@@ -74,10 +74,10 @@ def measure(setting: Setting) -> Outcome:
     command += ["--socket-port", str(free_port())]
     pages: dict[str, list[float]] = {one.what: [] for one in asked}
     bare: dict[str, list[float]] = {one.what: [] for one in asked}
-    with serving(command, port=port, log=setting.folder / "overview.log", path="/login") as server:
+    with serving(command, port=port, log=context.folder / "overview.log", path="/login") as server:
         get, database = _reader(server, ledger), sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
-        for number in range(setting.options.rounds):
-            setting.say(f"overview, round {number + 1}")
+        for number in range(context.options.rounds):
+            context.log(f"overview, round {number + 1}")
             for one in asked:
                 pages[one.what].append(_median_ms(lambda path=one.path: get(path)))  # type: ignore[misc] # the default binds it
                 query = (one.sql, one.values)
@@ -85,16 +85,18 @@ def measure(setting: Setting) -> Outcome:
         database.close()
     for one in asked:
         ours = Series(one.what, "the page", "ms", pages[one.what])
-        outcome.ratios.append(Ratio(f"{one.what} ÷ its query", ours, Series(one.what, "bare", "ms", bare[one.what])))
+        measurement.ratios.append(
+            Ratio(f"{one.what} ÷ its query", ours, Series(one.what, "bare", "ms", bare[one.what]))
+        )
         if one.bar_ms is not None:
             bar = Series(one.what, "may take", "ms", [one.bar_ms] * len(ours.values))
-            outcome.ratios.append(Ratio(f"{one.what} ÷ {one.bar_ms:.0f} ms", ours, bar, 1.0, "at most"))
-    outcome.notes.append(f"overview: medians of {TIMES} whole answers to one reader over one connection")
-    return outcome
+            measurement.ratios.append(Ratio(f"{one.what} ÷ {one.bar_ms:.0f} ms", ours, bar, 1.0, "at most"))
+    measurement.notes.append(f"overview: medians of {TIMES} whole answers to one reader over one connection")
+    return measurement
 
 
 def _commonest(ledger: Path) -> tuple[str, str]:
-    """The currency that most flows are in, and a kind that one in ten or fewer of them is of."""
+    """The most common currency, and the most common of the kinds that at most one flow in ten has."""
     with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
         by_currency = "SELECT currency FROM day_totals GROUP BY 1 ORDER BY sum(flows) DESC LIMIT 1"
         by_kind = """
@@ -106,7 +108,7 @@ def _commonest(ledger: Path) -> tuple[str, str]:
 
 
 def _reader(server: Server, ledger: Path) -> Callable[[str], bytes]:
-    """Asks for pages as a browser that has logged in by a link."""
+    """Fetches pages like a browser that has logged in with a link."""
     book = open_ledger(str(ledger))
     link = urlsplit(login_link(server.url, create_login_code(book)))
     book.close()

@@ -1,9 +1,9 @@
-"""`python -m bench.page FILE…`: docs/performance.md and its plots, from what runs kept; of a subject the last counts.
+"""`python -m bench.page FILE…`: writes docs/performance.md and its plots from saved results. Later files win.
 
-Of the machine it says cores, memory and processor, and what its load was before: figures of a busy machine are noise.
+The page names the machine's cores, memory, processor, and load before the run: figures of a busy machine are noise.
 """
 
-# matplotlib is in the dependency group `bench` alone; where that is not installed, its names have no types:
+# matplotlib is only in the dependency group `bench`; without it, its names have no types:
 # mypy: disable-error-code="import-not-found,import-untyped,unused-ignore"
 
 import sys
@@ -35,10 +35,10 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "export": "Memory of exports and copies",
     "overview": "The overview and pages of flows",
 }
-"""Every subject in the order of the page. One that is not named here stands at the end, under its own name."""
+"""Every subject in the order of the page. Others come last, under their own names."""
 
 COMPARED: Final = ("collect", "serve", "totals")
-"""Subjects whose contestants do the same work in the same unit: they have a plot."""
+"""Subjects with a plot: their contestants do the same work and are measured in the same unit."""
 
 
 class Series(msgspec.Struct):
@@ -52,7 +52,7 @@ class Series(msgspec.Struct):
 
 
 class Ratio(msgspec.Struct):
-    """Ours by the peer's."""
+    """Our figure divided by the peer's."""
 
     measurement: str
     what: str
@@ -66,13 +66,13 @@ class Ratio(msgspec.Struct):
 
 
 class Figure(Series):
-    """A figure, and what measured it."""
+    """A figure with the name of its measurement."""
 
     measurement: str
 
 
 class Machine(msgspec.Struct):
-    """Where and when."""
+    """The machine and the date of a run."""
 
     date: str
     cores: int
@@ -84,7 +84,7 @@ class Machine(msgspec.Struct):
 
 
 class Options(msgspec.Struct):
-    """How large."""
+    """The sizes of a run."""
 
     flows: int
     rounds: int
@@ -92,7 +92,7 @@ class Options(msgspec.Struct):
 
 
 class Run(msgspec.Struct):
-    """A file of results."""
+    """A file of saved results."""
 
     machine: Machine
     options: Options
@@ -103,7 +103,7 @@ class Run(msgspec.Struct):
 
 
 class Subject(msgspec.Struct):
-    """What one run found of one subject."""
+    """The results of one run for one subject."""
 
     name: str
     run: Run
@@ -127,7 +127,7 @@ class Subject(msgspec.Struct):
 
 
 def subjects_of(files: Sequence[Path]) -> list[Subject]:
-    """Every subject of some runs, in the page's order; of one that several have, the last."""
+    """Every subject of some runs, in the order of the page. Later runs take precedence."""
     found: dict[str, Subject] = {}
     for file in files:
         run = msgspec.json.decode(file.read_bytes(), type=Run)
@@ -139,7 +139,7 @@ def subjects_of(files: Sequence[Path]) -> list[Subject]:
 
 
 def markdown(subjects: Sequence[Subject]) -> str:
-    """The page."""
+    """The text of the page."""
     bars = [(subject, ratio) for subject in subjects for ratio in subject.ratios if ratio.bar is not None]
     met = sum(bool(ratio.met) for _, ratio in bars)
     parts = [
@@ -212,7 +212,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def plots(subjects: Sequence[Subject], folder: Path) -> None:
-    """Draw every plot that the page names. The same results give the same bytes."""
+    """Draw every plot of the page. The same results give the same bytes."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -227,7 +227,7 @@ def plots(subjects: Sequence[Subject], folder: Path) -> None:
 
 
 def _draw_bars(ratios: Sequence[Ratio], file: Path) -> None:
-    """Each ratio as a multiple of its bar: right of 1 it is met, whichever way the bar stands."""
+    """Each ratio as a multiple of its bar. Right of 1 the bar is met, for both kinds of bar."""
     from matplotlib.figure import Figure as Drawing
 
     drawing = Drawing(figsize=(8, 0.8 + 0.32 * len(ratios)))
@@ -242,7 +242,7 @@ def _draw_bars(ratios: Sequence[Ratio], file: Path) -> None:
 
 
 def _draw_compared(subject: Subject, file: Path) -> None:
-    """Everybody's figures for the same work, side by side."""
+    """The figures of all contestants for the same work, side by side."""
     from matplotlib.figure import Figure as Drawing
 
     first = subject.ratios[0].ours.unit if subject.ratios else ""

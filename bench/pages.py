@@ -1,4 +1,4 @@
-"""Pages to ask for: 50 rows each, of varied ranges, at varied depth; signed for whoever is asked."""
+"""Requests for pages of 50 rows, of varied ranges and depths, signed with the credentials of each contestant."""
 
 import random
 import time
@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from bench.data import SEED, Data
+from bench.context import SEED, Data
 from bench.load import Request
 from bench.process import BenchError
 from liushui.providers._longbridge.wire import sign, signature_header
@@ -17,7 +17,7 @@ from liushui.providers._longbridge.wire import sign, signature_header
 PATH: Final = "/v1/asset/cashflow"
 ROWS: Final = 50
 DEPTH: Final = 10
-"""Pages are asked for up to this number; the ranges hold at least as many rows."""
+"""The largest page number. Every range has enough rows for its page."""
 PAGES: Final = 500
 
 
@@ -50,7 +50,7 @@ def times_of(data: Data) -> "array[int]":
 
 
 def random_pages(times: Sequence[int]) -> list[Page]:
-    """Pages that are full, whatever the account's size. The same rows give the same pages."""
+    """Full pages for an account of any size. The same rows give the same pages."""
     choose = random.Random(SEED)
     pages = []
     for _ in range(PAGES):
@@ -62,7 +62,7 @@ def random_pages(times: Sequence[int]) -> list[Page]:
 
 
 def signed(pages: Sequence[Page], credentials: Mapping[str, str]) -> list[Request]:
-    """The requests for pages, good for the 300 seconds that a timestamp may be off."""
+    """The requests for pages. They are valid for 300 seconds, the tolerance for their timestamps."""
     headers = {
         "x-api-key": credentials["app_key"],
         "authorization": credentials["access_token"],
@@ -79,7 +79,7 @@ def signed(pages: Sequence[Page], credentials: Mapping[str, str]) -> list[Reques
 
 
 def check_pages(who: str, bodies: Sequence[bytes], rows: int = ROWS) -> list[list[str]]:
-    """The times in each answer. Raises BenchError unless each is a full page: the speed of errors means nothing."""
+    """The times in each answer. Raises BenchError unless each is a full page: the speed of errors is meaningless."""
     found = []
     for body in bodies:
         answer = msgspec.json.decode(body, type=_Answer)

@@ -1,8 +1,8 @@
-"""postgres: rows that were read already, to a durable commit on PostgreSQL. `commit_slice` against a plain COPY.
+"""postgres: decoded rows to a durable commit on PostgreSQL. `commit_slice` against a plain COPY.
 
-The peer copies the same rows, all columns of them, into a table with the same primary key, one commit a slice, through
-the same driver; it keeps no totals, no chain, no coverage, and fails where a row is there already. Slice by slice in
-turn, in this process, on a server of its own with its settings as they come (fsync on).
+The peer copies all columns of the same rows into a table with the same primary key, one commit a slice, with the same
+driver. It keeps no totals, no coverage and no chain, and fails on a row that is already there. Slice by slice in turn,
+in this process, on a temporary server with default settings (fsync on).
 """
 
 import time
@@ -10,9 +10,9 @@ from typing import Final
 
 import psycopg
 
+from bench.context import ACCOUNT, BenchContext, check_rows
 from bench.ingest import SLICE_ROWS, slices_of
-from bench.results import Outcome, Ratio, Series
-from bench.setting import ACCOUNT, Setting, check_rows
+from bench.results import Measurement, Ratio, Series
 from liushui.instant import to_us
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import COLUMNS
@@ -28,27 +28,27 @@ SELECT {", ".join(COLUMNS)} FROM flows WHERE account = %s AND at_us >= %s AND at
 """
 
 
-def measure(setting: Setting) -> Outcome:
-    """Rows a second of both, once a round, each round in a fresh database."""
-    outcome = Outcome("postgres")
+def measure(context: BenchContext) -> Measurement:
+    """Rows a second of both, once a round, each round in a new database."""
+    measurement = Measurement("postgres")
     if find_programs() is None:
-        outcome.notes.append("postgres: this machine has no PostgreSQL: it was skipped")
-        return outcome
+        measurement.notes.append("postgres: this machine has no PostgreSQL: it was skipped")
+        return measurement
     ours, copied = [], []
     with running() as server:
-        for number in range(setting.options.rounds):
-            setting.say(f"postgres, round {number + 1}")
-            ours_s, copy_s, rows = _round(setting, server)
+        for number in range(context.options.rounds):
+            context.log(f"postgres, round {number + 1}")
+            ours_s, copy_s, rows = _round(context, server)
             ours.append(rows / ours_s)
             copied.append(rows / copy_s)
     what = f"decoded rows to durable commit on PostgreSQL, {SLICE_ROWS:,} a slice"
     series = Series(what, "liushui", "rows/s", ours), Series(what, "plain COPY", "rows/s", copied)
-    outcome.ratios.append(Ratio("ingest into PostgreSQL", *series, BAR, "at least"))
-    return outcome
+    measurement.ratios.append(Ratio("ingest into PostgreSQL", *series, BAR, "at least"))
+    return measurement
 
 
-def _round(setting: Setting, server: Postgres) -> tuple[float, float, int]:
-    """Seconds of ours, seconds of the peer, rows."""
+def _round(context: BenchContext, server: Postgres) -> tuple[float, float, int]:
+    """Our seconds, the peer's seconds, and the number of rows."""
     url = server.new_database()
     ledger = open_ledger(url, create=True)
     make_account(ledger, ACCOUNT, PROVIDER.name, PROVIDER.rules.zone)
@@ -57,7 +57,7 @@ def _round(setting: Setting, server: Postgres) -> tuple[float, float, int]:
     with psycopg.connect(url) as connection:
         connection.execute(CREATE)
         connection.commit()
-        for asked, received in slices_of(setting):
+        for asked, received in slices_of(context):
             begun = time.perf_counter()
             added += commit_slice(ledger, ACCOUNT, asked, read_at=ledger.clock(), received=received).added
             ours_s += time.perf_counter() - begun
@@ -72,6 +72,6 @@ def _round(setting: Setting, server: Postgres) -> tuple[float, float, int]:
             rows += len(found)
     ledger.close()
     server.drop_database(url)
-    check_rows("commit_slice", added, setting.options.flows)
-    check_rows("plain COPY", rows, setting.options.flows)
+    check_rows("commit_slice", added, context.options.flows)
+    check_rows("plain COPY", rows, context.options.flows)
     return ours_s, copy_s, rows

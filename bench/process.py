@@ -1,4 +1,4 @@
-"""Other processes: commands that are run and measured, servers that are started and surely stopped."""
+"""Other processes: runs and measures commands, starts and stops servers."""
 
 import os
 import signal
@@ -16,20 +16,20 @@ import msgspec
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CACHE: Final = ROOT / ".cache" / "bench"
-"""What is kept between runs: results, and compiled modules."""
+"""Kept between runs: results, compiled modules, and the environments of peers."""
 PYTHON: Final = sys.executable
 LIUSHUI: Final = (PYTHON, "-m", "liushui")
 START_S: Final = 60
-"""How long a server may take until it answers: it may have a million rows to load first."""
+"""How long a server may take until it answers. Some load a million rows first."""
 RUN_S: Final = 3_600
 
 
 class BenchError(Exception):
-    """A measurement that could not be made."""
+    """A measurement failed."""
 
 
 class Took(NamedTuple):
-    """What a command took from its start to its end, its children's part included.
+    """The cost of a command from its start to its end, including its child processes.
 
     `rss_bytes` is its peak as the system counts it, the pages of files that it has mapped included; `private_bytes` is
     the peak without those, sampled, 0 where the system does not say.
@@ -69,13 +69,15 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, out: Pa
             check=False,
         )
         if done.returncode:
-            raise BenchError(f"{_shown(command)} failed: {done.stderr.decode(errors='replace').strip()[-2_000:]}")
+            raise BenchError(
+                f"{_command_text(command)} failed: {done.stderr.decode(errors='replace').strip()[-2_000:]}"
+            )
         usage = msgspec.json.decode(file.read_bytes(), type=_Usage)
     return Took(usage.wall_s, usage.cpu_s, usage.rss_bytes, usage.private_bytes, done.stdout or b"")
 
 
 class Server(NamedTuple):
-    """A server that answers, on the loopback address. `session`: of its processes, as the system numbers it."""
+    """A server on the loopback address. `session`: the session id of its processes."""
 
     port: int
     session: int
@@ -85,7 +87,7 @@ class Server(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     def cpu_s(self) -> float:
-        """The processor time that its processes have taken so far; 0 where the system does not say."""
+        """The processor time of its processes so far. 0 where the system does not tell."""
         ticks = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -98,14 +100,14 @@ class Server(NamedTuple):
 
 
 _SESSION, _USER, _SYSTEM = 3, 11, 12
-"""Places in /proc/<pid>/stat, after the command's name."""
+"""Indexes of fields in /proc/<pid>/stat, after the command's name."""
 
 
 @contextmanager
 def serving(
     command: Sequence[str], *, port: int, env: Mapping[str, str] | None = None, log: Path, path: str = "/"
 ) -> Iterator[Server]:
-    """A server on a port, from when it answers HTTP at `path` until the block ends. Its messages go to `log`."""
+    """A server on a port, which answers HTTP at `path`, until the block ends. Its messages go to `log`."""
     with log.open("wb") as messages:
         process = subprocess.Popen(
             command,
@@ -124,7 +126,7 @@ def serving(
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a server that was started in a session of its own, with its workers."""
+    """End a server that was started in its own session, and its workers."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -149,17 +151,17 @@ def _wait_for(process: "subprocess.Popen[bytes]", port: int, path: str, log: Pat
             return
         finally:
             connection.close()
-    said = log.read_text(encoding="utf-8", errors="replace").strip()[-2_000:]
-    raise BenchError(f"a server did not start: {said or 'it said nothing'}")
+    messages = log.read_text(encoding="utf-8", errors="replace").strip()[-2_000:]
+    raise BenchError(f"a server did not start: {messages or 'it printed nothing'}")
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment, in which every contestant finds its modules compiled from its second run on."""
+    """The environment of a contestant. Its compiled modules are cached, so that no run but the first compiles them."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     ours = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}
     return {**kept, **ours, **(more or {})}
 
 
-def _shown(command: Sequence[str]) -> str:
+def _command_text(command: Sequence[str]) -> str:
     return " ".join(part if len(part) < 60 else part[:57] + "…" for part in command)

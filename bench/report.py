@@ -1,28 +1,80 @@
-"""What a run found: ratios first, then the figures, on a terminal and as a JSON file."""
+"""The report of a run: the machine, the ratios, then every figure, on a terminal and as a JSON file."""
 
+import os
+import platform
+import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import Machine
-from bench.results import Outcome, Ratio, Series
-from bench.setting import Options
+import liushui
+from bench.context import Options
+from bench.results import Measurement, Ratio, Series
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and when a run was made. `load` is the load average before the run."""
+
+    date: str
+    cores: int
+    processor: str
+    memory_gib: float
+    system: str
+    python: str
+    sqlite: str
+    liushui: str
+    load: float
+
+    def line(self) -> str:
+        """Everything in one line."""
+        return (
+            f"{self.date} · {self.cores} cores ({self.processor}) · {self.memory_gib:.1f} GiB · {self.system} · "
+            f"Python {self.python} · SQLite {self.sqlite} · liushui {self.liushui} · load before {self.load:.2f}"
+        )
+
+
+def this_machine() -> Machine:
+    """This machine, now."""
+    return Machine(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        processor=_processor(),
+        memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        sqlite=sqlite3.sqlite_version,
+        liushui=liushui.__version__,
+        load=os.getloadavg()[0],
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or "unknown")
+
 
 VERDICTS = {True: "[green]met[/]", False: "[red]missed[/]", None: "–"}
 
 
-def show(console: Console, machine: Machine, options: Options, outcomes: Sequence[Outcome]) -> None:
-    """Print a run."""
+def show(console: Console, machine: Machine, options: Options, measurements: Sequence[Measurement]) -> None:
+    """Print the report of a run."""
     console.print(f"\n[bold]{machine.line()}[/]", soft_wrap=True)
     console.print(
         f"{options.flows:,} flows · {options.rounds} rounds, peers in turn · medians, and from the least to the most\n",
         soft_wrap=True,
     )
     ratios = Table("ratio", "ours", "peer", "ours ÷ peer", "spread", "bar", "", title="Ratios", title_justify="left")
-    for ratio in (ratio for outcome in outcomes for ratio in outcome.ratios):
+    for ratio in (ratio for measurement in measurements for ratio in measurement.ratios):
         bar = "–" if ratio.bar is None else f"{'≥' if ratio.sense == 'at least' else '≤'} {ratio.bar:g}"
         ours, peer = (f"{one.who}: {number(one.median)} {one.unit}" for one in (ratio.ours, ratio.peer))
         ratios.add_row(
@@ -30,30 +82,30 @@ def show(console: Console, machine: Machine, options: Options, outcomes: Sequenc
         )
     console.print(ratios)
     figures = Table("figure", "of", "median", "spread", "unit", title="Figures", title_justify="left")
-    for one in (one for outcome in outcomes for one in outcome.series()):
+    for one in (one for measurement in measurements for one in measurement.series()):
         figures.add_row(one.what, one.who, number(one.median), _spread(one.values), one.unit)
     console.print(figures)
-    for note in (note for outcome in outcomes for note in outcome.notes):
+    for note in (note for measurement in measurements for note in measurement.notes):
         console.print(f"· {note}", soft_wrap=True)
 
 
-def write(file: Path, machine: Machine, options: Options, outcomes: Sequence[Outcome]) -> None:
-    """Keep a run as JSON. Each series has its value of every round."""
+def write(file: Path, machine: Machine, options: Options, measurements: Sequence[Measurement]) -> None:
+    """Save a run as JSON, with the value of every round."""
     document = {
         "machine": machine,
         "options": options,
-        "ratios": [_ratio(outcome, ratio) for outcome in outcomes for ratio in outcome.ratios],
-        "figures": [{"measurement": o.name, **_series(one)} for o in outcomes for one in o.series()],
-        "notes": [note for outcome in outcomes for note in outcome.notes],
-        "seconds": {outcome.name: round(outcome.seconds, 1) for outcome in outcomes},
+        "ratios": [_ratio(measurement, ratio) for measurement in measurements for ratio in measurement.ratios],
+        "figures": [{"measurement": o.name, **_series(one)} for o in measurements for one in o.series()],
+        "notes": [note for measurement in measurements for note in measurement.notes],
+        "seconds": {measurement.name: round(measurement.seconds, 1) for measurement in measurements},
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
 
 
-def _ratio(outcome: Outcome, ratio: Ratio) -> dict[str, object]:
+def _ratio(measurement: Measurement, ratio: Ratio) -> dict[str, object]:
     return {
-        "measurement": outcome.name,
+        "measurement": measurement.name,
         "what": ratio.what,
         "median": ratio.median,
         "rounds": ratio.values,
@@ -74,5 +126,5 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """Three figures are all that such a measurement has."""
+    """A value with three significant figures: such measurements have no more."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

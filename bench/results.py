@@ -1,4 +1,4 @@
-"""What measurements give: series of figures, and ratios of two series taken in turn."""
+"""The results of measurements: series of figures, and ratios of two series that were measured in turn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from statistics import median
 from typing import Literal
 
 Sense = Literal["at least", "at most", "reported"]
-"""How a ratio stands to its bar; `reported` ratios have none."""
+"""How a ratio is compared with its bar. `reported` ratios have no bar."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One figure of one contestant, once a round."""
+    """One figure of one contestant, with one value a round."""
 
     what: str
     who: str
@@ -25,7 +25,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Ratio:
-    """`ours` divided by `peer`, round by round: both of a round were taken one right after the other."""
+    """`ours` divided by `peer`, round by round. Both values of a round were measured one right after the other."""
 
     what: str
     ours: Series
@@ -43,15 +43,15 @@ class Ratio:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median reaches the bar; None where there is no bar."""
+        """Whether the median reaches the bar. None: there is no bar."""
         if self.bar is None or self.sense == "reported":
             return None
         return self.median >= self.bar if self.sense == "at least" else self.median <= self.bar
 
 
 @dataclass
-class Outcome:
-    """What one measurement found. `figures` are those that stand in no ratio; `notes` say what a reader must know."""
+class Measurement:
+    """The results of one subject. `figures` are in no ratio; `notes` are what a reader must know."""
 
     name: str
     ratios: list[Ratio] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Outcome:
     seconds: float = 0.0
 
     def series(self) -> list[Series]:
-        """Every series once, those of ratios first."""
+        """Every series once, the series of ratios first."""
         found: list[Series] = []
         for ratio in self.ratios:
             found += [one for one in (ratio.ours, ratio.peer) if one not in found]

@@ -1,13 +1,13 @@
-"""stall: the latency of small pages, alone, and while somebody else asks for the largest pages there are."""
+"""stall: the latency of small pages, alone and while another client requests the largest pages."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from bench.context import BenchContext
 from bench.load import Load, fetch
 from bench.pages import Page, check_pages, random_pages, times_of
-from bench.results import Outcome, Ratio, Series
+from bench.results import Measurement, Ratio, Series
 from bench.serve import liushui_serve, load_generator
-from bench.setting import Setting
 from liushui.providers.longbridge import PROVIDER
 
 SMALL_CONNECTIONS: Final = 8
@@ -15,22 +15,22 @@ LARGE_CONNECTIONS: Final = 8
 WHAT: Final = f"50-row pages, {SMALL_CONNECTIONS} connections"
 
 
-def measure(setting: Setting) -> Outcome:
-    """Milliseconds of small pages in turn without and with a load of large ones beside them."""
-    outcome = Outcome("stall")
-    load = load_generator(setting, outcome)
-    beside = load._replace(folder=setting.folder / "large")
+def measure(context: BenchContext) -> Measurement:
+    """Milliseconds of small pages, alone and beside large ones, in turn."""
+    measurement = Measurement("stall")
+    load = load_generator(context, measurement)
+    beside = load._replace(folder=context.folder / "large")
     beside.folder.mkdir()
-    times = times_of(setting.data(setting.options.flows))
+    times = times_of(context.data(context.options.flows))
     rows = min(PROVIDER.rules.paging.size_max, len(times))
     small, large = random_pages(times), [Page(times[0], times[-1], 1, rows)]
     found: dict[str, list[Load]] = {"alone": [], "beside": [], "large": []}
-    seconds = setting.options.seconds
-    with liushui_serve(setting) as ours, ThreadPoolExecutor(1) as pool:
+    seconds = context.options.seconds
+    with liushui_serve(context) as ours, ThreadPoolExecutor(1) as pool:
         check_pages(ours.name, fetch(ours.server, ours.requests_for(large)), rows)
         load.run(ours.server, ours.requests_for(small), connections=SMALL_CONNECTIONS, seconds=1)
-        for number in range(setting.options.rounds):
-            setting.say(f"stall, round {number + 1}")
+        for number in range(context.options.rounds):
+            context.log(f"stall, round {number + 1}")
             requests = ours.requests_for(small)
             found["alone"].append(load.run(ours.server, requests, connections=SMALL_CONNECTIONS, seconds=seconds))
             # The large ones begin first and go on longer: all of the small ones have them beside them.
@@ -49,12 +49,12 @@ def measure(setting: Setting) -> Outcome:
             Series(f"{WHAT}, {name}{said}", "liushui serve", "ms", [getattr(one, part) / 1_000 for one in found[key]])
             for key, said in (("alone", ""), ("beside", f" beside {rows:,}-row pages"))
         )
-        outcome.ratios.append(Ratio(f"{name} of small pages beside large ones ÷ alone", with_large, alone))
+        measurement.ratios.append(Ratio(f"{name} of small pages beside large ones ÷ alone", with_large, alone))
     rates = [one.rate for one in found["large"]]
     what = f"{rows:,}-row pages, {LARGE_CONNECTIONS} connections"
-    outcome.figures.append(Series(what, "liushui serve", "pages/s", rates))
-    outcome.notes.append(
+    measurement.figures.append(Series(what, "liushui serve", "pages/s", rates))
+    measurement.notes.append(
         "stall: assembling a large page takes one core for a while, so small pages share the other cores. They "
         "do not wait for the large page to finish"
     )
-    return outcome
+    return measurement

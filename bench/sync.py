@@ -1,7 +1,7 @@
 """sync: from HTTP to a durable ledger, end to end. `liushui sync` against the bare loop, each in its own process.
 
-Against the simulator, and against the stub: the simulator's own work for each page would hide the difference between
-the two. Both figures have the start of a Python process in them.
+From the simulator, and from the stub: with the simulator alone, its own work for each page would hide the difference
+between the two. Both figures include the start of a Python process.
 """
 
 import time
@@ -11,10 +11,9 @@ from typing import Final
 
 import msgspec
 
-from bench.data import BEGIN, END, SEED
+from bench.context import BEGIN, END, SEED, BenchContext, check_rows, credentials, sync_command
 from bench.process import LIUSHUI, PYTHON, Server, Took, run, serving
-from bench.results import Outcome, Ratio, Series
-from bench.setting import Setting, check_rows, credentials, sync_command
+from bench.results import Measurement, Ratio, Series
 from liushui.instant import to_us
 from liushui.providers.longbridge import PROVIDER
 from liushui.simulate.serve import simulated_accounts
@@ -25,7 +24,7 @@ BAR: Final = 0.6
 
 
 class _Synced(msgspec.Struct):
-    """What `liushui sync --format json` prints of a source."""
+    """What `liushui sync --format json` prints for a source."""
 
     rows: int
     added: int
@@ -37,34 +36,36 @@ class _Copied(msgspec.Struct):
     rows: int
 
 
-def measure(setting: Setting) -> Outcome:
-    """Rows a second of both, once a round, from either server."""
-    outcome = Outcome("sync")
-    flows = setting.options.flows
-    with _simulator(setting) as (server, fields):
-        _compare(setting, outcome, "simulator", server, fields)
-    with setting.stub(setting.data(flows)) as server:
-        _compare(setting, outcome, "stub", server, credentials())
-    start = [run([*LIUSHUI, "--version"]).wall_s for _ in range(setting.options.rounds)]
-    outcome.figures.append(Series("start of the process, part of each sync", "liushui", "s", start))
-    outcome.notes.append(
+def measure(context: BenchContext) -> Measurement:
+    """Rows a second of both contestants, once a round, from each of the two servers."""
+    measurement = Measurement("sync")
+    flows = context.options.flows
+    with _simulator(context) as (server, fields):
+        _compare(context, measurement, "simulator", server, fields)
+    with context.stub(context.data(flows)) as server:
+        _compare(context, measurement, "stub", server, credentials())
+    start = [run([*LIUSHUI, "--version"]).wall_s for _ in range(context.options.rounds)]
+    measurement.figures.append(Series("start of the process, part of each sync", "liushui", "s", start))
+    measurement.notes.append(
         "sync: both take turns at one server, after one run each that is not counted. Ours reads from the oldest day "
         "forward, and the bare loop from the newest day back, so each finds the other's rows in the simulator's cache"
     )
-    return outcome
+    return measurement
 
 
-def _compare(setting: Setting, outcome: Outcome, name: str, server: Server, fields: dict[str, str]) -> None:
+def _compare(
+    context: BenchContext, measurement: Measurement, name: str, server: Server, fields: dict[str, str]
+) -> None:
     ours: list[Took] = []
     bare: list[Took] = []
-    _bare(setting, f"{name}-bare-warm", server, fields)
-    _ours(setting, f"{name}-ours-warm", server, fields)
-    for number in range(setting.options.rounds):
-        setting.say(f"sync from the {name}, round {number + 1}")
-        ours.append(_ours(setting, f"{name}-ours-{number}", server, fields))
-        bare.append(_bare(setting, f"{name}-bare-{number}", server, fields))
-    what, flows = f"HTTP to durable ledger, from the {name}", setting.options.flows
-    outcome.ratios.append(
+    _bare(context, f"{name}-bare-warm", server, fields)
+    _ours(context, f"{name}-ours-warm", server, fields)
+    for number in range(context.options.rounds):
+        context.log(f"sync from the {name}, round {number + 1}")
+        ours.append(_ours(context, f"{name}-ours-{number}", server, fields))
+        bare.append(_bare(context, f"{name}-bare-{number}", server, fields))
+    what, flows = f"HTTP to durable ledger, from the {name}", context.options.flows
+    measurement.ratios.append(
         Ratio(
             f"sync, {name}",
             Series(what, "liushui sync", "rows/s", [flows / took.wall_s for took in ours]),
@@ -74,32 +75,32 @@ def _compare(setting: Setting, outcome: Outcome, name: str, server: Server, fiel
         )
     )
     used = f"processor time, from the {name}"
-    outcome.figures.append(Series(used, "liushui sync", "s", [took.cpu_s for took in ours]))
-    outcome.figures.append(Series(used, "bare loop", "s", [took.cpu_s for took in bare]))
+    measurement.figures.append(Series(used, "liushui sync", "s", [took.cpu_s for took in ours]))
+    measurement.figures.append(Series(used, "bare loop", "s", [took.cpu_s for took in bare]))
 
 
-def _ours(setting: Setting, name: str, server: Server, fields: dict[str, str]) -> Took:
-    took = run(sync_command(setting.new_ledger(name, server.url, fields)))
+def _ours(context: BenchContext, name: str, server: Server, fields: dict[str, str]) -> Took:
+    took = run(sync_command(context.new_ledger(name, server.url, fields)))
     (synced,) = msgspec.json.decode(took.output, type=list[_Synced])
-    check_rows("liushui sync", synced.added, setting.options.flows)
+    check_rows("liushui sync", synced.added, context.options.flows)
     return took
 
 
-def _bare(setting: Setting, name: str, server: Server, fields: dict[str, str]) -> Took:
-    folder = setting.folder / name
+def _bare(context: BenchContext, name: str, server: Server, fields: dict[str, str]) -> Took:
+    folder = context.folder / name
     folder.mkdir()
     key = folder / "credentials.json"
     key.write_bytes(msgspec.json.encode(fields))
     command = [PYTHON, "-m", "bench.peers.bare", server.url, str(key), str(folder / "bare.db")]
     took = run([*command, str(to_us(BEGIN) // 1_000_000), str(int(time.time()))])
-    check_rows("the bare loop", msgspec.json.decode(took.output, type=_Copied).rows, setting.options.flows)
+    check_rows("the bare loop", msgspec.json.decode(took.output, type=_Copied).rows, context.options.flows)
     return took
 
 
 @contextmanager
-def _simulator(setting: Setting) -> Iterator[tuple[Server, dict[str, str]]]:
+def _simulator(context: BenchContext) -> Iterator[tuple[Server, dict[str, str]]]:
     """`liushui simulate` of the same world as the rows, and the credentials of its account."""
-    flows, port, socket_port = setting.options.flows, free_port(), free_port()
+    flows, port, socket_port = context.options.flows, free_port(), free_port()
     days = ["--begin", BEGIN.date().isoformat(), "--end", END.date().isoformat()]
     command = [*LIUSHUI, "simulate", "--no-rate-limit", "--accounts", "1", "--flows", str(flows), "--seed", str(SEED)]
     command += [
@@ -116,5 +117,5 @@ def _simulator(setting: Setting) -> Iterator[tuple[Server, dict[str, str]]]:
     parameters = Parameters(accounts=1, flows=flows, seed=SEED, begin=BEGIN, end=END)
     (account,) = simulated_accounts(parameters, [PROVIDER.name])
     fields = dict(account.credentials)
-    with serving(command, port=port, log=setting.folder / "simulator.log") as server:
+    with serving(command, port=port, log=context.folder / "simulator.log") as server:
         yield server, fields

@@ -1,7 +1,7 @@
-"""totals: balances, and what moved by month, currency and kind, from a ledger: against hledger and beancount.
+"""totals: balances, and monthly summaries by currency and kind, from a ledger, against hledger and beancount.
 
-The same flows as a journal each; every figure of theirs is compared with ours to the last digit before it counts. Every
-run is a process that begins with what lies on the disk, for that is how all three are used.
+Both peers read the same flows from a journal. Each of their figures is compared with ours to the last digit. Every run
+is a process that starts from the files on the disk, because that is how all three are used.
 """
 
 import csv
@@ -13,24 +13,23 @@ from typing import Final
 
 import msgspec
 
-from bench.environment import environment, version_of
+from bench.context import ACCOUNT, BenchContext
 from bench.process import LIUSHUI, BenchError, Took, run
-from bench.results import Outcome, Ratio, Series
-from bench.setting import ACCOUNT, Setting
-from bench.tools import tool
+from bench.programs import find_program, peer_environment, version_of
+from bench.results import Measurement, Ratio, Series
 from liushui.instant import BusinessDays, load_zone
 from liushui.ledger.engine import open_ledger
 from liushui.providers.longbridge import PROVIDER
 
 BAR: Final = 100.0
 BEANCOUNT_MAX: Final = 200_000
-"""Flows that beancount can be given: it takes a minute for a hundred thousand, and longer by more than their number."""
+"""The most flows for beancount. A hundred thousand take a minute, and the time grows faster than their number."""
 
 Template = Callable[[str, str, str, str, str], str]
-"""Writes a flow into a journal, from its day, kind, side, amount and currency."""
+"""Formats a flow for a journal, from its day, kind, side, amount and currency."""
 Key = tuple[str, ...]
 Figures = Mapping[Key, Decimal]
-"""What was found: by currency; or by month, currency, kind and side. What is zero is left out."""
+"""Amounts by currency, or by month, currency, kind and side. Zeros are left out."""
 
 
 class _Balance(msgspec.Struct):
@@ -46,24 +45,24 @@ class _Moved(msgspec.Struct):
     money_out: Decimal
 
 
-def measure(setting: Setting) -> Outcome:
-    """Milliseconds of each for both questions."""
-    outcome = Outcome("totals")
-    ledger = setting.ledger()
+def measure(context: BenchContext) -> Measurement:
+    """Milliseconds of each contestant for balances and for monthly summaries."""
+    measurement = Measurement("totals")
+    ledger = context.ledger()
     balances = _ours(ledger, ["balances"])
     months = _ours(ledger, ["summary", "--by", "month"])
     answers = (
         _kept({(one.currency,): one.amount for one in msgspec.json.decode(balances.output, type=list[_Balance])}),
         _kept(dict(_sides(msgspec.json.decode(months.output, type=list[_Moved])))),
     )
-    rounds = setting.options.peer_rounds
+    rounds = context.options.peer_rounds
     ours = (
         [_ours(ledger, ["balances"]) for _ in range(rounds)],
         [_ours(ledger, ["summary", "--by", "month"]) for _ in range(rounds)],
     )
-    _against_hledger(setting, outcome, ledger, ours, answers)
-    _against_beancount(setting, outcome, ledger, ours, answers)
-    return outcome
+    _against_hledger(context, measurement, ledger, ours, answers)
+    _against_beancount(context, measurement, ledger, ours, answers)
+    return measurement
 
 
 def _ours(ledger: Path, words: list[str]) -> Took:
@@ -84,31 +83,31 @@ def _kept(found: Mapping[Key, Decimal]) -> Figures:
 
 
 def _against_hledger(
-    setting: Setting,
-    outcome: Outcome,
+    context: BenchContext,
+    measurement: Measurement,
     ledger: Path,
     ours: tuple[list[Took], list[Took]],
     answers: tuple[Figures, Figures],
 ) -> None:
-    hledger = tool("hledger", install=setting.options.install, say=setting.say)
+    hledger = find_program("hledger", install=context.options.install, log=context.log)
     if hledger is None:
-        outcome.notes.append("totals: hledger is not here and could not be installed: that peer was skipped")
+        measurement.notes.append("totals: hledger is not here and could not be installed: that peer was skipped")
         return
-    journal = setting.folder / "flows.journal"
+    journal = context.folder / "flows.journal"
     _write(ledger, journal, _hledger)
     command = [hledger, "-f", str(journal), "balance", "--flat", "--no-total", "--layout=bare", "--output-format=csv"]
     asked = {"balances": [ACCOUNT], "monthly summary": ["--monthly", "kind"]}
     readers = (_hledger_balances, _hledger_months)
     for (what, words), reader, mine, answer in zip(asked.items(), readers, ours, answers, strict=True):
         theirs = []
-        for number in range(setting.options.peer_rounds):
-            setting.say(f"totals, {what} by hledger, round {number + 1}")
+        for number in range(context.options.peer_rounds):
+            context.log(f"totals, {what} by hledger, round {number + 1}")
             took = run([*command, *words])
             _check("hledger", what, _kept(reader(took.output.decode())), answer)
             theirs.append(took)
-        _compare(outcome, what, "hledger", mine, theirs, setting.options.flows)
+        _compare(measurement, what, "hledger", mine, theirs, context.options.flows)
     version = run([hledger, "--version"]).output.decode().split(",")[0]
-    outcome.notes.append(
+    measurement.notes.append(
         f"totals: {version} reads its journal again for each question; liushui reads day totals from its ledger"
     )
 
@@ -136,25 +135,25 @@ def _hledger(day: str, kind: str, side: str, amount: str, currency: str) -> str:
 
 
 def _against_beancount(
-    setting: Setting,
-    outcome: Outcome,
+    context: BenchContext,
+    measurement: Measurement,
     ledger: Path,
     ours: tuple[list[Took], list[Took]],
     answers: tuple[Figures, Figures],
 ) -> None:
-    flows = setting.options.flows
-    python = environment("beancount", install=setting.options.install, say=setting.say)
+    flows = context.options.flows
+    python = peer_environment("beancount", install=context.options.install, log=context.log)
     if python is None:
-        outcome.notes.append("totals: beancount is not here and could not be installed: that peer was skipped")
+        measurement.notes.append("totals: beancount is not here and could not be installed: that peer was skipped")
         return
     if flows > BEANCOUNT_MAX:
-        outcome.notes.append(f"totals: beancount is measured up to {BEANCOUNT_MAX:,} flows: it was skipped here")
+        measurement.notes.append(f"totals: beancount is measured up to {BEANCOUNT_MAX:,} flows: it was skipped here")
         return
-    journal = setting.folder / "flows.beancount"
+    journal = context.folder / "flows.beancount"
     kinds = _write(ledger, journal, _beancount, opens=True)
     theirs = []
-    for number in range(setting.options.peer_rounds):
-        setting.say(f"totals by beancount, round {number + 1}")
+    for number in range(context.options.peer_rounds):
+        context.log(f"totals by beancount, round {number + 1}")
         took = run([python, "-m", "bench.peers.accounts", str(journal)], env={"BEANCOUNT_DISABLE_LOAD_CACHE": "1"})
         found = msgspec.json.decode(took.output, type=_Found)
         _check("beancount", "balances", _kept({(one[0],): Decimal(one[1]) for one in found.balances}), answers[0])
@@ -168,8 +167,8 @@ def _against_beancount(
         one._replace(wall_s=one.wall_s + two.wall_s, cpu_s=one.cpu_s + two.cpu_s)
         for one, two in zip(*ours, strict=True)
     ]
-    _compare(outcome, "balances and monthly summary", "beancount", both, theirs, flows)
-    outcome.notes.append(
+    _compare(measurement, "balances and monthly summary", "beancount", both, theirs, flows)
+    measurement.notes.append(
         f"totals: beancount {version_of(python, 'beancount')} answers both questions in one process, from its text file"
         " and without its cache; liushui uses two processes"
     )
@@ -196,7 +195,7 @@ def _word(kind: str) -> str:
 
 
 def _write(ledger: Path, file: Path, template: Template, *, opens: bool = False) -> dict[str, str]:
-    """Write the ledger's flows as a journal. Gives the kinds that there are, by the word that stands for each."""
+    """Write the ledger's flows as a journal. Returns its kinds by the account names that stand for them."""
     book = open_ledger(str(ledger))
     days = BusinessDays(load_zone(PROVIDER.rules.zone))
     kinds: dict[str, str] = {}
@@ -215,23 +214,25 @@ def _write(ledger: Path, file: Path, template: Template, *, opens: bool = False)
 
 
 def _check(who: str, what: str, found: Figures, expected: Figures) -> None:
-    """Raise BenchError where a peer finds other figures: one of us is wrong, and its speed means nothing."""
+    """Raise BenchError where a peer's figures differ: one of both is wrong, and its speed is meaningless."""
     if found != expected:
         other = sorted(set(found.items()) ^ set(expected.items()))[:4]
         raise BenchError(f"{who}, {what}: {len(expected)} figures expected, {len(found)} found, such as {other}")
 
 
-def _compare(outcome: Outcome, what: str, who: str, ours: list[Took], theirs: list[Took], flows: int) -> None:
+def _compare(measurement: Measurement, what: str, who: str, ours: list[Took], theirs: list[Took], flows: int) -> None:
     what = f"{what} of {flows:,} flows"
     peer = Series(what, who, "ms", [one.wall_s * 1_000 for one in theirs])
     mine = Series(what, "liushui", "ms", [one.wall_s * 1_000 for one in ours])
-    outcome.ratios.append(Ratio(f"{who} ÷ liushui: {what}", peer, mine, BAR, "at least"))
+    measurement.ratios.append(Ratio(f"{who} ÷ liushui: {what}", peer, mine, BAR, "at least"))
     used = f"processor time, {what}"
     of_peer = Series(used, who, "ms", [one.cpu_s * 1_000 for one in theirs])
     of_ours = Series(used, "liushui", "ms", [one.cpu_s * 1_000 for one in ours])
-    outcome.ratios.append(Ratio(f"processor time, {who} ÷ liushui: {what}", of_peer, of_ours))
-    outcome.figures.append(Series(f"peak memory, {what}", who, "MiB", [one.rss_bytes / 2**20 for one in theirs]))
-    outcome.figures.append(Series(f"peak memory, {what}", "liushui", "MiB", [one.rss_bytes / 2**20 for one in ours]))
+    measurement.ratios.append(Ratio(f"processor time, {who} ÷ liushui: {what}", of_peer, of_ours))
+    measurement.figures.append(Series(f"peak memory, {what}", who, "MiB", [one.rss_bytes / 2**20 for one in theirs]))
+    measurement.figures.append(
+        Series(f"peak memory, {what}", "liushui", "MiB", [one.rss_bytes / 2**20 for one in ours])
+    )
 
 
 _FLOWS: Final = "SELECT at_us, amount, currency, kind FROM flows WHERE account = ? ORDER BY at_us, id"

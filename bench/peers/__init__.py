@@ -1,1 +1,1 @@
-"""What liushui is measured against, each as good as it can be made without becoming liushui."""
+"""The peers of liushui, each as good as it can be made without becoming liushui."""

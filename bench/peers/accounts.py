@@ -1,9 +1,9 @@
-"""beancount with its own query language: balances by currency, and what moved by month, account and currency.
+"""beancount with its own query language: balances by currency, and sums by month, account and currency.
 
 Run in an environment that has beancount and beanquery: `python -m bench.peers.accounts FILE`. Prints both as JSON.
 """
 
-# beancount is in an environment of its own alone; here these names have no types:
+# beancount is only in its own environment; here these names have no types:
 # mypy: disable-error-code="import-not-found,unused-ignore"
 
 import json
@@ -20,7 +20,7 @@ GROUP BY year, month, account, currency
 
 
 def main(file: str) -> dict[str, list[list[object]]]:
-    """Read the journal once and ask both."""
+    """Read the journal once and print both."""
     connection = beanquery.connect(f"beancount:{file}")
     if connection.errors:
         raise SystemExit(f"{len(connection.errors)} errors, such as {connection.errors[0]}")

@@ -1,7 +1,7 @@
 """The bare loop: what a developer writes in an afternoon to copy an account into SQLite. No proof, no chain, no totals.
 
 `python -m bench.peers.bare URL CREDENTIALS.json DATABASE SINCE UNTIL` reads the whole range page after page, newest
-first, until a page is empty, and prints how many rows came.
+first, until a page is empty, and prints the number of rows.
 """
 
 import json
@@ -32,7 +32,7 @@ class _Envelope(msgspec.Struct):
 
 
 def collect(base_url: str, credentials: dict[str, str], file: Path, since: int, until: int) -> int:
-    """Copy a range, both ends inclusive in Unix seconds, into a new database. Gives the rows that came."""
+    """Copy a range into a new database and return the number of rows. Both ends are inclusive Unix seconds."""
     database = create(file)
     decoder = msgspec.json.Decoder(_Envelope)
     rows = 0

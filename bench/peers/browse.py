@@ -1,10 +1,10 @@
-"""datasette over the conventional service's table, as an application: so that it can have two workers, as the others.
+"""datasette over the conventional service's table, as an ASGI application, so that it can run two workers.
 
-Run in an environment that has datasette, by `uvicorn bench.peers.browse:app`. The table is opened as immutable, which
-is its fastest way; the page is a query of its own, for its table pages know no page numbers.
+Run it in an environment with datasette: `uvicorn bench.peers.browse:app`. The database is opened as immutable, which is
+its fastest mode. The page is a canned query, because datasette's table pages have no page numbers.
 """
 
-# datasette is in an environment of its own alone; here these names have no types:
+# datasette is only in its own environment; here these names have no types:
 # mypy: disable-error-code="import-not-found,unused-ignore"
 
 import os

@@ -1,11 +1,11 @@
 """The same pages from a conventional service: FastAPI, Pydantic, SQLAlchemy's ORM, SQLite, Uvicorn with two workers.
 
-As the guides of FastAPI and SQLAlchemy write it, with the index that its query wants, and with the same work to do: a
-key out of the database for each request, the same signature checked, the same envelope.
+Written as the guides of FastAPI and SQLAlchemy recommend, with an index for its query, and with the same work to do:
+load the key for each request, check the same signature, and write the same envelope.
 `python -m bench.peers.conventional ROWS.jsonl DATABASE` fills its tables and prints a key.
 """
 
-# FastAPI is in the dependency group `bench` alone; where that is not installed, these classes have no types:
+# FastAPI is only in the dependency group `bench`; without it, these classes have no types:
 # mypy: disable-error-code="import-not-found,misc,untyped-decorator"
 
 import hmac
@@ -27,7 +27,7 @@ from liushui.providers._longbridge.wire import sign, signature_matches
 from liushui.providers.longbridge import PROVIDER
 
 DATABASE: Final = "LIUSHUI_BENCH_DATABASE"
-"""Tells the workers where their database is."""
+"""The environment variable with the path of the database."""
 ACCOUNT: Final = "bench"
 CHUNK: Final = 10_000
 TOLERANCE_S: Final = 300
@@ -49,7 +49,7 @@ class ApiKey(Base):
 
 
 class CashFlow(Base):
-    """One flow. The amount is text, for SQLite has no exact decimals."""
+    """One flow. The amount is text, because SQLite has no exact decimals."""
 
     __tablename__ = "cash_flows"
     __table_args__ = (Index("cash_flows_by_time", "account", "business_time"),)
@@ -164,7 +164,7 @@ def cash_flows(
 
 
 def fill(rows: Path, database: Path) -> dict[str, str]:
-    """Make the tables and put the rows into them. Gives the credentials of a key."""
+    """Create the tables, insert the rows, and return the credentials of a key."""
     target = create_engine(f"sqlite:///{database}")
     Base.metadata.create_all(target)
     decode = msgspec.json.Decoder(dict[str, object]).decode

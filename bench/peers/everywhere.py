@@ -1,7 +1,7 @@
 """The bare loop of every provider: what a developer writes in two afternoons to copy accounts into SQLite.
 
 `python -m bench.peers.everywhere SOURCES.json DATABASE SINCE UNTIL` reads the whole range of each source, all of them
-side by side in one process, and prints how many rows came. No proof, no chain, no totals, no quarantine, one try.
+at once in one process, and prints the number of rows. No proof, no chain, no totals, no quarantine, no retries.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Source(msgspec.Struct):
     credentials: dict[str, str]
 
 
-# ---------------------------------------------------------------- what each answers
+# ---------------------------------------------------------------- rows
 
 
 class CashFlow(msgspec.Struct, gc=False):
@@ -122,7 +122,7 @@ class TransactionsAnswer(msgspec.Struct):
     data: Transactions
 
 
-# ---------------------------------------------------------------- how each is asked
+# ---------------------------------------------------------------- requests
 
 
 async def longbridge(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
@@ -139,7 +139,7 @@ async def longbridge(http: httpx2.AsyncClient, given: dict[str, str], since: int
 
 
 async def longbridge_legacy(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
-    """The same, by POST."""
+    """The same pages with POST."""
     signer, decode = Signer(given), msgspec.json.Decoder(CashFlowsAnswer).decode
     path = "/v1/trade/asset/GetCashFlowHistory"
     for page in range(1, 1_000_000):
@@ -152,7 +152,7 @@ async def longbridge_legacy(http: httpx2.AsyncClient, given: dict[str, str], sin
 
 
 async def wecom(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
-    """Pages of 200 by cursor, month by month: a request may ask for no more than 31 days."""
+    """Pages of 200 by cursor, month by month, because a request may cover 31 days at most."""
     token_of, decode = msgspec.json.Decoder(Token).decode, msgspec.json.Decoder(FundFlows).decode
     token = token_of((await http.get(f"/cgi-bin/gettoken?{urlencode(given)}")).content).access_token
     for begin in range(since, until, MONTH_S):
@@ -168,7 +168,7 @@ async def wecom(http: httpx2.AsyncClient, given: dict[str, str], since: int, unt
 
 
 async def wooxpro(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
-    """The oldest thousand rows from an instant on; the next ones from the last one's. The table drops what overlaps."""
+    """The oldest thousand rows since an instant, then since the last row's time. The table drops repeated rows."""
     decode = msgspec.json.Decoder(FuturesAnswer).decode
     for account in ("futures", "copy_trading"):
         start = since * 1_000
@@ -185,7 +185,7 @@ async def wooxpro(http: httpx2.AsyncClient, given: dict[str, str], since: int, u
 
 
 async def hkus(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
-    """Pages of 100 by number, until there have been as many rows as all pages have."""
+    """Pages of 100 by number, until the stated total is reached."""
     decode, path = msgspec.json.Decoder(TransactionsAnswer).decode, "/account/v1/transactions"
     rows = 0
     for page in range(1, 1_000_000):
@@ -226,11 +226,11 @@ KEYS: Final[dict[str, Sequence[str]]] = {
     "wooxpro": [field.name for field in msgspec.structs.fields(Futures)],
     "hkus": ["account_id", "id"],
 }
-"""What is taken to be one row: the id where there is one, else all of it."""
+"""The columns that identify a row: its id where it has one, otherwise all of them."""
 
 
 def create(file: Path) -> sqlite3.Connection:
-    """A new database with a table a provider, as durable as a ledger: write-ahead log, synchronous in full."""
+    """A new database with a table for each provider, as durable as a ledger: write-ahead log, synchronous = FULL."""
     database = sqlite3.connect(file, isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
@@ -242,7 +242,7 @@ def create(file: Path) -> sqlite3.Connection:
 
 
 async def collect(source: Source, database: sqlite3.Connection, since: int, until: int) -> int:
-    """Copy a range of a source. Gives the rows that came."""
+    """Copy a range of a source, and return the number of rows."""
     marks = ", ".join("?" * (1 + len(msgspec.structs.fields(ROWS[source.provider]))))
     statement = f"INSERT OR IGNORE INTO {source.provider} VALUES ({marks})"
     rows = 0
@@ -256,7 +256,7 @@ async def collect(source: Source, database: sqlite3.Connection, since: int, unti
 
 
 async def main(sources: list[Source], file: Path, since: int, until: int) -> int:
-    """Copy a range of every source, side by side."""
+    """Copy a range of every source at once."""
     database = create(file)
     rows = sum(await asyncio.gather(*(collect(source, database, since, until) for source in sources)))
     database.close()

@@ -1,4 +1,4 @@
-"""A load generator for machines without wrk: slower, so that fast servers look slower than they are.
+"""A load generator for machines without wrk. It is slower, so fast servers look slower than they are.
 
 `python -m bench.peers.load PORT REQUESTS CONNECTIONS SECONDS`. Prints what load.lua prints.
 """
@@ -16,7 +16,7 @@ _CHUNK: Final = 1 << 16
 
 
 class _Caller(asyncio.Protocol):
-    """One connection: a request at a time."""
+    """One connection, with one request at a time."""
 
     def __init__(self, load: "_Load") -> None:
         self._load = load
@@ -57,7 +57,7 @@ class _Caller(asyncio.Protocol):
 
 
 class _Load:
-    """What all connections share."""
+    """The results of all connections."""
 
     def __init__(self, requests: list[bytes], seconds: float) -> None:
         self.requests = cycle(requests)

@@ -1,4 +1,4 @@
-"""nginx, serving answers as static files: about what the machine and HTTP allow at all."""
+"""nginx with the answers as static files: about the best that HTTP allows on this machine."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -34,14 +34,14 @@ http {{
 
 @contextmanager
 def static_pages(nginx: str, folder: Path, bodies: Sequence[bytes]) -> Iterator[tuple[Server, list[Request]]]:
-    """A server of the bodies, a file each, and the requests for them."""
+    """A server with a file for each body, and the requests for them."""
     pages = folder / "pages"
     pages.mkdir(parents=True)
     for number, body in enumerate(bodies):
         (pages / f"{number}.json").write_bytes(body)
     port = free_port()
     config = folder / "nginx.conf"
-    user = "user root;\n" if os.geteuid() == 0 else ""  # else its workers could not open the folder
+    user = "user root;\n" if os.geteuid() == 0 else ""  # otherwise its workers cannot open the folder
     config.write_text(_CONFIG.format(folder=folder, port=port, user=user), encoding="utf-8")
     command = [nginx, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)]
     with serving(command, port=port, log=folder / "nginx.log", path="/0.json") as server:

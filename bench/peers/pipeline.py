@@ -1,11 +1,11 @@
-"""dlt, as its guides write it: its REST source over the pages, its own state, schema and loader into a database.
+"""dlt as its guides recommend: its REST source for the pages, its own state, schema and loader into a database.
 
-Run in an environment that has dlt: `python -m bench.peers.pipeline URL sqlite|duckdb FOLDER SINCE UNTIL`. Loads parquet
-files into DuckDB, which is dlt's fastest way, and rows into SQLite through SQLAlchemy, which is the only one it has.
-Prints how many rows the table has.
+Run it in an environment with dlt: `python -m bench.peers.pipeline URL sqlite|duckdb FOLDER SINCE UNTIL`. Loads parquet
+files into DuckDB, which is dlt's fastest way, and rows into SQLite through SQLAlchemy, which is its only way there.
+Prints the number of rows of the table.
 """
 
-# dlt is in an environment of its own alone; here these names have no types:
+# dlt is only in its own environment; here these names have no types:
 # mypy: disable-error-code="import-not-found,unused-ignore"
 
 import json
@@ -18,14 +18,14 @@ SIZE: Final = 10_000
 SETTINGS: Final = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "ERROR",
-    "DATA_WRITER__BUFFER_MAX_ITEMS": "100000",  # fewer, larger writes: it is faster so
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "100000",  # fewer, larger writes are faster
     "NORMALIZE__WORKERS": "2",
     "LOAD__WORKERS": "2",
 }
 
 
 def main(url: str, kind: str, folder: Path, since: int, until: int) -> int:
-    """Load every page of a range, both ends inclusive in Unix seconds. Gives the rows of the table."""
+    """Load every page of a range, and return the number of rows. Both ends are inclusive Unix seconds."""
     os.environ.update(SETTINGS, DLT_DATA_DIR=str(folder / "dlt"))
     import dlt
     from dlt.sources.rest_api import rest_api_source

@@ -1,6 +1,6 @@
-"""A provider that costs nearly nothing: Longbridge's pages by (start_time, end_time, page, size), out of one buffer.
+"""A provider that takes hardly any time: Longbridge's pages by (start_time, end_time, page, size), from one buffer.
 
-An RSGI application for Granian, in one worker. It checks no signature and writes no row: it bisects and copies bytes.
+An RSGI application for Granian, in one worker. It checks no signature and encodes no row; it bisects and copies bytes.
 """
 
 import os
@@ -24,7 +24,7 @@ class _Row(msgspec.Struct):
 
 
 class Stub:
-    """Rows, newest first, in one buffer, and where each begins."""
+    """All rows in one buffer, newest first, and the offset of each."""
 
     def __init__(self, file: Path) -> None:
         rows = file.read_bytes().splitlines()
@@ -40,7 +40,7 @@ class Stub:
         http.response_bytes(200, HEADERS, BEGIN + page + END)
 
     def page(self, asked: dict[str, str]) -> memoryview | bytes:
-        """The rows asked for, joined by commas. Both ends of the range are inclusive on this wire."""
+        """The requested rows, joined by commas. Both ends of the range are inclusive."""
         first, last = -int(asked["end_time"]), -int(asked["start_time"])
         begin = bisect_left(self._at, first) + (int(asked["page"]) - 1) * int(asked["size"])
         end = min(begin + int(asked["size"]), bisect_right(self._at, last))
@@ -48,5 +48,5 @@ class Stub:
 
 
 def app() -> Stub:
-    """The application over the rows that the environment names."""
+    """The application for the rows file that the environment names."""
     return Stub(Path(os.environ["LIUSHUI_BENCH_ROWS"]))

@@ -1,7 +1,7 @@
-"""The table of a bare loop: the wire row's fields, and a primary key of all of them, so that a row read again is one.
+"""The table of a bare loop: the fields of a row, with a primary key of all of them, so that a repeated row counts once.
 
-It is the fastest of four that were tried: a digest as the key takes twice as long. Of equal fills in one second it
-keeps only the first, which loses one in a hundred rows of the simulated world; a ledger loses none.
+It was the fastest of four variants: a digest as the key takes twice as long. Of equal fills in one second it keeps only
+the first, which loses one in a hundred rows of the simulated world. A ledger loses none.
 """
 
 import sqlite3
@@ -57,7 +57,7 @@ class CashFlow(msgspec.Struct, gc=False):
 
 
 def create(file: Path) -> sqlite3.Connection:
-    """A new database with the table, as durable as a ledger: write-ahead log, synchronous in full."""
+    """A new database with the table, as durable as a ledger: write-ahead log, synchronous = FULL."""
     database = sqlite3.connect(file, isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
@@ -66,7 +66,7 @@ def create(file: Path) -> sqlite3.Connection:
 
 
 def insert(database: sqlite3.Connection, rows: list[Values]) -> None:
-    """Keep rows in one transaction."""
+    """Insert rows in one transaction."""
     database.execute("BEGIN IMMEDIATE")
     database.executemany(INSERT, rows)
     database.execute("COMMIT")

@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 
 from bench import page
-from bench.machine import Machine
-from bench.report import write
-from bench.results import Outcome, Ratio, Series
-from bench.setting import Options
+from bench.context import Options
+from bench.report import Machine, write
+from bench.results import Measurement, Ratio, Series
 
 MACHINE = Machine("2026-01-02T03:04:05+00:00", 2, "a processor", 8.0, "Linux", "3.11", "3.40", "0.1", 0.1)
 OPTIONS = Options(1_000, 2, 1.0, (100, 1_000), install=False)
 
 
-def outcome(name: str, *ours: float, bar: float = 10) -> Outcome:
+def measurement(name: str, *ours: float, bar: float = 10) -> Measurement:
     ratio = Ratio(
         f"{name} ÷ peer",
         Series("pages", "liushui", "pages/s", ours),
@@ -23,17 +22,17 @@ def outcome(name: str, *ours: float, bar: float = 10) -> Outcome:
         bar,
         "at least",
     )
-    return Outcome(name, [ratio], [Series("p99", "liushui", "ms", ours)], [f"{name}: what must be known"], 1.0)
+    return Measurement(name, [ratio], [Series("p99", "liushui", "ms", ours)], [f"{name}: what must be known"], 1.0)
 
 
-def kept(folder: Path, name: str, machine: Machine, *outcomes: Outcome) -> Path:
+def kept(folder: Path, name: str, machine: Machine, *measurements: Measurement) -> Path:
     file = folder / name
-    write(file, machine, OPTIONS, outcomes)
+    write(file, machine, OPTIONS, measurements)
     return file
 
 
 def test_each_subject_has_its_ratios_its_figures_and_its_notes(tmp_path: Path) -> None:
-    file = kept(tmp_path, "a.json", MACHINE, outcome("serve", 2_000, 2_200), outcome("new", 500, 700))
+    file = kept(tmp_path, "a.json", MACHINE, measurement("serve", 2_000, 2_200), measurement("new", 500, 700))
     text = page.markdown(page.subjects_of([file]))
     assert text.index("## Serving pages") < text.index("## new")
     assert "| serve ÷ peer | liushui: 2,100 pages/s | peer: 100 pages/s | **21** | 20 – 22 | ≥ 10 | met |" in text
@@ -44,8 +43,8 @@ def test_each_subject_has_its_ratios_its_figures_and_its_notes(tmp_path: Path) -
 
 
 def test_of_a_subject_that_two_runs_have_the_last_counts(tmp_path: Path) -> None:
-    first = kept(tmp_path, "a.json", MACHINE, outcome("serve", 2_000), outcome("depth", 1_000))
-    second = kept(tmp_path, "b.json", MACHINE, outcome("serve", 3_000))
+    first = kept(tmp_path, "a.json", MACHINE, measurement("serve", 2_000), measurement("depth", 1_000))
+    second = kept(tmp_path, "b.json", MACHINE, measurement("serve", 3_000))
     text = page.markdown(page.subjects_of([first, second]))
     assert "liushui: 3,000 pages/s" in text
     assert "liushui: 2,000 pages/s" not in text
@@ -53,13 +52,15 @@ def test_of_a_subject_that_two_runs_have_the_last_counts(tmp_path: Path) -> None
 
 
 def test_a_busy_machine_is_said_to_have_been_one(tmp_path: Path) -> None:
-    file = kept(tmp_path, "a.json", replace(MACHINE, load=7.5), outcome("serve", 2_000))
+    file = kept(tmp_path, "a.json", replace(MACHINE, load=7.5), measurement("serve", 2_000))
     assert "7.5 processes competed for its 2 cores" in page.markdown(page.subjects_of([file]))
 
 
 def test_plots_are_the_same_for_the_same_results(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is in the dependency group of the benchmarks alone")
-    subjects = page.subjects_of([kept(tmp_path, "a.json", MACHINE, outcome("serve", 2_000), outcome("depth", 3.5))])
+    subjects = page.subjects_of(
+        [kept(tmp_path, "a.json", MACHINE, measurement("serve", 2_000), measurement("depth", 3.5))]
+    )
     drawn = []
     for name in ("one", "two"):
         page.plots(subjects, tmp_path / name)

@@ -1,27 +1,55 @@
-"""What measurements share: options, a temporary folder, rows, a stub to collect from, a ledger that was collected."""
+"""What measurements share: options, a temporary folder, rows, a stub to sync from, a ledger that was synced."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from bench.data import BEGIN, Data, make_data
 from bench.process import LIUSHUI, PYTHON, BenchError, Server, run, serving
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import make_account
-from liushui.providers.longbridge import PROVIDER
+from liushui.providers.longbridge import PROVIDER, codec
+from liushui.providers.longbridge.codec import LANGUAGE
+from liushui.simulate.world import Parameters, World
 from liushui.testing.server import free_port
 
 ACCOUNT: Final = "bench"
 ROWS_MIN: Final = 100
+SEED: Final = 1
+BEGIN: Final = datetime(2021, 1, 1, tzinfo=UTC)
+END: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Data(NamedTuple):
+    """Rows in a file: JSON lines, oldest first."""
+
+    file: Path
+    flows: int
+
+    def rows(self) -> Iterator[bytes]:
+        """The rows, oldest first."""
+        with self.file.open("rb") as lines:
+            for line in lines:
+                yield line.rstrip(b"\n")
+
+
+def make_data(folder: Path, flows: int) -> Data:
+    """Write the rows of a world with so many flows: the world that `liushui simulate` serves for the same seed."""
+    world = World(Parameters(accounts=1, flows=flows, seed=SEED, begin=BEGIN, end=END))
+    file = folder / f"rows-{flows}.jsonl"
+    with file.open("wb") as out:
+        for flow in world.flows(world.accounts[0], BEGIN, END):
+            out.write(codec.write(flow, LANGUAGE) + b"\n")
+    return Data(file, flows)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for."""
+    """The options of a run."""
 
     flows: int
     rounds: int
@@ -29,41 +57,41 @@ class Options:
     memory_flows: tuple[int, int]
     install: bool
     peer_rounds: int = 1
-    """How often peers are measured that take long, as they do on a large ledger."""
+    """The number of rounds for slow peers."""
     growth_flows: tuple[int, ...] = ()
 
 
 @dataclass
-class Setting:
-    """One run of the benchmarks. `say` tells the user how it goes on."""
+class BenchContext:
+    """One run of the benchmarks. `log` shows progress to the user."""
 
     options: Options
     folder: Path
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     _data: dict[int, Data] = field(default_factory=dict)
     _ledgers: dict[int, Path] = field(default_factory=dict)
 
     def data(self, flows: int) -> Data:
-        """The rows of a world of that size; made once."""
+        """The rows of a world of that size. Made once."""
         if flows not in self._data:
-            self.say(f"making {flows:,} rows")
+            self.log(f"making {flows:,} rows")
             self._data[flows] = make_data(self.folder, flows)
         return self._data[flows]
 
     def ledger(self, flows: int | None = None) -> Path:
-        """A ledger that was collected from the stub; made once for each size, for reading only."""
+        """A ledger that was synced from the stub, for reading only. Made once for each size."""
         flows = flows or self.options.flows
         if flows not in self._ledgers:
             with self.stub(self.data(flows)) as stub:
                 ledger = self.new_ledger(f"collected-{flows}", stub.url, credentials())
-                self.say(f"collecting a ledger of {flows:,} flows to read from")
+                self.log(f"syncing a ledger of {flows:,} flows to read from")
                 run(sync_command(ledger))
             self._ledgers[flows] = ledger
         return self._ledgers[flows]
 
     @contextmanager
     def stub(self, data: Data) -> Iterator[Server]:
-        """A server of the rows that costs nearly nothing: what is measured is the one that asks it."""
+        """A server of the rows that takes hardly any time: only its client is measured."""
         port = free_port()
         command = [PYTHON, "-m", "granian", "--interface", "rsgi", "--workers", "1", "--factory", "--no-ws"]
         command += ["--log-level", "warning", "--host", "127.0.0.1", "--port", str(port), "bench.peers.stub:app"]
@@ -72,7 +100,7 @@ class Setting:
             yield server
 
     def new_ledger(self, name: str, base_url: str, fields: dict[str, str]) -> Path:
-        """A fresh ledger of one source that has collected nothing yet and keeps to no rate."""
+        """A new ledger with one source that has no rate limit and has not been synced."""
         path = self.folder / f"{name}.db"
         ledger = open_ledger(str(path), create=True)
         make_account(ledger, ACCOUNT, PROVIDER.name, PROVIDER.rules.zone)
@@ -81,7 +109,7 @@ class Setting:
         return path
 
     def new_key(self, ledger: Path) -> dict[str, str]:
-        """A key that reads the ledger's account, held to no rate."""
+        """A key for the ledger's account, without a rate limit."""
         book = open_ledger(str(ledger))
         key = create_key(book, PROVIDER, [ACCOUNT], paced=False)
         book.close()
@@ -89,16 +117,16 @@ class Setting:
 
 
 def credentials() -> dict[str, str]:
-    """Credentials of the provider's shape that open nothing, for servers that ask for none or take any."""
+    """Credentials in the provider's format, for servers that do not check them."""
     return PROVIDER.new_credentials(bytes)
 
 
 def sync_command(ledger: Path) -> list[str]:
-    """What collects a ledger."""
+    """The command that syncs a ledger."""
     return [*LIUSHUI, "--ledger", str(ledger), "--format", "json", "sync"]
 
 
 def check_rows(who: str, got: int, expected: int) -> None:
-    """Raise BenchError where a contestant did not handle every row: its speed would mean nothing."""
+    """Raise BenchError where a contestant did not handle every row: its speed would be meaningless."""
     if got != expected:
         raise BenchError(f"{who}: expected {expected:,} rows, got {got:,}")

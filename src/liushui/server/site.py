@@ -1,39 +1,158 @@
-"""Our own site: the API under /api/v1 and the pages, one Litestar application."""
+"""Our own site as one Litestar application: every route of the API under /api/v1, and of the pages."""
 
-from litestar import Litestar
+from typing import Any, Final
+
+from litestar import Litestar, Response, Router
 from litestar.config.compression import CompressionConfig
-from litestar.datastructures import MutableScopeHeaders, State
+from litestar.datastructures import MutableScopeHeaders, ResponseHeader, State
+from litestar.di import Provide
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.types import Message, Scope
 
-from liushui.server.api import ROOT, api_routes
-from liushui.server.api.context import APP_CONTEXT
+from liushui.server.api import ROOT, balances, credentials, feed, flows, openapi, record, review, sources
+from liushui.server.api.auth import PENDING_USES, RATE_HEADERS, authenticate
+from liushui.server.api.context import APP_CONTEXT, provide_context
 from liushui.server.api.errors import HEADERS
-from liushui.server.api.openapi import ModelSchemas, openapi_config
+from liushui.server.api.errors import handlers as api_errors
+from liushui.server.api.params import BODY_MAX, ApiRequest, check_request, provide_params
 from liushui.server.context import AppContext
-from liushui.server.web import page_routes
-from liushui.server.web.page import WEB_CONTEXT, make_web_context
-from liushui.server.web.static_files import ASSETS
+from liushui.server.web import error_pages, keys, preferences, providers, static_files
+from liushui.server.web import sources as source_pages
+from liushui.server.web.auth import login
+from liushui.server.web.auth.guard import add_security_headers, guard_page
+from liushui.server.web.flows import page as flow_pages
+from liushui.server.web.overview import page as overview_pages
+from liushui.server.web.page import WEB_CONTEXT, WebContext, make_web_context, provide_page
+
+UNCOMPRESSED: Final = "whole"
+"""The key in a handler's `opt` that keeps its answers from being compressed."""
 
 
 def make_site(app_context: AppContext) -> Litestar:
-    """The application of a app_context: its API and its pages."""
+    """The application."""
     web = make_web_context(app_context)
+    state = {APP_CONTEXT: app_context, PENDING_USES: set(), WEB_CONTEXT: web, static_files.ASSETS: web.assets}
     return Litestar(
-        route_handlers=[*api_routes(app_context), *page_routes(web)],
-        openapi_config=openapi_config(ROOT),
-        plugins=[ModelSchemas(), ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
-        compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key="whole"),
+        route_handlers=[_api(), _document(), _pages(web)],
+        openapi_config=openapi.openapi_config(ROOT),
+        plugins=[
+            openapi.ModelSchemas(),
+            ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True)),
+        ],
+        compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key=UNCOMPRESSED),
         before_send=[_add_headers],
-        state=State({APP_CONTEXT: app_context, WEB_CONTEXT: web, ASSETS: web.assets}),
+        state=State(state),
         logging_config=None,
     )
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:
-    """Give an answer the headers that its request was promised, whatever became of it."""
+    """Add the headers that every answer to a request has, also those that are made outside of handlers."""
     if message["type"] == "http.response.start":
-        promised = scope["state"].get(HEADERS, {})
         headers = MutableScopeHeaders.from_message(message)
-        for name, value in promised.items():
+        for name, value in scope["state"].get(HEADERS, {}).items():
             headers[name] = value
+
+
+def _api() -> Router:
+    return Router(
+        ROOT,
+        route_handlers=[
+            openapi.about,
+            flows.list_accounts,
+            flows.show_account,
+            flows.list_flows,
+            flows.show_flow,
+            balances.list_balances,
+            balances.show_summary,
+            balances.show_coverage,
+            record.create_account,
+            record.record_flows,
+            feed.read_feed,
+            feed.stream_events,
+            sources.list_sources,
+            sources.show_source,
+            sources.pause_source,
+            sources.request_sync,
+            sources.show_sync_request,
+            sources.list_runs,
+            review.list_findings,
+            review.list_quarantined,
+            credentials.list_keys,
+            credentials.create_key,
+            credentials.revoke_key,
+            credentials.list_tokens,
+            credentials.create_token,
+            credentials.revoke_token,
+        ],
+        guards=[authenticate],
+        before_request=check_request,
+        dependencies={
+            "context": Provide(provide_context, sync_to_thread=False),
+            "params": Provide(provide_params, sync_to_thread=False),
+        },
+        request_class=ApiRequest,
+        request_max_body_size=BODY_MAX,
+        exception_handlers=api_errors(),
+        after_request=_forbid_sniffing,
+        response_headers=[
+            ResponseHeader(name=name, value="", description=text, documentation_only=True)
+            for name, text in RATE_HEADERS.items()
+        ],
+    )
+
+
+def _document() -> Router:
+    """The OpenAPI document, which anybody may read."""
+    return Router(ROOT, route_handlers=[openapi.openapi_document], after_request=_forbid_sniffing)
+
+
+def _forbid_sniffing(response: Response[Any]) -> Response[Any]:
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
+
+
+def _pages(web: WebContext) -> Router:
+    """The pages. Each asks for a login, unless its handler's `opt` opens it."""
+    return Router(
+        "/",
+        route_handlers=[
+            static_files.static_file,
+            login.show_login,
+            login.log_in,
+            login.log_out,
+            preferences.set_preferences,
+            *overview_pages.routes(web),
+            *flow_pages.routes(web),
+            source_pages.list_sources,
+            source_pages.new_source,
+            source_pages.add_source,
+            source_pages.test_new_source,
+            source_pages.show_source,
+            source_pages.show_progress,
+            source_pages.test_source,
+            source_pages.sync_source,
+            source_pages.pause_source,
+            source_pages.new_credentials,
+            source_pages.replace_credentials,
+            source_pages.remove_source,
+            keys.list_keys,
+            keys.new_key,
+            keys.create_key,
+            keys.revoke_key,
+            keys.new_token,
+            keys.create_token,
+            keys.revoke_token,
+            keys.end_sessions,
+            providers.list_providers,
+            providers.show_provider,
+            error_pages.no_page,
+        ],
+        dependencies={"page": Provide(provide_page, sync_to_thread=False)},
+        before_request=guard_page,
+        after_request=add_security_headers,
+        exception_handlers=error_pages.handlers(),
+        include_in_schema=False,
+        # A compressed page would tell by its length what secrets are on it (the BREACH attack).
+        opt={UNCOMPRESSED: True},
+    )

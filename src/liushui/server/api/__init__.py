@@ -1,5 +1,5 @@
 """Our own API, under /api/v1."""
 
-from liushui.server.api.routes import ROOT, api_routes
+from typing import Final
 
-__all__ = ["ROOT", "api_routes"]
+ROOT: Final = "/api/v1"

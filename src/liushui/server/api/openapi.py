@@ -15,6 +15,8 @@ from litestar.typing import FieldDefinition
 
 from liushui import __version__
 from liushui.client import models
+from liushui.server.api.context import Context
+from liushui.server.api.endpoint import endpoint
 
 ABOUT: Final = """One ledger for every fund flow. Amounts are exact decimal text, never JSON numbers. Currencies are
 never added together. Times are ISO 8601; answers give them in UTC. What a caller may not see is answered as if it did
@@ -60,6 +62,16 @@ class ModelSchemas(OpenAPISchemaPlugin):
 def _raw(value: object) -> Any:  # noqa: ANN401 - it stands where Litestar expects a dict
     """JSON in JSON: from a dict Litestar would drop every null, of defaults and examples too."""
     return msgspec.Raw(msgspec.json.encode(value))
+
+
+@endpoint("GET", "/", scope=None)
+def about(context: Context) -> Response[models.About]:
+    """Which liushui answers, and what the caller may see and do."""
+    principal = context.principal
+    accounts = None if principal.accounts is None else sorted(principal.accounts)
+    return context.answer(
+        models.About(name="liushui", version=__version__, accounts=accounts, scopes=sorted(principal.scopes))
+    )
 
 
 @get("/openapi.json", sync_to_thread=True, include_in_schema=False)

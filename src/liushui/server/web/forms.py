@@ -1,4 +1,4 @@
-"""Forms: what was typed, read field by field, and what is wrong with it, said beside the field."""
+"""Forms: what was typed, read field by field, with an error beside each field that cannot be used."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -17,30 +17,30 @@ TEXT_MAX = 4_000
 
 @dataclass
 class Form:
-    """What a reader sent. A method returns None where it has added to `errors`."""
+    """A form that was sent. Where a method returns None, it has added to `errors`."""
 
     page: Page
     errors: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_wrong(self) -> bool:
-        """Whether anything cannot be used."""
+        """Whether there are errors."""
         return bool(self.errors)
 
     def typed(self, name: str) -> str:
-        """A field as it was sent, without the spaces around it."""
+        """The text of a field, without spaces around it."""
         return self.page.form.get(name, "").strip()
 
     def ticked(self, name: str) -> bool:
         """Whether a box was ticked."""
         return bool(self.page.form.get(name))
 
-    def wrong(self, name: str, said: str) -> None:
-        """Say what is wrong with a field; of several things the first."""
-        self.errors.setdefault(name, said)
+    def wrong(self, name: str, error: str) -> None:
+        """Add the error of a field. Of several errors the first stays."""
+        self.errors.setdefault(name, error)
 
     def text(self, name: str) -> str | None:
-        """Some text."""
+        """Text that may not be empty."""
         typed = self.typed(name)
         if not typed:
             self.wrong(name, self.page.say("Fill this in."))
@@ -51,7 +51,7 @@ class Form:
         return typed
 
     def source_name(self, name: str) -> str | None:
-        """What an account may be called."""
+        """The name of a source."""
         typed = self.typed(name)
         try:
             check_source_name(typed)
@@ -62,7 +62,7 @@ class Form:
         return typed
 
     def address(self, name: str) -> str | None:
-        """Where an API is."""
+        """The base URL of an API."""
         typed = self.typed(name)
         try:
             return parse_base_url(typed)
@@ -81,7 +81,7 @@ class Form:
             return None
 
     def instant(self, name: str, zone: ZoneInfo | None) -> datetime | None:
-        """A date or a time, in a zone where it names none."""
+        """A date or a time. One without an offset is in the zone."""
         typed = self.typed(name)
         try:
             return parse_instant(name, typed, zone)
@@ -91,7 +91,7 @@ class Form:
             return None
 
     def one_of(self, name: str, known: Collection[str]) -> str | None:
-        """One of some words."""
+        """One of several values."""
         typed = self.typed(name)
         if typed not in known:
             expected = self.page.say("Choose one of %(known)s", known=", ".join(known))
@@ -100,11 +100,11 @@ class Form:
         return typed
 
     def some_of(self, name: str, known: Collection[str]) -> list[str]:
-        """At least one of some words."""
+        """At least one of several values."""
         chosen = list(dict.fromkeys(self.page.fields.get(name, [])))
-        strange = [one for one in chosen if one not in known]
-        if strange:
-            self.wrong(name, self._got(self.page.say("Choose from the list"), strange[0]))
+        unknown = [value for value in chosen if value not in known]
+        if unknown:
+            self.wrong(name, self._got(self.page.say("Choose from the list"), unknown[0]))
         elif not chosen:
             self.wrong(name, self.page.say("Choose at least one."))
         return chosen

@@ -1,4 +1,4 @@
-"""The page's languages: which one a reader gets, its words, and how it writes dates, times and numbers."""
+"""The page's languages: the choice for a reader, translations, and the format of dates, times and numbers."""
 
 import io
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ CATALOGUES: Final = Path(__file__).parent / "locale"
 DOMAIN: Final = "page"
 
 TAGS: Final = {"en": "English", "zh-Hans": "简体中文", "zh-Hant": "繁體中文"}
-"""The languages by their tags, each under its own name."""
+"""The name of each language in that language, by tag."""
 SOURCE: Final = "en"
-"""The language that the code is written in."""
+"""The language of the texts in code and templates."""
 
 _TRADITIONAL: Final = frozenset({"hant", "tw", "hk", "mo"})
 MINUS: Final = "\N{MINUS SIGN}"
@@ -33,61 +33,61 @@ MINUS: Final = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Language:
-    """One language. All its methods are pure."""
+    """A language. All methods are pure."""
 
     tag: str
     words: NullTranslations
 
     @property
     def name(self) -> str:
-        """What its speakers call it."""
+        """Its name in the language itself."""
         return TAGS[self.tag]
 
     @property
     def is_chinese(self) -> bool:
-        """Whether red says that something rises, where nobody chose."""
+        """Whether red stands for a rise, as it does for Chinese readers."""
         return self.tag.startswith("zh")
 
     @cached_property
     def locale(self) -> Locale:
-        """Babel's description of it."""
+        """Its locale in Babel."""
         return Locale.parse(self.tag, sep="-")
 
     def say(self, text: str, **values: object) -> str:
-        """English text in this language, with its %(name)s filled in."""
-        said: str = self.words.ugettext(text)
-        return said % values if values else said
+        """Translate English text. `values` are for its %(name)s."""
+        translated: str = self.words.ugettext(text)
+        return translated % values if values else translated
 
     def say_many(self, one: str, many: str, number: int, **values: object) -> str:
-        """English text for one or several, in this language; %(number)s is the number, grouped."""
-        said: str = self.words.ungettext(one, many, number)
-        return said % {"number": self.number(number), **values}
+        """Translate English text in the singular or the plural. %(number)s is the number with its digits grouped."""
+        translated: str = self.words.ungettext(one, many, number)
+        return translated % {"number": self.number(number), **values}
 
     def amount(self, amount: Decimal, *, signed: bool = False) -> str:
-        """Money, exact to its last zero, its digits grouped. `signed`: with a plus where it is above zero."""
+        """An exact amount with all its zeros, its digits grouped. `signed`: with a plus if it is positive."""
         whole, point, fraction = to_plain_string(amount.copy_abs()).partition(".")
         grouped = self._grouped(whole)
         sign = MINUS if amount < 0 else "+" if signed and amount > 0 else ""
         return f"{sign}{grouped}{get_decimal_symbol(self.locale) if point else ''}{fraction}"
 
     def number(self, number: int) -> str:
-        """A whole number, its digits grouped."""
+        """A whole number with its digits grouped."""
         return format_decimal(number, locale=self.locale)
 
     def day(self, day: date) -> str:
-        """A date, in a few letters."""
+        """A date in medium length, such as Jan 31, 2024."""
         return format_date(day, "medium", locale=self.locale)
 
     def moment(self, at: datetime, zone: ZoneInfo) -> str:
-        """A date and a time of day to the second, in a zone."""
+        """A date and a time to the second, in a zone."""
         return format_datetime(at, "medium", tzinfo=zone, locale=self.locale)
 
     def span(self, length: timedelta) -> str:
-        """A length of time in its largest unit, about."""
+        """A duration in its largest unit, rounded."""
         return format_timedelta(length, threshold=1, locale=self.locale)
 
     def ago(self, length: timedelta) -> str:
-        """How long ago something was, about. Below zero: in how long it will be."""
+        """How long ago something was, rounded. A negative length is in the future."""
         return format_timedelta(-length, add_direction=True, threshold=1, locale=self.locale)
 
     def _grouped(self, whole: str) -> str:
@@ -97,7 +97,7 @@ class Language:
 
 
 def read_languages(folder: Path = CATALOGUES) -> Mapping[str, Language]:
-    """Every language by its tag, from the catalogues' sources: what is read is what can be reviewed."""
+    """Every language by tag. The .po files are compiled here, so that no .mo file can be out of date."""
     languages = {SOURCE: Language(SOURCE, NullTranslations())}
     for tag in TAGS:
         if tag != SOURCE:
@@ -106,7 +106,7 @@ def read_languages(folder: Path = CATALOGUES) -> Mapping[str, Language]:
 
 
 def chosen(cookie: str | None, accepted: str) -> str:
-    """The tag of the language for a reader who chose one, or whose browser sends this Accept-Language."""
+    """The tag of the language that a reader chose by cookie; else the best for the browser's Accept-Language."""
     if cookie in TAGS:
         return cookie
     return next((tag for tag in map(_known, _by_preference(accepted)) if tag), SOURCE)
@@ -122,7 +122,7 @@ def _compiled(path: Path) -> NullTranslations:
 
 
 def _by_preference(accepted: str) -> list[str]:
-    """The tags of an Accept-Language, the best first; those with a weight of zero are not wanted."""
+    """The tags of an Accept-Language, the most wanted first, without those of weight zero."""
     weighed = []
     for position, part in enumerate(accepted[:1000].split(",")):
         tag, _, weight = part.strip().partition(";")
@@ -134,7 +134,7 @@ def _by_preference(accepted: str) -> list[str]:
 
 
 def _thousandths(weight: str) -> int:
-    """A weight such as 0.8, in thousandths; zero where it is none."""
+    """A weight such as 0.8 in thousandths; zero if it is malformed."""
     whole, _, fraction = weight.partition(".")
     digits = f"{whole}{fraction[:3]:0<3}"
     return min(int(digits), 1000) if digits.isascii() and digits.isdecimal() else 0

@@ -1,6 +1,6 @@
-"""The page's words for translators: extracted from code and templates into one .po file a language.
+"""Extracts the page's texts from code and templates into one .po file for each language.
 
-`python -m liushui.server.web.i18n_catalogs` brings the files up to date and says what is still to be translated.
+`python -m liushui.server.web.i18n_catalogs` brings the files up to date and prints what lacks a translation.
 """
 
 import sys
@@ -30,11 +30,11 @@ KEYWORDS: Final = {
     "say": None,
     "say_many": (1, 2),
 }
-"""What marks a message, and which arguments are one."""
+"""The functions that translate, and which of their arguments are texts."""
 
 
 def extracted() -> Catalog:
-    """Every message of the page, where it stands."""
+    """Every text of the page, with the files that it is in."""
     catalogue = Catalog(domain=DOMAIN, project="liushui", charset="utf-8", fuzzy=False)
     options = {"**/templates/**.html": OPTIONS["jinja2"], "**/templates/**.svg": OPTIONS["jinja2"]}
     found = extract_from_dir(
@@ -56,14 +56,14 @@ def extracted() -> Catalog:
 
 
 def words_of(provider: Provider) -> Iterator[str]:
-    """What a provider's folder says in English for people to read."""
+    """The English texts for readers in a provider's folder."""
     yield from (provider.title, provider.auth, provider.tested_with)
     yield from (field.title for field in provider.credentials)
     yield from (restriction.help for restriction in provider.restrictions)
 
 
 def updated(tag: str, folder: Path = CATALOGUES) -> Catalog:
-    """A language's catalogue with the messages there are now: new ones untranslated, those that are gone left out."""
+    """A language's catalogue with the texts there are now: new ones untranslated, unused ones removed."""
     path, fresh = folder / f"{tag}.po", extracted()
     catalogue = Catalog(locale=tag.replace("-", "_"), domain=DOMAIN, project="liushui", charset="utf-8", fuzzy=False)
     if path.exists():
@@ -82,7 +82,7 @@ def updated(tag: str, folder: Path = CATALOGUES) -> Catalog:
 
 
 def written(catalogue: Catalog) -> bytes:
-    """The file of a catalogue: the same bytes for the same messages, whoever makes it and when."""
+    """The file of a catalogue: the same bytes for the same texts, at any time and on any machine."""
     file = BytesIO()
     write_po(file, catalogue, width=110, omit_header=False, include_lineno=False, sort_output=True)
     lines = file.getvalue().decode().splitlines(keepends=True)
@@ -91,7 +91,7 @@ def written(catalogue: Catalog) -> bytes:
 
 
 def untranslated(catalogue: Catalog) -> Iterator[str]:
-    """The messages that have no translation, or lack one for a number."""
+    """The texts without a translation, or without one for some plural form."""
     for message in catalogue:
         strings = message.string if isinstance(message.string, (tuple, list)) else (message.string,)
         if message.id and not all(strings):

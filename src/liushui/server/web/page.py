@@ -1,4 +1,4 @@
-"""One page for one reader: language, theme, the words and figures of its templates, and the answer they become."""
+"""A page for one reader: language and settings, session and form, and the templates that become the answer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ RISE_COOKIE: Final = "liushui_rise"
 
 THEMES: Final = ("auto", "light", "dark")
 RISES: Final = ("auto", "red", "green")
-"""The colour of money that comes in. auto: as the language's readers expect it."""
+"""The colour of money that comes in. auto: as readers of the language expect it."""
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -115,24 +115,24 @@ class Page:
 
     @property
     def rise_chosen(self) -> str:
-        """auto, red or green: what the reader chose."""
+        """The setting: auto, red or green."""
         return _one_of(self.request.cookies.get(RISE_COOKIE), RISES)
 
     @property
     def rise(self) -> str:
-        """red or green: the colour of money that comes in."""
+        """The colour of money that comes in: red or green."""
         if self.rise_chosen != "auto":
             return self.rise_chosen
         return "red" if self.language.is_chinese else "green"
 
     @property
     def is_part(self) -> bool:
-        """Whether htmx asks, for a part of a page."""
+        """Whether htmx asks for a part of a page."""
         return self.request.headers.get("hx-request") == "true"
 
     @property
     def csrf(self) -> str:
-        """What a request of this reader that changes something has to bring."""
+        """The CSRF token that forms carry. Empty where nobody is logged in."""
         return str(self.request.state.get("csrf", ""))
 
     @property
@@ -143,12 +143,12 @@ class Page:
 
     @property
     def is_logged_in(self) -> bool:
-        """Whether there is a session to end."""
+        """Whether the reader is logged in."""
         return self.session is not None
 
     @property
     def here(self) -> str:
-        """The address that was asked for, where it can be asked for again; the first page's where it cannot."""
+        """The address of the request. Of anything but a GET: the first page's, for it cannot be opened again."""
         if self.request.method != "GET":
             return "/"
         query = self.request.scope["query_string"].decode("latin-1")
@@ -156,33 +156,33 @@ class Page:
 
     @property
     def form(self) -> Mapping[str, str]:
-        """The fields that were sent, the last of each name."""
+        """The last value of each field of the form."""
         return {name: values[-1] for name, values in self.fields.items()}
 
     @property
     def fields(self) -> Mapping[str, list[str]]:
-        """The fields that were sent, with all their values."""
-        found: Mapping[str, list[str]] = self.request.state.get("form", {})
-        return found
+        """All values of each field of the form."""
+        fields: Mapping[str, list[str]] = self.request.state.get("form", {})
+        return fields
 
     @property
     def next(self) -> str:
-        """Where a form that was sent goes on: a page of ours, or the first."""
+        """The page of ours that follows the form; without one, the first page."""
         return own_address(self.form.get("next", ""))
 
     @property
     def is_secure(self) -> bool:
-        """Whether the reader came by TLS, to us or to a proxy before us. Who says so wrongly is sent no cookie back."""
+        """Whether the connection uses TLS, to us or to a proxy. A client that lies about it loses its own cookies."""
         return self.request.headers.get("x-forwarded-proto", self.request.scope["scheme"]) == "https"
 
     @property
     def version(self) -> str:
-        """The program's."""
+        """The version of liushui."""
         return __version__
 
     @property
     def places(self) -> list[tuple[str, str, str]]:
-        """The pages that the bar leads to: address, name, keys that go there."""
+        """The main menu: address, name and keyboard shortcut of each page."""
         say = self.say
         return [
             ("/", say("Overview"), "g o"),
@@ -193,7 +193,7 @@ class Page:
         ]
 
     def is_at(self, address: str) -> bool:
-        """Whether the page belongs to one of `places`."""
+        """Whether the page is below an address of the main menu."""
         path = self.request.scope["path"]
         return path == address if address == "/" else f"{path}/".startswith(f"{address}/")
 
@@ -203,20 +203,20 @@ class Page:
         return Words(self.language)
 
     def say(self, text: str, **values: object) -> str:
-        """English text in the reader's language, with its %(name)s filled in."""
+        """Translate English text. `values` are for its %(name)s."""
         return self.language.say(text, **values)
 
     def say_many(self, one: str, many: str, number: int, **values: object) -> str:
-        """English text for one or several, in the reader's language."""
+        """Translate English text in the singular or the plural."""
         return self.language.say_many(one, many, number, **values)
 
     def text(self, template: str, **context: object) -> str:
-        """A template with its context, as HTML."""
-        made = self.web.environments[self.language.tag].get_template(template)
-        return made.render(page=self, **context)
+        """Render a template to HTML."""
+        environment = self.web.environments[self.language.tag]
+        return environment.get_template(template).render(page=self, **context)
 
     def render(self, template: str, *, status: int = 200, **context: object) -> Response[str]:
-        """An answer of HTML."""
+        """Render a template to an answer."""
         return Response(self.text(template, **context), status_code=status, media_type=MediaType.HTML)
 
 
@@ -225,14 +225,14 @@ CurrentPage: TypeAlias = NamedDependency[SkipValidation[Page]]  # msgspec cannot
 
 
 def redirect(address: str, cookies: Iterable[Cookie] = ()) -> Response[str]:
-    """Send a reader who sent something on to a page, with cookies."""
+    """Redirect to a page after a form (303), and set cookies."""
     return Response(
         "", status_code=303, headers={"location": address}, cookies=list(cookies), media_type=MediaType.TEXT
     )
 
 
 def own_address(text: str) -> str:
-    """An address of this server's own, as it was given; the first page's where it is anybody else's."""
+    """An address on this server as it is; for any other, the first page's: links must not redirect elsewhere."""
     is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_own else "/"
 
@@ -260,13 +260,13 @@ def _environment(assets: Assets, language: Language) -> Environment:
 
 
 def _filters(language: Language) -> dict[str, Any]:
-    """Figures, dates and times as the language writes them. Times stand as <time>, with the exact instant in it."""
+    """Template filters for amounts, numbers and times. A time becomes a <time> with the exact instant."""
 
     def moment(at: datetime | None, zone: str = "UTC") -> Markup:
         if at is None:
             return Markup("–")
-        told = language.moment(at, ZoneInfo(zone))
-        return Markup('<time datetime="{0}" title="{1} {2}">{1}</time>').format(to_iso(at), told, zone)
+        text = language.moment(at, ZoneInfo(zone))
+        return Markup('<time datetime="{0}" title="{1} {2}">{1}</time>').format(to_iso(at), text, zone)
 
     def ago(at: datetime | None, now: datetime, zone: str = "UTC") -> Markup:
         if at is None:
@@ -279,9 +279,9 @@ def _filters(language: Language) -> dict[str, Any]:
     def amount(value: Decimal, places: int | None = None, *, signed: bool = False) -> Markup:
         side = "in" if value > 0 else "out" if value < 0 else "nil"
         pad = _pad(value, places)
-        told = language.amount(value, signed=signed)
+        text = language.amount(value, signed=signed)
         return Markup('<span class="amount {}"{}>{}</span>').format(
-            side, Markup(' data-pad="{}"').format(pad) if pad else "", told
+            side, Markup(' data-pad="{}"').format(pad) if pad else "", text
         )
 
     return {
@@ -296,21 +296,21 @@ def _filters(language: Language) -> dict[str, Any]:
 
 
 def places_of(amounts: list[Decimal]) -> int:
-    """How many digits behind the point the longest of some amounts has: what `amount` aligns them by."""
+    """The most decimal places that any of the amounts has. The filter `amount` aligns a column by it."""
     return max((_places(amount) for amount in amounts), default=0)
 
 
 FIGURE_SPACE: Final = "\N{FIGURE SPACE}"
-"""As wide as a digit; the point is as wide as a punctuation space."""
+"""As wide as a digit. A punctuation space is as wide as a decimal point."""
 POINT_SPACE: Final = "\N{PUNCTUATION SPACE}"
 
 
 def _pad(amount: Decimal, places: int | None) -> str:
-    """What stands behind an amount, unseen and never copied, so that points stand below each other in a column."""
+    """Invisible characters after an amount that align the decimal points of a column. They are not copied with it."""
     if places is None:
         return ""
-    there = _places(amount)
-    return (POINT_SPACE if places and not there else "") + FIGURE_SPACE * (places - there)
+    own = _places(amount)
+    return (POINT_SPACE if places and not own else "") + FIGURE_SPACE * (places - own)
 
 
 def _places(amount: Decimal) -> int:

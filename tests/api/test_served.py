@@ -69,7 +69,7 @@ def test_the_client_says_what_the_server_does(client: liushui.Client) -> None:
     assert client.coverage(account=["a"])[0].state == "proven"
     assert client.summary(by=["kind"], period="all").rows[0].flows >= 20
     assert client.feed(limit=1).cursor
-    with pytest.raises(errors.NotThere, match="account: there is none named 'x'"):
+    with pytest.raises(errors.NotFound, match="account: there is none named 'x'"):
         client.account("x")
     with pytest.raises(errors.BadRequest) as refused:
         list(client.flows(limit=0))
@@ -77,13 +77,13 @@ def test_the_client_says_what_the_server_does(client: liushui.Client) -> None:
 
 
 def test_a_token_that_is_none_is_said(running: Running) -> None:
-    with liushui.Client(running.url, "lsk_no", attempts=1) as client, pytest.raises(errors.NotKnown):
+    with liushui.Client(running.url, "lsk_no", attempts=1) as client, pytest.raises(errors.Unauthorized):
         client.about()
 
 
 def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: str) -> None:
     """Many at once, over two workers, under one key: all are told the same, and the flows are there once."""
-    client.make_account("mine")
+    client.create_account("mine")
     rows = [flow(f"r{n}") for n in range(50)]
     answers: list[models.Recorded] = []
     threads = [threading.Thread(target=lambda: answers.append(client.record(rows, key="once"))) for _ in range(8)]
@@ -97,7 +97,7 @@ def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: s
     assert len(list(client.flows(account="mine"))) == 50
     with pytest.raises(errors.BadRequest, match="Idempotency-Key"):
         client.record(flow("another"), key="once")
-    with pytest.raises(errors.Contradiction, match="amount"):
+    with pytest.raises(errors.Conflict, match="amount"):
         client.record(flow("r1", "2"))
     assert client.record(flow("r1", "2"), restate=True).restated == 1
 
@@ -110,7 +110,7 @@ def test_a_write_whose_worker_is_killed_is_done_once(book: str, token: str) -> N
     """
     with serving(book, workers=1) as running:
         with liushui.Client(running.url, token, attempts=60) as client:
-            client.make_account("other")
+            client.create_account("other")
             rows = [flow(f"k{n}", account="other") for n in range(300)]
             told: list[models.Recorded] = []
             writer = threading.Thread(
@@ -133,7 +133,7 @@ def test_a_write_whose_worker_is_killed_is_done_once(book: str, token: str) -> N
 def test_events_come_and_go_on_where_they_broke_off(running: Running, token: str, client: liushui.Client) -> None:
     headers = {"authorization": f"Bearer {token}"}
     url = f"{running.url}/api/v1/events"
-    client.make_account("eventful")
+    client.create_account("eventful")
     with httpx2.stream("GET", url, headers=headers, timeout=20) as stream:
         lines = stream.iter_lines()
         assert next(line for line in lines if line.startswith(":")) == ": begun"
@@ -152,5 +152,5 @@ def test_events_come_and_go_on_where_they_broke_off(running: Running, token: str
 
 
 def test_a_sync_that_is_asked_for_is_made_beside_the_server(client: liushui.Client) -> None:
-    with pytest.raises(errors.NotThere, match="source"):
+    with pytest.raises(errors.NotFound, match="source"):
         client.sync("a")

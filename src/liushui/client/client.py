@@ -1,4 +1,4 @@
-"""A client of our own API: the server's own words, pages read on by themselves, calls repeated where they may be.
+"""A client of liushui's API. It follows pages by itself and retries calls that may be made again.
 
 with liushui.Client("http://127.0.0.1:8700", token) as client:
     for flow in client.flows(account=["trader-1"], since=datetime(2024, 1, 1, tzinfo=UTC)):
@@ -18,7 +18,7 @@ import httpx2
 import msgspec
 
 from liushui.client import models
-from liushui.client.errors import CLASSES, ApiError, NoAnswer
+from liushui.client.errors import BY_STATUS, ApiError, NoAnswer
 from liushui.errors import ConfigError
 from liushui.instant import to_iso
 from liushui.ratelimit.pacing import Backoff
@@ -27,8 +27,8 @@ ROOT: Final = "/api/v1"
 TIMEOUT: Final = timedelta(seconds=30)
 ATTEMPTS: Final = 5
 BACKOFF: Final = Backoff(timedelta(milliseconds=200), timedelta(seconds=30))
-"""How long the repetition of a call waits where the server does not say."""
-AGAIN: Final = frozenset({429, 502, 503, 504})
+"""The pauses between retries where the server asks for none."""
+RETRIED: Final = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
 Value = str | int | bool | datetime | Decimal | Enum | None
@@ -36,10 +36,10 @@ Values = Value | Sequence[Value]
 
 
 class Client:
-    """Calls the API of one server with one token. Use it as a context, or close it.
+    """Calls the API of one server with one token. Use it as a context manager, or close it.
 
-    Calls that the server is too busy for are made again, writes too: under the same Idempotency-Key they are done once.
-    Raises ApiError by class, and ConfigError for an address that is none.
+    Calls that the server is too busy for are retried, writes too: under one Idempotency-Key a write takes effect once.
+    Raises ApiError by class, and ConfigError for an address that is no URL.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._http.close()
 
     # ------------------------------------------------------------ reading
@@ -87,7 +87,7 @@ class Client:
         return self._get(f"/accounts/{_part(account)}", models.Account)
 
     def flows(self, *, limit: int = 1_000, **filters: Values) -> Iterator[models.Flow]:
-        """The flows that pass the filters, page by page: account, since, until, kind, currency, … as `GET /flows`."""
+        """The flows that match filters: account, since, until, kind, currency and the others of `GET /flows`."""
         cursor: str | None = None
         while True:
             page = self._get("/flows", models.FlowPage, limit=limit, cursor=cursor, **filters)
@@ -101,29 +101,29 @@ class Client:
         return self._get(f"/flows/{_part(key)}", models.FlowInFull)
 
     def feed(self, cursor: str | None = None, *, limit: int = 1_000, account: Sequence[str] = ()) -> models.FeedPage:
-        """What happened since a cursor; from the beginning where there is none."""
+        """What changed since a cursor; without one, since the beginning."""
         return self._get("/feed", models.FeedPage, cursor=cursor, limit=limit, account=account)
 
     def balances(self, **filters: Values) -> models.Balances:
-        """Balances: account, at, currency."""
+        """Balances, filtered by account, at, currency."""
         return self._get("/balances", models.Balances, **filters)
 
     def summary(self, **filters: Values) -> models.Summary:
-        """What moved in and out: account, period, by, first_day, last_day, currency, kind."""
+        """Money in and out, by account, period, by, first_day, last_day, currency, kind."""
         return self._get("/summary", models.Summary, **filters)
 
     def coverage(self, *, account: Sequence[str] = ()) -> list[models.CoveredRange]:
-        """Which ranges are proven, and which are open, and why."""
+        """Which ranges are complete, which are not, and why."""
         return self._get("/coverage", models.Coverage, account=account).ranges
 
     def findings(self, *, account: Sequence[str] = ()) -> list[models.FindingCount]:
-        """How many flows of each day are worth a look, and why."""
+        """How many flows of each day need a review, and why."""
         return self._get("/findings", models.Findings, account=account).findings
 
     def quarantine(
         self, *, account: Sequence[str] = (), resolved: bool = False, limit: int = 100
     ) -> Iterator[models.QuarantinedRow]:
-        """Rows that could not be read."""
+        """Rejected rows: those that could not be read."""
         cursor: str | None = None
         while True:
             page = self._get(
@@ -136,14 +136,14 @@ class Client:
 
     # ------------------------------------------------------------ recording
 
-    def make_account(self, account: str, zone: str = "UTC") -> models.Account:
-        """Make an account of one's own; one that is there, in that zone, is answered as it is."""
+    def create_account(self, account: str, zone: str = "UTC") -> models.Account:
+        """Create an account of your own. One that exists, in that zone, is returned as it is."""
         return self._post("/accounts", models.MakeAccount(account=account, zone=zone), models.Account)
 
     def record(
         self, flows: models.RecordFlow | Iterable[models.RecordFlow], *, restate: bool = False, key: str | None = None
     ) -> models.Recorded:
-        """Record flows of accounts of one's own, all of them or none. `key` makes it repeatable over restarts, too."""
+        """Record flows of your own accounts, all of them or none. A `key` makes it repeatable after a crash."""
         body: Any = flows if isinstance(flows, models.RecordFlow) else list(flows)
         headers = {"Idempotency-Key": key or uuid4().hex}
         return self._post("/flows", body, models.Recorded, headers=headers, restate=restate)
@@ -151,17 +151,17 @@ class Client:
     # ------------------------------------------------------------ managing
 
     def sources(self) -> list[models.Source]:
-        """Where accounts are collected from."""
+        """The sources that accounts are synced from."""
         return self._get("/sources", models.Sources).sources
 
     def sync(self, account: str, *, everything: bool = False) -> models.SyncAsked:
-        """Ask for a sync now."""
+        """Request a sync now."""
         path = f"/sources/{_part(account)}/sync"
         return self._post(path, models.AskSync(everything=everything), models.SyncAsked)
 
-    def synced(self, asked: models.SyncAsked) -> models.SyncAsked:
+    def sync_request(self, request: models.SyncAsked) -> models.SyncAsked:
         """What became of a request to sync."""
-        return self._get(f"/sources/{_part(asked.account)}/sync/{_part(asked.id)}", models.SyncAsked)
+        return self._get(f"/sources/{_part(request.account)}/sync/{_part(request.id)}", models.SyncAsked)
 
     def pause(self, account: str, *, paused: bool = True) -> models.Source:
         """Pause a source, or resume it."""
@@ -170,7 +170,7 @@ class Client:
         return _read(answer, models.Source)
 
     def runs(self, account: str, *, limit: int = 100) -> Iterator[models.Run]:
-        """The syncs of an account that ended, the newest first."""
+        """The finished syncs of an account, newest first."""
         cursor: str | None = None
         while True:
             page = self._get("/runs", models.RunPage, account=account, limit=limit, cursor=cursor)
@@ -180,28 +180,32 @@ class Client:
                 return
 
     def keys(self) -> list[models.Key]:
-        """Keys of the providers' wire APIs."""
+        """Keys of the providers' APIs."""
         return self._get("/keys", models.Keys).keys
 
-    def make_key(self, wanted: models.MakeKey) -> models.MadeKey:
-        """Make a key. Its credentials are answered this once."""
-        return self._post("/keys", wanted, models.MadeKey, repeat=False)
+    def create_key(self, key: models.MakeKey) -> models.MadeKey:
+        """Create a key. Its credentials are returned this once."""
+        return self._post("/keys", key, models.MadeKey, repeat=False)
 
-    def end_key(self, key: str) -> None:
-        """End a key at once."""
+    def revoke_key(self, key: str) -> None:
+        """Revoke a key at once."""
         self._call("DELETE", f"/keys/{_part(key)}")
 
     def tokens(self) -> list[models.Token]:
         """Tokens of this API."""
         return self._get("/tokens", models.Tokens).tokens
 
-    def make_token(self, wanted: models.MakeToken) -> models.MadeToken:
-        """Make a token. It is answered this once."""
-        return self._post("/tokens", wanted, models.MadeToken, repeat=False)
+    def create_token(self, token: models.MakeToken) -> models.MadeToken:
+        """Create a token. It is returned this once."""
+        return self._post("/tokens", token, models.MadeToken, repeat=False)
 
-    def end_token(self, id_: str) -> None:
-        """End a token at once."""
-        self._call("DELETE", f"/tokens/{_part(id_)}")
+    def revoke_token(self, token_id: str) -> None:
+        """Revoke a token at once."""
+        self._call("DELETE", f"/tokens/{_part(token_id)}")
+
+    # The names of version 0.1, which stay for one release.
+    make_account, synced = create_account, sync_request
+    make_key, end_key, make_token, end_token = create_key, revoke_key, create_token, revoke_token
 
     # ------------------------------------------------------------ calls
 
@@ -231,7 +235,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         repeat: bool = True,
     ) -> httpx2.Response:
-        """Make a call, again where it may be: where the answer is lost, only if a repetition changes nothing."""
+        """Make a call, and retry it. `repeat`: whether that is safe when the answer is lost."""
         query: list[tuple[str, str | int | float | bool | None]] = [
             (name, _text(value)) for name, values in (params or {}).items() for value in _each(values)
         ]
@@ -247,11 +251,11 @@ class Client:
                 if is_last or not repeat:
                     raise NoAnswer(0, f"no answer: {type(error).__name__} {error}".strip()) from error
             else:
-                if answer.status_code not in AGAIN or is_last:
+                if answer.status_code not in RETRIED or is_last:
                     if answer.is_success:
                         return answer
                     raise _error(answer)
-                wait = _asked_to_wait(answer) or wait
+                wait = _retry_after(answer) or wait
             self._sleep(wait.total_seconds())
         raise AssertionError("the last attempt returns or raises")
 
@@ -260,21 +264,21 @@ def _read(answer: httpx2.Response, type_: type[T]) -> T:
     try:
         return msgspec.json.Decoder(type_, float_hook=Decimal).decode(answer.content)
     except msgspec.MsgspecError as error:
-        raise NoAnswer(answer.status_code, f"the answer is none of this API: {error}") from error
+        raise NoAnswer(answer.status_code, f"the answer is not one of this API: {error}") from error
 
 
 def _error(answer: httpx2.Response) -> ApiError:
     try:
         problem = msgspec.json.decode(answer.content, type=models.Problem)
     except msgspec.MsgspecError:
-        return NoAnswer(answer.status_code, "the answer is none of this API")
-    class_ = CLASSES.get(answer.status_code, NoAnswer)
+        return NoAnswer(answer.status_code, "the answer is not one of this API")
+    class_ = BY_STATUS.get(answer.status_code, NoAnswer)
     return class_(answer.status_code, problem.detail or problem.title, problem.errors)
 
 
-def _asked_to_wait(answer: httpx2.Response) -> timedelta | None:
-    said = answer.headers.get("retry-after", "")
-    return timedelta(seconds=int(said)) if said.isascii() and said.isdecimal() and len(said) < 6 else None
+def _retry_after(answer: httpx2.Response) -> timedelta | None:
+    text = answer.headers.get("retry-after", "")
+    return timedelta(seconds=int(text)) if text.isascii() and text.isdecimal() and len(text) < 6 else None
 
 
 def _each(values: Values) -> Sequence[Value]:

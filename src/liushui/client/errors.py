@@ -1,4 +1,4 @@
-"""What a call of our own API ends with where it is not answered. The text is one line and names the field."""
+"""The errors of the client, by class. The text is one line that names the field."""
 
 from collections.abc import Sequence
 
@@ -7,44 +7,47 @@ from liushui.errors import LiushuiError
 
 
 class ApiError(LiushuiError):
-    """The server refused a call. `errors` name what was expected and what came."""
+    """The server refused a call. `errors` say for each field what was expected and what came."""
 
     def __init__(self, status: int, detail: str, errors: Sequence[Fault] = ()) -> None:
         super().__init__(f"{detail} ({status})")
         self.status, self.detail, self.errors = status, detail, list(errors)
 
 
-class NotKnown(ApiError):
-    """The token is none, is over, or was revoked."""
-
-
-class NotAllowed(ApiError):
-    """The token has not the scope."""
-
-
-class NotThere(ApiError):
-    """There is no such thing, or none that the token may see."""
-
-
-class Contradiction(ApiError):
-    """What was to be recorded contradicts what is there. Nothing was changed."""
-
-
 class BadRequest(ApiError):
-    """The call cannot be meant: `errors` say why. Nothing was changed."""
+    """400, 413, 415, 422: the request is malformed or not possible. Nothing was changed."""
+
+
+class Unauthorized(ApiError):
+    """401: the token does not exist, has expired, or was revoked."""
+
+
+class Forbidden(ApiError):
+    """403: the token lacks the scope."""
+
+
+class NotFound(ApiError):
+    """404: it does not exist, or the token may not see it."""
+
+
+class Conflict(ApiError):
+    """409: what was to be recorded contradicts the ledger. Nothing was changed."""
 
 
 class NoAnswer(ApiError):
-    """The server could not be reached, or could not answer, however often it was tried."""
+    """The server could not be reached, or did not answer as this API does, in any attempt."""
 
 
-CLASSES: dict[int, type[ApiError]] = {
+BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
-    401: NotKnown,
-    403: NotAllowed,
-    404: NotThere,
-    409: Contradiction,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
     413: BadRequest,
     415: BadRequest,
     422: BadRequest,
 }
+
+# The names of version 0.1, which stay for one release.
+NotKnown, NotAllowed, NotThere, Contradiction = Unauthorized, Forbidden, NotFound, Conflict

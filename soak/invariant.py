@@ -33,7 +33,7 @@ from liushui.ledger.flow_row import (
     to_row,
 )
 from liushui.ledger.maintenance.verify import Damage, verify
-from liushui.ledger.read.balances import ranges_of
+from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.schema import batches, day_totals, quarantine
 from liushui.ledger.write.quarantine import Interval, Span, from_columns, intersect, subtract
 from liushui.money import EXACT, ZERO

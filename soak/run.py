@@ -15,7 +15,7 @@ from liushui.instant import from_us, to_iso, to_us, us_to_iso
 from liushui.ledger.coverage import Range, State, missing
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
-from liushui.ledger.read.balances import ranges_of
+from liushui.ledger.read.accounts import ranges_of
 from liushui.rules import Paging, RangeOnly, Rules
 from liushui.simulate.faults.row_lifecycle import FOREVER_US, RowVersion
 from liushui.sync.plan import RETENTION_MARGIN, provable_range

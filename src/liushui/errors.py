@@ -4,6 +4,8 @@ Code decides what to do by an error's class, never by its text. The text is one 
 expected, what came, and where it helps, what to do next.
 """
 
+from collections.abc import Sequence
+
 
 class LiushuiError(Exception):
     """Base of all errors that liushui raises on purpose."""
@@ -38,8 +40,10 @@ class NotFound(ConfigError):
 class AccountNotFound(NotFound):
     """The ledger has no account of that name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"account: there is none named {short_repr(name)}")
+    def __init__(self, name: str, known: Sequence[str] | None = None) -> None:
+        """`known`: the accounts that may be named to the user."""
+        there_is = f"expected one of {', '.join(known) or 'none'}, got" if known is not None else "there is none named"
+        super().__init__(f"account: {there_is} {short_repr(name)}")
 
 
 class SourceNotFound(NotFound):

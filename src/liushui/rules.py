@@ -153,6 +153,8 @@ class Rules(Generic[P]):
     allowed_lateness: timedelta = timedelta(0)
     """How long a row may take to appear: after its own time, or after its day's publication. It also absorbs the
     difference between the provider's clock and ours."""
+    currencies: frozenset[str] | None = None
+    """The currencies that the provider can have. None: any."""
     confirmations: int = 1
     """How many further reads must agree before a sync ends versions of flows."""
 

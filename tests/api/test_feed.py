@@ -17,10 +17,10 @@ from liushui.errors import ConfigError
 from liushui.flow import Flow, Kind
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read import pages
-from liushui.ledger.read.balances import FlowFilter, LedgerFlow, list_flows
+from liushui.ledger.read import flows as read_flows
 from liushui.ledger.read.feed import How, commits_after, feed_page
-from liushui.ledger.read.pages import SCAN_MAX, Place, flows_page
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import SCAN_MAX, LedgerFlow, Position, flows_page, list_flows
 from liushui.ledger.write.record import make_own_account, record
 from tests.api.served import Caller
 from tests.engines import LedgerStore
@@ -104,7 +104,7 @@ class Pager:
 
     def __init__(self, wanted: FlowFilter) -> None:
         self.wanted = wanted
-        self.after: Place | None = None
+        self.after: Position | None = None
         self.found: list[Key] = []
         self.over = False
         self.there: set[Key] | None = None
@@ -141,8 +141,8 @@ FILTERS: Final = [
 @settings(max_examples=12, deadline=None)
 def test_readers_beside_writers(module_shelf: LedgerStore, plan: list[Any], scan: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "SCAN_MAX", scan)
-        patch.setattr(pages, "RUN_COST", 1)
+        patch.setattr(read_flows, "SCAN_MAX", scan)
+        patch.setattr(read_flows, "RUN_COST", 1)
         module_shelf.fresh()
         ledger = new_ledger(module_shelf, "a", "b")
         make_own_account(ledger, "mine", "Asia/Hong_Kong")
@@ -217,8 +217,8 @@ def test_how_much_a_page_looks_at_is_bounded(ledger: Ledger) -> None:
     for day in range(6):
         keep(ledger, days(day), *(came(f"{day}-{n}", 24 * day + n, kind=Kind.FEE) for n in range(20)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "SCAN_MAX", 45)
-        patch.setattr(pages, "RUN_COST", 1)
+        patch.setattr(read_flows, "SCAN_MAX", 45)
+        patch.setattr(read_flows, "RUN_COST", 1)
         wanted = FlowFilter(accounts=("a",), text="nowhere", newest_first=True)
         page = flows_page(ledger, wanted, limit=10)
         assert page.flows == []

@@ -7,14 +7,16 @@ import pytest
 
 from liushui.flow import Direction
 from liushui.ledger.engine import Ledger
+from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import commit_gap
 from tests.api.served import Answer, Api, Caller
-from tests.ledger.books import READ_AT, bad, came, came_full, hours, keep, keep_page
+from tests.ledger.books import READ_AT, bad, came, came_full, hour, hours, keep, keep_page
 
 
 @pytest.fixture(autouse=True)
 def filled(ledger: Ledger) -> None:
-    """Three days of `a`, proven; a page of `b` that proves nothing."""
+    """Three days of `a`, read from its source's beginning on; a page of `b`, which has no source."""
+    add_source(ledger, account="a", base_url="http://x", credentials={}, since=hour(0), paced=True)
     keep(ledger, hours(0, 72), came_full("full", 30), *(came(f"r{n}", n, f"{n - 30}.50") for n in range(0, 70, 5)))
     keep_page(ledger, came("p1", 10, "7", currency="HKD"), came("p2", 11, "-2.5", currency="HKD"), account="b")
 
@@ -104,8 +106,9 @@ def test_a_page_stays_where_it_is_while_rows_arrive(caller: Caller, ledger: Ledg
     ("path", "params", "status", "parameter"),
     [
         ("/flows", {"since": "2024-03-02T00:00:00Z", "until": "2024-03-01T00:00:00Z"}, 422, "until"),
-        ("/flows", {"since": "2024-03-01"}, 400, "since"),
-        ("/flows", {"since": "2024-03-01T00:00:00"}, 400, "since"),
+        ("/flows", {"since": "2024-03"}, 400, "since"),
+        ("/flows", {"since": "2024-03-02", "until": "2024-03-02"}, 422, "until"),
+        ("/flows", {"since": "20240301"}, 400, "since"),
         ("/flows", {"since": "2024-02-30T00:00:00Z"}, 400, "since"),
         ("/flows", {"since": "0001-01-01T00:00:00+08:00"}, 400, "since"),
         ("/flows", {"limit": "0"}, 400, "limit"),
@@ -183,6 +186,9 @@ def test_balances_say_whether_they_are_covered(caller: Caller, ledger: Ledger) -
         "amount": "4.5",
         "flows": 2,
         "at": None,
+        "measure": "net_change",
+        "since": "2024-03-01T10:00:00Z",
+        "complete": False,
         "covered": False,
     }
     assert caller.get("/balances", account="a", at="2024-03-01T06:00:00Z")["covered"]
@@ -191,14 +197,17 @@ def test_balances_say_whether_they_are_covered(caller: Caller, ledger: Ledger) -
     assert beyond["gaps"][0]["since"] == "2024-03-04T00:00:00Z"
     commit_gap(ledger, "a", hours(72, 96), tried_at=READ_AT + timedelta(days=1), reason="the provider was away")
     (gap,) = caller.get("/balances", account="a", at="2024-03-05T00:00:00Z")["gaps"]
-    assert gap["reason"] == "the provider was away"
+    assert gap["reason"] == "read failed: the provider was away"
+    assert gap["cause"] == "read_failed"
     assert len(caller.get("/balances", currency="HKD")["balances"]) == 1
 
 
 def test_a_summary_by_anything(caller: Caller) -> None:
     rows = caller.get("/summary", period="day", account="a")["rows"]
     assert [row["period"] for row in rows] == ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
-    assert all(row["covered"] for row in rows)
+    # The first day begins before the source, and the last one has not been read to its end.
+    assert [row["covered"] for row in rows] == [False, True, True, False]
+    assert rows[-1]["complete_until"] == "2024-03-04T00:00:00Z"
     (week,) = caller.get("/summary", period="week", account="b")["rows"]
     assert (week["period"], week["first_day"], week["last_day"]) == ("2024-W09", "2024-02-26", "2024-03-03")
     assert (week["money_in"], week["money_out"], week["net"], week["covered"]) == ("7", "-2.5", "4.5", False)

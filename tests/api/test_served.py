@@ -16,7 +16,8 @@ import liushui
 from liushui.client import errors, models
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
-from liushui.ledger.read.balances import FlowFilter, list_flows
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.testing.server import Running, serving
 from tests.engines import LedgerStore
 from tests.ledger.books import assert_intact, came, hours, keep, new_ledger

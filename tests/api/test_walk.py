@@ -16,9 +16,9 @@ from liushui.ledger.findings import SIDE
 from liushui.ledger.jobs.progress import Progress, write_progress
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.jobs.sync_requests import request_sync
+from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
-from liushui.server.api.cursors import key_of
 from tests.api.served import Answer, Api, Caller, open_api
 from tests.engines import LedgerStore
 from tests.ledger.books import bad, came, hour, hours, keep, new_ledger, tables
@@ -61,7 +61,7 @@ def fill(ledger: Ledger) -> Known:
     token = create_token(ledger, name="SECRET", names=[HIDDEN, "a"], scopes=[Scope.READ]).token.id
     asked = request_sync(ledger, HIDDEN, by="SECRET")
     make_own_account(ledger, f"{HIDDEN}-own", "UTC")
-    return Known(asked.id, made["app_key"], token, key_of(HIDDEN, to_us(hour(1)), "one"))
+    return Known(asked.id, made["app_key"], token, flow_key(HIDDEN, to_us(hour(1)), "one"))
 
 
 @pytest.fixture(scope="module")

@@ -60,10 +60,10 @@ def run(ledger: Path, *words: str, stdin: str = "", terminal: bool = False) -> D
     return done
 
 
-def result(ledger: Path, *words: str) -> Any:  # noqa: ANN401 - JSON
-    """Run a command that must succeed, and return the JSON it prints."""
+def result(ledger: Path, *words: str, returncode: int = 0) -> Any:  # noqa: ANN401 - JSON
+    """Run a command that must end with that code (3: its result is not complete), and return the JSON it prints."""
     done = run(ledger, *words, "--format", "json")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == returncode, done.stderr
     return json.loads(done.stdout)
 
 

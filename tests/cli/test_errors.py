@@ -89,7 +89,7 @@ def test_an_error_is_one_line_and_creates_no_ledger(tmp_path: Path, words: list[
         (["balances", "--at", "soon"], "at: expected a date or ISO 8601 time"),
         (["balances", "--format", "JSON"], "'JSON' is not one of 'table'"),
         (["summary", "nobody"], "account: expected one of a, got 'nobody'"),
-        (["summary", "--by", "week"], "'week' is not one of 'day'"),
+        (["summary", "--by", "hour"], "'hour' is not one of 'day'"),
         (["coverage", "nobody"], "account: expected one of a, got 'nobody'"),
         (["status", "nobody"], "account: expected one of a, got 'nobody'"),
         (["status", "--max-age", "0"], "0 is not in the range x>=1"),

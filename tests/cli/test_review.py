@@ -67,7 +67,7 @@ def newer_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_every_format_of_every_command(ledger: Path, words: tuple[str, ...], form: str) -> None:
     done = run(ledger, *words, "--format", form)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == (0 if words == ("findings",) else 3), "a rejected row may be missing from it"
     assert "2.50" in done.stdout
     if form == "json":
         json.loads(done.stdout)
@@ -75,12 +75,12 @@ def test_every_format_of_every_command(ledger: Path, words: tuple[str, ...], for
 
 @pytest.mark.parametrize("view", ["flows", "balances", "summary"])
 def test_as_of_the_future_is_the_present_and_as_of_the_past_is_empty(ledger: Path, view: str) -> None:
-    assert result(ledger, view, "--as-of", "2999-01-01") == result(ledger, view)
+    assert result(ledger, view, "--as-of", "2999-01-01", returncode=3) == result(ledger, view, returncode=3)
     assert result(ledger, view, "--as-of", "2020-01-01") == []
 
 
 def test_versions_of_flows(ledger: Path) -> None:
-    first, _ = result(ledger, "flows", "--versions")
+    first, _ = result(ledger, "flows", "--versions", returncode=3)
     assert (first["ended_at"], first["ended_as"], first["batch"]) == (None, None, 1)
     assert first["recorded_at"] > "2026"
     done = run(ledger, "flows", "--versions", "--as-of", "2999-01-01")
@@ -139,20 +139,21 @@ def test_a_rebuild_is_printed_and_then_committed(ledger: Path, request: pytest.F
     (same,) = result(ledger, "rebuild")
     assert (same["flows"], same["changed"]) == (2, 0)
     request.getfixturevalue("newer_codec")
-    before = result(ledger, "flows")
+    before = result(ledger, "flows", returncode=3)
     for words in (["rebuild"], ["rebuild", "--dry-run"], ["rebuild", "--dry-run", "--yes"]):
         done = run(ledger, *words, "--format", "json")
         assert done.returncode == 3
         (found,) = json.loads(done.stdout)
         assert (found["changed"], found["identities"], found["fields"]) == (2, 0, ["kind 2"])
         assert [(one["old"], one["new"]) for one in found["examples"]] == [("other", "fee")] * 2
-        assert result(ledger, "flows") == before
+        assert result(ledger, "flows", returncode=3) == before
     done = run(ledger, "rebuild", "a", "--yes")
     assert done.returncode == 0, done.stderr
     assert "kind: 'other' -> 'fee'" in done.stderr
     assert "rebuilt 2 flows" in done.stderr
-    assert {flow["kind"] for flow in result(ledger, "flows")} == {"fee"}
-    assert [one["ended_as"] for one in result(ledger, "flows", "--versions")] == ["rederived", None] * 2
+    assert {flow["kind"] for flow in result(ledger, "flows", returncode=3)} == {"fee"}
+    versions = result(ledger, "flows", "--versions", returncode=3)
+    assert [one["ended_as"] for one in versions] == ["rederived", None] * 2
     assert run(ledger, "verify").returncode == 0
 
 
@@ -160,7 +161,7 @@ def test_a_rebuild_is_printed_and_then_committed(ledger: Path, request: pytest.F
 def test_a_user_at_a_terminal_is_asked(ledger: Path, newer_codec: None, answer: str, kind: str, code: int) -> None:
     done = run(ledger, "rebuild", stdin=f"{answer}\n", terminal=True)
     assert (done.returncode, "Commit this? [y/N]" in done.stderr) == (code, True)
-    assert {flow["kind"] for flow in result(ledger, "flows")} == {kind}
+    assert {flow["kind"] for flow in result(ledger, "flows", returncode=3)} == {kind}
 
 
 @pytest.mark.parametrize("form", FORMS)

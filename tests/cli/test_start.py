@@ -139,7 +139,7 @@ def completions(ledger: Path, words: str) -> list[str]:
     [
         ("liushui bal", ["balances"]),
         ("liushui source ", ["add", "list", "test", "remove", "pause", "resume"]),
-        ("liushui flows --f", ["--format"]),
+        ("liushui flows --fo", ["--format"]),
         ("liushui flows --format json", ["json", "jsonl"]),
     ],
 )

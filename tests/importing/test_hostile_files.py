@@ -10,7 +10,8 @@ import pytest
 from liushui.errors import ConfigError
 from liushui.importing import parse as reading
 from liushui.importing.parse import documents
-from liushui.ledger.read.balances import FlowFilter, list_flows
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.providers.longbridge import codec
 from tests.importing.inputs import envelope, import_texts, new_ledger, row
 

@@ -16,13 +16,15 @@ from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import read_rows
 from liushui.ledger.maintenance.verify import Verified, verify
-from liushui.ledger.read import balances
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import commit_slice
 from liushui.provider import Slice
 from liushui.providers._longbridge.codec import BUSINESS_TYPE
 from liushui.providers.longbridge import codec
 from tests.importing.flows_digest import flows_digest
 from tests.importing.inputs import SECOND, envelope, import_texts, new_ledger, row
+from tests.ledger.reading import statuses
 
 DOCUMENT_SAMPLE = """
 {
@@ -80,7 +82,7 @@ def identities(rows: list[bytes]) -> Counter[str]:
 
 
 def held(ledger: Ledger) -> Counter[str]:
-    return Counter(found.flow.identity for found in balances.list_flows(ledger, balances.FlowFilter()))
+    return Counter(found.flow.identity for found in list_flows(ledger, FlowFilter()))
 
 
 def assert_intact(ledger: Ledger) -> None:
@@ -111,9 +113,9 @@ def test_any_split_any_order_any_number_of_times(rows: list[bytes], size: int, d
         if pages_tell_all(rows, size):
             assert held(ledger) == identities(rows)
         assert_intact(ledger)
-        chain_before = balances.statuses(ledger)
+        chain_before = statuses(ledger)
         import_texts(ledger, folder, list(rest))
-        assert balances.statuses(ledger) == chain_before, "pages that are known made a batch"
+        assert statuses(ledger) == chain_before, "pages that are known made a batch"
         whole.close()
         ledger.close()
 
@@ -171,8 +173,7 @@ def test_what_a_sync_has_proven_is_not_recounted(rows: list[bytes], size: int, f
         commit_slice(ledger, "a", asked, read_at=datetime.now(UTC), received=received)
         import_texts(ledger, folder, paged(rows, size))
         inside = Counter(
-            found.flow.identity
-            for found in balances.list_flows(ledger, balances.FlowFilter(since=asked.since, until=asked.until))
+            found.flow.identity for found in list_flows(ledger, FlowFilter(since=asked.since, until=asked.until))
         )
         assert inside == identities(proven)
         assert_intact(ledger)
@@ -198,7 +199,7 @@ def test_the_documents_own_sample(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path / "ledger.db")
     imported = import_texts(ledger, tmp_path, [DOCUMENT_SAMPLE.encode()])
     assert (imported.rows, imported.added, imported.rejected) == (2, 2, 0)
-    first, second = balances.list_flows(ledger, balances.FlowFilter())
+    first, second = list_flows(ledger, FlowFilter())
     assert (str(first.flow.amount), str(second.flow.amount)) == ("-125.16", "-248.60")
     assert first.flow.detail == {BUSINESS_TYPE: None}
     with ledger.reading() as connection:

@@ -1,5 +1,6 @@
 """What is known of each day: proven, open and why, not out yet, no longer kept; and how long there is time."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -8,9 +9,12 @@ import pytest
 
 from liushui.instant import to_us
 from liushui.ledger.coverage import Range, State
-from liushui.ledger.read.coverage_calendar import Day, DayState, Deadline, days_of, deadline, proven_until, stretches
+from liushui.ledger.read import coverage
+from liushui.ledger.read.accounts import AccountSnapshot
+from liushui.ledger.read.completeness import AccountCompleteness
+from liushui.ledger.read.coverage import Day, DayState, Deadline, day_runs, deadline, read_until
 from liushui.providers.longbridge.rules import RULES
-from liushui.rules import PublishClock, Retention
+from liushui.rules import Paging, PublishClock, Retention, Rules
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2026, 11, 21, 12, tzinfo=SHANGHAI)
@@ -30,6 +34,14 @@ def known(since: datetime, until: datetime, state: State = State.PROVEN, reason:
     return Range(to_us(since), to_us(until), state, reason, 0, 1)
 
 
+def days_of(
+    rules: Rules[Paging], ranges: Sequence[Range], *, zone: ZoneInfo, since: datetime, now: datetime
+) -> Iterator[Day]:
+    """The days of an account whose source begins at an instant, with these ranges."""
+    snapshot = AccountSnapshot("a", "x", zone.key, 1, since, None, tuple(ranges), (), {}, {}, None, None, None)
+    return coverage.days_of(AccountCompleteness(snapshot, rules, to_us(now)), rules, now)
+
+
 def states(days: list[Day]) -> list[DayState]:
     return [day.state for day in days]
 
@@ -37,7 +49,7 @@ def states(days: list[Day]) -> list[DayState]:
 def test_days_are_the_accounts_own_and_the_last_one_goes_on() -> None:
     days = list(days_of(FOREVER, [known(shanghai(11, 18), NOW)], zone=SHANGHAI, since=shanghai(11, 18), now=NOW))
     assert [day.day for day in days] == [date(2026, 11, number) for number in (18, 19, 20, 21)]
-    assert states(days) == [DayState.PROVEN] * 3 + [DayState.UNPUBLISHED]
+    assert states(days) == [DayState.COMPLETE] * 3 + [DayState.UNPUBLISHED]
 
 
 def test_an_open_day_says_why() -> None:
@@ -47,9 +59,11 @@ def test_an_open_day_says_why() -> None:
         known(shanghai(11, 18, hour=5), shanghai(11, 19)),
     ]
     days = list(days_of(FOREVER, ranges, zone=SHANGHAI, since=shanghai(11, 16), now=NOW))
-    assert days[2] == Day(date(2026, 11, 18), DayState.OPEN, "HTTP 502")
-    assert days[3] == Day(date(2026, 11, 19), DayState.OPEN, "not read yet")
-    assert [(one.since.day, one.until.day, one.state.value) for one in stretches(days)] == [
+    assert [(day.day.day, day.state, day.reason) for day in days[2:4]] == [
+        (18, DayState.OPEN, "read failed: HTTP 502"),
+        (19, DayState.OPEN, "not read yet"),
+    ]
+    assert [(one.since.day, one.until.day, one.state.value) for one in day_runs(days)] == [
         (16, 17, "proven"),
         (18, 18, "open"),
         (19, 20, "open"),
@@ -67,7 +81,7 @@ def test_a_day_that_is_not_out_is_not_open(hour: int, yesterday: DayState) -> No
 def test_what_was_not_read_in_time_is_lost_and_what_was_is_not() -> None:
     ranges = [known(shanghai(11, 18, year=2023), shanghai(11, 19, year=2023))]
     days = list(days_of(DAILY, ranges, zone=SHANGHAI, since=shanghai(11, 17, year=2023), now=NOW))
-    assert states(days[:5]) == [DayState.LOST, DayState.PROVEN, DayState.LOST, DayState.LOST, DayState.OPEN]
+    assert states(days[:5]) == [DayState.LOST, DayState.COMPLETE, DayState.LOST, DayState.LOST, DayState.OPEN]
 
 
 @pytest.mark.parametrize(
@@ -104,6 +118,6 @@ def test_a_day_without_midnight_and_one_of_25_hours() -> None:
 
 
 def test_the_last_proven_instant() -> None:
-    assert proven_until([]) is None
+    assert read_until([]) is None
     gap = known(shanghai(11, 19), shanghai(11, 20), State.OPEN, "x")
-    assert proven_until([known(shanghai(11, 1), shanghai(11, 19)), gap]) == shanghai(11, 19)
+    assert read_until([known(shanghai(11, 1), shanghai(11, 19)), gap]) == shanghai(11, 19)

@@ -21,13 +21,14 @@ from liushui.ledger.maintenance.backup import back_up
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.maintenance.verify import Verified, verify
-from liushui.ledger.read.balances import FlowFilter, balances, list_flows, statuses, summary
-from liushui.ledger.read.history import balances_as_of
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import make_account
 from liushui.testing.clock import MovableClock
 from tests.engines import CITUS_URL, PooledLedgers, SchemaPool
 from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
 from tests.ledger.moving import copy, in_file, moved, prepare_to_move
+from tests.ledger.reading import balances, statuses, summary
 
 STOP: Final = os.environ.get("LIUSHUI_TEST_CITUS_STOP", "")
 START: Final = os.environ.get("LIUSHUI_TEST_CITUS_START", "")
@@ -123,11 +124,11 @@ def answers(ledger: Ledger) -> Answers:
     """What a ledger is asked: of all accounts, and of each."""
     every: Answers = {
         "balances": lambda: balances(ledger),
-        "summary": lambda: summary(ledger, period="month"),
+        "summary": lambda: summary(ledger),
         "statuses": lambda: statuses(ledger),
         "flows": lambda: list(list_flows(ledger, FlowFilter())),
         "flows of a currency": lambda: list(list_flows(ledger, FlowFilter(currency="USD"))),
-        "balances as of": lambda: balances_as_of(ledger, (), None, ledger.clock()),
+        "balances as of": lambda: balances(ledger, as_of=ledger.clock()),
         "verify": lambda: list(verify(ledger)),
         "a backup's heads": lambda: column(ledger, "accounts", "account", "head", "link"),
         "a sum": lambda: column(ledger, "day_totals", "money_in"),

@@ -20,7 +20,8 @@ from liushui.flow import Kind
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import to_row
-from liushui.ledger.read.balances import FlowFilter, balances, list_flows
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.change import RESTATED, WITHDRAWN, Change, Committed
 from liushui.ledger.write.commit import commit_rows, compare, make_account
 from liushui.provider import DecodedRow
@@ -38,6 +39,7 @@ from tests.ledger.books import (
     new_ledger,
     tables,
 )
+from tests.ledger.reading import balances
 
 LATER = READ_AT + timedelta(days=1)
 

@@ -19,7 +19,8 @@ from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.ledger import engine
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines import postgres_connection, sqlite
-from liushui.ledger.read.balances import FlowFilter, list_flows
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.ledger.write.batch_writer import lock_account
 from tests.engines import LedgerStore

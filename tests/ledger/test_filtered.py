@@ -1,4 +1,4 @@
-"""What filtered flows come to, one flow among its neighbours, findings as a filter, all of a filter as a stream."""
+"""What totals flows come to, one flow among its neighbours, findings as a filter, all of a filter as a stream."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from liushui.instant import from_us
 from liushui.ledger import findings
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.balance_chain import Chained, Neighbour, neighbours
-from liushui.ledger.read.balances import FlowFilter, list_flows
-from liushui.ledger.read.filtered import Filtered, filtered
-from liushui.ledger.read.pages import flows_page
-from liushui.ledger.read.streamed import stream_flows
+from liushui.ledger.read.balances import FilteredTotals
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import flows_page, list_flows, stream_flows
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
 from tests.engines import LedgerStore
 from tests.ledger.books import came, came_full, hour, hours, keep, new_ledger
+from tests.ledger.reading import totals
 
 BEGIN = datetime(2025, 12, 1, tzinfo=UTC)
 
@@ -59,9 +59,9 @@ def summed(ledger: Ledger, wanted: FlowFilter) -> dict[str, tuple[int, Decimal, 
     return sums
 
 
-def told(found: Filtered) -> dict[str, tuple[int, Decimal, Decimal]]:
+def told(found: FilteredTotals) -> dict[str, tuple[int, Decimal, Decimal]]:
     """The same of what was found."""
-    return {currency: tuple(moved) for currency, moved in found.sums.items() if moved.flows}  # type: ignore[misc] # a Moved has these three
+    return {currency: tuple(total) for currency, (total, _) in found.sums.items() if total.flows}  # type: ignore[misc] # a Total has these three
 
 
 WANTED = [
@@ -91,27 +91,27 @@ def test_sums_are_those_of_the_flows(
     mixed: Ledger, wanted: FlowFilter, since: datetime | None, until: datetime | None
 ) -> None:
     wanted = wanted._replace(since=since, until=until)
-    found = filtered(mixed, wanted)
+    found = totals(mixed, wanted)
     assert told(found) == summed(mixed, wanted)
     assert found.since_us is None
 
 
 def test_a_sum_that_ends_early_says_where(mixed: Ledger) -> None:
     wanted = FlowFilter(text="buy")
-    found = filtered(mixed, wanted, rows_max=200)
+    found = totals(mixed, wanted, rows_max=200)
     assert found.since_us is not None
     since = from_us(found.since_us)
     assert BEGIN < since < NOON
     assert told(found) == summed(mixed, wanted._replace(since=since))
     assert told(found) != summed(mixed, wanted)
-    assert told(filtered(mixed, wanted, rows_max=None)) == summed(mixed, wanted)
+    assert told(totals(mixed, wanted, rows_max=None)) == summed(mixed, wanted)
 
 
 def test_day_totals_tell_without_a_look_at_the_flows(mixed: Ledger) -> None:
     """However few flows may be looked at: none are."""
     wanted = FlowFilter(kind="fee")
-    assert filtered(mixed, wanted, rows_max=1) == filtered(mixed, wanted)
-    assert told(filtered(mixed, wanted, rows_max=1)) == summed(mixed, wanted)
+    assert totals(mixed, wanted, rows_max=1) == totals(mixed, wanted)
+    assert told(totals(mixed, wanted, rows_max=1)) == summed(mixed, wanted)
 
 
 def test_a_stream_is_the_pages_one_after_the_other(mixed: Ledger) -> None:

@@ -8,12 +8,12 @@ from liushui.flow import Direction, Kind
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.flow_row import to_row
-from liushui.ledger.read.balances import statuses
 from liushui.ledger.read.review import list_findings
 from liushui.ledger.write.change import REBUILT, REDERIVED, Change
 from liushui.ledger.write.commit import commit_change
 from liushui.provider import DecodedRow
 from tests.ledger.books import assert_intact, came, came_full, column, damages, hour, hours, keep, keep_page, tables
+from tests.ledger.reading import statuses
 
 IN, OUT, NONE = Direction.IN, Direction.OUT, Direction.NONE
 

@@ -8,9 +8,11 @@ from liushui.errors import ConfigError
 from liushui.instant import to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.balances import FlowFilter, coverage_of, list_flows, statuses
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import commit_gap
 from tests.ledger.books import DAY_ONE, READ_AT, assert_intact, came, column, hours, keep, tables
+from tests.ledger.reading import coverage_of, statuses
 
 LATER = READ_AT + timedelta(hours=1)
 

@@ -15,18 +15,20 @@ from hypothesis import strategies as st
 
 from liushui.flow import Kind
 from liushui.instant import to_us
+from liushui.ledger.day_totals import Total
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.progress import Progress, write_progress
 from liushui.ledger.jobs.sources import Run, add_source, record_run
-from liushui.ledger.read import balances as query
-from liushui.ledger.read import overview as overviews
 from liushui.ledger.read import transfer_matching
-from liushui.ledger.read.account_snapshot import REFUSED, Kept, Move
-from liushui.ledger.read.alarms import Grave, Sign
-from liushui.ledger.read.cover import Covered
-from liushui.ledger.read.money_streams import Between, Outside, streams_of, without_circles
-from liushui.ledger.read.moved import Span, Unit, beginning
-from liushui.ledger.read.overview import Asked, Overview
+from liushui.ledger.read.accounts import REFUSED
+from liushui.ledger.read.alarms import AlarmKind, Severity
+from liushui.ledger.read.completeness import Cause, Completeness, Gap, Verdict
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
+from liushui.ledger.read.model import ReadModel
+from liushui.ledger.read.money_streams import Between, Move, Outside, streams_of, without_circles
+from liushui.ledger.read.overview import Overview, OverviewQuery, read_calendar, read_overview, read_streams
+from liushui.ledger.read.summaries import Span, Unit, beginning
 from liushui.ledger.read.transfer_matching import End, Match, matches
 from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.provider import DecodedRow, Slice
@@ -37,16 +39,18 @@ from liushui.sync.events import SyncStatus
 from liushui.testing.clock import NOON, MovableClock
 from tests.engines import LedgerStore
 from tests.ledger.books import bad, came, keep, new_ledger
+from tests.ledger.reading import balances
 
 HONGKONG = ZoneInfo("Asia/Hong_Kong")
 RULES_OF: dict[str, Rules[Paging]] = {"longbridge": RULES, "wecom": DAILY}
 BEGIN = datetime(2025, 10, 1, tzinfo=HONGKONG).astimezone(UTC)
+UNITS = (Unit.DAY, Unit.WEEK, Unit.MONTH)
 KINDS = (Kind.DEPOSIT, Kind.WITHDRAWAL, Kind.TRADE, Kind.FEE, Kind.TRANSFER)
 
 
-def seen(ledger: Ledger, asked: Asked | None = None, kept: Kept | None = None) -> Overview:
+def seen(ledger: Ledger, query: OverviewQuery | None = None, model: ReadModel | None = None) -> Overview:
     """The overview of a ledger."""
-    return overviews.overview(ledger, RULES_OF, asked or Asked(), kept or Kept())
+    return read_overview(model or ReadModel(ledger, RULES_OF), query or OverviewQuery())
 
 
 def with_source(ledger: Ledger, account: str = "a", since: datetime = BEGIN) -> None:
@@ -84,17 +88,17 @@ def busy(ledger_store: LedgerStore) -> Ledger:
 
 
 def test_balances_are_those_of_the_ledger(busy: Ledger) -> None:
-    told = {held[:3]: (held.amount, held.flows) for held in seen(busy).held}
-    assert told == {balance[:3]: (balance.amount, balance.flows) for balance in query.balances(busy)}
+    told = {held[:3]: (held.amount, held.flows) for held in seen(busy).balances}
+    assert told == {balance[:3]: (balance.amount, balance.flows) for balance in balances(busy)}
 
 
-@pytest.mark.parametrize("unit", list(Unit))
+@pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("accounts", [(), ("b",)])
 def test_periods_are_what_the_flows_in_them_come_to(busy: Ledger, unit: Unit, accounts: tuple[str, ...]) -> None:
     first, last = date(2025, 10, 8), date(2025, 12, 19)
-    found = seen(busy, Asked(unit, "HKD", first, last, accounts))
+    found = seen(busy, OverviewQuery(unit, "HKD", first, last, accounts))
     expected: dict[tuple[date, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
-    for one in query.list_flows(busy, query.FlowFilter(accounts, currency="HKD")):
+    for one in list_flows(busy, FlowFilter(accounts, currency="HKD")):
         day = one.flow.at.astimezone(HONGKONG).date()
         if first <= day <= last:
             expected[max(first, beginning(day, unit)), one.flow.kind][one.flow.amount < 0] += one.flow.amount
@@ -106,7 +110,7 @@ def test_periods_are_what_the_flows_in_them_come_to(busy: Ledger, unit: Unit, ac
     assert told == expected
 
 
-@pytest.mark.parametrize("unit", list(Unit))
+@pytest.mark.parametrize("unit", UNITS)
 def test_periods_follow_each_other_and_leave_no_day_out(unit: Unit) -> None:
     span = Span(unit, date(2024, 1, 30), date(2025, 3, 2))
     periods = span.periods()
@@ -118,24 +122,28 @@ def test_periods_follow_each_other_and_leave_no_day_out(unit: Unit) -> None:
 
 def test_without_a_range_the_newest_flows_are_meant(busy: Ledger) -> None:
     span = seen(busy).span
-    newest = max(one.flow.at for one in query.list_flows(busy, query.FlowFilter()))
+    newest = max(one.flow.at for one in list_flows(busy, FlowFilter()))
     assert span.last == newest.astimezone(HONGKONG).date()
     assert span.first.day == 1
 
 
 def test_sums_that_are_kept_are_made_anew_after_a_batch(busy: Ledger) -> None:
-    kept = Kept()
-    before = {held[:3]: held.amount for held in seen(busy, kept=kept).held}
+    model = ReadModel(busy, RULES_OF)
+    before = {held[:3]: held.amount for held in seen(busy, model=model).balances}
     keep(busy, Slice(NOON, NOON + timedelta(hours=1)), came("new", NOON, "0.001", currency="USD"), read_at=NOON)
-    after = {held[:3]: held.amount for held in seen(busy, kept=kept).held}
+    after = {held[:3]: held.amount for held in seen(busy, model=model).balances}
     assert after.pop(("a", "", "USD")) == before.pop(("a", "", "USD")) + Decimal("0.001")
     assert after == before
-    assert after.keys() == {balance[:3] for balance in query.balances(busy)} - {("a", "", "USD")}
+    assert after.keys() == {balance[:3] for balance in balances(busy)} - {("a", "", "USD")}
 
 
 def test_an_empty_ledger_has_an_overview(ledger_store: LedgerStore) -> None:
     found = seen(new_ledger(ledger_store, "a"))
-    assert (found.currency, found.held, [period.kinds for period in found.periods if period.kinds]) == (None, [], [])
+    assert (found.currency, found.balances, [period.kinds for period in found.periods if period.kinds]) == (
+        None,
+        [],
+        [],
+    )
 
 
 # ---------------------------------------------------------------- marks
@@ -146,35 +154,40 @@ def at(day: int, month: int = 12, hour: int = 0) -> datetime:
     return datetime(2025, month, day, hour, tzinfo=HONGKONG).astimezone(UTC)
 
 
-def months(found: Overview) -> dict[int, Covered]:
-    """The mark of each month."""
-    return {period.first.month: period.mark.state for period in found.periods}
+def months(found: Overview) -> dict[int, Completeness]:
+    """The verdict on each month."""
+    return {period.first.month: period.verdict.status for period in found.periods}
 
 
 def test_a_total_says_how_far_it_is_proven(ledger: Ledger) -> None:
     with_source(ledger)
-    asked = Asked(Unit.MONTH, "USD", date(2025, 10, 1), date(2025, 12, 31))
+    asked = OverviewQuery(Unit.MONTH, "USD", date(2025, 10, 1), date(2025, 12, 31))
     keep(ledger, Slice(BEGIN, at(1, 11)), came("1", at(3, 10)), read_at=NOON)
-    assert months(seen(ledger, asked)) == {10: Covered.PROVEN, 11: Covered.RUNNING, 12: Covered.RUNNING}
+    assert months(seen(ledger, asked)) == {
+        10: Completeness.COMPLETE,
+        11: Completeness.INCOMPLETE,
+        12: Completeness.INCOMPLETE,
+    }
     keep(ledger, Slice(at(20, 11), at(5)), came("2", at(1)), read_at=NOON)
-    earlier = seen(ledger, asked._replace(first=date(2025, 9, 1))).periods[0].mark
-    assert earlier == (Covered.UNCLAIMED, to_us(BEGIN), ()), "its source begins later"
+    earlier = seen(ledger, asked._replace(first=date(2025, 9, 1))).periods[0].verdict
+    assert earlier.status is Completeness.UNKNOWN
+    assert [gap.cause for gap in earlier.gaps] == [Cause.BEFORE_SOURCE], "its source begins later"
     found = seen(ledger, asked)
-    assert months(found) == {10: Covered.PROVEN, 11: Covered.OPEN, 12: Covered.RUNNING}
-    (hole,) = found.periods[1].mark.holes
-    assert hole == ("a", to_us(at(1, 11)), to_us(at(20, 11)))
-    assert found.held[0].mark.state is Covered.OPEN
+    assert months(found) == {10: Completeness.COMPLETE, 11: Completeness.INCOMPLETE, 12: Completeness.PARTIAL}
+    assert found.periods[1].verdict.gaps == (Gap("a", to_us(at(1, 11)), to_us(at(20, 11)), Cause.NOT_READ),)
+    assert found.balances[0].verdict.status is Completeness.INCOMPLETE
     keep(ledger, Slice(at(1, 11), at(20, 11)), read_at=NOON)
-    assert seen(ledger, asked).held[0].mark == (Covered.PROVEN, to_us(at(5)), ())
+    assert seen(ledger, asked).balances[0].verdict == Verdict(Completeness.COMPLETE, to_us(at(5)))
 
 
 def test_nothing_is_claimed_without_a_source_or_a_proof(ledger: Ledger) -> None:
     keep(ledger, Slice(BEGIN, at(1, 11)), came("1", at(3, 10)), read_at=NOON)
-    assert seen(ledger).held[0].mark.state is Covered.UNCLAIMED
-    assert set(months(seen(ledger)).values()) == {Covered.UNCLAIMED}
+    assert seen(ledger).balances[0].verdict.status is Completeness.UNKNOWN
+    assert set(months(seen(ledger)).values()) == {Completeness.UNKNOWN}
     make_account(ledger, "b", "longbridge", "Asia/Hong_Kong")
     with_source(ledger, "b")
-    assert seen(ledger).covers["b"].whole().state is Covered.OPEN
+    (b,) = (account for account in seen(ledger).accounts if account.name.account == "b")
+    assert b.verdict().status is Completeness.INCOMPLETE
 
 
 def test_a_total_of_several_accounts_is_as_good_as_the_worst(busy: Ledger) -> None:
@@ -182,9 +195,14 @@ def test_a_total_of_several_accounts_is_as_good_as_the_worst(busy: Ledger) -> No
     with_source(busy, "c")
     keep(busy, Slice(BEGIN, at(1, 11)), came("c1", at(3, 10), currency="USD"), account="c", read_at=NOON)
     commit_gap(busy, "c", Slice(at(1, 11), at(2, 11)), tried_at=NOON, reason="x")
-    asked = Asked(Unit.MONTH, "USD", date(2025, 11, 1), date(2025, 11, 30))
-    assert seen(busy, asked).periods[0].mark.state is Covered.OPEN
-    assert seen(busy, asked._replace(currency="HKD")).periods[0].mark.state is Covered.PROVEN, "c has no HKD"
+    asked = OverviewQuery(Unit.MONTH, "USD", date(2025, 11, 1), date(2025, 11, 30))
+    assert seen(busy, asked).periods[0].verdict.status is Completeness.INCOMPLETE
+    found = seen(busy, asked._replace(currency="HKD")).periods[0].verdict
+    assert found.status is Completeness.INCOMPLETE, "what is missing of c may be HKD"
+    shop_only = replace(RULES, currencies=frozenset({"USD"}))
+    model = ReadModel(busy, {"longbridge": shop_only})
+    found = seen(busy, asked._replace(currency="HKD"), model).periods[0].verdict
+    assert found.status is Completeness.COMPLETE, "c can have no HKD"
 
 
 # ---------------------------------------------------------------- own transfers
@@ -258,7 +276,9 @@ def test_candidates_are_looked_for_from_the_newest_day_on(ledger_store: LedgerSt
         some = transfer_matching.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31), rows_max=3)
         assert sorted(one.id for one in some.ends) == ["2", "20", "in"]
         assert some.since == date(2025, 12, 2)
-    found = overviews.flowing(ledger, "USD", Span(Unit.MONTH, date(2025, 12, 1), date(2025, 12, 31)), zones)
+    found = read_streams(
+        ReadModel(ledger, RULES_OF), "USD", Span(Unit.MONTH, date(2025, 12, 1), date(2025, 12, 31)), zones
+    )
     assert found.streams.between == [between("a", "b", 1, 1, 1)]
     assert found.streams.outside == [outside("a", "fee", 0, 1), outside("a", "withdrawal", 0, 2)]
 
@@ -278,15 +298,15 @@ def between(source: str, target: str, many: int, amount: int, drawn: int) -> Bet
 
 def test_own_transfers_are_no_streams_from_outside() -> None:
     moves = [
-        Move("a", "2025-12", "withdrawal", 2, Decimal(0), Decimal("-15")),
-        Move("b", "2025-12", "deposit", 1, Decimal("10"), Decimal(0)),
-        Move("b", "2025-12", "fee", 1, Decimal(0), Decimal("-1")),
+        Move("a", "2025-12", "withdrawal", Total(2, Decimal(0), Decimal("-15"))),
+        Move("b", "2025-12", "deposit", Total(1, Decimal("10"), Decimal(0))),
+        Move("b", "2025-12", "fee", Total(1, Decimal(0), Decimal("-1"))),
     ]
     streams = streams_of(moves, [Match(end("a", 0, "-10")._replace(kind="withdrawal"), arrived("b", "10"))])
     assert streams.outside == [outside("a", "withdrawal", 0, 5), outside("b", "fee", 0, 1)]
     assert streams.between == [between("a", "b", 1, 10, 10)]
     inside = Match(end("a", 0, "-3")._replace(kind="withdrawal"), arrived("a", "3"))
-    moves += [Move("a", "2025-12", "deposit", 1, Decimal(3), Decimal(0))]
+    moves += [Move("a", "2025-12", "deposit", Total(1, Decimal(3), Decimal(0)))]
     assert streams_of(moves, [inside]).inside == [between("a", "a", 1, 3, 0)]
 
 
@@ -330,14 +350,14 @@ def balance(place: str, amounts: dict[tuple[str, str], Decimal]) -> Decimal:
 # ---------------------------------------------------------------- alarms
 
 
-def signs(ledger: Ledger) -> list[Sign]:
-    """The alarms' signs."""
-    return [alarm.sign for alarm in seen(ledger).alarms]
+def signs(ledger: Ledger) -> list[AlarmKind]:
+    """The kinds of the alarms."""
+    return [alarm.kind for alarm in seen(ledger).alarms]
 
 
 def test_all_is_well_where_all_is_proven(ledger: Ledger) -> None:
     with_source(ledger)
-    assert signs(ledger) == [Sign.NEVER]
+    assert signs(ledger) == [AlarmKind.NEVER]
     keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), read_at=NOON)
     assert signs(ledger) == []
     clock = ledger.clock
@@ -345,7 +365,7 @@ def test_all_is_well_where_all_is_proven(ledger: Ledger) -> None:
     clock.move(timedelta(hours=23))
     assert signs(ledger) == []
     clock.move(timedelta(hours=2))
-    assert signs(ledger) == [Sign.STALE]
+    assert signs(ledger) == [AlarmKind.STALE]
 
 
 def test_a_gap_is_told_with_its_days_and_its_reason(ledger: Ledger) -> None:
@@ -354,8 +374,8 @@ def test_a_gap_is_told_with_its_days_and_its_reason(ledger: Ledger) -> None:
     keep(ledger, Slice(at(7), NOON), read_at=NOON)
     commit_gap(ledger, "a", Slice(at(5), at(7)), tried_at=NOON, reason="it broke")
     (alarm,) = seen(ledger).alarms
-    assert (alarm.sign, alarm.grave, alarm.number, alarm.day) == (Sign.GAP, Grave.WARN, 2, date(2025, 12, 5))
-    assert alarm.words == "it broke"
+    assert (alarm.kind, alarm.severity, alarm.number, alarm.day) == (AlarmKind.GAP, Severity.WARN, 2, date(2025, 12, 5))
+    assert alarm.detail == "it broke"
 
 
 def test_what_a_provider_will_forget_comes_first(ledger_store: LedgerStore) -> None:
@@ -367,14 +387,15 @@ def test_what_a_provider_will_forget_comes_first(ledger_store: LedgerStore) -> N
     add_source(ledger, account="shop", base_url="http://x", credentials={}, since=begin, paced=True)
     gone = datetime(2023, 1, 4, tzinfo=shanghai)
     keep(ledger, Slice(gone, end_), account="shop", read_at=NOON)
-    told = [(alarm.grave, alarm.sign, alarm.number, alarm.day) for alarm in seen(ledger).alarms]
+    told = [(alarm.severity, alarm.kind, alarm.number, alarm.day) for alarm in seen(ledger).alarms]
     assert told == [
-        (Grave.BAD, Sign.FORGETTING, 1, date(2023, 1, 2)),
-        (Grave.WARN, Sign.GAP, 2, date(2023, 1, 2)),
+        (Severity.BAD, AlarmKind.FORGETTING, 1, date(2023, 1, 2)),
+        (Severity.WARN, AlarmKind.GAP, 2, date(2023, 1, 2)),
+        (Severity.NOTE, AlarmKind.LOST, 32, date(2022, 12, 1)),
     ]
     found = seen(ledger)
-    shop = next(account for account in found.facts.accounts if account.account == "shop")
-    days = overviews.calendar(shop, DAILY, first=date(2022, 12, 1), now=NOON)
+    shop = next(account for account in found.accounts if account.name.account == "shop")
+    days = read_calendar(shop, DAILY, first=date(2022, 12, 1), now=NOON)
     assert [day.day.day for day in days if day.state == "open"] == [2, 3]
 
 
@@ -384,20 +405,25 @@ def test_what_is_out_of_reach_is_only_noted(ledger_store: LedgerStore) -> None:
     with_source(ledger, "shop", since=datetime(2022, 12, 30, tzinfo=ZoneInfo("Asia/Shanghai")))
     keep(ledger, Slice(datetime(2023, 1, 2, tzinfo=ZoneInfo("Asia/Shanghai")), NOON), account="shop", read_at=NOON)
     (alarm,) = seen(ledger).alarms
-    assert (alarm.grave, alarm.sign, alarm.number, alarm.day) == (Grave.NOTE, Sign.LOST, 3, date(2022, 12, 30))
+    assert (alarm.severity, alarm.kind, alarm.number, alarm.day) == (
+        Severity.NOTE,
+        AlarmKind.LOST,
+        3,
+        date(2022, 12, 30),
+    )
 
 
 def test_failed_syncs_and_rows_set_aside_are_told(ledger: Ledger) -> None:
     with_source(ledger)
     keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), rejected=[bad("x"), bad("y")], read_at=NOON)
     record_run(ledger, Run("a", NOON, NOON, slices=1, rows_in=3, added=1, gaps=1, error="refused: no"))
-    told = [(alarm.sign, alarm.number, alarm.words) for alarm in seen(ledger).alarms]
-    assert told == [(Sign.FAILED, 0, "refused: no"), (Sign.QUARANTINE, 2, "")]
+    told = [(alarm.kind, alarm.number, alarm.detail) for alarm in seen(ledger).alarms]
+    assert told == [(AlarmKind.FAILED, 0, "refused: no"), (AlarmKind.QUARANTINE, 2, "")]
     assert SyncStatus.CREDENTIALS.value == REFUSED
     write_progress(ledger, [Progress("a", "", NOON, NOON, NOON, SyncStatus.CREDENTIALS)])
-    assert signs(ledger) == [Sign.REFUSED, Sign.QUARANTINE]
+    assert signs(ledger) == [AlarmKind.REFUSED, AlarmKind.QUARANTINE]
     record_run(ledger, Run("a", NOON + timedelta(1), NOON, slices=1, rows_in=0, added=0, gaps=0, error=""))
-    assert signs(ledger) == [Sign.QUARANTINE], "the latest run is what counts"
+    assert signs(ledger) == [AlarmKind.QUARANTINE], "the latest run is what counts"
 
 
 def test_alarms_come_in_the_order_of_their_gravity(ledger_store: LedgerStore) -> None:
@@ -406,8 +432,8 @@ def test_alarms_come_in_the_order_of_their_gravity(ledger_store: LedgerStore) ->
         with_source(ledger, name)
     keep(ledger, Slice(BEGIN, NOON), rejected=[bad("x")], account="b", read_at=NOON)
     record_run(ledger, Run("c", NOON, NOON, slices=0, rows_in=0, added=0, gaps=0, error="no"))
-    graves: Sequence[Grave] = [alarm.grave for alarm in seen(ledger).alarms]
-    assert graves == sorted(graves, key=list(Grave).index)
+    graves: Sequence[Severity] = [alarm.severity for alarm in seen(ledger).alarms]
+    assert graves == sorted(graves, key=list(Severity).index)
     assert len(graves) == 3
 
 
@@ -415,5 +441,5 @@ def test_a_floor_is_where_a_claim_begins(ledger: Ledger) -> None:
     with_source(ledger, since=datetime(2020, 1, 1, tzinfo=UTC))
     keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), read_at=NOON)
     floored: dict[str, Rules[Paging]] = {"longbridge": replace(RULES, floor=BEGIN)}
-    assert overviews.overview(ledger, RULES_OF, Asked(), Kept()).held[0].mark.state is Covered.OPEN
-    assert overviews.overview(ledger, floored, Asked(), Kept()).held[0].mark.state is Covered.PROVEN
+    assert seen(ledger).balances[0].verdict.status is Completeness.INCOMPLETE
+    assert seen(ledger, model=ReadModel(ledger, floored)).balances[0].verdict.status is Completeness.COMPLETE

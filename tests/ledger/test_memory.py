@@ -15,15 +15,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from liushui.errors import WireError
 from liushui.flow import Flow, Kind
 from liushui.instant import to_us
-from liushui.ledger.read.balances import FlowFilter, balances, list_flows, statuses, summary
-from liushui.ledger.read.history import balances_as_of, list_flows_as_of, list_versions, summary_as_of
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
+from liushui.ledger.read.history import list_flows_as_of, list_versions
 from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.read.summaries import Unit
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.quarantine import Interval, intersect, subtract
 from liushui.ledger.write.reprocess import preview_rebuild, rebuild, retry
 from liushui.testing.clock import MovableClock
 from tests.ledger.books import assert_intact, column, hour, hours, keep_read, new_ledger
 from tests.ledger.doubles import LearningCodec, told
+from tests.ledger.reading import balances, statuses, summary
 
 HOURS: Final = 8
 SECOND: Final = timedelta(seconds=1)
@@ -188,7 +191,7 @@ class Provider(RuleBasedStateMachine):
         for flow, times in self.expected().items():
             sums[flow.currency] = sums.get(flow.currency, Decimal(0)) + flow.amount * times
         seqs = column(self.ledger, "batches", "seq")
-        shown: list[object] = [*balances(self.ledger), *summary(self.ledger, period="day")]
+        shown: list[object] = [*balances(self.ledger), *summary(self.ledger, unit=Unit.DAY)]
         batch = int(str(seqs[-1][0])) if seqs else 0
         self.states.append(State(self.clock(), self.expected(), sums, shown, batch))
 
@@ -196,9 +199,9 @@ class Provider(RuleBasedStateMachine):
         found = list(list_flows_as_of(self.ledger, FlowFilter(), state.recorded_at))
         assert Counter(one.flow for one in found) == state.flows
         assert all(one.batch <= state.batch for one in found)
-        sums = balances_as_of(self.ledger, (), None, state.recorded_at)
+        sums = balances(self.ledger, as_of=state.recorded_at)
         assert {one.currency: one.amount for one in sums} == state.balances
-        assert [*sums, *summary_as_of(self.ledger, (), state.recorded_at, period="day")] == state.summary
+        assert [*sums, *summary(self.ledger, unit=Unit.DAY, as_of=state.recorded_at)] == state.summary
 
     def every_version_is_listed_once(self) -> None:
         every = list(list_versions(self.ledger, FlowFilter()))

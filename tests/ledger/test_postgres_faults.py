@@ -17,8 +17,9 @@ from liushui.errors import CommitOutcomeUnknown, ConnectionLost, LedgerBusy, Led
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import add_source, list_sources
-from liushui.ledger.read.balances import FlowFilter, list_flows
 from liushui.ledger.read.dialect_reader import LedgerReader
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.provider import DecodedRow
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock

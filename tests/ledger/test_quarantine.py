@@ -8,7 +8,6 @@ from liushui.errors import ConfigError, ConfirmationRequired
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Rejected
-from liushui.ledger.read.balances import statuses
 from liushui.ledger.read.review import Quarantined, list_quarantined, quarantined_named
 from liushui.ledger.write.batch_writer import BatchWriter
 from liushui.ledger.write.change import Committed
@@ -30,6 +29,7 @@ from tests.ledger.books import (
     tables,
 )
 from tests.ledger.doubles import LearningCodec, told
+from tests.ledger.reading import statuses
 
 STRICT = LearningCodec(unreadable=frozenset({"strange"}))
 LEARNED = LearningCodec()

@@ -9,7 +9,8 @@ from liushui.flow import Kind
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import FACTS_END, WIRE, Row
-from liushui.ledger.read.balances import FlowFilter, list_flows
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.write import reprocess as rebuilding
 from liushui.ledger.write.change import REDERIVED, Committed

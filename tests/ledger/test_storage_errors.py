@@ -8,10 +8,10 @@ import pytest
 
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import KEYS_MAX, read_batch, read_rows, storage_error
-from liushui.ledger.read.balances import statuses
 from liushui.ledger.read.review import list_quarantined
 from liushui.providers.longbridge import codec
 from tests.ledger.books import assert_intact, came, hours, keep
+from tests.ledger.reading import statuses
 
 ROW = {
     "transaction_flow_name": "Buy",

@@ -16,11 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from liushui.flow import Flow, Kind
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.balances import FlowFilter, balances, list_flows, summary
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
+from liushui.ledger.read.summaries import Unit
 from liushui.ledger.write.commit import commit_gap
 from liushui.provider import DecodedRow, Slice
 from tests.engines import LedgerStore
 from tests.ledger.books import READ_AT, assert_intact, came, column, hours, keep, keep_page, new_ledger
+from tests.ledger.reading import balances, summary
 
 # ---------------------------------------------------------------- the long way
 
@@ -158,13 +161,13 @@ class Commits(RuleBasedStateMachine):
 
     @rule(account=accounts, since=instants, until=instants)
     def summaries_are_the_sums_of_flows(self, account: str, since: datetime, until: datetime) -> None:
-        first, last = since.date(), until.date()
-        found = summary(self.ledger, (account,), period="year", first_day=first.isoformat(), last_day=last.isoformat())
+        first, last = sorted((since.date(), until.date()))
+        found = summary(self.ledger, (account,), unit=Unit.YEAR, first=first, last=last)
         zone = ZoneInfo(ZONES[account])
         within = [flow for flow in flows_of(self.ledger, account) if first <= flow.at.astimezone(zone).date() <= last]
         expected = sums([flow._replace(subaccount=flow.kind.value) for flow in within])
-        assert {(one.kind, one.currency): (one.flows, Fraction(one.net)) for one in found} == expected
-        assert all(one.money_in >= 0 >= one.money_out and one.period == "2024" for one in found)
+        assert {(one.kind, one.currency): (one.total.flows, Fraction(one.total.net)) for one in found} == expected
+        assert all(one.total.money_in >= 0 >= one.total.money_out and one.period.name == "2024" for one in found)
 
 
 Commits.TestCase.settings = settings(max_examples=30, stateful_step_count=14, deadline=None)

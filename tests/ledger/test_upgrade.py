@@ -13,10 +13,10 @@ from liushui.ledger import migrations
 from liushui.ledger.engine import Ledger, UpgradeResult, open_ledger, upgrade_ledger
 from liushui.ledger.engines.sqlite import sqlite_engine
 from liushui.ledger.maintenance.restore import restore
-from liushui.ledger.read.balances import statuses
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.testing.clock import MovableClock
 from tests.ledger.books import assert_intact, bad, came, came_full, hours, keep, keep_page, new_ledger, tables
+from tests.ledger.reading import statuses
 
 BEFORE_MEMORY = "0002"
 

@@ -2,7 +2,7 @@
 
 import re
 import tracemalloc
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import psycopg
@@ -14,19 +14,22 @@ from liushui.errors import ConfigError
 from liushui.flow import Kind
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.balances import FlowFilter, LedgerFlow, balances, coverage_of, list_flows, ranges_of, summary
+from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.read.accounts import ranges_of
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import LedgerFlow, list_flows
 from liushui.ledger.read.history import (
-    balances_as_of,
     list_flows_as_of,
     list_versions,
     ranges_as_of,
-    summary_as_of,
 )
+from liushui.ledger.read.summaries import Unit
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.commit import commit_gap
 from liushui.testing.clock import NOON, MovableClock
 from tests.engines import LedgerStore, unspread
 from tests.ledger.books import READ_AT, came, hour, hours, keep, new_ledger
+from tests.ledger.reading import balances, coverage_of, summary
 
 MINUTE = timedelta(minutes=1)
 EVERY = FlowFilter()
@@ -36,6 +39,8 @@ EVERY = FlowFilter()
 def story(ledger_store: LedgerStore) -> Ledger:
     """Two accounts. One minute after the other: a slice, the other account's, a restatement, a withdrawal, a gap."""
     ledger = new_ledger(ledger_store, "a", "b")
+    for name in "ab":
+        add_source(ledger, account=name, base_url="http://x", credentials={}, since=hour(0), paced=True)
     for act in (
         lambda: keep(ledger, hours(0, 24), came("one", 1, "5.00"), came("two", 2, "7.00", kind=Kind.FEE)),
         lambda: keep(ledger, hours(0, 24), came("other", 3, "100.00"), account="b"),
@@ -102,8 +107,8 @@ def test_an_account_that_is_not_there_is_named(story: Ledger) -> None:
 def test_balances_and_proof_are_as_they_stood(story: Ledger) -> None:
     def of_a(minute: int, until: float | None = None) -> list[tuple[Decimal, int, bool]]:
         at = None if until is None else hour(until)
-        found = balances_as_of(story, ("a",), at, NOON + minute * MINUTE)
-        return [(one.amount, one.flows, one.proven) for one in found]
+        found = balances(story, ("a",), at, NOON + minute * MINUTE)
+        return [(one.amount, one.flows, one.verdict.is_complete) for one in found]
 
     assert of_a(-1) == []
     assert of_a(0) == [(Decimal("12.00"), 2, True)]
@@ -114,19 +119,19 @@ def test_balances_and_proof_are_as_they_stood(story: Ledger) -> None:
     assert of_a(3) == [(Decimal("7.00"), 1, True)]
     assert of_a(4) == [(Decimal("7.00"), 1, False)]
     for until in (None, hour(2), hour(30)):
-        assert balances_as_of(story, (), until, story.clock()) == balances(story, (), until)
+        assert balances(story, (), until, story.clock()) == balances(story, (), until)
 
 
 def test_summaries_are_as_they_stood(story: Ledger) -> None:
-    found = summary_as_of(story, ("a",), NOON, period="day")
-    assert [(one.period, one.kind, one.money_in) for one in found] == [
+    found = summary(story, ("a",), unit=Unit.DAY, as_of=NOON)
+    assert [(one.period.name, one.kind, one.total.money_in) for one in found] == [
         ("2024-03-01", "deposit", Decimal("5.00")),
         ("2024-03-01", "fee", Decimal("7.00")),
     ]
-    for period in ("day", "month", "year", "all"):
-        assert summary_as_of(story, (), story.clock(), period=period) == summary(story, period=period)
-    assert summary_as_of(story, (), NOON, first_day="2024-03-02") == []
-    assert summary_as_of(story, (), NOON, last_day="2024-02-29") == []
+    for unit in Unit:
+        assert summary(story, unit=unit, as_of=story.clock()) == summary(story, unit=unit)
+    assert summary(story, as_of=NOON, first=date(2024, 3, 2)) == []
+    assert summary(story, as_of=NOON, last=date(2024, 2, 29)) == []
 
 
 def test_coverage_is_read_back_from_the_batches(story: Ledger) -> None:
@@ -213,12 +218,12 @@ def test_memory_does_not_grow_with_the_flows(ledger: Ledger) -> None:
         keep(ledger, hours(0, 24), *[came(row.flow.identity, row.flow.at, "2.00") for row in rows])
         del rows
         sum(1 for _ in list_flows_as_of(ledger, EVERY, NOON))
-        balances_as_of(ledger, (), None, NOON)
+        balances(ledger, as_of=NOON)
         tracemalloc.start()
         try:
             sum(1 for _ in list_flows_as_of(ledger, EVERY, NOON))
             sum(1 for _ in list_versions(ledger, EVERY))
-            balances_as_of(ledger, (), None, NOON)
+            balances(ledger, as_of=NOON)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -18,12 +18,14 @@ from sqlalchemy.engine import Engine
 
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.maintenance.verify import Damage, verify
-from liushui.ledger.read.balances import FlowFilter, list_flows, statuses
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.providers.longbridge import codec
 from liushui.sync import pipeline
 from liushui.sync.options import Options
 from liushui.testing.client import ClientDouble
 from liushui.testing.clock import MovableClock
+from tests.ledger.reading import statuses
 from tests.sync.rows import NOW, hourly, new_ledger
 from tests.sync.running import World, states
 

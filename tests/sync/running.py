@@ -12,7 +12,8 @@ from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.maintenance.verify import Verified, verify
-from liushui.ledger.read import balances
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.provider import Client, Provider
 from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
@@ -22,6 +23,7 @@ from liushui.sync.options import Environment, Options
 from liushui.sync.runner import sync_sources
 from liushui.testing.client import ClientDouble
 from liushui.testing.clock import MovableClock
+from tests.ledger.reading import coverage_of
 from tests.sync.rows import source
 
 QUICK = Options(attempts=3)
@@ -90,7 +92,7 @@ def forgetting(name: str) -> Provider:
 
 def amounts(ledger: Ledger) -> Counter[str]:
     """The amounts that a ledger holds."""
-    return Counter(str(found.flow.amount) for found in balances.list_flows(ledger, balances.FlowFilter()))
+    return Counter(str(found.flow.amount) for found in list_flows(ledger, FlowFilter()))
 
 
 def amounts_of(rows: list[bytes]) -> Counter[str]:
@@ -100,7 +102,7 @@ def amounts_of(rows: list[bytes]) -> Counter[str]:
 
 def states(ledger: Ledger, account: str = "a") -> list[tuple[State, str]]:
     """The state and the reason of each range of an account."""
-    return [(known.state, known.reason) for known in balances.coverage_of(ledger)[account]]
+    return [(known.state, known.reason) for known in coverage_of(ledger)[account]]
 
 
 def assert_intact(ledger: Ledger) -> None:

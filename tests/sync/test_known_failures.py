@@ -19,7 +19,8 @@ from liushui.instant import Clock, to_iso, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
-from liushui.ledger.read import balances
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
 from liushui.providers import get_provider, load_providers
@@ -31,6 +32,7 @@ from liushui.testing.client import ClientDouble
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
 from tests.ledger.books import leases_of
+from tests.ledger.reading import coverage_of
 from tests.sync import killing
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger, row
 from tests.sync.running import QUICK, World, amounts, amounts_of, assert_intact, clock_of, states, synced
@@ -193,7 +195,7 @@ def woo_synced(ledger: Ledger, rows: list[bytes], options: Options = QUICK) -> S
 
 
 def held(ledger: Ledger) -> Counter[Decimal]:
-    return Counter(found.flow.amount for found in balances.list_flows(ledger, balances.FlowFilter(accounts=("w",))))
+    return Counter(found.flow.amount for found in list_flows(ledger, FlowFilter(accounts=("w",))))
 
 
 def expected(rows: list[bytes]) -> Counter[Decimal]:
@@ -231,5 +233,5 @@ def test_too_many_rows_at_one_millisecond_leave_a_gap_of_that_millisecond(ledger
     (gap,) = result.gaps
     assert gap.startswith(f"{to_iso(at)} to {to_iso(at + timedelta(milliseconds=1))}: more than the 1000 rows")
     assert held(ledger) == expected(around)
-    gaps = [known for known in balances.coverage_of(ledger, ("w",))["w"] if known.state is State.OPEN]
+    gaps = [known for known in coverage_of(ledger, ("w",))["w"] if known.state is State.OPEN]
     assert [known.until_us - known.since_us for known in gaps] == [1000]

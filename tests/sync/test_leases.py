@@ -13,7 +13,7 @@ from liushui.ledger.coverage import merged
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.leases import MACHINE, has_exited, new_holder, release_lease, take_lease
 from liushui.ledger.jobs.sources import last_runs
-from liushui.ledger.read.balances import ranges_of
+from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.commit import commit_slice
 from liushui.provider import Slice
 from liushui.providers.longbridge import codec

@@ -12,7 +12,6 @@ from liushui.instant import from_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import last_runs
-from liushui.ledger.read import balances
 from liushui.provider import Page, PageRequest, Provider, Slice
 from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
@@ -21,6 +20,7 @@ from liushui.sync.events import SyncAdvanced, SyncStarted, SyncStatus
 from liushui.sync.options import Options
 from liushui.sync.pipeline import FAILURES_MAX
 from liushui.testing.client import ClientDouble, Fault
+from tests.ledger.reading import coverage_of, statuses
 from tests.sync.rows import BEGIN, HORIZON, hourly, new_ledger, row, source
 from tests.sync.running import (
     World,
@@ -45,7 +45,7 @@ def test_every_row_is_committed_once_and_the_range_is_proven(ledger: Ledger) -> 
     (result,) = world.sync(ledger)
     assert (result.added, result.rows_in, result.error, result.gaps) == (len(rows), len(rows), "", [])
     assert amounts(ledger) == amounts_of(rows)
-    (known,) = balances.coverage_of(ledger)["a"]
+    (known,) = coverage_of(ledger)["a"]
     assert (from_us(known.since_us), from_us(known.until_us)) == (BEGIN, HORIZON)
     (began,) = world.events_of(SyncStarted)
     assert sum((read.span for read in world.events_of(SyncAdvanced)), timedelta()) == began.span == HORIZON - BEGIN
@@ -159,7 +159,7 @@ def test_a_bad_row_is_quarantined_and_hides_no_other(ledger: Ledger) -> None:
     result = synced(ledger, WithBadRow(codec, good))
     assert (result.quarantined, result.rows_in) == (1, len(good) + 1)
     assert amounts(ledger) == amounts_of(good)
-    (status,) = balances.statuses(ledger)
+    (status,) = statuses(ledger)
     assert status.quarantined == 1
     assert_intact(ledger)
 

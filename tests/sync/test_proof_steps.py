@@ -13,7 +13,7 @@ from liushui.instant import to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.maintenance.verify import Verified, verify
-from liushui.ledger.read import balances
+from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.commit import commit_slice
 from liushui.ledger.write.quarantine import open_entries
 from liushui.provider import Codec, Page, PageRequest, Slice
@@ -166,7 +166,7 @@ def a_row_is_still_on_its_way(folder: Path) -> bool:
     """It happened two seconds ago, and the provider does not show it yet. Its time must not be proven."""
     ledger, happened = new_ledger(folder), to_us(NOW - timedelta(seconds=2))
     synced(ledger, ClientDouble(codec, hourly(10)))
-    return not any(known.since_us <= happened < known.until_us for known in balances.ranges_of(ledger, "a"))
+    return not any(known.since_us <= happened < known.until_us for known in ranges_of(ledger, "a"))
 
 
 def a_row_comes_late(folder: Path) -> bool:

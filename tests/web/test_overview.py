@@ -37,9 +37,11 @@ def chart(html: str, name: str) -> dict[str, Any]:
 def test_balances_are_exact_and_say_how_far_they_are_proven(reader: Visitor) -> None:
     said = words(reader.get("/").text)
     assert "USD 749.875 ◆" not in said, "marks are drawn by the style, not by the text"
-    assert re.search(r"USD 749\.875 Gap : Flows may be missing: a is not complete from Nov 4, 2025", said)
-    assert re.search(r"a 649\.875 3 Gap", said)
-    assert re.search(r"b 100\.00 1 Complete : All flows up to Jan 2, 2026.{1,30} are included", said)
+    assert re.search(r"USD 749\.875 Gap : a: 1 rejected row, from Nov 1, 2025", said)
+    assert re.search(r"a Net change since Nov 1, 2025 649\.875 3 Gap", said)
+    assert re.search(
+        r"b Net change since Nov 1, 2025 100\.00 1 Complete : All flows up to Jan 2, 2026.{1,30} are included", said
+    )
     assert re.search(r"HKD 5 Gap", said)
 
 
@@ -56,7 +58,7 @@ def test_alarms_say_what_to_do(reader: Visitor) -> None:
 
 
 def test_money_in_and_out_by_kind(reader: Visitor) -> None:
-    html = reader.get("/?currency=USD&unit=month&from=2025-11-01&to=2025-11-30").text
+    html = reader.get("/?currency=USD&unit=month&since=2025-11-01&until=2025-12-01").text
     said = words(html)
     assert "Deposit 1,100.00 0 +1,100.00" in said
     assert "Total Gap" in said
@@ -70,7 +72,7 @@ def test_money_in_and_out_by_kind(reader: Visitor) -> None:
 
 
 def test_a_table_has_what_the_charts_show(reader: Visitor) -> None:
-    moved = words(reader.get("/page/overview/moved?currency=USD&from=2025-11-01&to=2025-11-30").text)
+    moved = words(reader.get("/page/overview/moved?currency=USD&since=2025-11-01&until=2025-12-01").text)
     assert re.search(r"Nov 2025 Total 4 1,100\.00 −350\.125 \+749\.875 Gap", moved)
     assert "Withdrawal 1 0 −100.0 −100.0" in moved
     answer = reader.get("/page/overview/streams?currency=USD").text
@@ -97,10 +99,11 @@ def test_nothing_inline(reader: Visitor, path: str) -> None:
 
 BAD = [
     ("unit=year", "Expected day, week, month, got 'year'.", "unit"),
-    ("from=2025-11-31", "Expected a date such as 2024-01-31, got '2025-11-31'.", "from"),
-    ("from=0001-01-01", "Expected a day from 1900 to 2200", "from"),
-    ("from=2025-11-02&to=2025-11-01", "The end date is before the start date.", "to"),
-    ("unit=day&from=2020-01-01&to=2025-11-01", "Expected at most 400 periods, got 2132", "to"),
+    ("since=2025-11-31", "Expected a date such as 2024-01-31, got '2025-11-31'.", "since"),
+    ("since=0001-01-01", "Expected a day from 1900 to 2200", "since"),
+    ("since=2025-11-02&until=2025-11-02", "The end must be after the beginning.", "until"),
+    ("sinse=2025-11-02", "There is no filter named 'sinse'.", "unknown"),
+    ("unit=day&since=2020-01-01&until=2025-11-02", "Expected at most 400 periods, got 2132", "until"),
     ("currency=XYZ", "There are no flows in 'XYZ'.", "currency"),
     ("account=nobody", "There is no account named 'nobody'.", "account"),
     ("account=a&account=%3Cscript%3E", "There is no account named '<script>'.", "account"),
@@ -114,14 +117,14 @@ def test_bad_input_is_told_and_kept(reader: Visitor, path: str, query: str, mess
     assert answer.status_code == 400
     if path == "/":
         assert message in words(answer.text)
-        if field in ("from", "to"):
+        if field in ("since", "until"):
             kept = dict(part.split("=") for part in query.split("&"))[field]
             assert f'value="{kept}"' in answer.text
     assert "<script>" not in answer.text.replace("<script defer", "")
 
 
 def test_an_account_alone(reader: Visitor) -> None:
-    said = words(reader.get("/?account=b&from=2025-11-01&to=2025-11-30").text)
+    said = words(reader.get("/?account=b&since=2025-11-01&until=2025-12-01").text)
     assert "Deposit 100.00 0 +100.00" in said
     assert "Total Complete so far" not in said
     assert re.search(r"Total Complete", said)
@@ -147,5 +150,7 @@ def test_the_calendar_has_every_day(reader: Visitor, ledger: Ledger) -> None:
     squares = re.findall(r'<path class="day-(\w+)" d="([^"]*)"', html)
     days = (ledger.clock() - BEGIN).days + 1
     assert sum(path.count("M") for _, path in squares) == 2 * days
-    assert [path.count("M") for look, path in squares if look == "warn"] == [1]
+    assert [path.count("M") for look, path in squares if look == "warn"] == [4], (
+        "a gap of a day, and three days that a rejected row may be of"
+    )
     assert "Complete: " in words(html)

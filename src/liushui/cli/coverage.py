@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from liushui.cli import EXIT_INCOMPLETE, options
+from liushui.cli.flows import exit_with
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
-from liushui.instant import from_us, load_zone
+from liushui.instant import from_us
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from liushui.ledger.coverage import Range
     from liushui.ledger.engine import Ledger
     from liushui.ledger.jobs.sources import Run, Source
-    from liushui.ledger.read.balances import AccountStatus
-    from liushui.ledger.read.coverage_calendar import Day
+    from liushui.ledger.read.coverage import Day
+    from liushui.ledger.read.model import Account
+    from liushui.ledger.read.status import AccountStatus
     from liushui.provider import Provider
 
-RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at")
+RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at", "cause")
 DAY_COLUMNS: Final = ("account", "day", "state", "reason")
 MONTHS_ALWAYS_DRAWN: Final = 13
 """The newest months of a calendar are always drawn. Older ones are drawn only where a day of them is open."""
@@ -62,47 +64,38 @@ def coverage(settings: Settings, accounts: tuple[str, ...], by_day: bool) -> Non
     \b
     Example: liushui coverage broker --days --format csv
     """
-    from liushui.ledger.coverage import State
-    from liushui.ledger.read.balances import coverage_of
+    from liushui.ledger.read.completeness import combine
 
-    ledger, form = settings.open_ledger(), settings.format
-    ranges_by_account = coverage_of(ledger, accounts)
+    model, form = settings.open_read_model(), settings.format
+    with model.reading(accounts) as reading:
+        found, now = list(reading.accounts.values()), reading.now
     if by_day:
-        emit(_day_records(ledger, ranges_by_account), DAY_COLUMNS, form)
+        emit(_day_records(found, now), DAY_COLUMNS, form)
     elif form is Format.TABLE:
-        for calendar in calendars(ledger, ranges_by_account):
-            draw(calendar)
+        for account in found:
+            draw(calendar_of(account, now))
         messages.print(f"[dim]{LEGEND}[/]")
     else:
-        emit(_range_records(ranges_by_account), RANGE_COLUMNS, form)
-    if any(known.state is State.OPEN for ranges in ranges_by_account.values() for known in ranges):
-        sys.exit(EXIT_INCOMPLETE)
+        emit(_range_records(found), RANGE_COLUMNS, form)
+    exit_with(combine([account.verdict() for account in found]))
 
 
-def calendars(ledger: "Ledger", ranges_by_account: "dict[str, list[Range]]") -> Iterator[Calendar]:
-    """The days of each account, from the beginning of its source, or of its first range where it has no source."""
-    from liushui.ledger.jobs.sources import list_sources
-    from liushui.ledger.read.balances import accounts_named
-    from liushui.ledger.read.coverage_calendar import days_of, deadline
+def calendar_of(account: "Account", now: datetime) -> Calendar:
+    """The days of an account from the beginning of its source."""
+    from liushui.ledger.read.coverage import days_of, deadline
     from liushui.providers import load_providers
 
-    sources = {source.account: source for source in list_sources(ledger)}
-    with ledger.reading() as connection:
-        named = {account.account: account for account in accounts_named(connection, tuple(ranges_by_account))}
-    for name, ranges in ranges_by_account.items():
-        provider = load_providers().get(named[name].provider)
-        begins = sources[name].since if name in sources else from_us(ranges[0].since_us) if ranges else None
-        if provider is None or begins is None:
-            yield Calendar(name, named[name].provider, (), "nothing was synced yet")
-            continue
-        now = ledger.clock()
-        days = list(days_of(provider.rules, ranges, zone=load_zone(named[name].zone), since=begins, now=now))
-        last = deadline(provider.rules, days, now)
-        warning = ""
-        if last is not None:
-            days_left = f"{last.days_left} day" if last.days_left == 1 else f"{last.days_left} days"
-            warning = f"{days_left} until rows of {last.day:%Y-%m} can no longer be fetched"
-        yield Calendar(name, provider.title, days, warning)
+    name = account.name
+    provider = load_providers().get(name.provider)
+    if provider is None or not account.completeness.has_source:
+        return Calendar(name.account, name.provider, (), "no source says which flows there should be")
+    days = list(days_of(account.completeness, provider.rules, now))
+    last = deadline(provider.rules, days, now)
+    warning = ""
+    if last is not None:
+        days_left = f"{last.days_left} day" if last.days_left == 1 else f"{last.days_left} days"
+        warning = f"{days_left} until rows of {last.day:%Y-%m} can no longer be fetched"
+    return Calendar(name.account, provider.title, days, warning)
 
 
 def draw(calendar: Calendar) -> None:
@@ -110,7 +103,7 @@ def draw(calendar: Calendar) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from liushui.ledger.read.coverage_calendar import DayState, stretches
+    from liushui.ledger.read.coverage import DayState, day_runs
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(calendar.account)}[/]  {escape(calendar.provider)}")
@@ -125,7 +118,7 @@ def draw(calendar: Calendar) -> None:
         cells = "".join("[{1}]{0}[/]".format(*MARKS[day.state]) for day in days)
         console.print(f"  {month}  {' ' * (days[0].day.day - 1)}{cells}")
     _draw_hidden(console, hidden)
-    open_spans = [span for span in stretches(calendar.days) if span.state is DayState.OPEN]
+    open_spans = [span for span in day_runs(calendar.days) if span.state is DayState.OPEN]
     for span in open_spans[-REASONS_MAX:]:
         console.print(f"  [red]{_span(span.since, span.until)}[/]  {escape(span.reason)}")
     if calendar.warning:
@@ -145,24 +138,27 @@ def _span(first: date | str, last: date | str) -> str:
     return str(first) if first == last else f"{first} … {last}"
 
 
-def _range_records(ranges_by_account: "dict[str, list[Range]]") -> Iterator[Record]:
-    for account, ranges in ranges_by_account.items():
-        for known in ranges:
+def _range_records(accounts: "list[Account]") -> Iterator[Record]:
+    from liushui.ledger.read.coverage import coverage_ranges
+
+    for account in accounts:
+        for known in coverage_ranges(account):
             yield {
-                "account": account,
+                "account": known.account,
                 "since": from_us(known.since_us),
                 "until": from_us(known.until_us),
                 "state": known.state.value,
-                "reason": known.reason or None,
-                "checked_at": from_us(known.checked_at_us),
+                "reason": None if known.gap is None else known.gap.reason,
+                "checked_at": None if known.checked_at_us is None else from_us(known.checked_at_us),
+                "cause": None if known.gap is None else known.gap.cause.value,
             }
 
 
-def _day_records(ledger: "Ledger", ranges_by_account: "dict[str, list[Range]]") -> Iterator[Record]:
-    for calendar in calendars(ledger, ranges_by_account):
-        for day in calendar.days:
+def _day_records(accounts: "list[Account]", now: datetime) -> Iterator[Record]:
+    for account in accounts:
+        for day in calendar_of(account, now).days:
             yield {
-                "account": calendar.account,
+                "account": account.name.account,
                 "day": day.day.isoformat(),
                 "state": day.state.value,
                 "reason": day.reason or None,
@@ -175,8 +171,14 @@ STATUS_TABLE_COLUMNS: Final = (
     *("account", "provider", "proven_until", "age", "next_sync", "flows", "gaps", "quarantined", "findings"),
     "last_error",
 )
-SYNC_COLUMNS: Final = (*("source", "last_sync", "last_error", "last_proven", "age_s", "next_sync", "retention_left_s"),)
-"""What other formats than tables have after the columns of AccountStatus."""
+STATUS_FIELDS: Final = (
+    *("account", "provider", "flows", "quarantined", "findings", "proven_from", "proven_until", "gaps", "batches"),
+    *("complete", "reason"),
+)
+STATUS_COLUMNS: Final = (
+    *STATUS_FIELDS,
+    *("source", "last_sync", "last_error", "last_proven", "age_s", "next_sync", "retention_left_s"),
+)
 
 
 @click.command()
@@ -196,32 +198,35 @@ def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -
     \b
     Example: liushui status --max-age 24 --format json
     """
-    from liushui.ledger.read.balances import AccountStatus, statuses
+    from liushui.ledger.read.completeness import combine
+    from liushui.ledger.read.status import read_statuses
 
-    ledger, form = settings.open_ledger(), settings.format
-    records = [_status_record(ledger, account) for account in statuses(ledger, accounts)]
+    model, form = settings.open_read_model(), settings.format
+    statuses = read_statuses(model, accounts)
+    records = [_status_record(model.ledger, account) for account in statuses]
     if form is Format.TABLE:
         emit(map(_as_table_row, records), STATUS_TABLE_COLUMNS, form)
     else:
-        emit(records, (*AccountStatus._fields, *SYNC_COLUMNS), form)
+        emit(records, STATUS_COLUMNS, form)
     oldest_s = None if max_age is None else max_age * 3600
+    exit_with(combine([account.verdict for account in statuses]))
     if any(_is_wrong(record, oldest_s) for record in records):
         sys.exit(EXIT_INCOMPLETE)
 
 
 def _status_record(ledger: "Ledger", account: "AccountStatus") -> Record:
     from liushui.ledger.jobs.sources import last_runs, list_sources
-    from liushui.ledger.read.balances import ranges_of
-    from liushui.ledger.read.coverage_calendar import proven_until
+    from liushui.ledger.read.accounts import ranges_of
+    from liushui.ledger.read.coverage import read_until
     from liushui.providers import load_providers
 
     run = last_runs(ledger).get(account.account)
     source = {source.account: source for source in list_sources(ledger)}.get(account.account)
     provider, now = load_providers().get(account.provider), ledger.clock()
     ranges = ranges_of(ledger, account.account)
-    last_proven = proven_until(ranges)
+    last_proven = read_until(ranges)
     return {
-        **account._asdict(),
+        **status_row(account),
         "source": source is not None,
         "last_sync": run.started_at if run else None,
         "last_error": (run.error or None) if run else None,
@@ -229,6 +234,15 @@ def _status_record(ledger: "Ledger", account: "AccountStatus") -> Record:
         "age_s": None if last_proven is None else (now - last_proven) // timedelta(seconds=1),
         "next_sync": _next_sync(source, provider, ranges, run, now) if source and provider else None,
         "retention_left_s": _retention_left_s(source, provider, ranges, now) if source and provider else None,
+    }
+
+
+def status_row(account: "AccountStatus") -> Record:
+    """The fields of an account's status that do not depend on its source."""
+    return {
+        **{name: getattr(account, name) for name in STATUS_FIELDS[:-2]},
+        "complete": account.verdict.is_complete,
+        "reason": account.verdict.reason or None,
     }
 
 
@@ -268,7 +282,7 @@ def _ago(seconds: int) -> str:
 
 
 def _is_wrong(record: Record, oldest_s: int | None) -> bool:
-    if record["gaps"] or record["quarantined"] or record["last_error"]:
+    if record["last_error"]:
         return True
     age_s = record["age_s"]
     return oldest_s is not None and bool(record["source"]) and (age_s is None or int(str(age_s)) > oldest_s)

@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import msgspec
 
+from liushui.cli.coverage import STATUS_FIELDS, status_row
+from liushui.cli.flows import BALANCE_TABLE_COLUMNS, balance_row
 from liushui.cli.options import Format
 from liushui.cli.output import emit, messages
 from liushui.cli.serve import PORT, listening_address, page_link, sync_command
@@ -19,9 +21,11 @@ from liushui.errors import ConfigError, LiushuiError, SyncError
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import Source
-from liushui.ledger.read import balances as query
+from liushui.ledger.read.balances import read_balances
+from liushui.ledger.read.model import ReadModel
+from liushui.ledger.read.status import read_statuses
 from liushui.provider import Provider
-from liushui.providers import get_provider
+from liushui.providers import ProviderRules, get_provider
 from liushui.server.run import Address, serve_ledger
 from liushui.services.access import check_exposure
 from liushui.services.sources import add_source
@@ -75,10 +79,9 @@ def _add_sources(ledger: Ledger, simulator: SimulatorInfo) -> None:
 
 def _print_ledger(ledger: Ledger) -> None:
     messages.print("3. what the ledger holds, and how much of it is complete")
-    balances = (balance._asdict() for balance in query.balances(ledger))
-    emit(balances, query.Balance._fields, Format.TABLE, title="Balances")
-    statuses = (status._asdict() for status in query.statuses(ledger))
-    emit(statuses, query.AccountStatus._fields, Format.TABLE, title="Coverage")
+    model = ReadModel(ledger, ProviderRules())
+    emit(map(balance_row, read_balances(model).rows), BALANCE_TABLE_COLUMNS, Format.TABLE, title="Balances")
+    emit(map(status_row, read_statuses(model)), STATUS_FIELDS, Format.TABLE, title="Coverage")
 
 
 def _serve(ledger: Ledger, url: str, simulator: SimulatorInfo, address: Address, workers: int) -> None:

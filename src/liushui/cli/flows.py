@@ -1,36 +1,48 @@
 """liushui flows, balances, summary: what is in the ledger."""
 
-from datetime import timedelta
+import sys
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from liushui.cli import options
+from liushui.cli import EXIT_INCOMPLETE, options
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError
-from liushui.flow import Kind
+from liushui.flow import Category, Direction, Kind
 
 if TYPE_CHECKING:
-    from liushui.ledger.read.balances import LedgerFlow
+    from liushui.ledger.read.balances import Balance
+    from liushui.ledger.read.completeness import Verdict
+    from liushui.ledger.read.filters import Bound
     from liushui.ledger.read.history import Version
+    from liushui.ledger.read.summaries import SummaryRow
 
 TABLE_ROWS: Final = 50
 """The rows of a table without --limit."""
+REASONS_MAX: Final = 6
+"""How many gaps are explained below a result that is not complete."""
 
-FLOW_COLUMNS: Final = (
-    "account", "at", "amount", "currency", "direction", "kind", "category", "label", "symbol", "note", "subaccount",
-    "balance_after", "settled_at", "ref", "order_ref", "name", "price", "quantity", "fx_currency", "fx_amount",
-    "fx_rate", "detail", "id", "batch",
-)  # fmt: skip
 FLOW_TABLE_COLUMNS: Final = ("account", "at", "amount", "currency", "direction", "kind", "label", "symbol", "note")
 VERSION_COLUMNS: Final = ("recorded_at", "ended_at", "ended_batch", "ended_as")
+BALANCE_COLUMNS: Final = (
+    *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "since", "complete", "reason"),
+    "proven",
+)
+BALANCE_TABLE_COLUMNS: Final = (
+    *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "complete", "reason"),
+)
+SUMMARY_COLUMNS: Final = (
+    *("period", "account", "currency", "kind", "flows", "money_in", "money_out", "net", "complete", "complete_until"),
+)
 
 as_of_option = click.option(
     "--as-of",
     metavar="WHEN",
-    help="Use the ledger as it was at this date or ISO 8601 time: only what was recorded before. (default: as it is)",
+    help="Use the ledger as it was at this time, or at the beginning of this day of the account: only what was "
+    "recorded before. (default: as it is)",
 )
 
 
@@ -38,6 +50,7 @@ class Period(StrEnum):
     """The length of a summary's periods."""
 
     DAY = "day"
+    WEEK = "week"
     MONTH = "month"
     YEAR = "year"
     ALL = "all"
@@ -47,9 +60,17 @@ class Period(StrEnum):
 @options.accounts
 @options.since
 @options.until
-@click.option("--currency", metavar="CODE", help="Only this currency, such as USD.")
+@click.option("--currency", metavar="CODE", help="Only this currency, such as USD, in any case.")
 @click.option("--kind", type=options.EnumChoice(Kind), help="Only this kind.")
-@click.option("--symbol", metavar="SYMBOL", help="Only this symbol, such as AAPL.US.")
+@click.option("--category", type=options.EnumChoice(Category), help="Only this category.")
+@click.option("--direction", type=options.EnumChoice(Direction), help="Only this direction, as the provider names it.")
+@click.option("--symbol", metavar="SYMBOL", help="Only this symbol, such as AAPL.US, in any case.")
+@click.option("--subaccount", metavar="NAME", help="Only this subaccount.")
+@click.option("--ref", metavar="REFERENCE", help="Only flows with this reference of their own or of their order.")
+@click.option("--text", metavar="TEXT", help="Only flows with this text in label, name, note, symbol or references.")
+@click.option("--amount-min", metavar="AMOUNT", help="Only amounts from this on, signs counted.")
+@click.option("--amount-max", metavar="AMOUNT", help="Only amounts up to this, signs counted.")
+@click.option("--finding", type=click.Choice(["side", "same_id"]), help="Only flows to review for this reason.")
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -66,115 +87,136 @@ class Period(StrEnum):
 @options.ledger_and_format
 def flows(
     settings: Settings,
+    /,
     accounts: tuple[str, ...],
-    since: str | None,
-    until: str | None,
-    currency: str | None,
-    kind: Kind | None,
-    symbol: str | None,
     limit: int | None,
     newest: bool | None,
     as_of: str | None,
     versions: bool,
+    **filters: str | StrEnum | None,
 ) -> None:
     """Print flows by account and time.
 
-    A table has the most important columns; the other formats have all of them.
+    A table has the most important columns; the other formats have all of them. Exit code 3 where flows of the range
+    may be missing from the ledger.
 
     \b
     Example: liushui flows broker --since 2026-01-01 --kind dividend
     """
-    from liushui.ledger.read.balances import FlowFilter, list_flows
+    from liushui.ledger.read.filters import read_filter
+    from liushui.ledger.read.flows import COLUMNS, flow_record, list_flows
     from liushui.ledger.read.history import list_flows_as_of, list_versions
 
     form = settings.format
     is_table = form is Format.TABLE
-    flow_filter = FlowFilter(
-        accounts=accounts,
-        since=options.parse_when("since", since),
-        until=options.parse_when("until", until),
-        currency=currency,
-        kind=kind.value if kind else None,
-        symbol=symbol,
+    texts = {name: str(value) for name, value in filters.items() if value is not None}
+    wanted = read_filter(texts, accounts=accounts)._replace(
         limit=(TABLE_ROWS if limit is None and is_table else limit) or None,
         newest_first=is_table if newest is None else newest,
     )
-    recorded_until = options.parse_when("as-of", as_of)
+    recorded_until = bound_of("as-of", as_of)
     if recorded_until is not None and versions:
         raise ConfigError("as-of: expected without --versions, which prints every version with its times")
-    ledger = settings.open_ledger()
-    columns = FLOW_TABLE_COLUMNS if is_table else FLOW_COLUMNS
+    model = settings.open_read_model()
+    verdict = model.verdict(wanted, recorded_until)
+    columns = FLOW_TABLE_COLUMNS if is_table else COLUMNS
     if versions:
-        emit(map(version_record, list_versions(ledger, flow_filter)), (*columns, *VERSION_COLUMNS), form)
+        emit(map(version_record, list_versions(model.ledger, wanted)), (*columns, *VERSION_COLUMNS), form)
     elif recorded_until is None:
-        emit(map(flow_record, list_flows(ledger, flow_filter)), columns, form)
+        emit(map(flow_record, list_flows(model.ledger, wanted)), columns, form)
     else:
-        emit(map(flow_record, list_flows_as_of(ledger, flow_filter, recorded_until)), columns, form)
+        emit(map(flow_record, list_flows_as_of(model.ledger, wanted, recorded_until)), columns, form)
     if is_table and limit is None:
         messages.print(f"[dim]at most {TABLE_ROWS} flows are shown; --limit 0 shows all[/]")
-
-
-def flow_record(entry: "LedgerFlow") -> Record:
-    """A flow by its columns, in the order of FLOW_COLUMNS."""
-    flow = entry.flow
-    return {
-        "account": entry.account,
-        "at": flow.at,
-        "amount": flow.amount,
-        "currency": flow.currency,
-        "direction": flow.direction.value,
-        "kind": flow.kind.value,
-        "category": flow.category.value,
-        "label": flow.label,
-        "symbol": flow.symbol,
-        "note": flow.note,
-        "subaccount": flow.subaccount,
-        "balance_after": flow.balance_after,
-        "settled_at": flow.settled_at,
-        "ref": flow.ref,
-        "order_ref": flow.order_ref,
-        "name": flow.name,
-        "price": flow.price,
-        "quantity": flow.quantity,
-        "fx_currency": flow.fx.currency if flow.fx else None,
-        "fx_amount": flow.fx.amount if flow.fx else None,
-        "fx_rate": flow.fx.rate if flow.fx else None,
-        "detail": flow.detail,
-        "id": entry.id,
-        "batch": entry.batch,
-    }
+    exit_with(verdict)
 
 
 def version_record(version: "Version") -> Record:
     """A version of a flow by its columns."""
+    from liushui.ledger.read.flows import flow_record
+
     return {**flow_record(version.found), **{name: getattr(version, name) for name in VERSION_COLUMNS}}
+
+
+def bound_of(name: str, text: str | None) -> "Bound | None":
+    """The day or time given as option `name`; None where it was not given. Raises ConfigError."""
+    from liushui.ledger.read.filters import read_bound
+
+    return None if text is None else read_bound(name, text)
+
+
+def exit_with(verdict: "Verdict") -> None:
+    """Say why a result is not complete, and exit with code 3. Return where nothing is known to be missing."""
+    from liushui.ledger.read.completeness import Cause
+
+    # Of an account without a source nothing can be missing that anybody knows of: it is named by `complete` alone.
+    gaps = [gap for gap in verdict.gaps if gap.cause is not Cause.NO_SOURCE]
+    if not gaps:
+        return
+    from rich.markup import escape
+
+    messages.print("[yellow]not complete[/]: flows may be missing from what is shown")
+    for gap in gaps[:REASONS_MAX]:
+        messages.print(f"  {escape(gap.account)}: {escape(gap.describe())}")
+    if len(gaps) > REASONS_MAX:
+        messages.print(f"  and {len(gaps) - REASONS_MAX} more; `liushui coverage` shows all of them")
+    sys.exit(EXIT_INCOMPLETE)
 
 
 @click.command()
 @options.accounts
-@click.option("--at", metavar="WHEN", help="Sum only flows before this date or ISO 8601 time. (default: all)")
+@click.option(
+    "--at",
+    metavar="WHEN",
+    help="Sum only flows before this time, or before this day of the account. (default: all)",
+)
 @as_of_option
 @options.ledger_and_format
 def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_of: str | None) -> None:
     """Print the sum of each account's flows by currency.
 
-    The sums are exact. Each says whether every flow up to its date is known. With --as-of the sums are computed from
-    all versions of the flows, which takes longer the more there are.
+    The sums are exact. A sum whose history does not reach back to the account's beginning is not a balance: it is
+    called the net change since the day on which the history begins. Exit code 3 where flows may be missing. With
+    --as-of the sums are computed from all versions of the flows, which takes longer the more there are.
 
     \b
     Example: liushui balances broker --at 2026-01-01
     """
-    from liushui.ledger.read.balances import Balance
-    from liushui.ledger.read.balances import balances as balances_now
-    from liushui.ledger.read.history import balances_as_of
+    from liushui.ledger.read.balances import read_balances
 
-    until, recorded_until = options.parse_when("at", at), options.parse_when("as-of", as_of)
-    ledger = settings.open_ledger()
-    if recorded_until is None:
-        found = balances_now(ledger, accounts, until)
-    else:
-        found = balances_as_of(ledger, accounts, until, recorded_until)
-    emit((balance._asdict() for balance in found), Balance._fields, settings.format)
+    until, recorded_until = bound_of("at", at), bound_of("as-of", as_of)
+    found = read_balances(settings.open_read_model(), accounts, at=until, as_of=recorded_until)
+    form = settings.format
+    record_of = balance_row if form is Format.TABLE else _balance_record
+    emit(map(record_of, found.rows), BALANCE_TABLE_COLUMNS if form is Format.TABLE else BALANCE_COLUMNS, form)
+    exit_with(found.verdict)
+
+
+def _balance_record(row: "Balance") -> Record:
+    from liushui.instant import from_us
+
+    complete = row.verdict.is_complete
+    return {
+        "account": row.account,
+        "subaccount": row.subaccount,
+        "currency": row.currency,
+        "amount": row.amount,
+        "flows": row.flows,
+        "at": row.at,
+        "measure": row.basis.measure,
+        "since": None if row.basis.since_us is None else from_us(row.basis.since_us),
+        "complete": complete,
+        "reason": row.verdict.reason or None,
+        "proven": complete,
+    }
+
+
+def balance_row(row: "Balance") -> Record:
+    """A balance as a table has it: a net change is named with its beginning."""
+    record = dict(_balance_record(row))
+    if row.basis.since_day is not None:
+        record["measure"] = f"net change since {row.basis.since_day}"
+    return record
 
 
 @click.command()
@@ -185,8 +227,10 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
     default=Period.MONTH.value,
     help="The length of a period, in each account's own days.",
 )
-@click.option("--since", metavar="DAY", help="From this day on, inclusive.")
-@click.option("--until", metavar="DAY", help="Before this day, exclusive.")
+@click.option("--since", metavar="DAY", help="From this day of the account on, inclusive.")
+@click.option("--until", metavar="DAY", help="Before this day of the account, exclusive.")
+@click.option("--currency", metavar="CODE", help="Only this currency, such as USD, in any case.")
+@click.option("--kind", type=options.EnumChoice(Kind), help="Only this kind.")
 @as_of_option
 @options.ledger_and_format
 def summary(
@@ -195,27 +239,66 @@ def summary(
     by: Period,
     since: str | None,
     until: str | None,
+    currency: str | None,
+    kind: Kind | None,
     as_of: str | None,
 ) -> None:
     """Print money in and out by period, account, currency and kind.
 
-    Currencies are never added together. With --as-of the sums are computed from all versions of the flows, which
+    Currencies are never added together. Exit code 3 where flows of the whole range may be missing; a range without an
+    end ends with the newest flow or read. With --as-of the sums are computed from all versions of the flows, which
     takes longer the more there are.
 
     \b
     Example: liushui summary broker --by year
     """
-    from liushui.ledger.read.balances import FIRST_DAY, LAST_DAY, Summary
-    from liushui.ledger.read.balances import summary as summary_now
-    from liushui.ledger.read.history import summary_as_of
+    from liushui.ledger.read.filters import check_range
+    from liushui.ledger.read.summaries import SummaryQuery, Unit, read_summary
 
-    first, after = options.parse_when("since", since), options.parse_when("until", until)
-    first_day = first.date().isoformat() if first else FIRST_DAY
-    last_day = (after - timedelta(days=1)).date().isoformat() if after else LAST_DAY
-    recorded_until = options.parse_when("as-of", as_of)
-    ledger = settings.open_ledger()
-    if recorded_until is None:
-        found = summary_now(ledger, accounts, period=by.value, first_day=first_day, last_day=last_day)
-    else:
-        found = summary_as_of(ledger, accounts, recorded_until, period=by.value, first_day=first_day, last_day=last_day)
-    emit((record._asdict() for record in found), Summary._fields, settings.format)
+    first, after = day_of("since", since), day_of("until", until)
+    check_range(first, after)
+    query = SummaryQuery(
+        accounts,
+        Unit(by.value),
+        first=first,
+        last=None if after is None else after - timedelta(days=1),
+        currency=currency,
+        kind=None if kind is None else kind.value,
+    )
+    found = read_summary(settings.open_read_model(), query, bound_of("as-of", as_of))
+    emit(map(_summary_record, found.rows), SUMMARY_COLUMNS, settings.format)
+    exit_with(found.verdict)
+
+
+def _summary_record(row: "SummaryRow") -> Record:
+    from liushui.instant import from_us
+    from liushui.ledger.read.completeness import is_open_end
+
+    until_us = row.verdict.until_us
+    return {
+        "period": row.period.name,
+        "account": row.account,
+        "currency": row.currency,
+        "kind": row.kind,
+        "flows": row.total.flows,
+        "money_in": row.total.money_in,
+        "money_out": row.total.money_out,
+        "net": row.total.net,
+        "complete": row.verdict.is_complete,
+        "complete_until": None if until_us is None or is_open_end(until_us) else from_us(until_us),
+    }
+
+
+def day_of(name: str, text: str | None) -> date | None:
+    """The day given as option `name`; None where it was not given. Raises ConfigError."""
+    if text is None:
+        return None
+    from liushui.errors import short_repr
+
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise ConfigError(f"{name}: expected a day such as 2024-01-31, got {short_repr(text)}")
+    return day

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liushui.ledger.engine import Ledger
+    from liushui.ledger.read.model import ReadModel
     from liushui.provider import Provider
 
 
@@ -50,6 +51,13 @@ class Settings:
         from liushui.ledger.engine import open_ledger
 
         return open_ledger(self.ledger_url, create=create)
+
+    def open_read_model(self) -> "ReadModel":
+        """The read model of the ledger, with the rules of all installed providers. Raises ConfigError, LedgerError."""
+        from liushui.ledger.read.model import ReadModel
+        from liushui.providers import ProviderRules
+
+        return ReadModel(self.open_ledger(), ProviderRules())
 
 
 def default_ledger() -> "Path":
@@ -190,9 +198,5 @@ def format_only(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, 
 
 
 accounts = click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", help="The accounts. (default: all)")
-since = click.option(
-    "--since", metavar="WHEN", help="From this date or ISO 8601 time on, inclusive. A date is the account's day."
-)
-until = click.option(
-    "--until", metavar="WHEN", help="Before this date or ISO 8601 time, exclusive. A date is the account's day."
-)
+since = click.option("--since", metavar="WHEN", help="From this time, or this day of the account, on, inclusive.")
+until = click.option("--until", metavar="WHEN", help="Before this time, or before this day of the account, exclusive.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from liushui.cli import EXIT_INCOMPLETE, options
-from liushui.cli.flows import FLOW_COLUMNS, FLOW_TABLE_COLUMNS, flow_record
+from liushui.cli.flows import FLOW_TABLE_COLUMNS
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, emit_one, messages
 from liushui.errors import short_repr
@@ -34,6 +34,7 @@ def findings(settings: Settings, accounts: tuple[str, ...], only: str | None) ->
     \b
     Example: liushui findings broker --only same_id
     """
+    from liushui.ledger.read.flows import COLUMNS, flow_record
     from liushui.ledger.read.review import list_findings
 
     form = settings.format
@@ -42,7 +43,7 @@ def findings(settings: Settings, accounts: tuple[str, ...], only: str | None) ->
         for entry in list_findings(settings.open_ledger(), accounts)
         if only in (None, entry.finding)
     )
-    columns = (*FLOW_TABLE_COLUMNS, "id") if form is Format.TABLE else FLOW_COLUMNS
+    columns = (*FLOW_TABLE_COLUMNS, "id") if form is Format.TABLE else COLUMNS
     emit(records, ("finding", *columns), form)
 
 
@@ -142,12 +143,12 @@ def escaped(row: bytes) -> str:
 
 def _codecs(ledger: "Ledger", accounts: tuple[str, ...]) -> "dict[str, Codec]":
     """The codec of each account that is collected from a provider. The user's own accounts have no received rows."""
-    from liushui.ledger.read.balances import accounts_named
+    from liushui.ledger.read.accounts import find_accounts
     from liushui.ledger.write.record import OWN
     from liushui.providers import get_provider
 
     with ledger.reading() as connection:
-        named = accounts_named(connection, accounts)
+        named = find_accounts(connection, accounts)
     return {account.account: get_provider(account.provider).codec for account in named if account.provider != OWN}
 
 

@@ -24,6 +24,7 @@ Amount = Annotated[
 Instant = Annotated[datetime, Meta(tz=True)]
 Day = Annotated[str, Meta(description="A date in the account's own zone.", examples=["2024-01-31"])]
 Count = Annotated[int, Meta(ge=0)]
+SearchText = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Order(StrEnum):
@@ -65,37 +66,48 @@ class Problem(Word, omit_defaults=True):
 
 
 class Gap(Word):
-    """A range that nothing proves, and why, where that is known. `until` None: it goes on."""
+    """A range that is not complete, and why. `since` null: from the beginning; `until` null: it has no end."""
 
     account: str
     since: Instant | None
     until: Instant | None
-    reason: str
+    cause: Annotated[
+        str,
+        Meta(
+            description="no_source, before_source, not_kept, read_failed, not_read, not_published or rejected_rows.",
+            examples=["not_read"],
+        ),
+    ]
+    reason: Annotated[str, Meta(description="The cause in words.")]
 
 
 class CoveredRange(Word):
-    """A range of an account, whether it is proven, and when it was looked at last."""
+    """A range of an account, and whether it is complete. `checked_at` and `batch` are of the last read of it; null:
+    there was none."""
 
     account: str
     since: Instant
     until: Instant
-    state: str
+    state: Annotated[str, Meta(description="proven: complete; open: not complete.")]
+    cause: Annotated[str | None, Meta(description="Why it is open: the cause of a gap.")]
     reason: str
-    checked_at: Instant
-    batch: int
+    checked_at: Instant | None
+    batch: int | None
 
 
 class Coverage(Word):
-    """The ranges of the accounts, oldest first, neighbours of one state as one."""
+    """The ranges of the accounts from the beginning of each source, oldest first. `complete`: none of them is open."""
 
     ranges: list[CoveredRange]
+    complete: bool
 
 
 # ---------------------------------------------------------------- accounts and flows
 
 
 class Account(Word):
-    """An account. `proven_until`: every flow before it is here, proven; None where nothing is proven."""
+    """An account. `proven_until`: every flow from its beginning up to there is in the ledger; null: not even its
+    beginning. `complete`: nothing is missing up to the newest read or flow."""
 
     account: str
     provider: str
@@ -107,6 +119,8 @@ class Account(Word):
     batch: Annotated[int, Meta(ge=0, description="The newest commit.")]
     proven_from: Instant | None
     proven_until: Instant | None
+    complete: bool
+    reason: Annotated[str, Meta(description="Why it is not complete; empty where it is.")]
 
 
 class Accounts(Word):
@@ -157,6 +171,8 @@ class FlowPage(Word):
 
     flows: list[Flow]
     next: str | None
+    complete: Annotated[bool, Meta(description="Whether every flow of the range asked for is in the ledger.")]
+    gaps: list[Gap]
 
 
 class FlowVersion(Word):
@@ -182,7 +198,11 @@ class FlowInFull(Word):
 
 
 class Balance(Word):
-    """The exact sum of one currency in one account, before `at` (null: of all flows, however far they are proven)."""
+    """The exact sum of one currency in one account, before `at` (null: of all flows).
+
+    It is a balance only where the flows reach back to the account's beginning; else it is the net change since an
+    instant.
+    """
 
     account: str
     subaccount: str
@@ -190,14 +210,18 @@ class Balance(Word):
     amount: Amount
     flows: Count
     at: Instant | None
-    covered: Annotated[bool, Meta(description="Whether every flow up to there is proven to be here.")]
+    measure: Annotated[str, Meta(description="balance or net_change.", examples=["balance"])]
+    since: Annotated[Instant | None, Meta(description="Since when it is the net change; null: it is a balance.")]
+    complete: Annotated[bool, Meta(description="Whether every flow of it is in the ledger.")]
+    covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
 
 
 class Balances(Word):
     """Balances by account, subaccount and currency. Currencies are never added together."""
 
     balances: list[Balance]
-    covered: bool
+    complete: bool
+    covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
     gaps: list[Gap]
 
 
@@ -214,14 +238,23 @@ class SummaryRow(Word):
     money_in: Amount
     money_out: Amount
     net: Amount
-    covered: bool
+    complete: Annotated[bool, Meta(description="Whether every flow of the period is in the ledger.")]
+    complete_until: Annotated[
+        Instant | None,
+        Meta(description="Every flow of the period up to there is in the ledger."),
+    ]
+    covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
 
 
 class Summary(Word):
-    """What moved in and out, by period and currency, and by account and kind where asked for."""
+    """What moved in and out, by period and currency, and by account and kind where asked for.
+
+    `complete` is about the range that was asked for. Without an end, it ends at the newest read or flow.
+    """
 
     rows: list[SummaryRow]
-    covered: bool
+    complete: bool
+    covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
     gaps: list[Gap]
 
 

@@ -31,8 +31,18 @@ class Total(NamedTuple):
     money_in: Decimal = ZERO
     money_out: Decimal = ZERO
 
+    @property
+    def net(self) -> Decimal:
+        """The signed sum of all flows."""
+        return EXACT.add(self.money_in, self.money_out)
+
+    @property
+    def volume(self) -> Decimal:
+        """The sum of all amounts without their signs."""
+        return EXACT.subtract(self.money_in, self.money_out)
+
     def plus(self, other: "Total") -> "Total":
-        """Both together."""
+        """The sum of both."""
         return Total(
             self.flows + other.flows,
             EXACT.add(self.money_in, other.money_in),

@@ -1,12 +1,15 @@
 """The providers, one folder each. There is no list of them: they are found in this package and by entry points."""
 
 import pkgutil
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 
 from liushui.errors import ConfigError, short_repr
 from liushui.provider import Provider
+from liushui.rules import Paging, Rules
 
 ENTRY_POINTS = "liushui.providers"
 """Group of entry points under which an installed package names a module that exports PROVIDER."""
@@ -34,3 +37,19 @@ def get_provider(name: str) -> Provider:
         return load_providers()[name]
     except KeyError:
         raise ConfigError(f"provider: expected {', '.join(load_providers())}, got {short_repr(name)}") from None
+
+
+class ProviderRules(Mapping[str, Rules[Paging]]):
+    """The rules of every installed provider, by its name. A provider's client, server and codec are not imported."""
+
+    def __getitem__(self, name: str) -> Rules[Paging]:
+        if find_spec(f"{__name__}.{name}") is not None:
+            rules: Rules[Paging] = import_module(f"{__name__}.{name}.rules").RULES
+            return rules
+        return load_providers()[name].rules
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(load_providers())
+
+    def __len__(self) -> int:
+        return len(load_providers())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 from litestar.connection import ASGIConnection
@@ -10,6 +11,7 @@ from litestar.handlers import BaseRouteHandler
 
 from liushui.ledger.access.tokens import Scope, find_token, should_store_use
 from liushui.ledger.engine import Ledger
+from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider, RateLimiter
 from liushui.services.access import Principal
 
@@ -41,6 +43,11 @@ class AppContext:
     limits: RateLimiter
     """Counts calls over all processes that serve the ledger."""
     sessions: SessionLookup = no_session
+
+    @cached_property
+    def read_model(self) -> ReadModel:
+        """Answers every question about the ledger."""
+        return ReadModel(self.ledger, {name: provider.rules for name, provider in self.providers.items()})
 
     def authenticate(self, connection: Connection) -> Principal | None:
         """The principal of a request: by its token where it brings one, else by its session. None: unknown."""

@@ -9,7 +9,7 @@ from liushui.errors import ProviderError, StaleRead, SyncError, WireError
 from liushui.instant import to_iso, to_us
 from liushui.ledger.coverage import State, missing
 from liushui.ledger.flow_row import Rejected, read_batch, read_rows
-from liushui.ledger.read.balances import ranges_of
+from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, commit_slices
 from liushui.provider import DecodedRow, Provider, Slice

@@ -9,7 +9,8 @@ from liushui.errors import AuthError, LiushuiError, SyncError
 from liushui.instant import from_us, to_iso
 from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
 from liushui.ledger.jobs.sources import Run, Source, record_run
-from liushui.ledger.read.balances import daily_flows, ranges_of
+from liushui.ledger.read.accounts import ranges_of
+from liushui.ledger.read.flows import daily_flows
 from liushui.ledger.write.change import Committed
 from liushui.provider import Slice
 from liushui.sync import events

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from liushui.errors import ConfigError, LiushuiError
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
-from liushui.ledger.read.balances import ranges_of
+from liushui.ledger.read.accounts import ranges_of
 from liushui.provider import PageRequest, Slice
 from liushui.providers import get_provider
 from liushui.ratelimit.shared_limits import OutgoingLimits

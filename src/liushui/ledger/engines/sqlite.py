@@ -18,6 +18,7 @@ from liushui.instant import Clock
 from liushui.ledger.access.vault import Vault, vault_beside
 from liushui.ledger.engines.base import DataVersion, Ledger, RawConnection, read_revision
 from liushui.ledger.engines.sql_dialects import SQLITE
+from liushui.ledger.engines.text_sql import FOLD_FUNCTION, fold
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 
 BUSY_TIMEOUT_S: Final = 60
@@ -176,7 +177,7 @@ def enable_wal(connection: sqlite3.Connection) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode=rw",
         uri=True,
         isolation_level=None,  # the driver begins no transaction by itself: `_begin` does
@@ -184,6 +185,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=512,
     )
+    connection.create_function(FOLD_FUNCTION, 1, fold, deterministic=True)
+    return connection
 
 
 def _set_pragmas(connection: sqlite3.Connection) -> None:

@@ -1,147 +1,136 @@
-"""What needs an eye: old proofs, gaps, what a provider will forget, syncs that failed, rows set aside. Pure."""
+"""What needs attention: stale or failed syncs, gaps, rows the provider will delete, rejected rows, findings. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from liushui.instant import BusinessDays, from_us, load_zone, to_us
-from liushui.ledger.coverage import State
-from liushui.ledger.read.account_snapshot import AccountFacts
-from liushui.ledger.read.cover import Cover, Hole
-from liushui.ledger.read.coverage_calendar import Day, DayState, deadline
+from liushui.ledger.read.completeness import Cause, Gap
+from liushui.ledger.read.coverage import Day, DayState, deadline
+from liushui.ledger.read.model import Account
 from liushui.rules import Paging, Rules
 
 STALE: Final = timedelta(days=1)
-"""How much that could have been proven may be missing at the newer end before it is an alarm."""
+"""How far the newest complete read may lag behind what the provider has published before it is an alarm."""
 
 SOON_DAYS: Final = 60
-"""How long before a provider forgets something that is open it is an alarm."""
+"""A gap that the provider deletes within so many days is an alarm."""
 
 PRESSING_DAYS: Final = 14
-"""The same, when it is a grave one."""
+"""The same, as a severe alarm."""
 
 
-class Grave(StrEnum):
+class Severity(StrEnum):
     """How much an alarm matters."""
 
     BAD = "bad"
     """Something is wrong, or will be lost: somebody has to act."""
     WARN = "warn"
-    """Something is missing, and may come by itself."""
+    """Something is missing; the next sync may fetch it."""
     NOTE = "note"
     """Worth a look."""
 
 
-class Sign(StrEnum):
-    """What an alarm says."""
+class AlarmKind(StrEnum):
+    """What an alarm is about."""
 
     REFUSED = "refused"
-    """The provider refuses the credentials: `words` say how."""
+    """The provider refuses the credentials; `detail` is its error."""
     FAILED = "failed"
-    """The last sync failed: `words` say why."""
+    """The last sync failed; `detail` is the error."""
     NEVER = "never"
     """The source has never been synced."""
     FORGETTING = "forgetting"
-    """In `number` days the provider forgets `day`, which is open."""
+    """In `number` days the provider deletes `day`, which is open."""
     GAP = "gap"
-    """`number` days from `day` on are not proven; `words` say why, where a read of them failed."""
+    """`number` days from `day` on are not complete; `detail` is the error of a failed read."""
     STALE = "stale"
-    """Nothing after `at` is proven."""
+    """Nothing after `at` has been read."""
     LOST = "lost"
-    """`number` days from `day` on are not proven, and the provider keeps them no more."""
+    """`number` days from `day` on are not complete, and the provider no longer keeps them."""
     QUARANTINE = "quarantine"
-    """`number` rows could not be read."""
+    """`number` rows were rejected."""
     FINDING = "finding"
-    """`number` flows have the finding that `words` name."""
+    """`number` flows have the finding named by `detail`."""
 
 
 class Alarm(NamedTuple):
-    """Something that needs an eye. What the values mean, its sign says."""
+    """Something that needs attention. Its kind says what the other values mean."""
 
-    grave: Grave
-    sign: Sign
+    severity: Severity
+    kind: AlarmKind
     account: str
     number: int = 0
     day: date | None = None
     at: datetime | None = None
-    words: str = ""
+    detail: str = ""
 
 
-_ORDER: Final = tuple(Grave)
+_ORDER: Final = tuple(Severity)
 
 
-def alarms(
-    accounts: Sequence[AccountFacts], covers: Mapping[str, Cover], rules: Mapping[str, Rules[Paging]], now: datetime
-) -> list[Alarm]:
-    """Every alarm, the gravest first. `rules` by provider."""
-    found = [
-        alarm
-        for account in accounts
-        for alarm in _of_account(account, covers[account.account], rules.get(account.provider), now)
-    ]
-    return sorted(found, key=lambda alarm: _ORDER.index(alarm.grave))
+def alarms(accounts: Iterable[Account], rules: Mapping[str, Rules[Paging]], now: datetime) -> list[Alarm]:
+    """Every alarm, the most severe first. `rules` by provider."""
+    found = [alarm for account in accounts for alarm in _of_account(account, rules.get(account.snapshot.provider), now)]
+    return sorted(found, key=lambda alarm: _ORDER.index(alarm.severity))
 
 
-def _of_account(account: AccountFacts, cover: Cover, rules: Rules[Paging] | None, now: datetime) -> Iterator[Alarm]:
-    name = account.account
-    if account.run is not None and account.run.error:
-        sign = Sign.REFUSED if account.run.is_refused else Sign.FAILED
-        yield Alarm(Grave.BAD, sign, name, at=account.run.started_at, words=account.run.error)
-    if cover.claimed and rules is not None:
-        yield from _of_cover(account, cover, rules, now)
-    if account.quarantined:
-        yield Alarm(Grave.WARN, Sign.QUARANTINE, name, number=account.quarantined)
-    for finding, flows in sorted(account.findings.items()):
-        yield Alarm(Grave.NOTE, Sign.FINDING, name, number=flows, words=finding)
+def _of_account(account: Account, rules: Rules[Paging] | None, now: datetime) -> Iterator[Alarm]:
+    snapshot = account.snapshot
+    name, run = snapshot.account, snapshot.run
+    if run is not None and run.error:
+        kind = AlarmKind.REFUSED if run.is_refused else AlarmKind.FAILED
+        yield Alarm(Severity.BAD, kind, name, at=run.started_at, detail=run.error)
+    if account.completeness.has_source and rules is not None:
+        yield from _of_coverage(account, rules, now)
+    if snapshot.rejected_rows:
+        yield Alarm(Severity.WARN, AlarmKind.QUARANTINE, name, number=snapshot.rejected_rows)
+    for finding, count in sorted(snapshot.findings.items()):
+        yield Alarm(Severity.NOTE, AlarmKind.FINDING, name, number=count, detail=finding)
 
 
-def _of_cover(account: AccountFacts, cover: Cover, rules: Rules[Paging], now: datetime) -> Iterator[Alarm]:
-    name, days = account.account, BusinessDays(load_zone(account.zone))
-    proven = [known.until_us for known in account.ranges if known.state is State.PROVEN]
-    if not proven:
-        if account.run is None:
-            yield Alarm(Grave.WARN, Sign.NEVER, name)
+def _of_coverage(account: Account, rules: Rules[Paging], now: datetime) -> Iterator[Alarm]:
+    completeness = account.completeness
+    name, days = completeness.name, BusinessDays(load_zone(completeness.zone))
+    if completeness.read_until_us is None:
+        if account.snapshot.run is None:
+            yield Alarm(Severity.WARN, AlarmKind.NEVER, name)
         return
     kept, settled = rules.provable(now)
-    if settled - from_us(max(proven)) > STALE:
-        yield Alarm(Grave.BAD, Sign.STALE, name, at=from_us(max(proven)))
-    kept_us = to_us(kept)
-    opened = [hole for hole in cover.holes if hole.until_us > kept_us]
-    lost = [hole for hole in cover.holes if hole.until_us <= kept_us]
+    read_until = from_us(completeness.read_until_us)
+    if settled - read_until > STALE:
+        yield Alarm(Severity.BAD, AlarmKind.STALE, name, at=read_until)
+    gaps = account.verdict().gaps
+    opened = [gap for gap in gaps if gap.cause in (Cause.NOT_READ, Cause.READ_FAILED)]
+    lost = [gap for gap in gaps if gap.cause is Cause.NOT_KEPT]
     if opened:
-        first = date.fromisoformat(days.day_of(max(opened[0].since_us, kept_us)))
+        first = date.fromisoformat(days.day_of(max(opened[0].since_us, to_us(kept))))
         limit = deadline(rules, [Day(first, DayState.OPEN)], now)
         if limit is not None and limit.days_left <= SOON_DAYS:
-            grave = Grave.BAD if limit.days_left <= PRESSING_DAYS else Grave.WARN
-            yield Alarm(grave, Sign.FORGETTING, name, number=limit.days_left, day=first)
+            severity = Severity.BAD if limit.days_left <= PRESSING_DAYS else Severity.WARN
+            yield Alarm(severity, AlarmKind.FORGETTING, name, number=limit.days_left, day=first)
+        failed = [gap.detail for gap in opened if gap.cause is Cause.READ_FAILED]
         yield Alarm(
-            Grave.WARN, Sign.GAP, name, number=_days_in(opened, days, kept_us), day=first, words=_why(account, opened)
+            Severity.WARN,
+            AlarmKind.GAP,
+            name,
+            number=_days_in(opened, days),
+            day=first,
+            detail=failed[-1] if failed else "",
         )
     if lost:
         first = date.fromisoformat(days.day_of(lost[0].since_us))
-        yield Alarm(Grave.NOTE, Sign.LOST, name, number=_days_in(lost, days), day=first)
+        yield Alarm(Severity.NOTE, AlarmKind.LOST, name, number=_days_in(lost, days), day=first)
 
 
-def _days_in(holes: Sequence[Hole], days: BusinessDays, begin_us: int | None = None) -> int:
-    """How many days holes touch."""
-    touched = 0
+def _days_in(gaps: Sequence[Gap], days: BusinessDays) -> int:
+    """How many days gaps touch."""
+    count = 0
     last: date | None = None
-    for hole in holes:
-        since_us = hole.since_us if begin_us is None else max(hole.since_us, begin_us)
-        first = date.fromisoformat(days.day_of(since_us))
-        end = date.fromisoformat(days.day_of(hole.until_us - 1))
-        touched += (end - first).days + (last != first)
+    for gap in gaps:
+        first = date.fromisoformat(days.day_of(gap.since_us))
+        end = date.fromisoformat(days.day_of(gap.until_us - 1))
+        count += (end - first).days + (last != first)
         last = end
-    return touched
-
-
-def _why(account: AccountFacts, holes: Sequence[Hole]) -> str:
-    """Why the last of the holes that a read failed in is open."""
-    reasons = [
-        known.reason
-        for known in account.ranges
-        if known.state is State.OPEN
-        and any(known.since_us < hole.until_us and known.until_us > hole.since_us for hole in holes)
-    ]
-    return reasons[-1] if reasons else ""
+    return count

@@ -13,8 +13,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.flow_row import to_flow
-from liushui.ledger.read.balances import LedgerFlow
+from liushui.ledger.read.flows import LedgerFlow, ledger_flow
 from liushui.ledger.schema import flows
 from liushui.money import EXACT
 
@@ -75,4 +74,4 @@ def _nearest(connection: Connection, it: LedgerFlow, many: int, *, newer: bool) 
     mine = sa.select(near).where(n.subaccount == it.flow.subaccount, n.currency == it.flow.currency)
     mine = mine.order_by(n.at_us, n.id) if newer else mine.order_by(n.at_us.desc(), n.id.desc())
     found = connection.execute(mine.limit(many)).all()
-    return [LedgerFlow(row.account, row.id, to_flow(row), row.batch) for row in found]
+    return [ledger_flow(row) for row in found]

@@ -1,85 +1,37 @@
-"""What people and programs ask of a ledger: flows, balances, summaries, coverage, status. Reads only."""
+"""Balances, and what filtered flows come to. From day totals where they can tell, else from the flows themselves.
 
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+Sums are exact, and currencies are never added together.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, short_repr
-from liushui.flow import Flow
-from liushui.instant import BusinessDays, from_us, load_zone, to_us
-from liushui.ledger import findings
-from liushui.ledger.coverage import Range, State, merged, missing, unbroken_until
-from liushui.ledger.day_totals import (
-    TOTALLED,
-    Sums,
-    Total,
-    Totals,
-    flows_by_day,
-    load,
-    load_by,
-    load_sums,
-    merge,
-    sums_of,
-    totals_of,
-)
-from liushui.ledger.engine import Ledger, account_names
-from liushui.ledger.engines.base import STREAMED
-from liushui.ledger.engines.condition_sql import at_least, at_most
-from liushui.ledger.flow_row import to_flow
-from liushui.ledger.schema import accounts, batches, coverage, flows
-from liushui.ledger.write.quarantine import count_open_entries
-from liushui.money import EXACT
-from liushui.provider import Slice
+from liushui.instant import BusinessDays, from_us, to_us
+from liushui.ledger.day_totals import Sums, Total, exact_sums, summed
+from liushui.ledger.read import history
+from liushui.ledger.read.completeness import Basis, Verdict, combine
+from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, equals_currency, instant_us, totals_conditions
+from liushui.ledger.read.flows import begin_us, day_text, next_day
+from liushui.ledger.read.model import Account, ReadModel
+from liushui.ledger.schema import day_totals, flows
+from liushui.money import ZERO
 
-FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"
-CHUNK = 1_000
-"""Rows that a stream of them holds at a time."""
-
-
-Period = Literal["day", "month", "year", "all"]
-_PERIOD_CHARACTERS: dict[Period, int] = {"day": 10, "month": 7, "year": 4, "all": 0}
-
-
-class FlowFilter(NamedTuple):
-    """Which flows. None: any. `since` <= at < `until`."""
-
-    accounts: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    currency: str | None = None
-    kind: str | None = None
-    symbol: str | None = None
-    limit: int | None = None
-    newest_first: bool = False
-    category: str | None = None
-    direction: str | None = None
-    subaccount: str | None = None
-    ref: str | None = None
-    """A reference of the flow's or of its order's."""
-    amount_min: Decimal | None = None
-    amount_max: Decimal | None = None
-    """Both ends included, signs counted."""
-    text: str | None = None
-    """What stands somewhere in its words, references or symbol, in capitals or not."""
-    finding: str | None = None
-    """What was found about it: `findings.SIDE` or `findings.SAME_ID`."""
-
-
-class LedgerFlow(NamedTuple):
-    """A flow with its place in the ledger. `batch` names the commit that entered it."""
-
-    account: str
-    id: str
-    flow: Flow
-    batch: int
+ROWS_MAX: Final = 250_000
+"""Flows that one sum looks at, unless the caller asks for all."""
 
 
 class Balance(NamedTuple):
-    """The sum of an account's flows in one currency, up to `at`, and whether every flow up to there is proven."""
+    """The sum of an account's flows of one subaccount and currency.
+
+    `at`: the instant before which they happened; of a balance without one, up to when it is complete (None: it is not
+    even complete at its beginning). `basis`: whether the sum is a balance or a net change.
+    """
 
     account: str
     subaccount: str
@@ -87,248 +39,171 @@ class Balance(NamedTuple):
     amount: Decimal
     flows: int
     at: datetime | None
-    proven: bool
+    basis: Basis
+    verdict: Verdict
 
 
-class Summary(NamedTuple):
-    """What moved in one period of the account's own days."""
+class Balances(NamedTuple):
+    """Balances by account, subaccount and currency; and the verdict on all the accounts that were asked for, those
+    without a flow too."""
 
-    period: str
-    account: str
-    currency: str
-    kind: str
-    flows: int
-    money_in: Decimal
-    money_out: Decimal
-    net: Decimal
+    rows: list[Balance]
+    verdict: Verdict
 
 
-class AccountStatus(NamedTuple):
-    """How far an account is collected. `proven_until` None: not from its beginning, or not at all."""
+def read_balances(
+    model: ReadModel,
+    names: Sequence[str] = (),
+    *,
+    at: Bound | None = None,
+    as_of: Bound | None = None,
+    currency: str | None = None,
+) -> Balances:
+    """The sums of the flows before `at` (None: of all), exact. Raises AccountNotFound.
 
-    account: str
-    provider: str
-    flows: int
-    quarantined: int
-    findings: int
-    proven_from: datetime | None
-    proven_until: datetime | None
-    gaps: int
-    batches: int
-
-
-class Named(NamedTuple):
-    """An account, and the zone of its days."""
-
-    account: str
-    provider: str
-    zone: str
-
-
-def list_flows(ledger: Ledger, wanted: FlowFilter) -> Iterator[LedgerFlow]:
-    """The flows, by account and time, streamed."""
-    with ledger.reading() as connection:
-        if wanted.accounts:
-            _check_accounts(connection, wanted.accounts)
-        query = restricted(sa.select(*flows.columns), flows, wanted)
-        order = (flows.c.account, flows.c.at_us, flows.c.id)
-        query = query.order_by(*(column.desc() for column in order) if wanted.newest_first else order)
-        if wanted.limit is not None:
-            query = query.limit(wanted.limit)
-        for row in connection.execute(query, execution_options=STREAMED):
-            yield LedgerFlow(row.account, row.id, to_flow(row), row.batch)
-
-
-def restricted(query: sa.Select[Any], table: sa.Table, wanted: FlowFilter) -> sa.Select[Any]:
-    """A query of a table with the columns of flows, with the conditions of a filter."""
-    columns = table.c
-    if wanted.accounts:
-        query = query.where(columns.account.in_(wanted.accounts))
-    if wanted.since is not None:
-        query = query.where(columns.at_us >= to_us(wanted.since))
-    if wanted.until is not None:
-        query = query.where(columns.at_us < to_us(wanted.until))
-    for name in _EQUAL:
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(columns[name] == value)
-    if wanted.ref is not None:
-        query = query.where(sa.or_(columns.ref == wanted.ref, columns.order_ref == wanted.ref))
-    if wanted.amount_min is not None:
-        query = query.where(at_least(columns.amount, wanted.amount_min))
-    if wanted.amount_max is not None:
-        query = query.where(at_most(columns.amount, wanted.amount_max))
-    if wanted.text is not None:
-        query = query.where(sa.or_(*(columns[name].icontains(wanted.text, autoescape=True) for name in _WORDS)))
-    if wanted.finding is not None:
-        query = query.where(findings.holds(table, wanted.finding))
-    return query
-
-
-_EQUAL: Final = ("currency", "kind", "symbol", "category", "direction", "subaccount")
-_WORDS: Final = ("label", "name", "note", "symbol", "ref", "order_ref")
-
-
-def balances(ledger: Ledger, names: tuple[str, ...] = (), at: datetime | None = None) -> list[Balance]:
-    """Sums of flows before `at` (None: all), by account, subaccount and currency, exact. From the day totals."""
-    result: list[Balance] = []
-    with ledger.reading() as connection:
-        for account in accounts_named(connection, names):
+    `as_of`: as recorded until then, in time that grows with the number of versions.
+    """
+    rows: list[Balance] = []
+    verdicts: list[Verdict] = []
+    with model.reading(names, as_of) as reading:
+        for account in reading.accounts.values():
+            verdicts.append(verdict := account.verdict(until=at))
             if at is None:
-                sums = load_sums(connection, account.account)
+                rows += balances_of(account, verdict, account.snapshot.sums)
             else:
-                last = BusinessDays(load_zone(account.zone)).day_of(to_us(at))
-                found = load(connection, account.account, FIRST_DAY, last)
-                whole = {key: total for key, total in found.items() if key.day < last}
-                sums = sums_of(merge(whole, _part_of_day(connection, account, at)))
-            result += balances_of(account, sums, ranges_in(connection, account.account), at)
-    return result
+                before = from_us(instant_us(at, account.name.tz))
+                sums = _sums_before(reading.connection, account, before, as_of)
+                rows += balances_of(account, verdict, sums, before)
+    if currency is not None:
+        rows = [row for row in rows if equals_currency(row.currency, currency)]
+    return Balances(rows, combine(verdicts))
 
 
-def balances_of(account: Named, sums: Sums, ranges: list[Range], at: datetime | None) -> Iterator[Balance]:
-    """The balances that an account's sums before `at` come to, and whether its ranges prove them."""
-    until = unbroken_until(ranges)
-    proven = until is not None and (at is None or to_us(at) <= until)
-    for (subaccount, currency), total in sorted(sums.items()):
-        yield Balance(
-            account.account,
-            subaccount,
-            currency,
-            EXACT.add(total.money_in, total.money_out),
-            flows=total.flows,
-            at=at or (None if until is None else from_us(until)),
-            proven=proven and not any(known.state is State.OPEN for known in ranges),
+def _sums_before(connection: Connection, account: Account, at: datetime, as_of: Bound | None) -> Sums:
+    if as_of is not None:
+        return history.sums_as_of(connection, account.name, as_of, to_us(at))
+    return sum_flows(connection, FlowFilter(until=at).of(account.name))
+
+
+def balances_of(account: Account, verdict: Verdict, sums: Sums, at: datetime | None = None) -> list[Balance]:
+    """The balances of an account's sums, by subaccount and currency."""
+    if at is None and verdict.until_us is not None:
+        at = from_us(verdict.until_us)
+    basis = account.completeness.basis()
+    return [
+        Balance(account.snapshot.account, subaccount, currency, total.net, total.flows, at, basis, verdict)
+        for (subaccount, currency), total in sorted(sums.items())
+    ]
+
+
+# ---------------------------------------------------------------- sums of a filter
+
+
+class FilteredTotals(NamedTuple):
+    """Sums by currency, each with its verdict; and the verdict on the filter's range.
+
+    `since_us` None: of all flows of the filter; else only of those from that instant on, for there are too many.
+    """
+
+    sums: dict[str, tuple[Total, Verdict]]
+    since_us: int | None
+    verdict: Verdict
+
+
+def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROWS_MAX) -> FilteredTotals:
+    """What the flows of a filter come to. `rows_max` None: however many flows have to be looked at."""
+    sums: dict[str, Total] = defaultdict(Total)
+    with model.reading(wanted.accounts) as reading:
+        filters = [wanted.of(account.name) for account in reading.accounts.values()]
+        since_us = None
+        if wanted.needs_rows and rows_max is not None:
+            since_us = _bound_us(reading.connection, filters, rows_max)
+        for one in filters:
+            part = one if since_us is None else one.within(since_us, one.until_us)
+            for (_, currency), total in sum_flows(reading.connection, part).items():
+                sums[currency] = sums[currency].plus(total)
+        verdicts = {currency: reading.verdict(wanted, currency) for currency in sums}
+        return FilteredTotals(
+            {currency: (total, verdicts[currency]) for currency, total in sums.items()},
+            since_us,
+            reading.verdict(wanted),
         )
 
 
-def summary(
-    ledger: Ledger,
-    names: tuple[str, ...] = (),
-    *,
-    period: Period = "month",
-    first_day: str = FIRST_DAY,
-    last_day: str = LAST_DAY,
-) -> list[Summary]:
-    """What moved in and out, by period of the account's days, currency and kind. From the day totals."""
-    with ledger.reading() as connection:
-        letters = _PERIOD_CHARACTERS[period]
-        kept = {
-            account.account: load_by(connection, account.account, first_day, last_day, letters=letters)
-            for account in accounts_named(connection, names)
-        }
-    return summaries_of(kept, period)
+def sum_flows(connection: Connection, wanted: AccountFilter) -> Sums:
+    """What the flows of one account's filter come to, by subaccount and currency."""
+    if wanted.conditions.needs_rows:
+        return _sum_rows(connection, wanted)
+    days = BusinessDays(wanted.account.tz)
+    first, last = day_text(days, wanted.since_us), day_text(days, wanted.until_us)
+    first_begins_us, last_begins_us = begin_us(days, first), begin_us(days, last)
+    if first == last:
+        return _sum_rows(connection, wanted)
+    sums: Sums = {}
+    if wanted.since_us > first_begins_us:  # the range begins within a day
+        first = next_day(first)
+        _add(sums, _sum_rows(connection, wanted.within(wanted.since_us, begin_us(days, first))))
+    if wanted.until_us > last_begins_us:  # the range ends within a day
+        _add(sums, _sum_rows(connection, wanted.within(last_begins_us, wanted.until_us)))
+    _add(sums, _sum_days(connection, wanted, first, last))
+    return sums
 
 
-def summaries_of(kept: Mapping[str, Totals], period: Period) -> list[Summary]:
-    """The totals of each account by period."""
-    cut = _PERIOD_CHARACTERS[period]
-    sums: dict[tuple[str, str, str, str], Total] = {}
-    for account, totals in kept.items():
-        for key, total in totals.items():
-            group = (key.day[:cut] or "all", account, key.currency, key.kind)
-            before = sums.get(group)
-            sums[group] = total if before is None else before.plus(total)
-    return [
-        Summary(*group, total.flows, total.money_in, total.money_out, EXACT.add(total.money_in, total.money_out))
-        for group, total in sorted(sums.items())
-    ]
+def _add(sums: Sums, more: Sums) -> None:
+    for key, total in more.items():
+        sums[key] = sums.get(key, Total()).plus(total)
 
 
-def coverage_of(ledger: Ledger, names: tuple[str, ...] = ()) -> dict[str, list[Range]]:
-    """Each account's ranges, neighbours of one state as one, oldest first."""
-    with ledger.reading() as connection:
-        return {
-            account.account: merged(ranges_in(connection, account.account))
-            for account in accounts_named(connection, names)
-        }
+def _sum_days(connection: Connection, wanted: AccountFilter, first: str, until: str) -> Sums:
+    """The totals of whole days, `until` excluded."""
+    t = day_totals.c
+    money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
+    query = sa.select(t.subaccount, t.currency, sa.func.sum(t.flows), money_in, money_out)
+    query = query.where(t.account == wanted.account.account, t.day >= first, t.day < until)
+    query = query.where(*totals_conditions(wanted.conditions)).group_by(t.subaccount, t.currency)
+    return {
+        (subaccount, currency): Total(int(count), summed(inward), summed(outward))
+        for subaccount, currency, count, inward, outward in connection.execute(query)
+    }
 
 
-def ranges_of(ledger: Ledger, account: str) -> list[Range]:
-    """An account's ranges as they were committed."""
-    with ledger.reading() as connection:
-        return ranges_in(connection, account)
+def _sum_rows(connection: Connection, wanted: AccountFilter) -> Sums:
+    if wanted.since_us >= wanted.until_us:
+        return {}
+    f = flows.c
+    is_out = sa.func.substr(sa.cast(f.amount, sa.Text), 1, 1) == "-"
+    (amounts,) = exact_sums(connection, f.amount)
+    query: sa.Select[Any] = sa.select(f.subaccount, f.currency, is_out, sa.func.count(), amounts)
+    query = wanted.apply(query, flows).group_by(f.subaccount, f.currency, is_out)
+    sums: Sums = {}
+    for subaccount, currency, out, count, text in connection.execute(query):
+        amount: Decimal = summed(text)
+        total = Total(count, ZERO, amount) if out else Total(count, amount, ZERO)
+        _add(sums, {(subaccount, currency): total})
+    return sums
 
 
-def daily_flows(ledger: Ledger, account: str, first: date, last: date) -> list[tuple[Slice, int]]:
-    """How many flows an account has on each of its days that has some, both ends included, in order."""
-    with ledger.reading() as connection:
-        (known,) = accounts_named(connection, (account,))
-        days = BusinessDays(load_zone(known.zone))
-        found = [
-            (date.fromisoformat(day), flows)
-            for day, flows in flows_by_day(connection, account, first.isoformat(), last.isoformat())
-        ]
-    return [
-        (Slice(from_us(days.begin_us(day)), from_us(days.begin_us(day + timedelta(days=1)))), flows)
-        for day, flows in found
-    ]
+def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max: int) -> int | None:
+    """The instant from which on about `rows_max` flows are in the filters' ranges. None: there are no more than that.
 
-
-def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]:
-    """How far each account is collected."""
-    with ledger.reading() as connection:
-        result = []
-        for account in accounts_named(connection, names):
-            ranges = merged(ranges_in(connection, account.account))
-            proven = [known for known in ranges if known.state is State.PROVEN]
-            until = unbroken_until(ranges)
-            kept = sum(total.flows for total in load(connection, account.account, FIRST_DAY, LAST_DAY).values())
-            result.append(
-                AccountStatus(
-                    account.account,
-                    account.provider,
-                    flows=kept,
-                    quarantined=count_open_entries(connection, account.account),
-                    findings=sum(findings.load(connection, account.account).values()),
-                    proven_from=from_us(proven[0].since_us) if proven else None,
-                    proven_until=None if until is None else from_us(until),
-                    gaps=len(missing(proven, (proven[0].since_us, ranges[-1].until_us))) if proven else len(ranges),
-                    batches=_count_rows(connection, batches, account.account),
-                )
-            )
-        return result
-
-
-def named(ledger: Ledger, names: tuple[str, ...] = ()) -> list[Named]:
-    """The accounts of those names, all of them where there are none. Raises ConfigError."""
-    with ledger.reading() as connection:
-        return accounts_named(connection, names)
-
-
-def accounts_named(connection: Connection, names: tuple[str, ...]) -> list[Named]:
-    """The accounts of those names, all of them where there are none. Raises ConfigError."""
-    query = sa.select(accounts.c.account, accounts.c.provider, accounts.c.zone).order_by(accounts.c.account)
-    if names:
-        _check_accounts(connection, names)
-        query = query.where(accounts.c.account.in_(names))
-    return [Named(*row) for row in connection.execute(query)]
-
-
-def _check_accounts(connection: Connection, names: tuple[str, ...]) -> None:
-    there = account_names(connection)
-    for name in names:
-        if name not in there:
-            raise ConfigError(f"account: expected one of {', '.join(there) or 'none'}, got {short_repr(name)}")
-
-
-def ranges_in(connection: Connection, account: str) -> list[Range]:
-    """An account's ranges as they were committed, oldest first."""
-    c = coverage.c
-    query = sa.select(c.since_us, c.until_us, c.state, c.reason, c.checked_at_us, c.batch)
-    found = connection.execute(query.where(c.account == account).order_by(c.since_us))
-    return [Range(row[0], row[1], State(row[2]), *row[3:]) for row in found]
-
-
-def _part_of_day(connection: Connection, account: Named, at: datetime) -> Totals:
-    """The totals of the flows between the beginning of the local day of `at` and `at` itself."""
-    days = BusinessDays(load_zone(account.zone))
-    begin_us = days.begin_us(at.astimezone(load_zone(account.zone)).date())
-    found = connection.exec_driver_sql(_SELECT_PART_OF_DAY, (account.account, begin_us, to_us(at)))
-    return totals_of(map(tuple, found), days)
-
-
-_SELECT_PART_OF_DAY = f"SELECT {TOTALLED} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"
-
-
-def _count_rows(connection: Connection, table: sa.Table, account: str) -> int:
-    return connection.scalar(sa.select(sa.func.count()).select_from(table).where(table.c.account == account)) or 0
+    Counted in whole days, from the newest on.
+    """
+    t = day_totals.c
+    counts: dict[str, int] = defaultdict(int)
+    for one in filters:
+        days = BusinessDays(one.account.tz)
+        query = sa.select(t.day, sa.func.sum(t.flows)).where(
+            t.account == one.account.account,
+            t.day >= day_text(days, one.since_us),
+            t.day <= day_text(days, one.until_us),
+        )
+        for day, count in connection.execute(query.group_by(t.day)):
+            counts[day] += int(count)
+    left = rows_max
+    newer: str | None = None
+    for day in sorted(counts, reverse=True):
+        left -= counts[day]
+        if left < 0 and newer is not None:
+            return max(BusinessDays(one.account.tz).begin_us(date.fromisoformat(newer)) for one in filters)
+        newer = day
+    return None

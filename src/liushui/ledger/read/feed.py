@@ -16,7 +16,7 @@ from liushui.errors import ConfigError
 from liushui.instant import from_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import COLUMNS, to_flow
-from liushui.ledger.read.balances import LedgerFlow
+from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.schema import accounts, batches, flows, history
 
 Positions = Mapping[str, int]

@@ -1,11 +1,11 @@
 """The ledger as it stood: versions of flows, and what they came to as of a recorded time. Reads only.
 
-As of an instant an account is what the newest of its batches that was recorded by then, and all before that one, had
-left. It is put together from the versions themselves, one after the other: in time that grows with their number, and
-in memory that does not. Each function asks once and sees one state.
+As of an instant, an account is what its batches recorded by then had left. It is put together from the versions, in
+time that grows with their number and in constant memory.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,31 +13,20 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import BusinessDays, from_us, load_zone, to_us
-from liushui.ledger.coverage import Range, read_back
-from liushui.ledger.day_totals import TOTALLED, Totals, merge, sums_of, totals_of
+from liushui.instant import BusinessDays, from_us
+from liushui.ledger.coverage import Range, merged, read_back
+from liushui.ledger.day_totals import TOTALLED, Sums, Totals, merge, sums_of, totals_of
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
-from liushui.ledger.flow_row import COLUMNS, to_flow
-from liushui.ledger.read.balances import (
-    CHUNK,
-    FIRST_DAY,
-    LAST_DAY,
-    Balance,
-    FlowFilter,
-    LedgerFlow,
-    Period,
-    Summary,
-    accounts_named,
-    balances_of,
-    restricted,
-    summaries_of,
-)
-from liushui.ledger.schema import batches, flows, history
+from liushui.ledger.flow_row import COLUMNS
+from liushui.ledger.read.accounts import AccountName, AccountSnapshot, find_accounts, rejected_as_of
+from liushui.ledger.read.filters import AFTER_ALL_US, AccountFilter, Bound, FlowFilter, instant_us
+from liushui.ledger.read.flows import CHUNK, LedgerFlow, ledger_flow
+from liushui.ledger.schema import batches, flows, history, sources
 
 
 class Version(NamedTuple):
-    """A flow as it was from one batch to another. `ended_as` None: it still is."""
+    """A flow as it was from one batch to another. `ended_as` None: it is the current version."""
 
     found: LedgerFlow
     recorded_at: datetime
@@ -46,44 +35,50 @@ class Version(NamedTuple):
     ended_as: str | None
 
 
-def list_flows_as_of(ledger: Ledger, wanted: FlowFilter, as_of: datetime) -> Iterator[LedgerFlow]:
+def list_flows_as_of(ledger: Ledger, wanted: FlowFilter, as_of: Bound) -> Iterator[LedgerFlow]:
     """The flows as of a recorded time, by account and time, streamed."""
     with ledger.reading() as connection:
         for row in _every_account(connection, wanted, partial(_as_of, connection, as_of)):
-            yield LedgerFlow(row.account, row.id, to_flow(row), row.batch)
+            yield ledger_flow(row)
 
 
 def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
     """Every version of the flows, by account, time, id and batch, streamed.
 
-    A version is meant where it fits itself: of a flow whose time was restated each stands at the time it had.
+    Each version is compared with the filter by itself: of a flow whose time was restated, each has the time it had.
     """
     with ledger.reading() as connection:
         for row in _every_account(connection, wanted, partial(_versions, connection)):
             yield _version(row)
 
 
-class KeptVersion(NamedTuple):
-    """A version, the row it was read from (None: nobody sent one), and what is served in that one's place."""
+class FlowVersion(NamedTuple):
+    """A version, the row it was read from (None: no provider sent one), and the row that is served in its place."""
 
     version: Version
     wire: str | None
     served: str | None
 
 
-def versions_of(ledger: Ledger, account: str, at_us: int, id_: str) -> list[KeptVersion]:
-    """Every version of the flow of that key, oldest first, the one that stands last. None: there never was one."""
-    wanted = FlowFilter(accounts=(account,))
+def versions_of(ledger: Ledger, account: str, at_us: int, id_: str) -> list[FlowVersion]:
+    """Every version of the flow with that key, oldest first, the current one last. Empty: there never was one."""
     with ledger.reading() as connection:
-        every = _versions(connection, wanted, lambda table: sa.and_(table.c.at_us == at_us, table.c.id == id_))
-        found = connection.execute(every).all()
-    kept = [KeptVersion(_version(row), row.wire, row.served) for row in found]
-    return sorted(kept, key=lambda one: (one.version.ended_batch is None, one.version.found.batch))
+        names = {name.account: name for name in find_accounts(connection)}
+        if account not in names:
+            return []
+        every = _versions(
+            connection,
+            FlowFilter().of(names[account]).within(at_us, at_us + 1),
+            lambda table: table.c.id == id_,
+        )
+        rows = connection.execute(every).all()
+    versions = [FlowVersion(_version(row), row.wire, row.served) for row in rows]
+    return sorted(versions, key=lambda one: (one.version.ended_batch is None, one.version.found.batch))
 
 
 def _version(row: sa.Row[Any]) -> Version:
     return Version(
-        LedgerFlow(row.account, row.id, to_flow(row), row.batch),
+        ledger_flow(row),
         from_us(row.recorded_at_us),
         ended_at=None if row.ended_at_us is None else from_us(row.ended_at_us),
         ended_batch=row.ended_batch,
@@ -91,40 +86,45 @@ def _version(row: sa.Row[Any]) -> Version:
     )
 
 
-def balances_as_of(ledger: Ledger, names: tuple[str, ...], at: datetime | None, as_of: datetime) -> list[Balance]:
-    """`query.balances` as of a recorded time, exact. It sums every version: in time that grows with the flows."""
-    result: list[Balance] = []
-    with ledger.reading() as connection:
-        for account in accounts_named(connection, names):
-            seq = batch_as_of(connection, account.account, as_of)
-            days = BusinessDays(load_zone(account.zone))
-            totals = _totals(connection, account.account, seq, days, None if at is None else to_us(at))
-            result += balances_of(account, sums_of(totals), ranges_as_of(connection, account.account, seq), at)
-    return result
+def snapshot_as_of(connection: Connection, account: AccountName, as_of: Bound) -> AccountSnapshot:
+    """The account as of a recorded time. Its source is today's, for sources have no history; runs and findings are
+    left out."""
+    seq = batch_as_of(connection, account, as_of)
+    since_us = connection.scalar(sa.select(sources.c.since_us).where(sources.c.account == account.account))
+    totals = _totals(connection, account, seq)
+    first_us, last_us = connection.exec_driver_sql(_SELECT_ENDS, _versions_until(account, seq)).one()
+    return AccountSnapshot(
+        account.account,
+        account.provider,
+        account.zone,
+        seq,
+        None if since_us is None else from_us(since_us),
+        None,
+        tuple(merged(ranges_as_of(connection, account.account, seq))),
+        rejected_as_of(connection, account.account, seq),
+        {},
+        sums_of(totals),
+        first_us,
+        last_us,
+        max((key.day for key in totals), default=None),
+    )
 
 
-def summary_as_of(
-    ledger: Ledger,
-    names: tuple[str, ...],
-    as_of: datetime,
-    *,
-    period: Period = "month",
-    first_day: str = FIRST_DAY,
-    last_day: str = LAST_DAY,
-) -> list[Summary]:
-    """`query.summary` as of a recorded time, exact. It sums every version: in time that grows with the flows."""
-    kept: dict[str, Totals] = {}
-    with ledger.reading() as connection:
-        for account in accounts_named(connection, names):
-            seq = batch_as_of(connection, account.account, as_of)
-            totals = _totals(connection, account.account, seq, BusinessDays(load_zone(account.zone)))
-            kept[account.account] = {key: total for key, total in totals.items() if first_day <= key.day <= last_day}
-    return summaries_of(kept, period)
+def sums_as_of(connection: Connection, account: AccountName, as_of: Bound, until_us: int) -> Sums:
+    """The sums of the flows before an instant, as of a recorded time."""
+    return sums_of(_totals(connection, account, batch_as_of(connection, account, as_of), until_us))
 
 
-def batch_as_of(connection: Connection, account: str, as_of: datetime) -> int:
+def totals_as_of(connection: Connection, account: AccountName, as_of: Bound, first_day: str, last_day: str) -> Totals:
+    """The day totals of days, both ends included, as of a recorded time."""
+    totals = _totals(connection, account, batch_as_of(connection, account, as_of))
+    return {key: total for key, total in totals.items() if first_day <= key.day <= last_day}
+
+
+def batch_as_of(connection: Connection, account: AccountName, as_of: Bound) -> int:
     """The newest batch recorded at or before an instant; 0 where there is none."""
-    recorded = sa.and_(batches.c.account == account, batches.c.recorded_at_us <= to_us(as_of))
+    until_us = instant_us(as_of, account.tz)
+    recorded = sa.and_(batches.c.account == account.account, batches.c.recorded_at_us <= until_us)
     return connection.scalar(sa.select(sa.func.max(batches.c.seq)).where(recorded)) or 0
 
 
@@ -135,25 +135,27 @@ def ranges_as_of(connection: Connection, account: str, seq: int) -> list[Range]:
 
 
 def _every_account(
-    connection: Connection, wanted: FlowFilter, query_of: Callable[[FlowFilter], sa.CompoundSelect[Any]]
+    connection: Connection, wanted: FlowFilter, query_of: Callable[[AccountFilter], sa.CompoundSelect[Any]]
 ) -> Iterator[sa.Row[Any]]:
-    """The rows of one query an account, in order, up to the limit that all of them share."""
-    names = [account.account for account in accounts_named(connection, wanted.accounts)]
+    """The rows of one query for each account, in order, up to the limit that all of them share."""
+    chosen = find_accounts(connection, wanted.accounts)
     left = wanted.limit
-    for name in reversed(names) if wanted.newest_first else names:
-        query = query_of(wanted._replace(accounts=(name,), limit=left))
-        for row in connection.execute(query, execution_options=STREAMED):
-            yield row
-            left = None if left is None else left - 1
+    for account in reversed(chosen) if wanted.newest_first else chosen:
+        query = query_of(wanted._replace(limit=left).of(account))
+        with closing(connection.execute(query, execution_options=STREAMED)) as rows:
+            for row in rows:
+                yield row
+                left = None if left is None else left - 1
+        if left == 0:
+            return
 
 
-def _as_of(connection: Connection, as_of: datetime, wanted: FlowFilter) -> sa.CompoundSelect[Any]:
-    """The flows of the one account of a filter."""
-    seq = batch_as_of(connection, wanted.accounts[0], as_of)
-    current = restricted(sa.select(*flows.columns), flows, wanted).where(flows.c.batch <= seq)
-    ended = restricted(sa.select(*(history.c[name] for name in COLUMNS)), history, wanted)
+def _as_of(connection: Connection, as_of: Bound, wanted: AccountFilter) -> sa.CompoundSelect[Any]:
+    seq = batch_as_of(connection, wanted.account, as_of)
+    current = wanted.apply(sa.select(*flows.columns), flows).where(flows.c.batch <= seq)
+    ended = wanted.apply(sa.select(*(history.c[name] for name in COLUMNS)), history)
     ended = ended.where(history.c.batch <= seq, history.c.ended_batch > seq)
-    return _ordered(connection, [current, ended], wanted, "at_us", "id")
+    return _ordered(connection, [current, ended], wanted.conditions, "at_us", "id")
 
 
 Only = Callable[[sa.Table], sa.ColumnElement[bool]]
@@ -161,9 +163,8 @@ Only = Callable[[sa.Table], sa.ColumnElement[bool]]
 
 
 def _versions(
-    connection: Connection, wanted: FlowFilter, only: Only = lambda _table: sa.true()
+    connection: Connection, wanted: AccountFilter, only: Only = lambda _table: sa.true()
 ) -> sa.CompoundSelect[Any]:
-    """The versions of the one account of a filter."""
     begun, over = batches.alias("begun"), batches.alias("over")
     recorded = begun.c.recorded_at_us.label("recorded_at_us")
     never = [sa.null().label(name) for name in ("ended_at_us", "ended_batch", "ended_as")]
@@ -173,10 +174,10 @@ def _versions(
     ended = sa.select(*columns, recorded, *ending).join_from(history, begun, _is_batch(begun, history, "batch"))
     ended = ended.join(over, _is_batch(over, history, "ended_batch"))
     parts = [
-        restricted(current, flows, wanted).where(only(flows)),
-        restricted(ended, history, wanted).where(only(history)),
+        wanted.apply(current, flows).where(only(flows)),
+        wanted.apply(ended, history).where(only(history)),
     ]
-    return _ordered(connection, parts, wanted, "at_us", "id", "batch")
+    return _ordered(connection, parts, wanted.conditions, "at_us", "id", "batch")
 
 
 def _is_batch(batch: sa.FromClause, table: sa.Table, column: str) -> sa.ColumnElement[bool]:
@@ -186,9 +187,9 @@ def _is_batch(batch: sa.FromClause, table: sa.Table, column: str) -> sa.ColumnEl
 def _ordered(
     connection: Connection, parts: list[sa.Select[Any]], wanted: FlowFilter, *names: str
 ) -> sa.CompoundSelect[Any]:
-    """In the order of the tables' keys: the database merges them as they stand, and sorts nothing.
+    """In the order of the tables' keys, so that the database merges the parts and sorts nothing.
 
-    PostgreSQL does so where each part is asked for in that order; SQLite does it by itself, and cannot be asked.
+    PostgreSQL does so only if each part is ordered; SQLite does it by itself, and has no syntax for ordered parts.
     """
     if connection.dialect.name == "postgresql":
         parts = [part.order_by(*_by(part.selected_columns, wanted, names)).limit(wanted.limit) for part in parts]
@@ -200,20 +201,29 @@ def _by(columns: sa.ColumnCollection[str, Any], wanted: FlowFilter, names: tuple
     return [columns[name].desc() if wanted.newest_first else columns[name] for name in names]
 
 
-def _totals(connection: Connection, account: str, seq: int, days: BusinessDays, until_us: int | None = None) -> Totals:
-    """What the versions after a batch come to, of those before an instant."""
+def _totals(connection: Connection, account: AccountName, seq: int, until_us: int = AFTER_ALL_US) -> Totals:
+    """The day totals of the versions that were current after a batch, of flows before an instant."""
     totals: Totals = {}
-    until_us = _END_US if until_us is None else until_us
-    values = (account, seq, until_us, account, seq, seq, until_us)
+    days = BusinessDays(account.tz)
+    values = _versions_until(account, seq, until_us)
     found = connection.exec_driver_sql(_SELECT_TOTALLED, values, execution_options=STREAMED)
     while chunk := found.fetchmany(CHUNK):
         totals = merge(totals, totals_of(map(tuple, chunk), days))
     return totals
 
 
-_END_US = 2**63 - 1
-_SELECT_TOTALLED = f"""
-SELECT {TOTALLED} FROM flows WHERE account = ? AND batch <= ? AND at_us < ?
+def _versions_until(account: AccountName, seq: int, until_us: int = AFTER_ALL_US) -> tuple[str | int, ...]:
+    name = account.account
+    return name, seq, until_us, name, seq, seq, until_us
+
+
+def _select_versions(columns: str) -> str:
+    return f"""
+SELECT {columns} FROM flows WHERE account = ? AND batch <= ? AND at_us < ?
 UNION ALL
-SELECT {TOTALLED} FROM history WHERE account = ? AND batch <= ? AND ended_batch > ? AND at_us < ?
+SELECT {columns} FROM history WHERE account = ? AND batch <= ? AND ended_batch > ? AND at_us < ?
 """
+
+
+_SELECT_TOTALLED = _select_versions(TOTALLED)
+_SELECT_ENDS = f"SELECT min(at_us), max(at_us) FROM ({_select_versions('at_us')}) AS versions"

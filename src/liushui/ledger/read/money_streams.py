@@ -9,9 +9,18 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from liushui.ledger.read.account_snapshot import Move
+from liushui.ledger.day_totals import Total
 from liushui.ledger.read.transfer_matching import Match
 from liushui.money import EXACT, ZERO
+
+
+class Move(NamedTuple):
+    """What moved on a day or in a month, `2024-03-01` or `2024-03`, of one account and kind."""
+
+    account: str
+    period: str
+    kind: str
+    total: Total
 
 
 class Outside(NamedTuple):
@@ -47,8 +56,8 @@ def streams_of(moves: Iterable[Move], found: Sequence[Match]) -> Streams:
     went: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for move in moves:
         place = move.account, move.kind
-        came[place] = EXACT.add(came[place], move.money_in)
-        went[place] = EXACT.subtract(went[place], move.money_out)
+        came[place] = EXACT.add(came[place], move.total.money_in)
+        went[place] = EXACT.subtract(went[place], move.total.money_out)
     moved: dict[tuple[str, str], tuple[int, Decimal]] = defaultdict(lambda: (0, ZERO))
     for left, arrived in found:
         out, into = (left.account, left.kind), (arrived.account, arrived.kind)

@@ -1,32 +1,37 @@
-"""An overview, put together from one state of a ledger."""
+"""The overview: balances, what moved, alarms and calendars, from one state of a ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
-from liushui.instant import load_zone
-from liushui.ledger.engine import Ledger
-from liushui.ledger.read import moved, transfer_matching
-from liushui.ledger.read.account_snapshot import AccountFacts, Facts, Kept, moves, read_facts
-from liushui.ledger.read.alarms import Alarm, alarms
-from liushui.ledger.read.cover import Cover, covers_of
-from liushui.ledger.read.coverage_calendar import Day, days_of
-from liushui.ledger.read.money_streams import Streams, streams_of
-from liushui.ledger.read.moved import Held, Period, Span, Unit
-from liushui.rules import Paging, Rules
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
-DAY = timedelta(days=1)
+from liushui.instant import to_us
+from liushui.ledger.day_totals import Total, exact_sums, summed
+from liushui.ledger.read import transfer_matching
+from liushui.ledger.read.accounts import currencies_of
+from liushui.ledger.read.alarms import Alarm, alarms
+from liushui.ledger.read.balances import Balance, balances_of
+from liushui.ledger.read.coverage import Day, days_of
+from liushui.ledger.read.flows import DAY
+from liushui.ledger.read.model import Account, ReadModel, verdict_on
+from liushui.ledger.read.money_streams import Move, Streams, streams_of
+from liushui.ledger.read.summaries import ChartPeriod, Span, Unit, beginning, last_day
+from liushui.ledger.schema import day_totals
+from liushui.rules import Paging, Rules
 
 SPANS: Final[Mapping[Unit, timedelta]] = {
     Unit.DAY: timedelta(days=45),
     Unit.WEEK: timedelta(weeks=26),
     Unit.MONTH: timedelta(days=365),
 }
-"""How long a span is that nobody asked for, about: it begins with a period."""
+"""How long, about, a span is by default: it begins with a period."""
 
 
-class Asked(NamedTuple):
-    """What an overview is asked of. None: what is most likely meant. Days are included at both ends."""
+class OverviewQuery(NamedTuple):
+    """What an overview is about. None: the default. Days are included at both ends."""
 
     unit: Unit = Unit.MONTH
     currency: str | None = None
@@ -38,73 +43,103 @@ class Asked(NamedTuple):
 class Overview(NamedTuple):
     """What a person wants to see first. `currency` None: there are no flows, and so no periods."""
 
-    facts: Facts
+    accounts: Sequence[Account]
     alarms: Sequence[Alarm]
-    held: Sequence[Held]
-    covers: Mapping[str, Cover]
+    balances: Sequence[Balance]
     currencies: Sequence[str]
     currency: str | None
     span: Span
-    periods: Sequence[Period]
+    periods: Sequence[ChartPeriod]
 
 
-class Flowing(NamedTuple):
+class SpanStreams(NamedTuple):
     """The streams of a span, and the first day on which transfers were looked for (None: on all of them)."""
 
     streams: Streams
     matched_from: date | None
 
 
-def overview(ledger: Ledger, rules: Mapping[str, Rules[Paging]], asked: Asked, kept: Kept) -> Overview:
-    """The overview as of now. `rules` by provider."""
-    now = ledger.clock()
-    with ledger.reading() as connection:
-        facts = read_facts(connection, kept)
-        covers = covers_of(facts.accounts, rules, now)
-        currencies = facts.currencies()
-        currency = asked.currency or next(iter(currencies), None)
-        chosen = [account for account in facts.accounts if not asked.accounts or account.account in asked.accounts]
-        span = _span(asked, chosen, now)
-        found = []
+def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
+    """The overview as of now."""
+    with model.reading(with_runs=True) as reading:
+        accounts = list(reading.accounts.values())
+        currencies = currencies_of([account.snapshot for account in accounts])
+        currency = query.currency or next(iter(currencies), None)
+        chosen = [account for account in accounts if not query.accounts or account.snapshot.account in query.accounts]
+        span = _span(query, chosen, reading.now)
+        found: list[Move] = []
         if currency is not None:
-            first, last = span.first.isoformat(), span.last.isoformat()
-            names = [account.account for account in chosen]
-            found = moves(connection, names, currency, first, last, by_month=asked.unit is Unit.MONTH)
-    having = {account.account for account in chosen if any(one.currency == currency for one in account.sums)}
-    marked = [covers[name] for name in sorted(having)]
+            names = [account.snapshot.account for account in chosen]
+            found = read_moves(reading.connection, names, currency, span, by_month=query.unit is Unit.MONTH)
     return Overview(
-        facts,
-        alarms(facts.accounts, covers, rules, now),
-        moved.held(facts, covers),
-        covers,
+        accounts,
+        alarms(accounts, model.rules, reading.now),
+        [balance for account in accounts for balance in balances_of(account, account.verdict(), account.snapshot.sums)],
         currencies,
         currency,
         span,
-        moved.by_period(found, span, marked),
+        _periods(found, span, chosen, currency, is_open=query.last is None),
     )
 
 
-def flowing(ledger: Ledger, currency: str, span: Span, zones: Mapping[str, str]) -> Flowing:
+def read_streams(model: ReadModel, currency: str, span: Span, zones: Mapping[str, str]) -> SpanStreams:
     """Where one currency came from and went in a span. `zones` of the accounts, by name."""
-    with ledger.reading() as connection:
-        first, last = span.first.isoformat(), span.last.isoformat()
-        found = moves(connection, list(zones), currency, first, last, by_month=True)
+    with model.ledger.reading() as connection:
+        found = read_moves(connection, list(zones), currency, span, by_month=True)
         ends = transfer_matching.candidates(connection, zones, currency, span.first, span.last)
-    return Flowing(streams_of(found, transfer_matching.matches(ends.ends)), ends.since)
+    return SpanStreams(streams_of(found, transfer_matching.matches(ends.ends)), ends.since)
 
 
-def calendar(account: AccountFacts, rules: Rules[Paging], *, first: date, now: datetime) -> list[Day]:
-    """What is known of each day of an account from `first` on; none of an account that has no source."""
-    if account.since is None:
+def read_calendar(account: Account, rules: Rules[Paging] | None, *, first: date, now: datetime) -> list[Day]:
+    """The state of each day of an account from `first` on; none of an account without a source."""
+    if rules is None:
         return []
-    zone = load_zone(account.zone)
-    begin = datetime(first.year, first.month, first.day, tzinfo=zone)
-    return list(days_of(rules, account.ranges, zone=zone, since=max(account.since, begin), now=now))
+    midnight = datetime(first.year, first.month, first.day, tzinfo=account.name.tz)
+    return list(days_of(account.completeness, rules, now, since_us=to_us(midnight)))
 
 
-def _span(asked: Asked, accounts: Sequence[AccountFacts], now: datetime) -> Span:
-    """The days that are asked for; else those that end with the newest day that has a flow, or with today."""
-    last_days = [date.fromisoformat(account.last_day) for account in accounts if account.last_day]
-    last = asked.last or max(last_days, default=now.date())
-    first = asked.first or moved.beginning(last - SPANS[asked.unit] + DAY, asked.unit)
-    return Span(asked.unit, min(first, last), last)
+def read_moves(
+    connection: Connection, names: Sequence[str], currency: str, span: Span, *, by_month: bool
+) -> list[Move]:
+    """What moved in one currency in a span, by account, day or month, and kind."""
+    t = day_totals.c
+    period = sa.func.substr(t.day, 1, 7) if by_month else t.day
+    money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
+    query = sa.select(t.account, period, t.kind, sa.func.sum(t.flows), money_in, money_out).where(
+        t.account.in_(names),
+        t.currency == currency,
+        t.day >= span.first.isoformat(),
+        t.day <= span.last.isoformat(),
+    )
+    found = connection.execute(query.group_by(t.account, period, t.kind))
+    return [
+        Move(account, day, kind, Total(int(count), summed(inward), summed(outward)))
+        for account, day, kind, count, inward, outward in found
+    ]
+
+
+def _periods(
+    found: Iterable[Move], span: Span, accounts: Sequence[Account], currency: str | None, *, is_open: bool
+) -> list[ChartPeriod]:
+    """What moved in each period of a span. `is_open`: the span has no end of its own, so its last period is whole."""
+    sums: dict[date, dict[str, Total]] = defaultdict(dict)
+    for move in found:
+        begin = beginning(date.fromisoformat(f"{move.period}-01"[:10]), span.unit)
+        kinds = sums[begin]
+        kinds[move.kind] = kinds.get(move.kind, Total()).plus(move.total)
+    periods = []
+    for first, last in span.periods():
+        begin = beginning(first, span.unit)
+        end = last_day(begin, span.unit) if is_open and last == span.last else last
+        verdict = verdict_on(accounts, first, None if end == date.max else end + DAY, currency)
+        periods.append(ChartPeriod(first, last, sums.get(begin, {}), verdict))
+    return periods
+
+
+def _span(query: OverviewQuery, accounts: Sequence[Account], now: datetime) -> Span:
+    """The days that are asked for; by default those up to the newest day that has a flow, or up to today."""
+    newest = [account.snapshot.last_day for account in accounts]
+    days = [date.fromisoformat(day) for day in newest if day is not None]
+    last = query.last or max(days, default=now.date())
+    first = query.first or beginning(last - SPANS[query.unit] + DAY, query.unit)
+    return Span(query.unit, min(first, last), last)

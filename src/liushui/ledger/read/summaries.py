@@ -1,28 +1,25 @@
-"""Summaries that say how far they are proven: by day, week, month or year, account and kind. From the day totals."""
+"""Summaries: what moved in and out by day, week, month or year, each with how far it is complete. From day totals."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from liushui.errors import WireError, short_repr
-from liushui.instant import BusinessDays, from_us, load_zone, to_us
-from liushui.ledger.coverage import Range, State, merged, missing
-from liushui.ledger.day_totals import Total, Totals, load
-from liushui.ledger.engine import Ledger
-from liushui.ledger.read.balances import FIRST_DAY, LAST_DAY, Named, accounts_named, ranges_in
-from liushui.money import EXACT
+from liushui.ledger.day_totals import Total, Totals, load_by
+from liushui.ledger.read import history
+from liushui.ledger.read.completeness import Verdict
+from liushui.ledger.read.filters import Bound, FaultKind, FilterError, FilterFault, equals_currency
+from liushui.ledger.read.flows import DAY, FIRST_DAY, LAST_DAY
+from liushui.ledger.read.model import Account, ReadModel, verdict_on
 
-UNREAD: Final = "nothing was read here"
-"""The reason of a gap that no read has tried."""
+PERIODS_MAX: Final = 400
+"""Periods that one chart may have: a year of days, and a month more."""
 
 
-class Period(StrEnum):
-    """What a summary is by."""
+class Unit(StrEnum):
+    """How long a period is. A week begins on Monday; its name is that of ISO 8601."""
 
     DAY = "day"
     WEEK = "week"
@@ -31,229 +28,212 @@ class Period(StrEnum):
     ALL = "all"
 
 
-class Wanted(NamedTuple):
+_LETTERS: Final = {Unit.DAY: 10, Unit.WEEK: 10, Unit.MONTH: 7, Unit.YEAR: 4, Unit.ALL: 0}
+"""How much of a day's text names the totals that the database adds up."""
+
+
+class SummaryQuery(NamedTuple):
     """Which flows are summed, and by what. Days are of each account's own zone, both ends included."""
 
-    accounts: tuple[str, ...]
-    period: Period = Period.MONTH
-    by_account: bool = False
-    by_kind: bool = False
-    first_day: str | None = None
-    last_day: str | None = None
+    accounts: tuple[str, ...] = ()
+    unit: Unit = Unit.MONTH
+    by_account: bool = True
+    by_kind: bool = True
+    first: date | None = None
+    last: date | None = None
     currency: str | None = None
     kind: str | None = None
 
 
-class Gap(NamedTuple):
-    """A range that nothing proves. None at an end: it goes on there."""
+class Period(NamedTuple):
+    """The days from `first` to `last`, both included. None: there is no end on that side."""
 
-    account: str
-    since: datetime | None
-    until: datetime | None
-    reason: str
+    first: date | None
+    last: date | None
+    name: str
+
+    @property
+    def until(self) -> date | None:
+        """The day after it."""
+        return None if self.last is None or self.last == date.max else self.last + DAY
 
 
-class Row(NamedTuple):
-    """What moved in one period, in one currency. None: all of them together."""
+class SummaryRow(NamedTuple):
+    """What moved in one period, in one currency. `account` and `kind` None: all of them together."""
 
-    period: str
-    first_day: str
-    last_day: str
+    period: Period
     account: str | None
     currency: str
     kind: str | None
-    flows: int
-    money_in: Decimal
-    money_out: Decimal
-    net: Decimal
-    covered: bool
+    total: Total
+    verdict: Verdict
 
 
-class Summed(NamedTuple):
-    """Rows, by period, account, currency and kind; and the gaps in the range that was asked for."""
+class Summary(NamedTuple):
+    """Rows by period, account, currency and kind; and the verdict on the whole range that was asked for."""
 
-    rows: list[Row]
-    gaps: list[Gap]
-
-
-class _Group(NamedTuple):
-    first_day: str
-    last_day: str
-    period: str
-    account: str
-    currency: str
-    kind: str
+    rows: list[SummaryRow]
+    verdict: Verdict
 
 
-def check_day(name: str, text: str | None) -> None:
-    """Raises WireError where text is no date."""
-    try:
-        if text is not None and date.fromisoformat(text).isoformat() != text:
-            raise ValueError(text)
-    except ValueError as error:
-        raise WireError(name, f"expected a date such as 2024-01-31, got {short_repr(text)}") from error
+def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = None) -> Summary:
+    """What moved in and out. Raises FilterError for a reversed range, AccountNotFound.
 
-
-def summed(ledger: Ledger, wanted: Wanted) -> Summed:
-    """What moved in and out. A row is covered where its days, as far as they are asked for, are proven in its accounts.
-
-    Where no first or last day is named, an account is asked for from its first flow or proof on, and up to its last.
+    `as_of`: as recorded until then, in time that grows with the number of versions.
     """
-    with ledger.reading() as connection:
-        chosen = accounts_named(connection, wanted.accounts) if wanted.accounts else []
-        known = [_load(connection, account, wanted) for account in chosen]
-    sums: dict[_Group, Total] = {}
-    for one in known:
-        for key, total in one.totals.items():
-            group = _group(wanted, one.account, key.day, key.currency, key.kind)
-            sums[group] = sums.get(group, Total()).plus(total)
-    rows = []
-    for group, total in sorted(sums.items()):
-        of_it = [one for one in known if not wanted.by_account or one.account == group.account]
-        rows.append(_row(wanted, group, total, covered=all(one.covers(group) for one in of_it)))
-    return Summed(rows, [gap for one in known for gap in one.gaps])
+    check_days(query.first, query.last)
+    after = None if query.last is None or query.last == date.max else query.last + DAY
+    sums: dict[tuple[str, str, str, str], Total] = {}
+    periods: dict[str, Period] = {}
+    with model.reading(query.accounts, as_of) as reading:
+        accounts = reading.accounts
+        for name, account in accounts.items():
+            for key, total in _totals(reading.connection, account, query, as_of).items():
+                if query.currency is not None and not equals_currency(key.currency, query.currency):
+                    continue
+                if query.kind not in (None, key.kind):
+                    continue
+                period = _period_of(query, key.day, periods)
+                group = (period.name, name if query.by_account else "", key.currency, key.kind if query.by_kind else "")
+                sums[group] = sums.get(group, Total()).plus(total)
+        verdicts: dict[tuple[str, str, str], Verdict] = {}
+        rows = []
+        for (period_name, name, currency, kind), total in sorted(sums.items()):
+            period, about = periods[period_name], (period_name, name, currency)
+            if about not in verdicts:
+                chosen = [accounts[name]] if query.by_account else list(accounts.values())
+                verdicts[about] = verdict_on(chosen, period.first, period.until, currency)
+            account_name, kind_name = name if query.by_account else None, kind if query.by_kind else None
+            rows.append(SummaryRow(period, account_name, currency, kind_name, total, verdicts[about]))
+        whole = verdict_on(accounts.values(), query.first, after)
+    return Summary(rows, whole)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What is known of one account: its totals, the range that is asked for, and what of that is not proven."""
-
-    account: str
-    days: BusinessDays
-    totals: Totals
-    ends: tuple[int, int]
-    unproven: list[tuple[int, int]]
-    gaps: list[Gap]
-
-    def covers(self, group: _Group) -> bool:
-        """Whether the days of a group are proven, as far as they are asked for."""
-        since_us = max(_begin_us(self.days, group.first_day), self.ends[0])
-        until_us = min(_end_us(self.days, group.last_day), self.ends[1])
-        return not any(gap[0] < until_us and gap[1] > since_us for gap in self.unproven)
+def check_days(first: date | None, last: date | None) -> None:
+    """Raises FilterError where the last day is before the first."""
+    if first is not None and last is not None and first > last:
+        expected = f"no earlier than first_day, {first.isoformat()}"
+        raise FilterError([FilterFault("last_day", FaultKind.REVERSED_RANGE, expected, last.isoformat())])
 
 
-def _load(connection: Connection, account: Named, wanted: Wanted) -> _Known:
-    days = BusinessDays(load_zone(account.zone))
-    kept = load(connection, account.account, wanted.first_day or FIRST_DAY, wanted.last_day or LAST_DAY)
-    ranges = ranges_in(connection, account.account)
-    ends = _ends(wanted, days, sorted({key.day for key in kept}), ranges)
-    totals = {
-        key: total
-        for key, total in kept.items()
-        if wanted.currency in (None, key.currency) and wanted.kind in (None, key.kind)
-    }
-    proven = [known for known in ranges if known.state is State.PROVEN]
-    gaps = _gaps_in(account.account, ranges, ends)
-    return _Known(account.account, days, totals, ends, missing(proven, ends), gaps)
+def _totals(connection: Connection, account: Account, query: SummaryQuery, as_of: Bound | None) -> Totals:
+    first = FIRST_DAY if query.first is None else query.first.isoformat()
+    last = LAST_DAY if query.last is None else query.last.isoformat()
+    if as_of is not None:
+        return history.totals_as_of(connection, account.name, as_of, first, last)
+    return load_by(connection, account.snapshot.account, first, last, letters=_LETTERS[query.unit])
 
 
-def _ends(wanted: Wanted, days: BusinessDays, kept: Sequence[str], ranges: Sequence[Range]) -> tuple[int, int]:
-    """The range of an account that is asked for, in microseconds."""
-    begins, ends = [known.since_us for known in ranges], [known.until_us for known in ranges]
-    if kept and (not begins or _end_us(days, kept[0]) <= min(begins)):
-        begins.append(_begin_us(days, kept[0]))
-    if kept and (not ends or _begin_us(days, kept[-1]) >= max(ends)):
-        ends.append(_end_us(days, kept[-1]))
-    since_us = min(begins, default=-_FAR_US) if wanted.first_day is None else _begin_us(days, wanted.first_day)
-    until_us = max(ends, default=_FAR_US) if wanted.last_day is None else _end_us(days, wanted.last_day)
-    return since_us, until_us
+def _period_of(query: SummaryQuery, day: str, periods: dict[str, Period]) -> Period:
+    """The period that a day, or the beginning of one, is in, cut to the range that was asked for."""
+    name = period_name(query.unit, day)
+    if name not in periods:
+        first, last = period_days(query.unit, day)
+        if query.first is not None:
+            first = query.first if first is None else max(first, query.first)
+        if query.last is not None:
+            last = query.last if last is None else min(last, query.last)
+        periods[name] = Period(first, last, name)
+    return periods[name]
 
 
-def _row(wanted: Wanted, group: _Group, total: Total, *, covered: bool) -> Row:
-    return Row(
-        group.period,
-        group.first_day,
-        group.last_day,
-        group.account if wanted.by_account else None,
-        group.currency,
-        group.kind if wanted.by_kind else None,
-        total.flows,
-        total.money_in,
-        total.money_out,
-        EXACT.add(total.money_in, total.money_out),
-        covered,
-    )
+def period_name(unit: Unit, day: str) -> str:
+    """`2024-01-31`, `2024-W05`, `2024-01`, `2024` or `all`."""
+    if unit is Unit.WEEK:
+        year, week, _ = date.fromisoformat(day).isocalendar()
+        return f"{year:04}-W{week:02}"
+    return day[: _LETTERS[unit]] or "all"
 
 
-def gaps_before(ledger: Ledger, names: tuple[str, ...], at: datetime | None) -> list[Gap]:
-    """What is not proven of the flows before an instant (None: before the last that was read), account by account."""
-    with ledger.reading() as connection:
-        return [gap for account in accounts_named(connection, names) for gap in _before(connection, account, at)]
+def period_days(unit: Unit, day: str) -> tuple[date | None, date | None]:
+    """The first and the last day of the period that a day, or the beginning of one, is in."""
+    if unit is Unit.ALL:
+        return None, None
+    first = beginning(date.fromisoformat(f"{day}-01-01"[:10]), unit)
+    return first, last_day(first, unit)
 
 
-def _before(connection: Connection, account: Named, at: datetime | None) -> Iterator[Gap]:
-    ranges = ranges_in(connection, account.account)
-    if not ranges:
-        yield Gap(account.account, None, at, UNREAD)
-        return
-    begin, end = ranges[0].since_us, max(known.until_us for known in ranges)
-    if at is not None:
-        end = to_us(at)
-    if begin < end:
-        yield from _gaps_in(account.account, ranges, (begin, end))
+def beginning(day: date, unit: Unit) -> date:
+    """The first day of the period that a day is in."""
+    match unit:
+        case Unit.DAY:
+            return day
+        case Unit.WEEK:
+            return day - min(day.weekday(), (day - date.min).days) * DAY
+        case Unit.MONTH:
+            return day.replace(day=1)
+        case Unit.YEAR:
+            return day.replace(month=1, day=1)
+        case Unit.ALL:
+            return date.min
 
 
-def _gaps_in(account: str, ranges: Sequence[Range], ends: tuple[int, int]) -> list[Gap]:
-    """The parts of a range that are not proven, each with why, oldest first."""
-    found = []
-    proven = [known for known in ranges if known.state is State.PROVEN]
-    tried = merged(known for known in ranges if known.state is State.OPEN)
-    for since_us, until_us in missing(proven, ends):
-        reasons = [known.reason for known in tried if known.since_us < until_us and known.until_us > since_us]
-        since = None if since_us <= -_FAR_US else from_us(since_us)
-        until = None if until_us >= _FAR_US else from_us(until_us)
-        found.append(Gap(account, since, until, "; ".join(dict.fromkeys(reasons)) or UNREAD))
-    return found
+def last_day(first: date, unit: Unit) -> date:
+    """The last day of the period that begins on a day."""
+    match unit:
+        case Unit.DAY:
+            return first
+        case Unit.WEEK:
+            return first + min(6 - first.weekday(), (date.max - first).days) * DAY
+        case Unit.MONTH:
+            if first.month == 12:
+                return first.replace(day=31)
+            return first.replace(month=first.month + 1) - DAY
+        case Unit.YEAR:
+            return first.replace(month=12, day=31)
+        case Unit.ALL:
+            return date.max
 
 
-_FAR_US: Final = 2**62
+# ---------------------------------------------------------------- periods of a chart
 
 
-def _group(wanted: Wanted, account: str, day: str, currency: str, kind: str) -> _Group:
-    first, last, period = _period(wanted, day)
-    return _Group(first, last, period, account if wanted.by_account else "", currency, kind if wanted.by_kind else "")
+class ChartPeriod(NamedTuple):
+    """What moved in a period, by kind."""
+
+    first: date
+    last: date
+    kinds: Mapping[str, Total]
+    verdict: Verdict
+
+    @property
+    def total(self) -> Total:
+        """What moved of every kind."""
+        return sum_totals(self.kinds.values())
 
 
-def _period(wanted: Wanted, day: str) -> tuple[str, str, str]:
-    """The first and the last day of a day's period, within what is wanted, and its name."""
-    found = date.fromisoformat(day)
-    match wanted.period:
-        case Period.DAY:
-            first = last = found
-            name = day
-        case Period.WEEK:
-            year, week, weekday = found.isocalendar()
-            first = found - timedelta(days=min(weekday - 1, (found - date.min).days))
-            last = found + timedelta(days=min(7 - weekday, (date.max - found).days))
-            name = f"{year:04}-W{week:02}"
-        case Period.MONTH:
-            first = found.replace(day=1)
-            last = _month_end(found)
-            name = day[:7]
-        case Period.YEAR:
-            first, last, name = found.replace(month=1, day=1), found.replace(month=12, day=31), day[:4]
-        case Period.ALL:
-            first, last, name = date.min, date.max, "all"
-    low, high = wanted.first_day or FIRST_DAY, wanted.last_day or LAST_DAY
-    return max(first.isoformat(), low), min(last.isoformat(), high), name
+class Span(NamedTuple):
+    """The days from `first` to `last`, both included, cut into periods of a unit."""
+
+    unit: Unit
+    first: date
+    last: date
+
+    def periods(self) -> list[tuple[date, date]]:
+        """Each period's first and last day, the outer periods cut to the span."""
+        found = []
+        begin = beginning(self.first, self.unit)
+        while begin <= self.last:
+            end = last_day(begin, self.unit)
+            found.append((max(begin, self.first), min(end, self.last)))
+            if end == date.max:
+                break
+            begin = end + DAY
+        return found
 
 
-def _month_end(day: date) -> date:
-    if day.month == 12:
-        return day.replace(day=31)
-    return day.replace(month=day.month + 1, day=1) - timedelta(days=1)
+def sum_totals(totals: Iterable[Total]) -> Total:
+    """The sum of totals of one currency."""
+    result = Total()
+    for total in totals:
+        result = result.plus(total)
+    return result
 
 
-_MARGIN: Final = timedelta(days=3)
-
-
-def _begin_us(days: BusinessDays, day: str) -> int:
-    if day == FIRST_DAY or date.fromisoformat(day) <= date.min + _MARGIN:
-        return -_FAR_US
-    return days.begin_us(date.fromisoformat(day))
-
-
-def _end_us(days: BusinessDays, day: str) -> int:
-    if day == LAST_DAY or date.fromisoformat(day) >= date.max - _MARGIN:
-        return _FAR_US
-    return days.begin_us(date.fromisoformat(day) + timedelta(days=1))
+def by_kind(periods: Sequence[ChartPeriod]) -> dict[str, Total]:
+    """What moved of each kind, the kinds with the greatest volume first."""
+    sums: dict[str, Total] = {}
+    for period in periods:
+        for kind, total in period.kinds.items():
+            sums[kind] = sums.get(kind, Total()).plus(total)
+    return dict(sorted(sums.items(), key=lambda item: (-item[1].volume, item[0])))

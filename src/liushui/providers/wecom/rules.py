@@ -28,6 +28,7 @@ RULES: Final = Rules(
     floor=FLOOR,
     retention=Retention(years=3, zone=ZONE),
     publish=PublishClock(at=time(11), zone=ZONE),
+    currencies=frozenset({"CNY"}),
 )
 
 TOKEN_LIFE: Final = timedelta(seconds=7200)

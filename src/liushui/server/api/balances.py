@@ -1,6 +1,6 @@
-"""What flows come to: balances, summaries, and the coverage that says how far either is proven."""
+"""What flows come to: balances and summaries, and the coverage that says how far either is complete."""
 
-from datetime import datetime
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,18 +9,20 @@ from litestar.di import NamedDependency
 from msgspec import Meta
 
 from liushui.client import models
-from liushui.errors import WireError
 from liushui.flow import Kind
 from liushui.instant import from_us
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.coverage import Range
-from liushui.ledger.read import balances as ledger_query
-from liushui.ledger.read import summaries as summing
+from liushui.ledger.read.balances import Balance, read_balances
+from liushui.ledger.read.completeness import is_open_end
+from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
+from liushui.ledger.read.filters import FilterError
+from liushui.ledger.read.summaries import SummaryQuery as SummaryOf
+from liushui.ledger.read.summaries import SummaryRow, Unit, check_days, read_summary
 from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import endpoint
-from liushui.server.api.errors import invalid_parameter
-from liushui.server.api.flows import AccountNames
+from liushui.server.api.errors import filter_problem, invalid_parameter
+from liushui.server.api.flows import AccountNames, gap_model
 
 By = Literal["account", "kind"]
 
@@ -29,19 +31,21 @@ class BalanceQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which balances."""
 
     account: AccountNames = []
-    at: Annotated[datetime, Meta(description="Of the flows before this instant. All, where none.")] | None = None
-    currency: str | None = None
+    at: Annotated[date, Meta(description="Before this time, or before this day of the account's own zone.")] | None = (
+        None
+    )
+    currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
 
 
 class SummaryQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which flows are summed, and by what. Currencies are always told apart."""
+    """Which flows are summed, and by what. Currencies are never added together."""
 
     account: AccountNames = []
-    period: summing.Period = summing.Period.MONTH
-    by: Annotated[list[By], Meta(description="By these, too; may stand several times.")] = []
+    period: Unit = Unit.MONTH
+    by: Annotated[list[By], Meta(description="Also by these; may be given several times.")] = []
     first_day: Annotated[models.Day, Meta(description="From this day on, in each account's own zone.")] | None = None
-    last_day: Annotated[models.Day, Meta(description="Up to this day, itself included.")] | None = None
-    currency: str | None = None
+    last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
     kind: Kind | None = None
 
 
@@ -53,106 +57,135 @@ class CoverageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 @endpoint("GET", "/balances", scope=Scope.READ)
 def list_balances(context: Context, params: NamedDependency[BalanceQuery]) -> Response[models.Balances]:
-    """Balances at an instant, by account, subaccount and currency, and whether every flow up to there is proven."""
+    """Balances at an instant by account, subaccount and currency, and whether every flow of them is in the ledger.
+
+    A sum whose history does not reach back to the account's beginning is a net change, not a balance.
+    """
     names = context.accounts(params.account)
 
-    def made() -> models.Balances:
+    def answer() -> models.Balances:
         if not names:
-            return models.Balances(balances=[], covered=True, gaps=[])
-        found = ledger_query.balances(context.ledger, names, params.at)
-        gaps = _gaps(summing.gaps_before(context.ledger, names, params.at))
-        uncovered = {gap.account for gap in gaps}
-        balances = [
-            models.Balance(
-                account=one.account,
-                subaccount=one.subaccount,
-                currency=one.currency,
-                amount=to_plain_string(one.amount),
-                flows=one.flows,
-                at=one.at,
-                covered=one.account not in uncovered,
-            )
-            for one in found
-            if params.currency in (None, one.currency)
-        ]
-        return models.Balances(balances=balances, covered=not gaps, gaps=gaps)
+            return models.Balances(balances=[], complete=True, covered=True, gaps=[])
+        found = read_balances(context.read_model, names, at=params.at, currency=params.currency)
+        complete = found.verdict.is_complete
+        return models.Balances(
+            balances=[_balance(row) for row in found.rows],
+            complete=complete,
+            covered=complete,
+            gaps=[gap_model(gap) for gap in found.verdict.gaps],
+        )
 
-    return context.tagged(names, made)
+    return context.tagged(names, answer)
+
+
+def _balance(row: Balance) -> models.Balance:
+    complete = row.verdict.is_complete
+    return models.Balance(
+        account=row.account,
+        subaccount=row.subaccount,
+        currency=row.currency,
+        amount=to_plain_string(row.amount),
+        flows=row.flows,
+        at=row.at,
+        measure=row.basis.measure,
+        since=None if row.basis.since_us is None else from_us(row.basis.since_us),
+        complete=complete,
+        covered=complete,
+    )
 
 
 @endpoint("GET", "/summary", scope=Scope.READ)
 def show_summary(context: Context, params: NamedDependency[SummaryQuery]) -> Response[models.Summary]:
-    """What moved in and out, by day, week, month or year of each account's own zone, and by currency."""
+    """What moved in and out by day, week, month or year of each account's own zone, and by currency."""
     names = context.accounts(params.account)
-    for name in ("first_day", "last_day"):
-        _check_day(name, getattr(params, name))
-    if params.first_day and params.last_day and params.first_day > params.last_day:
-        raise invalid_parameter("last_day", f"no earlier than first_day, {params.first_day}", params.last_day)
-    wanted = summing.Wanted(
+    first, last = (_day(name, getattr(params, name)) for name in ("first_day", "last_day"))
+    try:
+        check_days(first, last)
+    except FilterError as error:
+        raise filter_problem(error) from error
+    wanted = SummaryOf(
         accounts=names,
-        period=params.period,
+        unit=params.period,
         by_account="account" in params.by,
         by_kind="kind" in params.by,
-        first_day=params.first_day,
-        last_day=params.last_day,
+        first=first,
+        last=last,
         currency=params.currency,
         kind=params.kind and params.kind.value,
     )
     return context.tagged(names, lambda: _summary(context, wanted))
 
 
-def _summary(context: RequestContext, wanted: summing.Wanted) -> models.Summary:
-    found = summing.summed(context.ledger, wanted)
-    rows = [
-        models.SummaryRow(
-            period=row.period,
-            first_day=row.first_day,
-            last_day=row.last_day,
-            account=row.account,
-            currency=row.currency,
-            kind=None if row.kind is None else Kind(row.kind),
-            flows=row.flows,
-            money_in=to_plain_string(row.money_in),
-            money_out=to_plain_string(row.money_out),
-            net=to_plain_string(row.net),
-            covered=row.covered,
-        )
-        for row in found.rows
-    ]
-    return models.Summary(rows=rows, covered=not found.gaps, gaps=_gaps(found.gaps))
+def _summary(context: RequestContext, wanted: SummaryOf) -> models.Summary:
+    if not wanted.accounts:
+        return models.Summary(rows=[], complete=True, covered=True, gaps=[])
+    found = read_summary(context.read_model, wanted)
+    complete = found.verdict.is_complete
+    return models.Summary(
+        rows=[_summary_row(row) for row in found.rows],
+        complete=complete,
+        covered=complete,
+        gaps=[gap_model(gap) for gap in found.verdict.gaps],
+    )
+
+
+def _summary_row(row: SummaryRow) -> models.SummaryRow:
+    complete, until_us = row.verdict.is_complete, row.verdict.until_us
+    first, last = row.period.first or date.min, row.period.last or date.max
+    return models.SummaryRow(
+        period=row.period.name,
+        first_day=first.isoformat(),
+        last_day=last.isoformat(),
+        account=row.account,
+        currency=row.currency,
+        kind=None if row.kind is None else Kind(row.kind),
+        flows=row.total.flows,
+        money_in=to_plain_string(row.total.money_in),
+        money_out=to_plain_string(row.total.money_out),
+        net=to_plain_string(row.total.net),
+        complete=complete,
+        complete_until=None if until_us is None or is_open_end(until_us) else from_us(until_us),
+        covered=complete,
+    )
 
 
 @endpoint("GET", "/coverage", scope=Scope.READ)
 def show_coverage(context: Context, params: NamedDependency[CoverageQuery]) -> Response[models.Coverage]:
-    """Which ranges of the accounts are proven, and when, and which are open, and why."""
+    """Which ranges of the accounts are complete, when each was read, and which are not, and why."""
     names = context.accounts(params.account)
 
-    def made() -> models.Coverage:
-        found = ledger_query.coverage_of(context.ledger, names) if names else {}
-        return models.Coverage(ranges=[_range(account, one) for account, every in found.items() for one in every])
+    def answer() -> models.Coverage:
+        if not names:
+            return models.Coverage(ranges=[], complete=True)
+        with context.read_model.reading(names) as reading:
+            ranges = [known for account in reading.accounts.values() for known in coverage_ranges(account)]
+            complete = all(account.verdict().is_complete for account in reading.accounts.values())
+        return models.Coverage(ranges=[_range(known) for known in ranges], complete=complete)
 
-    return context.tagged(names, made)
+    return context.tagged(names, answer)
 
 
-def _range(account: str, found: Range) -> models.CoveredRange:
+def _range(known: CoverageRange) -> models.CoveredRange:
     return models.CoveredRange(
-        account=account,
-        since=from_us(found.since_us),
-        until=from_us(found.until_us),
-        state=found.state.value,
-        reason=found.reason,
-        checked_at=from_us(found.checked_at_us),
-        batch=found.batch,
+        account=known.account,
+        since=from_us(known.since_us),
+        until=from_us(known.until_us),
+        state=known.state.value,
+        cause=None if known.gap is None else known.gap.cause.value,
+        reason="" if known.gap is None else known.gap.reason,
+        checked_at=None if known.checked_at_us is None else from_us(known.checked_at_us),
+        batch=known.batch,
     )
 
 
-def _gaps(found: list[summing.Gap]) -> list[models.Gap]:
-    return [models.Gap(account=gap.account, since=gap.since, until=gap.until, reason=gap.reason) for gap in found]
-
-
-def _check_day(name: str, text: str | None) -> None:
-    """Raises ProblemError where a day is none of the calendar's."""
+def _day(name: str, text: str | None) -> date | None:
+    """A day of the calendar. Raises ProblemError."""
+    if text is None:
+        return None
     try:
-        summing.check_day(name, text)
-    except WireError as error:
-        raise invalid_parameter(name, "a date such as 2024-01-31", text) from error
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise invalid_parameter(name, "a date such as 2024-01-31", text)
+    return day

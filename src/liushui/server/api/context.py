@@ -12,11 +12,9 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from liushui.client.models import Word
-from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.balances import FlowFilter
-from liushui.ledger.read.pages import heads
-from liushui.money import to_plain_string
+from liushui.ledger.read.accounts import read_heads
+from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
 from liushui.server.api.errors import not_found
 from liushui.server.context import AppContext, principal_of
@@ -40,6 +38,11 @@ class RequestContext:
         return self.app_context.ledger
 
     @property
+    def read_model(self) -> ReadModel:
+        """Answers questions about the ledger."""
+        return self.app_context.read_model
+
+    @property
     def providers(self) -> Mapping[str, Provider]:
         """The installed providers by name."""
         return self.app_context.providers
@@ -54,7 +57,7 @@ class RequestContext:
 
         Raises ProblemError for one that is not there, or is not theirs: in the same words.
         """
-        there = heads(self.ledger, sorted(named) if named else None)
+        there = read_heads(self.ledger, sorted(named) if named else None)
         visible = tuple(name for name in there if self.principal.sees(name))
         for name in named:
             if name not in visible:
@@ -91,7 +94,7 @@ class RequestContext:
             str(self.request.url.path),
             sorted(self.request.query_params.multi_items()),
             self.request.headers.get("accept-encoding", ""),
-            list(heads(self.ledger, names).items()),
+            self.read_model.fingerprints(names),
         )
         return f'"{sha256(msgspec.json.encode(about)).hexdigest()[:32]}"'
 
@@ -103,17 +106,6 @@ Context: TypeAlias = NamedDependency[SkipValidation[RequestContext]]  # msgspec 
 def provide_context(request: Request[Any, Any, Any]) -> RequestContext:
     """The context of a request that has passed the guard of the routes."""
     return RequestContext(request, request.app.state[APP_CONTEXT], principal_of(request))
-
-
-def digest_of(wanted: FlowFilter, *more: object) -> str:
-    """What stands for a filter in the cursors of its pages, its limit left out."""
-    values = [
-        to_us(value) if name in ("since", "until") and value is not None else value
-        for name, value in wanted._replace(limit=None)._asdict().items()
-        if name not in ("amount_min", "amount_max")
-    ]
-    bounds = [None if bound is None else to_plain_string(bound) for bound in (wanted.amount_min, wanted.amount_max)]
-    return sha256(msgspec.json.encode((values, bounds, *more))).hexdigest()[:16]
 
 
 def _tags(said: str) -> list[str]:

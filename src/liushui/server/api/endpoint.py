@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from http import HTTPStatus
 from inspect import getdoc, iscoroutinefunction
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_type_hints
@@ -125,6 +125,8 @@ def _query_parameters(query: type[msgspec.Struct]) -> Iterator[dict[str, Any]]:
         parameter = {"name": field.encode_name, "in": "query", "required": field.required}
         if description := schema.pop("description", None):
             parameter["description"] = description
+        if bare_type(type_) is date:  # a day of the account's own zone, or a time
+            schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
         if bare_type(type_) is datetime:
             schema["format"] = "date-time"
         if is_many(type_):

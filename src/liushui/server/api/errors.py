@@ -22,6 +22,7 @@ from liushui.errors import (
     PermissionDenied,
     short_repr,
 )
+from liushui.ledger.read.filters import FaultKind, FilterError
 from liushui.ledger.write.record import NotOwnAccount
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,15 @@ class ProblemError(Exception):
 def bad_request(faults: Sequence[Fault]) -> ProblemError:
     """400: the request does not fit the OpenAPI document."""
     return ProblemError(HTTPStatus.BAD_REQUEST, _detail_of(faults), faults)
+
+
+def filter_problem(error: FilterError) -> ProblemError:
+    """A filter that cannot be used: 422 where its values contradict each other, else 400."""
+    faults = [Fault(parameter=fault.field, expected=fault.expected, got=fault.got) for fault in error.faults]
+    problem = bad_request(faults)
+    if all(fault.kind in (FaultKind.REVERSED_RANGE, FaultKind.REVERSED_AMOUNTS) for fault in error.faults):
+        return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), faults)
+    return problem
 
 
 def invalid_parameter(parameter: str, expected: str, got: object) -> ProblemError:

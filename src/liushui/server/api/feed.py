@@ -16,10 +16,11 @@ from liushui.client import models
 from liushui.instant import to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.progress import list_progress
+from liushui.ledger.read.accounts import read_heads
+from liushui.ledger.read.cursors import flow_key, sign_cursor
 from liushui.ledger.read.feed import FeedPage, Step, commits_after, feed_page
-from liushui.ledger.read.pages import heads
 from liushui.server.api.context import Context, RequestContext
-from liushui.server.api.cursors import cursor, key_of, place_of
+from liushui.server.api.cursors import position_of
 from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.flows import AccountNames, said
 from liushui.server.api.sources import sync_model
@@ -60,11 +61,11 @@ def read_feed(context: Context, params: NamedDependency[FeedQuery]) -> Response[
     """
     names = context.accounts(params.account)
     about = _about(context, params.account)
-    seen = {} if params.cursor is None else place_of(context.ledger, about, params.cursor, dict[str, int])
+    seen = {} if params.cursor is None else position_of(context.ledger, about, params.cursor, dict[str, int])
 
     def page() -> models.FeedPage:
         found = feed_page(context.ledger, names, seen, limit=params.limit) if names else FeedPage([], {}, more=False)
-        following = cursor(context.ledger, about, found.positions)
+        following = sign_cursor(context.ledger, about, found.positions)
         return models.FeedPage(steps=[_step(step) for step in found.steps], cursor=following, more=found.more)
 
     return context.tagged(names, page)
@@ -116,8 +117,8 @@ def _begin(context: RequestContext, asked: EventQuery) -> _Told:
     last = context.request.headers.get("last-event-id") or asked.cursor
     parameter = "Last-Event-ID" if context.request.headers.get("last-event-id") else "cursor"
     if last is None:
-        return _Told(context, asked, about, heads(context.ledger, names))
-    return _Told(context, asked, about, place_of(context.ledger, about, last, dict[str, int], parameter))
+        return _Told(context, asked, about, read_heads(context.ledger, names))
+    return _Told(context, asked, about, position_of(context.ledger, about, last, dict[str, int], parameter))
 
 
 async def _stream(told: _Told) -> AsyncIterator[ServerSentEventMessage]:
@@ -142,7 +143,7 @@ def _look(told: _Told) -> list[ServerSentEventMessage] | None:
     principal = context.app_context.authenticate(context.request)
     if principal is None or Scope.READ not in principal.scopes or principal.accounts != context.principal.accounts:
         return None
-    every = heads(context.ledger, sorted(told.asked.account) if told.asked.account else None)
+    every = read_heads(context.ledger, sorted(told.asked.account) if told.asked.account else None)
     names = [name for name in every if principal.sees(name)]
     messages = []
     if any(every[name] > told.positions.get(name, 0) for name in names):
@@ -156,7 +157,7 @@ def _look(told: _Told) -> list[ServerSentEventMessage] | None:
                 restated=commit.restated,
                 withdrawn=commit.withdrawn,
             )
-            id_ = cursor(context.ledger, told.about, told.positions)
+            id_ = sign_cursor(context.ledger, told.about, told.positions)
             messages.append(ServerSentEventMessage(data=_text(seen), event="commit", id=id_))
     now = context.ledger.clock()
     for one in list_progress(context.ledger, names):
@@ -179,7 +180,7 @@ def _step(step: Step) -> models.Step:
     found = step.found
     return models.Step(
         change=step.how.value,
-        key=key_of(found.account, to_us(found.flow.at), found.id),
+        key=flow_key(found.account, to_us(found.flow.at), found.id),
         account=found.account,
         batch=step.batch,
         recorded_at=step.recorded_at,

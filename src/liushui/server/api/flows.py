@@ -1,6 +1,6 @@
 """Accounts and flows, as they are."""
 
-from datetime import datetime
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -10,19 +10,20 @@ from litestar.di import NamedDependency
 from msgspec import Meta
 
 from liushui.client import models
-from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.instant import to_us
+from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.read import balances as ledger_query
-from liushui.ledger.read.balances import FlowFilter, LedgerFlow
+from liushui.ledger.read.completeness import Gap, is_open_end
+from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key, sign_cursor
+from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
+from liushui.ledger.read.flows import LedgerFlow, Position, flows_page
 from liushui.ledger.read.history import Version, versions_of
-from liushui.ledger.read.pages import Place, flows_page
-from liushui.money import parse_decimal, to_plain_string
-from liushui.server.api.context import Context, RequestContext, digest_of
-from liushui.server.api.cursors import cursor, flow_of, key_of, place_of
+from liushui.ledger.read.status import AccountStatus, read_statuses
+from liushui.money import to_plain_string
+from liushui.server.api.context import Context, RequestContext
+from liushui.server.api.cursors import position_of
 from liushui.server.api.endpoint import PathText, endpoint
-from liushui.server.api.errors import invalid_parameter, not_found
+from liushui.server.api.errors import filter_problem, not_found
 
 PAGE: int = 100
 PAGE_MAX: int = 1_000
@@ -34,20 +35,25 @@ class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which flows, and which page of them."""
 
     account: AccountNames = []
-    since: Annotated[datetime, Meta(description="From this instant on, itself included.")] | None = None
-    until: Annotated[datetime, Meta(description="Up to this instant, itself left out.")] | None = None
+    since: Annotated[date, Meta(description="From this time, or this day of the account's own zone, on.")] | None = None
+    until: (
+        Annotated[date, Meta(description="Up to this time, or this day of the account's own zone, excluded.")] | None
+    ) = None
     kind: Kind | None = None
     category: Category | None = None
     direction: Direction | None = None
-    currency: str | None = None
-    subaccount: str | None = None
-    symbol: str | None = None
-    ref: Annotated[str, Meta(description="A reference of the flow's, or of its order's.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Whatever its case.")] | None = None
+    subaccount: Annotated[str, Meta(max_length=TEXT_MAX)] | None = None
+    symbol: Annotated[models.SearchText, Meta(description="Whatever its case.")] | None = None
+    ref: Annotated[models.SearchText, Meta(description="A reference of the flow or of its order.")] | None = None
     amount_min: Annotated[models.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
     amount_max: Annotated[models.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
-    finding: Annotated[Literal["side", "same_id"], Meta(description="Something that was found about it.")] | None = None
+    finding: Annotated[Literal["side", "same_id"], Meta(description="Flows to review for this reason.")] | None = None
     text: (
-        Annotated[str, Meta(min_length=1, max_length=200, description="Somewhere in its words, symbol or references.")]
+        Annotated[
+            models.SearchText,
+            Meta(description="Found in the label, name, note, symbol or references, whatever the case."),
+        ]
         | None
     ) = None
     order: Annotated[models.Order, Meta(description="Which end comes first.")] = models.Order.NEWEST
@@ -74,15 +80,20 @@ def list_flows(context: Context, params: NamedDependency[FlowQuery]) -> Response
     """Flows by time, page by page. A cursor stays where it is while rows arrive."""
     names = context.accounts(params.account)
     wanted = filter_of(params)._replace(accounts=names)
-    about = f"flows {digest_of(wanted._replace(accounts=tuple(sorted(params.account))), context.whose)}"
-    after = None if params.cursor is None else place_of(context.ledger, about, params.cursor, Place)
+    about = f"flows {filter_digest(wanted._replace(accounts=tuple(sorted(params.account))), context.whose)}"
+    after = None if params.cursor is None else position_of(context.ledger, about, params.cursor, Position)
 
     def page() -> models.FlowPage:
         if not names:
-            return models.FlowPage(flows=[], next=None)
+            return models.FlowPage(flows=[], next=None, complete=True, gaps=[])
         found = flows_page(context.ledger, wanted, limit=params.limit, after=after)
-        following = None if found.next is None else cursor(context.ledger, about, found.next)
-        return models.FlowPage(flows=[said(one) for one in found.flows], next=following)
+        verdict = context.read_model.verdict(wanted)
+        return models.FlowPage(
+            flows=[said(one) for one in found.flows],
+            next=None if found.next is None else sign_cursor(context.ledger, about, found.next),
+            complete=verdict.is_complete,
+            gaps=[gap_model(gap) for gap in verdict.gaps],
+        )
 
     return context.tagged(names, page)
 
@@ -90,7 +101,7 @@ def list_flows(context: Context, params: NamedDependency[FlowQuery]) -> Response
 @endpoint("GET", "/flows/{key:str}", scope=Scope.READ)
 def show_flow(context: Context, key: PathText) -> Response[models.FlowInFull]:
     """One flow, its versions, and the row as the provider sent it."""
-    place = flow_of(key)
+    place = parse_flow_key(key)
     if place is None or not context.principal.sees(place[0]):
         raise not_found("flow", key)
     account, at_us, id_ = place
@@ -106,43 +117,24 @@ def show_flow(context: Context, key: PathText) -> Response[models.FlowInFull]:
     return context.tagged((account,), whole)
 
 
-def filter_of(asked: FlowQuery) -> FlowFilter:
-    """The filter that parameters say, without its accounts. Raises ProblemError where they cannot be meant."""
-    if asked.since is not None and asked.until is not None and asked.since >= asked.until:
-        raise invalid_parameter("until", f"later than since, {asked.since.isoformat()}", asked.until.isoformat())
-    bounds = {}
-    for name in ("amount_min", "amount_max"):
-        text = getattr(asked, name)
-        try:
-            bounds[name] = None if text is None else parse_decimal(name, text)
-        except WireError as error:
-            raise invalid_parameter(name, "decimal text such as -248.60", text) from error
-    low, high = bounds["amount_min"], bounds["amount_max"]
-    if low is not None and high is not None and low > high:
-        raise invalid_parameter("amount_max", f"at least amount_min, {to_plain_string(low)}", to_plain_string(high))
-    return FlowFilter(
-        since=asked.since,
-        until=asked.until,
-        currency=asked.currency,
-        kind=asked.kind and asked.kind.value,
-        symbol=asked.symbol,
-        newest_first=asked.order is models.Order.NEWEST,
-        category=asked.category and asked.category.value,
-        direction=asked.direction and asked.direction.value,
-        subaccount=asked.subaccount,
-        ref=asked.ref,
-        amount_min=low,
-        amount_max=high,
-        text=asked.text,
-        finding=asked.finding,
-    )
+def filter_of(query: FlowQuery) -> FlowFilter:
+    """The filter of a query, without its accounts. Raises ProblemError."""
+    texts = {
+        name: value for name in FIELDS if name not in ("since", "until") and (value := getattr(query, name)) is not None
+    }
+    try:
+        wanted = read_filter(texts)
+        check_range(query.since, query.until)
+    except FilterError as error:
+        raise filter_problem(error) from error
+    return wanted._replace(since=query.since, until=query.until, newest_first=query.order is models.Order.NEWEST)
 
 
 def said(found: LedgerFlow) -> models.Flow:
     """A flow, as the API says it."""
     flow = found.flow
     return models.Flow(
-        key=key_of(found.account, to_us(flow.at), found.id),
+        key=flow_key(found.account, to_us(flow.at), found.id),
         account=found.account,
         id=found.id,
         at=flow.at,
@@ -191,22 +183,28 @@ def _version(version: Version) -> models.FlowVersion:
 
 
 def accounts_said(context: RequestContext, names: tuple[str, ...]) -> list[models.Account]:
-    """The accounts, as the API says them."""
-    if not names:
-        return []
-    zones = {one.account: one.zone for one in ledger_query.named(context.ledger, names)}
-    return [
-        models.Account(
-            account=one.account,
-            provider=one.provider,
-            zone=zones[one.account],
-            flows=one.flows,
-            quarantined=one.quarantined,
-            findings=one.findings,
-            gaps=one.gaps,
-            batch=one.batches,
-            proven_from=one.proven_from,
-            proven_until=one.proven_until,
-        )
-        for one in ledger_query.statuses(context.ledger, names)
-    ]
+    """The accounts, as the API shows them."""
+    return [_account(status) for status in read_statuses(context.read_model, names)] if names else []
+
+
+def _account(status: AccountStatus) -> models.Account:
+    return models.Account(
+        account=status.account,
+        provider=status.provider,
+        zone=status.zone,
+        flows=status.flows,
+        quarantined=status.quarantined,
+        findings=status.findings,
+        gaps=status.gaps,
+        batch=status.batches,
+        proven_from=status.proven_from,
+        proven_until=status.proven_until,
+        complete=status.verdict.is_complete,
+        reason=status.verdict.reason,
+    )
+
+
+def gap_model(gap: Gap) -> models.Gap:
+    """A gap as the API shows it."""
+    since, until = (None if is_open_end(at_us) else from_us(at_us) for at_us in (gap.since_us, gap.until_us))
+    return models.Gap(account=gap.account, since=since, until=until, cause=gap.cause.value, reason=gap.reason)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
@@ -14,6 +14,7 @@ from litestar.typing import FieldDefinition
 
 from liushui.client.models import Fault
 from liushui.errors import short_repr
+from liushui.ledger.read.filters import FilterError, read_bound
 from liushui.server.api.errors import ProblemError, bad_request, decoding_fault
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -126,6 +127,8 @@ def _read(name: str, text: str, type_: Any, faults: list[Fault]) -> object:  # n
     """One value. What does not fit becomes a fault."""
     bare = bare_type(type_)
     try:
+        if bare is date:
+            return read_bound(name, text)
         if bare is datetime:
             return _instant(text)
         if bare is bool and text not in ("true", "false"):
@@ -133,6 +136,8 @@ def _read(name: str, text: str, type_: Any, faults: list[Fault]) -> object:  # n
         if bare is int and not (text.isascii() and text.removeprefix("-").isdecimal()):
             raise ValueError("a whole number")
         return msgspec.convert(text, type_, strict=False)
+    except FilterError as error:
+        faults += [Fault(parameter=name, expected=fault.expected, got=fault.got) for fault in error.faults]
     except msgspec.ValidationError as error:
         expected = str(error).removeprefix("Expected ").replace("`", "").partition(", got ")[0]
         if isinstance(bare, type) and issubclass(bare, str) and hasattr(bare, "__members__"):

@@ -13,9 +13,9 @@ from liushui.client.models import Fault
 from liushui.errors import WireError, short_repr
 from liushui.flow import Flow, Fx
 from liushui.instant import to_us, to_utc
+from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.write.record import Difference, Outcome
 from liushui.money import parse_decimal
-from liushui.server.api.cursors import key_of
 from liushui.server.api.errors import ProblemError, bad_request, decoding_fault
 from liushui.services.recording import Entry
 
@@ -169,7 +169,7 @@ def recorded_row(row: Row, outcome: Outcome) -> models.RecordedRow:
         outcome=outcome.value,
         account=account,
         reference=flow.identity,
-        key=key_of(account, to_us(flow.at), flow.identity),
+        key=flow_key(account, to_us(flow.at), flow.identity),
     )
 
 

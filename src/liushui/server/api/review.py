@@ -12,8 +12,9 @@ from liushui.client import models
 from liushui.instant import from_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import review
+from liushui.ledger.read.cursors import sign_cursor
 from liushui.server.api.context import Context
-from liushui.server.api.cursors import cursor, place_of
+from liushui.server.api.cursors import position_of
 from liushui.server.api.endpoint import endpoint
 from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames
 
@@ -55,7 +56,7 @@ def list_quarantined(context: Context, params: NamedDependency[QuarantineQuery])
     """Rows that could not be read, with their bytes and the reason: nothing that came is lost."""
     names = context.accounts(params.account)
     about = msgspec.json.encode(("quarantine", sorted(params.account), params.resolved, context.whose)).decode()
-    after = None if params.cursor is None else place_of(context.ledger, about, params.cursor, tuple[str, str, int])
+    after = None if params.cursor is None else position_of(context.ledger, about, params.cursor, tuple[str, str, int])
 
     def made() -> models.QuarantinePage:
         if not names:
@@ -67,7 +68,7 @@ def list_quarantined(context: Context, params: NamedDependency[QuarantineQuery])
         if len(found) > params.limit:
             found = found[: params.limit]
             last = found[-1]
-            following = cursor(context.ledger, about, (last.account, last.id, last.batch))
+            following = sign_cursor(context.ledger, about, (last.account, last.id, last.batch))
         return models.QuarantinePage(rows=[_said(one) for one in found], next=following)
 
     return context.tagged(names, made)

@@ -17,8 +17,9 @@ from liushui.ledger.jobs import sources, sync_requests
 from liushui.ledger.jobs.progress import Progress, list_progress
 from liushui.ledger.jobs.sources import Run, Source
 from liushui.ledger.jobs.sync_requests import SyncRequest
+from liushui.ledger.read.cursors import sign_cursor
 from liushui.server.api.context import Context, RequestContext
-from liushui.server.api.cursors import cursor, place_of
+from liushui.server.api.cursors import position_of
 from liushui.server.api.endpoint import PathText, endpoint
 from liushui.server.api.errors import not_found
 from liushui.server.api.flows import PAGE, PAGE_MAX
@@ -78,12 +79,12 @@ def list_runs(context: Context, params: NamedDependency[RunQuery]) -> Response[m
     """The finished syncs of an account, newest first."""
     account = context.account(params.account)
     about = f"runs {account}"
-    before = None if params.cursor is None else from_us(place_of(context.ledger, about, params.cursor, int))
+    before = None if params.cursor is None else from_us(position_of(context.ledger, about, params.cursor, int))
     runs = sources.list_runs(context.ledger, account, limit=params.limit + 1, before=before)
     next_cursor = None
     if len(runs) > params.limit:
         runs = runs[: params.limit]
-        next_cursor = cursor(context.ledger, about, to_us(runs[-1].started_at))
+        next_cursor = sign_cursor(context.ledger, about, to_us(runs[-1].started_at))
     return context.answer(models.RunPage(runs=[_run_model(run) for run in runs], next=next_cursor))
 
 

@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 from liushui.ledger.jobs.progress import Progress, list_progress
 from liushui.ledger.jobs.sources import Run, Source, last_runs, list_sources
 from liushui.ledger.jobs.sync_requests import requested_accounts
-from liushui.ledger.read import balances
-from liushui.ledger.read.balances import AccountStatus
+from liushui.ledger.read import status
+from liushui.ledger.read.status import AccountStatus
+from liushui.server.web.overview.labels import coverage_label
 from liushui.server.web.page import Page
 from liushui.sync.events import SyncStatus
 
@@ -75,7 +76,7 @@ class SourceStatus(NamedTuple):
             return _STATES[self.progress.status]
         if self.last_run.error and not self.last_run.gaps:
             return "failed"
-        return "incomplete" if self.account.gaps else "good"
+        return "good" if self.account.verdict.is_complete else "incomplete"
 
     @property
     def look(self) -> str:
@@ -100,6 +101,8 @@ class SourceStatus(NamedTuple):
     def advice(self, page: Page) -> str:
         """What is wrong, and what to do about it; empty where nothing is."""
         say = page.say
+        if self.state == "incomplete" and not self.account.verdict.is_complete:
+            return coverage_label(self.account.verdict, self.account.zone, page.language).meaning
         return {
             "refused": say("The provider refuses the credentials. Enter new ones."),
             "failed": say("The last sync stopped early. The next one continues from there."),
@@ -137,7 +140,7 @@ def read_statuses(page: Page, sources: Sequence[Source] | None = None) -> list[S
         return []
     names = tuple(source.account for source in sources)
     now, runs = ledger.clock(), last_runs(ledger)
-    accounts = {status.account: status for status in balances.statuses(ledger, names)}
+    accounts = {one.account: one for one in status.read_statuses(page.app_context.read_model, names)}
     progress = {one.account: one for one in list_progress(ledger, names)}
     requested = requested_accounts(ledger)
     return [

@@ -1,38 +1,31 @@
-"""Which flows an address asks for: read field by field, so that each mistake is told beside its field."""
+"""The filter that an address of the flows page asks for: the filter language, with each fault in the reader's words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
-from liushui.errors import ConfigError, WireError, short_repr
-from liushui.flow import Category, Direction, Kind
-from liushui.instant import load_zone, parse_instant
-from liushui.ledger.findings import SAME_ID, SIDE
-from liushui.ledger.read.balances import FlowFilter, Named
-from liushui.money import parse_decimal
+from liushui.errors import short_repr
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.filters import (
+    FIELDS,
+    TEXT_MAX,
+    FaultKind,
+    FilterError,
+    FilterFault,
+    FlowFilter,
+    equals_currency,
+    read_filter,
+)
 from liushui.server.web.i18n import Language
-from liushui.server.web.overview.filters import FIRST_YEAR, LAST_YEAR, TEXT_MAX
 
-CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "kind": tuple(Kind),
-    "category": tuple(Category),
-    "direction": tuple(Direction),
-    "finding": (SIDE, SAME_ID),
-}
-"""Fields that are one of several words."""
-
-WORDS: Final = ("currency", "subaccount", "symbol", "ref", "text")
-FIELDS: Final = ("from", "to", *CHOICES, *WORDS, "amount_min", "amount_max")
-DAY_LETTERS: Final = len("2024-01-31")
+ALIASES: Final[Mapping[str, str]] = {"from": "since", "to": "until"}
+"""Names that links of earlier releases have. They mean the same as the names they stand for."""
 
 
 @dataclass
-class FlowsAsked:
-    """What was asked, what of it could be understood, and what is wrong with the rest. Days are those of `zone`."""
+class FlowsRequest:
+    """What was typed, the filter it means, and what is wrong with it. Days are shown in `zone`."""
 
     typed: dict[str, str]
     accounts: tuple[str, ...]
@@ -49,94 +42,76 @@ class FlowsAsked:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether not everything is asked for."""
+        """Whether the request is for some flows only."""
         return bool(self.typed or self.accounts)
 
 
-def read_flows_asked(
-    query: Mapping[str, Sequence[str]], known: Sequence[Named], currencies: Sequence[str], language: Language
-) -> FlowsAsked:
-    """Read an address's fields; what does not fit is left as if it were not there, and told."""
-    typed = {name: query[name][-1][:TEXT_MAX] for name in FIELDS if query.get(name) and query[name][-1].strip()}
-    asked = FlowsAsked(typed, tuple(dict.fromkeys(name[:TEXT_MAX] for name in query.get("account", ()) if name)))
-    say, errors = language.say, asked.errors
+def read_flows_request(
+    query: Mapping[str, Sequence[str]],
+    known: Sequence[AccountName],
+    currencies: Sequence[str],
+    language: Language,
+    other: Collection[str] = (),
+) -> FlowsRequest:
+    """Read the fields of an address. `other`: fields of it that are no filter.
+
+    A form sends its empty fields too: they are as if they were not there. Anything else that is not understood is an
+    error, and never ignored: whoever misspells a filter must not get all flows for some.
+    """
+    texts = _texts(query, other)
+    request = FlowsRequest(
+        {name: values[-1][:TEXT_MAX] for name, values in texts.items()},
+        tuple(dict.fromkeys(name[:TEXT_MAX] for name in query.get("account", ()) if name)),
+    )
     names = [account.account for account in known]
-    unknown = [name for name in asked.accounts if name not in names]
+    unknown = [name for name in request.accounts if name not in names]
     if unknown:
-        errors["account"] = say("There is no account named %(got)s.", got=short_repr(unknown[0]))
-    chosen = () if unknown else asked.accounts
-    asked.zone = zone_of([account for account in known if not chosen or account.account in chosen])
-    values: dict[str, Any] = {}
-    for name, words in CHOICES.items():
-        if name in typed and typed[name] not in words:
-            errors[name] = say("Expected %(known)s, got %(got)s.", known=", ".join(words), got=short_repr(typed[name]))
-        else:
-            values[name] = typed.get(name)
-    values |= {name: typed.get(name) for name in WORDS}
-    if "currency" in typed and typed["currency"] not in currencies:
-        errors["currency"] = say("There are no flows in %(got)s.", got=short_repr(typed["currency"]))
-        values["currency"] = None
-    _read_range(asked, values, language)
-    _read_amounts(asked, values, language)
-    asked.filter = FlowFilter(accounts=chosen, newest_first=True, **values)
-    return asked
-
-
-def zone_of(accounts: Sequence[Named]) -> str:
-    """The zone whose days are meant: that of the accounts, where they share one."""
-    zones = {account.zone for account in accounts}
-    return zones.pop() if len(zones) == 1 else "UTC"
-
-
-def _read_range(asked: FlowsAsked, values: dict[str, Any], language: Language) -> None:
-    zone = load_zone(asked.zone)
-    since = _instant(asked, "from", zone, language, end=False)
-    until = _instant(asked, "to", zone, language, end=True)
-    if since is not None and until is not None and since >= until:
-        asked.errors["to"] = language.say("The end must be after the beginning.")
-        since = until = None
-    values["since"], values["until"] = since, until
-
-
-def _instant(asked: FlowsAsked, name: str, zone: ZoneInfo, language: Language, *, end: bool) -> datetime | None:
-    """A day or an instant. The day at the end of a range is in it."""
-    text = asked.typed.get(name, "").strip()
-    if not text:
-        return None
+        request.errors["account"] = language.say("There is no account named %(got)s.", got=short_repr(unknown[0]))
+    chosen = () if unknown else request.accounts
+    request.zone = common_zone([account.zone for account in known if not chosen or account.account in chosen])
     try:
-        at = parse_instant(name, text, zone)
-        if not FIRST_YEAR <= at.year <= LAST_YEAR:
-            asked.errors[name] = language.say(
-                "Expected a day from %(first)s to %(last)s, got %(got)s.",
-                first=FIRST_YEAR,
-                last=LAST_YEAR,
-                got=short_repr(text),
-            )
-            return None
-        if end and len(text) == DAY_LETTERS:
-            return parse_instant(name, (at.astimezone(zone).date() + timedelta(days=1)).isoformat(), zone)
-    except (ConfigError, OverflowError):
-        asked.errors[name] = language.say(
-            "Expected a date or a time such as 2024-01-31 or 2024-01-31T09:30, got %(got)s.", got=short_repr(text)
-        )
-        return None
-    return at
+        request.filter = read_filter(texts, accounts=chosen)._replace(newest_first=True)
+    except FilterError as error:
+        for fault in error.faults:
+            name = fault.field if fault.kind is not FaultKind.UNKNOWN_FIELD else "unknown"
+            request.errors.setdefault(name, fault_text(fault, language))
+    currency = request.filter.currency
+    if currency is not None and not any(equals_currency(one, currency) for one in currencies):
+        request.errors["currency"] = language.say("There are no flows in %(got)s.", got=short_repr(currency))
+    return request
 
 
-def _read_amounts(asked: FlowsAsked, values: dict[str, Any], language: Language) -> None:
-    low, high = (_amount(asked, name, language) for name in ("amount_min", "amount_max"))
-    if low is not None and high is not None and low > high:
-        asked.errors["amount_max"] = language.say("The maximum amount is less than the minimum.")
-        low = high = None
-    values["amount_min"], values["amount_max"] = low, high
+def _texts(query: Mapping[str, Sequence[str]], other: Collection[str]) -> dict[str, list[str]]:
+    """The filter's texts by field, without empty ones."""
+    texts: dict[str, list[str]] = {}
+    for name, values in query.items():
+        given = [value for value in values if value.strip()]
+        if given and name != "account" and name not in other:
+            texts.setdefault(ALIASES.get(name, name), []).extend(given)
+    return texts
 
 
-def _amount(asked: FlowsAsked, name: str, language: Language) -> Decimal | None:
-    text = asked.typed.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        return parse_decimal(name, text)
-    except WireError:
-        asked.errors[name] = language.say("Expected an amount such as -248.60, got %(got)s.", got=short_repr(text))
-        return None
+def fault_text(fault: FilterFault, language: Language) -> str:
+    """What is wrong with a field, in the reader's language."""
+    say, got = language.say, fault.got
+    match fault.kind:
+        case FaultKind.UNKNOWN_FIELD:
+            return say("There is no filter named %(got)s. Filters: %(known)s.", got=got, known=", ".join(FIELDS))
+        case FaultKind.NOT_A_CHOICE:
+            known = fault.expected.removeprefix("one of ")
+            return say("Expected %(known)s, got %(got)s.", known=known, got=got)
+        case FaultKind.NOT_A_TIME:
+            return say("Expected a date or a time such as 2024-01-31 or 2024-01-31T09:30, got %(got)s.", got=got)
+        case FaultKind.NOT_AN_AMOUNT:
+            return say("Expected an amount such as -248.60, got %(got)s.", got=got)
+        case FaultKind.REVERSED_RANGE:
+            return say("The end must be after the beginning.")
+        case FaultKind.REVERSED_AMOUNTS:
+            return say("The maximum amount is less than the minimum.")
+        case FaultKind.REPEATED | FaultKind.EMPTY | FaultKind.TOO_LONG:
+            return say("Expected %(known)s, got %(got)s.", known=fault.expected, got=got)
+
+
+def common_zone(zones: Sequence[str]) -> str:
+    """The zone that all accounts share; UTC where they do not share one."""
+    return zones[0] if len(set(zones)) == 1 else "UTC"

@@ -17,30 +17,29 @@ from litestar.types import ControllerRouterHandler
 from liushui.errors import ConfigError, short_repr
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, load_zone, parse_instant, to_us
+from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import SAME_ID, SIDE
-from liushui.ledger.read.account_snapshot import Facts, Kept, read_facts
-from liushui.ledger.read.balance_chain import neighbours
-from liushui.ledger.read.balances import FlowFilter, LedgerFlow, Named
-from liushui.ledger.read.cover import Cover, Mark, covers_of, together
-from liushui.ledger.read.filtered import ROWS_MAX, filtered
-from liushui.ledger.read.history import KeptVersion, versions_of
-from liushui.ledger.read.pages import Place
+from liushui.ledger.read.accounts import currencies_of
+from liushui.ledger.read.balance_chain import Neighbour, neighbours
+from liushui.ledger.read.balances import ROWS_MAX, read_totals
+from liushui.ledger.read.cursors import CursorError, filter_digest, flow_key, parse_flow_key, read_cursor
+from liushui.ledger.read.flows import COLUMNS, LedgerFlow, Position, export_record, stream_flows
+from liushui.ledger.read.history import FlowVersion, versions_of
+from liushui.ledger.read.model import Account
 from liushui.ledger.read.review import list_quarantined
-from liushui.ledger.read.streamed import stream_flows
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.server.web.flows import rows as flows_rows
-from liushui.server.web.flows.filters import FlowsAsked, read_flows_asked
-from liushui.server.web.flows.rows import Exported, Writer, exported, lines, lines_newer, place_of
+from liushui.server.web.flows.filters import FlowsRequest, read_flows_request
+from liushui.server.web.flows.rows import Lines, RowWriter
 from liushui.server.web.i18n import Language
 from liushui.server.web.overview.charts import embedded
-from liushui.server.web.overview.labels import place_name, sure
-from liushui.server.web.overview.page import fields_of, rules_of
+from liushui.server.web.overview.labels import coverage_label, place_name
+from liushui.server.web.overview.page import fields_of
 from liushui.server.web.page import AnyRequest, Page, WebContext, places_of
 
 FIRST_ROWS: Final = 100
 """Rows that come with the page itself."""
 
-ENDLESS_US: Final = 2**62
 QUARANTINED_MAX: Final = 500
 CHUNK_ROWS: Final = 500
 """Rows of a download that are sent together."""
@@ -48,113 +47,128 @@ CHUNK_ROWS: Final = 500
 DOWNLOADS: Final = {"csv": "text/csv", "jsonl": "application/jsonl"}
 
 
-class Asking(NamedTuple):
-    """A request, understood as far as it goes."""
+OTHER_FIELDS: Final = ("at", "older", "newer", "all")
+"""Fields of an address that are no filter."""
+
+
+class FlowsView(NamedTuple):
+    """A request for flows, and the accounts that there are."""
 
     page: Page
-    facts: Facts
-    asked: FlowsAsked
+    accounts: Sequence[Account]
+    request: FlowsRequest
 
     @property
     def status(self) -> int:
-        """400 where something in the address does not fit."""
-        return 400 if self.asked.errors else 200
+        """400 where something in the address is wrong."""
+        return 400 if self.request.errors else 200
 
-    def writer(self) -> Writer:
-        """What writes the rows."""
-        return Writer(self.page.language, self.asked.zone)
+    @property
+    def first_error(self) -> str | None:
+        """The first thing that is wrong with the address."""
+        return next(iter(self.request.errors.values()), None)
+
+    @property
+    def query(self) -> str:
+        """What cursors of the pages of these flows are bound to."""
+        return f"page {filter_digest(self.request.filter)}"
+
+    def writer(self, ledger: Ledger) -> RowWriter:
+        """Writes the rows."""
+        return RowWriter(ledger, self.request.filter, self.query, self.page.language, self.request.zone)
 
 
 def routes(web: WebContext) -> list[ControllerRouterHandler]:
-    """The page, and what it asks for by and by."""
-    ledger, kept = web.app_context.ledger, Kept()
+    """The page, and the parts of it that load later."""
+    ledger, model = web.app_context.ledger, web.app_context.read_model
 
-    def ask(request: AnyRequest) -> Asking:
+    def view_of(request: AnyRequest) -> FlowsView:
         page = web.page(request)
-        with ledger.reading() as connection:
-            facts = read_facts(connection, kept)
-        named = [Named(account.account, account.provider, account.zone) for account in facts.accounts]
-        return Asking(page, facts, read_flows_asked(fields_of(request), named, facts.currencies(), page.language))
+        with model.reading() as reading:
+            accounts = list(reading.accounts.values())
+        names = [account.name for account in accounts]
+        currencies = currencies_of([account.snapshot for account in accounts])
+        fields = fields_of(request)
+        return FlowsView(page, accounts, read_flows_request(fields, names, currencies, page.language, OTHER_FIELDS))
 
     @get("/flows", sync_to_thread=True)
     def flows_page(request: AnyRequest) -> Response[str]:
-        asking = ask(request)
-        asked, query = asking.asked, fields_of(request)
-        at, problem = _jump(query, asked.zone, asking.page.language)
+        view, query = view_of(request), fields_of(request)
+        at, problem = _jump(query, view.request.zone, view.page.language)
+        # A filter that is not understood shows no flows: others would be taken for those asked for.
+        first = Lines.none() if view.request.errors else view.writer(ledger).older(FIRST_ROWS, at)
         if problem:
-            asked.errors["at"] = problem
-        first = lines(ledger, asked.filter, asking.writer(), limit=FIRST_ROWS, older_than=at)
-        return asking.page.render(
+            view.request.errors["at"] = problem
+        return view.page.render(
             "flows/index.html",
-            status=asking.status,
-            asked=asked,
-            facts=asking.facts,
+            status=view.status,
+            asked=view.request,
+            accounts=[account.snapshot for account in view.accounts],
             first=embedded(first),
             jumped=query.get("at", [""])[-1],
-            choices=_choices(asking),
+            choices=_choices(view),
         )
 
     @get("/page/flows/rows", sync_to_thread=True)
     def rows(request: AnyRequest) -> Response[bytes]:
-        asking = ask(request)
-        wanted, writer, query = asking.asked.filter, asking.writer(), fields_of(request)
-        if asking.asked.errors:
-            return _problem(next(iter(asking.asked.errors.values())))
-        limit, found = flows_rows.ROWS_MAX, None
+        view, query = view_of(request), fields_of(request)
+        if view.first_error is not None:
+            return _problem(view.first_error)
+        writer = view.writer(ledger)
         for name in ("older", "newer"):
             if name in query:
-                place = place_of(query[name][-1])
-                if place is None:
-                    return _problem(f"{name}: expected a place that this page gave, got {short_repr(query[name][-1])}")
-                if name == "newer":
-                    found = lines_newer(ledger, wanted, writer, limit=limit, newer_than=place)
-                else:
-                    found = lines(ledger, wanted, writer, limit=limit, older_than=place)
-        if found is None:
-            at, problem = _jump(query, asking.asked.zone, asking.page.language)
-            if problem:
-                return _problem(problem)
-            found = lines(ledger, wanted, writer, limit=limit, older_than=at)
+                try:
+                    position = _position(ledger, view, query[name][-1])
+                except CursorError as error:
+                    return _problem(str(error))
+                found = (writer.newer if name == "newer" else writer.older)(flows_rows.ROWS_MAX, position)
+                return Response(msgspec.json.encode(found), media_type=MediaType.JSON)
+        at, problem = _jump(query, view.request.zone, view.page.language)
+        if problem:
+            return _problem(problem)
+        found = writer.older(flows_rows.ROWS_MAX, at)
         return Response(msgspec.json.encode(found), media_type=MediaType.JSON)
 
     @get("/page/flows/totals", sync_to_thread=True)
     def totals(request: AnyRequest) -> Response[str]:
-        asking = ask(request)
+        view = view_of(request)
+        if view.first_error is not None:
+            return view.page.render("flows/totals.html", status=400, asked=view.request, problem=view.first_error)
         everything = fields_of(request).get("all") == ["1"]
-        found = filtered(ledger, asking.asked.filter, None if everything else ROWS_MAX)
-        covers = covers_of(asking.facts.accounts, rules_of(web), ledger.clock())
-        sums = sorted(found.sums.items(), key=lambda item: (-item[1].flows, item[0]))
-        return asking.page.render(
+        found = read_totals(model, view.request.filter, None if everything else ROWS_MAX)
+        sums = sorted(found.sums.items(), key=lambda item: (-item[1][0].flows, item[0]))
+        zone, language = view.request.zone, view.page.language
+        return view.page.render(
             "flows/totals.html",
-            status=asking.status,
-            asked=asking.asked,
-            sums=[
-                (currency, moved, sure(_mark(asking, covers, currency), asking.asked.zone, asking.page.language))
-                for currency, moved in sums
-            ],
-            deep=places_of([amount for one in found.sums.values() for amount in (one.money_in, one.money_out)]),
+            status=view.status,
+            asked=view.request,
+            sums=[(currency, total, coverage_label(verdict, zone, language)) for currency, (total, verdict) in sums],
+            verdict=coverage_label(found.verdict, zone, language),
+            deep=places_of([amount for _, (one, _) in sums for amount in (one.money_in, one.money_out)]),
             since=None if found.since_us is None else from_us(found.since_us),
         )
 
     @get("/page/flows/flow", sync_to_thread=True)
     def one_flow(request: AnyRequest) -> Response[str]:
         page = web.page(request)
-        place = place_of(fields_of(request).get("key", [""])[-1])
-        versions = [] if place is None else versions_of(ledger, place.account, place.at_us, place.id)
-        if place is None or not versions:
+        versions = versions_of_key(fields_of(request))
+        if not versions:
             return page.render("flows/missing.html", status=404)
-        newest = versions[-1]
-        with ledger.reading() as connection:
-            zone = next(one.zone for one in read_facts(connection, kept).accounts if one.account == place.account)
-        around = neighbours(ledger, newest.version.found) if newest.version.ended_as is None else []
-        return page.render("flows/flow.html", status=200, **_drawer(page, place, versions, around, zone))
+        found = versions[-1].version.found
+        with model.reading((found.account,)) as reading:
+            zone = reading.accounts[found.account].name.zone
+        around = neighbours(ledger, found) if versions[-1].version.ended_as is None else []
+        return page.render("flows/flow.html", status=200, **_drawer(page, versions, around, zone))
+
+    def versions_of_key(query: dict[str, list[str]]) -> list[FlowVersion]:
+        key = parse_flow_key(query.get("key", [""])[-1])
+        return [] if key is None else versions_of(ledger, *key)
 
     @get("/page/flows/wire", sync_to_thread=True)
     def wire_row(request: AnyRequest) -> Response[bytes]:
         page = web.page(request)
         query = fields_of(request)
-        place, which = place_of(query.get("key", [""])[-1]), query.get("row", ["wire"])[-1]
-        versions = [] if place is None else versions_of(ledger, place.account, place.at_us, place.id)
+        versions, which = versions_of_key(query), query.get("row", ["wire"])[-1]
         text = None
         if versions:
             text = versions[-1].served if which == "served" else versions[-1].wire
@@ -168,11 +182,12 @@ def routes(web: WebContext) -> list[ControllerRouterHandler]:
 
     @get([f"/flows/download.{form}" for form in DOWNLOADS])
     async def download(request: AnyRequest) -> Response[Any]:
-        asking = await asyncio.to_thread(ask, request)  # of a handler with two paths Litestar makes only one a thread's
+        # Litestar runs only one of a handler's paths in a thread, so this does it by itself.
+        view = await asyncio.to_thread(view_of, request)
         form = request.scope["path"].rpartition(".")[2]
-        if asking.asked.errors:
-            return _problem(next(iter(asking.asked.errors.values())))
-        found = stream_flows(ledger, asking.asked.filter)
+        if view.first_error is not None:
+            return _problem(view.first_error)
+        found = stream_flows(ledger, view.request.filter)
         return Stream(
             _in_threads(_csv(found) if form == "csv" else _jsonl(found)),
             media_type=DOWNLOADS[form],
@@ -181,16 +196,16 @@ def routes(web: WebContext) -> list[ControllerRouterHandler]:
 
     @get("/flows/quarantine", sync_to_thread=True)
     def quarantine(request: AnyRequest) -> Response[str]:
-        asking = ask(request)
-        names = asking.asked.filter.accounts
+        view = view_of(request)
+        names = view.request.filter.accounts
         found = list(islice(list_quarantined(ledger, names), QUARANTINED_MAX + 1))
-        zones = {account.account: account.zone for account in asking.facts.accounts}
-        return asking.page.render(
+        zones = {account.name.account: account.name.zone for account in view.accounts}
+        return view.page.render(
             "flows/quarantine.html",
-            status=asking.status,
+            status=view.status,
             found=[(one, _readable(one.wire)) for one in found[:QUARANTINED_MAX]],
             more=len(found) > QUARANTINED_MAX,
-            asked=asking.asked,
+            asked=view.request,
             zones=zones,
             instant=from_us,
         )
@@ -198,15 +213,27 @@ def routes(web: WebContext) -> list[ControllerRouterHandler]:
     return [flows_page, rows, totals, one_flow, wire_row, download, quarantine]
 
 
-def _choices(asking: Asking) -> dict[str, object]:
+def _position(ledger: Ledger, view: FlowsView, text: str) -> Position:
+    """The position of a cursor, or at the flow of a key: the window drops rows, and goes on from one it still has.
+
+    Raises CursorError.
+    """
+    key = parse_flow_key(text)
+    if key is not None:
+        account, at_us, id_ = key
+        return Position(at_us, account, id_)
+    return Position(*read_cursor(ledger, view.query, text, tuple[int, str, str]))
+
+
+def _choices(view: FlowsView) -> dict[str, object]:
     """What the filter's fields offer, in the reader's words."""
-    page = asking.page
+    page = view.page
     say, words, anything = page.say, page.words, [("", page.say("Any"))]
     return {
         "kinds": anything + sorted(((kind.value, words.kind(kind)) for kind in Kind), key=lambda one: one[1]),
         "categories": anything + [(one.value, words.category(one)) for one in Category],
         "directions": anything + [(one.value, words.direction(one)) for one in Direction],
-        "currencies": anything + [(one, one) for one in asking.facts.currencies()],
+        "currencies": anything + [(one, one) for one in currencies_of([account.snapshot for account in view.accounts])],
         "findings": [
             *anything,
             (SIDE, say("Direction contradicts the sign")),
@@ -215,46 +242,22 @@ def _choices(asking: Asking) -> dict[str, object]:
     }
 
 
-def _jump(query: dict[str, list[str]], zone: str, language: Language) -> tuple[Place | None, str]:
-    """The place that the end of the day `at` is, or what is wrong with it."""
+def _jump(query: dict[str, list[str]], zone: str, language: Language) -> tuple[Position | None, str]:
+    """The position at the end of the day `at`, or what is wrong with it."""
     text = query.get("at", [""])[-1].strip()
     if not text:
         return None, ""
     try:
         local = load_zone(zone)
         day = parse_instant("at", text, local).astimezone(local).date()
-        return Place(to_us(parse_instant("at", (day + timedelta(days=1)).isoformat(), local))), ""
+        return Position(to_us(parse_instant("at", (day + timedelta(days=1)).isoformat(), local))), ""
     except (ConfigError, OverflowError):
         return None, language.say("Expected a date such as 2024-01-31, got %(got)s.", got=short_repr(text))
 
 
-def _mark(asking: Asking, covers: dict[str, Cover], currency: str) -> Mark:
-    """The mark of what is filtered in a currency: of the accounts that have it, and the range."""
-    wanted = asking.asked.filter
-    marks = []
-    for account in asking.facts.accounts:
-        if wanted.accounts and account.account not in wanted.accounts:
-            continue
-        if all(one.currency != currency for one in account.sums):
-            continue
-        marks.append(_mark_between(covers[account.account], wanted))
-    return together(marks)
-
-
-def _mark_between(cover: Cover, wanted: FlowFilter) -> Mark:
-    """The mark of an account in a filter's range. One without a beginning begins where the account does."""
-    if wanted.since is None and wanted.until is None:
-        return cover.whole()
-    since_us = cover.begin_us if wanted.since is None else to_us(wanted.since)
-    return cover.within(since_us, ENDLESS_US if wanted.until is None else to_us(wanted.until))
-
-
-def _drawer(
-    page: Page, place: Place, versions: Sequence[KeptVersion], around: Sequence[Any], zone: str
-) -> dict[str, object]:
+def _drawer(page: Page, versions: Sequence[FlowVersion], around: Sequence[Neighbour], zone: str) -> dict[str, object]:
     newest = versions[-1]
     found = newest.version.found
-    key = flows_rows.cursor_of(place)
     amounts = [one.found.flow.amount for one in around] + [
         one.found.flow.balance_after for one in around if one.found.flow.balance_after is not None
     ]
@@ -267,9 +270,9 @@ def _drawer(
         "endings": {RESTATED: page.say("restated"), WITHDRAWN: page.say("withdrawn")},
         "around": list(reversed(around)),
         "deep": places_of(amounts),
-        "key_of": lambda one: flows_rows.cursor_of(Place(to_us(one.flow.at), one.account, one.id)),
+        "key_of": key_of,
         "rows": [
-            (name, title, text, pretty(text), f"/page/flows/wire?{urlencode({'key': key, 'row': name})}")
+            (name, title, text, pretty(text), f"/page/flows/wire?{urlencode({'key': key_of(found), 'row': name})}")
             for name, title, text in (
                 ("wire", page.say("Row as received"), newest.wire),
                 ("served", page.say("Row as served instead"), newest.served),
@@ -277,6 +280,11 @@ def _drawer(
             if text is not None
         ],
     }
+
+
+def key_of(found: LedgerFlow) -> str:
+    """The key of a flow."""
+    return flow_key(found.account, to_us(found.flow.at), found.id)
 
 
 def pretty(text: str) -> str:
@@ -306,20 +314,23 @@ async def _in_threads(parts: Generator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _csv(found: Iterator[LedgerFlow]) -> Generator[bytes]:
-    """Comma-separated values, a line of names first."""
-    names = Exported.__struct_fields__
-    yield f"{','.join(names)}\r\n".encode()
+    """Comma-separated values, a line of names first: amounts exact, times as ISO 8601 in UTC."""
+    yield f"{','.join(COLUMNS)}\r\n".encode()
     for chunk in _chunks(found):
         text = io.StringIO()
-        csv.writer(text).writerows(msgspec.structs.astuple(exported(one)) for one in chunk)
+        csv.writer(text).writerows([_cell(value) for value in export_record(one).values()] for one in chunk)
         yield text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
 
 
 def _jsonl(found: Iterator[LedgerFlow]) -> Generator[bytes]:
     """A flow a line."""
     encode = msgspec.json.Encoder().encode
     for chunk in _chunks(found):
-        yield b"".join(encode(exported(one)) + b"\n" for one in chunk)
+        yield b"".join(encode(export_record(one)) + b"\n" for one in chunk)
 
 
 def _chunks(found: Iterator[LedgerFlow]) -> Iterator[list[LedgerFlow]]:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 from babel.dates import format_skeleton
 
-from liushui.ledger.read.coverage_calendar import Day, DayState, Stretch, stretches
+from liushui.ledger.read.coverage import Day, DayRun, DayState, day_runs
 from liushui.server.web.i18n import Language
 
 PITCH: Final = 12
@@ -17,7 +17,7 @@ LETTER: Final = 8
 """Units of the drawing: from square to square, a square's side, the line above with the months, a letter of it."""
 
 LOOKS: Final = {
-    DayState.PROVEN: "good",
+    DayState.COMPLETE: "good",
     DayState.OPEN: "warn",
     DayState.UNPUBLISHED: "busy",
     DayState.LOST: "bad",
@@ -46,7 +46,7 @@ class Calendar(NamedTuple):
     height: int
     shapes: Sequence[Shape]
     months: Sequence[Month]
-    stretches: Sequence[Stretch]
+    day_runs: Sequence[DayRun]
     days: Mapping[str, int]
     told: "Told"
 
@@ -65,7 +65,7 @@ def state_names(language: Language) -> dict[DayState, str]:
     """What the states of days are called."""
     say = language.say
     return {
-        DayState.PROVEN: say("Complete"),
+        DayState.COMPLETE: say("Complete"),
         DayState.OPEN: say("Gap"),
         DayState.UNPUBLISHED: say("Not published yet"),
         DayState.LOST: say("No longer available"),
@@ -86,7 +86,7 @@ def drawn(account: str, days: Sequence[Day], language: Language) -> Calendar:
             months.append(Month(week * PITCH, _month(day.day, language)))
             free_x = week * PITCH + LETTER * (len(months[-1].name) + 1)
     weeks = (days[-1].day - origin).days // 7 + 1
-    found = stretches(days)
+    found = day_runs(days)
     runs = [(run.since.isoformat(), (run.until - run.since).days + 1, names[run.state], run.reason) for run in found]
     return Calendar(
         account,

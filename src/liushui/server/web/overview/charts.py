@@ -7,15 +7,16 @@ from typing import Final
 import msgspec
 from markupsafe import Markup
 
-from liushui.ledger.read.cover import Covered
+from liushui.ledger.day_totals import Total
+from liushui.ledger.read.completeness import Completeness
 from liushui.ledger.read.money_streams import Between
-from liushui.ledger.read.moved import Moved, Period, Span, by_kind, sum_of
-from liushui.ledger.read.overview import Flowing
+from liushui.ledger.read.overview import SpanStreams
+from liushui.ledger.read.summaries import ChartPeriod, Span, by_kind, sum_totals
 from liushui.ledger.read.transfer_matching import WINDOW
 from liushui.money import ZERO, to_plain_string
 from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Words
-from liushui.server.web.overview.labels import axis_name, period_name, sure
+from liushui.server.web.overview.labels import axis_name, coverage_label, period_name
 
 SERIES_MAX: Final = 8
 """Colours that series have. Of more kinds the least are drawn as one."""
@@ -91,34 +92,34 @@ def colours_of(kinds: Sequence[str]) -> dict[str, int]:
 
 
 def bars(
-    periods: Sequence[Period], span: Span, currency: str, zone: str, addresses: Sequence[str], language: Language
+    periods: Sequence[ChartPeriod], span: Span, currency: str, zone: str, addresses: Sequence[str], language: Language
 ) -> Bars:
     """The chart of what moved in each period, by kind."""
     words, colours = Words(language), colours_of(list(by_kind(periods)))
     series = [
-        _series(words.kind(kind), number, [period.kinds.get(kind, Moved()) for period in periods], language)
+        _series(words.kind(kind), number, [period.kinds.get(kind, Total()) for period in periods], language)
         for kind, number in colours.items()
         if number
     ]
     rest = [kind for kind, number in colours.items() if not number]
     if rest:
-        summed = [sum_of(period.kinds[kind] for kind in rest if kind in period.kinds) for period in periods]
+        summed = [sum_totals(period.kinds[kind] for kind in rest if kind in period.kinds) for period in periods]
         series.append(_series(language.say("Other kinds"), 0, summed, language))
     return Bars(
         label=language.say("Money in and out in %(currency)s, by kind", currency=currency),
         currency=currency,
         axis=[axis_name(span.unit, period.first, language) for period in periods],
         periods=[period_name(span.unit, period.first, period.last, language) for period in periods],
-        marks=[sure(period.mark, zone, language).name for period in periods],
-        gaps=[number for number, period in enumerate(periods) if period.mark.state is Covered.OPEN],
+        marks=[coverage_label(period.verdict, zone, language).name for period in periods],
+        gaps=[number for number, period in enumerate(periods) if period.verdict.status is Completeness.INCOMPLETE],
         addresses=addresses,
         series=series,
-        net=[_figure(period.all.net, language) for period in periods],
+        net=[_figure(period.total.net, language) for period in periods],
         words={"net": language.say("Net"), "came": language.say("In"), "went": language.say("Out")},
     )
 
 
-def _series(name: str, colour: int, moves: Sequence[Moved], language: Language) -> Series:
+def _series(name: str, colour: int, moves: Sequence[Total], language: Language) -> Series:
     return Series(
         name,
         colour,
@@ -131,7 +132,7 @@ def _figure(amount: Decimal, language: Language) -> Figure:
     return Figure(to_plain_string(amount), language.amount(amount))
 
 
-def sankey(flowing: Flowing, currency: str, language: Language) -> Sankey:
+def sankey(flowing: SpanStreams, currency: str, language: Language) -> Sankey:
     """The chart of where money came from and went."""
     words, say = Words(language), language.say
     nodes: dict[str, Node] = {}

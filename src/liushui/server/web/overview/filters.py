@@ -1,4 +1,4 @@
-"""What an overview is asked for in an address: read field by field, so that each mistake is told beside its field."""
+"""What an address of the overview asks for, with each fault in the reader's words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,21 +7,29 @@ from typing import Final
 from urllib.parse import urlencode
 
 from liushui.errors import short_repr
-from liushui.ledger.read.moved import PERIODS_MAX, Span, Unit
-from liushui.ledger.read.overview import Asked
+from liushui.ledger.read.filters import equals_currency
+from liushui.ledger.read.flows import DAY
+from liushui.ledger.read.overview import OverviewQuery
+from liushui.ledger.read.summaries import PERIODS_MAX, Span, Unit
 from liushui.server.web.i18n import Language
 
-FIELDS: Final = ("unit", "currency", "from", "to", "account")
+FIELDS: Final = ("unit", "currency", "since", "until")
+ALIASES: Final[Mapping[str, str]] = {"from": "since", "to": "until"}
+"""Names that links of earlier releases have. They mean the same as the names they stand for."""
+UNITS: Final = (Unit.DAY, Unit.WEEK, Unit.MONTH)
 TEXT_MAX: Final = 200
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 2200
+"""Years of days that can be asked for: those that every calendar and zone can be trusted for."""
 
 
 @dataclass
-class Asking:
-    """What was asked, what of it could be understood, and what is wrong with the rest."""
+class OverviewRequest:
+    """What was typed, the query it means, and what is wrong with it."""
 
     typed: dict[str, str]
     accounts: tuple[str, ...]
-    asked: Asked = field(default_factory=Asked)
+    query: OverviewQuery = field(default_factory=OverviewQuery)
     errors: dict[str, str] = field(default_factory=dict)
 
     def address(self, path: str = "/", **changed: str | None) -> str:
@@ -32,45 +40,47 @@ class Asking:
         return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
-def read_asked(query: Mapping[str, Sequence[str]], language: Language) -> Asking:
-    """Read an address's fields; what does not fit is left as if it were not there, and told."""
-    typed = {name: query[name][-1][:TEXT_MAX] for name in FIELDS[:-1] if query.get(name)}
-    accounts = tuple(dict.fromkeys(name[:TEXT_MAX] for name in query.get("account", ()) if name))
-    asking = Asking(typed, accounts)
-    say, errors = language.say, asking.errors
+def read_overview_request(
+    fields: Mapping[str, Sequence[str]], accounts: Sequence[str], currencies: Sequence[str], language: Language
+) -> OverviewRequest:
+    """Read the fields of an address. A faulty one is an error, and the overview is shown without it."""
+    given = {ALIASES.get(name, name): values[-1][:TEXT_MAX] for name, values in fields.items() if values and values[-1]}
+    chosen = tuple(dict.fromkeys(name[:TEXT_MAX] for name in fields.get("account", ()) if name))
+    request = OverviewRequest({name: given[name] for name in FIELDS if name in given}, chosen)
+    say, errors, typed = language.say, request.errors, request.typed
+    unknown = [name for name in given if name not in (*FIELDS, "account")]
+    if unknown:
+        known, got = ", ".join(FIELDS), short_repr(unknown[0])
+        errors["unknown"] = say("There is no filter named %(got)s. Filters: %(known)s.", got=got, known=known)
+    absent = [name for name in chosen if name not in accounts]
+    if absent:
+        errors["account"] = say("There is no account named %(got)s.", got=short_repr(absent[0]))
+        chosen = ()
     unit = Unit.MONTH
-    if "unit" in typed:
-        if typed["unit"] in tuple(Unit):
-            unit = Unit(typed["unit"])
-        else:
-            errors["unit"] = say(
-                "Expected %(known)s, got %(got)s.", known=", ".join(Unit), got=short_repr(typed["unit"])
-            )
-    first, last = (_day(typed, name, errors, language) for name in ("from", "to"))
-    if first and last and first > last:
-        errors["to"] = say("The end date is before the start date.")
-        first = last = None
-    elif first and last and len(Span(unit, first, last).periods()) > PERIODS_MAX:
-        errors["to"] = say(
+    if typed.get("unit", unit) in UNITS:
+        unit = Unit(typed.get("unit", unit))
+    else:
+        errors["unit"] = say("Expected %(known)s, got %(got)s.", known=", ".join(UNITS), got=short_repr(typed["unit"]))
+    currency = None
+    if "currency" in typed:
+        currency = next((one for one in currencies if equals_currency(one, typed["currency"])), None)
+        if currency is None:
+            errors["currency"] = say("There are no flows in %(got)s.", got=short_repr(typed["currency"]))
+    since, until = (_day(typed, name, errors, language) for name in ("since", "until"))
+    if since and until and since >= until:
+        errors["until"] = say("The end must be after the beginning.")
+        since = until = None
+    last = until - DAY if until else None
+    periods = len(Span(unit, since, last).periods()) if since and last else 0
+    if periods > PERIODS_MAX:
+        errors["until"] = say(
             "Expected at most %(most)s periods, got %(got)s. Choose longer periods or fewer days.",
             most=PERIODS_MAX,
-            got=len(Span(unit, first, last).periods()),
+            got=periods,
         )
-        first = last = None
-    asking.asked = Asked(unit, typed.get("currency"), first, last, accounts)
-    return asking
-
-
-def check_known(asking: Asking, accounts: Sequence[str], currencies: Sequence[str], language: Language) -> None:
-    """Tell of accounts and a currency that the ledger does not have; they are then as if they were not named."""
-    unknown = [name for name in asking.accounts if name not in accounts]
-    if unknown:
-        asking.errors["account"] = language.say("There is no account named %(got)s.", got=short_repr(unknown[0]))
-        asking.asked = asking.asked._replace(accounts=())
-    currency = asking.asked.currency
-    if currency is not None and currency not in currencies:
-        asking.errors["currency"] = language.say("There are no flows in %(got)s.", got=short_repr(currency))
-        asking.asked = asking.asked._replace(currency=None)
+        since = last = None
+    request.query = OverviewQuery(unit, currency, since, last, chosen)
+    return request
 
 
 def _day(typed: Mapping[str, str], name: str, errors: dict[str, str], language: Language) -> date | None:
@@ -91,8 +101,3 @@ def _day(typed: Mapping[str, str], name: str, errors: dict[str, str], language: 
         )
         return None
     return day
-
-
-FIRST_YEAR: Final = 1900
-LAST_YEAR: Final = 2200
-"""Years that days may be asked for in: what a calendar and every zone's clock can be counted on for."""

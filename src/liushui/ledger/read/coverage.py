@@ -1,0 +1,188 @@
+"""Coverage as it is shown: complete and missing ranges, the state of each day, and deadlines for fetching the rest."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from itertools import groupby
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from liushui.instant import BusinessDays, from_us, to_us, to_utc
+from liushui.ledger.coverage import Range, State, missing
+from liushui.ledger.read.completeness import AccountCompleteness, Cause, Gap
+from liushui.ledger.read.filters import BEFORE_ALL_US
+from liushui.ledger.read.model import Account
+from liushui.rules import Paging, Rules
+
+DAY = timedelta(days=1)
+
+
+class CoverageRange(NamedTuple):
+    """[since, until) of an account, complete or not, in microseconds since the epoch.
+
+    `gap` None: every flow of it is in the ledger. `checked_at_us` and `batch` are of its last read; None: there was
+    none.
+    """
+
+    account: str
+    since_us: int
+    until_us: int
+    gap: Gap | None
+    checked_at_us: int | None
+    batch: int | None
+
+    @property
+    def state(self) -> State:
+        """Whether it is complete."""
+        return State.PROVEN if self.gap is None else State.OPEN
+
+
+def coverage_ranges(account: Account) -> list[CoverageRange]:
+    """The ranges of an account from the beginning of its source to its newest read, oldest first.
+
+    An account without a source has the ranges that were read while it had one: they are as they were then.
+    """
+    name, ranges = account.snapshot.account, account.snapshot.ranges
+    if not account.completeness.has_source:
+        return [_as_committed(name, known) for known in ranges]
+    verdict = account.verdict()
+    gaps = [gap for gap in verdict.gaps if gap.cause is not Cause.REJECTED_ROWS]
+    rejected = [gap for gap in verdict.gaps if gap.cause is Cause.REJECTED_ROWS]
+    found = [_of_gap(gap, ranges) for gap in gaps]
+    for known in ranges:
+        if known.state is State.PROVEN:
+            for begin_us, end_us in missing(_as_ranges(rejected), known):
+                found.append(_as_committed(name, known._replace(since_us=begin_us, until_us=end_us)))
+            found += [
+                CoverageRange(name, *_cut(gap, known), gap, known.checked_at_us, known.batch)
+                for gap in rejected
+                if gap.since_us < known.until_us and gap.until_us > known.since_us
+            ]
+    return sorted(found, key=lambda one: one.since_us)
+
+
+def _as_committed(account: str, known: Range) -> CoverageRange:
+    gap = None
+    if known.state is State.OPEN:
+        gap = Gap(account, known.since_us, known.until_us, Cause.READ_FAILED, known.reason)
+    return CoverageRange(account, known.since_us, known.until_us, gap, known.checked_at_us, known.batch)
+
+
+def _of_gap(gap: Gap, ranges: Sequence[Range]) -> CoverageRange:
+    tried = [
+        known
+        for known in ranges
+        if known.state is State.OPEN and known.since_us <= gap.since_us and gap.until_us <= known.until_us
+    ]
+    last = tried[-1] if tried else None
+    checked_at_us, batch = (None, None) if last is None else (last.checked_at_us, last.batch)
+    return CoverageRange(gap.account, gap.since_us, gap.until_us, gap, checked_at_us, batch)
+
+
+def _as_ranges(gaps: Sequence[Gap]) -> list[Range]:
+    return [Range(gap.since_us, gap.until_us, State.OPEN, "", 0, 0) for gap in gaps]
+
+
+def _cut(gap: Gap, known: Range) -> tuple[int, int]:
+    return max(gap.since_us, known.since_us), min(gap.until_us, known.until_us)
+
+
+# ---------------------------------------------------------------- days
+
+
+class DayState(StrEnum):
+    """What is known of a day. The values are stable: scripts read them."""
+
+    COMPLETE = "proven"
+    """Every flow that the provider had of it is in the ledger."""
+    OPEN = "open"
+    """Flows of it may be missing, and can still be fetched."""
+    UNPUBLISHED = "unpublished"
+    """It is not over, or the provider has not published it."""
+    LOST = "lost"
+    """Flows of it may be missing, and the provider no longer keeps them."""
+
+
+class Day(NamedTuple):
+    """A day of the account's own zone. `gaps` are the parts of it that are not complete."""
+
+    day: date
+    state: DayState
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why it is open, in English; empty where it is not."""
+        return self.gaps[-1].reason if self.state is DayState.OPEN and self.gaps else ""
+
+
+class Deadline(NamedTuple):
+    """The oldest open day, and in how many days the provider deletes it."""
+
+    day: date
+    days_left: int
+
+
+class DayRun(NamedTuple):
+    """Adjacent days of one state and reason, `until` included."""
+
+    since: date
+    until: date
+    state: DayState
+    reason: str
+
+
+def days_of(
+    completeness: AccountCompleteness, rules: Rules[Paging], now: datetime, since_us: int = BEFORE_ALL_US
+) -> Iterator[Day]:
+    """Each day of an account from the beginning of its source (or `since_us`, if later) to now, oldest first."""
+    if not completeness.has_source:
+        return
+    calendar = BusinessDays(ZoneInfo(completeness.zone))
+    settled_us, now_us = to_us(rules.provable(now)[1]), to_us(now)
+    begin_us = max(completeness.begin_us, since_us)
+    while begin_us < now_us:
+        day = date.fromisoformat(calendar.day_of(begin_us))
+        end_us = calendar.begin_us(day + DAY)
+        gaps = tuple(completeness.gaps(begin_us, end_us))
+        yield Day(day, _state(gaps, end_us > settled_us), gaps)
+        begin_us = end_us
+
+
+def _state(gaps: Sequence[Gap], is_unsettled: bool) -> DayState:
+    if is_unsettled:
+        return DayState.UNPUBLISHED
+    if not gaps:
+        return DayState.COMPLETE
+    return DayState.LOST if all(gap.cause is Cause.NOT_KEPT for gap in gaps) else DayState.OPEN
+
+
+def deadline(rules: Rules[Paging], days: Sequence[Day], now: datetime) -> Deadline | None:
+    """Until when the oldest open day can be fetched. None: no day is open, or the provider keeps rows for ever."""
+    oldest = next((day.day for day in days if day.state is DayState.OPEN), None)
+    if rules.retention is None or oldest is None:
+        return None
+    zone = ZoneInfo(rules.retention.zone)
+    today, left, end = now.astimezone(zone).date(), 0, _midnight(oldest + DAY, zone)
+    while rules.retention.kept_from(_midnight(today + left * DAY, zone)) < end:
+        left += 1
+    return Deadline(oldest, left)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return to_utc(datetime.combine(day, time.min, tzinfo=zone))
+
+
+def day_runs(days: Sequence[Day]) -> list[DayRun]:
+    """Adjacent days of one state and reason as one."""
+    runs = []
+    for (state, reason), group in groupby(days, key=lambda day: (day.state, day.reason)):
+        alike = list(group)
+        runs.append(DayRun(alike[0].day, alike[-1].day, state, reason))
+    return runs
+
+
+def read_until(ranges: Sequence[Range]) -> datetime | None:
+    """The end of the newest complete read. None: there was none."""
+    ends = [known.until_us for known in ranges if known.state is State.PROVEN]
+    return from_us(max(ends)) if ends else None

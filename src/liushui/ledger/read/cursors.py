@@ -1,0 +1,90 @@
+"""Signed cursors, bound to one query and one caller; and flow keys, which name a flow in a URL."""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final, TypeVar
+
+import msgspec
+
+from liushui.errors import ConfigError, short_repr
+from liushui.ledger.access.vault import shared_secret
+from liushui.ledger.engine import Ledger
+from liushui.ledger.read.filters import FlowFilter, bound_text
+from liushui.money import to_plain_string
+
+_SIGNATURE_BYTES: Final = 16
+_CURSOR_MAX: Final = 4_000
+"""Characters of a cursor: more are not decoded."""
+EXPECTED: Final = "a cursor that an answer to this query gave"
+
+T = TypeVar("T")
+
+
+class CursorError(ConfigError):
+    """A cursor that was not given for this query and caller."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"cursor: expected {EXPECTED}, got {short_repr(text)}")
+        self.got = short_repr(text)
+
+
+def sign_cursor(ledger: Ledger, query: str, position: object) -> str:
+    """The cursor of a position. `query` names the query and the caller: for any other, it is refused."""
+    body = msgspec.msgpack.encode(position)
+    return _to_text(_signature(ledger, query, body) + body)
+
+
+def read_cursor(ledger: Ledger, query: str, text: str, type_: type[T]) -> T:
+    """The position of a cursor. Raises CursorError."""
+    raw = b"" if len(text) > _CURSOR_MAX else _from_text(text)
+    signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+    if not hmac.compare_digest(signature, _signature(ledger, query, body)):
+        raise CursorError(text)
+    return msgspec.msgpack.decode(body, type=type_)
+
+
+def filter_digest(wanted: FlowFilter, *more: object) -> str:
+    """A digest of a filter, its limit left out, for the cursors of its pages."""
+    values = [
+        bound_text(value) if name in ("since", "until") else value
+        for name, value in wanted._replace(limit=None)._asdict().items()
+        if name not in ("amount_min", "amount_max")
+    ]
+    bounds = [None if bound is None else to_plain_string(bound) for bound in (wanted.amount_min, wanted.amount_max)]
+    return sha256(msgspec.json.encode((values, bounds, *more))).hexdigest()[:16]
+
+
+def flow_key(account: str, at_us: int, id_: str) -> str:
+    """The key of a flow, fit for a URL. It is no secret, and gives no access."""
+    return _to_text(msgspec.msgpack.encode((account, at_us, id_)))
+
+
+def parse_flow_key(key: str) -> tuple[str, int, str] | None:
+    """The account, time and id of a flow key. None: it is not one."""
+    try:
+        found = msgspec.msgpack.decode(_from_text(key), type=tuple[str, int, str])
+    except msgspec.MsgspecError:
+        return None
+    return found if flow_key(*found) == key and abs(found[1]) < 2**62 else None
+
+
+def _to_text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _from_text(text: str) -> bytes:
+    try:
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:  # also text that is not ASCII
+        return b""
+
+
+def _signature(ledger: Ledger, query: str, body: bytes) -> bytes:
+    return hmac.digest(_secret(ledger), query.encode() + b"\0" + body, "sha256")[:_SIGNATURE_BYTES]
+
+
+@lru_cache(maxsize=8)
+def _secret(ledger: Ledger) -> bytes:
+    return shared_secret(ledger, "cursors")

@@ -1,0 +1,320 @@
+"""The filter language: which flows a question is about. One definition for the command line, the API and the page.
+
+A filter is read from texts by name; whatever is wrong with them becomes a fault, and nothing is ignored. A date without
+a time means that day in each account's own zone, and a time without an offset is of that zone too.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from liushui.errors import ConfigError, WireError, short_repr
+from liushui.flow import Category, Direction, Kind
+from liushui.instant import BusinessDays, to_us
+from liushui.ledger import findings
+from liushui.ledger.engines.condition_sql import at_least, at_most
+from liushui.ledger.engines.text_sql import contains_folded, equals_folded, fold
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.schema import day_totals
+from liushui.money import parse_decimal, to_plain_string
+
+Bound = date | datetime
+"""An end of a range: an aware instant; or a day (its first instant) or naive time in each account's own zone."""
+
+BEFORE_ALL_US: Final = -(2**62)
+AFTER_ALL_US: Final = 2**62
+"""Earlier and later than every instant that a datetime can hold."""
+
+TEXT_MAX: Final = 200
+"""Characters of a filter's value."""
+
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "kind": tuple(Kind),
+    "category": tuple(Category),
+    "direction": tuple(Direction),
+    "finding": (findings.SIDE, findings.SAME_ID),
+}
+"""Fields whose value is one of a few words."""
+
+FIELDS: Final = (
+    *("since", "until", "currency", "kind", "category", "direction", "subaccount", "symbol", "ref", "text"),
+    *("amount_min", "amount_max", "finding"),
+)
+"""Every field of a filter beside its accounts."""
+
+_TOTALLED: Final = ("currency", "kind", "subaccount")
+"""Fields that day totals can answer."""
+_SEARCHED: Final = ("label", "name", "note", "symbol", "ref", "order_ref")
+"""Columns that a text is searched for in."""
+
+
+class FlowFilter(NamedTuple):
+    """Which flows. None: any. `since` <= time < `until`; amounts include both ends, signs counted."""
+
+    accounts: tuple[str, ...] = ()
+    since: Bound | None = None
+    until: Bound | None = None
+    currency: str | None = None
+    kind: str | None = None
+    symbol: str | None = None
+    limit: int | None = None
+    newest_first: bool = False
+    category: str | None = None
+    direction: str | None = None
+    subaccount: str | None = None
+    ref: str | None = None
+    """A reference of the flow or of its order."""
+    amount_min: Decimal | None = None
+    amount_max: Decimal | None = None
+    text: str | None = None
+    """Found anywhere in its label, name, note, symbol or references, whatever the case."""
+    finding: str | None = None
+    """`findings.SIDE` or `findings.SAME_ID`."""
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether day totals cannot answer: some field is about single flows."""
+        asked = (name for name in FIELDS if name not in ("since", "until") and getattr(self, name) is not None)
+        return any(name not in _TOTALLED for name in asked)
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether some flows of the range do not pass."""
+        return any(getattr(self, name) is not None for name in FIELDS if name not in ("since", "until"))
+
+    def of(self, account: AccountName) -> "AccountFilter":
+        """The filter for one account, its days as instants."""
+        return AccountFilter(account, *range_us(self.since, self.until, account.tz), self)
+
+
+class AccountFilter(NamedTuple):
+    """The flows of one account that a filter is about: [since, until) in microseconds, and the conditions."""
+
+    account: AccountName
+    since_us: int
+    until_us: int
+    conditions: FlowFilter
+
+    def within(self, since_us: int, until_us: int) -> "AccountFilter":
+        """The same, of a part of the range."""
+        return self._replace(since_us=max(self.since_us, since_us), until_us=min(self.until_us, until_us))
+
+    def apply(self, query: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+        """Restrict a query of a table that has the columns of flows."""
+        c, wanted = table.c, self.conditions
+        query = query.where(c.account == self.account.account)
+        if self.since_us > BEFORE_ALL_US:
+            query = query.where(c.at_us >= self.since_us)
+        if self.until_us < AFTER_ALL_US:
+            query = query.where(c.at_us < self.until_us)
+        for name in ("currency", "symbol"):
+            value = getattr(wanted, name)
+            if value is not None:
+                query = query.where(equals_folded(c[name], value))
+        for name in ("kind", "category", "direction", "subaccount"):
+            value = getattr(wanted, name)
+            if value is not None:
+                query = query.where(c[name] == value)
+        if wanted.ref is not None:
+            query = query.where(sa.or_(c.ref == wanted.ref, c.order_ref == wanted.ref))
+        if wanted.amount_min is not None:
+            query = query.where(at_least(c.amount, wanted.amount_min))
+        if wanted.amount_max is not None:
+            query = query.where(at_most(c.amount, wanted.amount_max))
+        if wanted.text is not None:
+            query = query.where(sa.or_(*(contains_folded(c[name], wanted.text) for name in _SEARCHED)))
+        if wanted.finding is not None:
+            query = query.where(findings.holds(table, wanted.finding))
+        return query
+
+
+def totals_conditions(wanted: FlowFilter) -> list[sa.ColumnElement[bool]]:
+    """The conditions on day totals of a filter that they can answer."""
+    t = day_totals.c
+    found = [t[name] == getattr(wanted, name) for name in ("kind", "subaccount") if getattr(wanted, name) is not None]
+    if wanted.currency is not None:
+        found.append(equals_folded(t.currency, wanted.currency))
+    return found
+
+
+def equals_currency(currency: str, asked: str) -> bool:
+    """Whether a currency is the one asked for, whatever the case of either."""
+    return fold(currency) == fold(asked)
+
+
+def instant_us(bound: Bound, zone: ZoneInfo) -> int:
+    """A bound in microseconds since the epoch: of a day, its first instant in the zone."""
+    if isinstance(bound, datetime):
+        return to_us(bound if bound.tzinfo else bound.replace(tzinfo=zone))
+    return max(BEFORE_ALL_US, BusinessDays(zone).range_us(bound.isoformat())[0])
+
+
+def range_us(since: Bound | None, until: Bound | None, zone: ZoneInfo) -> tuple[int, int]:
+    """[since, until) in microseconds since the epoch; BEFORE_ALL_US and AFTER_ALL_US where there is no end."""
+    return (
+        BEFORE_ALL_US if since is None else instant_us(since, zone),
+        AFTER_ALL_US if until is None else instant_us(until, zone),
+    )
+
+
+# ---------------------------------------------------------------- reading a filter
+
+
+class FaultKind(StrEnum):
+    """What is wrong with one value of a filter."""
+
+    UNKNOWN_FIELD = "unknown_field"
+    REPEATED = "repeated"
+    NOT_A_CHOICE = "not_a_choice"
+    NOT_A_TIME = "not_a_time"
+    NOT_AN_AMOUNT = "not_an_amount"
+    EMPTY = "empty"
+    TOO_LONG = "too_long"
+    REVERSED_RANGE = "reversed_range"
+    REVERSED_AMOUNTS = "reversed_amounts"
+
+
+class FilterFault(NamedTuple):
+    """One thing that is wrong with a filter: the field, what was expected, and what came."""
+
+    field: str
+    kind: FaultKind
+    expected: str
+    got: str
+
+
+class FilterError(ConfigError):
+    """A filter that cannot be used, with every fault of it."""
+
+    def __init__(self, faults: Sequence[FilterFault]) -> None:
+        super().__init__("; ".join(f"{fault.field}: expected {fault.expected}, got {fault.got}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
+TIME_EXAMPLE: Final = "a date or ISO 8601 time such as 2024-01-31 or 2024-01-31T09:30:00Z"
+
+
+def read_filter(texts: Mapping[str, str | Sequence[str]], *, accounts: Sequence[str] = ()) -> FlowFilter:
+    """A filter from texts by field name. Raises FilterError with every fault; nothing is ignored.
+
+    A field's value may be a sequence of texts, as the fields of an address are; more than one is a fault.
+    """
+    faults: list[FilterFault] = []
+    values: dict[str, Any] = {}
+    for name, given in texts.items():
+        text = given if isinstance(given, str) else given[-1] if given else ""
+        if name not in FIELDS:
+            faults.append(FilterFault(name, FaultKind.UNKNOWN_FIELD, f"one of {', '.join(FIELDS)}", short_repr(name)))
+        elif not isinstance(given, str) and len(given) > 1:
+            faults.append(FilterFault(name, FaultKind.REPEATED, "one value", f"{len(given)} values"))
+        else:
+            values[name] = _read_value(name, text, faults)
+    wanted = FlowFilter(accounts=tuple(accounts), **values)
+    faults += _reversed(wanted)
+    if faults:
+        raise FilterError(faults)
+    return wanted
+
+
+def _read_value(name: str, text: str, faults: list[FilterFault]) -> object:
+    read: Callable[[str, str], object] = _READERS.get(name, _read_text)
+    try:
+        return read(name, text)
+    except FilterError as error:
+        faults += error.faults
+        return None
+
+
+def read_bound(name: str, text: str) -> Bound:
+    """A day or a time. Raises FilterError."""
+    text = text.strip()
+    try:
+        if _DAY.match(text):
+            return date.fromisoformat(text)
+        if "T" in text.upper() or " " in text:
+            at = datetime.fromisoformat(text.upper())
+            return at if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise FilterError([FilterFault(name, FaultKind.NOT_A_TIME, TIME_EXAMPLE, short_repr(text))])
+
+
+def _read_amount(name: str, text: str) -> Decimal:
+    try:
+        return parse_decimal(name, text.strip())
+    except WireError as error:
+        fault = FilterFault(name, FaultKind.NOT_AN_AMOUNT, "an amount such as -248.60", short_repr(text))
+        raise FilterError([fault]) from error
+
+
+def _read_choice(name: str, text: str) -> str:
+    if text in CHOICES[name]:
+        return text
+    raise FilterError(
+        [FilterFault(name, FaultKind.NOT_A_CHOICE, f"one of {', '.join(CHOICES[name])}", short_repr(text))]
+    )
+
+
+def _read_text(name: str, text: str) -> str:
+    if not text and name != "subaccount":  # an account's main part has no name
+        raise FilterError([FilterFault(name, FaultKind.EMPTY, "some text", "nothing")])
+    if len(text) > TEXT_MAX:
+        expected, got = f"at most {TEXT_MAX} characters", f"{len(text)} characters"
+        raise FilterError([FilterFault(name, FaultKind.TOO_LONG, expected, got)])
+    return text
+
+
+_READERS: Final[Mapping[str, Callable[[str, str], object]]] = {
+    **dict.fromkeys(("since", "until"), read_bound),
+    **dict.fromkeys(("amount_min", "amount_max"), _read_amount),
+    **dict.fromkeys(CHOICES, _read_choice),
+}
+
+
+def _reversed(wanted: FlowFilter) -> list[FilterFault]:
+    faults = []
+    if is_reversed(wanted.since, wanted.until):
+        expected = f"later than since, {bound_text(wanted.since)}"
+        faults.append(FilterFault("until", FaultKind.REVERSED_RANGE, expected, bound_text(wanted.until)))
+    low, high = wanted.amount_min, wanted.amount_max
+    if low is not None and high is not None and low > high:
+        expected = f"at least amount_min, {to_plain_string(low)}"
+        faults.append(FilterFault("amount_max", FaultKind.REVERSED_AMOUNTS, expected, to_plain_string(high)))
+    return faults
+
+
+def is_reversed(since: Bound | None, until: Bound | None) -> bool:
+    """Whether a range holds nothing in any zone. Where only one end has an offset, a zone's distance from UTC is
+    allowed for."""
+    if since is None or until is None:
+        return False
+    low_us, high_us = (instant_us(bound, ZoneInfo("UTC")) for bound in (since, until))
+    mixed = _is_local(since) is not _is_local(until)
+    return low_us >= high_us + (_ZONE_MARGIN_US if mixed else 0)
+
+
+def _is_local(bound: Bound) -> bool:
+    return not isinstance(bound, datetime) or bound.tzinfo is None
+
+
+_ZONE_MARGIN_US: Final = 14 * 3_600 * 1_000_000
+"""The furthest that a zone's clock is from UTC."""
+
+
+def check_range(since: Bound | None, until: Bound | None) -> None:
+    """Raises FilterError where a range is reversed or empty."""
+    faults = _reversed(FlowFilter(since=since, until=until))
+    if faults:
+        raise FilterError(faults)
+
+
+def bound_text(bound: Bound | None) -> str:
+    """A bound as it can be typed."""
+    return "" if bound is None else bound.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,115 @@
+"""The read model of one ledger: snapshots of its accounts, and what is complete of each, as of one state."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.engine import Connection
+
+from liushui.instant import load_zone, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.read import history
+from liushui.ledger.read.accounts import AccountName, AccountSnapshot, SnapshotCache, find_accounts, read_snapshots
+from liushui.ledger.read.completeness import AccountCompleteness, Verdict, combine
+from liushui.ledger.read.filters import Bound, FlowFilter, instant_us, range_us
+from liushui.rules import Paging, Rules
+
+
+class Account(NamedTuple):
+    """One account of a reading."""
+
+    snapshot: AccountSnapshot
+    completeness: AccountCompleteness
+    currencies: frozenset[str] | None
+    """The currencies that its provider can have. None: any."""
+
+    @property
+    def name(self) -> AccountName:
+        """Its name, provider and zone."""
+        return AccountName(self.snapshot.account, self.snapshot.provider, self.snapshot.zone)
+
+    def may_have(self, currency: str) -> bool:
+        """Whether the account may have flows in a currency, known ones or missing ones."""
+        known = self.currencies is None or currency in self.currencies
+        return known or any(key[1] == currency for key in self.snapshot.sums)
+
+    def verdict(self, since: Bound | None = None, until: Bound | None = None) -> Verdict:
+        """The verdict on a range; None: from the account's beginning, or up to its newest read or flow."""
+        since_us, until_us = range_us(since, until, self.name.tz)
+        return self.completeness.of(None if since is None else since_us, None if until is None else until_us)
+
+
+class Reading(NamedTuple):
+    """One state of the ledger: a connection that sees it, and the accounts that were asked for, by name."""
+
+    connection: Connection
+    accounts: Mapping[str, Account]
+    now: datetime
+
+    def verdict(self, wanted: FlowFilter, currency: str | None = None) -> Verdict:
+        """The verdict on the range of a filter, over its accounts; of a currency, over those that may have it."""
+        return verdict_on(list(self.accounts.values()), wanted.since, wanted.until, currency)
+
+
+def verdict_on(
+    accounts: Iterable[Account], since: Bound | None, until: Bound | None, currency: str | None = None
+) -> Verdict:
+    """The verdict on a range over several accounts, each by its own days.
+
+    Of a currency, over the accounts that may have it.
+    """
+    return combine(
+        [account.verdict(since, until) for account in accounts if currency is None or account.may_have(currency)]
+    )
+
+
+class ReadModel:
+    """Answers questions about one ledger. Any thread may use it.
+
+    `rules` are the providers' rules, by provider name. Snapshots are cached until their account has a new batch.
+    """
+
+    def __init__(self, ledger: Ledger, rules: Mapping[str, Rules[Paging]]) -> None:
+        self.ledger = ledger
+        self.rules = rules
+        self._cache = SnapshotCache()
+
+    @contextmanager
+    def reading(
+        self, names: Sequence[str] = (), as_of: Bound | None = None, *, with_runs: bool = False
+    ) -> Iterator[Reading]:
+        """One state of those accounts, of all where none is named. Raises AccountNotFound.
+
+        `as_of`: the ledger as it was recorded until then. That sums every version of every flow. `with_runs`: with how
+        the last sync of each account went.
+        """
+        now = self.ledger.clock()
+        with self.ledger.reading() as connection:
+            if as_of is None:
+                snapshots = read_snapshots(connection, self._cache, names, with_runs=with_runs)
+            else:
+                chosen = find_accounts(connection, names)
+                snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]
+            yield Reading(connection, {one.account: self._account(one, now, as_of) for one in snapshots}, now)
+
+    def _account(self, snapshot: AccountSnapshot, now: datetime, as_of: Bound | None) -> Account:
+        rules = self.rules.get(snapshot.provider)
+        now_us = to_us(now) if as_of is None else min(to_us(now), instant_us(as_of, load_zone(snapshot.zone)))
+        completeness = AccountCompleteness(snapshot, rules, now_us)
+        return Account(snapshot, completeness, None if rules is None else rules.currencies)
+
+    def fingerprints(self, names: Sequence[str]) -> list[tuple[object, ...]]:
+        """What changes with every answer about those accounts."""
+        if not names:
+            return []
+        with self.reading(names) as reading:
+            return [
+                (name, account.snapshot.head, *account.completeness.fingerprint)
+                for name, account in reading.accounts.items()
+            ]
+
+    def verdict(self, wanted: FlowFilter, as_of: Bound | None = None) -> Verdict:
+        """The verdict on the flows of a filter."""
+        with self.reading(wanted.accounts, as_of) as reading:
+            return reading.verdict(wanted)

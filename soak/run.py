@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from liushui.instant import from_us, to_iso, to_us, us_to_iso
-from liushui.ledger.coverage import Range, State, missing
+from liushui.ledger.coverage import Range, State, uncovered
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.accounts import ranges_of
@@ -209,7 +209,7 @@ class Run:
             return proven, []
         # Shortly before rows are forgotten, nothing is concluded from their absence.
         margin_end, _ = provider.rules.readable(self._setup.clock() + RETENTION_MARGIN)
-        gaps = missing(ranges, (to_us(max(whole.since, margin_end)), to_us(whole.until)))
+        gaps = uncovered(ranges, (to_us(max(whole.since, margin_end)), to_us(whole.until)))
         return proven, [gap for gap in gaps if not self._is_unreadable(source, gap)]
 
     def _is_unreadable(self, source: Source, gap: tuple[int, int]) -> bool:
@@ -262,7 +262,7 @@ def false_claims(
     for what, age, every in claims:
         recent = [known for known in proven if every is None or known.checked_at_us >= to_us(began_at - every)]
         window = to_us(max(at_end.since, at_end.until - age)), to_us(at_begin.until)
-        for since_us, until_us in missing(recent, window):
+        for since_us, until_us in uncovered(recent, window):
             yield f"{us_to_iso(since_us)} to {us_to_iso(until_us)} {what}, and a sync of {to_iso(began_at)} is done"
 
 

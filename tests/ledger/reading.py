@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from liushui.ledger.coverage import Range, merged
+from liushui.ledger.coverage import Range, merge_adjacent
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import find_accounts, read_ranges
 from liushui.ledger.read.balances import Balance, FilteredTotals, read_balances, read_totals
@@ -52,6 +52,6 @@ def coverage_of(ledger: Ledger, names: tuple[str, ...] = ()) -> dict[str, list[R
     """The committed coverage of accounts, neighbours of one state as one."""
     with ledger.reading() as connection:
         return {
-            account.account: merged(read_ranges(connection, account.account))
+            account.account: merge_adjacent(read_ranges(connection, account.account))
             for account in find_accounts(connection, names)
         }

@@ -8,7 +8,7 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liushui.ledger.coverage import Range, State, fold, merged, missing
+from liushui.ledger.coverage import Range, State, apply_change, merge_adjacent, uncovered
 
 UNITS: Final = 14
 
@@ -52,7 +52,7 @@ def folded_by_unit(applied: Iterable[Range]) -> Units:
 
 
 def folded(applied: Iterable[Range]) -> list[Range]:
-    return reduce(fold, applied, list[Range]())
+    return reduce(apply_change, applied, list[Range]())
 
 
 def assert_in_order(ranges: Sequence[Range]) -> None:
@@ -74,7 +74,7 @@ def test_fold_needs_only_the_ranges_that_a_change_meets(applied: list[Range], mo
     ranges, change = folded(applied), more[0]
     met = [known for known in ranges if known.since_us < change.until_us and known.until_us > change.since_us]
     others = [known for known in ranges if known not in met]
-    assert sorted(others + fold(met, change)) == fold(ranges, change)
+    assert sorted(others + apply_change(met, change)) == apply_change(ranges, change)
 
 
 @unhurried
@@ -89,7 +89,7 @@ def test_a_change_again_changes_nothing(applied: list[Range]) -> None:
 def test_missing_is_every_unit_that_no_range_has(applied: list[Range], within: tuple[int, int]) -> None:
     since, until = sorted(within)
     known = set(folded_by_unit(applied))
-    gaps = missing(folded(applied)[::-1], (since, until))
+    gaps = uncovered(folded(applied)[::-1], (since, until))
     assert [unit for gap in gaps for unit in range(*gap)] == [unit for unit in range(since, until) if unit not in known]
     assert all(begin < end for begin, end in gaps)
     assert all(one[1] < two[0] for one, two in pairwise(gaps)), "neighbours are one gap"
@@ -99,7 +99,7 @@ def test_missing_is_every_unit_that_no_range_has(applied: list[Range], within: t
 @given(changes())
 def test_merged_joins_neighbours_of_one_state_and_reason(applied: list[Range]) -> None:
     ranges = folded(applied)
-    joined = merged(ranges[::-1])
+    joined = merge_adjacent(ranges[::-1])
     assert_in_order(joined)
     units = by_unit(ranges)
     assert {unit: known[:2] for unit, known in by_unit(joined).items()} == {

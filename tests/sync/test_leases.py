@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from liushui.instant import to_us
-from liushui.ledger.coverage import merged
+from liushui.ledger.coverage import merge_adjacent
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.leases import MACHINE, has_exited, new_holder, release_lease, take_lease
 from liushui.ledger.jobs.sources import last_runs
@@ -214,7 +214,7 @@ def test_a_slice_of_which_another_worker_proved_a_part_is_read_again(ledger: Led
     result = synced(ledger, ClientDouble(codec, here, fault=overtaken), options)
     assert result.status is SyncStatus.DONE
     assert amounts(ledger) == amounts_of(here)
-    assert [(known.since_us, known.until_us) for known in merged(ranges_of(ledger, "a"))] == [
+    assert [(known.since_us, known.until_us) for known in merge_adjacent(ranges_of(ledger, "a"))] == [
         (to_us(BEGIN), to_us(BEGIN + timedelta(days=1)))
     ]
 

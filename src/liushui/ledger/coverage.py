@@ -31,14 +31,14 @@ class Range(NamedTuple):
     batch: int
 
 
-def fold(ranges: Sequence[Range], change: Range) -> list[Range]:
+def apply_change(ranges: Sequence[Range], change: Range) -> list[Range]:
     """The ranges after `change`. A proof replaces what it covers. A failure opens only what is not proven."""
     if change.state is State.PROVEN:
         kept = [part for known in ranges for part in _outside(known, change)]
         return sorted([*kept, change])
     proven = [known for known in ranges if known.state is State.PROVEN]
     kept = proven + [part for known in ranges if known.state is State.OPEN for part in _outside(known, change)]
-    opened = [change._replace(since_us=since, until_us=until) for since, until in missing(proven, change)]
+    opened = [change._replace(since_us=since, until_us=until) for since, until in uncovered(proven, change)]
     return sorted(kept + opened)
 
 
@@ -48,11 +48,11 @@ def replay(changes: Iterable[Range]) -> list[Range]:
     for change in changes:
         begin = bisect_right(ranges, change.since_us, key=lambda known: known.until_us)
         end = bisect_left(ranges, change.until_us, key=lambda known: known.since_us)
-        ranges[begin:end] = fold(ranges[begin:end], change)
+        ranges[begin:end] = apply_change(ranges[begin:end], change)
     return ranges
 
 
-def read_back(batches: Iterable[Row]) -> list[Range]:
+def ranges_from_batches(batches: Iterable[Row]) -> list[Range]:
     """The ranges after batches, which have the columns of schema.batches. Batches without a range are skipped."""
     return replay(filter(None, map(_range_of, batches)))
 
@@ -67,7 +67,7 @@ def _range_of(batch: Row) -> Range | None:
     return Range(since_us, until_us, State(str(row["state"])), str(row["reason"]), checked_at_us, seq)
 
 
-def missing(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[tuple[int, int]]:
+def uncovered(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[tuple[int, int]]:
     """The parts of [since, until) that none of `ranges` covers, oldest first."""
     since, until = within[0], within[1]
     gaps: list[tuple[int, int]] = []
@@ -82,7 +82,7 @@ def missing(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[tu
     return gaps
 
 
-def merged(ranges: Iterable[Range]) -> list[Range]:
+def merge_adjacent(ranges: Iterable[Range]) -> list[Range]:
     """Adjacent ranges of one state and reason as one, checked when the oldest of them was. For display."""
     result: list[Range] = []
     for known in sorted(ranges):
@@ -96,16 +96,6 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
         else:
             result.append(known)
     return result
-
-
-def unbroken_until(ranges: Iterable[Range]) -> int | None:
-    """The end of the proven ranges that follow the first one without a gap. Ranges must be sorted."""
-    until: int | None = None
-    for known in ranges:
-        if known.state is not State.PROVEN or (until is not None and known.since_us > until):
-            break
-        until = known.until_us
-    return until
 
 
 def _outside(known: Range, cut: Range) -> Iterator[Range]:

@@ -60,7 +60,7 @@ Sums = dict[tuple[str, str], Total]
 
 _totalled: Callable[[Row], tuple[int, str, str, str, str]] = itemgetter(AT_US, SUBACCOUNT, AMOUNT, CURRENCY, KIND)
 
-TOTALLED: Final = ", ".join(COLUMNS[: KIND + 1])
+FLOW_COLUMNS: Final = ", ".join(COLUMNS[: KIND + 1])
 """The columns of flows that totals are made of, and those before them: a row's first ones."""
 
 
@@ -72,7 +72,7 @@ class TotalsBuilder:
         self._sums: dict[tuple[str, str, str, str], list[Decimal | int]] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take in rows with the columns of schema.flows, or with those of TOTALLED."""
+        """Take in rows with the columns of schema.flows, or with those of FLOW_COLUMNS."""
         sums, span_of = self._sums, self._days.span_of
         day, begin_us, end_us = "", 0, 0
         with localcontext(EXACT):
@@ -96,7 +96,7 @@ class TotalsBuilder:
 
 
 def totals_of(rows: Iterable[Row], days: BusinessDays) -> Totals:
-    """The totals of rows with the columns of schema.flows, or with those of TOTALLED."""
+    """The totals of rows with the columns of schema.flows, or with those of FLOW_COLUMNS."""
     builder = TotalsBuilder(days)
     builder.add(rows)
     return builder.totals()
@@ -144,7 +144,7 @@ def load(connection: Connection, account: str, first_day: str, last_day: str) ->
     }
 
 
-def load_by(connection: Connection, account: str, first_day: str, last_day: str, *, letters: int) -> Totals:
+def load_grouped(connection: Connection, account: str, first_day: str, last_day: str, *, letters: int) -> Totals:
     """The totals kept for an account's days, both ends included, added up by so many letters of their dates.
 
     10 of them are a day, 7 a month, 4 a year; with 0 all days are one, whose name is empty. So is that of the
@@ -157,7 +157,7 @@ def load_by(connection: Connection, account: str, first_day: str, last_day: str,
         t.account == account, t.day >= first_day, t.day <= last_day
     )
     return {
-        TotalKey(day, "", currency, kind): Total(int(flows), summed(money_in), summed(money_out))
+        TotalKey(day, "", currency, kind): Total(int(flows), parse_sum(money_in), parse_sum(money_out))
         for day, currency, kind, flows, money_in, money_out in connection.execute(query.group_by(*key))
     }
 
@@ -179,7 +179,7 @@ def load_sums(connection: Connection, account: str) -> Sums:
     sums = exact_sums(connection, days.money_in, days.money_out)
     found = connection.execute(sa.select(*place, sa.func.sum(days.flows), *sums).group_by(*place).order_by(*place))
     return {
-        (subaccount, currency): Total(int(flows), summed(money_in), summed(money_out))
+        (subaccount, currency): Total(int(flows), parse_sum(money_in), parse_sum(money_out))
         for subaccount, currency, flows, money_in, money_out in found
     }
 
@@ -204,7 +204,7 @@ def exact_sums(connection: Connection, *columns: sa.ColumnElement[Decimal]) -> l
     return [sa.func.sum(sa.cast(column, sa.Numeric)) for column in columns]
 
 
-def summed(found: object) -> Decimal:
+def parse_sum(found: object) -> Decimal:
     """The sum in a column of `exact_sums`."""
     if found is None:
         return ZERO

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from liushui.errors import ProviderError, StaleRead, SyncError, WireError
 from liushui.instant import to_iso, to_us
-from liushui.ledger.coverage import State, missing
+from liushui.ledger.coverage import State, uncovered
 from liushui.ledger.flow_row import Rejected, read_batch, read_rows
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.change import Committed
@@ -149,7 +149,7 @@ class Committer:
             for known in ranges_of(self._ledger, self._account)
             if known.state is State.PROVEN and known.checked_at_us > to_us(at)
         ]
-        return not missing(later, (to_us(slice_.since), to_us(slice_.until)))
+        return not uncovered(later, (to_us(slice_.since), to_us(slice_.until)))
 
     async def _fetch_again(self, slice_: Slice, reason: str) -> list[bytes]:
         """Fetch a slice again. Raises SyncError with that reason where it does not fit one page any more."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from liushui.instant import MIN_INSTANT, from_us, to_us
-from liushui.ledger.coverage import Range, State, missing
+from liushui.ledger.coverage import Range, State, uncovered
 from liushui.provider import Slice
 from liushui.ratelimit.pacing import Backoff
 from liushui.rules import Paging, RefreshPolicy, Rules
@@ -48,7 +48,7 @@ class Plan:
             return []
         ranges = [self.provable]
         if not everything:
-            spans = [*missing(self.proven, _span(self.provable)), *self.newest_part(), *self.stale_parts()]
+            spans = [*uncovered(self.proven, _span(self.provable)), *self.newest_part(), *self.stale_parts()]
             ranges = _joined(spans)
         # The day that the provider is about to forget is read by itself. Where rows have gone from it, nobody knows
         # whether they were withdrawn or forgotten, so it is not proven; later days in one slice with it would not be
@@ -80,7 +80,7 @@ class Plan:
 
     def first_unproven(self) -> datetime | None:
         """The oldest instant that could be proven now and is not. None: there is none."""
-        gaps = self.provable and missing(self.proven, _span(self.provable))
+        gaps = self.provable and uncovered(self.proven, _span(self.provable))
         return from_us(gaps[0][0]) if gaps else None
 
     def retention_left(self) -> timedelta | None:

@@ -16,7 +16,7 @@ from liushui.errors import ConfigError, WireError, short_repr
 from liushui.instant import BusinessDays, load_zone
 from liushui.ledger import findings
 from liushui.ledger.chain import Facts, facts_digest, genesis, link
-from liushui.ledger.coverage import read_back
+from liushui.ledger.coverage import ranges_from_batches
 from liushui.ledger.day_totals import Total, TotalKey, Totals, merge, totals_of
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
@@ -201,7 +201,7 @@ def _by_batch(connection: Connection, statement: str, account: str) -> Iterator[
 
 
 def _coverage_damage(connection: Connection, name: str, rows: list[Row]) -> Iterator[Damage]:
-    expected = {tuple(part) for part in read_back(rows)}
+    expected = {tuple(part) for part in ranges_from_batches(rows)}
     stored = {tuple(row) for row in connection.exec_driver_sql(_COVERAGE, (name,))}
     for wrong in stored.symmetric_difference(expected):
         seq = wrong[-1]

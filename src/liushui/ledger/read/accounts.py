@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import AccountNotFound
 from liushui.instant import from_us, load_zone
-from liushui.ledger.coverage import Range, State, merged
+from liushui.ledger.coverage import Range, State, merge_adjacent
 from liushui.ledger.day_totals import Sums, load_sums
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, coverage, day_totals, findings, flows, progress, quarantine, runs, sources
@@ -176,7 +176,7 @@ def read_committed(connection: Connection, account: str) -> CommittedState:
     """What batches of an account have come to."""
     first_us, last_us = (_edge_us(connection, account, newest=newest) for newest in (False, True))
     return CommittedState(
-        tuple(merged(read_ranges(connection, account))),
+        tuple(merge_adjacent(read_ranges(connection, account))),
         _rejected(connection, account),
         _findings(connection, account),
         load_sums(connection, account),

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays, from_us, to_us
-from liushui.ledger.day_totals import Sums, Total, exact_sums, summed
+from liushui.ledger.day_totals import Sums, Total, exact_sums, parse_sum
 from liushui.ledger.read import history
 from liushui.ledger.read.completeness import Basis, Verdict, combine
 from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, equals_currency, instant_us, totals_conditions
@@ -162,7 +162,7 @@ def _sum_days(connection: Connection, wanted: AccountFilter, first: str, until: 
     query = query.where(t.account == wanted.account.account, t.day >= first, t.day < until)
     query = query.where(*totals_conditions(wanted.conditions)).group_by(t.subaccount, t.currency)
     return {
-        (subaccount, currency): Total(int(count), summed(inward), summed(outward))
+        (subaccount, currency): Total(int(count), parse_sum(inward), parse_sum(outward))
         for subaccount, currency, count, inward, outward in connection.execute(query)
     }
 
@@ -177,7 +177,7 @@ def _sum_rows(connection: Connection, wanted: AccountFilter) -> Sums:
     query = wanted.apply(query, flows).group_by(f.subaccount, f.currency, is_out)
     sums: Sums = {}
     for subaccount, currency, out, count, text in connection.execute(query):
-        amount: Decimal = summed(text)
+        amount: Decimal = parse_sum(text)
         total = Total(count, ZERO, amount) if out else Total(count, amount, ZERO)
         _add(sums, {(subaccount, currency): total})
     return sums

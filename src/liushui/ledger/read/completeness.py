@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from liushui.instant import from_us, load_zone, to_us, us_to_iso
-from liushui.ledger.coverage import Range, State, missing
+from liushui.ledger.coverage import Range, State, uncovered
 from liushui.ledger.read.accounts import AccountSnapshot, RejectedRows
 from liushui.rules import Paging, Rules
 
@@ -205,7 +205,7 @@ class AccountCompleteness:
         after = bisect_left(self._proven, until_us, key=lambda known: known.since_us)
         found = [
             gap
-            for begin_us, end_us in missing(self._proven[first:after], (since_us, until_us))
+            for begin_us, end_us in uncovered(self._proven[first:after], (since_us, until_us))
             for gap in self._explain(begin_us, end_us)
         ]
         rejected = self._rejected_in(since_us, until_us)

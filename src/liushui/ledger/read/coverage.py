@@ -8,7 +8,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from liushui.instant import BusinessDays, from_us, to_us, to_utc
-from liushui.ledger.coverage import Range, State, missing
+from liushui.ledger.coverage import Range, State, uncovered
 from liushui.ledger.read.completeness import AccountCompleteness, Cause, Gap
 from liushui.ledger.read.filters import BEFORE_ALL_US
 from liushui.ledger.read.model import Account
@@ -51,7 +51,7 @@ def coverage_ranges(account: Account) -> list[CoverageRange]:
     found = [_of_gap(gap, ranges) for gap in gaps]
     for known in ranges:
         if known.state is State.PROVEN:
-            for begin_us, end_us in missing(_as_ranges(rejected), known):
+            for begin_us, end_us in uncovered(_as_ranges(rejected), known):
                 found.append(_as_committed(name, known._replace(since_us=begin_us, until_us=end_us)))
             found += [
                 CoverageRange(name, *_cut(gap, known), gap, known.checked_at_us, known.batch)

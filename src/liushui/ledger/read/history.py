@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays, from_us
-from liushui.ledger.coverage import Range, merged, read_back
-from liushui.ledger.day_totals import TOTALLED, Sums, Totals, merge, sums_of, totals_of
+from liushui.ledger.coverage import Range, merge_adjacent, ranges_from_batches
+from liushui.ledger.day_totals import FLOW_COLUMNS, Sums, Totals, merge, sums_of, totals_of
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import COLUMNS
@@ -100,7 +100,7 @@ def snapshot_as_of(connection: Connection, account: AccountName, as_of: Bound) -
         seq,
         None if since_us is None else from_us(since_us),
         None,
-        tuple(merged(ranges_as_of(connection, account.account, seq))),
+        tuple(merge_adjacent(ranges_as_of(connection, account.account, seq))),
         rejected_as_of(connection, account.account, seq),
         {},
         sums_of(totals),
@@ -131,7 +131,7 @@ def batch_as_of(connection: Connection, account: AccountName, as_of: Bound) -> i
 def ranges_as_of(connection: Connection, account: str, seq: int) -> list[Range]:
     """The account's coverage after a batch."""
     query = sa.select(*batches.columns).where(batches.c.account == account, batches.c.seq <= seq)
-    return read_back(tuple(row) for row in connection.execute(query.order_by(batches.c.seq)))
+    return ranges_from_batches(tuple(row) for row in connection.execute(query.order_by(batches.c.seq)))
 
 
 def _every_account(
@@ -225,5 +225,5 @@ SELECT {columns} FROM history WHERE account = ? AND batch <= ? AND ended_batch >
 """
 
 
-_SELECT_TOTALLED = _select_versions(TOTALLED)
+_SELECT_TOTALLED = _select_versions(FLOW_COLUMNS)
 _SELECT_ENDS = f"SELECT min(at_us), max(at_us) FROM ({_select_versions('at_us')}) AS versions"

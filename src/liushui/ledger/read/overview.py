@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import to_us
-from liushui.ledger.day_totals import Total, exact_sums, summed
+from liushui.ledger.day_totals import Total, exact_sums, parse_sum
 from liushui.ledger.read import transfer_matching
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.alarms import Alarm, alarms
@@ -113,7 +113,7 @@ def read_moves(
     )
     found = connection.execute(query.group_by(t.account, period, t.kind))
     return [
-        Move(account, day, kind, Total(int(count), summed(inward), summed(outward)))
+        Move(account, day, kind, Total(int(count), parse_sum(inward), parse_sum(outward)))
         for account, day, kind, count, inward, outward in found
     ]
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import AccountNotFound, CommitOutcomeUnknown, ConnectionLost, LedgerBusy
 from liushui.instant import BusinessDays, load_zone, to_us
 from liushui.ledger.chain import facts_digest, link
-from liushui.ledger.coverage import Range, State, fold
+from liushui.ledger.coverage import Range, State, apply_change
 from liushui.ledger.day_totals import Totals, merge
 from liushui.ledger.day_totals import store as store_totals
 from liushui.ledger.engine import Ledger
@@ -143,7 +143,7 @@ class BatchWriter:
         """Link a batch to the chain, and have it wait with its coverage. `facts` is the digest of its facts."""
         account, seq = self.account, self.next_seq
         if checked is not None:
-            parts = fold(known, checked)
+            parts = apply_change(known, checked)
             self._coverage += [(account, *part) for part in parts]
             self._waiting_until_us = max(self._waiting_until_us or 0, *(part.until_us for part in parts))
         committed = change.count(seq)

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import AlreadyExists, ConfirmationRequired, ConnectionLost, StaleRead, short_repr
 from liushui.instant import load_zone, to_us
 from liushui.ledger.chain import genesis
-from liushui.ledger.coverage import Range, State, fold, merged
+from liushui.ledger.coverage import Range, State, apply_change, merge_adjacent
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import differing_copies
 from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, RowBatch, flow_id, to_row
@@ -181,8 +181,9 @@ def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime
     with batch_writers(ledger, account) as (writer,):
         known = writer.coverage(asked)
         gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), writer.next_seq)
+        before, after = ([part[:4] for part in merge_adjacent(ranges)] for ranges in (known, apply_change(known, gap)))
         # A gap that is known already, for the same reason, needs no batch: a provider may be down for days.
-        if [part[:4] for part in merged(fold(known, gap))] != [part[:4] for part in merged(known)]:
+        if before != after:
             writer.write(Change(), known, gap)
 
 

@@ -1,4 +1,4 @@
-"""A ledger of two accounts for each test, on both engines that stand by themselves, and its API."""
+"""A ledger of two accounts for each test, on SQLite and PostgreSQL, and its API."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 
 from liushui.ledger.engine import Ledger
-from tests.api.served import Api, Caller, open_api
+from tests.api.callers import Api, Caller, open_api
 from tests.engines import POSTGRESQL, SQLITE, LedgerStore, store_of
 from tests.ledger.books import new_ledger
 
 
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
 def ledger_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerStore]:
-    """Where a test's ledgers stand."""
+    """Makes the ledgers of a test."""
     yield from store_of(request, tmp_path)
 
 
 @pytest.fixture(scope="module", params=[SQLITE, POSTGRESQL])
 def module_shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerStore]:
-    """The same for all tests of a module."""
+    """The same, shared by the tests of a module."""
     yield from store_of(request, tmp_path_factory.mktemp("ledger_store"))
 
 
@@ -41,5 +41,5 @@ def api(ledger: Ledger) -> Iterator[Api]:
 
 @pytest.fixture
 def caller(api: Api) -> Caller:
-    """Somebody who sees everything, and may do everything."""
+    """A caller that sees everything and may do everything."""
     return api.caller()

@@ -1,4 +1,4 @@
-"""The API answers as its document says, whatever is asked: a served ledger, and requests made from the document."""
+"""The API answers as its OpenAPI document says: schemathesis makes requests from the document to a server."""
 
 import json
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ CONFIG = SchemathesisConfig.from_dict(
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with a bit of everything."""
+    """A ledger with something of everything."""
     folder = tmp_path_factory.mktemp("contract")
     ledger = new_ledger(folder, "a", "b")
     keep(ledger, hours(0, 24), came("one", 1), came("two", 2, "-3.50"), rejected=[bad("x")])
@@ -77,7 +77,7 @@ def _lines(_context: object, value: object) -> bytes:
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
-def test_answers_are_as_the_document_says(
+def test_answers_match_the_document(
     contract: schemathesis.schemas.BaseSchema, token: str, mode: GenerationMode
 ) -> None:
     headers = {"Authorization": f"Bearer {token}"}
@@ -109,7 +109,7 @@ def test_answers_are_as_the_document_says(
     assert tried >= 15
 
 
-def test_without_a_token_there_is_one_answer(contract: schemathesis.schemas.BaseSchema) -> None:
+def test_every_operation_refuses_a_request_without_a_token(contract: schemathesis.schemas.BaseSchema) -> None:
     for found in contract.get_all_operations():
         assert isinstance(found, Ok)
 
@@ -134,5 +134,5 @@ def _has_whole_float(body: object) -> bool:
 
 
 def _has_anything(operation: Any) -> bool:  # noqa: ANN401 - the tool's own, of many kinds
-    """Whether there is something that a request may say wrong."""
+    """Whether a request of the operation can be wrong at all."""
     return bool(list(operation.query) or operation.body or list(operation.headers))

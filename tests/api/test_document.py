@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.served import Api, Caller
+from tests.api.callers import Api, Caller
 
 
 @pytest.fixture

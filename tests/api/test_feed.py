@@ -22,7 +22,7 @@ from liushui.ledger.read.feed import How, commits_after, feed_page
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import SCAN_MAX, LedgerFlow, Position, flows_page, list_flows
 from liushui.ledger.write.record import make_own_account, record
-from tests.api.served import Caller
+from tests.api.callers import Caller
 from tests.engines import LedgerStore
 from tests.ledger.books import came, hour, hours, keep, keep_page, new_ledger
 

@@ -9,7 +9,7 @@ from liushui.flow import Direction
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import commit_gap
-from tests.api.served import Answer, Api, Caller
+from tests.api.callers import Answer, Api, Caller
 from tests.ledger.books import READ_AT, bad, came, came_full, hour, hours, keep, keep_page
 
 

@@ -1,4 +1,4 @@
-"""Recording flows of one's own: exactly once, all or none, or each for itself; and what is refused changes nothing."""
+"""Recording flows: exactly once, all or none, or each independently. A refused write changes nothing."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from liushui.ledger.write.batch_writer import BatchWriter
 from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.reprocess import preview_rebuild
 from liushui.providers import get_provider
-from tests.api.served import Answer, Api, Caller
+from tests.api.callers import Answer, Api, Caller
 from tests.ledger.books import assert_intact, column, tables
 
 AT = "2024-03-01T08:00:00+08:00"
@@ -25,7 +25,7 @@ def flow(reference: str = "r-1", amount: str = "-12.50", account: str = "mine", 
 
 @pytest.fixture(autouse=True)
 def mine(caller: Caller) -> None:
-    """An account of one's own."""
+    """An account of the caller's own."""
     answer = caller.ask("POST", "/accounts", json={"account": "mine", "zone": "Asia/Hong_Kong"})
     assert answer.status_code == 200, answer.text
 
@@ -78,7 +78,7 @@ def test_a_flow_whose_time_is_restated_moves(caller: Caller, ledger: Ledger) -> 
     assert_intact(ledger)
 
 
-def test_all_rows_or_none(caller: Caller, ledger: Ledger) -> None:
+def test_all_rows_are_recorded_or_none(caller: Caller, ledger: Ledger) -> None:
     caller.ask("POST", "/accounts", json={"account": "other"})
     write(caller, flow("taken", account="other"))
     before = tables(ledger)
@@ -96,10 +96,10 @@ def test_all_rows_or_none(caller: Caller, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("restate", ["false", "true"])
-def test_all_rows_or_none_of_several_accounts(
+def test_all_rows_of_several_accounts_are_recorded_or_none(
     caller: Caller, ledger: Ledger, restate: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever goes wrong on the way: here with the second account, once the first is written to."""
+    """Here the second account fails after the first was written."""
     caller.ask("POST", "/accounts", json={"account": "other"})
     write(caller, flow("known"))
     before, written = tables(ledger), list[str]()
@@ -146,7 +146,7 @@ def test_all_rows_or_none_of_several_accounts(
         ({"fx": {"currency": "HKD", "amount": 1, "rate": "1"}}, "/fx/amount", "str", "1"),
     ],
 )
-def test_a_row_that_does_not_fit_is_named(
+def test_the_fault_of_a_row_is_named(
     caller: Caller, ledger: Ledger, change: dict[str, Any], pointer: str, expected: str, got: str
 ) -> None:
     before = tables(ledger)["flows"]
@@ -160,7 +160,7 @@ def test_a_row_that_does_not_fit_is_named(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[", b"[1]", b'"x"', b"\xff", b"null", b"{}"])
-def test_a_body_that_is_none_is_said(caller: Caller, body: bytes) -> None:
+def test_a_malformed_body_is_refused(caller: Caller, body: bytes) -> None:
     for kind in ("application/json", "application/x-ndjson"):
         answer = caller.ask("POST", "/flows", content=body, headers={"content-type": kind})
         expected = 200 if kind.endswith("ndjson") and not body else 400
@@ -168,7 +168,7 @@ def test_a_body_that_is_none_is_said(caller: Caller, body: bytes) -> None:
     assert caller.ask("POST", "/flows", content=body, headers={"content-type": "text/xml"}).status_code == 415
 
 
-def test_a_key_makes_a_write_repeatable(caller: Caller, api: Api, ledger: Ledger) -> None:
+def test_an_idempotency_key_makes_a_write_repeatable(caller: Caller, api: Api, ledger: Ledger) -> None:
     first = write(caller, flow(), flow("r-2"), key="k")
     write(caller, flow(amount="7"), restate="true")
     again = write(caller, flow(), flow("r-2"), key="k")
@@ -180,7 +180,7 @@ def test_a_key_makes_a_write_repeatable(caller: Caller, api: Api, ledger: Ledger
     assert write(api.caller(), flow("r-3"), key="k").status_code == 200, "another caller has keys of its own"
 
 
-def test_each_row_for_itself(caller: Caller, ledger: Ledger) -> None:
+def test_rows_are_recorded_independently(caller: Caller, ledger: Ledger) -> None:
     write(caller, flow("taken"))
     rows = [flow("a"), flow("taken", "1"), {"x": 1}, flow("b", account="nowhere"), flow("a"), flow("b", account="b")]
     lines = b"\n".join(json.dumps(row).encode() for row in rows) + b"\n"
@@ -196,7 +196,7 @@ def test_each_row_for_itself(caller: Caller, ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_many_lines_are_kept_as_they_come(caller: Caller, ledger: Ledger) -> None:
+def test_many_lines_are_recorded_in_chunks(caller: Caller, ledger: Ledger) -> None:
     lines = b"\n".join(json.dumps(flow(f"r-{number}")).encode() for number in range(1_234))
     answer = caller.ask("POST", "/flows?mode=each", content=lines, headers={"content-type": "application/x-ndjson"})
     assert [json.loads(line)["outcome"] for line in answer.text.splitlines()] == ["added"] * 1_234
@@ -204,7 +204,7 @@ def test_many_lines_are_kept_as_they_come(caller: Caller, ledger: Ledger) -> Non
 
 
 @pytest.mark.parametrize("mode", ["all", "each"])
-def test_a_body_may_be_larger_than_the_web_framework_lets_it_be(caller: Caller, mode: str) -> None:
+def test_a_body_may_be_larger_than_the_default_of_the_web_framework(caller: Caller, mode: str) -> None:
     rows = [flow(f"r-{number}", detail={f"k{key}": "x" * 2_000 for key in range(450)}) for number in range(12)]
     lines = b"\n".join(json.dumps(row).encode() for row in rows)
     assert len(lines) > 10_000_000, "more than Litestar reads unless it is told to"
@@ -214,7 +214,7 @@ def test_a_body_may_be_larger_than_the_web_framework_lets_it_be(caller: Caller, 
     assert answer.text.count('"added"') == (12 if mode == "each" else 13)
 
 
-def test_who_may_record_what(api: Api, caller: Caller) -> None:
+def test_recording_needs_the_scope_and_the_account(api: Api, caller: Caller) -> None:
     assert write(api.caller("mine", scopes=[Scope.READ]), flow()).status_code == 403
     assert write(api.caller("a"), flow()).status_code == 404
     assert write(api.caller("mine", scopes=[Scope.RECORD]), flow()).status_code == 200
@@ -222,13 +222,13 @@ def test_who_may_record_what(api: Api, caller: Caller) -> None:
     assert api.caller(scopes=[Scope.RECORD]).ask("POST", "/accounts", json={"account": "new"}).status_code == 403
 
 
-def test_an_account_is_made_once(caller: Caller) -> None:
+def test_an_account_is_created_once(caller: Caller) -> None:
     for zone, status in [("Asia/Hong_Kong", 200), ("UTC", 409), ("Mars/Base", 422)]:
         assert caller.ask("POST", "/accounts", json={"account": "mine", "zone": zone}).status_code == status
     assert caller.ask("POST", "/accounts", json={"account": "a"}).status_code == 409
     assert caller.ask("POST", "/accounts", json={"account": "a b"}).status_code == 400
 
 
-def test_own_flows_are_served_and_rebuilt_like_others(caller: Caller, ledger: Ledger) -> None:
+def test_recorded_flows_are_rebuilt_like_others(caller: Caller, ledger: Ledger) -> None:
     write(caller, flow(kind="deposit", amount="12.50"))
     assert preview_rebuild(ledger, "mine", get_provider("longbridge").codec, lambda _: None).flows == 0

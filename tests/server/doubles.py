@@ -1,4 +1,4 @@
-"""A provider that does what a test says, and Granian's side of a request."""
+"""Test doubles: a provider whose answers a test chooses, and Granian's side of a request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,13 +12,13 @@ Answer = Callable[[Request], Response]
 
 
 def ok(request: Request) -> Response:
-    """Says which request it answers."""
+    """Answer with the route of the request."""
     return Response(200, [("content-type", "text/plain"), ("x-trace-id", request.trace)], request.route.encode())
 
 
 @dataclass
 class ServerDouble:
-    """Answers as a function says, on the routes it is given."""
+    """A provider's server that calls a function for each request."""
 
     routes: tuple[Route, ...]
     made: Answer
@@ -32,14 +32,14 @@ class ServerDouble:
 
 
 def provider(name: str, *paths: str, made: Answer = ok, rows: int = 1) -> Provider:
-    """A provider with a server of that kind and no socket."""
+    """A provider with such a server and without a WebSocket."""
     server = ServerDouble(tuple(Route("GET", path) for path in paths), made, rows)
     return replace(PROVIDER, name=name, title=f"The {name}", server=server, socket=None)
 
 
 @dataclass
 class ScopeDouble:
-    """A request as Granian hands it over."""
+    """A request as Granian passes it."""
 
     path: str
     method: str = "GET"
@@ -54,7 +54,7 @@ class ScopeDouble:
 
 @dataclass
 class HttpDouble:
-    """Granian's answering side: a body in parts, and what was answered."""
+    """Granian's side of a request: it has a body in parts, and stores the answer."""
 
     parts: list[bytes] = field(default_factory=list)
     read: int = 0
@@ -62,9 +62,9 @@ class HttpDouble:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     sent: list[bytes] = field(default_factory=list)
-    """What was sent of an answer in parts."""
+    """The parts of a streamed answer."""
     gone_after: int | None = None
-    """After how many parts of the answer the client goes."""
+    """The client disconnects after so many parts of the answer."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self.parts:

@@ -1,4 +1,4 @@
-"""The application: what is passed to a dialect, what is kept from it, and that one request never harms another."""
+"""The RSGI application: routing to providers, limits on bodies, and requests that do not hold up each other."""
 
 import asyncio
 import logging
@@ -19,20 +19,20 @@ PATH = "/v1/flows"
 
 
 def app_of(*found: Provider) -> App:
-    """The application of some providers."""
+    """An application that serves these providers."""
     known = {one.name: one for one in found}
     return App(DialectRouter(known, MemoryReader()), known)
 
 
 def answer(app: App, scope: ScopeDouble, *parts: bytes) -> HttpDouble:
-    """Have one request answered."""
+    """Answer one request."""
     http = HttpDouble(list(parts))
     asyncio.run(app.__rsgi__(scope, http))
     return http
 
 
 def keeping(into: list[Request]) -> Provider:
-    """A provider that keeps what it is asked."""
+    """A provider that stores its requests."""
 
     def made(request: Request) -> Response:
         into.append(request)
@@ -44,7 +44,7 @@ def keeping(into: list[Request]) -> Provider:
 # ---------------------------------------------------------------- dialects
 
 
-def test_a_dialect_is_given_the_request_as_it_came() -> None:
+def test_a_provider_gets_the_request_unchanged() -> None:
     asked: list[Request] = []
     scope = ScopeDouble(f"/dialect/x/{PATH}", "GET", "a=%31&b=", {"x-api-key": "k"})
     http = answer(app_of(keeping(asked)), scope)
@@ -63,9 +63,7 @@ def test_a_dialect_is_given_the_request_as_it_came() -> None:
         ({"content-length": str(BODY_MAX)}, [b"x" * BODY_MAX], b"x" * BODY_MAX, 1),
     ],
 )
-def test_a_body_is_read_where_there_is_one(
-    headers: Mapping[str, str], parts: list[bytes], body: bytes, read: int
-) -> None:
+def test_the_body_of_a_request_is_read(headers: Mapping[str, str], parts: list[bytes], body: bytes, read: int) -> None:
     asked: list[Request] = []
     http = answer(app_of(keeping(asked)), ScopeDouble(PATH, "POST", headers=headers), *parts)
     assert [request.body for request in asked] == [body]
@@ -73,7 +71,7 @@ def test_a_body_is_read_where_there_is_one(
 
 
 @pytest.mark.parametrize("headers", [{"content-length": "5000000"}, {"transfer-encoding": "chunked"}])
-def test_a_body_that_is_too_large_is_not_read_to_its_end(headers: Mapping[str, str]) -> None:
+def test_a_body_that_is_too_large_is_refused_before_its_end(headers: Mapping[str, str]) -> None:
     asked: list[Request] = []
     parts = [b"x" * (BODY_MAX // 2), b"x" * (BODY_MAX // 2), b"x", b"x", b"x"]
     http = answer(app_of(keeping(asked)), ScopeDouble(PATH, "POST", headers=headers), *parts)
@@ -81,8 +79,8 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(headers: Mapping[str, s
     assert http.read == 3
 
 
-def test_a_long_answer_does_not_keep_a_short_one_waiting() -> None:
-    """The long one is not done until the short one is: made one after the other neither would be."""
+def test_a_short_answer_does_not_wait_for_a_long_one() -> None:
+    """The long answer waits for the short one, so that neither would end if they were made in turn."""
     short_done = threading.Event()
 
     def long_made(_: Request) -> Response:
@@ -106,8 +104,8 @@ def test_a_long_answer_does_not_keep_a_short_one_waiting() -> None:
     assert [http.body for http in https] == [b"long", b"short"]
 
 
-def test_of_many_long_answers_one_is_made_at_a_time() -> None:
-    """Whoever asks for many at once takes no more than one thread's share of the machine."""
+def test_long_answers_are_made_one_at_a_time() -> None:
+    """A client that asks for many takes no more than one thread."""
     threads: list[int] = []
     all_are_asked_for = threading.Event()
 
@@ -134,8 +132,8 @@ def test_of_many_long_answers_one_is_made_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, INLINE_ROWS_MAX + 1])
-def test_a_fault_of_ours_is_told_and_seen(rows: int, caplog: pytest.LogCaptureFixture) -> None:
-    """The caller gets a trace to name; whoever runs the server finds it beside the reason, and no secret with it."""
+def test_an_internal_error_is_answered_with_a_trace_and_logged(rows: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The answer has a trace id, and the log has it too, with the reason and without secrets."""
 
     def made(_: Request) -> Response:
         raise OSError("the disk is gone")
@@ -157,14 +155,14 @@ def test_a_fault_of_ours_is_told_and_seen(rows: int, caplog: pytest.LogCaptureFi
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("path", ["/nothing", "/dialect/nobody/x", "/flows/v1", "/favicon.ico"])
-def test_what_is_not_there(method: str, path: str) -> None:
+def test_unknown_paths_are_answered_with_404(method: str, path: str) -> None:
     http = answer(app_of(provider("x", PATH)), ScopeDouble(path, method), b"never")
     assert (http.status, http.headers) == (404, {"content-type": "application/problem+json"})
     assert b'"title":"Not Found"' in http.body
     assert http.read == 0
 
 
-def test_the_page_says_what_is_served() -> None:
+def test_the_index_page_lists_what_is_served() -> None:
     http = answer(app_of(provider("x", PATH), provider("y", "/a", "/b")), ScopeDouble("/"))
     assert http.status == 200
     assert http.headers["content-type"] == "text/html; charset=utf-8"

@@ -1,4 +1,4 @@
-"""The port: what arrives over HTTP, however it is made, is answered, and the server goes on."""
+"""The HTTP port: any request is answered, and the server goes on."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ def http(served: Running) -> Iterator[httpx2.Client]:
 
 
 def raw(served: Running, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes; the status, the headers and the body that came."""
+    """Send bytes. Returns the status, the headers and the body of the answer."""
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port or 0), timeout=20) as connection:
         connection.sendall(request)
@@ -37,7 +37,7 @@ def raw(served: Running, request: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def envelope(response: httpx2.Response) -> tuple[int, Any]:
-    """A dialect's answer: the status and the code."""
+    """The status and the error code of a provider's answer."""
     assert response.headers["content-type"] == "application/json; charset=utf-8"
     assert len(response.headers["x-trace-id"]) == 32
     answer = json.loads(response.content, parse_float=str)
@@ -46,7 +46,7 @@ def envelope(response: httpx2.Response) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "/dialect/longbridge", "//dialect//longbridge"])
-def test_a_dialects_own_paths(served: Running, prefix: str) -> None:
+def test_providers_answer_at_their_documented_paths(served: Running, prefix: str) -> None:
     status, headers, body = raw(
         served, f"GET {prefix}{CASH_FLOW} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
     )
@@ -56,34 +56,34 @@ def test_a_dialects_own_paths(served: Running, prefix: str) -> None:
 
 @pytest.mark.parametrize("path", ["/dialect/longbridge/v1/nothing", "/dialect/longbridge/", "/dialect/longbridge"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-def test_what_a_dialect_does_not_have(http: httpx2.Client, method: str, path: str) -> None:
+def test_a_provider_refuses_unknown_paths_and_methods(http: httpx2.Client, method: str, path: str) -> None:
     assert envelope(http.request(method, path, content=b"body")) == (404, 404001)
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/dialect/nobody/v1/asset/cashflow", "/asset/cashflow/", "/%ff"])
-def test_what_nobody_has(http: httpx2.Client, path: str) -> None:
+def test_a_path_of_no_provider_is_answered_with_404(http: httpx2.Client, path: str) -> None:
     response = http.get(path)
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
     assert response.json()["status"] == 404
 
 
 @pytest.mark.parametrize("path", ["/v1/asset/cashflow/", "/v1/asset", "/v1/asset/nothing"])
-def test_a_path_beside_a_dialects_own(http: httpx2.Client, path: str) -> None:
+def test_a_similar_path_is_refused_in_the_providers_format(http: httpx2.Client, path: str) -> None:
     assert envelope(http.get(path)) == (404, 404001)
 
 
-def test_a_post_where_a_get_is_served(http: httpx2.Client) -> None:
+def test_a_post_to_a_get_route_is_refused(http: httpx2.Client) -> None:
     assert envelope(http.post(CASH_FLOW, content=b"{}")) == (404, 404001)
     assert envelope(http.post(CASH_FLOW, content=iter([b"in ", b"parts"]))) == (404, 404001)
 
 
-def test_a_body_has_a_limit(http: httpx2.Client) -> None:
+def test_a_large_body_is_refused(http: httpx2.Client) -> None:
     assert envelope(http.post(CASH_FLOW, content=b"x" * 1024 * 1024)) == (404, 404001)
     response = http.post(CASH_FLOW, content=b"x" * (1024 * 1024 + 1))
     assert (response.status_code, response.headers["content-type"]) == (413, "application/problem+json")
 
 
-def test_a_body_that_never_ends_is_cut(served: Running) -> None:
+def test_an_endless_body_is_refused(served: Running) -> None:
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port or 0), timeout=20) as connection:
         connection.sendall(f"POST {CASH_FLOW} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
@@ -99,7 +99,7 @@ def test_a_body_that_never_ends_is_cut(served: Running) -> None:
     raise AssertionError("2.5 MB were taken")
 
 
-def test_the_page(http: httpx2.Client) -> None:
+def test_the_index_page(http: httpx2.Client) -> None:
     assert http.get("/").headers["location"] == "/login"
     response = http.get("/login")
     assert response.status_code == 200
@@ -115,8 +115,10 @@ def test_the_page(http: httpx2.Client) -> None:
         st.tuples(st.sampled_from([b"x-api-key", b"authorization", b"x-timestamp", b"x"]), st.binary(max_size=20))
     ),
 )
-def test_any_bytes_are_answered(served: Running, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """What is no HTTP is the port's to refuse; a request that gets through is answered, never with a fault."""
+def test_random_bytes_are_answered(
+    served: Running, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Granian refuses what is not HTTP. A request that gets through is never answered with an internal error."""
     kept = bytes.maketrans(b"\r\n #?\t", b"......")
     lines = [b"%b: %b" % (name, value.translate(kept)) for name, value in headers]
     request = b"GET %b?%b HTTP/1.1" % (path.translate(kept), query.translate(kept))

@@ -1,4 +1,4 @@
-"""Running a server: where it listens, and that its end is the end of all of it."""
+"""Running a server: its address, and the end of all its processes."""
 
 import os
 import signal
@@ -15,14 +15,14 @@ from liushui.testing.server import HOST, Running, is_open, run, serving, simulat
 from tests.conftest import Book
 
 
-def test_addresses() -> None:
+def test_urls_of_an_address() -> None:
     address = Address("127.0.0.1", 8700, 8701)
     assert (address.url, address.socket_url) == ("http://127.0.0.1:8700", "ws://127.0.0.1:8701")
     assert Address("::1", 1, 2).url == "http://[::1]:1"
     assert Address("::1", 1, 2).socket_url == "ws://[::1]:2"
 
 
-def test_ports_that_are_free(free_ports: Callable[[int], list[int]]) -> None:
+def test_free_ports_are_chosen(free_ports: Callable[[int], list[int]]) -> None:
     found = free_address(HOST, 0, 0)
     assert found.port not in (0, found.socket_port)
     port, socket_port = free_ports(2)
@@ -30,7 +30,7 @@ def test_ports_that_are_free(free_ports: Callable[[int], list[int]]) -> None:
 
 
 @pytest.mark.parametrize("host", [HOST, "nowhere.invalid", "::g"])
-def test_what_cannot_be_opened_is_said(host: str) -> None:
+def test_a_port_that_cannot_be_opened_is_an_error(host: str) -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
@@ -40,7 +40,7 @@ def test_what_cannot_be_opened_is_said(host: str) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started."""
+    """The child processes of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
@@ -58,7 +58,7 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="tells processes apart as Linux does")
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_all_of_it(book: Book, sign: signal.Signals) -> None:
+def test_a_signal_ends_every_process(book: Book, sign: signal.Signals) -> None:
     with serving(book.path, workers=2) as running:
         ports = [int(url.rpartition(":")[2]) for url in (running.url, running.socket_url)]
         workers = children(running.pid)
@@ -68,19 +68,19 @@ def test_a_signal_ends_all_of_it(book: Book, sign: signal.Signals) -> None:
         assert not any(map(is_open, ports))
 
 
-def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
+def test_a_missing_ledger_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LiushuiError, match=r"none\.db"), serving(tmp_path / "none.db"):
         raise AssertionError("it was served")
     assert not (tmp_path / "none.db").exists()
 
 
-def test_a_port_that_is_taken_is_said(book: Book, served: Running) -> None:
+def test_a_taken_port_is_an_error(book: Book, served: Running) -> None:
     port = served.url.rpartition(":")[2]
     with pytest.raises(LiushuiError, match=f"error: port {port} of 127.0.0.1 cannot be opened"):
         run("serve", "--port", "0", "--socket-port", port, ledger=book.path)
 
 
-def test_a_simulator_says_what_it_serves() -> None:
+def test_the_simulator_prints_what_it_serves() -> None:
     with simulating(accounts=2, flows=10, seed=7) as simulator:
         assert [account.name for account in simulator.accounts] == ["trader-1", "trader-2"]
         ports = [int(url.rpartition(":")[2]) for url in (simulator.base_url, simulator.socket_url)]

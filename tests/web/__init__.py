@@ -1,1 +1,1 @@
-"""The pages: what they say to a browser, and what a browser makes of them."""
+"""Tests of the pages, by HTTP and in a browser."""

@@ -1,4 +1,4 @@
-"""A ledger of two accounts for each test and a visitor to its pages; a demonstration, and a browser before it."""
+"""A ledger of two accounts and a visitor to its pages for each test; a demo server and a real browser."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.demo import Demo, running_demo
 from tests.ledger.books import new_ledger
 from tests.system import leave_out
 from tests.web.visitor import Visitor, visiting
-from tests.web.watched import TIMEOUT_MS, Open, Watched
+from tests.web.watched_page import TIMEOUT_MS, Open, Watched
 
 FLOWS: Final = 300
 
@@ -28,14 +28,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def visitor(ledger: Ledger) -> Iterator[Visitor]:
-    """Somebody who has not logged in."""
+    """A visitor who is not logged in."""
     with visiting(ledger) as visitor:
         yield visitor
 
 
 @pytest.fixture
 def guest(visitor: Visitor) -> Visitor:
-    """Somebody who has logged in."""
+    """A visitor who is logged in."""
     visitor.log_in()
     return visitor
 
@@ -61,7 +61,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def cookies(demo: Demo, browser: Browser) -> list[Any]:
-    """What a browser keeps that has logged in by a link."""
+    """The cookies of a browser that logged in by a link."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(demo.new_link())

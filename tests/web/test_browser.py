@@ -1,4 +1,4 @@
-"""The pages in a real browser: from the printed link to a key in use, in each language and theme, by keyboard alone."""
+"""The pages in a real browser: login, sources, keys, languages, themes, keyboard and accessibility."""
 
 import re
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import Source, list_sources
 from tests.demo import Demo
-from tests.web.watched import Open
+from tests.web.watched_page import Open
 
 AXE: Final = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 
@@ -36,7 +36,7 @@ PAGES: Final = (
 
 
 def source_named(demo: Demo, name: str) -> Source:
-    """A source of the demonstration, with its credentials."""
+    """A source of the demo, with its credentials."""
     ledger = open_ledger(str(demo.ledger))
     try:
         return next(source for source in list_sources(ledger) if source.account == name)
@@ -44,7 +44,7 @@ def source_named(demo: Demo, name: str) -> Source:
         ledger.close()
 
 
-def test_the_printed_link_opens_the_filled_overview(demo: Demo, browser: Browser, opened: Open) -> None:
+def test_the_printed_link_opens_the_overview(demo: Demo, browser: Browser, opened: Open) -> None:
     assert demo.said.rstrip().splitlines()[-1] == demo.link, "the link is what is printed last"
     page = opened(demo.link, logged_in=False)
     assert page.url == f"{demo.url}/"
@@ -59,7 +59,7 @@ def test_the_printed_link_opens_the_filled_overview(demo: Demo, browser: Browser
     other.close()
 
 
-def test_a_source_is_added_tested_and_watched_until_it_is_done(demo: Demo, opened: Open) -> None:
+def test_a_source_is_added_tested_and_synced(demo: Demo, opened: Open) -> None:
     known = source_named(demo, "shop-1")
     page = opened("/sources", may_fail=True)
     page.get_by_role("link", name="Add a source").click()
@@ -105,7 +105,7 @@ def test_a_source_is_added_tested_and_watched_until_it_is_done(demo: Demo, opene
     expect(page.get_by_role("link", name="by-hand")).to_have_count(0)
 
 
-def test_a_key_is_made_used_by_the_official_sdk_and_revoked(demo: Demo, opened: Open) -> None:
+def test_a_key_is_created_used_by_the_official_sdk_and_revoked(demo: Demo, opened: Open) -> None:
     page = opened("/keys", may_fail=True)
     page.get_by_role("link", name="Create a key").click()
     page.get_by_label("Provider API").select_option("longbridge")
@@ -130,7 +130,7 @@ def test_a_key_is_made_used_by_the_official_sdk_and_revoked(demo: Demo, opened: 
         TradeContext(config).cash_flow(start_at=SINCE, end_at=UNTIL)
 
 
-def test_a_token_is_made_and_shown_once(demo: Demo, opened: Open) -> None:
+def test_a_token_is_created_and_shown_once(demo: Demo, opened: Open) -> None:
     page = opened("/keys/tokens/new")
     page.get_by_label("Name").fill("reports")
     page.get_by_label("trader-1", exact=True).check()
@@ -146,7 +146,7 @@ def test_a_token_is_made_and_shown_once(demo: Demo, opened: Open) -> None:
 @pytest.mark.parametrize(
     ("locale", "heading", "tag"), [("zh-CN", "数据源", "zh-Hans"), ("zh-HK", "資料來源", "zh-Hant")]
 )
-def test_the_browsers_language_is_the_pages(opened: Open, locale: str, heading: str, tag: str) -> None:
+def test_the_page_has_the_language_of_the_browser(opened: Open, locale: str, heading: str, tag: str) -> None:
     page = opened("/sources", locale=locale)
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     html = page.locator("html")
@@ -161,7 +161,7 @@ def test_the_browsers_language_is_the_pages(opened: Open, locale: str, heading: 
     expect(html).to_have_attribute("data-rise", "red")
 
 
-def test_dark_follows_the_system_and_can_be_chosen(opened: Open) -> None:
+def test_the_theme_follows_the_system_and_can_be_chosen(opened: Open) -> None:
     page = opened("/sources", color_scheme="dark")
 
     def lightness() -> int:
@@ -204,8 +204,8 @@ def test_the_keyboard_alone_is_enough(opened: Open) -> None:
     assert ring == "solid", "the focus is seen"
 
 
-def test_nothing_keeps_anybody_out(opened: Open) -> None:
-    """What axe finds serious, or worse, on any page, in both themes."""
+def test_every_page_is_accessible(opened: Open) -> None:
+    """axe finds no serious problem on any page, in either theme."""
     found = problems_of(opened("/login", logged_in=False))
     page = opened("/", may_fail=True)
     for path in PAGES:
@@ -215,7 +215,7 @@ def test_nothing_keeps_anybody_out(opened: Open) -> None:
 
 
 def problems_of(page: Page) -> list[str]:
-    """What axe finds serious, or worse: the rule, and where. Of the dark theme only the contrast can differ."""
+    """The serious problems that axe finds: rule and place. In the dark theme only the contrast can differ."""
     page.evaluate(AXE)
     every = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     page.emulate_media(color_scheme="dark")

@@ -1,4 +1,4 @@
-"""What the pages are made of: files of others as they were published, words in every language, our own files found."""
+"""The files of the pages: vendored files, translations, templates and static files."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.web.visitor import Visitor
 VENDOR = STATIC / "vendor"
 
 
-def test_what_others_wrote_is_as_they_published_it() -> None:
+def test_vendored_files_are_unchanged() -> None:
     manifest = json.loads((VENDOR / "MANIFEST.json").read_text(encoding="utf-8"))
     told = {name: digest for package in manifest for name, digest in package["files"].items()}
     there = {
@@ -31,7 +31,7 @@ def test_what_others_wrote_is_as_they_published_it() -> None:
         assert any(Path(name).name.upper().startswith("LICEN") for name in package["files"]), package["name"]
 
 
-def test_the_catalogues_are_as_the_code_makes_them() -> None:
+def test_the_catalogues_are_up_to_date() -> None:
     for tag in TAGS:
         if tag != SOURCE:
             assert (CATALOGUES / f"{tag}.po").read_bytes() == written(updated(tag)), (
@@ -39,14 +39,14 @@ def test_the_catalogues_are_as_the_code_makes_them() -> None:
             )
 
 
-def test_nothing_is_left_in_english() -> None:
+def test_every_text_is_translated() -> None:
     for tag in TAGS:
         if tag != SOURCE:
             assert not list(untranslated(updated(tag)))
 
 
-def test_translations_have_the_places_of_their_originals() -> None:
-    """%(name)s and {name} stand in a translation as in the text it is of, so that none fails when it is shown."""
+def test_translations_have_the_placeholders_of_their_originals() -> None:
+    """A translation without the %(name)s and {name} of its original would fail when it is shown."""
     places = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
     for path in CATALOGUES.glob("*.po"):
         with path.open("rb") as file:
@@ -57,7 +57,7 @@ def test_translations_have_the_places_of_their_originals() -> None:
                 assert all(set(places.findall(text or "")) == wanted for text in strings if message.id), message.id
 
 
-def test_no_template_has_a_script_a_style_or_an_address_of_elsewhere() -> None:
+def test_no_template_has_inline_scripts_or_styles_or_foreign_addresses() -> None:
     inline = re.compile(
         r"<script(?![^>]*\bsrc=)(?![^>]*application/json)|\sstyle=|\son\w+=|hx-on|https?://(?!www\.w3\.org/)"
     )
@@ -66,7 +66,7 @@ def test_no_template_has_a_script_a_style_or_an_address_of_elsewhere() -> None:
         assert not found, f"{path.name}: {found}"
 
 
-def test_static_files_may_be_kept_for_ever_and_are_packed(visitor: Visitor) -> None:
+def test_static_files_are_cached_for_ever_and_compressed(visitor: Visitor) -> None:
     assets = read_assets()
     answer = visitor.get(assets.url("css/tokens.css"), accept_encoding="gzip")
     assert answer.status_code == 200 and answer.content == assets.files["css/tokens.css"].content
@@ -82,7 +82,7 @@ def test_static_files_may_be_kept_for_ever_and_are_packed(visitor: Visitor) -> N
         assert visitor.get(path).status_code == 404, path
 
 
-def test_every_answer_carries_the_policy(guest: Visitor) -> None:
+def test_every_answer_has_the_security_headers(guest: Visitor) -> None:
     for path in ("/", "/login", "/keys", "/nothing", "/sources/none"):
         headers = guest.get(path, accept="text/html").headers
         assert "default-src 'none'" in headers["content-security-policy"] and "unsafe" not in str(headers)
@@ -90,7 +90,7 @@ def test_every_answer_carries_the_policy(guest: Visitor) -> None:
         assert headers["referrer-policy"] == "same-origin" and headers["cache-control"] == "no-store"
 
 
-def test_what_is_asked_for_wrongly_is_said_in_the_askers_way(guest: Visitor) -> None:
+def test_errors_are_pages_for_browsers_and_json_for_programs(guest: Visitor) -> None:
     page = guest.get("/sources/none", accept="text/html", accept_language="zh-CN")
     assert page.status_code == 404 and "找不到此页面" in page.text
     problem = guest.get("/sources/none")

@@ -21,7 +21,7 @@ from liushui.provider import Slice
 from liushui.server.web.flows.page import pretty
 from liushui.testing.clock import NOON
 from tests.ledger.books import bad, keep
-from tests.web.books import BEGIN, fill, fill_many, reading, row
+from tests.web.ledgers import BEGIN, fill, fill_many, reading, row
 from tests.web.test_overview import words
 from tests.web.visitor import Visitor
 

@@ -1,4 +1,4 @@
-"""Which language a reader gets, and how it writes money, numbers and times: exactly, and as its readers expect."""
+"""Languages: the choice for a reader, and the format of amounts and times."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,7 +32,7 @@ LANGUAGES = read_languages()
         ("tlh", "zh", "zh-Hans"),
     ],
 )
-def test_the_language_is_the_chosen_one_else_the_browsers(cookie: str | None, accepted: str, tag: str) -> None:
+def test_the_language_is_the_chosen_one_or_the_browsers(cookie: str | None, accepted: str, tag: str) -> None:
     assert chosen(cookie, accepted) == tag
 
 
@@ -60,17 +60,17 @@ def test_amounts_keep_every_digit(amount: str, told: str, signed: str | None) ->
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False))
-def test_an_amount_can_be_read_back(amount: Decimal) -> None:
+def test_a_formatted_amount_can_be_parsed(amount: Decimal) -> None:
     for language in LANGUAGES.values():
         assert Decimal(language.amount(amount).replace(",", "").replace("−", "-")) == amount
 
 
-def test_points_stand_below_each_other() -> None:
+def test_decimal_places_of_a_column() -> None:
     assert places_of([Decimal("1.50"), Decimal("1"), Decimal("-0.12345"), Decimal("1E+2")]) == 5
     assert places_of([]) == 0
 
 
-def test_times_are_told_in_the_readers_way() -> None:
+def test_times_are_formatted_for_the_language() -> None:
     at, zone = datetime(2025, 3, 9, 16, 30, 5, tzinfo=UTC), ZoneInfo("Asia/Shanghai")
     assert LANGUAGES["zh-Hans"].moment(at, zone) == "2025年3月10日 00:30:05"
     assert LANGUAGES["en"].day(at.date()) == "Mar 9, 2025"
@@ -78,7 +78,7 @@ def test_times_are_told_in_the_readers_way() -> None:
     assert LANGUAGES["en"].ago(timedelta(minutes=-5)) == "in 5 minutes"
 
 
-def test_markdown_brings_no_script_no_style_and_no_way_elsewhere() -> None:
+def test_markdown_cannot_add_scripts_styles_or_unsafe_links() -> None:
     text = (
         "# One\n\n<script>alert(1)</script> <b onclick=x>b</b>\n\n[a](javascript:alert(1)) [b](../secret) "
         "[c](https://example.org)\n\n| a |\n|--:|\n| 1 |\n"
@@ -96,6 +96,6 @@ def test_markdown_brings_no_script_no_style_and_no_way_elsewhere() -> None:
 
 
 @given(st.text(max_size=50))
-def test_nobody_is_sent_to_another_server(text: str) -> None:
+def test_redirects_stay_on_this_server(text: str) -> None:
     address = own_address(text)
     assert address.startswith("/") and not address.startswith(("//", "/\\")) and "\n" not in address

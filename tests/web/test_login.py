@@ -1,4 +1,4 @@
-"""Who comes in, by what, and how it ends: links, the password, tokens, sessions, requests of other sites."""
+"""Logging in by link, password and token; sessions; requests from other sites; exposure to other machines."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ PASSWORD = "correct horse battery"
 # ---------------------------------------------------------------- links
 
 
-def test_a_link_lets_one_browser_in_once(visitor: Visitor) -> None:
+def test_a_link_logs_one_browser_in_once(visitor: Visitor) -> None:
     code = create_login_code(visitor.ledger)
     first = visitor.get(f"/login?code={code}&next=/keys")
     assert (first.status_code, first.headers["location"]) == (303, "/keys")
@@ -43,7 +43,7 @@ def test_a_link_lets_one_browser_in_once(visitor: Visitor) -> None:
     assert visitor.get("/keys").status_code == 303
 
 
-def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visitor: Visitor) -> None:
+def test_scripts_and_other_sites_cannot_use_the_session_cookie(visitor: Visitor) -> None:
     said = visitor.log_in().headers["set-cookie"]
     assert "HttpOnly" in said and "SameSite=lax" in said and "Path=/" in said and "Secure" not in said
     code = create_login_code(visitor.ledger)
@@ -51,7 +51,7 @@ def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visitor: Visito
     assert "Secure" in said
 
 
-def test_nobody_is_sent_elsewhere_by_a_link(visitor: Visitor) -> None:
+def test_a_login_link_cannot_redirect_elsewhere(visitor: Visitor) -> None:
     for address in ("//evil.example/", "/\\evil.example", "https://evil.example/", "/a\nb", ""):
         answer = visitor.client.get("/login", params={"code": create_login_code(visitor.ledger), "next": address})
         assert (answer.status_code, answer.headers["location"]) == (303, "/"), address
@@ -60,7 +60,7 @@ def test_nobody_is_sent_elsewhere_by_a_link(visitor: Visitor) -> None:
 # ---------------------------------------------------------------- password and tokens
 
 
-def test_the_password_lets_in_and_a_wrong_one_does_not(visitor: Visitor) -> None:
+def test_the_password_logs_in_and_a_wrong_one_does_not(visitor: Visitor) -> None:
     set_password(visitor.ledger, PASSWORD)
     wrong = visitor.post("/login", {"secret": PASSWORD + "!"})
     assert wrong.status_code == 403
@@ -70,13 +70,13 @@ def test_the_password_lets_in_and_a_wrong_one_does_not(visitor: Visitor) -> None
     assert visitor.get("/sources").status_code == 200
 
 
-def test_another_password_ends_every_session(guest: Visitor) -> None:
+def test_a_new_password_ends_every_session(guest: Visitor) -> None:
     set_password(guest.ledger, PASSWORD)
     assert guest.get("/").status_code == 303
     assert verify_password(guest.ledger, PASSWORD) and not verify_password(guest.ledger, "")
 
 
-def test_a_token_that_may_do_everything_lets_in_until_it_is_revoked(visitor: Visitor) -> None:
+def test_a_full_token_logs_in_until_it_is_revoked(visitor: Visitor) -> None:
     made = create_token(visitor.ledger, names=None, scopes=list(Scope))
     assert visitor.post("/login", {"secret": made.text}).status_code == 303
     assert visitor.get("/keys").status_code == 200
@@ -84,7 +84,7 @@ def test_a_token_that_may_do_everything_lets_in_until_it_is_revoked(visitor: Vis
     assert visitor.get("/keys").status_code == 303
 
 
-def test_a_token_of_less_does_not(visitor: Visitor) -> None:
+def test_a_limited_token_does_not_log_in(visitor: Visitor) -> None:
     for names, scopes in ((["a"], list(Scope)), (None, [Scope.READ]), (None, [Scope.RECORD])):
         made = create_token(visitor.ledger, names=names, scopes=scopes)
         answer = visitor.post("/login", {"secret": made.text})
@@ -92,7 +92,7 @@ def test_a_token_of_less_does_not(visitor: Visitor) -> None:
         assert "may read and manage all accounts" in answer.text and made.text not in answer.text
 
 
-def test_tries_are_limited(visitor: Visitor) -> None:
+def test_login_attempts_are_limited(visitor: Visitor) -> None:
     tried = [visitor.post("/login", {"secret": f"guess {guess}"}, token=False) for guess in range(11)]
     set_password(visitor.ledger, PASSWORD)
     assert [answer.status_code for answer in tried] == [403] * 10 + [429]
@@ -103,8 +103,8 @@ def test_tries_are_limited(visitor: Visitor) -> None:
 # ---------------------------------------------------------------- sessions
 
 
-def test_nothing_is_shown_to_somebody_who_has_not_logged_in(visitor: Visitor) -> None:
-    """Every route of the page is asked for, but the few that are open: a new one is closed unless it says otherwise."""
+def test_every_page_needs_a_login(visitor: Visitor) -> None:
+    """All routes but the few that are open: a new route is closed unless it says otherwise."""
     nothing_there = "/{rest:path}"
     open_paths = {"/login", "/logout", "/preferences", "/static/{version:str}/{name:path}", nothing_there}
     asked = 0
@@ -121,12 +121,12 @@ def test_nothing_is_shown_to_somebody_who_has_not_logged_in(visitor: Visitor) ->
     assert asked > 15
 
 
-def test_a_part_of_a_page_sends_the_whole_page_to_the_login(visitor: Visitor) -> None:
+def test_a_part_of_a_page_redirects_the_whole_page_to_the_login(visitor: Visitor) -> None:
     answer = visitor.get("/sources", hx_request="true")
     assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/login")
 
 
-def test_a_cookie_that_was_changed_is_nobodys(guest: Visitor) -> None:
+def test_a_forged_cookie_is_refused(guest: Visitor) -> None:
     (cookie,) = [value for name, value in guest.client.cookies.items() if name == "liushui_session"]
     name, _, signature = cookie.partition(".")
     for changed in (f"{name}.{'0' * len(signature)}", name, f"x{name}.{signature}", f"{name}.", "é.é", ".", ""):
@@ -153,8 +153,8 @@ def test_other_browsers_can_be_logged_out(guest: Visitor) -> None:
 # ---------------------------------------------------------------- requests of others
 
 
-def test_a_change_must_carry_the_sessions_token(guest: Visitor) -> None:
-    """Every route that changes something is asked."""
+def test_every_change_needs_the_csrf_token(guest: Visitor) -> None:
+    """All routes that change something."""
     asked = 0
     for route in guest.client.app.routes:
         if isinstance(route, HTTPRoute) and "POST" in route.methods and not route.path.startswith("/api/"):
@@ -174,10 +174,10 @@ ELSEWHERE: Final[tuple[dict[str, str], ...]] = (
     {"origin": "", "sec-fetch-site": "same-site"},
     {"origin": ""},
 )
-"""How requests look that no page of ours sent."""
+"""The headers of requests that no page of ours sent."""
 
 
-def test_a_change_must_come_from_a_page_of_ours(guest: Visitor) -> None:
+def test_changes_from_other_sites_are_refused(guest: Visitor) -> None:
     for headers in ELSEWHERE:
         assert guest.post("/preferences", {"theme": "dark"}, headers=headers).status_code == 403, headers
     guest.client.cookies.clear()
@@ -185,26 +185,26 @@ def test_a_change_must_come_from_a_page_of_ours(guest: Visitor) -> None:
         assert guest.post("/login", {"secret": PASSWORD}, token=False, headers=headers).status_code == 403, headers
 
 
-def test_the_token_may_come_as_a_header(guest: Visitor) -> None:
+def test_the_csrf_token_may_be_a_header(guest: Visitor) -> None:
     token = guest.token()
     assert (
         guest.post("/preferences", {"theme": "dark"}, token=False, headers={"x-csrf-token": token}).status_code == 303
     )
 
 
-def test_a_name_that_was_made_to_lead_here_is_refused(guest: Visitor) -> None:
+def test_foreign_host_names_are_refused_on_loopback(guest: Visitor) -> None:
     for host in ("evil.example", "evil.example:8700", "127.0.0.1.evil.example", "[", ""):
         assert guest.get("/", host=host).status_code == 403, host
     for known in ("localhost:8700", "127.0.0.1", "[::1]:8700"):
         assert guest.get("/login", host=known).status_code in (200, 303)
 
 
-def test_beyond_loopback_any_name_may_lead_here(ledger: Ledger) -> None:
+def test_any_host_name_is_accepted_beyond_loopback(ledger: Ledger) -> None:
     with visiting(ledger, url="http://0.0.0.0:8700") as visitor:
         assert visitor.get("/login", host="books.example").status_code == 200
 
 
-def test_the_api_takes_the_session_but_no_change_without_its_token(guest: Visitor) -> None:
+def test_the_api_accepts_the_session_with_its_csrf_token(guest: Visitor) -> None:
     assert guest.get("/api/v1/accounts").status_code == 200
     sessions, (cookie,) = BrowserSessions(guest.ledger), guest.client.cookies.values()
 
@@ -225,7 +225,7 @@ def test_the_api_takes_the_session_but_no_change_without_its_token(guest: Visito
 
 
 @pytest.mark.parametrize("url", ["http://0.0.0.0:8700", "http://192.0.2.1:8700", "http://[::]:8700"])
-def test_nobody_is_served_beyond_loopback_without_a_password_or_a_token(ledger: Ledger, url: str) -> None:
+def test_serving_beyond_loopback_needs_a_password_or_a_token(ledger: Ledger, url: str) -> None:
     with pytest.raises(ConfigError, match=r"host: expected a loopback address, because the page has no password yet"):
         check_exposure(ledger, url)
     create_token(ledger, names=["a"], scopes=list(Scope))

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from liushui.ledger.engine import Ledger
-from tests.web.books import BEGIN, reading
+from tests.web.ledgers import BEGIN, reading
 from tests.web.visitor import Visitor
 
 PARTS = ("/", "/page/overview/moved", "/page/overview/streams")

@@ -1,4 +1,4 @@
-"""A browser without a screen: it keeps cookies, and sends what forms send."""
+"""A visitor to the pages over HTTP: it keeps cookies and sends forms."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ SAME_SITE = {"origin": HOST}
 
 
 class Visitor:
-    """Somebody before a page."""
+    """A visitor with cookies."""
 
     def __init__(self, ledger: Ledger, client: TestClient[Any]) -> None:
         self.ledger, self.client = ledger, client
 
     def get(self, path: str, **headers: str) -> Answer:
-        """What is shown at an address, without going on to where it sends."""
+        """The answer to a GET, without following redirects."""
         return self.client.get(path, headers={name.replace("_", "-"): said for name, said in headers.items()})
 
     def post(
@@ -41,7 +41,7 @@ class Visitor:
         token: bool = True,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """What a form is answered with. It carries the session's token, unless it is not to; no header of ""."""
+        """The answer to a form. `token`: whether it carries the CSRF token. A header of "" is left out."""
         sent = dict(form or {})
         if token:
             sent["csrf_token"] = self.token()
@@ -49,12 +49,12 @@ class Visitor:
         return self.client.post(path, data=sent, headers={name: said for name, said in named.items() if said})
 
     def token(self) -> str:
-        """The token that forms of this session carry; empty where nobody has logged in."""
+        """The CSRF token of the session; empty without one."""
         found = re.search(r'name="csrf_token" value="([^"]*)"', self.get("/providers").text)
         return unescape(found[1]) if found else ""
 
     def log_in(self) -> Answer:
-        """Come in by a link."""
+        """Log in by a link."""
         answer = self.get(f"/login?code={create_login_code(self.ledger)}")
         assert answer.status_code == 303, answer.text
         return answer

@@ -1,4 +1,4 @@
-"""Every route, with every scope: a token of one account never sees, changes or counts anything of another."""
+"""Permissions of every route with every scope: a token of one account never sees or changes another."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -19,17 +19,17 @@ from liushui.ledger.jobs.sync_requests import request_sync
 from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
-from tests.api.served import Answer, Api, Caller, open_api
+from tests.api.callers import Answer, Api, Caller, open_api
 from tests.engines import LedgerStore
 from tests.ledger.books import bad, came, hour, hours, keep, new_ledger, tables
 
 HIDDEN = "hidden"
-"""The account that nobody may see here. Its name stands in no answer, nor does what only it has."""
+"""The account that the callers may not see. Its name is in no answer, nor is anything that only it has."""
 SECRETS = ("hidden", "987.65", "SECRET")
 
 
 class Known(NamedTuple):
-    """What is there of the hidden account, by which it might be asked for."""
+    """Ids of things that belong to the hidden account."""
 
     request: str
     key: str
@@ -41,7 +41,7 @@ NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz")
 
 
 def fill(ledger: Ledger) -> Known:
-    """Something of everything, in both accounts."""
+    """Write something of everything into both accounts."""
     for account, amount, label in [("a", "1.00", "x"), (HIDDEN, "987.65", "SECRET")]:
         rows = [came("one", 1, amount, label=label, direction=Direction.OUT), came("two", 2, amount, label=label)]
         keep(ledger, hours(0, 24), *rows, rejected=[bad(f"{label} row")], account=account)
@@ -143,7 +143,7 @@ def ask(
     return caller.ask(method, path, params=dict(params), **({} if body is None else {"json": body}))
 
 
-def test_the_walk_has_every_route(filled: tuple[Api, Known]) -> None:
+def test_every_route_is_tested_here(filled: tuple[Api, Known]) -> None:
     api, _ = filled
     there = {
         (method, route.path_format.removeprefix("/api/v1") or "/")
@@ -157,7 +157,7 @@ def test_the_walk_has_every_route(filled: tuple[Api, Known]) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-def test_nobody_is_let_in_without_the_scope(filled: tuple[Api, Known], route: tuple[str, str]) -> None:
+def test_a_route_refuses_callers_without_its_scope(filled: tuple[Api, Known], route: tuple[str, str]) -> None:
     api, known = filled
     needed = scope_of(route)
     assert ask(api.stranger(), route, known, "a").status_code == 401
@@ -168,8 +168,8 @@ def test_nobody_is_let_in_without_the_scope(filled: tuple[Api, Known], route: tu
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-def test_what_is_not_ones_own_is_not_there(filled: tuple[Api, Known], route: tuple[str, str]) -> None:
-    """Whatever is asked of the hidden account is answered as of one that is not there, and leaves no trace."""
+def test_a_hidden_account_is_answered_as_if_it_did_not_exist(filled: tuple[Api, Known], route: tuple[str, str]) -> None:
+    """Requests for the hidden account are answered as for one that does not exist, and change nothing."""
     api, known = filled
     caller = api.caller("a")
     before = tables(api.ledger)
@@ -188,8 +188,8 @@ def test_what_is_not_ones_own_is_not_there(filled: tuple[Api, Known], route: tup
         assert after[name] == before[name], name
 
 
-def test_of_ones_own_everything_is_there(filled: tuple[Api, Known]) -> None:
-    """The walk is no walk through empty rooms: with the right token each list has the hidden account's."""
+def test_a_token_of_the_hidden_account_sees_everything_of_it(filled: tuple[Api, Known]) -> None:
+    """The other tests would pass on empty lists: with a token for all accounts every list has the hidden account."""
     api, known = filled
     everyone = api.caller()
     for route in ROUTES:
@@ -201,7 +201,7 @@ def test_of_ones_own_everything_is_there(filled: tuple[Api, Known]) -> None:
     assert SIDE in everyone.ask("GET", "/findings").text
 
 
-def test_nobody_makes_what_can_do_more(api: Api) -> None:
+def test_a_token_cannot_create_one_that_can_do_more(api: Api) -> None:
     caller = api.caller("a", scopes=[Scope.MANAGE, Scope.READ], calls_per_minute=100)
     for wanted in (
         {"scopes": ["record"], "accounts": ["a"]},
@@ -220,7 +220,7 @@ def test_nobody_makes_what_can_do_more(api: Api) -> None:
     assert api.stranger(made.json()["token"]).ask("GET", "/flows").status_code == 401
 
 
-def test_a_key_is_shown_once(api: Api) -> None:
+def test_the_secrets_of_a_key_are_shown_once(api: Api) -> None:
     caller = api.caller("a")
     made = caller.ask("POST", "/keys", json={"dialect": "longbridge", "accounts": ["a"]})
     assert made.status_code == 201, made.text

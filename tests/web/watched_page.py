@@ -1,4 +1,4 @@
-"""A page in a browser, and what it does that it must not."""
+"""Watches a page in a browser for requests to other servers, errors and policy violations."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from playwright.sync_api import ConsoleMessage, Page, Request, Route
 
 Open: TypeAlias = Callable[..., Page]
-"""Opens a path of the demonstration: `opened("/keys", color_scheme="dark", locale="zh-CN")`."""
+"""Opens a path of the demo: `opened("/keys", color_scheme="dark", locale="zh-CN")`."""
 
 TIMEOUT_MS: Final = 20_000
 
@@ -19,7 +19,7 @@ addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
 
 
 class Watched:
-    """Listens to a page. Requests to anybody but the server fail, as with the network unplugged, and are kept."""
+    """Watches a page. Requests to other servers fail, as without a network, and are stored."""
 
     def __init__(self, page: Page, url: str, *, may_fail: bool) -> None:
         self.page, self._url, self._may_fail = page, url, may_fail
@@ -42,7 +42,7 @@ class Watched:
             route.abort()
 
     def found(self) -> list[str]:
-        """What was wrong. Answers of 4xx are told in the console: where they are meant, they are passed over."""
+        """The problems. Expected answers of 4xx, which the browser logs as errors, are left out."""
         violations: list[str] = self.page.evaluate("window.violations ?? []")
         said = [text for text in self._said if not (self._may_fail and "Failed to load resource" in text)]
         return [*(f"asked {url}" for url in self._outside), *violations, *said]

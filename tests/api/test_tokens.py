@@ -1,4 +1,4 @@
-"""Who is let in: with a token that is valid, for the accounts and the scopes it has, as often as it may."""
+"""Tokens: validity, accounts, scopes and rate limits."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from liushui.errors import ConfigError
 from liushui.ledger.access.tokens import Scope, create_token, find_token, list_tokens, revoke_token
 from liushui.ledger.engine import Ledger
 from liushui.testing.clock import MovableClock
-from tests.api.served import Api, Caller
+from tests.api.callers import Api, Caller
 from tests.ledger.books import came, column, hours, keep
 
 
@@ -17,7 +17,7 @@ def clock_of(ledger: Ledger) -> MovableClock:
     return ledger.clock
 
 
-def test_without_a_token_nobody_is_answered(api: Api) -> None:
+def test_a_request_without_a_token_is_refused(api: Api) -> None:
     answer = api.stranger().ask("GET", "/accounts")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="liushui"'
@@ -28,14 +28,14 @@ def test_without_a_token_nobody_is_answered(api: Api) -> None:
 @pytest.mark.parametrize(
     "change", [lambda text: text[:-1], lambda text: text + "x", lambda text: f"{text[:17]}{'A' * 43}"]
 )
-def test_a_token_that_is_nearly_right_is_wrong(api: Api, ledger: Ledger, change: object) -> None:
+def test_an_altered_token_is_refused(api: Api, ledger: Ledger, change: object) -> None:
     assert callable(change)
     text = create_token(ledger, names=None, scopes=[Scope.READ]).text
     assert api.stranger(text).ask("GET", "/accounts").status_code == 200
     assert api.stranger(change(text)).ask("GET", "/accounts").status_code == 401
 
 
-def test_a_token_is_kept_as_a_digest_alone(ledger: Ledger) -> None:
+def test_a_token_is_stored_as_a_digest(ledger: Ledger) -> None:
     made = create_token(ledger, names=["a"], scopes=[Scope.READ])
     kept = str(column(ledger, "tokens", "id", "name", "digest", "accounts", "scopes"))
     assert made.text not in kept
@@ -44,7 +44,7 @@ def test_a_token_is_kept_as_a_digest_alone(ledger: Ledger) -> None:
     assert len(made.text.removeprefix(f"lsk_{made.token.id}_")) >= 43, "256 bits"
 
 
-def test_one_that_is_over_or_revoked_ends_at_once(api: Api, ledger: Ledger) -> None:
+def test_an_expired_or_revoked_token_is_refused_at_once(api: Api, ledger: Ledger) -> None:
     over = create_token(ledger, names=None, scopes=[Scope.READ], expires_at=ledger.clock() + timedelta(hours=1))
     ended = create_token(ledger, names=None, scopes=[Scope.READ])
     assert find_token(ledger, over.text) is not None
@@ -57,7 +57,7 @@ def test_one_that_is_over_or_revoked_ends_at_once(api: Api, ledger: Ledger) -> N
         revoke_token(ledger, ended.token.id)
 
 
-def test_calls_over_the_rate_are_refused_until_the_minute_is_over(api: Api, ledger: Ledger) -> None:
+def test_calls_over_the_rate_limit_are_refused_for_a_minute(api: Api, ledger: Ledger) -> None:
     caller = api.caller(calls_per_minute=2)
     answers = [caller.ask("GET", "/accounts") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -69,7 +69,7 @@ def test_calls_over_the_rate_are_refused_until_the_minute_is_over(api: Api, ledg
     assert caller.ask("GET", "/accounts").status_code == 200
 
 
-def test_when_a_token_was_used_last_is_kept(api: Api, ledger: Ledger) -> None:
+def test_the_last_use_of_a_token_is_stored(api: Api, ledger: Ledger) -> None:
     made = create_token(ledger, names=None, scopes=[Scope.READ])
     assert list_tokens(ledger)[0].last_used_at is None
     for _ in range(1_000):  # nobody waits for it to be kept, so that it may take a few calls more
@@ -79,7 +79,7 @@ def test_when_a_token_was_used_last_is_kept(api: Api, ledger: Ledger) -> None:
     assert list_tokens(ledger)[0].last_used_at == ledger.clock()
 
 
-def test_an_account_that_is_not_ones_own_is_not_there(api: Api, ledger: Ledger) -> None:
+def test_an_account_of_others_is_answered_as_if_it_did_not_exist(api: Api, ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("one", 1), account="a")
     keep(ledger, hours(0, 24), came("two", 1), account="b")
     caller, everyone = api.caller("a"), api.caller()
@@ -92,13 +92,13 @@ def test_an_account_that_is_not_ones_own_is_not_there(api: Api, ledger: Ledger) 
     assert everyone.ask("GET", f"/flows/{key}").status_code == 200
 
 
-def test_a_scope_that_is_not_there_is_said(api: Api) -> None:
+def test_a_missing_scope_is_named(api: Api) -> None:
     answer = api.caller(scopes=[Scope.MANAGE]).ask("GET", "/flows")
     assert answer.status_code == 403
     assert answer.json()["detail"] == "this needs the scope read; yours: manage"
 
 
-def test_who_asks_is_told_what_it_may_do(caller: Caller, api: Api) -> None:
+def test_a_caller_can_ask_for_its_permissions(caller: Caller, api: Api) -> None:
     assert caller.get("/")["accounts"] is None
     assert api.caller("a", scopes=[Scope.READ]).get("/")["accounts"] == ["a"]
 
@@ -113,6 +113,6 @@ def test_who_asks_is_told_what_it_may_do(caller: Caller, api: Api) -> None:
         ({"names": None, "scopes": [Scope.READ], "name": "a\nb"}, "name: expected at most 100 printable"),
     ],
 )
-def test_what_no_token_can_be_is_said(ledger: Ledger, options: dict[str, object], said: str) -> None:
+def test_invalid_tokens_cannot_be_created(ledger: Ledger, options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         create_token(ledger, **options)  # type: ignore[arg-type] # what each may be, the cases say

@@ -1,4 +1,4 @@
-"""Our own API over a ledger, in this process, and callers with tokens of any kind."""
+"""The API of a ledger in this process, and callers with tokens."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -19,39 +19,39 @@ Answer = Any
 
 
 class Caller:
-    """Somebody with a token, or without."""
+    """A caller, with a token or without."""
 
     def __init__(self, client: TestClient[Any], text: str | None) -> None:
         self._client = client
         self.headers = {} if text is None else {"authorization": f"Bearer {text}"}
 
     def ask(self, method: str, path: str, **options: Any) -> Answer:  # noqa: ANN401 - httpx's own options
-        """What a request is answered with."""
+        """The answer to a request."""
         headers = {**self.headers, **options.pop("headers", {})}
         return self._client.request(
             method, path if path.startswith("/api") else ROOT + path, headers=headers, **options
         )
 
     def get(self, path: str, **params: Any) -> Any:  # noqa: ANN401 - JSON
-        """What a question is answered with, which it must be."""
+        """The JSON of the answer to a GET, which must succeed."""
         answer = self.ask("GET", path, params=params)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
 
 class Api:
-    """The API, and those who call."""
+    """The API, and a factory of callers."""
 
     def __init__(self, ledger: Ledger, client: TestClient[Any]) -> None:
         self.ledger, self.client = ledger, client
 
     def caller(self, *names: str, scopes: Collection[Scope] = tuple(Scope), **options: Any) -> Caller:  # noqa: ANN401
-        """Somebody who sees these accounts, all of them where none are named."""
+        """A caller that sees these accounts; without any, all."""
         made = create_token(self.ledger, names=list(names) or None, scopes=scopes, **options)
         return Caller(self.client, made.text)
 
     def stranger(self, text: str | None = None) -> Caller:
-        """Somebody nobody knows."""
+        """A caller with an unknown token, or without one."""
         return Caller(self.client, text)
 
 

@@ -1,4 +1,4 @@
-"""Served by several processes: a key holds in all of them, and over a kill; and the client, from end to end."""
+"""The client against a server with several processes: idempotency across them and after a kill, events, syncs."""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def flow(reference: str, amount: str = "-1.50", account: str = "mine") -> models
     return models.RecordFlow(account=account, reference=reference, at=AT, amount=amount, currency="USD")
 
 
-def test_the_client_says_what_the_server_does(client: liushui.Client) -> None:
+def test_the_client_returns_what_the_server_answers(client: liushui.Client) -> None:
     assert client.about().scopes == ["manage", "read", "record"]
     assert [account.account for account in client.accounts()] == ["a", "b"]
     found = list(client.flows(limit=7, account="a", order=models.Order.OLDEST, until=AT + timedelta(hours=15)))
@@ -77,13 +77,13 @@ def test_the_client_says_what_the_server_does(client: liushui.Client) -> None:
     assert refused.value.errors[0].parameter == "limit"
 
 
-def test_a_token_that_is_none_is_said(running: Running) -> None:
+def test_an_unknown_token_is_an_error(running: Running) -> None:
     with liushui.Client(running.url, "lsk_no", attempts=1) as client, pytest.raises(errors.Unauthorized):
         client.about()
 
 
-def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: str) -> None:
-    """Many at once, over two workers, under one key: all are told the same, and the flows are there once."""
+def test_a_repeated_write_takes_effect_once(client: liushui.Client, book: str) -> None:
+    """Many at once, to two workers, under one key: all get the same answer, and the flows are recorded once."""
     client.create_account("mine")
     rows = [flow(f"r{n}") for n in range(50)]
     answers: list[models.Recorded] = []
@@ -104,7 +104,7 @@ def test_a_write_that_is_sent_again_is_done_once(client: liushui.Client, book: s
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="tells processes apart as Linux does")
-def test_a_write_whose_worker_is_killed_is_done_once(book: str, token: str) -> None:
+def test_a_write_takes_effect_once_when_its_worker_is_killed(book: str, token: str) -> None:
     """The worker is killed while a program writes the same again and again: what it was told is what is there.
 
     Once: Granian takes a second death within seconds for a crash that goes on, and ends.
@@ -131,7 +131,7 @@ def test_a_write_whose_worker_is_killed_is_done_once(book: str, token: str) -> N
     ledger.close()
 
 
-def test_events_come_and_go_on_where_they_broke_off(running: Running, token: str, client: liushui.Client) -> None:
+def test_events_continue_where_the_stream_broke_off(running: Running, token: str, client: liushui.Client) -> None:
     headers = {"authorization": f"Bearer {token}"}
     url = f"{running.url}/api/v1/events"
     client.create_account("eventful")
@@ -152,6 +152,6 @@ def test_events_come_and_go_on_where_they_broke_off(running: Running, token: str
     assert refused.json()["errors"][0]["parameter"] == "Last-Event-ID"
 
 
-def test_a_sync_that_is_asked_for_is_made_beside_the_server(client: liushui.Client) -> None:
+def test_a_requested_sync_runs_beside_the_server(client: liushui.Client) -> None:
     with pytest.raises(errors.NotFound, match="source"):
         client.sync("a")

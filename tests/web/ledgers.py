@@ -1,4 +1,4 @@
-"""Ledgers with something to see, for the tests of the overview and the flows."""
+"""Ledgers with data for the tests of the overview and the flows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def row(
     symbol: str | None = None,
     wire: bytes | None = None,
 ) -> DecodedRow:
-    """A row that came so long after BEGIN."""
+    """A row at a time after BEGIN."""
     flow = Flow(
         identity,
         BEGIN + after,
@@ -50,7 +50,7 @@ def row(
 
 
 def fill(ledger: Ledger) -> None:
-    """Two accounts that are collected up to a gap, a transfer between them, a contradiction, a row set aside."""
+    """Two accounts with a gap, a transfer between them, a flow to review and a rejected row."""
     hours = timedelta(hours=1)
     first = [
         row("a1", 1 * hours, "1000.00", kind=Kind.DEPOSIT, label="Wire", balance="1000.00"),
@@ -68,7 +68,7 @@ def fill(ledger: Ledger) -> None:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[Visitor]:
-    """Somebody who has logged in, before the pages of a ledger that was filled."""
+    """A logged-in visitor to a ledger with data."""
     ledger = new_ledger(folder, "a", "b")
     fill(ledger)
     with visiting(ledger) as visitor:
@@ -78,7 +78,7 @@ def reading(folder: Path) -> Iterator[Visitor]:
 
 
 def fill_many(ledger: Ledger, account: str, rows: int, minutes: int = 10) -> None:
-    """So many rows, so many minutes apart, in slices of a thousand."""
+    """Rows at regular intervals, in slices of a thousand."""
     for begin in range(0, rows, 1_000):
         numbers = range(begin, min(begin + 1_000, rows))
         ends = (BEGIN + timedelta(minutes=minutes * number) for number in (begin, begin + 1_000))

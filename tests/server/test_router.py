@@ -1,4 +1,4 @@
-"""Whose server answers: each at its document's own paths, and all of them mounted."""
+"""The router: providers at their documented paths and under /dialect/."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ DIALECTS = DialectRouter({"broker": BROKER, "exchange": EXCHANGE}, MemoryReader(
         ("/dialect/broker/dialect/exchange/x", "broker", "/dialect/exchange/x"),
     ],
 )
-def test_whose_path_it_is(path: str, name: str, route: str) -> None:
+def test_a_path_is_routed_to_its_provider(path: str, name: str, route: str) -> None:
     found = DIALECTS.find(path)
     assert found is not None
     assert (found[0].name, found[1]) == (name, route)
@@ -54,19 +54,19 @@ def test_whose_path_it_is(path: str, name: str, route: str) -> None:
         "/dialects/broker/v1/token",
     ],
 )
-def test_nobodys_path(path: str) -> None:
+def test_a_path_of_no_provider_is_not_routed(path: str) -> None:
     assert DIALECTS.find(path) is None
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/asset/cashflow/", "/v1/asset/../token", "/v1/nothing", "//v1//nothing"])
-def test_a_path_beside_a_dialects_own_is_that_dialects_to_refuse(path: str) -> None:
-    """Its clients read its errors, and no other's."""
+def test_a_similar_path_is_refused_by_the_provider_it_resembles(path: str) -> None:
+    """Its clients understand its errors only."""
     found = DIALECTS.find(path)
     assert found is not None
     assert (found[0].name, found[1]) == ("broker", path.replace("//", "/"))
 
 
-def test_the_nearest_dialect_is_the_one_that_shares_most() -> None:
+def test_the_provider_with_the_longest_common_path_is_chosen() -> None:
     near, far = provider("near", "/v1/trade/flows"), provider("far", "/v1/asset/flows")
     dialects = DialectRouter({"far": far, "near": near}, MemoryReader())
     found = dialects.find("/v1/trade/nothing")
@@ -75,12 +75,12 @@ def test_the_nearest_dialect_is_the_one_that_shares_most() -> None:
 
 
 @given(st.text(alphabet="/v1assetcashflowdialectbroker.", max_size=40))
-def test_a_route_never_has_slashes_in_a_row(path: str) -> None:
+def test_repeated_slashes_are_merged(path: str) -> None:
     found = DIALECTS.find(path)
     assert found is None or (found[1].startswith("/") and "//" not in found[1])
 
 
-def test_the_provider_answers_with_the_request_as_it_came() -> None:
+def test_the_provider_answers_the_unchanged_request() -> None:
     headers = {"x-api-key": "k"}
     request = DIALECTS.request("GET", "//contract/transactions", "a=%31", headers, b"body", "/contract/transactions")
     assert request == Request(
@@ -89,7 +89,7 @@ def test_the_provider_answers_with_the_request_as_it_came() -> None:
     assert DIALECTS.answer(EXCHANGE, request) == Response(201, [], b"exchange")
 
 
-def test_each_request_has_a_trace_of_its_own() -> None:
+def test_every_request_has_its_own_trace_id() -> None:
     traces = {DIALECTS.request("GET", "/", "", {}, b"", "/").trace for _ in range(100)}
     assert len(traces) == 100
     assert all(len(trace) == 32 and int(trace, 16) >= 0 for trace in traces)
@@ -105,7 +105,7 @@ class SocketDouble:
         return self.letter * 2 if frame.startswith(self.letter) else None
 
 
-def test_a_frame_goes_to_the_provider_that_knows_it() -> None:
+def test_a_frame_is_answered_by_the_provider_that_knows_it() -> None:
     given_out = {name: provider(name, f"/{name}") for name in ("a", "b", "c")}
     for name in ("a", "b"):
         object.__setattr__(given_out[name], "socket", SocketDouble(name.encode()))

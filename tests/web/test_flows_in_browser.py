@@ -1,11 +1,11 @@
-"""The overview and the flows in a real browser: charts drawn, rows that are there before they are seen, by keyboard."""
+"""The overview and the flows in a real browser: charts, scrolling, keyboard and narrow windows."""
 
 import itertools
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.watched import Open
+from tests.web.watched_page import Open
 
 SCROLL = """
 async ([step, frames]) => {
@@ -28,10 +28,10 @@ async ([step, frames]) => {
   return { sampled, top: pane.scrollTop, rows: Number(pane.getAttribute("aria-rowcount")) };
 }
 """
-"""Scrolls so many steps of so many pixels, and says after each what stands at three heights of the window."""
+"""Scrolls in steps and returns after each what is visible at three heights of the window."""
 
 
-def test_no_row_is_blank_when_it_comes_into_sight(opened: Open) -> None:
+def test_rows_are_never_blank_while_scrolling(opened: Open) -> None:
     page = opened("/flows", viewport={"width": 1280, "height": 1600})
     page.locator("#ledger").scroll_into_view_if_needed()
     found = page.evaluate(SCROLL, [700, 45])
@@ -47,7 +47,7 @@ def test_no_row_is_blank_when_it_comes_into_sight(opened: Open) -> None:
     assert rendered < 200, "only rows in sight are elements"
 
 
-def test_the_end_is_reached_and_said(opened: Open) -> None:
+def test_the_end_of_the_flows_is_reached_and_announced(opened: Open) -> None:
     page = opened("/flows?account=trader-1")
     pane = page.locator("#ledger")
     pane.focus()
@@ -58,7 +58,7 @@ def test_the_end_is_reached_and_said(opened: Open) -> None:
     assert int(str(pane.get_attribute("aria-rowcount"))) > 300
 
 
-def test_a_flow_is_opened_and_closed_by_keyboard(opened: Open) -> None:
+def test_a_flow_is_opened_and_closed_with_the_keyboard(opened: Open) -> None:
     page = opened("/flows?account=trader-1-hkus")
     pane = page.locator("#ledger")
     pane.focus()
@@ -77,7 +77,7 @@ def test_a_flow_is_opened_and_closed_by_keyboard(opened: Open) -> None:
     expect(pane).to_be_focused()
 
 
-def test_a_filter_stands_in_the_address(opened: Open) -> None:
+def test_a_filter_is_part_of_the_address(opened: Open) -> None:
     page = opened("/flows")
     page.get_by_label("Kind", exact=True).select_option("dividend")
     page.get_by_role("button", name="Filter").click()
@@ -92,7 +92,7 @@ def test_a_filter_stands_in_the_address(opened: Open) -> None:
 
 
 def has_ink(page: Page, chart: str) -> bool:
-    """Whether something is drawn on a chart's canvas."""
+    """Whether a chart's canvas has anything on it."""
     script = """(canvas) => {
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
       return data.some((value) => value > 0);
@@ -113,7 +113,7 @@ def test_charts_are_drawn_and_have_their_numbers(opened: Open, theme: str) -> No
 
 
 @pytest.mark.parametrize("path", ["/", "/flows"])
-def test_a_narrow_window_is_enough(opened: Open, path: str) -> None:
+def test_pages_fit_a_narrow_window(opened: Open, path: str) -> None:
     page = opened(path, viewport={"width": 390, "height": 800})
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -135,10 +135,10 @@ LONGEST_RUN = """
   return longest / devicePixelRatio;
 }
 """
-"""The longest line of the first series' colour."""
+"""The longest horizontal line in the colour of the first series."""
 
 
-def test_bars_are_as_wide_as_their_months_leave_them_room(opened: Open) -> None:
+def test_bars_fill_the_width_of_their_months(opened: Open) -> None:
     page = opened("/")
     bars = page.locator("[data-chart=bars] canvas")
     expect(bars).to_be_visible()

@@ -1,4 +1,4 @@
-"""The bridge: what an ASGI application is told of a request, and how its answer is passed on."""
+"""The ASGI bridge: the request that the application gets, and its answer, whole or in parts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,14 +15,14 @@ from tests.server.doubles import HttpDouble, ScopeDouble
 
 @post("/echo/{name:str}", status_code=202)
 async def echo(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
-    """Says what came."""
+    """Answer with the request."""
     said = f"{name}|{request.query_params.getall('a')}|{request.headers['x-a']}|{request.client}|".encode()
     return Response(said + await request.body(), headers={"x-made": "yes"}, media_type="text/plain")
 
 
 @get("/many")
 async def many() -> Stream:
-    """Comes in parts."""
+    """Answer in parts."""
 
     async def parts() -> AsyncIterator[str]:
         yield "one,"
@@ -35,26 +35,26 @@ BRIDGE = AsgiBridge(Litestar([echo, many], openapi_config=None, logging_config=N
 
 
 def answered(scope: ScopeDouble, *parts: bytes) -> HttpDouble:
-    """Have one request answered."""
+    """Answer one request."""
     http = HttpDouble(list(parts))
     asyncio.run(BRIDGE.answer(scope, http))
     return http
 
 
-def test_a_request_is_told_as_it_came() -> None:
+def test_the_application_gets_the_request_unchanged() -> None:
     http = answered(ScopeDouble("/echo/%E6%B5%81", "POST", "a=1&a=%20", {"x-a": "é"}), b"ab", b"", b"c")
     assert http.status == 202
     assert http.headers["x-made"] == "yes"
     assert http.body.decode() == "流|['1', ' ']|é|Address(host='127.0.0.1', port=5000)|abc"
 
 
-def test_an_answer_in_parts_is_passed_on_in_parts() -> None:
+def test_a_streamed_answer_is_streamed() -> None:
     http = answered(ScopeDouble("/many"))
     assert http.sent == [b"one,", b"two"]
     assert http.status == 200
 
 
-def test_nobody_is_sent_more_after_the_client_has_gone() -> None:
+def test_nothing_more_is_sent_after_the_client_disconnects() -> None:
     http = HttpDouble(gone_after=1)
     asyncio.run(BRIDGE.answer(ScopeDouble("/many"), http))
     assert http.sent == [b"one,"]
@@ -64,5 +64,5 @@ def test_nobody_is_sent_more_after_the_client_has_gone() -> None:
     ("told", "expected"),
     [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:80", ("::1", 80)), ("unix:/a", None), ("", None)],
 )
-def test_where_a_client_is(told: str, expected: tuple[str, int] | None) -> None:
+def test_the_address_of_the_client_is_parsed(told: str, expected: tuple[str, int] | None) -> None:
     assert asgi_scope(ScopeDouble("/", client=told))["client"] == expected

@@ -1,4 +1,4 @@
-"""WebSockets: the conversation at the socket port and at the main one, and the pings that official clients wait for."""
+"""WebSockets on their own port and on the main one, and the pings that official clients wait for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,7 +25,7 @@ AUTH = b"\x01\x02" + (7).to_bytes(4, "big") + (10_000).to_bytes(2, "big")
 
 @contextmanager
 def socket_server(reply: Reply) -> Iterator[str]:
-    """A server of its own, and where it is."""
+    """A server and its URL."""
     port = free_port()
     server = SocketServer(reply, HOST, port)
     server.start()
@@ -37,7 +37,7 @@ def socket_server(reply: Reply) -> Iterator[str]:
 
 
 def conversing(url: str, talk: Callable[[ClientConnection], Awaitable[None]]) -> None:
-    """Connect, talk, and be done within WAIT_S."""
+    """Connect and run `talk` within WAIT_S."""
 
     async def run() -> None:
         async with asyncio.timeout(WAIT_S), connected(url) as connection:
@@ -55,7 +55,7 @@ async def connected(url: str) -> AsyncIterator[ClientConnection]:
 # ---------------------------------------------------------------- the socket port alone
 
 
-def test_frames_are_answered_in_turn() -> None:
+def test_frames_are_answered_in_order() -> None:
     async def talk(connection: ClientConnection) -> None:
         for frame in (b"a", b"", b"c" * 1_000):
             await connection.send(frame)
@@ -66,7 +66,7 @@ def test_frames_are_answered_in_turn() -> None:
 
 
 @pytest.mark.parametrize("frame", [b"unknown", "text"])
-def test_what_is_not_understood_ends_the_conversation(frame: bytes | str) -> None:
+def test_an_unknown_frame_closes_the_connection(frame: bytes | str) -> None:
     async def talk(connection: ClientConnection) -> None:
         await connection.send(frame)
         with pytest.raises(ConnectionClosed) as closed:
@@ -78,7 +78,7 @@ def test_what_is_not_understood_ends_the_conversation(frame: bytes | str) -> Non
         conversing(url, talk)
 
 
-def test_a_frame_that_is_too_large_ends_the_conversation() -> None:
+def test_a_large_frame_closes_the_connection() -> None:
     async def talk(connection: ClientConnection) -> None:
         await connection.send(b"x" * (socket_module.MESSAGE_MAX + 1))
         with pytest.raises(ConnectionClosed) as closed:
@@ -91,7 +91,7 @@ def test_a_frame_that_is_too_large_ends_the_conversation() -> None:
 
 
 class Pinged(ClientConnection):
-    """Keeps the pings that arrive."""
+    """A connection that stores the pings it receives."""
 
     pings: int = 0
 
@@ -107,7 +107,7 @@ class Pinged(ClientConnection):
         super().process_event(event)  # type: ignore[arg-type] # whatever came
 
 
-def test_pings_arrive_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_sends_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < socket_module.PING_INTERVAL_S < 30
     monkeypatch.setattr(socket_module, "PING_INTERVAL_S", 0.05)
 
@@ -123,14 +123,14 @@ def test_pings_arrive_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
         assert asyncio.run(run(url)) >= 5
 
 
-def test_a_port_that_is_taken_is_said_at_once() -> None:
+def test_a_taken_port_is_an_error_at_once() -> None:
     with socket_server(lambda frame: frame) as url:
         port = int(url.rpartition(":")[2])
         with pytest.raises(OSError, match=str(port)):
             SocketServer(lambda frame: frame, HOST, port).start()
 
 
-def test_stopping_ends_conversations() -> None:
+def test_stopping_closes_connections() -> None:
     port = free_port()
     server = SocketServer(lambda frame: frame, HOST, port)
     server.start()
@@ -149,7 +149,7 @@ def test_stopping_ends_conversations() -> None:
 
 @pytest.fixture
 def password(book: Book, served: Running) -> bytes:
-    """The message that authenticates, with a password that was just given out over HTTP."""
+    """The authentication message, with a one-time password from the HTTP API."""
     key, path = book.key(), "/v1/socket/token"
     headers = {
         "x-api-key": key["app_key"],
@@ -167,7 +167,7 @@ def framed(message: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("port", ["socket", "main"])
-def test_a_client_is_let_in(served: Running, password: bytes, port: str) -> None:
+def test_an_official_client_can_authenticate(served: Running, password: bytes, port: str) -> None:
     async def talk(connection: ClientConnection) -> None:
         for message, status in ((password, 0), (b"\x0a\x01x", 5), (password, 0)):
             await connection.send(framed(message))
@@ -181,7 +181,7 @@ def test_a_client_is_let_in(served: Running, password: bytes, port: str) -> None
 
 @pytest.mark.parametrize("port", ["socket", "main"])
 @pytest.mark.parametrize("frame", [b"", b"no frame at all", "text"])
-def test_a_client_that_talks_otherwise_is_shown_out(served: Running, port: str, frame: bytes | str) -> None:
+def test_a_client_with_another_protocol_is_disconnected(served: Running, port: str, frame: bytes | str) -> None:
     async def talk(connection: ClientConnection) -> None:
         await connection.send(frame)
         with pytest.raises(ConnectionClosed):

@@ -81,7 +81,7 @@ class PagedFetcher:
             # The total may lag behind the rows, so a full page is never known to be the only one.
             if can_split and len(first.rows) == self._size and (page.next_token is not None or page.total is not None):
                 return None, len(first.rows)
-            # Only `next` tells the end. A short page does not: servers may cap pages below the size that was asked for.
+            # Only a missing token tells the end. A short page does not: servers may give fewer rows than requested.
             if page.next_token is None:
                 break
             page = await self.page(self._size, page_token=page.next_token)

@@ -37,12 +37,12 @@ def chart(html: str, name: str) -> dict[str, Any]:
 def test_balances_are_exact_and_say_how_far_they_are_proven(reader: Visitor) -> None:
     said = words(reader.get("/").text)
     assert "USD 749.875 ◆" not in said, "marks are drawn by the style, not by the text"
-    assert re.search(r"USD 749\.875 Gap : a: 1 rejected row, from Nov 1, 2025", said)
-    assert re.search(r"a Net change since Nov 1, 2025 649\.875 3 Gap", said)
+    assert re.search(r"USD 749\.875 Not complete : a: 1 rejected row, from Nov 1, 2025", said)
+    assert re.search(r"a Net change since Nov 1, 2025 649\.875 3 Not complete", said)
     assert re.search(
         r"b Net change since Nov 1, 2025 100\.00 1 Complete : All flows up to Jan 2, 2026.{1,30} are included", said
     )
-    assert re.search(r"HKD 5 Gap", said)
+    assert re.search(r"HKD 5 Not complete", said)
 
 
 def test_alarms_say_what_to_do(reader: Visitor) -> None:
@@ -61,8 +61,8 @@ def test_money_in_and_out_by_kind(reader: Visitor) -> None:
     html = reader.get("/?currency=USD&unit=month&since=2025-11-01&until=2025-12-01").text
     said = words(html)
     assert "Deposit 1,100.00 0 +1,100.00" in said
-    assert "Total Gap" in said
-    assert re.search(r"Total Gap [^+]*1,100\.00 −350\.125 \+749\.875", said)
+    assert "Total Not complete" in said
+    assert re.search(r"Total Not complete [^+]*1,100\.00 −350\.125 \+749\.875", said)
     data = chart(html, "bars")
     assert data["gaps"] == [0]
     assert data["net"] == [{"exact": "749.875", "text": "749.875"}]
@@ -73,7 +73,7 @@ def test_money_in_and_out_by_kind(reader: Visitor) -> None:
 
 def test_a_table_has_what_the_charts_show(reader: Visitor) -> None:
     moved = words(reader.get("/page/overview/moved?currency=USD&since=2025-11-01&until=2025-12-01").text)
-    assert re.search(r"Nov 2025 Total 4 1,100\.00 −350\.125 \+749\.875 Gap", moved)
+    assert re.search(r"Nov 2025 Total 4 1,100\.00 −350\.125 \+749\.875 Not complete", moved)
     assert "Withdrawal 1 0 −100.0 −100.0" in moved
     answer = reader.get("/page/overview/streams?currency=USD").text
     streams = words(answer)

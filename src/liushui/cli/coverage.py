@@ -88,7 +88,7 @@ def calendar_of(account: "Account", now: datetime) -> Calendar:
     name = account.name
     provider = load_providers().get(name.provider)
     if provider is None or not account.completeness.has_source:
-        return Calendar(name.account, name.provider, (), "no source says which flows there should be")
+        return Calendar(name.account, name.provider, (), "no source says which flows should be here")
     days = list(days_of(account.completeness, provider.rules, now))
     last = deadline(provider.rules, days, now)
     warning = ""

@@ -74,7 +74,7 @@ class Gap(NamedTuple):
         """Why, in English, for programs and terminals."""
         match self.cause:
             case Cause.NO_SOURCE:
-                return "no source says which flows there should be"
+                return "no source says which flows should be here"
             case Cause.BEFORE_SOURCE:
                 return "before the source's start date"
             case Cause.NOT_KEPT:

@@ -111,9 +111,14 @@ class Day(NamedTuple):
     gaps: tuple[Gap, ...] = ()
 
     @property
+    def gap(self) -> Gap | None:
+        """Why it is open: its newest gap. None where it is not."""
+        return self.gaps[-1] if self.state is DayState.OPEN and self.gaps else None
+
+    @property
     def reason(self) -> str:
         """Why it is open, in English; empty where it is not."""
-        return self.gaps[-1].reason if self.state is DayState.OPEN and self.gaps else ""
+        return self.gap.reason if self.gap else ""
 
 
 class Deadline(NamedTuple):
@@ -124,12 +129,17 @@ class Deadline(NamedTuple):
 
 
 class DayRun(NamedTuple):
-    """Adjacent days of one state and reason, `until` included."""
+    """Adjacent days of one state and reason, `until` included. `gap` is that of the first day."""
 
     since: date
     until: date
     state: DayState
-    reason: str
+    gap: Gap | None
+
+    @property
+    def reason(self) -> str:
+        """Why they are open, in English; empty where they are not."""
+        return self.gap.reason if self.gap else ""
 
 
 def days_of(
@@ -176,9 +186,9 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 def day_runs(days: Sequence[Day]) -> list[DayRun]:
     """Adjacent days of one state and reason as one."""
     runs = []
-    for (state, reason), group in groupby(days, key=lambda day: (day.state, day.reason)):
+    for (state, _), group in groupby(days, key=lambda day: (day.state, day.reason)):
         alike = list(group)
-        runs.append(DayRun(alike[0].day, alike[-1].day, state, reason))
+        runs.append(DayRun(alike[0].day, alike[-1].day, state, alike[0].gap))
     return runs
 
 

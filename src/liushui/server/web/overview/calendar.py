@@ -9,6 +9,7 @@ from babel.dates import format_skeleton
 
 from liushui.ledger.read.coverage import Day, DayRun, DayState, day_runs
 from liushui.server.web.i18n import Language
+from liushui.server.web.overview.labels import cause_text
 
 PITCH: Final = 12
 SIDE: Final = 10
@@ -87,7 +88,15 @@ def drawn(account: str, days: Sequence[Day], language: Language) -> Calendar:
             free_x = week * PITCH + LETTER * (len(months[-1].name) + 1)
     weeks = (days[-1].day - origin).days // 7 + 1
     found = day_runs(days)
-    runs = [(run.since.isoformat(), (run.until - run.since).days + 1, names[run.state], run.reason) for run in found]
+    runs = [
+        (
+            run.since.isoformat(),
+            (run.until - run.since).days + 1,
+            names[run.state],
+            cause_text(run.gap, language) if run.gap else "",
+        )
+        for run in found
+    ]
     return Calendar(
         account,
         weeks * PITCH,

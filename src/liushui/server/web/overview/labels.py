@@ -141,7 +141,7 @@ def coverage_label(verdict: Verdict, zone: str, language: Language) -> CoverageL
                 say("All flows up to %(at)s are included. Later ones have not been read yet.", at=at),
             )
         case Completeness.INCOMPLETE:
-            return CoverageLabel("warn", say("Gap"), _reasons(verdict, zone, language))
+            return CoverageLabel("warn", say("Not complete"), _reasons(verdict, zone, language))
         case Completeness.UNKNOWN:
             return CoverageLabel("", say("Cannot be checked"), _reasons(verdict, zone, language))
 
@@ -158,9 +158,18 @@ def _reasons(verdict: Verdict, zone: str, language: Language) -> str:
 
 def gap_reason(gap: Gap, zone: str, language: Language) -> str:
     """Why a range is not complete, and since when, in the reader's language."""
+    say, reason = language.say, cause_text(gap, language)
+    since, until = _moment(gap.since_us, zone, language), _moment(gap.until_us, zone, language)
+    if since and until:
+        return say("%(reason)s, from %(since)s to %(until)s", reason=reason, since=since, until=until)
+    return say("%(reason)s, from %(since)s on", reason=reason, since=since) if since else reason
+
+
+def cause_text(gap: Gap, language: Language) -> str:
+    """Why a range is not complete, in the reader's language."""
     say = language.say
-    reason = {
-        Cause.NO_SOURCE: say("nothing says which flows should be here"),
+    return {
+        Cause.NO_SOURCE: say("no source says which flows should be here"),
         Cause.BEFORE_SOURCE: say("before the source's start date"),
         Cause.NOT_KEPT: say("older than what the provider keeps"),
         Cause.READ_FAILED: say("read failed: %(detail)s", detail=gap.detail),
@@ -168,10 +177,6 @@ def gap_reason(gap: Gap, zone: str, language: Language) -> str:
         Cause.NOT_PUBLISHED: say("not published yet"),
         Cause.REJECTED_ROWS: language.say_many("%(number)s rejected row", "%(number)s rejected rows", gap.rows),
     }[gap.cause]
-    since, until = _moment(gap.since_us, zone, language), _moment(gap.until_us, zone, language)
-    if since and until:
-        return say("%(reason)s, from %(since)s to %(until)s", reason=reason, since=since, until=until)
-    return say("%(reason)s, from %(since)s on", reason=reason, since=since) if since else reason
 
 
 def basis_label(basis: Basis, language: Language) -> str:

@@ -1,4 +1,4 @@
-"""Day totals: what moved in and out on each business day, by subaccount, currency and kind. Kept with each commit."""
+"""Day totals: money in and out on each business day, by subaccount, currency and kind. Stored with each commit."""
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal, localcontext
@@ -16,7 +16,7 @@ from liushui.money import EXACT, ZERO, exact_sum, to_plain_string
 
 
 class TotalKey(NamedTuple):
-    """What a total is of. `day` is a date in the account's zone."""
+    """What a total is a total of. `day` is a date in the account's zone."""
 
     day: str
     subaccount: str
@@ -25,7 +25,7 @@ class TotalKey(NamedTuple):
 
 
 class Total(NamedTuple):
-    """How many flows, and their exact sums by sign: `money_in` >= 0, `money_out` <= 0."""
+    """The number of flows, and their exact sums by sign: `money_in` >= 0, `money_out` <= 0."""
 
     flows: int = 0
     money_in: Decimal = ZERO
@@ -50,29 +50,29 @@ class Total(NamedTuple):
         )
 
     def negative(self) -> "Total":
-        """What takes this away."""
+        """Its additive inverse."""
         return Total(-self.flows, self.money_in.copy_negate(), self.money_out.copy_negate())
 
 
 Totals = dict[TotalKey, Total]
 Sums = dict[tuple[str, str], Total]
-"""Of all days and kinds together, by subaccount and currency."""
+"""Totals over all days and kinds, by subaccount and currency."""
 
 _totalled: Callable[[Row], tuple[int, str, str, str, str]] = itemgetter(AT_US, SUBACCOUNT, AMOUNT, CURRENCY, KIND)
 
 FLOW_COLUMNS: Final = ", ".join(COLUMNS[: KIND + 1])
-"""The columns of flows that totals are made of, and those before them: a row's first ones."""
+"""The columns of flows that are enough to compute totals: the first ones, so that indexes into a row stay valid."""
 
 
 class TotalsBuilder:
-    """Totals that are being made, of rows that are told bit by bit."""
+    """Adds up the totals of rows that come in pieces."""
 
     def __init__(self, days: BusinessDays) -> None:
         self._days = days
         self._sums: dict[tuple[str, str, str, str], list[Decimal | int]] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take in rows with the columns of schema.flows, or with those of FLOW_COLUMNS."""
+        """Add rows with the columns of schema.flows, or of FLOW_COLUMNS."""
         sums, span_of = self._sums, self._days.span_of
         day, begin_us, end_us = "", 0, 0
         with localcontext(EXACT):
@@ -81,74 +81,74 @@ class TotalsBuilder:
                     day, begin_us, end_us = span_of(at_us)
                 key = day, subaccount, currency, kind
                 try:
-                    found = sums[key]
+                    sum_ = sums[key]
                 except KeyError:
-                    found = sums[key] = [0, ZERO, ZERO]
-                found[0] += 1
+                    sum_ = sums[key] = [0, ZERO, ZERO]
+                sum_[0] += 1
                 if amount[0] == "-":
-                    found[2] += Decimal(amount)
+                    sum_[2] += Decimal(amount)
                 else:
-                    found[1] += Decimal(amount)
+                    sum_[1] += Decimal(amount)
 
     def totals(self) -> Totals:
-        """The totals of all rows so far."""
-        return {TotalKey._make(key): Total._make(found) for key, found in self._sums.items()}
+        """The totals of the rows so far."""
+        return {TotalKey._make(key): Total._make(sum_) for key, sum_ in self._sums.items()}
 
 
 def totals_of(rows: Iterable[Row], days: BusinessDays) -> Totals:
-    """The totals of rows with the columns of schema.flows, or with those of FLOW_COLUMNS."""
+    """The totals of rows with the columns of schema.flows, or of FLOW_COLUMNS."""
     builder = TotalsBuilder(days)
     builder.add(rows)
     return builder.totals()
 
 
 def merge(totals: Totals, change: Totals) -> Totals:
-    """Both together."""
+    """The sum of both."""
     result = dict(totals)
-    for key, moved in change.items():
-        result[key] = result.get(key, Total()).plus(moved)
+    for key, total in change.items():
+        result[key] = result.get(key, Total()).plus(total)
     return result
 
 
 def store(connection: Connection, account: str, change: Totals) -> None:
-    """Add `change` to the totals kept for an account."""
+    """Add `change` to the stored totals of an account."""
     if not change:
         return
     days = [key.day for key in change]
-    kept = load(connection, account, min(days), max(days))
+    stored = load(connection, account, min(days), max(days))
     new: list[Row] = []
-    rows: list[Row] = []
+    changed: list[Row] = []
     gone: list[Row] = []
-    for key, moved in change.items():
-        before = kept.get(key)
-        now = moved if before is None else before.plus(moved)
+    for key, total in change.items():
+        before = stored.get(key)
+        now = total if before is None else before.plus(total)
         if now.flows:
-            (new if before is None else rows).append(
+            (new if before is None else changed).append(
                 (account, *key, now.flows, to_plain_string(now.money_in), to_plain_string(now.money_out))
             )
         else:
             gone.append((account, *key))
     insert_rows(connection, "day_totals", new)
-    if rows:
-        connection.exec_driver_sql(_UPSERT, rows)
+    if changed:
+        connection.exec_driver_sql(_UPSERT, changed)
     if gone:
         connection.exec_driver_sql(_DELETE, gone)
 
 
 def load(connection: Connection, account: str, first_day: str, last_day: str) -> Totals:
-    """The totals kept for an account's days, both ends included."""
-    found = connection.exec_driver_sql(_SELECT, (account, first_day, last_day))
+    """The stored totals of an account's days, both ends included."""
+    rows = connection.exec_driver_sql(_SELECT, (account, first_day, last_day))
     return {
         TotalKey(day, subaccount, currency, kind): Total(flows, Decimal(str(money_in)), Decimal(str(money_out)))
-        for day, subaccount, currency, kind, flows, money_in, money_out in found
+        for day, subaccount, currency, kind, flows, money_in, money_out in rows
     }
 
 
 def load_grouped(connection: Connection, account: str, first_day: str, last_day: str, *, letters: int) -> Totals:
-    """The totals kept for an account's days, both ends included, added up by so many letters of their dates.
+    """The stored totals of an account's days, both ends included, added up over subaccounts and periods.
 
-    10 of them are a day, 7 a month, 4 a year; with 0 all days are one, whose name is empty. So is that of the
-    subaccount: all of them are added up.
+    A period is the first `letters` of a date: 10 for days, 7 for months, 4 for years, 0 for all days together. The
+    keys have it in place of the day, and an empty subaccount.
     """
     t = day_totals.c
     key = (sa.func.substr(t.day, 1, letters), t.currency, t.kind)
@@ -163,7 +163,7 @@ def load_grouped(connection: Connection, account: str, first_day: str, last_day:
 
 
 def load_sums(connection: Connection, account: str) -> Sums:
-    """What all days of an account come to."""
+    """The stored totals of an account, added up over days and kinds."""
     t = day_totals.c
     money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
     query = sa.select(
@@ -173,54 +173,54 @@ def load_sums(connection: Connection, account: str) -> Sums:
         money_in.label("money_in"),
         money_out.label("money_out"),
     )
-    # The kinds of a day lie side by side in the key, and are added up as they come: only what is left is sorted.
+    # In two steps: the kinds of a day are neighbours in the key, so the database adds them up without sorting. Only the
+    # far fewer rows that are left must be sorted.
     days = query.where(t.account == account).group_by(t.day, t.subaccount, t.currency).subquery().c
-    place = (days.subaccount, days.currency)
+    key = (days.subaccount, days.currency)
     sums = exact_sums(connection, days.money_in, days.money_out)
-    found = connection.execute(sa.select(*place, sa.func.sum(days.flows), *sums).group_by(*place).order_by(*place))
+    rows = connection.execute(sa.select(*key, sa.func.sum(days.flows), *sums).group_by(*key).order_by(*key))
     return {
         (subaccount, currency): Total(int(flows), parse_sum(money_in), parse_sum(money_out))
-        for subaccount, currency, flows, money_in, money_out in found
+        for subaccount, currency, flows, money_in, money_out in rows
     }
 
 
 def sums_of(totals: Totals) -> Sums:
-    """What totals come to, by subaccount and currency."""
+    """Totals added up over days and kinds."""
     sums: Sums = {}
-    for key, moved in totals.items():
-        place = key.subaccount, key.currency
-        sums[place] = sums.get(place, Total()).plus(moved)
+    for (_, subaccount, currency, _), total in totals.items():
+        sums[subaccount, currency] = sums.get((subaccount, currency), Total()).plus(total)
     return sums
 
 
 def exact_sums(connection: Connection, *columns: sa.ColumnElement[Decimal]) -> list[sa.ColumnElement[Any]]:
-    """What sums columns of money in a query of groups, to be read with `summed`.
+    """Aggregates that sum columns of amounts exactly. Their values are to be read with `parse_sum`.
 
-    Where the database has no exact numbers, amounts come as one text, and are added up here: a fifth of the time that
-    it takes to fetch each.
+    SQLite has no exact numbers. It gives the amounts of a group as one text, which takes a fifth of the time of
+    fetching them one by one.
     """
     if connection.dialect.name == "sqlite":
         return [sa.func.group_concat(sa.func.nullif(column, "0"), " ") for column in columns]
     return [sa.func.sum(sa.cast(column, sa.Numeric)) for column in columns]
 
 
-def parse_sum(found: object) -> Decimal:
+def parse_sum(value: object) -> Decimal:
     """The sum in a column of `exact_sums`."""
-    if found is None:
+    if value is None:
         return ZERO
-    return exact_sum(map(Decimal, found.split(" "))) if isinstance(found, str) else Decimal(str(found))
+    return exact_sum(map(Decimal, value.split(" "))) if isinstance(value, str) else Decimal(str(value))
 
 
 def flows_by_day(connection: Connection, account: str, first_day: str, last_day: str) -> list[tuple[str, int]]:
-    """How many flows an account has on each day that has some, both ends included, in order."""
+    """The number of flows on each day that has any, both ends included, in order."""
     t = day_totals.c
-    found = connection.execute(
+    rows = connection.execute(
         sa.select(t.day, sa.func.sum(t.flows))
         .where(t.account == account, t.day >= first_day, t.day <= last_day)
         .group_by(t.day)
         .order_by(t.day)
     )
-    return [(day, int(flows)) for day, flows in found]
+    return [(day, int(flows)) for day, flows in rows]
 
 
 _SELECT = """

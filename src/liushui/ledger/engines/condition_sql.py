@@ -1,20 +1,9 @@
-"""Conditions on flows in SQL: as text, over the columns of schema.flows, and as SQLAlchemy expressions of amounts.
+"""Conditions on flows as SQL text, over the columns of schema.flows or of any table with the columns that they name."""
 
-PostgreSQL compares amounts as NUMERIC. SQLite has no exact numbers, so there their decimal texts are compared.
-"""
-
-from decimal import Decimal
-from typing import Any, Final
-
-import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.sql.functions import FunctionElement
+from typing import Final
 
 from liushui.conditions import DETAIL_PREFIX, SIDE, AllOf, AnyOf, Term, Where
 from liushui.ledger.engines.sql_dialects import SQLDialect
-from liushui.money import to_plain_string
 
 TOTALLED: Final = frozenset({"subaccount", "currency", "kind"})
 """The columns that day totals are grouped by: they answer a condition on these alone."""
@@ -93,65 +82,3 @@ class _Writer:
 
 def _json_path(field: str) -> str:
     return '$."{}"'.format(field.removeprefix(DETAIL_PREFIX).replace('"', ""))
-
-
-# ---------------------------------------------------------------- amounts
-
-
-class _ByEngine(FunctionElement[bool]):
-    """A condition with two clauses: the first compares amounts as texts, for SQLite, the second as numbers."""
-
-    inherit_cache = True  # SQLAlchemy may cache the compiled statement: both clauses are in its key
-    type = sa.Boolean()
-
-
-@compiles(_ByEngine)
-def _as_number(element: _ByEngine, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's own
-    return f"({compiler.process(list(element.clauses)[1], **options)})"
-
-
-@compiles(_ByEngine, "sqlite")
-def _as_text(element: _ByEngine, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's own
-    return f"({compiler.process(next(iter(element.clauses)), **options)})"
-
-
-def at_least(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
-    """Whether the amount in a column is `bound` or more."""
-    if bound > 0:
-        text = sa.and_(sa.not_(_is_negative(column)), _compare_digits(column, bound, largest=False))
-    else:
-        text = sa.or_(sa.not_(_is_negative(column)), _compare_digits(column, bound, largest=True, negative=True))
-    return _ByEngine(text, sa.cast(column, sa.Numeric) >= bound)
-
-
-def at_most(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
-    """Whether the amount in a column is `bound` or less."""
-    if bound < 0:
-        text = sa.and_(_is_negative(column), _compare_digits(column, bound, largest=False, negative=True))
-    else:
-        text = sa.or_(_is_negative(column), _compare_digits(column, bound, largest=True))
-    return _ByEngine(text, sa.cast(column, sa.Numeric) <= bound)
-
-
-def _is_negative(column: ColumnElement[Any]) -> ColumnElement[bool]:
-    return sa.type_coerce(column, sa.Text()) < "0"  # the minus sign sorts before every digit
-
-
-def _compare_digits(
-    column: ColumnElement[Any], bound: Decimal, *, largest: bool, negative: bool = False
-) -> ColumnElement[bool]:
-    """Whether an amount of the given sign has at most (`largest`), or at least, the absolute value of `bound`.
-
-    Of two plain decimal texts without leading and trailing zeros, the one with more digits before the point is larger;
-    of two with as many, the one that sorts later.
-    """
-    amount = sa.type_coerce(column, sa.Text())
-    whole = sa.func.instr(amount.op("||")("."), ".") - 1
-    text = sa.case((sa.func.instr(amount, ".") > 0, sa.func.rtrim(sa.func.rtrim(amount, "0"), ".")), else_=amount)
-    bound_text = ("-" if negative else "") + to_plain_string(bound.copy_abs())
-    bound_whole = len(bound_text.partition(".")[0])
-    if "." in bound_text:
-        bound_text = bound_text.rstrip("0").rstrip(".")
-    if largest:
-        return sa.or_(whole < bound_whole, sa.and_(whole == bound_whole, text <= bound_text))
-    return sa.or_(whole > bound_whole, sa.and_(whole == bound_whole, text >= bound_text))

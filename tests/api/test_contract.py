@@ -95,6 +95,8 @@ def test_answers_match_the_document(
         @given(case=operation.as_strategy(generation_mode=mode))
         def answered(case: Any) -> None:  # noqa: ANN401 - the tool's own
             assume(not _has_whole_float(case.body))
+            # Granian refuses a malformed Transfer-Encoding before the request reaches us.
+            assume("transfer-encoding" not in {name.lower() for name in case.headers or ()})
             # a document can say of lines of JSON that they are text, and not which text is right
             unsaid = [positive_data_acceptance, negative_data_rejection] if case.media_type == LINES else []
             case.call_and_validate(headers=headers, excluded_checks=unsaid)

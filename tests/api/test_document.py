@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
+from liushui.server.api.openapi import EXAMPLES
 from tests.api.callers import Api, Caller
 
 
@@ -54,6 +56,11 @@ def test_models_are_described_with_all_their_constraints(document: dict[str, Any
     described = str(document)
     for name in re.findall(r"#/components/schemas/(\w+)", described):
         assert name in document["components"]["schemas"]
+
+
+@pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: model.__name__)
+def test_examples_fit_their_models(model: type) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(EXAMPLES[model]), type=model) == EXAMPLES[model]
 
 
 def test_a_query_parameter_that_nobody_declared_is_refused(caller: Caller) -> None:

@@ -5,7 +5,7 @@ Amounts are exact decimal text, `-248.60`, with the zeros they came with. Times 
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, Self
 
 import msgspec
 from msgspec import Meta
@@ -34,14 +34,25 @@ class Order(StrEnum):
     OLDEST = "oldest"
 
 
-class Word(msgspec.Struct, kw_only=True):
-    """What every resource is."""
+class Record(Protocol):
+    """A named tuple."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+class Model(msgspec.Struct, kw_only=True):
+    """Base of the resources."""
+
+    @classmethod
+    def of(cls, record: Record, **fields: object) -> Self:
+        """The resource with the fields of a record that have its names. `fields` replace those or add to them."""
+        return msgspec.convert(record._asdict() | fields, cls)
 
 
 # ---------------------------------------------------------------- errors
 
 
-class Fault(Word, omit_defaults=True):
+class Fault(Model, omit_defaults=True):
     """One thing that is wrong with a request: where it stands, what was expected there, what came."""
 
     expected: str
@@ -52,7 +63,7 @@ class Fault(Word, omit_defaults=True):
     """The place in the body, as a JSON pointer; in a body of lines the line's number, from 0, comes first."""
 
 
-class Problem(Word, omit_defaults=True):
+class Problem(Model, omit_defaults=True):
     """Why a request was not answered, after RFC 9457."""
 
     title: str
@@ -65,7 +76,7 @@ class Problem(Word, omit_defaults=True):
 # ---------------------------------------------------------------- what covers a total
 
 
-class Gap(Word):
+class Gap(Model):
     """A range that is not complete, and why. `since` null: from the beginning; `until` null: it has no end."""
 
     account: str
@@ -81,7 +92,7 @@ class Gap(Word):
     reason: Annotated[str, Meta(description="The cause in words.")]
 
 
-class CoveredRange(Word):
+class CoveredRange(Model):
     """A range of an account, and whether it is complete. `checked_at` and `batch` are of the last read of it; null:
     there was none."""
 
@@ -95,7 +106,7 @@ class CoveredRange(Word):
     batch: int | None
 
 
-class Coverage(Word):
+class Coverage(Model):
     """The ranges of the accounts from the beginning of each source, oldest first. `complete`: none of them is open."""
 
     ranges: list[CoveredRange]
@@ -105,7 +116,7 @@ class Coverage(Word):
 # ---------------------------------------------------------------- accounts and flows
 
 
-class Account(Word):
+class Account(Model):
     """An account. `proven_until`: every flow from its beginning up to there is in the ledger; null: not even its
     beginning. `complete`: nothing is missing up to the newest read or flow."""
 
@@ -123,13 +134,13 @@ class Account(Word):
     reason: Annotated[str, Meta(description="Why it is not complete; empty where it is.")]
 
 
-class Accounts(Word):
+class Accounts(Model):
     """The accounts that the caller may see."""
 
     accounts: list[Account]
 
 
-class FxLeg(Word):
+class FxLeg(Model):
     """The other side of a conversion."""
 
     currency: str
@@ -137,7 +148,7 @@ class FxLeg(Word):
     rate: Amount
 
 
-class Flow(Word):
+class Flow(Model):
     """One movement of money. `key` names it, wherever it is named; `batch` is the commit that entered this version."""
 
     key: str
@@ -165,7 +176,7 @@ class Flow(Word):
     batch: int
 
 
-class FlowPage(Word):
+class FlowPage(Model):
     """Some flows. `next`: the cursor of the page after this one, which may have fewer than `limit`, or none, and still
     not be the last; null: there is nothing after it."""
 
@@ -175,7 +186,7 @@ class FlowPage(Word):
     gaps: list[Gap]
 
 
-class FlowVersion(Word):
+class FlowVersion(Model):
     """A flow as it was from one commit to another. `ended_as` null: it still is."""
 
     flow: Flow
@@ -185,7 +196,7 @@ class FlowVersion(Word):
     ended_as: str | None
 
 
-class FlowInFull(Word):
+class FlowInFull(Model):
     """A flow, every version of it, oldest first, and the row as the provider sent it."""
 
     flow: Flow
@@ -197,7 +208,7 @@ class FlowInFull(Word):
 # ---------------------------------------------------------------- totals
 
 
-class Balance(Word):
+class Balance(Model):
     """The exact sum of one currency in one account, before `at` (null: of all flows).
 
     It is a balance only where the flows reach back to the account's beginning; else it is the net change since an
@@ -216,7 +227,7 @@ class Balance(Word):
     covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
 
 
-class Balances(Word):
+class Balances(Model):
     """Balances by account, subaccount and currency. Currencies are never added together."""
 
     balances: list[Balance]
@@ -225,7 +236,7 @@ class Balances(Word):
     gaps: list[Gap]
 
 
-class SummaryRow(Word):
+class SummaryRow(Model):
     """What moved in one period. `account` and `kind` null: all of them together."""
 
     period: Annotated[str, Meta(examples=["2024-01", "2024-W05", "2024-01-31"])]
@@ -246,7 +257,7 @@ class SummaryRow(Word):
     covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
 
 
-class Summary(Word):
+class Summary(Model):
     """What moved in and out, by period and currency, and by account and kind where asked for.
 
     `complete` is about the range that was asked for. Without an end, it ends at the newest read or flow.
@@ -261,7 +272,7 @@ class Summary(Word):
 # ---------------------------------------------------------------- who asks
 
 
-class About(Word):
+class About(Model):
     """Which liushui answers, and what the caller may see and do. `accounts` null: all of them."""
 
     name: str
@@ -273,7 +284,7 @@ class About(Word):
 # ---------------------------------------------------------------- the feed
 
 
-class Step(Word):
+class Step(Model):
     """What one commit did to the flow of one key. `flow`: as it stood after it, or, withdrawn, before it.
 
     One whose time was restated is withdrawn under its key and added under another.
@@ -288,7 +299,7 @@ class Step(Word):
     flow: Flow
 
 
-class FeedPage(Word):
+class FeedPage(Model):
     """Whole commits, in their order. `cursor` goes on after them, for as long as the ledger lives; `more`: there is
     something after them already."""
 
@@ -297,7 +308,7 @@ class FeedPage(Word):
     more: bool
 
 
-class CommitSeen(Word):
+class CommitSeen(Model):
     """A commit that changed flows: an event. The event's id is a cursor of the feed after it."""
 
     account: str
@@ -311,7 +322,7 @@ class CommitSeen(Word):
 # ---------------------------------------------------------------- syncing
 
 
-class Sync(Word):
+class Sync(Model):
     """The sync of an account that goes on, or the last one. `slices_left` null: nobody knows yet."""
 
     account: str
@@ -331,7 +342,7 @@ class Sync(Word):
     said: Annotated[str, Meta(description="What it waits for, or what went wrong.")]
 
 
-class Run(Word):
+class Run(Model):
     """A sync that ended. `error` is empty where all went well."""
 
     account: str
@@ -344,14 +355,14 @@ class Run(Word):
     error: str
 
 
-class RunPage(Word):
+class RunPage(Model):
     """Some runs of an account, the newest first. `next`: the cursor of those before."""
 
     runs: list[Run]
     next: str | None
 
 
-class Source(Word):
+class Source(Model):
     """Where an account is collected from, without its credentials."""
 
     account: str
@@ -365,13 +376,13 @@ class Source(Word):
     sync: Sync | None
 
 
-class Sources(Word):
+class Sources(Model):
     """The sources of the accounts that the caller may see."""
 
     sources: list[Source]
 
 
-class SyncAsked(Word):
+class SyncAsked(Model):
     """A request to sync. `status`: waiting, running, or how it ended."""
 
     account: str
@@ -447,7 +458,7 @@ class RecordFlow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_
     detail: dict[str, Text] | None = None
 
 
-class RecordedRow(Word, omit_defaults=True):
+class RecordedRow(Model, omit_defaults=True):
     """What became of one flow: `added`; `known`, for it was there with the same content; `restated`; or `refused`."""
 
     row: Count
@@ -458,7 +469,7 @@ class RecordedRow(Word, omit_defaults=True):
     errors: list[Fault] = []
 
 
-class Recorded(Word):
+class Recorded(Model):
     """What became of all flows of a write. `again`: it was done before, under the same key, and is told again."""
 
     added: Count
@@ -478,7 +489,7 @@ class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 # ---------------------------------------------------------------- what is worth a look
 
 
-class FindingCount(Word):
+class FindingCount(Model):
     """How many flows of one day something was found about: `side` or `same_id`."""
 
     account: str
@@ -487,20 +498,20 @@ class FindingCount(Word):
     flows: Count
 
 
-class Findings(Word):
+class Findings(Model):
     """What was found, by account, day and finding. They are no errors: each flow is kept as the provider sent it."""
 
     findings: list[FindingCount]
 
 
-class Span(Word):
+class Span(Model):
     """A range, its end left out."""
 
     since: Instant
     until: Instant
 
 
-class QuarantinedRow(Word):
+class QuarantinedRow(Model):
     """A row that could not be read. `seen`: the ranges it was seen in; null: it was imported."""
 
     account: str
@@ -515,7 +526,7 @@ class QuarantinedRow(Word):
     resolved_as: str | None
 
 
-class QuarantinePage(Word):
+class QuarantinePage(Model):
     """Some rows. `next`: the cursor of those after them; null: there are none."""
 
     rows: list[QuarantinedRow]
@@ -525,7 +536,7 @@ class QuarantinePage(Word):
 # ---------------------------------------------------------------- credentials
 
 
-class Key(Word):
+class Key(Model):
     """A key of a provider's wire API, without its secrets."""
 
     key: str
@@ -538,7 +549,7 @@ class Key(Word):
     restrictions: dict[str, str]
 
 
-class Keys(Word):
+class Keys(Model):
     """The keys whose accounts the caller may all see, revoked ones too."""
 
     keys: list[Key]
@@ -554,7 +565,7 @@ class MakeKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     restrictions: dict[str, str] = {}
 
 
-class MadeKey(Word):
+class MadeKey(Model):
     """A key that was just made. Its credentials are shown this once."""
 
     key: str
@@ -563,7 +574,7 @@ class MadeKey(Word):
     credentials: dict[str, str]
 
 
-class Token(Word):
+class Token(Model):
     """A token of this API, without what it is. `accounts` null: all of them."""
 
     id: str
@@ -577,7 +588,7 @@ class Token(Word):
     last_used_at: Instant | None
 
 
-class Tokens(Word):
+class Tokens(Model):
     """The tokens that can do no more than the caller, revoked ones too."""
 
     tokens: list[Token]
@@ -601,7 +612,7 @@ class MakeToken(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     calls_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_200
 
 
-class MadeToken(Word):
+class MadeToken(Model):
     """A token that was just made. It is shown this once."""
 
     token: str

@@ -1,4 +1,4 @@
-"""What flows come to: balances and summaries, and the coverage that says how far either is complete."""
+"""Balances and summaries, and the coverage that says how far they are complete."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -22,13 +22,13 @@ from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import endpoint
 from liushui.server.api.errors import filter_problem, invalid_parameter
-from liushui.server.api.flows import AccountNames, gap_model
+from liushui.server.api.flows import AccountNames, AccountsQuery, gap_model
 
 By = Literal["account", "kind"]
 
 
 class BalanceQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which balances."""
+    """Selects balances."""
 
     account: AccountNames = []
     at: Annotated[date, Meta(description="Before this time, or before this day of the account's own zone.")] | None = (
@@ -38,7 +38,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SummaryQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which flows are summed, and by what. Currencies are never added together."""
+    """Selects flows, and what they are summed by. Currencies are never added together."""
 
     account: AccountNames = []
     period: Unit = Unit.MONTH
@@ -49,12 +49,6 @@ class SummaryQuery(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind | None = None
 
 
-class CoverageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which accounts' coverage."""
-
-    account: AccountNames = []
-
-
 @endpoint("GET", "/balances", scope=Scope.READ)
 def list_balances(context: Context, params: NamedDependency[BalanceQuery]) -> Response[models.Balances]:
     """Balances at an instant by account, subaccount and currency, and whether every flow of them is in the ledger.
@@ -63,7 +57,7 @@ def list_balances(context: Context, params: NamedDependency[BalanceQuery]) -> Re
     """
     names = context.accounts(params.account)
 
-    def answer() -> models.Balances:
+    def make() -> models.Balances:
         if not names:
             return models.Balances(balances=[], complete=True, covered=True, gaps=[])
         found = read_balances(context.read_model, names, at=params.at, currency=params.currency)
@@ -75,18 +69,14 @@ def list_balances(context: Context, params: NamedDependency[BalanceQuery]) -> Re
             gaps=[gap_model(gap) for gap in found.verdict.gaps],
         )
 
-    return context.tagged(names, answer)
+    return context.answer_tagged(names, make)
 
 
 def _balance(row: Balance) -> models.Balance:
     complete = row.verdict.is_complete
-    return models.Balance(
-        account=row.account,
-        subaccount=row.subaccount,
-        currency=row.currency,
+    return models.Balance.of(
+        row,
         amount=to_plain_string(row.amount),
-        flows=row.flows,
-        at=row.at,
         measure=row.basis.measure,
         since=None if row.basis.since_us is None else from_us(row.basis.since_us),
         complete=complete,
@@ -96,7 +86,7 @@ def _balance(row: Balance) -> models.Balance:
 
 @endpoint("GET", "/summary", scope=Scope.READ)
 def show_summary(context: Context, params: NamedDependency[SummaryQuery]) -> Response[models.Summary]:
-    """What moved in and out by day, week, month or year of each account's own zone, and by currency."""
+    """Money in and out by day, week, month or year of each account's own zone, and by currency."""
     names = context.accounts(params.account)
     first, last = (_day(name, getattr(params, name)) for name in ("first_day", "last_day"))
     try:
@@ -113,7 +103,7 @@ def show_summary(context: Context, params: NamedDependency[SummaryQuery]) -> Res
         currency=params.currency,
         kind=params.kind and params.kind.value,
     )
-    return context.tagged(names, lambda: _summary(context, wanted))
+    return context.answer_tagged(names, lambda: _summary(context, wanted))
 
 
 def _summary(context: RequestContext, wanted: SummaryOf) -> models.Summary:
@@ -132,13 +122,11 @@ def _summary(context: RequestContext, wanted: SummaryOf) -> models.Summary:
 def _summary_row(row: SummaryRow) -> models.SummaryRow:
     complete, until_us = row.verdict.is_complete, row.verdict.until_us
     first, last = row.period.first or date.min, row.period.last or date.max
-    return models.SummaryRow(
+    return models.SummaryRow.of(
+        row,
         period=row.period.name,
         first_day=first.isoformat(),
         last_day=last.isoformat(),
-        account=row.account,
-        currency=row.currency,
-        kind=None if row.kind is None else Kind(row.kind),
         flows=row.total.flows,
         money_in=to_plain_string(row.total.money_in),
         money_out=to_plain_string(row.total.money_out),
@@ -150,11 +138,11 @@ def _summary_row(row: SummaryRow) -> models.SummaryRow:
 
 
 @endpoint("GET", "/coverage", scope=Scope.READ)
-def show_coverage(context: Context, params: NamedDependency[CoverageQuery]) -> Response[models.Coverage]:
+def show_coverage(context: Context, params: NamedDependency[AccountsQuery]) -> Response[models.Coverage]:
     """Which ranges of the accounts are complete, when each was read, and which are not, and why."""
     names = context.accounts(params.account)
 
-    def answer() -> models.Coverage:
+    def make() -> models.Coverage:
         if not names:
             return models.Coverage(ranges=[], complete=True)
         with context.read_model.reading(names) as reading:
@@ -162,19 +150,18 @@ def show_coverage(context: Context, params: NamedDependency[CoverageQuery]) -> R
             complete = all(account.verdict().is_complete for account in reading.accounts.values())
         return models.Coverage(ranges=[_range(known) for known in ranges], complete=complete)
 
-    return context.tagged(names, answer)
+    return context.answer_tagged(names, make)
 
 
 def _range(known: CoverageRange) -> models.CoveredRange:
-    return models.CoveredRange(
-        account=known.account,
+    return models.CoveredRange.of(
+        known,
         since=from_us(known.since_us),
         until=from_us(known.until_us),
         state=known.state.value,
         cause=None if known.gap is None else known.gap.cause.value,
         reason="" if known.gap is None else known.gap.reason,
         checked_at=None if known.checked_at_us is None else from_us(known.checked_at_us),
-        batch=known.batch,
     )
 
 

@@ -1,32 +1,35 @@
-"""One call of the API: who asks, which accounts they may see of those they name, and an answer with its tag."""
+"""The context of a request to the API: the principal, the accounts that it may see, and answers with their ETag."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from liushui.client.models import Word
+from liushui.client.models import Model
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import read_heads
+from liushui.ledger.read.cursors import EXPECTED, CursorError, read_cursor, sign_cursor
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
-from liushui.server.api.errors import not_found
+from liushui.server.api.errors import invalid_parameter, not_found
 from liushui.server.context import AppContext, principal_of
 from liushui.services.access import Principal
 
+T = TypeVar("T")
+
 APP_CONTEXT: Final = "liushui_context"
-"""Under this name the application keeps the app_context."""
+"""The key of the AppContext in the application's state."""
 
 
 @dataclass(frozen=True)
 class RequestContext:
-    """A request of somebody who is known."""
+    """A request of a known principal."""
 
     request: Request[Any, Any, Any]
     app_context: AppContext
@@ -34,7 +37,7 @@ class RequestContext:
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger that is asked."""
+        """The ledger that is served."""
         return self.app_context.ledger
 
     @property
@@ -47,49 +50,59 @@ class RequestContext:
         """The installed providers by name."""
         return self.app_context.providers
 
-    @property
-    def whose(self) -> list[str] | None:
-        """The accounts that the caller may see; None: all of them. What a cursor holds for no other caller."""
-        return None if self.principal.accounts is None else sorted(self.principal.accounts)
-
     def accounts(self, named: Collection[str] = ()) -> tuple[str, ...]:
-        """The accounts that are meant: those named, or all that the caller may see. It may be none at all.
+        """The named accounts; without any, all that the caller may see, which may be none.
 
-        Raises ProblemError for one that is not there, or is not theirs: in the same words.
+        Raises ProblemError for an account that does not exist, and in the same words for one that is not visible.
         """
-        there = read_heads(self.ledger, sorted(named) if named else None)
-        visible = tuple(name for name in there if self.principal.sees(name))
+        heads = read_heads(self.ledger, sorted(named) if named else None)
+        visible = tuple(name for name in heads if self.principal.sees(name))
         for name in named:
             if name not in visible:
                 raise not_found("account", name)
         return visible
 
-    def account(self, name: str) -> str:
-        """One account. Raises ProblemError."""
-        return self.accounts((name,))[0]
+    def query_name(self, kind: str, accounts: Collection[str], *parameters: object) -> str:
+        """What cursors of a query are bound to: its kind, its parameters, and the accounts that the caller may see."""
+        visible = None if self.principal.accounts is None else sorted(self.principal.accounts)
+        return msgspec.json.encode((kind, sorted(set(accounts)), parameters, visible)).decode()
 
-    def answer(self, word: Word, status: HTTPStatus = HTTPStatus.OK) -> Response[Any]:
-        """An answer that nobody keeps."""
+    def read_cursor(self, query: str, text: str, type_: type[T], parameter: str = "cursor") -> T:
+        """The position of a cursor. Raises ProblemError for a cursor of another query or caller."""
+        try:
+            return read_cursor(self.ledger, query, text, type_)
+        except CursorError as error:
+            raise invalid_parameter(parameter, EXPECTED, text) from error
+
+    def sign_cursor(self, query: str, position: object) -> str:
+        """The cursor of a position."""
+        return sign_cursor(self.ledger, query, position)
+
+    def answer(self, model: Model, status: HTTPStatus = HTTPStatus.OK) -> Response[Any]:
+        """An answer that is not cached."""
         return Response(
-            msgspec.json.encode(word),
+            msgspec.json.encode(model),
             status_code=status,
             media_type=MediaType.JSON,
             headers={"Cache-Control": "no-store"},
         )
 
-    def tagged(self, names: tuple[str, ...], make: Callable[[], Word]) -> Response[Any]:
-        """An answer that only commits to these accounts change: whoever has it already is told so, at little cost."""
+    def answer_tagged(self, names: tuple[str, ...], make: Callable[[], Model]) -> Response[Any]:
+        """An answer with an ETag that changes with the accounts. A client that has it gets 304, and `make` is not run.
+
+        `names`: the accounts that the answer is about.
+        """
         tag = self._tag(names)
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Accept-Encoding"}
         if tag in _tags(self.request.headers.get("if-none-match", "")):
             return Response(b"", status_code=HTTPStatus.NOT_MODIFIED, media_type=MediaType.JSON, headers=headers)
         body = msgspec.json.encode(make())
-        if self._tag(names) != tag:  # somebody wrote meanwhile: nobody can say which state this is
+        if self._tag(names) != tag:  # a commit came in between: the answer may be of either state
             del headers["ETag"]
         return Response(body, media_type=MediaType.JSON, headers=headers)
 
     def _tag(self, names: tuple[str, ...]) -> str:
-        """What changes with every state of the accounts, every question, and every coding of the answer."""
+        """Differs for every state of the accounts, every query, and every compression of the answer."""
         about = (
             str(self.request.url.path),
             sorted(self.request.query_params.multi_items()),
@@ -108,5 +121,5 @@ def provide_context(request: Request[Any, Any, Any]) -> RequestContext:
     return RequestContext(request, request.app.state[APP_CONTEXT], principal_of(request))
 
 
-def _tags(said: str) -> list[str]:
-    return [tag.strip().removeprefix("W/") for tag in said.split(",")]
+def _tags(header: str) -> list[str]:
+    return [tag.strip().removeprefix("W/") for tag in header.split(",")]

@@ -86,27 +86,9 @@ def revoke_token(context: Context, token_id: Annotated[str, PathParameter(name="
 
 
 def _key_model(key: KeyInfo) -> models.Key:
-    return models.Key(
-        key=key.public,
-        dialect=key.dialect,
-        accounts=list(key.accounts),
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-        revoked_at=key.revoked_at,
-        paced=key.paced,
-        restrictions=dict(key.restrictions),
-    )
+    return models.Key.of(key, key=key.public, restrictions=dict(key.restrictions))
 
 
 def _token_model(token: Token) -> models.Token:
-    return models.Token(
-        id=token.id,
-        name=token.name,
-        accounts=None if token.accounts is None else sorted(token.accounts),
-        scopes=sorted(token.scopes),
-        calls_per_minute=token.calls_per_minute,
-        created_at=token.created_at,
-        expires_at=token.expires_at,
-        revoked_at=token.revoked_at,
-        last_used_at=token.last_used_at,
-    )
+    accounts = None if token.accounts is None else sorted(token.accounts)
+    return models.Token.of(token, accounts=accounts, scopes=sorted(token.scopes))

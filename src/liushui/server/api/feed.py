@@ -1,7 +1,7 @@
-"""What happens: the feed of changed flows, and events as they come."""
+"""The feed of changed flows, and events as they happen."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -13,66 +13,76 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Meta
 
 from liushui.client import models
-from liushui.instant import to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.progress import list_progress
 from liushui.ledger.read.accounts import read_heads
-from liushui.ledger.read.cursors import flow_key, sign_cursor
 from liushui.ledger.read.feed import FeedPage, Step, commits_after, feed_page
 from liushui.server.api.context import Context, RequestContext
-from liushui.server.api.cursors import position_of
 from liushui.server.api.endpoint import ApiOperation, endpoint
-from liushui.server.api.flows import AccountNames, said
+from liushui.server.api.flows import AccountNames, flow_model
 from liushui.server.api.sources import sync_model
 
 STEPS: Final = 1_000
 STEPS_MAX: Final = 10_000
 
-LOOK_S: Final = 0.5
-"""How often a stream looks for what is new."""
-BEAT: Final = 30
-"""A stream that has nothing to say says so after as many looks."""
+POLL_S: Final = 0.5
+"""How often a stream looks for news."""
+POLLS_PER_HEARTBEAT: Final = 30
+"""A stream without news sends a comment after so many polls, so that proxies do not close it."""
 COMMITS_MAX: Final = 100
 
 
 class FeedQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """From where on, and of which accounts."""
+    """Selects a page of the feed."""
 
     account: AccountNames = []
     cursor: (
-        Annotated[str, Meta(description="Of the page before, with the same accounts. None: from the beginning.")] | None
+        Annotated[str, Meta(description="Of the page before, with the same accounts. Without it: from the beginning.")]
+        | None
     ) = None
     limit: Annotated[int, Meta(ge=1, le=STEPS_MAX, description="After so many steps no further commit begins.")] = STEPS
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Of which accounts, and from where on."""
+    """Selects events."""
 
     account: AccountNames = []
-    cursor: Annotated[str, Meta(description="Of the feed, or an event's id. None: from now on.")] | None = None
+    cursor: Annotated[str, Meta(description="Of the feed, or the id of an event. Without it: from now on.")] | None = (
+        None
+    )
 
 
 @endpoint("GET", "/feed", scope=Scope.READ, operation_id="read")
 def read_feed(context: Context, params: NamedDependency[FeedQuery]) -> Response[models.FeedPage]:
-    """Flows that were added, changed and withdrawn since a cursor, commit by commit.
+    """Flows that were added, changed or withdrawn since a cursor, commit by commit.
 
-    Whoever applies every step, by key, has what a full read has. Accounts that come later are in it from their
-    beginning on.
+    A client that applies every step by its key has what a full read has. An account that is added later is in the feed
+    from its beginning.
     """
     names = context.accounts(params.account)
-    about = _about(context, params.account)
-    seen = {} if params.cursor is None else position_of(context.ledger, about, params.cursor, dict[str, int])
+    query = context.query_name("feed", params.account)
+    positions = {} if params.cursor is None else context.read_cursor(query, params.cursor, dict[str, int])
 
-    def page() -> models.FeedPage:
-        found = feed_page(context.ledger, names, seen, limit=params.limit) if names else FeedPage([], {}, more=False)
-        following = sign_cursor(context.ledger, about, found.positions)
-        return models.FeedPage(steps=[_step(step) for step in found.steps], cursor=following, more=found.more)
+    def make() -> models.FeedPage:
+        page = FeedPage([], {}, more=False)
+        if names:
+            page = feed_page(context.ledger, names, positions, limit=params.limit)
+        steps = [_step_model(step) for step in page.steps]
+        return models.FeedPage(steps=steps, cursor=context.sign_cursor(query, page.positions), more=page.more)
 
-    return context.tagged(names, page)
+    return context.answer_tagged(names, make)
+
+
+def _step_model(step: Step) -> models.Step:
+    flow = flow_model(step.found)
+    return models.Step.of(step, change=step.how.value, key=flow.key, account=flow.account, flow=flow)
+
+
+# ---------------------------------------------------------------- events
 
 
 class StreamOperation(ApiOperation):
-    """An operation that answers with server-sent events, which Litestar knows no type of."""
+    """An operation that answers with server-sent events, whose type Litestar does not describe."""
 
     def to_schema(self) -> dict[str, Any]:
         """The operation as OpenAPI has it."""
@@ -88,102 +98,82 @@ class StreamOperation(ApiOperation):
     operation_id="events",
     operation=StreamOperation,
     media_type="text/event-stream",
-    opt={"whole": True},  # a packed stream would be held back until there is enough of it to pack
+    opt={"whole": True},  # compression would hold events back until there is enough to compress
 )
 async def stream_events(context: Context, params: NamedDependency[EventQuery]) -> ServerSentEvent:
-    """Commits that changed flows, and how far syncs are, as they come (server-sent events).
+    """Commits that changed flows, and the progress of syncs, as they happen (server-sent events).
 
-    `commit`: its id is a cursor of the feed, from which a stream that broke off goes on (Last-Event-ID). `sync`: how
-    far one is, about twice a second. A comment now and then says that the stream lives. It ends with its token.
+    `commit`: its id is a cursor of the feed; a client that reconnects sends it as Last-Event-ID. `sync`: the progress
+    of a sync, about twice a second. Comments keep the connection alive. The stream ends when the token does.
     """
-    told = await asyncio.to_thread(_begin, context, params)
-    return ServerSentEvent(_stream(told), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    stream = await asyncio.to_thread(EventStream.open, context, params)
+    return ServerSentEvent(stream.messages(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 @dataclass
-class _Told:
-    """What a stream has told already."""
+class EventStream:
+    """A stream of events, and what it has sent."""
 
     context: RequestContext
-    asked: EventQuery
-    about: str
+    named: list[str]
+    """The accounts that were asked for. Empty: all that the caller may see, also later ones."""
+    query: str
     positions: dict[str, int]
-    syncs: dict[str, datetime] = field(default_factory=dict)
+    """For each account, the last commit that was sent."""
+    updates: dict[str, datetime] = field(default_factory=dict)
+    """For each account, when the progress that was sent was written."""
+
+    @classmethod
+    def open(cls, context: RequestContext, params: EventQuery) -> "EventStream":
+        """A stream from the cursor on that the request has, else from now on. Raises ProblemError."""
+        names = context.accounts(params.account)
+        query = context.query_name("feed", params.account)
+        last_id = context.request.headers.get("last-event-id")
+        if last_id:
+            positions = context.read_cursor(query, last_id, dict[str, int], "Last-Event-ID")
+        elif params.cursor is not None:
+            positions = context.read_cursor(query, params.cursor, dict[str, int])
+        else:
+            positions = read_heads(context.ledger, names)
+        return cls(context, params.account, query, positions)
+
+    async def messages(self) -> AsyncIterator[ServerSentEventMessage]:
+        """The messages as they come, until the caller may not see them any more."""
+        yield ServerSentEventMessage(data=None, comment="begun")
+        silent_polls = 0
+        while (news := await asyncio.to_thread(self._poll)) is not None:
+            for message in news:
+                yield message
+            silent_polls = 0 if news else silent_polls + 1
+            if silent_polls == POLLS_PER_HEARTBEAT:
+                silent_polls = 0
+                yield ServerSentEventMessage(data=None, comment="nothing new")
+            await asyncio.sleep(POLL_S)
+
+    def _poll(self) -> list[ServerSentEventMessage] | None:
+        """The news. None: the token was revoked, has expired, or its accounts are others."""
+        context = self.context
+        principal = context.app_context.authenticate(context.request)
+        if principal is None or Scope.READ not in principal.scopes or principal.accounts != context.principal.accounts:
+            return None
+        heads = read_heads(context.ledger, sorted(self.named) if self.named else None)
+        names = [name for name in heads if principal.sees(name)]
+        is_behind = any(heads[name] > self.positions.get(name, 0) for name in names)
+        return [*(self._commits(names) if is_behind else ()), *self._syncs(names)]
+
+    def _commits(self, names: list[str]) -> Iterator[ServerSentEventMessage]:
+        for commit in commits_after(self.context.ledger, names, self.positions, limit=COMMITS_MAX):
+            self.positions[commit.account] = commit.seq
+            id_ = self.context.sign_cursor(self.query, self.positions)
+            yield _message("commit", models.CommitSeen.of(commit, batch=commit.seq), id_)
+
+    def _syncs(self, names: list[str]) -> Iterator[ServerSentEventMessage]:
+        now = self.context.ledger.clock()
+        for progress in list_progress(self.context.ledger, names):
+            if self.updates.get(progress.account) != progress.updated_at:
+                self.updates[progress.account] = progress.updated_at
+                yield _message("sync", sync_model(progress, now))
 
 
-def _begin(context: RequestContext, asked: EventQuery) -> _Told:
-    names = context.accounts(asked.account)
-    about = _about(context, asked.account)
-    last = context.request.headers.get("last-event-id") or asked.cursor
-    parameter = "Last-Event-ID" if context.request.headers.get("last-event-id") else "cursor"
-    if last is None:
-        return _Told(context, asked, about, read_heads(context.ledger, names))
-    return _Told(context, asked, about, position_of(context.ledger, about, last, dict[str, int], parameter))
-
-
-async def _stream(told: _Told) -> AsyncIterator[ServerSentEventMessage]:
-    quiet = 0
-    yield ServerSentEventMessage(data=None, comment="begun")
-    while True:
-        found = await asyncio.to_thread(_look, told)
-        if found is None:
-            return
-        for message in found:
-            yield message
-        quiet = 0 if found else quiet + 1
-        if quiet >= BEAT:
-            quiet = 0
-            yield ServerSentEventMessage(data=None, comment="nothing new")
-        await asyncio.sleep(LOOK_S)
-
-
-def _look(told: _Told) -> list[ServerSentEventMessage] | None:
-    """What is new. None: the caller is nobody who may know any more."""
-    context = told.context
-    principal = context.app_context.authenticate(context.request)
-    if principal is None or Scope.READ not in principal.scopes or principal.accounts != context.principal.accounts:
-        return None
-    every = read_heads(context.ledger, sorted(told.asked.account) if told.asked.account else None)
-    names = [name for name in every if principal.sees(name)]
-    messages = []
-    if any(every[name] > told.positions.get(name, 0) for name in names):
-        for commit in commits_after(context.ledger, names, told.positions, limit=COMMITS_MAX):
-            told.positions[commit.account] = commit.seq
-            seen = models.CommitSeen(
-                account=commit.account,
-                batch=commit.seq,
-                recorded_at=commit.recorded_at,
-                added=commit.added,
-                restated=commit.restated,
-                withdrawn=commit.withdrawn,
-            )
-            id_ = sign_cursor(context.ledger, told.about, told.positions)
-            messages.append(ServerSentEventMessage(data=_text(seen), event="commit", id=id_))
-    now = context.ledger.clock()
-    for one in list_progress(context.ledger, names):
-        if told.syncs.get(one.account) != one.updated_at:
-            told.syncs[one.account] = one.updated_at
-            messages.append(ServerSentEventMessage(data=_text(sync_model(one, now)), event="sync"))
-    return messages
-
-
-def _text(word: models.Word) -> str:
-    return msgspec.json.encode(word).decode()
-
-
-def _about(context: RequestContext, accounts: list[str]) -> str:
-    """What a cursor of the feed is for: these accounts, of somebody who sees those."""
-    return msgspec.json.encode(("feed", sorted(set(accounts)), context.whose)).decode()
-
-
-def _step(step: Step) -> models.Step:
-    found = step.found
-    return models.Step(
-        change=step.how.value,
-        key=flow_key(found.account, to_us(found.flow.at), found.id),
-        account=found.account,
-        batch=step.batch,
-        recorded_at=step.recorded_at,
-        ended_as=step.ended_as,
-        flow=said(found),
-    )
+def _message(event: str, model: models.Model, id_: str | None = None) -> ServerSentEventMessage:
+    return ServerSentEventMessage(data=msgspec.json.encode(model).decode(), event=event, id=id_)

@@ -1,8 +1,8 @@
-"""Accounts and flows, as they are."""
+"""Accounts and flows."""
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Response
@@ -14,25 +14,31 @@ from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.completeness import Gap, is_open_end
-from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key, sign_cursor
+from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key
 from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
 from liushui.ledger.read.flows import LedgerFlow, Position, flows_page
-from liushui.ledger.read.history import Version, versions_of
-from liushui.ledger.read.status import AccountStatus, read_statuses
+from liushui.ledger.read.history import versions_of
+from liushui.ledger.read.status import read_statuses
 from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
-from liushui.server.api.cursors import position_of
 from liushui.server.api.endpoint import PathText, endpoint
 from liushui.server.api.errors import filter_problem, not_found
 
-PAGE: int = 100
-PAGE_MAX: int = 1_000
+PAGE: Final = 100
+PAGE_MAX: Final = 1_000
 
-AccountNames = Annotated[list[str], Meta(description="Of these accounts; may stand several times. All, where none.")]
+AccountNames = Annotated[list[str], Meta(description="These accounts; may be repeated. Without it: all accounts.")]
+Cursor = Annotated[str, Meta(description="`next` of the page before, with the same parameters.")]
+
+
+class AccountsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Selects accounts."""
+
+    account: AccountNames = []
 
 
 class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which flows, and which page of them."""
+    """Selects flows, and a page of them."""
 
     account: AccountNames = []
     since: Annotated[date, Meta(description="From this time, or this day of the account's own zone, on.")] | None = None
@@ -58,66 +64,72 @@ class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
     ) = None
     order: Annotated[models.Order, Meta(description="Which end comes first.")] = models.Order.NEWEST
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
-    cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
+    cursor: Cursor | None = None
 
 
 @endpoint("GET", "/accounts", scope=Scope.READ)
 def list_accounts(context: Context) -> Response[models.Accounts]:
-    """The accounts that the caller may see, and how far each is proven."""
+    """The accounts that the caller may see, and how far each is complete."""
     names = context.accounts()
-    return context.tagged(names, lambda: models.Accounts(accounts=accounts_said(context, names)))
+    return context.answer_tagged(names, lambda: models.Accounts(accounts=account_models(context, names)))
 
 
 @endpoint("GET", "/accounts/{account:str}", scope=Scope.READ)
 def show_account(context: Context, account: PathText) -> Response[models.Account]:
     """One account."""
     names = context.accounts((account,))
-    return context.tagged(names, lambda: accounts_said(context, names)[0])
+    return context.answer_tagged(names, lambda: account_models(context, names)[0])
 
 
 @endpoint("GET", "/flows", scope=Scope.READ)
 def list_flows(context: Context, params: NamedDependency[FlowQuery]) -> Response[models.FlowPage]:
-    """Flows by time, page by page. A cursor stays where it is while rows arrive."""
+    """Flows by time, in pages. New flows do not move the position of a cursor."""
     names = context.accounts(params.account)
-    wanted = filter_of(params)._replace(accounts=names)
-    about = f"flows {filter_digest(wanted._replace(accounts=tuple(sorted(params.account))), context.whose)}"
-    after = None if params.cursor is None else position_of(context.ledger, about, params.cursor, Position)
+    wanted = read_query(params)._replace(accounts=names)
+    query = context.query_name("flows", params.account, filter_digest(wanted._replace(accounts=())))
+    after = None if params.cursor is None else context.read_cursor(query, params.cursor, Position)
 
-    def page() -> models.FlowPage:
+    def make() -> models.FlowPage:
         if not names:
             return models.FlowPage(flows=[], next=None, complete=True, gaps=[])
-        found = flows_page(context.ledger, wanted, limit=params.limit, after=after)
+        page = flows_page(context.ledger, wanted, limit=params.limit, after=after)
         verdict = context.read_model.verdict(wanted)
         return models.FlowPage(
-            flows=[said(one) for one in found.flows],
-            next=None if found.next is None else sign_cursor(context.ledger, about, found.next),
+            flows=[flow_model(flow) for flow in page.flows],
+            next=None if page.next is None else context.sign_cursor(query, page.next),
             complete=verdict.is_complete,
             gaps=[gap_model(gap) for gap in verdict.gaps],
         )
 
-    return context.tagged(names, page)
+    return context.answer_tagged(names, make)
 
 
 @endpoint("GET", "/flows/{key:str}", scope=Scope.READ)
 def show_flow(context: Context, key: PathText) -> Response[models.FlowInFull]:
     """One flow, its versions, and the row as the provider sent it."""
-    place = parse_flow_key(key)
-    if place is None or not context.principal.sees(place[0]):
+    parsed = parse_flow_key(key)
+    if parsed is None or not context.principal.sees(parsed[0]):
         raise not_found("flow", key)
-    account, at_us, id_ = place
-    found = versions_of(context.ledger, account, at_us, id_)
-    if not found:
+    account, at_us, id_ = parsed
+    versions = versions_of(context.ledger, account, at_us, id_)
+    if not versions:
         raise not_found("flow", key)
 
-    def whole() -> models.FlowInFull:
-        last, wire, served = found[-1]
-        versions = [_version(version) for version, _, _ in found]
-        return models.FlowInFull(flow=said(last.found), versions=versions, wire=wire, served=served)
+    def make() -> models.FlowInFull:
+        newest = versions[-1]
+        return models.FlowInFull(
+            flow=flow_model(newest.version.found),
+            versions=[
+                models.FlowVersion.of(version, flow=flow_model(version.found)) for version, _wire, _served in versions
+            ],
+            wire=newest.wire,
+            served=newest.served,
+        )
 
-    return context.tagged((account,), whole)
+    return context.answer_tagged((account,), make)
 
 
-def filter_of(query: FlowQuery) -> FlowFilter:
+def read_query(query: FlowQuery) -> FlowFilter:
     """The filter of a query, without its accounts. Raises ProblemError."""
     texts = {
         name: value for name in FIELDS if name not in ("since", "until") and (value := getattr(query, name)) is not None
@@ -130,8 +142,8 @@ def filter_of(query: FlowQuery) -> FlowFilter:
     return wanted._replace(since=query.since, until=query.until, newest_first=query.order is models.Order.NEWEST)
 
 
-def said(found: LedgerFlow) -> models.Flow:
-    """A flow, as the API says it."""
+def flow_model(found: LedgerFlow) -> models.Flow:
+    """A flow as the API shows it."""
     flow = found.flow
     return models.Flow(
         key=flow_key(found.account, to_us(flow.at), found.id),
@@ -172,36 +184,19 @@ def _fx(flow: Flow) -> models.FxLeg | None:
     )
 
 
-def _version(version: Version) -> models.FlowVersion:
-    return models.FlowVersion(
-        flow=said(version.found),
-        recorded_at=version.recorded_at,
-        ended_at=version.ended_at,
-        ended_batch=version.ended_batch,
-        ended_as=version.ended_as,
-    )
-
-
-def accounts_said(context: RequestContext, names: tuple[str, ...]) -> list[models.Account]:
-    """The accounts, as the API shows them."""
-    return [_account(status) for status in read_statuses(context.read_model, names)] if names else []
-
-
-def _account(status: AccountStatus) -> models.Account:
-    return models.Account(
-        account=status.account,
-        provider=status.provider,
-        zone=status.zone,
-        flows=status.flows,
-        quarantined=status.quarantined,
-        findings=status.findings,
-        gaps=status.gaps,
-        batch=status.batches,
-        proven_from=status.proven_from,
-        proven_until=status.proven_until,
-        complete=status.verdict.is_complete,
-        reason=status.verdict.reason,
-    )
+def account_models(context: RequestContext, names: tuple[str, ...]) -> list[models.Account]:
+    """The accounts as the API shows them."""
+    if not names:
+        return []
+    return [
+        models.Account.of(
+            status,
+            batch=status.batches,
+            complete=status.verdict.is_complete,
+            reason=status.verdict.reason,
+        )
+        for status in read_statuses(context.read_model, names)
+    ]
 
 
 def gap_model(gap: Gap) -> models.Gap:

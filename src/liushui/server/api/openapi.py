@@ -1,5 +1,7 @@
 """The OpenAPI document of the API, which Litestar makes of the routes, and the page that shows it."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from importlib.resources import files
@@ -15,6 +17,7 @@ from litestar.typing import FieldDefinition
 
 from liushui import __version__
 from liushui.client import models
+from liushui.flow import Category, Direction, Kind
 from liushui.server.api.context import Context
 from liushui.server.api.endpoint import endpoint
 
@@ -140,83 +143,77 @@ def openapi_config(root: str) -> OpenAPIConfig:
     )
 
 
-_FLOW: Final = {
-    "key": "k6R0b210zwAGYMAsrO-A2SBmMjdh",
-    "account": "trader-1",
-    "id": "f27a4c3378adcb2d5c2a6fef5c1f327b",
-    "at": "2024-01-31T02:34:54Z",
-    "amount": "-248.60",
-    "currency": "USD",
-    "direction": "out",
-    "kind": "trade",
-    "category": "stock",
-    "label": "Buy Contract-Stock",
-    "subaccount": "",
-    "balance_after": None,
-    "settled_at": None,
-    "ref": None,
-    "order_ref": None,
-    "symbol": "AAPL.US",
-    "name": None,
-    "price": None,
-    "quantity": None,
-    "note": "Apple",
-    "fx": None,
-    "detail": None,
-    "batch": 11,
-}
+_RECORDED_AT: Final = datetime(2024, 1, 31, 2, 40, tzinfo=UTC)
+_FLOW: Final = models.Flow(
+    key="k6R0b210zwAGYMAsrO-A2SBmMjdh",
+    account="trader-1",
+    id="f27a4c3378adcb2d5c2a6fef5c1f327b",
+    at=datetime(2024, 1, 31, 2, 34, 54, tzinfo=UTC),
+    amount="-248.60",
+    currency="USD",
+    direction=Direction.OUT,
+    kind=Kind.TRADE,
+    category=Category.STOCK,
+    label="Buy Contract-Stock",
+    subaccount="",
+    balance_after=None,
+    settled_at=None,
+    ref=None,
+    order_ref=None,
+    symbol="AAPL.US",
+    name=None,
+    price=None,
+    quantity=None,
+    note="Apple",
+    fx=None,
+    detail=None,
+    batch=11,
+)
+_STEP: Final = models.Step(
+    change="added",
+    key=_FLOW.key,
+    account=_FLOW.account,
+    batch=_FLOW.batch,
+    recorded_at=_RECORDED_AT,
+    ended_as=None,
+    flow=_FLOW,
+)
+_BALANCE: Final = models.Balance(
+    account="trader-1",
+    subaccount="",
+    currency="USD",
+    amount="1274000.575000",
+    flows=1729,
+    at=datetime(2024, 1, 31, tzinfo=UTC),
+    measure="balance",
+    since=None,
+    complete=True,
+    covered=True,
+)
+_RECORD_FLOW: Final = models.RecordFlow(
+    account="shop",
+    reference="order-1017",
+    at=datetime(2024, 1, 31, 1, 30, tzinfo=UTC),
+    amount="-12.50",
+    currency="CNY",
+    kind=Kind.FEE,
+    label="January",
+)
+_RECORDED_ROW: Final = models.RecordedRow(row=0, outcome="added", account="shop", reference="order-1017", key=_FLOW.key)
 
-EXAMPLES: Final[dict[Any, Any]] = {
-    models.FlowPage: {"flows": [_FLOW], "next": None},
-    models.FeedPage: {
-        "steps": [
-            {
-                "change": "added",
-                "key": _FLOW["key"],
-                "account": "trader-1",
-                "batch": 11,
-                "recorded_at": "2024-01-31T02:40:00Z",
-                "ended_as": None,
-                "flow": _FLOW,
-            }
-        ],
-        "cursor": "kY3vBQ",
-        "more": False,
-    },
-    models.Balances: {
-        "balances": [
-            {
-                "account": "trader-1",
-                "subaccount": "",
-                "currency": "USD",
-                "amount": "1274000.575000",
-                "flows": 1729,
-                "at": "2024-01-31T00:00:00Z",
-                "covered": True,
-            }
-        ],
-        "covered": True,
-        "gaps": [],
-    },
-    models.RecordFlow: {
-        "account": "shop",
-        "reference": "order-1017",
-        "at": "2024-01-31T09:30:00+08:00",
-        "amount": "-12.50",
-        "currency": "CNY",
-        "kind": "fee",
-        "label": "January",
-    },
-    models.Recorded: {
-        "added": 1,
-        "known": 0,
-        "restated": 0,
-        "again": False,
-        "rows": [{"row": 0, "outcome": "added", "account": "shop", "reference": "order-1017", "key": _FLOW["key"]}],
-    },
-    models.MakeAccount: {"account": "shop", "zone": "Asia/Shanghai"},
-    models.MakeKey: {"dialect": "longbridge", "accounts": ["trader-1"]},
-    models.MakeToken: {"scopes": ["read"], "accounts": ["trader-1"], "name": "the dashboard"},
-    models.AskSync: {"everything": False},
-    models.ChangeSource: {"paused": True},
+EXAMPLES: Final[Mapping[type, msgspec.Struct]] = {
+    type(example): example
+    for example in (
+        models.FlowPage(flows=[_FLOW], next=None, complete=True, gaps=[]),
+        models.FeedPage(steps=[_STEP], cursor="kY3vBQ", more=False),
+        models.Balances(balances=[_BALANCE], complete=True, covered=True, gaps=[]),
+        _RECORD_FLOW,
+        models.Recorded(added=1, known=0, restated=0, again=False, rows=[_RECORDED_ROW]),
+        models.MakeAccount(account="shop", zone="Asia/Shanghai"),
+        models.MakeKey(dialect="longbridge", accounts=["trader-1"]),
+        models.MakeToken(scopes=[models.TokenScope.READ], accounts=["trader-1"], name="the dashboard"),
+        models.AskSync(everything=False),
+        models.ChangeSource(paused=True),
+    )
 }
+"""An example of each of some models."""

@@ -20,7 +20,7 @@ from liushui.ledger.write.record import Conflict, Difference, IdempotencyKey, Ke
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.errors import bad_request, conflict, invalid_body, invalid_parameter
-from liushui.server.api.flows import accounts_said
+from liushui.server.api.flows import account_models
 from liushui.server.api.params import check_media_type
 from liushui.server.api.record_body import (
     JSON,
@@ -46,7 +46,7 @@ def create_account(context: Context, data: JSONBody[models.MakeAccount]) -> Resp
         recording.create_account(context.ledger, context.principal, data.account, data.zone)
     except AlreadyExists as error:
         raise conflict([Fault(pointer="/account", expected="a new name", got=short_repr(data.account))]) from error
-    (account,) = accounts_said(context, (data.account,))
+    (account,) = account_models(context, (data.account,))
     return context.answer(account)
 
 

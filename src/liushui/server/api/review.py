@@ -1,4 +1,4 @@
-"""What is worth a human's look: findings, and rows that could not be read."""
+"""What needs a review: findings, and rejected rows."""
 
 from base64 import b64encode
 from typing import Annotated
@@ -12,81 +12,55 @@ from liushui.client import models
 from liushui.instant import from_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import review
-from liushui.ledger.read.cursors import sign_cursor
 from liushui.server.api.context import Context
-from liushui.server.api.cursors import position_of
 from liushui.server.api.endpoint import endpoint
-from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames
-
-
-class FindingQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Of which accounts."""
-
-    account: AccountNames = []
+from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames, AccountsQuery, Cursor
 
 
 class QuarantineQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows."""
+    """Selects rejected rows, and a page of them."""
 
     account: AccountNames = []
-    resolved: Annotated[bool, Meta(description="Those too that became flows, or are gone.")] = False
+    resolved: Annotated[bool, Meta(description="Also those that have become flows, or are gone.")] = False
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
-    cursor: Annotated[str, Meta(description="`next` of the page before, with the same parameters.")] | None = None
+    cursor: Cursor | None = None
 
 
 @endpoint("GET", "/findings", scope=Scope.READ)
-def list_findings(context: Context, params: NamedDependency[FindingQuery]) -> Response[models.Findings]:
-    """How many flows of each day are worth a look, and why."""
+def list_findings(context: Context, params: NamedDependency[AccountsQuery]) -> Response[models.Findings]:
+    """How many flows of each day need a review, and why."""
     names = context.accounts(params.account)
 
-    def made() -> models.Findings:
-        found = review.count_findings(context.ledger, names) if names else []
-        return models.Findings(
-            findings=[
-                models.FindingCount(account=one.account, day=one.day, finding=one.finding, flows=one.flows)
-                for one in found
-            ]
-        )
+    def make() -> models.Findings:
+        counts = review.count_findings(context.ledger, names) if names else []
+        return models.Findings(findings=[models.FindingCount.of(count) for count in counts])
 
-    return context.tagged(names, made)
+    return context.answer_tagged(names, make)
 
 
 @endpoint("GET", "/quarantine", scope=Scope.READ)
 def list_quarantined(context: Context, params: NamedDependency[QuarantineQuery]) -> Response[models.QuarantinePage]:
-    """Rows that could not be read, with their bytes and the reason: nothing that came is lost."""
+    """Rejected rows, which could not be read: their bytes and the reason. Nothing that was received is lost."""
     names = context.accounts(params.account)
-    about = msgspec.json.encode(("quarantine", sorted(params.account), params.resolved, context.whose)).decode()
-    after = None if params.cursor is None else position_of(context.ledger, about, params.cursor, tuple[str, str, int])
+    query = context.query_name("quarantine", params.account, params.resolved)
+    after = None if params.cursor is None else context.read_cursor(query, params.cursor, tuple[str, str, int])
 
-    def made() -> models.QuarantinePage:
+    def make() -> models.QuarantinePage:
         if not names:
             return models.QuarantinePage(rows=[], next=None)
-        found = review.quarantined_page(
-            context.ledger, names, limit=params.limit + 1, after=after, resolved=params.resolved
+        limit = params.limit
+        rows = review.quarantined_page(context.ledger, names, limit=limit + 1, after=after, resolved=params.resolved)
+        last = rows[limit - 1] if len(rows) > limit else None
+        return models.QuarantinePage(
+            rows=[_row_model(row) for row in rows[:limit]],
+            next=None if last is None else context.sign_cursor(query, (last.account, last.id, last.batch)),
         )
-        following = None
-        if len(found) > params.limit:
-            found = found[: params.limit]
-            last = found[-1]
-            following = sign_cursor(context.ledger, about, (last.account, last.id, last.batch))
-        return models.QuarantinePage(rows=[_said(one) for one in found], next=following)
 
-    return context.tagged(names, made)
+    return context.answer_tagged(names, make)
 
 
-def _said(found: review.Quarantined) -> models.QuarantinedRow:
+def _row_model(row: review.Quarantined) -> models.QuarantinedRow:
     seen = None
-    if found.span is not None:
-        seen = [models.Span(since=from_us(since_us), until=from_us(until_us)) for since_us, until_us in found.span]
-    return models.QuarantinedRow(
-        account=found.account,
-        id=found.id,
-        field=found.field,
-        reason=found.reason,
-        wire=b64encode(found.wire).decode(),
-        seen=seen,
-        batch=found.batch,
-        recorded_at=found.recorded_at,
-        resolved_batch=found.resolved_batch,
-        resolved_as=found.resolved_as,
-    )
+    if row.span is not None:
+        seen = [models.Span(since=from_us(since_us), until=from_us(until_us)) for since_us, until_us in row.span]
+    return models.QuarantinedRow.of(row, wire=b64encode(row.wire).decode(), seen=seen)

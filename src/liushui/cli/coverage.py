@@ -33,13 +33,13 @@ REASONS_MAX: Final = 12
 """How many spans of open days are listed below a calendar."""
 
 MARKS: Final = {
-    "proven": ("■", "green"),
-    "open": ("□", "bold red"),
-    "unpublished": ("·", "dim"),
-    "lost": ("×", "yellow"),
+    "proven": ("■", "green", "complete"),
+    "open": ("□", "bold red", "gap"),
+    "unpublished": ("·", "dim", "not published yet"),
+    "lost": ("×", "yellow", "no longer available from the provider"),
 }
-"""How a day is drawn, by its state: the mark and its colour."""
-LEGEND: Final = "■ complete  □ open  · not published yet  × missing, and no longer offered by the provider"
+"""How a day is drawn, by its state: the mark, its colour and its meaning."""
+LEGEND: Final = "  ".join(f"{mark} {meaning}" for mark, _, meaning in MARKS.values())
 
 
 class Calendar(NamedTuple):
@@ -129,8 +129,8 @@ def _draw_hidden(console: "Console", hidden: list[tuple[str, str]]) -> None:
     """Print months that are not drawn as one line for each state, and empty the list."""
     for state, group in groupby(hidden, key=lambda pair: pair[1]):
         months = [month for month, _ in group]
-        mark, style = MARKS[state]
-        console.print(f"  {_span(months[0], months[-1])}  [{style}]{mark}[/] {state}")
+        mark, style, meaning = MARKS[state]
+        console.print(f"  {_span(months[0], months[-1])}  [{style}]{mark}[/] {meaning}")
     hidden.clear()
 
 
@@ -168,7 +168,7 @@ def _day_records(accounts: "list[Account]", now: datetime) -> Iterator[Record]:
 # ---------------------------------------------------------------- status
 
 STATUS_TABLE_COLUMNS: Final = (
-    *("account", "provider", "proven_until", "age", "next_sync", "flows", "gaps", "quarantined", "findings"),
+    *("account", "provider", "read_until", "age", "next_sync", "flows", "gaps", "rejected_rows", "to_review"),
     "last_error",
 )
 STATUS_FIELDS: Final = (
@@ -271,7 +271,13 @@ def _retention_left_s(source: "Source", provider: "Provider", ranges: "list[Rang
 
 def _as_table_row(record: Record) -> Record:
     age_s = record["age_s"]
-    return {**record, "proven_until": record["last_proven"], "age": None if age_s is None else _ago(int(str(age_s)))}
+    return {
+        **record,
+        "read_until": record["last_proven"],
+        "age": None if age_s is None else _ago(int(str(age_s))),
+        "rejected_rows": record["quarantined"],
+        "to_review": record["findings"],
+    }
 
 
 def _ago(seconds: int) -> str:

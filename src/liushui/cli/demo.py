@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import msgspec
 
-from liushui.cli.coverage import STATUS_FIELDS, status_row
+from liushui.cli.coverage import status_row
 from liushui.cli.flows import BALANCE_TABLE_COLUMNS, balance_row
 from liushui.cli.options import Format
 from liushui.cli.output import emit, messages
@@ -81,7 +81,8 @@ def _print_ledger(ledger: Ledger) -> None:
     messages.print("3. what the ledger holds, and how much of it is complete")
     model = ReadModel(ledger, ProviderRules())
     emit(map(balance_row, read_balances(model).rows), BALANCE_TABLE_COLUMNS, Format.TABLE, title="Balances")
-    emit(map(status_row, read_statuses(model)), STATUS_FIELDS, Format.TABLE, title="Coverage")
+    columns = ("account", "provider", "flows", "gaps", "complete", "reason")
+    emit(map(status_row, read_statuses(model)), columns, Format.TABLE, title="Completeness")
 
 
 def _serve(ledger: Ledger, url: str, simulator: SimulatorInfo, address: Address, workers: int) -> None:

@@ -66,7 +66,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 # ---------------------------------------------------------------- backups
 
 
-def test_a_backup_is_the_ledger(full: Path, tmp_path: Path) -> None:
+def test_a_backup_equals_the_ledger(full: Path, tmp_path: Path) -> None:
     saved = backed_up(full, tmp_path / "saved.db")
     assert in_file(saved.path) == in_file(full)
     assert list(files_in(tmp_path)) == ["saved.db"]
@@ -78,7 +78,7 @@ def test_a_backup_is_the_ledger(full: Path, tmp_path: Path) -> None:
     book.close()
 
 
-def test_the_key_is_beside_it_where_that_is_asked_for(full: Path, tmp_path: Path) -> None:
+def test_with_secrets_copies_the_key_beside_the_backup(full: Path, tmp_path: Path) -> None:
     saved = backed_up(full, tmp_path / "saved.db", with_secrets=True)
     assert saved.key == tmp_path / "saved.db.key"
     assert sorted(files_in(tmp_path)) == ["saved.db", "saved.db.key"]
@@ -88,7 +88,7 @@ def test_the_key_is_beside_it_where_that_is_asked_for(full: Path, tmp_path: Path
     book.close()
 
 
-def test_the_key_of_the_environment_is_kept_as_well(
+def test_with_secrets_copies_the_key_from_the_environment(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = full.with_name("ledger.db.key").read_text().strip()
@@ -97,7 +97,7 @@ def test_the_key_of_the_environment_is_kept_as_well(
     assert (tmp_path / "saved.db.key").read_text().strip() == key
 
 
-def test_a_ledger_without_secrets_needs_no_key(tmp_path: Path) -> None:
+def test_no_key_is_copied_for_a_ledger_without_secrets(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path)
     ledger.close()
     saved = backed_up(ledger.path, tmp_path / "saved.db", with_secrets=True)
@@ -105,9 +105,7 @@ def test_a_ledger_without_secrets_needs_no_key(tmp_path: Path) -> None:
     assert sorted(files_in(tmp_path)) == ["ledger.db", "saved.db"]
 
 
-def test_backups_while_others_commit_are_states_that_were_committed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backup_during_commits_equals_a_committed_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes commit all the while. Each backup, restored, is what the ledger was after one of its batches."""
     monkeypatch.setattr(backup_module, "PAGES_PER_STEP", 1)
     ledger = new_ledger(tmp_path)
@@ -163,7 +161,7 @@ def test_backups_while_others_commit_are_states_that_were_committed(
         ("ledger.db", r"ledger\.db is the ledger itself: expected another file"),
     ],
 )
-def test_where_a_backup_cannot_be_nothing_is_changed(full: Path, tmp_path: Path, name: str, said: str) -> None:
+def test_a_backup_that_cannot_be_written_changes_nothing(full: Path, tmp_path: Path, name: str, said: str) -> None:
     base = copied(full.parent, tmp_path / "base")
     (base / "there.db").write_text("mine")
     (base / "folder").mkdir()
@@ -174,14 +172,14 @@ def test_where_a_backup_cannot_be_nothing_is_changed(full: Path, tmp_path: Path,
     assert files_in(base) == before
 
 
-def test_a_file_that_is_there_is_replaced_where_that_is_said(full: Path, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(full: Path, tmp_path: Path) -> None:
     path = tmp_path / "saved.db"
     path.write_text("an older one")
     backed_up(full, path, force=True)
     assert in_file(path) == in_file(full)
 
 
-def test_what_is_damaged_is_not_kept(full: Path, tmp_path: Path) -> None:
+def test_a_damaged_ledger_is_not_backed_up(full: Path, tmp_path: Path) -> None:
     base = copied(full.parent, tmp_path / "base")
     with closing(sqlite3.connect(base / "ledger.db", isolation_level=None)) as file:
         file.execute("UPDATE flows SET amount = '9.99' WHERE account = 'b'")
@@ -191,7 +189,7 @@ def test_what_is_damaged_is_not_kept(full: Path, tmp_path: Path) -> None:
     assert files_in(tmp_path) == {"saved.db": b"an older one"}
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_file_behind(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path)
     for day in range(20):
         keep(ledger, hours(day, day + 1), *[came(f"{day} {at}", day + at / 1000) for at in range(100)])
@@ -203,7 +201,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not files_in(tmp_path / "to")
 
 
-def test_two_backups_into_one_file_do_not_mix(full: Path, tmp_path: Path) -> None:
+def test_two_backups_to_one_file_do_not_mix(full: Path, tmp_path: Path) -> None:
     ledger = opened_at(full)
 
     def again(_what: str, _done: int, _total: int) -> None:
@@ -229,7 +227,7 @@ def killed(what: str, source: Path, folder: Path) -> list[str]:
     return points
 
 
-def test_a_killed_backup_is_not_there_and_the_next_one_is(full: Path, tmp_path: Path) -> None:
+def test_after_a_killed_backup_there_is_no_file_and_the_next_one_works(full: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     folder.mkdir()
     (folder / "backup.db").write_text("an older one")
@@ -242,7 +240,7 @@ def test_a_killed_backup_is_not_there_and_the_next_one_is(full: Path, tmp_path: 
         assert sorted(files_in(path.parent)) == ["backup.db", "backup.db.key"]
 
 
-def test_a_killed_restore_leaves_the_ledger_as_it_was_or_as_it_is_to_be(full: Path, tmp_path: Path) -> None:
+def test_a_killed_restore_leaves_the_ledger_before_or_after(full: Path, tmp_path: Path) -> None:
     saved = backed_up(full, tmp_path / "saved.db", with_secrets=True).path
     folder = tmp_path / "killed"
     folder.mkdir()
@@ -261,7 +259,7 @@ def test_a_killed_restore_leaves_the_ledger_as_it_was_or_as_it_is_to_be(full: Pa
 # ---------------------------------------------------------------- restoring
 
 
-def test_a_ledger_is_made_where_there_was_none(full: Path, saved: Path, tmp_path: Path) -> None:
+def test_a_restore_creates_a_ledger(full: Path, saved: Path, tmp_path: Path) -> None:
     before = saved.read_bytes()
     restored = restore(saved, str(tmp_path / "new" / "ledger.db"))
     assert restored.ledger == str(tmp_path / "new" / "ledger.db")
@@ -271,9 +269,7 @@ def test_a_ledger_is_made_where_there_was_none(full: Path, saved: Path, tmp_path
     assert saved.read_bytes() == before
 
 
-def test_a_ledger_that_holds_something_is_replaced_only_where_that_is_said(
-    full: Path, saved: Path, tmp_path: Path
-) -> None:
+def test_a_ledger_with_content_is_replaced_only_with_force(full: Path, saved: Path, tmp_path: Path) -> None:
     """Whoever has it open sees what it is now."""
     mine = new_ledger(tmp_path, "mine")
     before = tables(mine)
@@ -287,7 +283,7 @@ def test_a_ledger_that_holds_something_is_replaced_only_where_that_is_said(
     mine.close()
 
 
-def test_a_reader_keeps_the_state_it_has_while_a_ledger_is_replaced(saved: Path, tmp_path: Path) -> None:
+def test_a_reader_keeps_its_state_while_the_ledger_is_replaced(saved: Path, tmp_path: Path) -> None:
     mine = new_ledger(tmp_path, "mine")
     with mine.reading() as connection:
         before = connection.exec_driver_sql("SELECT account FROM accounts").all()
@@ -298,7 +294,7 @@ def test_a_reader_keeps_the_state_it_has_while_a_ledger_is_replaced(saved: Path,
     mine.close()
 
 
-def test_an_empty_ledger_is_none(full: Path, saved: Path, tmp_path: Path) -> None:
+def test_an_empty_ledger_is_replaced_without_force(full: Path, saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "empty.db"
     open_ledger(str(path), create=True).close()
     restore(saved, str(path))
@@ -325,7 +321,9 @@ def test_a_damaged_ledger_is_replaced(full: Path, saved: Path, tmp_path: Path) -
         (b"SQLite format 3\0" + bytes(200), r"ledger\.db"),
     ],
 )
-def test_what_is_no_ledger_is_left_alone(saved: Path, tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_restore_does_not_replace_what_is_not_a_ledger(
+    saved: Path, tmp_path: Path, content: bytes, said: str
+) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(content)
     with pytest.raises(LedgerError, match=said):
@@ -333,7 +331,7 @@ def test_what_is_no_ledger_is_left_alone(saved: Path, tmp_path: Path, content: b
     assert path.read_bytes() == content
 
 
-def test_another_programs_file_is_left_alone(saved: Path, tmp_path: Path) -> None:
+def test_a_restore_does_not_replace_the_file_of_another_program(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "theirs.db"
     with closing(sqlite3.connect(path)) as file:
         file.execute("CREATE TABLE theirs (x)")
@@ -384,7 +382,7 @@ def change(path: Path, statement: str) -> None:
     ],
 )
 @pytest.mark.parametrize("force", [False, True])
-def test_a_backup_that_cannot_be_trusted_changes_nothing(
+def test_a_backup_that_fails_verification_changes_nothing(
     saved: Path, tmp_path: Path, how: str, said: str, force: bool
 ) -> None:
     spoiled(saved, how)
@@ -400,12 +398,12 @@ def test_a_backup_that_cannot_be_trusted_changes_nothing(
     assert files_in(folder) == before
 
 
-def test_a_backup_is_no_ledger_to_restore_itself_into(saved: Path) -> None:
+def test_a_backup_cannot_be_restored_into_itself(saved: Path) -> None:
     with pytest.raises(ConfigError, match="is the ledger itself: expected a backup of it"):
         restore(saved, str(saved), force=True)
 
 
-def test_a_backup_where_nothing_can_be_written(
+def test_a_backup_in_a_read_only_folder_can_be_restored(
     full: Path, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a medium that is read-only SQLite cannot put its own files beside the backup."""
@@ -426,7 +424,7 @@ def test_a_backup_where_nothing_can_be_written(
 # ---------------------------------------------------------------- secrets on the way back
 
 
-def test_secrets_are_sealed_for_the_ledger_that_is_made(full: Path, tmp_path: Path) -> None:
+def test_secrets_are_encrypted_with_the_restored_ledgers_key(full: Path, tmp_path: Path) -> None:
     saved = backed_up(full, tmp_path / "saved.db", with_secrets=True)
     restored = restore(saved.path, str(tmp_path / "ledger.db"))
     assert restored.secrets == "readable"
@@ -437,7 +435,7 @@ def test_secrets_are_sealed_for_the_ledger_that_is_made(full: Path, tmp_path: Pa
     book.close()
 
 
-def test_without_the_key_the_flows_are_there_and_the_secrets_are_not(full: Path, saved: Path, tmp_path: Path) -> None:
+def test_without_the_key_flows_are_restored_and_secrets_are_unreadable(full: Path, saved: Path, tmp_path: Path) -> None:
     restored = restore(saved, str(tmp_path / "ledger.db"))
     assert re.fullmatch(
         r"not readable: .*saved\.db\.key is missing and LIUSHUI_SECRET_KEY is not set", restored.secrets
@@ -449,7 +447,7 @@ def test_without_the_key_the_flows_are_there_and_the_secrets_are_not(full: Path,
     book.close()
 
 
-def test_secrets_move_from_a_key_file_to_the_environment(
+def test_secrets_are_reencrypted_from_a_key_file_to_the_environments_key(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = backed_up(full, tmp_path / "saved.db", with_secrets=True)
@@ -461,14 +459,14 @@ def test_secrets_move_from_a_key_file_to_the_environment(
     book.close()
 
 
-def test_a_ledger_without_secrets_has_none_to_move(tmp_path: Path) -> None:
+def test_a_ledger_without_secrets_is_restored_without_a_key(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path)
     ledger.close()
     saved = backed_up(ledger.path, tmp_path / "saved.db")
     assert restore(saved.path, str(tmp_path / "new.db")).secrets == "none"
 
 
-def test_nothing_of_a_secret_is_in_a_backup(full: Path, tmp_path: Path) -> None:
+def test_a_backup_contains_no_secret_in_plain_text(full: Path, tmp_path: Path) -> None:
     saved = backed_up(full, tmp_path / "saved.db", with_secrets=True)
     content = saved.path.read_bytes()
     assert not any(secret.encode() in content for secret in SECRETS.values())

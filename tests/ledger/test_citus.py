@@ -69,7 +69,7 @@ def one_node_down() -> Iterator[None]:
         subprocess.run(START, shell=True, check=True, stdout=subprocess.DEVNULL, timeout=60)  # noqa: S602
 
 
-def test_a_ledger_moves_to_several_nodes_and_back(citus: Ledger, full: Path, tmp_path: Path) -> None:
+def test_a_ledger_is_copied_to_several_nodes_and_back(citus: Ledger, full: Path, tmp_path: Path) -> None:
     copy(full, citus.url)
     assert moved(tables(citus)) == moved(in_file(full))
     assert_intact(citus)
@@ -77,7 +77,7 @@ def test_a_ledger_moves_to_several_nodes_and_back(citus: Ledger, full: Path, tmp
     assert moved(in_file(tmp_path / "back.db")) == moved(in_file(full))
 
 
-def test_backups(citus: Ledger, full: Path, tmp_path: Path) -> None:
+def test_a_ledger_on_several_nodes_is_backed_up_and_restored(citus: Ledger, full: Path, tmp_path: Path) -> None:
     copy(full, citus.url)
     saved = back_up(citus, tmp_path / "saved.db", with_secrets=True)
     assert moved(in_file(saved.path)) == moved(in_file(full))
@@ -103,7 +103,7 @@ def fill(ledger: Ledger) -> None:
         keep(ledger, hours(0, 24), *rows, account=name)
 
 
-def test_an_account_lies_on_one_node_as_a_whole(citus: Ledger) -> None:
+def test_all_rows_of_an_account_are_on_one_node(citus: Ledger) -> None:
     fill(citus)
     assert len(set(spread(citus).values())) > 1, "the accounts lie on several nodes"
     statement = """
@@ -139,7 +139,7 @@ def answers(ledger: Ledger) -> Answers:
     return every
 
 
-def test_without_a_node_an_answer_is_refused_or_whole(citus: Ledger) -> None:
+def test_without_a_node_an_answer_is_complete_or_an_error(citus: Ledger) -> None:
     """No total is ever smaller because a part of it could not be asked."""
     fill(citus)
     asked = answers(citus)
@@ -159,7 +159,7 @@ def test_without_a_node_an_answer_is_refused_or_whole(citus: Ledger) -> None:
     assert {name: answer() for name, answer in asked.items()} == before
 
 
-def test_without_a_node_commits_are_kept_whole_or_refused(citus: Ledger) -> None:
+def test_without_a_node_a_commit_is_complete_or_an_error(citus: Ledger) -> None:
     fill(citus)
     where = spread(citus)
     kept, refused = set(), set()
@@ -183,7 +183,9 @@ def test_without_a_node_commits_are_kept_whole_or_refused(citus: Ledger) -> None
     assert_intact(citus)
 
 
-def test_a_copy_that_loses_a_node_goes_on(citus: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_lost_a_node_can_be_continued(
+    citus: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(snapshot, "CHUNK", 12)
     source = new_ledger(tmp_path, *ACCOUNTS)
     for name in ACCOUNTS:

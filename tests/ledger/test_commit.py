@@ -51,7 +51,7 @@ def balance(ledger: Ledger) -> Decimal:
 # ---------------------------------------------------------------- what comes in
 
 
-def test_rows_come_in_and_are_given_back_as_they_were(ledger: Ledger) -> None:
+def test_flows_are_read_back_as_they_were_committed(ledger: Ledger) -> None:
     rows = [came_full("full", 1), came("bare", 2, "-0.00"), came("exact", 3, "1.230")]
     assert keep(ledger, hours(0, 24), *rows) == Committed(1, added=3, restated=0, withdrawn=0, quarantined=0)
     found = list(list_flows(ledger, FlowFilter()))
@@ -64,7 +64,7 @@ def test_rows_come_in_and_are_given_back_as_they_were(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_a_slice_read_again_changes_no_fact(ledger: Ledger) -> None:
+def test_committing_a_slice_again_changes_no_fact(ledger: Ledger) -> None:
     rows = [came_full("one", 1), came("two", 2), came("two", 2)]
     keep(ledger, hours(0, 24), *rows, rejected=[bad("{")])
     before = tables(ledger)
@@ -76,14 +76,14 @@ def test_a_slice_read_again_changes_no_fact(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_a_slice_holds_its_beginning_and_not_its_end(ledger: Ledger) -> None:
+def test_a_slice_includes_its_beginning_and_not_its_end(ledger: Ledger) -> None:
     keep(ledger, hours(0, 1), came("first", 0))
     keep(ledger, hours(1, 2), came("second", 1))
     assert keep(ledger, hours(0, 1)).withdrawn == 1
     assert column(ledger, "flows", "id") == [("second",)]
 
 
-def test_accounts_have_nothing_to_do_with_one_another(ledger_store: LedgerStore) -> None:
+def test_a_commit_does_not_touch_other_accounts(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store, "a", "b")
     keep(ledger, hours(0, 24), came("one", 1), account="a")
     keep(ledger, hours(0, 24), came("one", 1), account="b")
@@ -120,7 +120,7 @@ def test_a_row_that_changed_is_restated(ledger: Ledger, again: DecodedRow, amoun
     assert_intact(ledger)
 
 
-def test_other_bytes_that_mean_the_same_are_no_change(ledger: Ledger) -> None:
+def test_different_bytes_of_an_equal_flow_change_nothing(ledger: Ledger) -> None:
     row = came("one", 1)
     keep(ledger, hours(0, 24), row)
     before = tables(ledger)["flows"]
@@ -128,7 +128,7 @@ def test_other_bytes_that_mean_the_same_are_no_change(ledger: Ledger) -> None:
     assert tables(ledger)["flows"] == before
 
 
-def test_a_row_that_is_gone_is_withdrawn(ledger: Ledger) -> None:
+def test_a_row_that_is_no_longer_there_is_withdrawn(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("one", 1, "5.00"), came("two", 2, "1.00"))
     (old,) = [row for row in tables(ledger)["flows"] if row[2] == "one"]
     assert keep(ledger, hours(0, 2), read_at=LATER) == Committed(2, added=0, restated=0, withdrawn=1, quarantined=0)
@@ -138,7 +138,7 @@ def test_a_row_that_is_gone_is_withdrawn(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_a_withdrawn_row_may_come_back_and_go_again(ledger: Ledger) -> None:
+def test_a_withdrawn_row_can_come_back_and_be_withdrawn_again(ledger: Ledger) -> None:
     for number in range(4):
         keep(ledger, hours(0, 24), *([came("one", 1)] if number % 2 == 0 else []))
     assert column(ledger, "history", "batch", "ended_batch", "ended_as") == [(1, 2, WITHDRAWN), (3, 4, WITHDRAWN)]
@@ -147,7 +147,7 @@ def test_a_withdrawn_row_may_come_back_and_go_again(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_a_row_that_moved_between_slices_is_there_once(ledger: Ledger) -> None:
+def test_a_row_that_moves_to_another_slice_exists_once(ledger: Ledger) -> None:
     keep(ledger, hours(0, 10), came("one", 1))
     keep(ledger, hours(10, 20), came("one", 11))
     assert column(ledger, "flows", "id") == [("one",), ("one",)], "the earlier slice was not read again yet"
@@ -158,7 +158,7 @@ def test_a_row_that_moved_between_slices_is_there_once(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_comparing_says_what_a_commit_would_do_and_does_nothing(ledger: Ledger) -> None:
+def test_comparing_equals_the_commit_and_writes_nothing(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("same", 1), came("old", 2), came("gone", 3))
     before = tables(ledger)
     received = [came("same", 1), came("old", 2, label="new"), came("more", 4)]
@@ -182,7 +182,7 @@ def test_equal_rows_are_numbered(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_more_than_ten_equal_rows_keep_their_numbers(ledger: Ledger) -> None:
+def test_eleven_equal_rows_keep_their_numbers(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), *[came("twin", 1)] * 12)
     assert keep(ledger, hours(0, 24), *[came("twin", 1)] * 12) == Committed(2, 0, 0, 0, 0)
     assert keep(ledger, hours(0, 24), *[came("twin", 1)] * 11).withdrawn == 1
@@ -212,7 +212,7 @@ def test_the_order_of_rows_does_not_matter(rows: list[DecodedRow], random: Rando
 # ---------------------------------------------------------------- what cannot be read
 
 
-def test_rows_in_are_flows_and_quarantine(ledger: Ledger) -> None:
+def test_rows_in_counts_flows_and_quarantined_rows(ledger: Ledger) -> None:
     rejected = [bad("{", "cut off"), bad("[]"), bad("{", "cut off")]
     committed = keep(ledger, hours(0, 24), came("one", 1), came("two", 2), rejected=rejected)
     assert (committed.added, committed.quarantined) == (2, 3)
@@ -239,7 +239,7 @@ def test_a_read_older_than_the_proof_is_stale(ledger: Ledger) -> None:
     assert tables(ledger) == before
 
 
-def test_a_read_beside_the_proof_or_of_its_instant_is_not_stale(ledger: Ledger) -> None:
+def test_a_read_of_another_range_or_of_the_same_instant_is_not_stale(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("new", 1), read_at=LATER)
     assert keep(ledger, hours(24, 48), came("next", 25), read_at=READ_AT).added == 1
     assert keep(ledger, hours(0, 24), came("new", 1), came("more", 2), read_at=LATER).added == 1
@@ -249,7 +249,7 @@ def test_a_read_beside_the_proof_or_of_its_instant_is_not_stale(ledger: Ledger) 
 # ---------------------------------------------------------------- rows that prove nothing
 
 
-def test_rows_that_prove_nothing_leave_coverage_alone(ledger: Ledger) -> None:
+def test_imported_rows_do_not_change_coverage(ledger: Ledger) -> None:
     def change_of(_connection: Connection, batch: int) -> Change:
         return Change(added=[to_row("a", id_, came(id_, 1), batch) for id_ in "zba"], rows_in=3)
 
@@ -261,7 +261,7 @@ def test_rows_that_prove_nothing_leave_coverage_alone(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_nothing_new_is_no_batch(ledger: Ledger) -> None:
+def test_an_import_without_anything_new_writes_no_batch(ledger: Ledger) -> None:
     before = tables(ledger)
     assert commit_rows(ledger, "a", lambda _connection, _batch: Change(rows_in=7)) is None
     assert tables(ledger) == before
@@ -270,7 +270,7 @@ def test_nothing_new_is_no_batch(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- accounts
 
 
-def test_an_account_is_made_once(ledger: Ledger) -> None:
+def test_making_an_account_again_changes_nothing(ledger: Ledger) -> None:
     before = tables(ledger)
     make_account(ledger, "a", "longbridge", "UTC")
     assert tables(ledger) == before
@@ -293,7 +293,7 @@ class Broken(Exception):
     """What a test raises inside a commit."""
 
 
-def test_an_error_at_any_statement_leaves_nothing(ledger: Ledger) -> None:
+def test_an_error_at_any_statement_rolls_the_commit_back(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("same", 1), came("old", 2), came("gone", 3), rejected=[bad("{")])
     before = tables(ledger)
     received = [came("same", 1), came("old", 2, label="new"), came("more", 4)]

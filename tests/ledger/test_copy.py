@@ -71,14 +71,14 @@ def empty_at(path: Path) -> Path:
     return path
 
 
-def test_every_table_is_copied_in_one_way() -> None:
+def test_every_table_is_copied_in_exactly_one_way() -> None:
     parts = {part.table for part in snapshot.PARTS} | {part.into for part in snapshot.PARTS}
     ways = [*parts, *snapshot.UNVERSIONED_TABLES, *OTHER_TABLES, *EPHEMERAL_TABLES]
     assert {*FACT_TABLES} <= parts | {*snapshot.UNVERSIONED_TABLES}
     assert sorted(table.name for table in ways) == sorted(metadata.tables)
 
 
-def test_text_that_a_vault_sealed_is_marked(full: Path) -> None:
+def test_every_encrypted_column_is_marked(full: Path) -> None:
     """Another ledger has another vault, so a copy has to know each column that was sealed."""
     for name, rows in in_file(full).items():
         columns = list(metadata.tables[name].columns)
@@ -88,7 +88,7 @@ def test_text_that_a_vault_sealed_is_marked(full: Path) -> None:
 
 
 @pytest.mark.usefixtures("pieces")
-def test_all_of_a_ledger_is_copied(full: Path, tmp_path: Path) -> None:
+def test_a_whole_ledger_is_copied(full: Path, tmp_path: Path) -> None:
     ledger, target = opened_at(full), tmp_path / "copy.db"
     told: list[tuple[int, int]] = []
     found = copy_ledger(ledger, str(target), progress=lambda _what, done, total: told.append((done, total)))
@@ -107,7 +107,7 @@ def test_all_of_a_ledger_is_copied(full: Path, tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_secrets_are_sealed_for_the_copy(full: Path, tmp_path: Path) -> None:
+def test_secrets_are_encrypted_with_the_copys_key(full: Path, tmp_path: Path) -> None:
     ledger, target = opened_at(full), tmp_path / "copy.db"
     copy(full, target)
     assert target.with_name("copy.db.key").read_bytes() != full.with_name("ledger.db.key").read_bytes()
@@ -122,7 +122,7 @@ def test_secrets_are_sealed_for_the_copy(full: Path, tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_without_their_key_secrets_are_left_behind_or_nothing_is_done(full: Path, tmp_path: Path) -> None:
+def test_secrets_without_a_key_are_left_out_or_the_copy_is_refused(full: Path, tmp_path: Path) -> None:
     base = copied(full.parent, tmp_path / "base")
     (base / "ledger.db.key").unlink()
     ledger, target = opened(base), tmp_path / "copy.db"
@@ -160,7 +160,7 @@ class Intruder:
 
 
 @pytest.mark.usefixtures("pieces")
-def test_each_account_is_copied_as_it_stood_at_one_batch(tmp_path: Path) -> None:
+def test_each_account_is_copied_as_it_was_at_one_batch(tmp_path: Path) -> None:
     """Commits of every kind come at each point of a copy in turn: what is copied is one of the account's states."""
     base = tmp_path / "base"
     base.mkdir()
@@ -194,7 +194,7 @@ def test_each_account_is_copied_as_it_stood_at_one_batch(tmp_path: Path) -> None
 # ---------------------------------------------------------------- killed, and in the way of others
 
 
-def test_killed_at_any_point_it_goes_on_and_nobody_works_on_half_of_it(full: Path, tmp_path: Path) -> None:
+def test_a_copy_killed_anywhere_continues_and_cannot_be_opened_before(full: Path, tmp_path: Path) -> None:
     expected = moved(in_file(full))
     (tmp_path / "killed").mkdir()
     empty_at(tmp_path / "killed" / "copy.db")
@@ -228,7 +228,7 @@ def is_refused(target: Path) -> bool:
 
 
 @pytest.mark.usefixtures("pieces")
-def test_a_copy_that_was_begun_goes_on_from_an_older_state(full: Path, tmp_path: Path) -> None:
+def test_a_continued_copy_keeps_the_batches_it_began_with(full: Path, tmp_path: Path) -> None:
     """What an account is copied at is settled when it is begun, whatever is committed before the copy goes on."""
     ledger, target = opened(copied(full.parent, tmp_path / "base")), tmp_path / "copy.db"
     before = of_account(tables(ledger), "a")
@@ -263,7 +263,7 @@ class Interrupted:
 
 
 @pytest.mark.usefixtures("pieces")
-def test_only_a_copy_of_the_same_ledger_goes_on(full: Path, tmp_path: Path) -> None:
+def test_only_a_copy_of_the_same_ledger_is_continued(full: Path, tmp_path: Path) -> None:
     ledger, target = opened_at(full), tmp_path / "copy.db"
     with pytest.raises(Stopped):
         copy_ledger(ledger, str(target), open_source=Interrupted(ledger, 12))
@@ -278,7 +278,7 @@ def test_only_a_copy_of_the_same_ledger_goes_on(full: Path, tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize("at", [5, 12, 20])
-def test_of_two_that_copy_into_one_ledger_one_ends(full: Path, tmp_path: Path, at: int) -> None:
+def test_the_second_of_two_copies_into_one_ledger_ends(full: Path, tmp_path: Path, at: int) -> None:
     ledger, target = opened_at(full), tmp_path / "copy.db"
     handed = 0
 
@@ -298,7 +298,7 @@ def test_of_two_that_copy_into_one_ledger_one_ends(full: Path, tmp_path: Path, a
 
 
 @pytest.mark.usefixtures("pieces")
-def test_of_two_that_copy_at_once_one_goes_on(full: Path, tmp_path: Path) -> None:
+def test_one_of_two_concurrent_copies_completes(full: Path, tmp_path: Path) -> None:
     ledger, target = opened_at(full), tmp_path / "copy.db"
     handed = 0
 
@@ -322,7 +322,7 @@ def test_of_two_that_copy_at_once_one_goes_on(full: Path, tmp_path: Path) -> Non
 # ---------------------------------------------------------------- what is refused, and what is found
 
 
-def test_a_ledger_that_holds_something_is_left_alone(full: Path, tmp_path: Path) -> None:
+def test_a_ledger_with_content_is_not_overwritten(full: Path, tmp_path: Path) -> None:
     other = new_ledger(tmp_path, "mine", name="other.db")
     before, ledger = tables(other), opened_at(full)
     with pytest.raises(LedgerError, match=r"other\.db holds a ledger already: expected an empty one to copy into"):
@@ -344,7 +344,7 @@ def test_a_ledger_is_not_copied_into_itself(full: Path, tmp_path: Path, name: st
     ledger.close()
 
 
-def test_another_programs_file_is_left_alone(full: Path, tmp_path: Path) -> None:
+def test_the_file_of_another_program_is_not_overwritten(full: Path, tmp_path: Path) -> None:
     path, ledger = tmp_path / "other.db", opened_at(full)
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE theirs (x)")
@@ -363,9 +363,7 @@ def test_another_programs_file_is_left_alone(full: Path, tmp_path: Path) -> None
         ("DELETE FROM quarantine WHERE account = 'told'", "flows, history, quarantine or page edges are not"),
     ],
 )
-def test_what_is_damaged_is_found_and_the_copy_stays_unfinished(
-    full: Path, tmp_path: Path, change: str, said: str
-) -> None:
+def test_damage_in_the_source_leaves_the_copy_unfinished(full: Path, tmp_path: Path, change: str, said: str) -> None:
     base, target = copied(full.parent, tmp_path / "base"), tmp_path / "copy.db"
     with closing(sqlite3.connect(base / "ledger.db", isolation_level=None)) as file:
         assert file.execute(change).rowcount
@@ -377,7 +375,7 @@ def test_what_is_damaged_is_found_and_the_copy_stays_unfinished(
 
 
 @pytest.mark.usefixtures("pieces")
-def test_what_was_changed_in_the_copy_is_found(full: Path, tmp_path: Path) -> None:
+def test_changes_in_the_copy_are_found(full: Path, tmp_path: Path) -> None:
     """Rows that are there, but are not those of the ledger that is copied."""
     ledger, target = opened_at(full), tmp_path / "copy.db"
     with pytest.raises(Stopped):
@@ -389,7 +387,7 @@ def test_what_was_changed_in_the_copy_is_found(full: Path, tmp_path: Path) -> No
     ledger.close()
 
 
-def test_a_full_disk_stops_it_and_with_room_it_goes_on(full: Path, tmp_path: Path) -> None:
+def test_a_copy_that_filled_the_disk_can_be_continued(full: Path, tmp_path: Path) -> None:
     base = copied(full.parent, tmp_path / "base")
     ledger, target = opened(base), tmp_path / "copy.db"
     for day in range(20):

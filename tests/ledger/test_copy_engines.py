@@ -59,7 +59,7 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("pieces")
-def test_to_a_server_to_another_and_back(full: Path, server: PooledLedgers, tmp_path: Path) -> None:
+def test_a_copy_to_a_server_to_another_and_back_is_equal(full: Path, server: PooledLedgers, tmp_path: Path) -> None:
     first, second, back = server.url("first"), server.url("second"), tmp_path / "back.db"
     expected = moved(in_file(full))
     for source, target in ((str(full), first), (first, second), (second, str(back))):
@@ -75,7 +75,7 @@ def test_to_a_server_to_another_and_back(full: Path, server: PooledLedgers, tmp_
 
 @pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize("at", [1, 5, 9, 14, 19, 24])
-def test_each_account_is_copied_as_it_stood_at_one_batch(server: PooledLedgers, tmp_path: Path, at: int) -> None:
+def test_each_account_is_copied_as_it_was_at_one_batch(server: PooledLedgers, tmp_path: Path, at: int) -> None:
     prepare(tmp_path)
     copy(tmp_path / "ledger.db", server.url("source"))
     ledger, target = opened_at(server.url("source")), server.url("target")
@@ -90,7 +90,7 @@ def test_each_account_is_copied_as_it_stood_at_one_batch(server: PooledLedgers, 
     ledger.close()
 
 
-def test_killed_again_and_again_it_comes_to_its_end(full: Path, server: PooledLedgers) -> None:
+def test_a_copy_killed_repeatedly_completes(full: Path, server: PooledLedgers) -> None:
     url = server.url()
     done = subprocess.run([*PROGRAM, "again", str(full), url], cwd=ROOT, capture_output=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -99,7 +99,7 @@ def test_killed_again_and_again_it_comes_to_its_end(full: Path, server: PooledLe
     assert moved(in_file(url)) == moved(in_file(full))
 
 
-def test_what_is_refused_on_a_server(full: Path, server: PooledLedgers) -> None:
+def test_ledgers_that_cannot_be_copied_into(full: Path, server: PooledLedgers) -> None:
     ledger = opened_at(full)
     mine = new_ledger(server, "mine")
     before = tables(mine)
@@ -118,7 +118,7 @@ def test_what_is_refused_on_a_server(full: Path, server: PooledLedgers) -> None:
 
 
 @pytest.mark.usefixtures("pieces")
-def test_an_unfinished_copy_on_a_server_is_refused_and_goes_on(full: Path, server: PooledLedgers) -> None:
+def test_an_unfinished_copy_on_a_server_cannot_be_opened_and_continues(full: Path, server: PooledLedgers) -> None:
     ledger, url = opened_at(full), server.url()
     with pytest.raises(Stopped):
         copy_ledger(ledger, url, open_source=Interrupted(ledger, 12))
@@ -131,7 +131,7 @@ def test_an_unfinished_copy_on_a_server_is_refused_and_goes_on(full: Path, serve
 
 @pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize("at", [6, 14])
-def test_of_two_that_copy_at_once_one_goes_on(full: Path, server: PooledLedgers, at: int) -> None:
+def test_one_of_two_concurrent_copies_completes(full: Path, server: PooledLedgers, at: int) -> None:
     ledger, url = opened_at(full), server.url()
     handed = 0
 
@@ -174,7 +174,7 @@ def test_a_server_is_backed_up_and_restored(full: Path, server: PooledLedgers, t
     ledger.close()
 
 
-def test_a_backup_of_a_server_is_one_moment_while_others_commit(server: PooledLedgers, tmp_path: Path) -> None:
+def test_a_servers_backup_during_commits_is_of_one_moment(server: PooledLedgers, tmp_path: Path) -> None:
     """Each backup is what the ledger was after one of its batches."""
     ledger = new_ledger(server)
     writer = subprocess.Popen(
@@ -199,7 +199,7 @@ def test_a_backup_of_a_server_is_one_moment_while_others_commit(server: PooledLe
     ledger.close()
 
 
-def test_what_happens_between_the_accounts_of_a_backup_is_not_in_it(
+def test_commits_between_two_accounts_are_not_in_a_backup(
     server: PooledLedgers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot, "CHUNK", 12)
@@ -224,9 +224,7 @@ def test_what_happens_between_the_accounts_of_a_backup_is_not_in_it(
     ledger.close()
 
 
-def test_a_server_that_holds_something_is_replaced_only_where_that_is_said(
-    full: Path, server: PooledLedgers, tmp_path: Path
-) -> None:
+def test_a_server_with_content_is_replaced_only_with_force(full: Path, server: PooledLedgers, tmp_path: Path) -> None:
     saved, url = tmp_path / "saved.db", server.url()
     book = opened_at(full)
     back_up(book, saved)
@@ -243,7 +241,7 @@ def test_a_server_that_holds_something_is_replaced_only_where_that_is_said(
 
 
 @pytest.mark.usefixtures("pieces")
-def test_a_restore_that_was_cut_off_goes_on(full: Path, server: PooledLedgers, tmp_path: Path) -> None:
+def test_an_interrupted_restore_can_be_continued(full: Path, server: PooledLedgers, tmp_path: Path) -> None:
     saved, url = tmp_path / "saved.db", server.url()
     book = opened_at(full)
     back_up(book, saved)

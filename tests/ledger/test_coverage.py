@@ -62,7 +62,7 @@ def assert_in_order(ranges: Sequence[Range]) -> None:
 
 @unhurried
 @given(changes())
-def test_fold_is_what_each_unit_knows(applied: list[Range]) -> None:
+def test_applying_changes_equals_changing_each_unit(applied: list[Range]) -> None:
     ranges = folded(applied)
     assert_in_order(ranges)
     assert by_unit(ranges) == folded_by_unit(applied)
@@ -70,7 +70,7 @@ def test_fold_is_what_each_unit_knows(applied: list[Range]) -> None:
 
 @unhurried
 @given(changes(), changes().filter(bool))
-def test_fold_needs_only_the_ranges_that_a_change_meets(applied: list[Range], more: list[Range]) -> None:
+def test_only_overlapping_ranges_are_needed_to_apply_a_change(applied: list[Range], more: list[Range]) -> None:
     ranges, change = folded(applied), more[0]
     met = [known for known in ranges if known.since_us < change.until_us and known.until_us > change.since_us]
     others = [known for known in ranges if known not in met]
@@ -79,14 +79,14 @@ def test_fold_needs_only_the_ranges_that_a_change_meets(applied: list[Range], mo
 
 @unhurried
 @given(changes())
-def test_a_change_again_changes_nothing(applied: list[Range]) -> None:
+def test_applying_a_change_twice_equals_once(applied: list[Range]) -> None:
     if applied:
         assert by_unit(folded([*applied, applied[-1]])) == by_unit(folded(applied))
 
 
 @unhurried
 @given(changes(), ends)
-def test_missing_is_every_unit_that_no_range_has(applied: list[Range], within: tuple[int, int]) -> None:
+def test_uncovered_are_the_units_in_no_range(applied: list[Range], within: tuple[int, int]) -> None:
     since, until = sorted(within)
     known = set(folded_by_unit(applied))
     gaps = uncovered(folded(applied)[::-1], (since, until))
@@ -97,7 +97,7 @@ def test_missing_is_every_unit_that_no_range_has(applied: list[Range], within: t
 
 @unhurried
 @given(changes())
-def test_merged_joins_neighbours_of_one_state_and_reason(applied: list[Range]) -> None:
+def test_adjacent_ranges_of_one_state_and_reason_are_merged(applied: list[Range]) -> None:
     ranges = folded(applied)
     joined = merge_adjacent(ranges[::-1])
     assert_in_order(joined)

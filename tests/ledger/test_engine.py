@@ -84,7 +84,7 @@ def make_cut(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("create", [False, True])
-def test_what_is_no_ledger_is_refused_and_left_as_it_was(
+def test_a_file_that_is_not_a_ledger_is_refused_and_not_changed(
     tmp_path: Path, make: Callable[[Path], None], message: str, create: bool
 ) -> None:
     path = tmp_path / "ledger.db"
@@ -98,7 +98,7 @@ def test_what_is_no_ledger_is_refused_and_left_as_it_was(
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda _path: None], ids=["empty", "missing"])
-def test_an_empty_or_missing_file_becomes_a_ledger_only_where_that_is_asked(
+def test_an_empty_or_missing_file_becomes_a_ledger_only_with_create(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "ledger.db"
@@ -114,19 +114,19 @@ def test_an_empty_or_missing_file_becomes_a_ledger_only_where_that_is_asked(
     open_ledger(str(path)).close()
 
 
-def test_a_new_ledger_may_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+def test_only_its_owner_can_read_a_new_ledger(tmp_path: Path) -> None:
     new_ledger(tmp_path / "folder that" / "is made").close()
     assert (tmp_path / "folder that" / "is made" / "ledger.db").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("create", [False, True])
-def test_a_folder_is_no_ledger(tmp_path: Path, create: bool) -> None:
+def test_a_folder_is_not_a_ledger(tmp_path: Path, create: bool) -> None:
     with pytest.raises(ConfigError, match="expected a file"):
         open_ledger(str(tmp_path), create=create)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_cannot_be_a_folder_of_a_ledger(tmp_path: Path) -> None:
+def test_a_ledger_cannot_be_created_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match=r"cannot make a ledger|cannot be opened"):
         open_ledger(str(tmp_path / "file" / "ledger.db"), create=True)
@@ -135,20 +135,20 @@ def test_a_file_cannot_be_a_folder_of_a_ledger(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["mysql://host/x", "sqlite://x", "sqlite:///", "https://example.com/x"])
-def test_a_url_that_names_no_ledger(url: str) -> None:
+def test_urls_that_name_no_ledger_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match=r"expected a path, sqlite:///PATH or postgresql://"):
         open_ledger(url, create=True)
 
 
 @pytest.mark.parametrize("name", ["a b", "流水", "q?x=1", "50%", "#1", "it's"])
-def test_any_name_a_file_may_have(tmp_path: Path, name: str) -> None:
+def test_a_ledger_can_have_any_file_name(tmp_path: Path, name: str) -> None:
     ledger = new_ledger(tmp_path, name=name)
     keep(ledger, hours(0, 24), came("one", 1))
     ledger.close()
     assert [found.name for found in tmp_path.iterdir()] == [name]
 
 
-def test_a_migration_that_was_cut_off_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_migration_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("cut off")
 
@@ -195,7 +195,7 @@ def bound_by_permissions(folder: Path) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500), (0o000, 0o700), (0o600, 0o000)]
 )
-def test_what_may_not_be_written_is_said_and_left_as_it_was(file_mode: int, folder_mode: int) -> None:
+def test_a_read_only_ledger_is_refused_and_not_changed(file_mode: int, folder_mode: int) -> None:
     with folder_of_a_user() as folder:
         ledger = new_ledger(folder)
         before = tables(ledger)
@@ -213,7 +213,7 @@ def test_what_may_not_be_written_is_said_and_left_as_it_was(file_mode: int, fold
         ledger.close()
 
 
-def test_a_ledger_cannot_be_made_where_nothing_may_be_written() -> None:
+def test_a_ledger_cannot_be_created_in_a_read_only_folder() -> None:
     with folder_of_a_user() as folder:
         with bound_by_permissions(folder):
             folder.chmod(0o500)
@@ -225,7 +225,7 @@ def test_a_ledger_cannot_be_made_where_nothing_may_be_written() -> None:
 # ---------------------------------------------------------------- full disks
 
 
-def test_a_commit_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> None:
+def test_a_commit_that_fills_the_disk_is_rolled_back(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     ledger = new_ledger(tmp_path / "base")
     keep(ledger, hours(0, 24), came("old", 1), came("gone", 2))
@@ -249,7 +249,7 @@ def test_a_commit_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -
     ledger.close()
 
 
-def test_a_full_disk_is_said(file_ledger: Ledger) -> None:
+def test_a_full_disk_is_named_in_the_error(file_ledger: Ledger) -> None:
     ledger = file_ledger
     before = tables(ledger)
     with ledger.reading() as connection:
@@ -288,7 +288,9 @@ def test_a_second_writer_of_an_account_waits_for_the_first(ledger_store: LedgerS
     second.close()
 
 
-def test_a_writer_that_waited_too_long_says_so(ledger_store: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_waits_too_long_is_told_that_the_ledger_is_busy(
+    ledger_store: LedgerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = new_ledger(ledger_store)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(postgres_connection, "BUSY_TIMEOUT_S", 0.05)
@@ -351,7 +353,7 @@ def writer(url: str, number: int, commits: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_bare_connection_can_only_read(ledger: Ledger) -> None:
+def test_a_raw_connection_is_read_only(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("one", 1))
     with closing(ledger.raw_connection()) as connection:
         assert connection.execute("SELECT id FROM flows").fetchall() == [("one",)]
@@ -359,7 +361,7 @@ def test_a_bare_connection_can_only_read(ledger: Ledger) -> None:
             connection.execute("DELETE FROM flows")
 
 
-def test_a_copy_of_a_closed_ledger_is_the_ledger(file_ledger: Ledger, tmp_path: Path) -> None:
+def test_the_file_of_a_closed_ledger_can_be_copied(file_ledger: Ledger, tmp_path: Path) -> None:
     ledger = file_ledger
     keep(ledger, hours(0, 24), came("one", 1))
     before = tables(ledger)

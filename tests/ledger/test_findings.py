@@ -30,7 +30,7 @@ def found(ledger: Ledger) -> list[tuple[str, str]]:
         (OUT, "0.00", False), (IN, "0", False),
     ],
 )  # fmt: skip
-def test_a_direction_that_contradicts_the_sign(
+def test_a_direction_that_contradicts_the_sign_is_a_finding(
     ledger: Ledger, direction: Direction, amount: str, expected: bool
 ) -> None:
     keep(ledger, hours(0, 24), came("one", 1, amount, direction=direction))
@@ -54,14 +54,14 @@ def test_a_direction_that_contradicts_the_sign(
     ],
     ids=["equal", "words", "exponent", "currency", "subaccount", "direction", "everything", "time", "identity"],
 )
-def test_rows_of_one_identity_that_are_unlike(ledger: Ledger, other: DecodedRow, expected: bool) -> None:
+def test_copies_that_differ_are_a_finding(ledger: Ledger, other: DecodedRow, expected: bool) -> None:
     keep(ledger, hours(0, 24), came("twin", 1), other)
     unlike = [id_ for finding, id_ in found(ledger) if finding == SAME_ID]
     assert unlike == (["twin~1"] if expected else [])
     assert_intact(ledger)
 
 
-def test_findings_end_with_the_versions_they_are_about(ledger: Ledger) -> None:
+def test_findings_end_with_their_versions(ledger: Ledger) -> None:
     side, twin, unlike = came("side", 1, "5.00", direction=OUT), came("twin", 2), came("twin", 2, "7.00")
     keep(ledger, hours(0, 24), side, twin, unlike)
     assert found(ledger) == [(SIDE, "side"), (SAME_ID, "twin~1")]
@@ -73,7 +73,7 @@ def test_findings_end_with_the_versions_they_are_about(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_findings_are_counted_by_the_accounts_own_days(ledger: Ledger) -> None:
+def test_findings_are_counted_by_the_accounts_days(ledger: Ledger) -> None:
     rows = [came(f"row {at}", at, "5.00", direction=OUT) for at in (1, 2, 15, 17, 40)]
     keep(ledger, hours(0, 48), *rows)
     assert column(ledger, "findings", "day", "finding", "flows") == [
@@ -87,7 +87,7 @@ def test_findings_are_counted_by_the_accounts_own_days(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_a_copy_becomes_alike_when_the_first_one_comes_to_its_time(ledger: Ledger) -> None:
+def test_a_finding_ends_when_the_first_row_becomes_equal(ledger: Ledger) -> None:
     """The copy itself stays as it is: only what stands beside it changes."""
     keep(ledger, hours(0, 24), came("twin", 1, label="a"), came("twin", 2, label="b"))
     assert found(ledger) == [(SAME_ID, "twin~1")]
@@ -96,7 +96,7 @@ def test_a_copy_becomes_alike_when_the_first_one_comes_to_its_time(ledger: Ledge
     assert_intact(ledger)
 
 
-def test_the_same_where_nothing_says_what_the_whole_slice_holds(ledger: Ledger) -> None:
+def test_findings_of_a_batch_without_a_range_are_counted(ledger: Ledger) -> None:
     first = came("twin", 1, label="a")
     keep(ledger, hours(0, 24), first, came("twin", 2, label="b"))
     moved = first._replace(flow=first.flow._replace(at=hour(2)))
@@ -107,7 +107,7 @@ def test_the_same_where_nothing_says_what_the_whole_slice_holds(ledger: Ledger) 
     assert_intact(ledger)
 
 
-def test_an_import_counts_too(ledger: Ledger) -> None:
+def test_findings_of_an_import_are_counted(ledger: Ledger) -> None:
     keep_page(ledger, came("one", 1), came("twin", 2), came("twin", 2, "7.00"), came("side", 3, "-1", direction=IN))
     keep_page(ledger, came("first", 1), came("twin", 2), came("twin", 2, "7.00"), came("last", 3))
     assert found(ledger) == [(SIDE, "side"), (SAME_ID, "twin~1")]
@@ -126,7 +126,7 @@ def test_an_account_without_findings_is_not_searched(ledger: Ledger) -> None:
     assert not [statement for statement in statements if "flows " in statement and "findings" not in statement]
 
 
-def test_a_count_that_was_changed_is_damage(ledger: Ledger) -> None:
+def test_a_changed_count_is_damage(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("side", 1, "5.00", direction=OUT))
     for statement in (
         "UPDATE findings SET flows = 2",

@@ -30,7 +30,7 @@ def ranges(ledger: Ledger) -> list[tuple[float, float, str, str]]:
     ]
 
 
-def test_a_gap_keeps_its_reason_and_no_flow(ledger: Ledger) -> None:
+def test_a_gap_has_a_reason_and_no_flows(ledger: Ledger) -> None:
     gap(ledger, 0, 24)
     assert ranges(ledger) == [(0, 24, "open", "HTTP 500")]
     assert column(ledger, "batches", "seq", "state", "reason", "read_at_us", "rows_in") == [
@@ -72,7 +72,7 @@ def test_a_gap_makes_no_read_stale(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(("since", "until"), [(0, 24), (3, 5), (6, 12), (0, 6)])
-def test_the_same_failure_again_is_no_batch(ledger: Ledger, since: float, until: float) -> None:
+def test_the_same_failure_again_writes_no_batch(ledger: Ledger, since: float, until: float) -> None:
     keep(ledger, hours(6, 12))
     gap(ledger, 0, 24)
     before = tables(ledger)
@@ -80,14 +80,14 @@ def test_the_same_failure_again_is_no_batch(ledger: Ledger, since: float, until:
     assert {name: rows for name, rows in tables(ledger).items() if rows != before[name]} == {}
 
 
-def test_a_failure_of_what_is_proven_is_no_batch(ledger: Ledger) -> None:
+def test_a_failure_in_a_proven_range_writes_no_batch(ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("one", 1))
     before = tables(ledger)
     gap(ledger, 3, 12)
     assert tables(ledger) == before
 
 
-def test_a_new_reason_replaces_the_old_one_where_it_was_met(ledger: Ledger) -> None:
+def test_a_new_reason_replaces_the_old_one_in_its_range(ledger: Ledger) -> None:
     gap(ledger, 0, 24)
     gap(ledger, 6, 12, "the pages shifted")
     assert ranges(ledger) == [
@@ -98,7 +98,7 @@ def test_a_new_reason_replaces_the_old_one_where_it_was_met(ledger: Ledger) -> N
     assert_intact(ledger)
 
 
-def test_neighbours_of_one_reason_are_shown_as_one(ledger: Ledger) -> None:
+def test_adjacent_gaps_of_one_reason_are_shown_as_one(ledger: Ledger) -> None:
     gap(ledger, 0, 6)
     gap(ledger, 6, 12)
     assert ranges(ledger) == [(0, 12, "open", "HTTP 500")]
@@ -106,7 +106,7 @@ def test_neighbours_of_one_reason_are_shown_as_one(ledger: Ledger) -> None:
     assert (status.gaps, status.proven_until, status.batches) == (1, None, 2)
 
 
-def test_a_gap_of_no_account_is_refused(ledger: Ledger) -> None:
+def test_a_gap_of_an_unknown_account_is_refused(ledger: Ledger) -> None:
     before = tables(ledger)
     with pytest.raises(ConfigError, match="there is none named 'b'"):
         commit_gap(ledger, "b", hours(0, 1), tried_at=LATER, reason="HTTP 500")

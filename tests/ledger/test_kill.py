@@ -50,7 +50,7 @@ def assert_before_or_after(results: Sequence[Left]) -> None:
     )
 
 
-def test_the_commits_touch_every_table_with_facts(base: Path) -> None:
+def test_the_scenarios_write_to_every_table_of_facts(base: Path) -> None:
     elsewhere = set(metadata.tables) - {table.name for table in FACT_TABLES}
     assert Judge(base, "slice").untouched() == elsewhere | {"page_edges"}
     assert Judge(base, "page").untouched() == elsewhere | {"coverage"}
@@ -59,7 +59,7 @@ def test_the_commits_touch_every_table_with_facts(base: Path) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_killed_before_and_after_each_statement(base: Path, scenario: str) -> None:
+def test_a_commit_killed_before_or_after_any_statement_is_complete_or_absent(base: Path, scenario: str) -> None:
     done = subprocess.run(
         [*PROGRAM, "statements", scenario, base], cwd=ROOT, capture_output=True, timeout=120, check=False
     )
@@ -72,7 +72,7 @@ def test_killed_before_and_after_each_statement(base: Path, scenario: str) -> No
     assert_before_or_after(results)
 
 
-def test_a_first_opening_killed_before_and_after_each_statement(tmp_path: Path) -> None:
+def test_a_first_opening_killed_at_any_statement_can_be_repeated(tmp_path: Path) -> None:
     done = subprocess.run(
         [*PROGRAM, "opening", "-", tmp_path / "new"], cwd=ROOT, capture_output=True, timeout=120, check=False
     )
@@ -85,7 +85,7 @@ def test_a_first_opening_killed_before_and_after_each_statement(tmp_path: Path) 
 # ---------------------------------------------------------------- torn files
 
 
-def test_a_log_of_writes_that_was_torn_anywhere(base: Path, tmp_path: Path) -> None:
+def test_a_commit_is_complete_or_absent_after_a_torn_write_ahead_log(base: Path, tmp_path: Path) -> None:
     """What a power cut can leave of the write-ahead log: any part of it from its beginning."""
     judge = Judge(base, "slice")
     done = copied(base, tmp_path / "done")
@@ -116,7 +116,7 @@ class Call(NamedTuple):
     ordinal: int
 
 
-def test_killed_at_each_write_to_the_disk(base: Path, tmp_path: Path) -> None:
+def test_a_commit_killed_at_any_disk_write_is_complete_or_absent(base: Path, tmp_path: Path) -> None:
     strace = require("strace", "strace")
     if subprocess.run([strace, "-f", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode:
         leave_out("strace may not trace here: run the tests where ptrace is permitted (docker: --cap-add SYS_PTRACE)")

@@ -53,7 +53,7 @@ def ledger(ledger_store: PooledLedgers) -> Iterator[Ledger]:
 # ---------------------------------------------------------------- kills and cuts in one commit
 
 
-def test_killed_at_each_statement(ledger_store: PooledLedgers) -> None:
+def test_a_commit_killed_at_any_statement_is_complete_or_absent(ledger_store: PooledLedgers) -> None:
     prepare(ledger_store)
     program = [sys.executable, "-m", "tests.ledger.cutting", "slice", ledger_store.url()]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, timeout=120, check=False)
@@ -65,7 +65,9 @@ def test_killed_at_each_statement(ledger_store: PooledLedgers) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["slice", "page"])
-def test_cut_off_at_each_statement(pool: DatabasePool, ledger_store: PooledLedgers, scenario: str) -> None:
+def test_a_commit_cut_off_at_any_statement_is_retried_or_fails(
+    pool: DatabasePool, ledger_store: PooledLedgers, scenario: str
+) -> None:
     """A slice is committed all the same, once; what cannot be tried again is not there, and says so."""
     prepare(ledger_store)
     stand = Stand(ledger_store.url(), scenario)
@@ -115,7 +117,9 @@ def through(wire: Wire, url: str) -> str:
 
 @pytest.mark.parametrize("cut", Cut)
 @pytest.mark.parametrize("scenario", ["slice", "page", "retry"])
-def test_cut_off_in_the_commit(ledger_store: PooledLedgers, wire: Wire, scenario: str, cut: Cut) -> None:
+def test_a_commit_cut_off_while_committing_is_complete_or_an_error(
+    ledger_store: PooledLedgers, wire: Wire, scenario: str, cut: Cut
+) -> None:
     """Whether it is kept is found out: it is there once, or the error says that it is not."""
     prepare(ledger_store)
     stand = Stand(ledger_store.url(), scenario)
@@ -138,7 +142,7 @@ def test_cut_off_in_the_commit(ledger_store: PooledLedgers, wire: Wire, scenario
 
 
 @pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])
-def test_of_a_small_write_that_was_cut_off_nobody_says_that_it_is_there(
+def test_a_small_write_that_was_cut_off_is_an_error(
     ledger_store: PooledLedgers, ledger: Ledger, wire: Wire, cut: Cut
 ) -> None:
     reached = open_ledger(through(wire, ledger_store.url()), clock=MovableClock())
@@ -157,7 +161,7 @@ def test_of_a_small_write_that_was_cut_off_nobody_says_that_it_is_there(
         (came("late", 1, label="\0"), "NUL"),
     ],
 )
-def test_one_of_many_rows_that_has_no_place_keeps_all_of_them_out(ledger: Ledger, late: DecodedRow, said: str) -> None:
+def test_one_row_that_cannot_be_stored_rolls_all_of_them_back(ledger: Ledger, late: DecodedRow, said: str) -> None:
     """Others are with the server already when it, or we, come to that one. The connection is good all the same."""
     rows = [came(f"f{number}", number / ROWS) for number in range(ROWS)]
     with pytest.raises(LedgerError, match=said):
@@ -168,7 +172,7 @@ def test_one_of_many_rows_that_has_no_place_keeps_all_of_them_out(ledger: Ledger
     assert_intact(ledger)
 
 
-def test_a_server_that_does_not_come_back_is_said(
+def test_a_server_that_does_not_come_back_is_an_error(
     ledger_store: PooledLedgers, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("liushui.ledger.engines.postgres_connection.RECONNECT_PAUSES_S", (0.01,))
@@ -186,7 +190,7 @@ def test_a_server_that_does_not_come_back_is_said(
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
-def test_a_server_that_is_started_again_under_writers(
+def test_writers_survive_a_restart_of_the_server(
     pool: DatabasePool, ledger_store: PooledLedgers, how: signal.Signals
 ) -> None:
     """Two processes commit to one account, and two to accounts of their own: each commit is there, once."""
@@ -242,7 +246,7 @@ def _errors(writers: list[subprocess.Popen[str]]) -> str:
     return "\n".join(writer.stderr.read() for writer in writers if writer.stderr and writer.poll() is not None)
 
 
-def test_a_reader_goes_on_after_its_server_was_started_again(pool: DatabasePool, ledger: Ledger) -> None:
+def test_a_reader_survives_a_restart_of_the_server(pool: DatabasePool, ledger: Ledger) -> None:
     keep(ledger, hours(0, 24), came("one", 1))
     key = create_key(ledger, PROVIDER, ["a"])["app_key"]
     reader = LedgerReader(ledger, MemoryLimits())
@@ -256,7 +260,7 @@ def test_a_reader_goes_on_after_its_server_was_started_again(pool: DatabasePool,
     assert [found.id for found in list_flows(ledger, FlowFilter())] == ["one"]
 
 
-def test_a_writer_whose_account_is_held_by_one_that_is_gone(pool: DatabasePool, ledger: Ledger) -> None:
+def test_a_lock_held_by_a_dead_client_is_released(pool: DatabasePool, ledger: Ledger) -> None:
     """A backend that lost its client holds nothing: it is ended, and what it had begun is not there."""
     with psycopg.connect(ledger.url) as gone:
         gone.execute("SELECT * FROM accounts WHERE account = 'a' FOR UPDATE")
@@ -268,7 +272,7 @@ def test_a_writer_whose_account_is_held_by_one_that_is_gone(pool: DatabasePool, 
     assert_intact(ledger)
 
 
-def test_commits_to_two_accounts_go_on_side_by_side(ledger_store: PooledLedgers) -> None:
+def test_commits_to_two_accounts_do_not_wait_for_each_other(ledger_store: PooledLedgers) -> None:
     """Neither waits for the other: each is in the middle of its transaction while the other commits."""
     ledger = new_ledger(ledger_store, "a", "b")
     with ledger.writing() as connection:

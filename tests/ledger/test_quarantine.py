@@ -74,7 +74,7 @@ def would_end(ledger: Ledger, asked: Slice, *rejected: Rejected) -> bool:
 # ---------------------------------------------------------------- where it is
 
 
-def test_a_row_that_is_seen_again_is_in_both_ranges(ledger: Ledger) -> None:
+def test_a_row_seen_in_two_ranges_is_in_their_intersection(ledger: Ledger) -> None:
     keep(ledger, hours(0, 20), rejected=[bad("{")])
     assert keep(ledger, hours(5, 30), rejected=[bad("{")]) == Committed(2, 0, 0, 0, 0)
     assert spans(ledger) == [[(5, 20)]]
@@ -82,7 +82,7 @@ def test_a_row_that_is_seen_again_is_in_both_ranges(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_a_row_that_is_not_seen_is_outside_that_range(ledger: Ledger) -> None:
+def test_a_row_that_is_not_seen_is_outside_the_range(ledger: Ledger) -> None:
     keep(ledger, hours(0, 20), rejected=[bad("{")])
     assert not would_end(ledger, hours(5, 10))
     keep(ledger, hours(5, 10))
@@ -95,7 +95,7 @@ def test_a_row_that_is_not_seen_is_outside_that_range(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_a_row_that_can_be_nowhere_is_withdrawn_and_that_ends_a_version(ledger: Ledger) -> None:
+def test_a_row_whose_span_becomes_empty_is_withdrawn(ledger: Ledger) -> None:
     keep(ledger, hours(0, 20), rejected=[bad("{")])
     keep(ledger, hours(0, 5))
     assert would_end(ledger, hours(5, 20))
@@ -110,7 +110,7 @@ def test_a_row_that_can_be_nowhere_is_withdrawn_and_that_ends_a_version(ledger: 
     assert_intact(ledger)
 
 
-def test_a_row_that_is_gone_may_come_back(ledger: Ledger) -> None:
+def test_a_withdrawn_row_can_come_back(ledger: Ledger) -> None:
     for number in range(4):
         keep(ledger, hours(0, 20), rejected=[bad("{")] if number % 2 == 0 else [])
     keep(ledger, hours(0, 20), rejected=[bad("{")])
@@ -120,7 +120,7 @@ def test_a_row_that_is_gone_may_come_back(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_a_read_beside_it_says_nothing_of_it(ledger: Ledger) -> None:
+def test_a_read_of_another_range_does_not_change_an_entry(ledger: Ledger) -> None:
     keep(ledger, hours(5, 10), rejected=[bad("{")])
     assert not would_end(ledger, hours(0, 5))
     keep(ledger, hours(0, 5))
@@ -132,7 +132,7 @@ def test_a_read_beside_it_says_nothing_of_it(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- how many there are
 
 
-def test_as_many_copies_are_open_as_the_last_reads_saw(ledger: Ledger) -> None:
+def test_the_open_copies_are_as_many_as_the_last_reads_saw(ledger: Ledger) -> None:
     keep(ledger, hours(0, 20), rejected=[bad("{")] * 3)
     assert not would_end(ledger, hours(0, 10), bad("{"))
     keep(ledger, hours(0, 10), rejected=[bad("{")])
@@ -145,7 +145,7 @@ def test_as_many_copies_are_open_as_the_last_reads_saw(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_copies_that_can_be_nowhere_else_are_the_ones_that_were_seen(ledger: Ledger) -> None:
+def test_copies_that_can_only_be_in_the_slice_are_matched_first(ledger: Ledger) -> None:
     keep(ledger, hours(0, 10), rejected=[bad("{")])
     keep(ledger, hours(10, 30), rejected=[bad("{")])
     assert not would_end(ledger, hours(0, 20), bad("{"))
@@ -157,7 +157,7 @@ def test_copies_that_can_be_nowhere_else_are_the_ones_that_were_seen(ledger: Led
 # ---------------------------------------------------------------- imports
 
 
-def test_an_imported_row_is_found_where_a_read_sees_it(ledger: Ledger) -> None:
+def test_a_read_gives_an_imported_row_a_span(ledger: Ledger) -> None:
     keep_unreadable(ledger, bad("{"), bad("{"))
     assert keep_unreadable(ledger, bad("{"), bad("{")) is None
     assert not would_end(ledger, hours(0, 10))
@@ -170,7 +170,7 @@ def test_an_imported_row_is_found_where_a_read_sees_it(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_an_imported_row_that_can_be_read_now_is_resolved(ledger: Ledger) -> None:
+def test_an_imported_row_that_can_be_decoded_now_is_resolved(ledger: Ledger) -> None:
     row = came("one", 5)
     other = came("two", 6)
     keep_unreadable(ledger, *[Rejected(row.row, "row", "?")] * 2, Rejected(other.row, "row", "?"))
@@ -186,7 +186,7 @@ def test_an_imported_row_that_can_be_read_now_is_resolved(ledger: Ledger) -> Non
 # ---------------------------------------------------------------- codecs that learned
 
 
-def test_a_slice_that_is_read_again_by_a_better_codec_resolves_its_rows(ledger: Ledger) -> None:
+def test_a_slice_read_with_a_better_codec_resolves_its_rows(ledger: Ledger) -> None:
     rows = [told("one", 1), told("two", 2, label="strange"), told("two", 2, label="strange")]
     assert keep_read(ledger, hours(0, 20), STRICT, *rows).quarantined == 2
     assert keep_read(ledger, hours(0, 20), LEARNED, *rows) == Committed(2, 2, 0, 0, 0)
@@ -196,7 +196,7 @@ def test_a_slice_that_is_read_again_by_a_better_codec_resolves_its_rows(ledger: 
     assert_intact(ledger)
 
 
-def test_a_retry_makes_flows_of_what_can_be_read_now(ledger: Ledger) -> None:
+def test_a_retry_turns_decodable_rows_into_flows(ledger: Ledger) -> None:
     rows = [told("one", 1), told("two", 2, label="strange"), told("two", 2, label="strange"), b"{"]
     keep_read(ledger, hours(0, 20), STRICT, *rows)
     before = column(ledger, "quarantine", "id", "wire")
@@ -215,7 +215,7 @@ def test_a_retry_makes_flows_of_what_can_be_read_now(ledger: Ledger) -> None:
     assert retry(ledger, "a", LEARNED).read == 0
 
 
-def test_a_row_of_a_time_it_cannot_have_stays_where_it_is(ledger: Ledger) -> None:
+def test_a_row_with_a_time_outside_its_span_stays_in_quarantine(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 5), STRICT, told("one", 7, label="strange"))
     done = retry(ledger, "a", LEARNED)
     assert (done.read, done.outside) == (0, 1)
@@ -223,7 +223,7 @@ def test_a_row_of_a_time_it_cannot_have_stays_where_it_is(ledger: Ledger) -> Non
     assert column(ledger, "flows", "id") == []
 
 
-def test_a_retried_row_takes_its_number_among_those_of_its_identity(ledger: Ledger) -> None:
+def test_a_retried_row_is_numbered_among_its_copies(ledger: Ledger) -> None:
     rows = [told("one", 1, label="strange"), told("one", 1, label="known"), told("one", 1, label="tame")]
     keep_read(ledger, hours(0, 5), STRICT, *rows)
     retry(ledger, "a", LEARNED)
@@ -233,7 +233,7 @@ def test_a_retried_row_takes_its_number_among_those_of_its_identity(ledger: Ledg
     assert_intact(ledger)
 
 
-def test_an_entry_that_is_not_there_is_named(ledger: Ledger) -> None:
+def test_an_unknown_entry_is_named_in_the_error(ledger: Ledger) -> None:
     with pytest.raises(ConfigError, match="there is no entry named 'x' in the quarantine of a"):
         quarantined_named(ledger, "a", "x")
     with pytest.raises(ConfigError, match="expected one of a, got 'b'"):

@@ -59,14 +59,14 @@ def facts(ledger: Ledger) -> list[Row]:
     return [row[:FACTS_END] for row in tables(ledger)["flows"]]
 
 
-def test_a_codec_that_learned_nothing_commits_nothing(ledger: Ledger) -> None:
+def test_an_unchanged_codec_commits_nothing(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 24), FIRST, *ROWS)
     before = tables(ledger)
     assert told_and_made(ledger, FIRST) == RebuildReport("a", flows=5)
     assert tables(ledger) == before
 
 
-def test_flows_that_are_read_otherwise_become_versions(ledger: Ledger) -> None:
+def test_flows_that_are_decoded_differently_get_new_versions(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 24), FIRST, *ROWS)
     before = tables(ledger)
     found = told_and_made(ledger, GIFTS)
@@ -97,7 +97,7 @@ def test_flows_that_are_read_otherwise_become_versions(ledger: Ledger) -> None:
     ],
     ids=["told apart", "one", "by hour", "later", "all at once"],
 )
-def test_a_rebuilt_ledger_is_one_that_was_read_so(ledger_store: LedgerStore, codec: LearningCodec) -> None:
+def test_a_rebuilt_ledger_equals_one_read_with_the_new_codec(ledger_store: LedgerStore, codec: LearningCodec) -> None:
     """Slices of an hour: rows of one identity in a slice are those at one instant."""
     rebuilt, fresh = new_ledger(ledger_store, name="rebuilt.db"), new_ledger(ledger_store, name="fresh.db")
     rows = [*ROWS, told("two", 2, "1.00", "gift"), told("more", 2, "3.00"), told("t", 3), told("two", 1)]
@@ -118,7 +118,7 @@ def instant(codec: LearningCodec, row: bytes) -> int:
     return next(number for number in range(24) if hour(number) == at)
 
 
-def test_a_row_that_cannot_be_read_any_more_goes_to_quarantine(ledger: Ledger) -> None:
+def test_a_row_that_cannot_be_decoded_any_more_is_quarantined(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 10), FIRST, *ROWS[:4])
     keep_page(ledger, *read(FIRST, ROWS[4])[0])
     found = told_and_made(ledger, LearningCodec(unreadable=frozenset({"gift", "x"})))
@@ -132,7 +132,7 @@ def test_a_row_that_cannot_be_read_any_more_goes_to_quarantine(ledger: Ledger) -
     assert column(ledger, "batches", "added", "restated", "withdrawn", "quarantined")[-1] == (0, 0, 5, 5)
 
 
-def test_an_unreadable_row_that_was_imported_is_the_one_that_was_a_flow(ledger: Ledger) -> None:
+def test_an_imported_entry_of_equal_bytes_stands_for_the_undecodable_flow(ledger: Ledger) -> None:
     strict = LearningCodec(unreadable=frozenset({"gift"}))
     keep_read(ledger, hours(0, 10), FIRST, ROWS[0])
     keep_unreadable(ledger, *read(strict, ROWS[0])[1])
@@ -140,20 +140,20 @@ def test_an_unreadable_row_that_was_imported_is_the_one_that_was_a_flow(ledger: 
     assert len(list(list_quarantined(ledger))) == 1
 
 
-def test_a_row_that_keeps_its_number_is_left_alone(ledger: Ledger) -> None:
+def test_a_copy_that_keeps_its_number_is_not_changed(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 24), FIRST, told("a", 2), told("a", 2), told("b", 2))
     told_and_made(ledger, LearningCodec(identity=lambda _row: "a"))
     assert column(ledger, "flows", "id", "batch") == [("a", 1), ("a~1", 1), ("a~2", 2)]
     assert column(ledger, "history", "id") == [("b",)]
 
 
-def test_more_examples_than_ten_are_not_kept(ledger: Ledger) -> None:
+def test_at_most_ten_examples_are_reported(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 24), FIRST, *[told(f"row {number}", 1, label="gift") for number in range(30)])
     found = told_and_made(ledger, GIFTS)
     assert (found.changed, len(found.examples)) == (30, rebuilding.EXAMPLES_MAX)
 
 
-def test_what_is_served_is_derived_too(ledger: Ledger) -> None:
+def test_the_served_row_is_derived_again_too(ledger: Ledger) -> None:
     @dataclasses.dataclass(frozen=True)
     class Serving(LearningCodec):
         def read(self, row: bytes) -> DecodedRow:
@@ -164,7 +164,7 @@ def test_what_is_served_is_derived_too(ledger: Ledger) -> None:
     assert set(column(ledger, "flows", "served")) == {("{}",)}
 
 
-def test_flows_without_a_received_row_stay(ledger: Ledger) -> None:
+def test_flows_without_a_received_row_are_not_changed(ledger: Ledger) -> None:
     keep_read(ledger, hours(0, 24), FIRST, *ROWS)
     with ledger.writing() as connection:
         connection.exec_driver_sql("UPDATE flows SET wire = NULL WHERE id = 'one'")
@@ -183,7 +183,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("codec", [GIFTS, LearningCodec(identity=lambda row: row.label, late_hours=2)])
-def test_a_rebuild_that_was_ended_in_the_middle_goes_on(
+def test_an_interrupted_rebuild_can_be_continued(
     ledger_store: LedgerStore, monkeypatch: pytest.MonkeyPatch, codec: LearningCodec
 ) -> None:
     rows = [told(f"row {number:02}", number % 9, label="gift" if number % 2 else "x") for number in range(40)]
@@ -214,9 +214,7 @@ def test_a_rebuild_that_was_ended_in_the_middle_goes_on(
         ledger.close()
 
 
-def test_a_flow_that_somebody_else_changed_meanwhile_is_left_as_it_is(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flow_that_was_changed_meanwhile_is_not_overwritten(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     keep_read(ledger, hours(0, 24), FIRST, *ROWS)
 
     def late(*words: Any) -> Committed | None:  # noqa: ANN401 - handed on

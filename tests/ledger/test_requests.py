@@ -31,7 +31,7 @@ def sourced(ledger: Ledger) -> None:
     add_source(ledger, account="a", base_url="http://a.example", credentials={"x": "y"}, since=hour(0), paced=True)
 
 
-def test_one_that_waits_is_the_one(ledger: Ledger) -> None:
+def test_a_second_request_returns_the_waiting_one(ledger: Ledger) -> None:
     first = request_sync(ledger, "a", by="me")
     assert request_sync(ledger, "a", by="you") == first
     assert request_sync(ledger, "a", by="me", everything=True).id != first.id
@@ -40,7 +40,7 @@ def test_one_that_waits_is_the_one(ledger: Ledger) -> None:
         request_sync(ledger, "b", by="me")
 
 
-def test_one_takes_it_and_says_how_it_ended(ledger: Ledger) -> None:
+def test_a_request_is_taken_by_one_process_and_ended(ledger: Ledger) -> None:
     asked = request_sync(ledger, "a", by="me")
     assert take_request(ledger, asked, ME)
     assert not take_request(ledger, asked, "somebody/1/else")
@@ -55,7 +55,7 @@ def test_one_takes_it_and_says_how_it_ended(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("holder", [GONE, "elsewhere/1/lost"])
-def test_what_somebody_left_is_taken_over(ledger: Ledger, holder: str) -> None:
+def test_a_request_of_a_dead_process_is_taken_over(ledger: Ledger, holder: str) -> None:
     asked = request_sync(ledger, "a", by="me")
     assert take_request(ledger, asked, holder)
     later = ledger.with_clock(lambda: ledger.clock() + ABANDONED_AFTER + timedelta(seconds=1))
@@ -74,7 +74,7 @@ def test_a_source_is_paused_and_resumed(ledger: Ledger) -> None:
         pause_source(ledger, "b", paused=True)
 
 
-def test_how_far_a_sync_is(ledger: Ledger) -> None:
+def test_progress_is_stored_and_read_back(ledger: Ledger) -> None:
     now = ledger.clock()
     one = Progress("a", ME, now, now, None, RUNNING, slices=1, rows_in=5)
     write_progress(ledger, [one])

@@ -27,7 +27,7 @@ def rows_of(provider: Provider) -> list[bytes]:
 
 
 @pytest.mark.parametrize("provider", load_providers().values(), ids=lambda provider: provider.name)
-def test_read_together_or_alone_is_one_ledger(tmp_path: Path, provider: Provider) -> None:
+def test_rows_decoded_together_or_one_by_one_make_the_same_ledger(tmp_path: Path, provider: Provider) -> None:
     rows = rows_of(provider)
     together = read_batch(provider.codec, rows)
     assert together is not None
@@ -45,7 +45,7 @@ def test_read_together_or_alone_is_one_ledger(tmp_path: Path, provider: Provider
     assert kept[0] == kept[1]
 
 
-def test_rows_of_several_lines_are_kept_as_they_came() -> None:
+def test_rows_with_line_breaks_are_stored_as_they_came() -> None:
     for provider in load_providers().values():
         rows = [row.replace(b"{", b"{\n", 1) if place % 3 else row for place, row in enumerate(rows_of(provider))]
         together = read_batch(provider.codec, rows)
@@ -53,7 +53,7 @@ def test_rows_of_several_lines_are_kept_as_they_came() -> None:
         assert list(wire_rows(together)) == rows
 
 
-def test_a_row_that_waits_in_quarantine_is_resolved_by_rows_read_together(tmp_path: Path) -> None:
+def test_rows_decoded_together_resolve_quarantined_rows(tmp_path: Path) -> None:
     provider = load_providers()["wooxpro"]
     rows = rows_of(provider)
     together = read_batch(provider.codec, rows)
@@ -75,7 +75,7 @@ def test_a_row_that_waits_in_quarantine_is_resolved_by_rows_read_together(tmp_pa
         pytest.param(b"{}", id="without its fields"),
     ],
 )
-def test_one_row_that_cannot_be_read_has_all_of_them_read_one_by_one(strange: bytes) -> None:
+def test_one_undecodable_row_has_all_rows_decoded_one_by_one(strange: bytes) -> None:
     for provider in load_providers().values():
         rows = rows_of(provider)
         assert read_batch(provider.codec, [*rows, strange]) is None
@@ -83,5 +83,5 @@ def test_one_row_that_cannot_be_read_has_all_of_them_read_one_by_one(strange: by
         assert (len(received), [one.row for one in rejected]) == (len(rows), [strange])
 
 
-def test_no_rows_are_read_together() -> None:
+def test_no_rows_are_no_batch() -> None:
     assert all(read_batch(provider.codec, []) is None for provider in load_providers().values())

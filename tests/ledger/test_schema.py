@@ -31,7 +31,7 @@ def is_of_every_engine(_object: object, name: str | None, *_rest: object) -> boo
     return name != MARKER_TABLE and not str(name).endswith(NUMBER_SUFFIX)
 
 
-def test_migrations_make_the_schema(ledger: Ledger) -> None:
+def test_migrations_create_the_schema(ledger: Ledger) -> None:
     with ledger.reading() as connection:
         options = {"compare_type": True, "include_object": is_of_every_engine}
         context = MigrationContext.configure(connection, opts=options)
@@ -55,12 +55,12 @@ def test_every_table_is_strict_and_clustered_by_its_key(file_ledger: Ledger) -> 
     assert {name: listed[name] for name in metadata.tables} == dict.fromkeys(metadata.tables, (1, 1))
 
 
-def test_the_newest_migration_is_the_revision_that_is_known() -> None:
+def test_the_revision_is_the_newest_migration() -> None:
     assert ScriptDirectory(str(next(iter(migrations.__path__)))).get_heads() == [REVISION]
 
 
 @pytest.mark.parametrize("table", FACT_TABLES, ids=lambda table: table.name)
-def test_every_key_of_a_table_with_facts_begins_with_the_account(table: sa.Table) -> None:
+def test_the_key_of_every_table_of_facts_begins_with_the_account(table: sa.Table) -> None:
     assert table.primary_key.columns.keys()[0] == "account"
     assert all(index.columns.keys()[0] == "account" for index in table.indexes)
 
@@ -69,11 +69,11 @@ EXACT: Final = ("TEXT", 'TEXT COLLATE "C"', "INTEGER", "BIGINT", "BLOB", "BYTEA"
 
 
 @pytest.mark.parametrize("column", [column for table in metadata.sorted_tables for column in table.columns], ids=str)
-def test_no_column_holds_a_float(column: sa.Column[object], ledger: Ledger) -> None:
+def test_no_column_has_floats(column: sa.Column[object], ledger: Ledger) -> None:
     assert column.type.compile(ledger.engine.dialect) in EXACT
 
 
-def test_a_table_refuses_what_its_columns_are_not(file_ledger: Ledger) -> None:
+def test_a_table_refuses_values_of_other_types(file_ledger: Ledger) -> None:
     ledger = file_ledger
     keep(ledger, hours(0, 24), came("one", 1))
     for column in flows.columns:

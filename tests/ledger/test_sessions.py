@@ -35,20 +35,20 @@ def at(ledger: Ledger, when: datetime) -> Ledger:
     return ledger.with_clock(partial(datetime.fromtimestamp, when.timestamp(), UTC))
 
 
-def test_a_code_lets_one_in_of_many_that_try_at_once(ledger: Ledger) -> None:
+def test_a_login_code_is_valid_for_one_of_many_concurrent_callers(ledger: Ledger) -> None:
     code = create_login_code(ledger)
     with ThreadPoolExecutor(4) as threads:
         assert sorted(threads.map(lambda _: redeem_login_code(ledger, code), range(8))) == [False] * 7 + [True]
     assert not redeem_login_code(ledger, "") and not redeem_login_code(ledger, code)
 
 
-def test_a_code_is_too_old_after_a_day(ledger: Ledger) -> None:
+def test_a_login_code_expires_after_a_day(ledger: Ledger) -> None:
     code, end = create_login_code(ledger), ledger.clock() + CODE_LIFETIME
     assert not redeem_login_code(at(ledger, end), code)
     assert redeem_login_code(at(ledger, end - timedelta(seconds=1)), code)
 
 
-def test_the_password_is_one_and_ends_sessions(ledger: Ledger) -> None:
+def test_a_new_password_replaces_the_old_one_and_ends_sessions(ledger: Ledger) -> None:
     assert not has_password(ledger) and not verify_password(ledger, "")
     name = begin_session(ledger, "link")
     set_password(ledger, PASSWORD)
@@ -69,7 +69,7 @@ def test_a_password_that_is_too_short_is_refused(ledger: Ledger) -> None:
     assert not has_password(ledger)
 
 
-def test_a_session_ends_unused_and_at_the_latest(ledger: Ledger) -> None:
+def test_a_session_ends_when_unused_and_at_its_latest_end(ledger: Ledger) -> None:
     start = ledger.clock()
     unused, used = begin_session(ledger, "link"), begin_session(ledger, "link", agent="Browser", token="t")
     now = start
@@ -81,7 +81,7 @@ def test_a_session_ends_unused_and_at_the_latest(ledger: Ledger) -> None:
     assert find_session(at(ledger, start + SESSION_LIFETIME), used) is None
 
 
-def test_sessions_are_ended_by_name_or_all_but_one(ledger: Ledger) -> None:
+def test_sessions_are_ended_by_id_or_all_except_one(ledger: Ledger) -> None:
     names = [begin_session(ledger, "link", agent=f"{number}") for number in range(4)]
     first, second, *_ = (find_session(ledger, name) for name in names)
     assert first is not None and second is not None
@@ -93,7 +93,7 @@ def test_sessions_are_ended_by_name_or_all_but_one(ledger: Ledger) -> None:
     assert end_sessions(ledger) == 1
 
 
-def test_what_lets_somebody_in_is_nowhere_in_the_ledger(ledger: Ledger) -> None:
+def test_no_code_or_session_name_is_stored(ledger: Ledger) -> None:
     set_password(ledger, PASSWORD)
     code, name = create_login_code(ledger), begin_session(ledger, "link")
     with ledger.reading() as connection:

@@ -55,7 +55,9 @@ def assert_same(folder: Path, slices: Sequence[SliceRead], *, over_a_gap: bool, 
 @pytest.mark.parametrize("over_a_gap", [False, True])
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_together_or_alone_is_one_ledger(tmp_path: Path, seed: int, *, over_a_gap: bool, known: bool) -> None:
+def test_slices_committed_together_or_alone_make_the_same_ledger(
+    tmp_path: Path, seed: int, *, over_a_gap: bool, known: bool
+) -> None:
     random = Random(seed)
     slices = []
     at = 0
@@ -71,7 +73,7 @@ def test_together_or_alone_is_one_ledger(tmp_path: Path, seed: int, *, over_a_ga
     assert_same(tmp_path, slices, over_a_gap=over_a_gap, known=known)
 
 
-def test_one_that_was_proven_from_a_later_read_is_passed_over(ledger: Ledger) -> None:
+def test_a_slice_that_a_later_read_has_proven_is_skipped(ledger: Ledger) -> None:
     keep(ledger, hours(24, 48), came("late", 30), read_at=LATER)
     slices = [SliceRead(hours(24 * day, 24 * day + 24), READ_AT, [came(f"d-{day}", 24 * day)]) for day in range(3)]
     first, stale, last = commit_slices(ledger, "a", slices)
@@ -82,7 +84,7 @@ def test_one_that_was_proven_from_a_later_read_is_passed_over(ledger: Ledger) ->
     assert_intact(ledger)
 
 
-def test_those_from_the_first_on_that_ends_a_version_are_not_kept(ledger: Ledger) -> None:
+def test_slices_from_the_first_that_ends_versions_are_not_committed(ledger: Ledger) -> None:
     keep(ledger, hours(24, 48), came("gone", 30))
     slices = [SliceRead(hours(24 * day, 24 * day + 24), LATER, [came(f"d-{day}", 24 * day)]) for day in range(3)]
     assert len(commit_slices(ledger, "a", slices)) == 1
@@ -90,7 +92,7 @@ def test_those_from_the_first_on_that_ends_a_version_are_not_kept(ledger: Ledger
     assert_intact(ledger)
 
 
-def test_many_small_slices_take_few_statements(tmp_path: Path) -> None:
+def test_many_small_slices_need_few_statements(tmp_path: Path) -> None:
     """What a slice adds is written with what those before it add."""
     ledger = new_ledger(tmp_path)
     statements: list[str] = []

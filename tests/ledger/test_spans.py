@@ -27,7 +27,7 @@ pieces = st.tuples(st.integers(0, END), st.integers(0, END)).filter(lambda ends:
 
 
 @given(st.lists(pieces, max_size=6))
-def test_cutting_is_cutting_sets(cuts: list[Interval]) -> None:
+def test_spans_are_cut_as_sets_are(cuts: list[Interval]) -> None:
     span: Span = (Interval(0, END),)
     left = set(range(END))
     for number, cut in enumerate(cuts):
@@ -44,13 +44,13 @@ def test_cutting_is_cutting_sets(cuts: list[Interval]) -> None:
             assert from_columns(*to_columns(span)) == span
 
 
-def test_a_span_that_nobody_knows_may_be_anywhere() -> None:
+def test_an_unknown_span_may_contain_anything() -> None:
     assert intersect(None, Interval(3, 5)) == (Interval(3, 5),)
     assert may_contain(None, -(10**18))
     assert to_columns(None) == (None, None, None)
     assert from_columns(None, None, None) is None
 
 
-def test_columns_are_the_ends_and_the_holes() -> None:
+def test_columns_have_the_ends_and_the_holes() -> None:
     assert to_columns((Interval(1, 2), Interval(5, 7), Interval(8, 9))) == (1, 9, "[[2,5],[7,8]]")
     assert to_columns((Interval(1, 9),)) == (1, 9, None)

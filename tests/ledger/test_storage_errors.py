@@ -30,7 +30,7 @@ def row(**changes: str) -> bytes:
 
 
 @pytest.mark.parametrize("field", ["symbol", "description", "transaction_flow_name"])
-def test_a_text_with_nul_is_kept_as_it_came_and_is_no_flow(ledger: Ledger, field: str) -> None:
+def test_a_row_with_nul_is_rejected_and_quarantined_as_it_came(ledger: Ledger, field: str) -> None:
     rows = [row(), row(**{field: "a\0b"}), row(**{field: r"a\u0000b"})]
     assert read_batch(codec, rows) is None
     received, rejected = read_rows(codec, rows)
@@ -45,13 +45,13 @@ def test_a_text_with_nul_is_kept_as_it_came_and_is_no_flow(ledger: Ledger, field
 
 
 @pytest.mark.parametrize("detail", [{"a\0": 1}, {"a": "\0"}, {"a": [{"b": ["x\0"]}]}])
-def test_nul_anywhere_in_the_detail(detail: dict[str, object]) -> None:
+def test_nul_anywhere_in_the_detail_is_an_error(detail: dict[str, object]) -> None:
     flow = came("one").flow._replace(detail=detail)
     assert str(storage_error(flow)).startswith("detail: expected text without the character U+0000")
     assert storage_error(flow._replace(detail={"a": "0", "b": [1, None, "x"]})) is None
 
 
-def test_a_row_of_every_engine_has_keys_of_a_length_that_all_take(ledger: Ledger) -> None:
+def test_keys_have_a_length_that_every_engine_accepts(ledger: Ledger) -> None:
     longest = came("流" * KEYS_MAX["identity"], 1, subaccount="水" * KEYS_MAX["subaccount"], currency="X" * 100)
     assert storage_error(longest.flow) is None
     keep(ledger, hours(0, 24), longest, longest)
@@ -63,7 +63,7 @@ def test_a_row_of_every_engine_has_keys_of_a_length_that_all_take(ledger: Ledger
     assert_intact(ledger)
 
 
-def test_rows_that_are_read_together_are_as_rows_read_one_by_one() -> None:
+def test_rows_decoded_together_have_the_same_errors() -> None:
     rows: Sequence[bytes] = [row(), row(description="x" * 3_000)]
     together = read_batch(codec, rows)
     assert together is not None

@@ -177,7 +177,7 @@ TestCommits = Commits.TestCase
 # ---------------------------------------------------------------- exactness
 
 
-def test_amounts_of_forty_digits_are_added_to_the_last_one(ledger: Ledger) -> None:
+def test_amounts_of_forty_digits_are_added_exactly(ledger: Ledger) -> None:
     large, small = Decimal("1" + "0" * 39), Decimal("0." + "0" * 39 + "1")
     keep(ledger, hours(0, 24), *[came(f"{n}", n, str(amount)) for n, amount in enumerate([large, large, small, small])])
     (balance,) = balances(ledger)
@@ -186,7 +186,7 @@ def test_amounts_of_forty_digits_are_added_to_the_last_one(ledger: Ledger) -> No
     assert_intact(ledger)
 
 
-def test_the_longest_amounts_there_can_be(ledger: Ledger) -> None:
+def test_the_longest_amounts_are_added_exactly(ledger: Ledger) -> None:
     amounts = ["9" * 100, "-0." + "0" * 96 + "1", "9" * 100]
     keep(ledger, hours(0, 24), *[came(f"{n}", n, amount) for n, amount in enumerate(amounts)])
     (balance,) = balances(ledger)
@@ -200,7 +200,7 @@ def test_trailing_zeros_are_kept(ledger: Ledger) -> None:
     assert str(balance.amount) == "2.230"
 
 
-def test_a_total_that_comes_to_nothing_stays_while_it_has_flows(ledger: Ledger) -> None:
+def test_a_total_of_zero_stays_while_it_has_flows(ledger: Ledger) -> None:
     keep(ledger, hours(0, 48), came("one", 1, "5.00"), came("two", 2, "-5.00"), came("zero", 30, "-0.00"))
     assert column(ledger, "day_totals", "flows", "money_in", "money_out") == [(2, "5.00", "-5.00"), (1, "0", "0.00")]
     keep(ledger, hours(0, 24))
@@ -225,7 +225,7 @@ def local(zone: str, day: date, hour: int, minute: int = 0, *, fold: int = 0) ->
         ("Pacific/Apia", date(2011, 12, 31)),  # the day before is not there at all
     ],
 )
-def test_a_flow_counts_on_its_local_day(ledger_store: LedgerStore, zone: str, day: date) -> None:
+def test_a_flow_counts_on_the_accounts_day(ledger_store: LedgerStore, zone: str, day: date) -> None:
     ledger = new_ledger(ledger_store, zone=zone)
     begin, end = local(zone, day, 0), local(zone, day + timedelta(days=1), 0)
     step = timedelta(microseconds=1)
@@ -245,7 +245,7 @@ def repeated_hours() -> Iterator[tuple[int, datetime]]:
         yield number, begin + timedelta(minutes=30 * number)
 
 
-def test_balances_in_the_hour_that_there_is_twice(ledger_store: LedgerStore) -> None:
+def test_balances_in_the_repeated_hour_of_a_clock_change(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store, zone="America/Havana")
     keep(
         ledger,

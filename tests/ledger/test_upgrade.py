@@ -55,7 +55,7 @@ def opened(path: Path) -> Ledger:
     return open_ledger(str(path), clock=MovableClock())
 
 
-def test_an_older_ledger_is_upgraded_when_it_is_opened(old: tuple[Path, dict[str, list[tuple[object, ...]]]]) -> None:
+def test_opening_an_older_ledger_upgrades_it(old: tuple[Path, dict[str, list[tuple[object, ...]]]]) -> None:
     path, expected = old
     ledger = opened(path)
     assert tables(ledger) == expected
@@ -68,7 +68,7 @@ def test_an_older_ledger_is_upgraded_when_it_is_opened(old: tuple[Path, dict[str
     ledger.close()
 
 
-def test_an_upgrade_says_from_which_schema(old: tuple[Path, dict[str, list[tuple[object, ...]]]]) -> None:
+def test_an_upgrade_reports_the_schema_before(old: tuple[Path, dict[str, list[tuple[object, ...]]]]) -> None:
     path, expected = old
     assert upgrade_ledger(str(path)) == UpgradeResult(str(path), BEFORE_MEMORY, REVISION)
     assert upgrade_ledger(f"sqlite:///{path}") == UpgradeResult(str(path), REVISION, REVISION)
@@ -77,13 +77,13 @@ def test_an_upgrade_says_from_which_schema(old: tuple[Path, dict[str, list[tuple
     ledger.close()
 
 
-def test_an_upgrade_makes_no_ledger(tmp_path: Path) -> None:
+def test_an_upgrade_creates_no_ledger(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no ledger at"):
         upgrade_ledger(str(tmp_path / "none.db"))
     assert not (tmp_path / "none.db").exists()
 
 
-def test_an_old_backup_is_upgraded_on_its_way_back_and_stays_as_old_as_it_is(
+def test_restoring_an_old_backup_upgrades_the_ledger_and_not_the_backup(
     old: tuple[Path, dict[str, list[tuple[object, ...]]]], tmp_path: Path
 ) -> None:
     path, expected = old

@@ -60,7 +60,7 @@ def source(ledger: Ledger, account: str = "a", *, paced: bool = True) -> None:
 # ---------------------------------------------------------------- the vault
 
 
-def test_what_is_sealed_can_be_read_back(tmp_path: Path) -> None:
+def test_encrypted_secrets_are_decrypted(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
     sealed = vault.encrypt(SECRETS)
     assert Vault(vault.path).decrypt(sealed) == SECRETS
@@ -73,7 +73,7 @@ def decoded(sealed: str) -> str:
     return base64.urlsafe_b64decode(sealed).decode("latin-1")
 
 
-def test_the_key_of_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_in_the_environment_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
     monkeypatch.setenv(KEY_VARIABLE, Fernet.generate_key().decode())
     sealed = vault.encrypt(SECRETS)
@@ -84,7 +84,7 @@ def test_the_key_of_the_environment_goes_before_the_file(tmp_path: Path, monkeyp
         vault.decrypt(sealed)
 
 
-def test_another_key_reads_nothing(tmp_path: Path) -> None:
+def test_another_key_cannot_decrypt(tmp_path: Path) -> None:
     sealed = Vault(tmp_path / "one.key").encrypt(SECRETS)
     other = Vault(tmp_path / "other.key")
     other.encrypt({})
@@ -92,7 +92,7 @@ def test_another_key_reads_nothing(tmp_path: Path) -> None:
         other.decrypt(sealed)
 
 
-def test_a_flipped_bit_is_no_secret(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_an_error(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
     sealed = vault.encrypt(SECRETS)
     for at in range(0, len(sealed), 7):
@@ -101,7 +101,7 @@ def test_a_flipped_bit_is_no_secret(tmp_path: Path) -> None:
             vault.decrypt(broken)
 
 
-def test_a_missing_key_is_said_and_not_made_again(tmp_path: Path) -> None:
+def test_a_missing_key_is_an_error_and_not_created(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
     sealed = vault.encrypt(SECRETS)
     vault.path.unlink()
@@ -111,7 +111,7 @@ def test_a_missing_key_is_said_and_not_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
-def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
     sealed = vault.encrypt(SECRETS)
     vault.path.chmod(mode)
@@ -120,7 +120,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "short", "!" * 44, "QUJD"])
-def test_a_key_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_key_is_refused(tmp_path: Path, text: str) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
     sealed = vault.encrypt(SECRETS)
     vault.path.write_text(text)
@@ -128,7 +128,7 @@ def test_a_key_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
         vault.decrypt(sealed)
 
 
-def test_bytes_that_are_no_key_are_refused(tmp_path: Path) -> None:
+def test_a_key_file_of_arbitrary_bytes_is_refused(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
     sealed = vault.encrypt(SECRETS)
     vault.path.write_bytes(b"\xff\xfe" * 22)
@@ -136,7 +136,7 @@ def test_bytes_that_are_no_key_are_refused(tmp_path: Path) -> None:
         vault.decrypt(sealed)
 
 
-def test_the_first_key_is_the_one_whoever_else_makes_one(tmp_path: Path) -> None:
+def test_concurrent_processes_use_the_first_key(tmp_path: Path) -> None:
     vaults = [Vault(tmp_path / "ledger.db.key") for _ in range(16)]
     together = Barrier(len(vaults))
 
@@ -150,7 +150,7 @@ def test_the_first_key_is_the_one_whoever_else_makes_one(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.db.key"]
 
 
-def test_a_key_that_was_cut_off_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_killed_while_it_makes_a_key_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vault = Vault(tmp_path / "ledger.db.key")
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", lambda _descriptor: os.kill(os.getpid(), signal.SIGINT))
@@ -186,7 +186,7 @@ def test_two_keys_are_never_the_same(ledger: Ledger) -> None:
     assert not set(one.values()) & set(two.values())
 
 
-def test_a_paced_key_is_counted_under_its_own_name(ledger: Ledger) -> None:
+def test_a_paced_key_has_its_own_rate_limit(ledger: Ledger) -> None:
     limits = MemoryLimits(MovableClock())
     credentials = create_key(ledger, PROVIDER, ["a"])
     reader = LedgerReader(ledger, limits)
@@ -211,7 +211,7 @@ def test_a_key_has_one_session_at_a_time(ledger: Ledger) -> None:
     assert reader.session_start(another, timedelta(hours=2)) == clock()
 
 
-def test_a_key_says_what_it_is_denied(ledger: Ledger) -> None:
+def test_a_key_has_restrictions(ledger: Ledger) -> None:
     provider = replace(PROVIDER, restrictions=[Restriction("operators", "whose rows it sees")])
     credentials = create_key(ledger, provider, ["a"], restrictions={"operators": "ZhangSan"})
     key = LedgerReader(ledger, MemoryLimits()).find_key("longbridge", credentials["app_key"])
@@ -223,7 +223,7 @@ def test_a_key_says_what_it_is_denied(ledger: Ledger) -> None:
     assert len(list_keys(ledger)) == 1
 
 
-def test_a_revoked_key_ends_at_once_in_another_process(ledger: Ledger) -> None:
+def test_a_revoked_key_is_refused_at_once_in_another_process(ledger: Ledger) -> None:
     credentials, other = create_key(ledger, PROVIDER, ["a"]), create_key(ledger, PROVIDER, ["a"])
     elsewhere = open_ledger(ledger.url)
     reader = LedgerReader(elsewhere, MemoryLimits())
@@ -238,7 +238,7 @@ def test_a_revoked_key_ends_at_once_in_another_process(ledger: Ledger) -> None:
     elsewhere.close()
 
 
-def test_a_key_says_when_it_expires(ledger: Ledger) -> None:
+def test_a_key_has_an_expiry(ledger: Ledger) -> None:
     credentials = create_key(ledger, PROVIDER, ["a"], expires_at=NOON + timedelta(days=90))
     key = LedgerReader(ledger, MemoryLimits()).find_key("longbridge", credentials["app_key"])
     assert key is not None
@@ -246,7 +246,7 @@ def test_a_key_says_when_it_expires(ledger: Ledger) -> None:
     assert list_keys(ledger)[0].expires_at == NOON + timedelta(days=90)
 
 
-def test_a_key_of_no_account_is_not_made(ledger: Ledger) -> None:
+def test_a_key_of_an_unknown_account_is_refused(ledger: Ledger) -> None:
     with pytest.raises(ConfigError, match="there is none named 'b'"):
         create_key(ledger, PROVIDER, ["a", "b"])
     assert list_keys(ledger) == []
@@ -255,7 +255,7 @@ def test_a_key_of_no_account_is_not_made(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- sources
 
 
-def test_a_source_is_kept_whole(ledger: Ledger) -> None:
+def test_a_source_is_read_back_as_it_was_added(ledger: Ledger) -> None:
     source(ledger, paced=False)
     (found,) = list_sources(ledger)
     assert found._asdict() == {
@@ -278,7 +278,7 @@ def test_an_account_has_one_source(ledger: Ledger) -> None:
     assert column(ledger, "sources", "credentials") == before
 
 
-def test_a_removed_source_leaves_its_flows(ledger: Ledger) -> None:
+def test_removing_a_source_keeps_its_flows(ledger: Ledger) -> None:
     source(ledger)
     keep(ledger, hours(0, 24), came("one", 1))
     remove_source(ledger, "a")
@@ -290,7 +290,7 @@ def test_a_removed_source_leaves_its_flows(ledger: Ledger) -> None:
     assert_intact(ledger)
 
 
-def test_sources_are_chosen_by_name(ledger_store: LedgerStore) -> None:
+def test_sources_are_found_by_name(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store, "a", "b", "c")
     with pytest.raises(ConfigError, match="there is no source yet"):
         find_sources(ledger, [])
@@ -303,7 +303,7 @@ def test_sources_are_chosen_by_name(ledger_store: LedgerStore) -> None:
     ledger.close()
 
 
-def test_the_last_run_of_each_account_is_known(ledger_store: LedgerStore) -> None:
+def test_the_last_run_of_each_account_is_listed(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store, "a", "b")
     begun = Run("a", NOON, None, slices=0, rows_in=0, added=0, gaps=0, error="")
     ended = begun._replace(ended_at=NOON + timedelta(minutes=1), slices=3, rows_in=20, added=19, gaps=1, error="late")
@@ -318,7 +318,7 @@ def test_the_last_run_of_each_account_is_known(ledger_store: LedgerStore) -> Non
 # ---------------------------------------------------------------- on the disk
 
 
-def test_no_secret_stands_in_the_files(file_ledger: Ledger) -> None:
+def test_no_secret_is_in_the_files_in_plain_text(file_ledger: Ledger) -> None:
     ledger = file_ledger
     source(ledger)
     credentials = create_key(ledger, PROVIDER, ["a"])
@@ -338,7 +338,7 @@ def test_no_secret_stands_in_the_files(file_ledger: Ledger) -> None:
     assert credentials["app_key"].encode() in data, "what names a key stands there in the open"
 
 
-def test_the_key_lies_beside_the_ledger_and_is_its_owners(file_ledger: Ledger) -> None:
+def test_the_key_file_is_beside_the_ledger_and_private(file_ledger: Ledger) -> None:
     ledger = file_ledger
     source(ledger)
     path = ledger.vault.path
@@ -347,7 +347,7 @@ def test_the_key_lies_beside_the_ledger_and_is_its_owners(file_ledger: Ledger) -
     assert path.read_bytes() not in on_disk(ledger)
 
 
-def test_a_ledger_moved_without_its_key_says_so(tmp_path: Path) -> None:
+def test_a_ledger_moved_without_its_key_is_an_error(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path)
     source(ledger)
     create_key(ledger, PROVIDER, ["a"])

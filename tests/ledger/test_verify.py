@@ -122,7 +122,7 @@ def change(intact: Path, tmp_path: Path) -> Change:
 # ---------------------------------------------------------------- what is intact
 
 
-def test_a_ledger_of_every_kind_of_commit_is_intact(intact: Path) -> None:
+def test_every_kind_of_commit_leaves_the_ledger_intact(intact: Path) -> None:
     ledger = open_ledger(str(intact))
     found = {one.account: one for one in verify(ledger)}
     heads = {row[0]: row[1:] for row in column(ledger, "accounts", "account", "head", "link")}
@@ -133,7 +133,7 @@ def test_a_ledger_of_every_kind_of_commit_is_intact(intact: Path) -> None:
     assert [one.flows for one in found.values() if isinstance(one, Verified)] == [13, 13, 0, 13]
 
 
-def test_progress_is_told_every_hundred_batches(ledger: Ledger) -> None:
+def test_progress_is_reported_every_hundred_batches(ledger: Ledger) -> None:
     for _ in range(101):
         keep(ledger, hours(0, 1))
     told: list[tuple[str, int, int]] = []
@@ -147,7 +147,7 @@ EVERY_COLUMN: Final = [(table.name, column.name) for table in FACT_TABLES for co
 
 
 @pytest.mark.parametrize(("table", "name"), EVERY_COLUMN, ids=[".".join(pair) for pair in EVERY_COLUMN])
-def test_one_value_changed(intact: Path, change: Change, table: str, name: str) -> None:
+def test_one_changed_value_is_found(intact: Path, change: Change, table: str, name: str) -> None:
     found = metadata.tables[table]
     rows = rows_of(intact, table)
     assert len({row[0] for row in rows}) == 1
@@ -205,7 +205,7 @@ def shown(name: object) -> str:
 
 
 @pytest.mark.parametrize("table", [table.name for table in FACT_TABLES])
-def test_one_row_deleted(intact: Path, change: Change, table: str) -> None:
+def test_one_deleted_row_is_found(intact: Path, change: Change, table: str) -> None:
     found = metadata.tables[table]
     for row in rows_of(intact, table):
         old = dict(zip(found.columns.keys(), row, strict=True))
@@ -229,7 +229,7 @@ def test_one_row_deleted(intact: Path, change: Change, table: str) -> None:
         ("batches", "seq", 0),
     ],
 )
-def test_one_row_added(intact: Path, change: Change, table: str, key: str, value: object) -> None:
+def test_one_added_row_is_found(intact: Path, change: Change, table: str, key: str, value: object) -> None:
     names = list(metadata.tables[table].columns.keys())
     new = dict(zip(names, rows_of(intact, table)[-1], strict=True)) | {key: value}
     places = ", ".join("?" * len(names))
@@ -237,7 +237,7 @@ def test_one_row_added(intact: Path, change: Change, table: str, key: str, value
     change.assert_found(new.get("batch"))
 
 
-def test_an_account_added(change: Change) -> None:
+def test_an_added_account_is_found(change: Change) -> None:
     change.sql("INSERT INTO accounts SELECT ?, provider, zone, created_at_us, 0, link FROM accounts LIMIT 1", NEW)
     assert [type(one) for one in change.found() if one.account == NEW] == [Damage]
 
@@ -246,7 +246,7 @@ def test_an_account_added(change: Change) -> None:
 
 
 @pytest.mark.parametrize("name", ["batch", "amount", "label", "wire"])
-def test_two_rows_have_swapped_a_value(intact: Path, change: Change, name: str) -> None:
+def test_a_value_swapped_between_two_rows_is_found(intact: Path, change: Change, name: str) -> None:
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in rows_of(intact, "flows")]
     one, two = (next(row for row in rows if row["id"] == id_) for id_ in ("full", "late"))
     update = f"UPDATE flows SET {name} = ? WHERE account = ? AND at_us = ? AND id = ?"
@@ -256,18 +256,18 @@ def test_two_rows_have_swapped_a_value(intact: Path, change: Change, name: str) 
     change.assert_found(two["batch"])
 
 
-def test_a_flow_taken_away_together_with_its_total(change: Change) -> None:
+def test_a_flow_removed_with_its_total_is_found(change: Change) -> None:
     change.sql("DELETE FROM flows WHERE account = ? AND id = 'late'", DAMAGED)
     assert change.more_sql("DELETE FROM day_totals WHERE account = ? AND currency = 'HKD'", DAMAGED) == 1
     change.assert_found(4)
 
 
-def test_a_flow_moved_to_another_account(change: Change) -> None:
+def test_a_flow_moved_to_another_account_is_found(change: Change) -> None:
     change.sql("UPDATE flows SET account = 'gamma', id = 'moved' WHERE account = ? AND id = 'late'", DAMAGED)
     change.assert_found(4, (DAMAGED, "gamma"))
 
 
-def test_the_last_batch_dropped(intact: Path, change: Change) -> None:
+def test_a_removed_last_batch_is_found(intact: Path, change: Change) -> None:
     change.sql("DELETE FROM batches WHERE account = ? AND seq = 9", DAMAGED)
     change.assert_found(9)
     link = next(row[-1] for row in rows_of(intact, "batches") if row[1] == 8)
@@ -275,13 +275,13 @@ def test_the_last_batch_dropped(intact: Path, change: Change) -> None:
     change.assert_found(9)
 
 
-def test_every_batch_dropped_and_the_account_set_back(change: Change) -> None:
+def test_an_account_reset_without_its_batches_is_found(change: Change) -> None:
     change.sql("DELETE FROM batches WHERE account = ?", DAMAGED)
     change.more_sql("UPDATE accounts SET head = 0 WHERE account = ?", DAMAGED)
     change.assert_found(1)
 
 
-def test_two_batches_swapped(change: Change) -> None:
+def test_two_swapped_batches_are_found(change: Change) -> None:
     change.sql("UPDATE batches SET seq = -2 WHERE account = ? AND seq = 2", DAMAGED)
     change.more_sql("UPDATE batches SET seq = 2 WHERE account = ? AND seq = 3", DAMAGED)
     change.more_sql("UPDATE batches SET seq = 3 WHERE account = ? AND seq = -2", DAMAGED)
@@ -295,7 +295,7 @@ def test_two_batches_swapped(change: Change) -> None:
     ("text", "batch"),
     [("-7654.32", 1), ("唯一的標籤", 1), ('["full","唯一的標籤","-7654.32"]', 1), ("HTTP 500", 3), ("late", 4)],
 )
-def test_a_byte_flipped_where_a_value_stands_in_the_file(intact: Path, change: Change, text: str, batch: int) -> None:
+def test_a_byte_flipped_in_a_value_is_found(intact: Path, change: Change, text: str, batch: int) -> None:
     data = intact.read_bytes()
     places = [at for at in range(len(data)) if data.startswith(text.encode(), at)]
     assert len(places) >= 3, "each of three accounts has it"
@@ -311,7 +311,7 @@ def test_a_byte_flipped_where_a_value_stands_in_the_file(intact: Path, change: C
     assert damaged == {DAMAGED, "alpha", "gamma"}
 
 
-def test_a_byte_flipped_anywhere_in_the_file(intact: Path, change: Change) -> None:
+def test_a_byte_flipped_anywhere_is_found_or_harmless(intact: Path, change: Change) -> None:
     ledger = open_ledger(str(intact))
     expected = tables(ledger)
     ledger.close()

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, fal
 
 from liushui.ledger.column_types import TABLE_OPTIONS, BigInt, Bytes, Flag, Money, Text, optional, required
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -131,6 +131,13 @@ sources = _table(
     *required(BigInt, "created_at_us"),
     Column("paused", Flag, nullable=False, server_default=false()),
     PrimaryKeyConstraint("account"),
+)
+
+observations = _table(
+    "observations",
+    *required(Text, "account", "name", "value"),
+    *required(BigInt, "observed_at_us"),
+    PrimaryKeyConstraint("account", "name"),
 )
 
 keys = _table(

@@ -11,7 +11,7 @@ from liushui.errors import AlreadyExists, ConfigError, SourceNotFound, short_rep
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.records import from_row, insert_new, to_columns, upsert
-from liushui.ledger.schema import accounts, runs, sources
+from liushui.ledger.schema import accounts, observations, runs, sources
 
 NAME_MAX: Final = 64
 
@@ -84,8 +84,9 @@ def check_source_name(name: str) -> None:
 
 
 def remove_source(ledger: Ledger, account: str) -> None:
-    """Delete a source and its credentials. Its flows stay. Raises SourceNotFound."""
+    """Delete a source, its credentials and what was observed of its service. Its flows stay. Raises SourceNotFound."""
     with ledger.writing() as connection:
+        connection.execute(observations.delete().where(observations.c.account == account))
         if not connection.execute(sources.delete().where(sources.c.account == account)).rowcount:
             raise SourceNotFound(account)
 

@@ -1,0 +1,17 @@
+"""What was observed of each source's service, such as the most rows that one of its pages had."""
+
+from liushui.ledger.column_types import BigInt, Text, required
+from liushui.ledger.migrations.operations import create_table
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Nothing was observed yet."""
+    create_table(
+        "observations",
+        ("account", "name"),
+        *required(Text, "account", "name", "value"),
+        *required(BigInt, "observed_at_us"),
+    )

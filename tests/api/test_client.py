@@ -20,7 +20,7 @@ from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.testing.server import Running, serving
 from tests.engines import LedgerStore
-from tests.ledger.books import assert_intact, came, hours, keep, new_ledger
+from tests.ledger.books import assert_intact, commit_read, hours, make_row, new_ledger
 from tests.server.test_run import children
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ AT = datetime(2024, 3, 1, tzinfo=UTC)
 def book(module_shelf: LedgerStore) -> str:
     """The URL of a ledger."""
     ledger = new_ledger(module_shelf, "a", "b")
-    keep(ledger, hours(0, 24), *(came(f"r{n}", n, f"{n}.50") for n in range(20)))
+    commit_read(ledger, hours(0, 24), *(make_row(f"r{n}", n, f"{n}.50") for n in range(20)))
     ledger.close()
     return module_shelf.url()
 

@@ -17,7 +17,7 @@ from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.record import make_own_account
 from liushui.testing.server import Running, serving
-from tests.ledger.books import bad, came, hours, keep, new_ledger
+from tests.ledger.books import commit_read, hours, make_row, new_ledger, rejected_row
 
 EXAMPLES = 8
 """Requests of each kind for each operation: all of them take well under a minute."""
@@ -44,8 +44,8 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with something of everything."""
     folder = tmp_path_factory.mktemp("contract")
     ledger = new_ledger(folder, "a", "b")
-    keep(ledger, hours(0, 24), came("one", 1), came("two", 2, "-3.50"), rejected=[bad("x")])
-    keep(ledger, hours(0, 24), came("one", 1), came("two", 2, "-3.25"), rejected=[bad("x")])
+    commit_read(ledger, hours(0, 24), make_row("one", 1), make_row("two", 2, "-3.50"), rejected=[rejected_row("x")])
+    commit_read(ledger, hours(0, 24), make_row("one", 1), make_row("two", 2, "-3.25"), rejected=[rejected_row("x")])
     make_own_account(ledger, "mine", "UTC")
     ledger.close()
     return folder / "ledger.db"

@@ -24,7 +24,7 @@ from liushui.ledger.read.flows import SCAN_MAX, LedgerFlow, Position, flows_page
 from liushui.ledger.write.record import make_own_account, record
 from tests.api.callers import Caller
 from tests.engines import LedgerStore
-from tests.ledger.books import came, hour, hours, keep, keep_page, new_ledger
+from tests.ledger.books import commit_read, hour, hours, import_page, make_row, new_ledger
 
 NAMES: Final = ("a", "b", "mine")
 Key = tuple[str, int, str]
@@ -90,13 +90,13 @@ def write(ledger: Ledger, how: str, account: str, day: int, days: int, given: li
         ]
         record(ledger, account, flows, restate=True)
         return
-    received = [came(id_, at, amount, kind=kind, currency=currency) for id_, at, amount, kind, currency in given]
+    received = [make_row(id_, at, amount, kind=kind, currency=currency) for id_, at, amount, kind, currency in given]
     if how == "import":
-        keep_page(ledger, *received, account=account)
+        import_page(ledger, *received, account=account)
         return
     since, until = 24 * day, 24 * min(3, day + days)
     inside = [row for row in received if hour(since) <= row.flow.at < hour(until)]
-    keep(ledger, hours(since, until), *inside, account=account)
+    commit_read(ledger, hours(since, until), *inside, account=account)
 
 
 class Pager:
@@ -173,8 +173,8 @@ def test_readers_beside_writers(module_shelf: LedgerStore, plan: list[Any], scan
 
 
 def test_a_page_has_whole_commits(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), *(came(f"r{n}", n) for n in range(5)))
-    keep(ledger, hours(24, 48), came("late", 30))
+    commit_read(ledger, hours(0, 24), *(make_row(f"r{n}", n) for n in range(5)))
+    commit_read(ledger, hours(24, 48), make_row("late", 30))
     page = feed_page(ledger, ("a",), {}, limit=1)
     assert (len(page.steps), page.positions, page.more) == (5, {"a": 1}, True)
     page = feed_page(ledger, ("a",), page.positions, limit=1)
@@ -183,9 +183,9 @@ def test_a_page_has_whole_commits(ledger: Ledger) -> None:
 
 
 def test_a_commit_without_changes_is_passed_over(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     for _ in range(3):
-        keep(ledger, hours(0, 24), came("one", 1))
+        commit_read(ledger, hours(0, 24), make_row("one", 1))
     page = feed_page(ledger, ("a",), {}, limit=10)
     assert (len(page.steps), page.positions, page.more) == (1, {"a": 4}, False)
 
@@ -196,11 +196,11 @@ def test_a_cursor_of_what_never_was_is_refused(ledger: Ledger) -> None:
 
 
 def test_the_feed_over_http(caller: Caller, ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("one", 1), came("two", 2))
+    commit_read(ledger, hours(0, 24), make_row("one", 1), make_row("two", 2))
     first = caller.get("/feed")
     assert [step["change"] for step in first["steps"]] == ["added", "added"]
     assert not first["more"]
-    keep(ledger, hours(0, 24), came("one", 1, "9"))
+    commit_read(ledger, hours(0, 24), make_row("one", 1, "9"))
     second = caller.get("/feed", cursor=first["cursor"])
     said = [(step["change"], step["flow"]["id"], step["ended_as"]) for step in second["steps"]]
     assert said == [("changed", "one", "restated"), ("withdrawn", "two", "withdrawn")]
@@ -215,7 +215,7 @@ def test_how_much_a_page_looks_at_is_bounded(ledger: Ledger) -> None:
     assert SCAN_MAX < 50_000
     days: Callable[[int], Any] = lambda day: hours(24 * day, 24 * day + 24)  # noqa: E731
     for day in range(6):
-        keep(ledger, days(day), *(came(f"{day}-{n}", 24 * day + n, kind=Kind.FEE) for n in range(20)))
+        commit_read(ledger, days(day), *(make_row(f"{day}-{n}", 24 * day + n, kind=Kind.FEE) for n in range(20)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read_flows, "SCAN_MAX", 45)
         patch.setattr(read_flows, "RUN_COST", 1)

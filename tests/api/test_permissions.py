@@ -21,7 +21,7 @@ from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
 from tests.api.callers import Answer, Api, Caller, open_api
 from tests.engines import LedgerStore
-from tests.ledger.books import bad, came, hour, hours, keep, new_ledger, tables
+from tests.ledger.books import commit_read, hour, hours, make_row, new_ledger, rejected_row, tables
 
 HIDDEN = "hidden"
 """The account that the callers may not see. Its name is in no answer, nor is anything that only it has."""
@@ -43,9 +43,12 @@ NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz")
 def fill(ledger: Ledger) -> Known:
     """Write something of everything into both accounts."""
     for account, amount, label in [("a", "1.00", "x"), (HIDDEN, "987.65", "SECRET")]:
-        rows = [came("one", 1, amount, label=label, direction=Direction.OUT), came("two", 2, amount, label=label)]
-        keep(ledger, hours(0, 24), *rows, rejected=[bad(f"{label} row")], account=account)
-        keep(ledger, hours(0, 24), rows[0], rejected=[bad(f"{label} row")], account=account)
+        rows = [
+            make_row("one", 1, amount, label=label, direction=Direction.OUT),
+            make_row("two", 2, amount, label=label),
+        ]
+        commit_read(ledger, hours(0, 24), *rows, rejected=[rejected_row(f"{label} row")], account=account)
+        commit_read(ledger, hours(0, 24), rows[0], rejected=[rejected_row(f"{label} row")], account=account)
         add_source(
             ledger,
             account=account,

@@ -10,15 +10,22 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import commit_gap
 from tests.api.callers import Answer, Api, Caller
-from tests.ledger.books import READ_AT, bad, came, came_full, hour, hours, keep, keep_page
+from tests.ledger.books import READ_AT, commit_read, hour, hours, import_page, make_full_row, make_row, rejected_row
 
 
 @pytest.fixture(autouse=True)
 def filled(ledger: Ledger) -> None:
     """Three days of `a`, read from its source's beginning on; a page of `b`, which has no source."""
     add_source(ledger, account="a", base_url="http://x", credentials={}, since=hour(0), paced=True)
-    keep(ledger, hours(0, 72), came_full("full", 30), *(came(f"r{n}", n, f"{n - 30}.50") for n in range(0, 70, 5)))
-    keep_page(ledger, came("p1", 10, "7", currency="HKD"), came("p2", 11, "-2.5", currency="HKD"), account="b")
+    commit_read(
+        ledger,
+        hours(0, 72),
+        make_full_row("full", 30),
+        *(make_row(f"r{n}", n, f"{n - 30}.50") for n in range(0, 70, 5)),
+    )
+    import_page(
+        ledger, make_row("p1", 10, "7", currency="HKD"), make_row("p2", 11, "-2.5", currency="HKD"), account="b"
+    )
 
 
 def every(caller: Caller, **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401
@@ -48,12 +55,12 @@ def test_a_flow_is_said_in_full(caller: Caller) -> None:
 
 
 def test_versions_of_a_flow(caller: Caller, ledger: Ledger) -> None:
-    keep(ledger, hours(5, 6), came("r5", 5, "99"))
+    commit_read(ledger, hours(5, 6), make_row("r5", 5, "99"))
     (found,) = every(caller, amount_min="99")
     whole = caller.get(f"/flows/{found['key']}")
     versions = [(one["flow"]["amount"], one["ended_as"]) for one in whole["versions"]]
     assert versions == [("-25.50", "restated"), ("99", None)]
-    keep(ledger, hours(5, 6))
+    commit_read(ledger, hours(5, 6))
     assert [one["ended_as"] for one in caller.get(f"/flows/{found['key']}")["versions"]] == ["restated", "withdrawn"]
 
 
@@ -93,8 +100,8 @@ def test_filters(caller: Caller, params: dict[str, Any], ids: set[str]) -> None:
 
 def test_a_page_stays_where_it_is_while_rows_arrive(caller: Caller, ledger: Ledger) -> None:
     first = caller.get("/flows", limit=5)
-    keep(ledger, hours(72, 96), came("new", 80))
-    keep_page(ledger, came("old", 1), account="b")
+    commit_read(ledger, hours(72, 96), make_row("new", 80))
+    import_page(ledger, make_row("old", 1), account="b")
     rest = caller.get("/flows", limit=100, cursor=first["next"])
     ids = [flow["id"] for flow in first["flows"] + rest["flows"]]
     assert len(ids) == len(set(ids)) == 18
@@ -227,7 +234,12 @@ def test_a_summary_by_anything(caller: Caller) -> None:
 
 def test_coverage_findings_and_quarantine(caller: Caller, ledger: Ledger) -> None:
     assert [one["state"] for one in caller.get("/coverage")["ranges"]] == ["proven"]
-    keep(ledger, hours(72, 96), came("x", 80, "5", direction=Direction.OUT), rejected=[bad("one"), bad("two")])
+    commit_read(
+        ledger,
+        hours(72, 96),
+        make_row("x", 80, "5", direction=Direction.OUT),
+        rejected=[rejected_row("one"), rejected_row("two")],
+    )
     assert caller.get("/findings")["findings"] == [{"account": "a", "day": "2024-03-04", "finding": "side", "flows": 1}]
     first = caller.get("/quarantine", limit=1)
     second = caller.get("/quarantine", limit=1, cursor=first["next"])
@@ -256,7 +268,9 @@ def test_a_tag_holds_until_somebody_writes(caller: Caller, api: Api, ledger: Led
     assert again(tag, **{"accept-encoding": "identity"}).status_code == 200, "another coding has another tag"
     other = caller.ask("GET", path, params={"account": "a"} if path not in ("/accounts", "/accounts/a") else {})
     assert other.headers["etag"] != tag or path in ("/accounts", "/accounts/a")
-    keep(ledger, hours(72, 96), came("new", 80, "5", direction=Direction.OUT), rejected=[bad("row")])
+    commit_read(
+        ledger, hours(72, 96), make_row("new", 80, "5", direction=Direction.OUT), rejected=[rejected_row("row")]
+    )
     changed = again(tag)
     assert changed.status_code == 200
     assert changed.headers["etag"] != tag

@@ -9,7 +9,7 @@ from liushui.ledger.access.tokens import Scope, create_token, find_token, list_t
 from liushui.ledger.engine import Ledger
 from liushui.testing.clock import MovableClock
 from tests.api.callers import Api, Caller
-from tests.ledger.books import came, column, hours, keep
+from tests.ledger.books import column, commit_read, hours, make_row
 
 
 def clock_of(ledger: Ledger) -> MovableClock:
@@ -80,8 +80,8 @@ def test_the_last_use_of_a_token_is_stored(api: Api, ledger: Ledger) -> None:
 
 
 def test_an_account_of_others_is_answered_as_if_it_did_not_exist(api: Api, ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("one", 1), account="a")
-    keep(ledger, hours(0, 24), came("two", 1), account="b")
+    commit_read(ledger, hours(0, 24), make_row("one", 1), account="a")
+    commit_read(ledger, hours(0, 24), make_row("two", 1), account="b")
     caller, everyone = api.caller("a"), api.caller()
     hidden, nowhere = (caller.ask("GET", "/flows", params={"account": name}) for name in ("b", "c"))
     assert hidden.status_code == nowhere.status_code == 404

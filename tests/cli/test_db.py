@@ -15,7 +15,7 @@ from rich.console import Console
 from liushui.cli import progress
 from liushui.cli.output import messages
 from tests.cli.commands import LIUSHUI, environment, result, run
-from tests.ledger.books import came, hours, keep, new_ledger
+from tests.ledger.books import commit_read, hours, make_row, new_ledger
 from tests.ledger.moving import prepare_to_move
 
 FORMS = ("table", "json", "jsonl", "csv")
@@ -114,7 +114,7 @@ def test_a_copy_that_differs_has_exit_code_4_and_stays_unfinished(full_ledger: P
 def test_a_copy_that_is_killed_again_and_again_goes_on_to_its_end(tmp_path: Path) -> None:
     ledger, copy = new_ledger(tmp_path), tmp_path / "copy.db"
     for day in range(30):
-        keep(ledger, hours(day, day + 1), *[came(f"{day} {at}", day + at / 1000) for at in range(300)])
+        commit_read(ledger, hours(day, day + 1), *[make_row(f"{day} {at}", day + at / 1000) for at in range(300)])
     ledger.close()
     words = [*LIUSHUI, "db", "copy", str(ledger.path), str(copy), "--format", "json"]
     kills = 0

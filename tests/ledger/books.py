@@ -53,7 +53,7 @@ def hours(since: float, until: float) -> Slice:
     return Slice(hour(since), hour(until))
 
 
-def came(
+def make_row(
     identity: str,
     at: datetime | float = 0,
     amount: str = "1.00",
@@ -70,7 +70,7 @@ def came(
     return DecodedRow(flow, msgspec.json.encode([identity, label, amount]), None)
 
 
-def came_full(identity: str, at: float = 0, amount: str = "-12.50", *, label: str = "買入") -> DecodedRow:
+def make_full_row(identity: str, at: float = 0, amount: str = "-12.50", *, label: str = "買入") -> DecodedRow:
     """A row that was received, with everything that a flow may have."""
     flow = Flow(
         identity,
@@ -97,12 +97,12 @@ def came_full(identity: str, at: float = 0, amount: str = "-12.50", *, label: st
     return DecodedRow(flow, msgspec.json.encode([identity, label, amount]), msgspec.json.encode([identity, "served"]))
 
 
-def bad(row: str, reason: str = "expected a row") -> Rejected:
+def rejected_row(row: str, reason: str = "expected a row") -> Rejected:
     """A row that could not be read."""
     return Rejected(row.encode(), "row", reason)
 
 
-def keep(
+def commit_read(
     ledger: Ledger,
     asked: Slice,
     *received: DecodedRow,
@@ -114,19 +114,19 @@ def keep(
     return commit_slice(ledger, account, asked, read_at=read_at, received=received, rejected=rejected)
 
 
-def keep_read(ledger: Ledger, asked: Slice, codec: Codec, *rows: bytes, account: str = "a") -> Committed:
+def decode_and_commit(ledger: Ledger, asked: Slice, codec: Codec, *rows: bytes, account: str = "a") -> Committed:
     """Commit a slice of rows as they came."""
     received, rejected = read_rows(codec, rows)
-    return keep(ledger, asked, *received, rejected=rejected, account=account)
+    return commit_read(ledger, asked, *received, rejected=rejected, account=account)
 
 
-def keep_unreadable(ledger: Ledger, *rejected: Rejected, account: str = "a") -> Committed | None:
+def import_rejected(ledger: Ledger, *rejected: Rejected, account: str = "a") -> Committed | None:
     """Keep the rows of an import that could not be read."""
     rows = list(rejected)
     return commit_rows(ledger, account, lambda c, batch: Change(quarantined=quarantine_rows(c, account, rows, batch)))
 
 
-def keep_page(ledger: Ledger, *received: DecodedRow, account: str = "a") -> Committed | None:
+def import_page(ledger: Ledger, *received: DecodedRow, account: str = "a") -> Committed | None:
     """Keep the rows of one page of an import."""
     ordered = sorted(received, key=lambda row: (row.flow.at, row.flow.identity, row.row))
     groups = groupby(ordered, key=lambda row: (to_us(row.flow.at), row.flow.identity))

@@ -29,16 +29,16 @@ from tests.engines import LedgerStore
 from tests.ledger.books import (
     READ_AT,
     Tables,
-    bad,
-    came,
-    came_full,
+    commit_read,
     damages,
+    decode_and_commit,
     hours,
-    keep,
-    keep_page,
-    keep_read,
-    keep_unreadable,
+    import_page,
+    import_rejected,
+    make_full_row,
+    make_row,
     new_ledger,
+    rejected_row,
     tables,
 )
 from tests.ledger.doubles import LearningCodec, told
@@ -78,32 +78,41 @@ TOLD: Final = (
 def prepare(where: LedgerStore | Path) -> None:
     """Make the ledger that each commit begins with: every table has rows, each account has some."""
     ledger = new_ledger(where, "a", "b", "told")
-    same, gone = came_full("same", 1, "12.50"), came("gone", 14, kind=Kind.FEE)
-    keep(ledger, hours(0, 24), same, came("old", 13, direction=Direction.OUT), gone, rejected=[bad("{")])
-    seen = [bad("{"), bad("}"), bad("<")]
-    keep(ledger, hours(0, 24), same, came("old", 13, "3.00", direction=Direction.OUT), gone, rejected=seen)
-    keep(ledger, hours(12.5, 12.75), rejected=[bad("<")])
-    keep(ledger, hours(0, 24), came("of another", 1), account="b")
+    same, gone = make_full_row("same", 1, "12.50"), make_row("gone", 14, kind=Kind.FEE)
+    commit_read(
+        ledger, hours(0, 24), same, make_row("old", 13, direction=Direction.OUT), gone, rejected=[rejected_row("{")]
+    )
+    seen = [rejected_row("{"), rejected_row("}"), rejected_row("<")]
+    commit_read(ledger, hours(0, 24), same, make_row("old", 13, "3.00", direction=Direction.OUT), gone, rejected=seen)
+    commit_read(ledger, hours(12.5, 12.75), rejected=[rejected_row("<")])
+    commit_read(ledger, hours(0, 24), make_row("of another", 1), account="b")
     commit_gap(ledger, "a", hours(24, 72), tried_at=READ_AT, reason="HTTP 500")
-    keep_page(ledger, came("newest", 62), *[came("cut", 60)] * 2)
-    keep_page(ledger, *[came("cut", 60)] * 2, came("oldest", 58))
-    keep_unreadable(ledger, Rejected(came("first", 64).row, "row", "expected another"))
-    keep_read(ledger, hours(0, 24), OLD, *TOLD, account="told")
+    import_page(ledger, make_row("newest", 62), *[make_row("cut", 60)] * 2)
+    import_page(ledger, *[make_row("cut", 60)] * 2, make_row("oldest", 58))
+    import_rejected(ledger, Rejected(make_row("first", 64).row, "row", "expected another"))
+    decode_and_commit(ledger, hours(0, 24), OLD, *TOLD, account="told")
     ledger.close()
 
 
 def commit_a_slice(ledger: Ledger) -> None:
     """Rows added, restated, withdrawn and quarantined; entries narrowed and withdrawn; coverage cut and closed; totals
     made, changed and gone."""
-    added = [came(f"new {number}", 20 + number / 100) for number in range(50)]
-    keep(ledger, hours(12, 59), came("old", 13, "2.75"), *added, came_full("full", 41), rejected=[bad("["), bad("{")])
+    added = [make_row(f"new {number}", 20 + number / 100) for number in range(50)]
+    commit_read(
+        ledger,
+        hours(12, 59),
+        make_row("old", 13, "2.75"),
+        *added,
+        make_full_row("full", 41),
+        rejected=[rejected_row("["), rejected_row("{")],
+    )
 
 
 def commit_a_page(ledger: Ledger) -> None:
     """What an import does: rows added, one of them from quarantine, a copy too many ended, counts at the edges of a
     page kept."""
-    last = came("last", 57, direction=Direction.OUT)
-    keep_page(ledger, came("first", 64), *[came("cut", 60)] * 3, came("oldest", 58), last)
+    last = make_row("last", 57, direction=Direction.OUT)
+    import_page(ledger, make_row("first", 64), *[make_row("cut", 60)] * 3, make_row("oldest", 58), last)
 
 
 def commit_a_retry(ledger: Ledger) -> None:
@@ -220,7 +229,7 @@ def kill_at_each_statement_of_a_first_opening(base: Path) -> list[Left]:
             return results
         ledger = new_ledger(folder)
         empty = all(not rows for name, rows in tables(ledger).items() if name != "accounts")
-        keep(ledger, hours(0, 24), came("one", 1))
+        commit_read(ledger, hours(0, 24), make_row("one", 1))
         results.append(
             Left(f"{number}: {point}", "before" if empty else "neither", list(map(str, damages(ledger))), "after")
         )

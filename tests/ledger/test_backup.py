@@ -21,7 +21,7 @@ from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import backup as backup_module
 from liushui.ledger.maintenance.backup import BackupResult, back_up
 from liushui.ledger.maintenance.restore import restore
-from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
+from tests.ledger.books import assert_intact, commit_read, hours, make_row, new_ledger, tables
 from tests.ledger.killing import copied
 from tests.ledger.moving import DONE, SECRETS, in_file, moved, opened_at, prepare_to_move
 from tests.system import files_of_at_most
@@ -192,7 +192,7 @@ def test_a_damaged_ledger_is_not_backed_up(full: Path, tmp_path: Path) -> None:
 def test_a_full_disk_leaves_no_file_behind(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path)
     for day in range(20):
-        keep(ledger, hours(day, day + 1), *[came(f"{day} {at}", day + at / 1000) for at in range(100)])
+        commit_read(ledger, hours(day, day + 1), *[make_row(f"{day} {at}", day + at / 1000) for at in range(100)])
     ledger.close()
     (tmp_path / "to").mkdir()
     with files_of_at_most(200_000), pytest.raises(LedgerError, match=r"saved\.db could not be written: ") as raised:
@@ -245,7 +245,7 @@ def test_a_killed_restore_leaves_the_ledger_before_or_after(full: Path, tmp_path
     folder = tmp_path / "killed"
     folder.mkdir()
     old = new_ledger(folder, "mine")
-    keep(old, hours(0, 1), *[came(str(at), at / 1000) for at in range(900)], account="mine")
+    commit_read(old, hours(0, 1), *[make_row(str(at), at / 1000) for at in range(900)], account="mine")
     before = tables(old)
     old.close()
     for number, point in enumerate(killed("restore", saved, folder)):
@@ -278,7 +278,7 @@ def test_a_ledger_with_content_is_replaced_only_with_force(full: Path, saved: Pa
     assert tables(mine) == before
     restore(saved, str(mine.path), force=True)
     assert moved(tables(mine)) == moved(in_file(full))
-    keep(mine, hours(200, 201), came("later", 200))
+    commit_read(mine, hours(200, 201), make_row("later", 200))
     assert_intact(mine)
     mine.close()
 

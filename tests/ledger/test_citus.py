@@ -26,7 +26,7 @@ from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import make_account
 from liushui.testing.clock import MovableClock
 from tests.engines import CITUS_URL, PooledLedgers, SchemaPool
-from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
+from tests.ledger.books import assert_intact, column, commit_read, hours, make_row, new_ledger, tables
 from tests.ledger.moving import copy, in_file, moved, prepare_to_move
 from tests.ledger.reading import balances, statuses, summary
 
@@ -99,8 +99,8 @@ def spread(ledger: Ledger) -> dict[str, int]:
 def fill(ledger: Ledger) -> None:
     for number, name in enumerate(ACCOUNTS):
         make_account(ledger, name, "longbridge", "UTC")
-        rows = [came(f"{at}", at / 100, f"{number + 1}.00") for at in range(30)]
-        keep(ledger, hours(0, 24), *rows, account=name)
+        rows = [make_row(f"{at}", at / 100, f"{number + 1}.00") for at in range(30)]
+        commit_read(ledger, hours(0, 24), *rows, account=name)
 
 
 def test_all_rows_of_an_account_are_on_one_node(citus: Ledger) -> None:
@@ -166,7 +166,7 @@ def test_without_a_node_a_commit_is_complete_or_an_error(citus: Ledger) -> None:
     with one_node_down():
         for name in ACCOUNTS:
             try:
-                keep(citus, hours(24, 48), came("new", 30), account=name)
+                commit_read(citus, hours(24, 48), make_row("new", 30), account=name)
             except LedgerError:
                 refused.add(where[name])
             else:
@@ -178,7 +178,7 @@ def test_without_a_node_a_commit_is_complete_or_an_error(citus: Ledger) -> None:
         assert len(list(list_flows(citus, FlowFilter((name,))))) == expected
     assert all(isinstance(found, Verified) for found in verify(citus))
     for name in ACCOUNTS:
-        keep(citus, hours(24, 48), came("new", 30), account=name)
+        commit_read(citus, hours(24, 48), make_row("new", 30), account=name)
     assert len(list(list_flows(citus, FlowFilter()))) == 31 * len(ACCOUNTS)
     assert_intact(citus)
 
@@ -189,7 +189,7 @@ def test_a_copy_that_lost_a_node_can_be_continued(
     monkeypatch.setattr(snapshot, "CHUNK", 12)
     source = new_ledger(tmp_path, *ACCOUNTS)
     for name in ACCOUNTS:
-        keep(source, hours(0, 24), *[came(f"{at}", at / 100) for at in range(30)], account=name)
+        commit_read(source, hours(0, 24), *[make_row(f"{at}", at / 100) for at in range(30)], account=name)
     with ExitStack() as later:
         told = count(1)
 

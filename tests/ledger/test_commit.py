@@ -29,14 +29,14 @@ from tests.engines import LedgerStore
 from tests.ledger.books import (
     READ_AT,
     assert_intact,
-    bad,
-    came,
-    came_full,
     column,
+    commit_read,
     hour,
     hours,
-    keep,
+    make_full_row,
+    make_row,
     new_ledger,
+    rejected_row,
     tables,
 )
 from tests.ledger.reading import balances
@@ -52,8 +52,8 @@ def balance(ledger: Ledger) -> Decimal:
 
 
 def test_flows_are_read_back_as_they_were_committed(ledger: Ledger) -> None:
-    rows = [came_full("full", 1), came("bare", 2, "-0.00"), came("exact", 3, "1.230")]
-    assert keep(ledger, hours(0, 24), *rows) == Committed(1, added=3, restated=0, withdrawn=0, quarantined=0)
+    rows = [make_full_row("full", 1), make_row("bare", 2, "-0.00"), make_row("exact", 3, "1.230")]
+    assert commit_read(ledger, hours(0, 24), *rows) == Committed(1, added=3, restated=0, withdrawn=0, quarantined=0)
     found = list(list_flows(ledger, FlowFilter()))
     assert [kept.flow for kept in found] == [row.flow for row in rows]
     assert [str(kept.flow.amount) for kept in found] == ["-12.50", "-0.00", "1.230"]
@@ -65,10 +65,12 @@ def test_flows_are_read_back_as_they_were_committed(ledger: Ledger) -> None:
 
 
 def test_committing_a_slice_again_changes_no_fact(ledger: Ledger) -> None:
-    rows = [came_full("one", 1), came("two", 2), came("two", 2)]
-    keep(ledger, hours(0, 24), *rows, rejected=[bad("{")])
+    rows = [make_full_row("one", 1), make_row("two", 2), make_row("two", 2)]
+    commit_read(ledger, hours(0, 24), *rows, rejected=[rejected_row("{")])
     before = tables(ledger)
-    assert keep(ledger, hours(0, 24), *rows, rejected=[bad("{")], read_at=LATER) == Committed(2, 0, 0, 0, 0)
+    assert commit_read(ledger, hours(0, 24), *rows, rejected=[rejected_row("{")], read_at=LATER) == Committed(
+        2, 0, 0, 0, 0
+    )
     after = tables(ledger)
     for name in ("flows", "history", "quarantine", "day_totals"):
         assert after[name] == before[name]
@@ -77,18 +79,18 @@ def test_committing_a_slice_again_changes_no_fact(ledger: Ledger) -> None:
 
 
 def test_a_slice_includes_its_beginning_and_not_its_end(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 1), came("first", 0))
-    keep(ledger, hours(1, 2), came("second", 1))
-    assert keep(ledger, hours(0, 1)).withdrawn == 1
+    commit_read(ledger, hours(0, 1), make_row("first", 0))
+    commit_read(ledger, hours(1, 2), make_row("second", 1))
+    assert commit_read(ledger, hours(0, 1)).withdrawn == 1
     assert column(ledger, "flows", "id") == [("second",)]
 
 
 def test_a_commit_does_not_touch_other_accounts(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store, "a", "b")
-    keep(ledger, hours(0, 24), came("one", 1), account="a")
-    keep(ledger, hours(0, 24), came("one", 1), account="b")
+    commit_read(ledger, hours(0, 24), make_row("one", 1), account="a")
+    commit_read(ledger, hours(0, 24), make_row("one", 1), account="b")
     before = [row for row in tables(ledger)["flows"] if row[0] == "b"]
-    assert keep(ledger, hours(0, 24), account="a", read_at=LATER).withdrawn == 1
+    assert commit_read(ledger, hours(0, 24), account="a", read_at=LATER).withdrawn == 1
     assert tables(ledger)["flows"] == before
     assert column(ledger, "accounts", "account", "head") == [("a", 2), ("b", 1)]
     assert_intact(ledger)
@@ -100,18 +102,18 @@ def test_a_commit_does_not_touch_other_accounts(ledger_store: LedgerStore) -> No
 @pytest.mark.parametrize(
     ("again", "amount"),
     [
-        (came("one", 1, "5.00", label="in other words"), "5.00"),
-        (came("one", 1, "7.25"), "7.25"),
-        (came("one", 3, "5.00"), "5.00"),
-        (came("one", 1, "5.000"), "5.000"),
-        (came("one", 1, "5.00", kind=Kind.REFUND), "5.00"),
+        (make_row("one", 1, "5.00", label="in other words"), "5.00"),
+        (make_row("one", 1, "7.25"), "7.25"),
+        (make_row("one", 3, "5.00"), "5.00"),
+        (make_row("one", 1, "5.000"), "5.000"),
+        (make_row("one", 1, "5.00", kind=Kind.REFUND), "5.00"),
     ],
     ids=["label", "amount", "time", "exponent", "kind"],
 )
 def test_a_row_that_changed_is_restated(ledger: Ledger, again: DecodedRow, amount: str) -> None:
-    keep(ledger, hours(0, 24), came("one", 1, "5.00"), came("two", 2, "1.00"))
+    commit_read(ledger, hours(0, 24), make_row("one", 1, "5.00"), make_row("two", 2, "1.00"))
     (old,) = [row for row in tables(ledger)["flows"] if row[2] == "one"]
-    committed = keep(ledger, hours(0, 24), again, came("two", 2, "1.00"))
+    committed = commit_read(ledger, hours(0, 24), again, make_row("two", 2, "1.00"))
     assert committed == Committed(2, added=0, restated=1, withdrawn=0, quarantined=0)
     assert tables(ledger)["history"] == [(*old, 2, RESTATED)]
     (kept,) = [found for found in list_flows(ledger, FlowFilter()) if found.id == "one"]
@@ -121,17 +123,19 @@ def test_a_row_that_changed_is_restated(ledger: Ledger, again: DecodedRow, amoun
 
 
 def test_different_bytes_of_an_equal_flow_change_nothing(ledger: Ledger) -> None:
-    row = came("one", 1)
-    keep(ledger, hours(0, 24), row)
+    row = make_row("one", 1)
+    commit_read(ledger, hours(0, 24), row)
     before = tables(ledger)["flows"]
-    assert keep(ledger, hours(0, 24), row._replace(row=b" " + row.row, served=b"{}")) == Committed(2, 0, 0, 0, 0)
+    assert commit_read(ledger, hours(0, 24), row._replace(row=b" " + row.row, served=b"{}")) == Committed(2, 0, 0, 0, 0)
     assert tables(ledger)["flows"] == before
 
 
 def test_a_row_that_is_no_longer_there_is_withdrawn(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("one", 1, "5.00"), came("two", 2, "1.00"))
+    commit_read(ledger, hours(0, 24), make_row("one", 1, "5.00"), make_row("two", 2, "1.00"))
     (old,) = [row for row in tables(ledger)["flows"] if row[2] == "one"]
-    assert keep(ledger, hours(0, 2), read_at=LATER) == Committed(2, added=0, restated=0, withdrawn=1, quarantined=0)
+    assert commit_read(ledger, hours(0, 2), read_at=LATER) == Committed(
+        2, added=0, restated=0, withdrawn=1, quarantined=0
+    )
     assert tables(ledger)["history"] == [(*old, 2, WITHDRAWN)]
     assert column(ledger, "flows", "id") == [("two",)]
     assert balance(ledger) == 1
@@ -140,28 +144,30 @@ def test_a_row_that_is_no_longer_there_is_withdrawn(ledger: Ledger) -> None:
 
 def test_a_withdrawn_row_can_come_back_and_be_withdrawn_again(ledger: Ledger) -> None:
     for number in range(4):
-        keep(ledger, hours(0, 24), *([came("one", 1)] if number % 2 == 0 else []))
+        commit_read(ledger, hours(0, 24), *([make_row("one", 1)] if number % 2 == 0 else []))
     assert column(ledger, "history", "batch", "ended_batch", "ended_as") == [(1, 2, WITHDRAWN), (3, 4, WITHDRAWN)]
     assert column(ledger, "day_totals", "day") == []
-    assert keep(ledger, hours(0, 24), came("one", 1)).added == 1
+    assert commit_read(ledger, hours(0, 24), make_row("one", 1)).added == 1
     assert_intact(ledger)
 
 
 def test_a_row_that_moves_to_another_slice_exists_once(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 10), came("one", 1))
-    keep(ledger, hours(10, 20), came("one", 11))
+    commit_read(ledger, hours(0, 10), make_row("one", 1))
+    commit_read(ledger, hours(10, 20), make_row("one", 11))
     assert column(ledger, "flows", "id") == [("one",), ("one",)], "the earlier slice was not read again yet"
-    assert keep(ledger, hours(0, 20), came("one", 11)) == Committed(3, added=0, restated=0, withdrawn=1, quarantined=0)
+    assert commit_read(ledger, hours(0, 20), make_row("one", 11)) == Committed(
+        3, added=0, restated=0, withdrawn=1, quarantined=0
+    )
     assert column(ledger, "flows", "id", "at_us") == [("one", to_us(hour(11)))]
-    assert keep(ledger, hours(0, 20), came("one", 5)).restated == 1
+    assert commit_read(ledger, hours(0, 20), make_row("one", 5)).restated == 1
     assert column(ledger, "flows", "id", "at_us") == [("one", to_us(hour(5)))]
     assert_intact(ledger)
 
 
 def test_comparing_equals_the_commit_and_writes_nothing(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("same", 1), came("old", 2), came("gone", 3))
+    commit_read(ledger, hours(0, 24), make_row("same", 1), make_row("old", 2), make_row("gone", 3))
     before = tables(ledger)
-    received = [came("same", 1), came("old", 2, label="new"), came("more", 4)]
+    received = [make_row("same", 1), make_row("old", 2, label="new"), make_row("more", 4)]
     with ledger.reading() as connection:
         change = compare(connection, "a", hours(0, 24), received)
     assert [(row[2], ended) for row, ended in change.ended] == [("old", RESTATED), ("gone", WITHDRAWN)]
@@ -173,24 +179,26 @@ def test_comparing_equals_the_commit_and_writes_nothing(ledger: Ledger) -> None:
 
 
 def test_equal_rows_are_numbered(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), *[came("twin", 1)] * 3, came("other", 1))
+    commit_read(ledger, hours(0, 24), *[make_row("twin", 1)] * 3, make_row("other", 1))
     assert column(ledger, "flows", "id") == [("other",), ("twin",), ("twin~1",), ("twin~2",)]
     assert {found.flow.identity for found in list_flows(ledger, FlowFilter())} == {"twin", "other"}
-    assert keep(ledger, hours(0, 24), *[came("twin", 1)] * 3, came("other", 1)) == Committed(2, 0, 0, 0, 0)
-    assert keep(ledger, hours(0, 24), *[came("twin", 1)] * 2, came("other", 1)).withdrawn == 1
+    assert commit_read(ledger, hours(0, 24), *[make_row("twin", 1)] * 3, make_row("other", 1)) == Committed(
+        2, 0, 0, 0, 0
+    )
+    assert commit_read(ledger, hours(0, 24), *[make_row("twin", 1)] * 2, make_row("other", 1)).withdrawn == 1
     assert column(ledger, "flows", "id") == [("other",), ("twin",), ("twin~1",)]
     assert_intact(ledger)
 
 
 def test_eleven_equal_rows_keep_their_numbers(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), *[came("twin", 1)] * 12)
-    assert keep(ledger, hours(0, 24), *[came("twin", 1)] * 12) == Committed(2, 0, 0, 0, 0)
-    assert keep(ledger, hours(0, 24), *[came("twin", 1)] * 11).withdrawn == 1
+    commit_read(ledger, hours(0, 24), *[make_row("twin", 1)] * 12)
+    assert commit_read(ledger, hours(0, 24), *[make_row("twin", 1)] * 12) == Committed(2, 0, 0, 0, 0)
+    assert commit_read(ledger, hours(0, 24), *[make_row("twin", 1)] * 11).withdrawn == 1
     assert ("twin~11",) not in column(ledger, "flows", "id")
 
 
 rows_with_twins = st.lists(
-    st.builds(came, st.sampled_from("pqr"), st.just(1.0), st.just("1.00"), label=st.sampled_from(["x", "y"])),
+    st.builds(make_row, st.sampled_from("pqr"), st.just(1.0), st.just("1.00"), label=st.sampled_from(["x", "y"])),
     max_size=8,
 )
 
@@ -201,7 +209,7 @@ def test_the_order_of_rows_does_not_matter(rows: list[DecodedRow], random: Rando
     def committed(received: Sequence[DecodedRow]) -> dict[str, list[tuple[object, ...]]]:
         with TemporaryDirectory() as folder:
             ledger = new_ledger(Path(folder))
-            keep(ledger, hours(0, 24), *received)
+            commit_read(ledger, hours(0, 24), *received)
             found = tables(ledger)
             ledger.close()
             return found
@@ -213,8 +221,8 @@ def test_the_order_of_rows_does_not_matter(rows: list[DecodedRow], random: Rando
 
 
 def test_rows_in_counts_flows_and_quarantined_rows(ledger: Ledger) -> None:
-    rejected = [bad("{", "cut off"), bad("[]"), bad("{", "cut off")]
-    committed = keep(ledger, hours(0, 24), came("one", 1), came("two", 2), rejected=rejected)
+    rejected = [rejected_row("{", "cut off"), rejected_row("[]"), rejected_row("{", "cut off")]
+    committed = commit_read(ledger, hours(0, 24), make_row("one", 1), make_row("two", 2), rejected=rejected)
     assert (committed.added, committed.quarantined) == (2, 3)
     assert column(ledger, "batches", "rows_in") == [(5,)]
     found = column(ledger, "quarantine", "field", "reason", "wire", "since_us", "until_us", "batch")
@@ -222,8 +230,8 @@ def test_rows_in_counts_flows_and_quarantined_rows(ledger: Ledger) -> None:
     assert sorted(found, key=repr) == sorted(
         [("row", "cut off", b"{", *span)] * 2 + [("row", "expected a row", b"[]", *span)], key=repr
     )
-    assert keep(ledger, hours(0, 24), came("one", 1), came("two", 2), rejected=rejected).quarantined == 0
-    assert keep(ledger, hours(0, 24), rejected=[*rejected, bad("{", "cut off")]).quarantined == 1
+    assert commit_read(ledger, hours(0, 24), make_row("one", 1), make_row("two", 2), rejected=rejected).quarantined == 0
+    assert commit_read(ledger, hours(0, 24), rejected=[*rejected, rejected_row("{", "cut off")]).quarantined == 1
     assert_intact(ledger)
 
 
@@ -231,18 +239,18 @@ def test_rows_in_counts_flows_and_quarantined_rows(ledger: Ledger) -> None:
 
 
 def test_a_read_older_than_the_proof_is_stale(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("new", 1), read_at=LATER)
+    commit_read(ledger, hours(0, 24), make_row("new", 1), read_at=LATER)
     before = tables(ledger)
     for asked in (hours(0, 24), hours(23, 48), hours(-1, 1), hours(3, 4)):
         with pytest.raises(StaleRead):
-            keep(ledger, asked, came("old", 3.5), read_at=READ_AT)
+            commit_read(ledger, asked, make_row("old", 3.5), read_at=READ_AT)
     assert tables(ledger) == before
 
 
 def test_a_read_of_another_range_or_of_the_same_instant_is_not_stale(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("new", 1), read_at=LATER)
-    assert keep(ledger, hours(24, 48), came("next", 25), read_at=READ_AT).added == 1
-    assert keep(ledger, hours(0, 24), came("new", 1), came("more", 2), read_at=LATER).added == 1
+    commit_read(ledger, hours(0, 24), make_row("new", 1), read_at=LATER)
+    assert commit_read(ledger, hours(24, 48), make_row("next", 25), read_at=READ_AT).added == 1
+    assert commit_read(ledger, hours(0, 24), make_row("new", 1), make_row("more", 2), read_at=LATER).added == 1
     assert_intact(ledger)
 
 
@@ -251,13 +259,13 @@ def test_a_read_of_another_range_or_of_the_same_instant_is_not_stale(ledger: Led
 
 def test_imported_rows_do_not_change_coverage(ledger: Ledger) -> None:
     def change_of(_connection: Connection, batch: int) -> Change:
-        return Change(added=[to_row("a", id_, came(id_, 1), batch) for id_ in "zba"], rows_in=3)
+        return Change(added=[to_row("a", id_, make_row(id_, 1), batch) for id_ in "zba"], rows_in=3)
 
     committed = commit_rows(ledger, "a", change_of)
     assert committed == Committed(1, added=3, restated=0, withdrawn=0, quarantined=0)
     assert column(ledger, "coverage", "since_us") == []
     (batch,) = column(ledger, "batches", "state", "since_us", "rows_in")
-    assert batch == ("added", to_us(came("z", 1).flow.at), 3), "where its rows stand, but no range"
+    assert batch == ("added", to_us(make_row("z", 1).flow.at), 3), "where its rows stand, but no range"
     assert_intact(ledger)
 
 
@@ -279,7 +287,7 @@ def test_making_an_account_again_changes_nothing(ledger: Ledger) -> None:
     with pytest.raises(ConfigError, match="expected an IANA time zone"):
         make_account(ledger, "b", "longbridge", "Atlantis/Capital")
     with pytest.raises(ConfigError, match="there is none named 'nobody'"):
-        keep(ledger, hours(0, 24), account="nobody")
+        commit_read(ledger, hours(0, 24), account="nobody")
     assert tables(ledger) == before
 
 
@@ -294,9 +302,11 @@ class Broken(Exception):
 
 
 def test_an_error_at_any_statement_rolls_the_commit_back(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("same", 1), came("old", 2), came("gone", 3), rejected=[bad("{")])
+    commit_read(
+        ledger, hours(0, 24), make_row("same", 1), make_row("old", 2), make_row("gone", 3), rejected=[rejected_row("{")]
+    )
     before = tables(ledger)
-    received = [came("same", 1), came("old", 2, label="new"), came("more", 4)]
+    received = [make_row("same", 1), make_row("old", 2, label="new"), make_row("more", 4)]
     for number in range(1, STATEMENTS_MAX):
         statements = itertools.count(1)
 
@@ -306,7 +316,7 @@ def test_an_error_at_any_statement_rolls_the_commit_back(ledger: Ledger) -> None
 
         event.listen(ledger.engine, "after_cursor_execute", break_one)
         try:
-            keep(ledger, hours(0, 24), *received, rejected=[bad("["), bad("{")])
+            commit_read(ledger, hours(0, 24), *received, rejected=[rejected_row("["), rejected_row("{")])
             break
         except Broken:
             pass

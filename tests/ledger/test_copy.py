@@ -23,7 +23,7 @@ from liushui.ledger.maintenance import snapshot
 from liushui.ledger.maintenance.copy import OTHER_TABLES, copy_ledger
 from liushui.ledger.schema import EPHEMERAL_TABLES, FACT_TABLES, metadata
 from liushui.ledger.write.commit import make_account
-from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
+from tests.ledger.books import assert_intact, commit_read, hours, make_row, new_ledger, tables
 from tests.ledger.killing import SCENARIOS, copied, opened, prepare
 from tests.ledger.moving import (
     DONE,
@@ -152,7 +152,7 @@ class Intruder:
                 scenario(self.ledger)
                 self.states.append(tables(self.ledger))
             make_account(self.ledger, "late", "longbridge", "UTC")
-            keep(self.ledger, hours(0, 24), came("one", 1), account="late")
+            commit_read(self.ledger, hours(0, 24), make_row("one", 1), account="late")
             self.states.append(tables(self.ledger))
         self.handed += 1
         with self.ledger.reading() as connection:
@@ -236,7 +236,7 @@ def test_a_continued_copy_keeps_the_batches_it_began_with(full: Path, tmp_path: 
         copy_ledger(ledger, str(target), open_source=Interrupted(ledger, 8))
     for scenario in SCENARIOS.values():
         scenario(ledger)
-    keep(ledger, hours(100, 101), came("later", 100))
+    commit_read(ledger, hours(100, 101), make_row("later", 100))
     assert of_account(tables(ledger), "a") != before
     assert not any(one.differs for one in copy_ledger(ledger, str(target)))
     assert of_account(in_file(target), "a") == before
@@ -391,7 +391,9 @@ def test_a_copy_that_filled_the_disk_can_be_continued(full: Path, tmp_path: Path
     base = copied(full.parent, tmp_path / "base")
     ledger, target = opened(base), tmp_path / "copy.db"
     for day in range(20):
-        keep(ledger, hours(100 + day, 101 + day), *[came(f"{day} {at}", 100 + day + at / 1000) for at in range(100)])
+        commit_read(
+            ledger, hours(100 + day, 101 + day), *[make_row(f"{day} {at}", 100 + day + at / 1000) for at in range(100)]
+        )
     with files_of_at_most(1_000_000), pytest.raises(LedgerError, match=r"copy\.db could not be .*written") as raised:
         copy_ledger(ledger, str(target))
     assert "\n" not in str(raised.value)
@@ -407,8 +409,8 @@ def test_memory_does_not_grow_with_the_flows(tmp_path: Path) -> None:
     for days in (2, 20):
         ledger = new_ledger(tmp_path, name=f"{days}.db")
         for day in range(days):
-            rows = [came(f"{at}", 24 * day + at / 100, label="x" * 100) for at in range(2_000)]
-            keep(ledger, hours(24 * day, 24 * day + 24), *rows)
+            rows = [make_row(f"{at}", 24 * day + at / 100, label="x" * 100) for at in range(2_000)]
+            commit_read(ledger, hours(24 * day, 24 * day + 24), *rows)
         ledger.close()
         program = "import resource, sys; from pathlib import Path; from tests.ledger.moving import copy; "
         program += (

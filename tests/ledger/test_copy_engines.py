@@ -21,7 +21,7 @@ from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
 from liushui.testing.server import free_port
 from tests.engines import Pool, PooledLedgers
-from tests.ledger.books import assert_intact, came, hours, keep, new_ledger, tables
+from tests.ledger.books import assert_intact, commit_read, hours, make_row, new_ledger, tables
 from tests.ledger.killing import SCENARIOS, prepare
 from tests.ledger.moving import SECRETS, copy, in_file, moved, of_account, opened_at, prepare_to_move
 from tests.ledger.test_copy import Interrupted, Intruder, Stopped
@@ -214,7 +214,7 @@ def test_commits_between_two_accounts_are_not_in_a_backup(
         if told == 3:
             for scenario in SCENARIOS.values():
                 scenario(other)
-            keep(other, hours(200, 201), came("later", 200), account="b")
+            commit_read(other, hours(200, 201), make_row("later", 200), account="b")
 
     saved = back_up(ledger, tmp_path / "saved.db", progress=between)
     assert told > 3

@@ -24,7 +24,7 @@ from liushui.ledger.read.flows import list_flows
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.ledger.write.batch_writer import lock_account
 from tests.engines import LedgerStore
-from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger, tables
+from tests.ledger.books import assert_intact, column, commit_read, hours, make_row, new_ledger, tables
 from tests.system import files_of_at_most
 
 ROOT: Final = Path(__file__).parents[2]
@@ -143,7 +143,7 @@ def test_urls_that_name_no_ledger_are_refused(url: str) -> None:
 @pytest.mark.parametrize("name", ["a b", "流水", "q?x=1", "50%", "#1", "it's"])
 def test_a_ledger_can_have_any_file_name(tmp_path: Path, name: str) -> None:
     ledger = new_ledger(tmp_path, name=name)
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     ledger.close()
     assert [found.name for found in tmp_path.iterdir()] == [name]
 
@@ -204,7 +204,7 @@ def test_a_read_only_ledger_is_refused_and_not_changed(file_mode: int, folder_mo
             ledger.path.chmod(file_mode)
             folder.chmod(folder_mode)
             with pytest.raises(LedgerError, match=r"cannot be (written|opened)") as raised:
-                keep(open_ledger(str(ledger.path)), hours(0, 24), came("one", 1))
+                commit_read(open_ledger(str(ledger.path)), hours(0, 24), make_row("one", 1))
             assert "\n" not in str(raised.value)
             folder.chmod(0o700)
             ledger.path.chmod(0o600)
@@ -228,20 +228,20 @@ def test_a_ledger_cannot_be_created_in_a_read_only_folder() -> None:
 def test_a_commit_that_fills_the_disk_is_rolled_back(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     ledger = new_ledger(tmp_path / "base")
-    keep(ledger, hours(0, 24), came("old", 1), came("gone", 2))
+    commit_read(ledger, hours(0, 24), make_row("old", 1), make_row("gone", 2))
     before = tables(ledger)
     ledger.close()
-    rows = [came(f"new {number}", 3 + number / 100, label="x" * 500) for number in range(200)]
+    rows = [make_row(f"new {number}", 3 + number / 100, label="x" * 500) for number in range(200)]
     failed = 0
     for room in range(100):
         path = Path(shutil.copytree(tmp_path / "base", tmp_path / f"{room}")) / "ledger.db"
         ledger = open_ledger(str(path))
         with files_of_at_most(room * 8_192), suppress(LedgerError):
-            keep(ledger, hours(0, 24), came("old", 1), *rows)
+            commit_read(ledger, hours(0, 24), make_row("old", 1), *rows)
             break
         failed += 1
         assert tables(ledger) == before
-        assert keep(ledger, hours(0, 24), came("old", 1), *rows).added == len(rows)
+        assert commit_read(ledger, hours(0, 24), make_row("old", 1), *rows).added == len(rows)
         assert_intact(ledger)
         ledger.close()
     assert failed > 10, "it failed early and late"
@@ -255,7 +255,7 @@ def test_a_full_disk_is_named_in_the_error(file_ledger: Ledger) -> None:
     with ledger.reading() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
     with pytest.raises(LedgerError, match="the disk is full: nothing was written to"):
-        keep(ledger, hours(0, 24), *[came(f"{number}", 1, label="x" * 500) for number in range(200)])
+        commit_read(ledger, hours(0, 24), *[make_row(f"{number}", 1, label="x" * 500) for number in range(200)])
     assert tables(ledger) == before
 
 
@@ -269,7 +269,7 @@ def test_a_second_writer_of_an_account_waits_for_the_first(ledger_store: LedgerS
 
     def commit() -> None:
         begun.set()
-        keep(second, hours(0, 24), came("second", 1))
+        commit_read(second, hours(0, 24), make_row("second", 1))
 
     with first.writing() as connection:
         lock_account(connection, "a")
@@ -299,21 +299,21 @@ def test_a_writer_that_waits_too_long_is_told_that_the_ledger_is_busy(
     with first.writing() as connection:
         lock_account(connection, "a")
         with pytest.raises(LedgerBusy, match="another process has been writing"):
-            keep(second, hours(0, 24), came("second", 1))
+            commit_read(second, hours(0, 24), make_row("second", 1))
     assert tables(first) == before
-    assert keep(second, hours(0, 24), came("second", 1)).added == 1
+    assert commit_read(second, hours(0, 24), make_row("second", 1)).added == 1
     first.close()
     second.close()
 
 
 def test_a_reader_sees_one_state_while_others_write(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store)
-    rows = [came(f"{number:04}", number / 1000) for number in range(3000)]
-    keep(ledger, hours(0, 24), *rows)
+    rows = [make_row(f"{number:04}", number / 1000) for number in range(3000)]
+    commit_read(ledger, hours(0, 24), *rows)
     other = open_ledger(ledger.url)
     walk = list_flows(other, FlowFilter())
     seen = [next(walk).id]
-    keep(ledger, hours(0, 24), *rows[::2])
+    commit_read(ledger, hours(0, 24), *rows[::2])
     with ledger.writing() as connection:
         connection.exec_driver_sql("DELETE FROM day_totals")
         seen += [found.id for found in walk]
@@ -354,7 +354,7 @@ def writer(url: str, number: int, commits: int) -> subprocess.Popen[str]:
 
 
 def test_a_raw_connection_is_read_only(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     with closing(ledger.raw_connection()) as connection:
         assert connection.execute("SELECT id FROM flows").fetchall() == [("one",)]
         with pytest.raises((sqlite3.OperationalError, psycopg.errors.ReadOnlySqlTransaction), match=r"read-?only"):
@@ -363,7 +363,7 @@ def test_a_raw_connection_is_read_only(ledger: Ledger) -> None:
 
 def test_the_file_of_a_closed_ledger_can_be_copied(file_ledger: Ledger, tmp_path: Path) -> None:
     ledger = file_ledger
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     before = tables(ledger)
     ledger.close()
     (tmp_path / "elsewhere").mkdir()

@@ -20,7 +20,7 @@ from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
 from tests.engines import LedgerStore
-from tests.ledger.books import came, came_full, hour, hours, keep, new_ledger
+from tests.ledger.books import commit_read, hour, hours, make_full_row, make_row, new_ledger
 from tests.ledger.reading import totals
 
 BEGIN = datetime(2025, 12, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ def mixed(module_shelf: LedgerStore) -> Iterator[Ledger]:
     for number, account in enumerate("ab"):
         random = Random(number)
         rows = [
-            came(
+            make_row(
                 f"r{at}",
                 BEGIN + timedelta(minutes=random.randrange(14 * 24 * 60)),
                 str(Decimal(random.randrange(-999, 999)).scaleb(-random.randrange(4))),
@@ -44,7 +44,7 @@ def mixed(module_shelf: LedgerStore) -> Iterator[Ledger]:
             )
             for at in range(300)
         ]
-        keep(ledger, Slice(BEGIN, NOON), *rows, account=account, read_at=NOON)
+        commit_read(ledger, Slice(BEGIN, NOON), *rows, account=account, read_at=NOON)
     yield ledger
     ledger.close()
 
@@ -150,13 +150,13 @@ def test_a_balance_follows_from_the_one_before(ledger: Ledger) -> None:
         stated("1", 1, "1.10", "1.1"),
         stated("2", 2, "2.20", "3.3"),
         stated("other", 2.5, "5", "5", subaccount="margin"),
-        came("hkd", 2.6, "7", currency="HKD"),
+        make_row("hkd", 2.6, "7", currency="HKD"),
         stated("3", 3, "-0.30", "3"),
         stated("4", 4, "1", "4.01"),
         stated("5", 5, "1", None),
         stated("6", 6, "1", "6.01"),
     ]
-    keep(ledger, hours(0, 24), *rows)
+    commit_read(ledger, hours(0, 24), *rows)
     told = [(one.found.id, one.chained, one.off, one.is_it) for one in around(ledger, "3")]
     assert told == [
         ("1", Chained.UNTOLD, None, False),
@@ -170,7 +170,7 @@ def test_a_balance_follows_from_the_one_before(ledger: Ledger) -> None:
 
 
 def test_neighbours_are_of_one_place(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), stated("1", 1, "1", "1"), stated("2", 2, "1", "1", subaccount="margin"))
+    commit_read(ledger, hours(0, 24), stated("1", 1, "1", "1"), stated("2", 2, "1", "1", subaccount="margin"))
     assert [one.found.id for one in around(ledger, "1")] == ["1"]
 
 
@@ -179,19 +179,19 @@ def test_neighbours_are_of_one_place(ledger: Ledger) -> None:
 
 def test_a_finding_is_a_filter(ledger: Ledger) -> None:
     """The flows that the filter means are those that the ledger counts."""
-    keep(
+    commit_read(
         ledger,
         hours(0, 24),
-        came("in", 1, "-1.00", direction=Direction.IN),
-        came("out", 2, "0.50", direction=Direction.OUT),
-        came("zero", 3, "0.00", direction=Direction.OUT),
-        came("right", 4, "-1", direction=Direction.OUT),
-        came("none", 5, "-1"),
-        came("twice", 6, "1"),
-        came("twice", 6, "2"),
-        came("twice", 6, "1", label="another word"),
-        came_full("whole", 7),
-        came_full("whole", 7),
+        make_row("in", 1, "-1.00", direction=Direction.IN),
+        make_row("out", 2, "0.50", direction=Direction.OUT),
+        make_row("zero", 3, "0.00", direction=Direction.OUT),
+        make_row("right", 4, "-1", direction=Direction.OUT),
+        make_row("none", 5, "-1"),
+        make_row("twice", 6, "1"),
+        make_row("twice", 6, "2"),
+        make_row("twice", 6, "1", label="another word"),
+        make_full_row("whole", 7),
+        make_full_row("whole", 7),
     )
     for finding in (findings.SIDE, findings.SAME_ID):
         meant = [one.id for one in list_flows(ledger, FlowFilter(finding=finding))]
@@ -203,7 +203,7 @@ def test_a_finding_is_a_filter(ledger: Ledger) -> None:
 
 
 def test_a_page_of_findings_is_looked_for_like_any_filter(ledger: Ledger) -> None:
-    rows = [came(f"r{number}", number, "1.00", direction=Direction.IN) for number in range(30)]
-    keep(ledger, hours(0, 48), *rows, came("in", 5, "-1.00", direction=Direction.IN))
+    rows = [make_row(f"r{number}", number, "1.00", direction=Direction.IN) for number in range(30)]
+    commit_read(ledger, hours(0, 48), *rows, make_row("in", 5, "-1.00", direction=Direction.IN))
     page = flows_page(ledger, FlowFilter(finding=findings.SIDE, newest_first=True), limit=10)
     assert [(one.account, one.id) for one in page.flows] == [("a", "in")]

@@ -11,7 +11,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import commit_gap
-from tests.ledger.books import DAY_ONE, READ_AT, assert_intact, came, column, hours, keep, tables
+from tests.ledger.books import DAY_ONE, READ_AT, assert_intact, column, commit_read, hours, make_row, tables
 from tests.ledger.reading import coverage_of, statuses
 
 LATER = READ_AT + timedelta(hours=1)
@@ -41,8 +41,8 @@ def test_a_gap_has_a_reason_and_no_flows(ledger: Ledger) -> None:
 
 
 def test_a_gap_opens_only_what_is_not_proven(ledger: Ledger) -> None:
-    keep(ledger, hours(6, 12), came("one", 7))
-    keep(ledger, hours(18, 20))
+    commit_read(ledger, hours(6, 12), make_row("one", 7))
+    commit_read(ledger, hours(18, 20))
     gap(ledger, 0, 24)
     assert ranges(ledger) == [
         (0, 6, "open", "HTTP 500"),
@@ -59,21 +59,21 @@ def test_a_gap_opens_only_what_is_not_proven(ledger: Ledger) -> None:
 
 def test_a_proof_closes_the_part_of_a_gap_that_it_covers(ledger: Ledger) -> None:
     gap(ledger, 0, 24)
-    keep(ledger, hours(6, 12), read_at=LATER)
+    commit_read(ledger, hours(6, 12), read_at=LATER)
     assert ranges(ledger) == [(0, 6, "open", "HTTP 500"), (6, 12, "proven", ""), (12, 24, "open", "HTTP 500")]
-    keep(ledger, hours(0, 24), read_at=LATER)
+    commit_read(ledger, hours(0, 24), read_at=LATER)
     assert ranges(ledger) == [(0, 24, "proven", "")]
     assert_intact(ledger)
 
 
 def test_a_gap_makes_no_read_stale(ledger: Ledger) -> None:
     gap(ledger, 0, 24)
-    assert keep(ledger, hours(0, 24), came("one", 1), read_at=READ_AT).added == 1
+    assert commit_read(ledger, hours(0, 24), make_row("one", 1), read_at=READ_AT).added == 1
 
 
 @pytest.mark.parametrize(("since", "until"), [(0, 24), (3, 5), (6, 12), (0, 6)])
 def test_the_same_failure_again_writes_no_batch(ledger: Ledger, since: float, until: float) -> None:
-    keep(ledger, hours(6, 12))
+    commit_read(ledger, hours(6, 12))
     gap(ledger, 0, 24)
     before = tables(ledger)
     commit_gap(ledger, "a", hours(since, until), tried_at=LATER + timedelta(days=1), reason="HTTP 500")
@@ -81,7 +81,7 @@ def test_the_same_failure_again_writes_no_batch(ledger: Ledger, since: float, un
 
 
 def test_a_failure_in_a_proven_range_writes_no_batch(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     before = tables(ledger)
     gap(ledger, 3, 12)
     assert tables(ledger) == before

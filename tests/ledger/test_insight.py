@@ -38,7 +38,7 @@ from liushui.rules import Paging, Rules
 from liushui.sync.events import SyncStatus
 from liushui.testing.clock import NOON, MovableClock
 from tests.engines import LedgerStore
-from tests.ledger.books import bad, came, keep, new_ledger
+from tests.ledger.books import commit_read, make_row, new_ledger, rejected_row
 from tests.ledger.reading import balances
 
 HONGKONG = ZoneInfo("Asia/Hong_Kong")
@@ -62,7 +62,7 @@ def random_rows(seed: int, many: int = 400) -> list[DecodedRow]:
     """Rows of three months, in a few currencies, kinds and subaccounts."""
     random = Random(seed)
     return [
-        came(
+        make_row(
             f"r{number}",
             BEGIN + timedelta(minutes=random.randrange(92 * 24 * 60)),
             str(Decimal(random.randrange(-(10**7), 10**7)).scaleb(-random.randrange(5))),
@@ -79,7 +79,7 @@ def busy(ledger_store: LedgerStore) -> Ledger:
     """Two accounts with random rows, all of it proven."""
     ledger = new_ledger(ledger_store, "a", "b")
     for seed, account in enumerate(("a", "b")):
-        keep(ledger, Slice(BEGIN, NOON), *random_rows(seed), account=account, read_at=NOON)
+        commit_read(ledger, Slice(BEGIN, NOON), *random_rows(seed), account=account, read_at=NOON)
         with_source(ledger, account)
     return ledger
 
@@ -130,7 +130,9 @@ def test_without_a_range_the_newest_flows_are_meant(busy: Ledger) -> None:
 def test_sums_that_are_kept_are_made_anew_after_a_batch(busy: Ledger) -> None:
     model = ReadModel(busy, RULES_OF)
     before = {held[:3]: held.amount for held in seen(busy, model=model).balances}
-    keep(busy, Slice(NOON, NOON + timedelta(hours=1)), came("new", NOON, "0.001", currency="USD"), read_at=NOON)
+    commit_read(
+        busy, Slice(NOON, NOON + timedelta(hours=1)), make_row("new", NOON, "0.001", currency="USD"), read_at=NOON
+    )
     after = {held[:3]: held.amount for held in seen(busy, model=model).balances}
     assert after.pop(("a", "", "USD")) == before.pop(("a", "", "USD")) + Decimal("0.001")
     assert after == before
@@ -162,13 +164,13 @@ def months(found: Overview) -> dict[int, Completeness]:
 def test_a_total_says_how_far_it_is_proven(ledger: Ledger) -> None:
     with_source(ledger)
     asked = OverviewQuery(Unit.MONTH, "USD", date(2025, 10, 1), date(2025, 12, 31))
-    keep(ledger, Slice(BEGIN, at(1, 11)), came("1", at(3, 10)), read_at=NOON)
+    commit_read(ledger, Slice(BEGIN, at(1, 11)), make_row("1", at(3, 10)), read_at=NOON)
     assert months(seen(ledger, asked)) == {
         10: Completeness.COMPLETE,
         11: Completeness.INCOMPLETE,
         12: Completeness.INCOMPLETE,
     }
-    keep(ledger, Slice(at(20, 11), at(5)), came("2", at(1)), read_at=NOON)
+    commit_read(ledger, Slice(at(20, 11), at(5)), make_row("2", at(1)), read_at=NOON)
     earlier = seen(ledger, asked._replace(first=date(2025, 9, 1))).periods[0].verdict
     assert earlier.status is Completeness.UNKNOWN
     assert [gap.cause for gap in earlier.gaps] == [Cause.BEFORE_SOURCE], "its source begins later"
@@ -176,12 +178,12 @@ def test_a_total_says_how_far_it_is_proven(ledger: Ledger) -> None:
     assert months(found) == {10: Completeness.COMPLETE, 11: Completeness.INCOMPLETE, 12: Completeness.PARTIAL}
     assert found.periods[1].verdict.gaps == (Gap("a", to_us(at(1, 11)), to_us(at(20, 11)), Cause.NOT_READ),)
     assert found.balances[0].verdict.status is Completeness.INCOMPLETE
-    keep(ledger, Slice(at(1, 11), at(20, 11)), read_at=NOON)
+    commit_read(ledger, Slice(at(1, 11), at(20, 11)), read_at=NOON)
     assert seen(ledger, asked).balances[0].verdict == Verdict(Completeness.COMPLETE, to_us(at(5)))
 
 
 def test_nothing_is_claimed_without_a_source_or_a_proof(ledger: Ledger) -> None:
-    keep(ledger, Slice(BEGIN, at(1, 11)), came("1", at(3, 10)), read_at=NOON)
+    commit_read(ledger, Slice(BEGIN, at(1, 11)), make_row("1", at(3, 10)), read_at=NOON)
     assert seen(ledger).balances[0].verdict.status is Completeness.UNKNOWN
     assert set(months(seen(ledger)).values()) == {Completeness.UNKNOWN}
     make_account(ledger, "b", "longbridge", "Asia/Hong_Kong")
@@ -193,7 +195,7 @@ def test_nothing_is_claimed_without_a_source_or_a_proof(ledger: Ledger) -> None:
 def test_a_total_of_several_accounts_is_as_good_as_the_worst(busy: Ledger) -> None:
     make_account(busy, "c", "longbridge", "UTC")
     with_source(busy, "c")
-    keep(busy, Slice(BEGIN, at(1, 11)), came("c1", at(3, 10), currency="USD"), account="c", read_at=NOON)
+    commit_read(busy, Slice(BEGIN, at(1, 11)), make_row("c1", at(3, 10), currency="USD"), account="c", read_at=NOON)
     commit_gap(busy, "c", Slice(at(1, 11), at(2, 11)), tried_at=NOON, reason="x")
     asked = OverviewQuery(Unit.MONTH, "USD", date(2025, 11, 1), date(2025, 11, 30))
     assert seen(busy, asked).periods[0].verdict.status is Completeness.INCOMPLETE
@@ -265,9 +267,9 @@ def test_matches_are_sound_whatever_the_order(ends: list[End], random: Random) -
 
 def test_candidates_are_looked_for_from_the_newest_day_on(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store, "a", "b")
-    rows = [came(f"{day}", at(day, 12, 12), "-1", kind=Kind.WITHDRAWAL) for day in (1, 2, 20)]
-    keep(ledger, Slice(at(1), at(30)), *rows, came("fee", at(3), "-1", kind=Kind.FEE), read_at=NOON)
-    keep(ledger, Slice(at(1), at(30)), came("in", at(2, 12, 13), "1"), account="b", read_at=NOON)
+    rows = [make_row(f"{day}", at(day, 12, 12), "-1", kind=Kind.WITHDRAWAL) for day in (1, 2, 20)]
+    commit_read(ledger, Slice(at(1), at(30)), *rows, make_row("fee", at(3), "-1", kind=Kind.FEE), read_at=NOON)
+    commit_read(ledger, Slice(at(1), at(30)), make_row("in", at(2, 12, 13), "1"), account="b", read_at=NOON)
     zones = {"a": "Asia/Hong_Kong", "b": "Asia/Hong_Kong"}
     with ledger.reading() as connection:
         every = transfer_matching.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31))
@@ -358,7 +360,7 @@ def signs(ledger: Ledger) -> list[AlarmKind]:
 def test_all_is_well_where_all_is_proven(ledger: Ledger) -> None:
     with_source(ledger)
     assert signs(ledger) == [AlarmKind.NEVER]
-    keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), read_at=NOON)
+    commit_read(ledger, Slice(BEGIN, NOON), make_row("1", at(3, 10)), read_at=NOON)
     assert signs(ledger) == []
     clock = ledger.clock
     assert isinstance(clock, MovableClock)
@@ -370,8 +372,8 @@ def test_all_is_well_where_all_is_proven(ledger: Ledger) -> None:
 
 def test_a_gap_is_told_with_its_days_and_its_reason(ledger: Ledger) -> None:
     with_source(ledger)
-    keep(ledger, Slice(BEGIN, at(5)), read_at=NOON)
-    keep(ledger, Slice(at(7), NOON), read_at=NOON)
+    commit_read(ledger, Slice(BEGIN, at(5)), read_at=NOON)
+    commit_read(ledger, Slice(at(7), NOON), read_at=NOON)
     commit_gap(ledger, "a", Slice(at(5), at(7)), tried_at=NOON, reason="it broke")
     (alarm,) = seen(ledger).alarms
     assert (alarm.kind, alarm.severity, alarm.number, alarm.day) == (AlarmKind.GAP, Severity.WARN, 2, date(2025, 12, 5))
@@ -386,7 +388,7 @@ def test_what_a_provider_will_forget_comes_first(ledger_store: LedgerStore) -> N
     begin, end_ = (datetime(2022, 12, 1, tzinfo=shanghai), datetime(2026, 1, 2, tzinfo=shanghai))
     add_source(ledger, account="shop", base_url="http://x", credentials={}, since=begin, paced=True)
     gone = datetime(2023, 1, 4, tzinfo=shanghai)
-    keep(ledger, Slice(gone, end_), account="shop", read_at=NOON)
+    commit_read(ledger, Slice(gone, end_), account="shop", read_at=NOON)
     told = [(alarm.severity, alarm.kind, alarm.number, alarm.day) for alarm in seen(ledger).alarms]
     assert told == [
         (Severity.BAD, AlarmKind.FORGETTING, 1, date(2023, 1, 2)),
@@ -403,7 +405,9 @@ def test_what_is_out_of_reach_is_only_noted(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store, "x")
     make_account(ledger, "shop", "wecom", "Asia/Shanghai")
     with_source(ledger, "shop", since=datetime(2022, 12, 30, tzinfo=ZoneInfo("Asia/Shanghai")))
-    keep(ledger, Slice(datetime(2023, 1, 2, tzinfo=ZoneInfo("Asia/Shanghai")), NOON), account="shop", read_at=NOON)
+    commit_read(
+        ledger, Slice(datetime(2023, 1, 2, tzinfo=ZoneInfo("Asia/Shanghai")), NOON), account="shop", read_at=NOON
+    )
     (alarm,) = seen(ledger).alarms
     assert (alarm.severity, alarm.kind, alarm.number, alarm.day) == (
         Severity.NOTE,
@@ -415,7 +419,13 @@ def test_what_is_out_of_reach_is_only_noted(ledger_store: LedgerStore) -> None:
 
 def test_failed_syncs_and_rows_set_aside_are_told(ledger: Ledger) -> None:
     with_source(ledger)
-    keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), rejected=[bad("x"), bad("y")], read_at=NOON)
+    commit_read(
+        ledger,
+        Slice(BEGIN, NOON),
+        make_row("1", at(3, 10)),
+        rejected=[rejected_row("x"), rejected_row("y")],
+        read_at=NOON,
+    )
     record_run(ledger, Run("a", NOON, NOON, slices=1, rows_in=3, added=1, gaps=1, error="refused: no"))
     told = [(alarm.kind, alarm.number, alarm.detail) for alarm in seen(ledger).alarms]
     assert told == [(AlarmKind.FAILED, 0, "refused: no"), (AlarmKind.QUARANTINE, 2, "")]
@@ -430,7 +440,7 @@ def test_alarms_come_in_the_order_of_their_gravity(ledger_store: LedgerStore) ->
     ledger = new_ledger(ledger_store, "a", "b", "c")
     for name in "abc":
         with_source(ledger, name)
-    keep(ledger, Slice(BEGIN, NOON), rejected=[bad("x")], account="b", read_at=NOON)
+    commit_read(ledger, Slice(BEGIN, NOON), rejected=[rejected_row("x")], account="b", read_at=NOON)
     record_run(ledger, Run("c", NOON, NOON, slices=0, rows_in=0, added=0, gaps=0, error="no"))
     graves: Sequence[Severity] = [alarm.severity for alarm in seen(ledger).alarms]
     assert graves == sorted(graves, key=list(Severity).index)
@@ -439,7 +449,7 @@ def test_alarms_come_in_the_order_of_their_gravity(ledger_store: LedgerStore) ->
 
 def test_a_floor_is_where_a_claim_begins(ledger: Ledger) -> None:
     with_source(ledger, since=datetime(2020, 1, 1, tzinfo=UTC))
-    keep(ledger, Slice(BEGIN, NOON), came("1", at(3, 10)), read_at=NOON)
+    commit_read(ledger, Slice(BEGIN, NOON), make_row("1", at(3, 10)), read_at=NOON)
     floored: dict[str, Rules[Paging]] = {"longbridge": replace(RULES, floor=BEGIN)}
     assert seen(ledger).balances[0].verdict.status is Completeness.INCOMPLETE
     assert seen(ledger, model=ReadModel(ledger, floored)).balances[0].verdict.status is Completeness.COMPLETE

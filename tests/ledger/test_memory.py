@@ -24,7 +24,7 @@ from liushui.ledger.write.change import Committed
 from liushui.ledger.write.quarantine import Interval, intersect, subtract
 from liushui.ledger.write.reprocess import preview_rebuild, rebuild, retry
 from liushui.testing.clock import MovableClock
-from tests.ledger.books import assert_intact, column, hour, hours, keep_read, new_ledger
+from tests.ledger.books import assert_intact, column, decode_and_commit, hour, hours, new_ledger
 from tests.ledger.doubles import LearningCodec, told
 from tests.ledger.reading import balances, statuses, summary
 
@@ -169,7 +169,7 @@ class Provider(RuleBasedStateMachine):
     def read(self, since: int, until: int, codec: LearningCodec) -> Committed:
         came = [row for at in range(since, until) for row in self.has[at]]
         self.clock.move(SECOND)
-        committed = keep_read(self.ledger, hours(since, until), codec, *came)
+        committed = decode_and_commit(self.ledger, hours(since, until), codec, *came)
         for at in range(since, until):
             self.flows[at], self.lost[at] = [], []
             self.sort(at, self.has[at], codec)

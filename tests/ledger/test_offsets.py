@@ -25,7 +25,7 @@ from liushui.provider import DecodedRow, FlowPage, FlowQuery
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.engines import LedgerStore
-from tests.ledger.books import DAY_ONE, came, hour, hours, keep, keep_page, new_ledger
+from tests.ledger.books import DAY_ONE, commit_read, hour, hours, import_page, make_row, new_ledger
 from tests.ledger.test_reader import shown
 
 STRIDE: Final = 4
@@ -56,7 +56,7 @@ def with_accounts(ledger_store: LedgerStore) -> Ledger:
 def flow(account: str, number: int, minutes: int) -> DecodedRow:
     """One of two kinds, two labels; the copies of an instant are as many as the numbers that share it."""
     kind = (Kind.DEPOSIT, Kind.TRADE)[number % 2]
-    row = came(f"{account}{number:05}", hour(minutes / 60), f"{number}.50", label=f"l{number % 3}", kind=kind)
+    row = make_row(f"{account}{number:05}", hour(minutes / 60), f"{number}.50", label=f"l{number % 3}", kind=kind)
     return row._replace(row=shown(row.flow))
 
 
@@ -113,11 +113,11 @@ class Twice:
         self._number += len(rows)
         if imported:
             if rows:
-                keep_page(self.ledger, *rows, account=account)
+                import_page(self.ledger, *rows, account=account)
             self._flows[account] += rows
         else:
             rows = [row for row, one in zip(rows, at, strict=True) if begin <= one < end]
-            keep(self.ledger, hours(begin / 60, end / 60), *rows, account=account)
+            commit_read(self.ledger, hours(begin / 60, end / 60), *rows, account=account)
             outside = [row for row in self._flows[account] if not hour(begin / 60) <= row.flow.at < hour(end / 60)]
             self._flows[account] = outside + rows
 
@@ -294,8 +294,8 @@ def test_ends_of_the_calendar(ledger_store: LedgerStore) -> None:
     ends: list[datetime] = [MIN_INSTANT + timedelta(hours=number) for number in range(60)]
     ends += [MAX_INSTANT - timedelta(hours=number) for number in range(60)]
     both = Twice(ledger)
-    rows = [came(f"i{number:03}", at) for number, at in enumerate(ends)]
-    keep_page(ledger, *rows)
+    rows = [make_row(f"i{number:03}", at) for number, at in enumerate(ends)]
+    import_page(ledger, *rows)
     both._flows["a"] = rows
     for newest in (True, False):
         for offset in range(0, 120, 7):

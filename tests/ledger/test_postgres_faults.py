@@ -25,7 +25,7 @@ from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.reader import MemoryLimits
 from tests.engines import DatabasePool, PooledLedgers
-from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
+from tests.ledger.books import assert_intact, column, commit_read, hours, make_row, new_ledger
 from tests.ledger.cutting import KEPT, Stand, watch_statements
 from tests.ledger.killing import POINTS_MAX, Left, prepare
 from tests.ledger.proxy import Cut, Wire, wired
@@ -157,17 +157,17 @@ def test_a_small_write_that_was_cut_off_is_an_error(
 @pytest.mark.parametrize(
     ("late", "said"),
     [
-        (came("late", 1, "9" * 16_001), "^amount: expected at most 16000 characters"),
-        (came("late", 1, label="\0"), "NUL"),
+        (make_row("late", 1, "9" * 16_001), "^amount: expected at most 16000 characters"),
+        (make_row("late", 1, label="\0"), "NUL"),
     ],
 )
 def test_one_row_that_cannot_be_stored_rolls_all_of_them_back(ledger: Ledger, late: DecodedRow, said: str) -> None:
     """Others are with the server already when it, or we, come to that one. The connection is good all the same."""
-    rows = [came(f"f{number}", number / ROWS) for number in range(ROWS)]
+    rows = [make_row(f"f{number}", number / ROWS) for number in range(ROWS)]
     with pytest.raises(LedgerError, match=said):
-        keep(ledger, hours(0, 2), *rows, late)
+        commit_read(ledger, hours(0, 2), *rows, late)
     assert column(ledger, "flows", "id") == []
-    keep(ledger, hours(0, 2), *rows)
+    commit_read(ledger, hours(0, 2), *rows)
     assert len(column(ledger, "flows", "id")) == ROWS
     assert_intact(ledger)
 
@@ -181,7 +181,7 @@ def test_a_server_that_does_not_come_back_is_an_error(
     wire.cut_at = Cut.AFTER
     wire.close()
     with pytest.raises(LedgerBusy, match=r"lost while a commit was under way|cannot be reached") as raised:
-        keep(ledger, hours(0, 24), came("one", 1))
+        commit_read(ledger, hours(0, 24), make_row("one", 1))
     assert "\n" not in str(raised.value)
     ledger.close()
 
@@ -247,7 +247,7 @@ def _errors(writers: list[subprocess.Popen[str]]) -> str:
 
 
 def test_a_reader_survives_a_restart_of_the_server(pool: DatabasePool, ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     key = create_key(ledger, PROVIDER, ["a"])["app_key"]
     reader = LedgerReader(ledger, MemoryLimits())
     assert reader.find_key("longbridge", key) is not None
@@ -266,7 +266,7 @@ def test_a_lock_held_by_a_dead_client_is_released(pool: DatabasePool, ledger: Le
         gone.execute("SELECT * FROM accounts WHERE account = 'a' FOR UPDATE")
         gone.execute("UPDATE accounts SET head = 7")
         pool.cut(ledger.url)
-        assert keep(ledger, hours(0, 24), came("one", 1)).seq == 1
+        assert commit_read(ledger, hours(0, 24), make_row("one", 1)).seq == 1
         with pytest.raises(psycopg.OperationalError):
             gone.execute("SELECT 1")
     assert_intact(ledger)
@@ -278,8 +278,8 @@ def test_commits_to_two_accounts_do_not_wait_for_each_other(ledger_store: Pooled
     with ledger.writing() as connection:
         connection.exec_driver_sql("SELECT 1 FROM accounts WHERE account = 'a' FOR UPDATE")
         connection.exec_driver_sql("UPDATE accounts SET head = head WHERE account = 'a'")
-        assert keep(ledger, hours(0, 24), came("one", 1), account="b").seq == 1
-        assert keep(ledger, hours(24, 48), came("two", 30), account="b").seq == 2
-    assert keep(ledger, hours(0, 24), came("one", 1), account="a").seq == 1
+        assert commit_read(ledger, hours(0, 24), make_row("one", 1), account="b").seq == 1
+        assert commit_read(ledger, hours(24, 48), make_row("two", 30), account="b").seq == 2
+    assert commit_read(ledger, hours(0, 24), make_row("one", 1), account="a").seq == 1
     assert_intact(ledger)
     ledger.close()

@@ -18,14 +18,14 @@ from liushui.provider import Slice
 from tests.ledger.books import (
     DAY_ONE,
     assert_intact,
-    bad,
-    came,
     column,
+    commit_read,
+    decode_and_commit,
     hours,
-    keep,
-    keep_page,
-    keep_read,
-    keep_unreadable,
+    import_page,
+    import_rejected,
+    make_row,
+    rejected_row,
     tables,
 )
 from tests.ledger.doubles import LearningCodec, told
@@ -75,32 +75,32 @@ def would_end(ledger: Ledger, asked: Slice, *rejected: Rejected) -> bool:
 
 
 def test_a_row_seen_in_two_ranges_is_in_their_intersection(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 20), rejected=[bad("{")])
-    assert keep(ledger, hours(5, 30), rejected=[bad("{")]) == Committed(2, 0, 0, 0, 0)
+    commit_read(ledger, hours(0, 20), rejected=[rejected_row("{")])
+    assert commit_read(ledger, hours(5, 30), rejected=[rejected_row("{")]) == Committed(2, 0, 0, 0, 0)
     assert spans(ledger) == [[(5, 20)]]
     assert endings(ledger) == [NARROWED]
     assert_intact(ledger)
 
 
 def test_a_row_that_is_not_seen_is_outside_the_range(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 20), rejected=[bad("{")])
+    commit_read(ledger, hours(0, 20), rejected=[rejected_row("{")])
     assert not would_end(ledger, hours(5, 10))
-    keep(ledger, hours(5, 10))
+    commit_read(ledger, hours(5, 10))
     assert spans(ledger) == [[(0, 5), (10, 20)]]
-    keep(ledger, hours(0, 3))
-    keep(ledger, hours(15, 40))
+    commit_read(ledger, hours(0, 3))
+    commit_read(ledger, hours(15, 40))
     assert spans(ledger) == [[(3, 5), (10, 15)]]
-    keep(ledger, hours(4, 12), rejected=[bad("{")])
+    commit_read(ledger, hours(4, 12), rejected=[rejected_row("{")])
     assert spans(ledger) == [[(4, 5), (10, 12)]]
     assert_intact(ledger)
 
 
 def test_a_row_whose_span_becomes_empty_is_withdrawn(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 20), rejected=[bad("{")])
-    keep(ledger, hours(0, 5))
+    commit_read(ledger, hours(0, 20), rejected=[rejected_row("{")])
+    commit_read(ledger, hours(0, 5))
     assert would_end(ledger, hours(5, 20))
-    assert not would_end(ledger, hours(5, 20), bad("{"))
-    keep(ledger, hours(5, 20))
+    assert not would_end(ledger, hours(5, 20), rejected_row("{"))
+    commit_read(ledger, hours(5, 20))
     assert spans(ledger) == []
     assert endings(ledger) == [NARROWED, GONE]
     (gone,) = list_quarantined(ledger, resolved=True)
@@ -112,8 +112,8 @@ def test_a_row_whose_span_becomes_empty_is_withdrawn(ledger: Ledger) -> None:
 
 def test_a_withdrawn_row_can_come_back(ledger: Ledger) -> None:
     for number in range(4):
-        keep(ledger, hours(0, 20), rejected=[bad("{")] if number % 2 == 0 else [])
-    keep(ledger, hours(0, 20), rejected=[bad("{")])
+        commit_read(ledger, hours(0, 20), rejected=[rejected_row("{")] if number % 2 == 0 else [])
+    commit_read(ledger, hours(0, 20), rejected=[rejected_row("{")])
     assert column(ledger, "quarantine", "batch", "ended_batch") == [(1, 2), (3, 4), (5, None)]
     (entry,) = list_quarantined(ledger)
     assert quarantined_named(ledger, "a", entry.id).batch == 5
@@ -121,10 +121,10 @@ def test_a_withdrawn_row_can_come_back(ledger: Ledger) -> None:
 
 
 def test_a_read_of_another_range_does_not_change_an_entry(ledger: Ledger) -> None:
-    keep(ledger, hours(5, 10), rejected=[bad("{")])
+    commit_read(ledger, hours(5, 10), rejected=[rejected_row("{")])
     assert not would_end(ledger, hours(0, 5))
-    keep(ledger, hours(0, 5))
-    keep(ledger, hours(10, 20), rejected=[bad("[")])
+    commit_read(ledger, hours(0, 5))
+    commit_read(ledger, hours(10, 20), rejected=[rejected_row("[")])
     assert sorted(map(str, spans(ledger))) == ["[(10, 20)]", "[(5, 10)]"]
     assert endings(ledger) == []
 
@@ -133,23 +133,23 @@ def test_a_read_of_another_range_does_not_change_an_entry(ledger: Ledger) -> Non
 
 
 def test_the_open_copies_are_as_many_as_the_last_reads_saw(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 20), rejected=[bad("{")] * 3)
-    assert not would_end(ledger, hours(0, 10), bad("{"))
-    keep(ledger, hours(0, 10), rejected=[bad("{")])
+    commit_read(ledger, hours(0, 20), rejected=[rejected_row("{")] * 3)
+    assert not would_end(ledger, hours(0, 10), rejected_row("{"))
+    commit_read(ledger, hours(0, 10), rejected=[rejected_row("{")])
     assert spans(ledger) == [[(0, 10)], [(10, 20)], [(10, 20)]]
-    assert would_end(ledger, hours(10, 20), bad("{"))
-    keep(ledger, hours(10, 20), rejected=[bad("{")])
+    assert would_end(ledger, hours(10, 20), rejected_row("{"))
+    commit_read(ledger, hours(10, 20), rejected=[rejected_row("{")])
     assert spans(ledger) == [[(0, 10)], [(10, 20)]]
-    assert keep(ledger, hours(0, 20), rejected=[bad("{")] * 4).quarantined == 2
+    assert commit_read(ledger, hours(0, 20), rejected=[rejected_row("{")] * 4).quarantined == 2
     assert spans(ledger).count([(0, 20)]) == 2
     assert_intact(ledger)
 
 
 def test_copies_that_can_only_be_in_the_slice_are_matched_first(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 10), rejected=[bad("{")])
-    keep(ledger, hours(10, 30), rejected=[bad("{")])
-    assert not would_end(ledger, hours(0, 20), bad("{"))
-    keep(ledger, hours(0, 20), rejected=[bad("{")])
+    commit_read(ledger, hours(0, 10), rejected=[rejected_row("{")])
+    commit_read(ledger, hours(10, 30), rejected=[rejected_row("{")])
+    assert not would_end(ledger, hours(0, 20), rejected_row("{"))
+    commit_read(ledger, hours(0, 20), rejected=[rejected_row("{")])
     assert spans(ledger) == [[(0, 10)], [(20, 30)]]
     assert_intact(ledger)
 
@@ -158,27 +158,27 @@ def test_copies_that_can_only_be_in_the_slice_are_matched_first(ledger: Ledger) 
 
 
 def test_a_read_gives_an_imported_row_a_span(ledger: Ledger) -> None:
-    keep_unreadable(ledger, bad("{"), bad("{"))
-    assert keep_unreadable(ledger, bad("{"), bad("{")) is None
+    import_rejected(ledger, rejected_row("{"), rejected_row("{"))
+    assert import_rejected(ledger, rejected_row("{"), rejected_row("{")) is None
     assert not would_end(ledger, hours(0, 10))
-    keep(ledger, hours(0, 10))
+    commit_read(ledger, hours(0, 10))
     assert spans(ledger) == [None, None]
-    assert keep(ledger, hours(0, 10), rejected=[bad("{")]).quarantined == 0
+    assert commit_read(ledger, hours(0, 10), rejected=[rejected_row("{")]).quarantined == 0
     assert spans(ledger) == [[(0, 10)], None]
-    assert keep_unreadable(ledger, bad("{"), bad("{"), bad("{")) is not None
+    assert import_rejected(ledger, rejected_row("{"), rejected_row("{"), rejected_row("{")) is not None
     assert spans(ledger) == [[(0, 10)], None, None]
     assert_intact(ledger)
 
 
 def test_an_imported_row_that_can_be_decoded_now_is_resolved(ledger: Ledger) -> None:
-    row = came("one", 5)
-    other = came("two", 6)
-    keep_unreadable(ledger, *[Rejected(row.row, "row", "?")] * 2, Rejected(other.row, "row", "?"))
-    keep(ledger, hours(0, 4), rejected=[Rejected(other.row, "row", "?")])
-    keep_page(ledger, row, other)
+    row = make_row("one", 5)
+    other = make_row("two", 6)
+    import_rejected(ledger, *[Rejected(row.row, "row", "?")] * 2, Rejected(other.row, "row", "?"))
+    commit_read(ledger, hours(0, 4), rejected=[Rejected(other.row, "row", "?")])
+    import_page(ledger, row, other)
     assert spans(ledger) == [[(0, 4)], None] or spans(ledger) == [None, [(0, 4)]], "the row of hour 6 is not in there"
     assert endings(ledger).count(READ) == 1
-    keep(ledger, hours(4, 10), row, other)
+    commit_read(ledger, hours(4, 10), row, other)
     assert endings(ledger).count(READ) == 2
     assert_intact(ledger)
 
@@ -188,17 +188,17 @@ def test_an_imported_row_that_can_be_decoded_now_is_resolved(ledger: Ledger) -> 
 
 def test_a_slice_read_with_a_better_codec_resolves_its_rows(ledger: Ledger) -> None:
     rows = [told("one", 1), told("two", 2, label="strange"), told("two", 2, label="strange")]
-    assert keep_read(ledger, hours(0, 20), STRICT, *rows).quarantined == 2
-    assert keep_read(ledger, hours(0, 20), LEARNED, *rows) == Committed(2, 2, 0, 0, 0)
+    assert decode_and_commit(ledger, hours(0, 20), STRICT, *rows).quarantined == 2
+    assert decode_and_commit(ledger, hours(0, 20), LEARNED, *rows) == Committed(2, 2, 0, 0, 0)
     assert endings(ledger) == [READ, READ]
-    assert keep_read(ledger, hours(0, 20), STRICT, *rows) == Committed(3, 0, 0, 2, 2)
+    assert decode_and_commit(ledger, hours(0, 20), STRICT, *rows) == Committed(3, 0, 0, 2, 2)
     assert spans(ledger) == [[(0, 20)], [(0, 20)]]
     assert_intact(ledger)
 
 
 def test_a_retry_turns_decodable_rows_into_flows(ledger: Ledger) -> None:
     rows = [told("one", 1), told("two", 2, label="strange"), told("two", 2, label="strange"), b"{"]
-    keep_read(ledger, hours(0, 20), STRICT, *rows)
+    decode_and_commit(ledger, hours(0, 20), STRICT, *rows)
     before = column(ledger, "quarantine", "id", "wire")
     nothing = retry(ledger, "a", STRICT)
     assert (nothing.tried, nothing.read, nothing.unreadable) == (3, 0, 3)
@@ -211,12 +211,12 @@ def test_a_retry_turns_decodable_rows_into_flows(ledger: Ledger) -> None:
     assert column(ledger, "quarantine", "id", "wire") == before, "nothing is deleted"
     assert endings(ledger) == [READ, READ]
     assert_intact(ledger)
-    assert keep_read(ledger, hours(0, 20), LEARNED, *rows) == Committed(3, 0, 0, 0, 0), "a read says the same"
+    assert decode_and_commit(ledger, hours(0, 20), LEARNED, *rows) == Committed(3, 0, 0, 0, 0), "a read says the same"
     assert retry(ledger, "a", LEARNED).read == 0
 
 
 def test_a_row_with_a_time_outside_its_span_stays_in_quarantine(ledger: Ledger) -> None:
-    keep_read(ledger, hours(0, 5), STRICT, told("one", 7, label="strange"))
+    decode_and_commit(ledger, hours(0, 5), STRICT, told("one", 7, label="strange"))
     done = retry(ledger, "a", LEARNED)
     assert (done.read, done.outside) == (0, 1)
     assert spans(ledger) == [[(0, 5)]]
@@ -225,10 +225,10 @@ def test_a_row_with_a_time_outside_its_span_stays_in_quarantine(ledger: Ledger) 
 
 def test_a_retried_row_is_numbered_among_its_copies(ledger: Ledger) -> None:
     rows = [told("one", 1, label="strange"), told("one", 1, label="known"), told("one", 1, label="tame")]
-    keep_read(ledger, hours(0, 5), STRICT, *rows)
+    decode_and_commit(ledger, hours(0, 5), STRICT, *rows)
     retry(ledger, "a", LEARNED)
     expected = column(ledger, "flows", "id", "label")
-    assert keep_read(ledger, hours(0, 5), LEARNED, *rows) == Committed(3, 0, 0, 0, 0)
+    assert decode_and_commit(ledger, hours(0, 5), LEARNED, *rows) == Committed(3, 0, 0, 0, 0)
     assert column(ledger, "flows", "id", "label") == expected
     assert_intact(ledger)
 

@@ -22,11 +22,11 @@ from tests.engines import LedgerStore
 from tests.ledger.books import (
     assert_intact,
     column,
+    decode_and_commit,
     hour,
     hours,
-    keep_page,
-    keep_read,
-    keep_unreadable,
+    import_page,
+    import_rejected,
     new_ledger,
     tables,
 )
@@ -60,14 +60,14 @@ def facts(ledger: Ledger) -> list[Row]:
 
 
 def test_an_unchanged_codec_commits_nothing(ledger: Ledger) -> None:
-    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    decode_and_commit(ledger, hours(0, 24), FIRST, *ROWS)
     before = tables(ledger)
     assert told_and_made(ledger, FIRST) == RebuildReport("a", flows=5)
     assert tables(ledger) == before
 
 
 def test_flows_that_are_decoded_differently_get_new_versions(ledger: Ledger) -> None:
-    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    decode_and_commit(ledger, hours(0, 24), FIRST, *ROWS)
     before = tables(ledger)
     found = told_and_made(ledger, GIFTS)
     assert (found.flows, found.changed, found.unreadable, found.identities) == (5, 2, 0, 0)
@@ -83,7 +83,7 @@ def test_flows_that_are_decoded_differently_get_new_versions(ledger: Ledger) -> 
     ]
     assert after["coverage"] == before["coverage"]
     assert column(ledger, "flows", "wire") == [(row[WIRE],) for row in before["flows"]]
-    assert keep_read(ledger, hours(0, 24), GIFTS, *ROWS) == Committed(3, 0, 0, 0, 0), "a read says the same"
+    assert decode_and_commit(ledger, hours(0, 24), GIFTS, *ROWS) == Committed(3, 0, 0, 0, 0), "a read says the same"
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_rebuilt_ledger_equals_one_read_with_the_new_codec(ledger_store: Ledge
     """Slices of an hour: rows of one identity in a slice are those at one instant."""
     rebuilt, fresh = new_ledger(ledger_store, name="rebuilt.db"), new_ledger(ledger_store, name="fresh.db")
     rows = [*ROWS, told("two", 2, "1.00", "gift"), told("more", 2, "3.00"), told("t", 3), told("two", 1)]
-    keep_read(rebuilt, hours(0, 24), FIRST, *rows)
+    decode_and_commit(rebuilt, hours(0, 24), FIRST, *rows)
     told_and_made(rebuilt, codec)
     for at in range(24):
-        keep_read(fresh, hours(at, at + 1), codec, *[row for row in rows if instant(codec, row) == at])
+        decode_and_commit(fresh, hours(at, at + 1), codec, *[row for row in rows if instant(codec, row) == at])
     assert facts(rebuilt) == facts(fresh)
     assert len(list(list_quarantined(rebuilt))) == len(rows) - len(facts(rebuilt))
     for ledger in (rebuilt, fresh):
@@ -119,8 +119,8 @@ def instant(codec: LearningCodec, row: bytes) -> int:
 
 
 def test_a_row_that_cannot_be_decoded_any_more_is_quarantined(ledger: Ledger) -> None:
-    keep_read(ledger, hours(0, 10), FIRST, *ROWS[:4])
-    keep_page(ledger, *read(FIRST, ROWS[4])[0])
+    decode_and_commit(ledger, hours(0, 10), FIRST, *ROWS[:4])
+    import_page(ledger, *read(FIRST, ROWS[4])[0])
     found = told_and_made(ledger, LearningCodec(unreadable=frozenset({"gift", "x"})))
     assert (found.changed, found.unreadable) == (5, 5)
     assert {one.field for one in found.examples} == {"label"}
@@ -134,21 +134,21 @@ def test_a_row_that_cannot_be_decoded_any_more_is_quarantined(ledger: Ledger) ->
 
 def test_an_imported_entry_of_equal_bytes_stands_for_the_undecodable_flow(ledger: Ledger) -> None:
     strict = LearningCodec(unreadable=frozenset({"gift"}))
-    keep_read(ledger, hours(0, 10), FIRST, ROWS[0])
-    keep_unreadable(ledger, *read(strict, ROWS[0])[1])
+    decode_and_commit(ledger, hours(0, 10), FIRST, ROWS[0])
+    import_rejected(ledger, *read(strict, ROWS[0])[1])
     told_and_made(ledger, strict)
     assert len(list(list_quarantined(ledger))) == 1
 
 
 def test_a_copy_that_keeps_its_number_is_not_changed(ledger: Ledger) -> None:
-    keep_read(ledger, hours(0, 24), FIRST, told("a", 2), told("a", 2), told("b", 2))
+    decode_and_commit(ledger, hours(0, 24), FIRST, told("a", 2), told("a", 2), told("b", 2))
     told_and_made(ledger, LearningCodec(identity=lambda _row: "a"))
     assert column(ledger, "flows", "id", "batch") == [("a", 1), ("a~1", 1), ("a~2", 2)]
     assert column(ledger, "history", "id") == [("b",)]
 
 
 def test_at_most_ten_examples_are_reported(ledger: Ledger) -> None:
-    keep_read(ledger, hours(0, 24), FIRST, *[told(f"row {number}", 1, label="gift") for number in range(30)])
+    decode_and_commit(ledger, hours(0, 24), FIRST, *[told(f"row {number}", 1, label="gift") for number in range(30)])
     found = told_and_made(ledger, GIFTS)
     assert (found.changed, len(found.examples)) == (30, rebuilding.EXAMPLES_MAX)
 
@@ -159,13 +159,13 @@ def test_the_served_row_is_derived_again_too(ledger: Ledger) -> None:
         def read(self, row: bytes) -> DecodedRow:
             return super().read(row)._replace(served=b"{}")
 
-    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    decode_and_commit(ledger, hours(0, 24), FIRST, *ROWS)
     assert told_and_made(ledger, Serving()).fields == {"served": 5}
     assert set(column(ledger, "flows", "served")) == {("{}",)}
 
 
 def test_flows_without_a_received_row_are_not_changed(ledger: Ledger) -> None:
-    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    decode_and_commit(ledger, hours(0, 24), FIRST, *ROWS)
     with ledger.writing() as connection:
         connection.exec_driver_sql("UPDATE flows SET wire = NULL WHERE id = 'one'")
     found = preview_rebuild(ledger, "a", GIFTS, lambda _flows: None)
@@ -191,7 +191,7 @@ def test_an_interrupted_rebuild_can_be_continued(
     monkeypatch.setattr(rebuilding._chunk, "__kwdefaults__", {"limit": 7, "until": None})
     ended, whole = new_ledger(ledger_store, name="ended.db"), new_ledger(ledger_store, name="whole.db")
     for ledger in (ended, whole):
-        keep_read(ledger, hours(0, 24), FIRST, *rows)
+        decode_and_commit(ledger, hours(0, 24), FIRST, *rows)
     rebuild(whole, "a", codec, lambda _flows: None)
     assert len(column(whole, "batches", "seq")) > 4
 
@@ -215,10 +215,10 @@ def test_an_interrupted_rebuild_can_be_continued(
 
 
 def test_a_flow_that_was_changed_meanwhile_is_not_overwritten(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_read(ledger, hours(0, 24), FIRST, *ROWS)
+    decode_and_commit(ledger, hours(0, 24), FIRST, *ROWS)
 
     def late(*words: Any) -> Committed | None:  # noqa: ANN401 - handed on
-        keep_read(ledger, hours(0, 24), GIFTS, *ROWS[1:])
+        decode_and_commit(ledger, hours(0, 24), GIFTS, *ROWS[1:])
         return commit_change(*words)
 
     monkeypatch.setattr(rebuilding, "commit_change", late)

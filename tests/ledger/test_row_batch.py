@@ -11,7 +11,7 @@ from liushui.provider import DecodedRow, Provider, Slice
 from liushui.providers import load_providers
 from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
-from tests.ledger.books import READ_AT, assert_intact, bad, new_ledger, tables
+from tests.ledger.books import READ_AT, assert_intact, new_ledger, rejected_row, tables
 
 EVERYTHING = Slice(EPOCH, MAX_INSTANT)
 FLOWS = 450
@@ -59,7 +59,7 @@ def test_rows_decoded_together_resolve_quarantined_rows(tmp_path: Path) -> None:
     together = read_batch(provider.codec, rows)
     assert together is not None
     ledger = new_ledger(tmp_path)
-    waits = [bad(rows[0].decode())]
+    waits = [rejected_row(rows[0].decode())]
     assert commit_slice(ledger, "a", EVERYTHING, read_at=READ_AT, received=[], rejected=waits).quarantined == 1
     commit_slice(ledger, "a", EVERYTHING, read_at=READ_AT, received=together)
     assert [row[-1] for row in tables(ledger)["quarantine"]] == ["read"]

@@ -23,7 +23,7 @@ from liushui.ledger.schema import FACT_TABLES, REVISION, flows, metadata
 from liushui.provider import FlowQuery
 from liushui.testing.reader import MemoryLimits
 from tests.engines import unspread
-from tests.ledger.books import came, hour, hours, keep
+from tests.ledger.books import commit_read, hour, hours, make_row
 
 
 def is_of_every_engine(_object: object, name: str | None, *_rest: object) -> bool:
@@ -75,7 +75,7 @@ def test_no_column_has_floats(column: sa.Column[object], ledger: Ledger) -> None
 
 def test_a_table_refuses_values_of_other_types(file_ledger: Ledger) -> None:
     ledger = file_ledger
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     for column in flows.columns:
         wrong = "text" if column.type.compile(ledger.engine.dialect) == "INTEGER" else b"bytes"
         with ledger.engine.connect() as connection, pytest.raises(sa.exc.IntegrityError, match="cannot store"):

@@ -14,7 +14,17 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Row
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, commit_slices
-from tests.ledger.books import READ_AT, assert_intact, bad, came, came_full, hours, keep, new_ledger, tables
+from tests.ledger.books import (
+    READ_AT,
+    assert_intact,
+    commit_read,
+    hours,
+    make_full_row,
+    make_row,
+    new_ledger,
+    rejected_row,
+    tables,
+)
 
 LATER = READ_AT + timedelta(days=1)
 
@@ -44,7 +54,13 @@ def assert_same(folder: Path, slices: Sequence[SliceRead], *, over_a_gap: bool, 
         if over_a_gap:
             commit_gap(ledger, "a", hours(0, 1_000), tried_at=READ_AT - timedelta(days=9), reason="down")
         if known:
-            keep(ledger, hours(0, 30), came("k-1", 3), rejected=[bad("torn")], read_at=READ_AT - timedelta(days=3))
+            commit_read(
+                ledger,
+                hours(0, 30),
+                make_row("k-1", 3),
+                rejected=[rejected_row("torn")],
+                read_at=READ_AT - timedelta(days=3),
+            )
         kept = commit_slices(ledger, "a", slices) if name == "together" else kept_one_by_one(ledger, slices)
         found.append((kept, tables(ledger)))
         assert_intact(ledger)
@@ -63,19 +79,19 @@ def test_slices_committed_together_or_alone_make_the_same_ledger(
     at = 0
     for number in range(20):
         until = at + random.choice([1, 5, 24, 50])
-        rows = [came(f"{number}-{one}", at + one / 50, "-1.50" if one % 3 else "2.25") for one in range(number % 7)]
-        rows += [came_full(f"full-{number}", at)] * random.choice([0, 0, 1, 2])
-        rejected = [bad("torn")] * random.choice([0, 0, 0, 1])
+        rows = [make_row(f"{number}-{one}", at + one / 50, "-1.50" if one % 3 else "2.25") for one in range(number % 7)]
+        rows += [make_full_row(f"full-{number}", at)] * random.choice([0, 0, 1, 2])
+        rejected = [rejected_row("torn")] * random.choice([0, 0, 0, 1])
         slices.append(
-            SliceRead(hours(at, until), READ_AT, [*rows, *([came("k-1", 3)] if at <= 3 < until else [])], rejected)
+            SliceRead(hours(at, until), READ_AT, [*rows, *([make_row("k-1", 3)] if at <= 3 < until else [])], rejected)
         )
         at = until if random.random() < 0.9 else max(0, until - 2)
     assert_same(tmp_path, slices, over_a_gap=over_a_gap, known=known)
 
 
 def test_a_slice_that_a_later_read_has_proven_is_skipped(ledger: Ledger) -> None:
-    keep(ledger, hours(24, 48), came("late", 30), read_at=LATER)
-    slices = [SliceRead(hours(24 * day, 24 * day + 24), READ_AT, [came(f"d-{day}", 24 * day)]) for day in range(3)]
+    commit_read(ledger, hours(24, 48), make_row("late", 30), read_at=LATER)
+    slices = [SliceRead(hours(24 * day, 24 * day + 24), READ_AT, [make_row(f"d-{day}", 24 * day)]) for day in range(3)]
     first, stale, last = commit_slices(ledger, "a", slices)
     assert stale is None
     assert first is not None
@@ -85,8 +101,8 @@ def test_a_slice_that_a_later_read_has_proven_is_skipped(ledger: Ledger) -> None
 
 
 def test_slices_from_the_first_that_ends_versions_are_not_committed(ledger: Ledger) -> None:
-    keep(ledger, hours(24, 48), came("gone", 30))
-    slices = [SliceRead(hours(24 * day, 24 * day + 24), LATER, [came(f"d-{day}", 24 * day)]) for day in range(3)]
+    commit_read(ledger, hours(24, 48), make_row("gone", 30))
+    slices = [SliceRead(hours(24 * day, 24 * day + 24), LATER, [make_row(f"d-{day}", 24 * day)]) for day in range(3)]
     assert len(commit_slices(ledger, "a", slices)) == 1
     assert [row[2] for row in tables(ledger)["flows"]] == ["d-0", "gone"]
     assert_intact(ledger)
@@ -97,7 +113,7 @@ def test_many_small_slices_need_few_statements(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path)
     statements: list[str] = []
     event.listen(ledger.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    slices = [SliceRead(hours(hour, hour + 1), READ_AT, [came(f"h-{hour}", hour)]) for hour in range(100)]
+    slices = [SliceRead(hours(hour, hour + 1), READ_AT, [make_row(f"h-{hour}", hour)]) for hour in range(100)]
     assert len(commit_slices(ledger, "a", slices)) == 100
     assert len(statements) < 2.5 * len(slices)
     with ledger.reading() as connection:

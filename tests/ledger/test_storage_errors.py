@@ -10,7 +10,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import KEYS_MAX, read_batch, read_rows, storage_error
 from liushui.ledger.read.review import list_quarantined
 from liushui.providers.longbridge import codec
-from tests.ledger.books import assert_intact, came, hours, keep
+from tests.ledger.books import assert_intact, commit_read, hours, make_row
 from tests.ledger.reading import statuses
 
 ROW = {
@@ -37,7 +37,7 @@ def test_a_row_with_nul_is_rejected_and_quarantined_as_it_came(ledger: Ledger, f
     assert len(received) == 2, "a text that only looks like it is kept"
     assert [refused.row for refused in rejected] == rows[1:2]
     assert "expected text without the character U+0000, got" in rejected[0].reason
-    keep(ledger, hours(0, 24), *received, rejected=rejected)
+    commit_read(ledger, hours(0, 24), *received, rejected=rejected)
     (entry,) = list_quarantined(ledger)
     assert entry.wire == rows[1]
     assert (statuses(ledger)[0].flows, statuses(ledger)[0].quarantined) == (2, 1)
@@ -46,15 +46,15 @@ def test_a_row_with_nul_is_rejected_and_quarantined_as_it_came(ledger: Ledger, f
 
 @pytest.mark.parametrize("detail", [{"a\0": 1}, {"a": "\0"}, {"a": [{"b": ["x\0"]}]}])
 def test_nul_anywhere_in_the_detail_is_an_error(detail: dict[str, object]) -> None:
-    flow = came("one").flow._replace(detail=detail)
+    flow = make_row("one").flow._replace(detail=detail)
     assert str(storage_error(flow)).startswith("detail: expected text without the character U+0000")
     assert storage_error(flow._replace(detail={"a": "0", "b": [1, None, "x"]})) is None
 
 
 def test_keys_have_a_length_that_every_engine_accepts(ledger: Ledger) -> None:
-    longest = came("流" * KEYS_MAX["identity"], 1, subaccount="水" * KEYS_MAX["subaccount"], currency="X" * 100)
+    longest = make_row("流" * KEYS_MAX["identity"], 1, subaccount="水" * KEYS_MAX["subaccount"], currency="X" * 100)
     assert storage_error(longest.flow) is None
-    keep(ledger, hours(0, 24), longest, longest)
+    commit_read(ledger, hours(0, 24), longest, longest)
     assert statuses(ledger)[0].flows == 2
     for name, most in KEYS_MAX.items():
         change: dict[str, Any] = {name: "x" * (most + 1)}

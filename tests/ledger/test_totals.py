@@ -22,7 +22,7 @@ from liushui.ledger.read.summaries import Unit
 from liushui.ledger.write.commit import commit_gap
 from liushui.provider import DecodedRow, Slice
 from tests.engines import LedgerStore
-from tests.ledger.books import READ_AT, assert_intact, came, column, hours, keep, keep_page, new_ledger
+from tests.ledger.books import READ_AT, assert_intact, column, commit_read, hours, import_page, make_row, new_ledger
 from tests.ledger.reading import balances, summary
 
 # ---------------------------------------------------------------- the long way
@@ -96,14 +96,14 @@ amounts = st.one_of(
 
 def row_of_facts(letter: str, at: datetime, amount: str, currency: str, kind: Kind) -> DecodedRow:
     """A row whose identity is made of its facts, as it is where a provider has no record ids."""
-    return came(f"{letter} {at} {amount} {currency} {kind}", at, amount, currency=currency, kind=kind)
+    return make_row(f"{letter} {at} {amount} {currency} {kind}", at, amount, currency=currency, kind=kind)
 
 
 currencies = st.sampled_from(["USD", "HKD"])
 kinds = st.sampled_from([Kind.TRADE, Kind.FEE])
 rows_of_facts = st.builds(row_of_facts, st.sampled_from("pq"), instants, amounts, currencies, kinds)
 rows_of_records = st.builds(
-    came,
+    make_row,
     st.sampled_from("rstu"),
     instants,
     amounts,
@@ -134,7 +134,7 @@ class Commits(RuleBasedStateMachine):
     @rule(account=accounts, asked=slices, received=st.lists(rows, max_size=8))
     def a_proof(self, account: str, asked: Slice, received: list[DecodedRow]) -> None:
         inside = [row for row in received if asked.since <= row.flow.at < asked.until]
-        keep(self.ledger, asked, *inside, account=account)
+        commit_read(self.ledger, asked, *inside, account=account)
         found = [flow for flow in flows_of(self.ledger, account) if asked.since <= flow.at < asked.until]
         assert sorted(found, key=repr) == sorted((row.flow for row in inside), key=repr)
 
@@ -145,7 +145,7 @@ class Commits(RuleBasedStateMachine):
     @rule(account=accounts, page=st.lists(rows_of_facts, min_size=1, max_size=8))
     def a_page_of_an_import(self, account: str, page: list[DecodedRow]) -> None:
         before = len(flows_of(self.ledger, account))
-        committed = keep_page(self.ledger, *page, account=account)
+        committed = import_page(self.ledger, *page, account=account)
         after = len(flows_of(self.ledger, account))
         assert after - before == (committed.added - committed.withdrawn if committed else 0)
 
@@ -179,7 +179,11 @@ TestCommits = Commits.TestCase
 
 def test_amounts_of_forty_digits_are_added_exactly(ledger: Ledger) -> None:
     large, small = Decimal("1" + "0" * 39), Decimal("0." + "0" * 39 + "1")
-    keep(ledger, hours(0, 24), *[came(f"{n}", n, str(amount)) for n, amount in enumerate([large, large, small, small])])
+    commit_read(
+        ledger,
+        hours(0, 24),
+        *[make_row(f"{n}", n, str(amount)) for n, amount in enumerate([large, large, small, small])],
+    )
     (balance,) = balances(ledger)
     assert str(balance.amount) == "2" + "0" * 39 + "." + "0" * 39 + "2"
     assert column(ledger, "day_totals", "money_in", "money_out") == [(str(balance.amount), "0")]
@@ -188,22 +192,24 @@ def test_amounts_of_forty_digits_are_added_exactly(ledger: Ledger) -> None:
 
 def test_the_longest_amounts_are_added_exactly(ledger: Ledger) -> None:
     amounts = ["9" * 100, "-0." + "0" * 96 + "1", "9" * 100]
-    keep(ledger, hours(0, 24), *[came(f"{n}", n, amount) for n, amount in enumerate(amounts)])
+    commit_read(ledger, hours(0, 24), *[make_row(f"{n}", n, amount) for n, amount in enumerate(amounts)])
     (balance,) = balances(ledger)
     assert Fraction(balance.amount) == sum(map(Fraction, amounts))
     assert_intact(ledger)
 
 
 def test_trailing_zeros_are_kept(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 24), came("one", 1, "1.230"), came("two", 2, "1"))
+    commit_read(ledger, hours(0, 24), make_row("one", 1, "1.230"), make_row("two", 2, "1"))
     (balance,) = balances(ledger)
     assert str(balance.amount) == "2.230"
 
 
 def test_a_total_of_zero_stays_while_it_has_flows(ledger: Ledger) -> None:
-    keep(ledger, hours(0, 48), came("one", 1, "5.00"), came("two", 2, "-5.00"), came("zero", 30, "-0.00"))
+    commit_read(
+        ledger, hours(0, 48), make_row("one", 1, "5.00"), make_row("two", 2, "-5.00"), make_row("zero", 30, "-0.00")
+    )
     assert column(ledger, "day_totals", "flows", "money_in", "money_out") == [(2, "5.00", "-5.00"), (1, "0", "0.00")]
-    keep(ledger, hours(0, 24))
+    commit_read(ledger, hours(0, 24))
     assert column(ledger, "day_totals", "flows") == [(1,)]
 
 
@@ -230,7 +236,9 @@ def test_a_flow_counts_on_the_accounts_day(ledger_store: LedgerStore, zone: str,
     begin, end = local(zone, day, 0), local(zone, day + timedelta(days=1), 0)
     step = timedelta(microseconds=1)
     edges = {"last of before": begin - step, "first": begin, "last": end - step, "first of after": end}
-    keep(ledger, Slice(begin - timedelta(days=2), end + timedelta(days=2)), *[came(n, at) for n, at in edges.items()])
+    commit_read(
+        ledger, Slice(begin - timedelta(days=2), end + timedelta(days=2)), *[make_row(n, at) for n, at in edges.items()]
+    )
     assert kept_totals(ledger, "a")[day.isoformat(), "", "USD", "deposit"] == (2, 2, 0)
     for at in [begin, begin + (end - begin) / 2, end, end + step]:
         assert kept_balances(ledger, "a", at) == sums(flows_of(ledger, "a"), at)
@@ -247,10 +255,10 @@ def repeated_hours() -> Iterator[tuple[int, datetime]]:
 
 def test_balances_in_the_repeated_hour_of_a_clock_change(ledger_store: LedgerStore) -> None:
     ledger = new_ledger(ledger_store, zone="America/Havana")
-    keep(
+    commit_read(
         ledger,
         Slice(datetime(2024, 11, 1, tzinfo=UTC), datetime(2024, 11, 5, tzinfo=UTC)),
-        *[came(f"{number}", at, f"{2**number}") for number, at in repeated_hours()],
+        *[make_row(f"{number}", at, f"{2**number}") for number, at in repeated_hours()],
     )
     for number, at in repeated_hours():
         found = balances(ledger, at=at)

@@ -15,7 +15,17 @@ from liushui.ledger.engines.sqlite import sqlite_engine
 from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.testing.clock import MovableClock
-from tests.ledger.books import assert_intact, bad, came, came_full, hours, keep, keep_page, new_ledger, tables
+from tests.ledger.books import (
+    assert_intact,
+    commit_read,
+    hours,
+    import_page,
+    make_full_row,
+    make_row,
+    new_ledger,
+    rejected_row,
+    tables,
+)
 from tests.ledger.reading import statuses
 
 BEFORE_MEMORY = "0002"
@@ -25,10 +35,12 @@ BEFORE_MEMORY = "0002"
 def old(tmp_path: Path) -> tuple[Path, dict[str, list[tuple[object, ...]]]]:
     """A ledger as the schema before had it, and what its tables hold now: the same facts, sealed by the same links."""
     ledger = new_ledger(tmp_path, name="new.db")
-    side = came("side", 2, "5.00", direction=Direction.OUT)
-    keep(ledger, hours(0, 24), came_full("one", 1), side, rejected=[bad("{"), bad("{")])
-    keep(ledger, hours(0, 24), came_full("one", 1, "-3.00"), side, rejected=[bad("{"), bad("{")])
-    keep_page(ledger, came("newest", 62), *[came("cut", 60)] * 2)
+    side = make_row("side", 2, "5.00", direction=Direction.OUT)
+    commit_read(ledger, hours(0, 24), make_full_row("one", 1), side, rejected=[rejected_row("{"), rejected_row("{")])
+    commit_read(
+        ledger, hours(0, 24), make_full_row("one", 1, "-3.00"), side, rejected=[rejected_row("{"), rejected_row("{")]
+    )
+    import_page(ledger, make_row("newest", 62), *[make_row("cut", 60)] * 2)
     expected = tables(ledger)
     path = tmp_path / "old.db"
     path.touch()
@@ -62,7 +74,7 @@ def test_opening_an_older_ledger_upgrades_it(old: tuple[Path, dict[str, list[tup
     assert_intact(ledger)
     (status,) = statuses(ledger)
     assert (status.quarantined, status.findings) == (2, 1)
-    keep(ledger, hours(0, 24), came_full("one", 1, "-3.00"))
+    commit_read(ledger, hours(0, 24), make_full_row("one", 1, "-3.00"))
     assert (statuses(ledger)[0].quarantined, statuses(ledger)[0].findings) == (0, 0)
     assert_intact(ledger)
     ledger.close()

@@ -32,7 +32,7 @@ from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.reader import MemoryLimits
 from tests.engines import LedgerStore
-from tests.ledger.books import assert_intact, came, column, hours, keep, new_ledger
+from tests.ledger.books import assert_intact, column, commit_read, hours, make_row, new_ledger
 
 SECRETS = {"app_key": "public-part", "app_secret": "s3cr3t-of-the-app", "access_token": "t0ken-of-the-user"}
 RATE = PROVIDER.rules.rate
@@ -280,7 +280,7 @@ def test_an_account_has_one_source(ledger: Ledger) -> None:
 
 def test_removing_a_source_keeps_its_flows(ledger: Ledger) -> None:
     source(ledger)
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     remove_source(ledger, "a")
     assert list_sources(ledger) == []
     assert column(ledger, "flows", "id") == [("one",)]

@@ -23,14 +23,14 @@ from liushui.ledger.write.quarantine import quarantine_rows
 from tests.ledger.books import (
     READ_AT,
     assert_intact,
-    bad,
-    came,
-    came_full,
     column,
+    commit_read,
     hours,
-    keep,
-    keep_page,
+    import_page,
+    make_full_row,
+    make_row,
     new_ledger,
+    rejected_row,
     tables,
 )
 
@@ -54,22 +54,27 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fill(ledger: Ledger, account: str) -> None:
     """Give an account rows in every table, of several batches."""
-    rows = came_full("full", 1, "-7654.32", label="唯一的標籤"), came("bare", 2), came("twin", 3), came("twin", 3)
-    old = came("old", 4), came_full("gone", 0.5)
-    keep(ledger, hours(0, 24), *rows, *old, rejected=[bad("{"), bad("[")], account=account)
-    keep(ledger, hours(0, 24), *rows, came_full("old", 4), account=account)
+    rows = (
+        make_full_row("full", 1, "-7654.32", label="唯一的標籤"),
+        make_row("bare", 2),
+        make_row("twin", 3),
+        make_row("twin", 3),
+    )
+    old = make_row("old", 4), make_full_row("gone", 0.5)
+    commit_read(ledger, hours(0, 24), *rows, *old, rejected=[rejected_row("{"), rejected_row("[")], account=account)
+    commit_read(ledger, hours(0, 24), *rows, make_full_row("old", 4), account=account)
     commit_gap(ledger, account, hours(24, 48), tried_at=READ_AT, reason="HTTP 500")
-    late = came("late", 31, kind=Kind.FEE, currency="HKD", direction=Direction.OUT)
-    keep(ledger, hours(30, 36), late, rejected=[bad("}")], account=account)
-    keep_page(ledger, came("newest", 62), *[came("cut", 60)] * 2, account=account)
-    keep_page(ledger, *[came("cut", 60)] * 2, came("oldest", 58), account=account)
-    keep_page(ledger, came("first", 64), *[came("cut", 60)] * 3, came("last", 56), account=account)
+    late = make_row("late", 31, kind=Kind.FEE, currency="HKD", direction=Direction.OUT)
+    commit_read(ledger, hours(30, 36), late, rejected=[rejected_row("}")], account=account)
+    import_page(ledger, make_row("newest", 62), *[make_row("cut", 60)] * 2, account=account)
+    import_page(ledger, *[make_row("cut", 60)] * 2, make_row("oldest", 58), account=account)
+    import_page(ledger, make_row("first", 64), *[make_row("cut", 60)] * 3, make_row("last", 56), account=account)
     commit_rows(
         ledger,
         account,
-        lambda c, batch: Changed(quarantined=quarantine_rows(c, account, [bad("cut off")], batch), rows_in=1),
+        lambda c, batch: Changed(quarantined=quarantine_rows(c, account, [rejected_row("cut off")], batch), rows_in=1),
     )
-    keep(ledger, hours(32, 34), account=account)
+    commit_read(ledger, hours(32, 34), account=account)
 
 
 class Change:
@@ -135,7 +140,7 @@ def test_every_kind_of_commit_leaves_the_ledger_intact(intact: Path) -> None:
 
 def test_progress_is_reported_every_hundred_batches(ledger: Ledger) -> None:
     for _ in range(101):
-        keep(ledger, hours(0, 1))
+        commit_read(ledger, hours(0, 1))
     told: list[tuple[str, int, int]] = []
     assert [type(one) for one in verify(ledger, lambda *values: told.append(values))] == [Verified]
     assert told == [("a", 100, 101)]

@@ -28,7 +28,7 @@ from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.commit import commit_gap
 from liushui.testing.clock import NOON, MovableClock
 from tests.engines import LedgerStore, unspread
-from tests.ledger.books import READ_AT, came, hour, hours, keep, new_ledger
+from tests.ledger.books import READ_AT, commit_read, hour, hours, make_row, new_ledger
 from tests.ledger.reading import balances, coverage_of, summary
 
 MINUTE = timedelta(minutes=1)
@@ -42,10 +42,14 @@ def story(ledger_store: LedgerStore) -> Ledger:
     for name in "ab":
         add_source(ledger, account=name, base_url="http://x", credentials={}, since=hour(0), paced=True)
     for act in (
-        lambda: keep(ledger, hours(0, 24), came("one", 1, "5.00"), came("two", 2, "7.00", kind=Kind.FEE)),
-        lambda: keep(ledger, hours(0, 24), came("other", 3, "100.00"), account="b"),
-        lambda: keep(ledger, hours(0, 24), came("one", 1, "5.50"), came("two", 2, "7.00", kind=Kind.FEE)),
-        lambda: keep(ledger, hours(0, 24), came("two", 9, "7.00", kind=Kind.FEE)),
+        lambda: commit_read(
+            ledger, hours(0, 24), make_row("one", 1, "5.00"), make_row("two", 2, "7.00", kind=Kind.FEE)
+        ),
+        lambda: commit_read(ledger, hours(0, 24), make_row("other", 3, "100.00"), account="b"),
+        lambda: commit_read(
+            ledger, hours(0, 24), make_row("one", 1, "5.50"), make_row("two", 2, "7.00", kind=Kind.FEE)
+        ),
+        lambda: commit_read(ledger, hours(0, 24), make_row("two", 9, "7.00", kind=Kind.FEE)),
         lambda: commit_gap(ledger, "a", hours(24, 48), tried_at=READ_AT, reason="HTTP 500"),
     ):
         act()
@@ -145,9 +149,9 @@ def test_coverage_is_read_back_from_the_batches(story: Ledger) -> None:
 
 def test_a_clock_that_was_set_back_parts_no_batches(ledger: Ledger) -> None:
     """A batch that was recorded earlier than one before it is there whenever that one is."""
-    keep(ledger, hours(0, 24), came("one", 1))
+    commit_read(ledger, hours(0, 24), make_row("one", 1))
     tick(ledger, -MINUTE)
-    keep(ledger, hours(0, 24), came("two", 1))
+    commit_read(ledger, hours(0, 24), make_row("two", 1))
     assert at_minute(ledger, -1) == ["a two 1.00 2"]
     assert at_minute(ledger, 0) == ["a two 1.00 2"]
 
@@ -212,10 +216,10 @@ def test_versions_are_merged_as_they_stand_and_never_sorted(story: Ledger) -> No
 
 def test_memory_does_not_grow_with_the_flows(ledger: Ledger) -> None:
     def most(flows: int) -> int:
-        rows = [came(f"{number:06}", 1 + number / 10_000) for number in range(flows)]
-        keep(ledger, hours(0, 24), *rows)
+        rows = [make_row(f"{number:06}", 1 + number / 10_000) for number in range(flows)]
+        commit_read(ledger, hours(0, 24), *rows)
         tick(ledger)
-        keep(ledger, hours(0, 24), *[came(row.flow.identity, row.flow.at, "2.00") for row in rows])
+        commit_read(ledger, hours(0, 24), *[make_row(row.flow.identity, row.flow.at, "2.00") for row in rows])
         del rows
         sum(1 for _ in list_flows_as_of(ledger, EVERY, NOON))
         balances(ledger, as_of=NOON)

@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from liushui.ledger.engine import open_ledger
-from tests.ledger.books import came, hours, keep
+from tests.ledger.books import commit_read, hours, make_row
 
 PAUSE_S: Final = 0.005
 """Between two commits, as one that reads from a network has it: the lock goes to who waits for it."""
@@ -23,7 +23,7 @@ def main(url: str, number: int, writers: int, commits: int, account: str = "a") 
     sys.stdin.readline()
     for commit in range(commits):
         at = writers * commit + number
-        keep(ledger, hours(at, at + 1), came(f"{number} {commit}", at), account=account)
+        commit_read(ledger, hours(at, at + 1), make_row(f"{number} {commit}", at), account=account)
         sys.stdout.write(f"{commit}\n")
         sys.stdout.flush()
         time.sleep(PAUSE_S)

@@ -15,7 +15,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
-from tests.ledger.books import bad, keep, new_ledger
+from tests.ledger.books import commit_read, new_ledger, rejected_row
 from tests.web.visitor import Visitor, visiting
 
 BEGIN: Final = datetime(2025, 11, 1, tzinfo=ZoneInfo("Asia/Hong_Kong")).astimezone(UTC)
@@ -59,9 +59,11 @@ def fill(ledger: Ledger) -> None:
         row("a4", 31 * hours, "5", currency="HKD", kind=Kind.DIVIDEND, direction=Direction.OUT),
     ]
     second = [row("b1", 30 * hours, "100.00", kind=Kind.DEPOSIT, label="From a", balance="100.00")]
-    keep(ledger, Slice(BEGIN, BEGIN + 72 * hours), *first, rejected=[bad('{"x":1}')], account="a", read_at=NOON)
-    keep(ledger, Slice(BEGIN + 96 * hours, NOON), account="a", read_at=NOON)
-    keep(ledger, Slice(BEGIN, NOON), *second, account="b", read_at=NOON)
+    commit_read(
+        ledger, Slice(BEGIN, BEGIN + 72 * hours), *first, rejected=[rejected_row('{"x":1}')], account="a", read_at=NOON
+    )
+    commit_read(ledger, Slice(BEGIN + 96 * hours, NOON), account="a", read_at=NOON)
+    commit_read(ledger, Slice(BEGIN, NOON), *second, account="b", read_at=NOON)
     for account in "ab":
         add_source(ledger, account=account, base_url="http://x", credentials={}, since=BEGIN, paced=True)
 
@@ -82,7 +84,7 @@ def fill_many(ledger: Ledger, account: str, rows: int, minutes: int = 10) -> Non
     for begin in range(0, rows, 1_000):
         numbers = range(begin, min(begin + 1_000, rows))
         ends = (BEGIN + timedelta(minutes=minutes * number) for number in (begin, begin + 1_000))
-        keep(
+        commit_read(
             ledger,
             Slice(*ends),
             *(

@@ -20,7 +20,7 @@ from liushui.money import to_plain_string
 from liushui.provider import Slice
 from liushui.server.web.flows.page import pretty
 from liushui.testing.clock import NOON
-from tests.ledger.books import bad, keep
+from tests.ledger.books import commit_read, rejected_row
 from tests.web.ledgers import BEGIN, fill, fill_many, reading, row
 from tests.web.test_overview import words
 from tests.web.visitor import Visitor
@@ -211,7 +211,7 @@ def test_versions_are_shown(ledger: Ledger, guest: Visitor) -> None:
     fill(ledger)
     hour = timedelta(hours=1)
     restated = row("b1", 30 * hour, "101.00", label="From a, corrected", balance="101.00")
-    keep(ledger, Slice(BEGIN, NOON), restated, account="b", read_at=NOON + hour)
+    commit_read(ledger, Slice(BEGIN, NOON), restated, account="b", read_at=NOON + hour)
     said = words(flow(guest, "account=b"))
     assert re.search(r"current \+101\.00 From a, corrected", said)
     assert re.search(r"restated \+100\.00 From a ", said)
@@ -226,7 +226,7 @@ WIRE = (
 def test_the_row_as_received_is_exact(ledger: Ledger, guest: Visitor) -> None:
     """Nothing of it is read as a number, and nothing of it as a page."""
     received = row("w1", timedelta(hours=1), "1.23", label="</script><b>", wire=WIRE.encode())
-    keep(ledger, Slice(BEGIN, NOON), received, account="a", read_at=NOON)
+    commit_read(ledger, Slice(BEGIN, NOON), received, account="a", read_at=NOON)
     html = flow(guest, "account=a")
     assert WIRE in unescape(html)
     nice = unescape(html)
@@ -285,7 +285,13 @@ def test_other_forms_are_none(reader: Visitor) -> None:
 def test_rows_set_aside_are_shown_with_their_bytes(ledger: Ledger, guest: Visitor) -> None:
     fill(ledger)
     later = Slice(NOON, NOON + timedelta(hours=1))
-    keep(ledger, later, rejected=[bad("<b>\\"), bad("ÿ")], account="b", read_at=NOON + timedelta(hours=2))
+    commit_read(
+        ledger,
+        later,
+        rejected=[rejected_row("<b>\\"), rejected_row("ÿ")],
+        account="b",
+        read_at=NOON + timedelta(hours=2),
+    )
     html = guest.get("/flows/quarantine").text
     said = words(html)
     assert '"x": 1' in said

@@ -18,7 +18,7 @@ from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.money import to_plain_string
 from liushui.provider import Slice
-from liushui.server.web.flows.page import pretty
+from liushui.server.web.flows.page import pretty_json
 from liushui.testing.clock import NOON
 from tests.ledger.books import commit_read, rejected_row
 from tests.web.ledgers import BEGIN, fill, fill_many, reading, row
@@ -243,8 +243,8 @@ def test_the_row_as_received_is_exact(ledger: Ledger, guest: Visitor) -> None:
 
 
 def test_what_is_no_json_is_shown_as_it_is() -> None:
-    assert pretty("no json {") == "no json {"
-    assert pretty('{"a":1.0}') == '{\n  "a": 1.0\n}'
+    assert pretty_json("no json {") == "no json {"
+    assert pretty_json('{"a":1.0}') == '{\n  "a": 1.0\n}'
 
 
 @pytest.mark.parametrize("key", ["", "x", flow_key("a", 0, "nothing")])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.server.web.i18n import chosen, read_languages
-from liushui.server.web.page import own_address, places_of
+from liushui.server.web.i18n import choose_language, read_languages
+from liushui.server.web.page import decimal_places, own_address
 from liushui.server.web.providers import render_markdown
 
 LANGUAGES = read_languages()
@@ -33,12 +33,12 @@ LANGUAGES = read_languages()
     ],
 )
 def test_the_language_is_the_chosen_one_or_the_browsers(cookie: str | None, accepted: str, tag: str) -> None:
-    assert chosen(cookie, accepted) == tag
+    assert choose_language(cookie, accepted) == tag
 
 
 @given(st.text(max_size=200))
 def test_any_header_gives_a_language(accepted: str) -> None:
-    assert chosen(None, accepted) in LANGUAGES
+    assert choose_language(None, accepted) in LANGUAGES
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_a_formatted_amount_can_be_parsed(amount: Decimal) -> None:
 
 
 def test_decimal_places_of_a_column() -> None:
-    assert places_of([Decimal("1.50"), Decimal("1"), Decimal("-0.12345"), Decimal("1E+2")]) == 5
-    assert places_of([]) == 0
+    assert decimal_places([Decimal("1.50"), Decimal("1"), Decimal("-0.12345"), Decimal("1E+2")]) == 5
+    assert decimal_places([]) == 0
 
 
 def test_times_are_formatted_for_the_language() -> None:

@@ -22,7 +22,7 @@ from liushui.server.web.auth import login
 from liushui.server.web.auth.guard import add_security_headers, guard_page
 from liushui.server.web.flows import page as flow_pages
 from liushui.server.web.overview import page as overview_pages
-from liushui.server.web.page import WEB_CONTEXT, WebContext, make_web_context, provide_page
+from liushui.server.web.page import WEB_CONTEXT, make_web_context, provide_page
 
 UNCOMPRESSED: Final = "whole"
 """The key in a handler's `opt` that keeps its answers from being compressed."""
@@ -33,7 +33,7 @@ def make_site(app_context: AppContext) -> Litestar:
     web = make_web_context(app_context)
     state = {APP_CONTEXT: app_context, PENDING_USES: set(), WEB_CONTEXT: web, static_files.ASSETS: web.assets}
     return Litestar(
-        route_handlers=[_api(), _document(), _pages(web)],
+        route_handlers=[_api(), _document(), _pages()],
         openapi_config=openapi.openapi_config(ROOT),
         plugins=[
             openapi.ModelSchemas(),
@@ -112,7 +112,7 @@ def _forbid_sniffing(response: Response[Any]) -> Response[Any]:
     return response
 
 
-def _pages(web: WebContext) -> Router:
+def _pages() -> Router:
     """The pages. Each asks for a login, unless its handler's `opt` opens it."""
     return Router(
         "/",
@@ -122,8 +122,16 @@ def _pages(web: WebContext) -> Router:
             login.log_in,
             login.log_out,
             preferences.set_preferences,
-            *overview_pages.routes(web),
-            *flow_pages.routes(web),
+            overview_pages.show_overview,
+            overview_pages.load_periods,
+            overview_pages.load_streams,
+            flow_pages.show_flows,
+            flow_pages.load_rows,
+            flow_pages.load_totals,
+            flow_pages.load_flow,
+            flow_pages.download_row,
+            flow_pages.download_flows,
+            flow_pages.show_quarantine,
             source_pages.list_sources,
             source_pages.new_source,
             source_pages.add_source,

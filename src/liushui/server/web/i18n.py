@@ -36,7 +36,7 @@ class Language:
     """A language. All methods are pure."""
 
     tag: str
-    words: NullTranslations
+    translations: NullTranslations
 
     @property
     def name(self) -> str:
@@ -55,12 +55,12 @@ class Language:
 
     def say(self, text: str, **values: object) -> str:
         """Translate English text. `values` are for its %(name)s."""
-        translated: str = self.words.ugettext(text)
+        translated: str = self.translations.ugettext(text)
         return translated % values if values else translated
 
     def say_many(self, one: str, many: str, number: int, **values: object) -> str:
         """Translate English text in the singular or the plural. %(number)s is the number with its digits grouped."""
-        translated: str = self.words.ungettext(one, many, number)
+        translated: str = self.translations.ungettext(one, many, number)
         return translated % {"number": self.number(number), **values}
 
     def amount(self, amount: Decimal, *, signed: bool = False) -> str:
@@ -105,7 +105,7 @@ def read_languages(folder: Path = CATALOGUES) -> Mapping[str, Language]:
     return {tag: languages[tag] for tag in TAGS}
 
 
-def chosen(cookie: str | None, accepted: str) -> str:
+def choose_language(cookie: str | None, accepted: str) -> str:
     """The tag of the language that a reader chose by cookie; else the best for the browser's Accept-Language."""
     if cookie in TAGS:
         return cookie

@@ -1,4 +1,4 @@
-"""What the page calls things that the code knows by a word: kinds, directions, categories, states."""
+"""The names of kinds, directions, categories and coverage states on the page."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,7 +7,7 @@ from liushui.server.web.i18n import Language
 
 
 def _(text: str) -> str:
-    """Marks text for the catalogues. It is translated where it is shown."""
+    """Mark a text for the catalogues. It is translated when it is shown."""
     return text
 
 
@@ -45,26 +45,26 @@ COVERAGE: Final = {"proven": _("Complete"), "open": _("Gap")}
 
 
 @dataclass(frozen=True)
-class Words:
-    """The names in one language. What has none here, from an outside provider perhaps, keeps its own."""
+class Labels:
+    """The names in one language. A value without one, perhaps from an outside provider, is shown as it is."""
 
     language: Language
 
-    def kind(self, word: str) -> str:
+    def kind(self, value: str) -> str:
         """The name of a kind of flow."""
-        return self._named(KINDS, word)
+        return self._named(KINDS, value)
 
-    def direction(self, word: str) -> str:
-        """The name of a side."""
-        return self._named(DIRECTIONS, word)
+    def direction(self, value: str) -> str:
+        """The name of a direction."""
+        return self._named(DIRECTIONS, value)
 
-    def category(self, word: str) -> str:
+    def category(self, value: str) -> str:
         """The name of a category."""
-        return self._named(CATEGORIES, word)
+        return self._named(CATEGORIES, value)
 
-    def coverage(self, word: str) -> str:
+    def coverage(self, value: str) -> str:
         """The name of a range's state."""
-        return self._named(COVERAGE, word)
+        return self._named(COVERAGE, value)
 
-    def _named(self, names: dict[str, str], word: str) -> str:
-        return self.language.say(names[word]) if word in names else word
+    def _named(self, names: dict[str, str], value: str) -> str:
+        return self.language.say(names[value]) if value in names else value

@@ -21,11 +21,12 @@ from markupsafe import Markup
 from liushui import __version__
 from liushui.instant import to_iso
 from liushui.ledger.engine import Ledger
+from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
 from liushui.server.context import AppContext
 from liushui.server.web.auth.sessions import BrowserSession, BrowserSessions
-from liushui.server.web.i18n import Language, chosen, read_languages
-from liushui.server.web.labels import Words
+from liushui.server.web.i18n import Language, choose_language, read_languages
+from liushui.server.web.labels import Labels
 from liushui.server.web.static_files import Assets, read_assets
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -59,7 +60,9 @@ class WebContext:
     def page(self, request: AnyRequest) -> "Page":
         """The page that answers a request, in the reader's language."""
         cookies = request.cookies
-        language = self.languages[chosen(cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))]
+        language = self.languages[
+            choose_language(cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
+        ]
         return Page(self, request, language)
 
 
@@ -107,6 +110,16 @@ class Page:
     def providers(self) -> Mapping[str, Provider]:
         """The installed providers by name."""
         return self.web.app_context.providers
+
+    @property
+    def read_model(self) -> ReadModel:
+        """Answers questions about the ledger."""
+        return self.web.app_context.read_model
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """All values of each field in the address."""
+        return {name: self.request.query_params.getall(name) for name in self.request.query_params}
 
     @property
     def theme(self) -> str:
@@ -181,7 +194,7 @@ class Page:
         return __version__
 
     @property
-    def places(self) -> list[tuple[str, str, str]]:
+    def menu(self) -> list[tuple[str, str, str]]:
         """The main menu: address, name and keyboard shortcut of each page."""
         say = self.say
         return [
@@ -198,9 +211,9 @@ class Page:
         return path == address if address == "/" else f"{path}/".startswith(f"{address}/")
 
     @cached_property
-    def words(self) -> Words:
-        """The names of kinds, states and the like, in the reader's language."""
-        return Words(self.language)
+    def labels(self) -> Labels:
+        """The names of kinds, directions and the like, in the reader's language."""
+        return Labels(self.language)
 
     def say(self, text: str, **values: object) -> str:
         """Translate English text. `values` are for its %(name)s."""
@@ -252,7 +265,7 @@ def _environment(assets: Assets, language: Language) -> Environment:
         auto_reload=False,
     )
     environment.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
-        language.words.ugettext, language.words.ungettext, newstyle=True
+        language.translations.ugettext, language.translations.ungettext, newstyle=True
     )
     environment.globals["asset"] = assets.url
     environment.filters.update(_filters(language))
@@ -291,11 +304,11 @@ def _filters(language: Language) -> dict[str, Any]:
         "span": language.span,
         "amount": amount,
         "number": language.number,
-        "places": places_of,
+        "places": decimal_places,
     }
 
 
-def places_of(amounts: list[Decimal]) -> int:
+def decimal_places(amounts: list[Decimal]) -> int:
     """The most decimal places that any of the amounts has. The filter `amount` aligns a column by it."""
     return max((_places(amount) for amount in amounts), default=0)
 

@@ -1,8 +1,12 @@
-"""A page of flows for the window that shows them: each row as the texts that stand in it, and cursors to go on from."""
+"""Flows as rows of the flows page, in parts with cursors, and as downloads."""
 
-from collections.abc import Sequence
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -12,16 +16,16 @@ from liushui.instant import load_zone, to_us, us_to_iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.cursors import flow_key, sign_cursor
 from liushui.ledger.read.filters import FlowFilter
-from liushui.ledger.read.flows import FlowsPage, LedgerFlow, Position, flows_page
+from liushui.ledger.read.flows import COLUMNS, FlowsPage, LedgerFlow, Position, export_record, flows_page
 from liushui.server.web.i18n import Language
-from liushui.server.web.labels import Words
+from liushui.server.web.labels import Labels
 
 ROWS_MAX: Final = 300
 SECONDS_END: Final = len("2024-01-31 09:30:00")
 
 
-class Line(msgspec.Struct, frozen=True, array_like=True):
-    """One row of the window."""
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """A row as the texts of its cells."""
 
     key: str
     time: str
@@ -35,53 +39,53 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     balance: str
 
 
-class Lines(msgspec.Struct, frozen=True):
-    """Rows, the newest first. `older` and `newer` are cursors to go on from; None: nothing is on that side.
+class Rows(msgspec.Struct, frozen=True):
+    """Rows, newest first. `older` and `newer` are the cursors of the next parts. None: there is nothing on that side.
 
-    `searched`: how far a selective filter was searched, where that was not to the end.
+    `searched`: the time up to which a selective filter was searched, if not to the end.
     """
 
-    rows: Sequence[Line]
+    rows: Sequence[Row]
     older: str | None
     newer: str | None
     searched: str | None
 
     @classmethod
-    def none(cls) -> "Lines":
+    def none(cls) -> "Rows":
         """No rows, and none to come."""
         return cls([], None, None, None)
 
 
 class RowWriter:
-    """Reads the rows of a filter and writes them in a reader's language, all times in one zone."""
+    """Reads the flows of a filter and formats them in a reader's language, all times in one zone."""
 
     def __init__(self, ledger: Ledger, wanted: FlowFilter, query: str, language: Language, zone: str) -> None:
-        """`query`: what the cursors are bound to."""
+        """`query`: the name that the cursors are bound to."""
         self._ledger, self._wanted, self._query = ledger, wanted, query
-        self._amount, self._kind, self._zone = language.amount, Words(language).kind, load_zone(zone)
+        self._amount, self._kind, self._zone = language.amount, Labels(language).kind, load_zone(zone)
         self._kinds: dict[str, str] = {}
 
-    def older(self, limit: int, than: Position | None) -> Lines:
+    def older(self, limit: int, than: Position | None) -> Rows:
         """The rows before a position; the newest without one."""
         page = flows_page(self._ledger, self._wanted._replace(newest_first=True), limit=limit, after=than)
-        rows = [self._line(one) for one in page.flows]
-        return Lines(rows, self._cursor(page.next), self._cursor(than), _searched(page, limit))
+        rows = [self._row(one) for one in page.flows]
+        return Rows(rows, self._cursor(page.next), self._cursor(than), _searched(page, limit))
 
-    def newer(self, limit: int, than: Position) -> Lines:
+    def newer(self, limit: int, than: Position) -> Rows:
         """The rows after a position, the newest first."""
         page = flows_page(self._ledger, self._wanted._replace(newest_first=False), limit=limit, after=than)
-        rows = [self._line(one) for one in reversed(page.flows)]
-        return Lines(rows, self._cursor(than), self._cursor(page.next), _searched(page, limit))
+        rows = [self._row(one) for one in reversed(page.flows)]
+        return Rows(rows, self._cursor(than), self._cursor(page.next), _searched(page, limit))
 
     def _cursor(self, position: Position | None) -> str | None:
         return None if position is None else sign_cursor(self._ledger, self._query, tuple(position))
 
-    def _line(self, found: LedgerFlow) -> Line:
+    def _row(self, found: LedgerFlow) -> Row:
         flow = found.flow
         kind = self._kinds.get(flow.kind)
         if kind is None:
             kind = self._kinds[flow.kind] = self._kind(flow.kind)
-        return Line(
+        return Row(
             key=flow_key(found.account, to_us(flow.at), found.id),
             time=local_text(flow.at, self._zone),
             account=f"{found.account} · {flow.subaccount}" if flow.subaccount else found.account,
@@ -100,10 +104,50 @@ def _searched(page: FlowsPage, limit: int) -> str | None:
 
 
 def local_text(at: datetime, zone: ZoneInfo) -> str:
-    """A local time as digits that align, to the second: `2024-01-31 09:30:00`."""
+    """A local time to the second, with all digits so that they align: `2024-01-31 09:30:00`."""
     return at.astimezone(zone).isoformat(" ", "seconds")[:SECONDS_END]
 
 
 def side_of_amount(amount: Decimal) -> str:
-    """in, out, or nil, by the sign."""
+    """The CSS class of an amount: in, out or nil."""
     return "in" if amount > 0 else "out" if amount < 0 else "nil"
+
+
+# ---------------------------------------------------------------- downloads
+
+CHUNK_ROWS: Final = 500
+"""Rows of a download that are sent together."""
+
+
+async def in_threads(parts: Generator[bytes]) -> AsyncIterator[bytes]:
+    """The parts, each made in a thread. A client that disconnects early ends the reading."""
+    try:
+        while part := await asyncio.to_thread(next, parts, b""):
+            yield part
+    finally:
+        await asyncio.to_thread(parts.close)
+
+
+def csv_parts(flows: Iterator[LedgerFlow]) -> Generator[bytes]:
+    """CSV with a header: exact amounts, times as ISO 8601 in UTC."""
+    yield f"{','.join(COLUMNS)}\r\n".encode()
+    for chunk in _chunks(flows):
+        text = io.StringIO()
+        csv.writer(text).writerows([_cell(value) for value in export_record(flow).values()] for flow in chunk)
+        yield text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
+
+
+def jsonl_parts(flows: Iterator[LedgerFlow]) -> Generator[bytes]:
+    """JSON lines, one for each flow."""
+    encode = msgspec.json.Encoder().encode
+    for chunk in _chunks(flows):
+        yield b"".join(encode(export_record(flow)) + b"\n" for flow in chunk)
+
+
+def _chunks(flows: Iterator[LedgerFlow]) -> Iterator[list[LedgerFlow]]:
+    while chunk := list(islice(flows, CHUNK_ROWS)):
+        yield chunk

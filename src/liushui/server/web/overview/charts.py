@@ -1,36 +1,39 @@
-"""What charts draw, as JSON: amounts as exact text, beside how the reader's language writes them."""
+"""The data of charts, with amounts as exact text and as formatted text, and the drawing of calendars."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
+from babel.dates import format_skeleton
 from markupsafe import Markup
 
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.completeness import Completeness
+from liushui.ledger.read.coverage import Day, DayRun, DayState, day_runs
 from liushui.ledger.read.money_streams import Between
 from liushui.ledger.read.overview import SpanStreams
 from liushui.ledger.read.summaries import ChartPeriod, Span, by_kind, sum_totals
 from liushui.ledger.read.transfer_matching import WINDOW
 from liushui.money import ZERO, to_plain_string
 from liushui.server.web.i18n import Language
-from liushui.server.web.labels import Words
-from liushui.server.web.overview.labels import axis_name, coverage_label, period_name
+from liushui.server.web.labels import Labels
+from liushui.server.web.overview.labels import axis_name, cause_text, coverage_label, period_name
 
 SERIES_MAX: Final = 8
-"""Colours that series have. Of more kinds the least are drawn as one."""
+"""Colours for series. Of more kinds the smallest are drawn as one series."""
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """An amount: exact for drawing, and as it is written."""
+    """An amount as exact and as formatted text."""
 
     exact: str
     text: str
 
 
 class Series(msgspec.Struct, frozen=True):
-    """What came in and went out of one kind, period by period. `colour` is the number of a series' colour."""
+    """Money in and out of one kind by period. `colour` is a number from 1 on; 0 for the other kinds."""
 
     name: str
     colour: int
@@ -38,8 +41,8 @@ class Series(msgspec.Struct, frozen=True):
     went: Sequence[Figure]
 
 
-class Bars(msgspec.Struct, frozen=True):
-    """The chart of what moved."""
+class BarChart(msgspec.Struct, frozen=True):
+    """The chart of money in and out by period."""
 
     label: str
     currency: str
@@ -47,7 +50,7 @@ class Bars(msgspec.Struct, frozen=True):
     periods: Sequence[str]
     marks: Sequence[str]
     gaps: Sequence[int]
-    """The numbers of the periods from which flows may be missing."""
+    """The indexes of the periods that may lack flows."""
     addresses: Sequence[str]
     series: Sequence[Series]
     net: Sequence[Figure]
@@ -55,7 +58,7 @@ class Bars(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A box of the streams: `side` -1 where money comes from, 0 an account, 1 where it goes."""
+    """A node of the Sankey chart. `side`: -1 an origin of money, 0 an account, 1 a destination."""
 
     name: str
     title: str
@@ -63,7 +66,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A stream between two boxes, with the lines that tell of it."""
+    """A stream between two nodes, with the lines of its tooltip. `own`: a transfer between own accounts."""
 
     source: str
     target: str
@@ -72,32 +75,32 @@ class Link(msgspec.Struct, frozen=True):
     own: bool
 
 
-class Sankey(msgspec.Struct, frozen=True):
-    """The chart of the streams."""
+class SankeyChart(msgspec.Struct, frozen=True):
+    """The chart of where money came from and went."""
 
     label: str
     nodes: Sequence[Node]
     links: Sequence[Link]
 
 
-def embedded(value: msgspec.Struct) -> Markup:
-    """JSON that can stand in a <script> of a page."""
-    return Markup(msgspec.json.encode(value).decode().replace("<", "\\u003c").replace("&", "\\u0026"))  # noqa: S704 - nothing in it ends a script
+def script_json(value: msgspec.Struct) -> Markup:
+    """JSON for a <script> element."""
+    return Markup(msgspec.json.encode(value).decode().replace("<", "\\u003c").replace("&", "\\u0026"))  # noqa: S704 - no "</script>" can be in it
 
 
-def colours_of(kinds: Sequence[str]) -> dict[str, int]:
-    """The number of the colour of each kind, those of the greatest first; 0 where it is drawn with the rest."""
+def kind_colours(kinds: Sequence[str]) -> dict[str, int]:
+    """The number of each kind's colour, for kinds from the largest on; 0 for those drawn as one series."""
     own = len(kinds) if len(kinds) <= SERIES_MAX else SERIES_MAX - 1
     return {kind: number if number <= own else 0 for number, kind in enumerate(kinds, 1)}
 
 
-def bars(
+def bar_chart(
     periods: Sequence[ChartPeriod], span: Span, currency: str, zone: str, addresses: Sequence[str], language: Language
-) -> Bars:
-    """The chart of what moved in each period, by kind."""
-    words, colours = Words(language), colours_of(list(by_kind(periods)))
+) -> BarChart:
+    """The chart of money in and out of each period, by kind."""
+    labels, colours = Labels(language), kind_colours(list(by_kind(periods)))
     series = [
-        _series(words.kind(kind), number, [period.kinds.get(kind, Total()) for period in periods], language)
+        _series(labels.kind(kind), number, [period.kinds.get(kind, Total()) for period in periods], language)
         for kind, number in colours.items()
         if number
     ]
@@ -105,7 +108,7 @@ def bars(
     if rest:
         summed = [sum_totals(period.kinds[kind] for kind in rest if kind in period.kinds) for period in periods]
         series.append(_series(language.say("Other kinds"), 0, summed, language))
-    return Bars(
+    return BarChart(
         label=language.say("Money in and out in %(currency)s, by kind", currency=currency),
         currency=currency,
         axis=[axis_name(span.unit, period.first, language) for period in periods],
@@ -119,12 +122,12 @@ def bars(
     )
 
 
-def _series(name: str, colour: int, moves: Sequence[Total], language: Language) -> Series:
+def _series(name: str, colour: int, totals: Sequence[Total], language: Language) -> Series:
     return Series(
         name,
         colour,
-        [_figure(moved.money_in, language) for moved in moves],
-        [_figure(moved.money_out, language) for moved in moves],
+        [_figure(total.money_in, language) for total in totals],
+        [_figure(total.money_out, language) for total in totals],
     )
 
 
@@ -132,18 +135,18 @@ def _figure(amount: Decimal, language: Language) -> Figure:
     return Figure(to_plain_string(amount), language.amount(amount))
 
 
-def sankey(flowing: SpanStreams, currency: str, language: Language) -> Sankey:
+def sankey_chart(span_streams: SpanStreams, currency: str, language: Language) -> SankeyChart:
     """The chart of where money came from and went."""
-    words, say = Words(language), language.say
+    labels, say = Labels(language), language.say
     nodes: dict[str, Node] = {}
     links: list[Link] = []
-    streams = flowing.streams
+    streams = span_streams.streams
     for account in sorted(
         {one.account for one in streams.outside} | {name for one in streams.between for name in one[:2]}
     ):
         nodes[f"account:{account}"] = Node(f"account:{account}", account, 0)
     for account, kind, inward, outward in streams.outside:
-        kind_name = words.kind(kind)
+        kind_name = labels.kind(kind)
         if inward > ZERO:
             name = f"from:{kind}"
             nodes.setdefault(name, Node(name, kind_name, -1))
@@ -158,7 +161,9 @@ def sankey(flowing: SpanStreams, currency: str, language: Language) -> Sankey:
     links += [
         _own(one, back.get((one.target, one.source)), currency, language) for one in streams.between if one.drawn > ZERO
     ]
-    return Sankey(say("Where money in %(currency)s came from and went", currency=currency), list(nodes.values()), links)
+    return SankeyChart(
+        say("Where money in %(currency)s came from and went", currency=currency), list(nodes.values()), links
+    )
 
 
 def _own(one: Between, back: Between | None, currency: str, language: Language) -> Link:
@@ -175,7 +180,7 @@ def _own(one: Between, back: Between | None, currency: str, language: Language) 
 
 
 def transfers_line(one: Between, currency: str, language: Language) -> str:
-    """What went from one account to another, in a line."""
+    """The transfers from one account to another, in a line."""
     return language.say_many(
         "%(source)s to %(target)s: %(amount)s in %(number)s transfer",
         "%(source)s to %(target)s: %(amount)s in %(number)s transfers",
@@ -187,7 +192,7 @@ def transfers_line(one: Between, currency: str, language: Language) -> str:
 
 
 def how_matched(language: Language) -> str:
-    """What makes two flows one transfer of one's own."""
+    """How transfers between own accounts are recognised."""
     return language.say(
         "Money that left one account and the same amount that arrived in another, at most %(days)s days apart, count "
         "as a transfer. Only transfers, deposits and withdrawals are compared.",
@@ -197,3 +202,107 @@ def how_matched(language: Language) -> str:
 
 def _link(source: str, target: str, amount: Decimal, lines: Sequence[str], currency: str, language: Language) -> Link:
     return Link(source, target, to_plain_string(amount), [*lines, f"{language.amount(amount)} {currency}"], own=False)
+
+
+# ---------------------------------------------------------------- the calendar of coverage
+
+PITCH: Final = 12
+SIDE: Final = 10
+TOP: Final = 16
+LETTER: Final = 8
+"""Lengths in units of the drawing: distance of squares, side of a square, height of the months, width of a letter."""
+
+STATE_LOOKS: Final = {
+    DayState.COMPLETE: "good",
+    DayState.OPEN: "warn",
+    DayState.UNPUBLISHED: "busy",
+    DayState.LOST: "bad",
+}
+
+
+class Shape(NamedTuple):
+    """The squares of one state as an SVG path, and the state's CSS class."""
+
+    look: str
+    path: str
+
+
+class Month(NamedTuple):
+    """The name of a month and its position."""
+
+    x: int
+    name: str
+
+
+class Calendar(NamedTuple):
+    """The calendar of an account: one square a day, one column a week. `days` counts days by the state's name."""
+
+    account: str
+    width: int
+    height: int
+    shapes: Sequence[Shape]
+    months: Sequence[Month]
+    day_runs: Sequence[DayRun]
+    days: Mapping[str, int]
+    tooltip: "CalendarTooltip"
+
+
+class CalendarTooltip(msgspec.Struct, frozen=True):
+    """The data of the tooltips. `runs`: first day, number of days, state, reason."""
+
+    account: str
+    origin: str
+    pitch: int
+    top: int
+    runs: Sequence[tuple[str, int, str, str]]
+
+
+def state_names(language: Language) -> dict[DayState, str]:
+    """The names of the states of days."""
+    say = language.say
+    return {
+        DayState.COMPLETE: say("Complete"),
+        DayState.OPEN: say("Gap"),
+        DayState.UNPUBLISHED: say("Not published yet"),
+        DayState.LOST: say("No longer available"),
+    }
+
+
+def draw_calendar(account: str, days: Sequence[Day], language: Language) -> Calendar:
+    """The calendar of consecutive days of an account."""
+    names = state_names(language)
+    origin = days[0].day - timedelta(days=days[0].day.weekday())
+    squares: dict[DayState, list[str]] = {state: [] for state in DayState}
+    months: list[Month] = []
+    free_x = 0
+    for day in days:
+        week, weekday = divmod((day.day - origin).days, 7)
+        squares[day.state].append(f"M{week * PITCH} {TOP + weekday * PITCH}h{SIDE}v{SIDE}h-{SIDE}z")
+        if day.day.day == 1 and week * PITCH >= free_x:
+            months.append(Month(week * PITCH, _month(day.day, language)))
+            free_x = week * PITCH + LETTER * (len(months[-1].name) + 1)
+    weeks = (days[-1].day - origin).days // 7 + 1
+    found = day_runs(days)
+    runs = [
+        (
+            run.since.isoformat(),
+            (run.until - run.since).days + 1,
+            names[run.state],
+            cause_text(run.gap, language) if run.gap else "",
+        )
+        for run in found
+    ]
+    return Calendar(
+        account,
+        weeks * PITCH,
+        TOP + 7 * PITCH,
+        [Shape(STATE_LOOKS[state], "".join(paths)) for state, paths in squares.items() if paths],
+        months,
+        found,
+        {names[state]: len(paths) for state, paths in squares.items() if paths},
+        CalendarTooltip(account, origin.isoformat(), PITCH, TOP, runs),
+    )
+
+
+def _month(day: date, language: Language) -> str:
+    return format_skeleton("yMMM" if day.month == 1 else "MMM", day, locale=language.locale)

@@ -1,4 +1,4 @@
-"""An overview in words: alarms and what to do about them, marks, periods. All of it in one reader's language."""
+"""The texts of the overview: alarms, verdicts on completeness, periods."""
 
 from datetime import date
 from decimal import Decimal
@@ -19,7 +19,7 @@ LOOKS = {Severity.BAD: "bad", Severity.WARN: "warn", Severity.NOTE: ""}
 
 
 class AlarmLabel(NamedTuple):
-    """An alarm as it is shown, with the page on which something can be done about it."""
+    """An alarm as it is shown, with a link to the page where it can be solved."""
 
     look: str
     name: str
@@ -105,9 +105,7 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
     match alarm.kind:
         case AlarmKind.REFUSED:
             return f"/sources/{account}/credentials", say("Enter new credentials")
-        case AlarmKind.FAILED:
-            return f"/sources/{account}", say("View the source")
-        case AlarmKind.NEVER | AlarmKind.GAP | AlarmKind.STALE | AlarmKind.FORGETTING:
+        case AlarmKind.FAILED | AlarmKind.NEVER | AlarmKind.GAP | AlarmKind.STALE | AlarmKind.FORGETTING:
             return f"/sources/{account}", say("View the source")
         case AlarmKind.LOST:
             return f"#coverage-{account}", say("See its calendar")
@@ -189,7 +187,7 @@ def _moment(at_us: int | None, zone: str, language: Language) -> str:
 
 
 def period_name(unit: Unit, first: date, last: date, language: Language) -> str:
-    """A period in a few letters: a day, a week's two ends, a month. One that a span cuts short keeps its name."""
+    """The name of a period: a day, the two ends of a week, a month. One that the span cuts short keeps its name."""
     match unit:
         case Unit.DAY:
             return format_skeleton("yMMMd", first, locale=language.locale)
@@ -200,7 +198,7 @@ def period_name(unit: Unit, first: date, last: date, language: Language) -> str:
 
 
 def axis_name(unit: Unit, first: date, language: Language) -> str:
-    """A period as an axis names it: without its year, which stands where one begins."""
+    """The name of a period on an axis: the year is only in the first name of each year."""
     skeleton = "MMM" if unit is Unit.MONTH else "MMMd"
     if first.month == 1 and (unit is Unit.MONTH or first.day <= 7):
         skeleton = f"y{skeleton}"
@@ -208,12 +206,12 @@ def axis_name(unit: Unit, first: date, language: Language) -> str:
 
 
 def unit_names(language: Language) -> dict[Unit, str]:
-    """What the units are called."""
+    """The names of the units."""
     return {Unit.DAY: language.say("Day"), Unit.WEEK: language.say("Week"), Unit.MONTH: language.say("Month")}
 
 
-def place_name(account: str, subaccount: str) -> str:
-    """An account's part."""
+def account_label(account: str, subaccount: str) -> str:
+    """An account with its subaccount, if any."""
     return f"{account} · {subaccount}" if subaccount else account
 
 

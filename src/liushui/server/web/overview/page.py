@@ -1,13 +1,12 @@
-"""The overview page: balances, what moved and where, and what needs attention."""
+"""The overview page: balances, money in and out, where it came from and went, and what needs attention."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from litestar import get
 from litestar.response import Response
-from litestar.types import ControllerRouterHandler
 
 from liushui.instant import from_us
 from liushui.ledger.day_totals import Total
@@ -19,21 +18,27 @@ from liushui.ledger.read.model import Account, verdict_on
 from liushui.ledger.read.overview import Overview, read_calendar, read_overview, read_streams
 from liushui.ledger.read.summaries import by_kind, sum_totals
 from liushui.money import EXACT, ZERO
-from liushui.rules import Paging, Rules
-from liushui.server.web.flows.filters import common_zone
-from liushui.server.web.overview.calendar import LOOKS, Calendar, drawn, state_names
-from liushui.server.web.overview.charts import bars, colours_of, embedded, how_matched, sankey
-from liushui.server.web.overview.filters import OverviewRequest, read_overview_request
+from liushui.server.web.filters import OverviewRequest, common_zone, read_overview_request
+from liushui.server.web.overview.charts import (
+    STATE_LOOKS,
+    Calendar,
+    bar_chart,
+    draw_calendar,
+    how_matched,
+    kind_colours,
+    sankey_chart,
+    script_json,
+    state_names,
+)
 from liushui.server.web.overview.labels import (
-    CoverageLabel,
+    account_label,
     alarm_label,
     basis_label,
     coverage_label,
     period_name,
-    place_name,
     unit_names,
 )
-from liushui.server.web.page import AnyRequest, Page, WebContext, places_of
+from liushui.server.web.page import CurrentPage, Page, decimal_places
 
 CALENDAR_WEEKS: Final = 53
 
@@ -48,8 +53,8 @@ class Holding(NamedTuple):
     balances: Sequence[Balance]
 
 
-class KindLine(NamedTuple):
-    """What moved of one kind, the number of its colour, and the address of its flows."""
+class KindTotal(NamedTuple):
+    """The total of one kind, the number of its colour, and the address of its flows."""
 
     kind: str
     colour: int
@@ -57,167 +62,135 @@ class KindLine(NamedTuple):
     address: str
 
 
-def routes(web: WebContext) -> list[ControllerRouterHandler]:
-    """The overview, and the parts of it that load later."""
-    model = web.app_context.read_model
-
-    def read(page: Page) -> tuple[OverviewRequest, Overview, int]:
-        """The request, the overview, and the HTTP status: 400 where something in the address is wrong."""
-        with model.reading() as reading:
-            accounts = list(reading.accounts.values())
-        names = [account.name.account for account in accounts]
-        currencies = currencies_of([account.snapshot for account in accounts])
-        request = read_overview_request(fields_of(page.request), names, currencies, page.language)
-        return request, read_overview(model, request.query), 400 if request.errors else 200
-
-    @get("/", sync_to_thread=True)
-    def first_page(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        asking, found, status = read(page)
-        template = "overview/index.html" if found.accounts else "overview/empty.html"
-        return page.render(template, status=status, **_context(web, page, asking, found))
-
-    @get("/page/overview/moved", sync_to_thread=True)
-    def moved_table(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        _, found, status = read(page)
-        names = [
-            (period_name(found.span.unit, period.first, period.last, page.language), period) for period in found.periods
-        ]
-        return page.render(
-            "overview/moved.html",
-            status=status,
-            periods=names,
-            deep=places_of([part for period in found.periods for part in parts_of(period.total)]),
-            currency=found.currency,
-            coverage=_coverage_labels(found, page),
-        )
-
-    @get("/page/overview/streams", sync_to_thread=True)
-    def streams(request: AnyRequest) -> Response[str]:
-        page = web.page(request)
-        asking, found, status = read(page)
-        chosen = asking.query.accounts
-        zones = {
-            account.name.account: account.name.zone
-            for account in found.accounts
-            if not chosen or account.name.account in chosen
-        }
-        currency = found.currency or ""
-        flowed = read_streams(model, currency, found.span, zones)
-        return page.render(
-            "overview/streams.html",
-            status=status,
-            chart=embedded(sankey(flowed, currency, page.language)),
-            flowed=flowed,
-            deep=places_of([amount for one in flowed.streams.outside for amount in (one.came, one.went)]),
-            currency=currency,
-            how=how_matched(page.language),
-        )
-
-    return [first_page, moved_table, streams]
+@get("/", sync_to_thread=True)
+def show_overview(page: CurrentPage) -> Response[str]:
+    """The page."""
+    request, overview = _read(page)
+    template = "overview/index.html" if overview.accounts else "overview/empty.html"
+    return page.render(template, status=request.status, **_template_context(page, request, overview))
 
 
-def fields_of(request: AnyRequest) -> dict[str, list[str]]:
-    """The fields of a request's address, with all their values."""
-    return {name: request.query_params.getall(name) for name in request.query_params}
+@get("/page/overview/moved", sync_to_thread=True)
+def load_periods(page: CurrentPage) -> Response[str]:
+    """The table of money in and out by period and kind."""
+    request, overview = _read(page)
+    unit, language, zone = overview.span.unit, page.language, _zone(overview)
+    periods = overview.periods
+    return page.render(
+        "overview/moved.html",
+        status=request.status,
+        periods=[(period_name(unit, period.first, period.last, language), period) for period in periods],
+        decimals=decimal_places(
+            [amount for period in periods for amount in (period.total.money_in, period.total.money_out)]
+        ),
+        currency=overview.currency,
+        coverage=lambda verdict: coverage_label(verdict, zone, language),
+    )
 
 
-def parts_of(total: Total) -> tuple[Decimal, Decimal]:
-    """What came in, and what went out."""
-    return total.money_in, total.money_out
+@get("/page/overview/streams", sync_to_thread=True)
+def load_streams(page: CurrentPage) -> Response[str]:
+    """The chart and the table of where money came from and went."""
+    request, overview = _read(page)
+    chosen, currency = request.query.accounts, overview.currency or ""
+    zones = {
+        account.name.account: account.name.zone
+        for account in overview.accounts
+        if not chosen or account.name.account in chosen
+    }
+    streams = read_streams(page.read_model, currency, overview.span, zones)
+    return page.render(
+        "overview/streams.html",
+        status=request.status,
+        chart=script_json(sankey_chart(streams, currency, page.language)),
+        flowed=streams,
+        decimals=decimal_places([amount for one in streams.streams.outside for amount in (one.came, one.went)]),
+        currency=currency,
+        how=how_matched(page.language),
+    )
 
 
-def zone_of(found: Overview) -> str:
-    """The zone that instants of several accounts are shown in: theirs, where they share one."""
-    return common_zone([account.name.zone for account in found.accounts])
+def _read(page: Page) -> tuple[OverviewRequest, Overview]:
+    with page.read_model.reading() as reading:
+        accounts = list(reading.accounts.values())
+    names = [account.name.account for account in accounts]
+    currencies = currencies_of([account.snapshot for account in accounts])
+    request = read_overview_request(page.query, names, currencies, page.language)
+    return request, read_overview(page.read_model, request.query)
 
 
-def _coverage_labels(found: Overview, page: Page) -> Callable[[Verdict], CoverageLabel]:
-    zone = zone_of(found)
-    return lambda verdict: coverage_label(verdict, zone, page.language)
+def _zone(overview: Overview) -> str:
+    return common_zone([account.name.zone for account in overview.accounts])
 
 
-def _context(web: WebContext, page: Page, asking: OverviewRequest, found: Overview) -> dict[str, object]:
-    language, zone = page.language, zone_of(found)
-    zones = {account.name.account: account.name.zone for account in found.accounts}
-    kinds = by_kind(found.periods)
-    colours = colours_of(list(kinds))
-    addresses = [
-        _flows_address(asking, currency=found.currency, first=period.first, last=period.last)
-        for period in found.periods
-    ]
+def _template_context(page: Page, request: OverviewRequest, overview: Overview) -> dict[str, object]:
+    language, zone, span, currency = page.language, _zone(overview), overview.span, overview.currency
+    zones = {account.name.account: account.name.zone for account in overview.accounts}
+    kinds = by_kind(overview.periods)
+    colours = kind_colours(list(kinds))
+
+    def flows_address(first: date, last: date, kind: str | None = None) -> str:
+        until = (last + DAY).isoformat() if last < date.max else None
+        accounts_only = OverviewRequest({}, request.accounts)
+        return accounts_only.address("/flows", currency=currency, kind=kind, since=first.isoformat(), until=until)
+
     chart = None
-    if found.currency is not None:
-        chart = embedded(bars(found.periods, found.span, found.currency, zone, addresses, language))
+    if currency is not None:
+        addresses = [flows_address(period.first, period.last) for period in overview.periods]
+        chart = script_json(bar_chart(overview.periods, span, currency, zone, addresses, language))
     return {
-        "asking": asking,
-        "found": found,
-        "accounts": [account.snapshot for account in found.accounts],
+        "asked": request,
+        "found": overview,
+        "accounts": [account.snapshot for account in overview.accounts],
         "zone": zone,
         "zones": zones,
-        "alarms": [alarm_label(alarm, zones[alarm.account], language) for alarm in found.alarms],
-        "holdings": _holdings(found),
-        "place_name": place_name,
+        "alarms": [alarm_label(alarm, zones[alarm.account], language) for alarm in overview.alarms],
+        "holdings": _holdings(overview),
+        "account_label": account_label,
         "coverage": lambda verdict: coverage_label(verdict, zone, language),
         "basis": lambda basis: basis_label(basis, language),
         "units": unit_names(language),
-        "unit": found.span.unit,
-        "since": found.span.first.isoformat(),
-        "until": (found.span.last + DAY).isoformat() if found.span.last < date.max else "",
+        "unit": span.unit,
+        "since": span.first.isoformat(),
+        "until": (span.last + DAY).isoformat() if span.last < date.max else "",
         "chart": chart,
-        "total": sum_totals(period.total for period in found.periods),
-        "total_verdict": combine([period.verdict for period in found.periods]),
+        "total": sum_totals(period.total for period in overview.periods),
+        "total_verdict": combine([period.verdict for period in overview.periods]),
         "kinds": [
-            KindLine(
-                kind,
-                colours[kind],
-                total,
-                _flows_address(
-                    asking, currency=found.currency, first=found.span.first, last=found.span.last, kind=kind
-                ),
-            )
+            KindTotal(kind, colours[kind], total, flows_address(span.first, span.last, kind))
             for kind, total in kinds.items()
         ],
-        "calendars": _calendars(web, page, found),
-        "states": [(LOOKS[state], name) for state, name in state_names(language).items()],
-        "embedded": embedded,
+        "calendars": _calendars(page, overview),
+        "states": [(STATE_LOOKS[state], name) for state, name in state_names(language).items()],
+        "script_json": script_json,
         "instant": lambda at_us: None if at_us is None else from_us(at_us),
     }
 
 
-def _holdings(found: Overview) -> list[Holding]:
+def _holdings(overview: Overview) -> list[Holding]:
     """The balances by currency, in the order of the currencies."""
     holdings = []
-    for currency in found.currencies:
-        balances = [balance for balance in found.balances if balance.currency == currency]
+    for currency in overview.currencies:
+        balances = [balance for balance in overview.balances if balance.currency == currency]
         amount = ZERO
         for balance in balances:
             amount = EXACT.add(amount, balance.amount)
         changes = [balance.basis for balance in balances if not balance.basis.is_balance]
         # Of several net changes the newest beginning is named: before it, some account is missing.
         basis = max(changes, key=lambda one: one.since_us or 0) if changes else Basis()
-        verdict = verdict_on(found.accounts, None, None, currency)
+        verdict = verdict_on(overview.accounts, None, None, currency)
         holdings.append(Holding(currency, amount, verdict, basis, balances))
     return holdings
 
 
-def _flows_address(
-    asking: OverviewRequest, *, currency: str | None, first: date, last: date, kind: str | None = None
-) -> str:
-    until = (last + DAY).isoformat() if last < date.max else None
-    named = OverviewRequest({}, asking.accounts)
-    return named.address("/flows", currency=currency, kind=kind, since=first.isoformat(), until=until)
-
-
-def _calendars(web: WebContext, page: Page, found: Overview) -> list[tuple[Account, Calendar | None]]:
-    """A calendar of the last year for each account; None for one without a source."""
-    now = web.app_context.ledger.clock()
+def _calendars(page: Page, overview: Overview) -> list[tuple[Account, Calendar | None]]:
+    """A calendar of the last year for each account; None for an account without a source."""
+    now = page.ledger.clock()
     today = now.date()
     first = today - timedelta(days=today.weekday(), weeks=CALENDAR_WEEKS - 1)
-    rules: Mapping[str, Rules[Paging]] = web.app_context.read_model.rules
     calendars: list[tuple[Account, Calendar | None]] = []
-    for account in found.accounts:
-        days = read_calendar(account, rules.get(account.name.provider), first=first, now=now)
-        calendars.append((account, drawn(account.name.account, days, page.language) if days else None))
+    for account in overview.accounts:
+        days = read_calendar(account, page.read_model.rules.get(account.name.provider), first=first, now=now)
+        calendar = draw_calendar(account.name.account, days, page.language) if days else None
+        calendars.append((account, calendar))
     return calendars

@@ -1,0 +1,221 @@
+"""The filters in the addresses of the overview and the flows page, with each fault in the reader's language."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import ClassVar, Final
+from urllib.parse import urlencode
+
+from liushui.errors import short_repr
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.filters import (
+    FIELDS,
+    TEXT_MAX,
+    FaultKind,
+    FilterError,
+    FilterFault,
+    FlowFilter,
+    equals_currency,
+    read_filter,
+)
+from liushui.ledger.read.flows import DAY
+from liushui.ledger.read.overview import OverviewQuery
+from liushui.ledger.read.summaries import PERIODS_MAX, Span, Unit
+from liushui.server.web.i18n import Language
+
+ALIASES: Final[Mapping[str, str]] = {"from": "since", "to": "until"}
+"""Names that links of earlier releases have. They mean the same as the names they stand for."""
+
+
+@dataclass
+class FilterRequest:
+    """The fields of an address as they were typed, its accounts, and an error for each field that cannot be used."""
+
+    PATH: ClassVar[str]
+
+    typed: dict[str, str]
+    accounts: tuple[str, ...]
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def address(self, path: str | None = None, **changed: str | None) -> str:
+        """An address with the same fields, some of them changed. None leaves one out. `path`: the page's own."""
+        path = path or self.PATH
+        values: dict[str, str | None] = {**self.typed, **changed}
+        pairs = [(name, value) for name, value in values.items() if value]
+        pairs += [("account", name) for name in self.accounts]
+        return f"{path}?{urlencode(pairs)}" if pairs else path
+
+    @property
+    def status(self) -> int:
+        """The HTTP status: 400 where something in the address is wrong."""
+        return 400 if self.errors else 200
+
+
+def common_zone(zones: Sequence[str]) -> str:
+    """The zone that all accounts share; UTC where they do not share one."""
+    return zones[0] if len(set(zones)) == 1 else "UTC"
+
+
+# ---------------------------------------------------------------- flows
+
+
+@dataclass
+class FlowsRequest(FilterRequest):
+    """A request for flows, and the filter it means. Days are shown in `zone`."""
+
+    PATH: ClassVar[str] = "/flows"
+
+    zone: str = "UTC"
+    filter: FlowFilter = field(default_factory=lambda: FlowFilter(newest_first=True))
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the request is for some flows only."""
+        return bool(self.typed or self.accounts)
+
+
+def read_flows_request(
+    query: Mapping[str, Sequence[str]],
+    known: Sequence[AccountName],
+    currencies: Sequence[str],
+    language: Language,
+    other: Collection[str] = (),
+) -> FlowsRequest:
+    """Read the fields of an address. `other`: fields of it that are no filter.
+
+    A form sends its empty fields too: they are as if they were not there. Anything else that is not understood is an
+    error, and never ignored: whoever misspells a filter must not get all flows for some.
+    """
+    texts = _texts(query, other)
+    request = FlowsRequest(
+        {name: values[-1][:TEXT_MAX] for name, values in texts.items()},
+        tuple(dict.fromkeys(name[:TEXT_MAX] for name in query.get("account", ()) if name)),
+    )
+    names = [account.account for account in known]
+    unknown = [name for name in request.accounts if name not in names]
+    if unknown:
+        request.errors["account"] = language.say("There is no account named %(got)s.", got=short_repr(unknown[0]))
+    chosen = () if unknown else request.accounts
+    request.zone = common_zone([account.zone for account in known if not chosen or account.account in chosen])
+    try:
+        request.filter = read_filter(texts, accounts=chosen)._replace(newest_first=True)
+    except FilterError as error:
+        for fault in error.faults:
+            name = fault.field if fault.kind is not FaultKind.UNKNOWN_FIELD else "unknown"
+            request.errors.setdefault(name, fault_text(fault, language))
+    currency = request.filter.currency
+    if currency is not None and not any(equals_currency(one, currency) for one in currencies):
+        request.errors["currency"] = language.say("There are no flows in %(got)s.", got=short_repr(currency))
+    return request
+
+
+def _texts(query: Mapping[str, Sequence[str]], other: Collection[str]) -> dict[str, list[str]]:
+    """The filter's texts by field, without empty ones."""
+    texts: dict[str, list[str]] = {}
+    for name, values in query.items():
+        given = [value for value in values if value.strip()]
+        if given and name != "account" and name not in other:
+            texts.setdefault(ALIASES.get(name, name), []).extend(given)
+    return texts
+
+
+def fault_text(fault: FilterFault, language: Language) -> str:
+    """What is wrong with a field, in the reader's language."""
+    say, got = language.say, fault.got
+    match fault.kind:
+        case FaultKind.UNKNOWN_FIELD:
+            return say("There is no filter named %(got)s. Filters: %(known)s.", got=got, known=", ".join(FIELDS))
+        case FaultKind.NOT_A_CHOICE:
+            known = fault.expected.removeprefix("one of ")
+            return say("Expected %(known)s, got %(got)s.", known=known, got=got)
+        case FaultKind.NOT_A_TIME:
+            return say("Expected a date or a time such as 2024-01-31 or 2024-01-31T09:30, got %(got)s.", got=got)
+        case FaultKind.NOT_AN_AMOUNT:
+            return say("Expected an amount such as -248.60, got %(got)s.", got=got)
+        case FaultKind.REVERSED_RANGE:
+            return say("The end must be after the beginning.")
+        case FaultKind.REVERSED_AMOUNTS:
+            return say("The maximum amount is less than the minimum.")
+        case FaultKind.REPEATED | FaultKind.EMPTY | FaultKind.TOO_LONG:
+            return say("Expected %(known)s, got %(got)s.", known=fault.expected, got=got)
+
+
+# ---------------------------------------------------------------- the overview
+
+OVERVIEW_FIELDS: Final = ("unit", "currency", "since", "until")
+UNITS: Final = (Unit.DAY, Unit.WEEK, Unit.MONTH)
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 2200
+"""The years that can be asked for: every calendar and time zone can be trusted for them."""
+
+
+@dataclass
+class OverviewRequest(FilterRequest):
+    """A request for the overview, and the query it means."""
+
+    PATH: ClassVar[str] = "/"
+
+    query: OverviewQuery = field(default_factory=OverviewQuery)
+
+
+def read_overview_request(
+    fields: Mapping[str, Sequence[str]], accounts: Sequence[str], currencies: Sequence[str], language: Language
+) -> OverviewRequest:
+    """Read the fields of an address. A faulty one is an error, and the overview is shown without it."""
+    given = {ALIASES.get(name, name): values[-1][:TEXT_MAX] for name, values in fields.items() if values and values[-1]}
+    chosen = tuple(dict.fromkeys(name[:TEXT_MAX] for name in fields.get("account", ()) if name))
+    request = OverviewRequest({name: given[name] for name in OVERVIEW_FIELDS if name in given}, chosen)
+    say, errors, typed = language.say, request.errors, request.typed
+    unknown = [name for name in given if name not in (*OVERVIEW_FIELDS, "account")]
+    if unknown:
+        known, got = ", ".join(OVERVIEW_FIELDS), short_repr(unknown[0])
+        errors["unknown"] = say("There is no filter named %(got)s. Filters: %(known)s.", got=got, known=known)
+    absent = [name for name in chosen if name not in accounts]
+    if absent:
+        errors["account"] = say("There is no account named %(got)s.", got=short_repr(absent[0]))
+        chosen = ()
+    unit = Unit.MONTH
+    if typed.get("unit", unit) in UNITS:
+        unit = Unit(typed.get("unit", unit))
+    else:
+        errors["unit"] = say("Expected %(known)s, got %(got)s.", known=", ".join(UNITS), got=short_repr(typed["unit"]))
+    currency = None
+    if "currency" in typed:
+        currency = next((one for one in currencies if equals_currency(one, typed["currency"])), None)
+        if currency is None:
+            errors["currency"] = say("There are no flows in %(got)s.", got=short_repr(typed["currency"]))
+    since, until = (_day(typed, name, errors, language) for name in ("since", "until"))
+    if since and until and since >= until:
+        errors["until"] = say("The end must be after the beginning.")
+        since = until = None
+    last = until - DAY if until else None
+    periods = len(Span(unit, since, last).periods()) if since and last else 0
+    if periods > PERIODS_MAX:
+        errors["until"] = say(
+            "Expected at most %(most)s periods, got %(got)s. Choose longer periods or fewer days.",
+            most=PERIODS_MAX,
+            got=periods,
+        )
+        since = last = None
+    request.query = OverviewQuery(unit, currency, since, last, chosen)
+    return request
+
+
+def _day(typed: Mapping[str, str], name: str, errors: dict[str, str], language: Language) -> date | None:
+    text = typed.get(name)
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        errors[name] = language.say("Expected a date such as 2024-01-31, got %(got)s.", got=short_repr(text))
+        return None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        errors[name] = language.say(
+            "Expected a day from %(first)s to %(last)s, got %(got)s.",
+            first=FIRST_YEAR,
+            last=LAST_YEAR,
+            got=short_repr(text),
+        )
+        return None
+    return day

@@ -185,6 +185,8 @@ class AccountCompleteness:
         if not self.has_source:
             gaps = [Gap(self.name, low, high, Cause.NO_SOURCE), *self._rejected_in(low, high)]
             return Verdict(Completeness.UNKNOWN, None, tuple(gaps))
+        if since_us is None and high <= low and not self.reaches_back:
+            low = -END_OF_TIME_US  # the question ends before the source begins
         gaps = self.gaps(low, high)
         if not gaps:
             return Verdict(Completeness.COMPLETE, high)
@@ -252,14 +254,16 @@ class AccountCompleteness:
         return found
 
     def _lowest_us(self) -> int:
-        """Where the account's history begins: its source's beginning, or an older flow."""
-        first_us = self._account.first_flow_us
+        """Where the account's history begins: its source's beginning, or an older flow. Without a source: open."""
         if not self.has_source:
-            return -END_OF_TIME_US if first_us is None else first_us
+            return -END_OF_TIME_US
+        first_us = self._account.first_flow_us
         return self.begin_us if first_us is None else min(self.begin_us, first_us)
 
     def _horizon_us(self) -> int:
         """Up to where a question without an end goes: the newest read, tried or done, and the newest flow."""
+        if not self.has_source:
+            return END_OF_TIME_US
         ends = [known.until_us for known in (self._proven[-1:] + self._failed[-1:])]
         if self._account.last_flow_us is not None:
             ends.append(self._account.last_flow_us + 1)

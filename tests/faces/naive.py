@@ -1,0 +1,142 @@
+"""What the faces should show, computed from the events of a test and the providers' rules alone.
+
+It shares no code with the read model: ranges are decided instant by instant, sums are added row by row.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from liushui.rules import Paging, Rules
+
+ORIGIN: Final = datetime(2022, 9, 1, tzinfo=UTC)
+CELL: Final = timedelta(days=12, hours=7)
+"""Reads are of whole cells of this length, counted from ORIGIN, so that each has one state."""
+
+
+class Row(NamedTuple):
+    """A flow."""
+
+    identity: str
+    at: datetime
+    amount: Decimal
+    currency: str
+    kind: str
+
+
+@dataclass
+class Cell:
+    """What the last read of a cell came to."""
+
+    is_read: bool = False
+    has_failed: bool = False
+    rows: list[Row] = field(default_factory=list)
+    rejected: int = 0
+
+
+@dataclass
+class NaiveAccount:
+    """An account, as the events of a test have made it."""
+
+    name: str
+    rules: Rules[Paging]
+    zone: ZoneInfo
+    since: datetime | None = None
+    cells: dict[int, Cell] = field(default_factory=dict)
+    imported: list[Row] = field(default_factory=list)
+    imported_rejects: int = 0
+
+    def cell(self, number: int) -> Cell:
+        """The cell of that number."""
+        return self.cells.setdefault(number, Cell())
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every flow."""
+        return [*self.imported, *(row for cell in self.cells.values() for row in cell.rows)]
+
+    def day(self, day: date) -> datetime:
+        """The instant at which a day of the account begins."""
+        return datetime.combine(day, time(), tzinfo=self.zone).astimezone(UTC)
+
+    # ------------------------------------------------------------ completeness
+
+    def begin(self) -> datetime:
+        """Where the source begins to be responsible."""
+        assert self.since is not None
+        return max(self.since, self.rules.floor) if self.rules.floor else self.since
+
+    def reaches_back(self) -> bool:
+        """Whether nothing can be older than the source's beginning."""
+        first = self.rules.floor or self.rules.history_start
+        return self.begin() <= first and all(row.at >= self.begin() for row in self.rows)
+
+    def read_cells(self) -> list[int]:
+        """The numbers of the cells that were read completely."""
+        return [number for number, cell in self.cells.items() if cell.is_read]
+
+    def is_complete_at(self, at: datetime) -> bool:
+        """Whether every flow of an instant is known."""
+        number = (at - ORIGIN) // CELL
+        cell = self.cells.get(number, Cell())
+        if self.imported_rejects or cell.rejected:
+            return False
+        if cell.is_read:
+            return True
+        return at < self.begin() and self.reaches_back()
+
+    def is_complete(self, since: datetime | None, until: datetime | None) -> bool:
+        """Whether every flow of a range is known. None: from the account's beginning; up to what is known of."""
+        if self.since is None:
+            return False
+        is_open = since is None
+        if since is None:
+            since = min([self.begin(), *(row.at for row in self.rows)])
+        if until is None:
+            touched = [number for number, cell in self.cells.items() if cell.is_read or cell.has_failed]
+            ends = [ORIGIN + (number + 1) * CELL for number in touched]
+            ends += [row.at + timedelta(microseconds=1) for row in self.rows]
+            if not touched:
+                return False
+            until = max(ends)
+        if since >= until:
+            return not is_open or self.reaches_back()
+        edges = {ORIGIN + number * CELL for number in range((since - ORIGIN) // CELL, (until - ORIGIN) // CELL + 2)}
+        points = [since, *(edge for edge in edges if since < edge < until)]
+        if since < self.begin() < until:
+            points.append(self.begin())
+        return all(self.is_complete_at(point) for point in points)
+
+    def is_balance(self) -> bool:
+        """Whether the sum of all flows is a balance: nothing can be missing before the first complete cell."""
+        if self.since is None or not self.reaches_back():
+            return False
+        return self.cells.get((self.begin() - ORIGIN) // CELL, Cell()).is_read
+
+
+# ---------------------------------------------------------------- sums
+
+
+def sums(rows: Iterable[Row]) -> dict[str, tuple[int, Decimal, Decimal]]:
+    """How many flows, what came in and what went out, by currency."""
+    found: dict[str, tuple[int, Decimal, Decimal]] = {}
+    for row in rows:
+        count, money_in, money_out = found.get(row.currency, (0, Decimal(0), Decimal(0)))
+        if row.amount < 0:
+            money_out += row.amount
+        else:
+            money_in += row.amount
+        found[row.currency] = count + 1, money_in, money_out
+    return found
+
+
+def between(account: NaiveAccount, since: date | None, until: date | None) -> list[Row]:
+    """The rows of days of an account's own zone, the last one excluded."""
+    return [
+        row
+        for row in account.rows
+        if (since is None or row.at >= account.day(since)) and (until is None or row.at < account.day(until))
+    ]

@@ -8,7 +8,7 @@ import pytest
 from liushui.ledger.engine import Ledger
 from tests.api.callers import Api, Caller, open_api
 from tests.engines import POSTGRESQL, SQLITE, LedgerStore, store_of
-from tests.ledger.books import new_ledger
+from tests.ledger.ledgers import new_ledger
 
 
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
@@ -18,7 +18,7 @@ def ledger_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Led
 
 
 @pytest.fixture(scope="module", params=[SQLITE, POSTGRESQL])
-def module_shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerStore]:
+def module_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerStore]:
     """The same, shared by the tests of a module."""
     yield from store_of(request, tmp_path_factory.mktemp("ledger_store"))
 

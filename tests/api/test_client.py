@@ -20,19 +20,19 @@ from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.testing.server import Running, serving
 from tests.engines import LedgerStore
-from tests.ledger.books import assert_intact, commit_read, hours, make_row, new_ledger
+from tests.ledger.ledgers import assert_intact, commit_read, hours, make_row, new_ledger
 from tests.server.test_run import children
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def book(module_shelf: LedgerStore) -> str:
+def book(module_store: LedgerStore) -> str:
     """The URL of a ledger."""
-    ledger = new_ledger(module_shelf, "a", "b")
+    ledger = new_ledger(module_store, "a", "b")
     commit_read(ledger, hours(0, 24), *(make_row(f"r{n}", n, f"{n}.50") for n in range(20)))
     ledger.close()
-    return module_shelf.url()
+    return module_store.url()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.record import make_own_account
 from liushui.testing.server import Running, serving
-from tests.ledger.books import commit_read, hours, make_row, new_ledger, rejected_row
+from tests.ledger.ledgers import commit_read, hours, make_row, new_ledger, rejected_row
 
 EXAMPLES = 8
 """Requests of each kind for each operation: all of them take well under a minute."""

@@ -24,7 +24,7 @@ from liushui.ledger.read.flows import SCAN_MAX, LedgerFlow, Position, flows_page
 from liushui.ledger.write.record import make_own_account, record
 from tests.api.callers import Caller
 from tests.engines import LedgerStore
-from tests.ledger.books import commit_read, hour, hours, import_page, make_row, new_ledger
+from tests.ledger.ledgers import commit_read, hour, hours, import_page, make_row, new_ledger
 
 NAMES: Final = ("a", "b", "mine")
 Key = tuple[str, int, str]
@@ -139,12 +139,12 @@ FILTERS: Final = [
 
 @given(plans, st.sampled_from([3, 20, 20_000]))
 @settings(max_examples=12, deadline=None)
-def test_readers_beside_writers(module_shelf: LedgerStore, plan: list[Any], scan: int) -> None:
+def test_readers_beside_writers(module_store: LedgerStore, plan: list[Any], scan: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read_flows, "SCAN_MAX", scan)
         patch.setattr(read_flows, "RUN_COST", 1)
-        module_shelf.fresh()
-        ledger = new_ledger(module_shelf, "a", "b")
+        module_store.fresh()
+        ledger = new_ledger(module_store, "a", "b")
         make_own_account(ledger, "mine", "Asia/Hong_Kong")
         reader, pagers = Reader(), [Pager(wanted) for wanted in FILTERS]
         for how, account, first, second, given_rows in plan:

@@ -21,7 +21,7 @@ from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
 from tests.api.callers import Answer, Api, Caller, open_api
 from tests.engines import LedgerStore
-from tests.ledger.books import commit_read, hour, hours, make_row, new_ledger, rejected_row, tables
+from tests.ledger.ledgers import commit_read, hour, hours, make_row, new_ledger, rejected_row, tables
 
 HIDDEN = "hidden"
 """The account that the callers may not see. Its name is in no answer, nor is anything that only it has."""
@@ -68,8 +68,8 @@ def fill(ledger: Ledger) -> Known:
 
 
 @pytest.fixture(scope="module")
-def filled(module_shelf: LedgerStore) -> Iterator[tuple[Api, Known]]:
-    ledger = new_ledger(module_shelf, "a", HIDDEN)
+def filled(module_store: LedgerStore) -> Iterator[tuple[Api, Known]]:
+    ledger = new_ledger(module_store, "a", HIDDEN)
     known = fill(ledger)
     with open_api(ledger) as api:
         yield api, known

@@ -10,7 +10,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import commit_gap
 from tests.api.callers import Answer, Api, Caller
-from tests.ledger.books import READ_AT, commit_read, hour, hours, import_page, make_full_row, make_row, rejected_row
+from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, import_page, make_full_row, make_row, rejected_row
 
 
 @pytest.fixture(autouse=True)

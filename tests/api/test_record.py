@@ -14,7 +14,7 @@ from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.reprocess import preview_rebuild
 from liushui.providers import get_provider
 from tests.api.callers import Answer, Api, Caller
-from tests.ledger.books import assert_intact, column, tables
+from tests.ledger.ledgers import assert_intact, column, tables
 
 AT = "2024-03-01T08:00:00+08:00"
 

@@ -9,7 +9,7 @@ from liushui.ledger.access.tokens import Scope, create_token, find_token, list_t
 from liushui.ledger.engine import Ledger
 from liushui.testing.clock import MovableClock
 from tests.api.callers import Api, Caller
-from tests.ledger.books import column, commit_read, hours, make_row
+from tests.ledger.ledgers import column, commit_read, hours, make_row
 
 
 def clock_of(ledger: Ledger) -> MovableClock:

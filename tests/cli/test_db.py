@@ -15,8 +15,8 @@ from rich.console import Console
 from liushui.cli import progress
 from liushui.cli.output import messages
 from tests.cli.commands import LIUSHUI, environment, result, run
-from tests.ledger.books import commit_read, hours, make_row, new_ledger
-from tests.ledger.moving import prepare_to_move
+from tests.ledger.copies import prepare_to_copy
+from tests.ledger.ledgers import commit_read, hours, make_row, new_ledger
 
 FORMS = ("table", "json", "jsonl", "csv")
 
@@ -25,14 +25,14 @@ FORMS = ("table", "json", "jsonl", "csv")
 def full_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with rows in every table, and with secrets. No test changes it."""
     folder = tmp_path_factory.mktemp("full")
-    prepare_to_move(folder)
+    prepare_to_copy(folder)
     return folder / "ledger.db"
 
 
 def test_copy(full_ledger: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     found = result(full_ledger, "db", "copy", str(full_ledger), str(copy))
-    assert [(one["account"], one["result"]) for one in found] == [("a", "equal"), ("b", "equal"), ("told", "equal")]
+    assert [(one["account"], one["result"]) for one in found] == [("a", "equal"), ("b", "equal"), ("toy", "equal")]
     assert list(found[0]) == ["account", "batches", "flows", "versions", "coverage", "quarantine", "link", "result"]
     for words in (["flows"], ["balances"], ["coverage"], ["findings"], ["key", "list"], ["source", "list"]):
         assert run(copy, *words, "--format", "json") == run(full_ledger, *words, "--format", "json")
@@ -43,7 +43,7 @@ def test_copy(full_ledger: Path, tmp_path: Path) -> None:
 def test_every_format(full_ledger: Path, tmp_path: Path, form: str) -> None:
     copy, saved, new = (str(tmp_path / name) for name in ("copy.db", "saved.db", "new.db"))
     for words, said in [
-        (("copy", str(full_ledger), copy), "told"),
+        (("copy", str(full_ledger), copy), "toy"),
         (("backup", saved), "saved.db"),
         (("restore", saved, "--to", new), "new.db"),
     ]:

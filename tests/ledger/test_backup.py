@@ -1,4 +1,4 @@
-"""Backups: a state that the ledger was in, whole or not there; and ledgers that are made of them again."""
+"""Backups: each equals a state that the ledger was in, and is complete or not there. And ledgers restored from them."""
 
 import os
 import re
@@ -21,14 +21,14 @@ from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import backup as backup_module
 from liushui.ledger.maintenance.backup import BackupResult, back_up
 from liushui.ledger.maintenance.restore import restore
-from tests.ledger.books import assert_intact, commit_read, hours, make_row, new_ledger, tables
-from tests.ledger.killing import copied
-from tests.ledger.moving import DONE, SECRETS, in_file, moved, opened_at, prepare_to_move
+from tests.ledger.copies import DONE, SECRETS, comparable, in_file, opened_at, prepare_to_copy
+from tests.ledger.kills import copied
+from tests.ledger.ledgers import assert_intact, commit_read, hours, make_row, new_ledger, tables
 from tests.system import files_of_at_most
 
 ROOT: Final = Path(__file__).parents[2]
-MOVING: Final = [sys.executable, "-B", "-m", "tests.ledger.moving"]
-WRITING: Final = [sys.executable, "-m", "tests.ledger.writing"]
+MOVING: Final = [sys.executable, "-B", "-m", "tests.ledger.copies"]
+WRITING: Final = [sys.executable, "-m", "tests.ledger.writer_process"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +38,9 @@ def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with rows in every table. Nobody changes it."""
+    """A ledger with rows in every table. Tests do not change it."""
     folder = tmp_path_factory.mktemp("full")
-    prepare_to_move(folder)
+    prepare_to_copy(folder)
     return folder / "ledger.db"
 
 
@@ -59,7 +59,7 @@ def backed_up(source: Path, path: Path, *, force: bool = False, with_secrets: bo
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder, by name."""
+    """The content of every file in a folder, by name."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
@@ -106,7 +106,7 @@ def test_no_key_is_copied_for_a_ledger_without_secrets(tmp_path: Path) -> None:
 
 
 def test_a_backup_during_commits_equals_a_committed_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes commit all the while. Each backup, restored, is what the ledger was after one of its batches."""
+    """Two processes commit meanwhile. Each restored backup equals the ledger after one of its batches."""
     monkeypatch.setattr(backup_module, "PAGES_PER_STEP", 1)
     ledger = new_ledger(tmp_path)
     commits = 100
@@ -253,7 +253,7 @@ def test_a_killed_restore_leaves_the_ledger_before_or_after(full: Path, tmp_path
         if point != DONE:
             assert in_file(path) == before, point
             restore(saved, str(path), force=True)
-        assert moved(in_file(path)) == moved(in_file(full)), point
+        assert comparable(in_file(path)) == comparable(in_file(full)), point
 
 
 # ---------------------------------------------------------------- restoring
@@ -270,14 +270,14 @@ def test_a_restore_creates_a_ledger(full: Path, saved: Path, tmp_path: Path) -> 
 
 
 def test_a_ledger_with_content_is_replaced_only_with_force(full: Path, saved: Path, tmp_path: Path) -> None:
-    """Whoever has it open sees what it is now."""
+    """A process that has the ledger open sees its new content."""
     mine = new_ledger(tmp_path, "mine")
     before = tables(mine)
     with pytest.raises(ConfigError, match=r"ledger\.db holds a ledger already: --force replaces it by the backup"):
         restore(saved, str(mine.path))
     assert tables(mine) == before
     restore(saved, str(mine.path), force=True)
-    assert moved(tables(mine)) == moved(in_file(full))
+    assert comparable(tables(mine)) == comparable(in_file(full))
     commit_read(mine, hours(200, 201), make_row("later", 200))
     assert_intact(mine)
     mine.close()
@@ -406,7 +406,7 @@ def test_a_backup_cannot_be_restored_into_itself(saved: Path) -> None:
 def test_a_backup_in_a_read_only_folder_can_be_restored(
     full: Path, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a medium that is read-only SQLite cannot put its own files beside the backup."""
+    """On a read-only medium SQLite cannot create its own files beside the backup."""
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != saved.parent)
     opened: list[str] = []
     connect = sqlite3.connect

@@ -26,8 +26,8 @@ from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import make_account
 from liushui.testing.clock import MovableClock
 from tests.engines import CITUS_URL, PooledLedgers, SchemaPool
-from tests.ledger.books import assert_intact, column, commit_read, hours, make_row, new_ledger, tables
-from tests.ledger.moving import copy, in_file, moved, prepare_to_move
+from tests.ledger.copies import comparable, copy, in_file, prepare_to_copy
+from tests.ledger.ledgers import assert_intact, column, commit_read, hours, make_row, new_ledger, tables
 from tests.ledger.reading import balances, statuses, summary
 
 STOP: Final = os.environ.get("LIUSHUI_TEST_CITUS_STOP", "")
@@ -39,7 +39,7 @@ ACCOUNTS: Final = tuple(f"account {number}" for number in range(8))
 
 @pytest.fixture
 def citus(schemas: SchemaPool) -> Iterator[Ledger]:
-    """A ledger over several nodes, empty."""
+    """An empty ledger on several nodes."""
     databases = PooledLedgers(schemas)
     ledger = open_ledger(databases.url(), clock=MovableClock())
     with ledger.reading() as connection:
@@ -51,15 +51,15 @@ def citus(schemas: SchemaPool) -> Iterator[Ledger]:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger in a file with rows in every table. Nobody changes it."""
+    """A ledger in a file with rows in every table. Tests do not change it."""
     folder = tmp_path_factory.mktemp("full")
-    prepare_to_move(folder)
+    prepare_to_copy(folder)
     return folder / "ledger.db"
 
 
 @contextmanager
 def one_node_down() -> Iterator[None]:
-    """A worker is stopped, and there again afterwards."""
+    """A worker is down, until the test ends."""
     if not (STOP and START):
         pytest.skip("LIUSHUI_TEST_CITUS_STOP and _START stop and start no worker")
     subprocess.run(STOP, shell=True, check=True, stdout=subprocess.DEVNULL, timeout=60)  # noqa: S602 - the tester's own
@@ -71,23 +71,23 @@ def one_node_down() -> Iterator[None]:
 
 def test_a_ledger_is_copied_to_several_nodes_and_back(citus: Ledger, full: Path, tmp_path: Path) -> None:
     copy(full, citus.url)
-    assert moved(tables(citus)) == moved(in_file(full))
+    assert comparable(tables(citus)) == comparable(in_file(full))
     assert_intact(citus)
     copy(citus.url, tmp_path / "back.db")
-    assert moved(in_file(tmp_path / "back.db")) == moved(in_file(full))
+    assert comparable(in_file(tmp_path / "back.db")) == comparable(in_file(full))
 
 
 def test_a_ledger_on_several_nodes_is_backed_up_and_restored(citus: Ledger, full: Path, tmp_path: Path) -> None:
     copy(full, citus.url)
     saved = back_up(citus, tmp_path / "saved.db", with_secrets=True)
-    assert moved(in_file(saved.path)) == moved(in_file(full))
+    assert comparable(in_file(saved.path)) == comparable(in_file(full))
     restored = restore(saved.path, citus.url, force=True)
     assert (restored.accounts, restored.flows, restored.secrets) == (3, saved.flows, "readable")
-    assert moved(tables(citus)) == moved(in_file(full))
+    assert comparable(tables(citus)) == comparable(in_file(full))
 
 
 def spread(ledger: Ledger) -> dict[str, int]:
-    """On which node each account lies, by its port."""
+    """The port of the node on which each account is."""
     statement = """
     SELECT nodeport FROM citus_shards
     WHERE shardid = get_shard_id_for_distribution_column('accounts', CAST(? AS TEXT))
@@ -121,7 +121,7 @@ Answers = dict[str, Callable[[], object]]
 
 
 def answers(ledger: Ledger) -> Answers:
-    """What a ledger is asked: of all accounts, and of each."""
+    """The questions that are put to a ledger, about all accounts and about each."""
     every: Answers = {
         "balances": lambda: balances(ledger),
         "summary": lambda: summary(ledger),
@@ -140,7 +140,7 @@ def answers(ledger: Ledger) -> Answers:
 
 
 def test_without_a_node_an_answer_is_complete_or_an_error(citus: Ledger) -> None:
-    """No total is ever smaller because a part of it could not be asked."""
+    """No total is too small because a part of it could not be read."""
     fill(citus)
     asked = answers(citus)
     before = {name: answer() for name, answer in asked.items()}
@@ -202,5 +202,5 @@ def test_a_copy_that_lost_a_node_can_be_continued(
     with pytest.raises(LedgerError, match="is an unfinished copy"):
         open_ledger(citus.url)
     assert not any(one.differs for one in copy_ledger(source, citus.url))
-    assert moved(tables(citus)) == moved(tables(source))
+    assert comparable(tables(citus)) == comparable(tables(source))
     source.close()

@@ -1,4 +1,4 @@
-"""What a commit of a slice does: adds, restates, withdraws, keeps history; whole or not at all."""
+"""Committing a slice adds, restates and withdraws flows and keeps history, completely or not at all."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from liushui.ledger.write.change import RESTATED, WITHDRAWN, Change, Committed
 from liushui.ledger.write.commit import commit_rows, compare, make_account
 from liushui.provider import DecodedRow
 from tests.engines import LedgerStore
-from tests.ledger.books import (
+from tests.ledger.ledgers import (
     READ_AT,
     assert_intact,
     column,
@@ -298,7 +298,7 @@ STATEMENTS_MAX: Final = 200
 
 
 class Broken(Exception):
-    """What a test raises inside a commit."""
+    """Raised by a test inside a commit."""
 
 
 def test_an_error_at_any_statement_rolls_the_commit_back(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""A copy of a ledger: all of it, as it stood, however it came about; and never half of one that looks whole."""
+"""A copy contains a whole ledger as it was, however it was interrupted, and a part of one never looks complete."""
 
 import re
 import shutil
@@ -23,24 +23,24 @@ from liushui.ledger.maintenance import snapshot
 from liushui.ledger.maintenance.copy import OTHER_TABLES, copy_ledger
 from liushui.ledger.schema import EPHEMERAL_TABLES, FACT_TABLES, metadata
 from liushui.ledger.write.commit import make_account
-from tests.ledger.books import assert_intact, commit_read, hours, make_row, new_ledger, tables
-from tests.ledger.killing import SCENARIOS, copied, opened, prepare
-from tests.ledger.moving import (
+from tests.ledger.copies import (
     DONE,
-    PASSING,
-    SEALED,
+    ENCRYPTED_INDEXES,
+    EPHEMERAL,
     SECRETS,
+    comparable,
     copy,
     in_file,
-    moved,
     of_account,
     opened_at,
-    prepare_to_move,
+    prepare_to_copy,
 )
+from tests.ledger.kills import SCENARIOS, copied, opened, prepare
+from tests.ledger.ledgers import assert_intact, commit_read, hours, make_row, new_ledger, tables
 from tests.system import files_of_at_most
 
 ROOT: Final = Path(__file__).parents[2]
-PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.moving"]
+PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.copies"]
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +50,9 @@ def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with rows in every table. Nobody changes it."""
+    """A ledger with rows in every table. Tests do not change it."""
     folder = tmp_path_factory.mktemp("full")
-    prepare_to_move(folder)
+    prepare_to_copy(folder)
     path = folder / "ledger.db"
     empty = [name for name, rows in in_file(path).items() if not rows]
     assert not empty
@@ -61,12 +61,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small ledger is copied in many pieces."""
+    """Copy a small ledger in many chunks."""
     monkeypatch.setattr(snapshot, "CHUNK", 12)
 
 
 def empty_at(path: Path) -> Path:
-    """An empty ledger: making one takes a while."""
+    """An empty ledger to copy from: creating one takes a while."""
     open_ledger(str(path), create=True).close()
     return path
 
@@ -79,7 +79,7 @@ def test_every_table_is_copied_in_exactly_one_way() -> None:
 
 
 def test_every_encrypted_column_is_marked(full: Path) -> None:
-    """Another ledger has another vault, so a copy has to know each column that was sealed."""
+    """Another ledger has another vault, so a copy must know every column that is encrypted."""
     for name, rows in in_file(full).items():
         columns = list(metadata.tables[name].columns)
         for row in rows:
@@ -93,10 +93,10 @@ def test_a_whole_ledger_is_copied(full: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     found = copy_ledger(ledger, str(target), progress=lambda _what, done, total: told.append((done, total)))
     book = opened_at(target)
-    assert moved(tables(book)) == moved(tables(ledger))
-    assert not any(tables(book)[name] for name in PASSING)
+    assert comparable(tables(book)) == comparable(tables(ledger))
+    assert not any(tables(book)[name] for name in EPHEMERAL)
     assert_intact(book)
-    assert [(one.account, one.differs) for one in found] == [("a", ""), ("b", ""), ("told", "")]
+    assert [(one.account, one.differs) for one in found] == [("a", ""), ("b", ""), ("toy", "")]
     for one in found:
         kept = of_account(tables(ledger), one.account)
         assert one[1:6] == tuple(len(kept[name]) for name in ("batches", "flows", "history", "coverage", "quarantine"))
@@ -115,7 +115,7 @@ def test_secrets_are_encrypted_with_the_copys_key(full: Path, tmp_path: Path) ->
     assert list_sources(book) == list_sources(ledger)
     assert list_sources(book)[0].credentials == SECRETS
     assert list_keys(book) == list_keys(ledger)
-    for name, places in SEALED.items():
+    for name, places in ENCRYPTED_INDEXES.items():
         for place in places:
             assert not {row[place] for row in tables(book)[name]} & {row[place] for row in tables(ledger)[name]}
     book.close()
@@ -130,8 +130,8 @@ def test_secrets_without_a_key_are_left_out_or_the_copy_is_refused(full: Path, t
         copy_ledger(ledger, str(target))
     assert not target.exists()
     assert not any(one.differs for one in copy_ledger(ledger, str(target), secrets=False))
-    expected = {name: [] if SEALED[name] else rows for name, rows in moved(tables(ledger)).items()}
-    assert moved(in_file(target)) == expected
+    expected = {name: [] if ENCRYPTED_INDEXES[name] else rows for name, rows in comparable(tables(ledger)).items()}
+    assert comparable(in_file(target)) == expected
     ledger.close()
 
 
@@ -139,7 +139,7 @@ def test_secrets_without_a_key_are_left_out_or_the_copy_is_refused(full: Path, t
 
 
 class Intruder:
-    """Hands out connections of a ledger, and commits to it before the one of a number."""
+    """Opens connections of a ledger, and commits to it before the one with a given number."""
 
     def __init__(self, ledger: Ledger, at: int) -> None:
         self.ledger, self.at, self.handed = ledger, at, 0
@@ -161,7 +161,7 @@ class Intruder:
 
 @pytest.mark.usefixtures("pieces")
 def test_each_account_is_copied_as_it_was_at_one_batch(tmp_path: Path) -> None:
-    """Commits of every kind come at each point of a copy in turn: what is copied is one of the account's states."""
+    """A commit of each kind happens at each point of a copy: every account is copied in one of its states."""
     base = tmp_path / "base"
     base.mkdir()
     prepare(base)
@@ -188,14 +188,14 @@ def test_each_account_is_copied_as_it_was_at_one_batch(tmp_path: Path) -> None:
         if intruder.handed <= at:
             break
     assert at > 20, "a copy in pieces reads more often than that"
-    assert {name: len(batches) for name, batches in seen.items()} == {"a": 2, "b": 1, "told": 2, "late": 1}
+    assert {name: len(batches) for name, batches in seen.items()} == {"a": 2, "b": 1, "toy": 2, "late": 1}
 
 
 # ---------------------------------------------------------------- killed, and in the way of others
 
 
 def test_a_copy_killed_anywhere_continues_and_cannot_be_opened_before(full: Path, tmp_path: Path) -> None:
-    expected = moved(in_file(full))
+    expected = comparable(in_file(full))
     (tmp_path / "killed").mkdir()
     empty_at(tmp_path / "killed" / "copy.db")
     words = [*PROGRAM, "copy", str(full), str(tmp_path / "killed")]
@@ -210,13 +210,13 @@ def test_a_copy_killed_anywhere_continues_and_cannot_be_opened_before(full: Path
         if is_refused(target):
             unfinished += 1
             copy(full, target)
-        assert moved(in_file(target)) == expected, point
+        assert comparable(in_file(target)) == expected, point
     assert points[-1] == DONE
     assert len(points) - 1 == unfinished > 30
 
 
 def is_refused(target: Path) -> bool:
-    """Whether a copy is refused because it is not finished, or was not begun. Else it is complete."""
+    """Whether a copy cannot be opened because it is unfinished, or not begun. Otherwise it is complete."""
     try:
         book = opened_at(target)
     except LedgerError as error:
@@ -229,7 +229,7 @@ def is_refused(target: Path) -> bool:
 
 @pytest.mark.usefixtures("pieces")
 def test_a_continued_copy_keeps_the_batches_it_began_with(full: Path, tmp_path: Path) -> None:
-    """What an account is copied at is settled when it is begun, whatever is committed before the copy goes on."""
+    """The batch at which an account is copied is fixed when its copy begins, whatever is committed later."""
     ledger, target = opened(copied(full.parent, tmp_path / "base")), tmp_path / "copy.db"
     before = of_account(tables(ledger), "a")
     with pytest.raises(Stopped):
@@ -244,11 +244,11 @@ def test_a_continued_copy_keeps_the_batches_it_began_with(full: Path, tmp_path: 
 
 
 class Stopped(Exception):
-    """A copy was interrupted."""
+    """Interrupts a copy."""
 
 
 class Interrupted:
-    """Hands out so many connections of a ledger, and no more."""
+    """Opens a limited number of connections of a ledger."""
 
     def __init__(self, ledger: Ledger, most: int) -> None:
         self.ledger, self.most = ledger, most
@@ -272,7 +272,7 @@ def test_only_a_copy_of_the_same_ledger_is_continued(full: Path, tmp_path: Path)
         copy_ledger(other, str(target))
     other.close()
     copy(full, target)
-    assert moved(in_file(target)) == moved(tables(ledger))
+    assert comparable(in_file(target)) == comparable(tables(ledger))
     ledger.close()
 
 
@@ -293,7 +293,7 @@ def test_the_second_of_two_copies_into_one_ledger_ends(full: Path, tmp_path: Pat
 
     with pytest.raises(LedgerError, match="another process has copied into the same ledger, and finished it"):
         copy_ledger(ledger, str(target), open_source=reading)
-    assert moved(in_file(target)) == moved(tables(ledger))
+    assert comparable(in_file(target)) == comparable(tables(ledger))
     ledger.close()
 
 
@@ -315,7 +315,7 @@ def test_one_of_two_concurrent_copies_completes(full: Path, tmp_path: Path) -> N
     with pytest.raises(LedgerError, match="another process copies into the same ledger"):
         copy_ledger(ledger, str(target), open_source=reading)
     copy(full, target)
-    assert moved(in_file(target)) == moved(tables(ledger))
+    assert comparable(in_file(target)) == comparable(tables(ledger))
     ledger.close()
 
 
@@ -359,8 +359,8 @@ def test_the_file_of_another_program_is_not_overwritten(full: Path, tmp_path: Pa
         ("UPDATE flows SET amount = '9.99' WHERE account = 'b'", "flows, history, quarantine or page edges are not"),
         ("DELETE FROM history WHERE account = 'a'", "flows, history, quarantine or page edges are not"),
         ("UPDATE coverage SET until_us = until_us + 1 WHERE account = 'b'", "coverage is not as this batch left it"),
-        ("UPDATE day_totals SET flows = flows + 1 WHERE account = 'told'", "is not the sum of its flows"),
-        ("DELETE FROM quarantine WHERE account = 'told'", "flows, history, quarantine or page edges are not"),
+        ("UPDATE day_totals SET flows = flows + 1 WHERE account = 'toy'", "is not the sum of its flows"),
+        ("DELETE FROM quarantine WHERE account = 'toy'", "flows, history, quarantine or page edges are not"),
     ],
 )
 def test_damage_in_the_source_leaves_the_copy_unfinished(full: Path, tmp_path: Path, change: str, said: str) -> None:
@@ -376,7 +376,7 @@ def test_damage_in_the_source_leaves_the_copy_unfinished(full: Path, tmp_path: P
 
 @pytest.mark.usefixtures("pieces")
 def test_changes_in_the_copy_are_found(full: Path, tmp_path: Path) -> None:
-    """Rows that are there, but are not those of the ledger that is copied."""
+    """Rows are there, but they are not those of the source."""
     ledger, target = opened_at(full), tmp_path / "copy.db"
     with pytest.raises(Stopped):
         copy_ledger(ledger, str(target), open_source=Interrupted(ledger, 30))
@@ -400,7 +400,7 @@ def test_a_copy_that_filled_the_disk_can_be_continued(full: Path, tmp_path: Path
     with pytest.raises(LedgerError, match="is an unfinished copy"):
         opened_at(target)
     assert not any(one.differs for one in copy_ledger(ledger, str(target)))
-    assert moved(in_file(target)) == moved(tables(ledger))
+    assert comparable(in_file(target)) == comparable(tables(ledger))
     ledger.close()
 
 
@@ -412,7 +412,7 @@ def test_memory_does_not_grow_with_the_flows(tmp_path: Path) -> None:
             rows = [make_row(f"{at}", 24 * day + at / 100, label="x" * 100) for at in range(2_000)]
             commit_read(ledger, hours(24 * day, 24 * day + 24), *rows)
         ledger.close()
-        program = "import resource, sys; from pathlib import Path; from tests.ledger.moving import copy; "
+        program = "import resource, sys; from pathlib import Path; from tests.ledger.copies import copy; "
         program += (
             "copy(Path(sys.argv[1]), Path(sys.argv[2])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )

@@ -1,4 +1,4 @@
-"""Ledgers that move from one engine to another and back: the same facts, and the same chains."""
+"""Ledgers copied from one engine to another and back have the same facts and the same chains."""
 
 import subprocess
 import sys
@@ -21,14 +21,14 @@ from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
 from liushui.testing.server import free_port
 from tests.engines import Pool, PooledLedgers
-from tests.ledger.books import assert_intact, commit_read, hours, make_row, new_ledger, tables
-from tests.ledger.killing import SCENARIOS, prepare
-from tests.ledger.moving import SECRETS, copy, in_file, moved, of_account, opened_at, prepare_to_move
+from tests.ledger.copies import SECRETS, comparable, copy, in_file, of_account, opened_at, prepare_to_copy
+from tests.ledger.kills import SCENARIOS, prepare
+from tests.ledger.ledgers import assert_intact, commit_read, hours, make_row, new_ledger, tables
 from tests.ledger.test_copy import Interrupted, Intruder, Stopped
 
 ROOT: Final = Path(__file__).parents[2]
-PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.moving"]
-WRITING: Final = [sys.executable, "-m", "tests.ledger.writing"]
+PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.copies"]
+WRITING: Final = [sys.executable, "-m", "tests.ledger.writer_process"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,15 +38,15 @@ def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger in a file with rows in every table. Nobody changes it."""
+    """A ledger in a file with rows in every table. Tests do not change it."""
     folder = tmp_path_factory.mktemp("full")
-    prepare_to_move(folder)
+    prepare_to_copy(folder)
     return folder / "ledger.db"
 
 
 @pytest.fixture
 def server(pool: Pool) -> Iterator[PooledLedgers]:
-    """Databases of a PostgreSQL, each with an empty ledger."""
+    """PostgreSQL databases, each with an empty ledger."""
     databases = PooledLedgers(pool)
     yield databases
     databases.give_back()
@@ -54,17 +54,17 @@ def server(pool: Pool) -> Iterator[PooledLedgers]:
 
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small ledger is copied in many pieces."""
+    """Copy a small ledger in many chunks."""
     monkeypatch.setattr(snapshot, "CHUNK", 12)
 
 
 @pytest.mark.usefixtures("pieces")
 def test_a_copy_to_a_server_to_another_and_back_is_equal(full: Path, server: PooledLedgers, tmp_path: Path) -> None:
     first, second, back = server.url("first"), server.url("second"), tmp_path / "back.db"
-    expected = moved(in_file(full))
+    expected = comparable(in_file(full))
     for source, target in ((str(full), first), (first, second), (second, str(back))):
         copy(source, target)
-        assert moved(in_file(target)) == expected
+        assert comparable(in_file(target)) == expected
         book = opened_at(target)
         assert_intact(book)
         assert list_sources(book)[0].credentials == SECRETS
@@ -96,7 +96,7 @@ def test_a_copy_killed_repeatedly_completes(full: Path, server: PooledLedgers) -
     assert done.returncode == 0, done.stderr.decode()
     points = msgspec.json.decode(done.stdout, type=list[str])
     assert len(points) > 4
-    assert moved(in_file(url)) == moved(in_file(full))
+    assert comparable(in_file(url)) == comparable(in_file(full))
 
 
 def test_ledgers_that_cannot_be_copied_into(full: Path, server: PooledLedgers) -> None:
@@ -125,7 +125,7 @@ def test_an_unfinished_copy_on_a_server_cannot_be_opened_and_continues(full: Pat
     with pytest.raises(LedgerError, match=r"postgresql://.* is an unfinished copy of another ledger: .*finishes it"):
         open_ledger(url)
     assert not any(one.differs for one in copy_ledger(ledger, url))
-    assert moved(in_file(url)) == moved(tables(ledger))
+    assert comparable(in_file(url)) == comparable(tables(ledger))
     ledger.close()
 
 
@@ -148,7 +148,7 @@ def test_one_of_two_concurrent_copies_completes(full: Path, server: PooledLedger
     with pytest.raises(LedgerError, match="another process copies into the same ledger"):
         copy_ledger(ledger, url, open_source=reading)
     copy(full, url)
-    assert moved(in_file(url)) == moved(tables(ledger))
+    assert comparable(in_file(url)) == comparable(tables(ledger))
     ledger.close()
 
 
@@ -161,13 +161,13 @@ def test_a_server_is_backed_up_and_restored(full: Path, server: PooledLedgers, t
     ledger = opened_at(url)
     found = back_up(ledger, saved, with_secrets=True)
     assert (found.accounts, found.has_secrets, found.key) == (3, True, tmp_path / "saved.db.key")
-    assert moved(in_file(saved)) == moved(in_file(full))
+    assert comparable(in_file(saved)) == comparable(in_file(full))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["saved.db", "saved.db.key"]
     content = saved.read_bytes()
     restored = restore(saved, other)
     assert (restored.accounts, restored.flows, restored.secrets) == (3, found.flows, "readable")
     assert saved.read_bytes() == content
-    assert moved(in_file(other)) == moved(in_file(full))
+    assert comparable(in_file(other)) == comparable(in_file(full))
     book = opened_at(other)
     assert list_sources(book) == list_sources(ledger)
     book.close()
@@ -175,7 +175,7 @@ def test_a_server_is_backed_up_and_restored(full: Path, server: PooledLedgers, t
 
 
 def test_a_servers_backup_during_commits_is_of_one_moment(server: PooledLedgers, tmp_path: Path) -> None:
-    """Each backup is what the ledger was after one of its batches."""
+    """Each backup equals the ledger after one of its batches."""
     ledger = new_ledger(server)
     writer = subprocess.Popen(
         [*WRITING, server.url(), "0", "1", "120"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -218,8 +218,8 @@ def test_commits_between_two_accounts_are_not_in_a_backup(
 
     saved = back_up(ledger, tmp_path / "saved.db", progress=between)
     assert told > 3
-    assert moved(in_file(saved.path)) == moved(before)
-    assert moved(tables(ledger)) != moved(before)
+    assert comparable(in_file(saved.path)) == comparable(before)
+    assert comparable(tables(ledger)) != comparable(before)
     other.close()
     ledger.close()
 
@@ -236,7 +236,7 @@ def test_a_server_with_content_is_replaced_only_with_force(full: Path, server: P
     assert tables(mine) == before
     restored = restore(saved, url, force=True)
     assert restored.secrets.startswith("not readable: ")
-    assert moved(tables(mine)) == moved(in_file(full))
+    assert comparable(tables(mine)) == comparable(in_file(full))
     mine.close()
 
 
@@ -257,4 +257,4 @@ def test_an_interrupted_restore_can_be_continued(full: Path, server: PooledLedge
     with pytest.raises(LedgerError, match="is an unfinished copy"):
         open_ledger(url)
     restore(saved, url)
-    assert moved(in_file(url)) == moved(in_file(full))
+    assert comparable(in_file(url)) == comparable(in_file(full))

@@ -1,4 +1,4 @@
-"""Coverage against a model that knows each unit of time by itself."""
+"""Coverage, compared with a model that has a state for each unit of time."""
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -13,17 +13,17 @@ from liushui.ledger.coverage import Range, State, apply_change, merge_adjacent, 
 UNITS: Final = 14
 
 unhurried = settings(deadline=None)
-"""A machine that is busy with something else fails no test."""
+"""No deadline: a busy machine fails no test."""
 
 Units = dict[int, tuple[State, str, int, int]]
-"""What is known of each unit: state, reason, when, by which batch."""
+"""The state of each unit, its reason, when it was read and by which batch."""
 
 ends = st.tuples(st.integers(0, UNITS), st.integers(0, UNITS)).filter(lambda pair: pair[0] != pair[1])
 
 
 @st.composite
 def changes(draw: st.DrawFn) -> list[Range]:
-    """Proofs and failures, each of a later batch than the one before."""
+    """Proofs and failures of ascending batches."""
     found = []
     for batch in range(draw(st.integers(0, 8))):
         since, until = sorted(draw(ends))

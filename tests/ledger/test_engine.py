@@ -1,4 +1,4 @@
-"""Opening a ledger: what is no ledger is refused in plain words and left as it was; one writer, many readers."""
+"""Opening a ledger: other files are refused with a clear error and not changed. One writer and many readers."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from liushui.ledger.read.flows import list_flows
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.ledger.write.batch_writer import lock_account
 from tests.engines import LedgerStore
-from tests.ledger.books import assert_intact, column, commit_read, hours, make_row, new_ledger, tables
+from tests.ledger.ledgers import assert_intact, column, commit_read, hours, make_row, new_ledger, tables
 from tests.system import files_of_at_most
 
 ROOT: Final = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_an_interrupted_migration_is_repeated(tmp_path: Path, monkeypatch: pytes
 
 @contextmanager
 def folder_of_a_user() -> Iterator[Path]:
-    """A folder that belongs to whom `bound_by_permissions` acts as."""
+    """A folder that belongs to the user that `bound_by_permissions` becomes."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         yield folder
@@ -179,7 +179,7 @@ def folder_of_a_user() -> Iterator[Path]:
 
 @contextmanager
 def bound_by_permissions(folder: Path) -> Iterator[None]:
-    """Act as one whom permissions bind: as the owner of the folder and its files, who is not root."""
+    """Become the owner of the folder and its files, who is not root, so that permissions apply."""
     if os.geteuid() != 0:
         yield
         return
@@ -348,8 +348,8 @@ def test_two_processes_commit_to_one_account(ledger_store: LedgerStore) -> None:
 
 
 def writer(url: str, number: int, commits: int) -> subprocess.Popen[str]:
-    """One of two processes that commit slices of their own, once they are told to."""
-    command = [sys.executable, "-m", "tests.ledger.writing", url, str(number), "2", str(commits)]
+    """One of two processes that commit slices of their own once they get a line of input."""
+    command = [sys.executable, "-m", "tests.ledger.writer_process", url, str(number), "2", str(commits)]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

@@ -20,16 +20,16 @@ from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
 from tests.engines import LedgerStore
-from tests.ledger.books import commit_read, hour, hours, make_full_row, make_row, new_ledger
+from tests.ledger.ledgers import commit_read, hour, hours, make_full_row, make_row, new_ledger
 from tests.ledger.reading import totals
 
 BEGIN = datetime(2025, 12, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def mixed(module_shelf: LedgerStore) -> Iterator[Ledger]:
+def mixed(module_store: LedgerStore) -> Iterator[Ledger]:
     """Two accounts whose days begin at different hours, with random rows of two weeks. Only read."""
-    ledger = new_ledger(module_shelf, "a", zone="Asia/Hong_Kong")
+    ledger = new_ledger(module_store, "a", zone="Asia/Hong_Kong")
     make_account(ledger, "b", "longbridge", "America/New_York")
     for number, account in enumerate("ab"):
         random = Random(number)

@@ -1,4 +1,4 @@
-"""Findings: the direction that contradicts the sign, the copy that is unlike; counted with each commit, by day."""
+"""Findings: directions that contradict the sign, and copies that differ. Each commit counts them by day."""
 
 import pytest
 from sqlalchemy import event
@@ -12,7 +12,7 @@ from liushui.ledger.read.review import list_findings
 from liushui.ledger.write.change import REBUILT, REDERIVED, Change
 from liushui.ledger.write.commit import commit_change
 from liushui.provider import DecodedRow
-from tests.ledger.books import (
+from tests.ledger.ledgers import (
     assert_intact,
     column,
     commit_read,
@@ -99,7 +99,7 @@ def test_findings_are_counted_by_the_accounts_days(ledger: Ledger) -> None:
 
 
 def test_a_finding_ends_when_the_first_row_becomes_equal(ledger: Ledger) -> None:
-    """The copy itself stays as it is: only what stands beside it changes."""
+    """The copy does not change: only the row that it is compared with does."""
     commit_read(ledger, hours(0, 24), make_row("twin", 1, label="a"), make_row("twin", 2, label="b"))
     assert found(ledger) == [(SAME_ID, "twin~1")]
     commit_read(ledger, hours(0, 24), make_row("twin", 2, label="a"), make_row("twin", 2, label="b"))

@@ -1,4 +1,4 @@
-"""What a failed read leaves: an open range with its reason, where nothing is proven."""
+"""A failed read leaves an open range with its reason where nothing is proven."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import commit_gap
-from tests.ledger.books import DAY_ONE, READ_AT, assert_intact, column, commit_read, hours, make_row, tables
+from tests.ledger.ledgers import DAY_ONE, READ_AT, assert_intact, column, commit_read, hours, make_row, tables
 from tests.ledger.reading import coverage_of, statuses
 
 LATER = READ_AT + timedelta(hours=1)

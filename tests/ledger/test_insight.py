@@ -38,7 +38,7 @@ from liushui.rules import Paging, Rules
 from liushui.sync.events import SyncStatus
 from liushui.testing.clock import NOON, MovableClock
 from tests.engines import LedgerStore
-from tests.ledger.books import commit_read, make_row, new_ledger, rejected_row
+from tests.ledger.ledgers import commit_read, make_row, new_ledger, rejected_row
 from tests.ledger.reading import balances
 
 HONGKONG = ZoneInfo("Asia/Hong_Kong")

@@ -1,4 +1,4 @@
-"""A commit that is killed leaves the ledger before or after it, never between: at every write point there is."""
+"""A commit killed at any point leaves the ledger as it was before or after it, never in between."""
 
 import re
 import subprocess
@@ -14,14 +14,14 @@ import pytest
 
 from liushui.ledger.engines.sqlite import PAGE_BYTES
 from liushui.ledger.schema import FACT_TABLES, metadata
-from tests.ledger.killing import MARK, SCENARIOS, Judge, Left, copied, opened, prepare
+from tests.ledger.kills import MARK, SCENARIOS, Judge, Left, copied, opened, prepare
 from tests.system import leave_out, require
 
 ROOT: Final = Path(__file__).parents[2]
-PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.killing"]
+PROGRAM: Final = [sys.executable, "-B", "-m", "tests.ledger.kills"]
 
 WRITES: Final = ("write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync", "ftruncate", "fallocate", "unlink")
-"""The system calls by which a commit can change what is on a disk. A name that a machine has not is passed over."""
+"""The system calls by which a commit can change a disk. Names that a machine does not know are skipped."""
 
 
 WRITTEN: Final = {
@@ -30,12 +30,12 @@ WRITTEN: Final = {
     "retry": "UPDATE quarantine",
     "rebuild": "INSERT INTO history",
 }
-"""What a commit writes that not all of them do."""
+"""The tables that only some of the commits write to."""
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A folder with the ledger that each commit begins with."""
+    """A folder with the ledger that every commit begins with."""
     folder = tmp_path / "base"
     folder.mkdir()
     prepare(folder)
@@ -86,7 +86,7 @@ def test_a_first_opening_killed_at_any_statement_can_be_repeated(tmp_path: Path)
 
 
 def test_a_commit_is_complete_or_absent_after_a_torn_write_ahead_log(base: Path, tmp_path: Path) -> None:
-    """What a power cut can leave of the write-ahead log: any part of it from its beginning."""
+    """A power cut can leave any beginning of the write-ahead log."""
     judge = Judge(base, "slice")
     done = copied(base, tmp_path / "done")
     ledger = opened(done)
@@ -110,7 +110,7 @@ def test_a_commit_is_complete_or_absent_after_a_torn_write_ahead_log(base: Path,
 
 
 class Call(NamedTuple):
-    """The call of a name that is number `ordinal`, from 1, of the process."""
+    """A system call: the process's call of that name with that number, counted from 1."""
 
     name: str
     ordinal: int
@@ -138,7 +138,7 @@ def test_a_commit_killed_at_any_disk_write_is_complete_or_absent(base: Path, tmp
 
 
 def writes_of_a_commit(strace: str, folder: Path, trace: Path) -> list[Call]:
-    """Every call that writes, from the commit's beginning to the closing of the ledger."""
+    """Every call that writes, from the beginning of the commit until the ledger is closed."""
     done = traced(strace, trace, WRITES, folder)
     assert done.returncode == 0, done.stderr.decode()
     counts: Counter[str] = Counter()

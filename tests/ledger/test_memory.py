@@ -1,4 +1,4 @@
-"""A provider whose rows come, change, go and cannot be read for a while: the ledger is as its reads were, always."""
+"""A provider whose rows appear, change, vanish and are undecodable for a while: the ledger always equals its reads."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -24,8 +24,8 @@ from liushui.ledger.write.change import Committed
 from liushui.ledger.write.quarantine import Interval, intersect, subtract
 from liushui.ledger.write.reprocess import preview_rebuild, rebuild, retry
 from liushui.testing.clock import MovableClock
-from tests.ledger.books import assert_intact, column, decode_and_commit, hour, hours, new_ledger
-from tests.ledger.doubles import LearningCodec, told
+from tests.ledger.learning_codec import LearningCodec, toy_row
+from tests.ledger.ledgers import assert_intact, column, decode_and_commit, hour, hours, new_ledger
 from tests.ledger.reading import balances, statuses, summary
 
 HOURS: Final = 8
@@ -40,7 +40,7 @@ CODECS: Final = (
 at_hours = st.integers(0, HOURS - 1)
 codecs = st.sampled_from(CODECS)
 rows = st.builds(
-    lambda name, amount, label, side: lambda at: told(f"{name}{at}", at, amount, label, side),
+    lambda name, amount, label, side: lambda at: toy_row(f"{name}{at}", at, amount, label, side),
     st.sampled_from("pq"),
     st.sampled_from(["1.00", "-2.50", "0"]),
     st.sampled_from(["plain", "gift", "strange"]),
@@ -50,7 +50,7 @@ junk = st.sampled_from([b"{", b"[1]"]).map(lambda row: lambda _at: row)
 
 
 class State(NamedTuple):
-    """What the ledger showed after a batch, and what it should hold."""
+    """What the ledger showed after a batch, and what it should contain."""
 
     recorded_at: datetime
     flows: Counter[Flow]
@@ -60,7 +60,7 @@ class State(NamedTuple):
 
 
 class Provider(RuleBasedStateMachine):
-    """What the provider has in each hour, and what the last read of each hour made of it."""
+    """The provider's rows in each hour, and the result of the last read of each hour."""
 
     @initialize()
     def begin(self) -> None:

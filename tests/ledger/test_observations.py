@@ -11,7 +11,7 @@ from liushui.ledger.jobs.observations import (
     record_observations,
 )
 from liushui.ledger.jobs.sources import add_source, remove_source
-from tests.ledger.books import hour
+from tests.ledger.ledgers import hour
 
 
 def test_an_observation_replaces_the_one_of_the_same_name(ledger: Ledger) -> None:

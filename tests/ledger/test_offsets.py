@@ -25,7 +25,7 @@ from liushui.provider import DecodedRow, FlowPage, FlowQuery
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.engines import LedgerStore
-from tests.ledger.books import DAY_ONE, commit_read, hour, hours, import_page, make_row, new_ledger
+from tests.ledger.ledgers import DAY_ONE, commit_read, hour, hours, import_page, make_row, new_ledger
 from tests.ledger.test_reader import shown
 
 STRIDE: Final = 4
@@ -135,9 +135,9 @@ class Twice:
 @settings(max_examples=40)
 @given(steps=st.lists(st.tuples(batches, st.lists(queries, min_size=1, max_size=6)), min_size=1, max_size=6))
 def test_deep_pages_are_what_walking_finds(
-    module_shelf: LedgerStore, steps: list[tuple[Batch, list[FlowQuery]]]
+    module_store: LedgerStore, steps: list[tuple[Batch, list[FlowQuery]]]
 ) -> None:
-    ledger = with_accounts(module_shelf)
+    ledger = with_accounts(module_store)
     both = Twice(ledger)
     for (account, day, days, at, imported), asked in steps:
         both.write(account, day, days, at, imported=imported)

@@ -1,4 +1,4 @@
-"""PostgreSQL with everything that can happen to a connection: nothing is lost, and nothing is there twice."""
+"""PostgreSQL and everything that can happen to a connection: nothing is lost, and nothing exists twice."""
 
 import signal
 import subprocess
@@ -25,15 +25,15 @@ from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.reader import MemoryLimits
 from tests.engines import DatabasePool, PooledLedgers
-from tests.ledger.books import assert_intact, column, commit_read, hours, make_row, new_ledger
-from tests.ledger.cutting import KEPT, Stand, watch_statements
-from tests.ledger.killing import POINTS_MAX, Left, prepare
-from tests.ledger.proxy import Cut, Wire, wired
+from tests.ledger.cut_proxy import Cut, CutProxy, proxied
+from tests.ledger.kills import POINTS_MAX, Left, prepare
+from tests.ledger.ledgers import assert_intact, column, commit_read, hours, make_row, new_ledger
+from tests.ledger.server_kills import RETRIED, Scenario, watch_statements
 
 ROOT: Final = Path(__file__).parents[2]
 
 ROWS: Final = 1_000
-"""More than go to the server at once."""
+"""More rows than are sent at once."""
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def ledger(ledger_store: PooledLedgers) -> Iterator[Ledger]:
 
 def test_a_commit_killed_at_any_statement_is_complete_or_absent(ledger_store: PooledLedgers) -> None:
     prepare(ledger_store)
-    program = [sys.executable, "-m", "tests.ledger.cutting", "slice", ledger_store.url()]
+    program = [sys.executable, "-m", "tests.ledger.server_kills", "slice", ledger_store.url()]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode()
     results = msgspec.json.decode(done.stdout, type=list[Left])
@@ -68,29 +68,29 @@ def test_a_commit_killed_at_any_statement_is_complete_or_absent(ledger_store: Po
 def test_a_commit_cut_off_at_any_statement_is_retried_or_fails(
     pool: DatabasePool, ledger_store: PooledLedgers, scenario: str
 ) -> None:
-    """A slice is committed all the same, once; what cannot be tried again is not there, and says so."""
+    """A slice is retried and committed once. What cannot be retried is an error, and not there."""
     prepare(ledger_store)
-    stand = Stand(ledger_store.url(), scenario)
-    expected = "after" if scenario in KEPT else "before"
+    stand = Scenario(ledger_store.url(), scenario)
+    expected = "after" if scenario in RETRIED else "before"
     for number in range(1, POINTS_MAX):
         ledger = stand.opened()
         cut = _cut_at(ledger, number, lambda: pool.cut(stand.url))
         try:
             stand.act(ledger)
         except ConnectionLost:
-            assert scenario not in KEPT
+            assert scenario not in RETRIED
         ledger.close()
         if not cut:
             break
         assert stand.named(stand.tables()) == expected, cut
-        if scenario in KEPT:
-            stand.put_back()
+        if scenario in RETRIED:
+            stand.reset()
     assert number > 15
     assert stand.damages() == []
 
 
 def _cut_at(ledger: Ledger, number: int, cut: Callable[[], None]) -> list[str]:
-    """Cut at the point of that number, once. The list has it afterwards, unless there are fewer."""
+    """Cut the connection once, at the point of that number, and append the point to the list. There may be fewer."""
     passed, cuts = 0, list[str]()
 
     def reached(point: str) -> None:
@@ -105,24 +105,24 @@ def _cut_at(ledger: Ledger, number: int, cut: Callable[[], None]) -> list[str]:
 
 
 @pytest.fixture
-def wire(pool: DatabasePool) -> Iterator[Wire]:
-    with wired(pool.server.port) as found:
+def wire(pool: DatabasePool) -> Iterator[CutProxy]:
+    with proxied(pool.server.port) as found:
         yield found
 
 
-def through(wire: Wire, url: str) -> str:
-    """The same ledger, reached through a wire."""
+def through(wire: CutProxy, url: str) -> str:
+    """The same ledger, reached through a proxy."""
     return url.replace(f":{conninfo_to_dict(url)['port']}/", f":{wire.port}/")
 
 
 @pytest.mark.parametrize("cut", Cut)
 @pytest.mark.parametrize("scenario", ["slice", "page", "retry"])
 def test_a_commit_cut_off_while_committing_is_complete_or_an_error(
-    ledger_store: PooledLedgers, wire: Wire, scenario: str, cut: Cut
+    ledger_store: PooledLedgers, wire: CutProxy, scenario: str, cut: Cut
 ) -> None:
-    """Whether it is kept is found out: it is there once, or the error says that it is not."""
+    """The chain tells whether it was committed: it is there once, or the error says that it is not."""
     prepare(ledger_store)
-    stand = Stand(ledger_store.url(), scenario)
+    stand = Scenario(ledger_store.url(), scenario)
     ledger = open_ledger(through(wire, stand.url), clock=MovableClock())
     wire.cut_at = cut
     lost = False
@@ -134,7 +134,7 @@ def test_a_commit_cut_off_while_committing_is_complete_or_an_error(
     assert wire.cuts == 1
     found = stand.named(stand.tables())
     assert found == ("before" if lost else "after")
-    if cut is Cut.AFTER or scenario in KEPT:
+    if cut is Cut.AFTER or scenario in RETRIED:
         assert found == "after"
     elif cut is Cut.BEFORE:
         assert found == "before"
@@ -143,7 +143,7 @@ def test_a_commit_cut_off_while_committing_is_complete_or_an_error(
 
 @pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])
 def test_a_small_write_that_was_cut_off_is_an_error(
-    ledger_store: PooledLedgers, ledger: Ledger, wire: Wire, cut: Cut
+    ledger_store: PooledLedgers, ledger: Ledger, wire: CutProxy, cut: Cut
 ) -> None:
     reached = open_ledger(through(wire, ledger_store.url()), clock=MovableClock())
     create_key(reached, PROVIDER, ["a"])
@@ -162,7 +162,7 @@ def test_a_small_write_that_was_cut_off_is_an_error(
     ],
 )
 def test_one_row_that_cannot_be_stored_rolls_all_of_them_back(ledger: Ledger, late: DecodedRow, said: str) -> None:
-    """Others are with the server already when it, or we, come to that one. The connection is good all the same."""
+    """Other rows have reached the server when it, or our own check, finds that one. The connection stays usable."""
     rows = [make_row(f"f{number}", number / ROWS) for number in range(ROWS)]
     with pytest.raises(LedgerError, match=said):
         commit_read(ledger, hours(0, 2), *rows, late)
@@ -173,7 +173,7 @@ def test_one_row_that_cannot_be_stored_rolls_all_of_them_back(ledger: Ledger, la
 
 
 def test_a_server_that_does_not_come_back_is_an_error(
-    ledger_store: PooledLedgers, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    ledger_store: PooledLedgers, wire: CutProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("liushui.ledger.engines.postgres_connection.RECONNECT_PAUSES_S", (0.01,))
     new_ledger(ledger_store).close()
@@ -193,7 +193,7 @@ def test_a_server_that_does_not_come_back_is_an_error(
 def test_writers_survive_a_restart_of_the_server(
     pool: DatabasePool, ledger_store: PooledLedgers, how: signal.Signals
 ) -> None:
-    """Two processes commit to one account, and two to accounts of their own: each commit is there, once."""
+    """Two processes commit to one account, and two to accounts of their own. Every commit is there once."""
     commits = 24
     ledger = new_ledger(ledger_store, "a", "b", "c")
     writers = [_writer(ledger.url, account, number, commits) for number, account in enumerate(["a", "a", "b", "c"])]
@@ -218,14 +218,14 @@ def test_writers_survive_a_restart_of_the_server(
 
 
 def _writer(url: str, account: str, number: int, commits: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.ledger.writing", url, str(number), "4", str(commits), account]
+    command = [sys.executable, "-m", "tests.ledger.writer_process", url, str(number), "4", str(commits), account]
     return subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
 class _Reading:
-    """What a writer says of its commits, as it says it. It is told to begin."""
+    """Starts a writer, and collects the lines that it prints about its commits."""
 
     def __init__(self, writer: subprocess.Popen[str]) -> None:
         self.lines: list[str] = []
@@ -261,7 +261,7 @@ def test_a_reader_survives_a_restart_of_the_server(pool: DatabasePool, ledger: L
 
 
 def test_a_lock_held_by_a_dead_client_is_released(pool: DatabasePool, ledger: Ledger) -> None:
-    """A backend that lost its client holds nothing: it is ended, and what it had begun is not there."""
+    """A server process whose client is gone ends, and its transaction is rolled back."""
     with psycopg.connect(ledger.url) as gone:
         gone.execute("SELECT * FROM accounts WHERE account = 'a' FOR UPDATE")
         gone.execute("UPDATE accounts SET head = 7")
@@ -273,7 +273,7 @@ def test_a_lock_held_by_a_dead_client_is_released(pool: DatabasePool, ledger: Le
 
 
 def test_commits_to_two_accounts_do_not_wait_for_each_other(ledger_store: PooledLedgers) -> None:
-    """Neither waits for the other: each is in the middle of its transaction while the other commits."""
+    """Each is in the middle of its transaction while the other one commits."""
     ledger = new_ledger(ledger_store, "a", "b")
     with ledger.writing() as connection:
         connection.exec_driver_sql("SELECT 1 FROM accounts WHERE account = 'a' FOR UPDATE")

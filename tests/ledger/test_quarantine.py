@@ -1,4 +1,4 @@
-"""What reads of ranges say of rows that could not be read: where they are, how many there are, and that one is gone."""
+"""What reads of ranges tell about undecodable rows: where they are, how many there are, and that one is gone."""
 
 from unittest.mock import patch
 
@@ -15,7 +15,8 @@ from liushui.ledger.write.commit import commit_slice
 from liushui.ledger.write.quarantine import GONE, NARROWED, READ
 from liushui.ledger.write.reprocess import retry
 from liushui.provider import Slice
-from tests.ledger.books import (
+from tests.ledger.learning_codec import LearningCodec, toy_row
+from tests.ledger.ledgers import (
     DAY_ONE,
     assert_intact,
     column,
@@ -28,7 +29,6 @@ from tests.ledger.books import (
     rejected_row,
     tables,
 )
-from tests.ledger.doubles import LearningCodec, told
 from tests.ledger.reading import statuses
 
 STRICT = LearningCodec(unreadable=frozenset({"strange"}))
@@ -49,16 +49,16 @@ def spans(ledger: Ledger) -> list[list[tuple[int, int]] | None]:
 
 
 def endings(ledger: Ledger) -> list[object]:
-    """How versions of entries ended, of those that did."""
+    """How versions of entries ended."""
     return [how for (how,) in column(ledger, "quarantine", "ended_as") if how is not None]
 
 
 class Kept(Exception):
-    """A read would have been kept."""
+    """Raised in place of writing a read."""
 
 
 def would_end(ledger: Ledger, asked: Slice, *rejected: Rejected) -> bool:
-    """Whether keeping such a read is refused where it may end nothing. It is tried, and not kept."""
+    """Whether committing such a read needs a confirmation. It is not committed."""
     before = tables(ledger)
     try:
         with patch.object(BatchWriter, "write", side_effect=Kept):
@@ -187,7 +187,7 @@ def test_an_imported_row_that_can_be_decoded_now_is_resolved(ledger: Ledger) -> 
 
 
 def test_a_slice_read_with_a_better_codec_resolves_its_rows(ledger: Ledger) -> None:
-    rows = [told("one", 1), told("two", 2, label="strange"), told("two", 2, label="strange")]
+    rows = [toy_row("one", 1), toy_row("two", 2, label="strange"), toy_row("two", 2, label="strange")]
     assert decode_and_commit(ledger, hours(0, 20), STRICT, *rows).quarantined == 2
     assert decode_and_commit(ledger, hours(0, 20), LEARNED, *rows) == Committed(2, 2, 0, 0, 0)
     assert endings(ledger) == [READ, READ]
@@ -197,7 +197,7 @@ def test_a_slice_read_with_a_better_codec_resolves_its_rows(ledger: Ledger) -> N
 
 
 def test_a_retry_turns_decodable_rows_into_flows(ledger: Ledger) -> None:
-    rows = [told("one", 1), told("two", 2, label="strange"), told("two", 2, label="strange"), b"{"]
+    rows = [toy_row("one", 1), toy_row("two", 2, label="strange"), toy_row("two", 2, label="strange"), b"{"]
     decode_and_commit(ledger, hours(0, 20), STRICT, *rows)
     before = column(ledger, "quarantine", "id", "wire")
     nothing = retry(ledger, "a", STRICT)
@@ -216,7 +216,7 @@ def test_a_retry_turns_decodable_rows_into_flows(ledger: Ledger) -> None:
 
 
 def test_a_row_with_a_time_outside_its_span_stays_in_quarantine(ledger: Ledger) -> None:
-    decode_and_commit(ledger, hours(0, 5), STRICT, told("one", 7, label="strange"))
+    decode_and_commit(ledger, hours(0, 5), STRICT, toy_row("one", 7, label="strange"))
     done = retry(ledger, "a", LEARNED)
     assert (done.read, done.outside) == (0, 1)
     assert spans(ledger) == [[(0, 5)]]
@@ -224,7 +224,7 @@ def test_a_row_with_a_time_outside_its_span_stays_in_quarantine(ledger: Ledger) 
 
 
 def test_a_retried_row_is_numbered_among_its_copies(ledger: Ledger) -> None:
-    rows = [told("one", 1, label="strange"), told("one", 1, label="known"), told("one", 1, label="tame")]
+    rows = [toy_row("one", 1, label="strange"), toy_row("one", 1, label="known"), toy_row("one", 1, label="tame")]
     decode_and_commit(ledger, hours(0, 5), STRICT, *rows)
     retry(ledger, "a", LEARNED)
     expected = column(ledger, "flows", "id", "label")

@@ -53,9 +53,9 @@ FLOWS = {"a": [flow(number) for number in range(120)], "b": [flow(number) for nu
 
 
 @pytest.fixture(scope="module")
-def ledger(module_shelf: LedgerStore) -> Iterator[Ledger]:
+def ledger(module_store: LedgerStore) -> Iterator[Ledger]:
     clock = MovableClock(NOON)
-    book = open_ledger(module_shelf.url(), create=True, clock=clock)
+    book = open_ledger(module_store.url(), create=True, clock=clock)
     for account, flows in FLOWS.items():
         make_account(book, account, "longbridge", ZONES[account])
         received = [DecodedRow(one, shown(one), None) for one in flows]

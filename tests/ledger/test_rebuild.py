@@ -1,4 +1,4 @@
-"""Deriving flows again: the difference that is told is the one that is made, and a fresh read would say the same."""
+"""Rebuilding: the preview equals what a rebuild changes, and the result equals a new read."""
 
 import dataclasses
 from typing import Any
@@ -19,7 +19,8 @@ from liushui.ledger.write.quarantine import Interval
 from liushui.ledger.write.reprocess import RebuildReport, preview_rebuild, rebuild
 from liushui.provider import DecodedRow
 from tests.engines import LedgerStore
-from tests.ledger.books import (
+from tests.ledger.learning_codec import LearningCodec, read, toy_row
+from tests.ledger.ledgers import (
     assert_intact,
     column,
     decode_and_commit,
@@ -30,21 +31,20 @@ from tests.ledger.books import (
     new_ledger,
     tables,
 )
-from tests.ledger.doubles import LearningCodec, read, told
 
 FIRST = LearningCodec()
 GIFTS = LearningCodec(kinds={"gift": Kind.REBATE})
 ROWS = (
-    told("one", 1, label="gift"),
-    told("two", 2),
-    told("two", 2),
-    told("three", 3, "-4.00", "gift"),
-    told("four", 20, "9.00"),
+    toy_row("one", 1, label="gift"),
+    toy_row("two", 2),
+    toy_row("two", 2),
+    toy_row("three", 3, "-4.00", "gift"),
+    toy_row("four", 20, "9.00"),
 )
 
 
 def told_and_made(ledger: Ledger, codec: LearningCodec) -> RebuildReport:
-    """The difference that is told. The one that is made is the same, and then there is none."""
+    """Preview a rebuild and check that it does the same, and that a second one changes nothing."""
     expected = preview_rebuild(ledger, "a", codec, lambda _flows: None)
     advanced: list[int] = []
     made = rebuild(ledger, "a", codec, advanced.append)
@@ -98,9 +98,9 @@ def test_flows_that_are_decoded_differently_get_new_versions(ledger: Ledger) -> 
     ids=["told apart", "one", "by hour", "later", "all at once"],
 )
 def test_a_rebuilt_ledger_equals_one_read_with_the_new_codec(ledger_store: LedgerStore, codec: LearningCodec) -> None:
-    """Slices of an hour: rows of one identity in a slice are those at one instant."""
+    """With slices of an hour, the rows of one identity in a slice are those at one instant."""
     rebuilt, fresh = new_ledger(ledger_store, name="rebuilt.db"), new_ledger(ledger_store, name="fresh.db")
-    rows = [*ROWS, told("two", 2, "1.00", "gift"), told("more", 2, "3.00"), told("t", 3), told("two", 1)]
+    rows = [*ROWS, toy_row("two", 2, "1.00", "gift"), toy_row("more", 2, "3.00"), toy_row("t", 3), toy_row("two", 1)]
     decode_and_commit(rebuilt, hours(0, 24), FIRST, *rows)
     told_and_made(rebuilt, codec)
     for at in range(24):
@@ -112,7 +112,7 @@ def test_a_rebuilt_ledger_equals_one_read_with_the_new_codec(ledger_store: Ledge
 
 
 def instant(codec: LearningCodec, row: bytes) -> int:
-    """The hour that a codec reads in a row; where it reads none, the one of another."""
+    """The hour that the first of two codecs decodes in a row, or else the second."""
     received, _ = read(codec, row)
     at = (received or read(FIRST, row)[0])[0].flow.at
     return next(number for number in range(24) if hour(number) == at)
@@ -141,14 +141,14 @@ def test_an_imported_entry_of_equal_bytes_stands_for_the_undecodable_flow(ledger
 
 
 def test_a_copy_that_keeps_its_number_is_not_changed(ledger: Ledger) -> None:
-    decode_and_commit(ledger, hours(0, 24), FIRST, told("a", 2), told("a", 2), told("b", 2))
+    decode_and_commit(ledger, hours(0, 24), FIRST, toy_row("a", 2), toy_row("a", 2), toy_row("b", 2))
     told_and_made(ledger, LearningCodec(identity=lambda _row: "a"))
     assert column(ledger, "flows", "id", "batch") == [("a", 1), ("a~1", 1), ("a~2", 2)]
     assert column(ledger, "history", "id") == [("b",)]
 
 
 def test_at_most_ten_examples_are_reported(ledger: Ledger) -> None:
-    decode_and_commit(ledger, hours(0, 24), FIRST, *[told(f"row {number}", 1, label="gift") for number in range(30)])
+    decode_and_commit(ledger, hours(0, 24), FIRST, *[toy_row(f"row {number}", 1, label="gift") for number in range(30)])
     found = told_and_made(ledger, GIFTS)
     assert (found.changed, len(found.examples)) == (30, rebuilding.EXAMPLES_MAX)
 
@@ -179,14 +179,14 @@ def test_flows_without_a_received_row_are_not_changed(ledger: Ledger) -> None:
 
 
 class Killed(Exception):
-    """What ends a rebuild in the middle."""
+    """Interrupts a rebuild."""
 
 
 @pytest.mark.parametrize("codec", [GIFTS, LearningCodec(identity=lambda row: row.label, late_hours=2)])
 def test_an_interrupted_rebuild_can_be_continued(
     ledger_store: LedgerStore, monkeypatch: pytest.MonkeyPatch, codec: LearningCodec
 ) -> None:
-    rows = [told(f"row {number:02}", number % 9, label="gift" if number % 2 else "x") for number in range(40)]
+    rows = [toy_row(f"row {number:02}", number % 9, label="gift" if number % 2 else "x") for number in range(40)]
     monkeypatch.setattr(rebuilding, "CHUNK", 7)
     monkeypatch.setattr(rebuilding._chunk, "__kwdefaults__", {"limit": 7, "until": None})
     ended, whole = new_ledger(ledger_store, name="ended.db"), new_ledger(ledger_store, name="whole.db")

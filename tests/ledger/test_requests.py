@@ -1,4 +1,4 @@
-"""Requests to sync: taken by one, given back, taken over from who is gone; and how far a sync is."""
+"""Sync requests are taken by one process, returned, and taken over from dead ones. And the progress of syncs."""
 
 import os
 from datetime import timedelta
@@ -20,7 +20,7 @@ from liushui.ledger.jobs.sync_requests import (
     return_request,
     take_request,
 )
-from tests.ledger.books import hour
+from tests.ledger.ledgers import hour
 
 ME = f"{MACHINE}/{os.getpid()}/me"
 GONE = f"{MACHINE}/{2**22 + 1}/gone"

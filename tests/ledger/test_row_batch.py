@@ -1,4 +1,4 @@
-"""Rows that are read together are kept as rows that are read one by one: the same tables to the last link."""
+"""Rows decoded together give the same tables, to the last link, as rows decoded one by one."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from liushui.provider import DecodedRow, Provider, Slice
 from liushui.providers import load_providers
 from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
-from tests.ledger.books import READ_AT, assert_intact, new_ledger, rejected_row, tables
+from tests.ledger.ledgers import READ_AT, assert_intact, new_ledger, rejected_row, tables
 
 EVERYTHING = Slice(EPOCH, MAX_INSTANT)
 FLOWS = 450
-"""More rows than one statement inserts, and no multiple of them."""
+"""More rows than one statement inserts, and not a multiple."""
 
 
 def rows_of(provider: Provider) -> list[bytes]:
-    """Rows of a simulated account, newest first, some of them two and three times."""
+    """Rows of a simulated account, the newest first, some of them twice and three times."""
     world = World(Parameters(accounts=1, flows=FLOWS, seed=3), institutions_of({provider.name: provider}))
     flows = world.flows(world.accounts[0], *EVERYTHING)
     rows = [provider.codec.write(flow) for flow in flows][::-1]

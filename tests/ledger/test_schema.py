@@ -1,4 +1,4 @@
-"""The schema: what migrations make is what the program reads and writes; an account is one shard; pages are ranges."""
+"""The schema: migrations create what the program uses, an account is one shard, and a page is a range of the key."""
 
 import re
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from liushui.ledger.schema import FACT_TABLES, REVISION, flows, metadata
 from liushui.provider import FlowQuery
 from liushui.testing.reader import MemoryLimits
 from tests.engines import unspread
-from tests.ledger.books import commit_read, hour, hours, make_row
+from tests.ledger.ledgers import commit_read, hour, hours, make_row
 
 
 def is_of_every_engine(_object: object, name: str | None, *_rest: object) -> bool:
-    """Not what marks a ledger on PostgreSQL, nor the numbers that stand beside amounts there."""
+    """Whether Alembic should compare a table or column: not the marker table, and not the generated numbers."""
     return name != MARKER_TABLE and not str(name).endswith(NUMBER_SUFFIX)
 
 
@@ -86,7 +86,7 @@ def test_a_table_refuses_values_of_other_types(file_ledger: Ledger) -> None:
 
 
 class Watched:
-    """A bare connection that says how each statement that it is given would be run."""
+    """A raw connection that collects the query plan of each statement."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._connection = ledger.raw_connection()
@@ -108,7 +108,7 @@ class Watched:
 
 
 SORTED: Final = re.compile(r"Sort\n(?:\s+(?:Sort|Presorted) Key.*\n)*\s+-> +Index")
-"""A step of PostgreSQL's that sorts all that it finds by an index."""
+"""A step of a PostgreSQL plan that sorts everything found by an index."""
 
 
 @pytest.mark.parametrize("accounts", [("a",), ("a", "b")])

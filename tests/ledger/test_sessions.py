@@ -1,4 +1,4 @@
-"""Codes, the password and sessions, on every engine: a code lets in once, and nothing lasts too long."""
+"""Login codes, the password and sessions: a code is valid once, and everything expires."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta

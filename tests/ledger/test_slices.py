@@ -1,4 +1,4 @@
-"""Slices kept in one transaction are kept as slices kept one by one: the same tables to the last link."""
+"""Slices committed in one transaction give the same tables, to the last link, as slices committed one by one."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,7 +14,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Row
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, commit_slices
-from tests.ledger.books import (
+from tests.ledger.ledgers import (
     READ_AT,
     assert_intact,
     commit_read,
@@ -30,7 +30,7 @@ LATER = READ_AT + timedelta(days=1)
 
 
 def kept_one_by_one(ledger: Ledger, slices: Sequence[SliceRead]) -> list[Committed | None]:
-    """What commit_slices says of them."""
+    """What `commit_slices` would return for them."""
     kept: list[Committed | None] = []
     for asked, read_at, received, rejected in slices:
         try:
@@ -47,7 +47,7 @@ def kept_one_by_one(ledger: Ledger, slices: Sequence[SliceRead]) -> list[Committ
 
 
 def assert_same(folder: Path, slices: Sequence[SliceRead], *, over_a_gap: bool, known: bool) -> None:
-    """Keep slices in both ways, in ledgers of which something is known before."""
+    """Commit slices in both ways, to ledgers with some coverage."""
     found: list[tuple[list[Committed | None], dict[str, list[Row]]]] = []
     for name in ("together", "alone"):
         ledger = new_ledger(folder, name=f"{name}.db")
@@ -109,7 +109,7 @@ def test_slices_from_the_first_that_ends_versions_are_not_committed(ledger: Ledg
 
 
 def test_many_small_slices_need_few_statements(tmp_path: Path) -> None:
-    """What a slice adds is written with what those before it add."""
+    """What several slices add is written together."""
     ledger = new_ledger(tmp_path)
     statements: list[str] = []
     event.listen(ledger.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))

@@ -1,4 +1,4 @@
-"""Spans of time are sets of instants: what is done to their pieces is what is done to the sets."""
+"""Spans are sets of instants: operations on their intervals equal operations on the sets."""
 
 from itertools import pairwise
 

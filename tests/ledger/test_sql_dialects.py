@@ -10,13 +10,13 @@ from liushui.ledger.engines.sql_dialects import POSTGRESQL, SQLITE, SQLDialect, 
 
 
 def rows_of(ledger: Ledger, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """What a statement gives."""
+    """The rows of a statement."""
     with ledger.reading() as connection:
         return [tuple(row) for row in connection.exec_driver_sql(statement, values)]
 
 
 def value_of(ledger: Ledger, expression: str, *values: object, detail: str = "{}") -> object:
-    """What an expression is, beside a `detail` column."""
+    """The value of an expression, where there is a column `detail`."""
     ((value,),) = rows_of(ledger, f"SELECT {expression} FROM (SELECT CAST(? AS TEXT) AS detail) AS t", *values, detail)
     return value
 

@@ -1,4 +1,4 @@
-"""What no engine keeps goes to quarantine on every one of them, with the field and the reason."""
+"""What some engine cannot store is quarantined on every engine, with its field and the reason."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import KEYS_MAX, read_batch, read_rows, storage_error
 from liushui.ledger.read.review import list_quarantined
 from liushui.providers.longbridge import codec
-from tests.ledger.books import assert_intact, commit_read, hours, make_row
+from tests.ledger.ledgers import assert_intact, commit_read, hours, make_row
 from tests.ledger.reading import statuses
 
 ROW = {

@@ -22,7 +22,7 @@ from liushui.ledger.read.summaries import Unit
 from liushui.ledger.write.commit import commit_gap
 from liushui.provider import DecodedRow, Slice
 from tests.engines import LedgerStore
-from tests.ledger.books import READ_AT, assert_intact, column, commit_read, hours, import_page, make_row, new_ledger
+from tests.ledger.ledgers import READ_AT, assert_intact, column, commit_read, hours, import_page, make_row, new_ledger
 from tests.ledger.reading import balances, summary
 
 # ---------------------------------------------------------------- the long way
@@ -33,7 +33,7 @@ def flows_of(ledger: Ledger, account: str) -> list[Flow]:
 
 
 def sums_by_day(flows: list[Flow], zone: str) -> dict[tuple[object, ...], tuple[int, Fraction, Fraction]]:
-    """How many flows, what came in and what went out, by day, subaccount, currency and kind."""
+    """The number of flows, money in and money out, by day, subaccount, currency and kind."""
     sums: dict[tuple[object, ...], tuple[int, Fraction, Fraction]] = {}
     for flow in flows:
         day = flow.at.astimezone(ZoneInfo(zone)).date().isoformat()
@@ -45,7 +45,7 @@ def sums_by_day(flows: list[Flow], zone: str) -> dict[tuple[object, ...], tuple[
 
 
 def sums(flows: list[Flow], until: datetime | None = None) -> dict[tuple[str, str], tuple[int, Fraction]]:
-    """How many flows before `until`, and their sum, by subaccount and currency."""
+    """The number of flows before `until`, and their sum, by subaccount and currency."""
     result: dict[tuple[str, str], tuple[int, Fraction]] = defaultdict(lambda: (0, Fraction()))
     for flow in flows:
         if until is None or flow.at < until:
@@ -75,10 +75,10 @@ def kept_balances(
 # ---------------------------------------------------------------- any commits
 
 ZONES = {"a": "America/New_York", "b": "America/Havana"}
-"""In one of them the clocks are changed at night, in the other at midnight itself."""
+"""In one of them the clocks change at night, in the other at midnight."""
 
 CHANGES = [datetime(2024, 3, 10, tzinfo=UTC), datetime(2024, 11, 3, tzinfo=UTC)]
-"""Days on which the clocks are changed in both."""
+"""Days on which the clocks change, in both."""
 
 LONG = ["9" * 40, "-" + "9" * 40, "0." + "0" * 39 + "1", "-0." + "1" * 40, "1" * 50 + "." + "1" * 49]
 
@@ -95,7 +95,7 @@ amounts = st.one_of(
 
 
 def row_of_facts(letter: str, at: datetime, amount: str, currency: str, kind: Kind) -> DecodedRow:
-    """A row whose identity is made of its facts, as it is where a provider has no record ids."""
+    """A row whose identity is made of its facts, as for a provider without record ids."""
     return make_row(f"{letter} {at} {amount} {currency} {kind}", at, amount, currency=currency, kind=kind)
 
 
@@ -247,7 +247,7 @@ def test_a_flow_counts_on_the_accounts_day(ledger_store: LedgerStore, zone: str,
 
 
 def repeated_hours() -> Iterator[tuple[int, datetime]]:
-    """The half hours from 23:00 to 02:00 around the night in which Havana lives midnight twice."""
+    """The half hours from 23:00 to 02:00 in the night in which Havana has midnight twice."""
     begin = local("America/Havana", date(2024, 11, 2), 23)
     for number in range(10):
         yield number, begin + timedelta(minutes=30 * number)

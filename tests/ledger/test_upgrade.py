@@ -1,4 +1,4 @@
-"""A ledger of an older schema is upgraded when it is opened, loses nothing, and its chains hold."""
+"""A ledger of an older schema is upgraded when it is opened. It loses nothing, and its chains stay valid."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from liushui.ledger.engines.sqlite import sqlite_engine
 from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.testing.clock import MovableClock
-from tests.ledger.books import (
+from tests.ledger.ledgers import (
     assert_intact,
     commit_read,
     hours,
@@ -33,7 +33,7 @@ BEFORE_MEMORY = "0002"
 
 @pytest.fixture
 def old(tmp_path: Path) -> tuple[Path, dict[str, list[tuple[object, ...]]]]:
-    """A ledger as the schema before had it, and what its tables hold now: the same facts, sealed by the same links."""
+    """A ledger of an older schema, and the tables that it must have after the upgrade: the same facts and links."""
     ledger = new_ledger(tmp_path, name="new.db")
     side = make_row("side", 2, "5.00", direction=Direction.OUT)
     commit_read(ledger, hours(0, 24), make_full_row("one", 1), side, rejected=[rejected_row("{"), rejected_row("{")])

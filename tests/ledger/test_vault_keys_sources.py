@@ -32,7 +32,7 @@ from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.reader import MemoryLimits
 from tests.engines import LedgerStore
-from tests.ledger.books import assert_intact, column, commit_read, hours, make_row, new_ledger
+from tests.ledger.ledgers import assert_intact, column, commit_read, hours, make_row, new_ledger
 
 SECRETS = {"app_key": "public-part", "app_secret": "s3cr3t-of-the-app", "access_token": "t0ken-of-the-user"}
 RATE = PROVIDER.rules.rate
@@ -44,7 +44,7 @@ def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def on_disk(ledger: Ledger) -> bytes:
-    """Every byte of the ledger's files, its key's but for."""
+    """Every byte of the ledger's files, except its key's."""
     ledger.close()
     files = [path for path in ledger.path.parent.iterdir() if path.suffix != ".key"]
     assert ledger.path in files

@@ -1,4 +1,4 @@
-"""`verify` finds every change that was not a commit's, names its account and batch, and calls the intact intact."""
+"""`verify` finds every change that no commit made, names its account and batch, and finds none in an intact ledger."""
 
 import shutil
 import sqlite3
@@ -20,7 +20,7 @@ from liushui.ledger.schema import FACT_TABLES, metadata
 from liushui.ledger.write.change import Change as Changed
 from liushui.ledger.write.commit import commit_gap, commit_rows
 from liushui.ledger.write.quarantine import quarantine_rows
-from tests.ledger.books import (
+from tests.ledger.ledgers import (
     READ_AT,
     assert_intact,
     column,
@@ -37,12 +37,12 @@ from tests.ledger.books import (
 DAMAGED: Final = "beta"
 OTHERS: Final = ("alpha", "empty", "gamma")
 NEW: Final = "delta"
-"""No account here, and none that a flipped bit makes of the names of the others."""
+"""The name of no account, and of none that a flipped bit makes out of the others' names."""
 
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of several accounts, each with rows in every table. Nobody has it open."""
+    """A closed ledger with several accounts, each with rows in every table."""
     folder = tmp_path_factory.mktemp("intact")
     ledger = new_ledger(folder, DAMAGED, *OTHERS)
     for account in (DAMAGED, "alpha", "gamma"):
@@ -53,7 +53,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fill(ledger: Ledger, account: str) -> None:
-    """Give an account rows in every table, of several batches."""
+    """Write rows to every table of an account, in several batches."""
     rows = (
         make_full_row("full", 1, "-7654.32", label="唯一的標籤"),
         make_row("bare", 2),
@@ -78,24 +78,24 @@ def fill(ledger: Ledger, account: str) -> None:
 
 
 class Change:
-    """A ledger's file, changed behind its back, and what `verify` says of it."""
+    """A copy of a ledger's file that tests change, and what `verify` finds in it."""
 
     def __init__(self, intact: Path, folder: Path) -> None:
         self._intact = intact
         self.path = folder / "ledger.db"
 
     def sql(self, statement: str, *values: object) -> int:
-        """Change the file with a statement, starting from the intact one. Returns how many rows it changed."""
+        """Change a fresh copy with a statement. Returns how many rows it changed."""
         shutil.copyfile(self._intact, self.path)
         return self.more_sql(statement, *values)
 
     def more_sql(self, statement: str, *values: object) -> int:
-        """A further statement."""
+        """Run a further statement."""
         with closing(sqlite3.connect(self.path)) as connection, connection:
             return connection.execute(statement, values).rowcount
 
     def byte(self, offset: int, flipped: int = 1) -> None:
-        """Flip bits of one byte of the file, starting from the intact one."""
+        """Flip bits of one byte of a fresh copy."""
         data = bytearray(self._intact.read_bytes())
         data[offset] ^= flipped
         self.path.write_bytes(data)
@@ -108,7 +108,7 @@ class Change:
             ledger.close()
 
     def assert_found(self, batch: object = None, accounts: tuple[str, ...] = (DAMAGED,)) -> None:
-        """Damage is found, in these accounts alone; that batch is named, if one is given."""
+        """Check that damage is found in exactly these accounts, and in that batch if one is given."""
         found = self.found()
         damaged = [one for one in found if isinstance(one, Damage)]
         assert damaged, "nothing was found"
@@ -120,7 +120,7 @@ class Change:
 
 @pytest.fixture
 def change(intact: Path, tmp_path: Path) -> Change:
-    """The intact ledger, to be changed."""
+    """A copy of the intact ledger to change."""
     return Change(intact, tmp_path)
 
 
@@ -173,7 +173,7 @@ def test_one_changed_value_is_found(intact: Path, change: Change, table: str, na
 
 
 def blamed(row: dict[str, object], name: str) -> object:
-    """The batch that wrote a value. None where it is the value that says so, or where there is no such batch."""
+    """The batch that wrote a value. None where the value itself says so, or there is no such batch."""
     if name in ("account", "batch", "seq"):
         return None
     return row.get(name if name == "ended_batch" else "ended_batch" if name == "ended_as" else "batch", row.get("seq"))
@@ -185,7 +185,7 @@ def rows_of(path: Path, table: str) -> list[Row]:
 
 
 def changed(value: object, of: sa.Column[object]) -> Iterator[object]:
-    """The value with one bit of one byte flipped, in several ways; none for a value, and one for none."""
+    """The value with one bit of one byte flipped, in several ways. NULL becomes a value, and a value NULL."""
     if isinstance(value, int):
         yield from (value ^ 1 << bit for bit in (0, 9, 40, 62))
     elif isinstance(value, (str, bytes)):
@@ -201,7 +201,7 @@ def changed(value: object, of: sa.Column[object]) -> Iterator[object]:
 
 
 def shown(name: object) -> str:
-    """A name as damage names it: the bytes that are no text any more are escaped."""
+    """A name as damage shows it: bytes that are not text any more are escaped."""
     assert isinstance(name, bytes)
     return name.decode(errors="backslashreplace")
 

@@ -28,7 +28,7 @@ from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.commit import commit_gap
 from liushui.testing.clock import NOON, MovableClock
 from tests.engines import LedgerStore, unspread
-from tests.ledger.books import READ_AT, commit_read, hour, hours, make_row, new_ledger
+from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, make_row, new_ledger
 from tests.ledger.reading import balances, coverage_of, summary
 
 MINUTE = timedelta(minutes=1)

@@ -31,7 +31,7 @@ from liushui.sync.runner import sync_sources
 from liushui.testing.client import ClientDouble
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
-from tests.ledger.books import leases_of
+from tests.ledger.ledgers import leases_of
 from tests.ledger.reading import coverage_of
 from tests.sync import killing
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger, row

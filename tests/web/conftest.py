@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from liushui.ledger.engine import Ledger
 from tests.browser import browser_path, browsing
 from tests.demo import Demo, running_demo
-from tests.ledger.books import new_ledger
+from tests.ledger.ledgers import new_ledger
 from tests.system import leave_out
 from tests.web.visitor import Visitor, visiting
 from tests.web.watched_page import TIMEOUT_MS, Open, Watched

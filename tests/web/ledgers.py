@@ -15,7 +15,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
-from tests.ledger.books import commit_read, new_ledger, rejected_row
+from tests.ledger.ledgers import commit_read, new_ledger, rejected_row
 from tests.web.visitor import Visitor, visiting
 
 BEGIN: Final = datetime(2025, 11, 1, tzinfo=ZoneInfo("Asia/Hong_Kong")).astimezone(UTC)

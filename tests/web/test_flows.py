@@ -20,7 +20,7 @@ from liushui.money import to_plain_string
 from liushui.provider import Slice
 from liushui.server.web.flows.page import pretty_json
 from liushui.testing.clock import NOON
-from tests.ledger.books import commit_read, rejected_row
+from tests.ledger.ledgers import commit_read, rejected_row
 from tests.web.ledgers import BEGIN, fill, fill_many, reading, row
 from tests.web.test_overview import words
 from tests.web.visitor import Visitor

@@ -22,7 +22,7 @@ from liushui.server.context import Connection
 from liushui.server.web.auth.sessions import COOKIE, CSRF_HEADER, BrowserSessions
 from liushui.services.access import Principal, check_exposure
 from liushui.testing.server import run
-from tests.ledger.books import new_ledger
+from tests.ledger.ledgers import new_ledger
 from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting
 
 PASSWORD = "correct horse battery"

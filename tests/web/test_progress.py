@@ -9,7 +9,7 @@ from liushui.ledger.jobs.leases import new_holder
 from liushui.ledger.jobs.progress import Progress, write_progress
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.sync.events import SyncStatus
-from tests.ledger.books import READ_AT
+from tests.ledger.ledgers import READ_AT
 from tests.web.visitor import Visitor
 
 SECOND = timedelta(seconds=1)

@@ -1,7 +1,7 @@
-"""A program that commits many slices, for tests of several processes at once.
+"""A program that commits many slices, for tests with several processes.
 
-`python -m tests.ledger.writing LEDGER NUMBER WRITERS COMMITS [ACCOUNT]` is writer NUMBER of so
-many, each with hours of its own.
+`python -m tests.ledger.writer_process LEDGER NUMBER WRITERS COMMITS [ACCOUNT]` is writer NUMBER of WRITERS. Each of
+them commits slices of its own hours.
 """
 
 import sys
@@ -9,14 +9,14 @@ import time
 from typing import Final
 
 from liushui.ledger.engine import open_ledger
-from tests.ledger.books import commit_read, hours, make_row
+from tests.ledger.ledgers import commit_read, hours, make_row
 
 PAUSE_S: Final = 0.005
-"""Between two commits, as one that reads from a network has it: the lock goes to who waits for it."""
+"""Between two commits, as if waiting for a network: meanwhile another writer gets the lock."""
 
 
 def main(url: str, number: int, writers: int, commits: int, account: str = "a") -> None:
-    """Commit a slice of one row, so many times, once a line is read. Each is told of."""
+    """Wait for a line of input, then commit slices of one row, and print a line for each."""
     ledger = open_ledger(url)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

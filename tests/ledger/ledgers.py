@@ -1,4 +1,4 @@
-"""Ledgers and flows for the tests of the ledger: an account, rows of any shape, every table as it stands."""
+"""Make ledgers, rows and commits for tests, and read back every table."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,13 +29,13 @@ DAY_ONE = datetime(2024, 3, 1, tzinfo=UTC)
 READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
 
 Tables = Mapping[str, Sequence[Row]]
-"""Every table's rows, by its key."""
+"""The rows of every table, ordered by its key."""
 
 
 def new_ledger(
     where: LedgerStore | Path, *accounts: str, zone: str = "Asia/Hong_Kong", name: str = "ledger.db"
 ) -> Ledger:
-    """A ledger with these accounts, under a clock that stands still. In a folder it is a file."""
+    """A ledger with these accounts and a clock that stands still. In a folder it is a file."""
     url = str(where / name) if isinstance(where, Path) else where.url(name)
     ledger = open_ledger(url, create=True, clock=MovableClock())
     for account in accounts or ("a",):
@@ -44,7 +44,7 @@ def new_ledger(
 
 
 def hour(number: float) -> datetime:
-    """So many hours after the beginning of DAY_ONE."""
+    """An instant, in hours after the beginning of DAY_ONE."""
     return DAY_ONE + timedelta(hours=number)
 
 
@@ -64,14 +64,14 @@ def make_row(
     subaccount: str = "",
     direction: Direction = Direction.NONE,
 ) -> DecodedRow:
-    """A row that was received, with as little as a flow may have. `at` as a number: hours, as in `hour`."""
+    """A decoded row with as few fields as a flow can have. A number for `at` counts hours, as in `hour`."""
     at = at if isinstance(at, datetime) else hour(at)
     flow = Flow(identity, at, Decimal(amount), currency, direction, kind, label=label, subaccount=subaccount)
     return DecodedRow(flow, msgspec.json.encode([identity, label, amount]), None)
 
 
 def make_full_row(identity: str, at: float = 0, amount: str = "-12.50", *, label: str = "買入") -> DecodedRow:
-    """A row that was received, with everything that a flow may have."""
+    """A decoded row with all fields that a flow can have."""
     flow = Flow(
         identity,
         hour(at),
@@ -98,7 +98,7 @@ def make_full_row(identity: str, at: float = 0, amount: str = "-12.50", *, label
 
 
 def rejected_row(row: str, reason: str = "expected a row") -> Rejected:
-    """A row that could not be read."""
+    """A row that could not be decoded."""
     return Rejected(row.encode(), "row", reason)
 
 
@@ -110,24 +110,24 @@ def commit_read(
     account: str = "a",
     read_at: datetime = READ_AT,
 ) -> Committed:
-    """Commit a slice."""
+    """Commit a slice that was read whole."""
     return commit_slice(ledger, account, asked, read_at=read_at, received=received, rejected=rejected)
 
 
 def decode_and_commit(ledger: Ledger, asked: Slice, codec: Codec, *rows: bytes, account: str = "a") -> Committed:
-    """Commit a slice of rows as they came."""
+    """Decode rows and commit them as a slice."""
     received, rejected = read_rows(codec, rows)
     return commit_read(ledger, asked, *received, rejected=rejected, account=account)
 
 
 def import_rejected(ledger: Ledger, *rejected: Rejected, account: str = "a") -> Committed | None:
-    """Keep the rows of an import that could not be read."""
+    """Quarantine rows that an import could not decode."""
     rows = list(rejected)
     return commit_rows(ledger, account, lambda c, batch: Change(quarantined=quarantine_rows(c, account, rows, batch)))
 
 
 def import_page(ledger: Ledger, *received: DecodedRow, account: str = "a") -> Committed | None:
-    """Keep the rows of one page of an import."""
+    """Import one page."""
     ordered = sorted(received, key=lambda row: (row.flow.at, row.flow.identity, row.row))
     groups = groupby(ordered, key=lambda row: (to_us(row.flow.at), row.flow.identity))
     chunk = [Copies(at_us, identity, list(rows)) for (at_us, identity), rows in groups]
@@ -147,23 +147,23 @@ def tables(ledger: Ledger) -> dict[str, list[Row]]:
 
 
 def column(ledger: Ledger, table: str, *names: str) -> list[Row]:
-    """Some columns of a table, in the order of its key."""
-    found = metadata.tables[table]
-    wanted = [found.c[name] for name in names]
+    """Some columns of a table, ordered by its key."""
+    columns = [metadata.tables[table].c[name] for name in names]
+    key = metadata.tables[table].primary_key.columns
     with ledger.reading() as connection:
-        return [tuple(row) for row in connection.execute(sa.select(*wanted).order_by(*found.primary_key.columns))]
+        return [tuple(row) for row in connection.execute(sa.select(*columns).order_by(*key))]
 
 
 def damages(ledger: Ledger) -> list[Damage]:
-    """What `verify` finds wrong."""
-    return [found for found in verify(ledger) if isinstance(found, Damage)]
+    """The damages that `verify` finds."""
+    return [result for result in verify(ledger) if isinstance(result, Damage)]
 
 
 def assert_intact(ledger: Ledger) -> None:
-    """Every account is verified, and nothing is damaged."""
-    found = list(verify(ledger))
-    assert all(isinstance(account, Verified) for account in found), found
-    assert [account.account for account in found] == [row[0] for row in column(ledger, "accounts", "account")]
+    """Check that every account is verified, and nothing is damaged."""
+    results = list(verify(ledger))
+    assert all(isinstance(result, Verified) for result in results), results
+    assert [result.account for result in results] == [row[0] for row in column(ledger, "accounts", "account")]
 
 
 def leases_of(ledger: Ledger) -> list[Lease]:

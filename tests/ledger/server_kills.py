@@ -1,6 +1,7 @@
-"""Commits to a ledger on a server, killed or cut off at each of their points. The ledger is put back in between.
+"""Commits to a ledger on a server, killed or cut off at each of their points. The ledger is reset in between.
 
-`python -m tests.ledger.cutting SCENARIO URL` kills a child around each SQL statement and prints what it left.
+`python -m tests.ledger.server_kills SCENARIO URL` forks a child for each SQL statement, kills it at the statement, and
+prints what it left.
 """
 
 import sys
@@ -16,44 +17,44 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.schema import metadata
 from liushui.testing.clock import MovableClock
-from tests.ledger.books import Tables, damages, tables
-from tests.ledger.killing import POINTS_MAX, SCENARIOS, Left, Reached, killed_at
+from tests.ledger.kills import POINTS_MAX, SCENARIOS, Left, Reached, killed_at
+from tests.ledger.ledgers import Tables, damages, tables
 
-KEPT: Final = {"slice"}
-"""Scenarios whose commit is done again by itself where the connection is lost."""
+RETRIED: Final = {"slice"}
+"""Scenarios whose commit is retried when the connection is lost."""
 
 
 Found = TypeVar("Found")
 
 
-class Stand:
-    """A ledger as it is before a commit, and what it becomes."""
+class Scenario:
+    """A ledger on a server, before and after a commit."""
 
     def __init__(self, url: str, scenario: str) -> None:
         self.url, self.act = url, SCENARIOS[scenario]
         self.before = self.tables()
         self.commit()
         self.after = self.tables()
-        self.put_back()
+        self.reset()
 
     def opened(self) -> Ledger:
-        """The ledger, under the clock that all of them have."""
+        """Open it. Every time it has the same clock."""
         return open_ledger(self.url, clock=MovableClock())
 
     def tables(self) -> Tables:
-        """What it holds now."""
+        """Its tables now."""
         return self._with(tables)
 
     def damages(self) -> list[str]:
-        """What `verify` finds."""
+        """The damages that `verify` finds."""
         return self._with(lambda ledger: [str(one) for one in damages(ledger)])
 
     def commit(self) -> None:
-        """Do the commit, undisturbed."""
+        """Make the commit, undisturbed."""
         self._with(self.act)
 
-    def put_back(self) -> None:
-        """Make it what it was before."""
+    def reset(self) -> None:
+        """Make it what it was before the commit."""
         ledger = self.opened()
         with ledger.writing() as connection:
             for table in metadata.sorted_tables:
@@ -62,7 +63,7 @@ class Stand:
         ledger.close()
 
     def named(self, found: Tables) -> str:
-        """Which of the two it is."""
+        """Whether tables are as before or after the commit."""
         if found == self.before:
             return "before"
         if found == self.after:
@@ -78,7 +79,7 @@ class Stand:
 
 
 def watch_statements(engine: Engine, reached: Reached) -> None:
-    """Be told before each statement, and before each COMMIT."""
+    """Call `reached` before each statement and each COMMIT."""
 
     def before(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
         reached(f"before {statement}")
@@ -88,8 +89,8 @@ def watch_statements(engine: Engine, reached: Reached) -> None:
 
 
 def kill_at_each_statement(url: str, scenario: str) -> list[Left]:
-    """Fork a child for each statement of a commit, and kill it there. What a kill left is what the next one finds."""
-    stand = Stand(url, scenario)
+    """Fork a child for each statement of a commit, and kill it there. Each begins with what the one before left."""
+    stand = Scenario(url, scenario)
     results: list[Left] = []
     for number in range(1, POINTS_MAX):
         point = killed_at(number, partial(_act_watched, stand))
@@ -98,11 +99,11 @@ def kill_at_each_statement(url: str, scenario: str) -> list[Left]:
         state = stand.named(stand.tables())
         results.append(Left(point, state, [] if state == "before" else stand.damages(), state))
         if state == "after":
-            stand.put_back()
+            stand.reset()
     raise AssertionError(f"the commit has over {POINTS_MAX} points")
 
 
-def _act_watched(stand: Stand, reached: Reached) -> None:
+def _act_watched(stand: Scenario, reached: Reached) -> None:
     ledger = stand.opened()
     watch_statements(ledger.engine, reached)
     stand.act(ledger)

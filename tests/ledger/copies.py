@@ -1,8 +1,9 @@
-"""A ledger with rows in every table, to be moved, and what is compared of two ledgers. Also a program that is killed.
+"""A ledger with rows in every table, to be copied, and what two equal ledgers have in common. And a program to kill.
 
-`python -m tests.ledger.moving copy SOURCE FOLDER` copies into copy.db in FOLDER-0, FOLDER-1 and so on, each of which
-begins as FOLDER is, and is killed at another point in each; `backup` and `restore` do that. `again SOURCE URL` copies
-into one ledger, is killed and goes on until it has come to its end. The points are printed.
+`python -m tests.ledger.copies copy SOURCE FOLDER` makes copies FOLDER-0, FOLDER-1 and so on of a folder, copies a
+ledger into copy.db in each, and is killed at another point each time. `backup` and `restore` do the same with those.
+`again SOURCE URL` copies into one ledger, and is killed and continued until the copy is complete. The points are
+printed.
 """
 
 import shutil
@@ -26,86 +27,89 @@ from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.schema import EPHEMERAL_TABLES, FACT_TABLES, metadata
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
-from tests.ledger.books import Tables, tables
-from tests.ledger.killing import SCENARIOS, Reached, opened, prepare, watch
+from tests.ledger.kills import SCENARIOS, Reached, opened, prepare, watch
+from tests.ledger.ledgers import Tables, tables
 
 SECRETS: Final = {"app_key": "public-part", "app_secret": "s3cr3t-of-the-app", "access_token": "t0ken-of-the-user"}
 STEP: Final = 4
-"""One point in so many is one where an act is killed."""
+"""Every so many points, a child is killed."""
 
 DONE: Final = "it is done"
 """The last point."""
 
-SEALED: Final = {
+ENCRYPTED_INDEXES: Final = {
     table.name: [at for at, column in enumerate(table.columns) if column.info.get("encrypted")]
     for table in metadata.sorted_tables
 }
-"""Where the sealed text stands in each table."""
+"""The indexes of each table's encrypted columns."""
 
-PASSING: Final = {table.name for table in EPHEMERAL_TABLES}
+EPHEMERAL: Final = {table.name for table in EPHEMERAL_TABLES}
 
 
-def prepare_to_move(folder: Path) -> None:
-    """Make a ledger that has rows in every table, versions that ended, and secrets."""
+def prepare_to_copy(folder: Path) -> None:
+    """Make a ledger with rows in every table, versions that ended, and secrets."""
     folder.mkdir(exist_ok=True)
     prepare(folder)
     ledger = opened(folder)
     for scenario in SCENARIOS.values():
         scenario(ledger)
-    for account in ("a", "told"):
+    for account in ("a", "toy"):
         add_source(
             ledger, account=account, base_url="http://host", credentials=SECRETS, since=NOON, paced=account == "a"
         )
     create_key(ledger, PROVIDER, ["a", "b"], restrictions={})
     revoke_key(ledger, PROVIDER.key_name(create_key(ledger, PROVIDER, ["b"], expires_at=NOON)))
     record_run(ledger, Run("a", NOON, NOON + timedelta(seconds=2), 3, 4, 5, 1, "HTTP 500"))
-    record_run(ledger, Run("told", NOON, None, 0, 0, 0, 0, ""))
+    record_run(ledger, Run("toy", NOON, None, 0, 0, 0, 0, ""))
     take_lease(ledger, "a", "somebody", timedelta(minutes=5))
     fill_the_rest(ledger)
     ledger.close()
 
 
 def fill_the_rest(ledger: Ledger) -> None:
-    """Put a row into each table that has none: what the rows of tables that others keep mean is nothing to a copy."""
+    """Insert an arbitrary row into each empty table: a copy does not care what it means."""
     with ledger.writing() as connection:
         for table in metadata.sorted_tables:
             if connection.execute(sa.select(table).limit(1)).first() is None:
                 values = {column.name: 1 if is_number(column) else "a" for column in table.columns}
-                sealed = {
+                encrypted = {
                     column.name: ledger.vault.encrypt(SECRETS)
                     for column in table.columns
                     if column.info.get("encrypted")
                 }
-                connection.execute(table.insert().values(values | sealed))
+                connection.execute(table.insert().values(values | encrypted))
 
 
 def is_number(column: sa.Column[Any]) -> bool:
-    """Whether a column holds numbers, or yes and no."""
+    """Whether a column has numbers or flags."""
     return isinstance(column.type, (sa.Integer, sa.Boolean))
 
 
-def moved(found: Tables) -> dict[str, list[Row]]:
-    """What two ledgers that hold the same have in common: nothing that passes, and no secrets, which differ sealed."""
+def comparable(found: Tables) -> dict[str, list[Row]]:
+    """What two equal ledgers have in common: not the ephemeral tables, and not the ciphertext of secrets."""
     return {
-        name: [tuple("sealed" if at in SEALED[name] else value for at, value in enumerate(row)) for row in rows]
+        name: [
+            tuple("encrypted" if at in ENCRYPTED_INDEXES[name] else value for at, value in enumerate(row))
+            for row in rows
+        ]
         for name, rows in found.items()
-        if name not in PASSING
+        if name not in EPHEMERAL
     }
 
 
 def of_account(found: Tables, account: str) -> dict[str, list[Row]]:
-    """What the tables that are copied account by account hold of one."""
+    """The rows of one account, in the tables that are copied account by account."""
     names = {table.name for table in (*FACT_TABLES, *snapshot.UNVERSIONED_TABLES)}
     return {name: [row for row in found[name] if row[0] == account] for name in sorted(names)}
 
 
 def opened_at(place: Path | str) -> Ledger:
-    """The ledger at a path or URL, under the clock that all of them have."""
+    """The ledger at a path or URL. All of them have the same clock."""
     return open_ledger(str(place), clock=MovableClock())
 
 
 def in_file(path: Path | str) -> Tables:
-    """Every table of a ledger, which is closed again."""
+    """The tables of a ledger that is not open."""
     ledger = opened_at(path)
     try:
         return tables(ledger)
@@ -114,7 +118,7 @@ def in_file(path: Path | str) -> Tables:
 
 
 def copy(source: Path | str, target: Path | str) -> None:
-    """Copy, and expect that all of it is equal."""
+    """Copy a ledger, and check that every account is equal."""
     ledger = opened_at(source)
     try:
         for one in copy_ledger(ledger, str(target)):
@@ -127,15 +131,15 @@ def copy(source: Path | str, target: Path | str) -> None:
 
 
 def main(what: str, source: Path, target: Path) -> None:
-    """Kill a child at every STEPth point of an act on a target of its own, and print the points."""
-    from tests.ledger.killing import POINTS_MAX, killed_at
+    """Kill a child at every STEPth point of an action on its own target, and print the points."""
+    from tests.ledger.kills import POINTS_MAX, killed_at
 
-    acts = {"copy": _copy, "backup": _back_up, "restore": _restore}
+    actions = {"copy": _copy, "backup": _back_up, "restore": _restore}
     points: list[str] = []
     for number in range(1, POINTS_MAX, STEP):
         own = target.with_name(f"{target.name}-{len(points)}")
         shutil.copytree(target, own)
-        point = killed_at(number, partial(acts[what], source, own))
+        point = killed_at(number, partial(actions[what], source, own))
         if point is None:
             break
         points.append(point)
@@ -143,8 +147,8 @@ def main(what: str, source: Path, target: Path) -> None:
 
 
 def copy_again_and_again(source: str, url: str) -> None:
-    """Kill a child at its point of a number, then another that goes on, until one has come to its end."""
-    from tests.ledger.killing import POINTS_MAX, killed_at
+    """Kill a child at a point, then another one that continues, until one completes."""
+    from tests.ledger.kills import POINTS_MAX, killed_at
 
     points: list[str] = []
     for number in range(2, POINTS_MAX):
@@ -161,17 +165,17 @@ def _copy(source: Path, folder: Path, reached: Reached) -> None:
 
 
 def copy_watched(source: Path | str, target: Path | str, reached: Reached) -> None:
-    """Copy, and tell each point behind a statement that writes, and around each COMMIT."""
+    """Copy, and report each point after a statement that writes, and before each COMMIT."""
 
-    def told(point: str) -> None:
+    def on_statement(point: str) -> None:
         if point.startswith(
             ("before COMMIT", "before BEGIN", "after INSERT", "after UPDATE", "after CREATE", "after DR")
         ):
             reached(" ".join(point.split()))
 
-    snapshot.CHUNK = 12  # type: ignore[misc] # so that a small ledger has several pieces
+    snapshot.CHUNK = 12  # type: ignore[misc] # so that a small ledger has several chunks
     ledger = opened_at(source)
-    watch(Engine, told)
+    watch(Engine, on_statement)
     copy_ledger(ledger, str(target))
 
 
@@ -179,18 +183,18 @@ def _back_up(source: Path, folder: Path, reached: Reached) -> None:
     backup.PAGES_PER_STEP = 1  # type: ignore[misc]
     ledger = opened_at(source)
     path = folder / "backup.db"
-    backup.back_up(ledger, path, force=True, with_secrets=True, progress=lambda *told: reached(str(told)))
+    backup.back_up(ledger, path, force=True, with_secrets=True, progress=lambda *about: reached(str(about)))
     _done(reached)
 
 
 def _restore(source: Path, folder: Path, reached: Reached) -> None:
     backup.PAGES_PER_STEP = 1  # type: ignore[misc]
-    restore.restore(source, str(folder / "ledger.db"), force=True, progress=lambda *told: reached(str(told)))
+    restore.restore(source, str(folder / "ledger.db"), force=True, progress=lambda *about: reached(str(about)))
     _done(reached)
 
 
 def _done(reached: Reached) -> None:
-    """As many points as lie between two kills, so that one of them is here."""
+    """As many points as there are between two kills, so that one of the kills is here."""
     for _ in range(STEP):
         reached(DONE)
 

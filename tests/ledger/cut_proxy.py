@@ -1,4 +1,4 @@
-"""A wire between a client and a PostgreSQL server that can be cut at a COMMIT: before the server has it, or after."""
+"""A proxy between a client and a PostgreSQL server that can cut the connection at a COMMIT."""
 
 import socket
 import threading
@@ -13,15 +13,15 @@ COMMIT: Final = b"COMMIT\0"
 
 
 class Cut(Enum):
-    """When the wire is cut."""
+    """When the connection is cut."""
 
-    BEFORE = "the server never hears of the commit"
-    AFTER = "the server has committed, and the client never hears of it"
-    MIDST = "the server has heard of it, and nobody waits for it"
+    BEFORE = "the server never receives the COMMIT"
+    AFTER = "the server has committed, and the client never learns it"
+    DURING = "the server has received the COMMIT, and the connection is cut before it answers"
 
 
-class Wire:
-    """Listens, and passes on what comes. `cut_at` is of the next COMMIT alone."""
+class CutProxy:
+    """Listens, and forwards. `cut_at` applies to the next COMMIT only."""
 
     def __init__(self, port: int) -> None:
         self._server = HOST, port
@@ -32,9 +32,9 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # closing alone wakes nobody who accepts
+            self._listening.shutdown(socket.SHUT_RDWR)  # closing alone does not wake a thread in accept()
         self._listening.close()
 
     def _accept(self) -> None:
@@ -45,10 +45,10 @@ class Wire:
 
 
 class _Pair:
-    """One client's connection, and ours to the server for it."""
+    """A client's connection, and the one to the server for it."""
 
-    def __init__(self, wire: Wire, client: socket.socket, server: socket.socket) -> None:
-        self._wire, self._client, self._server = wire, client, server
+    def __init__(self, proxy: CutProxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy, self._client, self._server = proxy, client, server
         self._is_mute = False
         threading.Thread(target=self._up, daemon=True).start()
         threading.Thread(target=self._down, daemon=True).start()
@@ -56,15 +56,15 @@ class _Pair:
     def _up(self) -> None:
         with suppress(OSError):
             while data := self._client.recv(65_536):
-                cut = self._wire.cut_at if COMMIT in data else None
+                cut = self._proxy.cut_at if COMMIT in data else None
                 if cut is not None:
-                    self._wire.cut_at = None
-                    self._wire.cuts += 1
+                    self._proxy.cut_at = None
+                    self._proxy.cuts += 1
                     self._is_mute = True
                     if cut is Cut.BEFORE:
                         break
                     self._server.sendall(data)
-                    if cut is Cut.MIDST:
+                    if cut is Cut.DURING:
                         break
                     continue
                 self._server.sendall(data)
@@ -86,10 +86,10 @@ class _Pair:
 
 
 @contextmanager
-def wired(port: int) -> Iterator[Wire]:
-    """A wire to a server's port, until the block ends."""
-    wire = Wire(port)
+def proxied(port: int) -> Iterator[CutProxy]:
+    """A proxy to a server's port, until the block ends."""
+    proxy = CutProxy(port)
     try:
-        yield wire
+        yield proxy
     finally:
-        wire.close()
+        proxy.close()

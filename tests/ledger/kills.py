@@ -1,8 +1,8 @@
-"""Commits that touch every table of an existing ledger, and a program that does one, to be killed at a chosen point.
+"""Commits that write to every table, and a program that makes one and is killed at a chosen point.
 
-`python -m tests.ledger.killing statements SCENARIO FOLDER` kills a child around each SQL statement and prints what it
-left; `opening - FOLDER` does the same with the making of a ledger beside that folder; `commit SCENARIO FOLDER` does the
-commit, for somebody else to kill.
+`python -m tests.ledger.kills statements SCENARIO FOLDER` forks a child for each SQL statement, kills it before or after
+the statement, and prints what it left. `opening - FOLDER` does the same while a ledger is created. `commit SCENARIO
+FOLDER` only makes the commit, for a tracer to kill.
 """
 
 import itertools
@@ -26,7 +26,8 @@ from liushui.ledger.write.commit import commit_gap
 from liushui.ledger.write.reprocess import rebuild, retry
 from liushui.testing.clock import MovableClock
 from tests.engines import LedgerStore
-from tests.ledger.books import (
+from tests.ledger.learning_codec import LearningCodec, toy_row
+from tests.ledger.ledgers import (
     READ_AT,
     Tables,
     commit_read,
@@ -41,18 +42,19 @@ from tests.ledger.books import (
     rejected_row,
     tables,
 )
-from tests.ledger.doubles import LearningCodec, told
 
 MARK: Final = b"the commit begins"
-"""Written to nowhere just before the commit, for who watches the system calls."""
+"""Written to /dev/null just before the commit, so that it shows in a trace of system calls."""
 
 POINTS_MAX: Final = 500
-"""More points than any commit here has: the loop over them ends."""
+"""More points than any commit here has, so that loops over them end."""
 
 
 class Left(NamedTuple):
-    """What a killed commit left. `found` and `again`, after the same commit once more: "before", "after", or what
-    differs from both."""
+    """What a killed commit left, and what is there after the same commit was made `again`.
+
+    Both are "before", "after", or the names of the tables that differ from both.
+    """
 
     point: str
     found: str
@@ -65,19 +67,19 @@ class Left(NamedTuple):
 
 OLD: Final = LearningCodec(unreadable=frozenset({"strange"}))
 NEW: Final = LearningCodec(unreadable=frozenset({"plain"}), kinds={"gift": Kind.REBATE})
-"""Codecs before and after one learned to read strange rows, what a gift is, and to refuse plain ones."""
+"""A codec before and after it learned to decode strange rows, to call gifts rebates, and to reject plain rows."""
 
-TOLD: Final = (
-    told("t1", 2, label="gift"),
-    told("t2", 2, label="gift"),
-    told("t3", 3, label="plain"),
-    told("t4", 4, label="strange", side="in", amount="-4.00"),
+TOY_ROWS: Final = (
+    toy_row("t1", 2, label="gift"),
+    toy_row("t2", 2, label="gift"),
+    toy_row("t3", 3, label="plain"),
+    toy_row("t4", 4, label="strange", side="in", amount="-4.00"),
 )
 
 
 def prepare(where: LedgerStore | Path) -> None:
-    """Make the ledger that each commit begins with: every table has rows, each account has some."""
-    ledger = new_ledger(where, "a", "b", "told")
+    """Make the ledger that each commit begins with. Every table and every account has rows."""
+    ledger = new_ledger(where, "a", "b", "toy")
     same, gone = make_full_row("same", 1, "12.50"), make_row("gone", 14, kind=Kind.FEE)
     commit_read(
         ledger, hours(0, 24), same, make_row("old", 13, direction=Direction.OUT), gone, rejected=[rejected_row("{")]
@@ -90,13 +92,13 @@ def prepare(where: LedgerStore | Path) -> None:
     import_page(ledger, make_row("newest", 62), *[make_row("cut", 60)] * 2)
     import_page(ledger, *[make_row("cut", 60)] * 2, make_row("oldest", 58))
     import_rejected(ledger, Rejected(make_row("first", 64).row, "row", "expected another"))
-    decode_and_commit(ledger, hours(0, 24), OLD, *TOLD, account="told")
+    decode_and_commit(ledger, hours(0, 24), OLD, *TOY_ROWS, account="toy")
     ledger.close()
 
 
 def commit_a_slice(ledger: Ledger) -> None:
-    """Rows added, restated, withdrawn and quarantined; entries narrowed and withdrawn; coverage cut and closed; totals
-    made, changed and gone."""
+    """Adds, restates, withdraws and quarantines rows; narrows and withdraws entries; splits and closes coverage; adds,
+    changes and removes totals."""
     added = [make_row(f"new {number}", 20 + number / 100) for number in range(50)]
     commit_read(
         ledger,
@@ -109,20 +111,19 @@ def commit_a_slice(ledger: Ledger) -> None:
 
 
 def commit_a_page(ledger: Ledger) -> None:
-    """What an import does: rows added, one of them from quarantine, a copy too many ended, counts at the edges of a
-    page kept."""
+    """An import: adds rows, resolves a quarantined one, ends a surplus copy, and stores counts at the page's edges."""
     last = make_row("last", 57, direction=Direction.OUT)
     import_page(ledger, make_row("first", 64), *[make_row("cut", 60)] * 3, make_row("oldest", 58), last)
 
 
 def commit_a_retry(ledger: Ledger) -> None:
-    """A row from quarantine becomes a flow."""
-    retry(ledger, "told", NEW)
+    """A quarantined row becomes a flow."""
+    retry(ledger, "toy", NEW)
 
 
 def commit_a_rebuild(ledger: Ledger) -> None:
-    """Flows are read otherwise, and one not any more."""
-    rebuild(ledger, "told", NEW, lambda _flows: None)
+    """Flows are decoded differently, and one not at all any more."""
+    rebuild(ledger, "toy", NEW, lambda _flows: None)
 
 
 SCENARIOS: Final[dict[str, Callable[[Ledger], None]]] = {
@@ -137,18 +138,18 @@ SCENARIOS: Final[dict[str, Callable[[Ledger], None]]] = {
 
 
 def opened(folder: Path) -> Ledger:
-    """The ledger in a folder, under the clock that all of them have."""
+    """The ledger in a folder. All of them have the same clock."""
     return open_ledger(str(folder / "ledger.db"), clock=MovableClock())
 
 
 def copied(base: Path, folder: Path) -> Path:
-    """A copy of a ledger that nobody has open."""
+    """A copy of a closed ledger."""
     shutil.copytree(base, folder)
     return folder
 
 
 class Judge:
-    """Knows a ledger before and after a commit, and says what a killed one left."""
+    """Compares what a killed commit left with the ledger before and after it."""
 
     def __init__(self, base: Path, scenario: str) -> None:
         self._act = SCENARIOS[scenario]
@@ -158,11 +159,11 @@ class Judge:
         self._after = _tables_in(done)
 
     def untouched(self) -> set[str]:
-        """The tables with facts that the commit does not change."""
+        """The tables that the commit does not change."""
         return {name for name, rows in self._before.items() if rows == self._after[name]}
 
     def left(self, point: str, folder: Path) -> Left:
-        """Look at what is there, do the same commit again, and look again. Forgets the folder."""
+        """Look at the ledger, make the commit again, and look again. Deletes the folder."""
         ledger = opened(folder)
         found, damage = tables(ledger), [str(one) for one in damages(ledger)]
         ledger.close()
@@ -197,7 +198,7 @@ def _tables_in(folder: Path) -> Tables:
 
 
 def _facts(found: Tables) -> Tables:
-    """What a commit that changes nothing leaves alone: it has a batch of its own, and is the newest proof."""
+    """The tables without what a commit of the same facts changes: its batch, and the proof of its range."""
     kept = {name: rows for name, rows in found.items() if name not in ("accounts", "batches", "coverage")}
     return kept | {"coverage": [row[:-1] for row in found["coverage"]]}
 
@@ -206,7 +207,7 @@ def _facts(found: Tables) -> Tables:
 
 
 def kill_at_each_statement(base: Path, scenario: str) -> list[Left]:
-    """Fork a child for each point before, between and after the statements of a commit, and kill it there."""
+    """Fork a child for each point before, between and after the statements of a commit, and kill it at that point."""
     judge = Judge(base, scenario)
     results: list[Left] = []
     for number in range(1, POINTS_MAX):
@@ -219,7 +220,7 @@ def kill_at_each_statement(base: Path, scenario: str) -> list[Left]:
 
 
 def kill_at_each_statement_of_a_first_opening(base: Path) -> list[Left]:
-    """The same for the making of a ledger where there is none: afterwards one can be made, with nothing in it."""
+    """The same while a ledger is created: afterwards one can be created there, and it is empty."""
     results: list[Left] = []
     for number in range(1, POINTS_MAX):
         folder = base.with_name(f"{base.name}-opening-{number}")
@@ -239,11 +240,11 @@ def kill_at_each_statement_of_a_first_opening(base: Path) -> list[Left]:
 
 
 Reached = Callable[[str], None]
-"""Told each point that a child has come to. It does not return from the one where the child is killed."""
+"""Called with each point that a child reaches. It does not return from the point at which the child is killed."""
 
 
 def killed_at(number: int, act: Callable[[Reached], None]) -> str | None:
-    """Where a child was killed, at its point of that number. None: it has fewer, and ended well."""
+    """Kill a child at its point of that number. Returns the point; None where it has fewer, and ended normally."""
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
@@ -305,7 +306,7 @@ def watch(engine: Engine | type[Engine], reached: Reached) -> None:
 
 
 def main(what: str, scenario: str, folder: Path) -> None:
-    """Print what each kill left, or do one commit."""
+    """Print what each kill left, or make one commit."""
     if what == "opening":
         sys.stdout.buffer.write(msgspec.json.encode(kill_at_each_statement_of_a_first_opening(folder)))
         return

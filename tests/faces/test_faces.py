@@ -26,7 +26,7 @@ from liushui.testing.clock import MovableClock
 from tests.engines import ENGINES, LedgerStore, store_of
 from tests.faces.faces import Faces, open_faces
 from tests.faces.naive import CELL, ORIGIN, NaiveAccount, Row, between, sums
-from tests.ledger.books import commit_read, import_page, import_rejected, rejected_row
+from tests.ledger.ledgers import commit_read, import_page, import_rejected, rejected_row
 
 ACCOUNTS: Final = {
     "broker": ("longbridge", "Asia/Hong_Kong"),

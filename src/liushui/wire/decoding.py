@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType, inspect
 from msgspec.structs import astuple
 
 from liushui.errors import WireError, short_repr
@@ -27,6 +28,10 @@ _EXPECTED: Final = re.compile(r"^Expected `([^`]+)`")
 _TYPE_NAMES: Final = {"int": "an integer", "str": "text", "decimal": "a number", "array": "a list"}
 """Names in error texts for the types in msgspec's messages."""
 _CURRENCY_MAX: Final = 32
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]', re.DOTALL)
+"""Possessive, so that a long string costs no memory for ways back."""
+_INTEGER, _QUOTED_INTEGER = (re.compile(pattern % rb"(?:0|-?[1-9][0-9]*)") for pattern in (rb"%b", rb'"%b"'))
+_QUOTED_DECIMAL = re.compile(rb'"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"')
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 _json = msgspec.json.Encoder()
 _raw_fields = msgspec.json.Decoder(dict[str, Raw])
@@ -49,6 +54,7 @@ class RowReader(Generic[T]):
         self._defaults = tuple((index, field.default) for index, field in enumerate(fields) if not field.required)
         self._known = frozenset(self._fields)
         self._what = what
+        self._struct = struct
 
     def read(self, row: bytes) -> T:
         """Decode one row.
@@ -69,6 +75,47 @@ class RowReader(Generic[T]):
         if text.count(":") > len(self._fields) - missing:
             self._check_unique(text)
         return struct
+
+    def read_lenient(self, row: bytes) -> tuple[T, bytes | None]:
+        """`read`, also of a row with whole numbers as text, or text as whole numbers, where the value is unambiguous.
+
+        Returns the row in the documented form too, further keys included. None: it came in that form.
+        """
+        try:
+            struct = self.read(row)
+        except WireError as error:
+            if error.field == "row" or (respelled := self._respell(row)) is None:
+                raise
+            return self.read(respelled), respelled
+        for name in self._raw_fields:
+            if (number := getattr(struct, name)) is not UNSET and bytes(number)[:1] == b'"':
+                respelled = self._respell(row)
+                return (struct, None) if respelled is None else (self.read(respelled), respelled)
+        return struct, None
+
+    @cached_property
+    def _respellings(self) -> dict[str, re.Pattern[bytes]]:
+        """What a value of another JSON type looks like that can only mean one value of its field."""
+        struct = inspect.type_info(self._struct)
+        known = struct.fields if isinstance(struct, inspect.StructType) else ()
+        patterns = {field.encode_name: _respelling(field.type) for field in known}
+        return {name: pattern for name, pattern in patterns.items() if pattern is not None}
+
+    @cached_property
+    def _raw_fields(self) -> tuple[str, ...]:
+        """The attributes that take any JSON value, and should be numbers."""
+        fields = msgspec.structs.fields(self._struct)
+        return tuple(field.name for field in fields if self._respellings.get(field.encode_name) is _QUOTED_DECIMAL)
+
+    def _respell(self, row: bytes) -> bytes | None:
+        """The row with each value in the JSON type that its field should have. None: no value has to change."""
+        self._check_unique(row.decode())
+        fields = _raw_fields.decode(row)
+        changed = {}
+        for name, pattern in self._respellings.items():
+            if name in fields and pattern.fullmatch(value := bytes(fields[name])):
+                changed[name] = Raw(value.strip(b'"') if value[:1] == b'"' else b'"%b"' % value)
+        return _json.encode({**fields, **changed}) if changed else None
 
     def read_many(self, rows: Sequence[bytes]) -> Sequence[T] | None:
         """Decode many rows. None: `read` would reject one of them, or has to look for a field that occurs twice."""
@@ -123,8 +170,59 @@ class RowReader(Generic[T]):
         return WireError("row", f"expected {self._what}, got {excerpt(row)}: {text}")
 
 
+def _respelling(type_: inspect.Type) -> re.Pattern[bytes] | None:
+    """What a value of another JSON type looks like that can only mean one value of this type. None: nothing does."""
+    types = {type(part) for part in (type_.types if isinstance(type_, inspect.UnionType) else (type_,))}
+    if inspect.RawType in types:
+        return _QUOTED_DECIMAL
+    if inspect.StrType in types:
+        return None if inspect.IntType in types else _INTEGER
+    return _QUOTED_INTEGER if inspect.IntType in types else None
+
+
 class _Pairs(list[tuple[str, object]]):
     """The (name, value) pairs of a JSON object, repeated names included."""
+
+
+class SplitAnswer(NamedTuple):
+    """An answer with an empty list in place of its rows, and those rows, byte for byte."""
+
+    rest: bytes
+    rows: list[bytes]
+
+
+def split_rows(document: bytes, path: Sequence[str]) -> SplitAnswer | None:
+    """Split an answer by its brackets, quotes and commas alone, so that rows which are no JSON can be set apart.
+
+    `path` names the fields from the outermost object to the list. None: the answer has no such list, or its end is
+    missing.
+    """
+    names = [json.dumps(name).encode() for name in path]
+    keys: list[bytes] = []  # of the objects and lists that are open, the last key of each
+    ends: list[bytes] = []  # and the bracket that closes each
+    text, begin, start = b"", -1, -1
+    rows: list[bytes] = []
+    for token in _STRUCTURE.finditer(document):
+        mark, at = token[0][:1], token.start()
+        if mark == b'"':
+            text = token[0]
+        elif mark == b":" and keys:
+            keys[-1] = text
+        elif mark in (b"{", b"["):
+            if begin < 0 and mark == b"[" and keys == names:
+                begin = start = at
+            keys.append(b"")
+            ends.append(b"}" if mark == b"{" else b"]")
+        elif begin >= 0 and len(keys) == len(names) + 1 and mark in b",]":  # between two rows, or after the last one
+            if row := document[start + 1 : at].strip():
+                rows.append(row)
+            if mark != b",":
+                return SplitAnswer(b"%b[]%b" % (document[:begin], document[at + 1 :]), rows)
+            start = at
+        elif ends and mark == ends[-1]:
+            keys.pop()
+            ends.pop()
+    return None
 
 
 def or_none(value: V | None | UnsetType) -> V | None:

@@ -1,15 +1,16 @@
 """Errors on the wire: an error answer of a server, and the error class that a client makes of one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
-from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.decoding import DECODE_ERRORS, excerpt, split_rows
 from liushui.wire.transport import Answer
 
 E = TypeVar("E", bound=msgspec.Struct)
+P = TypeVar("P")
 
 
 class ErrorResponse(Exception):
@@ -33,6 +34,21 @@ def decode_envelope(decoder: msgspec.json.Decoder[E], answer: Answer, *, trace: 
             raise Unavailable(reason, trace=trace, retry_after_s=answer.retry_after_s) from error
         expected = f"expected the JSON envelope with HTTP {answer.status}"
         raise WireError("answer", f"{expected}, got {excerpt(answer.body)}: {error}") from error
+
+
+def parse_tolerantly(parse: Callable[[Answer], P], answer: Answer, path: Sequence[str]) -> tuple[P, list[bytes] | None]:
+    """Parse an answer although rows of its list, at `path`, may be invalid JSON. Those must not hide the others.
+
+    Returns what `parse` makes of the answer, and None. Where `parse` raises WireError: what it makes of the answer with
+    an empty list, and all rows that were in the list. The codec rejects those that cannot be read.
+    """
+    try:
+        return parse(answer), None
+    except WireError:
+        split = split_rows(answer.body, path)
+        if split is None or not split.rows:
+            raise
+        return parse(answer._replace(body=split.rest)), split.rows
 
 
 def provider_error(

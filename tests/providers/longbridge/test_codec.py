@@ -184,7 +184,6 @@ def test_the_identity_never_changes() -> None:
         ({"business_type": CODE_MIN - 1}, "business_type: expected an integer code, got -2147483649"),
         ({"business_type": 10**30}, "business_type: expected an integer code, got 1000000000000000000000000000000"),
         ({"balance": 248.6}, "balance: expected text, got 248.6"),
-        ({"balance": -248}, "balance: expected text, got -248"),
         ({"balance": None}, "balance: expected text, got null"),
         ({"balance": MISSING}, "balance: expected, but missing"),
         ({"balance": ""}, "balance: expected decimal text such as -248.60, got ''"),
@@ -201,10 +200,9 @@ def test_the_identity_never_changes() -> None:
         ({"currency": MISSING}, "currency: expected, but missing"),
         ({"currency": ""}, "currency: expected a code of 1 to 32 characters, got ''"),
         ({"currency": "X" * 33}, f"currency: expected a code of 1 to 32 characters, got '{'X' * 33}'"),
-        ({"currency": 1}, "currency: expected text, got 1"),
         (
-            {"business_time": 1621507957},
-            "business_time: expected text, got 1621507957",
+            {"business_time": 1621507957.5},
+            "business_time: expected text, got 1621507957.5",
         ),
         (
             {"business_time": "1621507957.5"},
@@ -225,7 +223,7 @@ def test_the_identity_never_changes() -> None:
         ({"business_time": MISSING}, "business_time: expected, but missing"),
         ({"transaction_flow_name": MISSING}, "transaction_flow_name: expected, but missing"),
         ({"transaction_flow_name": ["a"]}, 'transaction_flow_name: expected text, got ["a"]'),
-        ({"symbol": 700}, "symbol: expected text or null, got 700"),
+        ({"symbol": 700.5}, "symbol: expected text or null, got 700.5"),
         ({"description": {"a": 1}}, 'description: expected text or null, got {"a":1}'),
     ],
 )

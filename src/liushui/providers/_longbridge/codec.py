@@ -132,9 +132,9 @@ class RowCodec(Generic[Seconds]):
 
     def read(self, row: bytes) -> DecodedRow:
         """Read one row. Raises WireError naming the field that does not fit."""
-        cash_flow = self._row.read(row)
+        cash_flow, documented = self._row.read_lenient(row)
         flow = self._to_flow(cash_flow)
-        return DecodedRow(flow, row, None if cash_flow.is_servable else self.write(flow))
+        return DecodedRow(flow, row, documented if cash_flow.is_servable else self.write(flow))
 
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
         """Read rows of the usual form together. None: one of them has to be read by `read`."""

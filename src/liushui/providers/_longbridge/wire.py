@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha1
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 from liushui.errors import ProviderError, WireError
 from liushui.http import Request, Response
 from liushui.wire.decoding import DECODE_ERRORS, excerpt
-from liushui.wire.errors import decode_envelope, provider_error
+from liushui.wire.errors import decode_envelope, parse_tolerantly, provider_error
 from liushui.wire.transport import Answer, check_header_value
 
 Seconds = TypeVar("Seconds", bound=int | str)
@@ -54,9 +54,9 @@ class Envelope(msgspec.Struct):
 
 
 class CashFlows(msgspec.Struct):
-    """`data` of an answer: the rows, each byte for byte."""
+    """`data` of an answer: the rows, each byte for byte. An empty list may be null or absent."""
 
-    list: list[Raw]
+    rows: Sequence[Raw] | None = msgspec.field(name="list", default=None)
 
 
 class _Success(msgspec.Struct):
@@ -67,8 +67,9 @@ class _Success(msgspec.Struct):
 
 
 _success = msgspec.json.Decoder(_Success)
-_envelope = msgspec.json.Decoder(Envelope)
-_cash_flows = msgspec.json.Decoder(CashFlows)
+_envelope = msgspec.json.Decoder(Envelope, strict=False)  # a code may be text
+_cash_flows = msgspec.json.Decoder(CashFlows | None)
+_ROWS_AT: Final = ("data", "list")
 
 
 # ---------------------------------------------------------------- answers
@@ -79,14 +80,16 @@ def parse_page(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> Seq
     with suppress(*DECODE_ERRORS):  # one pass for the usual answer; others are decoded layer by layer
         success = _success.decode(answer.body)
         if success.code == 0 and answer.status == 200:
-            return list(map(bytes, success.data.list))
-    return parse_list("data", parse_data(answer, errors))
+            return list(map(bytes, success.data.rows or ()))
+    rows, split = parse_tolerantly(lambda part: parse_list("data", parse_data(part, errors)), answer, _ROWS_AT)
+    return rows if split is None else split
 
 
 def parse_list(field: str, data: bytes) -> Sequence[bytes]:
-    """The rows in the object {"list": […]}. Raises WireError naming `field`, which holds it."""
+    """The rows in the object {"list": […]}, none where it is null. Raises WireError naming `field`, which holds it."""
     try:
-        return list(map(bytes, _cash_flows.decode(data).list))
+        cash_flows = _cash_flows.decode(data)
+        return list(map(bytes, cash_flows.rows or ())) if cash_flows else []
     except DECODE_ERRORS as error:
         raise WireError(field, f"expected an object with a list, got {excerpt(data)}: {error}") from error
 

@@ -32,14 +32,15 @@ class HkusClient:
         number = int(request.page_token or RULES.paging.first)
         params = {"page": number, "page_size": request.size, "from_date": ends[0], "to_date": ends[1]}
         query = urlencode({**params, **request.params})
-        page = parse_page(await self._http.call("GET", PATH, query=query, headers=lambda: self._signed(query)))
-        if page.page != number and "page" not in request.params:
+        page, rows = parse_page(await self._http.call("GET", PATH, query=query, headers=lambda: self._signed(query)))
+        if page.page not in (None, number) and "page" not in request.params:
             raise WireError("page", f"expected {number}, which was asked for, got {page.page}")
-        rows = list(map(bytes, page.transactions))
-        # The total may lag behind new rows, so a full page is never taken for the last one.
-        reached_total = page.page * page.page_size >= page.total_records
-        is_last = not rows or (reached_total and len(rows) < page.page_size)
-        return Page(rows, next_token=None if is_last else str(page.page + 1), total=page.total_records)
+        size, total = page.page_size or request.size, page.total_records
+        # The total may lag behind new rows, so a full page is never taken for the last one. Without a total the last
+        # page is an empty one.
+        reached_total = total is not None and (page.page or number) * size >= total
+        is_last = not rows or (reached_total and len(rows) < size)
+        return Page(rows, next_token=None if is_last else str((page.page or number) + 1), total=total)
 
     async def close(self) -> None:
         await self._http.close()

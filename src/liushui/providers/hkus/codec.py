@@ -39,7 +39,7 @@ _encode = msgspec.json.Encoder().encode
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
     """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
-    return list(map(bytes, parse_page(Answer(200, NO_HEADERS, document)).transactions))
+    return parse_page(Answer(200, NO_HEADERS, document))[1]
 
 
 # ---------------------------------------------------------------- reading
@@ -72,7 +72,8 @@ class _Facts(NamedTuple):
 
 def read(row: bytes) -> DecodedRow:
     """Read one row. Raises WireError naming the field that does not fit."""
-    return DecodedRow(to_flow(_row.read(row)), row, None)
+    transaction, documented = _row.read_lenient(row)
+    return DecodedRow(to_flow(transaction), row, documented)
 
 
 def to_flow(row: Transaction) -> Flow:

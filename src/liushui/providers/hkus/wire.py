@@ -14,7 +14,7 @@ from liushui.http import JSON_HEADERS, Response
 from liushui.money import DIGITS_MAX, are_decimals, parse_decimal, to_plain_string
 from liushui.providers.hkus.rules import ERRORS
 from liushui.wire.decoding import DECODE_ERRORS, excerpt
-from liushui.wire.errors import ErrorResponse, decode_envelope, provider_error
+from liushui.wire.errors import ErrorResponse, decode_envelope, parse_tolerantly, provider_error
 from liushui.wire.transport import Answer
 
 PATH: Final = "/account/v1/transactions"
@@ -52,12 +52,15 @@ class Transaction(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Transactions(msgspec.Struct):
-    """`data` of an answer: the count of rows on all pages, the number of this page, and its rows, byte for byte."""
+    """`data` of an answer: the count of rows on all pages, the number of this page, and its rows, byte for byte.
 
-    total_records: Annotated[int, Meta(ge=0)]
-    page: int
-    page_size: Annotated[int, Meta(ge=1)]
-    transactions: list[Raw]
+    Any number may be absent or null, and an empty list too.
+    """
+
+    total_records: Annotated[int, Meta(ge=0)] | None = None
+    page: int | None = None
+    page_size: Annotated[int, Meta(ge=1)] | None = None
+    transactions: list[Raw] | None = None
 
 
 class Envelope(msgspec.Struct):
@@ -71,8 +74,9 @@ class Envelope(msgspec.Struct):
 
 # ---------------------------------------------------------------- answers
 
-_envelope = msgspec.json.Decoder(Envelope)
-_transactions = msgspec.json.Decoder(Transactions)
+_envelope = msgspec.json.Decoder(Envelope, strict=False)  # numbers may be text
+_transactions = msgspec.json.Decoder(Transactions | None, strict=False)
+_ROWS_AT: Final = ("data", "transactions")
 
 
 class DetailedError(ErrorResponse):
@@ -83,11 +87,16 @@ class DetailedError(ErrorResponse):
         self.details = details
 
 
-def parse_page(answer: Answer) -> Transactions:
-    """The page in an answer. Raises WireError, or a ProviderError by class."""
+def parse_page(answer: Answer) -> tuple[Transactions, list[bytes]]:
+    """The page in an answer, and its rows. Raises WireError, or a ProviderError by class."""
+    page, split = parse_tolerantly(_parse_page, answer, _ROWS_AT)
+    return page, list(map(bytes, page.transactions or ())) if split is None else split
+
+
+def _parse_page(answer: Answer) -> Transactions:
     data = parse_data(answer)
     try:
-        return _transactions.decode(data)
+        return _transactions.decode(data) or Transactions()
     except DECODE_ERRORS as error:
         raise WireError("data", f"expected a page of transactions, got {excerpt(data)}: {error}") from error
 

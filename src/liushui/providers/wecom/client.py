@@ -9,7 +9,7 @@ import msgspec
 
 from liushui.errors import AuthError
 from liushui.provider import Page, PageRequest
-from liushui.providers.wecom.rules import INVALID_TOKEN_CODES, RULES
+from liushui.providers.wecom.rules import INVALID_TOKEN_CODES, RULES, TOKEN_LIFE
 from liushui.providers.wecom.wire import PATH, TOKEN_PATH, parse_page, parse_token
 from liushui.rules import Rate
 from liushui.wire.ranges import inclusive_ends
@@ -52,7 +52,10 @@ class WecomClient:
 
     async def open_session(self) -> None:
         token = parse_token(await self._http.call("GET", TOKEN_PATH, query=urlencode(self._credentials)))
-        self._token, self._token_end_ns = token.access_token, time.monotonic_ns() + token.expires_in * _SECOND_NS
+        life_s = token.expires_in or 0
+        if life_s <= 0:  # no life at all: it is used until the service says that it has ended
+            life_s = int(TOKEN_LIFE.total_seconds())
+        self._token, self._token_end_ns = token.access_token, time.monotonic_ns() + life_s * _SECOND_NS
 
     async def close(self) -> None:
         await self._http.close()

@@ -52,7 +52,8 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 
 def read(row: bytes) -> DecodedRow:
     """Read one row. Raises WireError naming the field that does not fit."""
-    return DecodedRow(to_flow(_row.read(row)), row, None)
+    fund_flow, documented = _row.read_lenient(row)
+    return DecodedRow(to_flow(fund_flow), row, documented)
 
 
 def to_flow(row: FundFlow) -> Flow:

@@ -7,7 +7,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import WireError
 from liushui.providers.wecom.rules import ERRORS
-from liushui.wire.errors import decode_envelope, provider_error
+from liushui.wire.errors import decode_envelope, parse_tolerantly, provider_error
 from liushui.wire.transport import Answer
 
 TOKEN_PATH: Final = "/cgi-bin/gettoken"  # noqa: S105 - a path
@@ -44,17 +44,20 @@ class Envelope(msgspec.Struct):
 
 
 class FundFlows(Envelope):
-    """A page: the rows, each byte for byte. The last page has no cursor, or an empty one."""
+    """A page: the rows, each byte for byte. The last page has no cursor, or an empty one.
+
+    An empty list may be null or absent.
+    """
 
     next_cursor: str | None = None
-    fund_flow_list: list[Raw] | UnsetType = UNSET
+    fund_flow_list: list[Raw] | None = None
 
 
 class Token(Envelope):
     """The answer of gettoken: an access token, and its life in seconds."""
 
     access_token: str = ""
-    expires_in: int = 0
+    expires_in: int | None = None
 
 
 class RequestBody(msgspec.Struct, kw_only=True):
@@ -71,16 +74,15 @@ class RequestBody(msgspec.Struct, kw_only=True):
 
 E = TypeVar("E", bound=Envelope)
 
-_fund_flows = msgspec.json.Decoder(FundFlows)
-_token = msgspec.json.Decoder(Token)
+_fund_flows = msgspec.json.Decoder(FundFlows, strict=False)  # numbers may be text
+_token = msgspec.json.Decoder(Token, strict=False)
+_ROWS_AT: Final = ("fund_flow_list",)
 
 
 def parse_page(answer: Answer) -> tuple[list[bytes], str | None]:
     """The rows of an answer, and the cursor of the next page. Raises WireError, or a ProviderError by class."""
-    page = _parse(_fund_flows, answer)
-    if page.fund_flow_list is UNSET:
-        raise WireError("fund_flow_list", "expected a list, but missing")
-    return list(map(bytes, page.fund_flow_list)), page.next_cursor or None
+    page, split = parse_tolerantly(lambda part: _parse(_fund_flows, part), answer, _ROWS_AT)
+    return list(map(bytes, page.fund_flow_list or ())) if split is None else split, page.next_cursor or None
 
 
 def parse_token(answer: Answer) -> Token:

@@ -71,8 +71,8 @@ def parse_unix_milliseconds(field: str, value: str | int) -> datetime:
 
 def read(row: bytes) -> DecodedRow:
     """Read one row. Raises WireError naming the field that does not fit."""
-    transaction = _row.read(row)
-    return DecodedRow(to_flow(transaction), row, _served(transaction, row))
+    transaction, documented = _row.read_lenient(row)
+    return DecodedRow(to_flow(transaction), row, _served(transaction, documented or row) or documented)
 
 
 def to_flow(row: Transaction) -> Flow:

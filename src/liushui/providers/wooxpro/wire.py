@@ -9,11 +9,13 @@ from msgspec import UNSET, Raw, UnsetType
 from liushui.errors import ProviderError, WireError, short_repr
 from liushui.providers.wooxpro.rules import BANNED, BANNED_STATUS, ERRORS, REFUSALS, SUCCESS
 from liushui.wire.decoding import DECODE_ERRORS, excerpt
-from liushui.wire.errors import provider_error
+from liushui.wire.errors import parse_tolerantly, provider_error
 from liushui.wire.transport import Answer, parse_retry_after
 
 PATH: Final = "/contract/private/transaction-history"
 SUCCESS_MESSAGE: Final = "Ok"
+_SUCCESS_MESSAGES: Final = frozenset({"", "ok", "success"})
+_ROWS_AT: Final = ("data",)
 
 
 class Transaction(msgspec.Struct, kw_only=True, gc=False):
@@ -38,12 +40,20 @@ class Envelope(msgspec.Struct):
     trace: str | None = None
 
 
-_envelope = msgspec.json.Decoder(Envelope)
-_rows = msgspec.json.Decoder(list[msgspec.Raw])
+_envelope = msgspec.json.Decoder(Envelope, strict=False)  # a code may be text
+_rows = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 
 def parse_page(answer: Answer) -> Sequence[bytes]:
-    """The rows of an answer, byte for byte. Raises WireError, or a ProviderError by code and HTTP status."""
+    """The rows of an answer, byte for byte: none where `data` is null or absent.
+
+    The code alone says whether it is a success. Raises WireError, or a ProviderError by code and HTTP status.
+    """
+    rows, split = parse_tolerantly(_parse_page, answer, _ROWS_AT)
+    return rows if split is None else split
+
+
+def _parse_page(answer: Answer) -> list[bytes]:
     try:
         envelope = _envelope.decode(answer.body)
     except DECODE_ERRORS as error:
@@ -52,13 +62,15 @@ def parse_page(answer: Answer) -> Sequence[bytes]:
         raise WireError("answer", f"expected the JSON envelope, got {excerpt(answer.body)}") from error
     if answer.status != 200 or envelope.code != SUCCESS:
         raise _error(answer, envelope.message, code=envelope.code, trace=envelope.trace)
-    if (envelope.message or "").lower() != SUCCESS_MESSAGE.lower():
-        raise WireError("message", f"expected {SUCCESS_MESSAGE}, got {short_repr(envelope.message)}")
     data = bytes(envelope.data)
     try:
-        return list(map(bytes, _rows.decode(data)))
+        rows = list(map(bytes, _rows.decode(data) or ()))
     except DECODE_ERRORS as error:
         raise WireError("data", f"expected a list, got {excerpt(data)}: {error}") from error
+    # Rows speak for themselves. An empty list beside words of an error proves nothing.
+    if not rows and (envelope.message or "").lower() not in _SUCCESS_MESSAGES:
+        raise WireError("message", f"expected {SUCCESS_MESSAGE}, got {short_repr(envelope.message)}")
+    return rows
 
 
 def _error(answer: Answer, message: str | None, *, code: int | None = None, trace: str | None = None) -> ProviderError:

@@ -99,8 +99,8 @@ class NaiveAccount:
             touched = [number for number, cell in self.cells.items() if cell.is_read or cell.has_failed]
             ends = [ORIGIN + (number + 1) * CELL for number in touched]
             ends += [row.at + timedelta(microseconds=1) for row in self.rows]
-            if not touched:
-                return False
+            if all(ORIGIN + (number + 1) * CELL <= self.begin() for number in touched):
+                return False  # nothing of what the source is responsible for was read
             until = max(ends)
         if since >= until:
             return not is_open or self.reaches_back()

@@ -264,10 +264,12 @@ class AccountCompleteness:
         """Up to where a question without an end goes: the newest read, tried or done, and the newest flow."""
         if not self.has_source:
             return END_OF_TIME_US
-        ends = [known.until_us for known in (self._proven[-1:] + self._failed[-1:])]
+        ends = [known.until_us for known in (self._proven[-1:] + self._failed[-1:]) if known.until_us > self.begin_us]
+        if not ends:  # nothing of what the source is responsible for was read
+            return END_OF_TIME_US
         if self._account.last_flow_us is not None:
             ends.append(self._account.last_flow_us + 1)
-        return max(ends, default=END_OF_TIME_US)
+        return max(ends)
 
     @property
     def fingerprint(self) -> tuple[object, ...]:

@@ -1,7 +1,7 @@
-"""Readers beside writers: whoever applies the feed has what a full read has, and paging skips and doubles nothing.
+"""The feed and the pages of flows while others write.
 
-Accounts, slices, restatements, withdrawals, imports and a program's own flows are written in any order, and between any
-two of them a reader takes a page of the feed, or of the flows.
+A client that applies the feed has what a full read has, and pages leave out no flow and repeat none. Hypothesis chooses
+the order of slices, restatements, withdrawals, imports and recorded flows, and reads a page between any two of them.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Reader:
     flows: dict[Key, LedgerFlow] = field(default_factory=dict)
 
     def read(self, ledger: Ledger, limit: int) -> bool:
-        """Take one page; whether there is more."""
+        """Apply one page. Returns whether there are more."""
         page = feed_page(ledger, NAMES, self.seen, limit=limit)
         for step in page.steps:
             key = key_of(step.found)
@@ -81,7 +81,7 @@ plans = st.lists(st.one_of(slices, imports, records, reads, reads), max_size=14)
 
 
 def write(ledger: Ledger, how: str, account: str, day: int, days: int, given: list[Any]) -> None:
-    """Commit what a step says."""
+    """Commit one step of a plan."""
     if how == "record":
         by_reference = {id_: (at, amount, kind, currency) for id_, at, amount, kind, currency in given}
         flows = [
@@ -106,23 +106,23 @@ class Pager:
         self.wanted = wanted
         self.after: Position | None = None
         self.found: list[Key] = []
-        self.over = False
-        self.there: set[Key] | None = None
-        """The rows that stood all the time."""
+        self.at_end = False
+        self.always_there: set[Key] | None = None
+        """The flows that were in the ledger at every page."""
 
     def read(self, ledger: Ledger, limit: int) -> None:
         now = {key_of(found) for found in list_flows(ledger, self.wanted)}
-        self.there = now if self.there is None else self.there & now
-        if not self.over:
+        self.always_there = now if self.always_there is None else self.always_there & now
+        if not self.at_end:
             page = flows_page(ledger, self.wanted, limit=limit, after=self.after)
             assert len(page.flows) <= limit
             self.found += [key_of(found) for found in page.flows]
-            self.after, self.over = page.next, page.next is None
+            self.after, self.at_end = page.next, page.next is None
 
     def check(self) -> None:
-        """What stood there from the first page to the last was found, once, in order; nothing was found twice."""
+        """Flows that were there at every page were found, in order, and no flow was found twice."""
         assert len(set(self.found)) == len(self.found)
-        assert (self.there or set()) <= set(self.found)
+        assert (self.always_there or set()) <= set(self.found)
         order = [(at_us, account, id_) for account, at_us, id_ in self.found]
         assert order == sorted(order, reverse=self.wanted.newest_first)
 
@@ -139,7 +139,7 @@ FILTERS: Final = [
 
 @given(plans, st.sampled_from([3, 20, 20_000]))
 @settings(max_examples=12, deadline=None)
-def test_readers_beside_writers(module_store: LedgerStore, plan: list[Any], scan: int) -> None:
+def test_reading_while_others_write(module_store: LedgerStore, plan: list[Any], scan: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read_flows, "SCAN_MAX", scan)
         patch.setattr(read_flows, "RUN_COST", 1)
@@ -158,16 +158,16 @@ def test_readers_beside_writers(module_store: LedgerStore, plan: list[Any], scan
         while reader.read(ledger, 2):
             pass
         assert reader.flows == everything(ledger)
-        afresh = Reader()
-        while afresh.read(ledger, 10_000):
+        other = Reader()
+        while other.read(ledger, 10_000):
             pass
-        assert afresh.flows == reader.flows
+        assert other.flows == reader.flows
         for pager in pagers:
             for _ in range(100):
                 pager.read(ledger, 3)
-                if pager.over:
+                if pager.at_end:
                     break
-            assert pager.over, "the pages end"
+            assert pager.at_end, "the pages end"
             pager.check()
         ledger.close()
 
@@ -182,7 +182,7 @@ def test_a_page_has_whole_commits(ledger: Ledger) -> None:
     assert [commit.seq for commit in commits_after(ledger, ("a", "b"), {"a": 1}, limit=9)] == [2]
 
 
-def test_a_commit_without_changes_is_passed_over(ledger: Ledger) -> None:
+def test_a_commit_without_changes_is_skipped(ledger: Ledger) -> None:
     commit_read(ledger, hours(0, 24), make_row("one", 1))
     for _ in range(3):
         commit_read(ledger, hours(0, 24), make_row("one", 1))
@@ -190,7 +190,7 @@ def test_a_commit_without_changes_is_passed_over(ledger: Ledger) -> None:
     assert (len(page.steps), page.positions, page.more) == (1, {"a": 4}, False)
 
 
-def test_a_cursor_of_what_never_was_is_refused(ledger: Ledger) -> None:
+def test_a_cursor_beyond_the_last_commit_is_refused(ledger: Ledger) -> None:
     with pytest.raises(ConfigError, match="read the feed from its beginning"):
         feed_page(ledger, ("a",), {"a": 7}, limit=1)
 
@@ -202,16 +202,16 @@ def test_the_feed_over_http(caller: Caller, ledger: Ledger) -> None:
     assert not first["more"]
     commit_read(ledger, hours(0, 24), make_row("one", 1, "9"))
     second = caller.get("/feed", cursor=first["cursor"])
-    said = [(step["change"], step["flow"]["id"], step["ended_as"]) for step in second["steps"]]
-    assert said == [("changed", "one", "restated"), ("withdrawn", "two", "withdrawn")]
+    changes = [(step["change"], step["flow"]["id"], step["ended_as"]) for step in second["steps"]]
+    assert changes == [("changed", "one", "restated"), ("withdrawn", "two", "withdrawn")]
     assert {step["key"] for step in second["steps"]} == {step["key"] for step in first["steps"]}
     third = caller.get("/feed", cursor=second["cursor"])
     assert third["steps"] == []
     assert third["cursor"] == second["cursor"]
 
 
-def test_how_much_a_page_looks_at_is_bounded(ledger: Ledger) -> None:
-    """With one flow of a kind at the far end of many, a page ends before it and says where to go on."""
+def test_a_page_searches_a_bounded_number_of_rows(ledger: Ledger) -> None:
+    """A page of a selective filter ends early, with a cursor to continue from."""
     assert SCAN_MAX < 50_000
     days: Callable[[int], Any] = lambda day: hours(24 * day, 24 * day + 24)  # noqa: E731
     for day in range(6):
@@ -223,10 +223,10 @@ def test_how_much_a_page_looks_at_is_bounded(ledger: Ledger) -> None:
         page = flows_page(ledger, wanted, limit=10)
         assert page.flows == []
         assert page.next is not None
-        looks = 1
+        pages = 1
         while page.next is not None:
             page = flows_page(ledger, wanted, limit=10, after=page.next)
-            looks += 1
-        assert 2 <= looks <= 7
+            pages += 1
+        assert 2 <= pages <= 7
         rare = FlowFilter(accounts=("a",), kind="tax", newest_first=True)
-        assert flows_page(ledger, rare, limit=10) == ([], None), "the day totals know that there is none"
+        assert flows_page(ledger, rare, limit=10) == ([], None), "the day totals tell that there is none"

@@ -1,4 +1,4 @@
-"""What is read: pages and their cursors, totals and what covers them, tags; and requests that cannot be meant."""
+"""Reading over HTTP: pages and cursors, totals and their completeness, ETags, and parameters that are not valid."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, import_page,
 
 @pytest.fixture(autouse=True)
 def filled(ledger: Ledger) -> None:
-    """Three days of `a`, read from its source's beginning on; a page of `b`, which has no source."""
+    """Three days of `a`, from its source's beginning on; imported rows of `b`, which has no source."""
     add_source(ledger, account="a", base_url="http://x", credentials={}, since=hour(0), paced=True)
     commit_read(
         ledger,
@@ -28,7 +28,7 @@ def filled(ledger: Ledger) -> None:
     )
 
 
-def every(caller: Caller, **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def all_flows(caller: Caller, **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     """The flows of all pages."""
     found: list[dict[str, Any]] = []
     cursor = None
@@ -42,8 +42,8 @@ def every(caller: Caller, **params: Any) -> list[dict[str, Any]]:  # noqa: ANN40
     raise AssertionError("the pages did not end")
 
 
-def test_a_flow_is_said_in_full(caller: Caller) -> None:
-    (found,) = every(caller, symbol="AAPL.US")
+def test_a_flow_has_all_its_fields(caller: Caller) -> None:
+    (found,) = all_flows(caller, symbol="AAPL.US")
     assert found["amount"] == "-12.50"
     assert found["at"] == "2024-03-02T06:00:00Z"
     assert found["fx"] == {"currency": "HKD", "amount": "97.50", "rate": "7.8"}
@@ -56,7 +56,7 @@ def test_a_flow_is_said_in_full(caller: Caller) -> None:
 
 def test_versions_of_a_flow(caller: Caller, ledger: Ledger) -> None:
     commit_read(ledger, hours(5, 6), make_row("r5", 5, "99"))
-    (found,) = every(caller, amount_min="99")
+    (found,) = all_flows(caller, amount_min="99")
     whole = caller.get(f"/flows/{found['key']}")
     versions = [(one["flow"]["amount"], one["ended_as"]) for one in whole["versions"]]
     assert versions == [("-25.50", "restated"), ("99", None)]
@@ -67,7 +67,7 @@ def test_versions_of_a_flow(caller: Caller, ledger: Ledger) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 7, 100])
 @pytest.mark.parametrize("order", ["newest", "oldest"])
 def test_pages_have_every_flow_once(caller: Caller, limit: int, order: str) -> None:
-    found = every(caller, limit=limit, order=order)
+    found = all_flows(caller, limit=limit, order=order)
     keys = [(flow["at"], flow["account"], flow["id"]) for flow in found]
     assert keys == sorted(keys, reverse=order == "newest")
     assert len(set(keys)) == 17
@@ -95,10 +95,10 @@ def test_pages_have_every_flow_once(caller: Caller, limit: int, order: str) -> N
     ],
 )
 def test_filters(caller: Caller, params: dict[str, Any], ids: set[str]) -> None:
-    assert {flow["id"] for flow in every(caller, **params)} == ids
+    assert {flow["id"] for flow in all_flows(caller, **params)} == ids
 
 
-def test_a_page_stays_where_it_is_while_rows_arrive(caller: Caller, ledger: Ledger) -> None:
+def test_new_flows_do_not_move_a_cursor(caller: Caller, ledger: Ledger) -> None:
     first = caller.get("/flows", limit=5)
     commit_read(ledger, hours(72, 96), make_row("new", 80))
     import_page(ledger, make_row("old", 1), account="b")
@@ -143,7 +143,7 @@ def test_a_page_stays_where_it_is_while_rows_arrive(caller: Caller, ledger: Ledg
         ("/accounts", {"x": "1"}, 400, "x"),
     ],
 )
-def test_what_cannot_be_meant_names_the_parameter(
+def test_invalid_parameters_are_named(
     caller: Caller, path: str, params: dict[str, Any], status: int, parameter: str
 ) -> None:
     answer = caller.ask("GET", path, params=params)
@@ -156,20 +156,20 @@ def test_what_cannot_be_meant_names_the_parameter(
     assert problem["errors"][0]["got"]
 
 
-def test_a_cursor_is_good_for_its_own_question_and_caller_alone(caller: Caller, api: Api) -> None:
+def test_a_cursor_is_refused_for_another_query_or_caller(caller: Caller, api: Api) -> None:
     cursor = caller.get("/flows", limit=2, kind="deposit")["next"]
     scoped = api.caller("a")
     other = scoped.get("/flows", limit=2, kind="deposit")["next"]
-    turned = cursor[:-2] + ("A" if cursor[-2] != "A" else "B") + cursor[-1]
-    for who, params in [
+    altered = cursor[:-2] + ("A" if cursor[-2] != "A" else "B") + cursor[-1]
+    for other_caller, params in [
         (caller, {"kind": "trade", "cursor": cursor}),
         (caller, {"kind": "deposit", "cursor": other}),
         (caller, {"kind": "deposit", "order": "oldest", "cursor": cursor}),
         (caller, {"kind": "deposit", "account": "a", "cursor": cursor}),
         (scoped, {"kind": "deposit", "cursor": cursor}),
-        (caller, {"kind": "deposit", "cursor": turned}),
+        (caller, {"kind": "deposit", "cursor": altered}),
     ]:
-        assert who.ask("GET", "/flows", params=params).status_code == 422, params
+        assert other_caller.ask("GET", "/flows", params=params).status_code == 422, params
     assert caller.get("/flows", kind="deposit", limit=3, cursor=cursor)["flows"]
     feed = caller.get("/feed")["cursor"]
     assert scoped.ask("GET", "/feed", params={"cursor": feed}).status_code == 422
@@ -179,14 +179,14 @@ def test_a_cursor_is_good_for_its_own_question_and_caller_alone(caller: Caller, 
 # ---------------------------------------------------------------- totals
 
 
-def test_balances_say_whether_they_are_covered(caller: Caller, ledger: Ledger) -> None:
+def test_balances_have_their_completeness(caller: Caller, ledger: Ledger) -> None:
     found = caller.get("/balances")
     assert not found["covered"]
     assert [gap["account"] for gap in found["gaps"]] == ["b"]
-    by_place = {(one["account"], one["subaccount"], one["currency"]): one for one in found["balances"]}
-    assert by_place["a", "", "USD"]["amount"] == "36.00"
-    assert by_place["a", "", "USD"]["covered"]
-    assert by_place["b", "", "HKD"] | {"at": None} == {
+    by_account = {(one["account"], one["subaccount"], one["currency"]): one for one in found["balances"]}
+    assert by_account["a", "", "USD"]["amount"] == "36.00"
+    assert by_account["a", "", "USD"]["covered"]
+    assert by_account["b", "", "HKD"] | {"at": None} == {
         "account": "b",
         "subaccount": "",
         "currency": "HKD",
@@ -209,7 +209,7 @@ def test_balances_say_whether_they_are_covered(caller: Caller, ledger: Ledger) -
     assert len(caller.get("/balances", currency="HKD")["balances"]) == 1
 
 
-def test_a_summary_by_anything(caller: Caller) -> None:
+def test_summaries_by_period_account_and_kind(caller: Caller) -> None:
     rows = caller.get("/summary", period="day", account="a")["rows"]
     assert [row["period"] for row in rows] == ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
     # The first day begins before the source, and the last one has not been read to its end.
@@ -255,7 +255,7 @@ TAGGED = ["/accounts", "/accounts/a", "/flows", "/balances", "/summary", "/cover
 
 
 @pytest.mark.parametrize("path", TAGGED)
-def test_a_tag_holds_until_somebody_writes(caller: Caller, api: Api, ledger: Ledger, path: str) -> None:
+def test_an_etag_holds_until_the_next_commit(caller: Caller, api: Api, ledger: Ledger, path: str) -> None:
     def again(tag: str, **headers: str) -> Answer:
         return caller.ask("GET", path, headers={"if-none-match": tag, **headers})
 
@@ -278,7 +278,7 @@ def test_a_tag_holds_until_somebody_writes(caller: Caller, api: Api, ledger: Led
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br"])
-def test_answers_are_packed(caller: Caller, coding: str) -> None:
+def test_answers_are_compressed(caller: Caller, coding: str) -> None:
     answer = caller.ask("GET", "/flows", headers={"accept-encoding": coding})
     assert answer.headers["content-encoding"] == coding
     assert len(answer.json()["flows"]) == 17

@@ -60,7 +60,7 @@ def test_the_same_reference_is_the_same_flow(caller: Caller, ledger: Ledger) -> 
     assert differs.json()["errors"] == [
         {
             "pointer": "/amount",
-            "expected": "amount '-12.50' as kept under 'r-1', or restate=true",
+            "expected": "amount '-12.50' as recorded under 'r-1', or restate=true",
             "got": "'-12.5'",
         }
     ]
@@ -137,7 +137,7 @@ def test_all_rows_of_several_accounts_are_recorded_or_none(
         ({"fee": "1"}, "/fee", "no field of that name", "'fee'"),
         ({"at": "2024-03-01"}, "/at", "an ISO 8601 time with its offset", "'2024-03-01'"),
         ({"at": "2024-03-01T00:00:00"}, "/at", "an ISO 8601 time with its offset", "'2024-03-01T00:00:00'"),
-        ({"kind": "gift"}, "/kind", "one of the words", "'gift'"),
+        ({"kind": "gift"}, "/kind", "one of the values", "'gift'"),
         ({"reference": "a~1"}, "/reference", "str matching regex", "'a~1'"),
         ({"reference": ""}, "/reference", "str matching regex", "''"),
         ({"currency": "US D"}, "/currency", "str matching regex", "'US D'"),

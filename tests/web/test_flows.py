@@ -1,4 +1,4 @@
-"""The page of flows: pages that leave nothing out, totals and downloads of exactly this view, one flow in full."""
+"""The flows page: rows in parts, totals and downloads of the same filter, one flow in full, rejected rows."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from liushui.server.web.flows.page import pretty_json
 from liushui.testing.clock import NOON
 from tests.ledger.ledgers import commit_read, rejected_row
 from tests.web.ledgers import BEGIN, fill, fill_many, reading, row
-from tests.web.test_overview import words
+from tests.web.test_overview import text_of
 from tests.web.visitor import Visitor
 
 ROWS = "/page/flows/rows"
@@ -30,20 +30,20 @@ ROWS = "/page/flows/rows"
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
-    """Somebody who has logged in, before a ledger with something to see. It is only read."""
+    """A visitor who is logged in. The ledger has some flows, and tests only read it."""
     with reading(tmp_path_factory.mktemp("reader")) as visitor:
         yield visitor
 
 
-def fetched(reader: Visitor, path: str) -> dict[str, Any]:
-    """An answer of JSON."""
+def fetch(reader: Visitor, path: str) -> dict[str, Any]:
+    """An answer as JSON."""
     answer = reader.get(path)
     assert answer.status_code == 200, answer.text
     return msgspec.json.decode(answer.content, type=dict[str, Any])
 
 
 def keys(ledger: Ledger, wanted: FlowFilter) -> list[str]:
-    """The keys of flows, the newest first over all accounts."""
+    """The keys of flows, newest first over all accounts."""
     found = sorted(list_flows(ledger, wanted), key=lambda one: (one.flow.at, one.account, one.id), reverse=True)
     return [flow_key(one.account, to_us(one.flow.at), one.id) for one in found]
 
@@ -51,36 +51,36 @@ def keys(ledger: Ledger, wanted: FlowFilter) -> list[str]:
 # ---------------------------------------------------------------- rows
 
 
-def test_pages_leave_nothing_out_and_show_nothing_twice(ledger: Ledger, guest: Visitor) -> None:
+def test_parts_have_every_row_once(ledger: Ledger, guest: Visitor) -> None:
     fill_many(ledger, "a", 700)
     fill_many(ledger, "b", 350, minutes=20)
     everything = keys(ledger, FlowFilter())
-    page = fetched(guest, ROWS)
+    page = fetch(guest, ROWS)
     found = [line[0] for line in page["rows"]]
     while page["older"]:
-        page = fetched(guest, f"{ROWS}?older={page['older']}")
+        page = fetch(guest, f"{ROWS}?older={page['older']}")
         found += [line[0] for line in page["rows"]]
     assert found == everything
     assert page["searched"] is None
-    back = fetched(guest, f"{ROWS}?newer={everything[600]}")
+    back = fetch(guest, f"{ROWS}?newer={everything[600]}")
     assert [line[0] for line in back["rows"]] == everything[300:600]
-    back = fetched(guest, f"{ROWS}?newer={back['newer']}")
+    back = fetch(guest, f"{ROWS}?newer={back['newer']}")
     assert [line[0] for line in back["rows"]] == everything[:300]
 
 
-def test_a_day_is_gone_to(ledger: Ledger, guest: Visitor) -> None:
+def test_jump_to_a_day(ledger: Ledger, guest: Visitor) -> None:
     fill_many(ledger, "a", 700)
-    page = fetched(guest, f"{ROWS}?at=2025-11-02")
+    page = fetch(guest, f"{ROWS}?at=2025-11-02")
     assert page["rows"][0][1] == "2025-11-02 23:50:00"
-    newer = fetched(guest, f"{ROWS}?newer={page['newer']}")
+    newer = fetch(guest, f"{ROWS}?newer={page['newer']}")
     assert newer["rows"][-1][1] == "2025-11-03 00:00:00"
     html = guest.get("/flows?at=2025-11-02").text
     assert "2025-11-02 23:50:00" in html
     assert "2025-11-03 00:00:00" not in html
 
 
-def test_a_row_is_written_as_it_is(reader: Visitor) -> None:
-    (line,) = fetched(reader, f"{ROWS}?symbol=AAPL.US")["rows"]
+def test_the_cells_of_a_row(reader: Visitor) -> None:
+    (line,) = fetch(reader, f"{ROWS}?symbol=AAPL.US")["rows"]
     assert line[1:] == ["2025-11-01 02:00:00", "a", "Trade", "Buy", "AAPL.US", "−250.125", "out", "USD", "749.875"]
 
 
@@ -109,8 +109,8 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("query", "many"), FILTERS)
-def test_rows_totals_and_downloads_are_of_one_filter(reader: Visitor, query: str, many: int) -> None:
-    lines = fetched(reader, f"{ROWS}?{query}")["rows"]
+def test_rows_totals_and_downloads_have_the_same_filter(reader: Visitor, query: str, many: int) -> None:
+    lines = fetch(reader, f"{ROWS}?{query}")["rows"]
     assert len(lines) == many
     totals = reader.get(f"/page/flows/totals?{query}").text
     counted = re.findall(r'<th scope="row">\w+</th>\s*<td class="figure">(\d+)</td>', totals)
@@ -143,10 +143,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("query", "message"), BAD)
-def test_bad_input_is_told_and_kept(reader: Visitor, query: str, message: str) -> None:
+def test_errors_are_shown_beside_the_input(reader: Visitor, query: str, message: str) -> None:
     answer = reader.get(f"/flows?{query}")
     assert answer.status_code == 400
-    assert message in words(answer.text)
+    assert message in text_of(answer.text)
     name, _, typed = query.split("&")[-1].partition("=")
     if name not in ("kind", "category", "direction", "finding", "currency", "account", "sinse"):
         assert f'value="{typed}"' in answer.text
@@ -157,14 +157,14 @@ def test_bad_input_is_told_and_kept(reader: Visitor, query: str, message: str) -
 
 
 @pytest.mark.parametrize("query", ["older=x", "newer=", "older=" + "A" * 3000, "at=never", "older=WzFd"])
-def test_a_place_that_is_none_is_refused(reader: Visitor, query: str) -> None:
+def test_invalid_cursors_are_refused(reader: Visitor, query: str) -> None:
     answer = reader.get(f"{ROWS}?{query}")
     assert answer.status_code == 400
     assert "expected" in answer.json()["detail"].lower()
 
 
 @pytest.mark.parametrize("key", [("", 0, ""), ("a", -5, "b/c+d~1"), ("账户", 1, "é")])
-def test_the_key_of_a_flow_is_read_back(key: tuple[str, int, str]) -> None:
+def test_keys_are_parsed(key: tuple[str, int, str]) -> None:
     assert parse_flow_key(flow_key(*key)) == key
     assert parse_flow_key(flow_key(*key)[:-2]) is None
 
@@ -172,49 +172,49 @@ def test_the_key_of_a_flow_is_read_back(key: tuple[str, int, str]) -> None:
 # ---------------------------------------------------------------- totals
 
 
-def test_totals_are_exact_and_marked(reader: Visitor) -> None:
-    said = words(reader.get("/page/flows/totals").text)
-    assert re.search(r"USD 4 1,100\.00 −350\.125 \+749\.875 Not complete", said)
-    assert re.search(r"HKD 1 5 0 \+5 Not complete", said)
-    said = words(reader.get("/page/flows/totals?account=b").text)
-    assert re.search(r"USD 1 100\.00 0 \+100\.00 Complete", said)
-    said = words(reader.get("/page/flows/totals?until=2025-11-03").text)
-    assert re.search(r"USD 4 1,100\.00 −350\.125 \+749\.875 Not complete : a: 1 rejected row", said)
+def test_totals_are_exact_and_have_their_completeness(reader: Visitor) -> None:
+    text = text_of(reader.get("/page/flows/totals").text)
+    assert re.search(r"USD 4 1,100\.00 −350\.125 \+749\.875 Not complete", text)
+    assert re.search(r"HKD 1 5 0 \+5 Not complete", text)
+    text = text_of(reader.get("/page/flows/totals?account=b").text)
+    assert re.search(r"USD 1 100\.00 0 \+100\.00 Complete", text)
+    text = text_of(reader.get("/page/flows/totals?until=2025-11-03").text)
+    assert re.search(r"USD 4 1,100\.00 −350\.125 \+749\.875 Not complete : a: 1 rejected row", text)
 
 
 # ---------------------------------------------------------------- one flow
 
 
 def flow(reader: Visitor, query: str) -> str:
-    """One flow in full: that of the first row of a filter."""
-    key = fetched(reader, f"{ROWS}?{query}")["rows"][0][0]
+    """The panel of the first flow of a filter."""
+    key = fetch(reader, f"{ROWS}?{query}")["rows"][0][0]
     answer = reader.get(f"/page/flows/flow?key={key}")
     assert answer.status_code == 200
     return str(answer.text)
 
 
 def test_one_flow_in_full(reader: Visitor) -> None:
-    said = words(flow(reader, "symbol=AAPL.US"))
-    assert "−250.125 USD" in said
-    assert "Asia/Hong_Kong" in said
-    assert "Flow ID a2" in said
-    around = said[said.index("Flows before and after") : said.index("A balance adds up")]
-    told = re.findall(r"(Withdrawal|Trade|Deposit) ([−+][\d,.]+) ([\d,.]+) (yes|off by|–)( [−+][\d.]+)?", around)
-    assert told == [
+    text = text_of(flow(reader, "symbol=AAPL.US"))
+    assert "−250.125 USD" in text
+    assert "Asia/Hong_Kong" in text
+    assert "Flow ID a2" in text
+    around = text[text.index("Flows before and after") : text.index("A balance adds up")]
+    neighbours = re.findall(r"(Withdrawal|Trade|Deposit) ([−+][\d,.]+) ([\d,.]+) (yes|off by|–)( [−+][\d.]+)?", around)
+    assert neighbours == [
         ("Withdrawal", "−100.0", "649.9", "off by", " +0.025"),
         ("Trade", "−250.125", "749.875", "yes", ""),
         ("Deposit", "+1,000.00", "1,000.00", "–", ""),
     ]
 
 
-def test_versions_are_shown(ledger: Ledger, guest: Visitor) -> None:
+def test_versions_of_a_flow(ledger: Ledger, guest: Visitor) -> None:
     fill(ledger)
     hour = timedelta(hours=1)
     restated = row("b1", 30 * hour, "101.00", label="From a, corrected", balance="101.00")
     commit_read(ledger, Slice(BEGIN, NOON), restated, account="b", read_at=NOON + hour)
-    said = words(flow(guest, "account=b"))
-    assert re.search(r"current \+101\.00 From a, corrected", said)
-    assert re.search(r"restated \+100\.00 From a ", said)
+    text = text_of(flow(guest, "account=b"))
+    assert re.search(r"current \+101\.00 From a, corrected", text)
+    assert re.search(r"restated \+100\.00 From a ", text)
 
 
 WIRE = (
@@ -224,7 +224,7 @@ WIRE = (
 
 
 def test_the_row_as_received_is_exact(ledger: Ledger, guest: Visitor) -> None:
-    """Nothing of it is read as a number, and nothing of it as a page."""
+    """Its numbers are not parsed, and its texts are no HTML."""
     received = row("w1", timedelta(hours=1), "1.23", label="</script><b>", wire=WIRE.encode())
     commit_read(ledger, Slice(BEGIN, NOON), received, account="a", read_at=NOON)
     html = flow(guest, "account=a")
@@ -232,23 +232,23 @@ def test_the_row_as_received_is_exact(ledger: Ledger, guest: Visitor) -> None:
     nice = unescape(html)
     assert all(part in nice for part in ('"amount": 1.2300', "12345678901234567890.1234567890", "1E5", '"twice"'))
     assert "<b>" not in html
-    key = fetched(guest, ROWS)["rows"][0][0]
+    key = fetch(guest, ROWS)["rows"][0][0]
     answer = guest.get(f"/page/flows/wire?key={key}")
     assert answer.content == WIRE.encode()
     assert answer.headers["content-disposition"].startswith("attachment")
     assert guest.get(f"/page/flows/wire?key={key}&row=served").status_code == 404
     page = guest.get("/flows").text
     assert "</script><b>" not in page
-    assert fetched(guest, ROWS)["rows"][0][4] == "</script><b>"
+    assert fetch(guest, ROWS)["rows"][0][4] == "</script><b>"
 
 
-def test_what_is_no_json_is_shown_as_it_is() -> None:
+def test_text_that_is_not_json_stays_as_it_is() -> None:
     assert pretty_json("no json {") == "no json {"
     assert pretty_json('{"a":1.0}') == '{\n  "a": 1.0\n}'
 
 
 @pytest.mark.parametrize("key", ["", "x", flow_key("a", 0, "nothing")])
-def test_a_flow_that_is_not_there(reader: Visitor, key: str) -> None:
+def test_a_flow_that_does_not_exist(reader: Visitor, key: str) -> None:
     assert reader.get(f"/page/flows/flow?key={key}").status_code == 404
     assert reader.get(f"/page/flows/wire?key={key}").status_code == 404
 
@@ -256,7 +256,7 @@ def test_a_flow_that_is_not_there(reader: Visitor, key: str) -> None:
 # ---------------------------------------------------------------- downloads
 
 
-def test_a_download_has_every_flow_of_the_view(ledger: Ledger, guest: Visitor) -> None:
+def test_downloads_have_every_flow_of_the_filter(ledger: Ledger, guest: Visitor) -> None:
     fill_many(ledger, "a", 1_200)
     fill_many(ledger, "b", 600)
     answer = guest.get("/flows/download.csv?since=2025-11-03")
@@ -275,14 +275,14 @@ def test_a_download_has_every_flow_of_the_view(ledger: Ledger, guest: Visitor) -
     assert all(isinstance(line["amount"], str) for line in lines)
 
 
-def test_other_forms_are_none(reader: Visitor) -> None:
+def test_a_download_in_another_format_does_not_exist(reader: Visitor) -> None:
     assert reader.get("/flows/download.xlsx").status_code == 404
 
 
-# ---------------------------------------------------------------- rows set aside
+# ---------------------------------------------------------------- rejected rows
 
 
-def test_rows_set_aside_are_shown_with_their_bytes(ledger: Ledger, guest: Visitor) -> None:
+def test_rejected_rows_are_shown_with_their_bytes(ledger: Ledger, guest: Visitor) -> None:
     fill(ledger)
     later = Slice(NOON, NOON + timedelta(hours=1))
     commit_read(
@@ -293,10 +293,10 @@ def test_rows_set_aside_are_shown_with_their_bytes(ledger: Ledger, guest: Visito
         read_at=NOON + timedelta(hours=2),
     )
     html = guest.get("/flows/quarantine").text
-    said = words(html)
-    assert '"x": 1' in said
-    assert "expected a row" in said
+    text = text_of(html)
+    assert '"x": 1' in text
+    assert "expected a row" in text
     assert "<b>" not in html
-    assert "<b>\\" in said
-    assert "ÿ" not in words(guest.get("/flows/quarantine?account=a").text)
+    assert "<b>\\" in text
+    assert "ÿ" not in text_of(guest.get("/flows/quarantine?account=a").text)
     assert guest.get("/flows/quarantine?account=nobody").status_code == 400

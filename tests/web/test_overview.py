@@ -1,4 +1,4 @@
-"""The first page: exact figures with their marks, alarms with a way out, charts that have a table, bad input told."""
+"""The overview: exact amounts with their completeness, alarms with a link, charts with a table, errors in filters."""
 
 import re
 from collections.abc import Iterator
@@ -17,40 +17,40 @@ PARTS = ("/", "/page/overview/moved", "/page/overview/streams")
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
-    """Somebody who has logged in, before a ledger with something to see. It is only read."""
+    """A visitor who is logged in. The ledger has some flows, and tests only read it."""
     with reading(tmp_path_factory.mktemp("reader")) as visitor:
         yield visitor
 
 
-def words(html: str) -> str:
-    """What a page says, without its tags."""
+def text_of(html: str) -> str:
+    """The text of a page, without its tags."""
     return re.sub(r"\s+", " ", unescape(re.sub(r"<script.*?</script>|<[^>]*>", " ", html, flags=re.DOTALL)))
 
 
 def chart(html: str, name: str) -> dict[str, Any]:
-    """What a chart is given to draw."""
+    """The data of a chart."""
     found = re.search(rf'<script type="application/json" data-for="{name}">(.*?)</script>', html, re.DOTALL)
     assert found, name
     return msgspec.json.decode(found[1], type=dict[str, Any])
 
 
-def test_balances_are_exact_and_say_how_far_they_are_proven(reader: Visitor) -> None:
-    said = words(reader.get("/").text)
-    assert "USD 749.875 ◆" not in said, "marks are drawn by the style, not by the text"
-    assert re.search(r"USD 749\.875 Not complete : a: 1 rejected row, from Nov 1, 2025", said)
-    assert re.search(r"a Net change since Nov 1, 2025 649\.875 3 Not complete", said)
+def test_balances_are_exact_and_have_their_completeness(reader: Visitor) -> None:
+    text = text_of(reader.get("/").text)
+    assert "USD 749.875 ◆" not in text, "marks are drawn by the style, not by the text"
+    assert re.search(r"USD 749\.875 Not complete : a: 1 rejected row, from Nov 1, 2025", text)
+    assert re.search(r"a Net change since Nov 1, 2025 649\.875 3 Not complete", text)
     assert re.search(
-        r"b Net change since Nov 1, 2025 100\.00 1 Complete : All flows up to Jan 2, 2026.{1,30} are included", said
+        r"b Net change since Nov 1, 2025 100\.00 1 Complete : All flows up to Jan 2, 2026.{1,30} are included", text
     )
-    assert re.search(r"HKD 5 Not complete", said)
+    assert re.search(r"HKD 5 Not complete", text)
 
 
-def test_alarms_say_what_to_do(reader: Visitor) -> None:
+def test_alarms_link_to_a_page_that_helps(reader: Visitor) -> None:
     html = reader.get("/").text
-    said = words(html)
-    assert "1 day from Nov 4, 2025 on is not complete: flows may be missing." in said
-    assert "1 row was rejected because it could not be read. It is in no total." in said
-    assert "1 flow has a direction that contradicts the sign of its amount." in said
+    text = text_of(html)
+    assert "1 day from Nov 4, 2025 on is not complete: flows may be missing." in text
+    assert "1 row was rejected because it could not be read. It is in no total." in text
+    assert "1 flow has a direction that contradicts the sign of its amount." in text
     for link in ("/sources/a", "/flows/quarantine?account=a", "/flows?account=a&finding=side"):
         assert f'href="{link}"' in unescape(html)
         if link.startswith("/flows"):
@@ -59,24 +59,24 @@ def test_alarms_say_what_to_do(reader: Visitor) -> None:
 
 def test_money_in_and_out_by_kind(reader: Visitor) -> None:
     html = reader.get("/?currency=USD&unit=month&since=2025-11-01&until=2025-12-01").text
-    said = words(html)
-    assert "Deposit 1,100.00 0 +1,100.00" in said
-    assert "Total Not complete" in said
-    assert re.search(r"Total Not complete [^+]*1,100\.00 −350\.125 \+749\.875", said)
+    text = text_of(html)
+    assert "Deposit 1,100.00 0 +1,100.00" in text
+    assert "Total Not complete" in text
+    assert re.search(r"Total Not complete [^+]*1,100\.00 −350\.125 \+749\.875", text)
     data = chart(html, "bars")
     assert data["gaps"] == [0]
     assert data["net"] == [{"exact": "749.875", "text": "749.875"}]
     assert [one["name"] for one in data["series"]] == ["Deposit", "Trade", "Withdrawal"]
     (address,) = data["addresses"]
-    assert "4" in words(reader.get(str(address).replace("/flows", "/page/flows/totals")).text)
+    assert "4" in text_of(reader.get(str(address).replace("/flows", "/page/flows/totals")).text)
 
 
-def test_a_table_has_what_the_charts_show(reader: Visitor) -> None:
-    moved = words(reader.get("/page/overview/moved?currency=USD&since=2025-11-01&until=2025-12-01").text)
+def test_tables_have_the_data_of_the_charts(reader: Visitor) -> None:
+    moved = text_of(reader.get("/page/overview/moved?currency=USD&since=2025-11-01&until=2025-12-01").text)
     assert re.search(r"Nov 2025 Total 4 1,100\.00 −350\.125 \+749\.875 Not complete", moved)
     assert "Withdrawal 1 0 −100.0 −100.0" in moved
     answer = reader.get("/page/overview/streams?currency=USD").text
-    streams = words(answer)
+    streams = text_of(answer)
     assert "a Deposit 1,000.00 0" in streams
     assert "a b 1 100.00" in streams, "the own transfer"
     assert "Withdrawal" not in streams, "it is no stream to outside"
@@ -90,8 +90,8 @@ def test_a_table_has_what_the_charts_show(reader: Visitor) -> None:
 
 
 @pytest.mark.parametrize("path", PARTS)
-def test_nothing_inline(reader: Visitor, path: str) -> None:
-    """No script or style stands in a page: the policy would refuse it."""
+def test_pages_have_no_inline_script_or_style(reader: Visitor, path: str) -> None:
+    """The content security policy would block them."""
     html = reader.get(path).text
     assert not re.search(r"<[^>]* (style|on[a-z]+)=", html)
     assert all("src=" in tag or "application/json" in tag for tag in re.findall(r"<script[^>]*>", html))
@@ -112,28 +112,28 @@ BAD = [
 
 @pytest.mark.parametrize("path", PARTS)
 @pytest.mark.parametrize(("query", "message", "field"), BAD)
-def test_bad_input_is_told_and_kept(reader: Visitor, path: str, query: str, message: str, field: str) -> None:
+def test_errors_are_shown_beside_the_input(reader: Visitor, path: str, query: str, message: str, field: str) -> None:
     answer = reader.get(f"{path}?{query}")
     assert answer.status_code == 400
     if path == "/":
-        assert message in words(answer.text)
+        assert message in text_of(answer.text)
         if field in ("since", "until"):
-            kept = dict(part.split("=") for part in query.split("&"))[field]
-            assert f'value="{kept}"' in answer.text
+            typed = dict(part.split("=") for part in query.split("&"))[field]
+            assert f'value="{typed}"' in answer.text
     assert "<script>" not in answer.text.replace("<script defer", "")
 
 
-def test_an_account_alone(reader: Visitor) -> None:
-    said = words(reader.get("/?account=b&since=2025-11-01&until=2025-12-01").text)
-    assert "Deposit 100.00 0 +100.00" in said
-    assert "Total Complete so far" not in said
-    assert re.search(r"Total Complete", said)
+def test_one_account(reader: Visitor) -> None:
+    text = text_of(reader.get("/?account=b&since=2025-11-01&until=2025-12-01").text)
+    assert "Deposit 100.00 0 +100.00" in text
+    assert "Total Complete so far" not in text
+    assert re.search(r"Total Complete", text)
 
 
-def test_an_empty_ledger_says_how_to_begin(guest: Visitor) -> None:
+def test_an_empty_ledger(guest: Visitor) -> None:
     assert guest.get("/").status_code == 200
-    said = words(guest.get("/").text)
-    assert "No flows yet." in said, "there are accounts, and nothing in them"
+    text = text_of(guest.get("/").text)
+    assert "No flows yet." in text, "there are accounts, and nothing in them"
     assert guest.get("/page/overview/streams").status_code == 200
 
 
@@ -142,7 +142,7 @@ def test_in_chinese(reader: Visitor) -> None:
         ("zh-Hans", "自 2025年11月4日 起有 1 天不完整"),
         ("zh-Hant", "自 2025年11月4日 起有 1 天不完整"),
     ):
-        assert expected in words(reader.get("/", accept_language=tag).text)
+        assert expected in text_of(reader.get("/", accept_language=tag).text)
 
 
 def test_the_calendar_has_every_day(reader: Visitor, ledger: Ledger) -> None:
@@ -153,4 +153,4 @@ def test_the_calendar_has_every_day(reader: Visitor, ledger: Ledger) -> None:
     assert [path.count("M") for look, path in squares if look == "warn"] == [4], (
         "a gap of a day, and three days that a rejected row may be of"
     )
-    assert "Complete: " in words(html)
+    assert "Complete: " in text_of(html)

@@ -1,6 +1,7 @@
-"""What our own API says: one definition of each resource, for the server that writes it and the client that reads it.
+"""The resources of our own API, defined once for the server and the client.
 
-Amounts are exact decimal text, `-248.60`, with the zeros they came with. Times are instants: ISO 8601 in UTC.
+The docstrings and descriptions are the ones in the OpenAPI document. Amounts are exact decimal text such as `-248.60`,
+and keep their trailing zeros. Times are ISO 8601 in UTC.
 """
 
 from datetime import datetime
@@ -53,18 +54,18 @@ class Model(msgspec.Struct, kw_only=True):
 
 
 class Fault(Model, omit_defaults=True):
-    """One thing that is wrong with a request: where it stands, what was expected there, what came."""
+    """One error in a request: where it is, what was expected there, and what was sent."""
 
     expected: str
     got: str
     parameter: str | None = None
     """The query parameter or header, by name."""
     pointer: str | None = None
-    """The place in the body, as a JSON pointer; in a body of lines the line's number, from 0, comes first."""
+    """The place in the body, as a JSON pointer. In a body of JSON lines it begins with the line number, from 0."""
 
 
 class Problem(Model, omit_defaults=True):
-    """Why a request was not answered, after RFC 9457."""
+    """Why a request failed, as in RFC 9457."""
 
     title: str
     status: int
@@ -73,11 +74,11 @@ class Problem(Model, omit_defaults=True):
     errors: list[Fault] = []
 
 
-# ---------------------------------------------------------------- what covers a total
+# ---------------------------------------------------------------- completeness
 
 
 class Gap(Model):
-    """A range that is not complete, and why. `since` null: from the beginning; `until` null: it has no end."""
+    """A range that is not complete, and why. `since` is null if it has no beginning, `until` if it has no end."""
 
     account: str
     since: Instant | None
@@ -93,8 +94,8 @@ class Gap(Model):
 
 
 class CoveredRange(Model):
-    """A range of an account, and whether it is complete. `checked_at` and `batch` are of the last read of it; null:
-    there was none."""
+    """A range of an account, and whether it is complete. `checked_at` and `batch` tell when it was last read; they are
+    null if it never was."""
 
     account: str
     since: Instant
@@ -107,7 +108,7 @@ class CoveredRange(Model):
 
 
 class Coverage(Model):
-    """The ranges of the accounts from the beginning of each source, oldest first. `complete`: none of them is open."""
+    """The ranges of the accounts from the beginning of each source, oldest first. `complete`: whether all are."""
 
     ranges: list[CoveredRange]
     complete: bool
@@ -117,8 +118,8 @@ class Coverage(Model):
 
 
 class Account(Model):
-    """An account. `proven_until`: every flow from its beginning up to there is in the ledger; null: not even its
-    beginning. `complete`: nothing is missing up to the newest read or flow."""
+    """An account. Every flow from its beginning to `proven_until` is in the ledger (null: its beginning is missing).
+    `complete`: nothing is missing up to the newest read or flow."""
 
     account: str
     provider: str
@@ -149,7 +150,7 @@ class FxLeg(Model):
 
 
 class Flow(Model):
-    """One movement of money. `key` names it, wherever it is named; `batch` is the commit that entered this version."""
+    """One movement of money. `key` identifies it in every request; `batch` is the commit that wrote this version."""
 
     key: str
     account: str
@@ -157,10 +158,10 @@ class Flow(Model):
     at: Instant
     amount: Annotated[Amount, Meta(description="Signed, + into the account.")]
     currency: str
-    direction: Annotated[Direction, Meta(description="The side that the provider named.")]
+    direction: Annotated[Direction, Meta(description="The direction that the provider names.")]
     kind: Kind
     category: Category
-    label: Annotated[str, Meta(description="The provider's words.")]
+    label: Annotated[str, Meta(description="The provider's own name for the kind of flow.")]
     subaccount: str
     balance_after: Amount | None
     settled_at: Instant | None
@@ -172,13 +173,13 @@ class Flow(Model):
     quantity: Amount | None
     note: str | None
     fx: FxLeg | None
-    detail: Annotated[dict[str, Any] | None, Meta(description="What only this provider says.")]
+    detail: Annotated[dict[str, Any] | None, Meta(description="Fields that only this provider has.")]
     batch: int
 
 
 class FlowPage(Model):
-    """Some flows. `next`: the cursor of the page after this one, which may have fewer than `limit`, or none, and still
-    not be the last; null: there is nothing after it."""
+    """Some flows. `next`: the cursor of the next page; null: this is the last one. A page may have fewer than `limit`
+    flows, or none, and not be the last."""
 
     flows: list[Flow]
     next: str | None
@@ -187,7 +188,7 @@ class FlowPage(Model):
 
 
 class FlowVersion(Model):
-    """A flow as it was from one commit to another. `ended_as` null: it still is."""
+    """A flow as it was from one commit to another. `ended_as` is null for the current version."""
 
     flow: Flow
     recorded_at: Instant
@@ -197,12 +198,12 @@ class FlowVersion(Model):
 
 
 class FlowInFull(Model):
-    """A flow, every version of it, oldest first, and the row as the provider sent it."""
+    """A flow, all of its versions, oldest first, and the row that the provider sent."""
 
     flow: Flow
     versions: list[FlowVersion]
-    wire: Annotated[str | None, Meta(description="The row as it came, byte for byte; null: nobody sent one.")]
-    served: Annotated[str | None, Meta(description="What is served in its place, where it may not be served as is.")]
+    wire: Annotated[str | None, Meta(description="The row as received, byte for byte; null: no provider sent it.")]
+    served: Annotated[str | None, Meta(description="The row served instead, if the one received must not be.")]
 
 
 # ---------------------------------------------------------------- totals
@@ -211,7 +212,7 @@ class FlowInFull(Model):
 class Balance(Model):
     """The exact sum of one currency in one account, before `at` (null: of all flows).
 
-    It is a balance only where the flows reach back to the account's beginning; else it is the net change since an
+    It is a balance only if the flows reach back to the account's beginning. Otherwise it is the net change since an
     instant.
     """
 
@@ -222,7 +223,7 @@ class Balance(Model):
     flows: Count
     at: Instant | None
     measure: Annotated[str, Meta(description="balance or net_change.", examples=["balance"])]
-    since: Annotated[Instant | None, Meta(description="Since when it is the net change; null: it is a balance.")]
+    since: Annotated[Instant | None, Meta(description="The beginning of a net change; null for a balance.")]
     complete: Annotated[bool, Meta(description="Whether every flow of it is in the ledger.")]
     covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
 
@@ -237,7 +238,7 @@ class Balances(Model):
 
 
 class SummaryRow(Model):
-    """What moved in one period. `account` and `kind` null: all of them together."""
+    """The totals of one period. `account` and `kind` are null where the totals are of all of them."""
 
     period: Annotated[str, Meta(examples=["2024-01", "2024-W05", "2024-01-31"])]
     first_day: Day
@@ -252,15 +253,15 @@ class SummaryRow(Model):
     complete: Annotated[bool, Meta(description="Whether every flow of the period is in the ledger.")]
     complete_until: Annotated[
         Instant | None,
-        Meta(description="Every flow of the period up to there is in the ledger."),
+        Meta(description="Every flow of the period up to this time is in the ledger."),
     ]
     covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
 
 
 class Summary(Model):
-    """What moved in and out, by period and currency, and by account and kind where asked for.
+    """Money in and out by period and currency, and by account and kind if asked for.
 
-    `complete` is about the range that was asked for. Without an end, it ends at the newest read or flow.
+    `complete` is about the range asked for. A range without an end ends at the newest read or flow.
     """
 
     rows: list[SummaryRow]
@@ -269,11 +270,11 @@ class Summary(Model):
     gaps: list[Gap]
 
 
-# ---------------------------------------------------------------- who asks
+# ---------------------------------------------------------------- the caller
 
 
 class About(Model):
-    """Which liushui answers, and what the caller may see and do. `accounts` null: all of them."""
+    """The version that answers, and what the caller may see and do. `accounts` null: all of them."""
 
     name: str
     version: str
@@ -285,9 +286,9 @@ class About(Model):
 
 
 class Step(Model):
-    """What one commit did to the flow of one key. `flow`: as it stood after it, or, withdrawn, before it.
+    """What one commit did to the flow of one key. `flow`: as it is after it, or was before, if withdrawn.
 
-    One whose time was restated is withdrawn under its key and added under another.
+    A flow whose time was restated is withdrawn under its old key and added under its new one.
     """
 
     change: Annotated[str, Meta(description="added, changed or withdrawn.", examples=["added"])]
@@ -295,13 +296,13 @@ class Step(Model):
     account: str
     batch: int
     recorded_at: Instant
-    ended_as: Annotated[str | None, Meta(description="How the version before ended: restated, withdrawn, …")]
+    ended_as: Annotated[str | None, Meta(description="How the previous version ended: restated, withdrawn, …")]
     flow: Flow
 
 
 class FeedPage(Model):
-    """Whole commits, in their order. `cursor` goes on after them, for as long as the ledger lives; `more`: there is
-    something after them already."""
+    """Whole commits in order. `cursor` continues after them, and never expires. `more`: whether there are later commits
+    already."""
 
     steps: list[Step]
     cursor: str
@@ -309,7 +310,7 @@ class FeedPage(Model):
 
 
 class CommitSeen(Model):
-    """A commit that changed flows: an event. The event's id is a cursor of the feed after it."""
+    """An event: a commit changed flows. The event's id is a cursor of the feed after that commit."""
 
     account: str
     batch: int
@@ -323,7 +324,7 @@ class CommitSeen(Model):
 
 
 class Sync(Model):
-    """The sync of an account that goes on, or the last one. `slices_left` null: nobody knows yet."""
+    """The sync of an account that is running, or the last one. `slices_left` is null while it is unknown."""
 
     account: str
     running: bool
@@ -339,11 +340,11 @@ class Sync(Model):
     withdrawn: Count
     quarantined: Count
     gaps: Count
-    said: Annotated[str, Meta(description="What it waits for, or what went wrong.")]
+    said: Annotated[str, Meta(description="What it is waiting for, or why it failed.")]
 
 
 class Run(Model):
-    """A sync that ended. `error` is empty where all went well."""
+    """A sync that ended. `error` is empty if it succeeded."""
 
     account: str
     started_at: Instant
@@ -356,14 +357,14 @@ class Run(Model):
 
 
 class RunPage(Model):
-    """Some runs of an account, the newest first. `next`: the cursor of those before."""
+    """Some runs of an account, newest first. `next`: the cursor of earlier ones; null: there are none."""
 
     runs: list[Run]
     next: str | None
 
 
 class Source(Model):
-    """Where an account is collected from, without its credentials."""
+    """Where an account is read from, without its credentials."""
 
     account: str
     provider: str
@@ -397,13 +398,13 @@ class SyncAsked(Model):
 
 
 class AskSync(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What is to be synced. `everything`: read all of it again, what is proven too, and compare."""
+    """Options of a sync. `everything`: read the complete ranges again too, and compare."""
 
     everything: bool = False
 
 
 class ChangeSource(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What is to be changed of a source."""
+    """Changes to a source."""
 
     paused: bool
 
@@ -417,7 +418,7 @@ Reference = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9._:@/+=-]{1,128}$",
-        description="What the program calls this flow: one reference is one flow of the account.",
+        description="The sender's own name for the flow, unique within the account.",
         examples=["order-1017"],
     ),
 ]
@@ -433,7 +434,7 @@ class RecordFx(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class RecordFlow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A flow of an account of one's own, as it is recorded."""
+    """A flow to record in an account of your own."""
 
     account: Annotated[str, Meta(min_length=1)]
     reference: Reference
@@ -459,7 +460,8 @@ class RecordFlow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_
 
 
 class RecordedRow(Model, omit_defaults=True):
-    """What became of one flow: `added`; `known`, for it was there with the same content; `restated`; or `refused`."""
+    """What became of one flow. Its outcome is `added`, `known` (it was there with the same content), `restated` or
+    `refused`."""
 
     row: Count
     outcome: str
@@ -470,7 +472,8 @@ class RecordedRow(Model, omit_defaults=True):
 
 
 class Recorded(Model):
-    """What became of all flows of a write. `again`: it was done before, under the same key, and is told again."""
+    """What became of the flows of a request. `again`: a request with the same idempotency key was done before, and this
+    is its answer."""
 
     added: Count
     known: Count
@@ -480,17 +483,18 @@ class Recorded(Model):
 
 
 class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """An account of one's own: flows are recorded in it, not collected."""
+    """An account of your own: flows are recorded in it, not read from a provider."""
 
     account: AccountName
     zone: Annotated[str, Meta(description="The IANA time zone of its days.", examples=["Asia/Hong_Kong"])] = "UTC"
 
 
-# ---------------------------------------------------------------- what is worth a look
+# ---------------------------------------------------------------- flows to review and rejected rows
 
 
 class FindingCount(Model):
-    """How many flows of one day something was found about: `side` or `same_id`."""
+    """The number of flows of a day to review. `side`: the direction contradicts the sign of the amount. `same_id`: a
+    different flow has the same ID and time."""
 
     account: str
     day: Day
@@ -499,26 +503,26 @@ class FindingCount(Model):
 
 
 class Findings(Model):
-    """What was found, by account, day and finding. They are no errors: each flow is kept as the provider sent it."""
+    """Flows to review by account, day and finding. The ledger has each of them as the provider sent it."""
 
     findings: list[FindingCount]
 
 
 class Span(Model):
-    """A range, its end left out."""
+    """A range without its end."""
 
     since: Instant
     until: Instant
 
 
 class QuarantinedRow(Model):
-    """A row that could not be read. `seen`: the ranges it was seen in; null: it was imported."""
+    """A rejected row: it could not be read. `seen`: the ranges it was received in; null: it was imported."""
 
     account: str
     id: str
     field: str
     reason: str
-    wire: Annotated[str, Meta(description="The row as it came, in base64.")]
+    wire: Annotated[str, Meta(description="The row as received, in base64.")]
     seen: list[Span] | None
     batch: int
     recorded_at: Instant
@@ -527,7 +531,7 @@ class QuarantinedRow(Model):
 
 
 class QuarantinePage(Model):
-    """Some rows. `next`: the cursor of those after them; null: there are none."""
+    """Some rejected rows. `next`: the cursor of the next page; null: this is the last one."""
 
     rows: list[QuarantinedRow]
     next: str | None
@@ -537,7 +541,7 @@ class QuarantinePage(Model):
 
 
 class Key(Model):
-    """A key of a provider's wire API, without its secrets."""
+    """A key of a provider API, without its secrets."""
 
     key: str
     dialect: str
@@ -550,15 +554,15 @@ class Key(Model):
 
 
 class Keys(Model):
-    """The keys whose accounts the caller may all see, revoked ones too."""
+    """The keys for accounts that the caller may see, revoked ones too."""
 
     keys: list[Key]
 
 
 class MakeKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A key that reads accounts through a provider's own wire API."""
+    """A key to make. It reads accounts through a provider API."""
 
-    dialect: Annotated[str, Meta(description="Whose wire API.", examples=["longbridge"])]
+    dialect: Annotated[str, Meta(description="The provider API.", examples=["longbridge"])]
     accounts: Annotated[list[str], Meta(min_length=1)]
     expires_at: At | None = None
     paced: bool = True
@@ -566,7 +570,7 @@ class MakeKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class MadeKey(Model):
-    """A key that was just made. Its credentials are shown this once."""
+    """A new key. Its credentials are shown only this once."""
 
     key: str
     dialect: str
@@ -575,7 +579,7 @@ class MadeKey(Model):
 
 
 class Token(Model):
-    """A token of this API, without what it is. `accounts` null: all of them."""
+    """A token of this API, without its secret. `accounts` null: all of them."""
 
     id: str
     name: str
@@ -589,7 +593,7 @@ class Token(Model):
 
 
 class Tokens(Model):
-    """The tokens that can do no more than the caller, revoked ones too."""
+    """The tokens that may do no more than the caller, revoked ones too."""
 
     tokens: list[Token]
 
@@ -603,7 +607,7 @@ class TokenScope(StrEnum):
 
 
 class MakeToken(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A token for these accounts, null for all of them. It can do no more than who makes it."""
+    """A token to make. `accounts` null: all of them. It may do no more than the caller."""
 
     scopes: Annotated[list[TokenScope], Meta(min_length=1)]
     accounts: Annotated[list[str], Meta(min_length=1)] | None = None
@@ -613,7 +617,7 @@ class MakeToken(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class MadeToken(Model):
-    """A token that was just made. It is shown this once."""
+    """A new token. It is shown only this once."""
 
     token: str
     about: Token

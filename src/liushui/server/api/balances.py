@@ -1,4 +1,4 @@
-"""Balances and summaries, and the coverage that says how far they are complete."""
+"""Balances, summaries, and the coverage of both."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -16,18 +16,17 @@ from liushui.ledger.read.balances import Balance, read_balances
 from liushui.ledger.read.completeness import is_open_end
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.filters import FilterError
-from liushui.ledger.read.summaries import SummaryQuery as SummaryOf
-from liushui.ledger.read.summaries import SummaryRow, Unit, check_days, read_summary
+from liushui.ledger.read.summaries import SummaryQuery, SummaryRow, Unit, check_days, read_summary
 from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import endpoint
 from liushui.server.api.errors import filter_problem, invalid_parameter
-from liushui.server.api.flows import AccountNames, AccountsQuery, gap_model
+from liushui.server.api.flows import AccountNames, AccountsParams, gap_model
 
 By = Literal["account", "kind"]
 
 
-class BalanceQuery(msgspec.Struct, frozen=True, kw_only=True):
+class BalanceParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects balances."""
 
     account: AccountNames = []
@@ -37,7 +36,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, kw_only=True):
     currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
 
 
-class SummaryQuery(msgspec.Struct, frozen=True, kw_only=True):
+class SummaryParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects flows, and what they are summed by. Currencies are never added together."""
 
     account: AccountNames = []
@@ -50,8 +49,8 @@ class SummaryQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @endpoint("GET", "/balances", scope=Scope.READ)
-def list_balances(context: Context, params: NamedDependency[BalanceQuery]) -> Response[models.Balances]:
-    """Balances at an instant by account, subaccount and currency, and whether every flow of them is in the ledger.
+def list_balances(context: Context, params: NamedDependency[BalanceParams]) -> Response[models.Balances]:
+    """Balances at an instant by account, subaccount and currency, and whether each is complete.
 
     A sum whose history does not reach back to the account's beginning is a net change, not a balance.
     """
@@ -85,7 +84,7 @@ def _balance(row: Balance) -> models.Balance:
 
 
 @endpoint("GET", "/summary", scope=Scope.READ)
-def show_summary(context: Context, params: NamedDependency[SummaryQuery]) -> Response[models.Summary]:
+def show_summary(context: Context, params: NamedDependency[SummaryParams]) -> Response[models.Summary]:
     """Money in and out by day, week, month or year of each account's own zone, and by currency."""
     names = context.accounts(params.account)
     first, last = (_day(name, getattr(params, name)) for name in ("first_day", "last_day"))
@@ -93,7 +92,7 @@ def show_summary(context: Context, params: NamedDependency[SummaryQuery]) -> Res
         check_days(first, last)
     except FilterError as error:
         raise filter_problem(error) from error
-    wanted = SummaryOf(
+    wanted = SummaryQuery(
         accounts=names,
         unit=params.period,
         by_account="account" in params.by,
@@ -106,7 +105,7 @@ def show_summary(context: Context, params: NamedDependency[SummaryQuery]) -> Res
     return context.answer_tagged(names, lambda: _summary(context, wanted))
 
 
-def _summary(context: RequestContext, wanted: SummaryOf) -> models.Summary:
+def _summary(context: RequestContext, wanted: SummaryQuery) -> models.Summary:
     if not wanted.accounts:
         return models.Summary(rows=[], complete=True, covered=True, gaps=[])
     found = read_summary(context.read_model, wanted)
@@ -138,7 +137,7 @@ def _summary_row(row: SummaryRow) -> models.SummaryRow:
 
 
 @endpoint("GET", "/coverage", scope=Scope.READ)
-def show_coverage(context: Context, params: NamedDependency[AccountsQuery]) -> Response[models.Coverage]:
+def show_coverage(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Coverage]:
     """Which ranges of the accounts are complete, when each was read, and which are not, and why."""
     names = context.accounts(params.account)
 

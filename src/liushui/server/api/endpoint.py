@@ -16,7 +16,7 @@ from litestar.params import PathParameter
 from liushui.client.models import Problem
 from liushui.ledger.access.tokens import Scope
 from liushui.server.api.errors import PROBLEM_JSON
-from liushui.server.api.params import NoParams, bare_type, is_many, plain_type
+from liushui.server.api.params import NoParams, is_repeatable, without_metadata, without_none
 from liushui.server.context import require_scope
 
 PathText: TypeAlias = Annotated[str, PathParameter(min_length=1)]
@@ -118,18 +118,18 @@ def _other_responses(
 
 def _query_parameters(query: type[msgspec.Struct]) -> Iterator[dict[str, Any]]:
     for field in msgspec.structs.fields(query):
-        type_ = plain_type(field.type)
+        type_ = without_none(field.type)
         (schema,), components = msgspec.json.schema_components([type_], ref_template="{name}")
         if "$ref" in schema:  # an enumeration: its values stand in the parameter itself
             schema = components[schema.pop("$ref")] | schema
         parameter = {"name": field.encode_name, "in": "query", "required": field.required}
         if description := schema.pop("description", None):
             parameter["description"] = description
-        if bare_type(type_) is date:  # a day of the account's own zone, or a time
+        if without_metadata(type_) is date:  # a day of the account's own zone, or a time
             schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
-        if bare_type(type_) is datetime:
+        if without_metadata(type_) is datetime:
             schema["format"] = "date-time"
-        if is_many(type_):
+        if is_repeatable(type_):
             parameter |= {"style": "form", "explode": True}
         elif field.default not in (None, msgspec.NODEFAULT):
             schema["default"] = msgspec.to_builtins(field.default)

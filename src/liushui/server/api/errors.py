@@ -102,13 +102,13 @@ _INSTANT: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z
 _PLAIN_TEXTS: Final = {
     "Invalid RFC3339 encoded datetime": _INSTANT,
     "datetime with a timezone component": _INSTANT,
-    "Invalid enum value": "one of the words that the document names",
+    "Invalid enum value": "one of the values in the OpenAPI document",
 }
 """How texts of msgspec begin, and what they say in plain English."""
 
 
 class _Number(str):
-    """A JSON number as it came, quoted without quotes."""
+    """A JSON number as received. In error messages it has no quotes."""
 
     __slots__ = ()
 
@@ -205,9 +205,9 @@ def _busy(request: Request[Any, Any, Any], error: LedgerBusy) -> Response[bytes]
 
 
 def _internal_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    # Logged without the query, which may hold what is nobody's business.
+    # The log must not have the query: it may hold names and amounts.
     _log.error("no answer to %s %s", request.method, request.scope["path"], exc_info=error)
-    detail = "this is a fault of liushui: its log says where"
+    detail = "internal error: see the log of liushui"
     return problem_response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 

@@ -32,7 +32,7 @@ POLLS_PER_HEARTBEAT: Final = 30
 COMMITS_MAX: Final = 100
 
 
-class FeedQuery(msgspec.Struct, frozen=True, kw_only=True):
+class FeedParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects a page of the feed."""
 
     account: AccountNames = []
@@ -43,7 +43,7 @@ class FeedQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=STEPS_MAX, description="After so many steps no further commit begins.")] = STEPS
 
 
-class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+class EventParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects events."""
 
     account: AccountNames = []
@@ -53,7 +53,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @endpoint("GET", "/feed", scope=Scope.READ, operation_id="read")
-def read_feed(context: Context, params: NamedDependency[FeedQuery]) -> Response[models.FeedPage]:
+def read_feed(context: Context, params: NamedDependency[FeedParams]) -> Response[models.FeedPage]:
     """Flows that were added, changed or withdrawn since a cursor, commit by commit.
 
     A client that applies every step by its key has what a full read has. An account that is added later is in the feed
@@ -100,7 +100,7 @@ class StreamOperation(ApiOperation):
     media_type="text/event-stream",
     opt={"whole": True},  # compression would hold events back until there is enough to compress
 )
-async def stream_events(context: Context, params: NamedDependency[EventQuery]) -> ServerSentEvent:
+async def stream_events(context: Context, params: NamedDependency[EventParams]) -> ServerSentEvent:
     """Commits that changed flows, and the progress of syncs, as they happen (server-sent events).
 
     `commit`: its id is a cursor of the feed; a client that reconnects sends it as Last-Event-ID. `sync`: the progress
@@ -124,7 +124,7 @@ class EventStream:
     """For each account, when the progress that was sent was written."""
 
     @classmethod
-    def open(cls, context: RequestContext, params: EventQuery) -> "EventStream":
+    def open(cls, context: RequestContext, params: EventParams) -> "EventStream":
         """A stream from the cursor on that the request has, else from now on. Raises ProblemError."""
         names = context.accounts(params.account)
         query = context.query_name("feed", params.account)

@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Response
@@ -10,13 +10,13 @@ from litestar.di import NamedDependency
 from msgspec import Meta
 
 from liushui.client import models
-from liushui.flow import Category, Direction, Flow, Kind
+from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.completeness import Gap, is_open_end
 from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key
 from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
-from liushui.ledger.read.flows import LedgerFlow, Position, flows_page
+from liushui.ledger.read.flows import LedgerFlow, Position, flow_record, flows_page
 from liushui.ledger.read.history import versions_of
 from liushui.ledger.read.status import read_statuses
 from liushui.money import to_plain_string
@@ -31,13 +31,13 @@ AccountNames = Annotated[list[str], Meta(description="These accounts; may be rep
 Cursor = Annotated[str, Meta(description="`next` of the page before, with the same parameters.")]
 
 
-class AccountsQuery(msgspec.Struct, frozen=True, kw_only=True):
+class AccountsParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects accounts."""
 
     account: AccountNames = []
 
 
-class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
+class FlowParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects flows, and a page of them."""
 
     account: AccountNames = []
@@ -82,10 +82,10 @@ def show_account(context: Context, account: PathText) -> Response[models.Account
 
 
 @endpoint("GET", "/flows", scope=Scope.READ)
-def list_flows(context: Context, params: NamedDependency[FlowQuery]) -> Response[models.FlowPage]:
+def list_flows(context: Context, params: NamedDependency[FlowParams]) -> Response[models.FlowPage]:
     """Flows by time, in pages. New flows do not move the position of a cursor."""
     names = context.accounts(params.account)
-    wanted = read_query(params)._replace(accounts=names)
+    wanted = _filter(params)._replace(accounts=names)
     query = context.query_name("flows", params.account, filter_digest(wanted._replace(accounts=())))
     after = None if params.cursor is None else context.read_cursor(query, params.cursor, Position)
 
@@ -129,7 +129,7 @@ def show_flow(context: Context, key: PathText) -> Response[models.FlowInFull]:
     return context.answer_tagged((account,), make)
 
 
-def read_query(query: FlowQuery) -> FlowFilter:
+def _filter(query: FlowParams) -> FlowFilter:
     """The filter of a query, without its accounts. Raises ProblemError."""
     texts = {
         name: value for name in FIELDS if name not in ("since", "until") and (value := getattr(query, name)) is not None
@@ -144,44 +144,13 @@ def read_query(query: FlowQuery) -> FlowFilter:
 
 def flow_model(found: LedgerFlow) -> models.Flow:
     """A flow as the API shows it."""
-    flow = found.flow
-    return models.Flow(
-        key=flow_key(found.account, to_us(flow.at), found.id),
-        account=found.account,
-        id=found.id,
-        at=flow.at,
-        amount=to_plain_string(flow.amount),
-        currency=flow.currency,
-        direction=flow.direction,
-        kind=flow.kind,
-        category=flow.category,
-        label=flow.label,
-        subaccount=flow.subaccount,
-        balance_after=_text(flow.balance_after),
-        settled_at=flow.settled_at,
-        ref=flow.ref,
-        order_ref=flow.order_ref,
-        symbol=flow.symbol,
-        name=flow.name,
-        price=_text(flow.price),
-        quantity=_text(flow.quantity),
-        note=flow.note,
-        fx=_fx(flow),
-        detail=None if flow.detail is None else dict(flow.detail),
-        batch=found.batch,
-    )
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else to_plain_string(amount)
-
-
-def _fx(flow: Flow) -> models.FxLeg | None:
-    if flow.fx is None:
-        return None
-    return models.FxLeg(
-        currency=flow.fx.currency, amount=to_plain_string(flow.fx.amount), rate=to_plain_string(flow.fx.rate)
-    )
+    fields: dict[str, Any] = {
+        name: to_plain_string(value) if isinstance(value, Decimal) else value
+        for name, value in flow_record(found).items()
+    }
+    currency, amount, rate = (fields.pop(name) for name in ("fx_currency", "fx_amount", "fx_rate"))
+    fx = None if currency is None else models.FxLeg(currency=currency, amount=amount, rate=rate)
+    return models.Flow(key=flow_key(found.account, to_us(found.flow.at), found.id), fx=fx, **fields)
 
 
 def account_models(context: RequestContext, names: tuple[str, ...]) -> list[models.Account]:
@@ -190,10 +159,7 @@ def account_models(context: RequestContext, names: tuple[str, ...]) -> list[mode
         return []
     return [
         models.Account.of(
-            status,
-            batch=status.batches,
-            complete=status.verdict.is_complete,
-            reason=status.verdict.reason,
+            status, batch=status.batches, complete=status.verdict.is_complete, reason=status.verdict.reason
         )
         for status in read_statuses(context.read_model, names)
     ]

@@ -1,4 +1,4 @@
-"""Reading what is asked: query parameters and bodies as structs, strictly, each fault with its name."""
+"""Reads query parameters and bodies into structs, strictly. Each error names the parameter or the place in the body."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,8 @@ _INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]
 _EXAMPLE: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z (in a URL + is %2B)"
 
 
-def query_of(request: Request[Any, Any, Any], type_: type[S]) -> S:
-    """The query parameters. Raises ProblemError that names each that is unknown, stands twice or does not fit."""
+def read_query(request: Request[Any, Any, Any], type_: type[S]) -> S:
+    """The query parameters as a struct. Raises ProblemError with all that are unknown, repeated or not valid."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
     faults: list[Fault] = []
     values: dict[str, object] = {}
@@ -37,12 +37,12 @@ def query_of(request: Request[Any, Any, Any], type_: type[S]) -> S:
             faults.append(
                 Fault(parameter=name, expected=f"a parameter that is known here: {known}", got=short_repr(name))
             )
-        elif is_many(field.type):
+        elif is_repeatable(field.type):
             values[field.name] = [_read(name, text, _item(field.type), faults) for text in texts]
         elif len(texts) > 1:
             faults.append(Fault(parameter=name, expected="one value", got=f"{len(texts)} of them"))
         else:
-            values[field.name] = _read(name, texts[0], plain_type(field.type), faults)
+            values[field.name] = _read(name, texts[0], without_none(field.type), faults)
     faults += [
         Fault(parameter=name, expected="a value", got="nothing")
         for name, field in fields.items()
@@ -58,7 +58,7 @@ class NoParams(msgspec.Struct, frozen=True):
 
 
 class ApiRequest(Request[Any, Any, Any]):
-    """A request whose JSON body is decoded by us, for Litestar's errors do not say where in the body they are."""
+    """A request whose JSON body we decode ourselves: Litestar's errors do not say where in the body they are."""
 
     async def json(self) -> Any:  # noqa: ANN401 - whichever struct the handler takes
         """The body as the struct that the handler's `data` names. Raises ProblemError."""
@@ -73,14 +73,14 @@ class ApiRequest(Request[Any, Any, Any]):
 
 def provide_params(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - whichever struct the handler takes
     """The query parameters as the struct that the handler's `params` names. Raises ProblemError."""
-    return query_of(request, _signature(request)["params"].annotation)
+    return read_query(request, _signature(request)["params"].annotation)
 
 
 async def check_request(request: Request[Any, Any, Any]) -> None:
-    """Refuse what Litestar lets pass: parameters of a route that has none, and a body that is missing or not JSON."""
+    """Refuse what Litestar accepts: parameters where a route has none, and a body that is missing or not JSON."""
     signature = _signature(request)
     if "params" not in signature:
-        query_of(request, NoParams)
+        read_query(request, NoParams)
     if "data" in signature:
         check_media_type(request, [RequestEncodingType.JSON.value])
         if not await request.body():
@@ -92,40 +92,40 @@ def _signature(request: Request[Any, Any, Any]) -> Mapping[str, FieldDefinition]
 
 
 def check_media_type(request: Request[Any, Any, Any], known: Sequence[str]) -> str:
-    """The type of a body, where it is one of those known."""
-    said = request.headers.get("content-type", "")
-    found = said.partition(";")[0].strip().lower()
-    if found not in known:
+    """The media type of the body. Raises ProblemError if it is none of those known."""
+    header = request.headers.get("content-type", "")
+    media_type = header.partition(";")[0].strip().lower()
+    if media_type not in known:
         expected = " or ".join(known)
-        fault = Fault(parameter="Content-Type", expected=expected, got=short_repr(said) if said else "nothing")
+        fault = Fault(parameter="Content-Type", expected=expected, got=short_repr(header) if header else "nothing")
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type: expected {expected}", [fault])
-    return found
+    return media_type
 
 
-def is_many(type_: Any) -> bool:  # noqa: ANN401 - an annotation
-    """Whether a parameter may stand several times."""
-    return get_origin(bare_type(plain_type(type_))) in (list, tuple)
+def is_repeatable(type_: Any) -> bool:  # noqa: ANN401 - an annotation
+    """Whether a parameter may be repeated."""
+    return get_origin(without_metadata(without_none(type_))) in (list, tuple)
 
 
 def _item(type_: Any) -> Any:  # noqa: ANN401 - an annotation
-    return get_args(bare_type(plain_type(type_)))[0]
+    return get_args(without_metadata(without_none(type_)))[0]
 
 
-def bare_type(type_: Any) -> Any:  # noqa: ANN401 - an annotation
-    """A type without what is said of it."""
+def without_metadata(type_: Any) -> Any:  # noqa: ANN401 - an annotation
+    """A type without its metadata."""
     return get_args(type_)[0] if get_origin(type_) is Annotated else type_
 
 
-def plain_type(type_: Any) -> Any:  # noqa: ANN401 - an annotation
-    """A type without None, which no parameter can be."""
+def without_none(type_: Any) -> Any:  # noqa: ANN401 - an annotation
+    """A type without None: a parameter has a value or is left out."""
     if get_origin(type_) in (Union, UnionType):
         return next(one for one in get_args(type_) if one is not NoneType)
     return type_
 
 
 def _read(name: str, text: str, type_: Any, faults: list[Fault]) -> object:  # noqa: ANN401 - an annotation
-    """One value. What does not fit becomes a fault."""
-    bare = bare_type(type_)
+    """One value. One that is not valid adds a fault."""
+    bare = without_metadata(type_)
     try:
         if bare is date:
             return read_bound(name, text)
@@ -141,7 +141,7 @@ def _read(name: str, text: str, type_: Any, faults: list[Fault]) -> object:  # n
     except msgspec.ValidationError as error:
         expected = str(error).removeprefix("Expected ").replace("`", "").partition(", got ")[0]
         if isinstance(bare, type) and issubclass(bare, str) and hasattr(bare, "__members__"):
-            expected = f"one of {', '.join(bare.__members__[member].value for member in bare.__members__)}"
+            expected = f"one of {', '.join(member.value for member in bare.__members__.values())}"
         faults.append(Fault(parameter=name, expected=expected, got=short_repr(text)))
     except ValueError as error:
         faults.append(Fault(parameter=name, expected=str(error), got=short_repr(text)))

@@ -1,4 +1,4 @@
-"""Record flows in accounts of one's own: one flow or many, as JSON or line by line, all or each independently."""
+"""Records flows in accounts of your own: one flow or many, as JSON or JSON lines, all together or each on its own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +26,7 @@ from liushui.server.api.record_body import (
     JSON,
     LINES,
     ROWS_MAX,
-    RecordQuery,
+    RecordParams,
     Row,
     conflict_fault,
     iter_rows,
@@ -68,7 +68,7 @@ class RecordOperation(ApiOperation):
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": False,
-                "description": "Under one key a write is done once, however often it is sent. Not with mode=each.",
+                "description": "A request with a key is done once, however often it is sent. Not with mode=each.",
                 "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,200}$"},
             }
         )
@@ -88,12 +88,12 @@ def _describe_body(data: JSONBody[models.RecordFlow]) -> None:
     dependencies={"described_body": Provide(_describe_body, sync_to_thread=False)},
     request_max_body_size=None,  # read_whole has a limit of its own, and with mode=each there is none
 )
-async def record_flows(context: Context, params: NamedDependency[RecordQuery]) -> Response[models.Recorded]:
-    """Record flows of your own accounts: one, an array, or one a line.
+async def record_flows(context: Context, params: NamedDependency[RecordParams]) -> Response[models.Recorded]:
+    """Record flows of your own accounts: one, an array, or JSON lines.
 
-    A known reference with the same content changes nothing. With other content it is a conflict, unless the write
-    restates. Under one Idempotency-Key a write is done once, however often it is sent. With mode=each every row is
-    recorded independently and answered by a line of its own, and a stream of any length takes little memory.
+    A known reference with the same content changes nothing. With other content it is a conflict, unless restate is
+    true. A request with an Idempotency-Key is done once, however often it is sent. With mode=each every row is recorded
+    independently and answered with a line of its own, and a body of any length takes little memory.
     """
     media_type = check_media_type(context.request, [JSON, LINES])
     if params.mode == "each":
@@ -105,7 +105,7 @@ async def record_flows(context: Context, params: NamedDependency[RecordQuery]) -
 IDEMPOTENCY_KEY_MAX: Final = 200
 
 
-def _record_all(context: RequestContext, params: RecordQuery, media_type: str, body: bytes) -> Response[Any]:
+def _record_all(context: RequestContext, params: RecordParams, media_type: str, body: bytes) -> Response[Any]:
     """Record every row of a body in one transaction. Raises ProblemError, and the errors of the service."""
     rows = parse_rows(media_type, body)
     key = _idempotency_key(context, params, body)
@@ -115,11 +115,11 @@ def _record_all(context: RequestContext, params: RecordQuery, media_type: str, b
         )
     except DuplicateReference as error:
         pointer = f"{rows[error.index].pointer}/reference"
-        raise invalid_body(pointer, "each reference once in a write", error.reference) from error
+        raise invalid_body(pointer, "each reference once in a request", error.reference) from error
     except Conflict as error:
         raise conflict([conflict_fault(rows[one.position], one) for one in error.differences]) from error
     except KeyReused as error:
-        expected = "a key that no other write used"
+        expected = "a key that no other request used"
         raise invalid_parameter("Idempotency-Key", expected, context.request.headers["idempotency-key"]) from error
     count = list(recorded.outcomes).count
     return context.answer(
@@ -133,7 +133,7 @@ def _record_all(context: RequestContext, params: RecordQuery, media_type: str, b
     )
 
 
-def _idempotency_key(context: RequestContext, params: RecordQuery, body: bytes) -> IdempotencyKey | None:
+def _idempotency_key(context: RequestContext, params: RecordParams, body: bytes) -> IdempotencyKey | None:
     key = context.request.headers.get("idempotency-key")
     if key is None:
         return None
@@ -151,10 +151,10 @@ IN_MEMORY: Final = 1024 * 1024
 """Bytes of answers that are held in memory. More of them go to a temporary file."""
 
 
-async def _record_each(context: RequestContext, params: RecordQuery, media_type: str) -> Response[Any]:
+async def _record_each(context: RequestContext, params: RecordParams, media_type: str) -> Response[Any]:
     """Record rows as they arrive. The answers wait until the end: many clients read none before they have sent all."""
     if context.request.headers.get("idempotency-key") is not None:
-        raise invalid_parameter("Idempotency-Key", "none with mode=each: the references of the rows do it", "one")
+        raise invalid_parameter("Idempotency-Key", "none with mode=each: there the references make rows unique", "one")
     answers = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it is closed when the answer is sent
     try:
         chunk: list[Row | Fault] = []
@@ -179,7 +179,7 @@ async def _parts(answers: "SpooledTemporaryFile[bytes]") -> AsyncIterator[bytes]
             yield part
 
 
-def _record_chunk(context: RequestContext, params: RecordQuery, chunk: Sequence[Row | Fault], end: int) -> bytes:
+def _record_chunk(context: RequestContext, params: RecordParams, chunk: Sequence[Row | Fault], end: int) -> bytes:
     """Record some rows, the last of which has the number `end` - 1: what became of each, a line a row."""
     rows = [row for row in chunk if isinstance(row, Row)]
     entries = [row.entry for row in rows]

@@ -1,4 +1,4 @@
-"""The rows of a write: parsed from a body, one by one or all together, and answered."""
+"""The bodies of requests that record flows: reads their rows, one by one or all together, and answers each."""
 
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -29,7 +29,7 @@ ROWS_MAX: Final = 20_000
 LINE_MAX: Final = 1024 * 1024
 
 
-class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
+class RecordParams(msgspec.Struct, frozen=True, kw_only=True):
     """How flows are recorded."""
 
     mode: Annotated[
@@ -59,7 +59,7 @@ async def read_whole(request: Request[Any, Any, Any]) -> bytes:
 
 
 def parse_rows(media_type: str, body: bytes) -> list[Row]:
-    """Parse every row of a body. Raises ProblemError with the faults of the first rows that do not fit."""
+    """Parse every row of a body. Raises ProblemError with the first faults."""
     if media_type == LINES:
         parts = [(f"/{number}", line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
     elif body.lstrip()[:1] == b"[":
@@ -118,7 +118,7 @@ _decode = msgspec.json.Decoder(models.RecordFlow).decode
 
 
 def parse_row(number: int, pointer: str, text: bytes) -> Row | Fault:
-    """Parse a row. One that does not fit is no reason to refuse the others: its fault is returned."""
+    """Parse a row. Returns the fault of one that is not valid: with mode=each the others are recorded."""
     try:
         body = _decode(text)
         return Row(number, pointer, Entry(body.account, _to_flow(body)))
@@ -133,7 +133,7 @@ def parse_row(number: int, pointer: str, text: bytes) -> Row | Fault:
 
 
 def _to_flow(body: models.RecordFlow) -> Flow:
-    """Raises WireError for an amount that is none."""
+    """Raises WireError for an amount that is not valid."""
     fx = None
     if body.fx is not None:
         fx = Fx(body.fx.currency, parse_decimal("fx/amount", body.fx.amount), parse_decimal("fx/rate", body.fx.rate))
@@ -176,7 +176,7 @@ def recorded_row(row: Row, outcome: Outcome) -> models.RecordedRow:
 def conflict_fault(row: Row, difference: Difference) -> Fault:
     """The fault of a row whose content differs from what is recorded under its reference."""
     expected = (
-        f"{difference.field} {short_repr(difference.recorded)} as kept under {short_repr(difference.reference)}, "
+        f"{difference.field} {short_repr(difference.recorded)} as recorded under {short_repr(difference.reference)}, "
         "or restate=true"
     )
     return Fault(pointer=f"{row.pointer}/{difference.field}", expected=expected, got=short_repr(difference.given))

@@ -14,10 +14,10 @@ from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import review
 from liushui.server.api.context import Context
 from liushui.server.api.endpoint import endpoint
-from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames, AccountsQuery, Cursor
+from liushui.server.api.flows import PAGE, PAGE_MAX, AccountNames, AccountsParams, Cursor
 
 
-class QuarantineQuery(msgspec.Struct, frozen=True, kw_only=True):
+class QuarantineParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects rejected rows, and a page of them."""
 
     account: AccountNames = []
@@ -27,7 +27,7 @@ class QuarantineQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @endpoint("GET", "/findings", scope=Scope.READ)
-def list_findings(context: Context, params: NamedDependency[AccountsQuery]) -> Response[models.Findings]:
+def list_findings(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Findings]:
     """How many flows of each day need a review, and why."""
     names = context.accounts(params.account)
 
@@ -39,7 +39,7 @@ def list_findings(context: Context, params: NamedDependency[AccountsQuery]) -> R
 
 
 @endpoint("GET", "/quarantine", scope=Scope.READ)
-def list_quarantined(context: Context, params: NamedDependency[QuarantineQuery]) -> Response[models.QuarantinePage]:
+def list_quarantined(context: Context, params: NamedDependency[QuarantineParams]) -> Response[models.QuarantinePage]:
     """Rejected rows, which could not be read: their bytes and the reason. Nothing that was received is lost."""
     names = context.accounts(params.account)
     query = context.query_name("quarantine", params.account, params.resolved)

@@ -1,4 +1,4 @@
-"""Sources: how their syncs go, a sync now, and pauses."""
+"""Sources: the progress of syncs, requests to sync now, and pauses."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -22,7 +22,7 @@ from liushui.server.api.errors import not_found
 from liushui.server.api.flows import PAGE, PAGE_MAX, Cursor
 
 
-class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+class RunParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects runs."""
 
     account: str
@@ -52,7 +52,7 @@ def pause_source(context: Context, account: PathText, data: JSONBody[models.Chan
 
 @endpoint("POST", "/sources/{account:str}/sync", scope=Scope.MANAGE, status=HTTPStatus.ACCEPTED, operation_id="sync")
 def request_sync(context: Context, account: PathText, data: JSONBody[models.AskSync]) -> Response[models.SyncAsked]:
-    """Request a sync now. Whichever process syncs takes the request. One that waits already is answered again."""
+    """Request a sync now. The process that syncs takes it. A request that waits already is answered again."""
     _source_model_of(context, account)
     request = sync_requests.request_sync(context.ledger, account, by=context.principal.name, everything=data.everything)
     answer = context.answer(models.SyncAsked.of(request), HTTPStatus.ACCEPTED)
@@ -72,7 +72,7 @@ def show_sync_request(
 
 
 @endpoint("GET", "/runs", scope=Scope.READ, operation_id="runs")
-def list_runs(context: Context, params: NamedDependency[RunQuery]) -> Response[models.RunPage]:
+def list_runs(context: Context, params: NamedDependency[RunParams]) -> Response[models.RunPage]:
     """The finished syncs of an account, newest first."""
     account = context.accounts((params.account,))[0]
     query, limit = context.query_name("runs", [account]), params.limit

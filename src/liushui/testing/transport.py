@@ -11,7 +11,7 @@ Nothing sleeps: time passes on the movable clock only. Thousands of syncs can be
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ from liushui.provider import FlowReader, Provider
 from liushui.server.router import DialectRouter
 from liushui.simulate.faults.fault import (
     Answered,
+    Endless,
     Fault,
     FaultKind,
     FaultSchedule,
@@ -40,6 +41,8 @@ from liushui.testing.clock import MovableClock
 HTTPS: Final = "https://provider.test"
 """A base URL for clients of a transport."""
 
+ENDLESS_MAX: Final = 68 << 20
+"""The bytes that a client may read of a body that never ends, before the test is stopped."""
 _NANOSECONDS_A_MICROSECOND: Final = 1_000
 
 
@@ -68,9 +71,16 @@ class DialectTransport(httpx2.AsyncBaseTransport):
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = await request.aread()
         served = self._dialects.request(request.method, path, query, headers, body, route)
-        response = self._dialects.answer(provider, served)
-        self.exchanges.append(Exchange(served, response))
-        return _to_httpx(response, request)
+        answer = self.answer(provider, served)
+        if isinstance(answer, Endless):
+            self.exchanges.append(Exchange(served, answer.response))
+            return endless_response(answer, request)
+        self.exchanges.append(Exchange(served, answer))
+        return _to_httpx(answer, request)
+
+    def answer(self, provider: Provider, request: Request) -> Response | Endless:
+        """The answer of a provider's server. Subclasses may change it."""
+        return self._dialects.answer(provider, request)
 
 
 class QueuedFaults:
@@ -134,6 +144,29 @@ class FaultyTransport(DialectTransport):
                 raise httpx2.ReadError(f"the connection was reset after {after_bytes} bytes", request=request)
             case Unreached():
                 raise httpx2.ConnectError("the connection was refused", request=request)
+            case Endless():
+                return endless_response(outcome, request)
+
+
+def endless_response(answer: Endless, request: httpx2.Request) -> httpx2.Response:
+    """A response whose body never ends. Raises ReadWithoutBound once ENDLESS_MAX bytes of it were read."""
+    status, headers, _ = answer.response
+    return httpx2.Response(status, headers=headers, stream=_EndlessBody(answer), request=request)
+
+
+class ReadWithoutBound(BaseException):
+    """A client reads an endless body without a bound. No Exception, so that no client takes it for a network error."""
+
+
+class _EndlessBody(httpx2.AsyncByteStream):
+    def __init__(self, answer: Endless) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._answer.response.body
+        for _ in range(ENDLESS_MAX // len(self._answer.chunk)):
+            yield self._answer.chunk
+        raise ReadWithoutBound(f"{ENDLESS_MAX} bytes of an endless body were read")
 
 
 def _to_httpx(response: Response, request: httpx2.Request) -> httpx2.Response:

@@ -7,7 +7,7 @@ from typing import Final
 from liushui.http import Request, Response
 from liushui.server.app import App
 from liushui.server.asgi_bridge import Http, Scope, StreamingHttp, Websocket
-from liushui.simulate.faults.fault import Answered, Reset, Stalled, TransportOutcome, Unreached
+from liushui.simulate.faults.fault import Answered, Endless, Reset, Stalled, TransportOutcome, Unreached
 from liushui.simulate.faults.faulty_dialects import recorded_outcomes
 
 STALL_MAX_S: Final = 300
@@ -55,6 +55,8 @@ async def carry_out(outcome: TransportOutcome, http: StreamingHttp) -> None:
             await _break_off(response, after_bytes, http)
         case Unreached():
             await _break_off(_NO_ANSWER, 0, http)
+        case Endless(response, chunk):
+            await _send_without_end(response, chunk, http)
         case Stalled():
             try:
                 await asyncio.wait_for(http.client_disconnect(), STALL_MAX_S)
@@ -69,6 +71,16 @@ async def _break_off(response: Response, after_bytes: int, http: StreamingHttp) 
     head = [*response.headers, ("content-length", str(max(1, len(response.body))))]
     stream = http.response_stream(response.status, head)
     await stream.send_bytes(response.body[:after_bytes])
+
+
+async def _send_without_end(response: Response, chunk: bytes, http: StreamingHttp) -> None:
+    """Send an answer and then chunks, until the client has disconnected."""
+    stream = http.response_stream(response.status, response.headers)
+    await stream.send_bytes(response.body)
+    disconnected = asyncio.ensure_future(http.client_disconnect())
+    while not disconnected.done():
+        await stream.send_bytes(chunk)
+        await asyncio.sleep(0)  # else the client's disconnection would never be noticed
 
 
 class _CapturedHttp:

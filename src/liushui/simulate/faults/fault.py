@@ -102,9 +102,17 @@ class Stalled(NamedTuple):
     delay: timedelta = NO_DELAY
 
 
+class Endless(NamedTuple):
+    """An answer whose body never ends: the body of the response, then `chunk` again and again."""
+
+    response: Response
+    chunk: bytes
+    delay: timedelta = NO_DELAY
+
+
 T = TypeVar("T")
 
-TransportOutcome = Answered | Reset | Unreached | Stalled
+TransportOutcome = Answered | Reset | Unreached | Stalled | Endless
 
 BEFORE_THE_SERVER: Final = frozenset(
     {

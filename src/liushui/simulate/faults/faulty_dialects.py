@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from liushui.errors import WireError
 from liushui.flow import Flow
@@ -21,6 +21,7 @@ from liushui.rules import Rate
 from liushui.server.router import DialectRouter
 from liushui.simulate.faults.fault import (
     BEFORE_THE_SERVER,
+    Endless,
     Fault,
     FaultKind,
     FaultSchedule,
@@ -28,6 +29,9 @@ from liushui.simulate.faults.fault import (
     transport_outcome,
 )
 from liushui.simulate.faults.profiles import Profile
+
+if TYPE_CHECKING:
+    from liushui.simulate.faults.deviations import Service
 
 SKEW: Final = timedelta(hours=1)
 """How far ahead a clock is that is clearly wrong."""
@@ -57,6 +61,8 @@ class FaultyDialects(DialectRouter):
         super().__init__(providers, reader)
         self._correct_reader, self._schedule, self._profile, self._outages = reader, schedule, profile, outages
         self._history = PageHistory()
+        self._services: dict[str, Service] = {}
+        self._lock = Lock()
 
     def answer(self, provider: Provider, request: Request) -> Response:
         """The provider's own answer to the request, given a reader that misbehaves as scheduled."""
@@ -64,9 +70,26 @@ class FaultyDialects(DialectRouter):
         response = _NOT_ASKED
         if fault.kind not in BEFORE_THE_SERVER:
             reader = FaultyReader(self._correct_reader, fault, self._profile, self._history)
-            response = provider.server.answer(request, reader)
+            answer = self._answer(provider, request, reader)
+            if isinstance(answer, Endless):
+                _outcomes.get().append(answer)
+                return answer.response
+            response = answer
         _outcomes.get().append(transport_outcome(fault, response, self._outages.get(provider.name, ())))
         return response
+
+    def _answer(self, provider: Provider, request: Request, reader: FlowReader) -> Response | Endless:
+        if not self._profile.deviations:
+            return provider.server.answer(request, reader)
+        from liushui.simulate.faults.deviations import DEVIATIONS, Service  # here: few simulations need them
+
+        with self._lock:
+            if provider.name not in self._services:
+                deviations = [DEVIATIONS[name] for name in self._profile.deviations]
+                self._services[provider.name] = Service(
+                    provider, [deviation for deviation in deviations if deviation.applies_to(provider)]
+                )
+            return self._services[provider.name].answer(request, reader)
 
 
 @contextmanager

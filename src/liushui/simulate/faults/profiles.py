@@ -59,6 +59,8 @@ class Profile:
     """How many instants of an account have more rows than a page holds."""
     miscounts: int = 0
     """How often a span of MISCOUNT_SPAN has a wrong total, out of RATE_BASE spans."""
+    deviations: tuple[str, ...] = ()
+    """The names of deviations, each of which is in force at the providers that it applies to."""
 
 
 MISCOUNT_SPAN: Final = timedelta(seconds=10)
@@ -112,11 +114,18 @@ PROFILES: Final[Mapping[str, Profile]] = {
 
 
 def profile_named(name: str) -> Profile:
-    """The profile of that name. Raises ConfigError with the known names."""
-    try:
+    """The profile of that name, or a profile with the deviation of that name.
+
+    Raises ConfigError with the known names.
+    """
+    if name in PROFILES:
         return PROFILES[name]
-    except KeyError:
-        raise ConfigError(f"faults: expected {' or '.join(PROFILES)}, got {short_repr(name)}") from None
+    from liushui.simulate.faults.deviations import DEVIATIONS  # here: help texts only need the profiles
+
+    offered = [deviation.name for deviation in DEVIATIONS.values() if deviation.works_per_request]
+    if name in offered:
+        return Profile(deviations=(name,))
+    raise ConfigError(f"faults: expected {' or '.join((*PROFILES, *offered))}, got {short_repr(name)}")
 
 
 def choose(rates: Mapping[K, int], number: int) -> K | None:

@@ -10,13 +10,12 @@ from itertools import count
 from random import Random
 from typing import Final, NamedTuple
 
-import msgspec
-
 from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Category, Flow, Kind
 from liushui.instant import MAX_INSTANT, to_us
 from liushui.money import EXACT
 from liushui.provider import Codec, Provider
+from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.simulate.faults.profiles import RATE_BASE, Profile, RowChange, choose
 from liushui.simulate.random_draw import seeded_random
 
@@ -168,8 +167,6 @@ def _another_ref(ref: str | None, random: Random) -> str | None:
 MISFITS: Final = (b"null", b"true", b"{}", b'"?"')
 """Values that replace a field's value, at least one of which has the wrong type."""
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
 
 def corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
     """The row with that variant of corruption, or with the next variant that its codec refuses.
@@ -187,16 +184,10 @@ def corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
 
 
 def _corruptions(row: bytes) -> Iterator[bytes]:
-    fields = {name: bytes(value) for name, value in _fields.decode(row).items()}
-    for name in fields:
-        yield _object({other: value for other, value in fields.items() if other != name})
-        for misfit in MISFITS:
-            yield _object({**fields, name: misfit})
+    for name in fields_of(row):
+        for value in (None, *MISFITS):
+            yield with_field(row, name, value)
         yield _without_utf8(row)
-
-
-def _object(fields: dict[str, bytes]) -> bytes:
-    return msgspec.json.encode({name: msgspec.Raw(value) for name, value in fields.items()})
 
 
 def _without_utf8(row: bytes) -> bytes:

@@ -8,10 +8,11 @@ from liushui.flow import Flow
 from liushui.ledger.flow_row import COPY_MARK, ID, identity_of, read_batch, read_rows, to_row
 from liushui.money import EXACT, to_plain_string
 from liushui.provider import BatchCodec, DecodedRow
+from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.testing.conformance import sample_rows
 from liushui.testing.conformance.assertions import ensure, ensure_equal
 from liushui.testing.conformance.endpoints import Checks
-from liushui.testing.conformance.malformed import break_bytes, fields_of, with_field, with_unknown_field
+from liushui.testing.conformance.malformed import break_bytes, with_unknown_field
 from liushui.testing.golden import FLOWS, WIRE, cases, golden, samples_of
 from liushui.wire.ranges import to_steps
 

@@ -1,11 +1,13 @@
 """Odd texts, broken bytes and JSON objects with odd fields, from a seeded random.Random or one after the other."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Final
 
 import msgspec
+
+from liushui.simulate.faults.json_rewriting import fields_of, with_field
 
 _NUMBERS: Final = "0 -0 1 -1 00 +1 1.5 1e9 1E400 0x10 1_000 1,000 NaN Infinity null true None 1５ ٣ ² 253402300800"
 _SYNTAX: Final = "' \" % %% %00 %ff %2525 * ; {} [] [[[[ ../../etc/passwd <script> ${jndi:x} AAPL.US in out USD"
@@ -39,7 +41,6 @@ INSERTED_BYTES: Final = (*(b'"{}[]:,\\\x00\xff-9\n'[at : at + 1] for at in range
 MISFITS: Final = (None, b"null", b"true", b'"liushui"', b"{}")
 """Values that are no list, no object and no code. None: the field is missing."""
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 
 
@@ -89,19 +90,6 @@ def odd_json(random: Random, body: bytes, names: Sequence[str]) -> bytes:
 
 
 # ---------------------------------------------------------------- JSON objects, field by field
-
-
-def fields_of(document: bytes) -> Mapping[str, bytes]:
-    """The values of a JSON object, byte for byte. Raises msgspec.MsgspecError for anything else."""
-    return {name: bytes(value) for name, value in _fields.decode(document).items()}
-
-
-def with_field(document: bytes, name: str, value: bytes | None) -> bytes:
-    """The object with another value in a field, or, for None, without the field."""
-    fields = {other: msgspec.Raw(kept) for other, kept in fields_of(document).items() if other != name}
-    if value is not None:
-        fields[name] = msgspec.Raw(value)
-    return msgspec.json.encode(fields)
 
 
 def with_unknown_field(document: bytes) -> bytes:

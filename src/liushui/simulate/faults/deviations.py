@@ -1,39 +1,25 @@
-"""Deviations: legal or common ways in which a real service differs from its document, and from liushui's own server.
-
-A Deviation is data. It changes what a provider's own server reads, or the answer that the server has made, and names no
-provider. So every provider with the right way of paging has every deviation, and a new provider needs no code for them.
-
-    service = Service(provider, [DEVIATIONS["page-cap-50"]])
-    answer = service.answer(request, reader)
-"""
+"""Every deviation, which providers can have it, and pairs of them."""
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from email.utils import format_datetime
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import lru_cache
 from itertools import combinations
 from random import Random
-from typing import Final, NamedTuple
-
-import msgspec
+from typing import Final
 
 from liushui.conditions import DETAIL_PREFIX, AnyOf
 from liushui.errors import NotRepresentable, WireError
-from liushui.flow import Flow
-from liushui.http import Request, Response
+from liushui.http import Response
 from liushui.instant import MAX_INSTANT, MIN_INSTANT
-from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
-from liushui.rules import Cursor, PageNumber, RangeOnly, Rate
+from liushui.provider import FlowQuery, Provider
+from liushui.rules import Cursor, PageNumber, RangeOnly
 from liushui.simulate.faults import json_rewriting as rewriting
+from liushui.simulate.faults.deviation import Deviation, Reading, Rows, RowsPage, Scenario
 from liushui.simulate.faults.fault import Endless
 from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
 
-MARKED_ONE_IN: Final = 40
-"""One row in so many is marked: marked rows are corrupted or repeated."""
 VISIBLE_ONE_IN: Final = 4
 """Where rows are hidden, one row in so many is still visible."""
 UNLISTED_ONE_IN: Final = 10
@@ -41,7 +27,6 @@ SAMPLE_FLOWS: Final = 20
 UNLISTED_VALUE: Final = b'"liushui_unlisted"'
 """The value of a filter that no document lists."""
 
-NO_OFFSET: Final = timedelta(0)
 NEWEST_DAYS: Final = timedelta(days=7)
 CLOCK_AHEAD: Final = timedelta(hours=2)
 CLOCK_BEHIND: Final = timedelta(days=-10)
@@ -53,228 +38,13 @@ BOMB_BYTES: Final = 68 << 20
 REPEATED_CURSOR: Final = "liushui:again"
 NEW_CURSOR: Final = "liushui:"
 
-_rows = msgspec.json.Decoder(list[msgspec.Raw])
 
-
-class Scenario(StrEnum):
-    """What has to happen around a deviation for it to matter."""
-
-    ALWAYS = "always"
-    """The service deviates all the time."""
-    OUTAGE = "outage"
-    """The service deviates for a while, after a correct sync."""
-    OTHER_ACCOUNT = "other account"
-    """After a correct sync, the source gets the credentials of another account."""
-    CLOCK = "clock"
-    """The service's clock differs from ours, until ours is corrected."""
-    WAIT = "wait"
-    """The service refuses every call until the time that it names."""
-
-
-Rows = list[bytes]
-
-
-class RowsPage(NamedTuple):
-    """The rows of one page, and the cursor after them."""
-
-    rows: Rows
-    end_cursor: str | None
-
-
-class Reading(NamedTuple):
-    """The circumstances of one request: the service's time, and the finest step of its clock."""
-
-    now: datetime
-    step: timedelta
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deviation:
-    """One way in which a service differs. It sets one hook, or two; the others change nothing.
-
-    `reason` is a regular expression. A sync that gives up a range because of the deviation has to say something that
-    matches it, in any case.
-    """
-
-    name: str
-    description: str
-    """One line: what the service does."""
-    reason: str
-    applies_to: Callable[[Provider], bool] = lambda _provider: True
-    scenario: Scenario = Scenario.ALWAYS
-    group: str = ""
-    """Two deviations of one group contradict each other. Empty: it contradicts none."""
-    needs_crowd: bool = False
-    """Whether it matters only where more rows than a page holds share an instant."""
-
-    change_query: Callable[[FlowQuery, Reading], FlowQuery] | None = None
-    """What the service reads, instead of what it was asked for."""
-    change_page: Callable[[RowsPage, FlowQuery], RowsPage] | None = None
-    """What a page has, instead of what the service read for the original query."""
-    change_total: Callable[[int, int], int] | None = None
-    """What the service states as the total, from the right total and the number of rows on the page."""
-    change_stored: Callable[[Rows, Provider], Rows] | None = None
-    """What the service stores, instead of these rows. Not part of a request: whoever stores the rows applies it."""
-    corrupt: Callable[[bytes, Provider], bytes] | None = None
-    """What the service sends instead of a marked row."""
-    repeats_marked: bool = False
-    """Whether marked rows are listed twice."""
-    hides_rows: bool = False
-    clock_offset: timedelta = NO_OFFSET
-    """How far the service's clock is ahead of ours."""
-    retry_after: timedelta | None = None
-    retry_as_date: bool = False
-    change_body: Callable[[bytes], bytes] | None = None
-    """What an answer with rows has as its body."""
-    is_endless: bool = False
-    is_bomb: bool = False
-
-    @property
-    def works_per_request(self) -> bool:
-        """Whether it changes requests only, and so can be simulated over any rows."""
-        return self.change_stored is None and self.scenario is not Scenario.OTHER_ACCOUNT
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def is_marked(row: bytes) -> bool:
-    """Whether a row is marked, which follows from its bytes."""
-    return zlib.crc32(row) % MARKED_ONE_IN == 0
-
-
-def is_visible(row: bytes) -> bool:
-    """Whether a row stays visible where rows are hidden, which follows from its bytes."""
-    return zlib.crc32(row) % VISIBLE_ONE_IN == 0
-
-
-# ---------------------------------------------------------------- the service
-
-
-class Service:
-    """A provider's own server with deviations, and what they remember between requests. For one thread."""
-
-    def __init__(self, provider: Provider, deviations: Iterable[Deviation]) -> None:
-        self.provider = provider
-        self.is_active = True
-        """Whether the service deviates now."""
-        self._deviations = tuple(deviations)
-        self._available_at: datetime | None = None
-        """When the service answers again. None: it has not refused a call yet."""
-
-    @property
-    def deviations(self) -> Sequence[Deviation]:
-        """The deviations that are in force now."""
-        return self._deviations if self.is_active else ()
-
-    def answer(self, request: Request, reader: FlowReader) -> Response | Endless:
-        """The answer of the provider's own server, with the deviations and a Date header."""
-        deviating = DeviatingReader(reader, self)
-        response = self.provider.server.answer(request, deviating)
-        now = deviating.now()
-        response = response._replace(headers=[*response.headers, ("date", format_datetime(now, usegmt=True))])
-        if deviating.has_refused:
-            return self._with_retry_after(response, now)
-        if not deviating.has_read:
-            return response
-        for deviation in self.deviations:
-            if deviation.change_body is not None:
-                response = response._replace(body=deviation.change_body(response.body))
-        if any(deviation.is_endless for deviation in self.deviations):
-            return Endless(response._replace(body=response.body[:-1]), ENDLESS_CHUNK)
-        if any(deviation.is_bomb for deviation in self.deviations):
-            headers = [*response.headers, ("content-encoding", "gzip")]
-            return response._replace(headers=headers, body=_compressed_with_padding(response.body[:-1]))
-        return response
-
-    def refuses(self, now: datetime) -> bool:
-        """Whether the service wants no calls at an instant. Its wait begins with the first call."""
-        waits = [deviation.retry_after for deviation in self.deviations if deviation.retry_after is not None]
-        if waits and self._available_at is None:
-            self._available_at = now + max(waits)
-        return bool(waits) and self._available_at is not None and now < self._available_at
-
-    def _with_retry_after(self, response: Response, now: datetime) -> Response:
-        available_at = self._available_at or now
-        if any(deviation.retry_as_date for deviation in self.deviations):
-            value = format_datetime(available_at, usegmt=True)
-        else:
-            value = str(-(-(available_at - now) // timedelta(seconds=1)))
-        return response._replace(headers=[*response.headers, ("retry-after", value)])
-
-
-class DeviatingReader:
-    """The reader that a server is given for one request."""
-
-    def __init__(self, reader: FlowReader, service: Service) -> None:
-        self._reader, self._service = reader, service
-        self._rows_on_page = 0
-        self.has_refused = False
-        """Whether the call was refused because of a deviation."""
-        self.has_read = False
-        """Whether the server has read a page."""
-
-    def now(self) -> datetime:
-        return self._reader.now() + sum((one.clock_offset for one in self._service.deviations), NO_OFFSET)
-
-    def find_key(self, dialect: str, public: str) -> Key | None:
-        return self._reader.find_key(dialect, public)
-
-    def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
-        if self._service.refuses(self.now()):
-            self.has_refused = True
-            return RateCheck(admitted=False, used=rate.calls)
-        return self._reader.admit(key, rate, what)
-
-    def session_start(self, key: Key, life: timedelta) -> datetime:
-        return self._reader.session_start(key, life)
-
-    def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        found = self._reader.read_page(dialect, self._changed(query), write)
-        page = RowsPage([bytes(row) for row in _rows.decode(b"[%b]" % found.rows)], found.end_cursor)
-        for deviation in self._service.deviations:
-            page = self._changed_page(deviation, page, query)
-        self._rows_on_page, self.has_read = len(page.rows), True
-        return FlowPage(b",".join(page.rows), len(page.rows), page.end_cursor)
-
-    def count_flows(self, query: FlowQuery) -> int:
-        total = self._reader.count_flows(self._changed(query))
-        for deviation in self._service.deviations:
-            if deviation.change_total is not None:
-                total = deviation.change_total(total, self._rows_on_page)
-        return total
-
-    def _changed(self, query: FlowQuery) -> FlowQuery:
-        reading = Reading(self.now(), self._service.provider.rules.resolution)
-        for deviation in self._service.deviations:
-            if deviation.change_query is not None:
-                query = deviation.change_query(query, reading)
-        # For the service, what is later than its own clock has not happened yet.
-        return query._replace(until=max(query.since, min(query.until, reading.now + timedelta.resolution)))
-
-    def _changed_page(self, deviation: Deviation, page: RowsPage, query: FlowQuery) -> RowsPage:
-        rows = page.rows
-        if deviation.hides_rows:
-            rows = [row for row in rows if is_visible(row)]
-        if deviation.repeats_marked and len(rows) < query.limit:  # a page never has more rows than it was asked for
-            marked = [row for row in rows if is_marked(row)]
-            rows = sorted([*rows, *marked[: query.limit - len(rows)]], key=rows.index)
-        if deviation.corrupt is not None:
-            rows = [deviation.corrupt(row, self._service.provider) if is_marked(row) else row for row in rows]
-        page = page._replace(rows=rows)
-        return page if deviation.change_page is None else deviation.change_page(page, query)
+def is_hidden(row: bytes) -> bool:
+    """Whether a row is hidden where rows are hidden, which follows from its bytes."""
+    return zlib.crc32(row) % VISIBLE_ONE_IN != 0
 
 
 # ---------------------------------------------------------------- hooks: what is read
-
-
-def _capped(cap: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
-    def change(query: FlowQuery, _reading: Reading) -> FlowQuery:
-        # Numbered pages are as long as the cap, so that no row is left out between two of them.
-        limit = min(query.limit, cap)
-        return query._replace(limit=limit, offset=query.offset // query.limit * limit)
-
-    return change
 
 
 def _newest_days(query: FlowQuery, reading: Reading) -> FlowQuery:
@@ -414,6 +184,10 @@ def _with_unlisted_values(rows: Rows, provider: Provider) -> Rows:
     ]
 
 
+def _endless(response: Response) -> Endless:
+    return Endless(response._replace(body=response.body[:-1]), ENDLESS_CHUNK)
+
+
 @lru_cache(1)
 def _padding() -> tuple[bytes, bytes]:
     """Spaces, and the same as a deflate stream that can follow another one."""
@@ -422,15 +196,18 @@ def _padding() -> tuple[bytes, bytes]:
     return spaces, compressor.compress(spaces) + compressor.flush()
 
 
-def _compressed_with_padding(body: bytes) -> bytes:
-    """The body and the padding as gzip. The padding is compressed once, because that takes long."""
+def _compressed_with_padding(response: Response) -> Response:
+    """The answer as gzip, with padding after its body. The padding is compressed once, because that takes long."""
+    body = response.body[:-1]
     spaces, compressed_spaces = _padding()
     compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
     compressed = compressor.compress(body) + compressor.flush(zlib.Z_FULL_FLUSH)
     checksum = zlib.crc32(spaces, zlib.crc32(body))
     size = (len(body) + len(spaces)) & 0xFFFFFFFF
     head = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-    return head + compressed + compressed_spaces + checksum.to_bytes(4, "little") + size.to_bytes(4, "little")
+    tail = checksum.to_bytes(4, "little") + size.to_bytes(4, "little")
+    headers = [*response.headers, ("content-encoding", "gzip")]
+    return response._replace(headers=headers, body=head + compressed + compressed_spaces + tail)
 
 
 # ---------------------------------------------------------------- which providers
@@ -496,30 +273,28 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="page-cap-50",
             description="gives 50 rows a page at most, whatever was asked for",
-            reason="page|fewer rows",
             group="cap",
             applies_to=_has_larger_pages_than(50),
-            change_query=_capped(50),
+            page_cap=50,
         ),
         Deviation(
             name="page-cap-100",
             description="gives 100 rows a page at most, whatever was asked for",
-            reason="page|fewer rows",
             group="cap",
             applies_to=_has_larger_pages_than(100),
-            change_query=_capped(100),
+            page_cap=100,
         ),
         Deviation(
             name="newest-days-only",
             description="answers only the newest 7 days of a longer range",
-            reason="range|days|window",
+            reason="newest|shorter|part of",
             group="range",
             change_query=_newest_days,
         ),
         Deviation(
             name="ignores-time",
             description="ignores the range, and answers rows of any time",
-            reason="time|range|was asked for",
+            reason="ignor|outside|asked for",
             group="range",
             change_query=_any_time,
         ),
@@ -552,7 +327,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="ignores-page",
             description="ignores the page, and answers the first one again and again",
-            reason="page",
+            reason="same page|page .*again|again.* page|repeat",
             group="paging",
             applies_to=_has_further_pages,
             needs_crowd=True,
@@ -569,28 +344,24 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="start-exclusive",
             description="leaves out rows at the very beginning of a range",
-            reason="range|end",
             group="range",
             change_query=_moved_ends(1, 0),
         ),
         Deviation(
             name="end-exclusive",
             description="leaves out rows at the very end of a range",
-            reason="range|end",
             group="range",
             change_query=_moved_ends(0, -1),
         ),
         Deviation(
             name="ends-wider",
             description="answers rows one step of its clock before and after a range as well",
-            reason="time|range|was asked for",
             group="range",
             change_query=_moved_ends(-1, 1),
         ),
         Deviation(
             name="total-zero",
             description="states a total of 0",
-            reason="total|count",
             group="total",
             applies_to=_has_totals,
             needs_crowd=True,
@@ -599,7 +370,6 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="total-of-page",
             description="states the number of rows of the page as the total",
-            reason="total|count",
             group="total",
             applies_to=_has_totals,
             needs_crowd=True,
@@ -608,7 +378,6 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="total-absent",
             description="states no total",
-            reason="total|count",
             group="total",
             applies_to=_has_totals,
             needs_crowd=True,
@@ -626,7 +395,6 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="row-repeated",
             description="lists some records twice in one answer",
-            reason="twice|repeat",
             group="rows",
             applies_to=_has_record_ids,
             repeats_marked=True,
@@ -654,7 +422,8 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="cursor-repeats",
             description="names the same cursor again, for the same rows",
-            reason="cursor|page",
+            reason="cursor|same page|empty pages",
+            calls_max=5,
             group="paging",
             applies_to=_has_cursors,
             change_query=_first_page,
@@ -663,7 +432,8 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="cursor-repeats-empty",
             description="names the same cursor again, for empty pages",
-            reason="cursor|page",
+            reason="cursor|same page|empty pages",
+            calls_max=5,
             group="paging",
             applies_to=_has_cursors,
             change_query=_first_page,
@@ -672,7 +442,8 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="cursor-never-ends",
             description="names ever new cursors, for empty pages",
-            reason="cursor|page",
+            reason="cursor|same page|empty pages",
+            calls_max=5,
             group="paging",
             applies_to=_has_cursors,
             change_query=_first_page,
@@ -681,42 +452,40 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="endless-body",
             description="sends a body that never ends",
-            reason="size|large|MiB|bytes",
+            reason="MiB|too large|larger than|limit|endless",
+            calls_max=5,
             group="body",
-            is_endless=True,
+            change_response=_endless,
         ),
         Deviation(
             name="gzip-bomb",
             description="sends a compressed body that unpacks to 68 MiB",
-            reason="size|large|MiB|bytes",
+            reason="MiB|too large|larger than|limit|endless",
+            calls_max=5,
             group="body",
-            is_bomb=True,
+            change_response=_compressed_with_padding,
         ),
         Deviation(
             name="lone-surrogate",
             description="sends rows with half of an emoji in a text",
-            reason="row|surrogate",
             group="rows",
             corrupt=_with_lone_surrogate,
         ),
         Deviation(
             name="nan",
             description="sends rows with NaN in place of a number",
-            reason="row|NaN",
             group="rows",
             corrupt=_with_nan,
         ),
         Deviation(
             name="broken-number",
             description="sends rows with `12.` in place of a number",
-            reason="row|number",
             group="rows",
             corrupt=_with_broken_number,
         ),
         Deviation(
             name="null-list",
             description="sends null in place of an empty list of rows",
-            reason="list|null",
             group="empty list",
             change_page=_marked_if_empty,
             change_body=rewriting.with_null_list,
@@ -724,7 +493,6 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="absent-list",
             description="leaves an empty list of rows out",
-            reason="list|absent|missing",
             group="empty list",
             change_page=_marked_if_empty,
             change_body=rewriting.without_list,
@@ -732,29 +500,25 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="message-absent",
             description="leaves out the message of a successful answer",
-            reason="message",
             group="message",
             change_body=_without_message,
         ),
         Deviation(
             name="message-other",
             description="sends another message in a successful answer",
-            reason="message",
             group="message",
             change_body=_with_other_message,
         ),
         Deviation(
             name="numbers-as-text",
             description="sends whole numbers as text",
-            reason="number|text|integer",
-            group="numbers",
+            group="rows",
             change_body=rewriting.whole_numbers_as_text,
         ),
         Deviation(
             name="text-as-numbers",
             description="sends texts that are whole numbers as numbers",
-            reason="number|text|integer",
-            group="numbers",
+            group="rows",
             change_body=rewriting.numeric_text_as_numbers,
         ),
         Deviation(
@@ -775,10 +539,9 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
         Deviation(
             name="hidden-rows",
             description="hides rows that a permission filter removes after paging, so that pages are short",
-            reason="page|hidden|permission",
             group="rows",
             applies_to=_has_cursors,
-            hides_rows=True,
+            hides=is_hidden,
         ),
     )
 }

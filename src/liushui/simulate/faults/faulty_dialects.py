@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from liushui.errors import WireError
 from liushui.flow import Flow
@@ -19,6 +19,8 @@ from liushui.http import Request, Response
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
 from liushui.rules import Rate
 from liushui.server.router import DialectRouter
+from liushui.simulate.faults.deviating_service import Service
+from liushui.simulate.faults.deviations import DEVIATIONS
 from liushui.simulate.faults.fault import (
     BEFORE_THE_SERVER,
     Endless,
@@ -29,9 +31,6 @@ from liushui.simulate.faults.fault import (
     transport_outcome,
 )
 from liushui.simulate.faults.profiles import Profile
-
-if TYPE_CHECKING:
-    from liushui.simulate.faults.deviations import Service
 
 SKEW: Final = timedelta(hours=1)
 """How far ahead a clock is that is clearly wrong."""
@@ -81,8 +80,6 @@ class FaultyDialects(DialectRouter):
     def _answer(self, provider: Provider, request: Request, reader: FlowReader) -> Response | Endless:
         if not self._profile.deviations:
             return provider.server.answer(request, reader)
-        from liushui.simulate.faults.deviations import DEVIATIONS, Service  # here: few simulations need them
-
         with self._lock:
             if provider.name not in self._services:
                 deviations = [DEVIATIONS[name] for name in self._profile.deviations]

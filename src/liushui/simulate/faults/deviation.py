@@ -1,0 +1,111 @@
+"""A Deviation: a legal or common way in which a real service differs from its document, and from liushui's own server.
+
+A Deviation is data. It changes what a provider's own server reads, or the answer that the server has made, and names no
+provider. So every provider with the right way of paging has every deviation, and a new provider needs no code for them.
+Pure.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from liushui.http import Response
+from liushui.provider import FlowQuery, Provider
+from liushui.simulate.faults.fault import Endless
+
+NO_OFFSET: Final = timedelta(0)
+MARKED_ONE_IN: Final = 40
+"""One row in so many is marked: marked rows are corrupted or repeated."""
+
+
+class Scenario(StrEnum):
+    """What has to happen around a deviation for it to matter."""
+
+    ALWAYS = "always"
+    """The service deviates all the time."""
+    OUTAGE = "outage"
+    """The service deviates for a while, after a correct sync."""
+    OTHER_ACCOUNT = "other account"
+    """After a correct sync, the source gets the credentials of another account."""
+    CLOCK = "clock"
+    """The service's clock differs from ours, until ours is corrected."""
+    WAIT = "wait"
+    """The service refuses every call until the time that it names."""
+
+
+Rows = list[bytes]
+
+
+class RowsPage(NamedTuple):
+    """The rows of one page, and the cursor after them."""
+
+    rows: Rows
+    end_cursor: str | None
+
+
+class Reading(NamedTuple):
+    """The circumstances of one request: the service's time, and the finest step of its clock."""
+
+    now: datetime
+    step: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deviation:
+    """One way in which a service differs. It sets one hook, or two; the others change nothing."""
+
+    name: str
+    description: str
+    """One line: what the service does."""
+    reason: str = ""
+    """A regular expression for what a sync says when it gives up a range because of the deviation; case is ignored.
+    Empty: the deviation is no reason to give up anything."""
+    applies_to: Callable[[Provider], bool] = lambda _provider: True
+    scenario: Scenario = Scenario.ALWAYS
+    group: str = ""
+    """Two deviations of one group contradict each other. Empty: it contradicts none."""
+    needs_crowd: bool = False
+    """Whether it matters only where more rows than a page holds share an instant."""
+    page_cap: int | None = None
+    """The most rows of a page, whatever was asked for."""
+    calls_max: int | None = None
+    """The most calls that a sync makes until it notices, where every answer shows it. None: it depends on the rows."""
+
+    change_query: Callable[[FlowQuery, Reading], FlowQuery] | None = None
+    """What the service reads, instead of what it was asked for."""
+    change_page: Callable[[RowsPage, FlowQuery], RowsPage] | None = None
+    """What a page has, instead of what the service read for the original query."""
+    change_total: Callable[[int, int], int] | None = None
+    """What the service states as the total, from the right total and the number of rows on the page."""
+    change_stored: Callable[[Rows, Provider], Rows] | None = None
+    """What the service stores, instead of these rows. Not part of a request: whoever stores the rows applies it."""
+    corrupt: Callable[[bytes, Provider], bytes] | None = None
+    """What the service sends instead of a marked row."""
+    repeats_marked: bool = False
+    """Whether marked rows are listed twice."""
+    hides: Callable[[bytes], bool] | None = None
+    """Which rows a permission filter removes from a page after it was read."""
+    clock_offset: timedelta = NO_OFFSET
+    """How far the service's clock is ahead of ours."""
+    retry_after: timedelta | None = None
+    retry_as_date: bool = False
+    change_body: Callable[[bytes], bytes] | None = None
+    """What an answer with rows has as its body."""
+    change_response: Callable[[Response], Response | Endless] | None = None
+    """What is sent instead of an answer with rows."""
+
+    @property
+    def works_per_request(self) -> bool:
+        """Whether it changes requests only, and so can be simulated over any rows."""
+        return self.change_stored is None and self.scenario is not Scenario.OTHER_ACCOUNT
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def is_marked(row: bytes) -> bool:
+    """Whether a row is marked, which follows from its bytes."""
+    return zlib.crc32(row) % MARKED_ONE_IN == 0

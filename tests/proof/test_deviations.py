@@ -1,0 +1,168 @@
+"""A sync from a service that deviates has every row exactly once, or says what it lacks and why."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.flow_row import to_flow
+from liushui.ledger.schema import flows
+from liushui.ledger.write.commit import make_account
+from liushui.provider import Provider
+from liushui.providers import load_providers
+from liushui.simulate.faults.deviation import Deviation
+from liushui.testing.clock import MovableClock
+from liushui.testing.conformance.deviations import check_deviations
+from liushui.testing.deviations import (
+    ACCOUNT,
+    NOW,
+    DeviatingProvider,
+    deviations_of,
+    facts_of,
+    generated_rows,
+    run_sync,
+    seeded_pairs,
+)
+from tests.providers import toy
+
+PROVIDERS: Final = {**load_providers(), toy.NAME: toy.PROVIDER}
+NO_DEVIATION: Final = Deviation(name="none", description="answers as its document says")
+CROWDED: Final = Deviation(name="crowded", description="has more rows at an instant than on a page", needs_crowd=True)
+PAIRS_SEED: Final = 1
+PAIRS: Final = 6
+"""The number of pairs for each provider."""
+
+EXPECTED_FAILURES: Final[Mapping[str, str]] = {
+    "newest-days-only": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "ignores-time": "hkus wecom toy",
+    "ignores-page": "hkus longbridge longbridge_legacy wecom toy",
+    "start-exclusive": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "end-exclusive": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "ends-wider": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "total-zero": "hkus",
+    "total-of-page": "hkus",
+    "total-absent": "hkus",
+    "empty-outage": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "row-repeated": "hkus wecom wooxpro toy",
+    "other-account": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "clock-ahead": "hkus longbridge longbridge_legacy",
+    "clock-behind": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "endless-body": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "gzip-bomb": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "lone-surrogate": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "nan": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "broken-number": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "null-list": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "absent-list": "hkus longbridge longbridge_legacy wecom wooxpro",
+    "numbers-as-text": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "text-as-numbers": "hkus longbridge wecom wooxpro toy",
+    "retry-after-seconds": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "retry-after-date": "hkus longbridge longbridge_legacy wecom wooxpro toy",
+    "ends-wider + numbers-as-text": "hkus",
+    "total-absent + absent-list": "hkus",
+    "page-cap-50 + numbers-as-text": "hkus longbridge",
+    "newest-days-only + numbers-as-text": "hkus longbridge_legacy",
+    "absent-list + text-as-numbers": "hkus",
+    "page-cap-100 + broken-number": "longbridge",
+    "page-cap-50 + absent-list": "longbridge",
+    "start-exclusive + numbers-as-text": "longbridge",
+    "lone-surrogate + null-list": "longbridge",
+    "absent-list + numbers-as-text": "longbridge_legacy wecom",
+    "ignores-time + ignores-page": "longbridge_legacy",
+    "page-cap-50 + lone-surrogate": "longbridge_legacy",
+    "start-exclusive + message-other": "longbridge_legacy",
+    "page-cap-100 + ends-wider": "longbridge_legacy wooxpro",
+    "cursor-repeats": "wecom toy",
+    "cursor-repeats-empty": "wecom toy",
+    "cursor-never-ends": "wecom toy",
+    "page-cap-100 + cursor-never-ends": "wecom",
+    "page-cap-50 + ends-wider": "wecom",
+    "end-exclusive + cursor-repeats": "wecom",
+    "page-cap-50 + cursor-never-ends": "wecom",
+    "page-cap-50": "wooxpro",
+    "page-cap-100": "wooxpro",
+    "ignores-account": "wooxpro",
+    "unlisted-account": "wooxpro",
+    "message-absent": "wooxpro",
+    "message-other": "wooxpro",
+    "unlisted-account + ends-wider": "wooxpro",
+    "null-list + text-as-numbers": "wooxpro",
+    "ends-wider + absent-list": "wooxpro",
+    "end-exclusive + nan": "wooxpro",
+    "ignores-time + lone-surrogate": "toy",
+    "page-cap-50 + text-as-numbers": "toy",
+    "end-exclusive + message-other": "toy",
+    "nan + null-list": "toy",
+    "ends-wider + cursor-never-ends": "toy",
+}
+"""The providers whose sync breaks the invariant today, by the names of the deviations."""
+
+
+def cases() -> Iterator[tuple[Provider, tuple[Deviation, ...]]]:
+    """Every deviation of every provider, alone and in seeded pairs, and no deviation at all."""
+    for provider in PROVIDERS.values():
+        yield provider, (NO_DEVIATION,)
+        yield provider, (CROWDED,)
+        for deviation in deviations_of(provider):
+            yield provider, (deviation,)
+        yield from ((provider, pair) for pair in seeded_pairs(provider, PAIRS_SEED, PAIRS))
+
+
+def name_of(deviations: tuple[Deviation, ...]) -> str:
+    return " + ".join(deviation.name for deviation in deviations)
+
+
+def is_expected_to_fail(provider: Provider, deviations: tuple[Deviation, ...]) -> bool:
+    return provider.name in EXPECTED_FAILURES.get(name_of(deviations), "").split()
+
+
+def parameter(provider: Provider, deviations: tuple[Deviation, ...]) -> ParameterSet:
+    fails = is_expected_to_fail(provider, deviations)
+    marks = [pytest.mark.xfail(raises=AssertionError, strict=True)] if fails else []
+    return pytest.param(provider, deviations, marks=marks, id=f"{provider.name}: {name_of(deviations)}")
+
+
+@pytest.mark.parametrize(("provider", "deviations"), [parameter(*case) for case in cases()])
+def test_a_sync_has_every_row_once_or_says_what_it_lacks(
+    tmp_path: Path, provider: Provider, deviations: tuple[Deviation, ...]
+) -> None:
+    assert not check_deviations(provider, deviations, tmp_path)
+
+
+def test_expected_failures_name_cases() -> None:
+    known = {(provider.name, name_of(deviations)) for provider, deviations in cases()}
+    expected = {(provider, name) for name, providers in EXPECTED_FAILURES.items() for provider in providers.split()}
+    assert expected <= known
+
+
+# ---------------------------------------------------------------- a second of hidden rows
+
+MANY: Final = 3_000
+SECOND: Final = range(1_500, 1_895)
+"""The rows that share a second: 395, of which all but VISIBLE are hidden."""
+VISIBLE: Final = 2
+CALLS_MAX: Final = 150
+
+
+@pytest.mark.xfail(raises=AssertionError, strict=True, reason="after one short page, slices stay short")
+def test_a_second_of_hidden_rows_costs_few_calls(tmp_path: Path) -> None:
+    provider = PROVIDERS["wecom"]
+    rows = generated_rows(provider, seed=1, count=MANY)
+    at = provider.codec.read(rows[SECOND.start]).flow.at
+    crowd = [provider.codec.write(provider.codec.read(rows[index]).flow._replace(at=at)) for index in SECOND]
+    hidden = frozenset(crowd[VISIBLE:])
+    deviation = Deviation(name="hidden-second", description="hides most rows of a second", hides=hidden.__contains__)
+    clock = MovableClock(NOW)
+    double = DeviatingProvider(provider, [deviation], clock, rows=[*rows[: SECOND.start], *crowd, *rows[SECOND.stop :]])
+    with closing(open_ledger(str(tmp_path / "ledger.db"), create=True, clock=clock)) as ledger:
+        make_account(ledger, ACCOUNT, provider.name, provider.rules.zone)
+        outcome = run_sync(double, ledger, double.source(), calls_max=10 * CALLS_MAX)
+        with ledger.reading() as connection:
+            got = Counter(facts_of(to_flow(row)) for row in connection.execute(flows.select()))
+    assert got == double.facts()
+    assert outcome.calls <= CALLS_MAX

@@ -9,7 +9,7 @@ import pytest
 from liushui.errors import WireError
 from liushui.provider import Provider
 from liushui.providers import load_providers
-from liushui.testing.conformance.malformed import fields_of, with_field
+from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.testing.conformance.sample_rows import golden_rows
 
 PROVIDERS = [pytest.param(provider, id=name) for name, provider in load_providers().items()]

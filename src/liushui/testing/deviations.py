@@ -287,10 +287,10 @@ def call_bound(double: DeviatingProvider) -> int:
     """
     rules = double.provider.rules
     page = min([rules.paging.size_max, *(one.page_cap for one in double.deviations if one.page_cap)])
-    pages = math.ceil(len(double.stored) / page)
-    windows = math.ceil((NOW - BEGIN) / (rules.slice_max or timedelta(days=400)))
+    pages = -(-len(double.stored) // page)
+    windows = -((BEGIN - NOW) // (rules.slice_max or timedelta(days=400)))
     parts = 1
     if isinstance(rules.paging, RangeOnly):
-        parts = math.prod(len(rules.filter(name).values or ()) for name in rules.paging.partition_by)
-    halvings = math.ceil(math.log2((NOW - BEGIN) / rules.resolution)) if double.has_crowd else 0
+        parts = math.prod(len(rules.filter(name).values or ("",)) for name in rules.paging.partition_by)
+    halvings = ((NOW - BEGIN) // rules.resolution).bit_length() if double.has_crowd else 0
     return FIRST_CALLS + CALLS_A_PAGE * parts * (pages + windows) + 2 * parts * halvings

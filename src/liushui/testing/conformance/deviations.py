@@ -3,7 +3,6 @@
 assert not check_deviations(provider, [DEVIATIONS["page-cap-50"]], tmp_path)
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -66,7 +65,7 @@ class _DeviationCheck:
         self._ledger = open_ledger(str(folder / "ledger.db"), create=True, clock=double.clock)
         make_account(self._ledger, ACCOUNT, double.provider.name, double.provider.rules.zone)
         calls = [deviation.calls_max for deviation in double.deviations if deviation.calls_max]
-        self._calls_until_noticed = TOKEN_CALLS + min(calls) if calls else math.inf
+        self._calls_until_noticed = TOKEN_CALLS + min(calls) if calls else call_bound(double)
         self._reasons = [deviation.reason for deviation in double.deviations if deviation.reason]
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Sync requests are taken by one process, returned, and taken over from dead ones. And the progress of syncs."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from liushui.ledger.jobs.sync_requests import (
     WAITING,
     end_request,
     find_request,
+    insert_request,
     request_sync,
     requests_to_take,
     return_request,
@@ -38,6 +40,15 @@ def test_a_second_request_returns_the_waiting_one(ledger: Ledger) -> None:
     assert first.status == WAITING
     with pytest.raises(ConfigError, match="source: there is none named 'b'"):
         request_sync(ledger, "b", by="me")
+
+
+def test_concurrent_requests_are_one(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(1) as thread, ledger.writing() as connection:
+        first = insert_request(connection, "a", by="me", now=ledger.clock())
+        second = thread.submit(request_sync, ledger, "a", by="you")
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.3)  # it waits for the transaction of the first
+    assert second.result().id == first.id
 
 
 def test_a_request_is_taken_by_one_process_and_ended(ledger: Ledger) -> None:

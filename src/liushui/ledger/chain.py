@@ -38,7 +38,7 @@ def facts_digest(facts: Facts) -> str:
     for part in facts[:_FIRST_PARTS]:
         for chunk in _chunks(part):
             digest.update(_encoder.encode_lines(chunk))
-        digest.update(b"\n")
+        digest.update(b"\n")  # an empty line ends a part: a row cannot move to another part unnoticed
     for chunk in _chunks(facts.settled):
         digest.update(_encoder.encode_lines(chunk))
     return digest.hexdigest()

@@ -34,20 +34,22 @@ class Range(NamedTuple):
 def apply_change(ranges: Sequence[Range], change: Range) -> list[Range]:
     """The ranges after `change`. A proof replaces what it covers. A failure opens only what is not proven."""
     if change.state is State.PROVEN:
-        kept = [part for known in ranges for part in _outside(known, change)]
-        return sorted([*kept, change])
-    proven = [known for known in ranges if known.state is State.PROVEN]
-    kept = proven + [part for known in ranges if known.state is State.OPEN for part in _outside(known, change)]
+        rest = [part for range_ in ranges for part in _outside(range_, change)]
+        return sorted([*rest, change])
+    # A failed read says nothing against what an earlier one has proven.
+    proven = [range_ for range_ in ranges if range_.state is State.PROVEN]
+    rest = proven + [part for range_ in ranges if range_.state is State.OPEN for part in _outside(range_, change)]
     opened = [change._replace(since_us=since, until_us=until) for since, until in uncovered(proven, change)]
-    return sorted(kept + opened)
+    return sorted(rest + opened)
 
 
 def replay(changes: Iterable[Range]) -> list[Range]:
     """The ranges after many changes, beginning with none. A change costs time for the ranges that it touches only."""
     ranges: list[Range] = []
     for change in changes:
-        begin = bisect_right(ranges, change.since_us, key=lambda known: known.until_us)
-        end = bisect_left(ranges, change.until_us, key=lambda known: known.since_us)
+        # Ranges are sorted and do not overlap, so those that touch the change are neighbours.
+        begin = bisect_right(ranges, change.since_us, key=lambda range_: range_.until_us)
+        end = bisect_left(ranges, change.until_us, key=lambda range_: range_.since_us)
         ranges[begin:end] = apply_change(ranges[begin:end], change)
     return ranges
 
@@ -71,12 +73,12 @@ def uncovered(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[
     """The parts of [since, until) that none of `ranges` covers, oldest first."""
     since, until = within[0], within[1]
     gaps: list[tuple[int, int]] = []
-    for known in sorted(ranges):
-        if known.until_us <= since or known.since_us >= until:
+    for range_ in sorted(ranges):
+        if range_.until_us <= since or range_.since_us >= until:
             continue
-        if known.since_us > since:
-            gaps.append((since, known.since_us))
-        since = max(since, known.until_us)
+        if range_.since_us > since:
+            gaps.append((since, range_.since_us))
+        since = max(since, range_.until_us)
     if since < until:
         gaps.append((since, until))
     return gaps
@@ -85,24 +87,24 @@ def uncovered(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[
 def merge_adjacent(ranges: Iterable[Range]) -> list[Range]:
     """Adjacent ranges of one state and reason as one, checked when the oldest of them was. For display."""
     result: list[Range] = []
-    for known in sorted(ranges):
+    for range_ in sorted(ranges):
         last = result[-1] if result else None
-        if last and last.until_us == known.since_us and (last.state, last.reason) == (known.state, known.reason):
+        if last and last.until_us == range_.since_us and (last.state, last.reason) == (range_.state, range_.reason):
             result[-1] = last._replace(
-                until_us=known.until_us,
-                checked_at_us=min(last.checked_at_us, known.checked_at_us),
-                batch=max(last.batch, known.batch),
+                until_us=range_.until_us,
+                checked_at_us=min(last.checked_at_us, range_.checked_at_us),
+                batch=max(last.batch, range_.batch),
             )
         else:
-            result.append(known)
+            result.append(range_)
     return result
 
 
-def _outside(known: Range, cut: Range) -> Iterator[Range]:
-    if known.until_us <= cut.since_us or known.since_us >= cut.until_us:
-        yield known
+def _outside(range_: Range, cut: Range) -> Iterator[Range]:
+    if range_.until_us <= cut.since_us or range_.since_us >= cut.until_us:
+        yield range_
         return
-    if known.since_us < cut.since_us:
-        yield known._replace(until_us=cut.since_us)
-    if known.until_us > cut.until_us:
-        yield known._replace(since_us=cut.until_us)
+    if range_.since_us < cut.since_us:
+        yield range_._replace(until_us=cut.since_us)
+    if range_.until_us > cut.until_us:
+        yield range_._replace(since_us=cut.until_us)

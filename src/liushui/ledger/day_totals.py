@@ -77,6 +77,7 @@ class TotalsBuilder:
         day, begin_us, end_us = "", 0, 0
         with localcontext(EXACT):
             for at_us, subaccount, amount, currency, kind in map(_totalled, rows):
+                # Rows mostly come by time: the day is looked up only where it changes.
                 if not begin_us <= at_us < end_us:
                     day, begin_us, end_us = span_of(at_us)
                 key = day, subaccount, currency, kind
@@ -122,6 +123,7 @@ def store(connection: Connection, account: str, change: Totals) -> None:
     for key, total in change.items():
         before = stored.get(key)
         now = total if before is None else before.plus(total)
+        # A total of no money stays as long as it has flows: they may cancel each other out.
         if now.flows:
             (new if before is None else changed).append(
                 (account, *key, now.flows, to_plain_string(now.money_in), to_plain_string(now.money_out))

@@ -50,6 +50,7 @@ def differing_copies(rows: Sequence[Row]) -> list[Row]:
     copies = [row for row in rows if COPY_MARK in row[ID]]  # type: ignore[operator] # a text column
     if not copies:
         return []
+    # Few instants have copies, so the index of first rows is kept small.
     times = {row[AT_US] for row in copies}
     firsts = {(row[AT_US], row[ID]): row for row in rows if row[AT_US] in times}
     return [row for row in copies if not _is_same(row, firsts.get((row[AT_US], identity_of(str(row[ID])))))]
@@ -70,6 +71,7 @@ def store(connection: Connection, account: str, change: Counts) -> None:
     changed = [(account, day, finding, flows) for (day, finding), flows in change.items() if flows]
     if changed:
         connection.exec_driver_sql(_UPSERT, changed)
+    # The upsert leaves rows of zero behind where the last finding of a day ended.
     fewer = [(account, day, finding) for (day, finding), flows in change.items() if flows < 0]
     if fewer:
         connection.exec_driver_sql(_DELETE_ZERO, fewer)

@@ -59,6 +59,7 @@ flows = _table(
     Index("flows_recorded", "account", "id", sqlite_where=text("wire IS NULL")),
 )
 
+# Versions that ended. A version is never deleted.
 history = _table(
     "history",
     *_facts(),
@@ -67,6 +68,7 @@ history = _table(
     PrimaryKeyConstraint("account", "at_us", "id", "batch"),
 )
 
+# `since_us`, `until_us` and `holes` are the span of an entry: see write.quarantine.
 quarantine = _table(
     "quarantine",
     *required(Text, "account", "id", "field", "reason"),
@@ -89,6 +91,7 @@ coverage = _table(
     PrimaryKeyConstraint("account", "since_us"),
 )
 
+# How many equal rows imports have seen at the ends of pages and within them: see importing.
 page_edges = _table(
     "page_edges",
     *required(Text, "account", "identity", "side"),
@@ -96,6 +99,7 @@ page_edges = _table(
     PrimaryKeyConstraint("account", "identity", "side", "copies"),
 )
 
+# Derived from the flows, and changed in the same transaction.
 day_totals = _table(
     "day_totals",
     *required(Text, "account", "day", "subaccount", "currency", "kind"),
@@ -111,6 +115,7 @@ findings = _table(
     PrimaryKeyConstraint("account", "day", "finding"),
 )
 
+# The chain. `facts` is the digest of what a batch wrote, `link` depends on all batches before.
 batches = _table(
     "batches",
     *required(Text, "account"),
@@ -194,6 +199,7 @@ tokens = _table(
     PrimaryKeyConstraint("id"),
 )
 
+# What was recorded under an idempotency key. `answer` has a letter for the outcome of each flow.
 recordings = _table(
     "recordings",
     *required(Text, "account", "writer", "key", "digest", "answer"),

@@ -82,7 +82,7 @@ def set_password(ledger: Ledger, password: str) -> None:
     with ledger.writing() as connection:
         connection.execute(passwords.delete().where(passwords.c.name == _PAGE))
         connection.execute(passwords.insert().values(values))
-        connection.execute(sessions.delete())
+        connection.execute(sessions.delete())  # whoever knew the old password may be logged in
 
 
 def remove_password(ledger: Ledger) -> None:

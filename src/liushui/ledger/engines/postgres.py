@@ -183,7 +183,7 @@ def _engine(url: str) -> Engine:
     engine = sa.create_engine(
         "postgresql+psycopg://",
         creator=Connector(url),
-        pool_pre_ping=True,
+        pool_pre_ping=True,  # a connection that was cut while it was idle is replaced unnoticed
         pool_size=IDLE_CONNECTIONS_MAX,
         max_overflow=CONNECTIONS_MAX - IDLE_CONNECTIONS_MAX,
         use_native_hstore=False,

@@ -46,6 +46,7 @@ def connect(url: str, *, read_only: bool = False) -> PostgresConnection:
     """
     parameters = _DEFAULTS | _parse(url)
     try:
+        # Settings that are made outside a transaction stay when the first transaction is rolled back.
         driver = PostgresConnection.connect(**parameters, autocommit=True)
     except psycopg.OperationalError as error:
         raise connect_error(display_url(url), error) from None  # the cause's text may show more than we want to
@@ -55,7 +56,7 @@ def connect(url: str, *, read_only: bool = False) -> PostgresConnection:
     driver.adapters.register_dumper(int, Int8BinaryDumper)
     row = driver.execute(_SETTINGS, [f"{BUSY_TIMEOUT_S}s", "on" if read_only else "off"]).fetchone()
     driver.has_citus = bool(row and row[-1])
-    if driver.has_citus:
+    if driver.has_citus:  # have SET LOCAL reach the nodes that a transaction uses
         driver.execute("SET citus.propagate_set_commands = 'local'")
     driver.autocommit = read_only
     return driver

@@ -190,10 +190,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _set_pragmas(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut, which WAL with NORMAL may lose
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"PRAGMA cache_size = {CACHE_PAGES}")
-    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA trusted_schema = OFF")  # a ledger from elsewhere may have a manipulated schema
 
 
 def _begin(connection: Connection) -> None:

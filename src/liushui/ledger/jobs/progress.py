@@ -48,9 +48,9 @@ def write_progress(ledger: Ledger, every: Sequence[Progress]) -> None:
     """Store the progress of some accounts, in place of what was stored before. One transaction."""
     with ledger.writing() as connection:
         # In one order, so that two transactions with the same accounts cannot each wait for the other.
-        for one in sorted(every):
-            values = to_columns(progress, one, message="said")
-            update = progress.update().where(progress.c.account == one.account).values(values)
+        for current in sorted(every):
+            values = to_columns(progress, current, message="said")
+            update = progress.update().where(progress.c.account == current.account).values(values)
             if not connection.execute(update).rowcount:
                 connection.execute(progress.insert().values(values))
 

@@ -53,7 +53,9 @@ def insert_request(
     waiting = sa.select(sync_requests).where(
         c.account == account, c.ended_at_us.is_(None), c.taken_at_us.is_(None), c.everything == everything
     )
-    if connection.scalar(sa.select(sources.c.account).where(sources.c.account == account)) is None:
+    # Locked, so that of two processes that request at once the second one finds the request of the first.
+    source = sa.select(sources.c.account).where(sources.c.account == account).with_for_update()
+    if connection.scalar(source) is None:
         raise SourceNotFound(account)
     row = connection.execute(waiting).first()
     if row is None:

@@ -159,6 +159,7 @@ class _Copy:
                 versions = source.scalar(sa.select(sa.func.sum(batches.c.added + batches.c.restated))) or 0
             for name in names:
                 self._copy_account(name, versions)
+            # The other tables refer to accounts, so they are copied from a state in which every account is copied.
             with self._open_source() as source:
                 if set(account_names(source)) <= self._states.keys():
                     with self._target.writing() as target:
@@ -177,6 +178,7 @@ class _Copy:
                 after = state._replace(part=state.part + 1, after=None)
             else:
                 after = state._replace(after=key_of(part, rows[-1]))
+            # Rows and state in one transaction: a killed copy continues exactly after the last row that is there.
             with self._target.writing() as target:
                 copy_state.advance(target, state, after)
                 insert_rows(target, part.into.name, _without_repeated(target, part, name, rows))

@@ -179,6 +179,7 @@ def _facts_damage(
 
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     """The digest of the facts in the tables, for each batch that any of them names. Reads all tables side by side."""
+    # Every statement is ordered by batch, so five cursors side by side give the facts of each batch in little memory.
     streams = [
         _by_batch(connection, statement, account) for statement in (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED)
     ]
@@ -244,6 +245,7 @@ class _FlowTotals:
 def _totals_damage(connection: Connection, name: str, expected: Iterator[tuple[TotalKey, Total]]) -> list[Damage]:
     """Where stored totals differ from the expected ones. Both are ordered by key."""
     damages: list[Damage] = []
+    # Merged by key, equal totals come in pairs.
     both = heapq.merge(_stored_totals(connection, name, damages), expected, key=itemgetter(0))
     for key, group in groupby(both, key=itemgetter(0)):
         totals = [total for _, total in group]

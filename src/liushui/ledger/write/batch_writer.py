@@ -95,7 +95,7 @@ class BatchWriter:
             keys = [(account, old[AT_US], old[ID]) for old, _ in change.ended]
             self.connection.exec_driver_sql(_DELETE_FLOW, keys)
         if change.settled or change.quarantined:
-            self._has_quarantined = None
+            self._has_quarantined = None  # to be looked up again, for the next batch
         end_versions(self.connection, account, change.settled, seq)
         insert_rows(self.connection, "quarantine", change.quarantined)
         insert_rows(self.connection, "page_edges", change.edges)
@@ -126,6 +126,7 @@ class BatchWriter:
     def _derive(self, change: Change, pieces: Iterator[Sequence[Row]] | None) -> str:
         """Have totals and findings wait, and flows too unless they are inserted in `pieces`. The facts' digest."""
         if change.added and pieces is None:
+            # A new list: the change keeps its own, and `+=` would add the next batch to it.
             self._flows = self._flows + change.added if self._flows else change.added
             if change.filled and self._filled is not None:
                 self._filled.update(change.filled)
@@ -185,7 +186,7 @@ def batch_writers(ledger: Ledger, *accounts: str) -> Iterator[list[BatchWriter]]
                 writer.flush()
     except CommitOutcomeUnknown as unknown:
         # All batches were in one transaction: any one of them tells about all.
-        written = next(((it.account, *it.last_batch) for it in writers.values() if it.last_batch is not None), None)
+        written = next(((w.account, *w.last_batch) for w in writers.values() if w.last_batch is not None), None)
         try:
             is_committed = written is None or _is_committed(ledger, *written)
         except LedgerBusy as error:
@@ -200,8 +201,8 @@ def _is_committed(ledger: Ledger, account: str, seq: int, expected_link: str) ->
     """Whether a batch is in the chain. The lock waits for a server process that may still be committing it."""
     with ledger.writing() as connection:
         lock_account(connection, account)
-        found = connection.exec_driver_sql(_SELECT_LINK, (account, seq)).scalar()
-    return bool(found == expected_link)
+        link_ = connection.exec_driver_sql(_SELECT_LINK, (account, seq)).scalar()
+    return bool(link_ == expected_link)
 
 
 def lock_account(connection: Connection, name: str) -> LockedAccount:

@@ -34,7 +34,7 @@ RETRIES: Final = 2
 class SliceRead(NamedTuple):
     """A slice that was read whole and proven. `read_at` is when reading it began."""
 
-    asked: Slice
+    slice_: Slice
     read_at: datetime
     received: Sequence[DecodedRow] | RowBatch
     rejected: Sequence[Rejected] = ()
@@ -79,7 +79,7 @@ def _retried(commit: Callable[P, R]) -> Callable[P, R]:
 def commit_slice(
     ledger: Ledger,
     account: str,
-    asked: Slice,
+    slice_: Slice,
     *,
     read_at: datetime,
     received: Sequence[DecodedRow] | RowBatch,
@@ -94,7 +94,7 @@ def commit_slice(
     written then.
     """
     with batch_writers(ledger, account) as (writer,):
-        return _write_slice(writer, SliceRead(asked, read_at, received, rejected), may_end=may_end)
+        return _write_slice(writer, SliceRead(slice_, read_at, received, rejected), may_end=may_end)
 
 
 @_retried
@@ -176,11 +176,11 @@ def compare(
 
 
 @_retried
-def commit_gap(ledger: Ledger, account: str, asked: Slice, *, tried_at: datetime, reason: str) -> None:
+def commit_gap(ledger: Ledger, account: str, slice_: Slice, *, tried_at: datetime, reason: str) -> None:
     """Record that a slice could not be proven, and why. What was proven in it before stays proven."""
     with batch_writers(ledger, account) as (writer,):
-        known = writer.coverage(asked)
-        gap = Range(to_us(asked.since), to_us(asked.until), State.OPEN, reason, to_us(tried_at), writer.next_seq)
+        known = writer.coverage(slice_)
+        gap = Range(to_us(slice_.since), to_us(slice_.until), State.OPEN, reason, to_us(tried_at), writer.next_seq)
         before, after = ([part[:4] for part in merge_adjacent(ranges)] for ranges in (known, apply_change(known, gap)))
         # A gap that is known already, for the same reason, needs no batch: a provider may be down for days.
         if before != after:

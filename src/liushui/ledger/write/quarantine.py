@@ -182,13 +182,13 @@ def settle_slice(
     for digest in sorted({*entries, *rejected_by_digest}):
         copies = rejected_by_digest.get(digest, [])
         for entry in sorted(entries.get(digest, []), key=lambda entry: _fit(entry, cut)):
-            if copies:
+            if copies:  # it was seen, and still cannot be decoded: it is inside the slice
                 change.narrow(entry, intersect(entry.span, cut), batch)
                 copies.pop()
-            elif readable[digest]:
+            elif readable[digest]:  # it was seen, and is a flow now
                 change.end(entry, READ)
                 readable[digest] -= 1
-            elif entry.span is not None:
+            elif entry.span is not None:  # it was not seen: it is outside the slice
                 change.narrow(entry, subtract(entry.span, cut), batch)
         _enter_new(connection, account, digest, [(copy, (cut,)) for copy in copies], batch, change)
     return change
@@ -288,6 +288,7 @@ def _enter_new(
     copies = list(copies)
     if not copies:
         return
+    # Ids of resolved entries may be used again: their versions have other batches in their keys.
     taken = {entry.id for entry in _open_with_digests(connection, account, [digest])}
     ordinal = 0
     for rejected, span in copies:

@@ -145,11 +145,11 @@ def _commit_range(ledger: Ledger, account: str, codec: Codec, ends: tuple[_Key, 
         # Read again, under the account's lock: another commit may have changed these flows since they were compared.
         after, until = ends
         rederived = list(_rederive(codec, _chunk(connection, account, after, limit=_NO_LIMIT, until=until)))
-        for one in rederived:
-            report.count(one)
-        change = replace_flows(connection, account, [Replacement(one.old, one.new) for one in rederived], batch)
+        for flow in rederived:
+            report.count(flow)
+        change = replace_flows(connection, account, [Replacement(flow.old, flow.new) for flow in rederived], batch)
         undecodable = [
-            (one.rejected, _slice_of(connection, account, one.old)) for one in rederived if one.rejected is not None
+            (flow.rejected, _slice_of(connection, account, flow.old)) for flow in rederived if flow.rejected is not None
         ]
         change.add_quarantine(settle_undecodable(connection, account, undecodable, batch))
         return change
@@ -303,6 +303,7 @@ def replace_flows(connection: Connection, account: str, replacements: Iterable[R
     for old, new in replacements:
         if old is not None:
             olds[_key(old)] = old
+        # Same identity and instant: it keeps its id, unless other rows come or go there.
         if old is not None and new is not None and _group(old) == _group_of(new):
             in_place[_key(old)] = to_row(account, str(old[ID]), new, batch)
             continue
@@ -312,6 +313,7 @@ def replace_flows(connection: Connection, account: str, replacements: Iterable[R
             row = to_row(account, new.flow.identity, new, batch)
             copies[_group_of(new)].append(_Copy(old, row))
     change.ended += [(old, REDERIVED) for old in leaving.values()]
+    # Where rows come or go, all copies that stay there have to be numbered again.
     groups = {_group(old) for old in leaving.values()} | copies.keys()
     for row in rows_at(connection, account, {at_us for at_us, _ in groups}):
         if _group(row) in groups and _key(row) not in leaving:
@@ -326,6 +328,7 @@ def replace_flows(connection: Connection, account: str, replacements: Iterable[R
 
 def _number(identity: str, copies: list[_Copy], batch: int, change: Change) -> None:
     for ordinal, (old, row) in enumerate(sorted(copies, key=_order)):
+        # The row with its number, as a version of this batch. A copy whose number and facts stay is not touched.
         final = (*row[:ID], flow_id(identity, ordinal), *row[ID + 1 : BATCH], batch)
         if old is not None and old[:BATCH] == final[:BATCH]:
             continue

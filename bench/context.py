@@ -15,7 +15,7 @@ from liushui.ledger.write.commit import make_account
 from liushui.providers.longbridge import PROVIDER, codec
 from liushui.providers.longbridge.codec import LANGUAGE
 from liushui.simulate.world import Parameters, World
-from liushui.testing.server import free_port
+from liushui.testing.processes import free_port
 
 ACCOUNT: Final = "bench"
 ROWS_MIN: Final = 100

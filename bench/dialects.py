@@ -26,7 +26,7 @@ from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import make_account
 from liushui.provider import PageRequest, Provider, Slice
 from liushui.providers import get_provider
-from liushui.testing.server import free_port, simulating
+from liushui.testing.processes import free_port, simulating
 
 ROWS: Final = 50
 PAGES: Final = 200

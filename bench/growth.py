@@ -23,7 +23,7 @@ from liushui.ledger.write.commit import make_account
 from liushui.simulate.reader import SimulatedAccount
 from liushui.simulate.serve import simulated_accounts
 from liushui.simulate.world import Parameters
-from liushui.testing.server import free_port
+from liushui.testing.processes import free_port
 
 PEOPLE: Final = 2
 SEED: Final = 1

@@ -18,7 +18,7 @@ from bench.results import Measurement, Ratio, Series
 from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import open_ledger
 from liushui.services.access import login_link
-from liushui.testing.server import free_port
+from liushui.testing.processes import free_port
 
 BAR_OVERVIEW_MS: Final = 300.0
 BAR_PAGE_MS: Final = 50.0

@@ -18,7 +18,7 @@ from bench.peers.nginx import static_pages
 from bench.process import LIUSHUI, PYTHON, BenchError, Server, run, serving
 from bench.programs import find_program, peer_environment, version_of
 from bench.results import Measurement, Ratio, Series
-from liushui.testing.server import free_port
+from liushui.testing.processes import free_port
 
 BAR_CONVENTIONAL: Final = 10.0
 BAR_DATASETTE: Final = 10.0

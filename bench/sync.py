@@ -18,7 +18,7 @@ from liushui.instant import to_us
 from liushui.providers.longbridge import PROVIDER
 from liushui.simulate.serve import simulated_accounts
 from liushui.simulate.world import Parameters
-from liushui.testing.server import free_port
+from liushui.testing.processes import free_port
 
 BAR: Final = 0.6
 

@@ -13,7 +13,7 @@ from hypothesis import settings
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.providers import get_provider
-from liushui.testing.server import Running, free_port, run, serving, simulating
+from liushui.testing.processes import Running, free_port, run, serving, simulating
 from tests.engines import CITUS_URL, DatabasePool, SchemaPool, keep_out_of_home, pooling, pooling_schemas
 from tests.postgres import find_programs
 

@@ -13,7 +13,7 @@ from liushui.errors import LiushuiError
 from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import open_ledger
 from liushui.services.access import login_link
-from liushui.testing.server import HOST, command_of, free_port, process_of
+from liushui.testing.processes import HOST, command_of, free_port, process_of
 
 START_S: Final = 120
 _LINK = re.compile(r"^http://\S+/login\?code=\S+$", re.MULTILINE)

@@ -16,7 +16,7 @@ from typing import Final, TypedDict
 import psycopg
 
 from liushui.errors import LiushuiError
-from liushui.testing.server import HOST, free_port
+from liushui.testing.processes import HOST, free_port
 
 USER: Final = "liushui"
 PROGRAMS: Final = ("initdb", "postgres")

@@ -193,10 +193,10 @@ FLOATS: Final = {
     "sync/telemetry.py": "seconds between two writes",
     "client/client.py": "seconds to wait",
     "cli/sync.py": "a timeout, seconds between two syncs",
-    "cli/sync_process.py": "seconds between two syncs",
+    "cli/run_sync.py": "seconds between two syncs",
     "cli/sources.py": "a timeout",
     "services/sources.py": "a timeout",
-    "testing/server.py": "timeouts",
+    "testing/processes.py": "timeouts",
 }
 """Where a float may be written or named, and what it measures: never money."""
 

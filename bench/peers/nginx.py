@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.load import Request
 from bench.process import Server, serving
-from liushui.testing.server import free_port
+from liushui.testing.processes import free_port
 
 _CONFIG = """\
 daemon off;

@@ -11,7 +11,7 @@ from liushui.ledger.engine import Ledger
 from liushui.providers import load_providers
 from liushui.server.api import ROOT
 from liushui.server.context import AppContext
-from liushui.server.site import make_site
+from liushui.server.litestar_app import make_site
 from liushui.testing.reader import MemoryLimits
 
 Answer = Any

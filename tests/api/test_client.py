@@ -18,7 +18,7 @@ from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
-from liushui.testing.server import Running, serving
+from liushui.testing.processes import Running, serving
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import assert_intact, commit_read, hours, make_row, new_ledger
 from tests.server.test_run import children

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.record import make_own_account
-from liushui.testing.server import Running, serving
+from liushui.testing.processes import Running, serving
 from tests.ledger.ledgers import commit_read, hours, make_row, new_ledger, rejected_row
 
 EXAMPLES = 8

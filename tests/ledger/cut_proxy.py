@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Final
 
-from liushui.testing.server import HOST
+from liushui.testing.processes import HOST
 
 COMMIT: Final = b"COMMIT\0"
 

@@ -19,7 +19,7 @@ from liushui.ledger.maintenance import snapshot
 from liushui.ledger.maintenance.backup import back_up
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
-from liushui.testing.server import free_port
+from liushui.testing.processes import free_port
 from tests.engines import Pool, PooledLedgers
 from tests.ledger.copies import SECRETS, comparable, copy, in_file, of_account, opened_at, prepare_to_copy
 from tests.ledger.kills import SCENARIOS, prepare

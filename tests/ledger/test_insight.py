@@ -26,7 +26,7 @@ from liushui.ledger.read.completeness import Cause, Completeness, Gap, Verdict
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.read.model import ReadModel
-from liushui.ledger.read.money_streams import Between, Move, Outside, streams_of, without_circles
+from liushui.ledger.read.money_in_out import Between, Move, Outside, streams_of, without_circles
 from liushui.ledger.read.overview import Overview, OverviewQuery, read_calendar, read_overview, read_streams
 from liushui.ledger.read.summaries import Span, Unit, beginning
 from liushui.ledger.read.transfer_matching import End, Match, matches

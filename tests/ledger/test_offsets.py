@@ -16,10 +16,10 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines.base import Cursor
 from liushui.ledger.read import dialect_reader as reader_module
 from liushui.ledger.read import offset_index
-from liushui.ledger.read import places as places_module
+from liushui.ledger.read import page_starts as page_starts_module
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.read.offset_index import Offsets
-from liushui.ledger.read.places import Places
+from liushui.ledger.read.page_starts import PageStarts
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, FlowPage, FlowQuery
 from liushui.testing.clock import MovableClock
@@ -39,8 +39,8 @@ DAYS: Final = 6
 def short_strides() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(offset_index, "STRIDE", STRIDE)
-        patch.setattr(places_module, "STRIDE", STRIDE)
-        patch.setattr(places_module, "NEAR", NEAR)
+        patch.setattr(page_starts_module, "STRIDE", STRIDE)
+        patch.setattr(page_starts_module, "NEAR", NEAR)
         patch.setattr(reader_module, "NEAR", NEAR)
         yield
 
@@ -229,7 +229,7 @@ def test_little_is_left_to_walk_and_nothing_is_counted_again(
 @pytest.mark.parametrize("where", [EVERYTHING, (one_of("label", "l1"),)])
 def test_who_reads_on_passes_over_the_page_before_and_little_more(filled: Twice, *, newest: bool, where: Where) -> None:
     """Page after page, each begins near where one before it began; asked for again, where it began itself."""
-    places = Places(Counting(filled.ledger), filled.ledger.sql)
+    places = PageStarts(Counting(filled.ledger), filled.ledger.sql)
     query = FlowQuery(("a",), DAY_ONE, hour(DAYS * 24), 10, newest=newest, where=where)
     flows = [found.flow for found in filled.flows("a") if matches(found.flow, where)]
     at_us = sorted((to_us(flow.at) for flow in flows), reverse=newest)

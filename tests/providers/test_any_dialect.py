@@ -23,8 +23,8 @@ from liushui.money import to_plain_string
 from liushui.provider import Provider, Slice
 from liushui.providers import get_provider, load_providers
 from liushui.sync.fetch import fetch_slice
+from liushui.testing.processes import Running, run, serving
 from liushui.testing.reader import MemoryReader
-from liushui.testing.server import Running, run, serving
 from liushui.testing.transport import DialectTransport
 from tests.providers.longbridge.asking import ask
 from tests.providers.longbridge.test_sdk import EVER

@@ -16,10 +16,10 @@ from liushui.flow import Flow
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Page, PageRequest, Provider
 from liushui.testing.conformance import ProviderConformance
-from liushui.testing.conformance.endpoints import MemoryPair
+from liushui.testing.conformance.both_ends import MemoryPair
 from liushui.testing.golden import samples_of
+from liushui.testing.processes import run
 from liushui.testing.reader import MemoryReader
-from liushui.testing.server import run
 from liushui.testing.transport import clients_over
 from tests.providers.toy import NAME, PROVIDER, ToyClient, ToyCodec, ToyServer
 

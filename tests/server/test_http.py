@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liushui.testing.server import Running
+from liushui.testing.processes import Running
 
 CASH_FLOW = "/v1/asset/cashflow"
 

@@ -11,7 +11,7 @@ import pytest
 
 from liushui.errors import ConfigError, LiushuiError
 from liushui.server.run import Address, free_address
-from liushui.testing.server import HOST, Running, is_open, run, serving, simulating
+from liushui.testing.processes import HOST, Running, is_open, run, serving, simulating
 from tests.conftest import Book
 
 

@@ -16,7 +16,7 @@ from liushui.instant import to_us
 from liushui.providers._longbridge.wire import sign, signature_header
 from liushui.server import websocket as socket_module
 from liushui.server.websocket import Reply, SocketServer
-from liushui.testing.server import HOST, Running, free_port, is_open
+from liushui.testing.processes import HOST, Running, free_port, is_open
 from tests.conftest import Book
 
 WAIT_S = 20

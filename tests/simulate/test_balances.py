@@ -8,7 +8,7 @@ import pytest
 
 from liushui.flow import Flow
 from liushui.money import EXACT, ZERO
-from liushui.simulate.checkpoints import span_calendar
+from liushui.simulate.balanced_spans import span_calendar
 from liushui.simulate.world import World
 from tests.simulate.worlds import ACCOUNTS, whole, world_of
 

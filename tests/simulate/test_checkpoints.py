@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.simulate.checkpoints import SPAN_ROWS, SpanPlan, plan_span, span_calendar
+from liushui.simulate.balanced_spans import SPAN_ROWS, SpanPlan, plan_span, span_calendar
 from liushui.simulate.role_profile import Wallet
 
 WALLETS: Final = tuple(Wallet("", currency) for currency in ("USD", "CNH", "HKD", "SGD"))

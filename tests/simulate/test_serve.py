@@ -17,7 +17,7 @@ from liushui.providers import get_provider, load_providers
 from liushui.simulate.people import institutions_of
 from liushui.simulate.serve import providers_named, simulated_accounts
 from liushui.simulate.world import Parameters, World
-from liushui.testing.server import run, simulating
+from liushui.testing.processes import run, simulating
 
 FLOWS: Final = 700
 PARAMETERS: Final = Parameters(accounts=1, flows=FLOWS, seed=3)

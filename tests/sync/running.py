@@ -21,7 +21,7 @@ from liushui.rules import Retention
 from liushui.sync.events import Event, SyncResult
 from liushui.sync.options import Environment, Options
 from liushui.sync.runner import sync_sources
-from liushui.testing.client import ClientDouble
+from liushui.testing.client_double import ClientDouble
 from liushui.testing.clock import MovableClock
 from tests.ledger.reading import coverage_of
 from tests.sync.rows import source

@@ -10,7 +10,7 @@ from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync.fetch import READS_MAX, SliceTooLarge, fetch_slice
-from liushui.testing.client import ClientDouble
+from liushui.testing.client_double import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
 
 DAY = Slice(BEGIN, BEGIN + timedelta(days=1))

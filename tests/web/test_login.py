@@ -21,7 +21,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.server.context import Connection
 from liushui.server.web.auth.sessions import COOKIE, CSRF_HEADER, BrowserSessions
 from liushui.services.access import Principal, check_exposure
-from liushui.testing.server import run
+from liushui.testing.processes import run
 from tests.ledger.ledgers import new_ledger
 from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting
 

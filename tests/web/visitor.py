@@ -12,7 +12,7 @@ from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import Ledger
 from liushui.providers import load_providers
 from liushui.server.context import AppContext
-from liushui.server.site import make_site
+from liushui.server.litestar_app import make_site
 from liushui.server.web.auth.sessions import BrowserSessions
 from liushui.testing.reader import MemoryLimits
 

@@ -15,8 +15,8 @@ from liushui.cli.coverage import status_row
 from liushui.cli.flows import BALANCE_TABLE_COLUMNS, balance_row
 from liushui.cli.options import Format
 from liushui.cli.output import emit, messages
+from liushui.cli.run_sync import print_results, run_sync
 from liushui.cli.serve import PORT, listening_address, page_link, sync_command
-from liushui.cli.sync_process import print_results, run_sync
 from liushui.errors import ConfigError, LiushuiError, SyncError
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger

@@ -94,7 +94,7 @@ def sync(
     ledger, chosen = settings.open_ledger(), list(names)
     _check_sources(ledger, chosen, page_size, may_be_none=keeps_running)
 
-    from liushui.cli.sync_process import WatchOptions, print_results, run_sync, run_watch
+    from liushui.cli.run_sync import WatchOptions, print_results, run_sync, run_watch
     from liushui.sync.events import SyncStatus
     from liushui.sync.options import Options
 

@@ -23,9 +23,9 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
 from liushui.ratelimit.shared_limits import IncomingLimits
-from liushui.server.app import App
 from liushui.server.asgi_bridge import AsgiBridge
-from liushui.server.router import DialectRouter
+from liushui.server.dialect_router import DialectRouter
+from liushui.server.rsgi_app import App
 from liushui.server.websocket import Reply, SocketServer
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
@@ -217,7 +217,7 @@ def ledger_app() -> App:
     """The application of a worker process."""
     # Imported here: Litestar takes a third of a second, which no command needs to wait for.
     from liushui.server.context import AppContext
-    from liushui.server.site import make_site
+    from liushui.server.litestar_app import make_site
     from liushui.server.web.auth.sessions import BrowserSessions
 
     config = msgspec.json.decode(os.environ[ENVIRONMENT], type=WorkerConfig)

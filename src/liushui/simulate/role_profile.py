@@ -23,7 +23,7 @@ class RoleProfile:
     """How accounts of one role behave.
 
     An account's days fall into spans. At the end of each span every wallet that moved is brought back to its level, so
-    that balances can be computed without all earlier days (see checkpoints.py).
+    that balances can be computed without all earlier days (see balanced_spans.py).
     """
 
     weekday_weights: WeekdayWeights

@@ -14,8 +14,8 @@ from liushui.instant import system_clock
 from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
 from liushui.ratelimit.shared_limits import IncomingLimits
-from liushui.server.app import App
-from liushui.server.router import DialectRouter
+from liushui.server.dialect_router import DialectRouter
+from liushui.server.rsgi_app import App
 from liushui.server.run import Address, serve
 from liushui.simulate.faults.app import FaultyApp
 from liushui.simulate.faults.fault_schedule import SeededSchedule

@@ -11,7 +11,7 @@ from liushui.flow import Flow
 from liushui.instant import EPOCH
 from liushui.money import EXACT, ZERO
 from liushui.provider import DetailSimulator
-from liushui.simulate.checkpoints import SpanPlan
+from liushui.simulate.balanced_spans import SpanPlan
 from liushui.simulate.random_draw import Draw, seeded_random
 from liushui.simulate.role_profile import RoleProfile, Wallet
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from liushui.provider import Role
-from liushui.simulate.checkpoints import SpanPlan
+from liushui.simulate.balanced_spans import SpanPlan
 from liushui.simulate.people import Account
 from liushui.simulate.random_draw import Draw, decimal_of
 from liushui.simulate.role_profile import Wallet

@@ -17,7 +17,7 @@ from liushui.conditions import DETAIL_PREFIX
 from liushui.errors import ConfigError, short_repr
 from liushui.flow import Flow
 from liushui.instant import DAY_US, EPOCH, to_iso, to_us
-from liushui.simulate.checkpoints import SpanPlan, plan_span, span_calendar
+from liushui.simulate.balanced_spans import SpanPlan, plan_span, span_calendar
 from liushui.simulate.density import Density
 from liushui.simulate.people import SINGLE_BROKER, Account, Institution, accounts_of
 from liushui.simulate.random_draw import Draw, seeded_random

@@ -12,7 +12,7 @@ import pytest
 from liushui.providers import get_provider
 from liushui.providers.hkus import PROVIDER
 from liushui.testing.golden import cases, samples_of
-from liushui.testing.server import run, serving
+from liushui.testing.processes import run, serving
 from tests.providers.hkus.rows import Literal, Row, row, wire
 
 PROGRAM: Final = Path(__file__).with_name("independent.py")

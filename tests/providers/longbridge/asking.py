@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from liushui.testing.server import Running
+from liushui.testing.processes import Running
 from tests.providers.longbridge import official
 
 

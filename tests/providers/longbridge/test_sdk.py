@@ -14,7 +14,7 @@ import pytest
 from liushui.provider import Provider
 from liushui.providers import get_provider
 from liushui.testing.golden import cases, samples_of
-from liushui.testing.server import Running, run
+from liushui.testing.processes import Running, run
 from tests.conftest import Book
 from tests.providers.longbridge.asking import ask
 

@@ -12,8 +12,8 @@ from liushui.ledger.engine import open_ledger
 from liushui.providers import longbridge
 from liushui.providers.longbridge_legacy import PROVIDER
 from liushui.testing.clock import MovableClock
+from liushui.testing.processes import Running, run, serving
 from liushui.testing.reader import MemoryReader
-from liushui.testing.server import Running, run, serving
 from tests.providers.longbridge import rows as current
 from tests.providers.longbridge.rows import Row
 from tests.providers.longbridge_legacy.caller import Caller

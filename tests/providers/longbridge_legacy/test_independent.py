@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from liushui.instant import UNIX_SECONDS_MAX, UNIX_SECONDS_MIN
-from liushui.testing.server import Running
+from liushui.testing.processes import Running
 from tests.providers.longbridge.rows import Row
 from tests.providers.longbridge_legacy import independent
 from tests.providers.longbridge_legacy.conftest import SYMBOLS, Shelf

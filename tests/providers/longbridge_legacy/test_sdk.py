@@ -9,7 +9,7 @@ import pytest
 
 from liushui.instant import UNIX_SECONDS_MAX
 from liushui.providers.longbridge_legacy import PROVIDER
-from liushui.testing.server import Running
+from liushui.testing.processes import Running
 from tests.providers.longbridge.asking import ask
 from tests.providers.longbridge_legacy.conftest import Shelf
 

@@ -6,8 +6,8 @@ import pytest
 
 from liushui.providers.wecom import PROVIDER
 from liushui.testing.clock import MovableClock
+from liushui.testing.processes import Running, serving
 from liushui.testing.reader import MemoryReader
-from liushui.testing.server import Running, serving
 from tests.providers.wecom.caller import Caller
 from tests.providers.wecom.shop import ACCOUNT, Shop, open_shop
 

@@ -14,7 +14,7 @@ import pytest
 from liushui.errors import LiushuiError
 from liushui.provider import NO_VALUES
 from liushui.providers.wecom import PROVIDER
-from liushui.testing.server import Running, run
+from liushui.testing.processes import Running, run
 from tests.providers.wecom import independent
 from tests.providers.wecom.shop import ACCOUNT, ROWS, Shop, expired_token, told
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from liushui.providers.wecom import PROVIDER
-from liushui.testing.server import Running
+from liushui.testing.processes import Running
 from tests.providers.wecom import public
 from tests.providers.wecom.installed import installed
 from tests.providers.wecom.shop import ROWS, Shop, expired_token, told

@@ -17,7 +17,7 @@ from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
 from liushui.providers.wooxpro import PROVIDER
-from liushui.testing.server import serving
+from liushui.testing.processes import serving
 from tests.providers.wooxpro import independent
 from tests.providers.wooxpro.caller import ms
 from tests.providers.wooxpro.rows import TYPES, Row, of_type, row, wire

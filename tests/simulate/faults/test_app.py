@@ -21,7 +21,7 @@ from liushui.simulate.faults.app import carry_out
 from liushui.simulate.faults.fault import Answered, Reset, Stalled, TransportOutcome, Unreached
 from liushui.simulate.faults.reader import TRUTH_PATH
 from liushui.simulate.serve import SimulatorInfo
-from liushui.testing.server import run
+from liushui.testing.processes import run
 from tests.simulate.faults.testbed import BEGIN, END, FLOWS
 
 CLIENTS: Final = 10

@@ -12,7 +12,7 @@ from liushui.providers import load_providers
 from liushui.rules import Cursor, PageNumber, RangeOnly
 from liushui.simulate.faults.fault import BROKEN, GARBAGE, Fault, FaultKind
 from liushui.simulate.faults.profiles import PROFILES, Profile
-from liushui.testing.conformance.endpoints import fetch_pages
+from liushui.testing.conformance.both_ends import fetch_pages
 from liushui.testing.transport import QueuedFaults
 from tests.simulate.faults.testbed import OUTAGES, FaultyProvider, raised
 

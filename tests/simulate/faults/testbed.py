@@ -18,7 +18,7 @@ from liushui.simulate.people import institutions_of
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import NOON, MovableClock
-from liushui.testing.conformance.endpoints import fetch_range
+from liushui.testing.conformance.both_ends import fetch_range
 from liushui.testing.reader import MemoryLimits
 from liushui.testing.transport import HTTPS, FaultyTransport, clients_over, system_clock_is
 

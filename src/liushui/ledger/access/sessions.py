@@ -15,7 +15,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from liushui.errors import ConfigError
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.records import from_row
+from liushui.ledger.record_columns import from_row
 from liushui.ledger.schema import login_codes, passwords, sessions
 
 CODE_BYTES: Final = 24

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from liushui.errors import ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, check_accounts
-from liushui.ledger.records import from_row
+from liushui.ledger.record_columns import from_row
 from liushui.ledger.schema import tokens
 
 PREFIX: Final = "lsk_"

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.records import from_row, insert_new, to_columns, upsert
+from liushui.ledger.record_columns import from_row, insert_new, to_columns, upsert
 from liushui.ledger.schema import leases
 
 MACHINE: Final = socket.gethostname()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import has_exited
-from liushui.ledger.records import from_row, to_columns
+from liushui.ledger.record_columns import from_row, to_columns
 from liushui.ledger.schema import progress
 
 RUNNING: Final = "running"

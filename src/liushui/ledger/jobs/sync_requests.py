@@ -11,7 +11,7 @@ from liushui.errors import SourceNotFound
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.leases import has_exited
-from liushui.ledger.records import from_row
+from liushui.ledger.record_columns import from_row
 from liushui.ledger.schema import sources, sync_requests
 
 WAITING, RUNNING = "waiting", "running"

@@ -18,7 +18,7 @@ from liushui.ledger.engines.condition_sql import condition, is_totalled
 from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, to_flow
 from liushui.ledger.read.offset_index import count_rows
-from liushui.ledger.read.places import NEAR, Places
+from liushui.ledger.read.page_starts import NEAR, PageStarts
 from liushui.provider import FlowPage, FlowQuery, Key, RateCheck, RateLimiter
 from liushui.rules import Rate
 
@@ -225,12 +225,12 @@ class LedgerReader:
         if connection is None:
             connection = self._local.connection = self._ledger.raw_connection()
             self._local.seen = _Seen()
-            self._local.places = Places(connection.execute, self._sql)
+            self._local.places = PageStarts(connection.execute, self._sql)
         return connection
 
-    def _places(self) -> Places:
+    def _places(self) -> PageStarts:
         self._connection()
-        places: Places = self._local.places
+        places: PageStarts = self._local.places
         return places
 
     def _seen(self) -> _Seen:

@@ -17,7 +17,7 @@ from liushui.ledger.read.balances import Balance, balances_of
 from liushui.ledger.read.coverage import Day, days_of
 from liushui.ledger.read.flows import DAY
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
-from liushui.ledger.read.money_streams import Move, Streams, streams_of
+from liushui.ledger.read.money_in_out import Move, Streams, streams_of
 from liushui.ledger.read.summaries import ChartPeriod, Span, Unit, beginning, last_day
 from liushui.ledger.schema import day_totals
 from liushui.rules import Paging, Rules

@@ -12,10 +12,10 @@ point; so the package has to be installed. The client must make its calls with h
 """
 
 from liushui.testing.conformance.access import AccessChecks, RateChecks
-from liushui.testing.conformance.answers import AnswerChecks
 from liushui.testing.conformance.codecs import CodecChecks
+from liushui.testing.conformance.invalid_answers import AnswerChecks
+from liushui.testing.conformance.malformed_requests import RequestChecks
 from liushui.testing.conformance.paging import FilterChecks, LimitChecks, PageChecks
-from liushui.testing.conformance.requests import RequestChecks
 from liushui.testing.conformance.sync import SyncChecks
 
 __all__ = ["ProviderConformance"]

@@ -8,7 +8,7 @@ import pytest
 from liushui.errors import AuthError, ConfigError, RateLimited
 from liushui.provider import Client, Page, PageRequest
 from liushui.testing.conformance.assertions import ensure_same_rows
-from liushui.testing.conformance.endpoints import ACCOUNT, FOREIGN, Checks, Endpoint, MemoryPair, fetch_rows
+from liushui.testing.conformance.both_ends import ACCOUNT, FOREIGN, Checks, Endpoint, MemoryPair, fetch_rows
 
 SLACK = timedelta(seconds=20)
 """How long a test may take from stamping a request until the server gets it."""

@@ -9,9 +9,9 @@ import pytest
 from liushui.errors import Refused
 from liushui.provider import Client, PageRequest, Slice
 from liushui.rules import Cursor, Filter, PageNumber, RangeOnly
-from liushui.server.router import MOUNT
+from liushui.server.dialect_router import MOUNT
 from liushui.testing.conformance.assertions import ensure, ensure_equal, ensure_same_rows
-from liushui.testing.conformance.endpoints import (
+from liushui.testing.conformance.both_ends import (
     ACCOUNT,
     Checks,
     Endpoint,
@@ -20,7 +20,7 @@ from liushui.testing.conformance.endpoints import (
     fetch_range,
     fetch_rows,
 )
-from liushui.testing.conformance.malformed import parameter_value
+from liushui.testing.conformance.malformed_values import parameter_value
 
 FAR: Final = str(10**6)
 """The number of a page far behind the last one."""

@@ -13,9 +13,9 @@ from liushui.ledger.flow_row import COLUMNS, to_flow
 from liushui.ledger.schema import flows
 from liushui.providers import load_providers
 from liushui.testing.conformance.assertions import ensure, ensure_equal, ensure_same_rows
-from liushui.testing.conformance.endpoints import Checks, Endpoint, ServedLedger
+from liushui.testing.conformance.both_ends import Checks, Endpoint, ServedLedger
 from liushui.testing.golden import flow_record
-from liushui.testing.server import run
+from liushui.testing.processes import run
 
 WIRE: Final = COLUMNS.index("wire")
 COPY: Final = "copy"

@@ -25,7 +25,7 @@ from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.model import Account
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
-from liushui.server.web.filters import FlowsRequest, read_flows_request
+from liushui.server.web.filter_params import FlowsRequest, read_flows_request
 from liushui.server.web.flows import rows
 from liushui.server.web.flows.rows import Rows, RowWriter
 from liushui.server.web.overview.charts import script_json

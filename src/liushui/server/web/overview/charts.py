@@ -12,7 +12,7 @@ from markupsafe import Markup
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.completeness import Completeness
 from liushui.ledger.read.coverage import Day, DayRun, DayState, day_runs
-from liushui.ledger.read.money_streams import Between
+from liushui.ledger.read.money_in_out import Between
 from liushui.ledger.read.overview import SpanStreams
 from liushui.ledger.read.summaries import ChartPeriod, Span, by_kind, sum_totals
 from liushui.ledger.read.transfer_matching import WINDOW

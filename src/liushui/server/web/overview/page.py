@@ -18,7 +18,7 @@ from liushui.ledger.read.model import Account, verdict_on
 from liushui.ledger.read.overview import Overview, read_calendar, read_overview, read_streams
 from liushui.ledger.read.summaries import by_kind, sum_totals
 from liushui.money import EXACT, ZERO
-from liushui.server.web.filters import OverviewRequest, common_zone, read_overview_request
+from liushui.server.web.filter_params import OverviewRequest, common_zone, read_overview_request
 from liushui.server.web.overview.charts import (
     STATE_LOOKS,
     Calendar,

@@ -22,8 +22,8 @@ from liushui.sync.fetch import SliceTooLarge, fetch_slice
 from liushui.testing.clock import MovableClock
 from liushui.testing.conformance import sample_rows
 from liushui.testing.conformance.assertions import ensure
+from liushui.testing.processes import serving
 from liushui.testing.reader import MemoryLimits, MemoryReader
-from liushui.testing.server import serving
 from liushui.testing.transport import HTTPS, DialectTransport, clients_over
 
 ACCOUNT: Final = "ours"

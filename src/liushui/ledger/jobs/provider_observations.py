@@ -12,7 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.records import from_row, to_columns, upsert
+from liushui.ledger.record_columns import from_row, to_columns, upsert
 from liushui.ledger.schema import observations
 
 

@@ -20,7 +20,7 @@ QUERIES_MAX: Final = 1_000
 """Queries that a connection remembers the places of."""
 
 PLACES_MAX: Final = 1_000
-"""Places of one query: beyond them it begins anew."""
+"""Starts of one query: beyond them it begins anew."""
 
 
 class Start(NamedTuple):
@@ -38,7 +38,7 @@ class _Known(NamedTuple):
     """So many rows stand before an instant, from the query's end on; or, from its newest end, at it and after it."""
 
 
-class Places:
+class PageStarts:
     """One connection's: not for two threads at once."""
 
     def __init__(self, execute: Execute, sql: SQLDialect) -> None:

@@ -10,8 +10,8 @@ import pytest
 from liushui.errors import ProviderError, Unavailable, WireError
 from liushui.provider import Page, PageRequest
 from liushui.testing.conformance.assertions import ensure, ensure_equal
-from liushui.testing.conformance.endpoints import Checks, MemoryPair
-from liushui.testing.conformance.malformed import break_bytes, with_misfits, with_unknown_field
+from liushui.testing.conformance.both_ends import Checks, MemoryPair
+from liushui.testing.conformance.malformed_values import break_bytes, with_misfits, with_unknown_field
 
 BROKEN_ANSWERS: Final = 1_000
 ROWS: Final = 5

@@ -12,7 +12,7 @@ from liushui import __version__
 from liushui.http import Response
 from liushui.provider import Provider
 from liushui.server.asgi_bridge import AsgiBridge, Http, Scope, Websocket
-from liushui.server.router import MOUNT, DialectRouter
+from liushui.server.dialect_router import MOUNT, DialectRouter
 
 _log = logging.getLogger(__name__)
 

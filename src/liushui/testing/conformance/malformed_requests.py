@@ -11,10 +11,17 @@ from liushui.errors import LiushuiError, ProviderError, Unavailable, WireError
 from liushui.http import Request, Response
 from liushui.provider import Client, PageRequest, Provider
 from liushui.providers import load_providers
-from liushui.server.router import MOUNT, DialectRouter
+from liushui.server.dialect_router import MOUNT, DialectRouter
 from liushui.testing.conformance.assertions import ensure
-from liushui.testing.conformance.endpoints import Checks, MemoryPair, has_rows
-from liushui.testing.conformance.malformed import ODD_JSON, ODD_TEXTS, break_bytes, break_text, odd_json, odd_text
+from liushui.testing.conformance.both_ends import Checks, MemoryPair, has_rows
+from liushui.testing.conformance.malformed_values import (
+    ODD_JSON,
+    ODD_TEXTS,
+    break_bytes,
+    break_text,
+    odd_json,
+    odd_text,
+)
 from liushui.testing.transport import Exchange
 
 REQUESTS: Final = 5_000

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from liushui.ledger.column_types import BigInt, Bytes, Flag, Money, Text, add_numbers, optional, required
-from liushui.ledger.migrations.operations import create_table
+from liushui.ledger.migrations import create_table
 
 revision = "0001"
 down_revision = None

@@ -3,7 +3,7 @@
 from alembic import op
 
 from liushui.ledger.column_types import BigInt, Bytes, Text, optional, required
-from liushui.ledger.migrations.operations import create_partial_index, create_table
+from liushui.ledger.migrations import create_partial_index, create_table
 
 revision = "0003"
 down_revision = "0002"

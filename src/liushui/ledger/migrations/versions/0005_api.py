@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from liushui.ledger.column_types import BigInt, Flag, Text, optional, required
-from liushui.ledger.migrations.operations import create_partial_index, create_table
+from liushui.ledger.migrations import create_partial_index, create_table
 
 revision = "0005"
 down_revision = "0004"

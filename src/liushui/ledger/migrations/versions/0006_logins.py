@@ -1,7 +1,7 @@
 """Access to the page: login codes, the password, sessions."""
 
 from liushui.ledger.column_types import BigInt, Text, optional, required
-from liushui.ledger.migrations.operations import create_table
+from liushui.ledger.migrations import create_table
 
 revision = "0006"
 down_revision = "0005"

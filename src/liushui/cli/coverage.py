@@ -139,6 +139,7 @@ def _span(first: date | str, last: date | str) -> str:
 
 
 def _range_records(accounts: "list[Account]") -> Iterator[Record]:
+    from liushui.ledger.read.completeness import end_instant
     from liushui.ledger.read.coverage import coverage_ranges
 
     for account in accounts:
@@ -146,7 +147,7 @@ def _range_records(accounts: "list[Account]") -> Iterator[Record]:
             yield {
                 "account": known.account,
                 "since": from_us(known.since_us),
-                "until": from_us(known.until_us),
+                "until": end_instant(known.until_us),
                 "state": known.state.value,
                 "reason": None if known.gap is None else known.gap.reason,
                 "checked_at": None if known.checked_at_us is None else from_us(known.checked_at_us),

@@ -271,8 +271,7 @@ def summary(
 
 
 def _summary_record(row: "SummaryRow") -> Record:
-    from liushui.instant import from_us
-    from liushui.ledger.read.completeness import is_open_end
+    from liushui.ledger.read.completeness import end_instant
 
     until_us = row.verdict.until_us
     return {
@@ -285,7 +284,7 @@ def _summary_record(row: "SummaryRow") -> Record:
         "money_out": row.total.money_out,
         "net": row.total.net,
         "complete": row.verdict.is_complete,
-        "complete_until": None if until_us is None or is_open_end(until_us) else from_us(until_us),
+        "complete_until": end_instant(until_us),
     }
 
 

@@ -99,7 +99,7 @@ class CoveredRange(Model):
 
     account: str
     since: Instant
-    until: Instant
+    until: Annotated[Instant | None, Meta(description="null: it has no end, for nothing was read yet.")]
     state: Annotated[str, Meta(description="proven: complete; open: not complete.")]
     cause: Annotated[str | None, Meta(description="Why it is open: the cause of a gap.")]
     reason: str

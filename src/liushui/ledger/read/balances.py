@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from liushui.instant import BusinessDays, from_us, to_us
 from liushui.ledger.day_totals import Sums, Total, exact_sums, parse_sum
 from liushui.ledger.read import history
-from liushui.ledger.read.completeness import Basis, Verdict, combine
+from liushui.ledger.read.completeness import Basis, Verdict, combine, end_instant
 from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, equals_currency, instant_us, totals_conditions
 from liushui.ledger.read.flows import begin_us, day_text, next_day
 from liushui.ledger.read.model import Account, ReadModel
@@ -88,7 +88,7 @@ def _sums_before(connection: Connection, account: Account, at: datetime, as_of: 
 def balances_of(account: Account, verdict: Verdict, sums: Sums, at: datetime | None = None) -> list[Balance]:
     """The balances of an account's sums, by subaccount and currency."""
     if at is None and verdict.until_us is not None:
-        at = from_us(verdict.until_us)
+        at = end_instant(verdict.until_us)
     basis = account.completeness.basis()
     return [
         Balance(account.snapshot.account, subaccount, currency, total.net, total.flows, at, basis, verdict)

@@ -6,7 +6,7 @@ was rejected, and no older flow can be missing. In doubt a range is not complete
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -18,6 +18,11 @@ from liushui.rules import Paging, Rules
 
 END_OF_TIME_US: Final = 2**62
 """Later than every instant that a datetime can hold; its negative is earlier than every one."""
+
+
+def end_instant(at_us: int | None) -> datetime | None:
+    """An end of a range as an instant. None: there is none, or it is open."""
+    return None if at_us is None or is_open_end(at_us) else from_us(at_us)
 
 
 def is_open_end(at_us: int) -> bool:

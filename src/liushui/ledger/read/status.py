@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from liushui.instant import from_us
 from liushui.ledger.coverage import State
-from liushui.ledger.read.completeness import Cause, Verdict
+from liushui.ledger.read.completeness import Cause, Verdict, end_instant
 from liushui.ledger.read.model import Account, ReadModel
 from liushui.ledger.schema import batches
 
@@ -55,7 +55,7 @@ def status_of(account: Account, batch_count: int) -> AccountStatus:
         quarantined=snapshot.rejected_rows,
         findings=sum(snapshot.findings.values()),
         proven_from=from_us(proven[0].since_us) if proven else None,
-        proven_until=None if verdict.until_us is None else from_us(verdict.until_us),
+        proven_until=end_instant(verdict.until_us),
         gaps=len(unread) if account.completeness.has_source else len(failed),
         batches=batch_count,
         zone=snapshot.zone,

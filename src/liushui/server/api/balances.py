@@ -13,7 +13,7 @@ from liushui.flow import Kind
 from liushui.instant import from_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.balances import Balance, read_balances
-from liushui.ledger.read.completeness import is_open_end
+from liushui.ledger.read.completeness import end_instant
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.filters import FilterError
 from liushui.ledger.read.summaries import SummaryQuery, SummaryRow, Unit, check_days, read_summary
@@ -131,7 +131,7 @@ def _summary_row(row: SummaryRow) -> models.SummaryRow:
         money_out=to_plain_string(row.total.money_out),
         net=to_plain_string(row.total.net),
         complete=complete,
-        complete_until=None if until_us is None or is_open_end(until_us) else from_us(until_us),
+        complete_until=end_instant(until_us),
         covered=complete,
     )
 
@@ -156,7 +156,7 @@ def _range(known: CoverageRange) -> models.CoveredRange:
     return models.CoveredRange.of(
         known,
         since=from_us(known.since_us),
-        until=from_us(known.until_us),
+        until=end_instant(known.until_us),
         state=known.state.value,
         cause=None if known.gap is None else known.gap.cause.value,
         reason="" if known.gap is None else known.gap.reason,

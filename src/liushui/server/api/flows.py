@@ -11,9 +11,9 @@ from msgspec import Meta
 
 from liushui.client import models
 from liushui.flow import Category, Direction, Kind
-from liushui.instant import from_us, to_us
+from liushui.instant import to_us
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.read.completeness import Gap, is_open_end
+from liushui.ledger.read.completeness import Gap, end_instant
 from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key
 from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
 from liushui.ledger.read.flows import LedgerFlow, Position, flow_record, flows_page
@@ -167,5 +167,5 @@ def account_models(context: RequestContext, names: tuple[str, ...]) -> list[mode
 
 def gap_model(gap: Gap) -> models.Gap:
     """A gap as the API shows it."""
-    since, until = (None if is_open_end(at_us) else from_us(at_us) for at_us in (gap.since_us, gap.until_us))
+    since, until = end_instant(gap.since_us), end_instant(gap.until_us)
     return models.Gap(account=gap.account, since=since, until=until, cause=gap.cause.value, reason=gap.reason)

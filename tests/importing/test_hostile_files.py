@@ -21,7 +21,10 @@ A, B, C = row(1), row(2), row(3)
 def pages(folder: Path, text: bytes) -> list[list[bytes]]:
     file = folder / "saved"
     file.write_bytes(text)
-    return [list(document.rows) for document in documents(file, codec, lambda _read: None)]
+    return [
+        [row for chunk in document.chunks for row in chunk.rows]
+        for document in documents(file, codec, lambda _read: None)
+    ]
 
 
 # ---------------------------------------------------------------- one bad row hides no other
@@ -71,7 +74,7 @@ def test_zero_bytes_far_into_a_file_hide_only_their_row(tmp_path: Path) -> None:
 def test_unreadable_input_that_is_too_long_is_refused_and_not_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "BROKEN_MAX", 1_000)
+    monkeypatch.setattr(reading, "PIECE_MAX", 1_000)
     long = b"x" * 1_001
     for text in (
         b"[" + A + b"]" + long,
@@ -106,7 +109,7 @@ def test_a_bracket_or_quote_too_many_or_too_few_keeps_what_follows(tmp_path: Pat
 
 
 def test_a_document_of_which_a_part_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "BROKEN_MAX", 1_000)
+    monkeypatch.setattr(reading, "PIECE_MAX", 1_000)
     ledger = new_ledger(tmp_path / "ledger.db")
     with pytest.raises(ConfigError, match="at most 1000 bytes"):
         import_texts(ledger, tmp_path, [b"[" + A + b"]" + b"x" * 1_001])
@@ -126,7 +129,7 @@ def test_a_file_may_be_left_half_read(tmp_path: Path) -> None:
     file = tmp_path / "saved"
     file.write_bytes(b"[" + b",".join([A, envelope([B]), C]) + b"]")
     walk = documents(file, codec, lambda _read: None)
-    assert next(iter(next(iter(walk)).rows)) == A
+    assert next(iter(next(iter(walk)).chunks)).rows == [A]
     del walk
     gc.collect()
 

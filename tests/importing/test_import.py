@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from liushui.importing.duplicate_count import Side, side_of
+from liushui.importing.merge import Position, position_of
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import read_rows
@@ -120,14 +120,14 @@ def test_any_split_any_order_any_number_of_times(rows: list[bytes], size: int, d
         ledger.close()
 
 
-def cut_at(rows: list[bytes], size: int) -> dict[str, set[Side]]:
+def cut_at(rows: list[bytes], size: int) -> dict[str, set[Position]]:
     """At which ends of pages the rows of each identity stand that stand at any; within a page they close it."""
     ordered = newest_first(rows)
-    ends: dict[str, set[Side]] = {}
+    ends: dict[str, set[Position]] = {}
     for at in range(0, len(ordered), size):
         flows = [codec.read(one).flow for one in ordered[at : at + size]]
         for flow in flows:
-            side = side_of(to_us(flow.at), (to_us(flows[-1].at), to_us(flows[0].at)))
+            side = position_of(to_us(flow.at), (to_us(flows[-1].at), to_us(flows[0].at)))
             ends.setdefault(flow.identity, set()).add(side)
     return ends
 
@@ -137,7 +137,7 @@ def agree(rows: list[bytes], size: int, other: int) -> bool:
     that looks like a cut between two equal rows."""
     one, two = cut_at(rows, size), cut_at(rows, other)
     return all(
-        Side.WITHIN in one[identity] | two[identity]
+        Position.WITHIN in one[identity] | two[identity]
         or one[identity] == two[identity]
         or 2 in (len(one[identity]), len(two[identity]))
         for identity in one

@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import groupby
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
 from liushui.flow import Category, Direction, Flow, Fx, Kind
-from liushui.importing.merge import merge_chunk
-from liushui.importing.staging import Copies
-from liushui.instant import from_us, to_us
+from liushui.importing.merge import merge_block
+from liushui.importing.staging import Block
+from liushui.instant import from_us
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected, Row, read_rows
 from liushui.ledger.jobs.leases import Lease
@@ -128,11 +127,9 @@ def import_rejected(ledger: Ledger, *rejected: Rejected, account: str = "a") -> 
 
 def import_page(ledger: Ledger, *received: DecodedRow, account: str = "a") -> Committed | None:
     """Import one page."""
-    ordered = sorted(received, key=lambda row: (row.flow.at, row.flow.identity, row.row))
-    groups = groupby(ordered, key=lambda row: (to_us(row.flow.at), row.flow.identity))
-    chunk = [Copies(at_us, identity, list(rows)) for (at_us, identity), rows in groups]
-    ends = chunk[0].at_us, chunk[-1].at_us
-    return commit_rows(ledger, account, lambda c, batch: merge_chunk(c, account, chunk, ends, batch))
+    block = Block.of_decoded(received)
+    ends = block.at_us[0], block.at_us[-1]
+    return commit_rows(ledger, account, lambda c, batch: merge_block(c, account, block, ends, batch))
 
 
 def tables(ledger: Ledger) -> dict[str, list[Row]]:

@@ -1,1 +1,1 @@
-"""Importing: rows and answers that a user has saved as JSON."""
+"""Imports rows and answers that a user saved as JSON files."""

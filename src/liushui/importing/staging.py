@@ -1,102 +1,261 @@
-"""A document's rows, read and put in order on disk, so that equal ones meet however far apart they stood."""
+"""Keeps one document's decoded rows in temporary files, and gives them back in order of time.
+
+A document is committed only after all of it was read: then its oldest and newest time are known, equal rows have met
+however far apart they stood, and a file that is refused halfway has changed nothing.
+"""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby, islice
-from typing import Final, NamedTuple
+from itertools import groupby, repeat
+from operator import itemgetter
+from tempfile import TemporaryFile
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from liushui.errors import LedgerError
-from liushui.instant import to_us
-from liushui.ledger.flow_row import Rejected, read_rows
-from liushui.provider import Codec, DecodedRow
+from liushui.importing.parse import CHUNK_ROWS, Chunk
+from liushui.ledger.flow_row import AT_US, COLUMNS, ID, WIRE, Rejected, Row, RowBatch, read_batch, read_rows, to_row
+from liushui.provider import BatchCodec, Codec, DecodedRow
 
-CHUNK: Final = 5_000
+ONE_BY_ONE: Final = 40
+"""Rows that are decoded one by one where they cannot be decoded together. More of them are halved before."""
+
+OVERLAP_MAX: Final = 8
+"""Blocks of which the times may overlap. A document in less order is sorted by SQLite, so that memory stays bounded."""
+
+_FIELDS: Final = COLUMNS[1:-1]
+"""The columns of a block: all but the account and the batch, which are the same for each of its rows."""
+_AT_US, _ID, _WIRE = AT_US - 1, ID - 1, WIRE - 1
+_INSERT: Final = f"INSERT INTO rows VALUES ({', '.join('?' * len(_FIELDS))})"
+_EMPTY: Final = repeat(None)
 
 
-class Copies(NamedTuple):
-    """The rows of one identity in one document."""
+class Block:
+    """Decoded rows, oldest first, column by column. In place of its id each row has its identity.
 
-    at_us: int
-    identity: str
-    rows: list[DecodedRow]
+    Columns are those of schema.flows without `account` and `batch`; None stands for a column without any value.
+    """
+
+    def __init__(self, columns: Sequence[Sequence[Any] | None]) -> None:
+        self._columns = columns
+
+    @classmethod
+    def of(cls, batch: RowBatch) -> "Block":
+        """The rows of a batch."""
+        return cls(batch.columns)._sorted()
+
+    @classmethod
+    def of_decoded(cls, rows: Sequence[DecodedRow]) -> "Block":
+        """Rows that were decoded one by one. There is at least one."""
+        return cls.of_values([to_row("", row.flow.identity, row, 0)[1:-1] for row in rows])
+
+    @classmethod
+    def of_values(cls, rows: Sequence[Sequence[Any]]) -> "Block":
+        """Rows that have the block's columns. There is at least one."""
+        columns = [None if column.count(None) == len(rows) else column for column in zip(*rows, strict=True)]
+        return cls(columns)._sorted()
+
+    def __len__(self) -> int:
+        return len(self.at_us)
+
+    @property
+    def at_us(self) -> Sequence[int]:
+        """The time of each row."""
+        return self._columns[_AT_US] or ()
+
+    @property
+    def identity(self) -> Sequence[str]:
+        """The identity of each row."""
+        return self._columns[_ID] or ()
+
+    @property
+    def filled(self) -> tuple[int, ...]:
+        """The indexes of the columns of schema.flows that have a value."""
+        fields = (index for index, column in enumerate(self._columns, 1) if column is not None)
+        return (0, *fields, len(COLUMNS) - 1)
+
+    def rows(self, account: str, batch: int) -> list[Row]:
+        """The rows of schema.flows."""
+        columns = (_EMPTY if column is None else column for column in self._columns)
+        return list(zip(repeat(account), *columns, repeat(batch), strict=False))
+
+    def values(self) -> Iterator[Row]:
+        """The values of each row, in the order of the block's columns."""
+        return zip(*(repeat(None, len(self)) if column is None else column for column in self._columns), strict=True)
+
+    def encode(self) -> bytes:
+        """The block as bytes, for `decode`."""
+        return msgspec.msgpack.encode(self._columns)
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> "Block":
+        """The block that was encoded."""
+        return cls(_columns.decode(encoded))
+
+    def split(self, at_us: int) -> tuple["Block", "Block"]:
+        """The rows before a time, and the others."""
+        index = bisect_left(self.at_us, at_us)
+        return self._part(slice(0, index)), self._part(slice(index, None))
+
+    @classmethod
+    def joined(cls, blocks: Sequence["Block"]) -> "Block":
+        """The rows of all blocks."""
+        if len(blocks) == 1:
+            return blocks[0]
+        columns: list[Sequence[Any] | None] = []
+        for parts in zip(*(block._columns for block in blocks), strict=True):
+            whole: list[Any] = []
+            for part, block in zip(parts, blocks, strict=True):
+                whole += repeat(None, len(block)) if part is None else part
+            columns.append(None if parts.count(None) == len(parts) else whole)
+        return cls(columns)._sorted()
+
+    def _part(self, part: slice) -> "Block":
+        return Block([None if column is None else column[part] for column in self._columns])
+
+    def _sorted(self) -> "Block":
+        times = self.at_us
+        if all(map(int.__le__, times, times[1:])):
+            return self
+        order = itemgetter(*sorted(range(len(times)), key=times.__getitem__))
+        return Block([None if column is None else order(column) for column in self._columns])
 
 
-class Stage:
-    """One document at a time, in a temporary database that is gone when it is closed."""
+_columns = msgspec.msgpack.Decoder(list[list[Any] | None])
+
+
+class _Spilled(NamedTuple):
+    """A block in the temporary file: its first and last time, and where it lies."""
+
+    first_us: int
+    last_us: int
+    offset: int
+    length: int
+
+
+class Staging:
+    """The rows of one document at a time."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
+        self._file = TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._spilled: list[_Spilled] = []
         self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("CREATE TABLE rows (at_us INTEGER, identity TEXT, row BLOB) STRICT")
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute(f"CREATE TABLE rows ({', '.join(_FIELDS)})")
         self._database.execute("CREATE TABLE rejected (row BLOB, field TEXT, reason TEXT) STRICT")
+        self._database.execute("BEGIN")  # never committed: nothing here outlives the process
 
-    def fill(self, rows: Iterable[bytes]) -> None:
-        """Put a document's rows in place of those before. Raises LedgerError where there is no room for them."""
-        with _plain_words():
-            self._database.execute("BEGIN")
-            try:
-                self._replace(rows)
-            except BaseException:
-                self._database.rollback()
-                raise
-            self._database.execute("COMMIT")
+    def clear(self) -> None:
+        """Forget the rows of the document before."""
+        with _naming_staging():
+            self._spilled = []
+            self._file.seek(0)
+            self._file.truncate()
+            self._database.execute("DELETE FROM rows")
+            self._database.execute("DELETE FROM rejected")
 
-    def _replace(self, rows: Iterable[bytes]) -> None:
-        self._database.execute("DELETE FROM rows")
-        self._database.execute("DELETE FROM rejected")
-        walk = iter(rows)
-        while chunk := list(islice(walk, CHUNK)):
-            received, rejected = read_rows(self._codec, chunk)
-            self._database.executemany(
-                "INSERT INTO rows VALUES (?, ?, ?)",
-                [(to_us(row.flow.at), row.flow.identity, row.row) for row in received],
-            )
+    def add(self, chunk: Chunk) -> None:
+        """Decode rows and keep them. Raises LedgerError if the temporary files cannot be written."""
+        with _naming_staging():
+            if blocks := list(self._decoded(chunk)):
+                block = Block.joined(blocks)
+                encoded = block.encode()
+                self._spilled.append(_Spilled(block.at_us[0], block.at_us[-1], self._file.tell(), len(encoded)))
+                self._file.write(encoded)
+
+    def _decoded(self, chunk: Chunk) -> Iterator[Block]:
+        """The rows that can be decoded. The others are kept as rejected."""
+        rows, batch = chunk
+        if batch is not None:
+            yield Block.of(batch)
+        elif len(rows) > ONE_BY_ONE and isinstance(self._codec, BatchCodec):
+            half = len(rows) // 2
+            for part in (rows[:half], rows[half:]):
+                yield from self._decoded(Chunk(part, read_batch(self._codec, part)))
+        else:
+            received, rejected = read_rows(self._codec, rows)
             self._database.executemany("INSERT INTO rejected VALUES (?, ?, ?)", rejected)
+            if received:
+                yield Block.of_decoded(received)
 
     def ends(self) -> tuple[int, int] | None:
-        """The times of the oldest and the newest row; None where none could be read."""
-        oldest, newest = self._database.execute("SELECT min(at_us), max(at_us) FROM rows").fetchone()
-        return None if oldest is None else (oldest, newest)
+        """The times of the oldest and of the newest row. None: no row could be decoded."""
+        if not self._spilled:
+            return None
+        return min(block.first_us for block in self._spilled), max(block.last_us for block in self._spilled)
 
-    def chunks(self) -> Iterator[list[Copies]]:
-        """The rows, oldest first, about CHUNK at a time; rows of one identity are never parted."""
-        with _plain_words():
-            found = self._database.execute("SELECT at_us, identity, row FROM rows ORDER BY at_us, identity, row")
-            groups = (
-                Copies(at_us, identity, read_rows(self._codec, [row[2] for row in rows])[0])
-                for (at_us, identity), rows in groupby(found, key=lambda row: (row[0], row[1]))
-            )
-            for first in groups:
-                count = len(first.rows)
-                chunk = [first]
-                while count < CHUNK and (copies := next(groups, None)):
-                    chunk.append(copies)
-                    count += len(copies.rows)
-                yield chunk
+    def blocks(self) -> Iterator[Block]:
+        """The rows in order of time, some thousand at once. Rows of one identity and time are never in two blocks."""
+        with _naming_staging():
+            yield from self._merged() if self._is_nearly_ordered() else self._sorted()
+
+    def _is_nearly_ordered(self) -> bool:
+        """Whether few blocks overlap in time, as those of a file that is sorted, in either direction, do."""
+        last_us: list[int] = []
+        for block in sorted(self._spilled):
+            last_us = [*(last for last in last_us if last >= block.first_us), block.last_us]
+            if len(last_us) > OVERLAP_MAX:
+                return False
+        return True
+
+    def _merged(self) -> Iterator[Block]:
+        """Read the blocks by their first time. Rows that are older than the first row of the next block are ready."""
+        waiting: list[Block] = []
+        for spilled in sorted(self._spilled):
+            if waiting:
+                ready, rest = Block.joined(waiting).split(spilled.first_us)
+                if len(ready):
+                    yield ready
+                waiting = [rest] if len(rest) else []
+            waiting.append(self._read(spilled))
+        if waiting:
+            yield Block.joined(waiting)
+
+    def _sorted(self) -> Iterator[Block]:
+        """Have SQLite sort the rows, on disk."""
+        for spilled in self._spilled:
+            self._database.executemany(_INSERT, self._read(spilled).values())
+        rows: list[Row] = []
+        ordered = self._database.execute("SELECT * FROM rows ORDER BY at_us, id")
+        for _, copies in groupby(ordered, key=itemgetter(_AT_US, _ID)):
+            rows += copies
+            if len(rows) >= CHUNK_ROWS:
+                yield Block.of_values(rows)
+                rows = []
+        if rows:
+            yield Block.of_values(rows)
+
+    def _read(self, spilled: _Spilled) -> Block:
+        self._file.seek(spilled.offset)
+        return Block.decode(self._file.read(spilled.length))
 
     def rejected(self) -> Iterator[list[Rejected]]:
-        """What could not be read, about CHUNK at a time; equal rows are never parted."""
-        with _plain_words():
-            found = self._database.execute("SELECT row, field, reason FROM rejected ORDER BY row")
-            chunk: list[Rejected] = []
-            for _, rows in groupby((Rejected(*row) for row in found), key=lambda rejected: rejected.row):
-                chunk += rows
-                if len(chunk) >= CHUNK:
-                    yield chunk
-                    chunk = []
-            if chunk:
-                yield chunk
+        """The rows that could not be decoded, some thousand at once. Equal rows are never in two lists."""
+        with _naming_staging():
+            ordered = self._database.execute("SELECT row, field, reason FROM rejected ORDER BY row")
+            rows: list[Rejected] = []
+            for _, copies in groupby((Rejected(*row) for row in ordered), key=itemgetter(0)):
+                rows += copies
+                if len(rows) >= CHUNK_ROWS:
+                    yield rows
+                    rows = []
+            if rows:
+                yield rows
 
     def close(self) -> None:
-        """Forget the rows."""
+        """Delete the temporary files."""
+        self._file.close()
         self._database.close()
 
 
 @contextmanager
-def _plain_words() -> Iterator[None]:
-    """Turn the temporary database's errors into a LedgerError of one line."""
+def _naming_staging() -> Iterator[None]:
+    """Turn errors of the temporary files into a LedgerError."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise LedgerError(f"rows could not be set aside in temporary files: {error}") from error
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"rows could not be written to temporary files: {error}") from error

@@ -135,6 +135,12 @@ class RowBatch:
         """The rows as they came."""
         return self._wire
 
+    @property
+    def columns(self) -> list[Sequence[object] | None]:
+        """The columns of schema.flows between `account` and `batch`, with identities in place of ids."""
+        identity, at_us, *others = self._columns
+        return [at_us, identity, *others, self._wire, None]
+
     def to_rows(self, account: str, batch: int) -> list[Row]:
         """Rows of schema.flows. Copies are numbered by the bytes of their rows."""
         identity, *columns = self._columns

@@ -3,20 +3,19 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import WireError, short_repr
-from liushui.flow import Category, Direction, Flow, Fx, side_of
-from liushui.money import to_plain_string
+from liushui.flow import Category, Direction, Flow, Fx, Kind, side_of
+from liushui.money import ZERO, to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.hkus import kinds
 from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.wire import (
     Number,
-    Text,
     Transaction,
     Whole,
     parse_number,
@@ -42,7 +41,7 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
     return parse_page(Answer(200, NO_HEADERS, document))[1]
 
 
-# ---------------------------------------------------------------- reading
+# ---------------------------------------------------------------- reading one row
 
 
 class _Facts(NamedTuple):
@@ -78,21 +77,24 @@ def read(row: bytes) -> DecodedRow:
 
 def to_flow(row: Transaction) -> Flow:
     """The flow in a row. Raises WireError naming the field that does not fit."""
-    facts = _facts(row)
-    record_id, direction, fx = _id("id", row.id), kinds.DIRECTIONS[facts.io_type], _fx(facts)
+    facts, record_id = _facts(row), _id("id", row.id)
+    class_ = _classify(
+        (facts.tran_type, facts.market, facts.io_type, facts.business_type, facts.business_sub_type),
+        is_priced=facts.price is not None and facts.qty is not None,
+        is_negative=facts.amt.is_signed(),
+    )
+    fx_fields = facts.fx_ccy, facts.fx_currency, facts.fx_amt, facts.fx_rate
+    is_conversion = _is_conversion(facts.base_currency, *fx_fields)
     return Flow(
         identity=_identity(record_id, facts),
         at=parse_steps("date", facts.date, RULES.resolution),
-        amount=_signed(facts.amt, direction),
+        # An amount that is negative already keeps its sign as stated.
+        amount=facts.amt.copy_negate() if class_.direction is Direction.OUT and facts.amt > 0 else facts.amt,
         currency=facts.base_currency,
-        direction=direction,
-        kind=kinds.kind_of(
-            facts.business_type,
-            facts.business_sub_type,
-            is_priced=facts.price is not None and facts.qty is not None,
-        ),
-        category=_category(facts.business_type),
-        label=kinds.label_of(facts.tran_type, facts.business_type, facts.business_sub_type),
+        direction=class_.direction,
+        kind=class_.kind,
+        category=class_.category,
+        label=class_.label,
         subaccount="" if facts.account_id is None else str(facts.account_id),
         balance_after=facts.balance,
         settled_at=None if facts.sett_date is None else parse_steps("sett_date", facts.sett_date, RULES.resolution),
@@ -102,8 +104,8 @@ def to_flow(row: Transaction) -> Flow:
         price=facts.price,
         quantity=facts.qty,
         note=facts.remarks,
-        fx=fx,
-        detail=_detail(facts, fx),
+        fx=Fx(facts.fx_ccy or "", facts.fx_amt or ZERO, facts.fx_rate or ZERO) if is_conversion else None,
+        detail=class_.detail if is_conversion else {**class_.detail, **_fx_detail(*map(_as_text, fx_fields))},
     )
 
 
@@ -111,8 +113,7 @@ def _facts(row: Transaction) -> _Facts:
     amt = parse_number("amt", row.amt)
     if amt is None:
         raise WireError("amt", "expected a number, got null")
-    parse_choice("io_type", row.io_type, kinds.DIRECTIONS)
-    fx_ccy, fx_currency = _currency("fx_ccy", row.fx_ccy), _currency("fx_currency", row.fx_currency)
+    fx_ccy, fx_currency = _fx_currencies(or_none(row.fx_ccy), or_none(row.fx_currency))
     return _Facts(
         account_id=_id("account_id", row.account_id),
         tran_type=or_none(row.tran_type),
@@ -126,14 +127,22 @@ def _facts(row: Transaction) -> _Facts:
         amt=amt,
         balance=parse_number("balance", row.balance),
         io_type=row.io_type,
-        fx_ccy=fx_ccy or fx_currency or fx_ccy,
-        fx_currency=fx_currency if fx_ccy and fx_currency and fx_currency != fx_ccy else None,
+        fx_ccy=fx_ccy,
+        fx_currency=fx_currency,
         fx_amt=parse_number("fx_amt", row.fx_amt),
         fx_rate=parse_number("fx_rate", row.fx_rate),
         remarks=or_none(row.remarks),
         business_type=or_none(row.business_type),
         business_sub_type=or_none(row.business_sub_type),
     )
+
+
+def _id(field: str, value: Whole) -> int | None:
+    if value is UNSET or value is None:
+        return None
+    if not 0 <= value <= ID_MAX:
+        raise WireError(field, f"expected an integer from 0 to {ID_MAX}, got {short_repr(value)}")
+    return value
 
 
 def _identity(record_id: int | None, facts: _Facts) -> str:
@@ -145,70 +154,79 @@ def _identity(record_id: int | None, facts: _Facts) -> str:
     return identity_digest(values)
 
 
-def _category(business_type: str | None) -> Category:
-    return Category.STOCK if business_type in kinds.STOCK_SUFFIXES else Category.OTHER
+class _Class(NamedTuple):
+    """What the codes of a row say. `detail` is a part of Flow.detail."""
+
+    direction: Direction
+    kind: Kind
+    category: Category
+    label: str
+    detail: Mapping[str, object]
 
 
-def _signed(amt: Decimal, direction: Direction) -> Decimal:
-    """The magnitude with the sign of its direction. An amount that is negative already stays as it is."""
-    return amt.copy_negate() if direction is Direction.OUT and amt > 0 else amt
+_Codes = tuple[str | None, str | None, str, str | None, str | None]
+"""tran_type, market, io_type, business_type and business_sub_type of a row."""
 
 
-def _fx(facts: _Facts) -> Fx | None:
-    """The other leg of a conversion, if the row states it completely.
+@lru_cache(10_000)
+def _classify(codes: _Codes, *, is_priced: bool, is_negative: bool) -> _Class:
+    """Classify a row by its codes. Cached, because an account has few combinations. Raises WireError."""
+    tran_type, market, io_type, business_type, business_sub_type = codes
+    detail = {
+        kinds.TRAN_TYPE: tran_type,
+        kinds.MARKET: market,
+        kinds.IO_TYPE: io_type,
+        kinds.BUSINESS_TYPE: business_type,
+        kinds.BUSINESS_SUB_TYPE: business_sub_type,
+        kinds.NEGATIVE_AMT: True if is_negative else None,
+    }
+    return _Class(
+        direction=parse_choice("io_type", io_type, kinds.DIRECTIONS),
+        kind=kinds.kind_of(business_type, business_sub_type, is_priced=is_priced),
+        category=Category.STOCK if business_type in kinds.STOCK_SUFFIXES else Category.OTHER,
+        label=kinds.label_of(tran_type, business_type, business_sub_type),
+        detail=_stated(detail),
+    )
+
+
+# ---------------------------------------------------------------- conversions
+
+
+def _fx_currencies(fx_ccy: str | None, fx_currency: str | None) -> tuple[str | None, str | None]:
+    """The currency of the other leg, and the one that contradicts it: the documents name this field in two ways."""
+    for field, text in (("fx_ccy", fx_ccy), ("fx_currency", fx_currency)):
+        if text:
+            parse_currency(field, text)
+    is_contradiction = bool(fx_ccy and fx_currency and fx_currency != fx_ccy)
+    return fx_ccy or fx_currency or fx_ccy, fx_currency if is_contradiction else None
+
+
+def _is_conversion(
+    base_currency: str,
+    fx_ccy: str | None,
+    fx_currency: str | None,
+    fx_amt: Decimal | str | None,
+    fx_rate: Decimal | str | None,
+) -> bool:
+    """Whether a row states the other leg of a conversion completely.
 
     The same currency at a rate of 1 is no conversion. Where the two currency fields contradict each other, nobody can
     know which one holds.
     """
-    if not facts.fx_ccy or facts.fx_currency or facts.fx_amt is None or facts.fx_rate is None:
-        return None
-    if facts.fx_ccy == facts.base_currency and facts.fx_rate == 1:
-        return None
-    return Fx(facts.fx_ccy, facts.fx_amt, facts.fx_rate)
+    if not fx_ccy or fx_currency or fx_amt is None or fx_rate is None:
+        return False
+    return fx_ccy != base_currency or Decimal(fx_rate) != 1
 
 
-def _detail(facts: _Facts, fx: Fx | None) -> dict[str, object]:
-    """Flow.detail: the fields that only this provider has and that the row states. Numbers are text."""
-    detail = _class_detail(
-        facts.tran_type,
-        facts.market,
-        facts.io_type,
-        facts.business_type,
-        facts.business_sub_type,
-        is_negative=facts.amt.is_signed(),
-    )
-    if fx is None:
-        detail |= _stated(
-            {
-                kinds.FX_CCY: facts.fx_ccy,
-                kinds.FX_CURRENCY: facts.fx_currency,
-                kinds.FX_AMT: None if facts.fx_amt is None else to_plain_string(facts.fx_amt),
-                kinds.FX_RATE: None if facts.fx_rate is None else to_plain_string(facts.fx_rate),
-            }
-        )
-    return detail
-
-
-def _class_detail(
-    tran_type: str | None,
-    market: str | None,
-    io_type: str,
-    business_type: str | None,
-    business_sub_type: str | None,
-    *,
-    is_negative: bool,
+def _fx_detail(
+    fx_ccy: str | None, fx_currency: str | None, fx_amt: str | None, fx_rate: str | None
 ) -> dict[str, object]:
-    """The part of Flow.detail that classifies a row."""
-    return _stated(
-        {
-            kinds.TRAN_TYPE: tran_type,
-            kinds.MARKET: market,
-            kinds.IO_TYPE: io_type,
-            kinds.BUSINESS_TYPE: business_type,
-            kinds.BUSINESS_SUB_TYPE: business_sub_type,
-            kinds.NEGATIVE_AMT: True if is_negative else None,
-        }
-    )
+    """The part of Flow.detail with the conversion fields of a row that is no conversion."""
+    return _stated({kinds.FX_CCY: fx_ccy, kinds.FX_CURRENCY: fx_currency, kinds.FX_AMT: fx_amt, kinds.FX_RATE: fx_rate})
+
+
+def _as_text(value: Decimal | str | None) -> str | None:
+    return to_plain_string(value) if isinstance(value, Decimal) else value
 
 
 def _stated(detail: Mapping[str, object]) -> dict[str, object]:
@@ -216,112 +234,119 @@ def _stated(detail: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in detail.items() if value is not None}
 
 
+# ---------------------------------------------------------------- reading many rows
+
+_NUMBERS: Final = frozenset(("price", "qty", "amt", "balance", "fx_amt", "fx_rate"))
+_FX_FIELDS: Final = ("fx_ccy", "fx_currency", "fx_amt", "fx_rate")
+
+
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     """Read rows that all have an id and no number with an exponent. None: one of them has to be read by `read`."""
-    transactions = _row.read_many(rows)
-    if transactions is None:
+    columns = _row.read_columns(rows)
+    if columns is None:
         return None
-    ids = [row.id for row in transactions if isinstance(row.id, int) and 0 < row.id <= ID_MAX]
-    accounts = [or_none(row.account_id) for row in transactions]
-    currencies = [row.base_currency for row in transactions]
-    amts, balances, prices, quantities = (
-        parse_numbers(numbers)
-        for numbers in zip(*[(row.amt, row.balance, row.price, row.qty) for row in transactions], strict=True)
-    )
-    at_us = steps_to_us([row.date for row in transactions], RULES.resolution)
-    settled_at_us = _settled_us(transactions)
-    if at_us is None or settled_at_us is None:
-        return None
-    if amts is None or balances is None or prices is None or quantities is None:
-        return None
-    stated_amts = [amt for amt in amts if amt is not None]
-    if not len(ids) == len(stated_amts) == len(transactions) or not are_currencies(currencies):
+    field: dict[str, Sequence[Any]] = {}
+    for name, column in zip(Transaction.__struct_fields__, columns, strict=True):
+        values = parse_numbers(column) if name in _NUMBERS else _without_unset(column)
+        if values is None:
+            return None
+        field[name] = values
+    ids, accounts, amts = field["id"], field["account_id"], field["amt"]
+    if None in amts or set(map(type, ids)) != {int} or not 0 < min(ids) <= max(ids) <= ID_MAX:
         return None
     if not all(account is None or 0 <= account <= ID_MAX for account in set(accounts)):
         return None
-    amounts: list[str] = []
-    classes: list[_Class] = []
+    at_us, settled_at_us = steps_to_us(field["date"], RULES.resolution), _settled_us(field["sett_date"])
+    if at_us is None or settled_at_us is None or not are_currencies(field["base_currency"]):
+        return None
+    codes = zip(*(field[name] for name in _CODES), strict=True)
+    is_priced = [price is not None and qty is not None for price, qty in zip(field["price"], field["qty"], strict=True)]
+    keys = list(zip(codes, is_priced, (amt[0] == "-" for amt in amts), strict=True))
     try:
-        for row, amt, price, quantity in zip(transactions, stated_amts, prices, quantities, strict=True):
-            codes = row.tran_type, row.market, row.io_type, row.business_type, row.business_sub_type
-            is_priced = price is not None and quantity is not None
-            class_ = _classify(*codes, is_priced=is_priced, is_negative=amt[0] == "-")
-            classes.append(class_)
-            amounts.append(f"-{amt}" if class_.is_out and amt[0] != "-" and amt.strip("0.") else amt)
-        # A row with conversion fields is rare and complicated: `to_flow` decides what they mean.
-        conversions = {index: to_flow(row) for index, row in enumerate(transactions) if _has_fx_fields(row)}
+        classes = {key: _column_values(*key) for key in set(keys)}
+        legs, extras = _conversions(field)
     except WireError:
         return None
-    legs = {index: flow.fx for index, flow in conversions.items() if flow.fx}
-    details = [class_.detail for class_ in classes]
-    for index, flow in conversions.items():
-        details[index] = _encode(flow.detail).decode()
+    directions, kinds_, categories, labels, details = zip(*map(classes.__getitem__, keys), strict=True)
+    texts = list(map(str, ids))
     subaccounts = {account: "" if account is None else str(account) for account in set(accounts)}
     id_suffixes = {account: f".{name}" if name else "" for account, name in subaccounts.items()}
     return FlowColumns(
-        identity=[f"{id_:0{ID_DIGITS}}{id_suffixes[account]}" for id_, account in zip(ids, accounts, strict=True)],
+        identity=[id_.zfill(ID_DIGITS) + id_suffixes[account] for id_, account in zip(texts, accounts, strict=True)],
         at_us=at_us,
         subaccount=[subaccounts[account] for account in accounts],
-        amount=amounts,
-        currency=currencies,
-        direction=[class_.direction for class_ in classes],
-        kind=[class_.kind for class_ in classes],
-        category=[class_.category for class_ in classes],
-        label=[class_.label for class_ in classes],
-        balance_after=balances,
-        settled_at_us=settled_at_us,
-        ref=list(map(str, ids)),
-        symbol=[kinds.symbol_of(or_none(row.product_code), or_none(row.market)) for row in transactions],
-        name=[or_none(row.product_name) for row in transactions],
-        price=prices,
-        quantity=quantities,
-        note=[or_none(row.remarks) for row in transactions],
-        detail=details,
-        fx_currency=_column(len(rows), {index: fx.currency for index, fx in legs.items()}),
-        fx_amount=_column(len(rows), {index: to_plain_string(fx.amount) for index, fx in legs.items()}),
-        fx_rate=_column(len(rows), {index: to_plain_string(fx.rate) for index, fx in legs.items()}),
+        amount=[
+            f"-{amt}" if direction == _OUT and amt[0] != "-" and amt.strip("0.") else amt
+            for amt, direction in zip(amts, directions, strict=True)
+        ],
+        currency=field["base_currency"],
+        direction=directions,
+        kind=kinds_,
+        category=categories,
+        label=labels,
+        balance_after=field["balance"],
+        settled_at_us=_or_none(settled_at_us),
+        ref=texts,
+        symbol=list(map(kinds.symbol_of, field["product_code"], field["market"])),
+        name=_or_none(field["product_name"]),
+        price=_or_none(field["price"]),
+        quantity=_or_none(field["qty"]),
+        note=field["remarks"],
+        detail=[_joined(detail, extras.get(index)) for index, detail in enumerate(details)] if extras else details,
+        fx_currency=_column(len(rows), {index: leg[0] for index, leg in legs.items()}),
+        fx_amount=_column(len(rows), {index: leg[1] for index, leg in legs.items()}),
+        fx_rate=_column(len(rows), {index: leg[2] for index, leg in legs.items()}),
     )
 
 
-class _Class(NamedTuple):
-    """What the codes of a row classify it as. `detail` is JSON."""
-
-    direction: str
-    is_out: bool
-    kind: str
-    category: str
-    label: str
-    detail: str | None
+_CODES: Final = ("tran_type", "market", "io_type", "business_type", "business_sub_type")
+_OUT: Final = Direction.OUT.value
 
 
-@lru_cache(10_000)
-def _classify(
-    tran_type: Text,
-    market: Text,
-    io_type: str,
-    business_type: Text,
-    business_sub_type: Text,
-    *,
-    is_priced: bool,
-    is_negative: bool,
-) -> _Class:
-    """Classify a row by its codes. Cached, because an account has few combinations. Raises WireError."""
-    direction = parse_choice("io_type", io_type, kinds.DIRECTIONS)
-    type_, sub_type = or_none(business_type), or_none(business_sub_type)
-    detail = _class_detail(or_none(tran_type), or_none(market), io_type, type_, sub_type, is_negative=is_negative)
-    return _Class(
-        direction=direction.value,
-        is_out=direction is Direction.OUT,
-        kind=kinds.kind_of(type_, sub_type, is_priced=is_priced).value,
-        category=_category(type_).value,
-        label=kinds.label_of(or_none(tran_type), type_, sub_type),
-        detail=_encode(detail).decode(),
-    )
+def _without_unset(column: Sequence[Any]) -> Sequence[Any]:
+    return [None if value is UNSET else value for value in column] if UNSET in column else column
 
 
-def _settled_us(rows: Sequence[Transaction]) -> list[int | None] | None:
+def _or_none(column: Sequence[Any]) -> Sequence[Any] | None:
+    """The column. None: no row has a value."""
+    return None if column.count(None) == len(column) else column
+
+
+def _column_values(codes: _Codes, is_priced: bool, is_negative: bool) -> tuple[str, str, str, str, str]:
+    """`_classify` as the values of columns: direction, kind, category, label and detail."""
+    class_ = _classify(codes, is_priced=is_priced, is_negative=is_negative)
+    detail = _encode(class_.detail).decode()
+    return class_.direction.value, class_.kind.value, class_.category.value, class_.label, detail
+
+
+def _conversions(field: Mapping[str, Sequence[Any]]) -> tuple[dict[int, tuple[str, str, str]], dict[int, str]]:
+    """The other legs of conversions, and what other rows with such fields add to their detail, by index of the row.
+
+    A leg is its currency, amount and rate. What is added is JSON. Raises WireError.
+    """
+    legs: dict[int, tuple[str, str, str]] = {}
+    extras: dict[int, str] = {}
+    columns = [field[name] for name in _FX_FIELDS]
+    if all(column.count(None) == len(column) for column in columns):
+        return legs, extras
+    for index, (base, ccy, currency, amt, rate) in enumerate(zip(field["base_currency"], *columns, strict=True)):
+        if ccy is currency is amt is rate is None:
+            continue
+        fx_ccy, fx_currency = _fx_currencies(ccy, currency)
+        if _is_conversion(base, fx_ccy, fx_currency, amt, rate):
+            legs[index] = str(fx_ccy), amt, rate
+        else:
+            extras[index] = _encode(_fx_detail(fx_ccy, fx_currency, amt, rate)).decode()
+    return legs, extras
+
+
+def _joined(detail: str, extra: str | None) -> str:
+    """The JSON object with the members of both."""
+    return detail if extra is None or extra == "{}" else f"{detail[:-1]},{extra[1:]}"
+
+
+def _settled_us(dates: Sequence[int | None]) -> list[int | None] | None:
     """The settlement times in microseconds. None: one of them is out of range."""
-    dates = [or_none(row.sett_date) for row in rows]
     known = [date for date in dates if date is not None]
     times_us = steps_to_us(known, RULES.resolution) if known else []
     if times_us is None:
@@ -335,27 +360,10 @@ def _column(rows: int, values: Mapping[int, str]) -> list[str | None] | None:
     return [values.get(index) for index in range(rows)] if values else None
 
 
-def _has_fx_fields(row: Transaction) -> bool:
-    return not (row.fx_ccy is row.fx_currency is row.fx_amt is row.fx_rate is UNSET)
-
-
-def _id(field: str, value: Whole) -> int | None:
-    if value is UNSET or value is None:
-        return None
-    if not 0 <= value <= ID_MAX:
-        raise WireError(field, f"expected an integer from 0 to {ID_MAX}, got {short_repr(value)}")
-    return value
-
-
-def _currency(field: str, value: Text) -> str | None:
-    text = or_none(value)
-    return parse_currency(field, text) if text else text
-
-
 # ---------------------------------------------------------------- writing
 
 
-class _Codes(NamedTuple):
+class _Written(NamedTuple):
     """The provider's codes for a row that is written. None is left out."""
 
     tran_type: str | None
@@ -400,10 +408,10 @@ def write(flow: Flow, language: str | None = None) -> bytes:
     )
 
 
-def _received_codes(flow: Flow, detail: Mapping[str, object]) -> _Codes:
+def _received_codes(flow: Flow, detail: Mapping[str, object]) -> _Written:
     """The codes of a row that was received from this provider."""
     stated = {name: str(value) for name, value in detail.items()}
-    return _Codes(
+    return _Written(
         tran_type=stated.get(kinds.TRAN_TYPE),
         market=stated.get(kinds.MARKET),
         io_type=stated[kinds.IO_TYPE],
@@ -415,9 +423,9 @@ def _received_codes(flow: Flow, detail: Mapping[str, object]) -> _Codes:
     )
 
 
-def _codes_for(flow: Flow) -> _Codes:
+def _codes_for(flow: Flow) -> _Written:
     """The codes for a flow from another provider."""
-    return _Codes(
+    return _Written(
         tran_type=kinds.CASH,
         market=kinds.market_for(flow.symbol),
         io_type=side_of(flow).value,

@@ -166,6 +166,8 @@ def parse_number(field: str, literal: Number) -> Decimal | None:
 
 def parse_numbers(numbers: Sequence[Number]) -> list[str | None] | None:
     """`parse_number` of many, as plain text. None: one of them has an exponent or is no number."""
+    if numbers.count(UNSET) == len(numbers):
+        return [None] * len(numbers)
     literals = b"\n".join([_NULL if number is UNSET else number for number in numbers]).decode().split("\n")
     stated = [literal for literal in literals if literal != "null"]
     if len(literals) != len(numbers) or (stated and not are_decimals(stated)):

@@ -13,7 +13,10 @@ A, B, C = row(1), row(2), row(3)
 
 
 def pages(path: Path) -> list[list[bytes]]:
-    return [list(document.rows) for document in documents(path, codec, lambda _read: None)]
+    return [
+        [row for chunk in document.chunks for row in chunk.rows]
+        for document in documents(path, codec, lambda _read: None)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.importing.duplicate_count import Side, copies, side_of
+from liushui.importing.merge import Position, count_copies, position_of
 
-WITHIN, OLDEST, NEWEST, ALONE = Side.WITHIN, Side.OLDEST, Side.NEWEST, Side.ALONE
+WITHIN, OLDEST, NEWEST, ALONE = Position.WITHIN, Position.OLDEST, Position.NEWEST, Position.ALONE
 
 
 @pytest.mark.parametrize(
@@ -33,35 +33,35 @@ WITHIN, OLDEST, NEWEST, ALONE = Side.WITHIN, Side.OLDEST, Side.NEWEST, Side.ALON
         ([(ALONE, 1), (WITHIN, 3)], 3),
     ],
 )
-def test_copies(seen: list[tuple[Side, int]], expected: int) -> None:
-    assert copies(seen) == expected
-    assert copies(list(reversed(seen))) == expected
+def test_copies(seen: list[tuple[Position, int]], expected: int) -> None:
+    assert count_copies(seen) == expected
+    assert count_copies(list(reversed(seen))) == expected
 
 
 @given(st.integers(1, 30), st.sets(st.integers(1, 29), min_size=1, max_size=4))
 def test_cuts_of_one_number_give_that_number(total: int, cuts: set[int]) -> None:
     """However often a run of equal rows is cut in two, by pages of whatever size, the pairs add up."""
-    seen: list[tuple[Side, int]] = []
+    seen: list[tuple[Position, int]] = []
     for cut in cuts:
         if cut < total:
             seen += [(OLDEST, cut), (NEWEST, total - cut)]
     if seen:
-        assert copies(seen) == total
+        assert count_copies(seen) == total
 
 
-@given(st.lists(st.tuples(st.sampled_from(list(Side)), st.integers(1, 5)), min_size=1, max_size=6), st.randoms())
+@given(st.lists(st.tuples(st.sampled_from(list(Position)), st.integers(1, 5)), min_size=1, max_size=6), st.randoms())
 def test_the_order_and_repetition_of_what_was_seen_make_no_difference(
-    seen: Sequence[tuple[Side, int]], random: object
+    seen: Sequence[tuple[Position, int]], random: object
 ) -> None:
     again = [*seen, *seen]
     random.shuffle(again)  # type: ignore[attr-defined]
-    assert copies(again) == copies(seen) == copies(set(seen))
-    known = [count for side, count in seen if side is WITHIN] or [count for _, count in seen]
-    assert copies(seen) >= max(known)
+    assert count_copies(again) == count_copies(seen) == count_copies(set(seen))
+    known = [count for position, count in seen if position is WITHIN] or [count for _, count in seen]
+    assert count_copies(seen) >= max(known)
 
 
-def test_sides() -> None:
-    assert side_of(5, (1, 9)) is WITHIN
-    assert side_of(1, (1, 9)) is OLDEST
-    assert side_of(9, (1, 9)) is NEWEST
-    assert side_of(4, (4, 4)) is ALONE
+def test_positions() -> None:
+    assert position_of(5, (1, 9)) is WITHIN
+    assert position_of(1, (1, 9)) is OLDEST
+    assert position_of(9, (1, 9)) is NEWEST
+    assert position_of(4, (4, 4)) is ALONE

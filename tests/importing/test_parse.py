@@ -24,6 +24,7 @@ def pages(path: Path) -> list[list[bytes]]:
     [
         (envelope([A, B]), [[A, B]]),
         (envelope([]), [[]]),
+        (b'{"code":0,"message":"success","data":null}', [[]]),
         (b"[" + A + b",\n " + B + b" ]\n", [[A, B]]),
         (b"[]", []),
         (A, [[A]]),
@@ -52,7 +53,6 @@ def test_forms(tmp_path: Path, text: bytes, expected: list[list[bytes]]) -> None
         (A + b"\nnot json\n" + B + b"\n", [[A, b"not json", B]]),
         (b"hello", [[b"hello"]]),
         (envelope([A])[:60], [[envelope([A])[:60]]]),
-        (b'{"code":0,"message":"success","data":null}', [[b'{"code":0,"message":"success","data":null}']]),
         (b"<html><body>Bad Gateway</body></html>", [[b"<html><body>Bad Gateway</body></html>"]]),
     ],
 )

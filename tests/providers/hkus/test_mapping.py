@@ -73,20 +73,20 @@ TOLERANCE = RULES.clock_skew_max
 
 
 @pytest.mark.parametrize(
-    "said",
+    "statement",
     [
-        f"may be {TOLERANCE.total_seconds() if TOLERANCE else 0:.0f} s off",
-        f"`page_size` is {RULES.paging.size_default} where it is not given [doc], and 1 to {RULES.paging.size_max}",
-        f"`page` is {RULES.paging.first} where it is not given [doc], and {RULES.paging.first} to {PAGE_MAX}",
+        f"may differ by {TOLERANCE.total_seconds() if TOLERANCE else 0:.0f} s either way",
+        f"`page_size` is {RULES.paging.size_default} by default [doc], and 1 to {RULES.paging.size_max}",
+        f"`page` is {RULES.paging.first} by default [doc], and {RULES.paging.first} to {PAGE_MAX}",
         f"integer from 0 to {ID_MAX}",
         f"to {codec.ID_DIGITS} digits",
         f"those of {RULES.zone}",
         f"begins in {RULES.history_start.year}",
         f"the last {RULES.lookback.total_seconds() / 3600:.0f} hours",
         f"{RULES.rate.calls} calls in {RULES.rate.per.total_seconds():.0f} s",
-        f"Keys are {len(PROVIDER.new_credentials(bytes)['api_key'])} hex digits and "
+        f"Keys have {len(PROVIDER.new_credentials(bytes)['api_key'])} hex digits and "
         f"secrets {len(PROVIDER.new_credentials(bytes)['api_secret'])}",
     ],
 )
-def test_our_numbers(said: str) -> None:
-    assert said in " ".join(TEXT.split())
+def test_the_numbers_are_those_of_the_rules(statement: str) -> None:
+    assert statement in " ".join(TEXT.split())

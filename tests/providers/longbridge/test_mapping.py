@@ -41,7 +41,7 @@ def test_every_field_has_its_source() -> None:
 def test_names_and_kinds() -> None:
     expected = [[label.kind.value, label.direction or "either", *label.names] for label in LABELS]
     assert table("Names and kinds") == expected
-    assert f"| kind | side | {' | '.join(LANGUAGES)} |" in TEXT
+    assert f"| kind | direction | {' | '.join(LANGUAGES)} |" in TEXT
 
 
 def test_codes_and_classes() -> None:
@@ -51,19 +51,19 @@ def test_codes_and_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "statement",
     [
-        f"may be {TOLERANCE.total_seconds():.0f} s off",
-        f"`size` is {RULES.paging.size_default} where it is not given, and 1 to {RULES.paging.size_max} [doc]",
-        f"`page` is {RULES.paging.first}, and {RULES.paging.first} to {PAGE_MAX} [own]",
+        f"may differ by {TOLERANCE.total_seconds():.0f} s either way",
+        f"`size` is {RULES.paging.size_default} by default, and 1 to {RULES.paging.size_max} [doc]",
+        f"`page` is {RULES.paging.first} by default, and {RULES.paging.first} to {PAGE_MAX} [own]",
         f"those of {RULES.zone}",
         f"begins in {RULES.history_start.year}",
         f"the last {RULES.lookback.total_seconds() / 3600:.0f} hours",
         f"{RULES.rate.calls} calls in {RULES.rate.per.total_seconds():.0f} s",
         f"{RULES.rate.spacing.total_seconds() * 1000:.0f} ms apart",
-        f"good for {'five' if PASSWORD_LIFE.total_seconds() == 300 else '?'} minutes",
+        f"valid for {'five' if PASSWORD_LIFE.total_seconds() == 300 else '?'} minutes",
         f"its session for {SESSION_LIFE.total_seconds() / 3600:.0f} hours",
     ],
 )
-def test_our_numbers(said: str) -> None:
-    assert said in " ".join(TEXT.split())
+def test_the_numbers_are_those_of_the_rules(statement: str) -> None:
+    assert statement in " ".join(TEXT.split())

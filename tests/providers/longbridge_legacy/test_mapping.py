@@ -55,12 +55,12 @@ def test_codes_and_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "statement",
     [
         f"1 to {RULES.paging.size_max} [own]",
         f"{RULES.paging.first} to {PAGE_MAX} [own]",
-        f"the first being {RULES.paging.first}",
-        f"may be {TOLERANCE.total_seconds():.0f} s off",
+        f"the page, from {RULES.paging.first}",
+        f"may differ by {TOLERANCE.total_seconds():.0f} s either way",
         f"those of {RULES.zone}",
         f"begins in {RULES.history_start.year}",
         f"the last {RULES.lookback.total_seconds() / 3600:.0f} hours",
@@ -68,5 +68,5 @@ def test_codes_and_classes() -> None:
         f"{RULES.rate.spacing.total_seconds() * 1000:.0f} ms apart",
     ],
 )
-def test_our_numbers(said: str) -> None:
-    assert said in " ".join(TEXT.split())
+def test_the_numbers_are_those_of_the_rules(statement: str) -> None:
+    assert statement in " ".join(TEXT.split())

@@ -57,22 +57,22 @@ def test_codes_and_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "statement",
     [
-        f"`limit` is {RULES.paging.size_default} where it is not given, and 1 to {RULES.paging.size_max} [doc]",
+        f"`limit` is {RULES.paging.size_default} by default, and 1 to {RULES.paging.size_max} [doc]",
         f"before {FLOOR.astimezone(SHANGHAI):%Y-%m-%d %H:%M} {RULES.zone}",
-        f"{WINDOW_MAX.days} days to the second [doc]: {WINDOW_MAX.total_seconds():.0f} s are answered",
+        f"{WINDOW_MAX.days} days apart [doc]: {WINDOW_MAX.total_seconds():.0f} s are answered",
         f"kept for {RULES.retention.years if RULES.retention else '?'} years",
-        f"out at {RULES.publish.at if RULES.publish else '?':%H:%M} on the next, {RULES.zone}",
-        f"A token is good for {TOKEN_LIFE.total_seconds():.0f} s",
+        f"published at {RULES.publish.at if RULES.publish else '?':%H:%M} the next day, {RULES.zone}",
+        f"A token is valid for {TOKEN_LIFE.total_seconds():.0f} s",
         f"{RULES.rate.calls} calls in {RULES.rate.per.total_seconds():.0f} s for rows, and as many for tokens",
-        f"the last {RULES.lookback.total_seconds() / 3600:.0f} hours",
+        f"the last {RULES.lookback.total_seconds() / 3600:.0f} published hours",
         f"Business days are those of {RULES.zone}",
     ],
 )
-def test_our_numbers(said: str) -> None:
-    assert said in " ".join(TEXT.split())
+def test_the_numbers_are_those_of_the_rules(statement: str) -> None:
+    assert statement in " ".join(TEXT.split())
 
 
-def test_one_rate_is_said_for_both() -> None:
+def test_rows_and_tokens_have_one_rate() -> None:
     assert RULES.rate == TOKEN_RATE

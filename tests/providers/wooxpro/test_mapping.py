@@ -54,26 +54,26 @@ def test_codes_and_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "statement",
     [
         f"`GET {PATH}`",
         f"`detail` as `{FLOW_TYPE}`",
         f"neither of the two as `{ACCOUNT}`",
         f"`code` {SUCCESS}",
         f"neither `{ACCOUNTS[0]}` nor `{ACCOUNTS[1]}`",
-        f"`page_size` is {RULES.paging.size_default} where it is not given, and at most {RULES.paging.size_max} [doc]",
+        f"`page_size` is {RULES.paging.size_default} by default, and at most {RULES.paging.size_max} [doc]",
         f"the last {(RULES.window_default or RULES.lookback).days} days [doc]",
-        f"A `symbol` is 1 to {SYMBOL_MAX} printable characters",
-        f"{RULES.rate.calls} calls in {RULES.rate.per.seconds} s [live]",
-        f"{REFUSALS.calls} calls in {REFUSALS.per.seconds} s may be refused",
-        f"then waits {REFUSALS.per.seconds} s",
+        f"A `symbol` has 1 to {SYMBOL_MAX} printable characters",
+        f"{RULES.rate.calls} calls in {RULES.rate.per.seconds} s for each key [live]",
+        f"Up to {REFUSALS.calls} refusals in {REFUSALS.per.seconds} s",
+        f"our client waits {REFUSALS.per.seconds} s",
         f"those of {RULES.zone}",
         f"begins in {RULES.history_start.year}",
         f"the last {RULES.lookback.days * 24} hours",
-        f"halved to {'one millisecond' if RULES.resolution.microseconds == 1000 else '?'}",
-        f"parted by {' and '.join(f'`{name}`' for name in RULES.paging.split_by)}",
-        f"asks for each {', '.join(f'`{name}`' for name in RULES.paging.partition_by)} on its own",
+        f"halved, down to {'one millisecond' if RULES.resolution.microseconds == 1000 else '?'}",
+        f"split by {' and '.join(f'`{name}`' for name in RULES.paging.split_by)}",
+        f"requests each {', '.join(f'`{name}`' for name in RULES.paging.partition_by)} separately",
     ],
 )
-def test_our_numbers(said: str) -> None:
-    assert said in " ".join(TEXT.split())
+def test_the_numbers_are_those_of_the_rules(statement: str) -> None:
+    assert statement in " ".join(TEXT.split())

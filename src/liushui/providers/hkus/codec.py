@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Fx, Kind, side_of
-from liushui.money import ZERO, to_plain_string
+from liushui.money import to_plain_string
 from liushui.provider import DecodedRow, FlowColumns
 from liushui.providers.hkus import kinds
 from liushui.providers.hkus.rules import RULES
@@ -28,6 +28,7 @@ from liushui.wire.ranges import parse_steps, steps_to_us, to_steps
 from liushui.wire.transport import NO_HEADERS, Answer
 
 T = TypeVar("T")
+N = TypeVar("N", Decimal, str)
 
 ID_MAX: Final = 2**63 - 1
 ID_DIGITS: Final = len(str(ID_MAX))
@@ -84,7 +85,7 @@ def to_flow(row: Transaction) -> Flow:
         is_negative=facts.amt.is_signed(),
     )
     fx_fields = facts.fx_ccy, facts.fx_currency, facts.fx_amt, facts.fx_rate
-    is_conversion = _is_conversion(facts.base_currency, *fx_fields)
+    leg = _other_leg(facts.base_currency, *fx_fields)
     return Flow(
         identity=_identity(record_id, facts),
         at=parse_steps("date", facts.date, RULES.resolution),
@@ -104,8 +105,8 @@ def to_flow(row: Transaction) -> Flow:
         price=facts.price,
         quantity=facts.qty,
         note=facts.remarks,
-        fx=Fx(facts.fx_ccy or "", facts.fx_amt or ZERO, facts.fx_rate or ZERO) if is_conversion else None,
-        detail=class_.detail if is_conversion else {**class_.detail, **_fx_detail(*map(_as_text, fx_fields))},
+        fx=Fx(*leg) if leg else None,
+        detail=class_.detail if leg else {**class_.detail, **_fx_detail(*map(_as_text, fx_fields))},
     )
 
 
@@ -201,21 +202,17 @@ def _fx_currencies(fx_ccy: str | None, fx_currency: str | None) -> tuple[str | N
     return fx_ccy or fx_currency or fx_ccy, fx_currency if is_contradiction else None
 
 
-def _is_conversion(
-    base_currency: str,
-    fx_ccy: str | None,
-    fx_currency: str | None,
-    fx_amt: Decimal | str | None,
-    fx_rate: Decimal | str | None,
-) -> bool:
-    """Whether a row states the other leg of a conversion completely.
+def _other_leg(
+    base_currency: str, fx_ccy: str | None, fx_currency: str | None, fx_amt: N | None, fx_rate: N | None
+) -> tuple[str, N, N] | None:
+    """Currency, amount and rate of the other leg of a conversion. None: the row does not state it completely.
 
     The same currency at a rate of 1 is no conversion. Where the two currency fields contradict each other, nobody can
     know which one holds.
     """
     if not fx_ccy or fx_currency or fx_amt is None or fx_rate is None:
-        return False
-    return fx_ccy != base_currency or Decimal(fx_rate) != 1
+        return None
+    return None if fx_ccy == base_currency and Decimal(fx_rate) == 1 else (fx_ccy, fx_amt, fx_rate)
 
 
 def _fx_detail(
@@ -333,8 +330,8 @@ def _conversions(field: Mapping[str, Sequence[Any]]) -> tuple[dict[int, tuple[st
         if ccy is currency is amt is rate is None:
             continue
         fx_ccy, fx_currency = _fx_currencies(ccy, currency)
-        if _is_conversion(base, fx_ccy, fx_currency, amt, rate):
-            legs[index] = str(fx_ccy), amt, rate
+        if leg := _other_leg(base, fx_ccy, fx_currency, amt, rate):
+            legs[index] = leg
         else:
             extras[index] = _encode(_fx_detail(fx_ccy, fx_currency, amt, rate)).decode()
     return legs, extras

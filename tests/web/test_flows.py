@@ -18,7 +18,7 @@ from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.money import to_plain_string
 from liushui.provider import Slice
-from liushui.server.web.flows.page import pretty_json
+from liushui.server.web.flows import pretty_json
 from liushui.testing.clock import NOON
 from tests.ledger.ledgers import commit_read, rejected_row
 from tests.web.ledgers import BEGIN, fill, fill_many, reading, row

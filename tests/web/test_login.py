@@ -19,7 +19,7 @@ from liushui.ledger.access.sessions import (
 from liushui.ledger.access.tokens import Scope, create_token, revoke_token
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.server.context import Connection
-from liushui.server.web.auth.sessions import COOKIE, CSRF_HEADER, BrowserSessions
+from liushui.server.web.sessions import COOKIE, CSRF_HEADER, BrowserSessions
 from liushui.services.access import Principal, check_exposure
 from liushui.testing.processes import run
 from tests.ledger.ledgers import new_ledger

@@ -13,7 +13,7 @@ from liushui.ledger.engine import Ledger
 from liushui.providers import load_providers
 from liushui.server.context import AppContext
 from liushui.server.litestar_app import make_site
-from liushui.server.web.auth.sessions import BrowserSessions
+from liushui.server.web.sessions import BrowserSessions
 from liushui.testing.reader import MemoryLimits
 
 Answer = Any

@@ -1,4 +1,4 @@
-"""A client of liushui's API. It follows pages by itself and retries calls that may be made again.
+"""A client of liushui's API. It reads all pages of a list, and retries calls where that is safe.
 
 with liushui.Client("http://127.0.0.1:8700", token) as client:
     for flow in client.flows(account=["trader-1"], since=datetime(2024, 1, 1, tzinfo=UTC)):
@@ -31,6 +31,7 @@ BACKOFF: Final = Backoff(timedelta(milliseconds=200), timedelta(seconds=30))
 RETRIED: Final = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
+P = TypeVar("P", models.FlowPage, models.QuarantinePage, models.RunPage)
 Value = str | int | bool | datetime | Decimal | Enum | None
 Values = Value | Sequence[Value]
 
@@ -38,8 +39,8 @@ Values = Value | Sequence[Value]
 class Client:
     """Calls the API of one server with one token. Use it as a context manager, or close it.
 
-    Calls that the server is too busy for are retried, writes too: under one Idempotency-Key a write takes effect once.
-    Raises ApiError by class, and ConfigError for an address that is no URL.
+    Calls are retried while the server is too busy, writes too: with an Idempotency-Key a write takes effect only once.
+    Raises a subclass of ApiError, and ConfigError for an address that is not a URL.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Client:
     # ------------------------------------------------------------ reading
 
     def about(self) -> models.About:
-        """Which liushui answers, and what the token may see and do."""
+        """The server's version, and what the token may see and do."""
         return self._get("", models.About)
 
     def accounts(self) -> list[models.Account]:
@@ -88,13 +89,8 @@ class Client:
 
     def flows(self, *, limit: int = 1_000, **filters: Values) -> Iterator[models.Flow]:
         """The flows that match filters: account, since, until, kind, currency and the others of `GET /flows`."""
-        cursor: str | None = None
-        while True:
-            page = self._get("/flows", models.FlowPage, limit=limit, cursor=cursor, **filters)
+        for page in self._pages("/flows", models.FlowPage, limit=limit, **filters):
             yield from page.flows
-            cursor = page.next
-            if cursor is None:
-                return
 
     def flow(self, key: str) -> models.FlowInFull:
         """One flow, its versions, and the row as the provider sent it."""
@@ -124,15 +120,8 @@ class Client:
         self, *, account: Sequence[str] = (), resolved: bool = False, limit: int = 100
     ) -> Iterator[models.QuarantinedRow]:
         """Rejected rows: those that could not be read."""
-        cursor: str | None = None
-        while True:
-            page = self._get(
-                "/quarantine", models.QuarantinePage, account=account, resolved=resolved, limit=limit, cursor=cursor
-            )
+        for page in self._pages("/quarantine", models.QuarantinePage, account=account, resolved=resolved, limit=limit):
             yield from page.rows
-            cursor = page.next
-            if cursor is None:
-                return
 
     # ------------------------------------------------------------ recording
 
@@ -171,20 +160,15 @@ class Client:
 
     def runs(self, account: str, *, limit: int = 100) -> Iterator[models.Run]:
         """The finished syncs of an account, newest first."""
-        cursor: str | None = None
-        while True:
-            page = self._get("/runs", models.RunPage, account=account, limit=limit, cursor=cursor)
+        for page in self._pages("/runs", models.RunPage, account=account, limit=limit):
             yield from page.runs
-            cursor = page.next
-            if cursor is None:
-                return
 
     def keys(self) -> list[models.Key]:
         """Keys of the providers' APIs."""
         return self._get("/keys", models.Keys).keys
 
     def create_key(self, key: models.MakeKey) -> models.MadeKey:
-        """Create a key. Its credentials are returned this once."""
+        """Create a key. Its credentials are returned only this once."""
         return self._post("/keys", key, models.MadeKey, repeat=False)
 
     def revoke_key(self, key: str) -> None:
@@ -196,7 +180,7 @@ class Client:
         return self._get("/tokens", models.Tokens).tokens
 
     def create_token(self, token: models.MakeToken) -> models.MadeToken:
-        """Create a token. It is returned this once."""
+        """Create a token. It is returned only this once."""
         return self._post("/tokens", token, models.MadeToken, repeat=False)
 
     def revoke_token(self, token_id: str) -> None:
@@ -211,6 +195,15 @@ class Client:
 
     def _get(self, path: str, type_: type[T], **params: Values) -> T:
         return _read(self._call("GET", path, params=params), type_)
+
+    def _pages(self, path: str, type_: type[P], **params: Values) -> Iterator[P]:
+        cursor: str | None = None
+        while True:
+            page = self._get(path, type_, cursor=cursor, **params)
+            yield page
+            cursor = page.next
+            if cursor is None:
+                return
 
     def _post(
         self,

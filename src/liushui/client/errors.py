@@ -1,4 +1,4 @@
-"""The errors of the client, by class. The text is one line that names the field."""
+"""The errors that the client raises. The text of each is one line that names the field."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from liushui.errors import LiushuiError
 
 
 class ApiError(LiushuiError):
-    """The server refused a call. `errors` say for each field what was expected and what came."""
+    """The server refused a call. `errors`: what was expected of each wrong field, and what was sent."""
 
     def __init__(self, status: int, detail: str, errors: Sequence[Fault] = ()) -> None:
         super().__init__(f"{detail} ({status})")
@@ -31,11 +31,11 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: what was to be recorded contradicts the ledger. Nothing was changed."""
+    """409: the request contradicts what is recorded. Nothing was changed."""
 
 
 class NoAnswer(ApiError):
-    """The server could not be reached, or did not answer as this API does, in any attempt."""
+    """No attempt reached the server, or its answer is not one of this API."""
 
 
 BY_STATUS: dict[int, type[ApiError]] = {

@@ -1,4 +1,4 @@
-"""Runs an ASGI application behind RSGI, Granian's native interface: our own site through Litestar."""
+"""Runs an ASGI application, our Litestar site, behind RSGI, Granian's native interface."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
@@ -85,7 +85,7 @@ class AsgiBridge:
         try:
             await self._app(asgi_scope(scope), exchange.receive, exchange.send)
         except Exception:
-            if not exchange.client_left:  # an application may fail in any way when nobody reads its answer
+            if not exchange.client_left:  # an application may fail in any way when the client is gone
                 raise
         finally:
             exchange.close()
@@ -106,7 +106,7 @@ class _Exchange:
         self._stream: Stream | None = None
 
     async def receive(self) -> Message:
-        """The next part of the body. After the last: that the exchange has ended, once it has."""
+        """The next part of the body. After the last one, waits until the exchange has ended."""
         if self._parts is not None:
             try:  # not in a loop, which would make a new iterator: Granian gives the body once
                 part = await self._parts.__anext__()

@@ -61,6 +61,9 @@ class AppContext:
         return Principal(f"token {token.id}", token.accounts, token.scopes, token.calls_per_minute, to_touch)
 
 
+UNCOMPRESSED: Final = "uncompressed"
+"""The key in a handler's `opt` that keeps its answers from being compressed."""
+
 PRINCIPAL: Final = "liushui_principal"
 """The key in a request's state of its principal, which the first guard puts there."""
 

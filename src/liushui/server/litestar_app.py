@@ -1,6 +1,6 @@
 """Our own site as one Litestar application: every route of the API under /api/v1, and of the pages."""
 
-from typing import Any, Final
+from typing import Any
 
 from litestar import Litestar, Response, Router
 from litestar.config.compression import CompressionConfig
@@ -10,22 +10,17 @@ from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetail
 from litestar.types import Message, Scope
 
 from liushui.server.api import ROOT, balances, credentials, feed, flows, openapi, record, review, sources
-from liushui.server.api.auth import PENDING_USES, RATE_HEADERS, authenticate
-from liushui.server.api.context import APP_CONTEXT, provide_context
+from liushui.server.api.context import APP_CONTEXT, PENDING_USES, RATE_HEADERS, authenticate, provide_context
 from liushui.server.api.errors import HEADERS
 from liushui.server.api.errors import handlers as api_errors
 from liushui.server.api.params import BODY_MAX, ApiRequest, check_request, provide_params
-from liushui.server.context import AppContext
-from liushui.server.web import error_pages, keys, preferences, providers, static_files
+from liushui.server.context import UNCOMPRESSED, AppContext
+from liushui.server.web import error_pages, keys, login, preferences, providers, static_files
+from liushui.server.web import flows as flow_pages
+from liushui.server.web import overview as overview_pages
 from liushui.server.web import sources as source_pages
-from liushui.server.web.auth import login
-from liushui.server.web.auth.guard import add_security_headers, guard_page
-from liushui.server.web.flows import page as flow_pages
-from liushui.server.web.overview import page as overview_pages
+from liushui.server.web.guard import add_security_headers, guard_page
 from liushui.server.web.page import WEB_CONTEXT, make_web_context, provide_page
-
-UNCOMPRESSED: Final = "whole"
-"""The key in a handler's `opt` that keeps its answers from being compressed."""
 
 
 def make_site(app_context: AppContext) -> Litestar:

@@ -1,4 +1,4 @@
-"""Runs a server until a signal: Granian's workers on one port, the WebSocket on another, a process beside them."""
+"""Runs a server until a signal: Granian's workers on one port, the WebSocket on another, and a child process."""
 
 import gc
 import http.client
@@ -35,7 +35,7 @@ STOP_TIMEOUT_S: Final = 5
 """How long a worker may take to stop before it is killed."""
 
 START_TIMEOUT_S: Final = 60
-"""How long the workers may take to start. After that nobody is told that they have."""
+"""How long the workers may take to start. After that, `started` is not called any more."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The base URL of the wire APIs."""
+        """The base URL of the providers' APIs."""
         return f"http://{self._name}:{self.port}"
 
     @property
@@ -75,7 +75,7 @@ def free_address(host: str, port: int, socket_port: int) -> Address:
     return Address(host, _free_port(host, port), _free_port(host, socket_port))
 
 
-# ---------------------------------------------------------------- a process beside the server
+# ---------------------------------------------------------------- the child process
 
 RESTART_PAUSE_S: Final = 5
 CHILD_STOP_TIMEOUT_S: Final = 10
@@ -197,7 +197,7 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
 
 
 def _announce(address: Address, started: Callable[[], None]) -> None:
-    """Call `started` once a worker answers. That the port is open says nothing: it is open before any worker runs."""
+    """Call `started` once a worker answers. It does not suffice that the port is open: it is before any worker runs."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection(address.host, address.port, timeout=1)
@@ -218,7 +218,7 @@ def ledger_app() -> App:
     # Imported here: Litestar takes a third of a second, which no command needs to wait for.
     from liushui.server.context import AppContext
     from liushui.server.litestar_app import make_site
-    from liushui.server.web.auth.sessions import BrowserSessions
+    from liushui.server.web.sessions import BrowserSessions
 
     config = msgspec.json.decode(os.environ[ENVIRONMENT], type=WorkerConfig)
     ledger, providers = open_ledger(config.ledger), load_providers()

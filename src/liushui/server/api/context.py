@@ -1,7 +1,10 @@
-"""The context of a request to the API: the principal, the accounts that it may see, and answers with their ETag."""
+"""A request to the API: who calls and how often, the accounts that the caller may see, and answers with their ETag."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias, TypeVar
@@ -9,16 +12,21 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.di import NamedDependency
+from litestar.exceptions import NotAuthorizedException
+from litestar.handlers import BaseRouteHandler
 from litestar.params import SkipValidation
 
 from liushui.client.models import Model
+from liushui.errors import LedgerError
+from liushui.ledger.access.tokens import store_use
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import read_heads
 from liushui.ledger.read.cursors import EXPECTED, CursorError, read_cursor, sign_cursor
 from liushui.ledger.read.model import ReadModel
-from liushui.provider import Provider
-from liushui.server.api.errors import invalid_parameter, not_found
-from liushui.server.context import AppContext, principal_of
+from liushui.provider import Provider, RateCheck
+from liushui.rules import Rate
+from liushui.server.api.errors import HEADERS, ProblemError, invalid_parameter, not_found
+from liushui.server.context import CHALLENGE, PRINCIPAL, AppContext, Connection, principal_of
 from liushui.services.access import Principal
 
 T = TypeVar("T")
@@ -123,3 +131,57 @@ def provide_context(request: Request[Any, Any, Any]) -> RequestContext:
 
 def _tags(header: str) -> list[str]:
     return [tag.strip().removeprefix("W/") for tag in header.split(",")]
+
+
+# ---------------------------------------------------------------- the guard of every route
+
+WINDOW: Final = timedelta(minutes=1)
+_WINDOW_S: Final = str(WINDOW // timedelta(seconds=1))
+
+RATE_HEADERS: Final = {
+    "RateLimit-Limit": "Calls a minute.",
+    "RateLimit-Remaining": "How many of them are left.",
+    "RateLimit-Reset": "Seconds until all of them are available again.",
+}
+"""The headers that every answer to a known caller has, and what they say."""
+
+PENDING_USES: Final = "liushui_pending_uses"
+"""The key in the application's state of the tasks that store the last use of a token.
+
+There is at most one, so that they do not pile up while the ledger is busy.
+"""
+
+
+async def authenticate(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Find the principal of a request and count the call. Raises for an unknown caller, and for a call too many."""
+    app_context: AppContext = connection.app.state[APP_CONTEXT]
+    uses: set[asyncio.Task[None]] = connection.app.state[PENDING_USES]
+    identified = await asyncio.to_thread(_identify, app_context, connection)
+    if identified is None:
+        detail = "expected a valid token: Authorization: Bearer lsk_…"
+        raise NotAuthorizedException(detail, headers=dict(CHALLENGE))
+    principal, check = identified
+    limit = principal.calls_per_minute
+    values = (str(limit), str(max(0, limit - check.used)), _WINDOW_S)
+    connection.scope["state"][HEADERS] = dict(zip(RATE_HEADERS, values, strict=True))
+    connection.scope["state"][PRINCIPAL] = principal
+    if not check.admitted:
+        detail = f"expected at most {limit} calls a minute"
+        raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"Retry-After": _WINDOW_S})
+    if principal.token_to_touch is not None and not uses:
+        task = asyncio.create_task(asyncio.to_thread(_store_use, app_context, principal.token_to_touch))
+        uses.add(task)  # not awaited: another process may hold the write lock for long
+        task.add_done_callback(uses.discard)
+
+
+def _identify(app_context: AppContext, connection: Connection) -> tuple[Principal, RateCheck] | None:
+    principal = app_context.authenticate(connection)
+    if principal is None:
+        return None
+    rate = Rate(principal.calls_per_minute, WINDOW)
+    return principal, app_context.limits.admit(f"api:{principal.name}", rate)
+
+
+def _store_use(app_context: AppContext, token_id: str) -> None:
+    with suppress(LedgerError):  # a later call stores it
+        store_use(app_context.ledger, token_id)

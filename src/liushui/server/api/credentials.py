@@ -1,4 +1,4 @@
-"""Credentials that we give out: keys for the providers' APIs, and tokens for this one."""
+"""Keys for the providers' APIs, and tokens for this one."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -20,14 +20,14 @@ from liushui.services.access import ExceedsPrincipal
 
 @endpoint("GET", "/keys", scope=Scope.MANAGE, operation_id="keys")
 def list_keys(context: Context) -> Response[models.Keys]:
-    """The keys of accounts that the caller may all see, revoked ones too. Secrets are not shown."""
+    """The keys for accounts that the caller may see, revoked ones too. Secrets are not shown."""
     keys = access.visible_keys(context.ledger, context.principal)
     return context.answer(models.Keys(keys=[_key_model(key) for key in keys]))
 
 
 @endpoint("POST", "/keys", scope=Scope.MANAGE, status=HTTPStatus.CREATED, operation_id="make_key")
 def create_key(context: Context, data: JSONBody[models.MakeKey]) -> Response[models.MadeKey]:
-    """Create a key that reads accounts through a provider's own API. Its credentials are shown this once."""
+    """Create a key that reads accounts through a provider's own API. Its credentials are shown only this once."""
     provider = context.providers.get(data.dialect)
     if provider is None:
         raise invalid_body("/dialect", f"one of {', '.join(context.providers)}", data.dialect)
@@ -48,20 +48,20 @@ def create_key(context: Context, data: JSONBody[models.MakeKey]) -> Response[mod
 
 @endpoint("DELETE", "/keys/{key:str}", scope=Scope.MANAGE, status=HTTPStatus.NO_CONTENT, operation_id="end_key")
 def revoke_key(context: Context, key: PathText) -> None:
-    """Revoke a key: at once, in every process that serves. It stays in the list."""
+    """Revoke a key: at once, and in every process. It stays in the list."""
     access.revoke_key(context.ledger, context.principal, key)
 
 
 @endpoint("GET", "/tokens", scope=Scope.MANAGE, operation_id="tokens")
 def list_tokens(context: Context) -> Response[models.Tokens]:
-    """The tokens that can do no more than the caller, revoked ones too."""
+    """The tokens that may do no more than the caller, revoked ones too."""
     tokens = access.visible_tokens(context.ledger, context.principal)
     return context.answer(models.Tokens(tokens=[_token_model(token) for token in tokens]))
 
 
 @endpoint("POST", "/tokens", scope=Scope.MANAGE, status=HTTPStatus.CREATED, operation_id="make_token")
 def create_token(context: Context, data: JSONBody[models.MakeToken]) -> Response[models.MadeToken]:
-    """Create a token that can do no more than the caller. It is shown this once."""
+    """Create a token that may do no more than the caller. It is shown only this once."""
     try:
         created = access.create_token(
             context.ledger,
@@ -81,7 +81,7 @@ def create_token(context: Context, data: JSONBody[models.MakeToken]) -> Response
 
 @endpoint("DELETE", "/tokens/{id:str}", scope=Scope.MANAGE, status=HTTPStatus.NO_CONTENT, operation_id="end_token")
 def revoke_token(context: Context, token_id: Annotated[str, PathParameter(name="id", min_length=1)]) -> None:
-    """Revoke a token: at once, in every process that serves. It stays in the list."""
+    """Revoke a token: at once, and in every process. It stays in the list."""
     access.revoke_token(context.ledger, context.principal, token_id)
 
 

@@ -21,14 +21,15 @@ from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.flows import AccountNames, flow_model
 from liushui.server.api.sources import sync_model
+from liushui.server.context import UNCOMPRESSED
 
 STEPS: Final = 1_000
 STEPS_MAX: Final = 10_000
 
 POLL_S: Final = 0.5
-"""How often a stream looks for news."""
+"""How often a stream looks for new events."""
 POLLS_PER_HEARTBEAT: Final = 30
-"""A stream without news sends a comment after so many polls, so that proxies do not close it."""
+"""A stream without new events sends a comment after so many polls, so that proxies do not close it."""
 COMMITS_MAX: Final = 100
 
 
@@ -98,7 +99,7 @@ class StreamOperation(ApiOperation):
     operation_id="events",
     operation=StreamOperation,
     media_type="text/event-stream",
-    opt={"whole": True},  # compression would hold events back until there is enough to compress
+    opt={UNCOMPRESSED: True},  # compression would hold events back until there is enough to compress
 )
 async def stream_events(context: Context, params: NamedDependency[EventParams]) -> ServerSentEvent:
     """Commits that changed flows, and the progress of syncs, as they happen (server-sent events).
@@ -141,17 +142,17 @@ class EventStream:
         """The messages as they come, until the caller may not see them any more."""
         yield ServerSentEventMessage(data=None, comment="begun")
         silent_polls = 0
-        while (news := await asyncio.to_thread(self._poll)) is not None:
-            for message in news:
+        while (messages := await asyncio.to_thread(self._poll)) is not None:
+            for message in messages:
                 yield message
-            silent_polls = 0 if news else silent_polls + 1
+            silent_polls = 0 if messages else silent_polls + 1
             if silent_polls == POLLS_PER_HEARTBEAT:
                 silent_polls = 0
                 yield ServerSentEventMessage(data=None, comment="nothing new")
             await asyncio.sleep(POLL_S)
 
     def _poll(self) -> list[ServerSentEventMessage] | None:
-        """The news. None: the token was revoked, has expired, or its accounts are others."""
+        """The new events. None: the token was revoked, has expired, or its accounts have changed."""
         context = self.context
         principal = context.app_context.authenticate(context.request)
         if principal is None or Scope.READ not in principal.scopes or principal.accounts != context.principal.accounts:

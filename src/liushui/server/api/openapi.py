@@ -1,4 +1,4 @@
-"""The OpenAPI document of the API, which Litestar makes of the routes, and the page that shows it."""
+"""The OpenAPI document, which Litestar generates from the routes, and the page that shows it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -62,14 +62,14 @@ class ModelSchemas(OpenAPISchemaPlugin):
         return schema
 
 
-def _raw(value: object) -> Any:  # noqa: ANN401 - it stands where Litestar expects a dict
-    """JSON in JSON: from a dict Litestar would drop every null, of defaults and examples too."""
+def _raw(value: object) -> Any:  # noqa: ANN401 - Litestar expects a dict here
+    """JSON in JSON. Litestar would drop every null from a dict, also those of defaults and examples."""
     return msgspec.Raw(msgspec.json.encode(value))
 
 
 @endpoint("GET", "/", scope=None)
 def about(context: Context) -> Response[models.About]:
-    """Which liushui answers, and what the caller may see and do."""
+    """The version that answers, and what the caller may see and do."""
     principal = context.principal
     accounts = None if principal.accounts is None else sorted(principal.accounts)
     return context.answer(
@@ -104,7 +104,7 @@ class ReferencePage(OpenAPIRenderPlugin):
 
 @get("/redoc.js", sync_to_thread=False)
 def redoc() -> Response[bytes]:
-    """What draws the page."""
+    """The script of the page."""
     return Response(_script(), media_type="text/javascript")
 
 
@@ -125,7 +125,7 @@ PAGE_HEADERS: Final = {
 
 
 def openapi_config(root: str) -> OpenAPIConfig:
-    """What Litestar is told of the API under a path. Litestar puts pages of its own below `docs`."""
+    """How Litestar describes the API that is under the path `root`. Its own pages are below `docs`."""
     return OpenAPIConfig(
         title="liushui",
         version=__version__,
@@ -142,6 +142,8 @@ def openapi_config(root: str) -> OpenAPIConfig:
         render_plugins=[ReferencePage(path="/")],
     )
 
+
+# ---------------------------------------------------------------- examples
 
 _RECORDED_AT: Final = datetime(2024, 1, 31, 2, 40, tzinfo=UTC)
 _FLOW: Final = models.Flow(
@@ -216,4 +218,4 @@ EXAMPLES: Final[Mapping[type, msgspec.Struct]] = {
         models.ChangeSource(paused=True),
     )
 }
-"""An example of each of some models."""
+"""Examples of models, which the document shows."""

@@ -12,7 +12,7 @@ from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 
 from liushui.errors import LedgerBusy, LiushuiError
-from liushui.server.web.auth.guard import OPEN, add_security_headers
+from liushui.server.web.guard import OPEN, add_security_headers
 from liushui.server.web.page import AnyRequest, Page, provide_page
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def _expected_error(request: AnyRequest, error: LiushuiError) -> Response[Any]:
 
 
 def _internal_error(request: AnyRequest, error: Exception) -> Response[Any]:
-    # Logged without the query and the form, which may hold what is nobody's business.
+    # The log must not have the query or the form: they may hold secrets.
     _log.error("no answer to %s %s", request.method, request.scope["path"], exc_info=error)
     detail = provide_page(request).say("See the server's log for what happened.")
     return _error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)

@@ -1,8 +1,19 @@
-"""The names of kinds, directions, categories and coverage states on the page."""
+"""The words for kinds, directions, alarms, completeness and periods, in the reader's language."""
 
 from dataclasses import dataclass
-from typing import Final
+from datetime import date
+from decimal import Decimal
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
+from babel.dates import format_interval, format_skeleton
+
+from liushui.instant import from_us
+from liushui.ledger.findings import SAME_ID, SIDE
+from liushui.ledger.read.alarms import Alarm, AlarmKind, Severity
+from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
+from liushui.ledger.read.summaries import Unit
 from liushui.server.web.i18n import Language
 
 
@@ -41,8 +52,6 @@ CATEGORIES: Final = {
     "other": _("Other"),
 }
 
-COVERAGE: Final = {"proven": _("Complete"), "open": _("Gap")}
-
 
 @dataclass(frozen=True)
 class Labels:
@@ -62,9 +71,212 @@ class Labels:
         """The name of a category."""
         return self._named(CATEGORIES, value)
 
-    def coverage(self, value: str) -> str:
-        """The name of a range's state."""
-        return self._named(COVERAGE, value)
-
     def _named(self, names: dict[str, str], value: str) -> str:
         return self.language.say(names[value]) if value in names else value
+
+
+# ---------------------------------------------------------------- alarms
+
+LOOKS: Final = {Severity.BAD: "bad", Severity.WARN: "warn", Severity.NOTE: ""}
+
+
+class AlarmLabel(NamedTuple):
+    """An alarm as it is shown, with a link to the page where it can be solved."""
+
+    look: str
+    name: str
+    account: str
+    text: str
+    why: str
+    link: str
+    action: str
+
+
+def alarm_label(alarm: Alarm, zone: str, language: Language) -> AlarmLabel:
+    """An alarm in words."""
+    name, text = _alarm_text(alarm, zone, language)
+    link, action = _alarm_link(alarm, language)
+    why = alarm.detail if alarm.kind in (AlarmKind.REFUSED, AlarmKind.FAILED, AlarmKind.GAP) else ""
+    return AlarmLabel(LOOKS[alarm.severity], name, alarm.account, text, why, link, action)
+
+
+def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
+    say, say_many = language.say, language.say_many
+    at = language.moment(alarm.at, ZoneInfo(zone)) if alarm.at else ""
+    day = language.day(alarm.day) if alarm.day else ""
+    match alarm.kind:
+        case AlarmKind.REFUSED:
+            return say("Credentials refused"), say("The provider refuses the credentials. Enter new ones.")
+        case AlarmKind.FAILED:
+            return say("Sync failed"), say("The sync that started at %(at)s failed.", at=at)
+        case AlarmKind.NEVER:
+            return say("Never synced"), say("Nothing has been collected from this source yet.")
+        case AlarmKind.FORGETTING:
+            return say("Retention running out"), say_many(
+                "The provider deletes the flows of %(day)s in %(number)s day, and that day is not complete.",
+                "The provider deletes the flows of %(day)s in %(number)s days, and that day is not complete.",
+                alarm.number,
+                day=day,
+            )
+        case AlarmKind.GAP:
+            return say("Gap"), say_many(
+                "%(number)s day from %(day)s on is not complete: flows may be missing.",
+                "%(number)s days from %(day)s on are not complete: flows may be missing.",
+                alarm.number,
+                day=day,
+            )
+        case AlarmKind.STALE:
+            return say("Behind"), say(
+                "Nothing after %(at)s is complete, although the provider has published more.", at=at
+            )
+        case AlarmKind.LOST:
+            return say("No longer available"), say_many(
+                "%(number)s day from %(day)s on is not complete, and the provider no longer keeps it.",
+                "%(number)s days from %(day)s on are not complete, and the provider no longer keeps them.",
+                alarm.number,
+                day=day,
+            )
+        case AlarmKind.QUARANTINE:
+            return say("Rejected rows"), say_many(
+                "%(number)s row was rejected because it could not be read. It is in no total.",
+                "%(number)s rows were rejected because they could not be read. They are in no total.",
+                alarm.number,
+            )
+        case AlarmKind.FINDING:
+            return say("To review"), _finding(alarm, language)
+
+
+def _finding(alarm: Alarm, language: Language) -> str:
+    if alarm.detail == SIDE:
+        return language.say_many(
+            "%(number)s flow has a direction that contradicts the sign of its amount. Review it.",
+            "%(number)s flows have a direction that contradicts the sign of their amount. Review them.",
+            alarm.number,
+        )
+    if alarm.detail == SAME_ID:
+        return language.say_many(
+            "%(number)s flow shares its ID with a different flow at the same time. Review it.",
+            "%(number)s flows share an ID with a different flow at the same time. Review them.",
+            alarm.number,
+        )
+    return f"{alarm.detail}: {language.number(alarm.number)}"
+
+
+def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
+    say, account = language.say, quote(alarm.account, safe="")
+    match alarm.kind:
+        case AlarmKind.REFUSED:
+            return f"/sources/{account}/credentials", say("Enter new credentials")
+        case AlarmKind.FAILED | AlarmKind.NEVER | AlarmKind.GAP | AlarmKind.STALE | AlarmKind.FORGETTING:
+            return f"/sources/{account}", say("View the source")
+        case AlarmKind.LOST:
+            return f"#coverage-{account}", say("See its calendar")
+        case AlarmKind.QUARANTINE:
+            return f"/flows/quarantine?{urlencode({'account': alarm.account})}", say("View the rows")
+        case AlarmKind.FINDING:
+            query = urlencode({"account": alarm.account, "finding": alarm.detail})
+            return f"/flows?{query}", say("Review the flows")
+
+
+class CoverageLabel(NamedTuple):
+    """A verdict as it is shown: its look, its name in a word or two, and what it means in a sentence."""
+
+    look: str
+    name: str
+    meaning: str
+
+
+def coverage_label(verdict: Verdict, zone: str, language: Language) -> CoverageLabel:
+    """A verdict in words, its times in a zone."""
+    say = language.say
+    at = _moment(verdict.until_us, zone, language)
+    match verdict.status:
+        case Completeness.COMPLETE:
+            meaning = say("All flows up to %(at)s are included.", at=at) if at else say("All flows are included.")
+            return CoverageLabel("good", say("Complete"), meaning)
+        case Completeness.PARTIAL:
+            return CoverageLabel(
+                "busy",
+                say("Complete so far"),
+                say("All flows up to %(at)s are included. Later ones have not been read yet.", at=at),
+            )
+        case Completeness.INCOMPLETE:
+            return CoverageLabel("warn", say("Not complete"), _reasons(verdict, zone, language))
+        case Completeness.UNKNOWN:
+            return CoverageLabel("", say("Cannot be checked"), _reasons(verdict, zone, language))
+
+
+def _reasons(verdict: Verdict, zone: str, language: Language) -> str:
+    """Why flows may be missing: the first gap in full, and how many more there are."""
+    first = verdict.gaps[0]
+    text = language.say("%(account)s: %(reason)s.", account=first.account, reason=gap_reason(first, zone, language))
+    more = len(verdict.gaps) - 1
+    if not more:
+        return text
+    return f"{text} " + language.say_many("And %(number)s more gap.", "And %(number)s more gaps.", more)
+
+
+def gap_reason(gap: Gap, zone: str, language: Language) -> str:
+    """Why a range is not complete, and since when, in the reader's language."""
+    say, reason = language.say, cause_text(gap, language)
+    since, until = _moment(gap.since_us, zone, language), _moment(gap.until_us, zone, language)
+    if since and until:
+        return say("%(reason)s, from %(since)s to %(until)s", reason=reason, since=since, until=until)
+    return say("%(reason)s, from %(since)s on", reason=reason, since=since) if since else reason
+
+
+def cause_text(gap: Gap, language: Language) -> str:
+    """Why a range is not complete, in the reader's language."""
+    say = language.say
+    return {
+        Cause.NO_SOURCE: say("no source says which flows should be here"),
+        Cause.BEFORE_SOURCE: say("before the source's start date"),
+        Cause.NOT_KEPT: say("older than what the provider keeps"),
+        Cause.READ_FAILED: say("read failed: %(detail)s", detail=gap.detail),
+        Cause.NOT_READ: say("not read yet"),
+        Cause.NOT_PUBLISHED: say("not published yet"),
+        Cause.REJECTED_ROWS: language.say_many("%(number)s rejected row", "%(number)s rejected rows", gap.rows),
+    }[gap.cause]
+
+
+def basis_label(basis: Basis, language: Language) -> str:
+    """What a sum that is not a balance is: since when it is a net change. Empty for a balance."""
+    return language.say("Net change since %(day)s", day=language.day(basis.since_day)) if basis.since_day else ""
+
+
+def _moment(at_us: int | None, zone: str, language: Language) -> str:
+    return "" if at_us is None or is_open_end(at_us) else language.moment(from_us(at_us), ZoneInfo(zone))
+
+
+def period_name(unit: Unit, first: date, last: date, language: Language) -> str:
+    """The name of a period: a day, the two ends of a week, a month. One that the span cuts short keeps its name."""
+    match unit:
+        case Unit.DAY:
+            return format_skeleton("yMMMd", first, locale=language.locale)
+        case Unit.WEEK:
+            return format_interval(first, last, "yMMMd", locale=language.locale)
+        case _:
+            return format_skeleton("yMMM", first, locale=language.locale)
+
+
+def axis_name(unit: Unit, first: date, language: Language) -> str:
+    """The name of a period on an axis: the year is only in the first name of each year."""
+    skeleton = "MMM" if unit is Unit.MONTH else "MMMd"
+    if first.month == 1 and (unit is Unit.MONTH or first.day <= 7):
+        skeleton = f"y{skeleton}"
+    return format_skeleton(skeleton, first, locale=language.locale)
+
+
+def unit_names(language: Language) -> dict[Unit, str]:
+    """The names of the units."""
+    return {Unit.DAY: language.say("Day"), Unit.WEEK: language.say("Week"), Unit.MONTH: language.say("Month")}
+
+
+def account_label(account: str, subaccount: str) -> str:
+    """An account with its subaccount, if any."""
+    return f"{account} · {subaccount}" if subaccount else account
+
+
+def money(amount: Decimal, currency: str, language: Language) -> str:
+    """An amount with its currency."""
+    return f"{language.amount(amount)} {currency}"

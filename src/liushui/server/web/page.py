@@ -24,9 +24,9 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
 from liushui.server.context import AppContext
-from liushui.server.web.auth.sessions import BrowserSession, BrowserSessions
 from liushui.server.web.i18n import Language, choose_language, read_languages
 from liushui.server.web.labels import Labels
+from liushui.server.web.sessions import BrowserSession, BrowserSessions
 from liushui.server.web.static_files import Assets, read_assets
 
 TEMPLATES: Final = Path(__file__).parent / "templates"

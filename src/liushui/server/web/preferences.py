@@ -5,10 +5,10 @@ from typing import Final
 from litestar import post
 from litestar.response import Response
 
-from liushui.server.web.auth.guard import OPEN
-from liushui.server.web.auth.sessions import make_cookie
+from liushui.server.web.guard import OPEN
 from liushui.server.web.i18n import TAGS
 from liushui.server.web.page import LANGUAGE_COOKIE, RISE_COOKIE, RISES, THEME_COOKIE, THEMES, CurrentPage, redirect
+from liushui.server.web.sessions import make_cookie
 
 YEAR_S: Final = 365 * 86_400
 

@@ -9,7 +9,7 @@ from liushui.ledger.jobs.sources import Run, Source, last_runs, list_sources
 from liushui.ledger.jobs.sync_requests import requested_accounts
 from liushui.ledger.read import status
 from liushui.ledger.read.status import AccountStatus
-from liushui.server.web.overview.labels import coverage_label
+from liushui.server.web.labels import coverage_label
 from liushui.server.web.page import Page
 from liushui.sync.events import SyncStatus
 

@@ -25,11 +25,11 @@ from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.model import Account
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
+from liushui.server.web import flow_rows
+from liushui.server.web.charts import script_json
 from liushui.server.web.filter_params import FlowsRequest, read_flows_request
-from liushui.server.web.flows import rows
-from liushui.server.web.flows.rows import Rows, RowWriter
-from liushui.server.web.overview.charts import script_json
-from liushui.server.web.overview.labels import account_label, coverage_label
+from liushui.server.web.flow_rows import Rows, RowWriter
+from liushui.server.web.labels import account_label, coverage_label
 from liushui.server.web.page import CurrentPage, Page, decimal_places
 
 FIRST_ROWS: Final = 100
@@ -109,9 +109,9 @@ def load_rows(page: CurrentPage) -> Response[bytes]:
                 position = _position(view, query[name][-1])
             except CursorError as error:
                 return _error(str(error))
-            return _json(read(rows.ROWS_MAX, position))
+            return _json(read(flow_rows.ROWS_MAX, position))
     at, error_text = _jump(view)
-    return _error(error_text) if error_text else _json(writer.older(rows.ROWS_MAX, at))
+    return _error(error_text) if error_text else _json(writer.older(flow_rows.ROWS_MAX, at))
 
 
 @get("/page/flows/totals", sync_to_thread=True)
@@ -276,7 +276,7 @@ async def download_flows(page: CurrentPage) -> Response[Any]:
         return _error(view.first_error)
     flows = stream_flows(page.ledger, view.request.filter)
     return Stream(
-        rows.in_threads(rows.csv_parts(flows) if extension == "csv" else rows.jsonl_parts(flows)),
+        flow_rows.in_threads(flow_rows.csv_parts(flows) if extension == "csv" else flow_rows.jsonl_parts(flows)),
         media_type=DOWNLOADS[extension],
         headers={"content-disposition": f'attachment; filename="flows.{extension}"'},
     )

@@ -9,7 +9,7 @@ from litestar.response import Response
 from liushui.ledger.access.sessions import has_password, redeem_login_code, verify_password
 from liushui.ledger.access.tokens import find_token
 from liushui.rules import Rate
-from liushui.server.web.auth.guard import OPEN
+from liushui.server.web.guard import OPEN
 from liushui.server.web.page import CurrentPage, Page, own_address, redirect
 from liushui.services.access import opens_page
 

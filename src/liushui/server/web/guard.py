@@ -10,14 +10,14 @@ from litestar.exceptions import ClientException, NotAuthorizedException, Permiss
 from litestar.response import Response
 
 from liushui.errors import short_repr
-from liushui.server.web.auth.sessions import (
+from liushui.server.web.page import AnyRequest, web_context_of
+from liushui.server.web.sessions import (
     COOKIE,
     CSRF_FIELD,
     CSRF_HEADER,
     SAFE_METHODS,
     verify_csrf,
 )
-from liushui.server.web.page import AnyRequest, web_context_of
 from liushui.services.access import LOOPBACK, host_of, is_loopback
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"

@@ -18,8 +18,7 @@ from liushui.ledger.read.model import Account, verdict_on
 from liushui.ledger.read.overview import Overview, read_calendar, read_overview, read_streams
 from liushui.ledger.read.summaries import by_kind, sum_totals
 from liushui.money import EXACT, ZERO
-from liushui.server.web.filter_params import OverviewRequest, common_zone, read_overview_request
-from liushui.server.web.overview.charts import (
+from liushui.server.web.charts import (
     STATE_LOOKS,
     Calendar,
     bar_chart,
@@ -30,7 +29,8 @@ from liushui.server.web.overview.charts import (
     script_json,
     state_names,
 )
-from liushui.server.web.overview.labels import (
+from liushui.server.web.filter_params import OverviewRequest, common_zone, read_overview_request
+from liushui.server.web.labels import (
     account_label,
     alarm_label,
     basis_label,

@@ -18,8 +18,7 @@ from liushui.ledger.read.summaries import ChartPeriod, Span, by_kind, sum_totals
 from liushui.ledger.read.transfer_matching import WINDOW
 from liushui.money import ZERO, to_plain_string
 from liushui.server.web.i18n import Language
-from liushui.server.web.labels import Labels
-from liushui.server.web.overview.labels import axis_name, cause_text, coverage_label, period_name
+from liushui.server.web.labels import Labels, axis_name, cause_text, coverage_label, period_name
 
 SERIES_MAX: Final = 8
 """Colours for series. Of more kinds the smallest are drawn as one series."""

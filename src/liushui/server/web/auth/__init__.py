@@ -1,1 +1,0 @@
-"""Log-in, sessions and the guard in front of every page."""

@@ -130,22 +130,15 @@ class DeviatingProvider(DialectTransport):
     def rows(self) -> list[bytes]:
         """The rows that a client must have read in the end, as the service would send them without deviations."""
         filters = [deviation.hides for deviation in self.deviations if deviation.hides is not None]
-        good = [row for row in self.stored if row not in self.bad_rows]
+        corrupts = any(deviation.corrupt is not None for deviation in self.deviations)
+        good = [row for row in self.stored if not (corrupts and is_marked(row))]
         return [row for row in good if not any(is_hidden(row) for is_hidden in filters)]
 
     @property
     def bad_rows(self) -> set[bytes]:
-        """The rows that arrive corrupted, before they were. A client must have rejected what they became."""
-        corrupts = any(deviation.corrupt is not None for deviation in self.deviations)
-        return {row for row in self.stored if is_marked(row)} if corrupts else set()
-
-    def rejected(self) -> set[bytes]:
-        """The rows that a client must have rejected, as they arrive."""
-        rows = self.bad_rows
-        for deviation in self.deviations:
-            if deviation.corrupt is not None:
-                rows = {deviation.corrupt(row, self.provider) for row in rows}
-        return rows
+        """The rows that a client must have rejected in the end, as they arrive."""
+        hooks = [deviation.corrupt for deviation in self.deviations if deviation.corrupt is not None]
+        return {corrupt(row, self.provider) for corrupt in hooks for row in self.stored if is_marked(row)}
 
     def facts(self, until: datetime | None = None) -> Counter[Facts]:
         """The facts of `rows`, of those before an instant where it is given."""

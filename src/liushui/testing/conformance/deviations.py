@@ -157,7 +157,7 @@ class _DeviationCheck:
         """No surplus row, and every row or a reason."""
         expected, got = self._double.facts(until), self._facts()
         surplus, lacking = (got - expected).total(), (expected - got).total()
-        rejected, to_reject = self._rejected(), self._double.rejected()
+        rejected, to_reject = self._rejected(), self._double.bad_rows
         if surplus:
             self._fail(name, f"{surplus} rows are there that the service does not have, or are there too often")
         if rejected - to_reject:

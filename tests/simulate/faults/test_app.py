@@ -15,17 +15,20 @@ import pytest
 
 from liushui.errors import LiushuiError, Unavailable, WireError
 from liushui.http import Response
-from liushui.provider import PageRequest, Slice
+from liushui.provider import Page, PageRequest, Slice
 from liushui.providers import load_providers
 from liushui.simulate.faults.app import carry_out
-from liushui.simulate.faults.fault import Answered, Reset, Stalled, TransportOutcome, Unreached
+from liushui.simulate.faults.fault import Answered, Endless, Reset, Stalled, TransportOutcome, Unreached
 from liushui.simulate.faults.reader import TRUTH_PATH
 from liushui.simulate.serve import SimulatorInfo
 from liushui.testing.processes import run
+from liushui.testing.transport import clients_over
 from tests.simulate.faults.testbed import BEGIN, END, FLOWS
 
 CLIENTS: Final = 10
 PAGES: Final = 15
+ENOUGH: Final = 5 << 20
+"""The bytes of an endless body that a client reads."""
 
 TRUE: Final = Response(200, [("a", "b")], b"0123456789")
 
@@ -64,6 +67,7 @@ class RecordingHttp:
         (Reset(TRUE._replace(body=b""), 0), [(200, [("a", "b"), ("content-length", "1")]), b""]),
         (Unreached(), [(500, [("content-length", "1")]), b""]),
         (Stalled(), ["gone"]),
+        (Endless(TRUE, b"and so on"), [(200, [("a", "b")]), b"0123456789", b"and so on", "gone"]),
     ],
 )
 def test_outcomes_are_carried_out(outcome: TransportOutcome, expected: list[object]) -> None:
@@ -144,17 +148,50 @@ def test_clients_see_faults_and_otherwise_the_truth() -> None:
 
 @pytest.mark.parametrize("name", load_providers())
 def test_every_client_gets_its_page_without_faults(name: str) -> None:
-    provider = load_providers()[name]
-
-    async def read(simulator: SimulatorInfo) -> int:
-        (account,) = simulator.accounts
-        client = provider.connect(base_url=simulator.base_url, credentials=account.credentials, rate=None, timeout_s=30)
-        page = await client.fetch_page(PageRequest(Slice(BEGIN, END), 30))
-        await client.close()
-        return len(page.rows)
-
     with simulating_faults("none", provider=name) as simulator:
-        assert asyncio.run(read(simulator)) == 30
+        assert len(asyncio.run(fetch_page(simulator, 30)).rows) == 30
+
+
+def test_a_deviation_is_simulated_by_its_name() -> None:
+    with simulating_faults("page-cap-50") as simulator:
+        assert len(asyncio.run(fetch_page(simulator)).rows) == 50
+
+
+def test_an_endless_answer_ends_when_its_client_leaves() -> None:
+    """And the simulator goes on answering others."""
+    recorded: list[httpx2.Request] = []
+
+    def record(request: httpx2.Request) -> httpx2.Response:
+        recorded.append(request)
+        return httpx2.Response(404)
+
+    async def read(request: httpx2.Request) -> int:
+        length = 0
+        async with httpx2.AsyncClient() as http:
+            answer = await http.send(request, stream=True)
+            async for chunk in answer.aiter_raw():
+                length += len(chunk)
+                if length > ENOUGH:
+                    break
+            await answer.aclose()
+        return length
+
+    with simulating_faults("endless-body") as simulator:
+        with clients_over(httpx2.MockTransport(record)), pytest.raises(LiushuiError):
+            asyncio.run(fetch_page(simulator))
+        for _ in range(2):
+            assert asyncio.run(read(recorded[0])) > ENOUGH
+        assert httpx2.get(simulator.base_url).status_code == 200
+
+
+async def fetch_page(simulator: SimulatorInfo, size: int = 1_000) -> Page:
+    (account,) = simulator.accounts
+    provider = load_providers()[account.provider]
+    client = provider.connect(base_url=simulator.base_url, credentials=account.credentials, rate=None, timeout_s=30)
+    try:
+        return await client.fetch_page(PageRequest(Slice(BEGIN, END), size))
+    finally:
+        await client.close()
 
 
 def test_an_unknown_profile_ends_the_command() -> None:

@@ -15,7 +15,7 @@ from liushui.errors import SyncError
 from liushui.ledger.engines import sqlite
 from liushui.ledger.flow_row import COPY_MARK, ID, Rejected, Row
 from liushui.ledger.write import batch_writer, commit
-from liushui.provider import DecodedRow, Page
+from liushui.provider import DecodedRow, Page, Slice
 from liushui.rules import Cursor, PageNumber, Rules
 from liushui.sync import committer, fetch, pipeline, plan
 
@@ -111,6 +111,16 @@ def counted_alone(_agree: bool, _before: fetch.WholeRead | None, read: fetch.Who
     return read.matches_total
 
 
+async def only_the_parts(self: fetch.RangeFetcher, *, can_split: bool) -> list[bytes]:
+    """Each part is asked for, and nothing else."""
+    return [row for part in self.separate_parts() for row in await self.read_part(part, can_split=can_split)]
+
+
+def as_long_as_the_slice(_widened: Slice, slice_: Slice, *_args: object) -> Slice:
+    """A request asks for the range of its slice."""
+    return slice_
+
+
 async def commit_as_new(self: committer.Committer, fetched: committer.FetchedSlice) -> committer.Outcome:
     """A slice that was read before others proved a part of it replaces what they proved."""
     return await self.commit_alone(fetched._replace(read_at=self._ledger.clock()))
@@ -144,6 +154,11 @@ STEPS: Final[dict[str, Step]] = {
     "second_read_before_versions_end": Step(committer.Committer, "confirm", replaced(nothing_async)),
     "stale_read_refused": Step(committer.Committer, "reread_overtaken", replaced(commit_as_new)),
     "rows_outside_the_slice_refused": Step(committer, "check_inside", unchecked),
+    "ignored_range_refused": Step(fetch, "check_times", unchecked),
+    "ends_asked_beyond": Step(fetch, "widened", altered(as_long_as_the_slice)),
+    "page_cap_is_found": Step(fetch.Question, "prove_end", replaced(nothing_async)),
+    "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
+    "pages_without_end": Step(fetch.PageWalk, "add", unchecked),
     "retention_guard": Step(committer.Committer, "check_retained", unchecked),
     "unreadable_rows_are_kept": Step(committer.Committer, "decode_each", altered(without_rejected)),
     "failures_leave_gaps": Step(pipeline.AccountSync, "record_gap", replaced(nothing_async)),

@@ -153,6 +153,9 @@ class Rules(Generic[P]):
     allowed_lateness: timedelta = timedelta(0)
     """How long a row may take to appear: after its own time, or after its day's publication. It also absorbs the
     difference between the provider's clock and ours."""
+    time_field: str | None = None
+    """The field of a row that has its time in steps of the clock, as a number or text. With it a sync compares the rows
+    with the range that it asked for, and does not rely on the ends of a range. None: rows have no such field."""
     currencies: frozenset[str] | None = None
     """The currencies that the provider can have. None: any."""
     confirmations: int = 1

@@ -17,7 +17,7 @@ STEP = Slice(BEGIN, BEGIN + RULES.resolution)
 
 
 def paged_by(paging: Paging, *filters: Filter) -> Rules[Paging]:
-    return replace(RULES, paging=paging, filters=filters)  # type: ignore[arg-type] # any paging will do
+    return replace(RULES, paging=paging, filters=filters, time_field=None)  # type: ignore[arg-type] # any paging will do
 
 
 CURSOR = paged_by(Cursor(size_default=3, size_max=3))
@@ -94,3 +94,38 @@ class Instant:
     @property
     def every(self) -> Counter[int]:
         return Counter(range(len(self.rows)))
+
+
+TIMED = replace(SPLITS, time_field="time")
+
+
+class Fleeting:
+    """Answers with rows of different seconds that pass the filters, of every account: the oldest ones."""
+
+    def __init__(self, *, cap: int = 3, accounts: tuple[str, ...] = ("main",), rows: int = 3) -> None:
+        self._cap = cap
+        begin = int(BEGIN.timestamp())
+        self.rows = [(begin + 60 * number, accounts[number % len(accounts)]) for number in range(rows)]
+        self.parts: list[dict[str, str]] = []
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        self.parts.append(dict(request.params))
+        since, until = (at.timestamp() for at in request.slice_)
+        asked = request.params.get("account")
+        found = [row for row in self.rows if since <= row[0] < until and asked in {None, row[1]}]
+        return Page([encoded(row) for row in found[: min(self._cap, request.size)]])
+
+    async def close(self) -> None:
+        raise AssertionError("fetch_slice does not close its client")
+
+    def fetched(self, asked: Slice = DAY, size: int = 10) -> Counter[bytes]:
+        return Counter(asyncio.run(fetch_slice(self, asked, TIMED, size, can_split=True)))
+
+    @property
+    def every(self) -> Counter[bytes]:
+        return Counter(map(encoded, self.rows))
+
+
+def encoded(row: tuple[int, str]) -> bytes:
+    """A row with a time and an account."""
+    return json.dumps({"time": row[0], "account": row[1]}).encode()

@@ -204,7 +204,7 @@ def test_a_slice_of_which_another_worker_proved_a_part_is_read_again(ledger: Led
 
     def overtaken(call: int, asked: Slice, _page: int) -> None:
         if call == 1:
-            assert asked.since == half.since
+            assert asked.since <= half.since
             assert asked.until > half.until
             clock_of(ledger).move(timedelta(seconds=1))
             received = [codec.read(one) for one in here[:12]]

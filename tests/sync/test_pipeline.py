@@ -15,6 +15,7 @@ from liushui.ledger.jobs.sources import last_runs
 from liushui.provider import Page, PageRequest, Provider, Slice
 from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
+from liushui.providers.longbridge.rules import RULES
 from liushui.sync import committer
 from liushui.sync.events import SyncAdvanced, SyncStarted, SyncStatus
 from liushui.sync.options import Options
@@ -57,7 +58,7 @@ def test_a_second_sync_reads_only_the_newest_part(ledger: Ledger) -> None:
     synced(ledger, ClientDouble(codec, hourly(10)))
     client = ClientDouble(codec, hourly(10))
     result = synced(ledger, client)
-    assert min(asked.since for asked, _, _ in client.calls) == BEGIN + timedelta(days=8)
+    assert min(asked.since for asked, _, _ in client.calls) == BEGIN + timedelta(days=8) - RULES.resolution
     assert (result.added, result.restated, result.withdrawn) == (0, 0, 0)
     assert_intact(ledger)
 
@@ -199,7 +200,7 @@ def test_a_row_from_outside_the_slice_is_an_error(ledger: Ledger) -> None:
             return page._replace(rows=[row(BEGIN - timedelta(days=1)), *page.rows])
 
     result = synced(ledger, Astray(codec, hourly(10)))
-    assert "2023-12-31T00:00:00Z came where" in result.gaps[0]
+    assert "1 of 26 rows are outside it, such as business_time 1703980800" in result.gaps[0]
     assert amounts(ledger) == Counter()
 
 
@@ -215,7 +216,9 @@ def test_no_range_is_requested_twice_without_need(ledger: Ledger) -> None:
     client = ClientDouble(codec, hourly(10))
     synced(ledger, client)
     first_pages = [asked for asked, number, _ in client.calls if number == 1]
-    assert [one.since for one in first_pages[1:]] == [one.until for one in first_pages[:-1]]
+    # Each asks for one step more at each end.
+    shared = 2 * RULES.resolution
+    assert [one.since for one in first_pages[1:]] == [one.until - shared for one in first_pages[:-1]]
 
 
 # ---------------------------------------------------------------- what a provider forgets
@@ -322,6 +325,6 @@ def test_the_first_slices_fit_the_rows_that_the_ledger_has(ledger: Ledger) -> No
     clock_of(ledger).move(timedelta(minutes=1))
     synced(ledger, again, Options(size=48, everything=True))
     lengths = [client.calls[0][0].until - client.calls[0][0].since for client in (first, again)]
-    assert lengths[0] == timedelta(days=1)
+    assert lengths[0] == timedelta(days=1) + 2 * RULES.resolution
     assert lengths[1] >= timedelta(days=6)
     assert amounts(ledger) == amounts_of(rows)

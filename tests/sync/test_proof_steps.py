@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,8 @@ from liushui.ledger.maintenance.verify import Verified, verify
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.commit import commit_slice
 from liushui.ledger.write.quarantine import open_entries
-from liushui.provider import Codec, Page, PageRequest, Slice
+from liushui.provider import Codec, Page, PageRequest, Provider, Slice
+from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync import fetch
@@ -26,7 +28,7 @@ from liushui.sync.options import Options
 from liushui.testing.client_double import ClientDouble
 from soak import mutations
 from soak.mutations import STEPS, Step, patched, proving
-from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, fetched, rows
+from tests.sync.pages import COUNTED, CURSOR, DAY, Fleeting, Instant, Scripted, chain, fetched, rows
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
 from tests.sync.running import amounts, amounts_of, clock_of, forgetting, states, synced
 
@@ -128,9 +130,63 @@ def an_answer_is_to_another_question(folder: Path) -> bool:
             page = await super().fetch_page(request)
             return page if len(self.calls) > 1 else page._replace(rows=[stray, *page.rows])
 
+    def timeless(name: str) -> Provider:
+        """A provider in whose rows a sync cannot find the time itself."""
+        real = get_provider(name)
+        return replace(real, rules=replace(real.rules, time_field=None))
+
     ledger = new_ledger(folder)
-    synced(ledger, Astray(codec, hourly(10)), EVERYTHING)
+    synced(ledger, Astray(codec, hourly(10)), EVERYTHING, provider=timeless)
     return "-6666.00" not in amounts(ledger)
+
+
+def a_service_ignores_the_range(folder: Path) -> bool:
+    """It always answers with the newest day."""
+
+    class Newest(ClientDouble):
+        async def fetch_page(self, request: PageRequest) -> Page:
+            newest = Slice(BEGIN + timedelta(days=9), BEGIN + timedelta(days=10))
+            return await super().fetch_page(request._replace(slice_=newest))
+
+    ledger, here = new_ledger(folder), hourly(10)
+    synced(ledger, Newest(codec, here), EVERYTHING)
+    return amounts(ledger) == amounts_of(here) or State.OPEN in {state for state, _ in states(ledger)}
+
+
+def the_end_of_a_range_does_not_belong_to_it(folder: Path) -> bool:
+    class Exclusive(ClientDouble):
+        async def fetch_page(self, request: PageRequest) -> Page:
+            since, until = request.slice_
+            return await super().fetch_page(request._replace(slice_=Slice(since, until - RULES.resolution)))
+
+    end = BEGIN + timedelta(days=1)
+    ledger, here = new_ledger(folder), [row(end - RULES.resolution, "-5.00"), *hourly(1)]
+    synced(ledger, Exclusive(codec, here), Options(attempts=1, until=end))
+    return amounts(ledger) == amounts_of(here)
+
+
+def a_service_holds_fewer_rows_than_were_asked_for(_folder: Path) -> bool:
+    """It has no second page, and its rows are cut after the second one."""
+    service = Fleeting(cap=2)
+    try:
+        return service.fetched() == service.every
+    except SliceTooLarge:
+        return True
+
+
+def rows_have_a_value_that_nobody_asks_for(_folder: Path) -> bool:
+    service = Fleeting(accounts=("main", "third"))
+    return service.fetched() == service.every
+
+
+def a_cursor_leads_back(_folder: Path) -> bool:
+    """It ends within five calls."""
+    loop = Scripted([Page([], "1"), Page([], "1")])
+    try:
+        fetched(loop, CURSOR, DAY)
+    except SyncError:
+        return loop.calls <= 5
+    return False
 
 
 def a_provider_forgets_its_oldest_day(folder: Path) -> bool:
@@ -252,6 +308,11 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "second_read_before_versions_end": an_answer_is_empty_once,
     "stale_read_refused": another_worker_proves_it_from_a_later_read,
     "rows_outside_the_slice_refused": an_answer_is_to_another_question,
+    "ignored_range_refused": a_service_ignores_the_range,
+    "ends_asked_beyond": the_end_of_a_range_does_not_belong_to_it,
+    "page_cap_is_found": a_service_holds_fewer_rows_than_were_asked_for,
+    "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
+    "pages_without_end": a_cursor_leads_back,
     "retention_guard": a_provider_forgets_its_oldest_day,
     "unreadable_rows_are_kept": a_row_cannot_be_read,
     "failures_leave_gaps": a_call_fails,

@@ -211,7 +211,13 @@ class VirtualScheduler:
 
     def _provider(self, name: str) -> Provider:
         real = get_provider(name)
-        kept = replace(self.rules, paging=real.rules.paging, history_start=BEGIN, floor=None)
+        kept = replace(
+            self.rules,
+            paging=real.rules.paging,
+            time_field=real.rules.time_field,
+            history_start=BEGIN,
+            floor=None,
+        )
         return replace(real, rules=kept)
 
     def times(self, account: str = "a") -> list[datetime]:

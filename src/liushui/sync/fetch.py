@@ -5,47 +5,226 @@ larger slice is split until it fits. One that is as short as the provider's cloc
 
 - page numbers and cursors: whole reads are repeated until two in a row agree (PagedFetcher);
 - ranges only: the slice is read in parts, by the filters that the provider's rules name (RangeFetcher).
+
+Nothing is taken from the documents alone. A service may give fewer rows than were asked for, leave out an end of a
+range, ignore a parameter, or count wrongly. Each of these is found by a further request, or by a look into the rows.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import product
 from typing import Final, NamedTuple
 
-import msgspec
-
-from liushui.errors import SyncError
-from liushui.provider import Client, Page, PageRequest, Slice
-from liushui.rules import Paging, RangeOnly, Rules
-from liushui.wire.decoding import DECODE_ERRORS
+from liushui.errors import Refused, SyncError, WireError
+from liushui.instant import MAX_INSTANT, MIN_INSTANT
+from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
+from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
+from liushui.sync.row_fields import field_values, instant_of, row_times, rows_inside, step_of
 
 READS_MAX: Final = 5
 """Whole reads of a slice of many pages before it is given up."""
-PAGES_MAX: Final = 100_000
-
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_text = msgspec.json.Decoder(str)
+PAGES_MAX: Final = 10_000
+"""Pages of one read of a slice. Those of some real accounts were empty a few hundred times in a row."""
+EQUAL_PAGES_MAX: Final = 3
+"""Equal pages in a row that show that a cursor leads nowhere."""
+CUTS_MIN: Final = 2
+"""Pages that end after the same number of rows, though there are more, that show a limit of the service."""
+COMPARISONS_MAX: Final = 3
+"""How often answers to two questions about the same rows may differ, because rows came between them."""
+FAR_PAGE: Final = "1000000"
+"""The number of a page that no account has: a service that gives rows there ignores the number."""
 
 
 class SliceTooLarge(Exception):
-    """A slice does not fit one page, and can be split."""
+    """A slice does not fit one page, and can be split. `rows`: the page."""
 
-    def __init__(self, rows_in_page: int) -> None:
+    def __init__(self, rows_in_page: int, rows: Sequence[bytes] = ()) -> None:
         super().__init__(f"more than the {rows_in_page} rows of one page")
         self.rows_in_page = rows_in_page
+        self.rows = rows
+
+
+class EndlessPages(SyncError):
+    """The provider's pages lead nowhere: no slice of the source can be read."""
+
+
+@dataclass
+class SourceTraits:
+    """What one sync has seen of how its source's service answers."""
+
+    rows_max: int = 0
+    """The most rows that one page had."""
+    cap: int | None = None
+    """The rows of a page after which there were more, though more had been asked for. None: no such page was seen."""
+    cuts: int = 0
+    """How many pages were cut there. A single one may have had hidden rows, or have been cut on its way."""
+    covered: set[tuple[str, ...]] = field(default_factory=set)
+    """The values of separate parts whose rows are in the answer to the question without a filter too."""
+    ignored: set[str] = field(default_factory=set)
+    """Request parameters that change nothing."""
+
+    def may_lack_rows(self, rows: int) -> bool:
+        """Whether a page with so many rows may have been cut: no page before it had more."""
+        return rows >= max(1, self.rows_max)
+
+    def note_page(self, rows: int) -> None:
+        """Learn from a page."""
+        self.rows_max = max(self.rows_max, rows)
+        if self.cap is not None and rows > self.cap:
+            self.cap, self.cuts = None, 0
+
+    def note_cut(self, rows: int, size: int) -> None:
+        """Learn that there were more rows than the page had, where `size` were asked for."""
+        if self.may_lack_rows(rows) and rows < size:
+            self.cuts = self.cuts + 1 if self.cap == rows else 1
+            self.cap = rows
+        self.note_page(rows)
+
+    def page_max(self, size: int) -> int:
+        """The most rows that a page can be expected to have, where `size` are asked for."""
+        return min(size, self.cap) if self.cap is not None and self.cuts >= CUTS_MIN else size
 
 
 async def fetch_slice(
-    client: Client, slice_: Slice, rules: Rules[Paging], size: int, *, can_split: bool
+    client: Client,
+    slice_: Slice,
+    rules: Rules[Paging],
+    size: int,
+    *,
+    can_split: bool,
+    traits: SourceTraits | None = None,
+    earliest: datetime = MIN_INSTANT,
 ) -> list[bytes]:
     """Return every row of a slice. `size` is the number of rows to ask for a page.
+
+    One step of the provider's clock more is asked for at each end, but nothing before `earliest`: services differ in
+    whether the ends of a range belong to it.
 
     Raises SliceTooLarge where the slice `can_split` and does not fit one page; SyncError where it cannot be proven
     whole; and what the client raises.
     """
+    traits = SourceTraits() if traits is None else traits
+    asked = widened(slice_, rules, earliest)
+    try:
+        rows = await _read(client, asked, rules, size, traits, can_split=can_split or asked != slice_)
+    except SliceTooLarge as error:
+        if can_split:
+            raise
+        # The rows beside the step made it too large. Without them, the service has to give the step's own rows.
+        rows = await _read(client, slice_, rules, size, traits, can_split=False)
+        if not rows and rows_inside(error.rows, slice_, rules):
+            raise SyncError("the service leaves out the ends of a range, and one step has more than a page") from error
+    return rows_inside(rows, slice_, rules)
+
+
+async def _read(
+    client: Client, asked: Slice, rules: Rules[Paging], size: int, traits: SourceTraits, *, can_split: bool
+) -> list[bytes]:
+    question = Question(client, asked, rules, size, traits)
     if isinstance(rules.paging, RangeOnly):
-        return await RangeFetcher(client, slice_, size, rules, rules.paging).fetch(can_split=can_split)
-    return await PagedFetcher(client, slice_, size, rules.paging).fetch(can_split=can_split)
+        return await RangeFetcher(question, rules.paging).fetch(can_split=can_split)
+    return await PagedFetcher(question).fetch(can_split=can_split)
+
+
+def widened(slice_: Slice, rules: Rules[Paging], earliest: datetime) -> Slice:
+    """A slice with one step more at each end, where rows can be told apart by their times and a request may be so long.
+
+    It begins no earlier than `earliest`, and the floor of the rules.
+    """
+    step = rules.resolution
+    if rules.time_field is None:
+        return slice_
+    earliest = max(earliest, rules.floor or MIN_INSTANT, MIN_INSTANT + step)
+    since = slice_.since - step if slice_.since - earliest >= step else slice_.since
+    until = slice_.until + step if slice_.until <= MAX_INSTANT - step else slice_.until
+    if rules.slice_max is not None and until - since > rules.slice_max:
+        return slice_
+    return Slice(since, until)
+
+
+# ---------------------------------------------------------------- one question
+
+
+class Question(NamedTuple):
+    """What is asked of a client: the rows of a range."""
+
+    client: Client
+    slice_: Slice
+    rules: Rules[Paging]
+    size: int
+    traits: SourceTraits
+
+    async def page(
+        self,
+        size: int | None = None,
+        *,
+        slice_: Slice | None = None,
+        page_token: str | None = None,
+        params: Mapping[str, str] = NO_VALUES,
+        newest: bool = False,
+    ) -> Page:
+        """One page. Raises SyncError where it has more rows than any page may have, or rows that were not asked for."""
+        asked = slice_ or self.slice_
+        request = PageRequest(asked, size or self.size, page_token=page_token, params=params, newest=newest)
+        page = await self.client.fetch_page(request)
+        # A provider may ignore the number of rows that was requested, but not the largest one that it may give.
+        if len(page.rows) > self.size:
+            raise SyncError(f"a page has {len(page.rows)} rows where {self.size} were asked for")
+        check_times(page.rows, asked, self.rules)
+        for name, value in params.items():
+            check_values(page.rows, self.rules, name, value)
+        return page
+
+    async def prove_end(self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES) -> None:
+        """Prove that a page has all rows of the range, by the parts of the range at and beside its last rows.
+
+        A service may hold fewer rows than it was asked for. Raises SliceTooLarge where a part has further rows.
+        """
+        times = [at for at in row_times(rows, self.rules) if at is not None]
+        if not times:
+            return
+        oldest, newest = instant_of(min(times), self.rules), instant_of(max(times), self.rules)
+        after = Slice(max(newest, self.slice_.since), self.slice_.until)
+        before = Slice(self.slice_.since, min(oldest + self.rules.resolution, self.slice_.until))
+        for part in (after, before):
+            if part == self.slice_:
+                continue
+            page = await self.page(slice_=part, params=params)
+            if len(page.rows) >= len(rows) or Counter(page.rows) - Counter(rows):
+                self.traits.note_cut(len(rows), self.size)
+                raise SliceTooLarge(len(rows), rows)
+
+
+def check_times(rows: Sequence[bytes], asked: Slice, rules: Rules[Paging]) -> None:
+    """Raise SyncError where a row is of another time than was asked for."""
+    if rules.time_field is None or not rows:
+        return
+    first, end = step_of(asked.since, rules), step_of(asked.until, rules)
+    strays = [at for at in row_times(rows, rules) if at is not None and not first <= at < end]
+    if strays:
+        unit = rules.time_field
+        raise SyncError(
+            f"the service ignores the range of a request: {len(strays)} of {len(rows)} rows are outside it, "
+            f"such as {unit} {strays[0]} where {first} to {end - 1} was asked for"
+        )
+
+
+def check_values(rows: Sequence[bytes], rules: Rules[Paging], parameter: str, value: str) -> None:
+    """Raise IgnoredParameter where a row has another value than was asked for."""
+    strays = [str(other) for other in field_values(rows, rules.filter(parameter).field) if str(other) != value]
+    if strays:
+        raise IgnoredParameter(parameter, value, strays[0], rows)
+
+
+class IgnoredParameter(SyncError):
+    """Rows do not have the value that a parameter asked for."""
+
+    def __init__(self, parameter: str, value: str, other: str, rows: Sequence[bytes]) -> None:
+        super().__init__(f"the service ignores {parameter}: a row of {other} came where {value} was asked for")
+        self.parameter = parameter
+        self.rows = rows
 
 
 # ---------------------------------------------------------------- page numbers and cursors
@@ -57,42 +236,82 @@ class WholeRead(NamedTuple):
     rows: list[bytes]
     longest_page: int
     matches_total: bool
-    """False where the provider counted other rows than it gave."""
+    """False where the provider counted more rows than it gave."""
 
 
 class PagedFetcher:
     """Reads a slice of a provider whose answers lead to further pages."""
 
-    def __init__(self, client: Client, slice_: Slice, size: int, paging: Paging) -> None:
-        self._client, self._slice, self._size, self.paging = client, slice_, size, paging
+    def __init__(self, question: Question) -> None:
+        self._question, self._traits, self._size = question, question.traits, question.size
+        self.paging = question.rules.paging
 
     async def fetch(self, *, can_split: bool) -> list[bytes]:
-        rows, rows_in_page = await self._read_single_page(can_split=can_split)
-        if rows is not None:
-            return rows
+        first, is_whole = await self._read_single_page(can_split=can_split)
+        if is_whole:
+            return list(first.rows)
         if can_split:
-            raise SliceTooLarge(rows_in_page)
+            raise SliceTooLarge(self._rows_of_a_page(first), first.rows)
         return await self._read_until_two_agree()
 
-    async def _read_single_page(self, *, can_split: bool) -> tuple[list[bytes] | None, int]:
-        """Return the rows where one page has all of them, else None; and the number of rows of that page."""
+    async def _read_single_page(self, *, can_split: bool) -> tuple[Page, bool]:
+        """Return the first page that has rows, and whether it has all of the slice."""
         page = first = await self.page(self._size)
+        walk = PageWalk()
         for _ in range(PAGES_MAX):
+            walk.add(page)
             # The total may lag behind the rows, so a full page is never known to be the only one.
             if can_split and len(first.rows) == self._size and (page.next_token is not None or page.total is not None):
-                return None, len(first.rows)
+                self._traits.note_page(len(first.rows))
+                return first, False
             # Only a missing token tells the end. A short page does not: servers may give fewer rows than requested.
-            if page.next_token is None:
+            if page.next_token is None or self._is_all(first):
                 break
             page = await self.page(self._size, page_token=page.next_token)
             if page.rows and first.rows:
-                return None, len(first.rows)
+                await self._check_progress(walk, page)
+                self._traits.note_cut(len(first.rows), self._size)
+                return first, False
             first = page if page.rows else first
         else:
-            raise SyncError(f"no page was the last one in {PAGES_MAX}")
+            raise EndlessPages(f"no page was the last one in {PAGES_MAX}")
         if not total_matches(first.rows, {first.total}):
-            return None, max(1, len(first.rows))
-        return list(first.rows), len(first.rows)
+            return first, False
+        if isinstance(self.paging, Cursor) and self._traits.may_lack_rows(len(first.rows)):
+            await self._question.prove_end(first.rows)
+        self._traits.note_page(len(first.rows))
+        return first, True
+
+    def _is_all(self, page: Page) -> bool:
+        """Whether a page is known to be the only one: the provider counts its rows, and larger pages were given."""
+        return page.total == len(page.rows) and not self._traits.may_lack_rows(len(page.rows))
+
+    def _rows_of_a_page(self, page: Page) -> int:
+        """How many rows a page can be expected to hold, after one that did not hold all of the slice."""
+        rows = max(1, len(page.rows))
+        if isinstance(self.paging, Cursor):
+            # The provider's limit counts rows that it then hides, so this page says nothing about the next one.
+            return self._traits.page_max(self._size)
+        return max(rows, self._traits.rows_max)
+
+    async def _check_progress(self, walk: "PageWalk", page: Page) -> None:
+        """Raise EndlessPages where the page after another is that page again, and stays it."""
+        token = page.next_token
+        if isinstance(self.paging, PageNumber):
+            if walk.is_repeated(page) and await self._has_far_page():
+                raise EndlessPages("the service gives the same page whatever page is asked for")
+            return
+        while walk.is_repeated(page) and token is not None:
+            walk.add(page)
+            page = await self.page(self._size, page_token=token)
+            token = page.next_token
+
+    async def _has_far_page(self) -> bool:
+        """Whether there are rows on a page that cannot be there."""
+        try:
+            return bool((await self.page(self._size, page_token=FAR_PAGE)).rows)
+        except (Refused, WireError):  # it looks at the number
+            return False
 
     async def _read_until_two_agree(self) -> list[bytes]:
         before: WholeRead | None = None
@@ -111,38 +330,58 @@ class PagedFetcher:
         longest_page = 0
         totals: set[int | None] = set()
         page_token: str | None = None
+        walk = PageWalk()
         for _ in range(PAGES_MAX):
             page = await self.page(requested, page_token=page_token)
+            if isinstance(self.paging, PageNumber) and walk.is_repeated(page) and await self._has_far_page():
+                raise EndlessPages("the service gives the same page whatever page is asked for")
+            walk.add(page)
             rows += page.rows
             longest_page = max(longest_page, len(page.rows))
             totals.add(page.total)
-            if page.next_token is None:
+            is_short = len(page.rows) < longest_page and page.total == len(rows)
+            if page.next_token is None or is_short:
                 return WholeRead(rows, longest_page, total_matches(rows, totals))
             page_token = page.next_token
-        raise SyncError(f"no page was the last one in {PAGES_MAX}")
+        raise EndlessPages(f"no page was the last one in {PAGES_MAX}")
 
     async def page(self, requested: int, *, page_token: str | None = None) -> Page:
-        # A provider may ignore the number of rows that was requested, but not the largest one that it may give.
-        return checked_page(
-            await self._client.fetch_page(PageRequest(self._slice, requested, page_token=page_token)), self._size
-        )
+        return await self._question.page(requested, page_token=page_token)
+
+
+class PageWalk:
+    """The pages that were read one after the other. Raises EndlessPages where cursors lead nowhere."""
+
+    def __init__(self) -> None:
+        self._tokens: set[str] = set()
+        self._last: Sequence[bytes] = ()
+        self._repeats = 0
+
+    def add(self, page: Page) -> None:
+        """Add the next page."""
+        self._repeats = self._repeats + 1 if self.is_repeated(page) else 0
+        # Equal pages in a row are possible where all their rows are equal.
+        if self._repeats >= EQUAL_PAGES_MAX - 1 and len(set(page.rows)) > 1:
+            raise EndlessPages(f"the same page came {EQUAL_PAGES_MAX} times in a row")
+        self._last = page.rows
+        if page.next_token is not None:
+            if page.next_token in self._tokens:
+                raise EndlessPages("the service gives a cursor again that led to an earlier page")
+            self._tokens.add(page.next_token)
+
+    def is_repeated(self, page: Page) -> bool:
+        """Whether a page has rows, and is the same as the last one."""
+        return bool(page.rows) and list(page.rows) == list(self._last)
 
 
 def reads_agree(before: WholeRead | None, read: WholeRead) -> bool:
-    """Whether two whole reads in a row found the same rows, as many as the provider counted."""
+    """Whether two whole reads in a row found the same rows, no fewer than the provider counted."""
     return read.matches_total and before is not None and before.matches_total and before.rows == read.rows
 
 
 def total_matches(rows: Sequence[bytes], totals: set[int | None]) -> bool:
-    """Whether every page stated this number of rows as the total, or no page stated one."""
-    return totals <= {None, len(rows)} and len(totals) == 1
-
-
-def checked_page(page: Page, size: int) -> Page:
-    """Return the page. Raises SyncError where it has more rows than any page may have."""
-    if len(page.rows) > size:
-        raise SyncError(f"a page has {len(page.rows)} rows where {size} were asked for")
-    return page
+    """Whether no page stated a larger total. Smaller ones say nothing: services leave it out, or count one page."""
+    return all(total is None or total <= len(rows) for total in totals)
 
 
 # ---------------------------------------------------------------- ranges only
@@ -151,30 +390,93 @@ def checked_page(page: Page, size: int) -> Page:
 class RangeFetcher:
     """Reads a slice of a provider that has no second page. Each part of the slice must fit one page."""
 
-    def __init__(self, client: Client, slice_: Slice, size: int, rules: Rules[Paging], paging: RangeOnly) -> None:
-        self._client, self._slice, self._size, self._rules, self._paging = client, slice_, size, rules, paging
+    def __init__(self, question: Question, paging: RangeOnly) -> None:
+        self._question, self._paging = question, paging
+        self._rules, self._size, self._traits = question.rules, question.size, question.traits
 
     async def fetch(self, *, can_split: bool) -> list[bytes]:
-        rows: list[bytes] = []
-        for part in self._separate_parts():
-            page = await self._page(part)
-            if not self.is_full(page):
-                rows += page.rows
-            elif can_split:
-                raise SliceTooLarge(len(page.rows))
+        if not self._paging.partition_by:
+            return await self.read_part({}, can_split=can_split)
+        for _ in range(COMPARISONS_MAX):
+            rows = await self.read_parts(can_split=can_split)
+            if rows is not None:
+                return rows
+        names = " and ".join(self._paging.partition_by)
+        raise SyncError(f"the answers with and without {names} differed, {COMPARISONS_MAX} times")
+
+    async def read_parts(self, *, can_split: bool) -> list[bytes] | None:
+        """Return the rows of all parts, those of unlisted values included. None: two answers differed."""
+        whole = await self._question.page()
+        if self.is_full(whole):
+            self._traits.note_page(len(whole.rows))
+            if can_split:
+                raise SliceTooLarge(len(whole.rows), whole.rows)
+            return await self._read_parts_of_full(whole)
+        await self._prove_whole(whole, {})
+        rows = list(whole.rows)
+        for part in self.separate_parts():
+            key = tuple(part.values())
+            if key in self._traits.covered:
+                continue
+            try:
+                answer = await self.read_part(part, can_split=can_split)
+            except IgnoredParameter as error:
+                if Counter(error.rows) != Counter(whole.rows):
+                    raise
+                # It got the same answer as the question without it, which has all rows.
+                self._traits.ignored.add(error.parameter)
+                return list(whole.rows)
+            own = self._rows_of(whole.rows, part)
+            if not own:
+                # It may be that the question without a value is one for another value.
+                rows += answer
+            elif Counter(own) == Counter(answer):
+                self._traits.covered.add(key)
             else:
-                rows += await self._read_by_filters(part, page, self._paging.split_by)
+                return None
         return rows
 
-    def _separate_parts(self) -> Iterator[dict[str, str]]:
-        """The combinations of filters that the provider wants asked for one by one."""
+    async def _read_parts_of_full(self, whole: Page) -> list[bytes]:
+        """Return the rows of one instant that do not fit one answer, by the parts."""
+        rows: list[bytes] = []
+        for part in self.separate_parts():
+            rows += await self.read_part(part, can_split=False)
+        if not rows:
+            # The parameter is ignored.
+            return await self._read_by_filters({}, whole, self._paging.split_by)
+        if not holds_page(rows, whole):
+            raise SyncError(f"a row at one instant is found under no {' and '.join(self._paging.partition_by)}")
+        return rows
+
+    def separate_parts(self) -> Iterator[dict[str, str]]:
+        """The combinations of filters to ask for one by one, beside the question without them."""
+        if self._traits.ignored & set(self._paging.partition_by):
+            return
         values = [self._rules.filter(name).values or () for name in self._paging.partition_by]
         for combination in product(*values):
             yield dict(zip(self._paging.partition_by, combination, strict=True))
 
-    async def _page(self, part: Mapping[str, str], *, newest: bool = False) -> Page:
-        page = await self._client.fetch_page(PageRequest(self._slice, self._size, params=part, newest=newest))
-        return checked_page(page, self._size)
+    async def read_part(self, part: dict[str, str], *, can_split: bool) -> list[bytes]:
+        page = await self._question.page(params=part)
+        if not self.is_full(page):
+            await self._prove_whole(page, part)
+            return list(page.rows)
+        if can_split:
+            raise SliceTooLarge(len(page.rows), page.rows)
+        return await self._read_by_filters(part, page, self._paging.split_by)
+
+    async def _prove_whole(self, page: Page, part: Mapping[str, str]) -> None:
+        if self._traits.may_lack_rows(len(page.rows)):
+            await self._question.prove_end(page.rows, part)
+        self._traits.note_page(len(page.rows))
+
+    def _rows_of(self, rows: Sequence[bytes], part: Mapping[str, str]) -> list[bytes]:
+        """The rows that have the values of a part."""
+        matching = list(rows)
+        for name, value in part.items():
+            values = field_values(matching, self._rules.filter(name).field)
+            matching = [row for row, other in zip(matching, values, strict=True) if str(other) == value]
+        return matching
 
     async def _read_by_filters(self, part: dict[str, str], full: Page, filters: Sequence[str]) -> list[bytes]:
         """Return the rows of a part whose page is full, by each value of the first filter; of full pages by the others.
@@ -188,11 +490,13 @@ class RangeFetcher:
             )
         name, *others = filters
         filter_ = self._rules.filter(name)
-        newest = await self._page(part, newest=True)
-        seen = sorted({_field_text(row, filter_.field) for row in (*full.rows, *newest.rows)} - {""})
+        newest = await self._question.page(params=part, newest=True)
+        seen = {
+            str(value) for value in field_values([*full.rows, *newest.rows], filter_.field) if value not in {None, ""}
+        }
         rows: list[bytes] = []
-        for value in filter_.values or seen:
-            page = await self._page(part | {name: value})
+        for value in filter_.values or sorted(seen):
+            page = await self._question.page(params=part | {name: value})
             rows += await self._read_by_filters(part | {name: value}, page, others) if self.is_full(page) else page.rows
         if not holds_page(rows, full) or not holds_page(rows, newest):
             raise SyncError(f"a row at one instant is found under no {name}")
@@ -204,22 +508,14 @@ class RangeFetcher:
         return rows
 
     def is_full(self, page: Page) -> bool:
-        """Whether a page may lack rows: nothing else tells that there are more."""
-        return len(page.rows) >= self._size
+        """Whether a page has as many rows as any can have: then it may lack some."""
+        return len(page.rows) >= self._traits.page_max(self._size)
 
     def pages_meet(self, rows: list[bytes]) -> bool:
         """Whether the oldest and the newest page of an instant overlap or touch, so that all its rows were seen."""
-        return len(rows) < 2 * self._size
+        return len(rows) < 2 * self._traits.page_max(self._size)
 
 
 def holds_page(rows: list[bytes], page: Page) -> bool:
     """Whether each row of a page is among the rows, at least as often."""
     return Counter(page.rows) <= Counter(rows)
-
-
-def _field_text(row: bytes, field: str) -> str:
-    """The text in a field of a row; empty where there is none."""
-    try:
-        return _text.decode(_fields.decode(row).get(field, b'""'))
-    except DECODE_ERRORS:
-        return ""

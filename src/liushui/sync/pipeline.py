@@ -17,7 +17,7 @@ from liushui.sync import events
 from liushui.sync.caller import Deferred, RateLimitedCaller
 from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
 from liushui.sync.events import SyncResult, SyncStatus, slice_text
-from liushui.sync.fetch import SliceTooLarge, fetch_slice
+from liushui.sync.fetch import EndlessPages, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import Plan
 from liushui.sync.slicer import Slicer
@@ -83,6 +83,7 @@ class AccountSync:
         provider = context.environment.provider(source.provider)
         self._rules = provider.rules
         self._size = context.options.size or self._rules.paging.size_max
+        self._traits = SourceTraits()
         self._slicer = Slicer.for_rules(self._rules, self._size)
         self._committer = Committer(context, source.account, provider, self._fetch)
         self._lease = AccountLease(context, source.account)
@@ -167,13 +168,22 @@ class AccountSync:
                 return slice_, False
             else:
                 self._slicer.learn(len(rows), slice_)
+                self._slicer.grow(self._traits.page_max(self._size))
                 return slice_, True
 
     async def _fetch(self, slice_: Slice) -> list[bytes]:
         if self._caller is None:
             raise SyncError("the client is not there")
-        can_split = self._slicer.can_split(slice_)
-        return await fetch_slice(self._caller, slice_, self._rules, self._size, can_split=can_split)
+        earliest, _ = self._rules.readable(self._ledger.clock())
+        return await fetch_slice(
+            self._caller,
+            slice_,
+            self._rules,
+            self._size,
+            can_split=self._slicer.can_split(slice_),
+            traits=self._traits,
+            earliest=earliest,
+        )
 
     # ---------------------------------------------------------------- committing
 
@@ -230,7 +240,7 @@ class AccountSync:
         """Leave a slice as an open gap. Raises the error where no other slice can be read either."""
         if not isinstance(error, AccountBusy):  # then the account is another worker's to write
             await self.record_gap(slice_, tried_at, error)
-        if isinstance(error, (AuthError, Deferred, AccountBusy)):
+        if isinstance(error, (AuthError, Deferred, AccountBusy, EndlessPages)):
             raise error
 
     async def record_gap(self, slice_: Slice, tried_at: datetime, error: LiushuiError) -> None:

@@ -23,6 +23,8 @@ GROWTH_MAX: Final = 8
 """How much longer than the slice before it a slice may be, and by how much one slice may change an hour's rows."""
 FILL: Final = 0.7
 """How full a page a slice should make: one that fits one page cannot shift while it is read, so it is under 1."""
+ROWS_GROWTH: Final = 2
+"""How many times as many rows a slice may have as the one before it, after a page that did not hold its slice."""
 NEWS_WEIGHT: Final = 0.3
 """The weight of the newest slice in the rows of an hour."""
 
@@ -57,7 +59,9 @@ class Slicer:
         since = due_range.since
         until = min(due_range.until, since + self._longest)
         if self.rules.slice_max is not None:
-            until = min(until, since + self.rules.slice_max)
+            # A request asks for a step more at each end.
+            edges = 2 * self.rules.resolution if self.rules.time_field else timedelta(0)
+            until = min(until, since + self.rules.slice_max - edges)
         until = self._full_at(Slice(since, until))
         if until < due_range.until and until - since > 2 * DAY:
             # Slices of whole days give log lines and gaps that people can read.
@@ -83,6 +87,13 @@ class Slicer:
             step = (rows_per_hour - self._rows_elsewhere) * NEWS_WEIGHT * min(1, length / _HOUR)
             self._rows_elsewhere = min(rows_max, self._rows_elsewhere + step)
         self._longest = min(LENGTH_MAX, GROWTH_MAX * length)
+
+    def grow(self, rows_in_page_max: int) -> None:
+        """Want more rows of the next slice, after one that fitted a page. `rows_in_page_max`: what a page may hold.
+
+        A page that held few rows says little about the next one: providers hide rows, and lift their limits.
+        """
+        self.rows_wanted = min(self.rows_wanted * ROWS_GROWTH, max(1, int(rows_in_page_max * FILL)))
 
     def split(self, slice_: Slice, rows_in_page: int) -> Slice:
         """Return the first half of a slice that did not fit one page."""

@@ -16,6 +16,7 @@ RULES: Final = Rules(
     rate=Rate(calls=30, per=timedelta(seconds=30), spacing=timedelta(milliseconds=20)),
     resolution=timedelta(seconds=1),
     history_start=datetime(2018, 1, 1, tzinfo=UTC),
+    time_field="business_time",
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",

@@ -35,12 +35,8 @@ class HkusClient:
         page, rows = parse_page(await self._http.call("GET", PATH, query=query, headers=lambda: self._signed(query)))
         if page.page not in (None, number) and "page" not in request.params:
             raise WireError("page", f"expected {number}, which was asked for, got {page.page}")
-        size, total = page.page_size or request.size, page.total_records
-        # The total may lag behind new rows, so a full page is never taken for the last one. Without a total the last
-        # page is an empty one.
-        reached_total = total is not None and (page.page or number) * size >= total
-        is_last = not rows or (reached_total and len(rows) < size)
-        return Page(rows, next_token=None if is_last else str((page.page or number) + 1), total=total)
+        # A total may be wrong, or not there, so it is not taken to tell the last page.
+        return Page(rows, next_token=str(number + 1) if rows else None, total=page.total_records)
 
     async def close(self) -> None:
         await self._http.close()

@@ -14,6 +14,7 @@ RULES: Final = Rules(
     rate=Rate(calls=10, per=timedelta(seconds=1)),
     resolution=timedelta(seconds=1),
     history_start=datetime(2010, 1, 1, tzinfo=UTC),
+    time_field="date",
     lookback=timedelta(hours=72),
     allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",

@@ -20,6 +20,7 @@ RULES: Final = Rules(
     rate=Rate(calls=600, per=timedelta(minutes=1)),
     resolution=timedelta(seconds=1),
     history_start=FLOOR,
+    time_field="timestamp",
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(minutes=15),
     zone=ZONE,

@@ -14,6 +14,7 @@ RULES: Final = Rules(
     rate=Rate(calls=6, per=timedelta(seconds=2)),
     resolution=timedelta(milliseconds=1),
     history_start=datetime(2018, 1, 1, tzinfo=UTC),
+    time_field="time",
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(seconds=10),
     zone="UTC",

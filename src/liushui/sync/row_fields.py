@@ -1,0 +1,77 @@
+"""A look into rows before they are decoded: their times, and the values of the fields that requests filter by. Pure."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from liushui.instant import EPOCH
+from liushui.provider import Slice
+from liushui.rules import Paging, Rules
+from liushui.wire.decoding import DECODE_ERRORS
+
+Value = int | str | None
+
+
+def field_values(rows: Sequence[bytes], field: str) -> list[Value]:
+    """The value of one field in each row. None where the row has none that is text or a whole number."""
+    decode_many, decode_one = _decoders(field)
+    try:
+        return decode_many(b"[" + b",".join(rows) + b"]")
+    except DECODE_ERRORS:  # one of them is no such object: the others still count
+        return [_value_of(decode_one, row) for row in rows]
+
+
+def row_times(rows: Sequence[bytes], rules: Rules[Paging]) -> list[int | None]:
+    """The time of each row, in whole steps of the provider's clock. None where a row has no readable one."""
+    if rules.time_field is None:
+        return [None] * len(rows)
+    return [_whole(value) for value in field_values(rows, rules.time_field)]
+
+
+def step_of(at: datetime, rules: Rules[Paging]) -> int:
+    """The first step of the provider's clock that begins at an instant or after it."""
+    return -((EPOCH - at) // rules.resolution)
+
+
+def rows_inside(rows: Sequence[bytes], slice_: Slice, rules: Rules[Paging]) -> list[bytes]:
+    """The rows of a slice. One without a readable time counts as inside: the codec will say what is wrong with it."""
+    if rules.time_field is None:
+        return list(rows)
+    first, end = step_of(slice_.since, rules), step_of(slice_.until, rules)
+    times = row_times(rows, rules)
+    return [row for row, at in zip(rows, times, strict=True) if at is None or first <= at < end]
+
+
+def instant_of(step: int, rules: Rules[Paging]) -> datetime:
+    """The instant at which a step begins."""
+    return EPOCH + step * rules.resolution
+
+
+def _whole(value: Value) -> int | None:
+    if type(value) is not str:
+        return value if isinstance(value, int) else None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+@lru_cache(64)
+def _decoders(field: str) -> tuple[Callable[[bytes], list[Value]], Callable[[bytes], Value]]:
+    row = msgspec.defstruct("row", [("value", int | str | None, None)], rename={"value": field}, gc=False)
+    many: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[row])  # type: ignore[valid-type] # made just now
+    one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row)
+    return (
+        lambda document: [decoded.value for decoded in many.decode(document)],
+        lambda document: one.decode(document).value,
+    )
+
+
+def _value_of(decode: Callable[[bytes], Value], row: bytes) -> Value:
+    try:
+        return decode(row)
+    except DECODE_ERRORS:
+        return None

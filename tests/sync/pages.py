@@ -31,9 +31,13 @@ class Scripted:
         self.reads = list(reads)
         self.calls = 0
         self.begun = 0
+        self.asked: Slice | None = None
 
     async def fetch_page(self, request: PageRequest) -> Page:
         self.calls += 1
+        self.asked = self.asked or request.slice_
+        if request.slice_ != self.asked:  # one step, which has no rows
+            return Page([])
         self.begun += request.page_token is None
         pages = self.reads[min(self.begun, len(self.reads)) - 1]
         return pages[int(request.page_token or 0)]

@@ -13,7 +13,7 @@ range, ignore a parameter, or count wrongly. Each of these is found by a further
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Final, NamedTuple
 
@@ -33,6 +33,8 @@ CUTS_MIN: Final = 2
 """Pages that end after the same number of rows, though there are more, that show a limit of the service."""
 COMPARISONS_MAX: Final = 3
 """How often answers to two questions about the same rows may differ, because rows came between them."""
+EMPTY_PAGES_MAX: Final = 2
+"""Empty pages in a row after which it is looked whether a cursor ever ends. Providers that hide rows have some."""
 FAR_PAGE: Final = "1000000"
 """The number of a page that no account has: a service that gives rows there ignores the number."""
 
@@ -186,13 +188,17 @@ class Question(NamedTuple):
         if not times:
             return
         oldest, newest = instant_of(min(times), self.rules), instant_of(max(times), self.rules)
-        after = Slice(max(newest, self.slice_.since), self.slice_.until)
-        before = Slice(self.slice_.since, min(oldest + self.rules.resolution, self.slice_.until))
+        # Rows of the first and the last step may be lacking too, so these steps are asked for again. Where all rows are
+        # of one step, that would give the same page.
+        shared = self.rules.resolution if oldest < newest else timedelta(0)
+        after = Slice(newest + self.rules.resolution - shared, self.slice_.until)
+        before = Slice(self.slice_.since, oldest + shared)
         for part in (after, before):
-            if part == self.slice_:
+            if part.since >= part.until:
                 continue
             page = await self.page(slice_=part, params=params)
-            if len(page.rows) >= len(rows) or Counter(page.rows) - Counter(rows):
+            inside = rows_inside(page.rows, part, self.rules)
+            if len(inside) >= len(rows) or Counter(inside) - Counter(rows):
                 self.traits.note_cut(len(rows), self.size)
                 raise SliceTooLarge(len(rows), rows)
 
@@ -202,7 +208,8 @@ def check_times(rows: Sequence[bytes], asked: Slice, rules: Rules[Paging]) -> No
     if rules.time_field is None or not rows:
         return
     first, end = step_of(asked.since, rules), step_of(asked.until, rules)
-    strays = [at for at in row_times(rows, rules) if at is not None and not first <= at < end]
+    # One step more may come at each end: services differ in whether the ends of a range belong to it.
+    strays = [at for at in row_times(rows, rules) if at is not None and not first - 1 <= at <= end]
     if strays:
         unit = rules.time_field
         raise SyncError(
@@ -260,6 +267,8 @@ class PagedFetcher:
         walk = PageWalk()
         for _ in range(PAGES_MAX):
             walk.add(page)
+            if walk.empty_pages == EMPTY_PAGES_MAX and page.next_token is not None:
+                await self._check_cursor_ends()
             # The total may lag behind the rows, so a full page is never known to be the only one.
             if can_split and len(first.rows) == self._size and (page.next_token is not None or page.total is not None):
                 self._traits.note_page(len(first.rows))
@@ -305,6 +314,20 @@ class PagedFetcher:
             walk.add(page)
             page = await self.page(self._size, page_token=token)
             token = page.next_token
+
+    async def _check_cursor_ends(self) -> None:
+        """Raise EndlessPages where a cursor leads on and on, even within a single step."""
+        since, until = self._question.slice_
+        resolution = self._question.rules.resolution
+        middle = since + (until - since) // resolution // 2 * resolution
+        step = Slice(middle, middle + resolution)
+        token: str | None = None
+        for _ in range(EMPTY_PAGES_MAX):
+            page = await self._question.page(slice_=step, page_token=token)
+            if page.rows or page.next_token is None:
+                return
+            token = page.next_token
+        raise EndlessPages("the service names ever new cursors, for empty pages")
 
     async def _has_far_page(self) -> bool:
         """Whether there are rows on a page that cannot be there."""
@@ -356,6 +379,8 @@ class PageWalk:
         self._tokens: set[str] = set()
         self._last: Sequence[bytes] = ()
         self._repeats = 0
+        self.empty_pages = 0
+        """Empty pages since the last one with rows."""
 
     def add(self, page: Page) -> None:
         """Add the next page."""
@@ -364,6 +389,7 @@ class PageWalk:
         if self._repeats >= EQUAL_PAGES_MAX - 1 and len(set(page.rows)) > 1:
             raise EndlessPages(f"the same page came {EQUAL_PAGES_MAX} times in a row")
         self._last = page.rows
+        self.empty_pages = 0 if page.rows else self.empty_pages + 1
         if page.next_token is not None:
             if page.next_token in self._tokens:
                 raise EndlessPages("the service gives a cursor again that led to an earlier page")

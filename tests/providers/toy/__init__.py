@@ -32,7 +32,16 @@ from liushui.wire.transport import Answer, HttpConnection
 
 NAME, PATH, NEXT = "toy", "/toy/movements", "x-toy-next"
 MINUTE, MINUTES_MAX = timedelta(minutes=1), 10**8
-RULES = Rules(Cursor(10, 60), Rate(5, MINUTE), MINUTE, EPOCH, 60 * MINUTE, "UTC", filters=(Filter("coin", "coin"),))
+RULES = Rules(
+    Cursor(10, 60),
+    Rate(5, MINUTE),
+    MINUTE,
+    EPOCH,
+    60 * MINUTE,
+    "UTC",
+    filters=(Filter("coin", "coin"),),
+    time_field="minute",
+)
 
 
 class Movement(msgspec.Struct):  # `minute` counts from 1970

@@ -245,7 +245,7 @@ def token_revoke(settings: Settings, token_id: str) -> None:
 def password() -> None:
     """Set or remove the password of the web page.
 
-    A page that is served beyond this machine needs one, or a token.
+    To serve the page beyond this machine, set a password or create a token that may read and manage all accounts.
     """
 
 

@@ -58,8 +58,8 @@ class Calendar(NamedTuple):
 def coverage(settings: Settings, accounts: tuple[str, ...], by_day: bool) -> None:
     """Show which days are complete, which are not, and why.
 
-    A table is a calendar; the other formats have a row for each range of time or, with --days, for each day. The exit
-    code is 3 if a day is open.
+    A table is a calendar; the other formats have a row for each range of time or, with --days, for each day. Exit code
+    3 where flows may be missing.
 
     \b
     Example: liushui coverage broker --days --format csv
@@ -88,7 +88,7 @@ def calendar_of(account: "Account", now: datetime) -> Calendar:
     name = account.name
     provider = load_providers().get(name.provider)
     if provider is None or not account.completeness.has_source:
-        return Calendar(name.account, name.provider, (), "no source says which flows should be here")
+        return Calendar(name.account, name.provider, (), "no source to check it against")
     days = list(days_of(account.completeness, provider.rules, now))
     last = deadline(provider.rules, days, now)
     warning = ""

@@ -137,8 +137,8 @@ def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None
 def verify(settings: Settings) -> None:
     """Check that nothing in the ledger was changed or damaged.
 
-    Every chain, fact, coverage and total is computed again from the rows. The exit code is 4 if one is not as it was
-    committed.
+    Every chain, fact, coverage and total is computed again from the rows. The exit code is 4 if one differs from what
+    was committed.
     """
     from liushui.cli.progress import work_bar
     from liushui.ledger.maintenance.verify import Damage

@@ -41,8 +41,8 @@ SUMMARY_COLUMNS: Final = (
 as_of_option = click.option(
     "--as-of",
     metavar="WHEN",
-    help="Use the ledger as it was at this time, or at the beginning of this day of the account: only what was "
-    "recorded before. (default: as it is)",
+    help="Use what the ledger had recorded before this time, or before this day of the account. "
+    "(default: everything recorded)",
 )
 
 
@@ -66,10 +66,10 @@ class Period(StrEnum):
 @click.option("--direction", type=options.EnumChoice(Direction), help="Only this direction, as the provider names it.")
 @click.option("--symbol", metavar="SYMBOL", help="Only this symbol, such as AAPL.US, in any case.")
 @click.option("--subaccount", metavar="NAME", help="Only this subaccount.")
-@click.option("--ref", metavar="REFERENCE", help="Only flows with this reference of their own or of their order.")
+@click.option("--ref", metavar="REFERENCE", help="Only flows with this reference or this order number.")
 @click.option("--text", metavar="TEXT", help="Only flows with this text in label, name, note, symbol or references.")
-@click.option("--amount-min", metavar="AMOUNT", help="Only amounts from this on, signs counted.")
-@click.option("--amount-max", metavar="AMOUNT", help="Only amounts up to this, signs counted.")
+@click.option("--amount-min", metavar="AMOUNT", help="Only amounts of at least this. -100 is less than 0.")
+@click.option("--amount-max", metavar="AMOUNT", help="Only amounts of at most this. -100 is less than 0.")
 @click.option("--finding", type=click.Choice(["side", "same_id"]), help="Only flows to review for this reason.")
 @click.option(
     "--limit",
@@ -227,8 +227,8 @@ def balance_row(row: "Balance") -> Record:
     default=Period.MONTH.value,
     help="The length of a period, in each account's own days.",
 )
-@click.option("--since", metavar="DAY", help="From this day of the account on, inclusive.")
-@click.option("--until", metavar="DAY", help="Before this day of the account, exclusive.")
+@click.option("--since", metavar="DAY", help="Begin with this day of the account.")
+@click.option("--until", metavar="DAY", help="End before this day of the account.")
 @click.option("--currency", metavar="CODE", help="Only this currency, such as USD, in any case.")
 @click.option("--kind", type=options.EnumChoice(Kind), help="Only this kind.")
 @as_of_option
@@ -245,9 +245,9 @@ def summary(
 ) -> None:
     """Print money in and out by period, account, currency and kind.
 
-    Currencies are never added together. Exit code 3 where flows of the whole range may be missing; a range without an
-    end ends with the newest flow or read. With --as-of the sums are computed from all versions of the flows, which
-    takes longer the more there are.
+    Currencies are never added together. Exit code 3 where flows of the range may be missing. Without --until the range
+    ends with the newest flow, or where the newest sync ended. With --as-of the sums are computed from all versions of
+    the flows, which takes longer the more there are.
 
     \b
     Example: liushui summary broker --by year

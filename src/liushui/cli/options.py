@@ -198,5 +198,5 @@ def format_only(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, 
 
 
 accounts = click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", help="The accounts. (default: all)")
-since = click.option("--since", metavar="WHEN", help="From this time, or this day of the account, on, inclusive.")
-until = click.option("--until", metavar="WHEN", help="Before this time, or before this day of the account, exclusive.")
+since = click.option("--since", metavar="WHEN", help="Begin with this time, or with this day of the account.")
+until = click.option("--until", metavar="WHEN", help="End before this time, or before this day of the account.")

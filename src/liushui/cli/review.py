@@ -70,7 +70,7 @@ def quarantine() -> None:
 def list_(settings: Settings, accounts: tuple[str, ...], resolved: bool) -> None:
     """List rejected rows, the reasons, and the time ranges they were seen in.
 
-    The exit code is 3 if one is open.
+    The exit code is 3 if a row still cannot be read.
     """
     from liushui.ledger.read.review import list_quarantined
 

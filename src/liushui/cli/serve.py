@@ -147,7 +147,7 @@ def fault_profiles_help() -> str:
 )
 @click.option("--begin", default="2021-01-01", metavar="DAY", help="The first day with flows (UTC).")
 @click.option("--end", default="2026-01-01", metavar="DAY", help="The day after the last day with flows (UTC).")
-@click.option("--live", is_flag=True, help="Add flows after that day too, up to now, at the same rate.")
+@click.option("--live", is_flag=True, help="Continue after --end: add flows up to now, at the same rate.")
 @host_option
 @port_option(SIMULATOR_PORT)
 @socket_port_option
@@ -187,8 +187,8 @@ def simulate(
     """Serve simulated accounts through the provider APIs.
 
     A trader has an account at each broker and futures exchange, a shop an account at each provider for shops. With
-    --faults connections and answers fail, and rows come late, change, disappear or are damaged; what a client must have
-    read nevertheless is at /simulator/truth?account=NAME&at=INSTANT, one row a line. Ctrl-C ends the server.
+    --faults connections and answers fail, and rows come late, change, disappear or are damaged. The rows that a client
+    must end up with are at /simulator/truth?account=NAME&at=INSTANT, one row a line. Ctrl-C ends the server.
 
     \b
     Example: liushui simulate --accounts 1 --provider longbridge --credentials-dir credentials

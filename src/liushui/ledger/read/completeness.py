@@ -79,7 +79,7 @@ class Gap(NamedTuple):
         """Why, in English, for programs and terminals."""
         match self.cause:
             case Cause.NO_SOURCE:
-                return "no source says which flows should be here"
+                return "no source to check it against"
             case Cause.BEFORE_SOURCE:
                 return "before the source's start date"
             case Cause.NOT_KEPT:

@@ -212,7 +212,7 @@ def _day(typed: Mapping[str, str], name: str, errors: dict[str, str], language: 
         return None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         errors[name] = language.say(
-            "Expected a day from %(first)s to %(last)s, got %(got)s.",
+            "Expected a date in the years %(first)s to %(last)s, got %(got)s.",
             first=FIRST_YEAR,
             last=LAST_YEAR,
             got=short_repr(text),

@@ -202,7 +202,7 @@ def load_flow(page: CurrentPage) -> Response[str]:
     around = neighbours(page.ledger, flow) if newest.version.ended_as is None else []
     wires = (
         ("wire", page.say("Row as received"), newest.wire),
-        ("served", page.say("Row as served instead"), newest.served),
+        ("served", page.say("Row served instead"), newest.served),
     )
     return page.render(
         "flows/flow.html",

@@ -229,7 +229,7 @@ def cause_text(gap: Gap, language: Language) -> str:
     """Why a range is not complete, in the reader's language."""
     say = language.say
     return {
-        Cause.NO_SOURCE: say("no source says which flows should be here"),
+        Cause.NO_SOURCE: say("no source to check it against"),
         Cause.BEFORE_SOURCE: say("before the source's start date"),
         Cause.NOT_KEPT: say("older than what the provider keeps"),
         Cause.READ_FAILED: say("read failed: %(detail)s", detail=gap.detail),

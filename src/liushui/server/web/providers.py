@@ -63,7 +63,7 @@ def _facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
         (say("Official address"), provider.base_url or say("not documented: ask the provider")),
         (say("Request signing"), say(provider.auth)),
         (say("Credentials"), ", ".join(f"{say(field.title)} `{field.name}`" for field in provider.credentials)),
-        (say("Restrictions a key may have"), restrictions or say("none besides its accounts")),
+        (say("Restrictions a key may have"), restrictions or say("none, except the choice of its accounts")),
         (say("Time unit"), say("%(unit)s; a time range includes both ends", unit=describe.clock(rules, say))),
         (
             say("Clock tolerance"),

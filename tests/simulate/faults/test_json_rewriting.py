@@ -39,7 +39,7 @@ def test_a_field_has_another_value(name: str, value: bytes | None, expected: byt
         (
             rewriting.numeric_text_as_numbers,
             b'{"1": "1", "b": ["-2", "07", "1.5"]}',
-            b'{"1":1,"b": [-2, "07", "1.5"]}',
+            b'{"1": 1, "b": [-2, "07", "1.5"]}',
         ),
         (rewriting.numeric_text_as_numbers, rb'{"a": "x \"12\""}', rb'{"a": "x \"12\""}'),
         (rewriting.numeric_text_as_numbers, b'["1234567890123456789"]', b'["1234567890123456789"]'),

@@ -11,7 +11,7 @@ from typing import Final
 from liushui.instant import system_clock
 from liushui.providers import load_providers
 from soak.mutations import STEPS
-from soak.report import COMMAND, RUNS, command_for, progress, report_of, text_lines, without_option, write_report
+from soak.report import COMMAND, RUNS, command_for, options_of, progress, report_of, text_lines, write_report
 from soak.run import RunResult
 from soak.run_pool import run_seeds
 from soak.scenario import scenario_of
@@ -27,11 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     jobs = min(arguments.jobs, len(seeds))
     began = printed = time.monotonic()
     tally, failed = Tally(), []
-    for done, result in enumerate(run_seeds(seeds, jobs=jobs, without=arguments.without), 1):
+    options = options_of(without=arguments.without, deviations=arguments.deviations)
+    results = run_seeds(seeds, jobs=jobs, without=arguments.without, deviations=arguments.deviations)
+    for done, result in enumerate(results, 1):
         tally.update(result.tally)
         if result.failures:
             failed.append(result.seed)
-            _print(describe_failure(result, arguments.without))
+            _print(describe_failure(result, options, deviations=arguments.deviations))
             if arguments.stop:
                 break
         if time.monotonic() - printed >= PROGRESS_EVERY_S:
@@ -43,20 +45,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = report_of(
         tally,
         failed,
-        command=f"{COMMAND} {chosen}{without_option(arguments.without)}",
+        command=f"{COMMAND} {chosen}{options}",
         jobs=jobs,
         seconds=_seconds_since(began),
         ended_at=system_clock(),
     )
     if arguments.tally:
         write_report(report, arguments.tally)
-    _print("\n".join(text_lines(report, arguments.without)))
+    _print("\n".join(text_lines(report, options)))
     return 0 if report.is_right else 1
 
 
-def describe_failure(result: RunResult, step: str | None) -> str:
+def describe_failure(result: RunResult, options: str, *, deviations: bool) -> str:
     """A failed run as text: its scenario, what was wrong, and the command that repeats it."""
-    scenario = scenario_of(result.seed, load_providers())
+    scenario = scenario_of(result.seed, load_providers(), deviations=deviations)
     sessions = [f"  {number}. {session}" for number, session in enumerate(scenario.sessions)]
     hint = "  (its parent kills its workers in real time: repeating the failure may take several tries)"
     return "\n".join(
@@ -64,7 +66,7 @@ def describe_failure(result: RunResult, step: str | None) -> str:
             f"seed {result.seed} failed: {scenario}",
             *sessions,
             *result.failures,
-            f"again: {command_for(result.seed, step)}",
+            f"again: {command_for(result.seed, options)}",
             *([hint] if scenario.in_real_time else []),
         ]
     )
@@ -80,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stop", action="store_true", help="stop after the first run that fails")
     parser.add_argument("--tally", type=Path, metavar="FILE", help="save the result to a file, as JSON")
+    parser.add_argument("--deviations", action="store_true", help="let services deviate from their documents as well")
     parser.add_argument("--without", choices=STEPS, metavar="STEP", help=f"leave out a step: {', '.join(STEPS)}")
     return parser
 

@@ -78,14 +78,14 @@ def write_report(report: Report, path: Path) -> None:
 # ---------------------------------------------------------------- text
 
 
-def command_for(seed: int, step: str | None) -> str:
-    """The command that repeats a run, without the step of the proof that was left out."""
-    return f"{COMMAND} --seed {seed}{without_option(step)}"
+def command_for(seed: int, options: str = "") -> str:
+    """The command that repeats a run with the same options."""
+    return f"{COMMAND} --seed {seed}{options}"
 
 
-def without_option(step: str | None) -> str:
-    """The option that leaves out a step of the proof. Empty for None."""
-    return f" --without {step}" if step else ""
+def options_of(*, without: str | None = None, deviations: bool = False) -> str:
+    """The options that leave out a step of the proof and let services deviate, each after a space."""
+    return (" --deviations" if deviations else "") + (f" --without {without}" if without else "")
 
 
 def progress(done: int, total: int, failed: int, seconds: int) -> str:
@@ -95,7 +95,7 @@ def progress(done: int, total: int, failed: int, seconds: int) -> str:
     return f"{done} of {total} runs, {failed} failed, {seconds} s, {rate} a minute, {_duration(left_s)} left"
 
 
-def text_lines(report: Report, step: str | None) -> list[str]:
+def text_lines(report: Report, options: str) -> list[str]:
     """A report as text: a line for each count, then the failed seeds with their commands."""
     width = max(map(len, report.counts), default=0)
     counts = [f"{name:<{width}}  {count:>12,}" for name, count in report.counts.items()]
@@ -103,7 +103,7 @@ def text_lines(report: Report, step: str | None) -> list[str]:
     return [
         *counts,
         f"{report.counts.get('runs', 0)} runs in {report.seconds} s; failed: {failed}",
-        *(f"again: {command_for(seed, step)}" for seed in report.failed),
+        *(f"again: {command_for(seed, options)}" for seed in report.failed),
         *([f"never met: {', '.join(report.never_met)}"] if report.never_met else []),
     ]
 

@@ -98,6 +98,7 @@ class Run:
         pids = {self._fork(WorkerId(number, worker), session, turns, log): worker for worker in range(workers)}
         tally["sessions"] += 1
         tally["workers"] += workers
+        tally.update(f"deviation: {name}" for name in session.deviations)
         try:
             self._kill_workers(pids, session)
             while pids:

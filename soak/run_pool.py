@@ -13,11 +13,10 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from liushui.provider import Provider
 from liushui.providers import load_providers
 from soak.run import Run, RunResult
 from soak.run_setup import RunFolder
-from soak.scenario import scenario_of
+from soak.scenario import Scenario, scenario_of
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 # folders are made in it under names of their own
 """Ledgers are kept in memory: nothing in a soak has to survive the machine."""
@@ -36,10 +35,13 @@ class Hung(Exception):
     """A run did not end in time."""
 
 
-def run_seeds(seeds: Sequence[int], *, jobs: int = 1, without: str | None = None) -> Iterator[RunResult]:
+def run_seeds(
+    seeds: Sequence[int], *, jobs: int = 1, without: str | None = None, deviations: bool = False
+) -> Iterator[RunResult]:
     """The result of each seed, in the order in which they end, from `jobs` processes.
 
-    `without` names a step of the proof that is left out. Raises RuntimeError where one of the processes crashes.
+    `without` names a step of the proof that is left out. `deviations`: whether services deviate from their documents.
+    Raises RuntimeError where one of the processes crashes.
     """
     pipes: list[int] = []
     for job in range(jobs):
@@ -47,7 +49,7 @@ def run_seeds(seeds: Sequence[int], *, jobs: int = 1, without: str | None = None
         if not os.fork():
             for other in (*pipes, reader):
                 os.close(other)
-            _run_in_child(seeds[job::jobs], writer, without)
+            _run_in_child(seeds[job::jobs], writer, without, deviations)
         os.close(writer)
         pipes.append(reader)
     yield from _results_from(pipes)
@@ -56,7 +58,7 @@ def run_seeds(seeds: Sequence[int], *, jobs: int = 1, without: str | None = None
         raise RuntimeError("a process that makes runs crashed: its traceback is printed above")
 
 
-def _run_in_child(seeds: Sequence[int], writer: int, without: str | None) -> NoReturn:
+def _run_in_child(seeds: Sequence[int], writer: int, without: str | None, deviations: bool) -> NoReturn:
     """Run the seeds one after the other, write each result, and end the process."""
     code = 1
     try:
@@ -69,7 +71,8 @@ def _run_in_child(seeds: Sequence[int], writer: int, without: str | None) -> NoR
             signal.signal(signal.SIGALRM, _raise_hung)
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the folder is removed
             for number, seed in enumerate(seeds, 1):
-                _write(writer, msgspec.json.encode(_result_of(seed, providers, run_folder, without)) + b"\n")
+                scenario = scenario_of(seed, providers, deviations=deviations)
+                _write(writer, msgspec.json.encode(_result_of(scenario, run_folder, without)) + b"\n")
                 if number % COLLECT_EVERY == 0:
                     gc.collect()
         code = 0
@@ -82,13 +85,13 @@ def _run_in_child(seeds: Sequence[int], writer: int, without: str | None) -> NoR
         os._exit(code)
 
 
-def _result_of(seed: int, providers: dict[str, Provider], run_folder: RunFolder, without: str | None) -> RunResult:
-    """The result of a seed. An exception is a failure of the run."""
+def _result_of(scenario: Scenario, run_folder: RunFolder, without: str | None) -> RunResult:
+    """The result of a scenario. An exception is a failure of the run."""
     signal.alarm(RUN_MAX_S)
     try:
-        return Run(scenario_of(seed, providers), run_folder, without=without).result()
+        return Run(scenario, run_folder, without=without).result()
     except Exception:
-        return RunResult(seed, {"runs": 1}, [f"the run raised: {traceback.format_exc()}"])
+        return RunResult(scenario.seed, {"runs": 1}, [f"the run raised: {traceback.format_exc()}"])
     finally:
         signal.alarm(0)
 

@@ -1,12 +1,13 @@
 """What a seed stands for: accounts, faults, the times of syncs, and when workers are killed. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from random import Random
 from typing import Final
 
 from liushui.provider import Provider
+from liushui.simulate.faults.deviations import DEVIATIONS
 from liushui.simulate.faults.fault import NO_DELAY
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.simulate.random_draw import seeded_random
@@ -65,6 +66,11 @@ CROWDED: Final = (1, 1, 3)
 CAP_MAX: Final = 5
 CAPPED_PAGES: Final = 20
 """A provider that gives fewer rows than asked gives CAP_MAX rows at most, or enough for so many pages of an account."""
+DEVIATIONS_PER_SESSION: Final = (0, 0, 1, 1, 2)
+SOAKED_DEVIATIONS: Final = sorted(
+    name for name, deviation in DEVIATIONS.items() if deviation.works_per_request and deviation.group != "rows"
+)
+"""The deviations that leave rows as they are. The others change them, so that no run could compare them."""
 IN_REAL_TIME_ONE_IN: Final = 10
 """The workers of one seed in so many run side by side in real time, and are killed by their parent."""
 
@@ -121,10 +127,13 @@ class Session:
     workers: tuple[WorkerPlan, ...]
     cap: int | None = None
     """The most rows of a page, whatever was asked for; then some follow-up pages are empty too. None: no cap."""
+    deviations: tuple[str, ...] = ()
+    """The names of the ways in which services deviate from their documents."""
 
     def __str__(self) -> str:
         options = [name for name, chosen in (("everything", self.everything), ("no leases", not self.leases)) if chosen]
         options += [f"{self.cap} rows a page"] if self.cap else []
+        options += self.deviations
         workers = [str(worker.kill or "to its end") for worker in self.workers]
         return f"after {self.after}: {self.wire}, {self.request_time} a request, {', '.join([*options, *workers])}"
 
@@ -160,8 +169,21 @@ class Scenario:
         return f"{what}; {self.begin:%Y-%m-%d} to {self.end:%Y-%m-%d}, first at {self.start:%Y-%m-%d %H:%M}"
 
 
-def scenario_of(seed: int, providers: dict[str, Provider]) -> Scenario:
-    """The scenario of a seed, for these providers."""
+def scenario_of(seed: int, providers: dict[str, Provider], *, deviations: bool = False) -> Scenario:
+    """The scenario of a seed, for these providers. `deviations`: whether services deviate; all else stays the same."""
+    scenario = _scenario_of(seed, providers)
+    if not deviations:
+        return scenario
+    random = seeded_random("deviations", seed)
+    counts = [random.choice(DEVIATIONS_PER_SESSION) for _ in scenario.sessions]
+    sessions = tuple(
+        replace(session, deviations=tuple(random.sample(SOAKED_DEVIATIONS, count)))
+        for session, count in zip(scenario.sessions, counts, strict=True)
+    )
+    return replace(scenario, sessions=sessions)
+
+
+def _scenario_of(seed: int, providers: dict[str, Provider]) -> Scenario:
     random = seeded_random("soak", seed)
     in_real_time = seed % IN_REAL_TIME_ONE_IN == 0
     names = random.sample(sorted(providers), random.choice(PROVIDERS_PER_LEDGER))

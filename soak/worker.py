@@ -9,6 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, ParamSpec, TypeVar
@@ -31,6 +32,7 @@ from liushui.sync.events import CallDelayed, CallRetried, Event, SyncResult, Syn
 from liushui.sync.options import Environment, Options
 from liushui.sync.runner import sync_sources
 from liushui.testing.clock import MovableClock
+from liushui.testing.deviations import TooManyCalls
 from liushui.testing.transport import FaultyTransport, clients_over, system_clock_is
 from soak.mutations import proving
 from soak.observed_reader import ObservedReader
@@ -42,6 +44,8 @@ SLEEP_MIN: Final = timedelta(seconds=1)
 """Shorter sleeps last so long. A sync that looks again every few milliseconds would take real time."""
 DONE: Final = "done"
 """A worker notes this with the account, and the microseconds at which its completed sync began and ended."""
+REQUESTS_MAX: Final = 5_000
+"""The most requests that a worker makes where services deviate: such syncs may never end."""
 PASSES_MAX: Final = 6
 PASSES_APART: Final = timedelta(hours=1)
 
@@ -83,6 +87,7 @@ class Worker:
         self._kill = session.workers[worker_id.number].kill
         self._seed = f"{setup.scenario.seed}/{worker_id.session}/{worker_id.number}"
         self._counts: Counter[KillPoint] = Counter()
+        self._requests = 0
         self._noted_steps: set[str] = set()
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -151,7 +156,8 @@ class Worker:
     @contextmanager
     def _patched_environment(self) -> Iterator[None]:
         """Inside, HTTP, time, threads, leases and the proof are those of the session."""
-        setup, profile = self._setup, PROFILES[self._session.wire]
+        setup = self._setup
+        profile = replace(PROFILES[self._session.wire], deviations=self._session.deviations)
         is_calm = self._session is CALM_SESSION
         reader = ObservedReader(
             setup.correct_reader if is_calm else setup.reader,
@@ -213,8 +219,11 @@ class Worker:
     # ------------------------------------------------------------ points at which it may be killed
 
     def count_request(self) -> None:
-        """A request has arrived."""
+        """A request has arrived. Raises TooManyCalls where a service deviates and the sync does not end."""
         self._hand_over()
+        self._requests += 1
+        if self._session.deviations and self._requests > REQUESTS_MAX:
+            raise TooManyCalls(f"a sync makes more than {REQUESTS_MAX} requests")
         self.note("request")
         self._count(KillPoint.REQUEST)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from soak.mutations import STEPS
-from soak.report import command_for
+from soak.report import command_for, options_of
 from tests.proof.mutating import FOUND_BY, Failed
 from tests.proof.soaking import soak
 from tests.sync.test_proof_steps import HELD_BY
@@ -55,8 +55,8 @@ def test_a_failure_is_reported_with_the_command_that_repeats_it(tmp_path: Path) 
     assert soaked.report.failed == [first, *others]
     for seed in soaked.report.failed:
         assert f"seed {seed} failed: " in soaked.output
-        assert f"again: {command_for(seed, step)}\n" in soaked.output
-    assert command_for(first, step) == f"python -m soak --seed {first} --without {step}"
+        assert f"again: {command_for(seed, options_of(without=step))}\n" in soaked.output
+    assert command_for(first, options_of(without=step)) == f"python -m soak --seed {first} --without {step}"
 
 
 def test_docs_name_the_test_and_the_runs_of_each_step() -> None:

@@ -1,5 +1,6 @@
 """A short soak: hundreds of seeds, with every fault that a provider can have."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -9,9 +10,10 @@ from msgspec.structs import replace
 
 from liushui.provider import Provider
 from liushui.providers import load_providers
-from soak.report import PAGE, markdown, progress, read_report, report_of, with_report, without_option
+from liushui.simulate.faults.deviations import DEVIATIONS
+from soak.report import PAGE, markdown, options_of, progress, read_report, report_of, with_report
 from soak.report import RUNS as ENOUGH
-from soak.scenario import IN_REAL_TIME_ONE_IN, SIZES, KillPoint, Scenario, scenario_of
+from soak.scenario import IN_REAL_TIME_ONE_IN, SIZES, SOAKED_DEVIATIONS, KillPoint, Scenario, scenario_of
 from soak.tally import FAULTS
 from tests.proof.soaking import soak
 from tests.sync.rows import NOW
@@ -93,7 +95,31 @@ def test_progress_shows_the_rate_and_the_time_left() -> None:
     assert progress(500, 10_000, 2, 250) == "500 of 10000 runs, 2 failed, 250 s, 120 a minute, 1 h 19 min left"
     assert progress(9_990, 10_000, 0, 4_995) == "9990 of 10000 runs, 0 failed, 4995 s, 120 a minute, 5 s left"
     assert progress(1, 300, 0, 0).endswith("60 a minute, 4 min 59 s left")
-    assert without_option(None) == ""
+
+
+def test_a_command_has_the_options_of_its_soak() -> None:
+    assert options_of() == ""
+    assert options_of(without="one_transaction") == " --without one_transaction"
+    assert options_of(without="one_transaction", deviations=True) == " --deviations --without one_transaction"
+
+
+def test_services_deviate_only_where_that_is_wanted(scenarios: list[Scenario]) -> None:
+    """All else stays as it is without deviations."""
+    every: dict[str, Provider] = dict(load_providers())
+    deviating = [scenario_of(scenario.seed, every, deviations=True) for scenario in scenarios]
+    assert deviating == [scenario_of(scenario.seed, every, deviations=True) for scenario in scenarios]
+    names = {name for scenario in deviating for session in scenario.sessions for name in session.deviations}
+    assert names == set(SOAKED_DEVIATIONS) <= set(DEVIATIONS)
+    for scenario, other in zip(scenarios, deviating, strict=True):
+        sessions = tuple(dataclasses.replace(session, deviations=()) for session in other.sessions)
+        assert dataclasses.replace(other, sessions=sessions) == scenario
+
+
+def test_a_soak_counts_the_deviations_it_met(tmp_path: Path) -> None:
+    """Today a sync does not survive all of them, so the runs may fail."""
+    soaked = soak(tmp_path, "--deviations", "--seed", *range(1, 6))
+    assert {name for name in soaked.report.counts if name.startswith("deviation: ")}
+    assert soaked.report.command == "python -m soak --seed 1 2 3 4 5 --deviations"
 
 
 def test_a_run_removes_its_files(tmp_path: Path) -> None:

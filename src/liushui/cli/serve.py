@@ -131,7 +131,7 @@ def fault_profiles_help() -> str:
     """The profiles of faults, for the help."""
     from liushui.simulate.faults.profiles import PROFILES
 
-    return f"One of {', '.join(PROFILES)}."
+    return f"One of {', '.join(PROFILES)}, or the name of a deviation, such as page-cap-50."
 
 
 @click.command()

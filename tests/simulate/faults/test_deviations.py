@@ -137,6 +137,12 @@ def test_a_deviation_is_described_in_one_line(deviation: Deviation) -> None:
     re.compile(deviation.reason)
 
 
+def test_every_deviation_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs/proof.md").read_text(encoding="utf-8")
+    rows = [f"| `{deviation.name}` | {deviation.description} |" for deviation in DEVIATIONS.values()]
+    assert "\n".join(["|---|---|", *rows, ""]) in page
+
+
 @pytest.mark.parametrize("name", DEVIATIONS)
 def test_a_deviation_applies_to_the_providers_that_can_have_it(name: str) -> None:
     applies_to = tuple(known for known, provider in PROVIDERS.items() if DEVIATIONS[name] in deviations_of(provider))

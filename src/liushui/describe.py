@@ -47,7 +47,7 @@ def rate(limit: Rate, say: Say = english) -> str:
 
 
 def ranges(rules: Rules[Paging], say: Say = english) -> str:
-    """Limits of a request's time range, and which rows exist at all."""
+    """The limits of a request's time range, how long rows are kept, and when they are published."""
     limits = []
     if rules.window_max:
         limits.append(say("at most {time} per request").format(time=span(rules.window_max, say)))

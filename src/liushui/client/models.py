@@ -118,7 +118,7 @@ class Coverage(Model):
 
 
 class Account(Model):
-    """An account. Every flow from its beginning to `proven_until` is in the ledger (null: its beginning is missing).
+    """An account. `proven_until`: every earlier flow is in the ledger; null: flows at its beginning may be missing.
     `complete`: nothing is missing up to the newest read or flow."""
 
     account: str

@@ -30,7 +30,7 @@ _json = msgspec.json.Encoder().encode
 
 
 class Position(StrEnum):
-    """Where in its page the time of a row stood."""
+    """Where a time is in its page: at an end, or between the ends."""
 
     WITHIN = "within"
     OLDEST = "oldest"
@@ -44,7 +44,7 @@ Seen = tuple[Position, int]
 
 
 def position_of(at_us: int, ends: tuple[int, int]) -> Position:
-    """Where a time stands in a page from ends[0] to ends[1]."""
+    """Where a time is in a page from ends[0] to ends[1]."""
     oldest, newest = ends
     if oldest == newest:
         return Position.ALONE

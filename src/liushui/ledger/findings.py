@@ -46,7 +46,7 @@ def contradictory(rows: Iterable[Row]) -> list[Row]:
 
 
 def differing_copies(rows: Sequence[Row]) -> list[Row]:
-    """The rows with a `same_id` finding. `rows` must have all flows of any instant that it has one of."""
+    """The rows with a `same_id` finding. `rows` must contain either all flows of an instant or none."""
     copies = [row for row in rows if COPY_MARK in row[ID]]  # type: ignore[operator] # a text column
     if not copies:
         return []

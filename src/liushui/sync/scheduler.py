@@ -208,7 +208,7 @@ class Scheduler:
             del self._served[0]
 
     def _give_back_requests(self) -> None:
-        """Leave to others what was asked for and is not done."""
+        """Return unfinished sync requests, so that another process can take them."""
         with suppress(LiushuiError):
             self._end_requests()
         for schedule in self._schedules.values():

@@ -118,7 +118,7 @@ class RowReader(Generic[T]):
         return _json.encode({**fields, **changed}) if changed else None
 
     def read_many(self, rows: Sequence[bytes]) -> Sequence[T] | None:
-        """Decode many rows. None: `read` would reject one of them, or has to look for a field that occurs twice."""
+        """Decode many rows. Returns None if `read` rejects one of them or has to check one for repeated fields."""
         batch = self._read_batch(rows)
         return None if batch is None else batch[0]
 

@@ -47,7 +47,7 @@ def parse_steps(field: str, steps: int, step: timedelta) -> datetime:
 
 
 def steps_to_us(steps: Sequence[int], step: timedelta) -> list[int] | None:
-    """Microseconds since the Unix epoch, of one or more steps. None: `parse_steps` would reject one of them."""
+    """Convert steps to microseconds since the Unix epoch. Returns None if `parse_steps` rejects one of them."""
     step_us = step // _MICROSECOND
     times_us = [count * step_us for count in steps]
     return times_us if min(times_us) >= _MIN_US and max(times_us) <= _MAX_US else None

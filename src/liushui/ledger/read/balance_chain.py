@@ -18,23 +18,23 @@ from liushui.ledger.schema import flows
 from liushui.money import EXACT
 
 NEIGHBOURS: Final = 3
-"""How many are shown on either side."""
+"""How many flows are shown before and after the one in question."""
 
 ROWS_MAX: Final = 2_000
-"""Flows of other places that may stand between two neighbours, together: beyond them nobody looks."""
+"""Flows of other subaccounts and currencies that are skipped in the search for neighbours. Then it stops."""
 
 
 class Chained(StrEnum):
-    """Whether a balance follows: the one before it and the amount come to it."""
+    """Whether the balance before plus the amount is the stated balance."""
 
     FOLLOWS = "follows"
     DIFFERS = "differs"
     UNTOLD = "untold"
-    """One of the two balances is not stated, or there is none before."""
+    """Unknown: one of the two balances is not stated, or there is no flow before."""
 
 
 class Neighbour(NamedTuple):
-    """A flow of the same account, subaccount and currency. `off`: what its balance is more than it should be."""
+    """A flow of the same account, subaccount and currency. `off`: the stated balance minus the expected one."""
 
     found: LedgerFlow
     chained: Chained
@@ -43,7 +43,7 @@ class Neighbour(NamedTuple):
 
 
 def neighbours(ledger: Ledger, it: LedgerFlow, many: int = NEIGHBOURS) -> list[Neighbour]:
-    """The flows before and after one in its balance, oldest first, itself among them."""
+    """The flow `it` with those before and after it in the same running balance, oldest first."""
     with ledger.reading() as connection:
         older = _nearest(connection, it, many + 1, newer=False)
         newer = _nearest(connection, it, many, newer=True)
@@ -62,7 +62,7 @@ def _chained(before: LedgerFlow | None, one: LedgerFlow, *, is_it: bool) -> Neig
 
 
 def _nearest(connection: Connection, it: LedgerFlow, many: int, *, newer: bool) -> Sequence[LedgerFlow]:
-    """The nearest flows of the same place and currency on one side, the nearest first."""
+    """The nearest flows of the same subaccount and currency, before or after `it`, the nearest first."""
     f = flows.c
     at_us, key = to_us(it.flow.at), sa.tuple_(f.at_us, f.id)
     place = sa.tuple_(sa.literal(at_us), sa.literal(it.id))

@@ -29,13 +29,13 @@ _place_of = msgspec.json.Decoder(tuple[int, str, str]).decode
 _ACCOUNT, _WIRE, _SERVED = COLUMNS.index("account"), COLUMNS.index("wire"), COLUMNS.index("served")
 
 COUNTS_MAX: Final = 1_000
-"""Counts that a connection remembers until somebody writes: a reader asks for the same one with every page."""
+"""Counts that a connection caches until the ledger changes. Clients ask for the same count with every page."""
 
 TEXTS_MAX: Final = 1_000
-"""Texts of statements that are kept."""
+"""SQL texts that are cached."""
 
 NEAR_TRIES: Final = 3
-"""How often a deep page is looked for while others write. After that its offset is walked to."""
+"""Attempts to find a deep page through the offset index while commits interfere. Then OFFSET skips the rows."""
 
 
 class _Account(NamedTuple):
@@ -44,7 +44,7 @@ class _Account(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A page; the instant of its first row, and the batches that its accounts had come to, all together."""
+    """A page, the time of its first row, and the sum of its accounts' newest batch numbers."""
 
     page: FlowPage
     first_us: int | None = None
@@ -52,7 +52,7 @@ class _Found(NamedTuple):
 
 
 class _Seen:
-    """What a connection knows: keys until another one writes, counts while the state they were made in holds."""
+    """What a connection has cached: keys and counts, each with the data version for which it is valid."""
 
     def __init__(self) -> None:
         self.keys_version: DataVersion = None
@@ -61,7 +61,7 @@ class _Seen:
 
 
 class LedgerReader:
-    """Answers from a ledger. Any thread may use it; each has a connection of its own."""
+    """A FlowReader of a ledger. Thread-safe: each thread has a connection of its own."""
 
     def __init__(self, ledger: Ledger, limits: RateLimiter) -> None:
         self._ledger = ledger
@@ -133,8 +133,7 @@ class LedgerReader:
         return self._page(dialect, query, write).page
 
     def _page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes], *, placed: bool = False) -> _Found:
-        """A page; where it began, and in which state that was, for those that are `placed`: asked in the page's own
-        statement, or after it."""
+        """A page. `placed`: with where it began and the accounts' batches, read by the same statement or after it."""
         found = None
         if all(self._provider(name) == dialect for name in query.accounts):
             found = self._joined(query, placed=placed)
@@ -156,7 +155,7 @@ class LedgerReader:
         return known[1]
 
     def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
-        """A page of nothing but received rows, put together inside the database. None: it has others."""
+        """A page assembled inside the database. None: not all of its rows are rows as received."""
         shown_sql, shown_values = condition(query.visible, self._sql)
         shown = f", (TRUE{shown_sql}) AS shown" if query.visible else ""
         page, values = _page(
@@ -181,7 +180,7 @@ class LedgerReader:
         return _Found(FlowPage(document or b"", rows if size is None else size, end), first_us, committed)
 
     def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Found:
-        """A page of rows that this dialect, or another one, sent, or that nobody did."""
+        """A page assembled here. Rows of other providers, and flows without a row, are encoded with `write`."""
         more = query.after is not None  # one row more says whether there is anything to go on to
         page, values = _page(self._sql, query._replace(limit=query.limit + more), ", ".join(COLUMNS))
         found = self._connection().execute(page, values).fetchall()
@@ -202,7 +201,7 @@ class LedgerReader:
         return _Found(FlowPage(b",".join(rows), len(rows), end), first_us)
 
     def _count(self, account: str, query: FlowQuery) -> int:
-        """From the day totals, where they can tell, but for the days at the ends of the range."""
+        """Whole days are counted from the day totals if these suffice, the rest of the range from the flows."""
         since_us, until_us = to_us(query.since), to_us(query.until)
         known = self._account(account)
         if known is None or since_us >= until_us:
@@ -253,26 +252,26 @@ class LedgerReader:
 
 
 class _Form(NamedTuple):
-    """How a page is put together."""
+    """What the statement of a page depends on; the key of the cached SQL text."""
 
     accounts: int
     newest: bool
     ascending: bool
     shown: bool
     placed: bool
-    """Whether it is to be known in which state of its accounts it was."""
+    """Whether the statement also returns the accounts' newest batches."""
     far: bool
-    """Whether it is to be known where it began."""
+    """Whether the statement also returns the time of the first row."""
 
     @property
     def newest_first(self) -> bool | None:
-        """The order that the rows are joined in; None: as the query gives them."""
+        """The order in which the rows are joined. None: the order of the query."""
         return None if self.accounts < 2 else self.newest and not self.ascending
 
 
 @lru_cache(TEXTS_MAX)
 def _joined_text(sql: SQLDialect, page: str, form: _Form) -> str:
-    """The statement that puts a page's rows together, and counts them."""
+    """The statement that joins a page's rows into one text, and counts them."""
     if form.newest and form.ascending:
         page = f"SELECT * FROM ({page}) AS newest ORDER BY at_us, account, id"
     counted = f"count(*), count(line), {'count(*) FILTER (WHERE shown)' if form.shown else 'NULL'}"
@@ -285,7 +284,7 @@ def _joined_text(sql: SQLDialect, page: str, form: _Form) -> str:
 def _page(
     sql: SQLDialect, query: FlowQuery, columns: str, column_values: Sequence[object] = ()
 ) -> tuple[str, list[object]]:
-    """The statement of a page, and the values in its places."""
+    """The statement of a page, and its parameters."""
     since_us, until_us = to_us(query.since), to_us(query.until)
     after_sql, after_values = _after(query)
     where_sql, where_values = condition(query.where, sql)
@@ -302,7 +301,7 @@ def _page(
 
 @lru_cache(TEXTS_MAX)
 def _page_text(sql: SQLDialect, columns: str, accounts: int, condition_sql: str, rows: int, *, down: bool) -> str:
-    """The statement of a page; `rows` are what it may need of each account, where there are several."""
+    """The statement of a page. `rows`: how many rows it may need of each account, if there are several accounts."""
     one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{condition_sql}"
     if accounts > 1:
         one = sql.first_rows(one, rows, newest_first=down)
@@ -312,7 +311,7 @@ def _page_text(sql: SQLDialect, columns: str, accounts: int, condition_sql: str,
 
 
 def _after(query: FlowQuery) -> tuple[str, list[object]]:
-    """The condition that a row stands after the place that a page before named."""
+    """The condition that a row comes after the cursor that an earlier page returned."""
     if not query.after:
         return "", []
     try:

@@ -20,10 +20,10 @@ from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.schema import accounts, batches, flows, history
 
 Positions = Mapping[str, int]
-"""The newest commit of each account that somebody has seen; 0, or nothing, where it has seen none."""
+"""The newest commit of each account that the reader of the feed has seen. 0 or missing: none."""
 
 BATCHES_MAX: Final = 500
-"""Commits that one page has at most."""
+"""The most commits in one page."""
 
 
 class How(StrEnum):
@@ -37,8 +37,8 @@ class How(StrEnum):
 class Step(NamedTuple):
     """What one commit did to the flow of one key: account, instant and id.
 
-    `found` is the flow as it stood after it, or, where it was withdrawn, before it. `ended_as` says why a version
-    ended. One whose time was restated is withdrawn at the one and added at the other.
+    `found` is the flow after the commit or, if it was withdrawn, before the commit. `ended_as` says why a version
+    ended. A flow whose time was restated is withdrawn under the old key and added under the new one.
     """
 
     how: How
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 
 class FeedPage(NamedTuple):
-    """Steps, and what has been seen with them. `more`: there is something after them already."""
+    """Steps, and the positions after them. `more`: there are further steps already."""
 
     steps: list[Step]
     positions: dict[str, int]
@@ -74,10 +74,10 @@ class _Batch(NamedTuple):
 
 
 def feed_page(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: int) -> FeedPage:
-    """What happened to these accounts after what was seen, account by account, in whole commits.
+    """The steps of these accounts after the positions `seen`, account by account, in whole commits.
 
-    A page ends after the commit that brings it to `limit` steps. Raises ConfigError where somebody has seen more
-    commits than there are: those were of another ledger, or of this one before it was restored.
+    A page ends after the commit that brings it to `limit` steps. Raises ConfigError if `seen` is ahead of the ledger:
+    it belongs to another ledger, or to this one before it was restored from a backup.
     """
     positions = dict(seen)
     steps: list[Step] = []
@@ -108,7 +108,7 @@ def commits_after(ledger: Ledger, names: Sequence[str], seen: Positions, *, limi
 
 
 def _last(connection: Connection, account: str, positions: Positions, head: int) -> int:
-    """How far an account was seen: to its head, unless there is a commit with changes that was not."""
+    """An account's position: its head, or the commit before the first unseen one that changed flows."""
     after = next(_batches(connection, account, positions.get(account, 0), 1), None)
     return head if after is None else after.commit.seq - 1
 

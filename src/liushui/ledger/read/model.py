@@ -41,7 +41,7 @@ class Account(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """One state of the ledger: a connection that sees it, and the accounts that were asked for, by name."""
+    """One state of the ledger: a connection whose transaction sees it, and the requested accounts, by name."""
 
     connection: Connection
     accounts: Mapping[str, Account]

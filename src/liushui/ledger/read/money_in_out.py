@@ -1,7 +1,7 @@
-"""Where money came from and went: what each account got and gave by kind, own transfers between accounts apart. Pure.
+"""Where the money of one currency came from and went: in and out of each account by kind, and own transfers. Pure.
 
-Of one currency. What went from one account to another and back, or round several, is drawn as what is left of it, since
-a picture of streams has no circles; the figures are told in full.
+The Sankey chart that shows this cannot draw cycles. Where money went from one account to another and back, or through
+several accounts and back, `drawn` is the net amount; `amount` is always the full one.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from liushui.money import EXACT, ZERO
 
 
 class Move(NamedTuple):
-    """What moved on a day or in a month, `2024-03-01` or `2024-03`, of one account and kind."""
+    """Money in and out of one account and kind on a day, such as `2024-03-01`, or in a month, such as `2024-03`."""
 
     account: str
     period: str
@@ -24,7 +24,7 @@ class Move(NamedTuple):
 
 
 class Outside(NamedTuple):
-    """What an account got from outside, or gave, of one kind. Sums, both above zero or zero."""
+    """Money of one kind that an account received from outside (`came`) or paid out (`went`). Neither is negative."""
 
     account: str
     kind: str
@@ -33,7 +33,7 @@ class Outside(NamedTuple):
 
 
 class Between(NamedTuple):
-    """What went from one of one's accounts to another. `drawn`: what is left of it where some came back."""
+    """Transfers from one own account to another. `drawn`: the amount after cycles are netted."""
 
     source: str
     target: str
@@ -43,7 +43,7 @@ class Between(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """The streams of one currency. `inside`: transfers within one account, from one of its parts to another."""
+    """The streams of one currency. `inside`: transfers between subaccounts of one account."""
 
     outside: Sequence[Outside]
     between: Sequence[Between]
@@ -51,7 +51,7 @@ class Streams(NamedTuple):
 
 
 def streams_of(moves: Iterable[Move], found: Sequence[Match]) -> Streams:
-    """The streams that moves come to, once the transfers among them are taken out."""
+    """The streams of some moves. Matched transfers are subtracted from the money in and out, and listed separately."""
     came: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     went: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for move in moves:
@@ -78,7 +78,7 @@ def streams_of(moves: Iterable[Move], found: Sequence[Match]) -> Streams:
 
 
 def without_circles(amounts: dict[tuple[str, str], Decimal]) -> dict[tuple[str, str], Decimal]:
-    """What is left of amounts between places once what went round is taken out: of each circle its least amount."""
+    """The amounts between accounts after every cycle was reduced by its smallest amount."""
     left = dict(amounts)
     for _ in range(len(amounts)):  # each circle that is taken out ends one stream at least
         circle = _circle(left)
@@ -93,7 +93,7 @@ def without_circles(amounts: dict[tuple[str, str], Decimal]) -> dict[tuple[str, 
 
 
 def _circle(amounts: dict[tuple[str, str], Decimal]) -> list[tuple[str, str]] | None:
-    """A circle of streams, a shortest one through the first place that is in one. None: there is none."""
+    """A shortest cycle through the first account that is part of one. None: there is no cycle."""
     targets: dict[str, list[str]] = defaultdict(list)
     for source, target in sorted(amounts):
         targets[source].append(target)

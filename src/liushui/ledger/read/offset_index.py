@@ -1,7 +1,8 @@
-"""Where an offset falls: found by the day totals and by counts that are remembered, instead of walking there.
+"""Finds the page at a large offset without reading all rows before it: from day totals and from cached row counts.
 
-A query is narrowed until at most STRIDE rows are to be passed over. The rows of one instant are never parted here:
-where more than STRIDE stand at one microsecond, those are walked.
+A query with a large offset becomes a query with a shorter range and an offset of at most STRIDE, which the database
+then skips. An index entry never lies between rows of one microsecond: if more than STRIDE rows have the same time, the
+offset stays larger.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,21 +17,21 @@ from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.provider import FlowQuery
 
 STRIDE: Final = 1_000
-"""Rows that are passed over rather than looked for: about what one page of 50 rows costs."""
+"""Rows that the database skips by OFFSET. Skipping so many costs about as much as reading a page of 50 rows."""
 
 MARKS_MAX: Final = 200_000
-"""Marks of one account and condition: beyond them it begins anew with the days."""
+"""The most marks of one account and condition. Beyond that, all but those at the ends of days are dropped."""
 
 KEPT_MAX: Final = 200
-"""Accounts with conditions, and queries, that a connection remembers at once."""
+"""The most account-condition pairs, and the most queries, whose counts a connection caches."""
 
 
 Execute = Callable[[str, Sequence[object]], Cursor]
-"""Runs a statement with `?` in the places of its values."""
+"""Runs a statement with `?` as placeholders."""
 
 
 class Account(NamedTuple):
-    """An account of a query, and the batch it has come to: its flows are the same while that is."""
+    """An account of a query and its newest batch, `head`. Its flows do not change while `head` stays the same."""
 
     name: str
     zone: str
@@ -38,7 +39,7 @@ class Account(NamedTuple):
 
 
 class Offsets:
-    """Narrows queries. One connection's: not for two threads at once."""
+    """The offset indexes of one connection. Not thread-safe."""
 
     def __init__(self, execute: Execute, sql: SQLDialect) -> None:
         self._execute = execute
@@ -53,7 +54,7 @@ class Offsets:
         return [Account(*row) for row in found.fetchall()]
 
     def near(self, query: FlowQuery, accounts: Sequence[Account]) -> FlowQuery:
-        """The same page as a query with a small offset, for as long as the accounts are as they were given."""
+        """A query with a small offset that gives the same page, as long as no account has a batch after its `head`."""
         since_us, until_us = to_us(query.since), to_us(query.until)
         if since_us >= until_us:
             return query
@@ -83,9 +84,9 @@ class Offsets:
 
 
 class Marks:
-    """How many flows of one account that a condition means stand before an instant.
+    """Counts of an account's flows before certain instants (the marks), under a condition that day totals can answer.
 
-    Known at the ends of every day that has flows, and wherever it was asked for once.
+    There is a mark at both ends of every day with flows, and at every instant that was counted once.
     """
 
     def __init__(self, execute: Execute, account: str, zone: str, where: tuple[str, list[object]]) -> None:
@@ -98,7 +99,7 @@ class Marks:
         self._before: list[int] = []
 
     def follow(self, head: int) -> None:
-        """Bring the marks to the batch that the account has come to: what stands before its changes stays known."""
+        """Update the marks to the account's newest batch. Marks before the first changed flow stay valid."""
         if head == self._head and len(self.at_us) <= MARKS_MAX:
             return
         changed_us = None if self._head is None or len(self.at_us) > MARKS_MAX else self._changed_us(self._head)
@@ -110,7 +111,7 @@ class Marks:
         self._head = head
 
     def before(self, at_us: int) -> int:
-        """How many stand before an instant. Where that is no mark yet it is counted, and becomes one."""
+        """The number of flows before an instant. If it has no mark yet, the flows are counted and it gets one."""
         place = bisect_left(self.at_us, at_us)
         if place == 0:
             return 0
@@ -132,12 +133,12 @@ class Marks:
         return count_rows(self._execute, self._account, since_us, until_us, self._where)
 
     def _changed_us(self, head: int) -> int | None:
-        """The instant before which no batch after that one changed a flow. None: they do not say."""
+        """The earliest time that batches after `head` may have changed. None: at least one batch has no range."""
         batches, ranges, since_us = self._execute(_SELECT_CHANGED, (self._account, head)).fetchone()
         return None if batches != ranges or since_us is None else int(since_us)
 
     def _begin_anew(self, changed_us: int) -> None:
-        """Keep what stands before an instant, and ask for the days from its own one on."""
+        """Keep the marks before an instant, and read the totals of its day and all later days again."""
         days = BusinessDays(self._zone)
         day = days.day_of(changed_us)
         begin_us, _ = days.range_us(day)
@@ -151,7 +152,7 @@ class Marks:
             self._before[ends:ends] = [rows for _, rows in within]
 
     def _add_days(self, first_day: str) -> None:
-        """Add the days from one on, after the marks that are there."""
+        """Add marks at the ends of the days from `first_day` on, after the existing marks."""
         sql, values = self._where
         rows = self._before[-1] if self._before else 0
         days = BusinessDays(self._zone)
@@ -167,7 +168,7 @@ class Marks:
 
 
 class Trail:
-    """Places on the way into one query that day totals know nothing of, every STRIDE rows: walked once, then known."""
+    """Marks every STRIDE rows for a query that day totals cannot answer. They are found by reading the rows once."""
 
     def __init__(self, execute: Execute, sql: SQLDialect, query: FlowQuery, accounts: Sequence[str]) -> None:
         self._execute = execute
@@ -181,14 +182,14 @@ class Trail:
         self._ended = not accounts
 
     def narrowed(self, query: FlowQuery) -> FlowQuery:
-        """The page from the last place before its offset."""
+        """The query from the last mark before its offset on."""
         while not self._ended and self._passed[-1] + STRIDE < query.offset:
             self._go_on()
         place = bisect_right(self._passed, query.offset) - 1
         return from_place(query, self._at_us[place], query.offset - self._passed[place])
 
     def _go_on(self) -> None:
-        """One place more: STRIDE rows on, or fewer, so that no instant is parted; or all rows of one instant on."""
+        """Add a mark about STRIDE rows further, but never between rows of one instant."""
         here_us = self._at_us[-1]
         sql, values = self._where
         since_us, until_us = (self._far_us, here_us) if self._newest else (here_us, self._far_us)
@@ -219,17 +220,17 @@ class Trail:
 def count_rows(
     execute: Execute, account: str, since_us: int, until_us: int, where: tuple[str, Sequence[object]]
 ) -> int:
-    """How many flows of an account in [since, until) a condition means, counted."""
+    """Count the flows of an account in [since, until) that meet a condition."""
     sql, values = where
     (rows,) = execute(_COUNT_ROWS + sql, [account, since_us, until_us, *values]).fetchone()
     return int(rows)
 
 
 def _narrowed(query: FlowQuery, marks: Sequence[Marks], since_us: int, until_us: int) -> FlowQuery:
-    """The page from an instant from which at most STRIDE rows are to be passed over.
+    """The query with a shorter range, so that its offset is at most STRIDE if no instant has more rows.
 
-    `low` and `high` are instants with the page's edge between them. They come nearer by marks, and where there is none
-    between them, by halves: counted, and marks from then on.
+    Binary search: the page begins between `low` and `high`. Each step takes a mark between them or, if there is none,
+    the middle of the time, which then becomes a mark.
     """
     low_us, high_us = since_us, until_us
     low, high = _before(marks, low_us), _before(marks, high_us)
@@ -251,14 +252,14 @@ def _before(marks: Sequence[Marks], at_us: int) -> int:
 
 
 def _between(marks: Sequence[Marks], low_us: int, high_us: int) -> int:
-    """An instant between two: the middle mark of the account that has most of them there, else the middle."""
+    """An instant between two: the middle mark of the account with the most marks there, else the middle of the time."""
     between = [(one, bisect_right(one.at_us, low_us), bisect_left(one.at_us, high_us)) for one in marks]
     most, begin, end = max(between, key=lambda found: found[2] - found[1])
     return most.at_us[(begin + end) // 2] if begin < end else (low_us + high_us) // 2
 
 
 def from_place(query: FlowQuery, at_us: int, offset: int) -> FlowQuery:
-    """The page after so many rows from an instant, in place of the end that the query counts from."""
+    """The query with its range cut at an instant, and an offset that is counted from there."""
     if query.newest:
         return query._replace(until=from_us(at_us), offset=offset)
     return query._replace(since=from_us(at_us), offset=offset)

@@ -1,6 +1,6 @@
-"""Where pages began: a page of the same query goes on from a place that is known, instead of from the query's end.
+"""Caches where pages began, so that a deeper page of the same query continues from there instead of from row 0.
 
-A place holds for one state of its accounts: for as long as no batch of theirs has been committed since.
+A cached start is valid as long as none of the query's accounts has a new batch.
 """
 
 from bisect import bisect_left, insort
@@ -14,32 +14,32 @@ from liushui.ledger.read.offset_index import STRIDE, Execute, Offsets, count_row
 from liushui.provider import FlowQuery
 
 NEAR: Final = 100
-"""Rows that are passed over without a thought: to remember a place costs as much."""
+"""Offsets below this are not cached: skipping so few rows costs no more than caching."""
 
 QUERIES_MAX: Final = 1_000
-"""Queries that a connection remembers the places of."""
+"""The most queries whose page starts a connection caches."""
 
 PLACES_MAX: Final = 1_000
-"""Starts of one query: beyond them it begins anew."""
+"""The most cached starts of one query. Beyond that all of them are dropped."""
 
 
 class Start(NamedTuple):
-    """A page, asked for from a place: `passed` rows of the query asked stand before it."""
+    """A query that gives the page with a small offset. `passed`: rows of the original query before its range."""
 
     query: FlowQuery
     passed: int = 0
     committed: int | None = None
-    """The batches that the accounts had come to, all together, when that was so. None: it is so in every state."""
+    """The sum of the accounts' batch numbers for which this is valid. None: it is always valid."""
 
 
 class _Known(NamedTuple):
     committed: int
     places: list[tuple[int, int]]
-    """So many rows stand before an instant, from the query's end on; or, from its newest end, at it and after it."""
+    """(rows, instant): so many rows of the query are before the instant or, newest first, at or after it."""
 
 
 class PageStarts:
-    """One connection's: not for two threads at once."""
+    """The cached page starts of one connection. Not thread-safe."""
 
     def __init__(self, execute: Execute, sql: SQLDialect) -> None:
         self._execute = execute
@@ -48,7 +48,7 @@ class PageStarts:
         self._known: OrderedDict[tuple[object, ...], _Known] = OrderedDict()
 
     def start(self, query: FlowQuery) -> Start:
-        """The nearest place that is known before the page: at most STRIDE rows, and those of one instant, are left."""
+        """The nearest known start before the page. At most STRIDE rows, or those of one instant, are left to skip."""
         key = _key(query)
         known = self._known.get(key)
         if known is not None:
@@ -65,11 +65,11 @@ class PageStarts:
         return Start(near, query.offset - near.offset, sum(account.head for account in accounts))
 
     def committed(self, query: FlowQuery) -> int:
-        """The batches that the query's accounts have come to, all together."""
+        """The sum of the newest batch numbers of the query's accounts."""
         return sum(account.head for account in self._offsets.accounts(query))
 
     def remember(self, query: FlowQuery, start: Start, first_us: int, committed: int) -> None:
-        """That a page begins with a row of that instant, in a state, where it is far enough from where it started."""
+        """Cache that a page begins at `first_us`, valid for `committed`, unless its offset is below NEAR."""
         if start.query.offset < NEAR:
             return
         since_us, until_us = to_us(start.query.since), to_us(start.query.until)
@@ -87,7 +87,7 @@ class PageStarts:
         insort(known.places, (start.passed + rows, since_us if query.newest else until_us))
 
     def forget(self, query: FlowQuery) -> None:
-        """A commit has come between: what was known is of another state."""
+        """Drop the starts of a query, because a commit has changed its accounts."""
         self._known.pop(_key(query), None)
 
 

@@ -107,7 +107,7 @@ def quarantined_named(ledger: Ledger, account: str, id_: str) -> Quarantined:
 
 
 def _entries() -> sa.Select[Any]:
-    """Each entry once: the version that is open, or the one that was resolved."""
+    """The query of the entries, each by its open version or, if it is resolved, by its last version."""
     q = quarantine.c
     begun = sa.and_(batches.c.account == q.account, batches.c.seq == q.batch)
     last = sa.or_(q.ended_batch.is_(None), q.ended_as.in_((READ, GONE)))

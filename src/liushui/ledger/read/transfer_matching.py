@@ -1,8 +1,8 @@
-"""Which flows are the two ends of one transfer between one's own accounts. Pure, but for reading the candidates.
+"""Matches the two sides of transfers between a person's own accounts. Pure, except for reading the candidates.
 
-What leaves one place and what arrives in another are taken for one transfer where currency and amount are equal, both
-are transfers, deposits or withdrawals, and they are at most WINDOW apart; each end once, those closest in time first.
-No provider says so: it is a guess, and where it is shown it is called one.
+Two flows match if one takes money out of a subaccount and the other brings the same amount of the same currency into
+another one, both are transfers, deposits or withdrawals, and they are at most WINDOW apart. Each flow is matched once,
+those closest in time first. No provider confirms a match, so it is a guess, and the page says so.
 """
 
 from bisect import bisect_left
@@ -21,21 +21,21 @@ from liushui.ledger.schema import day_totals, flows
 from liushui.money import EXACT, ZERO
 
 KINDS: Final = frozenset({Kind.TRANSFER.value, Kind.DEPOSIT.value, Kind.WITHDRAWAL.value})
-"""What an end of a transfer may be."""
+"""The kinds of flows that can be one side of a transfer."""
 
 WINDOW: Final = timedelta(days=3)
-"""How far apart its ends may be: a weekend's wire."""
+"""The longest time between the two sides. A wire transfer over a weekend takes three days."""
 
 DAY = timedelta(days=1)
 
 ROWS_MAX: Final = 200_000
-"""Flows that are looked at for one answer. What is older than they are is not matched, and said not to be."""
+"""The most flows that are read for one answer. Older flows are not matched, and the answer says so."""
 
 _WINDOW_US: Final = WINDOW // timedelta(microseconds=1)
 
 
 class End(NamedTuple):
-    """A flow that may be an end of a transfer. `amount` is signed."""
+    """A flow that may be one side of a transfer. `amount` is signed."""
 
     account: str
     subaccount: str
@@ -46,19 +46,19 @@ class End(NamedTuple):
 
     @property
     def place(self) -> tuple[str, str]:
-        """Where the money is or was."""
+        """The account and subaccount."""
         return self.account, self.subaccount
 
 
 class Match(NamedTuple):
-    """Two ends that are taken for one transfer."""
+    """The two sides of a transfer."""
 
     left: End
     arrived: End
 
 
 def matches(ends: Iterable[End]) -> list[Match]:
-    """The transfers among flows of one currency, by the time they left. In every order of the same ends the same."""
+    """The transfers among flows of one currency, by departure time. The order of `ends` does not matter."""
     left: dict[Decimal, list[End]] = defaultdict(list)
     arrived: dict[Decimal, list[End]] = defaultdict(list)
     for end in sorted(ends, key=lambda end: (end.at_us, end)):
@@ -71,7 +71,7 @@ def matches(ends: Iterable[End]) -> list[Match]:
 
 
 def _paired(left: Sequence[End], arrived: Sequence[End]) -> list[Match]:
-    """Pairs of ends of equal amounts, the closest first. Both come in the order of time."""
+    """Pairs of equal amounts, the closest in time first. Both inputs are in order of time."""
     times = [end.at_us for end in arrived]
     near = []
     for number, out in enumerate(left):
@@ -143,7 +143,7 @@ def _days(
 
 
 def _stretches(days: Sequence[str], calendar: BusinessDays) -> Iterator[tuple[int, int]]:
-    """[since, until) of days in order, those that follow each other as one."""
+    """Days in order as ranges [since, until), adjacent days merged."""
     since_us = until_us = 0
     for text in days:
         day = date.fromisoformat(text)
@@ -173,7 +173,7 @@ def _read(connection: Connection, account: str, currency: str, since_us: int, un
 
 
 def total_of(found: Iterable[Match]) -> Decimal:
-    """What transfers moved."""
+    """The sum of the transfers."""
     result = ZERO
     for match in found:
         result = EXACT.add(result, match.arrived.amount)

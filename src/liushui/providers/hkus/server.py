@@ -1,4 +1,4 @@
-"""Answers as the API of HK and US securities, the way its document says."""
+"""Serves the API of HK and US securities accounts as its documentation describes it."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -60,7 +60,7 @@ class RowWriter:
     """Reads the flows of a filter and formats them in a reader's language, all times in one zone."""
 
     def __init__(self, ledger: Ledger, wanted: FlowFilter, query: str, language: Language, zone: str) -> None:
-        """`query`: the name that the cursors are bound to."""
+        """Cursors that are given out are valid only for `query`."""
         self._ledger, self._wanted, self._query = ledger, wanted, query
         self._amount, self._kind, self._zone = language.amount, Labels(language).kind, load_zone(zone)
         self._kinds: dict[str, str] = {}

@@ -64,7 +64,7 @@ class KindTotal(NamedTuple):
 
 @get("/", sync_to_thread=True)
 def show_overview(page: CurrentPage) -> Response[str]:
-    """The page."""
+    """Show the overview: balances, charts, calendars and alarms of the chosen accounts and period."""
     request, overview = _read(page)
     template = "overview/index.html" if overview.accounts else "overview/empty.html"
     return page.render(template, status=request.status, **_template_context(page, request, overview))

@@ -1,4 +1,4 @@
-"""Checks that need a served ledger: the provider is found where it is installed, and a sync copies every row."""
+"""Checks that need a served ledger: the installed provider is found, and a sync copies every row."""
 
 import json
 from pathlib import Path

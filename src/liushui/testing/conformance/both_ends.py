@@ -168,12 +168,11 @@ class InterceptingTransport(DialectTransport):
 
 
 def has_rows(provider: Provider, answer: bytes) -> bool:
-    """Whether an answer is a page of rows, and no error and no token."""
+    """Whether an answer is a page with rows. One without rows looks like a token, where an empty list may be absent."""
     try:
-        provider.codec.extract_rows(answer)
+        return bool(list(provider.codec.extract_rows(answer)))
     except (WireError, ProviderError):
         return False
-    return True
 
 
 class MemoryPair:

@@ -131,7 +131,9 @@ async def longbridge(http: httpx2.AsyncClient, given: dict[str, str], since: int
     path = "/v1/asset/cashflow"
     for page in range(1, 1_000_000):
         query = urlencode({"start_time": since, "end_time": until, "page": page, "size": 10_000})
-        answer = await http.get(f"{path}?{query}", headers=signer.headers("GET", path, query=query, body=b""))
+        answer = await http.get(
+            f"{path}?{query}", headers=signer.headers("GET", path, query=query, body=b"", at_s=int(time.time()))
+        )
         flows = decode(answer.raise_for_status().content).data.list
         if not flows:
             return
@@ -144,7 +146,9 @@ async def longbridge_legacy(http: httpx2.AsyncClient, given: dict[str, str], sin
     path = "/v1/trade/asset/GetCashFlowHistory"
     for page in range(1, 1_000_000):
         body = msgspec.json.encode({"start_time": since, "end_time": until, "page": page, "size": 10_000})
-        answer = await http.post(path, content=body, headers=signer.headers("POST", path, query="", body=body))
+        answer = await http.post(
+            path, content=body, headers=signer.headers("POST", path, query="", body=body, at_s=int(time.time()))
+        )
         flows = decode(answer.raise_for_status().content).data.list
         if not flows:
             return

@@ -100,6 +100,18 @@ class Unavailable(ProviderError):
     """The provider cannot be reached, or is broken at the moment. Try again later."""
 
 
+class Unreachable(Unavailable):
+    """No connection was made: there is no network, or nobody listens at the address."""
+
+
+class Untrustworthy(ProviderError):
+    """The service does what none should, such as a body without an end. Call it no more in this sync."""
+
+
+class ClockRefused(AuthError):
+    """The provider refused the time in a signed request: the clock of this machine may be wrong."""
+
+
 class Refused(ProviderError):
     """The provider understood the request and rejected it. The request itself is wrong: do not retry."""
 

@@ -179,6 +179,19 @@ class SessionClient(Protocol):
         ...
 
 
+@runtime_checkable
+class ClockedClient(Protocol):
+    """Optional part of a Client whose provider tells the time of its own clock with its answers.
+
+    Such a client signs its requests with the provider's time, once it knows it.
+    """
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """What to add to this machine's time to get the provider's. None: no answer has told its time yet."""
+        ...
+
+
 # ---------------------------------------------------------------- serving
 
 

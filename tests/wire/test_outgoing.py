@@ -1,5 +1,7 @@
 """What a client is configured with, and told to wait."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,35 @@ def test_a_header_holds_printable_ascii(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("header", "expected_s"),
-    [("0", 0), ("30", 30), ("99999", 99_999), ("100000", None), ("", None), (None, None), ("3.5", None), ("-3", None)],
+    [
+        ("0", 0),
+        ("30", 30),
+        ("99999", 99_999),
+        ("100000", 100_000),
+        ("9" * 20, 3_162_240_000),
+        ("9" * 21, None),
+        ("", None),
+        (None, None),
+        ("3.5", None),
+        ("-3", None),
+    ],
 )
 def test_how_long_to_wait(header: str | None, expected_s: int | None) -> None:
     assert parse_retry_after(header) == expected_s
+
+
+@pytest.mark.parametrize(
+    ("header", "expected_s"),
+    [
+        ("Fri, 31 Dec 2027 04:00:00 GMT", 3600),
+        ("Friday, 31-Dec-27 04:00:00 GMT", 3600),
+        ("Fri Dec 31 04:00:00 2027", 3600),
+        ("Fri, 31 Dec 2027 02:00:00 GMT", 0),
+        ("2027-12-31T04:00:00Z", None),
+        ("Fri, 31 Dec 99999 04:00:00 GMT", None),
+        ("soon", None),
+    ],
+)
+def test_how_long_to_wait_until_a_date(header: str, expected_s: int | None) -> None:
+    """It is counted by the server's own clock, because ours may be off."""
+    assert parse_retry_after(header, now=datetime(2027, 12, 31, 3, tzinfo=UTC)) == expected_s

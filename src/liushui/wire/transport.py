@@ -1,23 +1,37 @@
 """HTTP calls to one provider: rate-limited, one at a time, failures as errors by class. It knows no provider."""
 
 import re
-from collections.abc import Callable, Mapping
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from liushui.errors import ConfigError, Unavailable, short_repr
+from liushui.errors import ConfigError, Unavailable, Unreachable, Untrustworthy, short_repr
+from liushui.instant import EPOCH
 from liushui.ratelimit.pacing import Pacer
 from liushui.rules import Rate
 
+if TYPE_CHECKING:
+    import httpx2
+
 NO_HEADERS: Final[Mapping[str, str]] = {}
+
+BODY_MAX: Final = 64 * 1024 * 1024
+"""The largest body of an answer, unpacked. The largest page of any provider has a tenth of it."""
+CONNECT_TIMEOUT_S: Final = 5.0
+"""How long a connection may take to be made: without a network, a sync should say so soon."""
 
 _HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
 """Printable ASCII, with single spaces inside."""
-_SECONDS = re.compile(r"[0-9]{1,5}")
-"""At most a day and a little. A longer wait is ignored."""
+_SECONDS = re.compile(r"[0-9]{1,20}")
+_PIECE: Final = 1024 * 1024
+_WAIT_MAX_S: Final = 100 * 366 * 86_400
+"""No wait is longer, so that its end is an instant: a century."""
 
 
 class Answer(NamedTuple):
@@ -29,8 +43,36 @@ class Answer(NamedTuple):
 
     @property
     def retry_after_s(self) -> float | None:
-        """The seconds in the Retry-After header. None without one, or where it is a date."""
-        return parse_retry_after(self.headers.get("retry-after"))
+        """The seconds that the Retry-After header asks to wait. None without one."""
+        return parse_retry_after(self.headers.get("retry-after"), now=self.date)
+
+    @property
+    def date(self) -> datetime | None:
+        """The time of the server's own clock, to the second. None where it does not say."""
+        return parse_http_date(self.headers.get("date"))
+
+
+class ServiceClock:
+    """The difference between a service's clock and this machine's, measured from the Date headers of its answers."""
+
+    def __init__(self) -> None:
+        self.offset: timedelta | None = None
+        """What to add to this machine's time to get the service's. None: no answer has told its time yet."""
+
+    def observe(self, answer: Answer, sent_s: float, received_s: float) -> None:
+        """Measure with an answer, and the times of this machine when its request began and when it had arrived."""
+        date = answer.date
+        if date is None:
+            return
+        # The header has whole seconds, cut off. Within them and the time of the call the offset may lie anywhere: the
+        # value nearest to none is taken, so that an exact clock is left alone.
+        earliest = (date - EPOCH).total_seconds() - received_s
+        latest = (date - EPOCH).total_seconds() + 1 - sent_s
+        self.offset = timedelta(seconds=round(max(earliest, 0.0) + min(latest, 0.0), 3))
+
+    def now_s(self) -> float:
+        """The service's time, in Unix seconds, as well as it is known."""
+        return time.time() + (self.offset.total_seconds() if self.offset else 0.0)
 
 
 class HttpConnection:
@@ -56,7 +98,15 @@ class HttpConnection:
         import httpx2  # here, because most users of a provider's rules and codec make no calls
 
         self._http_error = httpx2.HTTPError
-        self._http = httpx2.AsyncClient(base_url=self._base_url, timeout=timeout_s, headers=dict(headers))
+        self._connect_errors = (httpx2.ConnectError, httpx2.ConnectTimeout)
+        self.clock = ServiceClock()
+        timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+        # gzip alone, because its unpacking can be stopped at a size. A redirect is not followed: it would show the
+        # credentials to another host.
+        headers = {"accept-encoding": "gzip", **headers}
+        self._http = httpx2.AsyncClient(
+            base_url=self._base_url, timeout=timeout, headers=headers, follow_redirects=False
+        )
 
     async def call(
         self,
@@ -70,16 +120,39 @@ class HttpConnection:
     ) -> Answer:
         """Make one call as soon as the rate allows it.
 
-        `headers` is called only then, because signed headers contain the time. Raises Unavailable if no answer came.
+        `headers` is called only then, because signed headers contain the time. Raises Unavailable if no answer came,
+        Unreachable if there was no connection, and Untrustworthy for a redirect or a body without an end.
         """
         async with self._pacer.call() if self._pacer and paced else nullcontext():
             target = f"{path}?{query}" if query else path
+            sent_s = time.time()
             try:
-                answer = await self._http.request(method, target, content=body, headers=dict(headers()))
+                async with self._http.stream(method, target, content=body, headers=dict(headers())) as response:
+                    fields = {name.lower(): value for name, value in response.headers.items()}
+                    content = await self._read_body(response)
             except self._http_error as error:
-                reason = f"{type(error).__name__} {error}".strip()
-                raise Unavailable(f"no answer from {self._base_url}: {reason}") from error
-        return Answer(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
+                reason = f"no answer from {self._base_url}: {f'{type(error).__name__} {error}'.strip()}"
+                kind = Unreachable if isinstance(error, self._connect_errors) else Unavailable
+                raise kind(reason) from error
+        answer = Answer(response.status_code, fields, content)
+        self.clock.observe(answer, sent_s, time.time())
+        if response.is_redirect and (location := fields.get("location")):
+            target = urlsplit(location)._replace(query="", fragment="").geturl()
+            raise Untrustworthy(f"{self._base_url} redirects to {short_repr(target)}, which was not followed")
+        return answer
+
+    async def _read_body(self, response: "httpx2.Response") -> bytes:
+        """The unpacked body. Raises Untrustworthy as soon as it is longer than BODY_MAX."""
+        if response.is_stream_consumed:  # it was made in memory
+            return response.content
+        size, chunks = 0, []
+        async for chunk in _unpacked(response, self._base_url):
+            size += len(chunk)
+            if size > BODY_MAX:
+                limit = f"{BODY_MAX // 1024**2} MiB"
+                raise Untrustworthy(f"an answer of {self._base_url} is longer than {limit}, and was not read on")
+            chunks.append(chunk)
+        return b"".join(chunks)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -117,9 +190,54 @@ def check_header_value(name: str, value: str) -> str:
     return value
 
 
-def parse_retry_after(header: str | None) -> float | None:
-    """The seconds in a Retry-After header. None without one, or where it is a date."""
-    return timedelta(seconds=int(header)).total_seconds() if header and _SECONDS.fullmatch(header) else None
+def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
+    """The seconds to wait by a Retry-After header, which has seconds or a date. None without one.
+
+    `now`: the time of the server that sent a date. None: it is the same as ours.
+    """
+    if not header:
+        return None
+    if _SECONDS.fullmatch(header):
+        return float(min(int(header), _WAIT_MAX_S))
+    until = parse_http_date(header)
+    if until is None:
+        return None
+    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+
+
+def parse_http_date(header: str | None) -> datetime | None:
+    """The instant in a header such as `Fri, 31 Dec 2027 04:00:00 GMT`. None where there is none."""
+    if not header or not header[:1].isalpha():
+        return None
+    with suppress(ValueError, TypeError, OverflowError, IndexError):
+        date = parsedate_to_datetime(header)
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    return None
+
+
+async def _unpacked(response: "httpx2.Response", base_url: str) -> AsyncIterator[bytes]:
+    """The body in pieces of at most some MiB, however much a packed piece unpacks to."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        async for chunk in response.aiter_raw():
+            yield chunk
+        return
+    if encoding not in ("gzip", "x-gzip"):
+        raise Untrustworthy(f"an answer of {base_url} is encoded as {short_repr(encoding)}, which was not asked for")
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        async for chunk in response.aiter_raw():
+            packed = chunk
+            while packed:
+                yield unpacker.decompress(packed, _PIECE)
+                packed = unpacker.unconsumed_tail
+                if unpacker.eof and (packed := unpacker.unused_data):
+                    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        yield unpacker.flush()
+    except zlib.error as error:
+        raise Unavailable(f"an answer of {base_url} cannot be unpacked: {error}") from error
+    if not unpacker.eof:
+        raise Unavailable(f"an answer of {base_url} was cut off")
 
 
 def _is_loopback(host: str) -> bool:

@@ -75,12 +75,13 @@ def test_how_long_to_wait(monkeypatch: pytest.MonkeyPatch, header: str | None, e
     assert caught.value.retry_after_s == expected_s
 
 
-def test_a_date_to_wait_for_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = httpx2.Response(429, headers={"retry-after": "Fri, 02 Jan 2026 12:00:00 GMT"}, content=b'{"code":1}')
+def test_a_date_to_wait_for_is_counted_by_the_servers_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    dates = {"retry-after": "Fri, 02 Jan 2026 12:00:00 GMT", "date": "Fri, 02 Jan 2026 11:00:00 GMT"}
+    answer = httpx2.Response(429, headers=dates, content=b'{"code":1}')
     Sent(monkeypatch, answer)
     with pytest.raises(RateLimited) as caught:
         call()
-    assert caught.value.retry_after_s is None
+    assert caught.value.retry_after_s == 3600
 
 
 def test_an_errors_trace_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

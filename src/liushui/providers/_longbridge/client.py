@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import timedelta
 
 from liushui.errors import ProviderError
 from liushui.provider import Page, PageRequest
@@ -42,6 +43,10 @@ class CashFlowClient(ABC):
         rows = parse_page(await self._send({**params, **request.params}), self._errors)
         return Page(rows, next_token=str(number + 1) if rows else None)
 
+    @property
+    def clock_offset(self) -> timedelta | None:
+        return self._http.clock.offset
+
     async def close(self) -> None:
         """Close the connection."""
         await self._http.close()
@@ -58,5 +63,7 @@ class CashFlowClient(ABC):
             path,
             query=query,
             body=body or None,
-            headers=lambda: self._signer.headers(method, signed_path, query=query, body=body),
+            headers=lambda: self._signer.headers(
+                method, signed_path, query=query, body=body, at_s=int(self._http.clock.now_s())
+            ),
         )

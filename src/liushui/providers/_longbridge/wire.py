@@ -1,7 +1,6 @@
 """Longbridge on the wire, for both generations: the row, the envelope of an answer, the signature of a request."""
 
 import hmac
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha1
@@ -155,7 +154,7 @@ def signature_matches(header: str, signature: str) -> bool:
 
 
 class Signer:
-    """Signs requests with one credential, at the current time.
+    """Signs requests with one credential.
 
     Raises ConfigError for a credential that no header can hold.
     """
@@ -165,8 +164,11 @@ class Signer:
         self._token = check_header_value("access_token", credentials["access_token"])
         self._secret = credentials["app_secret"]
 
-    def headers(self, method: str, path: str, *, query: str, body: bytes) -> dict[str, str]:
-        """The headers of a request, signature included. `path` includes the path of the base URL."""
-        headers = {"x-api-key": self._key, "authorization": self._token, "x-timestamp": str(int(time.time()))}
+    def headers(self, method: str, path: str, *, query: str, body: bytes, at_s: int) -> dict[str, str]:
+        """The headers of a request at a time in Unix seconds, signature included.
+
+        `path` includes the path of the base URL.
+        """
+        headers = {"x-api-key": self._key, "authorization": self._token, "x-timestamp": str(at_s)}
         signature = sign(secret=self._secret, method=method, path=path, query=query, headers=headers, body=body)
         return {**headers, "x-api-signature": signature_header(signature)}

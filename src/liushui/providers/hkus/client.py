@@ -1,7 +1,7 @@
 """Collects transactions of HK and US securities: signed requests, one page a call."""
 
-import time
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from liushui.errors import WireError
@@ -11,8 +11,6 @@ from liushui.providers.hkus.wire import PATH, parse_page, sign
 from liushui.rules import Rate
 from liushui.wire.ranges import inclusive_ends
 from liushui.wire.transport import HttpConnection, check_header_value
-
-_MILLISECOND_NS = 1_000_000
 
 
 class HkusClient:
@@ -38,11 +36,15 @@ class HkusClient:
         # A total may be wrong, or not there, so it is not taken to tell the last page.
         return Page(rows, next_token=str(number + 1) if rows else None, total=page.total_records)
 
+    @property
+    def clock_offset(self) -> timedelta | None:
+        return self._http.clock.offset
+
     async def close(self) -> None:
         await self._http.close()
 
     def _signed(self, query: str) -> dict[str, str]:
-        timestamp = str(time.time_ns() // _MILLISECOND_NS)
+        timestamp = str(int(self._http.clock.now_s() * 1000))
         signature = sign(
             secret=self._secret, timestamp=timestamp, method="GET", path=self._http.prefix + PATH, query=query
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
+from liushui.errors import AuthError, ClockRefused, ProviderError, RateLimited, Refused, Unavailable
 from liushui.rules import Filter, PageNumber, Rate, Rules
 
 NAME: Final = "hkus"
@@ -40,7 +40,7 @@ ERRORS: Final[Mapping[int, type[ProviderError]]] = {
     BAD_PARAMETER: Refused,
     UNKNOWN_KEY: AuthError,
     BAD_SIGNATURE: AuthError,
-    BAD_TIMESTAMP: AuthError,
+    BAD_TIMESTAMP: ClockRefused,
     KEY_EXPIRED: AuthError,
     UNKNOWN_ROUTE: Refused,
     TOO_MANY_CALLS: RateLimited,

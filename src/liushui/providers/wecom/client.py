@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 
@@ -56,6 +57,10 @@ class WecomClient:
         if life_s <= 0:  # no life at all: it is used until the service says that it has ended
             life_s = int(TOKEN_LIFE.total_seconds())
         self._token, self._token_end_ns = token.access_token, time.monotonic_ns() + life_s * _SECOND_NS
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        return self._http.clock.offset
 
     async def close(self) -> None:
         await self._http.close()

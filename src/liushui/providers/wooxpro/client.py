@@ -1,6 +1,7 @@
 """Collects futures transactions from WOO X Pro: an API key in a header, one time range a call."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import msgspec
@@ -44,6 +45,10 @@ class WooxproClient:
         query = urlencode({**start, "end_time": ends[1], "page_size": request.size, **request.params})
         rows = parse_page(await self._http.call("GET", PATH, query=query))
         return Page([row for row in rows if not _is_before(row, request.slice_)] if request.newest else rows)
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        return self._http.clock.offset
 
     async def close(self) -> None:
         await self._http.close()

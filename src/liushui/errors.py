@@ -104,6 +104,10 @@ class Unreachable(Unavailable):
     """No connection was made: there is no network, or nobody listens at the address."""
 
 
+class Unfinished(Unavailable):
+    """An answer had begun, and did not end within the time that a call may take."""
+
+
 class Untrustworthy(ProviderError):
     """The service does what none should, such as a body without an end. Call it no more in this sync."""
 

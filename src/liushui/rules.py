@@ -122,6 +122,20 @@ REFRESH_POLICIES: Final = (
 """The default: the last three weeks every day, the last year every month."""
 
 
+class WithdrawalBound(NamedTuple):
+    """A read that lacks more than `rows` known rows, and more than `percent` of them, is not believed at once.
+
+    It is when a read that begins at least `agree_after` later lacks the same rows.
+    """
+
+    rows: int = 5
+    percent: int = 5
+    agree_after: timedelta = timedelta(hours=3)
+
+
+WITHDRAWAL_BOUND: Final = WithdrawalBound()
+
+
 @dataclass(frozen=True)
 class Rules(Generic[P]):
     """A provider's documented limits, and our own choices where its documents are silent."""
@@ -160,6 +174,8 @@ class Rules(Generic[P]):
     """The currencies that the provider can have. None: any."""
     confirmations: int = 1
     """How many further reads must agree before a sync ends versions of flows."""
+
+    withdrawals: WithdrawalBound = WITHDRAWAL_BOUND
 
     def filter(self, parameter: str) -> Filter:
         """The filter of that request parameter. Raises KeyError."""

@@ -14,7 +14,7 @@ from liushui.cli.output import emit, messages
 from liushui.cli.progress import sync_bars
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import find_sources
-from liushui.sync.events import Observer, SyncResult, notify_all
+from liushui.sync.events import Observer, SyncResult, SyncStatus, notify_all
 from liushui.sync.options import Environment, Options
 from liushui.sync.plan import INTERVAL_S
 from liushui.sync.runner import sync_sources
@@ -109,7 +109,10 @@ def print_results(results: Sequence[SyncResult], form: Format) -> None:
     ]
     emit(records, RESULT_COLUMNS, form)
     for result in results:
+        told = f"{result.error} {result.note}"
         for gap in result.gaps:
-            messages.warn(f"{result.account}: open gap {gap}")
+            if gap.partition(": ")[2] not in told:  # one line says it
+                messages.warn(f"{result.account}: open gap {gap}")
         if result.note:
-            messages.warn(f"{result.account}: skipped: {result.note}")
+            skipped = "skipped: " if result.status is SyncStatus.BUSY else ""
+            messages.warn(f"{result.account}: {skipped}{result.note}")

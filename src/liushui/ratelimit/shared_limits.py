@@ -24,7 +24,8 @@ LOCK_TIMEOUT_S: Final = 30
 POLL: Final = timedelta(milliseconds=20)
 """How long to wait for another worker's call that is under way: nobody knows when it will end."""
 BLOCK_MAX: Final = timedelta(days=2)
-"""The longest that a provider is believed to want no calls. A longer time is left by a clock that was set back."""
+"""The longest that others who use a credential are held back. A longer time is left by a clock that was set back; of a
+longer wait the source itself knows."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TABLES: Final = (
@@ -205,7 +206,7 @@ class OutgoingLimits(_SharedCalls):
             connection.execute(
                 "INSERT INTO blocks VALUES (?, ?) "
                 "ON CONFLICT (key) DO UPDATE SET until_us = max(until_us, excluded.until_us)",
-                (key, to_us(until)),
+                (key, to_us(min(until, self._clock() + BLOCK_MAX))),
             )
 
     def blocked_until(self, key: str) -> datetime | None:

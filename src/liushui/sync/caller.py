@@ -6,10 +6,20 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from liushui.errors import LiushuiError, RateLimited, SyncError, Unavailable, WireError
+from liushui.errors import (
+    AuthError,
+    ClockRefused,
+    LiushuiError,
+    RateLimited,
+    SyncError,
+    Unavailable,
+    Unfinished,
+    Unreachable,
+    WireError,
+)
 from liushui.instant import to_iso
 from liushui.ledger.jobs.sources import Source
-from liushui.provider import Page, PageRequest, SessionClient
+from liushui.provider import ClockedClient, Page, PageRequest, SessionClient
 from liushui.ratelimit.pacing import Backoff
 from liushui.ratelimit.shared_limits import Permit, credential_key
 from liushui.sync.events import CallDelayed, CallRetried
@@ -18,6 +28,15 @@ from liushui.sync.options import SyncContext
 RETRY_WAIT_MAX: Final = timedelta(seconds=30)
 PERMIT_TRIES_MAX: Final = 1_000_000
 """How often a call asks whether it may begin: hours of asking, so only limits that are broken give up."""
+CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+"""Clocks that differ by less are taken for equal: answers tell their time to the second, and are some time on their
+way."""
+CORRECTIONS_MAX: Final = 2
+"""How often a sync may find that the provider's clock is not what it took it for."""
+CONNECT_ATTEMPTS: Final = 3
+"""How often the first connection of a sync is tried: without a network it should say so soon."""
+UNFINISHED_ATTEMPTS: Final = 2
+"""How often a call is made whose answer does not end: each attempt takes as long as a call may."""
 
 
 class Deferred(SyncError):
@@ -25,7 +44,11 @@ class Deferred(SyncError):
 
     def __init__(self, reason: str, until: datetime) -> None:
         super().__init__(f"{reason}: put off until {to_iso(until)}")
-        self.until = until
+        self.until, self.reason = until, reason
+
+
+class ClockCorrected(LiushuiError):
+    """An answer has told that the provider's clock is not what the sync took it for. Plan again, by its time."""
 
 
 class RateLimitedCaller:
@@ -42,26 +65,67 @@ class RateLimitedCaller:
         """Called before each call and after each wait, because another worker may take the account of a silent one."""
         self._lock = asyncio.Lock()
         self._retries_left = context.options.retries_max
+        self._skew_max = provider.rules.clock_skew_max
+        self._corrections, self._was_answered = 0, False
+        self.clock_offset = timedelta(0)
+        """What to add to the ledger's time to get the provider's."""
+
+    def now(self) -> datetime:
+        """The provider's time; ours until an answer has told that it differs."""
+        return self._clock() + self.clock_offset
 
     def begin_slice(self) -> None:
         """Allow as many repetitions again as a slice may have."""
         self._retries_left = self._options.retries_max
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """Get one page, as Client.fetch_page. Raises Deferred, or what the last attempt raised."""
+        """Get one page, as Client.fetch_page. Raises Deferred, ClockCorrected, or what the last attempt raised."""
         attempt = 1
         while True:
             try:
-                return await self._call(request)
+                page = await self._call(request)
+            except AuthError as error:
+                self._check_clock()  # a time that is off makes a signature invalid
+                if isinstance(error, ClockRefused) or (self._skew_max and abs(self.clock_offset) > self._skew_max):
+                    raise ClockRefused(f"{error}. {self._clock_text()}") from error
+                raise
             except (RateLimited, Unavailable, WireError) as error:
                 # An answer that cannot be read may have been cut off on its way, so it is asked for again too.
                 wait = self._wait_after(error, attempt)
-                if attempt >= self._options.attempts or self._retries_left == 0:
+                if attempt >= self._attempts_after(error) or self._retries_left == 0:
                     raise
                 self._retries_left -= 1
                 self._notify(CallRetried(self._account, request.slice_, str(error), attempt, wait))
+            else:
+                self._was_answered = True
+                self._check_clock()
+                return page
             await self._sleep(wait, "retry")
             attempt += 1
+
+    def _attempts_after(self, error: LiushuiError) -> int:
+        if isinstance(error, Unfinished):
+            return min(self._options.attempts, UNFINISHED_ATTEMPTS)
+        if isinstance(error, Unreachable) and not self._was_answered:
+            return min(self._options.attempts, CONNECT_ATTEMPTS)
+        return self._options.attempts
+
+    def _check_clock(self) -> None:
+        """Raise ClockCorrected where the provider's clock turns out to be another one than it was taken for."""
+        measured = self._client.clock_offset if isinstance(self._client, ClockedClient) else None
+        offset = measured if measured and abs(measured) > CLOCK_TOLERANCE else timedelta(0)
+        if measured is None or abs(offset - self.clock_offset) <= CLOCK_TOLERANCE:
+            return
+        # Of several clocks the one that is behind counts: no range is proven later than any of them.
+        self.clock_offset = offset if self._corrections == 0 else min(offset, self.clock_offset)
+        if self._corrections < CORRECTIONS_MAX:
+            self._corrections += 1
+            raise ClockCorrected(self._clock_text())
+
+    def _clock_text(self) -> str:
+        if not self.clock_offset:
+            return "Check the clock of this machine"
+        return clock_text(self.clock_offset)
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -86,7 +150,7 @@ class RateLimitedCaller:
             async with asyncio.timeout(call_max.total_seconds()):
                 yield
         except TimeoutError as error:
-            raise Unavailable(f"no whole answer within {call_max.total_seconds():g} s") from error
+            raise Unfinished(f"no whole answer within {call_max.total_seconds():g} s") from error
         finally:
             if permit is not None:
                 self._limits.end(self._key, permit)
@@ -145,3 +209,12 @@ class RateLimitedCaller:
             self._notify(CallDelayed(self._account, wait, reason))
             await self._environment.sleep(wait)
             await self._keep_lease()
+
+
+def clock_text(offset: timedelta) -> str:
+    """How far this machine's clock is off, where `offset` leads from its time to the provider's."""
+    seconds = round(abs(offset).total_seconds())
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds % 60, "s")]
+    length = " ".join(f"{count} {unit}" for count, unit in parts if count)
+    return f"The clock of this machine is {length} {'behind' if offset > timedelta(0) else 'ahead of'} the provider's"

@@ -11,7 +11,7 @@ from liushui.ledger.coverage import State, uncovered
 from liushui.ledger.flow_row import Rejected, read_batch, read_rows
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.change import Committed
-from liushui.ledger.write.commit import SliceRead, commit_gap, commit_slice, commit_slices
+from liushui.ledger.write.commit import CheckChange, SliceRead, commit_gap, commit_slice, commit_slices
 from liushui.provider import DecodedRow, Provider, Slice
 from liushui.sync.events import slice_text
 from liushui.sync.fetch import SliceTooLarge
@@ -41,9 +41,17 @@ class Committer:
     """Commits the slices of one account."""
 
     def __init__(
-        self, context: SyncContext, account: str, provider: Provider, fetch: Callable[[Slice], Awaitable[list[bytes]]]
+        self,
+        context: SyncContext,
+        account: str,
+        provider: Provider,
+        fetch: Callable[[Slice], Awaitable[list[bytes]]],
+        now: Callable[[], datetime],
+        check: CheckChange,
     ) -> None:
-        self._ledger, self._write_lock = context.ledger, context.write_lock
+        """`now`: the provider's time. `check`: raises for a slice that lacks too many known rows."""
+        self._check = check
+        self._ledger, self._write_lock, self._now = context.ledger, context.write_lock, now
         self._account, self._provider, self._fetch = account, provider, fetch
 
     async def commit(self, fetched: Sequence[FetchedSlice]) -> AsyncIterator[tuple[FetchedSlice, Outcome]]:
@@ -109,7 +117,7 @@ class Committer:
 
     def check_retained(self, slice_: Slice, reason: str, margin: timedelta = timedelta(0)) -> None:
         """Raise SyncError where a slice begins before what the provider will still keep after `margin`."""
-        kept_from, _ = self._provider.rules.readable(self._ledger.clock() + margin)
+        kept_from, _ = self._provider.rules.readable(self._now() + margin)
         if slice_.since < kept_from:
             raise SyncError(reason)
 
@@ -133,7 +141,7 @@ class Committer:
             for _ in range(REREADS_MAX):
                 if await asyncio.to_thread(self._is_proven_since, slice_, read_at):
                     return None
-                read_at = self._ledger.clock()
+                read_at = self._now()
                 rows = await self._fetch_again(slice_, "other syncs proved parts of it, and a further read found more")
                 outcome = await self.commit_alone(FetchedSlice(slice_, read_at, rows))
                 if outcome is not None:
@@ -163,7 +171,7 @@ class Committer:
     async def _commit_additions(self, read: list[SliceRead]) -> list[Committed | None]:
         """Commit slices, up to the first that would end versions of flows."""
         async with self._write_lock:
-            return await asyncio.to_thread(commit_slices, self._ledger, self._account, read)
+            return await asyncio.to_thread(commit_slices, self._ledger, self._account, read, self._check)
 
     async def _commit_endings(self, read: SliceRead, rows: list[bytes]) -> Outcome:
         """Commit a slice that ends versions of flows, once further reads have confirmed it."""
@@ -179,6 +187,7 @@ class Committer:
                     read_at=read_at,
                     received=decoded,
                     rejected=rejected,
+                    check=self._check,
                 )
         except StaleRead:
             return None

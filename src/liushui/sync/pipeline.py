@@ -2,20 +2,38 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from liushui.errors import AuthError, LiushuiError, SyncError
+from liushui.errors import (
+    AuthError,
+    ClockRefused,
+    LiushuiError,
+    SyncError,
+    Unfinished,
+    Unreachable,
+    Untrustworthy,
+)
 from liushui.instant import from_us, to_iso
 from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
+from liushui.ledger.jobs.source_state import (
+    SourceState,
+    Wait,
+    load_state,
+    record_clock,
+    record_wait,
+    replace_doubts,
+)
 from liushui.ledger.jobs.sources import Run, Source, record_run
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.read.flows import daily_flows
-from liushui.ledger.write.change import Committed
+from liushui.ledger.write.change import Change, Committed
 from liushui.provider import Slice
 from liushui.sync import events
-from liushui.sync.caller import Deferred, RateLimitedCaller
+from liushui.sync.caller import ClockCorrected, Deferred, RateLimitedCaller, clock_text
 from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
+from liushui.sync.doubts import WithdrawalCheck
 from liushui.sync.events import SyncResult, SyncStatus, slice_text
 from liushui.sync.fetch import EndlessPages, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.sync.options import SyncContext
@@ -24,6 +42,8 @@ from liushui.sync.slicer import Slicer
 
 FAILURES_MAX: Final = 3
 """Slices in a row that may fail before the sync gives up."""
+ENDING: Final = (AuthError, Deferred, EndlessPages, Untrustworthy, Unreachable, Unfinished)
+"""The errors after which no other slice can be read either."""
 LEARNED_DAYS: Final = 28
 """The slicer learns from so many days before and after the first day that is due, where the ledger has rows of them."""
 LEASE_TIME: Final = timedelta(minutes=5)
@@ -85,10 +105,13 @@ class AccountSync:
         self._size = context.options.size or self._rules.paging.size_max
         self._traits = SourceTraits()
         self._slicer = Slicer.for_rules(self._rules, self._size)
-        self._committer = Committer(context, source.account, provider, self._fetch)
+        self._committer = Committer(context, source.account, provider, self._fetch, self._now, self._check_withdrawals)
         self._lease = AccountLease(context, source.account)
         self._caller: RateLimitedCaller | None = None
         self._result = SyncResult(source.account)
+        self._state = SourceState()
+        self._wait_reason = ""
+        self._withdrawals: WithdrawalCheck | None = None
         self._queue: list[FetchedSlice] = []
         """Slices that wait to be committed, oldest first."""
         self._queue_taken = asyncio.Event()
@@ -101,22 +124,50 @@ class AccountSync:
         result = self._result
         try:
             await self._lease.keep()
+            await asyncio.to_thread(self._load_state)
             self._caller = RateLimitedCaller(self._context, self._source, keep_lease=self._lease.keep)
-            options = self._options
-            plan = self._plan(started_at, since=options.since, until=options.until)
-            ranges = plan.due_ranges(everything=options.everything)
-            self._learn_from_ledger(ranges)
-            await self._sync_ranges(ranges)
+            await self._sync_due()
         except LiushuiError as error:
             self._record_error(error)
         finally:
             await self._close(started_at)
         if result.gaps and result.status is SyncStatus.DONE:
             result.status = SyncStatus.INCOMPLETE
+        if self._caller is not None and self._caller.clock_offset and not result.note:
+            result.note = f"{clock_text(self._caller.clock_offset)}. Ranges are read and proven by the provider's time"
         with suppress(LiushuiError):  # the sync is done, whether or not its coverage can be read now
             await asyncio.to_thread(self._measure_coverage)
         self._notify(events.SyncEnded(self._source.account, result))
         return result
+
+    def _load_state(self) -> None:
+        """Load what earlier syncs have left. Raises Deferred where the provider still wants no calls."""
+        self._state = load_state(self._ledger, self._source.account, self._ledger.clock())
+        if self._state.wait is not None:
+            raise Deferred(self._state.wait.reason, self._state.wait.until)
+
+    def _check_withdrawals(self, slice_: Slice, change: Change, received: int) -> None:
+        if self._withdrawals is not None:
+            self._withdrawals.check(slice_, change, received)
+
+    def _now(self) -> datetime:
+        """The provider's time, as well as it is known."""
+        return self._ledger.clock() if self._caller is None else self._caller.now()
+
+    async def _sync_due(self) -> None:
+        """Sync what is due by the provider's clock, of which the first answer tells the time."""
+        while True:
+            self._withdrawals = WithdrawalCheck(self._rules.withdrawals, self._state.doubts, self._now())
+            plan = self._plan(self._now(), since=self._options.since, until=self._options.until)
+            plan = replace(plan, doubted=self._withdrawals.due())
+            ranges = plan.due_ranges(everything=self._options.everything)
+            self._learn_from_ledger(ranges)
+            try:
+                await self._sync_ranges(ranges)
+            except ClockCorrected:
+                await self._wait_for_commits()
+            else:
+                return
 
     def _plan(self, now: datetime, *, since: datetime | None = None, until: datetime | None = None) -> Plan:
         ranges = ranges_of(self._ledger, self._source.account)
@@ -157,7 +208,7 @@ class AccountSync:
         if self._caller is not None:
             self._caller.begin_slice()
         while True:
-            read_at = self._ledger.clock()
+            read_at = self._now()
             try:
                 rows = await self._fetch(slice_)
                 await self._enqueue(FetchedSlice(slice_, read_at, rows))
@@ -233,21 +284,21 @@ class AccountSync:
         result.restated += outcome.restated
         result.withdrawn += outcome.withdrawn
         result.quarantined += outcome.quarantined
-        took = self._ledger.clock() - read_at
+        took = self._now() - read_at
         self._notify(events.SliceCommitted(self._source.account, slice_, len(rows), outcome, took))
 
     async def _fail(self, slice_: Slice, tried_at: datetime, error: LiushuiError) -> None:
         """Leave a slice as an open gap. Raises the error where no other slice can be read either."""
         if not isinstance(error, AccountBusy):  # then the account is another worker's to write
             await self.record_gap(slice_, tried_at, error)
-        if isinstance(error, (AuthError, Deferred, AccountBusy, EndlessPages)):
+        if isinstance(error, (*ENDING, AccountBusy)):
             raise error
 
     async def record_gap(self, slice_: Slice, tried_at: datetime, error: LiushuiError) -> None:
         """Record that a slice failed, in the ledger and in the result."""
         self._result.gaps.append(f"{slice_text(slice_)}: {error}")
         await self._committer.record_gap(slice_, tried_at, str(error))
-        took = self._ledger.clock() - tried_at
+        took = self._now() - tried_at
         self._notify(events.SliceFailed(self._source.account, slice_, str(error), took))
 
     # ---------------------------------------------------------------- the end
@@ -256,11 +307,17 @@ class AccountSync:
         """Record in the result why the sync ended early."""
         result = self._result
         match error:
+            case ClockRefused():
+                result.status, result.error = (
+                    SyncStatus.FAILED,
+                    f"the provider refuses the time of the request: {error}",
+                )
             case AuthError():
                 result.status = SyncStatus.CREDENTIALS
                 result.error = f"its credentials are refused, and new ones are needed: {error}"
             case Deferred():
-                result.status, result.not_before = SyncStatus.WAITING, error.until
+                result.status, result.not_before, result.note = SyncStatus.WAITING, error.until, str(error)
+                self._wait_reason = error.reason
             case AccountBusy():
                 result.status, result.not_before, result.note = SyncStatus.BUSY, error.until, str(error)
             case _:
@@ -281,8 +338,8 @@ class AccountSync:
         result = self._result
         run = Run(
             account=self._source.account,
-            started_at=started_at,
-            ended_at=self._ledger.clock(),
+            started_at=started_at + (self._now() - self._ledger.clock()),
+            ended_at=self._now(),
             slices=result.slices,
             rows_in=result.rows_in,
             added=result.added,
@@ -291,11 +348,27 @@ class AccountSync:
         )
         with suppress(LiushuiError):  # the result says already what ended the sync
             record_run(self._ledger, run)
+            self._record_state()
         self._lease.release()
+
+    def _record_state(self) -> None:
+        """Store what the next syncs should know, and people see: a wait, the clock's offset, doubted reads."""
+        account, now, before = self._source.account, self._ledger.clock(), self._state
+        result = self._result
+        if result.status is SyncStatus.WAITING and result.not_before is not None:
+            if before.wait is None:
+                record_wait(self._ledger, account, Wait(result.not_before, self._wait_reason), now)
+            return
+        if before.has_ended_wait:
+            record_wait(self._ledger, account, None, now)
+        if self._caller is not None and self._caller.clock_offset != (before.clock_offset or timedelta(0)):
+            record_clock(self._ledger, account, self._caller.clock_offset, now)
+        if self._withdrawals is not None and tuple(self._withdrawals.doubts) != before.doubts:
+            replace_doubts(self._ledger, account, before.doubts, self._withdrawals.doubts, now)
 
     def _measure_coverage(self) -> None:
         """Add to the result how far the account is proven now."""
-        plan = self._plan(self._ledger.clock())
+        plan = self._plan(self._now())
         last_us = max((known.until_us for known in plan.proven), default=None)
         self._result.proven_until = plan.first_unproven() or (None if last_us is None else from_us(last_us))
         self._result.retention_left = plan.retention_left()

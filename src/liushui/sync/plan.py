@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from liushui.instant import MIN_INSTANT, from_us, to_us
 from liushui.ledger.coverage import Range, State, uncovered
+from liushui.ledger.write.commit import CLOCK_TOLERANCE
 from liushui.provider import Slice
 from liushui.ratelimit.pacing import Backoff
 from liushui.rules import Paging, RefreshPolicy, Rules
@@ -41,6 +42,8 @@ class Plan:
     """Where the account begins, or the sync of it that was asked for."""
     now: datetime
     until: datetime | None = None
+    doubted: Sequence[Slice] = ()
+    """Ranges to read again, because a read of them was not believed."""
 
     def due_ranges(self, *, everything: bool = False) -> list[Slice]:
         """The ranges to read, oldest first, or all that can be proven where `everything` is to be read again."""
@@ -49,6 +52,11 @@ class Plan:
         ranges = [self.provable]
         if not everything:
             spans = [*uncovered(self.proven, _span(self.provable)), *self.newest_part(), *self.stale_parts()]
+            begin_us, end_us = _span(self.provable)
+            doubted = [
+                (max(since_us, begin_us), min(until_us, end_us)) for since_us, until_us in map(_span, self.doubted)
+            ]
+            spans += [span for span in doubted if span[0] < span[1]]
             ranges = _joined(spans)
         # The day that the provider is about to forget is read by itself. Where rows have gone from it, nobody knows
         # whether they were withdrawn or forgotten, so it is not proven; later days in one slice with it would not be
@@ -63,8 +71,9 @@ class Plan:
 
     @cached_property
     def proven(self) -> list[Range]:
-        """The ranges of the coverage that are proven."""
-        return [known for known in self.coverage if known.state is State.PROVEN]
+        """The ranges of the coverage that are proven. One that was read after now is of a clock that was ahead."""
+        newest_us = to_us(self.now + CLOCK_TOLERANCE)
+        return [known for known in self.coverage if known.state is State.PROVEN and known.checked_at_us <= newest_us]
 
     def newest_part(self) -> list[Span]:
         """The range that every sync reads again, for rows that were published late or have changed."""

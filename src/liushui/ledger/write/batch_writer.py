@@ -44,7 +44,7 @@ class BatchWriter:
     def __init__(self, connection: Connection, ledger: Ledger, account: LockedAccount) -> None:
         self.connection = connection
         self.account = account.name
-        self._clock = ledger.clock
+        self.now = ledger.clock
         self._head, self._link = account.head, account.link
         self._days = BusinessDays(load_zone(account.zone))
         self.last_batch: tuple[int, str] | None = None
@@ -148,7 +148,7 @@ class BatchWriter:
             self._coverage += [(account, *part) for part in parts]
             self._waiting_until_us = max(self._waiting_until_us or 0, *(part.until_us for part in parts))
         committed = change.count(seq)
-        recorded_at_us = to_us(self._clock())
+        recorded_at_us = to_us(self.now())
         batch: Row = (
             account,
             seq,

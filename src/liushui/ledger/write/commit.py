@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
@@ -24,9 +24,14 @@ from liushui.provider import DecodedRow, Slice
 PlanChange = Callable[[Connection, int], Change]
 """Called inside the transaction, with the number of the batch: returns what the batch changes."""
 
+CheckChange = Callable[[Slice, Change, int], None]
+"""Called before the change of a slice is written, with the number of its rows. Raises where it must not be."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
+CLOCK_TOLERANCE: Final = timedelta(hours=1)
+"""By how much the clocks of two machines that share a ledger may differ."""
 RETRIES: Final = 2
 """Further attempts after a lost connection. Each waits some seconds for a server that is down."""
 
@@ -85,20 +90,23 @@ def commit_slice(
     received: Sequence[DecodedRow] | RowBatch,
     rejected: Sequence[Rejected] = (),
     may_end: bool = True,
+    check: CheckChange | None = None,
 ) -> Committed:
     """Commit a slice that was read whole and proven: afterwards its flows are exactly `received`.
 
     `read_at` is when reading it began. Flows that are no longer there, and versions that changed, become history.
     Raises StaleRead where a part of the slice was proven by a read that began later. Unless it `may_end` versions,
     raises ConfirmationRequired where it would end versions of flows or withdraw rows from quarantine. Nothing is
-    written then.
+    written then, nor if `check` raises.
     """
     with batch_writers(ledger, account) as (writer,):
-        return _write_slice(writer, SliceRead(slice_, read_at, received, rejected), may_end=may_end)
+        return _write_slice(writer, SliceRead(slice_, read_at, received, rejected), may_end=may_end, check=check)
 
 
 @_retried
-def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> list[Committed | None]:
+def commit_slices(
+    ledger: Ledger, account: str, slices: Sequence[SliceRead], check: CheckChange | None = None
+) -> list[Committed | None]:
     """Commit slices in one transaction, each as `commit_slice` commits one that may not end versions.
 
     None stands for a slice that a later read has proven already. The first slice that would end versions, and all after
@@ -108,7 +116,7 @@ def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> 
     with batch_writers(ledger, account) as (writer,):
         for read in slices:
             try:
-                committed.append(_write_slice(writer, read, may_end=False))
+                committed.append(_write_slice(writer, read, may_end=False, check=check))
             except StaleRead:
                 committed.append(None)
             except ConfirmationRequired:
@@ -116,12 +124,14 @@ def commit_slices(ledger: Ledger, account: str, slices: Sequence[SliceRead]) -> 
     return committed
 
 
-def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool) -> Committed:
+def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool, check: CheckChange | None = None) -> Committed:
     """Raises before it writes anything, so that the caller may go on with the transaction."""
     slice_, read_at, received, rejected = read
     connection, account, read_at_us = writer.connection, writer.account, to_us(read_at)
     known = writer.coverage(slice_)
-    if any(part.state is State.PROVEN and part.checked_at_us > read_at_us for part in known):
+    # A read that began after now is of a clock that was ahead, and proves nothing against this one.
+    newest_us = to_us(max(read_at, writer.now()) + CLOCK_TOLERANCE)
+    if any(part.state is State.PROVEN and read_at_us < part.checked_at_us <= newest_us for part in known):
         raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")
     change = compare(connection, account, slice_, received, batch=writer.next_seq)
     quarantine = QuarantineChange()
@@ -130,6 +140,8 @@ def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool) -> Comm
         change.add_quarantine(quarantine)
     if not may_end and (change.ended or quarantine.withdraws):
         raise ConfirmationRequired(f"account {account}: this slice would end versions of flows")
+    if check is not None:
+        check(slice_, change, len(received))
     change.rows_in = len(received) + len(rejected)
     proof = Range(to_us(slice_.since), to_us(slice_.until), State.PROVEN, "", read_at_us, writer.next_seq)
     return writer.write(change, known, proof)

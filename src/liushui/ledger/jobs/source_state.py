@@ -1,0 +1,162 @@
+"""What the syncs of a source leave for the next ones: a wait that the provider asked for, its clock, doubted reads.
+
+It is kept as observations, and only one sync of an account writes it at a time.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+import msgspec
+
+from liushui.instant import from_us, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.jobs.observations import (
+    Observation,
+    forget_observations,
+    list_observations,
+    record_observations,
+)
+
+WAIT: Final = "wait"
+CLOCK_OFFSET: Final = "clock_offset"
+DOUBT: Final = "doubt:"
+"""Names of observations. That of a doubt ends with the beginning of its range."""
+
+_HASH_BYTES: Final = 4
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Wait(NamedTuple):
+    """The provider wants no calls before an instant."""
+
+    until: datetime
+    reason: str
+
+
+class Doubt(NamedTuple):
+    """A range of which a read lacked many known rows, so that it was not believed. Times are in microseconds.
+
+    `missing` has a short hash of each of them. `believed`: a later read agreed, and they were withdrawn; the range is
+    read again for some time all the same.
+    """
+
+    since_us: int
+    until_us: int
+    first_read_us: int
+    rows: int
+    missing: frozenset[bytes] = frozenset()
+    believed: bool = False
+
+    def overlaps(self, since_us: int, until_us: int) -> bool:
+        """Whether the range shares an instant with [since, until)."""
+        return self.since_us < until_us and since_us < self.until_us
+
+
+class SourceState(NamedTuple):
+    """What is known of a source's service beside its coverage."""
+
+    wait: Wait | None = None
+    clock_offset: timedelta | None = None
+    """What to add to this machine's time to get the provider's, where the last sync found a difference."""
+    doubts: tuple[Doubt, ...] = ()
+    has_ended_wait: bool = False
+    """Whether a wait is stored that is over."""
+
+
+class _StoredWait(msgspec.Struct):
+    until_us: int
+    reason: str
+
+
+class _StoredDoubt(msgspec.Struct):
+    since_us: int
+    until_us: int
+    first_read_us: int
+    rows: int
+    missing: str
+    believed: bool
+
+
+def row_hash(at_us: object, id_: object) -> bytes:
+    """The short hash of a flow's key."""
+    return blake2b(f"{at_us} {id_}".encode(), digest_size=_HASH_BYTES).digest()
+
+
+def read_state(observed: Iterable[Observation], now: datetime) -> SourceState:
+    """The state in the observations of one account. A wait that is over, or cannot be, is left out."""
+    wait, offset, has_ended_wait = None, None, False
+    doubts: list[Doubt] = []
+    for observation in observed:
+        if observation.name == WAIT:
+            wait = _read_wait(observation, now)
+            has_ended_wait = wait is None
+        elif observation.name == CLOCK_OFFSET:
+            offset = int(observation.value) * _MICROSECOND
+        elif observation.name.startswith(DOUBT):
+            stored = msgspec.json.decode(observation.value, type=_StoredDoubt)
+            packed = b64decode(stored.missing)
+            hashes = (packed[at : at + _HASH_BYTES] for at in range(0, len(packed), _HASH_BYTES))
+            doubts.append(
+                Doubt(
+                    stored.since_us,
+                    stored.until_us,
+                    stored.first_read_us,
+                    stored.rows,
+                    frozenset(hashes),
+                    stored.believed,
+                )
+            )
+    return SourceState(wait, offset, tuple(doubts), has_ended_wait)
+
+
+def load_state(ledger: Ledger, account: str, now: datetime) -> SourceState:
+    """The state of an account's source."""
+    return read_state(list_observations(ledger, account), now)
+
+
+def _read_wait(observation: Observation, now: datetime) -> Wait | None:
+    stored = msgspec.json.decode(observation.value, type=_StoredWait)
+    # A clock that was set back since must not make the wait longer than the provider asked for.
+    until = min(from_us(stored.until_us), now + (from_us(stored.until_us) - observation.observed_at))
+    return Wait(until, stored.reason) if until > now else None
+
+
+def record_wait(ledger: Ledger, account: str, wait: Wait | None, now: datetime) -> None:
+    """Store the wait that the provider asked for. None: it takes calls again."""
+    if wait is None:
+        forget_observations(ledger, account, WAIT)
+        return
+    value = msgspec.json.encode(_StoredWait(to_us(wait.until), wait.reason)).decode()
+    record_observations(ledger, [Observation(account, WAIT, value, now)])
+
+
+def record_clock(ledger: Ledger, account: str, offset: timedelta, now: datetime) -> None:
+    """Store how far this machine's clock is off. Nothing: it is right."""
+    if not offset:
+        forget_observations(ledger, account, CLOCK_OFFSET)
+        return
+    record_observations(ledger, [Observation(account, CLOCK_OFFSET, str(offset // _MICROSECOND), now)])
+
+
+def replace_doubts(
+    ledger: Ledger, account: str, before: Sequence[Doubt], after: Sequence[Doubt], now: datetime
+) -> None:
+    """Store the doubts of an account in place of those before."""
+    names = {_name(doubt) for doubt in before} - {_name(doubt) for doubt in after}
+    if names:
+        forget_observations(ledger, account, *names)
+    record_observations(ledger, [Observation(account, _name(doubt), _stored(doubt), now) for doubt in after])
+
+
+def _name(doubt: Doubt) -> str:
+    return f"{DOUBT}{doubt.since_us}"
+
+
+def _stored(doubt: Doubt) -> str:
+    packed = b64encode(b"".join(sorted(doubt.missing))).decode()
+    return msgspec.json.encode(
+        _StoredDoubt(doubt.since_us, doubt.until_us, doubt.first_read_us, doubt.rows, packed, doubt.believed)
+    ).decode()

@@ -13,7 +13,7 @@ import msgspec
 
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.observations import (
+from liushui.ledger.jobs.provider_observations import (
     Observation,
     forget_observations,
     list_observations,

@@ -157,7 +157,8 @@ class AccountSync:
     async def _sync_due(self) -> None:
         """Sync what is due by the provider's clock, of which the first answer tells the time."""
         while True:
-            self._withdrawals = WithdrawalCheck(self._rules.withdrawals, self._state.doubts, self._now())
+            doubts = self._state.doubts if self._withdrawals is None else tuple(self._withdrawals.doubts)
+            self._withdrawals = WithdrawalCheck(self._rules.withdrawals, doubts, self._now())
             plan = self._plan(self._now(), since=self._options.since, until=self._options.until)
             plan = replace(plan, doubted=self._withdrawals.due())
             ranges = plan.due_ranges(everything=self._options.everything)

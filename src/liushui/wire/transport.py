@@ -198,7 +198,7 @@ def parse_retry_after(header: str | None, *, now: datetime | None = None) -> flo
     if not header:
         return None
     if _SECONDS.fullmatch(header):
-        return float(min(int(header), _WAIT_MAX_S))
+        return timedelta(seconds=min(int(header), _WAIT_MAX_S)).total_seconds()
     until = parse_http_date(header)
     if until is None:
         return None

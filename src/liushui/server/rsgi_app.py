@@ -119,7 +119,7 @@ INDEX_HEADERS: Final = [
 
 
 def index_page(providers: Mapping[str, Provider]) -> bytes:
-    """The page at / where there is no site: which providers' APIs are served, and nothing of what they hold."""
+    """The page at / of a server without a site: the providers' APIs, and none of their data."""
     rows = "".join(
         f"<tr><td>{provider.title}</td><td><code>{route.method} {route.path}</code></td>"
         f"<td><code>{MOUNT}{provider.name}{route.path}</code></td></tr>"

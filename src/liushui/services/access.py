@@ -1,4 +1,4 @@
-"""Who may do what: principals, the keys and tokens that they give out, and who can open the page."""
+"""Principals and what they may do, the keys and tokens that they create, and who can log in to the page."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from liushui.provider import NO_VALUES, Provider
 
 @dataclass(frozen=True)
 class Principal:
-    """Whom a request acts for. `accounts` None: all accounts, also those that are added later."""
+    """Who makes a request, and what they may do. `accounts` None: all accounts, also those that are added later."""
 
     name: str
-    """Identifies the principal: idempotency keys of one are unknown to the others."""
+    """Unique, so that principals do not share idempotency keys."""
     accounts: frozenset[str] | None
     scopes: frozenset[Scope]
     calls_per_minute: int = CALLS_PER_MINUTE
     token_to_touch: str | None = None
-    """The id of the token that the request came with, where the time of its last use is out of date."""
+    """The id of the request's token, if the stored time of its last use is out of date."""
 
     def sees(self, account: str) -> bool:
         """Whether the principal may see an account."""
@@ -45,7 +45,7 @@ class Principal:
 
 
 def owner(name: str) -> Principal:
-    """Somebody who may do everything: at the command line, or logged in to the page."""
+    """A principal who may do everything: the user of the command line, or of the page after login."""
     return Principal(name, None, frozenset(Scope))
 
 
@@ -53,7 +53,7 @@ def owner(name: str) -> Principal:
 
 
 def visible_keys(ledger: Ledger, principal: Principal) -> list[KeyInfo]:
-    """The keys whose accounts the principal may all see, revoked ones too, newest last."""
+    """The keys for accounts that the principal may see, revoked ones too, newest last."""
     return [key for key in keys.list_keys(ledger) if principal.sees_all(frozenset(key.accounts))]
 
 
@@ -67,7 +67,7 @@ def create_key(
     paced: bool = True,
     restrictions: Mapping[str, str] = NO_VALUES,
 ) -> dict[str, str]:
-    """Make a key that reads accounts through a provider's API. Returns its credentials, which are not shown again.
+    """Create a key that reads accounts through a provider's API. Returns its credentials, which are not shown again.
 
     Raises NotFound for an account, and InvalidField for an expiry in the past and a restriction that the provider does
     not know.
@@ -90,7 +90,7 @@ def create_key(
 
 
 def revoke_key(ledger: Ledger, principal: Principal, public: str) -> None:
-    """Revoke a key. Raises NotFound where the principal sees no valid key of that name."""
+    """Revoke a key. Raises NotFound if the principal sees no valid key of that name."""
     if not any(key.public == public for key in visible_keys(ledger, principal)):
         raise NotFound(f"key: there is no valid one named {short_repr(public)}")
     keys.revoke_key(ledger, public)
@@ -100,7 +100,7 @@ def revoke_key(ledger: Ledger, principal: Principal, public: str) -> None:
 
 
 def visible_tokens(ledger: Ledger, principal: Principal) -> list[Token]:
-    """The tokens that can do no more than the principal, revoked ones too, newest last."""
+    """The tokens that may do no more than the principal, revoked ones too, newest last."""
     return [
         token
         for token in tokens.list_tokens(ledger)
@@ -118,9 +118,9 @@ def create_token(
     expires_at: datetime | None = None,
     calls_per_minute: int = CALLS_PER_MINUTE,
 ) -> NewToken:
-    """Make a token for these accounts; None: for all. The token can do no more than the principal.
+    """Create a token for these accounts, or for all (None). It may do no more than the principal.
 
-    Raises PermissionDenied where it could do more, NotFound for an account, ConfigError for other invalid values.
+    Raises PermissionDenied if it could do more, NotFound for an account, ConfigError for other invalid values.
     """
     for field, is_allowed, allowed in (
         ("scopes", set(scopes) <= principal.scopes, sorted(principal.scopes)),
@@ -142,16 +142,16 @@ def create_token(
 
 
 class ExceedsPrincipal(PermissionDenied):
-    """A token would be able to do more than the principal that makes it. `allowed`: what the principal has."""
+    """A token would be able to do more than the principal who creates it. `allowed`: what the principal has."""
 
     def __init__(self, field: str, allowed: Sequence[str]) -> None:
-        super().__init__(f"{field}: a token can do no more than who makes it, which is: {', '.join(allowed)}")
+        super().__init__(f"{field}: a token may do no more than its creator, who has: {', '.join(allowed)}")
         self.field = field
         self.allowed = list(allowed)
 
 
 def revoke_token(ledger: Ledger, principal: Principal, token_id: str) -> None:
-    """Revoke a token. Raises NotFound where the principal sees no valid token of that id."""
+    """Revoke a token. Raises NotFound if the principal sees no valid token of that id."""
     if not any(token.id == token_id for token in visible_tokens(ledger, principal)):
         raise NotFound(f"token: there is no valid one with the id {short_repr(token_id)}")
     tokens.revoke_token(ledger, token_id)
@@ -181,7 +181,7 @@ def host_of(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether only programs on this machine reach a URL."""
+    """Whether a URL can be reached from this machine only."""
     host = host_of(url)
     return host in LOOPBACK or host.startswith("127.")
 
@@ -197,9 +197,9 @@ def opens_page(token: Token) -> bool:
 
 
 def check_exposure(ledger: Ledger, page_url: str) -> None:
-    """Check that somebody can log in to a page which other machines reach: with a password, or with a token.
+    """Check that a page that other machines can reach has a password, or a token that logs in. Raises ConfigError.
 
-    On loopback the link that is printed at start is enough. Raises ConfigError.
+    On loopback the link that is printed at start is enough.
     """
     if is_loopback(page_url) or has_password(ledger):
         return

@@ -1,4 +1,4 @@
-"""Flows that a program records itself, in accounts of its own: all of them or none, or each for itself."""
+"""Flows that a program records in accounts of your own: all of them or none, or each on its own."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,25 +21,25 @@ class Entry(NamedTuple):
 
 
 class RecordedEntries(NamedTuple):
-    """What became of each entry, in order. `again`: the write was done before, under the same idempotency key."""
+    """What became of each entry, in order. `again`: it was done before, with the same idempotency key."""
 
     outcomes: Sequence[Outcome]
     again: bool
 
 
 class DuplicateReference(ConfigError):
-    """Two entries of one write have the same reference. `index`: the second of them."""
+    """Two entries have the same reference. `index`: the second of them."""
 
     def __init__(self, index: int, reference: str) -> None:
-        super().__init__(f"reference: expected each once in a write, got {short_repr(reference)} twice")
+        super().__init__(f"reference: expected each once, got {short_repr(reference)} twice")
         self.index = index
         self.reference = reference
 
 
 def create_account(ledger: Ledger, principal: Principal, name: str, zone: str) -> None:
-    """Make an account to record flows in. One that exists, in the same time zone, stays as it is.
+    """Create an account to record flows in. One that exists, in the same time zone, stays as it is.
 
-    Raises PermissionDenied where the principal would not see it, InvalidField for a time zone that does not exist, and
+    Raises PermissionDenied if the principal would not see it, InvalidField for a time zone that does not exist, and
     AlreadyExists for an account of another time zone, or of a provider.
     """
     if not principal.sees(name):
@@ -62,7 +62,7 @@ def record_all(
     """Record entries of any accounts, all of them or none, in one transaction.
 
     On a ledger that is spread over nodes there is one transaction for each account; everything is checked before the
-    first. Raises NotFound, NotOwnAccount, DuplicateReference, Conflict (with the places of the entries), KeyReused.
+    first. Raises NotFound, NotOwnAccount, DuplicateReference, Conflict (with the positions of the entries), KeyReused.
     """
     by_account = _grouped(entries)
     for account, indexes in sorted(by_account.items()):
@@ -73,7 +73,7 @@ def record_all(
     if len(flows) > 1 and not restate:
         # Without this the caller would learn of the conflicts of the first account only.
         differences = [
-            _placed(difference, by_account[account])
+            _with_position(difference, by_account[account])
             for account, some in flows.items()
             for difference in ledger_record.find_differences(ledger, account, some, key=key)
         ]
@@ -83,7 +83,7 @@ def record_all(
         recorded = ledger_record.record_all(ledger, flows, restate=restate, key=key)
     except Conflict as error:
         indexes = by_account[error.account]
-        raise Conflict([_placed(difference, indexes) for difference in error.differences]) from error
+        raise Conflict([_with_position(difference, indexes) for difference in error.differences]) from error
     outcomes = {
         index: outcome
         for account, indexes in by_account.items()
@@ -96,7 +96,7 @@ def record_all(
 def record_each(
     ledger: Ledger, principal: Principal, entries: Sequence[Entry], *, restate: bool = False
 ) -> list[Outcome | Difference | ConfigError]:
-    """Record entries independently: what became of each, in order. Entries that cannot be recorded hold up no others.
+    """Record entries independently. Returns what became of each, in order. A failed one does not stop the others.
 
     A Difference names what contradicts the ledger; NotFound and NotOwnAccount are returned, not raised.
     """
@@ -105,15 +105,15 @@ def record_each(
         if not principal.sees(account):
             results |= dict.fromkeys(indexes, AccountNotFound(account))
             continue
-        for lot in _lots(entries, indexes):
-            results |= _record_lot(ledger, account, {index: entries[index].flow for index in lot}, restate=restate)
+        for batch in _batches(entries, indexes):
+            results |= _record_batch(ledger, account, {index: entries[index].flow for index in batch}, restate=restate)
     return [results[index] for index in range(len(entries))]
 
 
-def _record_lot(
+def _record_batch(
     ledger: Ledger, account: str, flows: Mapping[int, Flow], *, restate: bool
 ) -> dict[int, Outcome | Difference | ConfigError]:
-    """Record flows whose references differ, in one transaction; those that contradict the ledger stay out."""
+    """Record flows whose references differ, in one transaction; those that contradict the ledger are left out."""
     results: dict[int, Outcome | Difference | ConfigError] = {}
     left = dict(flows)
     while left:
@@ -148,17 +148,17 @@ def _check_references(entries: Sequence[Entry], indexes: Sequence[int]) -> None:
         seen.add(reference)
 
 
-def _placed(difference: Difference, indexes: Sequence[int]) -> Difference:
-    """A difference whose place among the entries of an account becomes its place among all of them."""
+def _with_position(difference: Difference, indexes: Sequence[int]) -> Difference:
+    """The difference with its position among all entries, not among those of its account."""
     return difference._replace(position=indexes[difference.position])
 
 
-def _lots(entries: Sequence[Entry], indexes: Sequence[int]) -> list[list[int]]:
-    """The entries in as few lots as have no reference twice, each in order."""
-    lots: list[dict[str, int]] = [{}]
+def _batches(entries: Sequence[Entry], indexes: Sequence[int]) -> list[list[int]]:
+    """The entries in as few batches as possible, none with a reference twice, each in order."""
+    batches: list[dict[str, int]] = [{}]
     for index in indexes:
         reference = entries[index].flow.identity
-        if reference in lots[-1]:
-            lots.append({})
-        lots[-1][reference] = index
-    return [list(lot.values()) for lot in lots]
+        if reference in batches[-1]:
+            batches.append({})
+        batches[-1][reference] = index
+    return [list(batch.values()) for batch in batches]

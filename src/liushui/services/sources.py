@@ -1,4 +1,4 @@
-"""Sources: the accounts that are synced from providers, with the credentials that read them."""
+"""Sources: adding, checking and testing them, and replacing their credentials."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def get_source(ledger: Ledger, name: str) -> Source:
 
 
 def public_credentials(source: Source) -> dict[str, str]:
-    """The credentials of a source that are no secrets, such as an account number, by field."""
+    """The credentials of a source that are not secret, such as an account number, by field."""
     fields = sorted(field.name for field in get_provider(source.provider).credentials if not field.secret)
     return {name: source.credentials[name] for name in fields}
 
@@ -34,8 +34,8 @@ def public_credentials(source: Source) -> dict[str, str]:
 def check_source(source: Source) -> None:
     """Check a source without calling its provider.
 
-    Raises ConfigError for a name, a time zone, an address or credentials that cannot be used: some providers' keys may
-    be sent over TLS only, and some characters fit into no header.
+    Raises ConfigError for a name, a time zone, an address or credentials that cannot be used. For example, some
+    providers' keys may only be sent over TLS, and some characters are not allowed in a header.
     """
     check_source_name(source.account)
     load_zone(source.zone)
@@ -48,14 +48,14 @@ def check_source(source: Source) -> None:
 
 
 def probe_source(ledger: Ledger, source: Source, *, timeout_s: float = CONNECT_TIMEOUT_S) -> int:
-    """Test a source with one small call. Returns how many rows came; raises LiushuiError by what went wrong."""
+    """Test a source with one small call. Returns the number of rows received. Raises a subclass of LiushuiError."""
     return asyncio.run(check_credentials(source, now=ledger.clock(), timeout_s=timeout_s))
 
 
 def add_source(ledger: Ledger, source: Source, *, sync_requested_by: str | None = None) -> None:
-    """Add a source, and its account where there is none yet, and request a first sync where somebody is named.
+    """Add a source, its account if there is none yet, and a request for the first sync if `sync_requested_by` is given.
 
-    One transaction. Raises ConfigError as `check_source` does, and AlreadyExists where the name is taken.
+    One transaction. Raises ConfigError as `check_source` does, and AlreadyExists if the name is taken.
     """
     check_source(source)
     encrypted, now = ledger.vault.encrypt(source.credentials), ledger.clock()
@@ -75,7 +75,7 @@ def add_source(ledger: Ledger, source: Source, *, sync_requested_by: str | None 
 
 
 def replace_credentials(ledger: Ledger, name: str, credentials: Mapping[str, str], *, sync_requested_by: str) -> None:
-    """Give a source new credentials and request a sync with them. A sync that runs ends with the old ones.
+    """Give a source new credentials and request a sync with them. A running sync ends with the old ones.
 
     One transaction. Raises NotFound, and ConfigError for credentials that cannot be used.
     """

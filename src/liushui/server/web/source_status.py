@@ -18,7 +18,7 @@ RESULT_WAIT_MAX: Final = timedelta(seconds=10)
 
 
 class SourceStatus(NamedTuple):
-    """A source and what is known of its syncs. `progress` None: no sync has reported any yet."""
+    """A source and its syncs. `progress` is None until a sync reports some."""
 
     source: Source
     provider_title: str
@@ -55,7 +55,7 @@ class SourceStatus(NamedTuple):
 
     @property
     def permille_done(self) -> int | None:
-        """How much of a sync is done, in thousandths. None: that is not known yet."""
+        """The done part of a sync, in thousandths. None: unknown yet."""
         if self.progress is None or self.progress.slices_left is None:
             return None
         slices = self.progress.slices + self.progress.slices_left
@@ -99,7 +99,7 @@ class SourceStatus(NamedTuple):
         }[self.state]
 
     def advice(self, page: Page) -> str:
-        """What is wrong, and what to do about it; empty where nothing is."""
+        """What is wrong, and what to do about it. Empty if nothing is wrong."""
         say = page.say
         if self.state == "incomplete" and not self.account.verdict.is_complete:
             return coverage_label(self.account.verdict, self.account.zone, page.language).meaning

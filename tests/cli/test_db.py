@@ -69,7 +69,7 @@ def test_backup_and_restore(full_ledger: Path, tmp_path: Path) -> None:
     assert restored == {"ledger": str(new), "accounts": 3, "flows": found["flows"], "secrets": "readable"}
     assert result(new, "flows", returncode=3) == result(full_ledger, "flows", returncode=3)
     refused = run(new, "db", "restore", str(saved))
-    assert refused.stderr == f"error: {new} holds a ledger already: --force replaces it by the backup\n"
+    assert refused.stderr == f"error: {new} contains a ledger already: --force replaces it by the backup\n"
     assert run(new, "db", "restore", str(saved), "--force").returncode == 0
 
 

@@ -184,7 +184,7 @@ def test_a_damaged_ledger_is_not_backed_up(full: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(base / "ledger.db", isolation_level=None)) as file:
         file.execute("UPDATE flows SET amount = '9.99' WHERE account = 'b'")
     (tmp_path / "saved.db").write_text("an older one")
-    with pytest.raises(LedgerError, match="what is to be copied is damaged, and nothing was written: account b: flows"):
+    with pytest.raises(LedgerError, match="the source is damaged, and nothing was written: account b: flows"):
         backed_up(base / "ledger.db", tmp_path / "saved.db", force=True)
     assert files_in(tmp_path) == {"saved.db": b"an older one"}
 
@@ -273,7 +273,7 @@ def test_a_ledger_with_content_is_replaced_only_with_force(full: Path, saved: Pa
     """A process that has the ledger open sees its new content."""
     mine = new_ledger(tmp_path, "mine")
     before = tables(mine)
-    with pytest.raises(ConfigError, match=r"ledger\.db holds a ledger already: --force replaces it by the backup"):
+    with pytest.raises(ConfigError, match=r"ledger\.db contains a ledger already: --force replaces it by the backup"):
         restore(saved, str(mine.path))
     assert tables(mine) == before
     restore(saved, str(mine.path), force=True)
@@ -307,7 +307,7 @@ def test_a_damaged_ledger_is_replaced(full: Path, saved: Path, tmp_path: Path) -
     content = bytearray(path.read_bytes())
     content[16384 : 16384 * 6] = os.urandom(16384 * 5)
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="holds a ledger already"):
+    with pytest.raises(ConfigError, match="contains a ledger already"):
         restore(saved, str(path))
     restored = restore(saved, str(path), force=True)
     assert restored.secrets == "readable", "the key is where it was"
@@ -317,7 +317,7 @@ def test_a_damaged_ledger_is_replaced(full: Path, saved: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"mine", r"ledger\.db cannot be read, and is left as it is: file is not a database"),
+        (b"mine", r"ledger\.db cannot be read, and was not changed: file is not a database"),
         (b"SQLite format 3\0" + bytes(200), r"ledger\.db"),
     ],
 )

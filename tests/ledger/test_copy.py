@@ -325,7 +325,7 @@ def test_one_of_two_concurrent_copies_completes(full: Path, tmp_path: Path) -> N
 def test_a_ledger_with_content_is_not_overwritten(full: Path, tmp_path: Path) -> None:
     other = new_ledger(tmp_path, "mine", name="other.db")
     before, ledger = tables(other), opened_at(full)
-    with pytest.raises(LedgerError, match=r"other\.db holds a ledger already: expected an empty one to copy into"):
+    with pytest.raises(LedgerError, match=r"other\.db contains a ledger already: expected an empty one to copy into"):
         copy_ledger(ledger, str(other.path))
     assert tables(other) == before
     other.close()

@@ -104,7 +104,7 @@ def test_ledgers_that_cannot_be_copied_into(full: Path, server: PooledLedgers) -
     mine = new_ledger(server, "mine")
     before = tables(mine)
     with pytest.raises(
-        LedgerError, match=r"postgresql://.* holds a ledger already: expected an empty one to copy into"
+        LedgerError, match=r"postgresql://.* contains a ledger already: expected an empty one to copy into"
     ):
         copy_ledger(ledger, server.url())
     assert tables(mine) == before
@@ -231,7 +231,9 @@ def test_a_server_with_content_is_replaced_only_with_force(full: Path, server: P
     book.close()
     mine = new_ledger(server, "mine")
     before = tables(mine)
-    with pytest.raises(ConfigError, match=r"postgresql://.* holds a ledger already: --force replaces it by the backup"):
+    with pytest.raises(
+        ConfigError, match=r"postgresql://.* contains a ledger already: --force replaces it by the backup"
+    ):
         restore(saved, url)
     assert tables(mine) == before
     restored = restore(saved, url, force=True)

@@ -128,7 +128,7 @@ def test_a_folder_is_not_a_ledger(tmp_path: Path, create: bool) -> None:
 
 def test_a_ledger_cannot_be_created_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LedgerError, match=r"cannot make a ledger|cannot be opened"):
+    with pytest.raises(LedgerError, match=r"cannot create a ledger|cannot be opened"):
         open_ledger(str(tmp_path / "file" / "ledger.db"), create=True)
     with pytest.raises(LedgerError, match="cannot"):
         open_ledger(str(tmp_path / ("long" * 100)), create=True)
@@ -217,7 +217,7 @@ def test_a_ledger_cannot_be_created_in_a_read_only_folder() -> None:
     with folder_of_a_user() as folder:
         with bound_by_permissions(folder):
             folder.chmod(0o500)
-            with pytest.raises(LedgerError, match="cannot make a ledger at"):
+            with pytest.raises(LedgerError, match="cannot create a ledger at"):
                 open_ledger(str(folder / "ledger.db"), create=True)
         assert list(folder.iterdir()) == []
 

@@ -148,7 +148,7 @@ def test_a_small_write_that_was_cut_off_is_an_error(
     reached = open_ledger(through(wire, ledger_store.url()), clock=MovableClock())
     create_key(reached, PROVIDER, ["a"])
     wire.cut_at = cut
-    with pytest.raises(CommitOutcomeUnknown, match="was lost while a commit was under way: look whether it is there"):
+    with pytest.raises(CommitOutcomeUnknown, match="was lost while a commit was under way: check whether it is there"):
         add_source(reached, account="a", base_url="http://host", credentials={}, since=NOON, paced=True)
     assert [source.account for source in list_sources(ledger)] == ([] if cut is Cut.BEFORE else ["a"])
     reached.close()

@@ -115,7 +115,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -
     vault = Vault(tmp_path / "ledger.db.key")
     sealed = vault.encrypt(SECRETS)
     vault.path.chmod(mode)
-    with pytest.raises(ConfigError, match="may be read by others: `chmod 600` it"):
+    with pytest.raises(ConfigError, match="can be read by others: `chmod 600` it"):
         vault.decrypt(sealed)
 
 

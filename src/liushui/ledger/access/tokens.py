@@ -82,7 +82,7 @@ def create_token(
     if len(name) > NAME_MAX or not name.isprintable():
         raise InvalidField("name", f"at most {NAME_MAX} printable characters", short_repr(name))
     if expires_at is not None and expires_at <= now:
-        raise ConfigError(f"expires: expected an instant that is to come, got {short_repr(expires_at.isoformat())}")
+        raise ConfigError(f"expires: expected a time in the future, got {short_repr(expires_at.isoformat())}")
     if not 1 <= calls_per_minute <= CALLS_MAX:
         raise InvalidField("calls_per_minute", f"1 to {CALLS_MAX}", str(calls_per_minute))
     id_, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)

@@ -80,7 +80,7 @@ class Vault:
                     )
                 self._create_key()
             if self.path.stat().st_mode & 0o077:
-                raise ConfigError(f"{self.path} may be read by others: `chmod 600` it")
+                raise ConfigError(f"{self.path} can be read by others: `chmod 600` it")
             return self.path.read_bytes().strip()
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror}") from error
@@ -119,7 +119,7 @@ def shared_secret(ledger: "Ledger", name: str) -> bytes:
             _create_secret(ledger, name)
         secret = _load_secret(ledger, name)
     if secret is None:
-        raise LedgerError(f"the secret {name!r} could not be kept")
+        raise LedgerError(f"the secret {name!r} could not be stored")
     return secret
 
 

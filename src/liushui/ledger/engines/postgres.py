@@ -91,13 +91,13 @@ class PostgresLedger(Ledger):
             _check_server(self.name, connection)
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
             if schema is None:
-                raise LedgerError(f"{self.name}: the user's search_path names no schema that is there: make one")
+                raise LedgerError(f"{self.name}: the user's search_path names no existing schema: create one")
             tables = {str(row[0]) for row in connection.exec_driver_sql(_SELECT_TABLES)}
             if MARKER_TABLE in tables:
                 return read_revision(connection)
         if tables:
             raise LedgerError(
-                f"{self.name} holds tables of another program ({', '.join(sorted(tables)[:3])}): "
+                f"{self.name} contains tables of another program ({', '.join(sorted(tables)[:3])}): "
                 "give the ledger a database, or a schema, of its own"
             )
         return None
@@ -117,7 +117,7 @@ class PostgresLedger(Ledger):
         with self.writing() as connection:
             if not _driver(connection).has_citus:
                 raise LedgerError(
-                    f"{self.name} has no Citus: `CREATE EXTENSION citus` on each of its nodes, then do this again"
+                    f"{self.name} has no Citus: `CREATE EXTENSION citus` on each of its nodes, then try again"
                 )
             connection.exec_driver_sql(_LOCK_SCHEMA, (APPLICATION_ID,))
             return _distribute(connection)
@@ -145,7 +145,7 @@ class PostgresLedger(Ledger):
             if is_connection_lost(error.orig if isinstance(error, DBAPIError) else error):
                 raise CommitOutcomeUnknown(
                     f"the connection to {self.name} was lost while a commit was under way: "
-                    "look whether it is there before you do the same again"
+                    "check whether it is there before you try again"
                 ) from error
             raise
 

@@ -10,13 +10,17 @@ from liushui.errors import ConnectionLost, LedgerBusy, LedgerError
 _BY_CONNECT_TEXT: Final = (
     ("password authentication failed", LedgerError, "{name}: the server refuses this password, or this user"),
     ("no password supplied", LedgerError, "{name}: the server asks for a password: put it in PGPASSWORD or ~/.pgpass"),
-    ("authentication failed", LedgerError, "{name}: the server does not let this user in"),
-    ("no pg_hba.conf entry", LedgerError, "{name}: the server does not let this user in from here (pg_hba.conf)"),
+    ("authentication failed", LedgerError, "{name}: the server does not admit this user"),
+    (
+        "no pg_hba.conf entry",
+        LedgerError,
+        "{name}: the server does not admit this user from this address (pg_hba.conf)",
+    ),
     ("does not exist", LedgerError, "{name}: {reason}"),
     ("is not permitted to log in", LedgerError, "{name}: {reason}"),
     ("permission denied", LedgerError, "{name}: {reason}"),
-    ("too many", LedgerBusy, "{name}: the server has no connection to give now: try again"),
-    ("remaining connection slots", LedgerBusy, "{name}: the server has no connection to give now: try again"),
+    ("too many", LedgerBusy, "{name}: the server has no free connection: try again"),
+    ("remaining connection slots", LedgerBusy, "{name}: the server has no free connection: try again"),
     ("starting up", LedgerBusy, "{name}: the server is starting: try again"),
     ("shutting down", LedgerBusy, "{name}: the server is shutting down: try again"),
     ("recovery", LedgerBusy, "{name}: the server is recovering: try again"),
@@ -35,17 +39,17 @@ def connect_error(name: str, error: psycopg.OperationalError) -> LedgerError:
 
 _BY_SQLSTATE: Final[dict[str, tuple[type[LedgerError], str]]] = {
     "22003": (LedgerError, "{name}: a number is outside the range of its column: {reason}"),
-    "22021": (LedgerError, "{name}: a text has a character that PostgreSQL cannot hold: {reason}"),
+    "22021": (LedgerError, "{name}: a text has a character that PostgreSQL cannot store: {reason}"),
     "25006": (LedgerError, "{name} cannot be written: the server, or this user, may only read"),
     "40001": (LedgerBusy, "{name}: another process wrote the same at the same time: try again"),
     "40P01": (LedgerBusy, "{name}: another process wrote the same at the same time: try again"),
     "42501": (LedgerError, "{name}: this user may not do that: {reason}"),
     "53100": (LedgerError, "the disk of the server is full: nothing was written to {name}"),
     "53200": (LedgerError, "{name}: the server is out of memory: nothing was written"),
-    "53300": (LedgerBusy, "{name}: the server has no connection to give now: try again"),
-    "54000": (LedgerError, "{name}: a value is longer than PostgreSQL takes: {reason}"),
+    "53300": (LedgerBusy, "{name}: the server has no free connection: try again"),
+    "54000": (LedgerError, "{name}: a value is too long for PostgreSQL: {reason}"),
     "55P03": (LedgerBusy, "another process has been writing to {name} for too long: try again"),
-    "57014": (LedgerBusy, "{name}: the server broke the statement off: {reason}"),
+    "57014": (LedgerBusy, "{name}: the server cancelled the statement: {reason}"),
     "58030": (LedgerError, "{name} could not be read or written: the server's disk reports an error"),
     "XX001": (LedgerError, "{name} is damaged: {reason}; restore it from a backup"),
     "XX002": (LedgerError, "{name} is damaged: {reason}; restore it from a backup"),
@@ -77,7 +81,5 @@ def statement_error(name: str, error: BaseException | None) -> LedgerError:
     if node := _CITUS_NODE.search(str(error)):
         return LedgerBusy(f"a node of {name} cannot be reached: {node[1]}; nothing was written, and nothing is shown")
     if is_connection_lost(error):
-        return ConnectionLost(
-            f"the connection to {name} was lost: nothing of what was being written is kept; try again"
-        )
+        return ConnectionLost(f"the connection to {name} was lost: nothing was written; try again")
     return LedgerError(f"{name}: {reason}")

@@ -143,7 +143,7 @@ def create_file(path: Path) -> None:
     try:
         path.touch(mode=0o600)
     except OSError as error:
-        raise LedgerError(f"cannot make a ledger at {path}: {error.strerror}") from error
+        raise LedgerError(f"cannot create a ledger at {path}: {error.strerror}") from error
 
 
 def create_folder(path: Path) -> None:
@@ -151,7 +151,7 @@ def create_folder(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LedgerError(f"cannot make a ledger at {path}: {error.strerror}") from error
+        raise LedgerError(f"cannot create a ledger at {path}: {error.strerror}") from error
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -220,7 +220,7 @@ def sqlite_connection(connection: Connection) -> sqlite3.Connection:
 # ---------------------------------------------------------------- errors
 
 _DAMAGED: Final = "{path} is damaged: `liushui verify` tells where; restore it from a backup"
-_NOT_A_LEDGER: Final = "{path} is not a ledger: it is no SQLite file"
+_NOT_A_LEDGER: Final = "{path} is not a ledger: it is not an SQLite file"
 _BY_CODE: Final[dict[int, tuple[type[LedgerError], str]]] = {
     sqlite3.SQLITE_BUSY: (
         LedgerBusy,
@@ -230,7 +230,7 @@ _BY_CODE: Final[dict[int, tuple[type[LedgerError], str]]] = {
     sqlite3.SQLITE_READONLY: (LedgerError, "{path} cannot be written: check its permissions and its folder's"),
     sqlite3.SQLITE_CANTOPEN: (
         LedgerError,
-        "{path} cannot be opened: check that it may be read and written, and its folder too",
+        "{path} cannot be opened: check that you can read and write it and its folder",
     ),
     sqlite3.SQLITE_NOTADB: (LedgerError, _NOT_A_LEDGER),
     sqlite3.SQLITE_CORRUPT: (LedgerError, _DAMAGED),

@@ -92,7 +92,7 @@ def verify_copy(path: Path, expected_heads: dict[str, tuple[int, str]] | None, p
         for result in verify(copy, report):
             if isinstance(result, Damage):
                 where = f"account {result.account}: " if result.account else ""
-                raise LedgerError(f"what is to be copied is damaged, and nothing was written: {where}{result.what}")
+                raise LedgerError(f"the source is damaged, and nothing was written: {where}{result.what}")
             flows += result.flows
         with copy.reading() as connection:
             if expected_heads is not None and account_heads(connection) != expected_heads:

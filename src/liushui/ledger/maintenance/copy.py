@@ -166,7 +166,7 @@ class _Copy:
                         for table in tables:
                             self._copy_table(source, target, table, vaults)
                     return
-        raise LedgerError("accounts are being added faster than they can be copied: copy again when that is over")
+        raise LedgerError("accounts are being added faster than they can be copied: try again later")
 
     def _copy_account(self, name: str, versions: int) -> None:
         state = self._states.get(name) or self._begin_account(name)

@@ -56,7 +56,7 @@ def begin_copy(source: Connection, target: Ledger) -> None:
                     raise LedgerError(f"{target.name} is an unfinished copy of another ledger: nothing was written")
             return
         if not is_empty(connection):
-            raise LedgerError(f"{target.name} holds a ledger already: expected an empty one to copy into")
+            raise LedgerError(f"{target.name} contains a ledger already: expected an empty one to copy into")
         _mark(connection)
 
 

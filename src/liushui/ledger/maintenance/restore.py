@@ -61,7 +61,7 @@ def _to_file(path: Path, target: Path, *, force: bool, progress: ReportProgress 
     if target.exists() and target.samefile(path):
         raise ConfigError(f"{path} is the ledger itself: expected a backup of it")
     if _has_content(target) and not force:
-        raise ConfigError(f"{target} holds a ledger already: --force replaces it by the backup")
+        raise ConfigError(f"{target} contains a ledger already: --force replaces it by the backup")
     create_folder(target)
     with temporary_beside(target) as temporary:
         with closing(_open_readonly(path)) as backup:
@@ -120,7 +120,7 @@ def _clear(target: Ledger, *, force: bool) -> None:
     with target.reading() as connection:
         has_content, is_copy = not is_empty(connection), is_unfinished(connection)
     if has_content and not is_copy and not force:
-        raise ConfigError(f"{target.name} holds a ledger already: --force replaces it by the backup")
+        raise ConfigError(f"{target.name} contains a ledger already: --force replaces it by the backup")
     if has_content and force:
         clear_ledger(target)
 
@@ -219,6 +219,6 @@ def _check_is_ledger(file: sqlite3.Connection, path: Path) -> None:
     try:
         mark = file.execute("PRAGMA application_id").fetchone()[0]
     except sqlite3.Error as error:
-        raise LedgerError(f"{path} cannot be read, and is left as it is: {error}") from error
+        raise LedgerError(f"{path} cannot be read, and was not changed: {error}") from error
     if mark != APPLICATION_ID:
         raise LedgerError(f"{path} is an SQLite file of another program, not a ledger")

@@ -70,7 +70,7 @@ def _database_damage(ledger: Ledger, connection: Connection) -> Iterator[Damage]
     except (DatabaseError, UnicodeDecodeError) as error:
         if not _is_damage(error):
             raise
-        yield Damage("", None, f"the file cannot be read whole: {_cause(error)}")
+        yield Damage("", None, f"the file cannot be read completely: {_cause(error)}")
 
 
 def _is_damage(error: Exception) -> bool:
@@ -94,7 +94,7 @@ def _all_account_names(connection: Connection, damages: list[Damage]) -> list[st
         except DatabaseError as error:
             if not _is_damage(error):
                 raise
-            damages.append(Damage("", None, f"{table.name} cannot be read whole: {_cause(error)}"))
+            damages.append(Damage("", None, f"{table.name} cannot be read completely: {_cause(error)}"))
     return sorted(names)
 
 
@@ -112,7 +112,7 @@ def _verify_account(
         # A broken file may contain anything anywhere, so the checks may meet values that no column can have.
         if not _is_damage(error) or (is_file_sound and not isinstance(error, DatabaseError)):
             raise
-        damages.append(Damage(name, None, f"what the file holds of it cannot be read: {_cause(error)}"))
+        damages.append(Damage(name, None, f"its data cannot be read: {_cause(error)}"))
     yield from damages
     if verified is not None and not damages:
         yield verified

@@ -193,7 +193,7 @@ def batch_writers(ledger: Ledger, *accounts: str) -> Iterator[list[BatchWriter]]
             raise unknown from error
         if not is_committed:
             raise ConnectionLost(
-                f"the connection to {ledger.name} was lost in a commit, and nothing of it is kept"
+                f"the connection to {ledger.name} was lost in a commit, and nothing was written"
             ) from unknown
 
 

@@ -21,7 +21,7 @@ from liushui.errors import Refused, SyncError, WireError
 from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
-from liushui.sync.row_fields import field_values, instant_of, row_times, rows_inside, step_of
+from liushui.sync.row_fields import field_values, instant_of, row_times, rows_inside, step_of, timed_rows
 
 READS_MAX: Final = 5
 """Whole reads of a slice of many pages before it is given up."""
@@ -109,16 +109,25 @@ async def fetch_slice(
     """
     traits = SourceTraits() if traits is None else traits
     asked = widened(slice_, rules, earliest)
+    if asked == slice_:
+        return rows_inside(await _read(client, slice_, rules, size, traits, can_split=can_split), slice_, rules)
     try:
-        rows = await _read(client, asked, rules, size, traits, can_split=can_split or asked != slice_)
+        rows = await _read(client, asked, rules, size, traits, can_split=True)
     except SliceTooLarge as error:
         if can_split:
             raise
         # The rows beside the step made it too large. Without them, the service has to give the step's own rows.
         rows = await _read(client, slice_, rules, size, traits, can_split=False)
-        if not rows and rows_inside(error.rows, slice_, rules):
+        if not rows and rows_inside(timed_rows(error.rows, rules), slice_, rules):
             raise SyncError("the service leaves out the ends of a range, and one step has more than a page") from error
-    return rows_inside(rows, slice_, rules)
+        return rows_inside(rows, slice_, rules)
+    timed = timed_rows(rows, rules)
+    if len(timed) == len(rows):
+        return rows_inside(rows, slice_, rules)
+    # Nobody can tell from a row without a readable time whether it is of the slice or of the step beside it.
+    exact = await _read(client, slice_, rules, size, traits, can_split=can_split)
+    timeless = Counter(exact) - Counter(timed_rows(exact, rules))
+    return [*rows_inside(timed, slice_, rules), *timeless.elements()]
 
 
 async def _read(
@@ -220,7 +229,8 @@ def check_times(rows: Sequence[bytes], asked: Slice, rules: Rules[Paging]) -> No
 
 def check_values(rows: Sequence[bytes], rules: Rules[Paging], parameter: str, value: str) -> None:
     """Raise IgnoredParameter where a row has another value than was asked for."""
-    strays = [str(other) for other in field_values(rows, rules.filter(parameter).field) if str(other) != value]
+    others = set(field_values(rows, rules.filter(parameter).field)) - {None}  # a row without one cannot be read
+    strays = sorted(map(str, others - {value, int(value) if value.isdecimal() else value}))
     if strays:
         raise IgnoredParameter(parameter, value, strays[0], rows)
 
@@ -452,14 +462,14 @@ class RangeFetcher:
                 # It got the same answer as the question without it, which has all rows.
                 self._traits.ignored.add(error.parameter)
                 return list(whole.rows)
-            own = self._rows_of(whole.rows, part)
-            if not own:
-                # It may be that the question without a value is one for another value.
-                rows += answer
-            elif Counter(own) == Counter(answer):
-                self._traits.covered.add(key)
-            else:
+            own, named = self._rows_of(whole.rows, part), self._rows_of(answer, part)
+            if own and Counter(own) != Counter(named):
                 return None
+            if own:
+                self._traits.covered.add(key)
+            # Without such rows, the question without a value may have been one for another value. Rows that do not
+            # state a value are in both answers.
+            rows += (Counter(answer) - Counter(own) - Counter(whole.rows)).elements()
         return rows
 
     async def _read_parts_of_full(self, whole: Page) -> list[bytes]:

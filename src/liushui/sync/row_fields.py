@@ -45,6 +45,11 @@ def rows_inside(rows: Sequence[bytes], slice_: Slice, rules: Rules[Paging]) -> l
     return [row for row, at in zip(rows, times, strict=True) if at is None or first <= at < end]
 
 
+def timed_rows(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
+    """The rows that have a readable time."""
+    return [row for row, at in zip(rows, row_times(rows, rules), strict=True) if at is not None]
+
+
 def instant_of(step: int, rules: Rules[Paging]) -> datetime:
     """The instant at which a step begins."""
     return EPOCH + step * rules.resolution

@@ -17,7 +17,7 @@ from liushui.ledger.flow_row import COPY_MARK, ID, Rejected, Row
 from liushui.ledger.write import batch_writer, commit
 from liushui.provider import DecodedRow, Page, Slice
 from liushui.rules import Cursor, PageNumber, Rules
-from liushui.sync import committer, fetch, pipeline, plan
+from liushui.sync import committer, fetch, pipeline, plan, window
 
 Function = Callable[..., Any]
 Report = Callable[[str], None]
@@ -158,6 +158,7 @@ STEPS: Final[dict[str, Step]] = {
     "ends_asked_beyond": Step(fetch, "widened", altered(as_long_as_the_slice)),
     "page_cap_is_found": Step(fetch.Question, "prove_end", replaced(nothing_async)),
     "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
+    "long_ranges_are_proven": Step(window.Window, "covers", altered(always)),
     "pages_without_end": Step(fetch.PageWalk, "add", unchecked),
     "retention_guard": Step(committer.Committer, "check_retained", unchecked),
     "unreadable_rows_are_kept": Step(committer.Committer, "decode_each", altered(without_rejected)),

@@ -38,7 +38,6 @@ PAIRS: Final = 6
 """The number of pairs for each provider."""
 
 EXPECTED_FAILURES: Final[Mapping[str, str]] = {
-    "newest-days-only": "hkus longbridge longbridge_legacy wecom wooxpro toy",
     "empty-outage": "hkus longbridge longbridge_legacy wecom wooxpro toy",
     "row-repeated": "hkus wecom wooxpro toy",
     "other-account": "hkus longbridge longbridge_legacy wecom wooxpro toy",
@@ -55,7 +54,6 @@ EXPECTED_FAILURES: Final[Mapping[str, str]] = {
     "null-list": "toy",
     "numbers-as-text": "toy",
     "text-as-numbers": "toy",
-    "newest-days-only + numbers-as-text": "hkus longbridge_legacy",
     "ignores-time + lone-surrogate": "toy",
     "page-cap-50 + text-as-numbers": "toy",
     "nan + null-list": "toy",

@@ -185,7 +185,7 @@ def test_one_read_that_misses_rows_withdraws_nothing(ledger: Ledger) -> None:
         client.rows = [] if call == 1 else rows
 
     client = ClientDouble(codec, rows, fault=vanish_once)
-    result = synced(ledger, client, Options(everything=True))
+    result = synced(ledger, client, Options(everything=True, until=BEGIN + timedelta(days=1)))
     assert "a second read differed" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)
     assert states(ledger) == [(State.PROVEN, "")]  # what was proven stays proven
@@ -218,7 +218,10 @@ def test_no_range_is_requested_twice_without_need(ledger: Ledger) -> None:
     first_pages = [asked for asked, number, _ in client.calls if number == 1]
     # Each asks for one step more at each end.
     shared = 2 * RULES.resolution
-    assert [one.since for one in first_pages[1:]] == [one.until - shared for one in first_pages[:-1]]
+    last = [one.until > HORIZON for one in first_pages].index(True)
+    read = first_pages[: last + 1]
+    assert [one.since for one in read[1:]] == [one.until - shared for one in read[:-1]]
+    assert len(first_pages) - len(read) <= 3, "a few more show that the service answers so long a range whole"
 
 
 # ---------------------------------------------------------------- what a provider forgets

@@ -31,6 +31,7 @@ from soak.mutations import STEPS, Step, patched, proving
 from tests.sync.pages import COUNTED, CURSOR, DAY, Fleeting, Instant, Scripted, chain, fetched, rows
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
 from tests.sync.running import amounts, amounts_of, clock_of, forgetting, states, synced
+from tests.sync.services import NewestPart
 
 EVERYTHING = Options(attempts=1, everything=True)
 
@@ -102,7 +103,7 @@ def an_answer_is_empty_once(folder: Path) -> bool:
         client.rows = [] if call == 1 else here
 
     client = ClientDouble(codec, here, fault=vanish_once)
-    synced(ledger, client, EVERYTHING)
+    synced(ledger, client, Options(attempts=1, everything=True, until=BEGIN + timedelta(days=1)))
     return amounts(ledger) == amounts_of(here)
 
 
@@ -177,6 +178,12 @@ def a_service_holds_fewer_rows_than_were_asked_for(_folder: Path) -> bool:
 def rows_have_a_value_that_nobody_asks_for(_folder: Path) -> bool:
     service = Fleeting(accounts=("main", "third"))
     return service.fetched() == service.every
+
+
+def a_service_answers_the_newest_part_of_a_range(folder: Path) -> bool:
+    ledger, here = new_ledger(folder), hourly(10)
+    result = synced(ledger, NewestPart(codec, here), Options(attempts=1))
+    return result.status is SyncStatus.DONE and amounts(ledger) == amounts_of(here)
 
 
 def a_cursor_leads_back(_folder: Path) -> bool:
@@ -312,6 +319,7 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "ends_asked_beyond": the_end_of_a_range_does_not_belong_to_it,
     "page_cap_is_found": a_service_holds_fewer_rows_than_were_asked_for,
     "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
+    "long_ranges_are_proven": a_service_answers_the_newest_part_of_a_range,
     "pages_without_end": a_cursor_leads_back,
     "retention_guard": a_provider_forgets_its_oldest_day,
     "unreadable_rows_are_kept": a_row_cannot_be_read,

@@ -469,7 +469,7 @@ class RangeFetcher:
                 self._traits.covered.add(key)
             # Without such rows, the question without a value may have been one for another value. Rows that do not
             # state a value are in both answers.
-            rows += (Counter(answer) - Counter(own) - Counter(whole.rows)).elements()
+            rows += (Counter(answer) - Counter(whole.rows)).elements()
         return rows
 
     async def _read_parts_of_full(self, whole: Page) -> list[bytes]:

@@ -1,6 +1,7 @@
 """The sync of one account: takes one slice after the other from the plan, and commits those before meanwhile."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -17,6 +18,12 @@ from liushui.errors import (
 )
 from liushui.instant import from_us, to_iso
 from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
+from liushui.ledger.jobs.provider_observations import (
+    Observation,
+    forget_observations,
+    list_observations,
+    record_observations,
+)
 from liushui.ledger.jobs.source_state import (
     SourceState,
     Wait,
@@ -29,16 +36,18 @@ from liushui.ledger.jobs.sources import Run, Source, record_run
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.read.flows import daily_flows
 from liushui.ledger.write.change import Change, Committed
-from liushui.provider import Slice
+from liushui.provider import PageRequest, Slice
+from liushui.rules import PageNumber
 from liushui.sync import events
 from liushui.sync.caller import ClockCorrected, Deferred, RateLimitedCaller, clock_text
 from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
 from liushui.sync.doubts import WithdrawalCheck
 from liushui.sync.events import SyncResult, SyncStatus, slice_text
-from liushui.sync.fetch import EndlessPages, SliceTooLarge, SourceTraits, fetch_slice
+from liushui.sync.fetch import CUTS_MIN, EndlessPages, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import Plan
-from liushui.sync.slicer import Slicer
+from liushui.sync.slicer import LENGTH_MAX, Slicer
+from liushui.sync.window import WINDOW_MIN, Window, Witness, unproven_parts
 
 FAILURES_MAX: Final = 3
 """Slices in a row that may fail before the sync gives up."""
@@ -104,6 +113,11 @@ class AccountSync:
         self._rules = provider.rules
         self._size = context.options.size or self._rules.paging.size_max
         self._traits = SourceTraits()
+        self._window = Window(self._rules)
+        self._observed: dict[str, str] = {}
+        """What earlier syncs saw of the service, by name."""
+        self._held: list[FetchedSlice] = []
+        """Slices that are longer than the ranges that the service is known to answer whole."""
         self._slicer = Slicer.for_rules(self._rules, self._size)
         self._committer = Committer(context, source.account, provider, self._fetch, self._now, self._check_withdrawals)
         self._lease = AccountLease(context, source.account)
@@ -126,6 +140,7 @@ class AccountSync:
             await self._lease.keep()
             await asyncio.to_thread(self._load_state)
             self._caller = RateLimitedCaller(self._context, self._source, keep_lease=self._lease.keep)
+            await asyncio.to_thread(self._load_observations)
             await self._sync_due()
         except LiushuiError as error:
             self._record_error(error)
@@ -190,6 +205,7 @@ class AccountSync:
         account = self._source.account
         self._notify(events.SyncStarted(account, sum((range_.until - range_.since for range_ in ranges), timedelta())))
         failures = 0
+        self._held = []
         while ranges:
             slice_, is_read = await self._sync_slice(self._slicer.next_slice(ranges[0]))
             failures = 0 if is_read else failures + 1
@@ -199,6 +215,8 @@ class AccountSync:
             ranges = [rest, *ranges[1:]] if rest.since < rest.until else ranges[1:]
             left = self._slicer.slices_left(ranges)
             self._notify(events.SyncAdvanced(account, slice_.until - slice_.since, self._result.rows_in, left))
+            if not ranges or sum(len(held.rows) for held in self._held) >= ROWS_AHEAD:
+                ranges = [*await self.prove_held(), *ranges]
         await self._wait_for_commits()
 
     async def _sync_slice(self, slice_: Slice) -> tuple[Slice, bool]:
@@ -212,7 +230,7 @@ class AccountSync:
             read_at = self._now()
             try:
                 rows = await self._fetch(slice_)
-                await self._enqueue(FetchedSlice(slice_, read_at, rows))
+                await self._hold(FetchedSlice(slice_, read_at, rows))
             except SliceTooLarge as error:
                 slice_ = self._slicer.split(slice_, error.rows_in_page)
             except UNPROVEN as error:
@@ -224,11 +242,9 @@ class AccountSync:
                 return slice_, True
 
     async def _fetch(self, slice_: Slice) -> list[bytes]:
-        if self._caller is None:
-            raise SyncError("the client is not there")
         earliest, _ = self._rules.readable(self._ledger.clock())
         return await fetch_slice(
-            self._caller,
+            self._client(),
             slice_,
             self._rules,
             self._size,
@@ -236,6 +252,94 @@ class AccountSync:
             traits=self._traits,
             earliest=earliest,
         )
+
+    def _client(self) -> RateLimitedCaller:
+        if self._caller is None:
+            raise SyncError("the client is not there")
+        return self._caller
+
+    # ---------------------------------------------------------------- long ranges
+
+    async def _hold(self, fetched: FetchedSlice) -> None:
+        """Queue a slice to be committed, unless it is longer than the ranges that the service is known to answer."""
+        length = self._window.length
+        if not self._window.covers(fetched.slice) or length < LENGTH_MAX:
+            self._window.learn(fetched.slice, fetched.rows)
+        self._held.append(fetched)
+        if self._window.length > length or self._window.covers(fetched.slice):
+            held, self._held = self._held, []
+            for waiting in held:
+                if self._window.covers(waiting.slice):
+                    await self._enqueue(waiting)
+                else:
+                    self._held.append(waiting)
+
+    async def prove_held(self) -> list[Slice]:
+        """Prove the slices that are held, by rows that are known and by shorter ranges. Returns those to read again."""
+        held, self._held = self._held, []
+        unread: list[Slice] = []
+        if held:
+            await self._prove_window(max(fetched.slice.until - fetched.slice.since for fetched in held))
+        for fetched in held:
+            try:
+                is_whole = self._window.covers(fetched.slice) or await self._is_whole(fetched)
+            except SliceTooLarge:
+                is_whole = False
+            except UNPROVEN as error:
+                await self._fail(fetched.slice, fetched.read_at, error)
+                continue
+            if is_whole:
+                await self._enqueue(fetched)
+            else:
+                unread.append(fetched.slice)
+        return unread
+
+    async def _is_whole(self, fetched: FetchedSlice) -> bool:
+        """Whether shorter ranges have no rows that the slice lacks."""
+        for part in unproven_parts(fetched.slice, fetched.rows, self._window):
+            rows = await self._fetch(part)
+            self._window.learn(part, rows)
+            lacking = Counter(rows) - Counter(fetched.rows)
+            if lacking:
+                # One answer may have been wrong by chance. The second one tells.
+                if lacking - Counter(await self._fetch(fetched.slice)):
+                    self._window.is_cut = True
+                    self._slicer.length_max = self._window.length
+                return False
+        return True
+
+    async def _prove_window(self, length: timedelta) -> None:
+        """Look for the oldest row at the beginning of a range of this length, and at the end of one."""
+        witness, step = self._window.oldest, self._rules.resolution
+        if witness is None:
+            return
+        earliest, _ = self._rules.readable(self._ledger.clock())
+        since = max(witness.at - length, earliest, self._source.since)
+        if since < witness.at and await self._finds(witness, Slice(since, witness.at + 2 * step)):
+            self._window.forward = max(self._window.forward, witness.at - since)
+        until, rows = self._window.rows_to(witness.at + length)
+        page = -(-rows // self._traits.page_max(self._size))
+        if not isinstance(self._rules.paging, PageNumber):
+            until = min(until, witness.at + length)  # the row is on the first page, however many there are
+        if await self._finds(witness, Slice(max(witness.at - step, earliest), until), page):
+            self._window.backward = max(self._window.backward, until - witness.at)
+
+    async def _finds(self, witness: Witness, range_: Slice, last_page: int = 1) -> bool:
+        """Whether a row is on the first or the last page of a range."""
+        pages: list[str | None] = [None]
+        if isinstance(self._rules.paging, PageNumber) and last_page > 1:
+            # Providers of numbered pages give the newest rows first.
+            pages = [str(last_page), None]
+        for token in pages:
+            try:
+                page = await self._client().fetch_page(PageRequest(range_, self._size, page_token=token))
+            except UNPROVEN as error:
+                if isinstance(error, (*ENDING, AccountBusy)):
+                    raise
+                return False
+            if witness.row in page.rows:
+                return True
+        return False
 
     # ---------------------------------------------------------------- committing
 
@@ -350,6 +454,7 @@ class AccountSync:
         with suppress(LiushuiError):  # the result says already what ended the sync
             record_run(self._ledger, run)
             self._record_state()
+            self._store_observations()
         self._lease.release()
 
     def _record_state(self) -> None:
@@ -366,6 +471,45 @@ class AccountSync:
             record_clock(self._ledger, account, self._caller.clock_offset, now)
         if self._withdrawals is not None and tuple(self._withdrawals.doubts) != before.doubts:
             replace_doubts(self._ledger, account, before.doubts, self._withdrawals.doubts, now)
+
+    def _load_observations(self) -> None:
+        """Start from what earlier syncs saw of the service."""
+        for observation in list_observations(self._ledger, self._source.account):
+            match observation.name:
+                case "page_cap":
+                    self._traits.cap, self._traits.cuts = int(observation.value), CUTS_MIN
+                    self._slicer.grow(self._traits.page_max(self._size))
+                case "whole_range_s":
+                    self._window.backward = self._window.forward = timedelta(seconds=int(observation.value))
+                case "range_limit_s":
+                    self._window.is_cut = True
+                    self._slicer.length_max = timedelta(seconds=int(observation.value))
+        self._observed = self._observations()
+
+    def _observations(self) -> dict[str, str]:
+        """What this sync knows of the service, by name."""
+        observed: dict[str, str] = {}
+        if self._traits.page_max(self._size) < self._size:
+            observed["page_cap"] = str(self._traits.cap)
+        if self._window.length > WINDOW_MIN:
+            observed["whole_range_s"] = str(self._window.length // timedelta(seconds=1))
+        if self._window.is_cut:
+            observed["range_limit_s"] = str(self._slicer.length_max // timedelta(seconds=1))
+        if self._traits.ignored:
+            observed["ignored_parameters"] = " ".join(sorted(self._traits.ignored))
+        return observed
+
+    def _store_observations(self) -> None:
+        """Keep what this sync saw of the service, where it is new."""
+        observed, account, now = self._observations(), self._source.account, self._ledger.clock()
+        changed = {name: value for name, value in observed.items() if self._observed.get(name) != value}
+        if changed:
+            record_observations(
+                self._ledger, [Observation(account, name, value, now) for name, value in changed.items()]
+            )
+        gone = self._observed.keys() - observed.keys()
+        if gone:
+            forget_observations(self._ledger, account, *gone)
 
     def _measure_coverage(self) -> None:
         """Add to the result how far the account is proven now."""

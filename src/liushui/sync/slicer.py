@@ -42,6 +42,8 @@ class Slicer:
     rules: Rules[Paging]
     rows_wanted: int
     """Rows that a slice should have."""
+    length_max: timedelta = LENGTH_MAX
+    """The longest range that the service answers whole."""
     _longest: timedelta = DAY
     """How long the next slice may be, however few rows are expected."""
     _rows_elsewhere: float | None = None
@@ -57,7 +59,7 @@ class Slicer:
     def next_slice(self, due_range: Slice) -> Slice:
         """Return the first slice of a range."""
         since = due_range.since
-        until = min(due_range.until, since + self._longest)
+        until = min(due_range.until, since + min(self._longest, max(self.length_max, self.rules.resolution)))
         if self.rules.slice_max is not None:
             # A request asks for a step more at each end.
             edges = 2 * self.rules.resolution if self.rules.time_field else timedelta(0)

@@ -1,0 +1,16 @@
+"""Services that deviate, as doubles of a client."""
+
+from datetime import timedelta
+
+from liushui.provider import Page, PageRequest, Slice
+from liushui.testing.client_double import ClientDouble
+
+
+class NewestPart(ClientDouble):
+    """Answers only the newest two days of a longer range, and says nothing of it."""
+
+    window = timedelta(days=2)
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        since, until = request.slice_
+        return await super().fetch_page(request._replace(slice_=Slice(max(since, until - self.window), until)))

@@ -1,0 +1,90 @@
+"""Long ranges are believed once the service was seen to answer them whole. What was seen is kept for the next sync."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from liushui.ledger.engine import Ledger
+from liushui.ledger.jobs.provider_observations import list_observations
+from liushui.providers.longbridge import codec
+from liushui.sync.events import SyncStatus
+from liushui.sync.options import Options
+from liushui.testing.client_double import ClientDouble
+from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row, source
+from tests.sync.running import World, amounts, amounts_of, clock_of, synced
+from tests.sync.services import NewestPart
+
+LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return new_ledger(tmp_path)
+
+
+def observed(ledger: Ledger) -> dict[str, str]:
+    return {observation.name: observation.value for observation in list_observations(ledger, "a")}
+
+
+def test_a_service_that_cuts_long_ranges_loses_nothing_and_is_remembered(ledger: Ledger) -> None:
+    rows = hourly(10)
+    assert synced(ledger, NewestPart(codec, rows)).status is SyncStatus.DONE
+    assert amounts(ledger) == amounts_of(rows)
+    limit = timedelta(seconds=int(observed(ledger)["range_limit_s"]))
+    assert timedelta(days=1) < limit <= NewestPart.window
+    again = NewestPart(codec, rows)
+    synced(ledger, again, Options(everything=True))
+    assert max(asked.until - asked.since for asked, _, _ in again.calls) <= limit + timedelta(seconds=2)
+
+
+def test_years_without_rows_cost_few_calls_where_rows_show_the_window(ledger: Ledger) -> None:
+    client = ClientDouble(codec, hourly(10))
+    (result,) = World(clock_of(ledger), {"a": client}).sync(ledger, source(since=LONG_AGO))
+    assert result.status is SyncStatus.DONE
+    assert amounts(ledger) == amounts_of(client.rows)
+    weeks = (NOW - LONG_AGO) / timedelta(weeks=1)
+    assert len(client.calls) < weeks / 1.2
+
+
+def test_an_account_without_rows_is_read_week_by_week_once(ledger: Ledger) -> None:
+    """Nothing shows how long a range the service answers."""
+    client = ClientDouble(codec, [])
+    (result,) = World(clock_of(ledger), {"a": client}).sync(ledger, source(since=LONG_AGO))
+    weeks = -(-(NOW - LONG_AGO) // timedelta(weeks=1))
+    assert result.status is SyncStatus.DONE
+    assert weeks < len(client.calls) < 1.1 * weeks
+    again = ClientDouble(codec, [])
+    World(clock_of(ledger), {"a": again}).sync(ledger, source(since=LONG_AGO))
+    assert len(again.calls) <= 3
+
+
+def test_rows_of_one_week_among_years_are_found(ledger: Ledger) -> None:
+    """The newest days of every long range are empty."""
+    rows = [row(BEGIN - timedelta(days=900) + timedelta(hours=hour), f"-{hour}.00") for hour in range(1, 100)]
+    service = NewestPart(codec, rows)
+    service.window = timedelta(days=7, seconds=2)
+    (result,) = World(clock_of(ledger), {"a": service}).sync(ledger, source(since=LONG_AGO))
+    assert result.status is SyncStatus.DONE
+    assert amounts(ledger) == amounts_of(rows)
+
+
+def test_a_second_sync_starts_from_what_the_first_one_saw(ledger: Ledger) -> None:
+    synced(ledger, ClientDouble(codec, hourly(10)))
+    assert timedelta(seconds=int(observed(ledger)["whole_range_s"])) > timedelta(days=7)
+    again = ClientDouble(codec, hourly(10))
+    synced(ledger, again)
+    assert len(again.calls) == 2, "a page and the empty one after it"
+
+
+def test_a_page_cap_is_remembered_and_lifted(ledger: Ledger) -> None:
+    rows = hourly(10)
+    synced(ledger, ClientDouble(codec, rows, cap=20), Options(size=100))
+    assert observed(ledger)["page_cap"] == "20"
+    again = ClientDouble(codec, rows, cap=20)
+    synced(ledger, again, Options(size=100, everything=True))
+    pages = [asked for asked, number, _ in again.calls if number == 1]
+    assert len(pages) < 1.5 * len(rows) / (0.7 * 20)
+    for _ in range(3):
+        synced(ledger, ClientDouble(codec, rows), Options(size=100, everything=True))
+    assert amounts(ledger) == amounts_of(rows)

@@ -95,6 +95,6 @@ def test_few_rows_of_each_slice_are_many_rows(tmp_path: Path) -> None:
 
 def test_rows_that_others_replace_at_the_same_time_are_restated(ledger: Ledger) -> None:
     """This provider has no ids: a row with another amount is another row."""
-    restated = [row.replace(b'"balance":"', b'"balance":"1') for row in ROWS]
+    restated = [row.replace(b'"balance": "-', b'"balance": "-1') for row in ROWS]
     assert read(ledger, restated).status is SyncStatus.DONE
     assert amounts(ledger) == amounts_of(restated)

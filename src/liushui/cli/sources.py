@@ -129,6 +129,30 @@ def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
 
 @source.command()
 @name_argument
+@click.option(
+    "--credentials",
+    "file",
+    metavar="FILE",
+    help="A TOML or JSON file with the provider's credential fields, - for standard input. "
+    "(default: the variables LIUSHUI_<FIELD>; a missing one is asked for)",
+)
+@options.ledger_only
+def credentials(settings: Settings, name: str, file: str | None) -> None:
+    """Replace a source's credentials.
+
+    Credentials of another account are refused: they must read rows that the ledger already has.
+    """
+    from liushui.providers import get_provider
+    from liushui.services.sources import get_source, replace_credentials
+
+    ledger = settings.open_ledger()
+    provider = get_provider(get_source(ledger, name).provider)
+    replace_credentials(ledger, name, read_credentials(provider, file))
+    messages.print(f"{name} has new credentials; next: liushui sync {name}")
+
+
+@source.command()
+@name_argument
 @options.ledger_only
 def remove(settings: Settings, name: str) -> None:
     """Remove a source and its credentials. Its flows stay in the ledger."""

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Mapping
 
-from liushui.errors import SourceNotFound
+from liushui.errors import LiushuiError, SourceNotFound
 from liushui.instant import load_zone
 from liushui.ledger.engine import Ledger
+from liushui.ledger.jobs.source_state import record_unproven, record_wait
 from liushui.ledger.jobs.sources import Source, check_source_name, insert_source, list_sources, update_source
 from liushui.ledger.jobs.sync_requests import insert_request
 from liushui.ledger.write.commit import insert_account
 from liushui.providers import get_provider
+from liushui.sync.account_proof import WrongAccount, known_rows, prove_account
 from liushui.sync.runner import check_credentials
 from liushui.wire.transport import parse_base_url
 
@@ -55,9 +57,12 @@ def probe_source(ledger: Ledger, source: Source, *, timeout_s: float = CONNECT_T
 def add_source(ledger: Ledger, source: Source, *, sync_requested_by: str | None = None) -> None:
     """Add a source, its account if there is none yet, and a request for the first sync if `sync_requested_by` is given.
 
-    One transaction. Raises ConfigError as `check_source` does, and AlreadyExists if the name is taken.
+    Where the ledger has rows of the account, the credentials must read them: if the provider cannot be asked now, the
+    first sync asks. One transaction. Raises ConfigError as `check_source` does, WrongAccount for credentials of another
+    account, and AlreadyExists where the name is taken.
     """
     check_source(source)
+    is_unproven = not _is_proven(ledger, source)
     encrypted, now = ledger.vault.encrypt(source.credentials), ledger.clock()
     with ledger.writing() as connection:
         insert_account(connection, source.account, source.provider, source.zone, now)
@@ -72,15 +77,57 @@ def add_source(ledger: Ledger, source: Source, *, sync_requested_by: str | None 
         )
         if sync_requested_by is not None:
             insert_request(connection, source.account, by=sync_requested_by, now=now)
+    if is_unproven:
+        record_unproven(ledger, source.account, is_unproven=True)
 
 
-def replace_credentials(ledger: Ledger, name: str, credentials: Mapping[str, str], *, sync_requested_by: str) -> None:
-    """Give a source new credentials and request a sync with them. A running sync ends with the old ones.
+def replace_credentials(
+    ledger: Ledger, name: str, credentials: Mapping[str, str], *, sync_requested_by: str | None = None
+) -> None:
+    """Give a source new credentials, and request a sync with them where somebody is named.
 
-    One transaction. Raises NotFound, and ConfigError for credentials that cannot be used.
+    A sync that runs ends with the old ones. The new ones must read the account's known rows, as in `add_source`, and a
+    wait that the provider asked the old ones for is over. Raises NotFound, WrongAccount, and ConfigError for
+    credentials that cannot be used.
     """
-    check_source(get_source(ledger, name)._replace(credentials=dict(credentials)))
+    source = get_source(ledger, name)._replace(credentials=dict(credentials))
+    check_source(source)
+    is_unproven = not _is_proven(ledger, source)
     encrypted = ledger.vault.encrypt(dict(credentials))
+    record_unproven(ledger, name, is_unproven=is_unproven)
+    record_wait(ledger, name, None, ledger.clock())
     with ledger.writing() as connection:
         update_source(connection, name, {"credentials": encrypted})
-        insert_request(connection, name, by=sync_requested_by, now=ledger.clock())
+        if sync_requested_by is not None:
+            insert_request(connection, name, by=sync_requested_by, now=ledger.clock())
+
+
+def _is_proven(ledger: Ledger, source: Source) -> bool:
+    """Whether credentials read rows that the ledger has, or it has none. False: the provider could not be asked.
+
+    Raises WrongAccount.
+    """
+    provider = get_provider(source.provider)
+    known = known_rows(ledger, source.account, provider, ledger.clock())
+    if not known:
+        return True
+
+    async def prove() -> None:
+        client = provider.connect(
+            base_url=source.base_url,
+            credentials=source.credentials,
+            rate=provider.rules.rate if source.paced else None,
+            timeout_s=CONNECT_TIMEOUT_S,
+        )
+        try:
+            await prove_account(client, provider, source.account, known)
+        finally:
+            await client.close()
+
+    try:
+        asyncio.run(prove())
+    except WrongAccount:
+        raise
+    except LiushuiError:  # a sync will say what is wrong
+        return False
+    return True

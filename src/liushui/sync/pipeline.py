@@ -29,6 +29,7 @@ from liushui.ledger.jobs.source_state import (
     Wait,
     load_state,
     record_clock,
+    record_unproven,
     record_wait,
     replace_doubts,
 )
@@ -39,7 +40,8 @@ from liushui.ledger.write.change import Change, Committed
 from liushui.provider import PageRequest, Slice
 from liushui.rules import PageNumber
 from liushui.sync import events
-from liushui.sync.caller import ClockCorrected, Deferred, RateLimitedCaller, clock_text
+from liushui.sync.account_proof import WrongAccount, known_rows, prove_account
+from liushui.sync.caller import CORRECTIONS_MAX, ClockCorrected, Deferred, RateLimitedCaller, clock_text
 from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
 from liushui.sync.doubts import WithdrawalCheck
 from liushui.sync.events import SyncResult, SyncStatus, slice_text
@@ -110,7 +112,7 @@ class AccountSync:
         self._context, self._source = context, source
         self._ledger, self._options, self._notify = context.ledger, context.options, context.notify
         provider = context.environment.provider(source.provider)
-        self._rules = provider.rules
+        self._provider, self._rules = provider, provider.rules
         self._size = context.options.size or self._rules.paging.size_max
         self._traits = SourceTraits()
         self._window = Window(self._rules)
@@ -141,6 +143,8 @@ class AccountSync:
             await asyncio.to_thread(self._load_state)
             self._caller = RateLimitedCaller(self._context, self._source, keep_lease=self._lease.keep)
             await asyncio.to_thread(self._load_observations)
+            if self._state.is_unproven:
+                await self._prove_account(self._caller)
             await self._sync_due()
         except LiushuiError as error:
             self._record_error(error)
@@ -168,6 +172,17 @@ class AccountSync:
     def _now(self) -> datetime:
         """The provider's time, as well as it is known."""
         return self._ledger.clock() if self._caller is None else self._caller.now()
+
+    async def _prove_account(self, caller: RateLimitedCaller) -> None:
+        """Raise WrongAccount where the credentials read another account than the one in the ledger."""
+        name = self._source.account
+        known = await asyncio.to_thread(known_rows, self._ledger, name, self._provider, self._now())
+        if known:
+            for _ in range(CORRECTIONS_MAX + 1):
+                with suppress(ClockCorrected):
+                    await prove_account(caller, self._provider, name, known)
+                    break
+        await asyncio.to_thread(record_unproven, self._ledger, name, is_unproven=False)
 
     async def _sync_due(self) -> None:
         """Sync what is due by the provider's clock, of which the first answer tells the time."""
@@ -417,6 +432,8 @@ class AccountSync:
                     SyncStatus.FAILED,
                     f"the provider refuses the time of the request: {error}",
                 )
+            case WrongAccount():
+                result.status, result.error = SyncStatus.CREDENTIALS, str(error)
             case AuthError():
                 result.status = SyncStatus.CREDENTIALS
                 result.error = f"its credentials are refused, and new ones are needed: {error}"

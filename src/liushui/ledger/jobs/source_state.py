@@ -22,6 +22,7 @@ from liushui.ledger.jobs.provider_observations import (
 
 WAIT: Final = "wait"
 CLOCK_OFFSET: Final = "clock_offset"
+UNPROVEN: Final = "unproven_credentials"
 DOUBT: Final = "doubt:"
 """Names of observations. That of a doubt ends with the beginning of its range."""
 
@@ -64,6 +65,8 @@ class SourceState(NamedTuple):
     doubts: tuple[Doubt, ...] = ()
     has_ended_wait: bool = False
     """Whether a wait is stored that is over."""
+    is_unproven: bool = False
+    """Whether nobody knows yet if the credentials read the account that the ledger has."""
 
 
 class _StoredWait(msgspec.Struct):
@@ -87,12 +90,14 @@ def row_hash(at_us: object, id_: object) -> bytes:
 
 def read_state(observed: Iterable[Observation], now: datetime) -> SourceState:
     """The state in the observations of one account. A wait that is over, or cannot be, is left out."""
-    wait, offset, has_ended_wait = None, None, False
+    wait, offset, has_ended_wait, is_unproven = None, None, False, False
     doubts: list[Doubt] = []
     for observation in observed:
         if observation.name == WAIT:
             wait = _read_wait(observation, now)
             has_ended_wait = wait is None
+        elif observation.name == UNPROVEN:
+            is_unproven = True
         elif observation.name == CLOCK_OFFSET:
             offset = int(observation.value) * _MICROSECOND
         elif observation.name.startswith(DOUBT):
@@ -109,7 +114,7 @@ def read_state(observed: Iterable[Observation], now: datetime) -> SourceState:
                     stored.believed,
                 )
             )
-    return SourceState(wait, offset, tuple(doubts), has_ended_wait)
+    return SourceState(wait, offset, tuple(doubts), has_ended_wait, is_unproven)
 
 
 def load_state(ledger: Ledger, account: str, now: datetime) -> SourceState:
@@ -131,6 +136,14 @@ def record_wait(ledger: Ledger, account: str, wait: Wait | None, now: datetime) 
         return
     value = msgspec.json.encode(_StoredWait(to_us(wait.until), wait.reason)).decode()
     record_observations(ledger, [Observation(account, WAIT, value, now)])
+
+
+def record_unproven(ledger: Ledger, account: str, *, is_unproven: bool) -> None:
+    """Store whether the credentials have still to be proven."""
+    if is_unproven:
+        record_observations(ledger, [Observation(account, UNPROVEN, "", ledger.clock())])
+    else:
+        forget_observations(ledger, account, UNPROVEN)
 
 
 def record_clock(ledger: Ledger, account: str, offset: timedelta, now: datetime) -> None:

@@ -1,0 +1,70 @@
+"""Whose account credentials read: rows that the ledger knows must come with them too, before anything is committed."""
+
+from datetime import datetime
+from typing import Final
+
+from liushui.errors import ConfigError, SyncError, WireError
+from liushui.instant import from_us, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.flow_row import identity_of
+from liushui.money import to_plain_string
+from liushui.provider import Client, PageRequest, Provider, Slice
+from liushui.sync.fetch import PAGES_MAX
+
+ROWS: Final = 50
+"""Known rows that are looked for: the newest ones."""
+
+RowKey = tuple[int, str, str]
+"""The time, the identity and the amount of a row: other accounts may have rows of the same id."""
+
+
+class WrongAccount(ConfigError):
+    """The credentials read another account than the one that the ledger has under this name."""
+
+
+def known_rows(ledger: Ledger, account: str, provider: Provider, now: datetime) -> set[RowKey]:
+    """The newest rows of an account that its provider should still have. Empty: nothing of it is known."""
+    begin, end = provider.rules.readable(now)
+    with ledger.reading() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT at_us, id, amount FROM flows WHERE account = ? AND wire IS NOT NULL AND at_us >= ? AND at_us < ? "
+            "ORDER BY at_us DESC, id DESC LIMIT ?",
+            (account, to_us(begin), to_us(end), ROWS),
+        ).all()
+    keys = {(int(at_us), identity_of(str(id_)), str(amount)) for at_us, id_, amount in rows}
+    span = provider.rules.slice_max
+    if not keys or span is None:
+        return keys
+    newest_us = max(keys)[0]
+    return {key for key in keys if from_us(newest_us) - from_us(key[0]) < span / 2}
+
+
+async def prove_account(client: Client, provider: Provider, name: str, known: set[RowKey]) -> None:
+    """Check that at least half of the rows that a client gives of their time are known ones.
+
+    Raises WrongAccount where they are not, SyncError where no row comes, and what the client raises.
+    """
+    rules = provider.rules
+    range_ = Slice(from_us(min(known)[0]), from_us(max(known)[0]) + rules.resolution)
+    token: str | None = None
+    for _ in range(PAGES_MAX):
+        request = PageRequest(range_, min(rules.paging.size_max, 2 * ROWS), page_token=token, newest=True)
+        page = await client.fetch_page(request)
+        token = page.next_token
+        if page.rows or token is None:
+            break
+    read, matching = 0, 0
+    for row in page.rows:
+        try:
+            flow = provider.codec.read(row).flow
+        except WireError:
+            continue
+        read += 1
+        matching += (to_us(flow.at), flow.identity, to_plain_string(flow.amount)) in known
+    if not read:
+        raise SyncError(f"of {name} {len(known)} rows are known at this time, and these credentials read none of them")
+    if 2 * matching < min(read, len(known)):
+        raise WrongAccount(
+            f"credentials: they are of another account: {matching} of {read} rows are ones that {name} has. "
+            "Choose another name for that account"
+        )

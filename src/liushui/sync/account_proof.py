@@ -36,7 +36,7 @@ def known_rows(ledger: Ledger, account: str, provider: Provider, now: datetime) 
     if not keys or span is None:
         return keys
     newest_us = max(keys)[0]
-    return {key for key in keys if from_us(newest_us) - from_us(key[0]) < span / 2}
+    return {key for key in keys if 2 * (from_us(newest_us) - from_us(key[0])) < span}
 
 
 async def prove_account(client: Client, provider: Provider, name: str, known: set[RowKey]) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from importlib.resources import files
+from inspect import cleandoc
 from typing import Any, Final, get_type_hints
 
 import msgspec
@@ -54,7 +55,7 @@ class ModelSchemas(OpenAPISchemaPlugin):
             openapi_type=OpenAPIType.OBJECT if is_struct else OpenAPIType.STRING,
             examples=[_raw(EXAMPLES[model])] if model in EXAMPLES else None,
         )
-        schema.description = described.get("description")
+        schema.description = cleandoc(described.get("description", "")) or None
         schema.properties = _raw(described["properties"]) if is_struct else None
         schema.required = described.get("required")
         schema.additional_properties = described.get("additionalProperties")

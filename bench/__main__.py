@@ -18,6 +18,7 @@ from bench import (
     dialects,
     export,
     growth,
+    imports,
     ingest,
     memory,
     overview,
@@ -37,6 +38,7 @@ from bench.results import Measurement
 MEASUREMENTS: Final[dict[str, Callable[[BenchContext], Measurement]]] = {
     "ingest": ingest.measure,
     "postgres": postgres.measure,
+    "import": imports.measure,
     "sync": sync.measure,
     "collect": collect.measure,
     "growth": growth.measure,

@@ -57,7 +57,7 @@ def _round(context: BenchContext, number: int) -> tuple[float, float, int]:
     folder.mkdir()
     ledger = open_ledger(str(folder / "ledger.db"), create=True)
     make_account(ledger, ACCOUNT, PROVIDER.name, PROVIDER.rules.zone)
-    database = _table(folder / "bare.db")
+    database = new_table(folder / "bare.db")
     ours_s = bare_s = 0.0
     rows = added = 0
     for asked, together in slices_of(context):
@@ -76,7 +76,7 @@ def _round(context: BenchContext, number: int) -> tuple[float, float, int]:
     return ours_s, bare_s, rows
 
 
-def _table(file: Path) -> sqlite3.Connection:
+def new_table(file: Path) -> sqlite3.Connection:
     """The ledger's table of flows alone in a file, with the ledger's pragmas."""
     ledger = open_ledger(str(file.with_suffix(".model")), create=True)
     with ledger.reading() as connection:

@@ -22,6 +22,7 @@ PLOTS: Final = ROOT / "docs" / "performance"
 SUBJECTS: Final[Mapping[str, str]] = {
     "ingest": "Rows to a durable commit",
     "postgres": "Rows to a durable commit on PostgreSQL",
+    "import": "Importing a file, against a bare loop",
     "sync": "Collecting over HTTP, against a bare loop",
     "growth": "Collecting from every provider, small and large",
     "collect": "Collecting over HTTP, against dlt",

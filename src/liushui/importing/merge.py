@@ -101,12 +101,12 @@ def merge_block(connection: Connection, account: str, block: Block, ends: tuple[
     change = merger.change
     change.rows_in, change.filled = len(block), block.filled
     rows = block.rows(account, batch)
-    keys = list(zip(block.at_us, block.identity, strict=True))
-    copies = Counter(keys)
     may_be_special = merger.has_known or block.at_us[0] <= ends[0] or ends[1] <= block.at_us[-1]
-    if len(copies) == len(rows) and not may_be_special:
+    if not may_be_special and len(set(block.identity)) == len(rows):
         change.added = rows
         return change
+    keys = list(zip(block.at_us, block.identity, strict=True))
+    copies = Counter(keys)
     groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
     for key, row in zip(keys, rows, strict=True):
         if copies[key] == 1 and not (may_be_special and merger.is_special(*key)):

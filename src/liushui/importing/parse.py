@@ -17,7 +17,7 @@ from liushui.provider import Codec
 PIECE_MAX: Final = 16 * 1024 * 1024
 """Most bytes of a row or an answer. A piece that cannot be read is quarantined whole, so a longer one is refused."""
 
-WINDOW: Final = 1024 * 1024
+WINDOW: Final = 2 * 1024 * 1024
 """Bytes of a file that are split at once. A window has some thousand rows, which are then decoded together."""
 
 CHUNK_ROWS: Final = 5_000

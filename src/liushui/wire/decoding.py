@@ -129,7 +129,8 @@ class RowReader(Generic[T]):
 
     def _read_batch(self, rows: Sequence[bytes]) -> tuple[list[T], list[tuple[Any, ...]]] | None:
         try:
-            text = b"".join(rows).decode()
+            joined = b"".join(rows)
+            joined.decode()  # only to check it
             structs: list[T] = list(map(self._decode, rows))
         except DECODE_ERRORS:
             return None
@@ -137,7 +138,7 @@ class RowReader(Generic[T]):
         missing = sum(columns[index].count(default) for index, default in self._defaults)
         if self._nested_fields is not None:
             missing -= sum(map(self._nested_fields, structs))
-        return (structs, columns) if text.count(":") <= len(self._fields) * len(rows) - missing else None
+        return (structs, columns) if joined.count(b":") <= len(self._fields) * len(rows) - missing else None
 
     def _check_unique(self, row: str) -> None:
         """Raise WireError if a field occurs twice."""

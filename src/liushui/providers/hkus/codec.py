@@ -256,15 +256,17 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     at_us, settled_at_us = steps_to_us(field["date"], RULES.resolution), _settled_us(field["sett_date"])
     if at_us is None or settled_at_us is None or not are_currencies(field["base_currency"]):
         return None
-    codes = zip(*(field[name] for name in _CODES), strict=True)
     is_priced = [price is not None and qty is not None for price, qty in zip(field["price"], field["qty"], strict=True)]
-    keys = list(zip(codes, is_priced, (amt[0] == "-" for amt in amts), strict=True))
+    is_negative = [amt[0] == "-" for amt in amts]
+    keys = list(zip(*(field[name] for name in _CODES), is_priced, is_negative, strict=True))
     try:
-        classes = {key: _column_values(*key) for key in set(keys)}
+        classes = {key: _column_values(key[:5], *key[5:]) for key in set(keys)}
         legs, extras = _conversions(field)
     except WireError:
         return None
-    directions, kinds_, categories, labels, details = zip(*map(classes.__getitem__, keys), strict=True)
+    directions, kinds_, categories, labels, details = map(list, zip(*map(classes.__getitem__, keys), strict=True))
+    for index, extra in extras.items():
+        details[index] = _joined(details[index], extra)
     texts = list(map(str, ids))
     subaccounts = {account: "" if account is None else str(account) for account in set(accounts)}
     id_suffixes = {account: f".{name}" if name else "" for account, name in subaccounts.items()}
@@ -289,7 +291,7 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
         price=_or_none(field["price"]),
         quantity=_or_none(field["qty"]),
         note=field["remarks"],
-        detail=[_joined(detail, extras.get(index)) for index, detail in enumerate(details)] if extras else details,
+        detail=details,
         fx_currency=_column(len(rows), {index: leg[0] for index, leg in legs.items()}),
         fx_amount=_column(len(rows), {index: leg[1] for index, leg in legs.items()}),
         fx_rate=_column(len(rows), {index: leg[2] for index, leg in legs.items()}),
@@ -301,7 +303,8 @@ _OUT: Final = Direction.OUT.value
 
 
 def _without_unset(column: Sequence[Any]) -> Sequence[Any]:
-    return [None if value is UNSET else value for value in column] if UNSET in column else column
+    has_unset = UnsetType in set(map(type, column))
+    return [None if value is UNSET else value for value in column] if has_unset else column
 
 
 def _or_none(column: Sequence[Any]) -> Sequence[Any] | None:
@@ -337,9 +340,9 @@ def _conversions(field: Mapping[str, Sequence[Any]]) -> tuple[dict[int, tuple[st
     return legs, extras
 
 
-def _joined(detail: str, extra: str | None) -> str:
+def _joined(detail: str, extra: str) -> str:
     """The JSON object with the members of both."""
-    return detail if extra is None or extra == "{}" else f"{detail[:-1]},{extra[1:]}"
+    return detail if extra == "{}" else f"{detail[:-1]},{extra[1:]}"
 
 
 def _settled_us(dates: Sequence[int | None]) -> list[int | None] | None:

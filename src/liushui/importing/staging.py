@@ -17,18 +17,18 @@ import msgspec
 
 from liushui.errors import LedgerError
 from liushui.importing.parse import CHUNK_ROWS, Chunk
-from liushui.ledger.flow_row import AT_US, COLUMNS, ID, WIRE, Rejected, Row, RowBatch, read_batch, read_rows, to_row
+from liushui.ledger.flow_row import AT_US, COLUMNS, ID, Rejected, Row, RowBatch, read_batch, read_rows, to_row
 from liushui.provider import BatchCodec, Codec, DecodedRow
 
 ONE_BY_ONE: Final = 40
 """Rows that are decoded one by one where they cannot be decoded together. More of them are halved before."""
 
-OVERLAP_MAX: Final = 8
-"""Blocks of which the times may overlap. A document in less order is sorted by SQLite, so that memory stays bounded."""
+OVERLAP_MAX: Final = 3
+"""Most blocks whose times may overlap. A document in less order is sorted by SQLite, which takes little memory."""
 
 _FIELDS: Final = COLUMNS[1:-1]
 """The columns of a block: all but the account and the batch, which are the same for each of its rows."""
-_AT_US, _ID, _WIRE = AT_US - 1, ID - 1, WIRE - 1
+_AT_US, _ID = AT_US - 1, ID - 1
 _INSERT: Final = f"INSERT INTO rows VALUES ({', '.join('?' * len(_FIELDS))})"
 _EMPTY: Final = repeat(None)
 

@@ -39,7 +39,6 @@ PAIRS: Final = 6
 
 EXPECTED_FAILURES: Final[Mapping[str, str]] = {
     "empty-outage": "hkus longbridge longbridge_legacy wecom wooxpro toy",
-    "row-repeated": "hkus wecom wooxpro toy",
     "other-account": "hkus longbridge longbridge_legacy wecom wooxpro toy",
     "clock-ahead": "hkus longbridge longbridge_legacy",
     "clock-behind": "hkus longbridge longbridge_legacy wecom wooxpro toy",

@@ -21,7 +21,15 @@ from liushui.errors import Refused, SyncError, WireError
 from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
-from liushui.sync.row_fields import field_values, instant_of, row_times, rows_inside, step_of, timed_rows
+from liushui.sync.row_fields import (
+    each_record_once,
+    field_values,
+    instant_of,
+    row_times,
+    rows_inside,
+    step_of,
+    timed_rows,
+)
 
 READS_MAX: Final = 5
 """Whole reads of a slice of many pages before it is given up."""
@@ -66,6 +74,8 @@ class SourceTraits:
     """The values of separate parts whose rows are in the answer to the question without a filter too."""
     ignored: set[str] = field(default_factory=set)
     """Request parameters that change nothing."""
+    repeated: int = 0
+    """Rows that were left out because the same record was listed before."""
 
     def may_lack_rows(self, rows: int) -> bool:
         """Whether a page with so many rows may have been cut: no page before it had more."""
@@ -108,6 +118,23 @@ async def fetch_slice(
     whole; and what the client raises.
     """
     traits = SourceTraits() if traits is None else traits
+    rows = await _fetch_rows(client, slice_, rules, size, traits, can_split=can_split, earliest=earliest)
+    once = each_record_once(rows, rules)
+    traits.repeated += len(rows) - len(once)
+    return once
+
+
+async def _fetch_rows(
+    client: Client,
+    slice_: Slice,
+    rules: Rules[Paging],
+    size: int,
+    traits: SourceTraits,
+    *,
+    can_split: bool,
+    earliest: datetime,
+) -> list[bytes]:
+    """Return every row of a slice, as often as it was given."""
     asked = widened(slice_, rules, earliest)
     if asked == slice_:
         return rows_inside(await _read(client, slice_, rules, size, traits, can_split=can_split), slice_, rules)
@@ -348,12 +375,15 @@ class PagedFetcher:
 
     async def _read_until_two_agree(self) -> list[bytes]:
         before: WholeRead | None = None
+        agreements = 0
         for number in range(READS_MAX):
             # A provider may give a page again in place of the next one. Two reads by pages of one length would then
             # lack the same rows, and agree. Pages of another length end at other rows.
             requested = self._size if before is None or number % 2 == 0 else max(1, before.longest_page - 1)
             read = await self._read_whole(requested)
-            if reads_agree(before, read):
+            agreements = agreements + 1 if reads_agree(before, read) else 0
+            # Pages of one row cannot have another length, so one more read has to agree.
+            if agreements >= (2 if read.longest_page == 1 < len(read.rows) else 1):
                 return read.rows
             before = read
         raise SyncError(f"the pages shifted during each of {READS_MAX} reads")

@@ -41,6 +41,7 @@ RULES = Rules(
     "UTC",
     filters=(Filter("coin", "coin"),),
     time_field="minute",
+    id_field="nr",
 )
 
 

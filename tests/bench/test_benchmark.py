@@ -1,4 +1,4 @@
-"""The benchmarks run at a tiny size, and keep what they found."""
+"""The benchmarks run at a tiny size, and save their results."""
 
 import subprocess
 import sys
@@ -13,16 +13,14 @@ from liushui.providers import load_providers
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = {"collect", "totals", "postgres"}
-"""Measured where their peers are on the machine: a test installs none."""
-OF_THEIR_OWN: set[str] = set()
+"""Measurements that are skipped where their peers are not installed: a test installs none."""
+TESTED_ELSEWHERE: set[str] = set()
 """Measurements that have a test of their own."""
 SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--no-install"]
 SIZE += ["--memory-flows", "300", "600", "--growth-flows", "300", "600"]
 
 
-class Measured(msgspec.Struct):
-    """One ratio, as it is kept."""
-
+class SavedRatio(msgspec.Struct):
     measurement: str
     what: str
     median: float
@@ -31,18 +29,14 @@ class Measured(msgspec.Struct):
     met: bool | None
 
 
-class Figure(msgspec.Struct):
-    """One figure."""
-
+class SavedFigure(msgspec.Struct):
     measurement: str
     what: str
     unit: str
     rounds: list[float]
 
 
-class Machine(msgspec.Struct):
-    """Where it was measured."""
-
+class SavedMachine(msgspec.Struct):
     date: str
     cores: int
     memory_gib: float
@@ -50,12 +44,12 @@ class Machine(msgspec.Struct):
     sqlite: str
 
 
-class Results(msgspec.Struct):
-    """The file."""
+class SavedResults(msgspec.Struct):
+    """What a benchmark saves, as far as this test needs it."""
 
-    machine: Machine
-    ratios: list[Measured]
-    figures: list[Figure]
+    machine: SavedMachine
+    ratios: list[SavedRatio]
+    figures: list[SavedFigure]
     notes: list[str]
 
 
@@ -79,29 +73,29 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
         ("export", "memory, db copy"),
     },
 }
-"""Measurements, and ratios that they give on any machine."""
+"""Measurements that run together, and the ratios that they give on any machine."""
 
 
-def test_each_measurement_is_tried() -> None:
-    assert sorted(name for names in GROUPS for name in names) == sorted(set(MEASUREMENTS) - OF_THEIR_OWN)
+def test_each_measurement_is_run() -> None:
+    assert sorted(name for names in GROUPS for name in names) == sorted(set(MEASUREMENTS) - TESTED_ELSEWHERE)
     assert set(MEASUREMENTS) <= set(SUBJECTS)
 
 
 @pytest.mark.parametrize("names", GROUPS, ids=" ".join)
 def test_a_measurement_gives_ratios_and_figures(tmp_path: Path, names: tuple[str, ...]) -> None:
-    file = tmp_path / "kept" / "results.json"
+    file = tmp_path / "new folder" / "results.json"
     only = [word for name in names for word in ("--only", name)]
     command = [sys.executable, "-m", "bench", *SIZE, *only, "--out", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("Ratios") < done.stdout.index("Figures")
 
-    results = msgspec.json.decode(file.read_bytes(), type=Results)
+    results = msgspec.json.decode(file.read_bytes(), type=SavedResults)
     assert results.machine.cores
     assert results.machine.memory_gib
     assert results.machine.sqlite in done.stdout
-    found = {(ratio.measurement, ratio.what) for ratio in results.ratios}
-    assert found >= GROUPS[names]
+    ratios = {(ratio.measurement, ratio.what) for ratio in results.ratios}
+    assert ratios >= GROUPS[names]
     if "dialects" in names:
         assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(load_providers()) - 1
     for ratio in results.ratios:

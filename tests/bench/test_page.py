@@ -1,4 +1,4 @@
-"""docs/performance.md as it is made from results: no figure is lost, and a bar that was missed is said to be."""
+"""docs/performance.md is made from results: it has every figure, and says which bars were missed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +25,14 @@ def measurement(name: str, *ours: float, bar: float = 10) -> Measurement:
     return Measurement(name, [ratio], [Series("p99", "liushui", "ms", ours)], [f"{name}: what must be known"], 1.0)
 
 
-def kept(folder: Path, name: str, machine: Machine, *measurements: Measurement) -> Path:
+def saved(folder: Path, name: str, machine: Machine, *measurements: Measurement) -> Path:
     file = folder / name
     write(file, machine, OPTIONS, measurements)
     return file
 
 
 def test_each_subject_has_its_ratios_its_figures_and_its_notes(tmp_path: Path) -> None:
-    file = kept(tmp_path, "a.json", MACHINE, measurement("serve", 2_000, 2_200), measurement("new", 500, 700))
+    file = saved(tmp_path, "a.json", MACHINE, measurement("serve", 2_000, 2_200), measurement("new", 500, 700))
     text = page.markdown(page.subjects_of([file]))
     assert text.index("## Serving pages") < text.index("## new")
     assert "| serve ÷ peer | liushui: 2,100 pages/s | peer: 100 pages/s | **21** | 20 – 22 | ≥ 10 | met |" in text
@@ -42,24 +42,24 @@ def test_each_subject_has_its_ratios_its_figures_and_its_notes(tmp_path: Path) -
     assert "The machine was idle before the run." in text
 
 
-def test_of_a_subject_that_two_runs_have_the_last_counts(tmp_path: Path) -> None:
-    first = kept(tmp_path, "a.json", MACHINE, measurement("serve", 2_000), measurement("depth", 1_000))
-    second = kept(tmp_path, "b.json", MACHINE, measurement("serve", 3_000))
+def test_the_last_run_of_a_subject_counts(tmp_path: Path) -> None:
+    first = saved(tmp_path, "a.json", MACHINE, measurement("serve", 2_000), measurement("depth", 1_000))
+    second = saved(tmp_path, "b.json", MACHINE, measurement("serve", 3_000))
     text = page.markdown(page.subjects_of([first, second]))
     assert "liushui: 3,000 pages/s" in text
     assert "liushui: 2,000 pages/s" not in text
     assert "liushui: 1,000 pages/s" in text
 
 
-def test_a_busy_machine_is_said_to_have_been_one(tmp_path: Path) -> None:
-    file = kept(tmp_path, "a.json", replace(MACHINE, load=7.5), measurement("serve", 2_000))
+def test_the_page_says_that_the_machine_was_busy(tmp_path: Path) -> None:
+    file = saved(tmp_path, "a.json", replace(MACHINE, load=7.5), measurement("serve", 2_000))
     assert "7.5 processes competed for its 2 cores" in page.markdown(page.subjects_of([file]))
 
 
 def test_plots_are_the_same_for_the_same_results(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is in the dependency group of the benchmarks alone")
     subjects = page.subjects_of(
-        [kept(tmp_path, "a.json", MACHINE, measurement("serve", 2_000), measurement("depth", 3.5))]
+        [saved(tmp_path, "a.json", MACHINE, measurement("serve", 2_000), measurement("depth", 3.5))]
     )
     drawn = []
     for name in ("one", "two"):

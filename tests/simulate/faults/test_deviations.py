@@ -20,7 +20,7 @@ from liushui.http import Response
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Provider, Slice
 from liushui.providers import load_providers
 from liushui.simulate.faults.deviation import Deviation, RowsPage, Scenario, is_marked
-from liushui.simulate.faults.deviations import BOMB_BYTES, NEWEST_DAYS, is_hidden
+from liushui.simulate.faults.deviation_hooks import BOMB_BYTES, NEWEST_DAYS, is_hidden
 from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.simulate.faults.profiles import PROFILES, profile_named
 from liushui.testing.clock import MovableClock

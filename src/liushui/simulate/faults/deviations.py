@@ -1,222 +1,28 @@
 """Every deviation, which providers can have it, and pairs of them."""
 
-import zlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import lru_cache
 from itertools import combinations
 from random import Random
 from typing import Final
 
-from liushui.conditions import DETAIL_PREFIX, AnyOf
-from liushui.errors import NotRepresentable, WireError
-from liushui.http import Response
-from liushui.instant import MAX_INSTANT, MIN_INSTANT
-from liushui.provider import FlowQuery, Provider
+from liushui.errors import NotRepresentable
+from liushui.provider import Provider
 from liushui.rules import Cursor, PageNumber, RangeOnly
+from liushui.simulate.faults import deviation_hooks as hooks
 from liushui.simulate.faults import json_rewriting as rewriting
-from liushui.simulate.faults.deviation import Deviation, Reading, Rows, RowsPage, Scenario
-from liushui.simulate.faults.fault import Endless
+from liushui.simulate.faults.deviation import Deviation, Scenario
 from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
 
-VISIBLE_ONE_IN: Final = 4
-"""Where rows are hidden, one row in so many is still visible."""
-UNLISTED_ONE_IN: Final = 10
 SAMPLE_FLOWS: Final = 20
-UNLISTED_VALUE: Final = b'"liushui_unlisted"'
-"""The value of a filter that no document lists."""
-
-NEWEST_DAYS: Final = timedelta(days=7)
 CLOCK_AHEAD: Final = timedelta(hours=2)
 CLOCK_BEHIND: Final = timedelta(days=-10)
 RETRY_SECONDS: Final = timedelta(days=30)
 RETRY_DATE: Final = timedelta(days=2)
-ENDLESS_CHUNK: Final = b" " * (1 << 20)
-BOMB_BYTES: Final = 68 << 20
-"""The size of a compressed body when it is unpacked."""
-REPEATED_CURSOR: Final = "liushui:again"
-NEW_CURSOR: Final = "liushui:"
-
-
-def is_hidden(row: bytes) -> bool:
-    """Whether a row is hidden where rows are hidden, which follows from its bytes."""
-    return zlib.crc32(row) % VISIBLE_ONE_IN != 0
-
-
-# ---------------------------------------------------------------- hooks: what is read
-
-
-def _newest_days(query: FlowQuery, reading: Reading) -> FlowQuery:
-    end = min(query.until, reading.now)
-    begin = max(end, MIN_INSTANT + NEWEST_DAYS) - NEWEST_DAYS
-    return query._replace(since=max(query.since, min(begin, query.until)))
-
-
-def _any_time(query: FlowQuery, _reading: Reading) -> FlowQuery:
-    return query._replace(since=MIN_INSTANT, until=MAX_INSTANT)
-
-
-def _first_page(query: FlowQuery, _reading: Reading) -> FlowQuery:
-    return query._replace(offset=0, after=query.after and "")
-
-
-def _without_filter(is_its_field: Callable[[str], bool]) -> Callable[[FlowQuery, Reading], FlowQuery]:
-    def change(query: FlowQuery, _reading: Reading) -> FlowQuery:
-        where = tuple(any_of for any_of in query.where if not any(map(is_its_field, _fields_in(any_of))))
-        return query._replace(where=where)
-
-    return change
-
-
-def _fields_in(any_of: AnyOf) -> set[str]:
-    return {term.field for all_of in any_of for term in all_of}
-
-
-def _is_account(field: str) -> bool:
-    return field == "subaccount" or field.endswith(":account")
-
-
-def _is_symbol(field: str) -> bool:
-    return field == "symbol"
-
-
-def _is_type(field: str) -> bool:
-    return field in ("kind", "category", "side") or (field.startswith(DETAIL_PREFIX) and not _is_account(field))
-
-
-def _moved_ends(begin_steps: int, end_steps: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
-    def change(query: FlowQuery, reading: Reading) -> FlowQuery:
-        since, until = query.since, query.until
-        if since - MIN_INSTANT > reading.step and MAX_INSTANT - since > reading.step:
-            since += begin_steps * reading.step
-        if until - MIN_INSTANT > reading.step and MAX_INSTANT - until > reading.step:
-            until += end_steps * reading.step
-        return query._replace(since=since, until=max(since, until))
-
-    return change
-
-
-# ---------------------------------------------------------------- hooks: what a page and an answer have
-
-
-def _nothing(_page: RowsPage, _query: FlowQuery) -> RowsPage:
-    return RowsPage([], None)
-
-
-def _same_cursor(page: RowsPage, _query: FlowQuery) -> RowsPage:
-    return page._replace(end_cursor=REPEATED_CURSOR)
-
-
-def _same_cursor_empty(page: RowsPage, query: FlowQuery) -> RowsPage:
-    return RowsPage([] if query.after else page.rows, REPEATED_CURSOR)
-
-
-def _ever_new_cursors(page: RowsPage, query: FlowQuery) -> RowsPage:
-    number = int((query.after or "").removeprefix(NEW_CURSOR) or 0)
-    return RowsPage([] if query.after else page.rows, f"{NEW_CURSOR}{number + 1}")
-
-
-def _marked_if_empty(page: RowsPage, _query: FlowQuery) -> RowsPage:
-    return page if page.rows else page._replace(rows=[rewriting.EMPTY_LIST_MARKER])
-
-
-def _without_message(body: bytes) -> bytes:
-    return _with_message(body, None)
-
-
-def _with_other_message(body: bytes) -> bytes:
-    return _with_message(body, '"OK, 成功"'.encode())
-
-
-def _with_message(body: bytes, message: bytes | None) -> bytes:
-    """The answer with another message, or without one. An answer that is no object has no message."""
-    if not body.startswith(b"{"):
-        return body
-    for name in rewriting.fields_of(body).keys() & {"message", "msg", "errmsg"}:
-        body = rewriting.with_field(body, name, message)
-    return body
-
-
-def _with_lone_surrogate(row: bytes, provider: Provider) -> bytes:
-    return rewriting.with_field(row, _free_text_field(row, provider), b'"half of an emoji: \\ud83d"')
-
-
-def _with_nan(row: bytes, provider: Provider) -> bytes:
-    return rewriting.with_field(row, _numeric_field(row, provider), b"NaN")
-
-
-def _with_broken_number(row: bytes, provider: Provider) -> bytes:
-    return rewriting.with_field(row, _numeric_field(row, provider), b"12.")
-
-
-def _free_text_field(row: bytes, provider: Provider) -> str:
-    """A field whose text can be changed without changing the amount or the time. Else any field with text."""
-    before = provider.codec.read(row).flow
-    texts = [name for name, value in rewriting.fields_of(row).items() if value.startswith(b'"')]
-    for name in texts:
-        try:
-            after = provider.codec.read(rewriting.with_field(row, name, b'"liushui"')).flow
-        except WireError:
-            continue
-        if (after.amount, after.at, after.currency) == (before.amount, before.at, before.currency):
-            return name
-    return texts[0]
-
-
-def _numeric_field(row: bytes, provider: Provider) -> str:
-    """A field that has to be a number, as a number or as text."""
-    for name, value in rewriting.fields_of(row).items():
-        if value.strip(b'"').lstrip(b"-")[:1].isdigit():
-            try:
-                provider.codec.read(rewriting.with_field(row, name, b'"liushui"'))
-            except WireError:
-                return name
-    raise ValueError(f"{provider.name}: no field of its rows has to be a number")
-
-
-def _with_unlisted_values(rows: Rows, provider: Provider) -> Rows:
-    """The rows, some of which have a value that the provider's document does not list for a filter."""
-    fields = [provider.rules.filter(name).field for name in _partitions(provider)]
-    return [
-        rewriting.with_field(row, fields[0], UNLISTED_VALUE) if zlib.crc32(row) % UNLISTED_ONE_IN == 0 else row
-        for row in rows
-    ]
-
-
-def _endless(response: Response) -> Endless:
-    return Endless(response._replace(body=response.body[:-1]), ENDLESS_CHUNK)
-
-
-@lru_cache(1)
-def _padding() -> tuple[bytes, bytes]:
-    """Spaces, and the same as a deflate stream that can follow another one."""
-    spaces = b" " * BOMB_BYTES
-    compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
-    return spaces, compressor.compress(spaces) + compressor.flush()
-
-
-def _compressed_with_padding(response: Response) -> Response:
-    """The answer as gzip, with padding after its body. The padding is compressed once, because that takes long."""
-    body = response.body[:-1]
-    spaces, compressed_spaces = _padding()
-    compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
-    compressed = compressor.compress(body) + compressor.flush(zlib.Z_FULL_FLUSH)
-    checksum = zlib.crc32(spaces, zlib.crc32(body))
-    size = (len(body) + len(spaces)) & 0xFFFFFFFF
-    head = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-    tail = checksum.to_bytes(4, "little") + size.to_bytes(4, "little")
-    headers = [*response.headers, ("content-encoding", "gzip")]
-    return response._replace(headers=headers, body=head + compressed + compressed_spaces + tail)
 
 
 # ---------------------------------------------------------------- which providers
-
-
-def _partitions(provider: Provider) -> tuple[str, ...]:
-    """The filters each value of which is asked for separately."""
-    paging = provider.rules.paging
-    return paging.partition_by if isinstance(paging, RangeOnly) else ()
 
 
 def _splits(provider: Provider) -> tuple[str, ...]:
@@ -242,15 +48,15 @@ def _has_totals(provider: Provider) -> bool:
 
 
 def _is_partitioned(provider: Provider) -> bool:
-    return bool(_partitions(provider))
+    return bool(hooks.partitions_of(provider))
 
 
 def _splits_by_symbol(provider: Provider) -> bool:
-    return any(_is_symbol(name) for name in _splits(provider))
+    return any(hooks.is_symbol(name) for name in _splits(provider))
 
 
 def _splits_by_type(provider: Provider) -> bool:
-    return any(not _is_symbol(name) for name in _splits(provider))
+    return any(not hooks.is_symbol(name) for name in _splits(provider))
 
 
 def _has_record_ids(provider: Provider) -> bool:
@@ -289,14 +95,14 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             description="answers only the newest 7 days of a longer range",
             reason="newest|shorter|part of",
             group="range",
-            change_query=_newest_days,
+            change_query=hooks.newest_days,
         ),
         Deviation(
             name="ignores-time",
             description="ignores the range, and answers rows of any time",
             reason="ignor|outside|asked for",
             group="range",
-            change_query=_any_time,
+            change_query=hooks.any_time,
         ),
         Deviation(
             name="ignores-account",
@@ -304,7 +110,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             reason="account",
             group="account",
             applies_to=_is_partitioned,
-            change_query=_without_filter(_is_account),
+            change_query=hooks.without_filter(hooks.is_account),
         ),
         Deviation(
             name="ignores-symbol",
@@ -313,7 +119,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             group="symbol",
             applies_to=_splits_by_symbol,
             needs_crowd=True,
-            change_query=_without_filter(_is_symbol),
+            change_query=hooks.without_filter(hooks.is_symbol),
         ),
         Deviation(
             name="ignores-type",
@@ -322,7 +128,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             group="type",
             applies_to=_splits_by_type,
             needs_crowd=True,
-            change_query=_without_filter(_is_type),
+            change_query=hooks.without_filter(hooks.is_type),
         ),
         Deviation(
             name="ignores-page",
@@ -331,7 +137,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             group="paging",
             applies_to=_has_further_pages,
             needs_crowd=True,
-            change_query=_first_page,
+            change_query=hooks.first_page,
         ),
         Deviation(
             name="unlisted-account",
@@ -339,25 +145,25 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             reason="account",
             group="account",
             applies_to=_is_partitioned,
-            change_stored=_with_unlisted_values,
+            change_stored=hooks.with_unlisted_values,
         ),
         Deviation(
             name="start-exclusive",
             description="leaves out rows at the very beginning of a range",
             group="range",
-            change_query=_moved_ends(1, 0),
+            change_query=hooks.moved_ends(1, 0),
         ),
         Deviation(
             name="end-exclusive",
             description="leaves out rows at the very end of a range",
             group="range",
-            change_query=_moved_ends(0, -1),
+            change_query=hooks.moved_ends(0, -1),
         ),
         Deviation(
             name="ends-wider",
             description="answers rows one step of its clock before and after a range as well",
             group="range",
-            change_query=_moved_ends(-1, 1),
+            change_query=hooks.moved_ends(-1, 1),
         ),
         Deviation(
             name="total-zero",
@@ -389,7 +195,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             description="answers empty lists during an outage",
             reason="empty|withdraw|outage",
             scenario=Scenario.OUTAGE,
-            change_page=_nothing,
+            change_page=hooks.nothing,
             change_total=lambda _total, _rows: 0,
         ),
         Deviation(
@@ -426,8 +232,8 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             calls_max=5,
             group="paging",
             applies_to=_has_cursors,
-            change_query=_first_page,
-            change_page=_same_cursor,
+            change_query=hooks.first_page,
+            change_page=hooks.same_cursor,
         ),
         Deviation(
             name="cursor-repeats-empty",
@@ -436,8 +242,8 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             calls_max=5,
             group="paging",
             applies_to=_has_cursors,
-            change_query=_first_page,
-            change_page=_same_cursor_empty,
+            change_query=hooks.first_page,
+            change_page=hooks.same_cursor_empty,
         ),
         Deviation(
             name="cursor-never-ends",
@@ -446,8 +252,8 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             calls_max=5,
             group="paging",
             applies_to=_has_cursors,
-            change_query=_first_page,
-            change_page=_ever_new_cursors,
+            change_query=hooks.first_page,
+            change_page=hooks.ever_new_cursors,
         ),
         Deviation(
             name="endless-body",
@@ -455,7 +261,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             reason="MiB|too large|larger than|limit|endless",
             calls_max=5,
             group="body",
-            change_response=_endless,
+            change_response=hooks.endless,
         ),
         Deviation(
             name="gzip-bomb",
@@ -463,51 +269,51 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             reason="MiB|too large|larger than|limit|endless",
             calls_max=5,
             group="body",
-            change_response=_compressed_with_padding,
+            change_response=hooks.compressed_with_padding,
         ),
         Deviation(
             name="lone-surrogate",
             description="sends rows with half of an emoji in a text",
             group="rows",
-            corrupt=_with_lone_surrogate,
+            corrupt=hooks.with_lone_surrogate,
         ),
         Deviation(
             name="nan",
             description="sends rows with NaN in place of a number",
             group="rows",
-            corrupt=_with_nan,
+            corrupt=hooks.with_nan,
         ),
         Deviation(
             name="broken-number",
             description="sends rows with `12.` in place of a number",
             group="rows",
-            corrupt=_with_broken_number,
+            corrupt=hooks.with_broken_number,
         ),
         Deviation(
             name="null-list",
             description="sends null in place of an empty list of rows",
             group="empty list",
-            change_page=_marked_if_empty,
+            change_page=hooks.marked_if_empty,
             change_body=rewriting.with_null_list,
         ),
         Deviation(
             name="absent-list",
             description="leaves an empty list of rows out",
             group="empty list",
-            change_page=_marked_if_empty,
+            change_page=hooks.marked_if_empty,
             change_body=rewriting.without_list,
         ),
         Deviation(
             name="message-absent",
             description="leaves out the message of a successful answer",
             group="message",
-            change_body=_without_message,
+            change_body=hooks.without_message,
         ),
         Deviation(
             name="message-other",
             description="sends another message in a successful answer",
             group="message",
-            change_body=_with_other_message,
+            change_body=hooks.with_other_message,
         ),
         Deviation(
             name="numbers-as-text",
@@ -541,7 +347,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             description="hides rows that a permission filter removes after paging, so that pages are short",
             group="rows",
             applies_to=_has_cursors,
-            hides=is_hidden,
+            hides=hooks.is_hidden,
         ),
     )
 }

@@ -1,0 +1,230 @@
+"""What services with deviations do: which rows they read, what an answer has, and how it is sent.
+
+Each function is a hook of a Deviation, or makes one.
+"""
+
+import zlib
+from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache
+from typing import Final
+
+from liushui.conditions import DETAIL_PREFIX, AnyOf
+from liushui.errors import WireError
+from liushui.http import Response
+from liushui.instant import MAX_INSTANT, MIN_INSTANT
+from liushui.provider import FlowQuery, Provider
+from liushui.rules import RangeOnly
+from liushui.simulate.faults import json_rewriting as rewriting
+from liushui.simulate.faults.deviation import Reading, Rows, RowsPage
+from liushui.simulate.faults.fault import Endless
+
+VISIBLE_ONE_IN: Final = 4
+"""Where rows are hidden, one row in so many is still visible."""
+UNLISTED_ONE_IN: Final = 10
+UNLISTED_VALUE: Final = b'"liushui_unlisted"'
+"""The value of a filter that no document lists."""
+
+NEWEST_DAYS: Final = timedelta(days=7)
+ENDLESS_CHUNK: Final = b" " * (1 << 20)
+BOMB_BYTES: Final = 68 << 20
+"""The size of a compressed body when it is unpacked."""
+REPEATED_CURSOR: Final = "liushui:again"
+NEW_CURSOR: Final = "liushui:"
+
+
+def partitions_of(provider: Provider) -> tuple[str, ...]:
+    """The filters each value of which is asked for separately."""
+    paging = provider.rules.paging
+    return paging.partition_by if isinstance(paging, RangeOnly) else ()
+
+
+# ---------------------------------------------------------------- what is read
+
+
+def newest_days(query: FlowQuery, reading: Reading) -> FlowQuery:
+    """The newest days of a longer range."""
+    end = min(query.until, reading.now)
+    begin = max(end, MIN_INSTANT + NEWEST_DAYS) - NEWEST_DAYS
+    return query._replace(since=max(query.since, min(begin, query.until)))
+
+
+def any_time(query: FlowQuery, _reading: Reading) -> FlowQuery:
+    """The same rows of any time."""
+    return query._replace(since=MIN_INSTANT, until=MAX_INSTANT)
+
+
+def first_page(query: FlowQuery, _reading: Reading) -> FlowQuery:
+    """The first page, whichever was asked for."""
+    return query._replace(offset=0, after=query.after and "")
+
+
+def without_filter(is_its_field: Callable[[str], bool]) -> Callable[[FlowQuery, Reading], FlowQuery]:
+    """The same query without its filters by a field."""
+
+    def change(query: FlowQuery, _reading: Reading) -> FlowQuery:
+        where = tuple(any_of for any_of in query.where if not any(map(is_its_field, _fields_in(any_of))))
+        return query._replace(where=where)
+
+    return change
+
+
+def _fields_in(any_of: AnyOf) -> set[str]:
+    return {term.field for all_of in any_of for term in all_of}
+
+
+def is_account(field: str) -> bool:
+    """Whether a field of flows is the account within a source."""
+    return field == "subaccount" or field.endswith(":account")
+
+
+def is_symbol(field: str) -> bool:
+    return field == "symbol"
+
+
+def is_type(field: str) -> bool:
+    """Whether a field of flows is their type."""
+    return field in ("kind", "category", "side") or (field.startswith(DETAIL_PREFIX) and not is_account(field))
+
+
+def moved_ends(begin_steps: int, end_steps: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
+    """The same query of a range whose ends are so many steps later."""
+
+    def change(query: FlowQuery, reading: Reading) -> FlowQuery:
+        since, until = query.since, query.until
+        if since - MIN_INSTANT > reading.step and MAX_INSTANT - since > reading.step:
+            since += begin_steps * reading.step
+        if until - MIN_INSTANT > reading.step and MAX_INSTANT - until > reading.step:
+            until += end_steps * reading.step
+        return query._replace(since=since, until=max(since, until))
+
+    return change
+
+
+# ---------------------------------------------------------------- what a page and an answer have
+
+
+def is_hidden(row: bytes) -> bool:
+    """Whether a row is hidden where rows are hidden, which follows from its bytes."""
+    return zlib.crc32(row) % VISIBLE_ONE_IN != 0
+
+
+def nothing(_page: RowsPage, _query: FlowQuery) -> RowsPage:
+    """No rows, and no further page."""
+    return RowsPage([], None)
+
+
+def same_cursor(page: RowsPage, _query: FlowQuery) -> RowsPage:
+    """The same cursor after every page."""
+    return page._replace(end_cursor=REPEATED_CURSOR)
+
+
+def same_cursor_empty(page: RowsPage, query: FlowQuery) -> RowsPage:
+    """The same cursor after every page, and rows on the first one only."""
+    return RowsPage([] if query.after else page.rows, REPEATED_CURSOR)
+
+
+def ever_new_cursors(page: RowsPage, query: FlowQuery) -> RowsPage:
+    """A new cursor after every page, and rows on the first one only."""
+    number = int((query.after or "").removeprefix(NEW_CURSOR) or 0)
+    return RowsPage([] if query.after else page.rows, f"{NEW_CURSOR}{number + 1}")
+
+
+def marked_if_empty(page: RowsPage, _query: FlowQuery) -> RowsPage:
+    """The page, or, where it is empty, a marker that a later hook replaces."""
+    return page if page.rows else page._replace(rows=[rewriting.EMPTY_LIST_MARKER])
+
+
+def without_message(body: bytes) -> bytes:
+    """The answer without its message."""
+    return _with_message(body, None)
+
+
+def with_other_message(body: bytes) -> bytes:
+    """The answer with another message."""
+    return _with_message(body, '"OK, 成功"'.encode())
+
+
+def _with_message(body: bytes, message: bytes | None) -> bytes:
+    """The answer with another message, or without one. An answer that is no object has no message."""
+    if not body.startswith(b"{"):
+        return body
+    for name in rewriting.fields_of(body).keys() & {"message", "msg", "errmsg"}:
+        body = rewriting.with_field(body, name, message)
+    return body
+
+
+def with_lone_surrogate(row: bytes, provider: Provider) -> bytes:
+    """The row with half of an emoji in a text that is neither time nor amount."""
+    return rewriting.with_field(row, _free_text_field(row, provider), b'"half of an emoji: \\ud83d"')
+
+
+def with_nan(row: bytes, provider: Provider) -> bytes:
+    """The row with NaN in place of a number."""
+    return rewriting.with_field(row, _numeric_field(row, provider), b"NaN")
+
+
+def with_broken_number(row: bytes, provider: Provider) -> bytes:
+    """The row with half a number in place of a number."""
+    return rewriting.with_field(row, _numeric_field(row, provider), b"12.")
+
+
+def _free_text_field(row: bytes, provider: Provider) -> str:
+    """A field whose text can be changed without changing the amount or the time. Else any field with text."""
+    before = provider.codec.read(row).flow
+    texts = [name for name, value in rewriting.fields_of(row).items() if value.startswith(b'"')]
+    for name in texts:
+        try:
+            after = provider.codec.read(rewriting.with_field(row, name, b'"liushui"')).flow
+        except WireError:
+            continue
+        if (after.amount, after.at, after.currency) == (before.amount, before.at, before.currency):
+            return name
+    return texts[0]
+
+
+def _numeric_field(row: bytes, provider: Provider) -> str:
+    """A field that has to be a number, as a number or as text."""
+    for name, value in rewriting.fields_of(row).items():
+        if value.strip(b'"').lstrip(b"-")[:1].isdigit():
+            try:
+                provider.codec.read(rewriting.with_field(row, name, b'"liushui"'))
+            except WireError:
+                return name
+    raise ValueError(f"{provider.name}: no field of its rows has to be a number")
+
+
+def with_unlisted_values(rows: Rows, provider: Provider) -> Rows:
+    """The rows, some of which have a value that the provider's document does not list for a filter."""
+    field = provider.rules.filter(partitions_of(provider)[0]).field
+    return [
+        rewriting.with_field(row, field, UNLISTED_VALUE) if zlib.crc32(row) % UNLISTED_ONE_IN == 0 else row
+        for row in rows
+    ]
+
+
+def endless(response: Response) -> Endless:
+    """The beginning of the answer, and spaces without end."""
+    return Endless(response._replace(body=response.body[:-1]), ENDLESS_CHUNK)
+
+
+@lru_cache(1)
+def _padding() -> tuple[bytes, bytes]:
+    """Spaces, and the same as a deflate stream that can follow another one."""
+    spaces = b" " * BOMB_BYTES
+    compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    return spaces, compressor.compress(spaces) + compressor.flush()
+
+
+def compressed_with_padding(response: Response) -> Response:
+    """The answer as gzip, with padding after its body. The padding is compressed once, because that takes long."""
+    body = response.body[:-1]
+    spaces, compressed_spaces = _padding()
+    compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    compressed = compressor.compress(body) + compressor.flush(zlib.Z_FULL_FLUSH)
+    checksum = zlib.crc32(spaces, zlib.crc32(body))
+    size = (len(body) + len(spaces)) & 0xFFFFFFFF
+    head = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+    tail = checksum.to_bytes(4, "little") + size.to_bytes(4, "little")
+    headers = [*response.headers, ("content-encoding", "gzip")]
+    return response._replace(headers=headers, body=head + compressed + compressed_spaces + tail)

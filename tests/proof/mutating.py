@@ -11,9 +11,6 @@ import msgspec
 from soak.run_pool import run_seeds
 
 FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
-    "empty_page_after_the_last": (12, 64),
-    "cursor_followed_to_the_end": (84, 156),
-    "full_page_is_cut": (47, 124),
     "parts_hold_the_full_pages": (107,),
     "unreadable_rows_are_kept": (1, 83),
     "newest_wait_until_settled": (78,),

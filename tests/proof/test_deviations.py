@@ -38,14 +38,8 @@ PAIRS: Final = 6
 """The number of pairs for each provider."""
 
 EXPECTED_FAILURES: Final[Mapping[str, str]] = {
-    "empty-outage": "hkus longbridge longbridge_legacy wecom wooxpro toy",
     "other-account": "hkus longbridge longbridge_legacy wecom wooxpro toy",
-    "clock-ahead": "hkus longbridge longbridge_legacy",
-    "clock-behind": "hkus longbridge longbridge_legacy wecom wooxpro toy",
-    "endless-body": "hkus longbridge longbridge_legacy wecom wooxpro toy",
     "gzip-bomb": "hkus longbridge longbridge_legacy wecom wooxpro toy",
-    "retry-after-seconds": "hkus longbridge longbridge_legacy wecom wooxpro toy",
-    "retry-after-date": "hkus longbridge longbridge_legacy wecom wooxpro toy",
     "message-other": "wooxpro",
     "lone-surrogate": "toy",
     "nan": "toy",

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.errors import AuthError, LiushuiError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.errors import (
+    AuthError,
+    ClockRefused,
+    LiushuiError,
+    ProviderError,
+    RateLimited,
+    Refused,
+    Unavailable,
+    WireError,
+)
 from liushui.providers.hkus import codec
 from liushui.providers.hkus.rules import ERRORS
 from liushui.providers.hkus.wire import parse_data
@@ -27,7 +36,7 @@ def test_rows_come_byte_for_byte() -> None:
         (400, 40001, Refused),
         (401, 40101, AuthError),
         (401, 40102, AuthError),
-        (401, 40103, AuthError),
+        (401, 40103, ClockRefused),
         (401, 40104, AuthError),
         (404, 40401, Refused),
         (429, 42901, RateLimited),

@@ -498,7 +498,7 @@ def without_one(page: RowsPage, _query: object) -> RowsPage:
 
 
 def with_invented(page: RowsPage, _query: object) -> RowsPage:
-    return page._replace(rows=[*page.rows, with_field(page.rows[0], "tran_id", b'"1"')] if page.rows else [])
+    return page._replace(rows=[*page.rows, with_field(page.rows[0], "balance", b'"0.01"')] if page.rows else [])
 
 
 def test_the_check_finds_rows_that_nobody_can_miss(tmp_path: Path) -> None:
@@ -509,7 +509,7 @@ def test_the_check_finds_rows_that_nobody_can_miss(tmp_path: Path) -> None:
 
 def test_the_check_finds_rows_that_the_service_does_not_have(tmp_path: Path) -> None:
     deviation = Deviation(name="invents-rows", description="invents rows", change_page=with_invented)
-    violation, *_ = check_deviations(PROVIDERS["wooxpro"], [deviation], tmp_path)
+    violation, *_ = check_deviations(PROVIDERS["longbridge"], [deviation], tmp_path)
     assert "rows are there that the service does not have" in violation
 
 

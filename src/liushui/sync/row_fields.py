@@ -54,10 +54,9 @@ def each_record_once(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]
     """The rows, without those that repeat another one byte for byte and have the id of a record."""
     if rules.id_field is None or len(set(rows)) == len(rows):
         return list(rows)
-    times = [None] * len(rows) if rules.time_field is None else field_values(rows, rules.time_field)
     once: dict[tuple[bytes, int], bytes] = {}
-    for number, (row, id_, at) in enumerate(zip(rows, field_values(rows, rules.id_field), times, strict=True)):
-        has_id = id_ not in {None, "", 0, "0"} and str(id_) != str(at)
+    for number, (row, id_) in enumerate(zip(rows, field_values(rows, rules.id_field), strict=True)):
+        has_id = id_ not in {None, "", 0, "0"}
         once.setdefault((row, -1 if has_id else number), row)
     return list(once.values())
 

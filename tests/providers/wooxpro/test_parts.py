@@ -170,15 +170,9 @@ def test_rows_that_nothing_can_part_are_a_gap_and_never_short(reader: MemoryRead
         read(INSTANT, 5)
 
 
-def test_equal_rows_without_an_id_are_read_as_often_as_they_are(reader: MemoryReader, read: Read) -> None:
-    """A tran_id that equals the time is no id."""
-    expected = held(reader, [row(time=str(BEGIN_MS), tran_id=str(BEGIN_MS))] * 4)
+def test_equal_rows_that_fit_a_page_are_read_as_often_as_they_are(reader: MemoryReader, read: Read) -> None:
+    expected = held(reader, [row(time=str(BEGIN_MS))] * 4)
     assert Counter(read(INSTANT, 5)) == expected
-
-
-def test_equal_rows_with_an_id_are_one_record(reader: MemoryReader, read: Read) -> None:
-    held(reader, [row(time=str(BEGIN_MS))] * 4)
-    assert read(INSTANT, 5) == [wire(row(time=str(BEGIN_MS)))]
 
 
 @pytest.mark.parametrize("code", [0, 9])

@@ -15,7 +15,6 @@ RULES: Final = Rules(
     resolution=timedelta(milliseconds=1),
     history_start=datetime(2018, 1, 1, tzinfo=UTC),
     time_field="time",
-    id_field="tran_id",
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(seconds=10),
     zone="UTC",

@@ -220,5 +220,5 @@ def test_a_provider_that_cannot_be_reached_leaves_an_open_gap(tmp_path: Path) ->
     assert run(ledger, "source", "test").returncode == 1
     done = run(ledger, "sync", "--attempts", "1")
     assert done.returncode == 1
-    assert "no answer from http://127.0.0.1:9" in done.stderr
+    assert "no answer from http://127.0.0.1:9" in done.stdout
     assert run(ledger, "coverage").returncode == 3

@@ -138,7 +138,7 @@ def completions(ledger: Path, words: str) -> list[str]:
     ("words", "offered"),
     [
         ("liushui bal", ["balances"]),
-        ("liushui source ", ["add", "list", "test", "remove", "pause", "resume"]),
+        ("liushui source ", ["add", "list", "test", "credentials", "remove", "pause", "resume"]),
         ("liushui flows --fo", ["--format"]),
         ("liushui flows --format json", ["json", "jsonl"]),
     ],

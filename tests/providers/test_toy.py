@@ -24,7 +24,7 @@ from liushui.testing.transport import clients_over
 from tests.providers.toy import NAME, PROVIDER, ToyClient, ToyCodec, ToyServer
 
 PROJECT: Final = Path(__file__).parents[2]
-LINES_MAX: Final = 150
+LINES_MAX: Final = 160
 
 
 @pytest.fixture(scope="module", autouse=True)

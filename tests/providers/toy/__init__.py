@@ -41,7 +41,6 @@ RULES = Rules(
     "UTC",
     filters=(Filter("coin", "coin"),),
     time_field="minute",
-    id_field="nr",
 )
 
 
@@ -95,7 +94,7 @@ class ToyClient:  # the end that pulls
     async def fetch_page(self, request: PageRequest) -> Page:
         if (ends := inclusive_ends(request.slice_, MINUTE)) is None:
             return Page(())
-        given = {"first": ends[0], "last": ends[1], "size": request.size, "from": request.page_token or ""}
+        given = {"first": max(0, ends[0]), "last": ends[1], "size": request.size, "from": request.page_token or ""}
         answer = await self._http.call("GET", PATH, query=urlencode({**given, **request.params}))
         return Page(ToyCodec().extract_rows(answer.body, answer.status), next_token=answer.headers.get(NEXT))
 

@@ -21,7 +21,6 @@ RULES: Final = Rules(
     resolution=timedelta(seconds=1),
     history_start=FLOOR,
     time_field="timestamp",
-    id_field="request_no",
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(minutes=15),
     zone=ZONE,

@@ -43,6 +43,7 @@ HTTPS: Final = "https://provider.test"
 
 ENDLESS_MAX: Final = 68 << 20
 """The bytes that a client may read of a body that never ends, before the test is stopped."""
+CHUNK: Final = 1 << 16
 _NANOSECONDS_A_MICROSECOND: Final = 1_000
 
 
@@ -170,7 +171,19 @@ class _EndlessBody(httpx2.AsyncByteStream):
 
 
 def _to_httpx(response: Response, request: httpx2.Request) -> httpx2.Response:
-    return httpx2.Response(response.status, headers=response.headers, content=response.body, request=request)
+    status, headers, body = response
+    if any(name == "content-encoding" for name, _ in headers):  # as a stream, so that the client unpacks it
+        return httpx2.Response(status, headers=headers, stream=_CompressedBody(body), request=request)
+    return httpx2.Response(status, headers=headers, content=body, request=request)
+
+
+class _CompressedBody(httpx2.AsyncByteStream):
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for first in range(0, len(self._body), CHUNK):
+            yield self._body[first : first + CHUNK]
 
 
 @contextmanager

@@ -28,6 +28,21 @@ def test_a_field_has_another_value(name: str, value: bytes | None, expected: byt
 
 
 @pytest.mark.parametrize(
+    ("document", "message", "expected"),
+    [
+        (b'{"message":"ok","rows":[]}', None, b'{"rows":[]}'),
+        (b'{"code":0, "msg" : "o\\"k"}', None, b'{"code":0}'),
+        (b'{"code":0,"errmsg":"ok"}', b'"fine"', b'{"code":0,"errmsg":"fine"}'),
+        (b'{"rows":[{"message":"ok"},NaN]}', None, b'{"rows":[{"message":"ok"},NaN]}'),
+        (b'{"rows":["}",{"message":"ok"}],"message":"ok"}', None, b'{"rows":["}",{"message":"ok"}]}'),
+        (b'[{"message":"ok"}]', None, b'[{"message":"ok"}]'),
+    ],
+)
+def test_the_message_of_an_answer_is_rewritten(document: bytes, message: bytes | None, expected: bytes) -> None:
+    assert rewriting.with_message(document, message) == expected
+
+
+@pytest.mark.parametrize(
     ("rewrite", "document", "expected"),
     [
         (

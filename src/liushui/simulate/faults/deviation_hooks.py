@@ -137,21 +137,12 @@ def marked_if_empty(page: RowsPage, _query: FlowQuery) -> RowsPage:
 
 def without_message(body: bytes) -> bytes:
     """The answer without its message."""
-    return _with_message(body, None)
+    return rewriting.with_message(body, None)
 
 
 def with_other_message(body: bytes) -> bytes:
     """The answer with another message."""
-    return _with_message(body, '"OK, 成功"'.encode())
-
-
-def _with_message(body: bytes, message: bytes | None) -> bytes:
-    """The answer with another message, or without one. An answer that is no object has no message."""
-    if not body.startswith(b"{"):
-        return body
-    for name in rewriting.fields_of(body).keys() & {"message", "msg", "errmsg"}:
-        body = rewriting.with_field(body, name, message)
-    return body
+    return rewriting.with_message(body, '"OK, 成功"'.encode())
 
 
 def with_lone_surrogate(row: bytes, provider: Provider) -> bytes:

@@ -13,6 +13,8 @@ TOTAL_MARKER: Final = 987_654_321_012
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _STRING: Final = rb'"(?:[^"\\]|\\.)*"'
+_SYNTAX: Final = re.compile(_STRING + rb"|[\[\]{}]")
+_MESSAGE_MEMBER: Final = re.compile(rb'(?P<name>,?\s*"(?:message|msg|errmsg)"\s*:\s*)' + _STRING)
 _TOKEN: Final = re.compile(_STRING + rb"|-?[0-9][0-9.eE+-]*")
 _WHOLE_NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)")
 _NUMERIC_TEXT: Final = re.compile(rb'(?<!\\)"(-?(?:0|[1-9][0-9]{0,17}))"(?!\s*:)')
@@ -34,6 +36,19 @@ def with_field(document: bytes, name: str, value: bytes | None) -> bytes:
     else:
         fields[name] = value
     return b"{" + b",".join(b"%b:%b" % (msgspec.json.encode(key), kept) for key, kept in fields.items()) + b"}"
+
+
+def with_message(document: bytes, message: bytes | None) -> bytes:
+    """The document with another message, or without one for None. It need not be JSON otherwise."""
+
+    def changed(member: re.Match[bytes]) -> bytes:
+        outside = _SYNTAX.findall(document[: member.start()])
+        depth = sum(map(outside.count, (b"{", b"["))) - sum(map(outside.count, (b"}", b"]")))
+        if depth != 1:
+            return member[0]
+        return b"" if message is None else member["name"] + message
+
+    return _MESSAGE_MEMBER.sub(changed, document).replace(b"{,", b"{", 1)
 
 
 def whole_numbers_as_text(document: bytes) -> bytes:

@@ -122,10 +122,10 @@ def profile_named(name: str) -> Profile:
         return PROFILES[name]
     from liushui.simulate.faults.deviations import DEVIATIONS  # here: help texts only need the profiles
 
-    offered = [deviation.name for deviation in DEVIATIONS.values() if deviation.works_per_request]
-    if name in offered:
+    if name in DEVIATIONS and DEVIATIONS[name].works_per_request:
         return Profile(deviations=(name,))
-    raise ConfigError(f"faults: expected {' or '.join((*PROFILES, *offered))}, got {short_repr(name)}")
+    known = f"{' or '.join(PROFILES)}, or a deviation such as page-cap-50"
+    raise ConfigError(f"faults: expected {known}, got {short_repr(name)}")
 
 
 def choose(rates: Mapping[K, int], number: int) -> K | None:

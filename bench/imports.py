@@ -16,6 +16,7 @@ import msgspec
 
 from bench.context import ACCOUNT, BEGIN, END, SEED, BenchContext, check_rows
 from bench.ingest import INSERT, new_table
+from bench.peers.everywhere import CashFlow, Futures
 from bench.results import Measurement, Ratio, Series
 from liushui.importing.run import import_files
 from liushui.ledger.engine import open_ledger
@@ -34,19 +35,6 @@ WHAT: Final = "rows of a file to a durable commit"
 # ---------------------------------------------------------------- the bare loop
 
 
-class CashFlow(msgspec.Struct, gc=False):
-    """A row of Longbridge's, of either generation."""
-
-    transaction_flow_name: str
-    direction: int
-    business_type: int
-    balance: str
-    currency: str
-    business_time: str | int
-    symbol: str | None
-    description: str
-
-
 class FundFlow(msgspec.Struct, gc=False, kw_only=True):
     """A row of WeCom's."""
 
@@ -61,19 +49,6 @@ class FundFlow(msgspec.Struct, gc=False, kw_only=True):
     operator_userid: str | None = None
     group_list: msgspec.Raw = msgspec.Raw(b"null")
     remark: str | None = None
-
-
-class Futures(msgspec.Struct, gc=False):
-    """A row of WOO X Pro's."""
-
-    symbol: str
-    flow_type: int
-    type: str
-    amount: str
-    asset: str
-    account: str
-    time: str
-    tran_id: str
 
 
 class Transaction(msgspec.Struct, gc=False, kw_only=True):

@@ -1,6 +1,6 @@
 """Instants and business days, at the ends of the calendar and of summer time."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +14,7 @@ from liushui.instant import (
     BusinessDays,
     from_us,
     load_zone,
+    parse_day,
     parse_instant,
     parse_unix_seconds,
     to_iso,
@@ -90,3 +91,11 @@ def test_what_a_user_types() -> None:
     for name in ("Mars", "", "../etc/passwd"):
         with pytest.raises(ConfigError, match="zone: expected"):
             load_zone(name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "20240131", "2024-W05-3", "2024-02-30", "2024-1-31", " 2024-01-31", "2024-01-31T00"]
+)
+def test_a_day_has_one_spelling(text: str) -> None:
+    assert parse_day("2024-01-31") == date(2024, 1, 31)
+    assert parse_day(text) is None

@@ -101,7 +101,7 @@ class Unavailable(ProviderError):
 
 
 class Unreachable(Unavailable):
-    """No connection was made: there is no network, or nobody listens at the address."""
+    """No connection was made: there is no network, or no service at the address."""
 
 
 class Unfinished(Unavailable):

@@ -83,6 +83,15 @@ def parse_instant(name: str, text: str, zone: ZoneInfo | None = None) -> datetim
     return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
 
 
+def parse_day(text: str) -> date | None:
+    """The day of an ISO date such as `2024-01-31`; None for any other text, other spellings of ISO 8601 included."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if day.isoformat() == text else None
+
+
 def load_zone(name: str) -> ZoneInfo:
     """The IANA time zone of that name. Raises ConfigError."""
     try:

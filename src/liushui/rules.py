@@ -170,9 +170,6 @@ class Rules(Generic[P]):
     time_field: str | None = None
     """The field of a row that has its time in steps of the clock, as a number or text. With it a sync compares the rows
     with the range that it asked for, and does not rely on the ends of a range. None: rows have no such field."""
-    id_field: str | None = None
-    """The field of a row that has the record's id: two equal rows with one are the same record. An id that is 0 or
-    empty is none. None: rows have no ids, or ones that several records share."""
     currencies: frozenset[str] | None = None
     """The currencies that the provider can have. None: any."""
     confirmations: int = 1

@@ -111,7 +111,7 @@ def test_nothing_is_proven_where_a_value_may_be_unseen() -> None:
     hidden = [("main", "1", "X")] * 3 + [("main", "1", "W")] + [("main", "1", "Z")] * 3
     with pytest.raises(SyncError):
         Instant(*hidden).fetched()
-    with pytest.raises(SyncError, match="there may be a symbol that nobody saw"):
+    with pytest.raises(SyncError, match="there may be a symbol that was not seen"):
         Instant(*[("main", "1", one) for one in ("X", "X", "Y", "Y", "Z", "Z", "Z2")]).fetched()
 
 

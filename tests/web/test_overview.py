@@ -100,6 +100,7 @@ def test_pages_have_no_inline_script_or_style(reader: Visitor, path: str) -> Non
 BAD = [
     ("unit=year", "Expected day, week, month, got 'year'.", "unit"),
     ("since=2025-11-31", "Expected a date such as 2024-01-31, got '2025-11-31'.", "since"),
+    ("since=20251101", "Expected a date such as 2024-01-31, got '20251101'.", "since"),
     ("since=0001-01-01", "Expected a date in the years 1900 to 2200", "since"),
     ("since=2025-11-02&until=2025-11-02", "The end must be after the beginning.", "until"),
     ("sinse=2025-11-02", "There is no filter named 'sinse'.", "unknown"),

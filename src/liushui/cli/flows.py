@@ -293,11 +293,9 @@ def day_of(name: str, text: str | None) -> date | None:
     if text is None:
         return None
     from liushui.errors import short_repr
+    from liushui.instant import parse_day
 
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:
+    day = parse_day(text)
+    if day is None:
         raise ConfigError(f"{name}: expected a day such as 2024-01-31, got {short_repr(text)}")
     return day

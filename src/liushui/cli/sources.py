@@ -84,7 +84,7 @@ def add(
         base_url=parse_base_url(base_url or provider.base_url),
         since=options.parse_when("since", since, account_zone) or provider.rules.history_start,
         paced=paced,
-        # Last, because they may be asked for: nobody should type them in only to learn that the name is invalid.
+        # Last, because the user may have to type them: everything else should be known to be valid by then.
         credentials=read_credentials(provider, credentials),
     )
     check_source(added)  # before a ledger is created for a source that cannot be added

@@ -22,7 +22,7 @@ from liushui.rules import Rate
 
 LOCK_TIMEOUT_S: Final = 30
 POLL: Final = timedelta(milliseconds=20)
-"""How long to wait for another worker's call that is under way: nobody knows when it will end."""
+"""How long to wait for another worker's call that is under way: its end is unknown."""
 BLOCK_MAX: Final = timedelta(days=2)
 """The longest that others who use a credential are held back. A longer time is left by a clock that was set back; of a
 longer wait the source itself knows."""
@@ -64,7 +64,7 @@ class _SharedCalls:
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[sqlite3.Connection, int]]:
-        """A transaction that nobody else writes beside, and the time in it, in microseconds."""
+        """A transaction during which no other process writes, and the time in it, in microseconds."""
         connection = self._connection()
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -201,7 +201,7 @@ class OutgoingLimits(_SharedCalls):
             connection.execute("INSERT OR REPLACE INTO calls VALUES (?, ?, ?, 0)", (permit.id, key, now_us))
 
     def block(self, key: str, until: datetime) -> None:
-        """Let nobody make a call before an instant, or a later one that was recorded before."""
+        """Block every call before an instant. A later block that was recorded before stays."""
         with self._writing() as (connection, _):
             connection.execute(
                 "INSERT INTO blocks VALUES (?, ?) "
@@ -212,7 +212,7 @@ class OutgoingLimits(_SharedCalls):
     def blocked_until(self, key: str) -> datetime | None:
         """Return the instant before which the provider wants no calls; None where it takes some now."""
         if not self.path.exists():
-            return None  # nobody was ever told to wait, and a source that is not paced makes no file
+            return None  # no block was ever recorded, and a source that is not paced makes no file
         now_us = to_us(self._clock())
         blocked_us = self._blocked_us(key, now_us)
         return from_us(now_us + blocked_us) if blocked_us else None

@@ -22,7 +22,6 @@ from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
 from liushui.sync.row_fields import (
-    each_record_once,
     field_values,
     instant_of,
     row_times,
@@ -42,7 +41,7 @@ CUTS_MIN: Final = 2
 COMPARISONS_MAX: Final = 3
 """How often answers to two questions about the same rows may differ, because rows came between them."""
 EMPTY_PAGES_MAX: Final = 2
-"""Empty pages in a row after which it is looked whether a cursor ever ends. Providers that hide rows have some."""
+"""After so many empty pages in a row, check that the cursor ends. Providers that hide rows send a few empty pages."""
 FAR_PAGE: Final = "1000000"
 """The number of a page that no account has: a service that gives rows there ignores the number."""
 
@@ -74,8 +73,6 @@ class SourceTraits:
     """The values of separate parts whose rows are in the answer to the question without a filter too."""
     ignored: set[str] = field(default_factory=set)
     """Request parameters that change nothing."""
-    repeated: int = 0
-    """Rows that were left out because the same record was listed before."""
 
     def may_lack_rows(self, rows: int) -> bool:
         """Whether a page with so many rows may have been cut: no page before it had more."""
@@ -118,23 +115,6 @@ async def fetch_slice(
     whole; and what the client raises.
     """
     traits = SourceTraits() if traits is None else traits
-    rows = await _fetch_rows(client, slice_, rules, size, traits, can_split=can_split, earliest=earliest)
-    once = each_record_once(rows, rules)
-    traits.repeated += len(rows) - len(once)
-    return once
-
-
-async def _fetch_rows(
-    client: Client,
-    slice_: Slice,
-    rules: Rules[Paging],
-    size: int,
-    traits: SourceTraits,
-    *,
-    can_split: bool,
-    earliest: datetime,
-) -> list[bytes]:
-    """Return every row of a slice, as often as it was given."""
     asked = widened(slice_, rules, earliest)
     if asked == slice_:
         return rows_inside(await _read(client, slice_, rules, size, traits, can_split=can_split), slice_, rules)
@@ -569,7 +549,7 @@ class RangeFetcher:
         if not self.pages_meet(rows):
             raise SyncError(
                 f"{len(rows)} rows at one instant, found by {name}: between the oldest and the newest {self._size} "
-                f"there may be a {name} that nobody saw"
+                f"there may be a {name} that was not seen"
             )
         return rows
 

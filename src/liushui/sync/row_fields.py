@@ -50,17 +50,6 @@ def timed_rows(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
     return [row for row, at in zip(rows, row_times(rows, rules), strict=True) if at is not None]
 
 
-def each_record_once(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
-    """The rows, without those that repeat another one byte for byte and have the id of a record."""
-    if rules.id_field is None or len(set(rows)) == len(rows):
-        return list(rows)
-    once: dict[tuple[bytes, int], bytes] = {}
-    for number, (row, id_) in enumerate(zip(rows, field_values(rows, rules.id_field), strict=True)):
-        has_id = id_ not in {None, "", 0, "0"}
-        once.setdefault((row, -1 if has_id else number), row)
-    return list(once.values())
-
-
 def instant_of(step: int, rules: Rules[Paging]) -> datetime:
     """The instant at which a step begins."""
     return EPOCH + step * rules.resolution

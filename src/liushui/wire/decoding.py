@@ -40,7 +40,7 @@ _raw_fields = msgspec.json.Decoder(dict[str, Raw])
 class RowReader(Generic[T]):
     """Decodes JSON objects into one struct type. Keys that the struct does not have are ignored.
 
-    msgspec keeps the last of two fields with one name. Here that is an error, because nobody can know which one holds.
+    msgspec keeps the last of two fields with one name. Here that is an error, because it is unknown which one is right.
     Looking for it is slow, so it is done only where a row has more colons than its fields explain.
     """
 

@@ -133,7 +133,7 @@ def test_an_instant_across_flow_types(reader: MemoryReader, read: Read) -> None:
 def test_so_many_types_that_one_may_be_unlisted_are_a_gap(reader: MemoryReader, read: Read, many: int) -> None:
     """The two ends of the instant do not meet: a type that no document lists could stand between them."""
     held(reader, of_types(in_an_instant(many)))
-    with pytest.raises(SyncError, match=r"there may be a flow_type that nobody saw"):
+    with pytest.raises(SyncError, match=r"there may be a flow_type that was not seen"):
         read(INSTANT, 5)
 
 

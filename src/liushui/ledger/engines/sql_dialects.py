@@ -19,7 +19,7 @@ class SQLDialect:
     name: str
     """As SQLAlchemy calls the engine."""
     for_update: str
-    """Ends a SELECT in a writing transaction: nobody else changes its rows before the transaction ends."""
+    """Ends a SELECT in a writing transaction: no other transaction changes its rows before this one ends."""
     integers_in_json: str
     """A query of one column, `wanted`: the numbers in a JSON array, which is its one parameter."""
     texts_in_json: str
@@ -66,7 +66,7 @@ def _ordered(columns: tuple[str, ...], newest_first: bool) -> str:
 
 SQLITE: Final = SQLDialect(
     name="sqlite",
-    for_update="",  # a writing transaction begins IMMEDIATE: nobody else writes anything until it ends
+    for_update="",  # a writing transaction begins IMMEDIATE: no other one writes until it ends
     integers_in_json="SELECT value AS wanted FROM json_each(?)",
     texts_in_json="SELECT value AS wanted FROM json_each(?) WHERE type = 'text'",
     position="instr",

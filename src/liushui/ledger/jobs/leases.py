@@ -58,7 +58,10 @@ def release_lease(ledger: Ledger, account: str, holder: str) -> None:
 
 
 def has_exited(holder: str) -> bool:
-    """Whether a holder is a process of this machine that does not run any more. Of other machines nobody can tell."""
+    """Whether a holder is a process of this machine that does not run any more.
+
+    False for a process of another machine, because that cannot be known.
+    """
     machine, _, rest = holder.rpartition("/")[0].rpartition("/")
     if machine != MACHINE or not rest.isdecimal():
         return False

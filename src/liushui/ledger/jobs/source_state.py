@@ -66,7 +66,7 @@ class SourceState(NamedTuple):
     has_ended_wait: bool = False
     """Whether a wait is stored that is over."""
     is_unproven: bool = False
-    """Whether nobody knows yet if the credentials read the account that the ledger has."""
+    """Whether it is still to be checked that the credentials read the account that the ledger has."""
 
 
 class _StoredWait(msgspec.Struct):

@@ -83,7 +83,7 @@ def find_request(ledger: Ledger, account: str, id_: str) -> SyncRequest | None:
 
 
 def requests_to_take(ledger: Ledger) -> list[SyncRequest]:
-    """The requests that nobody has taken, or whose taker has died; the oldest first."""
+    """The requests that no process has taken, or whose process has died; the oldest first."""
     c = sync_requests.c
     query = sa.select(sync_requests).where(c.ended_at_us.is_(None)).order_by(c.requested_at_us, c.account, c.id)
     with ledger.reading() as connection:

@@ -1,6 +1,6 @@
 """One flow among those around it: its neighbours in its balance, and whether each balance follows from the one before.
 
-The providers state balances; nobody says in which order flows of one instant came.
+The providers state balances; they do not say in which order flows of one instant came.
 """
 
 from collections.abc import Sequence

@@ -45,7 +45,7 @@ class Change:
 
     added: list[Row] = field(default_factory=list)
     filled: tuple[int, ...] = ()
-    """The indexes of the columns that are not empty in every added row. Empty: nobody has looked."""
+    """The indexes of the columns that are not empty in every added row. Empty: not computed."""
     ended: list[tuple[Row, str]] = field(default_factory=list)
     """Versions that end, each with how."""
     quarantined: list[Row] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """The quarantine: rows that could not be decoded, and what later reads of their range do to them.
 
 The time of such a row is not known, only its span: the range in which it was read. Entries of equal bytes get ordinals,
-but nobody can tell which entry is which of the copies that a read sees. What is exact is their number in each range
+but they cannot be matched one by one with the copies that a read sees. What is exact is their number in each range
 that was read whole. Nothing is deleted: versions of an entry end, and say how.
 """
 

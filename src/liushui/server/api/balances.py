@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from liushui.client import models
 from liushui.flow import Kind
-from liushui.instant import from_us
+from liushui.instant import from_us, parse_day
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.balances import Balance, read_balances
 from liushui.ledger.read.completeness import end_instant
@@ -168,10 +168,7 @@ def _day(name: str, text: str | None) -> date | None:
     """A day of the calendar. Raises ProblemError."""
     if text is None:
         return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:
+    day = parse_day(text)
+    if day is None:
         raise invalid_parameter(name, "a date such as 2024-01-31", text)
     return day

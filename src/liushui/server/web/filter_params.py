@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from urllib.parse import urlencode
 
 from liushui.errors import short_repr
+from liushui.instant import parse_day
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.filters import (
     FIELDS,
@@ -205,9 +206,8 @@ def _day(typed: Mapping[str, str], name: str, errors: dict[str, str], language: 
     text = typed.get(name)
     if text is None:
         return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
+    day = parse_day(text)
+    if day is None:
         errors[name] = language.say("Expected a date such as 2024-01-31, got %(got)s.", got=short_repr(text))
         return None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:

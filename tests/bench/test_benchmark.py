@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bench.__main__ import MEASUREMENTS
+from bench.imports import BARE_ROWS
 from bench.page import SUBJECTS, markdown, subjects_of
 from liushui.providers import load_providers
 
@@ -64,6 +65,7 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
         ("depth", "page 12 ÷ page 1"),
     },
     ("growth", "overview"): set(),
+    ("import",): {("import", f"import, {name}") for name in BARE_ROWS},
     ("scale", "totals", "memory", "export"): {
         ("scale", "p99 of a page: 600 ÷ 300 flows"),
         ("memory", "memory, sync"),

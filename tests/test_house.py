@@ -91,7 +91,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "server": CONTRACT | {"client", "describe", "ledger", "providers", "ratelimit", "services", "sync", "wire"},
     "describe": CONTRACT,
     "cli": CONTRACT | {"ledger", "sync", "importing", "simulate", "server", "providers", "services", "wire"},
-    "testing": CONTRACT | {"wire", "providers", "server", "simulate", "ledger", "sync"},
+    "testing": CONTRACT | {"wire", "providers", "server", "simulate", "ledger", "services", "sync"},
     "__main__": frozenset({"cli"}),
     "": frozenset({"client"}),
 }

@@ -38,12 +38,10 @@ PAIRS: Final = 6
 """The number of pairs for each provider."""
 
 EXPECTED_FAILURES: Final[Mapping[str, str]] = {
-    "other-account": "hkus longbridge longbridge_legacy wecom wooxpro toy",
     "clock-behind": "toy",
     "retry-after-seconds": "toy",
     "retry-after-date": "toy",
     "row-repeated": "hkus wecom wooxpro toy",
-    "message-other": "wooxpro",
     "lone-surrogate": "toy",
     "nan": "toy",
     "broken-number": "toy",

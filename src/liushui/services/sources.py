@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from liushui.errors import LiushuiError, SourceNotFound
 from liushui.instant import load_zone
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.source_state import record_unproven, record_wait
+from liushui.ledger.jobs.source_state import delete_wait, store_unproven
 from liushui.ledger.jobs.sources import Source, check_source_name, insert_source, list_sources, update_source
 from liushui.ledger.jobs.sync_requests import insert_request
 from liushui.ledger.write.commit import insert_account
+from liushui.provider import Provider
 from liushui.providers import get_provider
 from liushui.sync.account_proof import WrongAccount, known_rows, prove_account
 from liushui.sync.runner import check_credentials
@@ -33,15 +34,15 @@ def public_credentials(source: Source) -> dict[str, str]:
     return {name: source.credentials[name] for name in fields}
 
 
-def check_source(source: Source) -> None:
-    """Check a source without calling its provider.
+def check_source(source: Source, provider: Provider | None = None) -> None:
+    """Check a source without calling its provider: the installed one of that name, or the one that is given.
 
     Raises ConfigError for a name, a time zone, an address or credentials that cannot be used. For example, some
     providers' keys may only be sent over TLS, and some characters are not allowed in a header.
     """
     check_source_name(source.account)
     load_zone(source.zone)
-    get_provider(source.provider).connect(
+    (provider or get_provider(source.provider)).connect(
         base_url=parse_base_url(source.base_url),
         credentials=source.credentials,
         rate=None,
@@ -62,7 +63,7 @@ def add_source(ledger: Ledger, source: Source, *, sync_requested_by: str | None 
     account, and AlreadyExists where the name is taken.
     """
     check_source(source)
-    is_unproven = not _is_proven(ledger, source)
+    is_unproven = not _is_proven(ledger, source, get_provider(source.provider))
     encrypted, now = ledger.vault.encrypt(source.credentials), ledger.clock()
     with ledger.writing() as connection:
         insert_account(connection, source.account, source.provider, source.zone, now)
@@ -77,37 +78,41 @@ def add_source(ledger: Ledger, source: Source, *, sync_requested_by: str | None 
         )
         if sync_requested_by is not None:
             insert_request(connection, source.account, by=sync_requested_by, now=now)
-    if is_unproven:
-        record_unproven(ledger, source.account, is_unproven=True)
+        store_unproven(connection, source.account, now, is_unproven=is_unproven)
 
 
 def replace_credentials(
-    ledger: Ledger, name: str, credentials: Mapping[str, str], *, sync_requested_by: str | None = None
+    ledger: Ledger,
+    name: str,
+    credentials: Mapping[str, str],
+    *,
+    sync_requested_by: str | None = None,
+    provider: Provider | None = None,
 ) -> None:
     """Give a source new credentials, and request a sync with them where somebody is named.
 
     A sync that runs ends with the old ones. The new ones must read the account's known rows, as in `add_source`, and a
-    wait that the provider asked the old ones for is over. Raises NotFound, WrongAccount, and ConfigError for
-    credentials that cannot be used.
+    wait that the provider asked the old ones for is over. `provider`: None for the installed one. One transaction.
+    Raises NotFound, WrongAccount, and ConfigError for credentials that cannot be used.
     """
     source = get_source(ledger, name)._replace(credentials=dict(credentials))
-    check_source(source)
-    is_unproven = not _is_proven(ledger, source)
-    encrypted = ledger.vault.encrypt(dict(credentials))
-    record_unproven(ledger, name, is_unproven=is_unproven)
-    record_wait(ledger, name, None, ledger.clock())
+    provider = provider or get_provider(source.provider)
+    check_source(source, provider)
+    is_unproven = not _is_proven(ledger, source, provider)
+    encrypted, now = ledger.vault.encrypt(dict(credentials)), ledger.clock()
     with ledger.writing() as connection:
         update_source(connection, name, {"credentials": encrypted})
+        store_unproven(connection, name, now, is_unproven=is_unproven)
+        delete_wait(connection, name)
         if sync_requested_by is not None:
-            insert_request(connection, name, by=sync_requested_by, now=ledger.clock())
+            insert_request(connection, name, by=sync_requested_by, now=now)
 
 
-def _is_proven(ledger: Ledger, source: Source) -> bool:
+def _is_proven(ledger: Ledger, source: Source, provider: Provider) -> bool:
     """Whether credentials read rows that the ledger has, or it has none. False: the provider could not be asked.
 
     Raises WrongAccount.
     """
-    provider = get_provider(source.provider)
     known = known_rows(ledger, source.account, provider, ledger.clock())
     if not known:
         return True

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from liushui.ledger.engine import Ledger
 from liushui.ledger.record_columns import from_row, to_columns, upsert
@@ -45,13 +46,23 @@ def find_observation(ledger: Ledger, account: str, name: str) -> Observation | N
 def record_observations(ledger: Ledger, observed: Iterable[Observation]) -> None:
     """Store observations. Each replaces the one of the same account and name. One transaction."""
     with ledger.writing() as connection:
-        # In one order, so that two transactions with the same keys cannot each wait for the other.
-        for observation in sorted(observed):
-            upsert(connection, observations, to_columns(observations, observation))
+        store_observations(connection, observed)
+
+
+def store_observations(connection: Connection, observed: Iterable[Observation]) -> None:
+    """`record_observations` in the caller's transaction."""
+    # In one order, so that two transactions with the same keys cannot each wait for the other.
+    for observation in sorted(observed):
+        upsert(connection, observations, to_columns(observations, observation))
 
 
 def forget_observations(ledger: Ledger, account: str, *names: str) -> None:
     """Delete observations of an account: those of these names, or all. Does nothing where there are none."""
-    query = observations.delete().where(observations.c.account == account)
     with ledger.writing() as connection:
-        connection.execute(query.where(observations.c.name.in_(names)) if names else query)
+        delete_observations(connection, account, *names)
+
+
+def delete_observations(connection: Connection, account: str, *names: str) -> None:
+    """`forget_observations` in the caller's transaction."""
+    query = observations.delete().where(observations.c.account == account)
+    connection.execute(query.where(observations.c.name.in_(names)) if names else query)

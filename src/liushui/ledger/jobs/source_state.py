@@ -10,14 +10,17 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
+from sqlalchemy.engine import Connection
 
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.provider_observations import (
     Observation,
+    delete_observations,
     forget_observations,
     list_observations,
     record_observations,
+    store_observations,
 )
 
 WAIT: Final = "wait"
@@ -138,12 +141,23 @@ def record_wait(ledger: Ledger, account: str, wait: Wait | None, now: datetime) 
     record_observations(ledger, [Observation(account, WAIT, value, now)])
 
 
+def delete_wait(connection: Connection, account: str) -> None:
+    """Forget the wait that the provider asked for, in the caller's transaction."""
+    delete_observations(connection, account, WAIT)
+
+
 def record_unproven(ledger: Ledger, account: str, *, is_unproven: bool) -> None:
     """Store whether the credentials have still to be proven."""
+    with ledger.writing() as connection:
+        store_unproven(connection, account, ledger.clock(), is_unproven=is_unproven)
+
+
+def store_unproven(connection: Connection, account: str, now: datetime, *, is_unproven: bool) -> None:
+    """`record_unproven` in the caller's transaction."""
     if is_unproven:
-        record_observations(ledger, [Observation(account, UNPROVEN, "", ledger.clock())])
+        store_observations(connection, [Observation(account, UNPROVEN, "", now)])
     else:
-        forget_observations(ledger, account, UNPROVEN)
+        delete_observations(connection, account, UNPROVEN)
 
 
 def record_clock(ledger: Ledger, account: str, offset: timedelta, now: datetime) -> None:

@@ -14,12 +14,15 @@ from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.coverage import Range, State, uncovered
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import to_flow
-from liushui.ledger.jobs.sources import Source
+from liushui.ledger.jobs.source_state import record_unproven
+from liushui.ledger.jobs.sources import Source, add_source
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.schema import flows, quarantine
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider
+from liushui.services.sources import replace_credentials
 from liushui.simulate.faults.deviation import Deviation, Scenario
+from liushui.sync.account_proof import WrongAccount
 from liushui.sync.events import SyncStatus
 from liushui.sync.plan import provable_range
 from liushui.testing.clock import MovableClock
@@ -99,15 +102,32 @@ class _DeviationCheck:
         self._check_complete("the sync after the outage")
 
     def _run_other_account(self) -> None:
+        """Another account's credentials are refused when they are given, and by a sync where nobody could ask then."""
+        double, other = self._double, self._double.source(self._double.other_key)
+        own = double.source()
+        add_source(
+            self._ledger,
+            account=ACCOUNT,
+            base_url=own.base_url,
+            credentials=dict(own.credentials),
+            since=own.since,
+            paced=own.paced,
+        )
         self._sync("the sync with the right credentials")
-        outcome = self._sync("the sync with other credentials", source=self._double.source(self._double.other_key))
-        got, own, others = self._facts(), self._double.facts(), self._double.other_facts()
-        is_refused = outcome.result is not None and outcome.result.status is not SyncStatus.DONE
-        if got == own and is_refused and self._names_deviation(outcome.said):
-            return
-        if got != others:
-            kept, came = (got & own).total(), (got & others).total()
-            self._fail("the sync with other credentials", f"{kept} rows of the old account and {came} of the new one")
+        try:
+            with double.connected():
+                replace_credentials(self._ledger, ACCOUNT, other.credentials, provider=double.provider)
+        except WrongAccount as error:
+            if not self._names_deviation(str(error)):
+                self._fail("the change of credentials", f"is refused for another reason: {error}")
+        else:
+            self._fail("the change of credentials", "is not refused")
+        record_unproven(self._ledger, ACCOUNT, is_unproven=True)
+        outcome = self._sync("the sync with other credentials", source=other)
+        if outcome.result is None or outcome.result.status is not SyncStatus.CREDENTIALS:
+            self._fail("the sync with other credentials", f"is not refused: {outcome.said!r}")
+        self._sync("the sync with the right credentials again")
+        self._check_complete("the sync with the right credentials again")
 
     def _run_clock(self) -> None:
         """The machine's clock is wrong, and so the service's differs. Later it is right, and time has passed."""

@@ -20,7 +20,7 @@ import httpx2
 from liushui.http import Request
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs import leases
+from liushui.ledger.jobs import workers
 from liushui.provider import FlowReader, Provider
 from liushui.rules import Cursor, PageNumber, Paging
 from liushui.simulate.faults.fault import NO_DELAY, Fault, FaultKind, FaultSchedule
@@ -183,7 +183,7 @@ class Worker:
             if self._kill is None or self._kill.at is not KillPoint.PARENT:
                 stack.enter_context(patch.object(asyncio, "to_thread", _without_thread))
             if self._session.workers[self._id.number].on_other_machine:
-                stack.enter_context(patch.object(leases, "MACHINE", f"elsewhere-{self._id.session}"))
+                stack.enter_context(patch.object(workers, "MACHINE", f"elsewhere-{self._id.session}"))
             stack.enter_context(proving(without=self._without, report=self._note_step))
             if self._turns or (self._kill and self._kill.at in (KillPoint.STATEMENT, KillPoint.COMMIT)):
                 stack.enter_context(patch.object(sqlite3, "connect", self._traced_connect(sqlite3.connect)))  # type: ignore[arg-type] # it has overloads

@@ -182,7 +182,7 @@ FLOATS: Final = {
     "errors.py": "seconds to wait",
     "provider.py": "a client's timeout",
     "wire/transport.py": "a timeout, seconds to wait",
-    "ratelimit/pacing.py": "an event loop's time",
+    "ratelimit.py": "an event loop's time",
     "wire/errors.py": "seconds to wait",
     "sync/slicer.py": "how full a page should be",
     "sync/runner.py": "seconds to wait, a timeout",

@@ -13,9 +13,9 @@ from liushui.ledger.access.keys import create_key
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import SIDE
-from liushui.ledger.jobs.progress import Progress, write_progress
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.jobs.sync_requests import request_sync
+from liushui.ledger.jobs.workers import Progress, write_progress
 from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider

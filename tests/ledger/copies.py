@@ -20,8 +20,8 @@ from sqlalchemy.engine import Engine
 from liushui.ledger.access.keys import create_key, revoke_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Row
-from liushui.ledger.jobs.leases import take_lease
 from liushui.ledger.jobs.sources import Run, add_source, record_run
+from liushui.ledger.jobs.workers import take_lease
 from liushui.ledger.maintenance import backup, restore, snapshot
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.schema import EPHEMERAL_TABLES, FACT_TABLES, metadata

@@ -14,7 +14,7 @@ from liushui.importing.staging import Block
 from liushui.instant import from_us
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected, Row, read_rows
-from liushui.ledger.jobs.leases import Lease
+from liushui.ledger.jobs.workers import Lease
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.schema import leases, metadata
 from liushui.ledger.write.change import Change, Committed

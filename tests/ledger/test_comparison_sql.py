@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.comparison_sql import at_least, at_most, contains_folded, equals_folded
+from liushui.ledger.engines.condition_sql import at_least, at_most, contains_folded, equals_folded
 from liushui.money import parse_decimal, to_plain_string
 
 amounts = st.one_of(

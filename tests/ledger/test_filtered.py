@@ -12,8 +12,7 @@ from liushui.flow import Direction, Flow, Kind
 from liushui.instant import from_us
 from liushui.ledger import findings
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.balance_chain import Chained, Neighbour, neighbours
-from liushui.ledger.read.balances import FilteredTotals
+from liushui.ledger.read.balances import Chained, FilteredTotals, Neighbour, neighbours
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import flows_page, list_flows, stream_flows
 from liushui.ledger.write.commit import make_account

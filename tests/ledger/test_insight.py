@@ -17,19 +17,34 @@ from liushui.flow import Kind
 from liushui.instant import to_us
 from liushui.ledger.day_totals import Total
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.progress import Progress, write_progress
 from liushui.ledger.jobs.sources import Run, add_source, record_run
-from liushui.ledger.read import transfer_matching
+from liushui.ledger.jobs.workers import Progress, write_progress
+from liushui.ledger.read import money_in_out
 from liushui.ledger.read.accounts import REFUSED
-from liushui.ledger.read.alarms import AlarmKind, Severity
 from liushui.ledger.read.completeness import Cause, Completeness, Gap, Verdict
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.read.model import ReadModel
-from liushui.ledger.read.money_in_out import Between, Move, Outside, streams_of, without_circles
-from liushui.ledger.read.overview import Overview, OverviewQuery, read_calendar, read_overview, read_streams
+from liushui.ledger.read.money_in_out import (
+    Between,
+    End,
+    Match,
+    Move,
+    Outside,
+    match_transfers,
+    streams_of,
+    without_circles,
+)
+from liushui.ledger.read.overview import (
+    AlarmKind,
+    Overview,
+    OverviewQuery,
+    Severity,
+    read_calendar,
+    read_overview,
+    read_streams,
+)
 from liushui.ledger.read.summaries import Span, Unit, beginning
-from liushui.ledger.read.transfer_matching import End, Match, matches
 from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.providers.longbridge.rules import RULES
@@ -219,16 +234,16 @@ def end(place: str, hours: float, amount: str, number: int = 0) -> End:
 
 def test_what_leaves_and_arrives_is_one_transfer() -> None:
     out, into = end("a", 0, "-5.00"), end("b", 2, "5.0")
-    assert matches([into, out]) == [Match(out, into)]
-    assert matches([out, end("b", 2, "5.01")]) == [], "other amounts"
-    assert matches([out, end("a", 2, "5.00")]) == [], "the same place"
-    assert matches([out, end("b", 73, "5.00")]) == [], "days later"
-    assert matches([end("b", -2, "5.00"), out]), "clocks differ: it may seem to arrive before it left"
+    assert match_transfers([into, out]) == [Match(out, into)]
+    assert match_transfers([out, end("b", 2, "5.01")]) == [], "other amounts"
+    assert match_transfers([out, end("a", 2, "5.00")]) == [], "the same place"
+    assert match_transfers([out, end("b", 73, "5.00")]) == [], "days later"
+    assert match_transfers([end("b", -2, "5.00"), out]), "clocks differ: it may seem to arrive before it left"
 
 
 def test_of_several_the_closest_in_time_are_taken() -> None:
     out, near, far = end("a", 10, "-1"), end("b", 11, "1"), end("c", 5, "1")
-    assert matches([far, out, near]) == [Match(out, near)]
+    assert match_transfers([far, out, near]) == [Match(out, near)]
 
 
 ENDS = st.lists(
@@ -248,13 +263,13 @@ ENDS = st.lists(
 
 @given(ends=ENDS, random=st.randoms(use_true_random=False))
 def test_matches_are_sound_whatever_the_order(ends: list[End], random: Random) -> None:
-    found = matches(ends)
+    found = match_transfers(ends)
     used = [one for match in found for one in match]
     assert len(set(used)) == len(used)
     for left, arrived in found:
         assert left.amount == -arrived.amount < 0
         assert left.place != arrived.place
-        assert abs(left.at_us - arrived.at_us) <= transfer_matching.WINDOW // timedelta(microseconds=1)
+        assert abs(left.at_us - arrived.at_us) <= money_in_out.WINDOW // timedelta(microseconds=1)
     free = [one for one in ends if one not in used]
     for left in free:
         for arrived in free:
@@ -262,7 +277,7 @@ def test_matches_are_sound_whatever_the_order(ends: list[End], random: Random) -
             assert not (is_one and abs(left.at_us - arrived.at_us) <= 72 * HOUR_US), "a pair was left over"
     shuffled = list(ends)
     random.shuffle(shuffled)
-    assert matches(shuffled) == found
+    assert match_transfers(shuffled) == found
 
 
 def test_candidates_are_looked_for_from_the_newest_day_on(ledger_store: LedgerStore) -> None:
@@ -272,10 +287,12 @@ def test_candidates_are_looked_for_from_the_newest_day_on(ledger_store: LedgerSt
     commit_read(ledger, Slice(at(1), at(30)), make_row("in", at(2, 12, 13), "1"), account="b", read_at=NOON)
     zones = {"a": "Asia/Hong_Kong", "b": "Asia/Hong_Kong"}
     with ledger.reading() as connection:
-        every = transfer_matching.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31))
+        every = money_in_out.transfer_candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31))
         assert sorted(one.id for one in every.ends) == ["1", "2", "20", "in"]
         assert every.since is None
-        some = transfer_matching.candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31), rows_max=3)
+        some = money_in_out.transfer_candidates(
+            connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31), rows_max=3
+        )
         assert sorted(one.id for one in some.ends) == ["2", "20", "in"]
         assert some.since == date(2025, 12, 2)
     found = read_streams(

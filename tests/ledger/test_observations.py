@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.provider_observations import (
+from liushui.ledger.jobs.source_state import (
     Observation,
     find_observation,
     forget_observations,

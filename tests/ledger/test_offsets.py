@@ -16,10 +16,8 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines.base import Cursor
 from liushui.ledger.read import dialect_reader as reader_module
 from liushui.ledger.read import offset_index
-from liushui.ledger.read import page_starts as page_starts_module
 from liushui.ledger.read.dialect_reader import LedgerReader
-from liushui.ledger.read.offset_index import Offsets
-from liushui.ledger.read.page_starts import PageStarts
+from liushui.ledger.read.offset_index import Offsets, PageStarts
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, FlowPage, FlowQuery
 from liushui.testing.clock import MovableClock
@@ -39,8 +37,7 @@ DAYS: Final = 6
 def short_strides() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(offset_index, "STRIDE", STRIDE)
-        patch.setattr(page_starts_module, "STRIDE", STRIDE)
-        patch.setattr(page_starts_module, "NEAR", NEAR)
+        patch.setattr(offset_index, "NEAR", NEAR)
         patch.setattr(reader_module, "NEAR", NEAR)
         yield
 

@@ -8,8 +8,6 @@ import pytest
 
 from liushui.errors import ConfigError
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import MACHINE
-from liushui.ledger.jobs.progress import RUNNING, SILENCE_MAX, Progress, list_progress, write_progress
 from liushui.ledger.jobs.sources import add_source, list_sources, pause_source
 from liushui.ledger.jobs.sync_requests import (
     ABANDONED_AFTER,
@@ -22,6 +20,7 @@ from liushui.ledger.jobs.sync_requests import (
     return_request,
     take_request,
 )
+from liushui.ledger.jobs.workers import MACHINE, RUNNING, SILENCE_MAX, Progress, list_progress, write_progress
 from tests.ledger.ledgers import hour
 
 ME = f"{MACHINE}/{os.getpid()}/me"

@@ -14,12 +14,11 @@ from alembic.script import ScriptDirectory
 from liushui.conditions import one_of
 from liushui.flow import Category
 from liushui.ledger import migrations
-from liushui.ledger.column_types import NUMBER_SUFFIX
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import Cursor
 from liushui.ledger.engines.postgres import MARKER_TABLE
 from liushui.ledger.read.dialect_reader import LedgerReader
-from liushui.ledger.schema import FACT_TABLES, REVISION, flows, metadata
+from liushui.ledger.schema import FACT_TABLES, NUMBER_SUFFIX, REVISION, flows, metadata
 from liushui.provider import FlowQuery
 from liushui.testing.reader import MemoryLimits
 from tests.engines import unspread

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from liushui.instant import system_clock
-from liushui.ratelimit.shared_limits import OutgoingLimits, Permit
+from liushui.ratelimit import OutgoingLimits, Permit
 from liushui.rules import Rate
 
 RATE: Final = Rate(calls=10, per=timedelta(milliseconds=250), spacing=timedelta(milliseconds=2))

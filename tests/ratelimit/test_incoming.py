@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from liushui.instant import Clock, system_clock, to_us
 from liushui.provider import RateCheck
-from liushui.ratelimit.shared_limits import IncomingLimits
+from liushui.ratelimit import IncomingLimits
 from liushui.rules import Rate
 from liushui.testing.clock import MovableClock
 
@@ -141,7 +141,7 @@ import json, sys
 from datetime import timedelta
 from pathlib import Path
 from liushui.instant import system_clock, to_us
-from liushui.ratelimit.shared_limits import IncomingLimits
+from liushui.ratelimit import IncomingLimits
 from liushui.rules import Rate
 
 limits = IncomingLimits(Path(sys.argv[1]), system_clock)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from liushui.ledger.jobs.sources import Source
 from liushui.provider import Provider
 from liushui.providers import get_provider
-from liushui.ratelimit.shared_limits import BLOCK_MAX, POLL, OutgoingLimits, Permit, Wait, credential_key
+from liushui.ratelimit import BLOCK_MAX, POLL, OutgoingLimits, Permit, Wait, credential_key
 from liushui.rules import Rate
 from liushui.testing.clock import MovableClock
 from tests.ratelimit import calling

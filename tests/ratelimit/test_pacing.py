@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.ratelimit.pacing import Backoff, Pacer
+from liushui.ratelimit import Backoff, Pacer
 from liushui.rules import Rate
 
 

@@ -10,8 +10,7 @@ import pytest
 from liushui import __version__
 from liushui.http import Request, Response
 from liushui.provider import Provider
-from liushui.server.dialect_router import DialectRouter
-from liushui.server.rsgi_app import BODY_MAX, INLINE_ROWS_MAX, App
+from liushui.server.rsgi_app import BODY_MAX, INLINE_ROWS_MAX, App, DialectRouter
 from liushui.testing.reader import MemoryReader
 from tests.server.doubles import HttpDouble, ScopeDouble, provider
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from liushui.http import Request, Response
 from liushui.provider import FlowReader
-from liushui.server.dialect_router import DialectRouter
+from liushui.server.rsgi_app import DialectRouter
 from liushui.testing.reader import MemoryReader
 from tests.server.doubles import provider
 

@@ -11,8 +11,8 @@ import pytest
 from liushui.instant import to_us
 from liushui.ledger.coverage import merge_adjacent
 from liushui.ledger.engine import Ledger, open_ledger
-from liushui.ledger.jobs.leases import MACHINE, has_exited, new_holder, release_lease, take_lease
 from liushui.ledger.jobs.sources import last_runs
+from liushui.ledger.jobs.workers import MACHINE, has_exited, new_holder, release_lease, take_lease
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.commit import commit_slice
 from liushui.provider import Slice

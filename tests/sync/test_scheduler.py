@@ -14,9 +14,9 @@ from liushui.errors import AuthError, LedgerBusy, Unavailable
 from liushui.instant import to_us
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
 from liushui.ledger.jobs.sources import Source, add_source, pause_source, remove_source
 from liushui.ledger.jobs.sync_requests import SyncRequest, end_request, find_request, request_sync
+from liushui.ledger.jobs.workers import new_holder, release_lease, take_lease
 from liushui.provider import Provider, Slice
 from liushui.providers import get_provider, load_providers
 from liushui.providers.longbridge import codec

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.provider_observations import list_observations
+from liushui.ledger.jobs.source_state import list_observations
 from liushui.providers.longbridge import codec
 from liushui.sync.events import SyncStatus
 from liushui.sync.options import Options

@@ -5,9 +5,8 @@ from datetime import timedelta
 import pytest
 
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import new_holder
-from liushui.ledger.jobs.progress import Progress, write_progress
 from liushui.ledger.jobs.sources import Run, add_source, record_run
+from liushui.ledger.jobs.workers import Progress, new_holder, write_progress
 from liushui.sync.events import SyncStatus
 from tests.ledger.ledgers import READ_AT
 from tests.web.visitor import Visitor

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from liushui.ledger.coverage import Range
     from liushui.ledger.engine import Ledger
     from liushui.ledger.jobs.sources import Run, Source
-    from liushui.ledger.read.coverage import Day
+    from liushui.ledger.read.coverage import AccountStatus, Day
     from liushui.ledger.read.model import Account
-    from liushui.ledger.read.status import AccountStatus
     from liushui.provider import Provider
 
 RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at", "cause")
@@ -200,7 +199,7 @@ def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -
     Example: liushui status --max-age 24 --format json
     """
     from liushui.ledger.read.completeness import combine
-    from liushui.ledger.read.status import read_statuses
+    from liushui.ledger.read.coverage import read_statuses
 
     model, form = settings.open_read_model(), settings.format
     statuses = read_statuses(model, accounts)

@@ -21,7 +21,7 @@ from liushui.client import models
 from liushui.client.errors import BY_STATUS, ApiError, NoAnswer
 from liushui.errors import ConfigError
 from liushui.instant import to_iso
-from liushui.ratelimit.pacing import Backoff
+from liushui.ratelimit import Backoff
 
 ROOT: Final = "/api/v1"
 TIMEOUT: Final = timedelta(seconds=30)

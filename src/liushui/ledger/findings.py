@@ -16,8 +16,7 @@ from liushui.conditions import Term, Where
 from liushui.flow import Direction
 from liushui.instant import BusinessDays, load_zone
 from liushui.ledger.engines.base import STREAMED
-from liushui.ledger.engines.comparison_sql import at_least, at_most
-from liushui.ledger.engines.condition_sql import condition
+from liushui.ledger.engines.condition_sql import at_least, at_most, condition
 from liushui.ledger.engines.sql_dialects import Statement, dialect_of
 from liushui.ledger.flow_row import AMOUNT, AT_US, COLUMNS, COPY_MARK, DIRECTION, FACTS_END, ID, Row, identity_of
 from liushui.ledger.schema import flows

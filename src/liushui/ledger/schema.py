@@ -1,10 +1,69 @@
-"""The ledger's tables. The key of every table of facts begins with the account: Citus keeps an account on one node."""
+"""The ledger's tables: the types of their columns on each engine, the tables, and records of the small ones.
 
-from typing import Final
+The key of every table of facts begins with the account: Citus keeps an account on one node.
+"""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import sqlalchemy as sa
 from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, false, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import Connection
+from sqlalchemy.types import TypeEngine
 
-from liushui.ledger.column_types import TABLE_OPTIONS, BigInt, Bytes, Flag, Money, Text, optional, required
+from liushui.instant import from_us, to_us
+from liushui.ledger.engines.sql_dialects import SQLITE, dialect_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
+Text: Final[TypeEngine[str]] = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that every engine sorts by its bytes, so that keys, pages and chains have one order."""
+
+BigInt: Final[TypeEngine[int]] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""An integer of 64 bits."""
+
+Money: Final[TypeEngine[str]] = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""An exact amount as plain decimal text, every digit and sign as it came. NUMERIC would turn "-0.00" into "0.00", so
+PostgreSQL has it only in a second column, for people who sum in SQL: see `add_numbers`."""
+
+Flag: Final[TypeEngine[bool]] = sa.Boolean(create_constraint=False).with_variant(sa.Integer(), "sqlite")
+"""A boolean."""
+
+Bytes: Final[TypeEngine[bytes]] = sa.LargeBinary()
+"""Arbitrary bytes."""
+
+TABLE_OPTIONS: Final[dict[str, Any]] = {"sqlite_strict": True, "sqlite_with_rowid": False}
+"""Options of every table. SQLite then checks types, and keeps the rows in the order of their key."""
+
+NUMBER_SUFFIX: Final = "_number"
+"""The suffix of the name of a generated NUMERIC column."""
+
+
+def required(column_type: TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
+    """Columns of one type that are never NULL."""
+    return [sa.Column(name, column_type, nullable=False) for name in names]
+
+
+def optional(column_type: TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
+    """Columns of one type that may be NULL."""
+    return [sa.Column(name, column_type) for name in names]
+
+
+def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
+    """On PostgreSQL, add a generated NUMERIC column beside each of a table's amounts.
+
+    The server refuses an amount that is not a number, or too long for NUMERIC. It never rounds one.
+    """
+    if connection.dialect.name == "postgresql":
+        for name in amounts:
+            number = f"{name}{NUMBER_SUFFIX} NUMERIC GENERATED ALWAYS AS ({name}::NUMERIC) STORED"
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {number}")
+
+
+# ---------------------------------------------------------------- the tables
+
 
 REVISION: Final = "0007"
 """The newest migration: the schema that this program reads and writes."""
@@ -249,3 +308,63 @@ FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, fin
 
 EPHEMERAL_TABLES = (leases, progress, login_codes, sessions)
 """What only matters to running processes and browsers. It is not copied or backed up."""
+
+
+# ---------------------------------------------------------------- records
+
+# A record is a NamedTuple whose fields are the columns of a small table. A field with an instant, such as `ended_at`,
+# has a column in microseconds, `ended_at_us`. Where other names differ, the callers give the column of a field as a
+# keyword.
+
+
+R = TypeVar("R")
+
+
+def from_row(record: type[R], row: sa.Row[Any] | Mapping[Any, Any], **renamed: str) -> R:
+    """A record of that type from a row, which may have further columns."""
+    columns: Mapping[Any, Any] = row._mapping if isinstance(row, sa.Row) else row
+    values: list[object] = []
+    for field, field_type in record.__annotations__.items():
+        column = renamed.get(field, field)
+        if f"{column}_us" in columns:
+            at_us = columns[f"{column}_us"]
+            values.append(None if at_us is None else from_us(at_us))
+        else:
+            value = columns[column]
+            values.append(bool(value) if field_type is bool else value)  # SQLite gives numbers for flags
+    return record(*values)
+
+
+def to_columns(table: sa.Table, record: Any, **renamed: str) -> dict[str, Any]:  # noqa: ANN401 - any NamedTuple
+    """The columns of a table for a record."""
+    columns = {}
+    for field, value in record._asdict().items():
+        column = renamed.get(field, field)
+        if f"{column}_us" in table.c:
+            columns[f"{column}_us"] = None if value is None else to_us(value)
+        else:
+            columns[column] = value
+    return columns
+
+
+def insert_new(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> bool:
+    """Insert a row unless there is one with its key. Whether it was inserted."""
+    key = table.primary_key.columns
+    insert = _insert(connection, table).values(values).on_conflict_do_nothing(index_elements=key)
+    return connection.execute(insert.returning(*key)).first() is not None
+
+
+def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> None:
+    """Insert a row, or give these values to the one with its key."""
+    key = table.primary_key.columns
+    rest = {name: value for name, value in values.items() if name not in key}
+    insert = _insert(connection, table).values(values).on_conflict_do_update(index_elements=key, set_=rest)
+    connection.execute(insert)
+
+
+def _insert(connection: Connection, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
+    if dialect_of(connection) is SQLITE:
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # only here: SQLite users need not import PostgreSQL's dialect
+
+    return postgresql.insert(table)

@@ -9,14 +9,14 @@ from litestar.di import Provide
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.types import Message, Scope
 
-from liushui.server.api import ROOT, balances, credentials, feed, flows, openapi, record, review, sources
+from liushui.server.api import ROOT, balances, credentials, feed, flows, openapi, record, sources
 from liushui.server.api.context import APP_CONTEXT, PENDING_USES, RATE_HEADERS, authenticate, provide_context
+from liushui.server.api.endpoint import BODY_MAX, ApiRequest, check_request, provide_params
 from liushui.server.api.errors import HEADERS
 from liushui.server.api.errors import handlers as api_errors
-from liushui.server.api.params import BODY_MAX, ApiRequest, check_request, provide_params
 from liushui.server.context import UNCOMPRESSED, AppContext
-from liushui.server.web import error_pages, keys, login, preferences, providers, static_files
 from liushui.server.web import flows as flow_pages
+from liushui.server.web import guard, keys, login, providers, static_files
 from liushui.server.web import overview as overview_pages
 from liushui.server.web import sources as source_pages
 from liushui.server.web.guard import add_security_headers, guard_page
@@ -71,8 +71,8 @@ def _api() -> Router:
             sources.request_sync,
             sources.show_sync_request,
             sources.list_runs,
-            review.list_findings,
-            review.list_quarantined,
+            flows.list_findings,
+            flows.list_quarantined,
             credentials.list_keys,
             credentials.create_key,
             credentials.revoke_key,
@@ -116,7 +116,7 @@ def _pages() -> Router:
             login.show_login,
             login.log_in,
             login.log_out,
-            preferences.set_preferences,
+            login.set_preferences,
             overview_pages.show_overview,
             overview_pages.load_periods,
             overview_pages.load_streams,
@@ -149,12 +149,12 @@ def _pages() -> Router:
             keys.end_sessions,
             providers.list_providers,
             providers.show_provider,
-            error_pages.no_page,
+            guard.no_page,
         ],
         dependencies={"page": Provide(provide_page, sync_to_thread=False)},
         before_request=guard_page,
         after_request=add_security_headers,
-        exception_handlers=error_pages.handlers(),
+        exception_handlers=guard.error_handlers(),
         include_in_schema=False,
         # A compressed page would tell by its length what secrets are on it (the BREACH attack).
         opt={UNCOMPRESSED: True},

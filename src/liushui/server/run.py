@@ -22,10 +22,9 @@ from liushui.instant import system_clock
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
-from liushui.ratelimit.shared_limits import IncomingLimits
+from liushui.ratelimit import IncomingLimits
 from liushui.server.asgi_bridge import AsgiBridge
-from liushui.server.dialect_router import DialectRouter
-from liushui.server.rsgi_app import App
+from liushui.server.rsgi_app import App, DialectRouter
 from liushui.server.websocket import Reply, SocketServer
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"

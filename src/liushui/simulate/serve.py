@@ -13,9 +13,8 @@ import msgspec
 from liushui.instant import system_clock
 from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
-from liushui.ratelimit.shared_limits import IncomingLimits
-from liushui.server.dialect_router import DialectRouter
-from liushui.server.rsgi_app import App
+from liushui.ratelimit import IncomingLimits
+from liushui.server.rsgi_app import App, DialectRouter
 from liushui.server.run import Address, serve
 from liushui.simulate.faults.app import FaultyApp
 from liushui.simulate.faults.fault_schedule import SeededSchedule

@@ -20,8 +20,7 @@ from liushui.errors import (
 from liushui.instant import to_iso
 from liushui.ledger.jobs.sources import Source
 from liushui.provider import ClockedClient, Page, PageRequest, SessionClient
-from liushui.ratelimit.pacing import Backoff
-from liushui.ratelimit.shared_limits import Permit, credential_key
+from liushui.ratelimit import Backoff, Permit, credential_key
 from liushui.sync.events import CallDelayed, CallRetried
 from liushui.sync.options import SyncContext
 

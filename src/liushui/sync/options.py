@@ -11,7 +11,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.provider import Client, Provider
 from liushui.providers import get_provider
-from liushui.ratelimit.shared_limits import OutgoingLimits
+from liushui.ratelimit import OutgoingLimits
 from liushui.sync.events import Observer
 
 TIMEOUTS_PER_CALL: Final = 4

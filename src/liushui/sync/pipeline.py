@@ -17,23 +17,21 @@ from liushui.errors import (
     Untrustworthy,
 )
 from liushui.instant import from_us, to_iso
-from liushui.ledger.jobs.leases import new_holder, release_lease, take_lease
-from liushui.ledger.jobs.provider_observations import (
-    Observation,
-    forget_observations,
-    list_observations,
-    record_observations,
-)
 from liushui.ledger.jobs.source_state import (
+    Observation,
     SourceState,
     Wait,
+    forget_observations,
+    list_observations,
     load_state,
     record_clock,
+    record_observations,
     record_unproven,
     record_wait,
     replace_doubts,
 )
 from liushui.ledger.jobs.sources import Run, Source, record_run
+from liushui.ledger.jobs.workers import new_holder, release_lease, take_lease
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.read.flows import daily_flows
 from liushui.ledger.write.change import Change, Committed

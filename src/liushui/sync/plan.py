@@ -10,7 +10,7 @@ from liushui.instant import MIN_INSTANT, from_us, to_us
 from liushui.ledger.coverage import Range, State, uncovered
 from liushui.ledger.write.commit import CLOCK_TOLERANCE
 from liushui.provider import Slice
-from liushui.ratelimit.pacing import Backoff
+from liushui.ratelimit import Backoff
 from liushui.rules import Paging, RefreshPolicy, Rules
 from liushui.sync.events import SyncStatus
 

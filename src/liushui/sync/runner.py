@@ -12,7 +12,7 @@ from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.accounts import ranges_of
 from liushui.provider import PageRequest, Slice
 from liushui.providers import get_provider
-from liushui.ratelimit.shared_limits import OutgoingLimits
+from liushui.ratelimit import OutgoingLimits
 from liushui.sync.events import Observer, SyncEnded, SyncResult, SyncStatus, ignore_events
 from liushui.sync.options import Environment, Options, SyncContext
 from liushui.sync.pipeline import AccountSync

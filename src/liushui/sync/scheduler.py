@@ -9,9 +9,9 @@ from typing import Final
 
 from liushui.errors import LedgerError, LiushuiError
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import new_holder
 from liushui.ledger.jobs.sources import Source, list_sources
 from liushui.ledger.jobs.sync_requests import SyncRequest, end_request, requests_to_take, return_request, take_request
+from liushui.ledger.jobs.workers import new_holder
 from liushui.ledger.read.accounts import ranges_of
 from liushui.sync.events import NextSyncDue, Observer, SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options

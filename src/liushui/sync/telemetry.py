@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from liushui.errors import ConfigError, LiushuiError
 from liushui.instant import Clock, to_iso
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import new_holder
-from liushui.ledger.jobs.progress import RUNNING, Progress, write_progress
+from liushui.ledger.jobs.workers import RUNNING, Progress, new_holder, write_progress
 from liushui.provider import Slice
 from liushui.sync import events
 from liushui.sync.events import Event

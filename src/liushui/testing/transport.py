@@ -22,7 +22,7 @@ import httpx2
 from liushui.http import Request, Response
 from liushui.instant import SECOND_US, Clock, to_us
 from liushui.provider import FlowReader, Provider
-from liushui.server.dialect_router import DialectRouter
+from liushui.server.rsgi_app import DialectRouter
 from liushui.simulate.faults.fault import (
     Answered,
     Endless,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from liushui.errors import ConfigError, Unavailable, Unreachable, Untrustworthy, short_repr
 from liushui.instant import EPOCH
-from liushui.ratelimit.pacing import Pacer
+from liushui.ratelimit import Pacer
 from liushui.rules import Rate
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from liushui.http import Request
 from liushui.instant import EPOCH
 from liushui.providers.hkus import PROVIDER
 from liushui.providers.hkus.rules import RULES
-from liushui.ratelimit.shared_limits import IncomingLimits
+from liushui.ratelimit import IncomingLimits
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
 from tests.providers.hkus.caller import TRANSACTIONS, Answer, Caller, answered, milliseconds

@@ -14,7 +14,7 @@ from liushui.providers.longbridge import PROVIDER
 from liushui.providers.longbridge.rules import RULES
 from liushui.providers.longbridge.server import PATHS
 from liushui.providers.longbridge.wire import SOCKET_TOKEN_PATHS
-from liushui.ratelimit.shared_limits import IncomingLimits
+from liushui.ratelimit import IncomingLimits
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
 from tests.providers.longbridge.caller import CASH_FLOW, EVER, Answer, Caller, answered

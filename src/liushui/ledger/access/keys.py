@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from liushui.errors import ConfigError, NotFound, short_repr
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, check_accounts
-from liushui.ledger.record_columns import from_row
-from liushui.ledger.schema import keys
+from liushui.ledger.schema import from_row, keys
 from liushui.provider import NO_VALUES, Provider
 
 _decode_accounts = msgspec.json.Decoder(tuple[str, ...]).decode

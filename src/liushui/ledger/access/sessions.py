@@ -15,8 +15,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from liushui.errors import ConfigError
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.record_columns import from_row
-from liushui.ledger.schema import login_codes, passwords, sessions
+from liushui.ledger.schema import from_row, login_codes, passwords, sessions
 
 CODE_BYTES: Final = 24
 SESSION_NAME_BYTES: Final = 32

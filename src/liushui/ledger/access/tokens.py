@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from liushui.errors import ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, check_accounts
-from liushui.ledger.record_columns import from_row
-from liushui.ledger.schema import tokens
+from liushui.ledger.schema import from_row, tokens
 
 PREFIX: Final = "lsk_"
 """Every token begins with this, so that scanners recognise one that leaked."""

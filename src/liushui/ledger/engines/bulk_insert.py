@@ -16,10 +16,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeEngine
 
 from liushui.errors import LedgerError, short_repr
-from liushui.ledger.column_types import BigInt, Bytes, Flag, Money, Text
 from liushui.ledger.engines.sql_dialects import POSTGRESQL, dialect_of
 from liushui.ledger.flow_row import Row
-from liushui.ledger.schema import metadata
+from liushui.ledger.schema import BigInt, Bytes, Flag, Money, Text, metadata
 
 if TYPE_CHECKING:  # psycopg is there once a connection is, and not where ledgers are files
     import psycopg

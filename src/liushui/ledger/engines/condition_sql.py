@@ -1,9 +1,124 @@
-"""Conditions on flows as SQL text, over the columns of schema.flows or of any table with the columns that they name."""
+"""Conditions on flows in SQL, alike on both engines: amounts and texts are compared inside the database.
 
-from typing import Final
+PostgreSQL compares amounts as NUMERIC. SQLite has no exact numbers, so it compares their decimal texts.
+
+Texts are compared in upper case, which makes one of the two small sigmas, and of "ß" and "SS". For a text of ASCII
+letters the databases' own functions are enough, and much cheaper. Others take ICU on PostgreSQL, because the database's
+locale may be "C", and a function of ours on SQLite: there, both know ASCII only.
+"""
+
+from decimal import Decimal
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 
 from liushui.conditions import DETAIL_PREFIX, SIDE, AllOf, AnyOf, Term, Where
 from liushui.ledger.engines.sql_dialects import SQLDialect
+from liushui.money import to_plain_string
+
+FOLD_FUNCTION: Final = "liushui_fold"
+"""The SQL function that SQLite's connections have: it is `fold`."""
+
+
+class _ByEngine(FunctionElement[Any]):
+    """An expression with two clauses: the first is for SQLite, the second for PostgreSQL."""
+
+    inherit_cache = True  # SQLAlchemy may cache the compiled statement: both clauses are in its key
+
+    def __init__(self, sqlite: ColumnElement[Any], postgresql: ColumnElement[Any]) -> None:
+        super().__init__(sqlite, postgresql)
+        self.type = sqlite.type
+
+
+@compiles(_ByEngine)
+def _compile_second(element: _ByEngine, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's own
+    return f"({compiler.process(list(element.clauses)[1], **options)})"
+
+
+@compiles(_ByEngine, "sqlite")
+def _compile_first(element: _ByEngine, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's own
+    return f"({compiler.process(next(iter(element.clauses)), **options)})"
+
+
+# ---------------------------------------------------------------- texts
+
+
+def fold(text: str | None) -> str | None:
+    """A text as it is compared."""
+    return None if text is None else text.upper()
+
+
+def equals_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Whether a column is a text, whatever the case of either."""
+    return _folded(column, text) == fold(text)
+
+
+def contains_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Whether a column contains a text, whatever the case of either."""
+    return _folded(column, text).contains(fold(text), autoescape=True)
+
+
+def _folded(column: ColumnElement[Any], text: str) -> ColumnElement[str]:
+    if text.isascii():
+        return _ByEngine(sa.func.upper(column, type_=sa.Text()), sa.func.upper(sa.collate(column, "C")))
+    fold_function = getattr(sa.func, FOLD_FUNCTION)
+    return _ByEngine(fold_function(column, type_=sa.Text()), sa.func.upper(sa.collate(column, "und-x-icu")))
+
+
+# ---------------------------------------------------------------- amounts
+
+
+def at_least(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
+    """Whether the amount in a column is `bound` or more."""
+    if bound > 0:
+        text = sa.and_(sa.not_(_is_negative(column)), _compare_digits(column, bound, largest=False))
+    else:
+        text = sa.or_(sa.not_(_is_negative(column)), _compare_digits(column, bound, largest=True, negative=True))
+    return _ByEngine(text, sa.cast(column, sa.Numeric) >= bound)
+
+
+def at_most(column: ColumnElement[Any], bound: Decimal) -> ColumnElement[bool]:
+    """Whether the amount in a column is `bound` or less."""
+    if bound < 0:
+        text = sa.and_(_is_negative(column), _compare_digits(column, bound, largest=False, negative=True))
+    else:
+        text = sa.or_(_is_negative(column), _compare_digits(column, bound, largest=True))
+    return _ByEngine(text, sa.cast(column, sa.Numeric) <= bound)
+
+
+def _is_negative(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return sa.type_coerce(column, sa.Text()) < "0"  # the minus sign sorts before every digit
+
+
+def _compare_digits(
+    column: ColumnElement[Any], bound: Decimal, *, largest: bool, negative: bool = False
+) -> ColumnElement[bool]:
+    """Whether an amount of the given sign has at most (`largest`), or at least, the absolute value of `bound`.
+
+    Of two plain decimal texts without leading and trailing zeros, the one with more digits before the point is larger;
+    of two with as many, the one that sorts later.
+    """
+    amount = sa.type_coerce(column, sa.Text())
+    whole = sa.func.instr(amount.op("||")("."), ".") - 1
+    text = sa.case((sa.func.instr(amount, ".") > 0, sa.func.rtrim(sa.func.rtrim(amount, "0"), ".")), else_=amount)
+    bound_text = ("-" if negative else "") + to_plain_string(bound.copy_abs())
+    bound_whole = len(bound_text.partition(".")[0])
+    if "." in bound_text:
+        bound_text = bound_text.rstrip("0").rstrip(".")
+    if largest:
+        return sa.or_(whole < bound_whole, sa.and_(whole == bound_whole, text <= bound_text))
+    return sa.or_(whole > bound_whole, sa.and_(whole == bound_whole, text >= bound_text))
+
+
+# ---------------------------------------------------------------- conditions as text
+
+# For statements that are not SQLAlchemy's: over the columns of schema.flows, or of any table with the columns that a
+# condition names.
+
 
 TOTALLED: Final = frozenset({"subaccount", "currency", "kind"})
 """The columns that day totals are grouped by: they answer a condition on these alone."""

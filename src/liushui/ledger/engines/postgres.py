@@ -27,8 +27,9 @@ from liushui.ledger.engines.postgres_connection import (
     PostgresConnection,
     RawPostgresConnection,
     display_url,
+    is_connection_lost,
+    statement_error,
 )
-from liushui.ledger.engines.postgres_errors import is_connection_lost, statement_error
 from liushui.ledger.engines.sql_dialects import POSTGRESQL, to_psycopg
 from liushui.ledger.schema import APPLICATION_ID, REVISION, metadata
 

@@ -17,7 +17,7 @@ from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.instant import Clock
 from liushui.ledger.access.vault import Vault, vault_beside
 from liushui.ledger.engines.base import DataVersion, Ledger, RawConnection, read_revision
-from liushui.ledger.engines.comparison_sql import FOLD_FUNCTION, fold
+from liushui.ledger.engines.condition_sql import FOLD_FUNCTION, fold
 from liushui.ledger.engines.sql_dialects import SQLITE
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 

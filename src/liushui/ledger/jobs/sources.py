@@ -10,8 +10,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import AlreadyExists, ConfigError, SourceNotFound, short_repr
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.record_columns import from_row, insert_new, to_columns, upsert
-from liushui.ledger.schema import accounts, observations, runs, sources
+from liushui.ledger.schema import accounts, from_row, insert_new, observations, runs, sources, to_columns, upsert
 
 NAME_MAX: Final = 64
 

@@ -10,9 +10,8 @@ from sqlalchemy.engine import Connection
 from liushui.errors import SourceNotFound
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.leases import has_exited
-from liushui.ledger.record_columns import from_row
-from liushui.ledger.schema import sources, sync_requests
+from liushui.ledger.jobs.workers import has_exited
+from liushui.ledger.schema import from_row, sources, sync_requests
 
 WAITING, RUNNING = "waiting", "running"
 """The status of a request until its sync ends. Then the status of the sync is the status of the request."""

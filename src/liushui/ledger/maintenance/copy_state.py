@@ -8,10 +8,19 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import LedgerError
 from liushui.ledger.chain import genesis
-from liushui.ledger.column_types import BigInt, Text, optional, required
 from liushui.ledger.engine import UNFINISHED_COPY, Ledger
 from liushui.ledger.maintenance.snapshot import Key
-from liushui.ledger.schema import EPHEMERAL_TABLES, REVISION, accounts, batches, metadata
+from liushui.ledger.schema import (
+    EPHEMERAL_TABLES,
+    REVISION,
+    BigInt,
+    Text,
+    accounts,
+    batches,
+    metadata,
+    optional,
+    required,
+)
 
 copying: Final = sa.Table(
     "copying",

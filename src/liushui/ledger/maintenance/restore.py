@@ -16,8 +16,15 @@ from liushui.ledger.access.vault import Vault, vault_beside
 from liushui.ledger.engine import Ledger, file_of, open_ledger
 from liushui.ledger.engines.base import check_revision
 from liushui.ledger.engines.sqlite import create_folder
-from liushui.ledger.maintenance.atomic_file import errors_naming, publish, temporary_beside
-from liushui.ledger.maintenance.backup import account_heads, contains_secrets, copy_pages, verify_copy
+from liushui.ledger.maintenance.backup import (
+    account_heads,
+    contains_secrets,
+    copy_pages,
+    errors_naming,
+    publish,
+    temporary_beside,
+    verify_copy,
+)
 from liushui.ledger.maintenance.copy import (
     OTHER_TABLES,
     check_secrets,

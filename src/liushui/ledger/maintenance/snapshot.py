@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.ledger.column_types import Flag
 from liushui.ledger.flow_row import COLUMNS, Row
 from liushui.ledger.schema import (
+    Flag,
     accounts,
     batches,
     coverage,

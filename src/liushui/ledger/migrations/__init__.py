@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.column_types import TABLE_OPTIONS
+from liushui.ledger.schema import TABLE_OPTIONS
 
 
 def create_table(name: str, key: tuple[str, ...], *columns: sa.Column[Any]) -> None:

@@ -1,12 +1,14 @@
-"""Balances, and what filtered flows come to. From day totals where they can tell, else from the flows themselves.
+"""Balances, what filtered flows come to, and the balances around one flow.
 
-Sums are exact, and currencies are never added together.
+Sums come from day totals where these can tell, else from the flows themselves. They are exact, and currencies are
+never added together.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -14,13 +16,14 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays, from_us, to_us
 from liushui.ledger.day_totals import Sums, Total, exact_sums, parse_sum
+from liushui.ledger.engine import Ledger
 from liushui.ledger.read import history
 from liushui.ledger.read.completeness import Basis, Verdict, combine, end_instant
 from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, equals_currency, instant_us, totals_conditions
-from liushui.ledger.read.flows import begin_us, day_text, next_day
+from liushui.ledger.read.flows import LedgerFlow, begin_us, day_text, ledger_flow, next_day
 from liushui.ledger.read.model import Account, ReadModel
 from liushui.ledger.schema import day_totals, flows
-from liushui.money import ZERO
+from liushui.money import EXACT, ZERO
 
 ROWS_MAX: Final = 250_000
 """Flows that one sum looks at, unless the caller asks for all."""
@@ -207,3 +210,69 @@ def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max
             return max(BusinessDays(one.account.tz).begin_us(date.fromisoformat(newer)) for one in filters)
         newer = day
     return None
+
+
+# ---------------------------------------------------------------- balance chain
+
+# One flow among those around it, and whether each balance follows from the one before. The providers state balances;
+# they do not say in which order flows of one instant came.
+
+
+NEIGHBOURS: Final = 3
+"""How many flows are shown before and after the one in question."""
+
+SKIPPED_MAX: Final = 2_000
+"""Flows of other subaccounts and currencies that are skipped in the search for neighbours. Then it stops."""
+
+
+class Chained(StrEnum):
+    """Whether the balance before plus the amount is the stated balance."""
+
+    FOLLOWS = "follows"
+    DIFFERS = "differs"
+    UNTOLD = "untold"
+    """Unknown: one of the two balances is not stated, or there is no flow before."""
+
+
+class Neighbour(NamedTuple):
+    """A flow of the same account, subaccount and currency. `off`: the stated balance minus the expected one."""
+
+    found: LedgerFlow
+    chained: Chained
+    off: Decimal | None
+    is_it: bool
+
+
+def neighbours(ledger: Ledger, it: LedgerFlow, many: int = NEIGHBOURS) -> list[Neighbour]:
+    """The flow `it` with those before and after it in the same running balance, oldest first."""
+    with ledger.reading() as connection:
+        older = _nearest(connection, it, many + 1, newer=False)
+        newer = _nearest(connection, it, many, newer=True)
+    row = [*reversed(older), it, *newer]
+    shown = len(older) > many
+    found = [_chained(row[at - 1] if at else None, one, is_it=one is it) for at, one in enumerate(row)]
+    return found[1:] if shown else found
+
+
+def _chained(before: LedgerFlow | None, one: LedgerFlow, *, is_it: bool) -> Neighbour:
+    stated = one.flow.balance_after
+    if before is None or before.flow.balance_after is None or stated is None:
+        return Neighbour(one, Chained.UNTOLD, None, is_it)
+    off = EXACT.subtract(stated, EXACT.add(before.flow.balance_after, one.flow.amount))
+    return Neighbour(one, Chained.DIFFERS if off else Chained.FOLLOWS, off or None, is_it)
+
+
+def _nearest(connection: Connection, it: LedgerFlow, many: int, *, newer: bool) -> Sequence[LedgerFlow]:
+    """The nearest flows of the same subaccount and currency, before or after `it`, the nearest first."""
+    f = flows.c
+    at_us, key = to_us(it.flow.at), sa.tuple_(f.at_us, f.id)
+    place = sa.tuple_(sa.literal(at_us), sa.literal(it.id))
+    query = sa.select(*flows.columns).where(f.account == it.account)
+    query = query.where(f.at_us >= at_us if newer else f.at_us <= at_us, key > place if newer else key < place)
+    order = (f.at_us, f.id) if newer else (f.at_us.desc(), f.id.desc())
+    near = query.order_by(*order).limit(SKIPPED_MAX).subquery("near")
+    n = near.c
+    mine = sa.select(near).where(n.subaccount == it.flow.subaccount, n.currency == it.flow.currency)
+    mine = mine.order_by(n.at_us, n.id) if newer else mine.order_by(n.at_us.desc(), n.id.desc())
+    found = connection.execute(mine.limit(many)).all()
+    return [ledger_flow(row) for row in found]

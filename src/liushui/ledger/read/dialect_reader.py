@@ -17,8 +17,7 @@ from liushui.ledger.engines.base import DataVersion, RawConnection
 from liushui.ledger.engines.condition_sql import condition, is_totalled
 from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, to_flow
-from liushui.ledger.read.offset_index import count_rows
-from liushui.ledger.read.page_starts import NEAR, PageStarts
+from liushui.ledger.read.offset_index import NEAR, PageStarts, count_rows
 from liushui.provider import FlowPage, FlowQuery, Key, RateCheck, RateLimiter
 from liushui.rules import Rate
 

@@ -18,7 +18,7 @@ from liushui.errors import ConfigError, WireError, short_repr
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import BusinessDays, to_us
 from liushui.ledger import findings
-from liushui.ledger.engines.comparison_sql import at_least, at_most, contains_folded, equals_folded, fold
+from liushui.ledger.engines.condition_sql import at_least, at_most, contains_folded, equals_folded, fold
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.schema import day_totals
 from liushui.money import parse_decimal, to_plain_string

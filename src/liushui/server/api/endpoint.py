@@ -1,23 +1,187 @@
-"""Declares a route of the API once: the signature of its handler names the parameters, the body and the answer."""
+"""Declares a route of the API once: the signature of its handler names the parameters, the body and the answer.
 
-from collections.abc import Callable, Iterator
+The parameters are read here too, and each that is wrong is named in the answer.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from inspect import getdoc, iscoroutinefunction
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_type_hints
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
+from litestar import Request
+from litestar.enums import RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Operation
 from litestar.params import PathParameter
+from litestar.typing import FieldDefinition
 
-from liushui.client.models import Problem
+from liushui.client.models import Fault, Problem
+from liushui.errors import short_repr
 from liushui.ledger.access.tokens import Scope
-from liushui.server.api.errors import PROBLEM_JSON
-from liushui.server.api.params import NoParams, is_repeatable, without_metadata, without_none
+from liushui.ledger.read.filters import FilterError, read_bound
+from liushui.server.api.errors import PROBLEM_JSON, ProblemError, bad_request, decoding_fault
 from liushui.server.context import require_scope
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+BODY_MAX: Final = 1024 * 1024
+
+_INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)$", re.ASCII)
+_EXAMPLE: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z (in a URL + is %2B)"
+
+
+def read_query(request: Request[Any, Any, Any], type_: type[S]) -> S:
+    """The query parameters as a struct. Raises ProblemError with all that are unknown, repeated or not valid."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+    faults: list[Fault] = []
+    values: dict[str, object] = {}
+    for name, texts in request.query_params.dict().items():
+        field = fields.get(name)
+        if field is None:
+            known = ", ".join(fields) or "none"
+            faults.append(
+                Fault(parameter=name, expected=f"a parameter that is known here: {known}", got=short_repr(name))
+            )
+        elif is_repeatable(field.type):
+            values[field.name] = [_read(name, text, _item(field.type), faults) for text in texts]
+        elif len(texts) > 1:
+            faults.append(Fault(parameter=name, expected="one value", got=f"{len(texts)} of them"))
+        else:
+            values[field.name] = _read(name, texts[0], without_none(field.type), faults)
+    faults += [
+        Fault(parameter=name, expected="a value", got="nothing")
+        for name, field in fields.items()
+        if field.required and field.name not in values and not any(fault.parameter == name for fault in faults)
+    ]
+    if faults:
+        raise bad_request(faults)
+    return type_(**values)
+
+
+class NoParams(msgspec.Struct, frozen=True):
+    """The query parameters of a route that has none."""
+
+
+class ApiRequest(Request[Any, Any, Any]):
+    """A request whose JSON body we decode ourselves: Litestar's errors do not say where in the body they are."""
+
+    async def json(self) -> Any:  # noqa: ANN401 - whichever struct the handler takes
+        """The body as the struct that the handler's `data` names. Raises ProblemError."""
+        body = await self.body()
+        try:
+            return msgspec.json.decode(body, type=_signature(self)["data"].annotation)
+        except msgspec.MsgspecError as error:
+            raise bad_request([decoding_fault(error, body)]) from error
+        except UnicodeDecodeError as error:
+            raise bad_request([Fault(pointer="", expected="UTF-8", got=short_repr(body[:40]))]) from error
+
+
+def provide_params(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - whichever struct the handler takes
+    """The query parameters as the struct that the handler's `params` names. Raises ProblemError."""
+    return read_query(request, _signature(request)["params"].annotation)
+
+
+async def check_request(request: Request[Any, Any, Any]) -> None:
+    """Refuse what Litestar accepts: parameters where a route has none, and a body that is missing or not JSON."""
+    signature = _signature(request)
+    if "params" not in signature:
+        read_query(request, NoParams)
+    if "data" in signature:
+        check_media_type(request, [RequestEncodingType.JSON.value])
+        if not await request.body():
+            raise bad_request([Fault(pointer="", expected="JSON", got="nothing")])
+
+
+def _signature(request: Request[Any, Any, Any]) -> Mapping[str, FieldDefinition]:
+    return request.route_handler.parsed_fn_signature.parameters
+
+
+def check_media_type(request: Request[Any, Any, Any], known: Sequence[str]) -> str:
+    """The media type of the body. Raises ProblemError if it is none of those known."""
+    header = request.headers.get("content-type", "")
+    media_type = header.partition(";")[0].strip().lower()
+    if media_type not in known:
+        expected = " or ".join(known)
+        fault = Fault(parameter="Content-Type", expected=expected, got=short_repr(header) if header else "nothing")
+        raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type: expected {expected}", [fault])
+    return media_type
+
+
+def is_repeatable(type_: Any) -> bool:  # noqa: ANN401 - an annotation
+    """Whether a parameter may be repeated."""
+    return get_origin(without_metadata(without_none(type_))) in (list, tuple)
+
+
+def _item(type_: Any) -> Any:  # noqa: ANN401 - an annotation
+    return get_args(without_metadata(without_none(type_)))[0]
+
+
+def without_metadata(type_: Any) -> Any:  # noqa: ANN401 - an annotation
+    """A type without its metadata."""
+    return get_args(type_)[0] if get_origin(type_) is Annotated else type_
+
+
+def without_none(type_: Any) -> Any:  # noqa: ANN401 - an annotation
+    """A type without None: a parameter has a value or is left out."""
+    if get_origin(type_) in (Union, UnionType):
+        return next(one for one in get_args(type_) if one is not NoneType)
+    return type_
+
+
+def _read(name: str, text: str, type_: Any, faults: list[Fault]) -> object:  # noqa: ANN401 - an annotation
+    """One value. One that is not valid adds a fault."""
+    bare = without_metadata(type_)
+    try:
+        if bare is date:
+            return read_bound(name, text)
+        if bare is datetime:
+            return _instant(text)
+        if bare is bool and text not in ("true", "false"):
+            raise ValueError("true or false")
+        if bare is int and not (text.isascii() and text.removeprefix("-").isdecimal()):
+            raise ValueError("a whole number")
+        return msgspec.convert(text, type_, strict=False)
+    except FilterError as error:
+        faults += [Fault(parameter=name, expected=fault.expected, got=fault.got) for fault in error.faults]
+    except msgspec.ValidationError as error:
+        expected = str(error).removeprefix("Expected ").replace("`", "").partition(", got ")[0]
+        if isinstance(bare, type) and issubclass(bare, str) and hasattr(bare, "__members__"):
+            expected = f"one of {', '.join(member.value for member in bare.__members__.values())}"
+        faults.append(Fault(parameter=name, expected=expected, got=short_repr(text)))
+    except ValueError as error:
+        faults.append(Fault(parameter=name, expected=str(error), got=short_repr(text)))
+    return None
+
+
+def _instant(text: str) -> datetime:
+    if not _INSTANT.match(text):
+        raise ValueError(_EXAMPLE)
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{_EXAMPLE}, of the years 1 to 9999") from error
+
+
+# ---------------------------------------------------------------- endpoints
+
 
 PathText: TypeAlias = Annotated[str, PathParameter(min_length=1)]
 """Annotates a handler's parameter that is a part of the path."""

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from liushui.client import models
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.jobs.progress import list_progress
+from liushui.ledger.jobs.workers import list_progress
 from liushui.ledger.read.accounts import read_heads
 from liushui.ledger.read.feed import FeedPage, Step, commits_after, feed_page
 from liushui.server.api.context import Context, RequestContext

@@ -14,8 +14,8 @@ from liushui.client import models
 from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs import sources, sync_requests
-from liushui.ledger.jobs.progress import Progress, list_progress
 from liushui.ledger.jobs.sources import Run
+from liushui.ledger.jobs.workers import Progress, list_progress
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import PathText, endpoint
 from liushui.server.api.errors import not_found

@@ -12,10 +12,9 @@ from markupsafe import Markup
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.completeness import Completeness
 from liushui.ledger.read.coverage import Day, DayRun, DayState, day_runs
-from liushui.ledger.read.money_in_out import Between
+from liushui.ledger.read.money_in_out import WINDOW, Between
 from liushui.ledger.read.overview import SpanStreams
 from liushui.ledger.read.summaries import ChartPeriod, Span, by_kind, sum_totals
-from liushui.ledger.read.transfer_matching import WINDOW
 from liushui.money import ZERO, to_plain_string
 from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Labels, axis_name, cause_text, coverage_label, period_name

@@ -11,8 +11,8 @@ from babel.dates import format_interval, format_skeleton
 
 from liushui.instant import from_us
 from liushui.ledger.findings import SAME_ID, SIDE
-from liushui.ledger.read.alarms import Alarm, AlarmKind, Severity
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
+from liushui.ledger.read.overview import Alarm, AlarmKind, Severity
 from liushui.ledger.read.summaries import Unit
 from liushui.server.web.i18n import Language
 

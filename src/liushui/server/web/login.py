@@ -1,4 +1,4 @@
-"""Logging in, by the link that is printed at start, by password or by token; and logging out."""
+"""Logging in, by the link that is printed at start, by password or by token; logging out; and display settings."""
 
 from datetime import timedelta
 from typing import Final
@@ -10,7 +10,19 @@ from liushui.ledger.access.sessions import has_password, redeem_login_code, veri
 from liushui.ledger.access.tokens import find_token
 from liushui.rules import Rate
 from liushui.server.web.guard import OPEN
-from liushui.server.web.page import CurrentPage, Page, own_address, redirect
+from liushui.server.web.i18n import TAGS
+from liushui.server.web.page import (
+    LANGUAGE_COOKIE,
+    RISE_COOKIE,
+    RISES,
+    THEME_COOKIE,
+    THEMES,
+    CurrentPage,
+    Page,
+    own_address,
+    redirect,
+)
+from liushui.server.web.sessions import make_cookie
 from liushui.services.access import opens_page
 
 ATTEMPTS_PER_ADDRESS: Final = Rate(calls=10, per=timedelta(minutes=1))
@@ -85,3 +97,29 @@ def _too_many_attempts(page: Page, next_address: str) -> Response[str]:
     answer = _login_form(page, next_address, error=error, status=429)
     answer.headers["retry-after"] = "60"
     return answer
+
+
+# ---------------------------------------------------------------- display settings
+
+# Kept in cookies: language, theme, the colour of money that comes in.
+
+
+YEAR_S: Final = 365 * 86_400
+
+SETTINGS: Final = {
+    "language": (LANGUAGE_COOKIE, tuple(TAGS)),
+    "theme": (THEME_COOKIE, THEMES),
+    "rise": (RISE_COOKIE, RISES),
+}
+"""For each field of the form, its cookie and its possible values."""
+
+
+@post("/preferences", sync_to_thread=False, opt={OPEN: True})
+def set_preferences(page: CurrentPage) -> Response[str]:
+    """Store the settings that were sent."""
+    cookies = [
+        make_cookie(cookie, page.form[field], age_s=YEAR_S, secure=page.is_secure)
+        for field, (cookie, values) in SETTINGS.items()
+        if page.form.get(field) in values
+    ]
+    return redirect(page.next, cookies)

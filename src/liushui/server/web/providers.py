@@ -20,7 +20,7 @@ from liushui import describe
 from liushui.errors import short_repr
 from liushui.provider import Provider
 from liushui.rules import first_day
-from liushui.server.dialect_router import MOUNT
+from liushui.server.rsgi_app import MOUNT
 from liushui.server.web.page import CurrentPage, Page
 
 _CODE = re.compile(r"`([^`]+)`")

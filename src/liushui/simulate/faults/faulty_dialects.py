@@ -18,7 +18,7 @@ from liushui.flow import Flow
 from liushui.http import Request, Response
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
 from liushui.rules import Rate
-from liushui.server.dialect_router import DialectRouter
+from liushui.server.rsgi_app import DialectRouter
 from liushui.simulate.faults.deviating_service import Service
 from liushui.simulate.faults.deviations import DEVIATIONS
 from liushui.simulate.faults.fault import (

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.column_types import BigInt, Bytes, Flag, Money, Text, add_numbers, optional, required
 from liushui.ledger.migrations import create_table
+from liushui.ledger.schema import BigInt, Bytes, Flag, Money, Text, add_numbers, optional, required
 
 revision = "0001"
 down_revision = None

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.column_types import Text
+from liushui.ledger.schema import Text
 
 revision = "0002"
 down_revision = "0001"

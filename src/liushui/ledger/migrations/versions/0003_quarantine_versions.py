@@ -2,8 +2,8 @@
 
 from alembic import op
 
-from liushui.ledger.column_types import BigInt, Bytes, Text, optional, required
 from liushui.ledger.migrations import create_partial_index, create_table
+from liushui.ledger.schema import BigInt, Bytes, Text, optional, required
 
 revision = "0003"
 down_revision = "0002"

@@ -1,7 +1,7 @@
 """Leases of accounts."""
 
-from liushui.ledger.column_types import BigInt, Text, required
 from liushui.ledger.migrations import create_table
+from liushui.ledger.schema import BigInt, Text, required
 
 revision = "0004"
 down_revision = "0003"

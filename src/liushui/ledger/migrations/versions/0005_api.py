@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from liushui.ledger.column_types import BigInt, Flag, Text, optional, required
 from liushui.ledger.migrations import create_partial_index, create_table
+from liushui.ledger.schema import BigInt, Flag, Text, optional, required
 
 revision = "0005"
 down_revision = "0004"

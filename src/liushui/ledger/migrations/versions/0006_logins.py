@@ -1,7 +1,7 @@
 """Access to the page: login codes, the password, sessions."""
 
-from liushui.ledger.column_types import BigInt, Text, optional, required
 from liushui.ledger.migrations import create_table
+from liushui.ledger.schema import BigInt, Text, optional, required
 
 revision = "0006"
 down_revision = "0005"

@@ -1,7 +1,7 @@
 """What was observed of each source's service, such as the most rows that one of its pages had."""
 
-from liushui.ledger.column_types import BigInt, Text, required
 from liushui.ledger.migrations import create_table
+from liushui.ledger.schema import BigInt, Text, required
 
 revision = "0007"
 down_revision = "0006"

@@ -1,24 +1,95 @@
-"""Limits that all processes of one machine share: on calls to providers (outgoing), and on requests to us (incoming).
+"""Rate limits: when a call may be made, alone (pacing) or beside other processes of this machine (shared limits)."""
 
-They are counted in a small SQLite file, of which nothing has to survive a crash.
-"""
-
+import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from secrets import randbits
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from liushui.instant import Clock, from_us, to_us
 from liushui.provider import Provider, RateCheck
-from liushui.ratelimit.pacing import next_call
 from liushui.rules import Rate
+
+# ---------------------------------------------------------------- pacing: no I/O
+
+
+DOUBLINGS_MAX: Final = 20
+"""Keeps a wait within what a timedelta can hold. By then it has long reached its longest."""
+
+N = TypeVar("N", int, float)
+
+
+def next_call(now: N, *, nth_last: N | None, last: N | None, per: N, spacing: N) -> N:
+    """Return when the next call may begin, so that no `per` has over `n` calls and `spacing` lies between two.
+
+    `last` is the end of the last call, `nth_last` that of the n-th last one; None where there were fewer. All times are
+    in one unit.
+    """
+    # This is a sliding window over single calls. A leaky bucket would let a burst and its refill through in one window,
+    # up to twice the documented number.
+    begin = now
+    if nth_last is not None:
+        begin = max(begin, nth_last + per)
+    if last is not None and spacing:
+        begin = max(begin, last + spacing)
+    return begin
+
+
+class Pacer:
+    """Makes the calls of one client one at a time, and each when `rate` allows it."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._ends_s: deque[float] = deque(maxlen=rate.calls)
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """Make one call in the block, which is entered when the call may begin."""
+        rate, ends_s = self._rate, self._ends_s
+        async with self._lock:
+            now_s = asyncio.get_running_loop().time
+            begin_s = next_call(
+                now_s(),
+                nth_last=ends_s[0] if len(ends_s) == rate.calls else None,
+                last=ends_s[-1] if ends_s else None,
+                per=rate.per.total_seconds(),
+                spacing=rate.spacing.total_seconds(),
+            )
+            if (pause_s := begin_s - now_s()) > 0:
+                await asyncio.sleep(pause_s)
+            try:
+                yield
+            finally:
+                # The provider saw the call before its end. Counted from there, no two calls reach it too close
+                # together, however long each was on its way.
+                ends_s.append(now_s())
+
+
+class Backoff(NamedTuple):
+    """How long to wait before a repetition: `first`, then twice as long each time, and at most `longest`."""
+
+    first: timedelta
+    longest: timedelta
+
+    def wait(self, attempt: int) -> timedelta:
+        """Return the wait after the attempt of that number, counted from 1, has failed."""
+        return min(self.longest, self.first * (1 << min(attempt - 1, DOUBLINGS_MAX)))
+
+
+# ---------------------------------------------------------------- limits that all processes of one machine share
+
+# On calls to providers (outgoing), and on requests to us (incoming). They are counted in a small SQLite file, of which
+# nothing has to survive a crash.
+
 
 LOCK_TIMEOUT_S: Final = 30
 POLL: Final = timedelta(milliseconds=20)
@@ -175,7 +246,7 @@ def credential_key(provider: Provider, base_url: str, credentials: Mapping[str, 
 class OutgoingLimits(_SharedCalls):
     """Calls by their ends, and until when each provider wants none.
 
-    A call counts from its end, as in pacing.Pacer. One that is under way counts as if it ended at the latest instant
+    A call counts from its end, as in Pacer. One that is under way counts as if it ended at the latest instant
     that it can. So the provider sees the rate kept in every window, however many workers there are, and the calls of a
     worker that was killed expire by themselves.
     """

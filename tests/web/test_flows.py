@@ -275,6 +275,14 @@ def test_downloads_have_every_flow_of_the_filter(ledger: Ledger, guest: Visitor)
     assert all(isinstance(line["amount"], str) for line in lines)
 
 
+def test_a_cell_of_a_download_is_no_formula(ledger: Ledger, guest: Visitor) -> None:
+    commit_read(ledger, Slice(BEGIN, NOON), row("a1", timedelta(0), "-1.00", label="=HYPERLINK(1)"), read_at=NOON)
+    (cells,) = csv.DictReader(io.StringIO(guest.get("/flows/download.csv").text))
+    assert (cells["label"], cells["amount"]) == ("'=HYPERLINK(1)", "-1.00")
+    (line,) = guest.get("/flows/download.jsonl").text.splitlines()
+    assert msgspec.json.decode(line)["label"] == "=HYPERLINK(1)"
+
+
 def test_a_download_in_another_format_does_not_exist(reader: Visitor) -> None:
     assert reader.get("/flows/download.xlsx").status_code == 404
 

@@ -62,5 +62,7 @@ def _run() -> None:
 
 
 def _fail(line: str, code: int) -> NoReturn:
-    sys.stderr.write(" ".join(line.split()) + "\n")
+    from liushui.output_text import terminal_text
+
+    sys.stderr.write(terminal_text(" ".join(line.split())) + "\n")
     sys.exit(code)

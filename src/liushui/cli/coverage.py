@@ -11,7 +11,7 @@ import click
 from liushui.cli import EXIT_INCOMPLETE, options
 from liushui.cli.flows import exit_with
 from liushui.cli.options import Format, Settings
-from liushui.cli.output import Record, emit, messages
+from liushui.cli.output import Record, emit, messages, terminal_console
 from liushui.instant import from_us
 
 if TYPE_CHECKING:
@@ -99,12 +99,11 @@ def calendar_of(account: "Account", now: datetime) -> Calendar:
 
 def draw(calendar: Calendar) -> None:
     """Print a calendar: the newest months, and older ones that have an open day."""
-    from rich.console import Console
     from rich.markup import escape
 
     from liushui.ledger.read.coverage import DayState, day_runs
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal_console(soft_wrap=True)
     console.print(f"[bold]{escape(calendar.account)}[/]  {escape(calendar.provider)}")
     months = [(month, list(days)) for month, days in groupby(calendar.days, key=lambda day: f"{day.day:%Y-%m}")]
     hidden: list[tuple[str, str]] = []

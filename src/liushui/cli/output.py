@@ -3,21 +3,31 @@
 import csv
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from liushui.cli.options import Format
-from liushui.instant import to_iso
-from liushui.money import to_plain_string
+from liushui.output_text import csv_cell, export_value, terminal_json, terminal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Record = Mapping[str, object]
+
+
+def terminal_console(*, stderr: bool = False, soft_wrap: bool = False) -> "Console":
+    """A console of rich's that shows control characters in any text as escapes, so that none reaches the terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    class TerminalConsole(Console):
+        def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - as rich declares them
+            return super().render_str(terminal_text(text, lines=True), **options)
+
+    return TerminalConsole(stderr=stderr, soft_wrap=soft_wrap, highlight=False)
 
 
 class Messages:
@@ -26,9 +36,7 @@ class Messages:
     @cached_property
     def console(self) -> "Console":
         """Standard error."""
-        from rich.console import Console
-
-        return Console(stderr=True, highlight=False, soft_wrap=True)
+        return terminal_console(stderr=True, soft_wrap=True)
 
     @property
     def is_terminal(self) -> bool:
@@ -71,14 +79,13 @@ def emit(records: Iterable[Record], columns: Sequence[str], form: Format, *, tit
 def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
     """Print one record: as an object in JSON, as lines of a name and a value in a table."""
     if form is Format.TABLE:
-        from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
 
         table = Table(title=title, show_header=False, box=None, pad_edge=False, title_justify="left")
         for name, value in record.items():
             table.add_row(f"[bold]{escape(name)}[/]", escape(_cell(value)))
-        Console(highlight=False, soft_wrap=True).print(table)
+        terminal_console(soft_wrap=True).print(table)
     elif form is Format.JSON:
         sys.stdout.write(msgspec.json.format(_json(record, list(record))) + "\n")
         sys.stdout.flush()
@@ -87,7 +94,6 @@ def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
 
 
 def _table(records: Iterable[Record], columns: Sequence[str], title: str | None) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -98,31 +104,20 @@ def _table(records: Iterable[Record], columns: Sequence[str], title: str | None)
         table.add_column(escape(name.replace("_", " ")), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_cell(row[name])) for name in columns))
-    console = Console(highlight=False)
+    console = terminal_console()
     if not console.is_terminal:
         console.width = max(console.width, 200)
     console.print(table if rows else "[dim]nothing to show[/]")
 
 
-def _value(value: object) -> object:
-    if isinstance(value, datetime):
-        return to_iso(value)
-    if isinstance(value, Decimal):
-        return to_plain_string(value)
-    return value
-
-
 def _json(record: Record, columns: Sequence[str]) -> str:
-    return msgspec.json.encode({name: _value(record[name]) for name in columns}).decode()
+    text = msgspec.json.encode({name: export_value(record[name]) for name in columns}).decode()
+    return terminal_json(text) if sys.stdout.isatty() else text
 
 
-def _csv_cell(value: object) -> object:
-    value = _value(value)
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, (str, int)) else msgspec.json.encode(value).decode()
+def _csv_cell(value: object) -> str | int:
+    cell = csv_cell(value)
+    return terminal_text(cell) if isinstance(cell, str) and sys.stdout.isatty() else cell
 
 
 def _cell(value: object) -> str:
@@ -135,5 +130,5 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return str(_value(value))
+        return terminal_text(", ".join(map(str, value)))
+    return terminal_text(str(export_value(value)))

@@ -10,6 +10,7 @@ from liushui.errors import ConfigError, LiushuiError
 from liushui.instant import Clock, to_iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.workers import RUNNING, Progress, new_holder, write_progress
+from liushui.output_text import terminal_text
 from liushui.provider import Slice
 from liushui.sync import events
 from liushui.sync.events import Event
@@ -85,7 +86,8 @@ class EventLog:
                 pass
 
     def _stamp(self, _logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {"at": to_iso(self._clock()), "level": method, **event}
+        shown = {name: terminal_text(value) if isinstance(value, str) else value for name, value in event.items()}
+        return {"at": to_iso(self._clock()), "level": method, **shown}
 
 
 def _times(slice_: Slice) -> dict[str, str]:

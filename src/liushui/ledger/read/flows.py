@@ -16,14 +16,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.flow import Flow
-from liushui.instant import BusinessDays, from_us, to_iso
+from liushui.instant import BusinessDays, from_us
 from liushui.ledger.day_totals import flows_by_day
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US, AccountFilter, FlowFilter, totals_conditions
 from liushui.ledger.schema import day_totals, flows
-from liushui.money import to_plain_string
+from liushui.output_text import export_value
 from liushui.provider import Slice
 
 CHUNK: Final = 1_000
@@ -84,13 +84,7 @@ def flow_record(found: LedgerFlow) -> dict[str, str | int | Decimal | datetime |
 
 def export_record(found: LedgerFlow) -> dict[str, Any]:
     """`flow_record` for programs: amounts as plain text, times as ISO 8601 in UTC."""
-    return {name: _exported(value) for name, value in flow_record(found).items()}
-
-
-def _exported(value: object) -> object:
-    if isinstance(value, Decimal):
-        return to_plain_string(value)
-    return to_iso(value) if isinstance(value, datetime) else value
+    return {name: export_value(value) for name, value in flow_record(found).items()}
 
 
 def ledger_flow(row: sa.Row[Any]) -> LedgerFlow:

@@ -16,7 +16,8 @@ from liushui.instant import load_zone, to_us, us_to_iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.cursors import flow_key, sign_cursor
 from liushui.ledger.read.filters import FlowFilter
-from liushui.ledger.read.flows import COLUMNS, FlowsPage, LedgerFlow, Position, export_record, flows_page
+from liushui.ledger.read.flows import COLUMNS, FlowsPage, LedgerFlow, Position, export_record, flow_record, flows_page
+from liushui.output_text import csv_cell
 from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Labels
 
@@ -133,12 +134,8 @@ def csv_parts(flows: Iterator[LedgerFlow]) -> Generator[bytes]:
     yield f"{','.join(COLUMNS)}\r\n".encode()
     for chunk in _chunks(flows):
         text = io.StringIO()
-        csv.writer(text).writerows([_cell(value) for value in export_record(flow).values()] for flow in chunk)
+        csv.writer(text).writerows(map(csv_cell, flow_record(flow).values()) for flow in chunk)
         yield text.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
 
 
 def jsonl_parts(flows: Iterator[LedgerFlow]) -> Generator[bytes]:

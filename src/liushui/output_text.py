@@ -1,0 +1,67 @@
+"""Values as text: in JSON and CSV, and on a terminal.
+
+Providers' text is data. It is made harmless where a terminal or a spreadsheet would act on it; JSON keeps it as it is.
+"""
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from liushui.instant import to_iso
+from liushui.money import to_plain_string
+
+_CONTROL: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f"  # C0 and C1: escape sequences that move the cursor, set titles, fill the clipboard
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks: an amount could be shown backwards
+    "\u2028\u2029]"  # separators of lines and paragraphs
+)
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What begins a formula in Excel, LibreOffice or WPS. The wide forms do in Japanese and Chinese versions."""
+
+
+def export_value(value: object) -> object:
+    """The value for JSON: an amount as plain text, a time as ISO 8601 in UTC, anything else as it is."""
+    if isinstance(value, datetime):
+        return to_iso(value)
+    return to_plain_string(value) if isinstance(value, Decimal) else value
+
+
+def csv_cell(value: object) -> str | int:
+    """The value for CSV: none as an empty cell, a list or mapping as JSON, text without the power of a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return spreadsheet_text(value)
+    exported = export_value(value)
+    return exported if isinstance(exported, (str, int)) else msgspec.json.encode(exported).decode()
+
+
+def terminal_text(text: str, *, lines: bool = False) -> str:
+    """The text with control characters and direction marks as escapes: ESC is shown as the four characters `\\x1b`.
+
+    Line feeds are escaped as well, unless `lines` says that the text may have several lines.
+    """
+    shown = _CONTROL.sub(_escape, text)
+    return shown if lines else shown.replace("\n", "\\n")
+
+
+def terminal_json(text: str) -> str:
+    """JSON with control characters and direction marks as JSON's own escapes. It decodes to the same value."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def spreadsheet_text(text: str) -> str:
+    """The text with an apostrophe before it where a spreadsheet would read a formula.
+
+    Source: OWASP, "CSV Injection". Only for text from outside: an amount of -1.00 has to stay a number.
+    """
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()

@@ -1,23 +1,20 @@
-"""liushui sync, liushui import: how flows come in."""
+"""liushui sync: collect flows from the sources."""
 
 import os
 import signal
 import sys
 import threading
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from liushui.cli import EXIT_FAILED, EXIT_INCOMPLETE, options
 from liushui.cli.options import Settings
-from liushui.cli.output import emit_one, messages
 from liushui.errors import ConfigError
 
 if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
-    from liushui.provider import Provider
 
 LOG_FORMATS: Final = ("none", "text", "json")
 
@@ -136,49 +133,3 @@ def _end_with_input() -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@click.command("import")
-@click.argument(
-    "files",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE...",
-    help="Saved API answers, JSON arrays of rows, or JSON lines.",
-)
-@options.provider_option("--provider", "The provider whose rows they are.")
-@click.option("--account", required=True, metavar="ACCOUNT", help="The account they belong to; created if it is new.")
-@click.option("--zone", metavar="ZONE", help="The IANA time zone of a new account's days. (default: the provider's)")
-@options.ledger_and_format
-def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", account: str, zone: str | None) -> None:
-    """Import rows saved as JSON.
-
-    Rows that were imported before are recognised: importing a file twice changes nothing. A row that cannot be read
-    goes to the quarantine with its bytes and the reason; the other rows come in, and the exit code is 3.
-
-    \b
-    Example: liushui import flows-2025.json --provider longbridge --account broker
-    """
-    from liushui.cli.progress import file_bar
-    from liushui.importing.run import import_files
-    from liushui.ledger.write.commit import make_account
-
-    for path in files:
-        if not path.is_file():
-            raise ConfigError(f"{path}: expected a file, but there is none")
-    ledger = settings.open_ledger(create=True)
-    make_account(ledger, account, provider.name, zone or provider.rules.zone)
-    with file_bar(files) as advance:
-        imported = import_files(ledger, account, provider, list(files), advance=advance)
-    counts = ("files", "rows", "added", "known", "withdrawn", "rejected", "quarantined")
-    emit_one({"account": account, **{name: getattr(imported, name) for name in counts}}, settings.format)
-    if imported.joined:
-        messages.print(
-            f"{imported.joined} rows end one page and begin another: they are counted as equal flows. "
-            "If the files were saved with overlapping ranges, a sync of the account corrects that."
-        )
-    for reason in imported.reasons:
-        messages.warn(f"in quarantine: {reason}")
-    if imported.rejected:
-        sys.exit(EXIT_INCOMPLETE)

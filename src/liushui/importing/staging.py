@@ -6,9 +6,9 @@ however far apart they stood, and a file that is refused halfway has changed not
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby, repeat
+from itertools import count, groupby, repeat
 from operator import itemgetter
 from tempfile import TemporaryFile
 from typing import Any, Final, NamedTuple
@@ -26,8 +26,9 @@ ONE_BY_ONE: Final = 40
 OVERLAP_MAX: Final = 3
 """Most blocks whose times may overlap. A document in less order is sorted by SQLite, which takes little memory."""
 
-_FIELDS: Final = COLUMNS[1:-1]
-"""The columns of a block: all but the account and the batch, which are the same for each of its rows."""
+_FIELDS: Final = (*COLUMNS[1:-1], "number")
+"""The columns of a block: all but the account and the batch, which are the same for each of its rows; and the number of
+the row in its file."""
 _AT_US, _ID = AT_US - 1, ID - 1
 _INSERT: Final = f"INSERT INTO rows VALUES ({', '.join('?' * len(_FIELDS))})"
 _EMPTY: Final = repeat(None)
@@ -36,21 +37,27 @@ _EMPTY: Final = repeat(None)
 class Block:
     """Decoded rows, oldest first, column by column. In place of its id each row has its identity.
 
-    Columns are those of schema.flows without `account` and `batch`; None stands for a column without any value.
+    Columns are those of schema.flows without `account` and `batch`, and the number of each row in its file. None stands
+    for a column without any value.
     """
 
     def __init__(self, columns: Sequence[Sequence[Any] | None]) -> None:
         self._columns = columns
 
     @classmethod
-    def of(cls, batch: RowBatch) -> "Block":
-        """The rows of a batch."""
-        return cls(batch.columns)._sorted()
+    def of(cls, batch: RowBatch, first: int = 1) -> "Block":
+        """The rows of a batch. `first` is the number of the first one."""
+        return cls([*batch.columns, list(range(first, first + len(batch)))])._sorted()
 
     @classmethod
-    def of_decoded(cls, rows: Sequence[DecodedRow]) -> "Block":
-        """Rows that were decoded one by one. There is at least one."""
-        return cls.of_values([to_row("", row.flow.identity, row, 0)[1:-1] for row in rows])
+    def of_decoded(cls, rows: Sequence[DecodedRow], numbers: Iterable[int] | None = None) -> "Block":
+        """Rows that were decoded one by one, at least one, and their numbers: 1, 2, … if none are given."""
+        return cls.of_values(
+            [
+                (*to_row("", row.flow.identity, row, 0)[1:-1], number)
+                for row, number in zip(rows, count(1) if numbers is None else numbers, strict=False)
+            ]
+        )
 
     @classmethod
     def of_values(cls, rows: Sequence[Sequence[Any]]) -> "Block":
@@ -72,14 +79,19 @@ class Block:
         return self._columns[_ID] or ()
 
     @property
+    def numbers(self) -> Sequence[int]:
+        """The number of each row in its file."""
+        return self._columns[-1] or ()
+
+    @property
     def filled(self) -> tuple[int, ...]:
         """The indexes of the columns of schema.flows that have a value."""
-        fields = (index for index, column in enumerate(self._columns, 1) if column is not None)
+        fields = (index for index, column in enumerate(self._columns[:-1], 1) if column is not None)
         return (0, *fields, len(COLUMNS) - 1)
 
     def rows(self, account: str, batch: int) -> list[Row]:
         """The rows of schema.flows."""
-        columns = (_EMPTY if column is None else column for column in self._columns)
+        columns = (_EMPTY if column is None else column for column in self._columns[:-1])
         return list(zip(repeat(account), *columns, repeat(batch), strict=False))
 
     def values(self) -> Iterator[Row]:
@@ -169,18 +181,18 @@ class Staging:
 
     def _decoded(self, chunk: Chunk) -> Iterator[Block]:
         """The rows that can be decoded. The others are kept as rejected."""
-        rows, batch = chunk
+        rows, batch, first = chunk
         if batch is not None:
-            yield Block.of(batch)
+            yield Block.of(batch, first)
         elif len(rows) > ONE_BY_ONE and isinstance(self._codec, BatchCodec):
             half = len(rows) // 2
-            for part in (rows[:half], rows[half:]):
-                yield from self._decoded(Chunk(part, read_batch(self._codec, part)))
+            for part, number in ((rows[:half], first), (rows[half:], first + half)):
+                yield from self._decoded(Chunk(part, read_batch(self._codec, part), number))
         else:
             received, rejected = read_rows(self._codec, rows)
             self._database.executemany("INSERT INTO rejected VALUES (?, ?, ?)", rejected)
             if received:
-                yield Block.of_decoded(received)
+                yield Block.of_decoded(received, _numbers(rows, first, received))
 
     def ends(self) -> tuple[int, int] | None:
         """The times of the oldest and of the newest row. None: no row could be decoded."""
@@ -250,6 +262,13 @@ class Staging:
         """Delete the temporary files."""
         self._file.close()
         self._database.close()
+
+
+def _numbers(rows: Sequence[bytes], first: int, received: Sequence[DecodedRow]) -> Iterator[int]:
+    """The number of each row that was decoded. They are in the order of `rows`, of which the others were rejected."""
+    numbered = enumerate(rows, first)
+    for decoded in received:
+        yield next(number for number, row in numbered if row == decoded.row)
 
 
 @contextmanager

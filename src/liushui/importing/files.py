@@ -1,0 +1,56 @@
+"""Opens files to import: plain or packed by gzip, told by their first bytes. A packed one is unpacked to disk first."""
+
+import gzip
+import mmap
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final, NamedTuple
+
+from liushui.errors import ConfigError
+
+_GZIP: Final = b"\x1f\x8b"
+_COPIED: Final = 1024 * 1024
+"""Bytes that are unpacked at once."""
+
+
+class Mapped(NamedTuple):
+    """The unpacked bytes of a file, mapped so that the system can drop them from memory, and its size on disk."""
+
+    data: mmap.mmap
+    size: int
+
+
+def map_file(path: Path) -> Mapped | None:
+    """Map a file's bytes. None: it has none.
+
+    A packed file is unpacked as a whole before it is read, so one that was cut off changes nothing. The mapping is
+    closed when the last reference to it is gone. Raises OSError, and ConfigError for a packed file that is damaged.
+    """
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        is_packed = file.read(len(_GZIP)) == _GZIP
+        if not is_packed:
+            return Mapped(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), size) if size else None
+        file.seek(0)
+        with TemporaryFile() as unpacked, _naming_damage(path):
+            with gzip.GzipFile(fileobj=file) as packed:
+                shutil.copyfileobj(packed, unpacked, _COPIED)
+            unpacked.flush()
+            if not unpacked.tell():
+                return None
+            return Mapped(mmap.mmap(unpacked.fileno(), 0, access=mmap.ACCESS_READ), size)
+
+
+@contextmanager
+def _naming_damage(path: Path) -> Iterator[None]:
+    """Name the file in errors of gzip."""
+    try:
+        yield
+    except EOFError as error:
+        raise ConfigError(f"{path}: the gzip file ends too early: it was cut off, so save it again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ConfigError(f"{path}: the gzip file is damaged: {error}") from error

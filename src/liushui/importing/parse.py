@@ -50,8 +50,7 @@ def documents(path: Path, codec: Codec, advance: Advance) -> Iterator[Document]:
         if mapped is not None:
             data, size = mapped
             check_text(path, data)
-            scale = size / len(data)
-            chunks = _chunks(data, codec, lambda read: advance(int(read * scale)))
+            chunks = _chunks(data, codec, lambda read: advance(read * size // len(data)))
             for _, numbered in groupby(chunks, key=lambda chunk: chunk[0]):
                 yield Document(_named(path, (chunk for _, chunk in numbered)))
 

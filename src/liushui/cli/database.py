@@ -9,13 +9,14 @@ import click
 from liushui.cli import EXIT_DAMAGED, options
 from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, emit_one, messages
+from liushui.instant import to_iso
 
 if TYPE_CHECKING:
     from liushui.ledger.maintenance.copy import CopiedAccount
     from liushui.ledger.maintenance.verify import Damage, Verified
 
 COPY_COLUMNS: Final = ("account", "batches", "flows", "versions", "coverage", "quarantine", "link", "result")
-VERIFY_COLUMNS: Final = ("account", "batch", "flows", "result")
+VERIFY_COLUMNS: Final = ("account", "batch", "flows", "anchored", "link", "result")
 
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
@@ -133,24 +134,50 @@ def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None
 
 
 @click.command()
+@click.option(
+    "--expect",
+    "expected",
+    multiple=True,
+    metavar="ACCOUNT=LINK",
+    help="The account must contain the batch with this link, which an earlier `verify` printed; repeatable.",
+)
 @options.ledger_and_format
-def verify(settings: Settings) -> None:
+def verify(settings: Settings, expected: tuple[str, ...]) -> None:
     """Check that nothing in the ledger was changed or damaged.
 
-    Every chain, fact, coverage and total is computed again from the rows. The exit code is 4 if one differs from what
-    was committed.
+    Every chain, fact, coverage and total is computed again from the rows. That compares the ledger with itself alone.
+    What was cut off at the end, or replaced by an older copy, shows only beside something that was recorded elsewhere:
+    the links of --expect, and the heads file beside the ledger, which is used when it is there. `anchored` is the
+    newest batch that one of them vouches for. The exit code is 4 if anything differs.
+
+    \b
+    Example: liushui verify --expect broker=5a0c…
     """
     from liushui.cli.progress import work_bar
+    from liushui.ledger.maintenance.anchors import parse_expected
+    from liushui.ledger.maintenance.heads_file import read_heads_file
     from liushui.ledger.maintenance.verify import Damage
     from liushui.ledger.maintenance.verify import verify as verify_ledger
 
+    anchors = [parse_expected(text) for text in expected]
+    ledger = settings.open_ledger()
+    recorded = read_heads_file(ledger)
     with work_bar() as bar:
-        results = list(
-            verify_ledger(
-                settings.open_ledger(), lambda account, done, total: bar.show(f"verifying {account}", done, total)
-            )
-        )
+        results = [
+            *(Damage("", None, error) for error in recorded.errors),
+            *verify_ledger(
+                ledger,
+                lambda account, done, total: bar.show(f"verifying {account}", done, total),
+                [*anchors, *recorded.anchors],
+            ),
+        ]
     emit(map(_verify_record, results), VERIFY_COLUMNS, settings.format)
+    if recorded.restore is not None:
+        restore = recorded.restore
+        messages.warn(
+            f"restored from {restore.backup} at {to_iso(restore.recorded_at)}: the heads that were recorded before "
+            "are of the ledger that was replaced, and are not compared"
+        )
     if any(isinstance(result, Damage) for result in results):
         sys.exit(EXIT_DAMAGED)
 
@@ -165,6 +192,6 @@ def _verify_record(result: "Damage | Verified") -> Record:
     from liushui.ledger.maintenance.verify import Damage
 
     if isinstance(result, Damage):
-        return {"account": result.account, "batch": result.batch, "flows": None, "result": f"damaged: {result.what}"}
-    intact = f"intact, chain {result.link[:16]}…"
-    return {"account": result.account, "batch": result.batches, "flows": result.flows, "result": intact}
+        known = {"account": result.account, "batch": result.batch, "result": f"damaged: {result.what}"}
+        return {**dict.fromkeys(VERIFY_COLUMNS), **known}
+    return {**result._asdict(), "batch": result.batches, "result": "intact"}

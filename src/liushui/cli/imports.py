@@ -47,6 +47,7 @@ def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", a
     """
     from liushui.cli.progress import file_bar
     from liushui.importing.run import import_files
+    from liushui.ledger.maintenance.heads_file import try_record_heads
     from liushui.ledger.write.commit import make_account
 
     with _regular_files(files) as paths:
@@ -54,6 +55,8 @@ def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", a
         make_account(ledger, account, provider.name, zone or provider.rules.zone)
         with file_bar(paths) as advance:
             imported = import_files(ledger, account, provider, paths, advance=advance)
+    for warning in try_record_heads(ledger):
+        messages.warn(warning)
     counts = ("files", "rows", "added", "known", "withdrawn", "rejected", "quarantined")
     emit_one({"account": account, **{name: getattr(imported, name) for name in counts}}, settings.format)
     if imported.joined:

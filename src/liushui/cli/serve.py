@@ -94,7 +94,8 @@ def serve(settings: Settings, host: str, port: int, socket_port: int | None, wor
             messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
         messages.print(f"open [bold]{link}[/]")
 
-    serve_ledger(url, address, workers=workers, started=started, beside=sync_command(url, scheduled=sync))
+    beside = sync_command(url, scheduled=sync)
+    serve_ledger(url, address, workers=workers, started=started, warn=messages.warn, beside=beside)
 
 
 def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "Command":

@@ -20,6 +20,7 @@ import msgspec
 from liushui.errors import ConfigError
 from liushui.instant import system_clock
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.maintenance.heads_file import try_record_heads
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
@@ -141,16 +142,63 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+# ---------------------------------------------------------------- the heads file
+
+HEADS_INTERVAL_S: Final = 60
+"""How often a server records where the chains end."""
+
+
+class HeadsRecorder:
+    """Records where the chains of a ledger end, at once, every minute, and when the context is left.
+
+    What is wrong is told to `warn`, each sentence once.
+    """
+
+    def __init__(self, ledger: Ledger, warn: Callable[[str], None]) -> None:
+        self._ledger, self._warn = ledger, warn
+        self._told: set[str] = set()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heads", daemon=True)
+
+    def __enter__(self) -> "HeadsRecorder":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            is_last = self._stopped.is_set()
+            for warning in try_record_heads(self._ledger):
+                if warning not in self._told:
+                    self._told.add(warning)
+                    self._warn(warning)
+            if is_last:
+                return
+            self._stopped.wait(HEADS_INTERVAL_S)
+
+
 # ---------------------------------------------------------------- the server
 
 
 def serve_ledger(
-    ledger_url: str, address: Address, *, workers: int, started: Callable[[], None], beside: Command | None = None
+    ledger_url: str,
+    address: Address,
+    *,
+    workers: int,
+    started: Callable[[], None],
+    warn: Callable[[str], None],
+    beside: Command | None = None,
 ) -> None:
-    """Serve a ledger until a signal. `beside`: a command that runs as long as the server does."""
+    """Serve a ledger until a signal. `beside`: a command that runs as long as the server does.
+
+    Meanwhile the ends of the ledger's chains are recorded in its heads file; what is wrong there is told to `warn`.
+    """
     ledger = open_ledger(ledger_url)
     child = ChildProcess(beside) if beside is not None else nullcontext()
-    with tempfile.TemporaryDirectory(prefix="liushui-") as folder, child:
+    with tempfile.TemporaryDirectory(prefix="liushui-") as folder, HeadsRecorder(ledger, warn), child:
         config = WorkerConfig(ledger_url, str(Path(folder) / "limits.db"), address.url, address.socket_url)
         os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
         reply = _dialects(config, ledger).reply

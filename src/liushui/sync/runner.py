@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from liushui.errors import ConfigError, LiushuiError
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
+from liushui.ledger.maintenance.heads_file import try_record_heads
 from liushui.ledger.read.accounts import ranges_of
 from liushui.provider import PageRequest, Slice
 from liushui.providers import get_provider
@@ -41,7 +42,10 @@ class SyncRunner:
                 failed = SyncResult(source.account, status=SyncStatus.FAILED, error=str(error))
                 context.notify(SyncEnded(source.account, failed))
                 return failed
-            return await account_sync.run()
+            result = await account_sync.run()
+            warnings = await asyncio.to_thread(try_record_heads, context.ledger)
+            result.note = "; ".join([*([result.note] if result.note else []), *warnings])
+            return result
 
     def close(self) -> None:
         """Close the file of the rate limits."""

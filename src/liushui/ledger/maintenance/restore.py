@@ -32,6 +32,7 @@ from liushui.ledger.maintenance.copy import (
     encrypted_columns,
 )
 from liushui.ledger.maintenance.copy_state import clear_ledger, is_empty, is_unfinished
+from liushui.ledger.maintenance.heads_file import record_restore
 from liushui.ledger.maintenance.verify import ReportProgress
 from liushui.ledger.schema import APPLICATION_ID, REVISION
 
@@ -50,8 +51,8 @@ def restore(path: Path, url: str, *, force: bool = False, progress: ReportProgre
 
     A ledger with content is only replaced with `force`. In a file that is one transaction: other processes that have it
     open see the ledger before or after. A ledger on a server is emptied in one transaction, and then filled as an
-    unfinished copy. Secrets are re-encrypted with the ledger's own key if the backup's key is beside it. Raises
-    ConfigError, LedgerError.
+    unfinished copy. Secrets are re-encrypted with the ledger's own key if the backup's key is beside it. A heads file
+    beside the ledger gets a line that says so. Raises ConfigError, LedgerError.
     """
     path = path.expanduser().absolute()
     if not path.is_file():
@@ -88,6 +89,7 @@ def _to_file(path: Path, target: Path, *, force: bool, progress: ReportProgress 
                 _copy_file(complete, target, target, progress)
         else:
             publish(temporary, target, force=False)
+    _record(path, str(target))
     return RestoreResult(str(target), len(heads), flows, secrets)
 
 
@@ -116,6 +118,7 @@ def _to_server(path: Path, url: str, *, force: bool, progress: ReportProgress | 
                 secrets = "none"
             else:
                 secrets = f"not readable: {reason}" if reason and _why_undecryptable(target) else "readable"
+            record_restore(target, path)
         finally:
             target.close()
         return RestoreResult(target.name, len(copied), flows, secrets)
@@ -130,6 +133,14 @@ def _clear(target: Ledger, *, force: bool) -> None:
         raise ConfigError(f"{target.name} contains a ledger already: --force replaces it by the backup")
     if has_content and force:
         clear_ledger(target)
+
+
+def _record(path: Path, url: str) -> None:
+    ledger = open_ledger(url)
+    try:
+        record_restore(ledger, path)
+    finally:
+        ledger.close()
 
 
 # ---------------------------------------------------------------- secrets

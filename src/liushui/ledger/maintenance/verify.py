@@ -2,9 +2,10 @@
 
 import heapq
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,7 @@ from liushui.ledger.day_totals import Total, TotalKey, Totals, merge, totals_of
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
+from liushui.ledger.maintenance.anchors import Anchor, check_anchors, missing_accounts
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
 from liushui.ledger.write.quarantine import SEALED_COLUMNS, sealed_row
 from liushui.money import parse_decimal, to_plain_string
@@ -46,16 +48,29 @@ class Verified(NamedTuple):
     batches: int
     flows: int
     link: str
+    anchored: int | None
+    """The newest batch that an anchor vouches for, with all batches before it. None: no anchor names the account."""
 
 
-def verify(ledger: Ledger, progress: ReportProgress | None = None) -> Iterator[Damage | Verified]:
-    """Verify a whole ledger, account by account. Progress counts batches. Reads only, and streams flows."""
+def verify(
+    ledger: Ledger, progress: ReportProgress | None = None, anchors: Iterable[Anchor] = ()
+) -> Iterator[Damage | Verified]:
+    """Verify a whole ledger, account by account. Progress counts batches. Reads only, and streams flows.
+
+    Without anchors the ledger is compared with itself alone. A ledger that was cut at its end, replaced by an older
+    copy, or sealed again from some batch on is then intact: only what was recorded elsewhere shows it.
+    """
+    by_account: defaultdict[str, list[Anchor]] = defaultdict(list)
+    for anchor in anchors:
+        by_account[anchor.account].append(anchor)
     with ledger.reading() as connection, ledger.tolerating_damage(connection):
         damages = list(_database_damage(ledger, connection))
         names = _all_account_names(connection, damages)
         yield from damages
         for name in names:
-            yield from _verify_account(connection, name, progress, is_file_sound=not damages)
+            yield from _verify_account(connection, name, progress, by_account.get(name, []), is_file_sound=not damages)
+        for failure in missing_accounts(names, chain.from_iterable(by_account.values())):
+            yield Damage(*failure)
 
 
 # ---------------------------------------------------------------- the database
@@ -102,12 +117,17 @@ def _all_account_names(connection: Connection, damages: list[Damage]) -> list[st
 
 
 def _verify_account(
-    connection: Connection, name: str, progress: ReportProgress | None, *, is_file_sound: bool
+    connection: Connection,
+    name: str,
+    progress: ReportProgress | None,
+    anchors: Sequence[Anchor],
+    *,
+    is_file_sound: bool,
 ) -> Iterator[Damage | Verified]:
     damages: list[Damage] = []
     verified = None
     try:
-        verified = _check_account(connection, name, damages, progress)
+        verified = _check_account(connection, name, damages, progress, anchors)
     except Exception as error:
         # A broken file may contain anything anywhere, so the checks may meet values that no column can have.
         if not _is_damage(error) or (is_file_sound and not isinstance(error, DatabaseError)):
@@ -119,7 +139,11 @@ def _verify_account(
 
 
 def _check_account(
-    connection: Connection, name: str, damages: list[Damage], progress: ReportProgress | None
+    connection: Connection,
+    name: str,
+    damages: list[Damage],
+    progress: ReportProgress | None,
+    anchors: Sequence[Anchor],
 ) -> Verified | None:
     """Compute an account again, and add what differs to `damages`. None: the account itself cannot be read."""
     account = connection.execute(sa.select(accounts).where(accounts.c.account == name)).first()
@@ -131,6 +155,8 @@ def _check_account(
     damages += _chain_damage(name, first_link, rows)
     if (account.head, account.link) != ((rows[-1][1], rows[-1][-1]) if rows else (0, first_link)):
         damages.append(Damage(name, account.head, "the account does not end at its last batch"))
+    anchored, failures = check_anchors([first_link, *(str(row[-1]) for row in rows)], anchors)
+    damages += [Damage(*failure) for failure in failures]
     damages += _facts_damage(connection, name, rows, progress)
     damages += _coverage_damage(connection, name, rows)
     try:
@@ -142,7 +168,7 @@ def _check_account(
     totals_damage = _totals_damage(connection, name, flows.totals())
     damages += flows.damages + totals_damage
     damages += _findings_damage(connection, name, days)
-    return Verified(name, len(rows), flows.count, account.link)
+    return Verified(name, len(rows), flows.count, account.link, anchored)
 
 
 _FACTS: Final = [column.name for column in batches.columns].index("facts")

@@ -1,0 +1,228 @@
+"""The heads file: beside a ledger, a log of where each account's chain ended. `verify` compares the ledger with it.
+
+Whoever writes to a ledger appends to it: `serve`, `sync` and `import`. It is a file of its own, so that a ledger that
+is cut, or replaced by an older copy, does not take it along. A line is one JSON object.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.errors import LedgerError
+from liushui.ledger.chain import genesis
+from liushui.ledger.engine import Ledger
+from liushui.ledger.maintenance.anchors import Anchor
+from liushui.ledger.maintenance.atomic_file import publish, temporary_beside
+from liushui.ledger.schema import accounts, batches
+
+SUFFIX: Final = ".heads"
+OLDER_SUFFIX: Final = ".heads.1"
+"""What was in the file before it was last rotated."""
+BYTES_MAX: Final = 512 * 1024
+"""A larger file is rotated: it begins again with the newest head of each account. That is about 2,500 heads."""
+
+
+class Head(NamedTuple):
+    """The newest batch of an account, and its link. Batch 0: there is none yet, and the link is of the beginning."""
+
+    account: str
+    batch: int
+    link: str
+
+
+class RecordedHead(msgspec.Struct, frozen=True, tag="head", tag_field="event", forbid_unknown_fields=True):
+    """A line: an account ended at a batch."""
+
+    account: str
+    batch: int
+    link: str
+    recorded_at: datetime
+
+
+class RecordedRestore(msgspec.Struct, frozen=True, tag="restored", tag_field="event", forbid_unknown_fields=True):
+    """A line: `db restore` replaced the ledger. Heads before it are of the ledger that was replaced."""
+
+    backup: str
+    recorded_at: datetime
+
+
+@dataclass
+class RecordedHeads:
+    """What a heads file says."""
+
+    heads: list[tuple[RecordedHead, str]] = field(default_factory=list)
+    """The heads since the last restore, each with the file that has it."""
+    restore: RecordedRestore | None = None
+    errors: list[str] = field(default_factory=list)
+    """Lines that liushui did not write."""
+
+    @property
+    def anchors(self) -> list[Anchor]:
+        """The heads, as anchors."""
+        return [Anchor(head.account, head.batch, head.link, file, head.recorded_at) for head, file in self.heads]
+
+    @property
+    def newest(self) -> dict[str, RecordedHead]:
+        """The newest head of each account."""
+        return {head.account: head for head, _ in self.heads}
+
+
+def list_heads(connection: Connection, names: Sequence[str] | None = None) -> list[Head]:
+    """Where the chains of those accounts end, by name; of all accounts where `names` is None."""
+    query = sa.select(accounts.c.account, accounts.c.head, accounts.c.link).order_by(accounts.c.account)
+    if names is not None:
+        query = query.where(accounts.c.account.in_(names))
+    return [Head(*row) for row in connection.execute(query)]
+
+
+def read_heads_file(ledger: Ledger) -> RecordedHeads:
+    """What the ledger's heads file says; nothing where there is none. Raises LedgerError where it cannot be read."""
+    recorded = RecordedHeads()
+    for suffix in (OLDER_SUFFIX, SUFFIX):
+        path = ledger.local_path(suffix)
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise LedgerError(f"{path} cannot be read: {error.strerror}") from error
+        # What follows the last line break is empty, or a line whose writer was killed.
+        _read_lines(lines[:-1], path.name, recorded)
+    return recorded
+
+
+def _read_lines(lines: Sequence[bytes], name: str, recorded: RecordedHeads) -> None:
+    for number, line in enumerate(lines, 1):
+        try:
+            event = _decode(line)
+        except msgspec.MsgspecError as error:
+            recorded.errors.append(f"{name}, line {number}, is not one that liushui wrote: {error}")
+            continue
+        if isinstance(event, RecordedRestore):
+            recorded.heads, recorded.restore = [], event
+        else:
+            recorded.heads.append((event, name))
+
+
+def record_heads(ledger: Ledger) -> list[str]:
+    """Append where each account's chain ends now, if it has changed. Durable when it returns.
+
+    An account whose chain does not continue the head that was recorded last is left as it is, and a sentence about it
+    is returned: its ledger was cut or replaced. Raises LedgerError where the ledger or the file cannot be used.
+    """
+    path = ledger.local_path(SUFFIX)
+    with _locked(path) as file, ledger.reading() as connection:
+        newest = read_heads_file(ledger).newest
+        heads = {head.account: head for head in list_heads(connection)}
+        strange = [
+            f"account {account} does not continue from batch {head.batch}, which {path.name} recorded: "
+            "`liushui verify` tells more"
+            for account, head in newest.items()
+            if not _continues(connection, heads.get(account), head)
+        ]
+        now = ledger.clock()
+        events = [
+            RecordedHead(*head, now)
+            for account, head in heads.items()
+            if account not in newest
+            or (newest[account].batch < head.batch and _continues(connection, head, newest[account]))
+        ]
+        _append(file, events)
+        if file.seek(0, os.SEEK_END) > BYTES_MAX:
+            _rotate(ledger, path)
+    return strange
+
+
+def try_record_heads(ledger: Ledger) -> list[str]:
+    """`record_heads` where a heads file that cannot be written must not stop the caller: the error is returned too."""
+    try:
+        return record_heads(ledger)
+    except LedgerError as error:
+        return [f"the ends of the chains are not recorded: {error}"]
+
+
+def record_restore(ledger: Ledger, backup: Path) -> None:
+    """Append that a ledger was restored. Without a heads file there is nothing to append to. Raises LedgerError."""
+    path = ledger.local_path(SUFFIX)
+    if path.exists():
+        with _locked(path) as file:
+            _append(file, [RecordedRestore(str(backup), ledger.clock())])
+        record_heads(ledger)
+
+
+def _continues(connection: Connection, head: Head | None, recorded: RecordedHead) -> bool:
+    """Whether an account's chain contains a batch that was recorded."""
+    if head is None or head.batch < recorded.batch:
+        return False
+    if recorded.batch == 0:
+        account = connection.execute(sa.select(accounts).where(accounts.c.account == head.account)).one()
+        return recorded.link == genesis(head.account, account.provider, account.zone, account.created_at_us)
+    is_batch = sa.and_(batches.c.account == head.account, batches.c.seq == recorded.batch)
+    return connection.scalar(sa.select(batches.c.link).where(is_batch)) == recorded.link
+
+
+# ---------------------------------------------------------------- the file
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """The file, made where there is none, and locked. Processes that append to it wait for each other."""
+    try:
+        while True:
+            with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if _is_at(path, file):
+                    yield file
+                    return
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    """Whether an open file still has its name: the process that had the lock before may have rotated it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _append(file: BinaryIO, events: Sequence[RecordedHead | RecordedRestore]) -> None:
+    """Append lines, after cutting off one that a killed process did not finish."""
+    if not events:
+        return
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    end = file.read().rfind(b"\n") + 1
+    if end < size:
+        file.truncate(end)
+    lines = _encoder.encode_lines(events)
+    if file.write(lines) != len(lines):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file.fileno())
+
+
+def _rotate(ledger: Ledger, path: Path) -> None:
+    """Begin the file again with the newest heads. The rest is kept beside it until the next time."""
+    recorded = read_heads_file(ledger)
+    events = [*([recorded.restore] if recorded.restore else []), *recorded.newest.values()]
+    older = ledger.local_path(OLDER_SUFFIX)
+    with temporary_beside(older) as temporary:
+        temporary.write_bytes(path.read_bytes())
+        publish(temporary, older, force=True)
+    with temporary_beside(path) as temporary:
+        temporary.write_bytes(_encoder.encode_lines(events))
+        publish(temporary, path, force=True)
+
+
+_encoder = msgspec.json.Encoder()
+_decode = msgspec.json.Decoder(RecordedHead | RecordedRestore).decode

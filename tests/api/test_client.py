@@ -68,6 +68,7 @@ def test_the_client_returns_what_the_server_answers(client: liushui.Client) -> N
     (balance,) = client.balances(account="a", at=AT + timedelta(hours=15)).balances
     assert sum(Decimal(one.amount) for one in found) == Decimal(balance.amount)
     assert client.coverage(account=["a"])[0].state == "proven"
+    assert [(head.account, head.batch) for head in client.heads(account=["a"])] == [("a", 1)]
     assert client.summary(by=["kind"], period="all").rows[0].flows >= 20
     assert client.feed(limit=1).cursor
     with pytest.raises(errors.NotFound, match="account: there is none named 'x'"):

@@ -87,6 +87,7 @@ ROUTES = [
     ("GET", "/balances"),
     ("GET", "/summary"),
     ("GET", "/coverage"),
+    ("GET", "/heads"),
     ("GET", "/feed"),
     ("GET", "/findings"),
     ("GET", "/quarantine"),

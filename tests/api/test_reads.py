@@ -8,6 +8,7 @@ import pytest
 from liushui.flow import Direction
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.maintenance.verify import Verified, verify
 from liushui.ledger.write.commit import commit_gap
 from tests.api.callers import Answer, Api, Caller
 from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, import_page, make_full_row, make_row, rejected_row
@@ -249,6 +250,18 @@ def test_coverage_findings_and_quarantine(caller: Caller, ledger: Ledger) -> Non
 
 
 # ---------------------------------------------------------------- tags
+
+
+def test_heads_are_those_of_verify_and_are_not_cached(caller: Caller, api: Api, ledger: Ledger) -> None:
+    verified = [result for result in verify(ledger) if isinstance(result, Verified)]
+    answer = caller.ask("GET", "/heads")
+    assert [tuple(head.values()) for head in answer.json()["heads"]] == [
+        (one.account, one.batches, one.link) for one in verified
+    ]
+    assert "etag" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
+    assert [head["account"] for head in api.caller("b").get("/heads")["heads"]] == ["b"]
+    assert caller.ask("GET", "/heads", params={"account": "x"}).status_code == 404
 
 
 TAGGED = ["/accounts", "/accounts/a", "/flows", "/balances", "/summary", "/coverage", "/feed", "/findings"]

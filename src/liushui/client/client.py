@@ -112,6 +112,10 @@ class Client:
         """Which ranges are complete, which are not, and why."""
         return self._get("/coverage", models.Coverage, account=account).ranges
 
+    def heads(self, *, account: Sequence[str] = ()) -> list[models.Head]:
+        """Where the chain of each account ends. Kept elsewhere, they show later what was cut off or replaced."""
+        return self._get("/heads", models.Heads, account=account).heads
+
     def findings(self, *, account: Sequence[str] = ()) -> list[models.FindingCount]:
         """How many flows of each day need a review, and why."""
         return self._get("/findings", models.Findings, account=account).findings

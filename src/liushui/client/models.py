@@ -270,6 +270,28 @@ class Summary(Model):
     gaps: list[Gap]
 
 
+# ---------------------------------------------------------------- the ends of the chains
+
+
+class Head(Model):
+    """Where the chain of an account ends. The link depends on everything that was committed to the account.
+
+    Keep it elsewhere: `liushui verify --expect ACCOUNT=LINK` finds a ledger that no longer has it. Batch 0 is the
+    beginning of an account without commits.
+    """
+
+    account: str
+    batch: Count
+    link: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Heads(Model):
+    """The heads of the accounts that were asked for, and when they were read."""
+
+    heads: list[Head]
+    read_at: Instant
+
+
 # ---------------------------------------------------------------- the caller
 
 

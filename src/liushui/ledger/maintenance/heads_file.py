@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from liushui.ledger.chain import genesis
 from liushui.ledger.engine import Ledger
 from liushui.ledger.maintenance.anchors import Anchor
 from liushui.ledger.maintenance.atomic_file import publish, temporary_beside
+from liushui.ledger.read.accounts import Head, list_heads
 from liushui.ledger.schema import accounts, batches
 
 SUFFIX: Final = ".heads"
@@ -30,14 +31,6 @@ OLDER_SUFFIX: Final = ".heads.1"
 """What was in the file before it was last rotated."""
 BYTES_MAX: Final = 512 * 1024
 """A larger file is rotated: it begins again with the newest head of each account. That is about 2,500 heads."""
-
-
-class Head(NamedTuple):
-    """The newest batch of an account, and its link. Batch 0: there is none yet, and the link is of the beginning."""
-
-    account: str
-    batch: int
-    link: str
 
 
 class RecordedHead(msgspec.Struct, frozen=True, tag="head", tag_field="event", forbid_unknown_fields=True):
@@ -75,14 +68,6 @@ class RecordedHeads:
     def newest(self) -> dict[str, RecordedHead]:
         """The newest head of each account."""
         return {head.account: head for head, _ in self.heads}
-
-
-def list_heads(connection: Connection, names: Sequence[str] | None = None) -> list[Head]:
-    """Where the chains of those accounts end, by name; of all accounts where `names` is None."""
-    query = sa.select(accounts.c.account, accounts.c.head, accounts.c.link).order_by(accounts.c.account)
-    if names is not None:
-        query = query.where(accounts.c.account.in_(names))
-    return [Head(*row) for row in connection.execute(query)]
 
 
 def read_heads_file(ledger: Ledger) -> RecordedHeads:

@@ -60,6 +60,22 @@ def read_heads(ledger: Ledger, names: Sequence[str] | None = None) -> dict[str, 
         return {row.account: row.head for row in connection.execute(query)}
 
 
+class Head(NamedTuple):
+    """The newest batch of an account, and its link. Batch 0: there is none yet, and the link is of the beginning."""
+
+    account: str
+    batch: int
+    link: str
+
+
+def list_heads(connection: Connection, names: Sequence[str] | None = None) -> list[Head]:
+    """Where the chains of those accounts end, by name; of all accounts where `names` is None."""
+    query = sa.select(accounts.c.account, accounts.c.head, accounts.c.link).order_by(accounts.c.account)
+    if names is not None:
+        query = query.where(accounts.c.account.in_(names))
+    return [Head(*row) for row in connection.execute(query)]
+
+
 class LastRun(NamedTuple):
     """How an account's latest sync went. `ended_at` None: it still runs, or was killed. `error` empty: it succeeded.
 

@@ -1,4 +1,4 @@
-"""Balances, summaries, and the coverage of both."""
+"""Balances, summaries, and what is known about them: their coverage, and the ends of the chains they stand in."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -12,6 +12,7 @@ from liushui.client import models
 from liushui.flow import Kind
 from liushui.instant import from_us, parse_day
 from liushui.ledger.access.tokens import Scope
+from liushui.ledger.read import accounts
 from liushui.ledger.read.balances import Balance, read_balances
 from liushui.ledger.read.completeness import end_instant
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
@@ -150,6 +151,16 @@ def show_coverage(context: Context, params: NamedDependency[AccountsParams]) -> 
         return models.Coverage(ranges=[_range(known) for known in ranges], complete=complete)
 
     return context.answer_tagged(names, make)
+
+
+@endpoint("GET", "/heads", scope=Scope.READ)
+def list_heads(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Heads]:
+    """Where the chain of each account ends: its newest commit, and the link that depends on all commits."""
+    names, now = context.accounts(params.account), context.ledger.clock()
+    with context.ledger.reading() as connection:
+        heads = accounts.list_heads(connection, names)
+    # Not tagged: the tag of a ledger that was replaced may be that of the ledger before.
+    return context.answer(models.Heads(heads=[models.Head.of(head) for head in heads], read_at=now))
 
 
 def _range(known: CoverageRange) -> models.CoveredRange:

@@ -22,7 +22,7 @@ from liushui.errors import LedgerError
 from liushui.ledger.chain import genesis
 from liushui.ledger.engine import Ledger
 from liushui.ledger.maintenance.anchors import Anchor
-from liushui.ledger.maintenance.atomic_file import publish, temporary_beside
+from liushui.ledger.maintenance.backup import publish, temporary_beside
 from liushui.ledger.read.accounts import Head, list_heads
 from liushui.ledger.schema import accounts, batches
 

@@ -74,11 +74,15 @@ class PageRequest(NamedTuple):
     newest: bool = False
 
 
+UNSERVABLE: Final = b""
+"""`DecodedRow.served` of a row that no answer may have."""
+
+
 class DecodedRow(NamedTuple):
     """A row that was read: its flow, its bytes as received, and the bytes to serve instead.
 
     `served` is None where the row can be served as received. It is set where the provider's own clients would reject
-    the row.
+    the row, and UNSERVABLE where they would misread it in any form: then the codec refuses to write its flow.
     """
 
     flow: Flow

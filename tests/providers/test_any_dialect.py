@@ -9,7 +9,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-import httpx2
 import pytest
 
 from liushui.errors import Refused
@@ -25,7 +24,7 @@ from liushui.providers import get_provider, load_providers
 from liushui.sync.fetch import fetch_slice
 from liushui.testing.processes import Running, run, serving
 from liushui.testing.reader import MemoryReader
-from liushui.testing.transport import DialectTransport
+from liushui.testing.transport import DialectTransport, clients_over
 from tests.providers.longbridge.asking import ask
 from tests.providers.longbridge.test_sdk import EVER
 
@@ -40,12 +39,14 @@ def flow(number: int, amount: str, currency: str, **said: object) -> Flow:
     return Flow(f"id{number}", at, Decimal(amount), currency, **said)  # type: ignore[arg-type] # a test's own words
 
 
+LONG_AMOUNT: Final = "12345678901234567890.123456789012345678"
+
 BROKER = [
     flow(1, "-248.60", "USD", direction=Direction.OUT, kind=Kind.TRADE, category=Category.STOCK, symbol="AAPL.US"),
     flow(2, "10000.00", "HKD", direction=Direction.IN, kind=Kind.DEPOSIT, category=Category.CASH, note="FPS"),
     flow(3, "1.230", "USD", direction=Direction.OUT, kind=Kind.DIVIDEND, label="現金股息", symbol="700.HK"),
     flow(4, "0.00", "USD", direction=Direction.OUT, kind=Kind.FEE, symbol=""),
-    flow(5, "12345678901234567890.123456789012345678", "JPY", kind=Kind.OTHER),
+    flow(5, LONG_AMOUNT, "JPY", kind=Kind.OTHER),
     flow(6, "-0.000001", "USD", kind=Kind.INTEREST, category=Category.FUND, symbol="HK0000584745"),
 ]
 FUTURES = [
@@ -76,15 +77,15 @@ SHOP = [
 HELD: Final = {"broker": BROKER, "futures": FUTURES, "shop": SHOP}
 NAMED: Final = {"wecom": {"CNY"}}
 """The currencies that a dialect can name, where it cannot name any."""
+MISREAD: Final = {"longbridge": {LONG_AMOUNT}}
+"""The amounts that a dialect refuses because its own clients would misread them."""
 
 
-def read_through(provider: Provider, flows: list[Flow], monkeypatch: pytest.MonkeyPatch) -> list[Flow]:
+def read_through(provider: Provider, flows: list[Flow]) -> list[Flow]:
     """What a provider's client reads of flows that came from elsewhere."""
     reader = MemoryReader()
     reader.add_flows(ACCOUNT, flows)
     key = reader.create_key(provider, ACCOUNT)
-    transport, real = DialectTransport(load_providers(), reader), httpx2.AsyncClient
-    monkeypatch.setattr(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport}))
 
     async def rows() -> list[bytes]:
         client = provider.connect(base_url="https://provider.test", credentials=key.credentials, rate=None, timeout_s=5)
@@ -93,7 +94,8 @@ def read_through(provider: Provider, flows: list[Flow], monkeypatch: pytest.Monk
         finally:
             await client.close()
 
-    received, rejected = read_rows(provider.codec, asyncio.run(rows()))
+    with clients_over(DialectTransport(load_providers(), reader)):
+        received, rejected = read_rows(provider.codec, asyncio.run(rows()))
     assert rejected == []
     return [one.flow for one in received]
 
@@ -105,22 +107,27 @@ def money(flows: list[Flow], step: timedelta) -> Counter[tuple[datetime, str, st
 
 @pytest.mark.parametrize("held", HELD)
 @pytest.mark.parametrize("provider", [pytest.param(found, id=name) for name, found in load_providers().items()])
-def test_any_account_through_any_dialect(provider: Provider, held: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_account_through_any_dialect(provider: Provider, held: str) -> None:
     flows = HELD[held]
     named = NAMED.get(provider.name)
     if named is not None and not {one.currency for one in flows} <= named:
         with pytest.raises(Refused, match=r"USD|USDT|HKD|JPY"):
-            read_through(provider, flows, monkeypatch)
+            read_through(provider, flows)
         return
-    got = read_through(provider, flows, monkeypatch)
+    misread = [one for one in flows if to_plain_string(one.amount) in MISREAD.get(provider.name, ())]
+    for one in misread:
+        with pytest.raises(Refused, match=f"got {to_plain_string(one.amount)} "):
+            read_through(provider, flows)
+        flows = [other for other in flows if other is not one]
+    got = read_through(provider, flows)
     step = provider.rules.resolution
     assert money(got, step) == money(flows, step)
 
 
-@pytest.mark.parametrize("amount", ["1.005", "0.001", "-88.123456"])
-def test_a_fraction_that_a_dialect_has_no_unit_for(amount: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("amount", ["1.005", "0.001", "-88.123456", "90071992547409.92"])
+def test_a_sum_that_a_dialect_has_no_number_for(amount: str) -> None:
     with pytest.raises(Refused, match=amount.removeprefix("-")):
-        read_through(get_provider("wecom"), [flow(1, amount, "CNY")], monkeypatch)
+        read_through(get_provider("wecom"), [flow(1, amount, "CNY")])
 
 
 # ---------------------------------------------------------------- the official client of one, the accounts of others

@@ -237,7 +237,7 @@ def to_row(account: str, id_: str, received: DecodedRow, batch: int) -> Row:
         fx_rate,
         _encode(flow.detail).decode() if flow.detail else None,
         received.row.decode(),
-        received.served.decode() if received.served else None,
+        None if received.served is None else received.served.decode(),
         batch,
     )
 

@@ -17,7 +17,7 @@ from liushui.errors import WireError
 from liushui.flow import Flow
 from liushui.instant import to_iso
 from liushui.money import to_plain_string
-from liushui.provider import Codec, Provider
+from liushui.provider import UNSERVABLE, Codec, Provider
 from liushui.providers import get_provider
 
 WIRE: Final = ".wire.json"
@@ -58,7 +58,7 @@ def _record(codec: Codec, row: bytes) -> dict[str, object]:
         return {"rejected": str(error)}
     record: dict[str, object] = {"flow": flow_record(received.flow)}
     if received.served is not None:
-        record["served"] = msgspec.Raw(received.served)
+        record["served"] = None if received.served == UNSERVABLE else msgspec.Raw(received.served)
     return record
 
 

@@ -22,7 +22,7 @@ Position = tuple[int, str, str, int]
 class StoredFlow(NamedTuple):
     """A flow of an account. `number` is the index of its row, which tells equal rows apart.
 
-    `row` is served as it is to readers of `dialect`. Other dialects write the flow themselves.
+    `row` is served as it is to readers of `dialect`, unless it is UNSERVABLE. Other dialects write the flow themselves.
     """
 
     number: int
@@ -57,7 +57,7 @@ class MemoryReader:
         """Add rows of a provider, whose own dialect serves them unchanged. Raises WireError."""
         decoded = [provider.codec.read(row) for row in rows]
         self._flows += [
-            StoredFlow(number, account, one.flow, provider.name, one.served or one.row)
+            StoredFlow(number, account, one.flow, provider.name, one.row if one.served is None else one.served)
             for number, one in enumerate(decoded, len(self._flows))
         ]
         return decoded
@@ -114,7 +114,7 @@ class MemoryReader:
         if query.newest and query.ascending:
             page.reverse()
         rows = [
-            stored.row if stored.row is not None and stored.dialect == dialect else write(stored.flow)
+            stored.row if stored.row and stored.dialect == dialect else write(stored.flow)
             for stored in page
             if matches(stored.flow, query.visible)
         ]

@@ -11,13 +11,15 @@ from liushui.testing.processes import Running
 from tests.providers.longbridge import official
 
 
-def ask(client: str, served: Running, credentials: Mapping[str, str], *calls: dict[str, Any], **job: str) -> list[Any]:
-    """Have an official client make calls, in a process of its own."""
+def ask(
+    client: str, served: Running, credentials: Mapping[str, str], *calls: dict[str, Any], zone: str = "UTC", **job: str
+) -> list[Any]:
+    """Have an official client make calls, in a process of its own, whose local time is that of a zone."""
     given = {"client": client, "http_url": served.url, "ws_url": served.socket_url, "credentials": credentials}
     done = subprocess.run(
         [sys.executable, official.__file__],
         input=json.dumps(given | job | {"calls": calls}),
-        env=os.environ | {"TZ": "UTC"},
+        env=os.environ | {"TZ": zone},
         capture_output=True,
         text=True,
         timeout=60,

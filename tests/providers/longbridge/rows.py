@@ -48,14 +48,15 @@ def wire(values: Row) -> bytes:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-_digits = st.integers(0, 10**40).map(str) | st.integers(0, 999_999).map(str)
-_fractions = st.text("0123456789", min_size=1, max_size=30).map(lambda digits: f".{digits}") | st.just("")
+_digits = st.integers(0, 10**14 - 1).map(str) | st.integers(0, 999_999).map(str)
+_fractions = st.text("0123456789", min_size=1, max_size=14).map(lambda digits: f".{digits}") | st.just("")
 amounts = st.builds(lambda sign, whole, part: f"{sign}{whole}{part}", st.sampled_from(["", "-"]), _digits, _fractions)
-"""Signed plain decimal text; trailing zeros, and a sign before a zero."""
+"""Signed plain decimal text that the official clients can hold; trailing zeros, and a sign before a zero."""
 
-times = st.sampled_from([UNIX_SECONDS_MIN, -1, 0, 1, 2**31, 2**32, UNIX_SECONDS_MAX]) | st.integers(
-    UNIX_SECONDS_MIN, UNIX_SECONDS_MAX
-)
+HELD_TIMES: Final = (UNIX_SECONDS_MIN + 2 * 86_400, UNIX_SECONDS_MAX - 86_400)
+"""The first and the last second that the official clients have a date for, whatever the machine's time zone."""
+
+times = st.sampled_from([HELD_TIMES[0], -1, 0, 1, 2**31, 2**32, HELD_TIMES[1]]) | st.integers(*HELD_TIMES)
 
 rows = st.fixed_dictionaries(
     {

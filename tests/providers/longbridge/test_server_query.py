@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.flow import Category, Flow, Kind
-from liushui.instant import EPOCH
+from liushui.instant import EPOCH, UNIX_SECONDS_MAX, UNIX_SECONDS_MIN
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
 from tests.providers.longbridge.caller import Caller
-from tests.providers.longbridge.rows import MISSING, Row, row, rows, wire
+from tests.providers.longbridge.rows import HELD_TIMES, MISSING, Row, row, rows, wire
 
 BAD = (400, 202202)
 
@@ -68,10 +68,12 @@ def test_a_reversed_range(caller: Caller) -> None:
 
 def test_all_of_time_can_be_asked_for(caller: Caller, reader: MemoryReader) -> None:
     """An official client sends datetime.min and datetime.max as they are."""
-    instants = ("253402300799", "0", "-1", "-62135596800")
-    held(reader, *({"business_time": at} for at in instants))
-    assert times(caller.get(start_time=instants[-1], end_time=instants[0]).rows) == list(map(int, instants))
-    assert times(caller.get(start_time=instants[0], end_time=instants[0]).rows) == [int(instants[0])]
+    first, last = HELD_TIMES
+    instants = (last, 0, -1, first)
+    held(reader, *({"business_time": str(at)} for at in instants))
+    assert times(caller.get(start_time=UNIX_SECONDS_MIN, end_time=UNIX_SECONDS_MAX).rows) == list(instants)
+    assert times(caller.get(start_time=last, end_time=UNIX_SECONDS_MAX).rows) == [last]
+    assert caller.get(start_time=UNIX_SECONDS_MAX, end_time=UNIX_SECONDS_MAX).rows == []
 
 
 # ---------------------------------------------------------------- the page

@@ -6,7 +6,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from liushui.instant import UNIX_SECONDS_MAX, UNIX_SECONDS_MIN
-from liushui.providers.wecom.codec import FEN_DIGITS_MAX
+from liushui.providers.wecom.codec import FEN_DIGITS_MAX, FEN_MAX
 from tests.providers.wecom.caller import seconds
 
 Row = dict[str, Any]
@@ -33,7 +33,8 @@ MISSING: Final = object()
 """As the value of a field: leave it out."""
 
 AT: Final = seconds(2025, 12, 10, 12)
-FEN_MAX: Final = 10**FEN_DIGITS_MAX - 1
+READABLE_FEN_MAX: Final = 10**FEN_DIGITS_MAX - 1
+"""The largest amount that is read. Of those, FEN_MAX is the largest that is served."""
 
 
 def row(**changes: object) -> Row:
@@ -78,4 +79,4 @@ rows = st.fixed_dictionaries(
         "remark": st.text(),
     },
 ).map(lambda values: {name: values[name] for name in FIELDS if name in values})
-"""Any row that the document allows, its fields in the order of the sample."""
+"""Any row that the document allows and every client can hold, its fields in the order of the sample."""

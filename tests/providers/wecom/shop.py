@@ -13,6 +13,7 @@ from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import NO_VALUES, Key, Slice
 from liushui.providers.wecom import PROVIDER
+from liushui.providers.wecom.codec import FEN_MAX
 from liushui.providers.wecom.rules import RULES, TOKEN_LIFE
 from liushui.providers.wecom.server import make_token
 from tests.providers.wecom.rows import Row, row, wire
@@ -22,6 +23,8 @@ DAYS: Final = 20
 ROWS: Final = 450
 MERCHANTS: Final = ("1600000001", "1600000002", "1600000003")
 OPERATORS: Final = ("ZhangSan", "LiSi", None, "WangWu")
+
+ODD_REMARKS: Final = dict(enumerate(("", "\U0001f600", "\u2028\u202e", "\ufffe", "a\tb\nc\x7f", "x" * 10_000)))
 
 Rows = Counter[str]
 """Rows as a multiset."""
@@ -64,11 +67,11 @@ def open_shop(path: Path) -> Shop:
             request_no=f"5000000001{number:06}",
             transaction_type=1 + number % 6,
             fund_flow_type=1 + number % 2,
-            transaction_amount=number * 37,
-            account_balance=10**9 + number,
+            transaction_amount=FEN_MAX - number if number % 50 == 0 else number * 37,
+            account_balance=number - FEN_MAX if number % 50 == 1 else 10**9 + number,
             mch_id=MERCHANTS[number % 7 % len(MERCHANTS)],
             operator_userid=OPERATORS[number // 5 % len(OPERATORS)],
-            remark=f"第{number}笔",
+            remark=ODD_REMARKS.get(number, f"第{number}笔"),
         )
         for number in range(ROWS)
     ]

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import EPOCH
+from liushui.provider import UNSERVABLE
 from liushui.providers.wecom import codec
+from liushui.providers.wecom.codec import FEN_MAX
 from liushui.providers.wecom.wire import FundFlow
-from tests.providers.wecom.rows import AT, FEN_MAX, FIELDS, MISSING, OPTIONAL, Row, row, rows, wire
+from tests.providers.wecom.rows import AT, FIELDS, MISSING, OPTIONAL, READABLE_FEN_MAX, Row, row, rows, wire
 
 # ---------------------------------------------------------------- rows survive
 
@@ -205,9 +207,35 @@ def test_the_field_that_does_not_fit_is_named(fault: Row, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["transaction_amount", "account_balance"])
 def test_a_number_that_no_amount_may_be(name: str) -> None:
-    assert codec.read(wire(row(**{name: FEN_MAX})))
+    assert codec.read(wire(row(**{name: READABLE_FEN_MAX})))
     with pytest.raises(WireError, match=f"^{name}: expected at most 98 digits, got 1000"):
-        codec.read(wire(row(**{name: FEN_MAX + 1})))
+        codec.read(wire(row(**{name: READABLE_FEN_MAX + 1})))
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"transaction_amount": FEN_MAX + 1}, "amount"),
+        ({"account_balance": FEN_MAX + 1}, "balance_after"),
+        ({"account_balance": -FEN_MAX - 1}, "balance_after"),
+        ({"transaction_amount": READABLE_FEN_MAX}, "amount"),
+    ],
+)
+def test_a_number_that_a_client_would_misread_is_read_and_not_served(values: Row, field: str) -> None:
+    """Clients in JavaScript hold a number as a double, which is exact up to 2^53 - 1."""
+    received = wire(row(**values))
+    read = codec.read(received)
+    assert (read.row, read.served) == (received, UNSERVABLE)
+    assert codec.read_many([received]) is None
+    yuan = in_yuan(next(iter(values.values())))
+    with pytest.raises(NotRepresentable, match=f"^{field}: expected at most 90071992547409.91 CNY, .* got {yuan}$"):
+        codec.write(read.flow)
+
+
+def test_the_largest_numbers_that_are_served() -> None:
+    received = wire(row(transaction_amount=FEN_MAX, account_balance=-FEN_MAX))
+    assert codec.read(received).served is None
+    assert codec.read_many([received]) is not None
 
 
 @pytest.mark.parametrize("groups", [[{}], [{"group_name": None}], [{"group_name": 1}], ["Rule1"], [None]])

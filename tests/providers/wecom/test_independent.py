@@ -127,7 +127,7 @@ def test_a_key_that_is_revoked(served: Running, shop: Shop) -> None:
 
 def flows(ledger: Path) -> list[dict[str, object]]:
     """What `liushui flows` prints of each, but for the number of the commit that it came with."""
-    lines = run("flows", "--format", "jsonl", ledger=ledger, codes=(0, 3)).splitlines()
+    lines = run("flows", "--format", "jsonl", ledger=ledger, codes=(0, 3)).strip().split("\n")
     return [{name: value for name, value in json.loads(line).items() if name != "batch"} for line in lines]
 
 

@@ -154,11 +154,11 @@ class LedgerReader:
         return known[1]
 
     def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
-        """A page assembled inside the database. None: not all of its rows are rows as received."""
+        """A page assembled inside the database. None: it has flows without a servable row."""
         shown_sql, shown_values = condition(query.visible, self._sql)
         shown = f", (TRUE{shown_sql}) AS shown" if query.visible else ""
         page, values = _page(
-            self._sql, query, f"coalesce(served, wire) AS line, at_us, account, id{shown}", shown_values
+            self._sql, query, f"nullif(coalesce(served, wire), '') AS line, at_us, account, id{shown}", shown_values
         )
         far = placed and query.offset >= NEAR
         alone = placed and len(query.accounts) == 1  # a statement over several shards is not of one state
@@ -179,7 +179,7 @@ class LedgerReader:
         return _Found(FlowPage(document or b"", rows if size is None else size, end), first_us, committed)
 
     def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Found:
-        """A page assembled here. Rows of other providers, and flows without a row, are encoded with `write`."""
+        """A page assembled here. Flows of other providers, and those without a servable row, go through `write`."""
         more = query.after is not None  # one row more says whether there is anything to go on to
         page, values = _page(self._sql, query._replace(limit=query.limit + more), ", ".join(COLUMNS))
         found = self._connection().execute(page, values).fetchall()
@@ -193,10 +193,13 @@ class LedgerReader:
             found.reverse()
         rows = []
         for row in found:
-            received = row[_WIRE] is not None and self._provider(row[_ACCOUNT]) == dialect
-            flow = None if received and not query.visible else to_flow(row)
-            if flow is None or matches(flow, query.visible):
-                rows.append(str(row[_SERVED] or row[_WIRE]).encode() if received or flow is None else write(flow))
+            received = row[_WIRE] if row[_SERVED] is None else row[_SERVED]
+            if not received or self._provider(row[_ACCOUNT]) != dialect:  # of elsewhere, recorded, or UNSERVABLE
+                flow = to_flow(row)
+                if matches(flow, query.visible):
+                    rows.append(write(flow))
+            elif not query.visible or matches(to_flow(row), query.visible):
+                rows.append(str(received).encode())
         return _Found(FlowPage(b",".join(rows), len(rows), end), first_us)
 
     def _count(self, account: str, query: FlowQuery) -> int:

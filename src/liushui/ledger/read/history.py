@@ -53,7 +53,10 @@ def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
 
 
 class FlowVersion(NamedTuple):
-    """A version, the row it was read from (None: no provider sent one), and the row that is served in its place."""
+    """A version, the row it was read from (None: no provider sent one), and the row that is served in its place.
+
+    `served` is None where no other row is served: the one received is, or none can be.
+    """
 
     version: Version
     wire: str | None
@@ -72,7 +75,7 @@ def versions_of(ledger: Ledger, account: str, at_us: int, id_: str) -> list[Flow
             lambda table: table.c.id == id_,
         )
         rows = connection.execute(every).all()
-    versions = [FlowVersion(_version(row), row.wire, row.served) for row in rows]
+    versions = [FlowVersion(_version(row), row.wire, row.served or None) for row in rows]
     return sorted(versions, key=lambda one: (one.version.ended_batch is None, one.version.found.batch))
 
 

@@ -11,10 +11,11 @@ from typing import Final, Generic, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from liushui.errors import NotRepresentable
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.instant import SECOND_US, to_us
+from liushui.instant import SECOND_US, to_iso, to_us
 from liushui.money import are_decimals, parse_decimal, to_plain_string
-from liushui.provider import DecodedRow, FlowColumns
+from liushui.provider import UNSERVABLE, DecodedRow, FlowColumns
 from liushui.providers._longbridge.wire import CashFlowRow, Seconds
 from liushui.wire.decoding import (
     CODE_MAX,
@@ -97,6 +98,36 @@ def _language(accept_language: str) -> str | None:
     return "zh-HK" if first.startswith("zh-") else None
 
 
+# ---------------------------------------------------------------- what clients can hold
+
+
+class ClientLimits(NamedTuple):
+    """What the provider's clients can hold of a row: a mantissa, decimals, and times in [since, until)."""
+
+    mantissa_max: int
+    decimals_max: int
+    since: datetime
+    until: datetime
+
+    def check(self, flow: Flow) -> None:
+        """Raise NotRepresentable, naming the field, for a flow that a client would misread."""
+        amount = to_plain_string(flow.amount)
+        whole, _, decimals = amount.removeprefix("-").partition(".")
+        if len(decimals) > self.decimals_max or int(whole + decimals) > self.mantissa_max:
+            bits = self.mantissa_max.bit_length()
+            expected = f"an amount of at most {bits} bits and {self.decimals_max} decimals, as clients hold them"
+            raise NotRepresentable("balance", f"expected {expected}, got {amount}")
+        if not self.since <= flow.at < self.until:
+            expected = f"a time from {to_iso(self.since)} to {to_iso(self.until)}, as clients hold them"
+            raise NotRepresentable("business_time", f"expected {expected}, got {to_iso(flow.at)}")
+
+    def hold_all(self, amounts: Sequence[str], at_us: Sequence[int]) -> bool:
+        """Whether `check` accepts every row. False also where only a look at each row can tell."""
+        digits_max = min(len(str(self.mantissa_max)) - 1, self.decimals_max)
+        since_us, until_us = to_us(self.since), to_us(self.until)
+        return max(map(len, amounts)) <= digits_max and since_us <= min(at_us) <= max(at_us) < until_us
+
+
 # ---------------------------------------------------------------- rows
 
 _OTHER_KIND, _OTHER_CATEGORY = Kind.OTHER, Category.OTHER  # looked up once: enum members are slow to access on 3.11
@@ -120,20 +151,27 @@ class RowCodec(Generic[Seconds]):
         times_to_us: Callable[[list[Seconds]], list[int] | None],
         write_time: Callable[[int], Seconds],
         language: str,
+        limits: ClientLimits | None = None,
     ) -> None:
         """`times_to_us` converts many times to microseconds; None: `parse_time` would reject one. `language`: of labels
-        that are written for a caller who names no language."""
+        that are written for a caller who names no language. `limits` None: clients can hold every row."""
         self._row = RowReader(struct, "a cash flow")
         self._struct = struct
         self._parse_time = parse_time
         self._times_to_us = times_to_us
         self._write_time = write_time
         self._language = language
+        self._limits = limits
 
     def read(self, row: bytes) -> DecodedRow:
         """Read one row. Raises WireError naming the field that does not fit."""
         cash_flow, documented = self._row.read_lenient(row)
         flow = self._to_flow(cash_flow)
+        try:
+            if self._limits is not None:
+                self._limits.check(flow)
+        except NotRepresentable:
+            return DecodedRow(flow, row, UNSERVABLE)
         return DecodedRow(flow, row, documented if cash_flow.is_servable else self.write(flow))
 
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
@@ -150,6 +188,8 @@ class RowCodec(Generic[Seconds]):
             return None
         at_us = self._times_to_us(list(seconds))
         if at_us is None or not are_decimals(amounts) or not are_currencies(currencies):
+            return None
+        if self._limits is not None and not self._limits.hold_all(amounts, at_us):
             return None
         kinds = {label: _KIND_VALUES.get(label, Kind.OTHER.value) for label in set(labels)}
         categories = {code: _CATEGORY_VALUES.get(code, Category.OTHER.value) for code in set(business_types)}
@@ -173,7 +213,12 @@ class RowCodec(Generic[Seconds]):
         )
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
-        """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have."""
+        """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
+
+        Raises NotRepresentable for a flow that clients would misread.
+        """
+        if self._limits is not None:
+            self._limits.check(flow)
         direction = flow.direction
         if direction is Direction.NONE:
             direction = OUT if flow.amount.is_signed() else IN

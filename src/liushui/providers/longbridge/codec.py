@@ -1,10 +1,11 @@
 """Longbridge's rows to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from liushui.instant import parse_unix_seconds
-from liushui.providers._longbridge.codec import RowCodec
+from liushui.providers._longbridge.codec import ClientLimits, RowCodec
 from liushui.providers._longbridge.wire import parse_page
 from liushui.providers.longbridge.rules import ERRORS, RULES
 from liushui.providers.longbridge.wire import CashFlow
@@ -14,13 +15,29 @@ from liushui.wire.transport import NO_HEADERS, Answer
 LANGUAGE: Final = "zh-HK"
 """The client always asks for this language: a row that is read twice must be the same to the letter, label included."""
 
+CLIENT_LIMITS: Final = ClientLimits(
+    mantissa_max=2**96 - 1,
+    decimals_max=28,
+    since=datetime(1, 1, 3, tzinfo=UTC),
+    until=datetime(9999, 12, 31, tzinfo=UTC),
+)
+"""The official clients round further decimals silently, and lose the whole page to a larger amount. They show times in
+the time zone of their machine, and lose the page to one that is not in the years 1 to 9999 there."""
+
 
 def _times_to_us(texts: Sequence[str]) -> list[int] | None:
     seconds = parse_integers(texts)
     return None if seconds is None else steps_to_us(seconds, RULES.resolution)
 
 
-_rows = RowCodec(CashFlow, parse_time=parse_unix_seconds, times_to_us=_times_to_us, write_time=str, language=LANGUAGE)
+_rows = RowCodec(
+    CashFlow,
+    parse_time=parse_unix_seconds,
+    times_to_us=_times_to_us,
+    write_time=str,
+    language=LANGUAGE,
+    limits=CLIENT_LIMITS,
+)
 read, read_many, write = _rows.read, _rows.read_many, _rows.write
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from liushui.errors import WireError
+from liushui.errors import NotRepresentable, WireError
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Key, Route
 from liushui.providers._longbridge.server import authenticate, parse_query, read_cash_flows
@@ -42,6 +42,8 @@ class LongbridgeServer:
             data = _cash_flows(request, key, reader) if request.route == PATH else _socket_token(key, reader)
         except WireError as error:
             return respond(request, 400, 202202, f"parameter error: {error}")
+        except NotRepresentable as error:
+            return respond(request, 400, 202202, f"a cash flow of this time cannot be represented in this api: {error}")
         except ErrorResponse as error:
             return respond(request, error.status, error.code, error.message)
         return respond(request, 200, 0, "success", data)

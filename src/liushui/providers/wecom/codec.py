@@ -11,7 +11,7 @@ from msgspec import UNSET
 from liushui.errors import NotRepresentable, WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Kind, side_of
 from liushui.money import DIGITS_MAX, EXACT, to_plain_string
-from liushui.provider import DecodedRow, FlowColumns
+from liushui.provider import UNSERVABLE, DecodedRow, FlowColumns
 from liushui.providers.wecom.rules import RULES
 from liushui.providers.wecom.wire import FundFlow, Group, parse_page
 from liushui.wire.decoding import RowReader, identity_digest, identity_digests, or_none, parse_choice, parse_code
@@ -34,6 +34,10 @@ GROUPS: Final = "wecom:group_list"
 TRANSACTION_TYPE: Final = "wecom:transaction_type"
 """Keys in Flow.detail: the operator, the names of the rule groups, and a transaction_type that is not in KINDS."""
 
+FEN_MAX: Final = 2**53 - 1
+"""The largest amount and balance that is served. Clients that hold numbers as doubles silently read others from here
+on, and those that hold them as 64 bits lose the page to one from 2^63 on."""
+
 _IN = Direction.IN.value
 _DIRECTION_VALUES = {code: direction.value for code, direction in DIRECTIONS.items()}
 _KIND_VALUES = {code: kind.value for code, kind in KINDS.items()}
@@ -53,7 +57,8 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 def read(row: bytes) -> DecodedRow:
     """Read one row. Raises WireError naming the field that does not fit."""
     fund_flow, documented = _row.read_lenient(row)
-    return DecodedRow(to_flow(fund_flow), row, documented)
+    is_servable = max(fund_flow.transaction_amount, abs(or_none(fund_flow.account_balance) or 0)) <= FEN_MAX
+    return DecodedRow(to_flow(fund_flow), row, documented if is_servable else UNSERVABLE)
 
 
 def to_flow(row: FundFlow) -> Flow:
@@ -116,10 +121,10 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     mch_ids = [row.mch_id for row in fund_flows]
     at_us = steps_to_us([row.timestamp for row in fund_flows], RULES.resolution)
     has_known_codes = KINDS.keys() >= set(types) and DIRECTIONS.keys() >= set(directions)
-    if at_us is None or not has_known_codes or min(fen) < 0 or max(fen) >= _FEN_END:
+    if at_us is None or not has_known_codes or min(fen) < 0 or max(fen) > FEN_MAX:
         return None
     stated_balances = [balance for balance in balances if balance is not None]
-    if stated_balances and not -_FEN_END < min(stated_balances) <= max(stated_balances) < _FEN_END:
+    if stated_balances and not -FEN_MAX <= min(stated_balances) <= max(stated_balances) <= FEN_MAX:
         return None
     return FlowColumns(
         identity=identity_digests(zip(mch_ids, request_nos, types, directions, strict=True)),
@@ -161,7 +166,7 @@ def _yuan(field: str, fen: int) -> Decimal:
 def write(flow: Flow, language: str | None = None) -> bytes:
     """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
 
-    Raises NotRepresentable for an amount that is not in CNY, or not a whole number of fen.
+    Raises NotRepresentable for an amount that is not in CNY, not a whole number of fen, or more than FEN_MAX.
     """
     del language  # this wire has codes, which are not translated
     if flow.currency != CURRENCY:
@@ -186,10 +191,15 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _fen(field: str, yuan: Decimal) -> int:
-    """Yuan in fen. Raises NotRepresentable for a fraction of a fen."""
+    """Yuan in fen. Raises NotRepresentable for a fraction of a fen, and for more than clients can hold."""
     fen = yuan.scaleb(FEN_PLACES, EXACT)
     if fen != fen.to_integral_value():
         raise NotRepresentable(
             field, f"expected at most {FEN_PLACES} decimal places of {CURRENCY}, got {to_plain_string(yuan)}"
+        )
+    if abs(fen) > FEN_MAX:
+        most = _yuan_text(FEN_MAX)
+        raise NotRepresentable(
+            field, f"expected at most {most} {CURRENCY}, which all clients can hold, got {to_plain_string(yuan)}"
         )
     return int(fen)

@@ -11,7 +11,7 @@ from typing import Final
 
 from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Category, Direction, Flow, Kind
-from liushui.provider import DecodedRow, Provider, Slice
+from liushui.provider import UNSERVABLE, DecodedRow, Provider, Slice
 from liushui.rules import Paging, RangeOnly, Rules
 from liushui.testing.conformance.assertions import ensure
 from liushui.testing.golden import cases, samples_of
@@ -63,7 +63,8 @@ def provider_rows(provider: Provider, now: datetime) -> list[DecodedRow]:
     golden = golden_rows(provider)
     random = Random(1)  # noqa: S311 - the same rows in each run
     instants = _instants(provider.rules, now, random)
-    rows = [decoded.served or decoded.row for decoded in golden if since <= decoded.flow.at < until]
+    servable = [decoded for decoded in golden if decoded.served != UNSERVABLE]
+    rows = [decoded.served or decoded.row for decoded in servable if since <= decoded.flow.at < until]
     for _ in range(TRIES_MAX * ROWS):
         if len(rows) >= _row_count(provider.rules):
             break

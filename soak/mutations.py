@@ -3,7 +3,7 @@
 Tests and `python -m soak --without STEP` take steps out, to see that something fails. The product knows nothing of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -89,6 +89,11 @@ async def nothing_async(*_args: object, **_kwargs: object) -> None:
     """What a coroutine that is left out does."""
 
 
+def as_often_as_listed(_once: list[bytes], rows: Sequence[bytes], *_args: object) -> list[bytes]:
+    """A record counts as often as it is listed."""
+    return list(rows)
+
+
 def always(*_args: object) -> bool:
     """What a check that is left out finds."""
     return True
@@ -159,6 +164,7 @@ STEPS: Final[dict[str, Step]] = {
     "page_cap_is_found": Step(fetch.Question, "prove_end", replaced(nothing_async)),
     "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
     "long_ranges_are_proven": Step(window.Window, "covers", altered(always)),
+    "each_record_counts_once": Step(fetch, "each_record_once", altered(as_often_as_listed)),
     "pages_without_end": Step(fetch.PageWalk, "add", unchecked),
     "retention_guard": Step(committer.Committer, "check_retained", unchecked),
     "unreadable_rows_are_kept": Step(committer.Committer, "decode_each", altered(without_rejected)),

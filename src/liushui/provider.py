@@ -292,7 +292,8 @@ class FlowReader(Protocol):
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         """One page of flows as rows of this provider's API.
 
-        A row that was received from this provider is returned as it was received; other flows are written by `write`.
+        A row that was received from this provider is returned as it was received; other flows are written by `write`,
+        which gets each under an identity that no other flow of the reader has, of any account.
         Raises WireError naming `after` if that is no cursor of this reader, and whatever `write` raises.
         """
         ...

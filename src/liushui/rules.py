@@ -170,6 +170,10 @@ class Rules(Generic[P]):
     time_field: str | None = None
     """The field of a row that has its time in steps of the clock, as a number or text. With it a sync compares the rows
     with the range that it asked for, and does not rely on the ends of a range. None: rows have no such field."""
+    id_field: str | None = None
+    """The field of a row that has the record's id, where one id means one record: rows of one answer that are equal and
+    have an id are the same record, listed again. An id that is missing, empty or 0 is none. None: ids identify nothing,
+    and equal rows are as many as they are listed."""
     currencies: frozenset[str] | None = None
     """The currencies that the provider can have. None: any."""
     confirmations: int = 1

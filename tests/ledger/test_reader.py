@@ -14,6 +14,7 @@ from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_iso
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.flow_row import served_identity
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import DecodedRow, FlowQuery, Slice
@@ -49,6 +50,11 @@ def shown(found: Flow) -> bytes:
     return json.dumps([to_iso(found.at), found.identity, str(found.amount), found.currency]).encode()
 
 
+def served(account: str, found: Flow) -> Flow:
+    """The flow under the identity that other dialects get."""
+    return found._replace(identity=served_identity(account, found.identity))
+
+
 FLOWS = {"a": [flow(number) for number in range(120)], "b": [flow(number) for number in range(60, 200)]}
 
 
@@ -58,7 +64,8 @@ def ledger(module_store: LedgerStore) -> Iterator[Ledger]:
     book = open_ledger(module_store.url(), create=True, clock=clock)
     for account, flows in FLOWS.items():
         make_account(book, account, "longbridge", ZONES[account])
-        received = [DecodedRow(one, shown(one), None) for one in flows]
+        # As another dialect would write them, so that both kinds of pages have the same rows.
+        received = [DecodedRow(one, shown(served(account, one)), None) for one in flows]
         commit_slice(book, account, Slice(BEGIN, NOON), read_at=NOON, received=received)
     yield book
     book.close()

@@ -1,13 +1,12 @@
 """A sync from a service that deviates has every row exactly once, or says what it lacks and why."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import to_flow
@@ -37,23 +36,6 @@ PAIRS_SEED: Final = 1
 PAIRS: Final = 6
 """The number of pairs for each provider."""
 
-EXPECTED_FAILURES: Final[Mapping[str, str]] = {
-    "clock-behind": "toy",
-    "retry-after-seconds": "toy",
-    "retry-after-date": "toy",
-    "row-repeated": "hkus wecom wooxpro toy",
-    "lone-surrogate": "toy",
-    "nan": "toy",
-    "broken-number": "toy",
-    "null-list": "toy",
-    "numbers-as-text": "toy",
-    "text-as-numbers": "toy",
-    "ignores-time + lone-surrogate": "toy",
-    "page-cap-50 + text-as-numbers": "toy",
-    "nan + null-list": "toy",
-}
-"""The providers whose sync breaks the invariant today, by the names of the deviations."""
-
 
 def cases() -> Iterator[tuple[Provider, tuple[Deviation, ...]]]:
     """Every deviation of every provider, alone and in seeded pairs, and no deviation at all."""
@@ -69,27 +51,14 @@ def name_of(deviations: tuple[Deviation, ...]) -> str:
     return " + ".join(deviation.name for deviation in deviations)
 
 
-def is_expected_to_fail(provider: Provider, deviations: tuple[Deviation, ...]) -> bool:
-    return provider.name in EXPECTED_FAILURES.get(name_of(deviations), "").split()
-
-
-def parameter(provider: Provider, deviations: tuple[Deviation, ...]) -> ParameterSet:
-    fails = is_expected_to_fail(provider, deviations)
-    marks = [pytest.mark.xfail(raises=AssertionError, strict=True)] if fails else []
-    return pytest.param(provider, deviations, marks=marks, id=f"{provider.name}: {name_of(deviations)}")
-
-
-@pytest.mark.parametrize(("provider", "deviations"), [parameter(*case) for case in cases()])
+@pytest.mark.parametrize(
+    ("provider", "deviations"),
+    [pytest.param(*case, id=f"{case[0].name}: {name_of(case[1])}") for case in cases()],
+)
 def test_a_sync_has_every_row_once_or_says_what_it_lacks(
     tmp_path: Path, provider: Provider, deviations: tuple[Deviation, ...]
 ) -> None:
     assert not check_deviations(provider, deviations, tmp_path)
-
-
-def test_expected_failures_name_cases() -> None:
-    known = {(provider.name, name_of(deviations)) for provider, deviations in cases()}
-    expected = {(provider, name) for name, providers in EXPECTED_FAILURES.items() for provider in providers.split()}
-    assert expected <= known
 
 
 # ---------------------------------------------------------------- a second of hidden rows

@@ -106,7 +106,7 @@ class Short(ToyServer):
     def answer(self, request: Request, reader: FlowReader) -> Response:
         found = super().answer(request, reader)
         rows = ToyCodec().extract_rows(found.body)
-        return found if len(rows) < 2 else found._replace(body=b"[%b]" % b",".join(rows[:-1]))
+        return found if len(rows) < 2 else found._replace(body=b'{"error":0,"rows":[%b]}' % b",".join(rows[:-1]))
 
 
 @pytest.mark.parametrize(

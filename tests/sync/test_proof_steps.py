@@ -186,6 +186,13 @@ def a_service_answers_the_newest_part_of_a_range(folder: Path) -> bool:
     return result.status is SyncStatus.DONE and amounts(ledger) == amounts_of(here)
 
 
+def a_record_is_listed_twice(_folder: Path) -> bool:
+    """Where ids identify records, it counts once. Rows without an id are as many as they are listed."""
+    named, nameless = Scripted([Page(rows("a", "b", "a"))]), Scripted([Page(rows("", "b", ""))])
+    rules = replace(CURSOR, id_field="name")
+    return fetched(named, rules) == rows("a", "b") and fetched(nameless, rules) == rows("", "b", "")
+
+
 def a_cursor_leads_back(_folder: Path) -> bool:
     """It ends within five calls."""
     loop = Scripted([Page(rows("a"), "1"), Page(rows("b"), "1")])
@@ -320,6 +327,7 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "page_cap_is_found": a_service_holds_fewer_rows_than_were_asked_for,
     "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
     "long_ranges_are_proven": a_service_answers_the_newest_part_of_a_range,
+    "each_record_counts_once": a_record_is_listed_twice,
     "pages_without_end": a_cursor_leads_back,
     "retention_guard": a_provider_forgets_its_oldest_day,
     "unreadable_rows_are_kept": a_row_cannot_be_read,

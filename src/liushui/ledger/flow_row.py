@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from hashlib import blake2b
 from itertools import repeat
 from typing import Final, NamedTuple
 
@@ -201,6 +202,15 @@ def flow_id(identity: str, ordinal: int) -> str:
 def identity_of(id_: str) -> str:
     """The identity in an id."""
     return id_.partition(COPY_MARK)[0]
+
+
+def served_identity(account: str, id_: str) -> str:
+    """What identifies a flow to the readers of other providers' APIs, in 32 hex digits: no other flow has it.
+
+    It follows from the account's name and the flow's id, so copies of one identity differ, and equal flows of two
+    accounts do. It stays the same as long as the two do.
+    """
+    return blake2b(f"{account}\0{id_}".encode(), digest_size=16).hexdigest()
 
 
 def to_row(account: str, id_: str, received: DecodedRow, batch: int) -> Row:

@@ -22,6 +22,7 @@ from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
 from liushui.sync.row_fields import (
+    each_record_once,
     field_values,
     instant_of,
     row_times,
@@ -73,6 +74,8 @@ class SourceTraits:
     """The values of separate parts whose rows are in the answer to the question without a filter too."""
     ignored: set[str] = field(default_factory=set)
     """Request parameters that change nothing."""
+    repeated_rows: int = 0
+    """How many rows listed a record again that the same answer had before."""
 
     def may_lack_rows(self, rows: int) -> bool:
         """Whether a page with so many rows may have been cut: no page before it had more."""
@@ -195,6 +198,12 @@ class Question(NamedTuple):
             check_values(page.rows, self.rules, name, value)
         return page
 
+    def records(self, rows: Sequence[bytes]) -> list[bytes]:
+        """The rows of one answer, each record once. Ends, totals and page lengths are judged before, by all rows."""
+        once = each_record_once(rows, self.rules)
+        self.traits.repeated_rows += len(rows) - len(once)
+        return once
+
     async def prove_end(self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES) -> None:
         """Prove that a page has all rows of the range, by the parts of the range at and beside its last rows.
 
@@ -273,7 +282,7 @@ class PagedFetcher:
     async def fetch(self, *, can_split: bool) -> list[bytes]:
         first, is_whole = await self._read_single_page(can_split=can_split)
         if is_whole:
-            return list(first.rows)
+            return self._question.records(first.rows)
         if can_split:
             raise SliceTooLarge(self._rows_of_a_page(first), first.rows)
         return await self._read_until_two_agree()
@@ -301,7 +310,7 @@ class PagedFetcher:
             first = page if page.rows else first
         else:
             raise EndlessPages(f"no page was the last one in {PAGES_MAX}")
-        if not total_matches(first.rows, {first.total}):
+        if not total_matches(len(first.rows), {first.total}):
             return first, False
         if isinstance(self.paging, Cursor) and self._traits.may_lack_rows(len(first.rows)):
             await self._question.prove_end(first.rows)
@@ -370,7 +379,7 @@ class PagedFetcher:
 
     async def _read_whole(self, requested: int) -> WholeRead:
         rows: list[bytes] = []
-        longest_page = 0
+        listed = longest_page = 0
         totals: set[int | None] = set()
         page_token: str | None = None
         walk = PageWalk()
@@ -379,12 +388,13 @@ class PagedFetcher:
             if isinstance(self.paging, PageNumber) and walk.is_repeated(page) and await self._has_far_page():
                 raise EndlessPages("the service gives the same page whatever page is asked for")
             walk.add(page)
-            rows += page.rows
+            rows += self._question.records(page.rows)
+            listed += len(page.rows)
             longest_page = max(longest_page, len(page.rows))
             totals.add(page.total)
-            is_short = len(page.rows) < longest_page and page.total == len(rows)
+            is_short = len(page.rows) < longest_page and page.total == listed
             if page.next_token is None or is_short:
-                return WholeRead(rows, longest_page, total_matches(rows, totals))
+                return WholeRead(rows, longest_page, total_matches(listed, totals))
             page_token = page.next_token
         raise EndlessPages(f"no page was the last one in {PAGES_MAX}")
 
@@ -425,9 +435,9 @@ def reads_agree(before: WholeRead | None, read: WholeRead) -> bool:
     return read.matches_total and before is not None and before.matches_total and before.rows == read.rows
 
 
-def total_matches(rows: Sequence[bytes], totals: set[int | None]) -> bool:
+def total_matches(rows: int, totals: set[int | None]) -> bool:
     """Whether no page stated a larger total. Smaller ones say nothing: services leave it out, or count one page."""
-    return all(total is None or total <= len(rows) for total in totals)
+    return all(total is None or total <= rows for total in totals)
 
 
 # ---------------------------------------------------------------- ranges only
@@ -441,6 +451,9 @@ class RangeFetcher:
         self._rules, self._size, self._traits = question.rules, question.size, question.traits
 
     async def fetch(self, *, can_split: bool) -> list[bytes]:
+        return self._question.records(await self._read(can_split=can_split))
+
+    async def _read(self, *, can_split: bool) -> list[bytes]:
         if not self._paging.partition_by:
             return await self.read_part({}, can_split=can_split)
         for _ in range(COMPARISONS_MAX):

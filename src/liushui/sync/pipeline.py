@@ -152,6 +152,9 @@ class AccountSync:
             result.status = SyncStatus.INCOMPLETE
         if self._caller is not None and self._caller.clock_offset and not result.note:
             result.note = f"{clock_text(self._caller.clock_offset)}. Ranges are read and proven by the provider's time"
+        if self._traits.repeated_rows:
+            repeated = f"Answers listed a record twice {self._traits.repeated_rows} times: each counts once"
+            result.note = f"{result.note}. {repeated}" if result.note else repeated
         with suppress(LiushuiError):  # the sync is done, whether or not its coverage can be read now
             await asyncio.to_thread(self._measure_coverage)
         self._notify(events.SyncEnded(self._source.account, result))
@@ -510,6 +513,8 @@ class AccountSync:
             observed["whole_range_s"] = str(self._window.length // timedelta(seconds=1))
         if self._window.is_cut:
             observed["range_limit_s"] = str(self._slicer.length_max // timedelta(seconds=1))
+        if self._traits.repeated_rows:
+            observed["repeated_rows"] = str(self._traits.repeated_rows)
         if self._traits.ignored:
             observed["ignored_parameters"] = " ".join(sorted(self._traits.ignored))
         return observed

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,8 @@ from liushui.rules import Paging, Rules
 from liushui.wire.decoding import DECODE_ERRORS
 
 Value = int | str | None
+
+_NO_ID: Final = frozenset[Value]((None, "", 0, "0"))
 
 
 def field_values(rows: Sequence[bytes], field: str) -> list[Value]:
@@ -48,6 +50,20 @@ def rows_inside(rows: Sequence[bytes], slice_: Slice, rules: Rules[Paging]) -> l
 def timed_rows(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
     """The rows that have a readable time."""
     return [row for row, at in zip(rows, row_times(rows, rules), strict=True) if at is not None]
+
+
+def each_record_once(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
+    """The rows of one answer without those that list a record again: equal in every byte, and with an id."""
+    if rules.id_field is None or len(set(rows)) == len(rows):
+        return list(rows)
+    named = [id_ not in _NO_ID for id_ in field_values(rows, rules.id_field)]
+    seen: set[bytes] = set()
+    once = []
+    for row, has_id in zip(rows, named, strict=True):
+        if not has_id or row not in seen:
+            once.append(row)
+        seen.add(row)
+    return once
 
 
 def instant_of(step: int, rules: Rules[Paging]) -> datetime:

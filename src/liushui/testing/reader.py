@@ -1,6 +1,6 @@
 """A FlowReader and rate limits in memory: what a server under test reads."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from random import Random
@@ -12,6 +12,7 @@ from liushui.conditions import matches
 from liushui.errors import WireError, short_repr
 from liushui.flow import Flow
 from liushui.instant import Clock, system_clock, to_us
+from liushui.ledger.flow_row import flow_id, served_identity
 from liushui.provider import NO_VALUES, DecodedRow, FlowPage, FlowQuery, Key, Provider, RateCheck
 from liushui.rules import Rate
 
@@ -28,6 +29,8 @@ class StoredFlow(NamedTuple):
     number: int
     account: str
     flow: Flow
+    identity: str = ""
+    """The identity that other dialects write it under. No other flow has it."""
     dialect: str | None = None
     row: bytes | None = None
 
@@ -45,22 +48,30 @@ class MemoryReader:
         """Counts a call and decides whether it is admitted. None admits every call. Tests may change it."""
         self._clock = clock
         self._flows: list[StoredFlow] = []
+        self._copies: Counter[tuple[str, str]] = Counter()
+        """How many flows of an account have an identity."""
         self._keys: dict[tuple[str, str], Key] = {}
         self._sessions: dict[tuple[str, str], datetime] = {}
         self._random = Random(1)  # noqa: S311 - the same keys in each run
 
     def add_flows(self, account: str, flows: Iterable[Flow]) -> None:
         """Add flows from elsewhere, which each dialect writes itself."""
-        self._flows += [StoredFlow(number, account, flow) for number, flow in enumerate(flows, len(self._flows))]
+        self._store(account, ((flow, None, None) for flow in flows))
 
     def add_rows(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[DecodedRow]:
         """Add rows of a provider, whose own dialect serves them unchanged. Raises WireError."""
         decoded = [provider.codec.read(row) for row in rows]
-        self._flows += [
-            StoredFlow(number, account, one.flow, provider.name, one.row if one.served is None else one.served)
-            for number, one in enumerate(decoded, len(self._flows))
-        ]
+        served = ((one.flow, provider.name, one.row if one.served is None else one.served) for one in decoded)
+        self._store(account, served)
         return decoded
+
+    def _store(self, account: str, rows: Iterable[tuple[Flow, str | None, bytes | None]]) -> None:
+        """Store flows, each with the dialect and the bytes of the row that it came from, if it came from one."""
+        for flow, dialect, row in rows:
+            ordinal = self._copies[account, flow.identity]
+            self._copies[account, flow.identity] += 1
+            identity = served_identity(account, flow_id(flow.identity, ordinal))
+            self._flows.append(StoredFlow(len(self._flows), account, flow, identity, dialect, row))
 
     def create_key(
         self,
@@ -114,7 +125,9 @@ class MemoryReader:
         if query.newest and query.ascending:
             page.reverse()
         rows = [
-            stored.row if stored.row and stored.dialect == dialect else write(stored.flow)
+            stored.row
+            if stored.row and stored.dialect == dialect
+            else write(stored.flow._replace(identity=stored.identity))
             for stored in page
             if matches(stored.flow, query.visible)
         ]

@@ -1,6 +1,6 @@
 """Flows of other providers in this dialect: what is written, what is left out, and that filters agree with it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,6 +14,8 @@ from liushui.testing.reader import MemoryReader
 from tests.providers.hkus.caller import Caller
 from tests.providers.hkus.rows import ID_MAX, Literal, Row, rows, unwire, wire
 
+ID_OF_X = 8799838123481167
+"""The id of the identity "x"."""
 AT = datetime(2024, 1, 2, 3, 4, 5, 999_999, tzinfo=UTC)
 
 
@@ -29,7 +31,7 @@ def written(**changes: object) -> Row:
 
 def test_as_little_as_there_is() -> None:
     assert written() == {
-        "id": 0,
+        "id": ID_OF_X,
         "tran_type": "cash",
         "date": 1704164645,
         "base_currency": "USDT",
@@ -59,7 +61,7 @@ def test_as_much_as_this_wire_can_say() -> None:
         fx=Fx("HKD", Decimal("9.6"), Decimal("7.80")),
         detail={"longbridge:business_type": 0},
     ) == {
-        "id": 17,
+        "id": ID_OF_X,
         "account_id": 88001,
         "tran_type": "cash",
         "date": 1704164645,
@@ -82,6 +84,23 @@ def test_as_much_as_this_wire_can_say() -> None:
     }
 
 
+@pytest.mark.parametrize("ref", [None, "", "T-17", "017", "17", "0", str(ID_MAX)])
+def test_an_id_follows_from_the_identity_and_never_from_anothers_number(ref: str | None) -> None:
+    """document: `id` int, the record's id. Another provider's number may be on several rows."""
+    assert written(ref=ref)["id"] == ID_OF_X
+    assert codec.read(codec.write(flow(ref=ref))).flow.ref == str(ID_OF_X)
+
+
+def test_equal_flows_have_two_ids_that_stay(reader: MemoryReader, caller: Caller) -> None:
+    """A client may take an id for the record's."""
+    reader.add_flows("trader-1", [flow(), flow()])
+    ids = [row["id"] for row in caller.get().rows]
+    assert len(set(ids)) == 2
+    assert all(2**52 <= id_ < 2**53 for id_ in ids)
+    reader.add_flows("trader-1", [flow(at=AT + timedelta(days=1)), flow()])
+    assert {row["id"] for row in caller.get(page_size=100).rows} > set(ids)
+
+
 @pytest.mark.parametrize(
     ("ref", "id_"),
     [
@@ -98,10 +117,11 @@ def test_as_much_as_this_wire_can_say() -> None:
         (str(ID_MAX), ID_MAX),
     ],
 )
-def test_an_id_is_never_made_up(ref: str | None, id_: int) -> None:
+def test_the_id_of_an_own_row_is_never_made_up(ref: str | None, id_: int) -> None:
     """document: `id` int. 0, as in its sample, identifies nothing."""
-    assert written(ref=ref)["id"] == id_
-    read = codec.read(codec.write(flow(ref=ref))).flow
+    own = {"hkus:io_type": "out"}
+    assert written(ref=ref, detail=own)["id"] == id_
+    read = codec.read(codec.write(flow(ref=ref, detail=own))).flow
     assert read.ref == (str(id_) if id_ else None)
 
 

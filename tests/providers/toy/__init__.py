@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from liushui.conditions import one_of
-from liushui.errors import NotRepresentable, Unavailable, WireError
+from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Flow
 from liushui.http import Request, Response
 from liushui.instant import EPOCH
@@ -25,23 +25,15 @@ from liushui.provider import (
 )
 from liushui.rules import Cursor, Filter, Rate, Rules
 from liushui.wire import transport
-from liushui.wire.decoding import DECODE_ERRORS, RowReader, excerpt, parse_currency, parse_integer
-from liushui.wire.errors import ErrorResponse, provider_error
+from liushui.wire.decoding import RowReader, parse_currency, parse_integer
+from liushui.wire.errors import ErrorResponse, decode_envelope, parse_tolerantly, provider_error
 from liushui.wire.ranges import from_steps, inclusive_ends, to_steps
 from liushui.wire.transport import Answer, HttpConnection
 
 NAME, PATH, NEXT = "toy", "/toy/movements", "x-toy-next"
 MINUTE, MINUTES_MAX = timedelta(minutes=1), 10**8
-RULES = Rules(
-    Cursor(10, 60),
-    Rate(5, MINUTE),
-    MINUTE,
-    EPOCH,
-    60 * MINUTE,
-    "UTC",
-    filters=(Filter("coin", "coin"),),
-    time_field="minute",
-)
+PAGES, RATE, FILTERS = Cursor(10, 60), Rate(5, MINUTE), (Filter("coin", "coin"),)
+RULES = Rules(PAGES, RATE, MINUTE, EPOCH, 60 * MINUTE, "UTC", filters=FILTERS, time_field="minute", id_field="nr")
 
 
 class Movement(msgspec.Struct):  # `minute` counts from 1970
@@ -52,37 +44,43 @@ class Movement(msgspec.Struct):  # `minute` counts from 1970
     why: str
 
 
-class Fault(msgspec.Struct):  # an answer that is an error; every other one is a list of rows
+class Envelope(msgspec.Struct):  # every answer; `error` is 0 where it has rows
     error: int
-    reason: str
+    reason: str = ""
+    rows: list[msgspec.Raw] | None = None
 
 
 class ToyCodec:  # wire rows <-> flows
-    answer = msgspec.json.Decoder(list[msgspec.Raw] | Fault)
+    envelope = msgspec.json.Decoder(Envelope, strict=False)
     row = RowReader(Movement, "a movement")
 
-    def extract_rows(self, document: bytes, status: int = 200) -> Sequence[bytes]:
-        try:
-            found = self.answer.decode(document)
-        except DECODE_ERRORS as error:
-            reason = f"expected rows or an error with HTTP {status}, got {excerpt(document)}"
-            raise (Unavailable(reason) if status >= 500 else WireError("answer", reason)) from error
-        if isinstance(found, Fault):
-            raise provider_error({}, found.reason, Answer(found.error, {}, document), code=found.error)
-        return [bytes(row) for row in found]
+    def extract_rows(self, document: bytes) -> Sequence[bytes]:
+        return self.rows_of(Answer(200, {}, document))
+
+    def rows_of(self, answer: Answer) -> Sequence[bytes]:
+        rows, split = parse_tolerantly(self._parse, answer, ("rows",))
+        return rows if split is None else split
+
+    def _parse(self, answer: Answer) -> Sequence[bytes]:
+        found = decode_envelope(self.envelope, answer)
+        if found.error or answer.status != 200:  # the number of an error is its HTTP status
+            answer = answer._replace(status=found.error or answer.status)
+            raise provider_error({}, found.reason, answer, code=found.error)
+        return [bytes(row) for row in found.rows or ()]
 
     def read(self, row: bytes) -> DecodedRow:
-        found = self.row.read(row)
+        found, documented = self.row.read_lenient(row)
         at = from_steps(parse_integer("minute", str(found.minute), least=0, most=MINUTES_MAX), MINUTE)
         amount, coin = parse_decimal("coins", found.coins), parse_currency("coin", found.coin)
-        identity = f"{found.nr} {found.minute}".encode().hex()
-        return DecodedRow(Flow(identity, at, amount, coin, label=found.why, ref=found.nr), row, None)
+        identity = found.nr.encode().hex()
+        return DecodedRow(Flow(identity, at, amount, coin, label=found.why, ref=found.nr), row, documented)
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
         minute = to_steps(flow.at, MINUTE)
         if not 0 <= minute <= MINUTES_MAX:
             raise NotRepresentable("minute", f"expected 1970 to 2160, got {flow.at}")
-        nr = flow.ref or flow.identity
+        # Another provider's number may be on several rows. An identity is on one.
+        nr = flow.ref if flow.ref and flow.identity in ("", flow.ref.encode().hex()) else flow.identity
         return msgspec.json.encode(Movement(nr, minute, to_plain_string(flow.amount), flow.currency, flow.label))
 
 
@@ -96,7 +94,11 @@ class ToyClient:  # the end that pulls
             return Page(())
         given = {"first": max(0, ends[0]), "last": ends[1], "size": request.size, "from": request.page_token or ""}
         answer = await self._http.call("GET", PATH, query=urlencode({**given, **request.params}))
-        return Page(ToyCodec().extract_rows(answer.body, answer.status), next_token=answer.headers.get(NEXT))
+        return Page(ToyCodec().rows_of(answer), next_token=answer.headers.get(NEXT))
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        return self._http.clock.offset
 
     async def close(self) -> None:
         await self._http.close()
@@ -123,8 +125,9 @@ class ToyServer:  # the end that answers
             page = reader.read_page(NAME, query_of(request.query_params(), key.accounts), ToyCodec().write)
         except (WireError, ErrorResponse, NotRepresentable, ValueError) as error:
             status = error.status if isinstance(error, ErrorResponse) else 400
-            return Response(status, [], msgspec.json.encode(Fault(status, str(error))))
-        return Response(200, [(NEXT, page.end_cursor.encode().hex())] if page.end_cursor else [], b"[%b]" % page.rows)
+            return Response(status, [], msgspec.json.encode(Envelope(status, str(error))))
+        cursor = [(NEXT, page.end_cursor.encode().hex())] if page.end_cursor else []
+        return Response(200, cursor, b'{"error":0,"rows":[%b]}' % page.rows)
 
 
 def query_of(given: Mapping[str, str], accounts: tuple[str, ...]) -> FlowQuery:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from liushui.flow import Direction, Flow, Kind
 from liushui.instant import from_us
+from liushui.ledger.flow_row import served_identity
 from liushui.providers.wecom import PROVIDER
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryReader
@@ -157,7 +158,7 @@ def test_flows_from_elsewhere_are_written(caller: Caller, reader: MemoryReader) 
     reader.add_flows("shop-1", [flow("-5.00")._replace(direction=Direction.IN, kind=Kind.WITHDRAWAL, subaccount="m")])
     expected = {
         "timestamp": AT,
-        "request_no": "x",
+        "request_no": served_identity("shop-1", "x"),
         "transaction_type": 4,
         "fund_flow_type": 2,
         "transaction_amount": 500,

@@ -59,7 +59,7 @@ APPLIES_TO: Final = {
     "total-zero": ("hkus",),
     "total-of-page": ("hkus",),
     "total-absent": ("hkus",),
-    "row-repeated": ("hkus", "wecom", "wooxpro", "toy"),
+    "row-repeated": ("hkus", "toy"),
     "cursor-repeats": CURSORS,
     "cursor-repeats-empty": CURSORS,
     "cursor-never-ends": CURSORS,

@@ -16,7 +16,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import DataVersion, RawConnection
 from liushui.ledger.engines.condition_sql import condition, is_totalled
 from liushui.ledger.engines.sql_dialects import SQLDialect
-from liushui.ledger.flow_row import AT_US, COLUMNS, ID, to_flow
+from liushui.ledger.flow_row import AT_US, COLUMNS, ID, served_identity, to_flow
 from liushui.ledger.read.offset_index import NEAR, PageStarts, count_rows
 from liushui.provider import FlowPage, FlowQuery, Key, RateCheck, RateLimiter
 from liushui.rules import Rate
@@ -197,7 +197,8 @@ class LedgerReader:
             if not received or self._provider(row[_ACCOUNT]) != dialect:  # of elsewhere, recorded, or UNSERVABLE
                 flow = to_flow(row)
                 if matches(flow, query.visible):
-                    rows.append(write(flow))
+                    identity = served_identity(row[_ACCOUNT], row[ID])
+                    rows.append(write(flow._replace(identity=identity)))
             elif not query.visible or matches(to_flow(row), query.visible):
                 rows.append(str(received).encode())
         return _Found(FlowPage(b",".join(rows), len(rows), end), first_us)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -32,6 +33,8 @@ N = TypeVar("N", Decimal, str)
 
 ID_MAX: Final = 2**63 - 1
 ID_DIGITS: Final = len(str(ID_MAX))
+DERIVED_MIN: Final = 2**52
+"""Ids of other providers' flows are in [DERIVED_MIN, 2 * DERIVED_MIN): JavaScript holds no larger integers exactly."""
 
 _row = RowReader(Transaction, "a transaction")
 _encode = msgspec.json.Encoder().encode
@@ -383,7 +386,7 @@ def write(flow: Flow, language: str | None = None) -> bytes:
     codes = _received_codes(flow, detail) if kinds.IO_TYPE in detail else _codes_for(flow)
     return _encode(
         Transaction(
-            id=_integer(flow.ref) or 0,
+            id=_record_id(flow, is_received=kinds.IO_TYPE in detail),
             account_id=_or_unset(_integer(flow.subaccount)),
             tran_type=_or_unset(codes.tran_type),
             date=to_steps(flow.at, RULES.resolution),
@@ -435,6 +438,18 @@ def _codes_for(flow: Flow) -> _Written:
         business_type=kinds.business_type_for(flow),
         business_sub_type=flow.kind.value,
     )
+
+
+def _record_id(flow: Flow, *, is_received: bool) -> int:
+    """The id of a row that is written. 0: the row has none.
+
+    Another provider's number of a flow is no id: it may stand on several rows. Such a flow has an id that is derived
+    from its identity, which is unique among all flows that are served.
+    """
+    if is_received or not flow.identity:
+        return _integer(flow.ref) or 0
+    digest = blake2b(flow.identity.encode(), digest_size=8).digest()
+    return DERIVED_MIN + int.from_bytes(digest, "big") % DERIVED_MIN
 
 
 def _received_number(detail: Mapping[str, object], name: str) -> Number:

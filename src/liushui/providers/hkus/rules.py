@@ -15,6 +15,7 @@ RULES: Final = Rules(
     resolution=timedelta(seconds=1),
     history_start=datetime(2010, 1, 1, tzinfo=UTC),
     time_field="date",
+    id_field="id",
     lookback=timedelta(hours=72),
     allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",

@@ -6,16 +6,12 @@ from itertools import combinations
 from random import Random
 from typing import Final
 
-from liushui.errors import NotRepresentable
 from liushui.provider import Provider
 from liushui.rules import Cursor, PageNumber, RangeOnly
 from liushui.simulate.faults import deviation_hooks as hooks
 from liushui.simulate.faults import json_rewriting as rewriting
 from liushui.simulate.faults.deviation import Deviation, Scenario
-from liushui.simulate.people import institutions_of
-from liushui.simulate.world import Parameters, World
 
-SAMPLE_FLOWS: Final = 20
 CLOCK_AHEAD: Final = timedelta(hours=2)
 CLOCK_BEHIND: Final = timedelta(days=-10)
 RETRY_SECONDS: Final = timedelta(days=30)
@@ -60,15 +56,8 @@ def _splits_by_type(provider: Provider) -> bool:
 
 
 def _has_record_ids(provider: Provider) -> bool:
-    """Whether the provider's rows have ids."""
-    world = World(Parameters(accounts=1, flows=SAMPLE_FLOWS), institutions_of({provider.name: provider}))
-    for flow in world.flows(world.accounts[0], world.parameters.begin, world.parameters.end):
-        try:
-            row = provider.codec.write(flow)
-        except NotRepresentable:
-            continue
-        return provider.codec.read(row).flow.ref is not None
-    return False
+    """Whether ids tell a record that is listed twice from two equal records."""
+    return provider.rules.id_field is not None
 
 
 # ---------------------------------------------------------------- the deviations

@@ -74,7 +74,7 @@ def row_versions_of(
         random = seeded_random("life", seed, account, index)
         change = choose(profile.rows, random.randrange(RATE_BASE))
         versions += _versions(change, flow, next(numbers), random, provider)
-        if change is RowChange.TWIN:
+        if change is RowChange.TWIN and provider.rules.id_field is None:  # with an id it would be the same record
             versions.append(_unchanging(flow, next(numbers)))
     random = seeded_random("crowds", seed, account)
     for _ in range(profile.crowds if flows else 0):

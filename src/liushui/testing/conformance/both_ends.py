@@ -13,8 +13,10 @@ import httpx2
 import pytest
 
 from liushui.errors import ProviderError, WireError
+from liushui.flow import Flow
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
+from liushui.ledger.flow_row import flow_id, served_identity
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import NO_VALUES, Client, DecodedRow, FlowReader, Key, Page, PageRequest, Provider, Slice
 from liushui.providers import load_providers
@@ -241,12 +243,21 @@ class _Samples:
         self.received = sample_rows.provider_rows(provider, now)
         self.rows = [decoded.row for decoded in self.received]
         self.flows = sample_rows.foreign_flows(provider, now)
-        self.written = [provider.codec.write(flow) for flow in self.flows]
+        self.written = list(_written(provider, self.flows))
         self.whole = sample_rows.whole_range(provider.rules, now)
 
     def endpoint(self, base_url: str, credentials: Mapping[str, str], rows: list[bytes]) -> Endpoint:
         recent = sample_rows.recent_range(self.provider.rules, self.now)
         return Endpoint(self.provider, base_url, credentials, rows, self.whole, recent)
+
+
+def _written(provider: Provider, flows: list[Flow]) -> Iterator[bytes]:
+    """The rows that the provider's server makes of the foreign account's flows."""
+    copies: Counter[str] = Counter()
+    for flow in flows:
+        id_ = flow_id(flow.identity, copies[flow.identity])
+        copies[flow.identity] += 1
+        yield provider.codec.write(flow._replace(identity=served_identity(FOREIGN, id_)))
 
 
 # ---------------------------------------------------------------- fixtures

@@ -19,6 +19,7 @@ from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.schema import leases, metadata
 from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.commit import commit_rows, commit_slice, make_account
+from liushui.ledger.write.imports import ImportCounts, ImportRecord
 from liushui.ledger.write.quarantine import quarantine_rows
 from liushui.provider import Codec, DecodedRow, Slice
 from liushui.testing.clock import MovableClock
@@ -130,6 +131,22 @@ def import_page(ledger: Ledger, *received: DecodedRow, account: str = "a") -> Co
     block = Block.of_decoded(received)
     ends = block.at_us[0], block.at_us[-1]
     return commit_rows(ledger, account, lambda c, batch: merge_block(c, account, block, ends, batch))
+
+
+def import_recorded(
+    ledger: Ledger, *received: DecodedRow, rejected: Sequence[Rejected] = (), account: str = "a"
+) -> str:
+    """Import one page as an import that can be undone. Returns its id."""
+    record = ImportRecord(ledger, account, ["page.json"])
+    if received:
+        block = Block.of_decoded(received)
+        ends = block.at_us[0], block.at_us[-1]
+        keys = list(zip(block.at_us, block.identity, strict=True))
+        record.commit(lambda c, batch: merge_block(c, account, block, ends, batch), keys)
+    if rejected:
+        record.commit_rejected(rejected)
+    record.finish(ImportCounts(rows=len(received) + len(rejected), rejected=len(rejected)))
+    return record.id
 
 
 def tables(ledger: Ledger) -> dict[str, list[Row]]:

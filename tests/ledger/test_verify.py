@@ -20,6 +20,7 @@ from liushui.ledger.schema import FACT_TABLES, metadata
 from liushui.ledger.write.change import Change as Changed
 from liushui.ledger.write.commit import commit_gap, commit_rows
 from liushui.ledger.write.quarantine import quarantine_rows
+from liushui.ledger.write.undo import undo_import
 from tests.ledger.ledgers import (
     READ_AT,
     assert_intact,
@@ -27,6 +28,7 @@ from tests.ledger.ledgers import (
     commit_read,
     hours,
     import_page,
+    import_recorded,
     make_full_row,
     make_row,
     new_ledger,
@@ -75,6 +77,7 @@ def fill(ledger: Ledger, account: str) -> None:
         lambda c, batch: Changed(quarantined=quarantine_rows(c, account, [rejected_row("cut off")], batch), rows_in=1),
     )
     commit_read(ledger, hours(32, 34), account=account)
+    undo_import(ledger, import_recorded(ledger, make_row("undone", 66), make_row("with it", 67), account=account))
 
 
 class Change:
@@ -229,7 +232,7 @@ def test_one_deleted_row_is_found(intact: Path, change: Change, table: str) -> N
         ("coverage", "since_us", 7),
         ("page_edges", "identity", "more"),
         ("day_totals", "day", "2024-04-04"),
-        ("batches", "seq", 10),
+        ("batches", "seq", 12),
         ("findings", "day", "2024-04-04"),
         ("batches", "seq", 0),
     ],

@@ -29,7 +29,7 @@ class LazyCommand(NamedTuple):
 COMMANDS: Final = {
     "source": LazyCommand("sources", "source", "Manage the sources that flows are collected from."),
     "sync": LazyCommand("sync", "sync", "Collect new flows from the sources."),
-    "import": LazyCommand("imports", "import_", "Import rows saved as JSON."),
+    "import": LazyCommand("import_group", "import_", "Import rows saved as JSON."),
     "flows": LazyCommand("flows", "flows", "Print flows by account and time."),
     "balances": LazyCommand("flows", "balances", "Print the sum of each account's flows by currency."),
     "summary": LazyCommand("flows", "summary", "Print money in and out by period, account, currency and kind."),

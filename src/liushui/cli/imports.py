@@ -59,6 +59,7 @@ def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", a
         messages.warn(warning)
     counts = ("files", "rows", "added", "known", "withdrawn", "rejected", "quarantined")
     emit_one({"account": account, **{name: getattr(imported, name) for name in counts}}, settings.format)
+    messages.print(f"[dim]this is import {imported.id}: `liushui import undo {imported.id}` undoes it[/]")
     if imported.joined:
         messages.print(
             f"{imported.joined} rows end one page and begin another: they are counted as equal flows. "

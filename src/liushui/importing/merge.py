@@ -191,7 +191,7 @@ _SELECT_EDGES = Statement(
     lambda sql: (
         f"""
 SELECT identity, side, copies FROM ({sql.texts_in_json}) AS given CROSS JOIN page_edges
-WHERE account = ? AND identity = wanted
+WHERE account = ? AND identity = wanted AND ended_batch IS NULL
 """
     )
 )

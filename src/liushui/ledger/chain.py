@@ -30,6 +30,8 @@ class Facts(NamedTuple):
     """New rows of schema.page_edges."""
     settled: Iterable[Row] = ()
     """Versions of quarantine entries that ended: id, the batch that entered it, how it ended."""
+    ended_edges: Iterable[Row] = ()
+    """Rows of schema.page_edges that ended: identity, side, copies, the batch that entered it."""
 
 
 def facts_digest(facts: Facts) -> str:
@@ -41,6 +43,8 @@ def facts_digest(facts: Facts) -> str:
         digest.update(b"\n")  # an empty line ends a part: a row cannot move to another part unnoticed
     for chunk in _chunks(facts.settled):
         digest.update(_encoder.encode_lines(chunk))
+    for number, chunk in enumerate(_chunks(facts.ended_edges)):
+        digest.update((b"" if number else b"\n") + _encoder.encode_lines(chunk))
     return digest.hexdigest()
 
 

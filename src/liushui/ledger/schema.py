@@ -65,7 +65,7 @@ def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
 # ---------------------------------------------------------------- the tables
 
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -150,12 +150,14 @@ coverage = _table(
     PrimaryKeyConstraint("account", "since_us"),
 )
 
-# How many equal rows imports have seen at the ends of pages and within them: see importing.
+# How many equal rows imports have seen at the ends of pages and within them: see importing. The batch that undoes an
+# import ends what it has seen.
 page_edges = _table(
     "page_edges",
     *required(Text, "account", "identity", "side"),
     *required(BigInt, "copies", "batch"),
-    PrimaryKeyConstraint("account", "identity", "side", "copies"),
+    *optional(BigInt, "ended_batch"),
+    PrimaryKeyConstraint("account", "identity", "side", "copies", "batch"),
 )
 
 # Derived from the flows, and changed in the same transaction.
@@ -213,6 +215,28 @@ keys = _table(
     *optional(BigInt, "expires_at_us", "revoked_at_us"),
     Column("restrictions", Text, nullable=False, server_default="{}"),
     PrimaryKeyConstraint("dialect", "public"),
+)
+
+# Imports of files. The batches of an import name its id as their reason.
+imports = _table(
+    "imports",
+    *required(Text, "account", "id", "files"),
+    *required(BigInt, "started_at_us"),
+    *optional(BigInt, "ended_at_us"),
+    *required(BigInt, "rows", "added", "known", "differing", "rejected"),
+    *required(Text, "error"),
+    *optional(BigInt, "undone_at_us"),
+    PrimaryKeyConstraint("account", "id"),
+)
+
+# Which flows and quarantine entries an import had as well, although it did not add them: see write.imports.
+import_sightings = _table(
+    "import_sightings",
+    *required(Text, "account"),
+    *required(BigInt, "at_us"),
+    *required(Text, "id", "import_id"),
+    PrimaryKeyConstraint("account", "at_us", "id", "import_id"),
+    Index("import_sightings_of", "account", "import_id"),
 )
 
 runs = _table(

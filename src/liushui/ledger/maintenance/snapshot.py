@@ -20,6 +20,8 @@ from liushui.ledger.schema import (
     findings,
     flows,
     history,
+    import_sightings,
+    imports,
     page_edges,
     quarantine,
     recordings,
@@ -60,18 +62,28 @@ def _all_columns(table: sa.Table) -> Callable[[int], Sequence[sa.ColumnElement[A
     return lambda _head: list(table.columns)
 
 
-def _quarantine_columns(head: int) -> Sequence[sa.ColumnElement[Any]]:
-    """An entry that ended after the batch was open then."""
-    had_ended = quarantine.c.ended_batch <= head
-    return [
-        sa.case((had_ended, column), else_=None).label(column.name) if column.name.startswith("ended_") else column
-        for column in quarantine.columns
-    ]
+def _columns_before_ending(table: sa.Table) -> Callable[[int], Sequence[sa.ColumnElement[Any]]]:
+    """What ended after the batch was open then."""
+
+    def columns(head: int) -> Sequence[sa.ColumnElement[Any]]:
+        had_ended = table.c.ended_batch <= head
+        return [
+            sa.case((had_ended, column), else_=None).label(column.name) if column.name.startswith("ended_") else column
+            for column in table.columns
+        ]
+
+    return columns
 
 
 PARTS: Final = (
     Part("batches", batches, batches, _all_columns(batches), lambda head: batches.c.seq <= head),
-    Part("page edges", page_edges, page_edges, _all_columns(page_edges), lambda head: page_edges.c.batch <= head),
+    Part(
+        "page edges",
+        page_edges,
+        page_edges,
+        _columns_before_ending(page_edges),
+        lambda head: page_edges.c.batch <= head,
+    ),
     Part("flows", flows, flows, _all_columns(flows), lambda head: flows.c.batch <= head),
     Part(
         "flows that ended since",
@@ -82,12 +94,18 @@ PARTS: Final = (
         may_repeat=True,
     ),
     Part("versions", history, history, _all_columns(history), lambda head: history.c.ended_batch <= head),
-    Part("quarantine", quarantine, quarantine, _quarantine_columns, lambda head: quarantine.c.batch <= head),
+    Part(
+        "quarantine",
+        quarantine,
+        quarantine,
+        _columns_before_ending(quarantine),
+        lambda head: quarantine.c.batch <= head,
+    ),
 )
 """What can be read as it was at a batch. The order matters: a flow that ends while `flows` is read is found in the part
 after it, so that none is missed."""
 
-UNVERSIONED_TABLES: Final = (accounts, coverage, day_totals, findings, recordings)
+UNVERSIONED_TABLES: Final = (accounts, coverage, day_totals, findings, recordings, imports, import_sightings)
 """Tables whose rows do not say at which batches they were there. They are read in one transaction with the number of
 the batch."""
 

@@ -205,10 +205,9 @@ def _facts_damage(
 
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     """The digest of the facts in the tables, for each batch that any of them names. Reads all tables side by side."""
-    # Every statement is ordered by batch, so five cursors side by side give the facts of each batch in little memory.
-    streams = [
-        _by_batch(connection, statement, account) for statement in (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED)
-    ]
+    # Every statement is ordered by batch, so six cursors side by side give the facts of each batch in little memory.
+    statements = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES)
+    streams = [_by_batch(connection, statement, account) for statement in statements]
     heads = [next(stream, None) for stream in streams]
     while any(head is not None for head in heads):
         seq = min(head[0] for head in heads if head is not None)
@@ -324,7 +323,14 @@ _ENDED: Final = """
 SELECT ended_batch, at_us, id, batch, ended_as FROM history WHERE account = ? ORDER BY ended_batch, at_us, id
 """
 _QUARANTINED: Final = f"SELECT batch, {SEALED_COLUMNS} FROM quarantine WHERE account = ? ORDER BY batch, id"
-_EDGES: Final = "SELECT batch, * FROM page_edges WHERE account = ? ORDER BY batch, identity, side, copies"
+_EDGES: Final = """
+SELECT batch, account, identity, side, copies, batch FROM page_edges WHERE account = ?
+ORDER BY batch, identity, side, copies
+"""
+_ENDED_EDGES: Final = """
+SELECT ended_batch, identity, side, copies, batch FROM page_edges WHERE account = ? AND ended_batch IS NOT NULL
+ORDER BY ended_batch, identity, side, copies, batch
+"""
 _SETTLED: Final = """
 SELECT coalesce(ended_batch, 0), id, batch, ended_as FROM quarantine
 WHERE account = ? AND (ended_batch IS NOT NULL OR ended_as IS NOT NULL) ORDER BY ended_batch, id, batch

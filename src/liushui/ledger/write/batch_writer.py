@@ -82,11 +82,13 @@ class BatchWriter:
             self._has_quarantined = has_open_entries(self.connection, self.account)
         return self._has_quarantined
 
-    def write(self, change: Change, known: list[Range], checked: Range | None, state: str = "") -> Committed:
+    def write(
+        self, change: Change, known: list[Range], checked: Range | None, state: str = "", reason: str = ""
+    ) -> Committed:
         """Add a batch that makes a change.
 
         `checked` is the range that it proves or opens, and `known` the coverage that overlaps it until now. A batch
-        without a range says in `state` what it is for.
+        without a range says in `state` what it is for, and in `reason` why.
         """
         account, seq = self.account, self.next_seq
         if change.ended:
@@ -99,11 +101,13 @@ class BatchWriter:
         end_versions(self.connection, account, change.settled, seq)
         insert_rows(self.connection, "quarantine", change.quarantined)
         insert_rows(self.connection, "page_edges", change.edges)
+        if change.ended_edges:
+            self.connection.exec_driver_sql(_END_EDGE, [(seq, account, *edge) for edge in change.ended_edges])
         if checked is not None and known:
             self.connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
         with inserting_concurrently(self.connection, "flows", change.added, change.filled) as pieces:
             facts = self._derive(change, pieces)
-            return self._seal(change, known, checked, state, facts)
+            return self._seal(change, known, checked, (state, reason), facts)
 
     def insert_history(self, ended: Sequence[tuple[Row, str]], seq: int) -> None:
         """Keep versions that end, each with how it ended."""
@@ -140,8 +144,13 @@ class BatchWriter:
         self._findings.update(derived.findings())
         return digest
 
-    def _seal(self, change: Change, known: list[Range], checked: Range | None, state: str, facts: str) -> Committed:
-        """Link a batch to the chain, and have it wait with its coverage. `facts` is the digest of its facts."""
+    def _seal(
+        self, change: Change, known: list[Range], checked: Range | None, purpose: tuple[str, str], facts: str
+    ) -> Committed:
+        """Link a batch to the chain, and have it wait with its coverage. `facts` is the digest of its facts.
+
+        `purpose` is the state and the reason of a batch without a range.
+        """
         account, seq = self.account, self.next_seq
         if checked is not None:
             parts = apply_change(known, checked)
@@ -152,8 +161,7 @@ class BatchWriter:
         batch: Row = (
             account,
             seq,
-            checked.state.value if checked else state,
-            checked.reason if checked else "",
+            *((checked.state.value, checked.reason) if checked else purpose),
             *((checked.since_us, checked.until_us) if checked else _range_of(change)),
             checked.checked_at_us if checked else recorded_at_us,
             recorded_at_us,
@@ -226,6 +234,9 @@ _SELECT_LINK: Final = "SELECT link FROM batches WHERE account = ? AND seq = ?"
 _SELECT_ACCOUNT: Final = Statement(
     lambda sql: f"SELECT account, provider, zone, head, link FROM accounts WHERE account = ? {sql.for_update}"
 )
+_END_EDGE: Final = """
+UPDATE page_edges SET ended_batch = ? WHERE account = ? AND identity = ? AND side = ? AND copies = ? AND batch = ?
+"""
 _DELETE_FLOW: Final = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_COVERAGE: Final = """
 SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage

@@ -17,13 +17,15 @@ from liushui.ledger.findings import SAME_ID, SIDE, Counts, contradictory, count,
 from liushui.ledger.flow_row import AT_US, BATCH, COLUMNS, COPY_MARK, ID, Row
 from liushui.ledger.write.quarantine import Ending, QuarantineChange, sealed_row
 
-RESTATED, WITHDRAWN, RECOUNTED, REDERIVED = "restated", "withdrawn", "recounted", "rederived"
+RESTATED, WITHDRAWN, RECOUNTED, REDERIVED, UNDONE = "restated", "withdrawn", "recounted", "rederived", "undone"
 """How a version of a flow ends. RESTATED: the provider changed it. WITHDRAWN: a whole read of its range lacks it.
-RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes its row differently."""
+RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes its row differently. UNDONE: the import
+that brought it was undone; it is also the state of the batch that does so."""
 
 ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
 """The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded.
-REBUILT: rows decoded again. RECORDED: flows that a program recorded."""
+REBUILT: rows decoded again. RECORDED: flows that a program recorded. The reason of ADDED and UNDONE is the import's
+id."""
 
 by_key = itemgetter(AT_US, ID)
 _encode = msgspec.json.Encoder().encode
@@ -54,6 +56,8 @@ class Change:
     """Versions of quarantine entries that end."""
     edges: list[Row] = field(default_factory=list)
     """New rows of schema.page_edges."""
+    ended_edges: list[Row] = field(default_factory=list)
+    """Rows of schema.page_edges that end: identity, side, copies, the batch that entered it."""
     rows_in: int = 0
     joined: int = 0
     """Rows that an import counts as several flows, because a page ended and the next one began with them."""
@@ -64,7 +68,7 @@ class Change:
 
     def is_empty(self) -> bool:
         """Whether no fact changes."""
-        return not (self.added or self.ended or self.quarantined or self.settled or self.edges)
+        return not (self.added or self.ended or self.quarantined or self.settled or self.edges or self.ended_edges)
 
     def add_quarantine(self, change: QuarantineChange) -> None:
         """Add what happens to the quarantine, in the order in which the chain seals it."""
@@ -77,6 +81,7 @@ class Change:
         self.ended.sort(key=lambda ending: by_key(ending[0]))
         self.quarantined.sort(key=itemgetter(1))
         self.edges.sort(key=itemgetter(1, 2, 3))
+        self.ended_edges.sort()
 
     def find_differing(self, connection: Connection, account: str) -> None:
         """Fill in the copies that differ before and after. For a change that did not read every row of its range."""
@@ -108,6 +113,7 @@ class Change:
             quarantined=[sealed_row(row) for row in self.quarantined],
             edges=self.edges,
             settled=self.settled,
+            ended_edges=self.ended_edges,
         )
 
 

@@ -199,10 +199,10 @@ def commit_gap(ledger: Ledger, account: str, slice_: Slice, *, tried_at: datetim
             writer.write(Change(), known, gap)
 
 
-def commit_rows(ledger: Ledger, account: str, plan: PlanChange) -> Committed | None:
+def commit_rows(ledger: Ledger, account: str, plan: PlanChange, import_id: str = "") -> Committed | None:
     """Commit imported rows, which prove no range. None: nothing was new.
 
-    Quarantine entries of the same bytes as an added row are resolved.
+    Quarantine entries of the same bytes as an added row are resolved. `import_id` is the import's: see write.imports.
     """
 
     def with_quarantine(connection: Connection, batch: int) -> Change:
@@ -210,28 +210,33 @@ def commit_rows(ledger: Ledger, account: str, plan: PlanChange) -> Committed | N
         change.add_quarantine(settle_imported(connection, account, change.added))
         return change
 
-    return commit_change(ledger, account, ADDED, with_quarantine)
+    return commit_change(ledger, account, ADDED, with_quarantine, import_id)
 
 
-def commit_change(ledger: Ledger, account: str, state: str, plan: PlanChange) -> Committed | None:
+def commit_change(ledger: Ledger, account: str, state: str, plan: PlanChange, reason: str = "") -> Committed | None:
     """Commit a change as a batch that proves no range. None: nothing changes, and no batch is written."""
-    (committed,) = commit_changes(ledger, {account: plan}, state)
+    (committed,) = commit_changes(ledger, {account: plan}, state, reason)
     return committed
 
 
-def commit_changes(ledger: Ledger, plans: Mapping[str, PlanChange], state: str) -> list[Committed | None]:
+def commit_changes(
+    ledger: Ledger, plans: Mapping[str, PlanChange], state: str, reason: str = ""
+) -> list[Committed | None]:
     """`commit_change` for several accounts, in one transaction."""
     with batch_writers(ledger, *plans) as writers:
-        return [_write_change(writer, plan, state) for writer, plan in zip(writers, plans.values(), strict=True)]
+        return [_write_plan(writer, plan, state, reason) for writer, plan in zip(writers, plans.values(), strict=True)]
 
 
-def _write_change(writer: BatchWriter, plan: PlanChange, state: str) -> Committed | None:
+def _write_plan(writer: BatchWriter, plan: PlanChange, state: str, reason: str) -> Committed | None:
     change = plan(writer.connection, writer.next_seq)
-    if change.is_empty():
-        return None
+    return None if change.is_empty() else write_change(writer, change, state, reason)
+
+
+def write_change(writer: BatchWriter, change: Change, state: str, reason: str = "") -> Committed:
+    """Write a change, in no order yet, as a batch that proves no range."""
     change.sort()
     change.find_differing(writer.connection, writer.account)
-    return writer.write(change, [], None, state)
+    return writer.write(change, [], None, state, reason)
 
 
 def _flows_in(connection: Connection, account: str, slice_: Slice) -> dict[tuple[object, object], Row]:

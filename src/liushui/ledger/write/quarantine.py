@@ -175,7 +175,7 @@ def settle_slice(
     # Digests of thousands of rows take time, and an account without entries needs none of them.
     readable = Counter(map(row_digest, wire_rows(received))) if known or any_unplaced else Counter[str]()
     if any_unplaced:
-        same_bytes = _open_with_digests(connection, account, {*rejected_by_digest, *readable})
+        same_bytes = open_with_digests(connection, account, {*rejected_by_digest, *readable})
         known += [entry for entry in same_bytes if entry.span is None]
     change = QuarantineChange()
     entries = _by_digest(known)
@@ -190,7 +190,7 @@ def settle_slice(
                 readable[digest] -= 1
             elif entry.span is not None:  # it was not seen: it is outside the slice
                 change.narrow(entry, subtract(entry.span, cut), batch)
-        _enter_new(connection, account, digest, [(copy, (cut,)) for copy in copies], batch, change)
+        enter_new(connection, account, digest, [(copy, (cut,)) for copy in copies], batch, change)
     return change
 
 
@@ -205,14 +205,14 @@ def settle_undecodable(
     by_digest: dict[str, list[tuple[Rejected, Span | None]]] = defaultdict(list)
     for rejected, span in undecodable:
         by_digest[row_digest(rejected.row)].append((rejected, span))
-    entries = _by_digest(_open_with_digests(connection, account, by_digest))
+    entries = _by_digest(open_with_digests(connection, account, by_digest))
     for digest, copies in sorted(by_digest.items()):
         for entry in entries.get(digest, []):
             if copies and entry.span is None:
                 _, span = copies.pop()
                 if span is not None:
                     change.narrow(entry, span, batch)
-        _enter_new(connection, account, digest, copies, batch, change)
+        enter_new(connection, account, digest, copies, batch, change)
     return change
 
 
@@ -224,7 +224,7 @@ def settle_imported(connection: Connection, account: str, added: Iterable[Row]) 
     times: dict[str, list[int]] = defaultdict(list)
     for row in added:
         times[row_digest(str(row[WIRE]).encode())].append(int(str(row[AT_US])))
-    for entry in _open_with_digests(connection, account, times):
+    for entry in open_with_digests(connection, account, times):
         unmatched = times[entry.digest]
         if unmatched and may_contain(entry.span, unmatched[-1]):
             unmatched.pop()
@@ -236,10 +236,10 @@ def quarantine_rows(connection: Connection, account: str, rejected: Iterable[Rej
     """Rows of schema.quarantine for what an import could not decode. Rows with an open entry already are left out."""
     change = QuarantineChange()
     by_digest = _rejected_by_digest(rejected)
-    known = Counter(entry.digest for entry in _open_with_digests(connection, account, by_digest))
+    known = Counter(entry.digest for entry in open_with_digests(connection, account, by_digest))
     for digest, copies in sorted(by_digest.items()):
         new = [(copy, None) for copy in copies[known[digest] :]]
-        _enter_new(connection, account, digest, new, batch, change)
+        enter_new(connection, account, digest, new, batch, change)
     return change.entered
 
 
@@ -261,6 +261,14 @@ def open_entries(connection: Connection, account: str) -> Iterator[Entry]:
     return map(_entry, connection.exec_driver_sql(_SELECT_OPEN, (account,), execution_options=STREAMED))
 
 
+def resolved_entries(connection: Connection, account: str) -> dict[int, list[Entry]]:
+    """The entries that became flows, as they were before that, by the batch that did it."""
+    entries: dict[int, list[Entry]] = defaultdict(list)
+    for row in connection.exec_driver_sql(_SELECT_READ, (account, READ)):
+        entries[row[-1]].append(_entry(row[:-1]))
+    return entries
+
+
 def has_open_entries(connection: Connection, account: str) -> bool:
     """Whether an account has an open entry."""
     return connection.exec_driver_sql(_SELECT_ANY_OPEN, (account,)).first() is not None
@@ -276,7 +284,7 @@ def row_digest(row: bytes) -> str:
     return blake2b(row, digest_size=16).hexdigest()
 
 
-def _enter_new(
+def enter_new(
     connection: Connection,
     account: str,
     digest: str,
@@ -284,12 +292,12 @@ def _enter_new(
     batch: int,
     change: QuarantineChange,
 ) -> None:
-    """Enter copies of one row, under ids that no open entry has."""
+    """Enter copies of one row, with their spans, under ids that no open entry has."""
     copies = list(copies)
     if not copies:
         return
     # Ids of resolved entries may be used again: their versions have other batches in their keys.
-    taken = {entry.id for entry in _open_with_digests(connection, account, [digest])}
+    taken = {entry.id for entry in open_with_digests(connection, account, [digest])}
     ordinal = 0
     for rejected, span in copies:
         while (id_ := flow_id(digest, ordinal)) in taken:
@@ -319,7 +327,8 @@ def _by_digest(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     return dict(by_digest)
 
 
-def _open_with_digests(connection: Connection, account: str, digests: Iterable[str]) -> list[Entry]:
+def open_with_digests(connection: Connection, account: str, digests: Iterable[str]) -> list[Entry]:
+    """The open entries of rows with these digests, those with the lowest ordinals first."""
     parameters = _encode(sorted(digests)).decode(), account
     return [_entry(row) for row in connection.exec_driver_sql(_SELECT_DIGESTS.on(connection), parameters)]
 
@@ -337,6 +346,9 @@ _BATCH: Final = SEALED_COLUMNS.split(", ").index("batch")
 _OPEN: Final = "FROM quarantine WHERE account = ? AND ended_batch IS NULL"
 _SELECT_OPEN: Final = f"SELECT {SEALED_COLUMNS} {_OPEN} ORDER BY id"
 _SELECT_IN_RANGE: Final = f"SELECT {SEALED_COLUMNS} {_OPEN} AND since_us < ? AND until_us > ?"
+_SELECT_READ: Final = f"""
+SELECT {SEALED_COLUMNS}, ended_batch FROM quarantine WHERE account = ? AND ended_as = ? ORDER BY id
+"""
 _SELECT_ANY_OPEN: Final = f"SELECT 1 {_OPEN} LIMIT 1"
 _SELECT_ANY_UNPLACED: Final = f"SELECT 1 {_OPEN} AND until_us IS NULL LIMIT 1"
 _COUNT_OPEN: Final = f"SELECT count(*) {_OPEN}"

@@ -23,7 +23,7 @@ from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
 from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.model import Account
 from liushui.ledger.read.review import list_quarantined
-from liushui.ledger.write.change import RESTATED, WITHDRAWN
+from liushui.ledger.write.change import RESTATED, UNDONE, WITHDRAWN
 from liushui.server.web import flow_rows
 from liushui.server.web.charts import script_json
 from liushui.server.web.filter_params import FlowsRequest, read_flows_request
@@ -210,7 +210,11 @@ def load_flow(page: CurrentPage) -> Response[str]:
         place=account_label(flow.account, flow.flow.subaccount),
         zone=zone,
         versions=list(reversed(versions)),
-        endings={RESTATED: page.say("restated"), WITHDRAWN: page.say("withdrawn")},
+        endings={
+            RESTATED: page.say("restated"),
+            WITHDRAWN: page.say("withdrawn"),
+            UNDONE: page.say("withdrawn with its import"),
+        },
         around=list(reversed(around)),
         decimals=decimal_places(_amounts(around)),
         key_of=_key,

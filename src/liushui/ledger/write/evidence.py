@@ -1,0 +1,143 @@
+"""Where the flows of an account came from: syncs, imports, programs. An undo of an import asks, and changes nothing."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from liushui.ledger.coverage import State
+from liushui.ledger.engines.sql_dialects import Statement
+from liushui.ledger.flow_row import AT_US, BATCH, ID, WIRE, Row
+from liushui.ledger.write.change import ADDED, REBUILT, REDERIVED, RETRIED, UNDONE
+from liushui.ledger.write.quarantine import resolved_entries, row_digest
+
+OTHER: Final = ""
+"""Stands for everything that brings flows and is not a recorded import."""
+
+Key = tuple[int, str]
+"""The time and the id of a flow."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class BatchPurpose(NamedTuple):
+    """A batch that proves no range: what it is for, and the range [since, until) of its flows."""
+
+    seq: int
+    state: str
+    reason: str
+    since_us: int | None
+    until_us: int | None
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The times of its flows. All times, where an older program has not stored them."""
+        if self.since_us is None or self.until_us is None:
+            return -(2**62), 2**62
+        return self.since_us, self.until_us
+
+
+class Origin(NamedTuple):
+    """What brought a flow: an import's id, OTHER, or None: an undo restored it, and only its sightings count. `batch`
+    is the one that did."""
+
+    import_id: str | None
+    batch: int
+
+
+class Evidence:
+    """What is known of where flows came from, apart from one import."""
+
+    def __init__(self, connection: Connection, account: str) -> None:
+        self._connection, self._account = connection, account
+        self.batches = {row[0]: BatchPurpose(*row) for row in connection.exec_driver_sql(_SELECT_BATCHES, (account,))}
+        undone = connection.exec_driver_sql(_SELECT_UNDONE, (account,))
+        self._undone = {str(row[0]) for row in undone}
+        proven = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value))
+        self._proven = [(int(row[0]), int(row[1]), int(row[2])) for row in proven]
+        self.resolved = resolved_entries(connection, account)
+        """Quarantine entries that became flows, by the batch that did it."""
+
+    def is_live(self, import_id: str | None) -> bool:
+        """Whether something brings a flow: an import that is not undone, or anything else."""
+        return import_id is not None and import_id not in self._undone
+
+    def is_proven_since(self, at_us: int, batch: int) -> bool:
+        """Whether a sync has read that time after a batch: then it has read what is there, or withdrawn it."""
+        index = bisect_right(self._proven, at_us, key=lambda known: known[0])
+        return index > 0 and at_us < self._proven[index - 1][1] and self._proven[index - 1][2] > batch
+
+    def origin(self, row: Row) -> Origin:
+        """What brought a version of a flow, whatever has decoded it again since."""
+        seq = int(str(row[BATCH]))
+        while (batch := self.batches.get(seq)) is not None and batch.state == REBUILT:
+            before = self._batch_before(row, batch)
+            if before is None:
+                return Origin(OTHER, seq)
+            seq = before
+        if batch is not None and batch.state == RETRIED:
+            digest = row_digest(str(row[WIRE]).encode())
+            entered = [
+                entry.batch for entry in self.resolved.get(seq, ()) if entry.digest == digest and entry.span is None
+            ]
+            return Origin(self.import_of(entered[0]) if entered else OTHER, seq)
+        return Origin(self.import_of(seq), seq)
+
+    def _batch_before(self, row: Row, rebuild: BatchPurpose) -> int | None:
+        """The batch of the version that a rebuild replaced. None: it cannot be told."""
+        at_us = key_of(row)[0]
+        for since_us, until_us in ((at_us, at_us + 1), rebuild.range):  # most often the time stays as it was
+            parameters = (self._account, rebuild.seq, row[WIRE], REDERIVED, since_us, until_us)
+            before = self._connection.exec_driver_sql(_SELECT_REDERIVED_BATCH, parameters).scalar()
+            if before is not None:
+                return int(before)
+        return None
+
+    def import_of(self, seq: int) -> str | None:
+        """The import that wrote a batch; OTHER where none did, None where an undo did."""
+        batch = self.batches.get(seq)
+        if batch is None:
+            return OTHER
+        return None if batch.state == UNDONE else batch.reason if batch.state == ADDED else OTHER
+
+    def sightings(self, keys: Iterable[Key]) -> dict[Key, set[str]]:
+        """The imports, not undone, that had what others have added, by key."""
+        times = sorted({at_us for at_us, _ in keys})
+        found: dict[Key, set[str]] = defaultdict(set)
+        parameters = _encode(times).decode(), self._account
+        for at_us, id_, import_id in self._connection.exec_driver_sql(
+            _SELECT_SIGHTINGS.on(self._connection), parameters
+        ):
+            if self.is_live(import_id):
+                found[at_us, id_].add(import_id)
+        return found
+
+
+def key_of(row: Row) -> Key:
+    """The key of a flow in its account."""
+    return int(str(row[AT_US])), str(row[ID])
+
+
+_SELECT_BATCHES: Final = """
+SELECT seq, state, reason, since_us, until_us FROM batches
+WHERE account = ? AND state NOT IN ('proven', 'open') ORDER BY seq
+"""
+_SELECT_UNDONE: Final = "SELECT id FROM imports WHERE account = ? AND undone_at_us IS NOT NULL"
+_SELECT_PROVEN: Final = """
+SELECT since_us, until_us, batch FROM coverage WHERE account = ? AND state = ? ORDER BY since_us
+"""
+_SELECT_REDERIVED_BATCH: Final = """
+SELECT batch FROM history
+WHERE account = ? AND ended_batch = ? AND wire = ? AND ended_as = ? AND at_us >= ? AND at_us < ? LIMIT 1
+"""
+_SELECT_SIGHTINGS: Final = Statement(
+    lambda sql: (
+        f"""
+SELECT at_us, id, import_id FROM ({sql.integers_in_json}) AS given CROSS JOIN import_sightings
+WHERE account = ? AND at_us = wanted
+"""
+    )
+)

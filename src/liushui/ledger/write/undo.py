@@ -1,0 +1,316 @@
+"""Undo an import: the flows that nothing else brought are withdrawn, and what it replaced comes back.
+
+A flow stays if a sync has read it since, if another import that is not undone had it too, or if it came in another way.
+In doubt it stays. The batches of the undo name the import as their reason. Undoing is one transaction, and its memory
+does not grow with the import.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.errors import ConfigError, NotFound, short_repr
+from liushui.instant import from_us, to_iso, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.flow_row import BATCH, COLUMNS, ID, WIRE, Rejected, Row, identity_of
+from liushui.ledger.schema import imports
+from liushui.ledger.write.batch_writer import BatchWriter, batch_writers
+from liushui.ledger.write.change import (
+    ADDED,
+    REBUILT,
+    RECOUNTED,
+    REDERIVED,
+    RESTATED,
+    RETRIED,
+    UNDONE,
+    Change,
+)
+from liushui.ledger.write.commit import write_change
+from liushui.ledger.write.evidence import BatchPurpose, Evidence, Key, key_of
+from liushui.ledger.write.imports import ANY_TIME_US, INSERT_SIGHTING
+from liushui.ledger.write.quarantine import QuarantineChange, enter_new, open_entries, row_digest
+
+CHUNK: Final = 5_000
+"""Flows that one batch of an undo withdraws at most."""
+
+
+class ImportNotFound(NotFound):
+    """The ledger has no import of that id."""
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(f"import: there is none with the id {short_repr(id_)} (`liushui import list` shows them)")
+
+
+class AlreadyUndone(ConfigError):
+    """The import was undone before."""
+
+    def __init__(self, id_: str, undone_at: datetime) -> None:
+        super().__init__(f"import: {id_} was undone before, at {to_iso(undone_at)}")
+
+
+@dataclass
+class UndoResult:
+    """What undoing an import did. `batches`: how many it wrote."""
+
+    account: str
+    id: str
+    withdrawn: int = 0
+    kept: int = 0
+    """Flows that stay, because a sync or another import had them too."""
+    restored: int = 0
+    """Earlier versions that are current again."""
+    rejected: int = 0
+    """Rejected rows of the import that are withdrawn."""
+    batches: int = 0
+
+
+def account_of_import(connection: Connection, id_: str) -> str:
+    """The account that an import belongs to. Raises ImportNotFound."""
+    account = connection.scalar(sa.select(imports.c.account).where(imports.c.id == id_))
+    if account is None:
+        raise ImportNotFound(id_)
+    return str(account)
+
+
+def undo_import(ledger: Ledger, id_: str) -> UndoResult:
+    """Undo an import. Raises ImportNotFound and AlreadyUndone; nothing is written then."""
+    with ledger.reading() as connection:
+        account = account_of_import(connection, id_)
+    with batch_writers(ledger, account) as (writer,):
+        _mark_undone(writer.connection, account, id_, to_us(ledger.clock()))
+        return _Undo(writer, id_).run()
+
+
+def _mark_undone(connection: Connection, account: str, id_: str, now_us: int) -> None:
+    is_this = sa.and_(imports.c.account == account, imports.c.id == id_)
+    undone_at_us = connection.scalar(sa.select(imports.c.undone_at_us).where(is_this))
+    if undone_at_us is not None:
+        raise AlreadyUndone(id_, from_us(undone_at_us))
+    connection.execute(imports.update().where(is_this).values(undone_at_us=now_us))
+
+
+# ---------------------------------------------------------------- undoing
+
+
+class _Candidate(NamedTuple):
+    """A flow that goes unless something else brings it. `keys`: its own, and those that it had before a rebuild."""
+
+    row: Row
+    keys: tuple[Key, ...]
+
+
+class _Undo:
+    """One undo, inside the transaction of its writer."""
+
+    def __init__(self, writer: BatchWriter, id_: str) -> None:
+        self._writer, self._connection, self._account, self._id = writer, writer.connection, writer.account, id_
+        self._evidence = Evidence(self._connection, self._account)
+        self._batches = [
+            batch for batch in self._evidence.batches.values() if (batch.state, batch.reason) == (ADDED, id_)
+        ]
+        self._seqs = {batch.seq for batch in self._batches}
+        self._change = Change()
+        self._ending: set[Key] = set()
+        """The keys of the flows that the change withdraws."""
+        self._edges = self._load_edges()
+        self._edge_identities = {str(edge[0]) for edge in self._edges}
+        self._shared_identities: set[str] = set()
+        """Of the identities of edges, those that another import has as well."""
+        self._read = [entry for seq in sorted(self._seqs) for entry in self._evidence.resolved.get(seq, ())]
+        """Quarantine entries that became flows by this import."""
+        self._withdrawn_digests: Counter[str] = Counter()
+        self._result = UndoResult(self._account, id_)
+
+    def run(self) -> UndoResult:
+        """Write the batches."""
+        for candidates in self._candidates():
+            self._withdraw(candidates)
+        for batch in self._batches:
+            self._restore(batch)
+        self._settle_quarantine()
+        self._change.ended_edges = [edge for edge in self._edges if edge[0] not in self._shared_identities]
+        self._write()
+        return self._result
+
+    def _write(self) -> None:
+        write_change(self._writer, self._change, UNDONE, self._id)
+        self._writer.flush()
+        self._result.batches += 1
+        self._change, self._ending = Change(), set()
+
+    # ------------------------------------------------------------ flows
+
+    def _candidates(self) -> Iterator[list[_Candidate]]:
+        """The flows that the import added or had, some thousand at once."""
+        for batch in self._batches:
+            for rows in self._pages(_SELECT_OF_BATCH, (batch.seq, *batch.range)):
+                yield [_Candidate(row, (key_of(row),)) for row in rows]
+        for batch, wires in self._rederived():
+            decoded = self._connection.exec_driver_sql(_SELECT_ALL_OF_BATCH, (self._account, batch.seq, *batch.range))
+            yield list(_take(map(tuple, decoded.all()), wires))
+        for rows in self._pages(_SELECT_SIGHTED, (self._id,)):
+            yield [_Candidate(row, (key_of(row),)) for row in rows if row[BATCH] not in self._seqs]
+
+    def _pages(self, statement: str, parameters: tuple[object, ...]) -> Iterator[list[Row]]:
+        """The rows of a statement that continues after a key. Rows may be withdrawn between two pages."""
+        after: Key = (-(2**63), "")
+        while rows := [
+            tuple(row)
+            for row in self._connection.exec_driver_sql(
+                statement, (self._account, *parameters, after[0], *after, CHUNK)
+            )
+        ]:
+            yield rows
+            after = key_of(rows[-1])
+
+    def _rederived(self) -> Iterator[tuple[BatchPurpose, dict[str, list[Key]]]]:
+        """Later batches that decoded rows of the import again, and the keys that these had before, by their bytes."""
+        of_import: dict[int, set[str]] = {}
+        for seq, batch in sorted(self._evidence.batches.items()):
+            wires: dict[str, list[Key]] = defaultdict(list)
+            if batch.state == REBUILT:
+                parameters = (self._account, seq, REDERIVED, *batch.range)
+                for at_us, id_, before, wire in self._connection.exec_driver_sql(_SELECT_REDERIVED, parameters):
+                    if before in self._seqs or wire in of_import.get(before, ()):
+                        wires[wire].append((at_us, id_))
+            elif batch.state == RETRIED:
+                for entry in self._evidence.resolved.get(seq, ()):
+                    if entry.batch in self._seqs and entry.span is None:
+                        wires[entry.wire.decode(errors="replace")].append((ANY_TIME_US, entry.id))
+            if wires:
+                of_import[seq] = set(wires)
+                yield batch, wires
+
+    def _withdraw(self, candidates: Sequence[_Candidate]) -> None:
+        """End the versions that nothing else brings."""
+        sightings = self._evidence.sightings(key for candidate in candidates for key in candidate.keys)
+        for row, keys in candidates:
+            key = key_of(row)
+            if key in self._ending:
+                continue
+            identity = identity_of(key[1])
+            is_sighted = any(sightings.get(known) for known in keys)
+            if is_sighted and identity in self._edge_identities:
+                self._shared_identities.add(identity)
+            origin = self._evidence.origin(row)
+            if (
+                is_sighted
+                or self._evidence.is_live(origin.import_id)
+                or self._evidence.is_proven_since(key[0], origin.batch)
+            ):
+                self._result.kept += 1
+                continue
+            self._change.ended.append((row, UNDONE))
+            self._ending.add(key)
+            self._result.withdrawn += 1
+            if self._read and row[WIRE] is not None:
+                self._withdrawn_digests[row_digest(str(row[WIRE]).encode())] += 1
+            if len(self._change.ended) >= CHUNK:
+                self._write()
+
+    def _restore(self, batch: BatchPurpose) -> None:
+        """Make versions current again that a batch of the import had ended."""
+        parameters = (self._account, batch.seq, RESTATED, RECOUNTED, *batch.range)
+        ended = [(tuple(row[:-1]), str(row[-1])) for row in self._connection.exec_driver_sql(_SELECT_ENDED, parameters)]
+        if not ended:
+            return
+        if self._change.ended:
+            self._write()  # so that the tables tell which flows are there now
+        undone = (self._account, batch.seq, UNDONE, *batch.range)
+        replaced = {row[0] for row in self._connection.exec_driver_sql(_SELECT_IDS_UNDONE, undone)}
+        for version, how in ended:
+            row = self._live_version(version)
+            if row is None or (how == RESTATED and version[ID] not in replaced):
+                continue
+            at_us, id_ = key_of(row)
+            is_there = self._connection.exec_driver_sql(_SELECT_FLOW, (self._account, at_us, id_)).first()
+            if is_there is not None or self._evidence.is_proven_since(at_us, batch.seq) or (at_us, id_) in self._ending:
+                continue
+            self._ending.add((at_us, id_))
+            self._change.added.append((*row[:BATCH], self._writer.next_seq))
+            origin = self._evidence.origin(row).import_id
+            if self._evidence.is_live(origin):
+                self._connection.exec_driver_sql(INSERT_SIGHTING, (self._account, at_us, id_, origin))
+            self._result.restored += 1
+
+    def _live_version(self, row: Row | None) -> Row | None:
+        """A version, or the one before it, and so on: the newest that something brings. None: nothing does."""
+        while row is not None:
+            key = key_of(row)
+            if self._evidence.is_live(self._evidence.origin(row).import_id) or self._evidence.sightings([key]).get(key):
+                return row
+            before = self._connection.exec_driver_sql(_SELECT_BEFORE, (self._account, row[BATCH], row[ID], RESTATED))
+            previous = before.first()
+            row = None if previous is None else tuple(previous)
+        return None
+
+    # ------------------------------------------------------------ the rest
+
+    def _load_edges(self) -> list[Row]:
+        edges = self._connection.exec_driver_sql(_SELECT_EDGES, (self._account,))
+        return [tuple(row) for row in edges if row[-1] in self._seqs]
+
+    def _settle_quarantine(self) -> None:
+        """End the entries that only this import has, and open again those that its flows had resolved."""
+        change, evidence = QuarantineChange(), self._evidence
+        entries = [entry for entry in open_entries(self._connection, self._account) if entry.span is None]
+        sightings = evidence.sightings([(ANY_TIME_US, "")]) if entries else {}
+        for entry in entries:
+            if not evidence.is_live(evidence.import_of(entry.batch)) and not sightings.get((ANY_TIME_US, entry.id)):
+                change.end(entry, UNDONE)
+                self._result.rejected += 1
+        for entry in self._read:
+            if self._withdrawn_digests[entry.digest] and evidence.is_live(evidence.import_of(entry.batch)):
+                self._withdrawn_digests[entry.digest] -= 1
+                copy = Rejected(entry.wire, entry.field, entry.reason)
+                seq = self._writer.next_seq
+                enter_new(self._connection, self._account, entry.digest, [(copy, entry.span)], seq, change)
+        self._change.add_quarantine(change)
+
+
+def _take(rows: Iterable[Row], wires: dict[str, list[Key]]) -> Iterator[_Candidate]:
+    """The rows that have these bytes: of equal ones as many as there are keys."""
+    for row in rows:
+        if keys := wires.get(str(row[WIRE])):
+            yield _Candidate(row, (key_of(row), keys.pop()))
+
+
+_NAMES: Final = ", ".join(COLUMNS)
+# Conditions on at_us alone say nothing new. They let SQLite seek in the primary key: it does not for row values.
+_SELECT_OF_BATCH: Final = f"""
+SELECT {_NAMES} FROM flows
+WHERE account = ? AND batch = ? AND at_us >= ? AND at_us < ? AND at_us >= ? AND (at_us, id) > (?, ?)
+ORDER BY at_us, id LIMIT ?
+"""
+_SELECT_ALL_OF_BATCH: Final = f"""
+SELECT {_NAMES} FROM flows WHERE account = ? AND batch = ? AND at_us >= ? AND at_us < ? ORDER BY at_us, id
+"""
+_SELECT_SIGHTED: Final = f"""
+SELECT {", ".join(f"flows.{name}" for name in COLUMNS)} FROM import_sightings AS seen
+JOIN flows ON flows.account = seen.account AND flows.at_us = seen.at_us AND flows.id = seen.id
+WHERE seen.account = ? AND seen.import_id = ? AND seen.at_us >= ? AND (seen.at_us, seen.id) > (?, ?)
+ORDER BY seen.at_us, seen.id LIMIT ?
+"""
+_SELECT_REDERIVED: Final = """
+SELECT at_us, id, batch, wire FROM history
+WHERE account = ? AND ended_batch = ? AND ended_as = ? AND at_us >= ? AND at_us < ? AND wire IS NOT NULL
+"""
+_SELECT_ENDED: Final = f"""
+SELECT {_NAMES}, ended_as FROM history
+WHERE account = ? AND ended_batch = ? AND ended_as IN (?, ?) AND at_us >= ? AND at_us < ? ORDER BY at_us, id
+"""
+_SELECT_IDS_UNDONE: Final = """
+SELECT id FROM history WHERE account = ? AND batch = ? AND ended_as = ? AND at_us >= ? AND at_us < ?
+"""
+_SELECT_FLOW: Final = "SELECT 1 FROM flows WHERE account = ? AND at_us = ? AND id = ?"
+_SELECT_BEFORE: Final = f"""
+SELECT {_NAMES} FROM history WHERE account = ? AND ended_batch = ? AND id = ? AND ended_as = ? LIMIT 1
+"""
+_SELECT_EDGES: Final = """
+SELECT identity, side, copies, batch FROM page_edges WHERE account = ? AND ended_batch IS NULL
+"""

@@ -199,6 +199,7 @@ FLOATS: Final = {
     "cli/run_sync.py": "seconds between two syncs",
     "cli/sources.py": "a timeout",
     "services/sources.py": "a timeout",
+    "testing/hostile_server.py": "the pause between two bytes",
     "testing/processes.py": "timeouts",
 }
 """Where a float may be written or named, and what it measures: never money."""

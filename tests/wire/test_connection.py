@@ -10,7 +10,8 @@ from email.utils import format_datetime
 import httpx2
 import pytest
 
-from liushui.errors import Unavailable, Unreachable, Untrustworthy
+from liushui.errors import Unavailable, Unfinished, Unreachable, Untrustworthy
+from liushui.testing.hostile_server import hostile_server, slow_body
 from liushui.wire import transport
 from liushui.wire.transport import Answer, HttpConnection, ServiceClock
 
@@ -98,6 +99,21 @@ def test_an_encoding_that_was_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
     response = httpx2.Response(200, headers={"content-encoding": "br"}, stream=Body(iter([b"x"])))
     with pytest.raises(Untrustworthy, match=r"is encoded as 'br', which was not asked for$"):
         call(monkeypatch, response)
+
+
+def test_a_whole_call_has_a_bound() -> None:
+    """Each byte comes soon, the last one never."""
+
+    async def get(url: str) -> None:
+        connection = HttpConnection(url, rate=None, timeout_s=0.2)
+        try:
+            await connection.call("GET", "/")
+        finally:
+            await connection.close()
+
+    expected = r"^no whole answer of http://127.0.0.1:\d+ within 0\.6 s$"
+    with hostile_server(slow_body()) as server, pytest.raises(Unfinished, match=expected):
+        asyncio.run(get(server.url))
 
 
 def test_a_redirect_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Final
+from tempfile import NamedTemporaryFile, TemporaryFile
+from typing import IO, Final, NamedTuple
 
 import msgspec
 
@@ -55,6 +55,43 @@ def run(
     if done.returncode not in codes:
         raise LiushuiError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
+
+
+class Measured(NamedTuple):
+    """How a command ended, and what it took."""
+
+    code: int
+    output: str
+    messages: str
+    peak_bytes: int
+    """The most memory that it had at one time."""
+    time_s: float
+
+
+_MEASURE: Final = """
+import json, resource, subprocess, sys
+code = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL).returncode
+with open(sys.argv[1], "w") as file:
+    json.dump([code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss], file)
+"""
+"""A small process that runs the command: Linux counts the memory of a process into the peak of those that it starts."""
+
+
+def measure(*arguments: str, ledger: Path | str | None = None, timeout_s: float = 120.0) -> Measured:
+    """Run a liushui command to its end, whatever its exit code is. Raises LiushuiError where it takes too long."""
+    begun_s = time.monotonic()
+    with NamedTemporaryFile() as used, TemporaryFile("w+") as output, TemporaryFile("w+") as messages:
+        command = [sys.executable, "-I", "-S", "-c", _MEASURE, used.name, *command_of(ledger), *arguments]
+        with process_of(command, messages, stdout=output.fileno()) as process:
+            try:
+                process.wait(timeout_s)
+            except subprocess.TimeoutExpired as error:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise LiushuiError(f"{' '.join(arguments)} did not end in {timeout_s:g} s") from error
+        time_s = time.monotonic() - begun_s
+        code, peak = msgspec.json.decode(used.read(), type=tuple[int, int])
+        unit = 1 if sys.platform == "darwin" else 1_024
+        return Measured(code, _text_of(output), _text_of(messages), peak * unit, time_s)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """HTTP calls to one provider: rate-limited, one at a time, failures as errors by class. It knows no provider."""
 
+import asyncio
 import re
 import time
 import zlib
@@ -7,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from liushui.errors import ConfigError, Unavailable, Unreachable, Untrustworthy, short_repr
+from liushui.errors import ConfigError, Unavailable, Unfinished, Unreachable, Untrustworthy, short_repr
 from liushui.instant import EPOCH
 from liushui.ratelimit import Pacer
 from liushui.rules import Rate
@@ -25,6 +27,8 @@ BODY_MAX: Final = 64 * 1024 * 1024
 """The largest body of an answer, unpacked. The largest page of any provider has a tenth of it."""
 CONNECT_TIMEOUT_S: Final = 5.0
 """How long a connection may take to be made: without a network, a sync should say so soon."""
+TIMEOUTS_PER_CALL: Final = 3
+"""How many timeouts a whole call may take: to connect, to send, to be answered."""
 
 _HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
 """Printable ASCII, with single spaces inside."""
@@ -100,6 +104,7 @@ class HttpConnection:
         self._http_error = httpx2.HTTPError
         self._connect_errors = (httpx2.ConnectError, httpx2.ConnectTimeout)
         self.clock = ServiceClock()
+        self._call_max_s = TIMEOUTS_PER_CALL * timeout_s
         timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
         # gzip alone, because its unpacking can be stopped at a size. A redirect is not followed: it would show the
         # credentials to another host.
@@ -121,15 +126,21 @@ class HttpConnection:
         """Make one call as soon as the rate allows it.
 
         `headers` is called only then, because signed headers contain the time. Raises Unavailable if no answer came,
-        Unreachable if there was no connection, and Untrustworthy for a redirect or a body without an end.
+        Unreachable if there was no connection, Unfinished if the call took longer than TIMEOUTS_PER_CALL, and
+        Untrustworthy for a redirect or a body without an end.
         """
         async with self._pacer.call() if self._pacer and paced else nullcontext():
             target = f"{path}?{query}" if query else path
             sent_s = time.time()
             try:
-                async with self._http.stream(method, target, content=body, headers=dict(headers())) as response:
+                async with (
+                    asyncio.timeout(self._call_max_s),  # a timeout is of one read: an answer may come a byte at a time
+                    self._http.stream(method, target, content=body, headers=dict(headers())) as response,
+                ):
                     fields = {name.lower(): value for name, value in response.headers.items()}
                     content = await self._read_body(response)
+            except TimeoutError as error:
+                raise Unfinished(f"no whole answer of {self._base_url} within {self._call_max_s:g} s") from error
             except self._http_error as error:
                 reason = f"no answer from {self._base_url}: {f'{type(error).__name__} {error}'.strip()}"
                 kind = Unreachable if isinstance(error, self._connect_errors) else Unavailable
@@ -145,14 +156,13 @@ class HttpConnection:
         """The unpacked body. Raises Untrustworthy as soon as it is longer than BODY_MAX."""
         if response.is_stream_consumed:  # it was made in memory
             return response.content
-        size, chunks = 0, []
+        body = BytesIO()  # hands out what it has without a copy, unlike a list of pieces that are joined
         async for chunk in _unpacked(response, self._base_url):
-            size += len(chunk)
-            if size > BODY_MAX:
+            body.write(chunk)
+            if body.tell() > BODY_MAX:
                 limit = f"{BODY_MAX // 1024**2} MiB"
                 raise Untrustworthy(f"an answer of {self._base_url} is longer than {limit}, and was not read on")
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return body.getvalue()
 
     async def close(self) -> None:
         """Close the connection."""

@@ -66,10 +66,6 @@ class WireError(_FieldError):
     """Bytes from outside do not match the provider's documented format."""
 
 
-class WrongPage(WireError):
-    """An answer says that it is another page than the one that was requested."""
-
-
 class NotRepresentable(_FieldError):
     """A provider's wire format has no correct way to write a flow, for example 0.001 CNY on a wire that counts fen."""
 
@@ -146,6 +142,10 @@ class StaleRead(LedgerError):
 
 class ConfirmationRequired(LedgerError):
     """Committing this slice would end flow versions or withdraw rejected rows. Read it once more to confirm that."""
+
+
+class CertificateError(LiushuiError):
+    """A certificate, or a proof of one of its rows, is not what its signer signed, or cannot be checked here."""
 
 
 class SyncError(LiushuiError):

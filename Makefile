@@ -5,7 +5,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 export TZ ?= UTC
 
-.PHONY: run setup servers test check format soak bench docs clean help
+.PHONY: run setup servers test check certificates format soak bench docs clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ check: setup ## format, lint and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+certificates: setup ## change 10,000 single bytes of certificates, rows and proofs: about half an hour
+	LIUSHUI_TEST_CHANGES=10000 $(VENV)/bin/python -m pytest --timeout 7200 tests/certificate/test_checker.py
 
 format: setup ## rewrite the code to the house's format
 	$(VENV)/bin/ruff format .

@@ -38,6 +38,9 @@ COMMANDS: Final = {
         "coverage", "status", "Print up to when each account is complete, and its last and next sync."
     ),
     "verify": LazyCommand("database", "verify", "Check that nothing in the ledger was changed or damaged."),
+    "certificate": LazyCommand(
+        "certificate", "certificate", "Make and check signed certificates of a month of an account."
+    ),
     "findings": LazyCommand("review", "findings", "List flows that deserve a review."),
     "quarantine": LazyCommand("review", "quarantine", "Review rejected rows: rows that could not be read."),
     "rebuild": LazyCommand("review", "rebuild", "Derive the flows again from the received rows."),

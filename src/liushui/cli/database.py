@@ -141,18 +141,37 @@ def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None
     metavar="ACCOUNT=LINK",
     help="The account must contain the batch with this link, which an earlier `verify` printed; repeatable.",
 )
+@click.option(
+    "--against",
+    "certificates",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="CERTIFICATE",
+    help="The account must contain the batch that this certificate names; repeatable.",
+)
+@click.option(
+    "--key",
+    "trusted",
+    multiple=True,
+    metavar="VERIFIER_KEY",
+    help="A signer of certificates that you trust beside the ledger's own keys; repeatable.",
+)
 @options.ledger_and_format
-def verify(settings: Settings, expected: tuple[str, ...]) -> None:
+def verify(
+    settings: Settings, expected: tuple[str, ...], certificates: tuple[Path, ...], trusted: tuple[str, ...]
+) -> None:
     """Check that nothing in the ledger was changed or damaged.
 
     Every chain, fact, coverage and total is computed again from the rows. That compares the ledger with itself alone.
     What was cut off at the end, or replaced by an older copy, shows only beside something that was recorded elsewhere:
-    the links of --expect, and the heads file beside the ledger, which is used when it is there. `anchored` is the
-    newest batch that one of them vouches for. The exit code is 4 if anything differs.
+    the links of --expect, the certificates of --against, and the heads file beside the ledger, which is used when it is
+    there. `anchored` is the newest batch that one of them vouches for. The exit code is 4 if anything differs.
 
     \b
     Example: liushui verify --expect broker=5a0c…
+    Example: liushui verify --against broker-2026-10.certificate
     """
+    from liushui.certificate.check import known_keys, open_certificate
     from liushui.cli.progress import work_bar
     from liushui.ledger.maintenance.anchors import parse_expected
     from liushui.ledger.maintenance.heads_file import read_heads_file
@@ -161,6 +180,9 @@ def verify(settings: Settings, expected: tuple[str, ...]) -> None:
 
     anchors = [parse_expected(text) for text in expected]
     ledger = settings.open_ledger()
+    if certificates:
+        keys = known_keys(ledger, trusted)
+        anchors += [open_certificate(path, keys).anchor for path in certificates]
     recorded = read_heads_file(ledger)
     with work_bar() as bar:
         results = [

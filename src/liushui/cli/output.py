@@ -83,6 +83,8 @@ def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
         from rich.table import Table
 
         table = Table(title=title, show_header=False, box=None, pad_edge=False, title_justify="left")
+        table.add_column()
+        table.add_column(overflow="fold")  # a key or a link is of no use where it is cut
         for name, value in record.items():
             table.add_row(f"[bold]{escape(name)}[/]", escape(_cell(value)))
         terminal_console(soft_wrap=True).print(table)

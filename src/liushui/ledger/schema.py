@@ -74,9 +74,6 @@ APPLICATION_ID: Final = 0x6C697573
 ENCRYPTED: Final = {"encrypted": True}
 """Marks a column whose text the ledger's vault has encrypted: another ledger has another vault."""
 
-MOVED_KINDS: Final = ("deposit", "transfer", "withdrawal")
-"""The kinds of flows that can be one end of a transfer, as the condition of the index `flows_moved`."""
-
 metadata = MetaData()
 """The tables as queries name them. Migrations create them. Indexes are partial on PostgreSQL too; a `postgresql_where`
 here would have every SQLite user import SQLAlchemy's dialect of PostgreSQL."""
@@ -119,9 +116,6 @@ flows = _table(
     PrimaryKeyConstraint("account", "at_us", "id"),
     # Flows that a program recorded itself are found by their reference, whatever their time.
     Index("flows_recorded", "account", "id", sqlite_where=text("wire IS NULL")),
-    # Ends of transfers, and the flows of one order, are few among all flows.
-    Index("flows_moved", "account", "at_us", sqlite_where=text(f"kind IN {MOVED_KINDS}")),
-    Index("flows_ordered", "account", "order_ref", sqlite_where=text("order_ref IS NOT NULL")),
 )
 
 # Versions that ended. A version is never deleted.
@@ -301,6 +295,27 @@ server_secrets = _table(
     *required(Text, "name"),
     Column("sealed", Text, nullable=False, info=ENCRYPTED),
     PrimaryKeyConstraint("name"),
+)
+
+# Keys that sign certificates. `public` is the verifier key as text, `private` the encrypted seed.
+signing_keys = _table(
+    "signing_keys",
+    *required(Text, "name", "public"),
+    Column("private", Text, nullable=False, info=ENCRYPTED),
+    *required(BigInt, "created_at_us"),
+    PrimaryKeyConstraint("name"),
+)
+
+# Certificates as they were signed. `digest` is that of `note`, and `timestamp` the answer of an authority, in base64.
+certificates = _table(
+    "certificates",
+    *required(Text, "account"),
+    *required(BigInt, "number"),
+    *required(Text, "period"),
+    *required(BigInt, "created_at_us", "batch"),
+    *required(Text, "link", "signer", "digest", "note"),
+    *optional(Text, "timestamp"),
+    PrimaryKeyConstraint("account", "number"),
 )
 
 leases = _table(

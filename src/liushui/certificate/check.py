@@ -1,0 +1,169 @@
+"""Checks certificates: the signature and the document, and what they say against a ledger. Makes proofs of rows."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.certificate import document as doc
+from liushui.certificate.keys import list_signing_keys
+from liushui.certificate.merkle import TreeHasher, inclusion_path, leaf_hash, root_of
+from liushui.certificate.note import VerifierKey, open_note
+from liushui.certificate.rows import ID, CertifiedRow, canonical_row, certified_rows
+from liushui.certificate.store import find_certificate
+from liushui.errors import CertificateError, ConfigError, NotFound, short_repr
+from liushui.instant import parse_instant, to_us
+from liushui.ledger.chain import genesis
+from liushui.ledger.engine import Ledger
+from liushui.ledger.maintenance.anchors import Anchor
+from liushui.ledger.schema import accounts, batches
+
+BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+class OpenCertificate(NamedTuple):
+    """A certificate whose signature was checked."""
+
+    path: Path
+    document: doc.Document
+    signer: VerifierKey
+    digest: str
+
+    @property
+    def range_us(self) -> tuple[int, int]:
+        """The period, in microseconds."""
+        period = self.document.subject.period
+        return to_us(parse_instant("since", period.since)), to_us(parse_instant("until", period.until))
+
+    @property
+    def anchor(self) -> Anchor:
+        """What it says about the account's chain."""
+        integrity = self.document.integrity
+        created_at = parse_instant("created_at", self.document.created_at)
+        return Anchor(self.document.subject.account, integrity.batch, integrity.link, str(self.path), created_at)
+
+
+def known_keys(ledger: Ledger, named: Sequence[str] = ()) -> list[VerifierKey]:
+    """The keys whose signatures are accepted: those the user named, and those of the ledger. Raises InvalidField."""
+    return [*map(VerifierKey.parse, named), *(key.verifier for key in list_signing_keys(ledger))]
+
+
+def open_certificate(path: Path, keys: Sequence[VerifierKey]) -> OpenCertificate:
+    """Read a certificate, and check that one of the keys signed it. Raises ConfigError, and CertificateError."""
+    note = _read(path)
+    try:
+        text, signer = open_note(note, keys)
+        return OpenCertificate(path, doc.parse_document(text), signer, doc.digest_of(note))
+    except CertificateError as error:
+        raise CertificateError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > BYTES_MAX:
+            raise CertificateError(f"{path} is no certificate: expected at most {BYTES_MAX} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+
+
+# ---------------------------------------------------------------- against a ledger
+
+
+def compare_with_ledger(ledger: Ledger, certificate: OpenCertificate) -> list[str]:
+    """In what a ledger differs from a certificate, in sentences. Empty: the certificate is as the ledger has it.
+
+    Raises CertificateError for a certificate of another ledger, which says nothing about this one.
+    """
+    with ledger.reading() as connection:
+        _check_account(connection, certificate)
+        integrity = certificate.document.integrity
+        link = _link_at(connection, certificate)
+        if link != integrity.link:
+            had = "the ledger ends before it" if link is None else f"the ledger has {link}"
+            return [f"batch {integrity.batch} had the link {integrity.link}, and {had}: `liushui verify` tells more"]
+        tree = TreeHasher()
+        for row in _rows(connection, certificate):
+            tree.add(canonical_row(row))
+        differences = []
+        if (tree.size, tree.root().hex()) != (certificate.document.population.rows, integrity.root):
+            differences.append(
+                f"it is about {certificate.document.population.rows} rows with the root {integrity.root}, and the "
+                f"ledger has {tree.size} with the root {tree.root().hex()}"
+            )
+        stored = find_certificate(connection, certificate.document.subject.account, certificate.document.number)
+        if stored is None:
+            differences.append(
+                f"the ledger has no certificate {certificate.document.number} of the account: it was removed, or the "
+                "ledger is an older copy"
+            )
+        elif stored.digest != certificate.digest:
+            differences.append(f"the ledger has another certificate {certificate.document.number} of the account")
+    return differences
+
+
+def _check_account(connection: Connection, certificate: OpenCertificate) -> None:
+    """Raises CertificateError where the ledger does not have the account that a certificate is about."""
+    name = certificate.document.subject.account
+    account = connection.execute(sa.select(accounts).where(accounts.c.account == name)).first()
+    if account is None:
+        raise CertificateError(f"{certificate.path} is of another ledger: this one has no account {short_repr(name)}")
+    first_link = genesis(name, account.provider, account.zone, account.created_at_us)
+    if first_link != certificate.document.integrity.genesis:
+        raise CertificateError(
+            f"{certificate.path} is of another ledger: its account {short_repr(name)} was created at another time"
+        )
+
+
+def _link_at(connection: Connection, certificate: OpenCertificate) -> str | None:
+    """The link that the ledger has for the certificate's batch; None where its chain ends before."""
+    integrity, name = certificate.document.integrity, certificate.document.subject.account
+    if integrity.batch == 0:
+        return integrity.genesis
+    query = sa.select(batches.c.link).where(batches.c.account == name, batches.c.seq == integrity.batch)
+    return connection.scalar(query)
+
+
+def _rows(connection: Connection, certificate: OpenCertificate) -> Iterator[CertifiedRow]:
+    document = certificate.document
+    return certified_rows(connection, document.subject.account, *certificate.range_us, document.integrity.batch)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def list_rows(ledger: Ledger, certificate: OpenCertificate) -> Iterator[CertifiedRow]:
+    """The rows that a certificate is about, streamed. Raises CertificateError for one of another ledger."""
+    with ledger.reading() as connection:
+        _check_account(connection, certificate)
+        yield from _rows(connection, certificate)
+
+
+def prove_rows(ledger: Ledger, certificate: OpenCertificate, ids: Sequence[str]) -> list[doc.RowProof]:
+    """A proof for each row with one of these ids. Raises NotFound, and CertificateError where the ledger differs."""
+    hashes: list[bytes] = []
+    chosen: list[tuple[int, CertifiedRow]] = []
+    for index, row in enumerate(list_rows(ledger, certificate)):
+        hashes.append(leaf_hash(canonical_row(row)))
+        if row[ID] in ids:
+            chosen.append((index, row))
+    period = certificate.document.subject.period.name
+    for id_ in ids:
+        if not any(row[ID] == id_ for _, row in chosen):
+            raise NotFound(f"row: the certificate of {period} has no row with the id {short_repr(id_)}")
+    if root_of(hashes).hex() != certificate.document.integrity.root:
+        raise CertificateError(f"{certificate.path}: the ledger's rows are not those that it is about: verify both")
+    return [
+        doc.RowProof(
+            doc.PROOF_FORMAT,
+            doc.PROOF_VERSION,
+            certificate.digest,
+            index,
+            len(hashes),
+            row,
+            [node.hex() for node in inclusion_path(hashes, index)],
+        )
+        for index, row in chosen
+    ]

@@ -1,0 +1,296 @@
+"""Makes certificates: reads everything that one says in one transaction, signs it, and stores it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui import __version__, describe
+from liushui.certificate import document as doc
+from liushui.certificate.merkle import TreeHasher
+from liushui.certificate.note import SigningKey
+from liushui.certificate.rows import COLUMNS, CertifiedRow, canonical_row, certified_rows
+from liushui.certificate.store import StoredCertificate, insert_certificate, last_certificate
+from liushui.errors import InvalidField, LedgerError, short_repr
+from liushui.instant import BusinessDays, from_us, to_iso, to_us, us_to_iso
+from liushui.ledger.chain import genesis
+from liushui.ledger.day_totals import Total
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.balances import balances_of, sum_flows
+from liushui.ledger.read.completeness import is_open_end
+from liushui.ledger.read.coverage import coverage_ranges
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.model import Account, Reading, ReadModel
+from liushui.ledger.schema import REVISION, accounts, history, quarantine
+from liushui.ledger.write.quarantine import from_columns
+from liushui.money import EXACT, ZERO, to_plain_string
+from liushui.provider import Provider
+
+Stamp = Callable[[bytes], bytes]
+"""Asks a time stamping authority for the time stamp of a note. Raises CertificateError."""
+
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_NOT_COMPARED: Final = "this version of liushui does not compare balances with stated ones"
+_NOT_ORDERED: Final = "this version of liushui does not check the order of rows"
+_NOT_MATCHED: Final = "this version of liushui does not match transfers and refunds"
+
+
+class Month(NamedTuple):
+    """A month of an account's zone, [since_us, until_us)."""
+
+    name: str
+    since_us: int
+    until_us: int
+
+    @property
+    def range_us(self) -> tuple[int, int]:
+        """Its two ends."""
+        return self.since_us, self.until_us
+
+
+def month_of(name: str, account: AccountName, now: datetime) -> Month:
+    """The month `2026-10` of an account. Raises InvalidField for what is none, and for one that is not over."""
+    if not _MONTH.fullmatch(name) or name.startswith("0000"):
+        raise InvalidField("period", "a month such as 2026-10", short_repr(name))
+    first = date.fromisoformat(f"{name}-01")
+    days = BusinessDays(account.tz)
+    after = date(first.year + first.month // 12, first.month % 12 + 1, 1) if name != "9999-12" else date.max
+    month = Month(name, days.begin_us(first), days.begin_us(after))
+    if to_us(now) < month.until_us:
+        raise InvalidField("period", f"a month that is over in {account.zone}", name)
+    return month
+
+
+def make_certificate(
+    model: ReadModel,
+    account: str,
+    period: str,
+    key: SigningKey,
+    providers: dict[str, Provider],
+    stamp: Stamp | None = None,
+) -> tuple[StoredCertificate, doc.Document]:
+    """Make the certificate of an account's month, sign it, have it stamped, and store it.
+
+    Nothing is stored where anything fails. Raises AccountNotFound, InvalidField, CertificateError and LedgerError.
+    """
+    ledger = model.ledger
+    with model.reading([account]) as reading:
+        chosen = reading.accounts[account]
+        month = month_of(period, chosen.name, reading.now)
+        previous = last_certificate(reading.connection, account)
+        number = 1 if previous is None else previous.number + 1
+        made = _Maker(reading, chosen, month, providers.get(chosen.name.provider)).document(number, previous)
+    note = key.sign(doc.to_bytes(made))
+    stored = StoredCertificate(
+        account,
+        number,
+        period,
+        reading.now,
+        made.integrity.batch,
+        made.integrity.link,
+        str(key.verifier),
+        doc.digest_of(note),
+        note,
+        None if stamp is None else stamp(note),
+    )
+    insert_certificate(ledger, stored)
+    return stored, made
+
+
+class _Rows:
+    """What the rows of a period come to, in one pass. Memory does not grow with their number."""
+
+    def __init__(self, rows: Iterable[CertifiedRow]) -> None:
+        self.tree = TreeHasher()
+        sums: defaultdict[tuple[str, str, str], Total] = defaultdict(Total)
+        for row in rows:
+            self.tree.add(canonical_row(row))
+            amount = Decimal(row["amount"])
+            total = Total(1, ZERO, amount) if row["amount"].startswith("-") else Total(1, amount, ZERO)
+            key = row["subaccount"], row["currency"], row["kind"]
+            sums[key] = sums[key].plus(total)
+        self.by_kind = dict(sorted(sums.items()))
+        self.by_balance: defaultdict[tuple[str, str], Total] = defaultdict(Total)
+        for (subaccount, currency, _), total in self.by_kind.items():
+            self.by_balance[subaccount, currency] = self.by_balance[subaccount, currency].plus(total)
+
+
+class _Balances:
+    """The balances of an account before an instant, by subaccount and currency."""
+
+    def __init__(self, connection: Connection, account: Account, at: datetime) -> None:
+        self._basis, self._verdict = account.completeness.basis(), account.verdict(until=at)
+        sums = sum_flows(connection, FlowFilter(until=at).of(account.name))
+        self.by_key = {
+            (balance.subaccount, balance.currency): balance for balance in balances_of(account, self._verdict, sums, at)
+        }
+
+    def amount(self, key: tuple[str, str]) -> Decimal:
+        """The sum of all flows before the instant."""
+        return self.by_key[key].amount if key in self.by_key else ZERO
+
+    def figure(self, key: tuple[str, str]) -> doc.Figure:
+        """The balance; none where the sum is only a net change."""
+        if not self._basis.is_balance:
+            return doc.Figure(None, complete=False, reason=f"flows are known only since {self._basis.since_day}")
+        return doc.Figure(to_plain_string(self.amount(key)), self._verdict.is_complete, self._verdict.reason)
+
+
+class _Maker:
+    """Collects what a certificate says, from one state of the ledger."""
+
+    def __init__(self, reading: Reading, account: Account, month: Month, provider: Provider | None) -> None:
+        self._connection, self._now = reading.connection, reading.now
+        self._account, self._month, self._provider = account, month, provider
+        self._name, self._batch = account.name.account, account.snapshot.head
+        self._rows = _Rows(certified_rows(reading.connection, self._name, *month.range_us, self._batch))
+
+    def document(self, number: int, previous: StoredCertificate | None) -> doc.Document:
+        """The document with that number. `previous` is the account's certificate before it."""
+        return doc.Document(
+            format=doc.FORMAT,
+            version=doc.VERSION,
+            number=number,
+            created_at=to_iso(self._now),
+            subject=self._subject(),
+            software=self._software(),
+            population=self._population(previous),
+            completeness=self._completeness(),
+            roll_forward=self._roll_forward(),
+            order=doc.Section("could_not_check", _NOT_ORDERED, []),
+            breaks=doc.Section("could_not_check", _NOT_ORDERED, []),
+            open_items=doc.Section("could_not_check", _NOT_MATCHED, []),
+            integrity=self._integrity(previous),
+            does_not_say=list(doc.NOT_SAID),
+        )
+
+    def _subject(self) -> doc.Subject:
+        name, month = self._account.name, self._month
+        since, until = from_us(month.since_us), from_us(month.until_us)
+        period = doc.Period(
+            month.name,
+            to_iso(since),
+            to_iso(until),
+            since.astimezone(name.tz).isoformat(),
+            until.astimezone(name.tz).isoformat(),
+        )
+        subaccounts, currencies = (sorted({key[at] for key in self._rows.by_balance}) for at in (0, 1))
+        return doc.Subject(name.account, name.provider, name.zone, period, subaccounts, currencies)
+
+    def _software(self) -> doc.Software:
+        if self._provider is None:
+            return doc.Software(__version__, REVISION, "", "")
+        rules = sha256(msgspec.json.encode(self._provider.rules, order="deterministic")).hexdigest()
+        return doc.Software(__version__, REVISION, _package_version(self._provider), rules)
+
+    def _population(self, previous: StoredCertificate | None) -> doc.Population:
+        return doc.Population(
+            rows=self._rows.tree.size,
+            columns=list(COLUMNS),
+            totals=[
+                doc.KindTotal(*key, total.flows, to_plain_string(total.money_in), to_plain_string(total.money_out))
+                for key, total in self._rows.by_kind.items()
+            ],
+            rejected=self._rejected(),
+            since_certificate=None if previous is None else previous.number,
+            ended=self._ended_versions(0 if previous is None else previous.batch),
+        )
+
+    def _ended_versions(self, since_batch: int) -> dict[str, int]:
+        """How many versions of the period's flows ended after a batch, by how they ended."""
+        h, month = history.c, self._month
+        query = sa.select(h.ended_as, sa.func.count()).where(h.account == self._name, h.ended_batch > since_batch)
+        query = query.where(h.at_us >= month.since_us, h.at_us < month.until_us).group_by(h.ended_as)
+        return {ended_as: int(count) for ended_as, count in self._connection.execute(query)}
+
+    def _rejected(self) -> doc.Rejected:
+        q, month = quarantine.c, self._month
+        query = sa.select(q.since_us, q.until_us, q.holes, q.wire).where(q.account == self._name)
+        digests = []
+        for since_us, until_us, holes, wire in self._connection.execute(query.where(q.ended_batch.is_(None))):
+            span = from_columns(since_us, until_us, holes)
+            # A row of unknown time may belong to any period.
+            if span is None or any(part.since_us < month.until_us and part.until_us > month.since_us for part in span):
+                digests.append(sha256(wire).hexdigest())
+        return doc.Rejected(len(digests), sha256("".join(f"{one}\n" for one in sorted(digests)).encode()).hexdigest())
+
+    def _completeness(self) -> doc.Basis:
+        verdict = self._account.completeness.of(*self._month.range_us)
+        since_us, until_us = self._month.range_us
+        read = [
+            doc.ReadRange(
+                us_to_iso(max(known.since_us, since_us)),
+                us_to_iso(min(known.until_us, until_us)),
+                us_to_iso(known.checked_at_us),
+                known.batch,
+            )
+            for known in coverage_ranges(self._account)
+            if known.gap is None and known.checked_at_us is not None and known.batch is not None
+            if known.since_us < until_us and known.until_us > since_us
+        ]
+        missing = [
+            doc.MissingRange(_end_text(gap.since_us), _end_text(gap.until_us), gap.cause.value, gap.reason)
+            for gap in verdict.gaps
+        ]
+        is_known = verdict.until_us is not None and not is_open_end(verdict.until_us)
+        return doc.Basis(
+            verdict.status.value,
+            verdict.is_complete,
+            us_to_iso(verdict.until_us) if verdict.until_us is not None and is_known else None,
+            read,
+            missing,
+            None if self._provider is None else _facts(self._provider),
+        )
+
+    def _roll_forward(self) -> list[doc.Line]:
+        """A line for each balance that exists at the end of the period. Raises LedgerError for a damaged ledger."""
+        since, until = (_Balances(self._connection, self._account, from_us(at_us)) for at_us in self._month.range_us)
+        lines = []
+        for key in sorted(until.by_key):
+            total = self._rows.by_balance[key]
+            if EXACT.add(since.amount(key), total.net) != until.amount(key):
+                raise LedgerError(
+                    f"account {self._name}: its {key[1]} rows do not add up to its totals: run `liushui verify`"
+                )
+            money_in, money_out = (to_plain_string(amount) for amount in (total.money_in, total.money_out))
+            lines.append(doc.Line(*key, since.figure(key), money_in, money_out, until.figure(key), _UNCHECKED))
+        return lines
+
+    def _integrity(self, previous: StoredCertificate | None) -> doc.Integrity:
+        account = self._connection.execute(sa.select(accounts).where(accounts.c.account == self._name)).one()
+        return doc.Integrity(
+            genesis(account.account, account.provider, account.zone, account.created_at_us),
+            account.head,
+            account.link,
+            self._rows.tree.root().hex(),
+            None if previous is None else previous.digest,
+        )
+
+
+_UNCHECKED: Final = doc.BalanceCheck("could_not_check", _NOT_COMPARED, None, None, None, None, None, None)
+
+
+def _facts(provider: Provider) -> doc.ProviderFacts:
+    rules = provider.rules
+    return doc.ProviderFacts(provider.title, describe.paging(rules), describe.clock(rules), describe.ranges(rules))
+
+
+def _package_version(provider: Provider) -> str:
+    """The version of the package that has a provider; empty where it is in none."""
+    package = getattr(provider.connect, "__module__", "").partition(".")[0]
+    try:
+        return __version__ if package == "liushui" else version(package)
+    except (PackageNotFoundError, ValueError):
+        return ""
+
+
+def _end_text(at_us: int) -> str | None:
+    return None if is_open_end(at_us) else us_to_iso(at_us)

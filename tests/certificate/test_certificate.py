@@ -1,0 +1,365 @@
+"""What a certificate says, and what is found when it and a ledger are compared."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liushui.certificate import document as doc
+from liushui.certificate.check import compare_with_ledger, open_certificate
+from liushui.certificate.keys import create_signing_key, list_signing_keys, load_signing_key
+from liushui.certificate.note import SigningKey
+from liushui.certificate.rows import COLUMNS, canonical_row
+from liushui.certificate.store import StoredCertificate, insert_certificate, list_certificates, load_certificate
+from liushui.errors import AlreadyExists, CertificateError, ConfigError, InvalidField, LedgerBusy, NotFound
+from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.jobs.sources import add_source
+from liushui.ledger.maintenance.backup import back_up
+from liushui.ledger.maintenance.copy import copy_ledger
+from liushui.ledger.maintenance.restore import restore
+from liushui.ledger.maintenance.verify import Damage, verify
+from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.model import ReadModel
+from liushui.ledger.schema import certificates
+from liushui.ledger.write.commit import commit_gap, make_account
+from liushui.provider import Slice
+from liushui.providers import ProviderRules
+from liushui.testing.clock import MovableClock
+from tests.certificate.certified import (
+    BEGIN,
+    END,
+    MARCH,
+    NAME,
+    PERIOD,
+    certifiable_ledger,
+    certify,
+    export,
+    march_rows,
+)
+from tests.engines import LedgerStore
+from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, import_page, make_row, new_ledger, rejected_row
+
+
+def verdict_of(ledger: Ledger) -> tuple[str, bool, str]:
+    """What the read model says of March."""
+    verdict = ReadModel(ledger, ProviderRules()).verdict(FlowFilter(("a",), *MARCH))
+    return verdict.status.value, verdict.is_complete, verdict.reason
+
+
+def basis_of(document: doc.Document) -> tuple[str, bool, str]:
+    """What a certificate says of it."""
+    basis = document.completeness
+    return basis.status, basis.complete, "; ".join(dict.fromkeys(one.reason for one in basis.missing))
+
+
+# ---------------------------------------------------------------- what it says
+
+
+def test_a_complete_month(ledger_store: LedgerStore, tmp_path: Path) -> None:
+    ledger = certifiable_ledger(ledger_store)
+    made = certify(ledger)
+    assert (made.number, made.subject.account, made.subject.zone) == (1, "a", "Asia/Hong_Kong")
+    assert made.subject.period == doc.Period(
+        PERIOD, "2024-02-29T16:00:00Z", "2024-03-31T16:00:00Z", "2024-03-01T00:00:00+08:00", "2024-04-01T00:00:00+08:00"
+    )
+    assert (made.subject.subaccounts, made.subject.currencies) == (["", "margin"], ["HKD", "USD"])
+    assert basis_of(made) == verdict_of(ledger) == ("complete", True, "")
+    assert made.completeness.read == [
+        doc.ReadRange("2024-02-29T16:00:00Z", "2024-03-31T16:00:00Z", "2024-06-01T00:00:00Z", 1)
+    ]
+    assert made.population.rows == 23
+    assert made.population.rejected.rows == 0
+    lines = {(line.subaccount, line.currency): line for line in made.roll_forward}
+    assert list(lines) == [("", "HKD"), ("", "USD"), ("margin", "USD")]
+    usd = lines["", "USD"]
+    assert (usd.opening.amount, usd.opening.complete) == ("100.50", True)
+    assert (usd.money_in, usd.money_out, usd.closing.amount) == ("56.54", "-45.36", "111.68")
+    assert lines["", "HKD"].closing.amount == "-0.000000000000000000000000000000000001"
+    assert usd.check.status == "could_not_check"
+    assert usd.check.reason
+    files = export(ledger, tmp_path / "files")
+    done = files.check_everything()
+    assert (done.stdout, done.returncode) == ("valid: a, 2024-03, 23 rows, complete\n", 0)
+    assert files.check("--rows", files.lines.name).returncode == 0
+    assert compare_with_ledger(ledger, files.open(ledger)) == []
+    ledger.close()
+
+
+def test_a_month_that_is_not_complete_says_so(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    add_source(ledger, account="a", base_url="http://x", credentials={}, since=BEGIN, paced=True)
+    create_signing_key(ledger, NAME)
+    commit_read(ledger, Slice(BEGIN, hour(100)), *[make_row(str(n), n) for n in range(100)])
+    commit_gap(ledger, "a", hours(100, 130), tried_at=READ_AT, reason="HTTP 500")
+    commit_read(ledger, hours(130, 900), make_row("late", 140), rejected=[rejected_row("{"), rejected_row("[")])
+    made = certify(ledger)
+    assert basis_of(made) == verdict_of(ledger)
+    assert not made.completeness.complete
+    assert made.completeness.complete_until == "2024-03-05T04:00:00Z"
+    assert [(one.cause, one.reason) for one in made.completeness.missing] == [
+        ("read_failed", "read failed: HTTP 500"),
+        ("rejected_rows", "2 rejected rows"),
+    ]
+    assert made.population.rejected.rows == 2
+    (line,) = made.roll_forward
+    assert (line.opening.amount, line.opening.complete, line.closing.complete) == ("0", True, False)
+    assert "read failed: HTTP 500" in line.closing.reason
+    files = export(ledger, tmp_path / "files")
+    assert files.check_everything().stdout == "valid: a, 2024-03, 101 rows, not complete (incomplete)\n"
+    ledger.close()
+
+
+def test_an_imported_month_has_no_balance_and_no_verdict(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    create_signing_key(ledger, NAME)
+    import_page(ledger, make_row("b", 31), make_row("a", 30))
+    made = certify(ledger)
+    assert basis_of(made) == verdict_of(ledger) == ("unknown", False, "no source to check it against")
+    (line,) = made.roll_forward
+    assert (line.opening.amount, line.closing.amount) == (None, None)
+    assert line.opening.reason == "flows are known only since 2024-03-02"
+    assert export(ledger, tmp_path / "files").check_everything().returncode == 0
+    ledger.close()
+
+
+def test_an_empty_month(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    made = certify(ledger, "2020-02")
+    assert (made.population.rows, made.roll_forward, made.completeness.complete) == (0, [], True)
+    assert made.integrity.root == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    files = export(ledger, tmp_path / "files")
+    assert files.check("--rows", files.rows.name).returncode == 0
+    assert files.check("--rows", files.lines.name).returncode == 0
+    ledger.close()
+
+
+def test_a_later_certificate_follows_from_the_one_before_it(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    certify(ledger)
+    first = load_certificate(ledger, "a")
+    rows = [row for row in march_rows() if row.flow.identity not in ("row 3", "row 4")]
+    commit_read(ledger, Slice(BEGIN, END), *rows, make_row("row 3", hour(87), "55"))
+    made = certify(ledger)
+    assert (made.number, made.integrity.previous, made.population.since_certificate) == (2, first.digest, 1)
+    assert made.population.ended == {"restated": 1, "withdrawn": 1}
+    assert certify(ledger, "2024-04").population.ended == {}
+    assert [one.number for one in list_certificates(ledger, ["a"])] == [1, 2, 3]
+    ledger.close()
+
+
+@pytest.mark.parametrize("period", ["2026-01", "2026-02", "2026-13", "2026-00", "2026-1", "26-01", "", "2026-01-01"])
+def test_a_period_that_is_none_or_not_over_is_refused(tmp_path: Path, period: str) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    assert ledger.clock() == datetime(2026, 1, 2, 12, tzinfo=UTC)
+    with pytest.raises(InvalidField, match="period: expected a month"):
+        certify(ledger, period)
+    assert list_certificates(ledger) == []
+    ledger.close()
+
+
+def test_two_processes_that_certify_at_once_make_no_two_of_one_number(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    certify(ledger)
+    first = load_certificate(ledger, "a")
+    with pytest.raises(LedgerBusy, match="another process has made a certificate of account a"):
+        insert_certificate(ledger, first)
+    ledger.close()
+
+
+# ---------------------------------------------------------------- keys
+
+
+def test_keys(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    with pytest.raises(ConfigError, match="the ledger has no key to sign with"):
+        load_signing_key(ledger)
+    created = create_signing_key(ledger, NAME)
+    assert load_signing_key(ledger).verifier == load_signing_key(ledger, NAME).verifier == created.verifier
+    with pytest.raises(AlreadyExists):
+        create_signing_key(ledger, NAME)
+    with pytest.raises(NotFound, match=r"key: expected one of example\.com/ledger, got 'x'"):
+        load_signing_key(ledger, "x")
+    with pytest.raises(InvalidField):
+        create_signing_key(ledger, "a b")
+    seed = load_signing_key(ledger).seed
+    assert seed.hex().encode() not in ledger.path.read_bytes()
+    ledger.close()
+
+
+# ---------------------------------------------------------------- against a ledger
+
+
+def test_rows_stay_those_of_the_certificate_when_the_ledger_changes(ledger_store: LedgerStore, tmp_path: Path) -> None:
+    ledger = certifiable_ledger(ledger_store)
+    certify(ledger)
+    before = export(ledger, tmp_path / "before")
+    rows = [row for row in march_rows() if row.flow.identity != "row 4"]
+    commit_read(ledger, Slice(BEGIN, END), *rows[:-1], make_row("new", 50), make_row("row 3", hour(87), "55"))
+    after = export(ledger, tmp_path / "after")
+    for name in ("certificate", "rows.csv", "rows.jsonl", "proofs"):
+        assert (before.folder / name).read_bytes() == (after.folder / name).read_bytes()
+    assert compare_with_ledger(ledger, after.open(ledger)) == []
+    assert [one.account for one in verify(ledger, anchors=[after.open(ledger).anchor])] == ["a"]
+    ledger.close()
+
+
+def test_a_cut_ledger_is_found(tmp_path: Path) -> None:
+    ledger, saved = certifiable_ledger(tmp_path), tmp_path / "saved.db"
+    back_up(ledger, saved)
+    commit_read(ledger, hours(5, 6), make_row("one more", 5))
+    certify(ledger)
+    files = export(ledger, tmp_path / "files")
+    opened = files.open(ledger)
+    older = open_ledger(str(saved))
+    (difference,) = compare_with_ledger(older, opened)
+    assert difference.startswith("batch 2 had the link ")
+    assert "and the ledger ends before it" in difference
+    (damage,) = verify(older, anchors=[opened.anchor])
+    assert isinstance(damage, Damage)
+    assert f"batches are missing at its end: the account ends at batch 1, and {files.certificate}" in damage.what
+    older.close()
+    ledger.close()
+
+
+def test_a_certificate_that_the_ledger_no_longer_has_is_found(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    certify(ledger)
+    files = export(ledger, tmp_path / "files")
+    with ledger.writing() as connection:
+        connection.execute(certificates.delete())
+    (difference,) = compare_with_ledger(ledger, files.open(ledger))
+    assert difference.startswith("the ledger has no certificate 1 of the account: it was removed")
+    ledger.close()
+
+
+def test_changed_rows_of_a_resealed_ledger_are_found(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    certify(ledger)
+    files = export(ledger, tmp_path / "files")
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    rows = march_rows()
+    other = certifiable_ledger(forged, *rows[:-1])
+    (difference,) = compare_with_ledger(other, files.open(ledger))
+    assert "had the link" in difference
+    with ledger.writing() as connection:
+        connection.exec_driver_sql("UPDATE flows SET amount = '9' WHERE id = 'row 3'")
+    (difference,) = compare_with_ledger(ledger, files.open(ledger))
+    assert difference.startswith("it is about 23 rows with the root ")
+    other.close()
+    ledger.close()
+
+
+def test_a_certificate_of_another_ledger_is_named(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    certify(ledger)
+    files = export(ledger, tmp_path / "files")
+    other = open_ledger(str(tmp_path / "other.db"), create=True, clock=MovableClock())
+    with pytest.raises(CertificateError, match="is of another ledger: this one has no account 'a'"):
+        compare_with_ledger(other, files.open(ledger))
+    make_account(other.with_clock(MovableClock(READ_AT)), "a", "longbridge", "Asia/Hong_Kong")
+    with pytest.raises(CertificateError, match="is of another ledger: its account 'a' was created at another time"):
+        compare_with_ledger(other, files.open(ledger))
+    other.close()
+    ledger.close()
+
+
+# ---------------------------------------------------------------- unusable certificates
+
+
+def resign(ledger: Ledger, path: Path, change: dict[str, object]) -> None:
+    """Change fields of a certificate's document, and sign it with the ledger's key."""
+    text = path.read_bytes().split(b"\n")[0]
+    changed = json.loads(text) | change
+    path.write_bytes(load_signing_key(ledger).sign(rfc8785.dumps(changed) + b"\n"))
+
+
+def test_certificates_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    certify(ledger)
+    files = export(ledger, tmp_path / "files")
+    keys = [key.verifier for key in list_signing_keys(ledger)]
+    content = files.certificate.read_bytes()
+
+    files.certificate.write_bytes(content.replace(b'"rows":23', b'"rows":24'))
+    with pytest.raises(CertificateError, match=r"certificate: it was changed after example\.com/ledger\+\w+ signed it"):
+        open_certificate(files.certificate, keys)
+    assert "it was changed after it was signed" in files.check().stdout
+
+    files.certificate.write_bytes(content)
+    resign(ledger, files.certificate, {"version": 2})
+    with pytest.raises(CertificateError, match="version 2 of the format, and this liushui knows 1: upgrade liushui"):
+        open_certificate(files.certificate, keys)
+    assert files.check().stdout == "not valid: it has version 2 of the format, and this program knows 1\n"
+
+    resign(ledger, files.certificate, {"version": 1, "format": "something"})
+    with pytest.raises(CertificateError, match="its format is 'something'"):
+        open_certificate(files.certificate, keys)
+
+    files.certificate.write_bytes(content)
+    resign(ledger, files.certificate, {"more": 1})
+    with pytest.raises(CertificateError, match=r"it is not a liushui certificate: .*more"):
+        open_certificate(files.certificate, keys)
+
+    files.certificate.write_bytes(content)
+    stranger = SigningKey("example.com/stranger", bytes(32)).verifier
+    with pytest.raises(
+        CertificateError, match=r"it is signed by example\.com/ledger\+\w+, and the keys that are known"
+    ):
+        open_certificate(files.certificate, [stranger])
+
+    text = content.split(b"\n")[0].replace(b'":', b'": ', 1)
+    files.certificate.write_bytes(load_signing_key(ledger).sign(text + b"\n"))
+    with pytest.raises(CertificateError, match="its JSON is not in the canonical form"):
+        open_certificate(files.certificate, keys)
+    assert "its JSON is not canonical" in files.check().stdout
+
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        open_certificate(tmp_path / "missing", keys)
+    ledger.close()
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=len(COLUMNS), max_size=len(COLUMNS)))
+def test_rows_have_the_canonical_form_of_rfc_8785(texts: list[str]) -> None:
+    row = dict(zip(COLUMNS, texts, strict=True))
+    assert canonical_row(row) == rfc8785.dumps(row)
+    assert list(COLUMNS) == sorted(COLUMNS)
+
+
+# ---------------------------------------------------------------- moving
+
+
+def stored(ledger: Ledger) -> list[StoredCertificate]:
+    return list_certificates(ledger)
+
+
+def test_backup_restore_and_copy_carry_certificates_and_keys(ledger_store: LedgerStore, tmp_path: Path) -> None:
+    ledger = certifiable_ledger(ledger_store)
+    certify(ledger)
+    expected, key = stored(ledger), load_signing_key(ledger)
+    saved, restored_path = tmp_path / "saved.db", tmp_path / "restored.db"
+    back_up(ledger, saved, with_secrets=True)
+    assert restore(saved, str(restored_path)).secrets == "readable"
+    copy_url = ledger_store.fresh("copy.db")
+    assert not any(account.differs for account in copy_ledger(ledger, copy_url))
+    for url in (str(restored_path), copy_url):
+        other = open_ledger(url)
+        assert stored(other) == expected
+        assert load_signing_key(other).sign(b"x\n") == key.sign(b"x\n")
+        files = export(other, tmp_path / "files")
+        assert compare_with_ledger(other, files.open(other)) == []
+        other.close()
+    ledger.close()
+
+
+def test_a_document_is_read_back_as_it_was(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    made = certify(ledger)
+    assert doc.parse_document(doc.to_bytes(made)) == made
+    assert msgspec.to_builtins(made)["population"]["columns"] == list(COLUMNS)
+    ledger.close()

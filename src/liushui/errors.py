@@ -46,6 +46,10 @@ class AccountNotFound(NotFound):
         super().__init__(f"account: {there_is} {short_repr(name)}")
 
 
+class LedgerNotFound(NotFound):
+    """There is no ledger at the path or URL."""
+
+
 class SourceNotFound(NotFound):
     """The ledger has no source of that name."""
 

@@ -5,6 +5,7 @@ The provider's client, its server, the sync planner and the documentation all re
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Final, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -136,6 +137,29 @@ class WithdrawalBound(NamedTuple):
 WITHDRAWAL_BOUND: Final = WithdrawalBound()
 
 
+class Uniqueness(StrEnum):
+    """How far a record's id says that two rows are the same record."""
+
+    RECORD = "record"
+    """The id belongs to one record of its kind. A row with other facts, at whatever time, is another version of it."""
+    NOT_PROMISED = "not promised"
+    """As RECORD, but the provider does not promise it: a row at another time may be another record."""
+    SHARED = "shared"
+    """Several records have one id: only rows that are equal in all facts can be the same record."""
+
+
+@dataclass(frozen=True)
+class RecordId:
+    """What an id in a row, which is its `ref`, says about rows that come from different files.
+
+    Rows are of one record if their flows have one identity and if `kind_fields`, fields of the row, are equal. An id
+    that is empty, or the row's own time, is none.
+    """
+
+    uniqueness: Uniqueness
+    kind_fields: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Rules(Generic[P]):
     """A provider's documented limits, and our own choices where its documents are silent."""
@@ -174,6 +198,8 @@ class Rules(Generic[P]):
     """The field of a row that has the record's id, where one id means one record: rows of one answer that are equal and
     have an id are the same record, listed again. An id that is missing, empty or 0 is none. None: ids identify nothing,
     and equal rows are as many as they are listed."""
+    record_id: RecordId | None = None
+    """What the ids in rows say when rows are imported. None: rows have no ids."""
     currencies: frozenset[str] | None = None
     """The currencies that the provider can have. None: any."""
     confirmations: int = 1

@@ -176,7 +176,8 @@ def test_rows_that_cannot_be_read_are_quarantined_and_the_others_imported(tmp_pa
     done = run(ledger, *words, "--format", "json")
     assert done.returncode == 3
     assert json.loads(done.stdout) | {"withdrawn": 0} == {
-        "account": "a", "files": 1, "rows": 6, "added": 2, "known": 0, "withdrawn": 0, "rejected": 4, "quarantined": 4,
+        "account": "a", "files": 1, "rows": 6, "added": 2, "known": 0, "differs": 0, "restated": 0, "withdrawn": 0,
+        "rejected": 4, "quarantined": 4, "dry_run": False, "differences": [],
     }  # fmt: skip
     for reason in (
         "direction: expected 1 or 2, got 3",

@@ -116,7 +116,8 @@ def test_a_row_is_shown_byte_for_byte(ledger: Path) -> None:
 def test_bytes_that_do_not_print_are_escaped(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
     file = tmp_path / "rows.jsonl"
-    file.write_bytes('{"a": "流\\n水"'.encode() + b'\x1b[2J\xff"}\n')
+    good = json.dumps(STRANGE | {"direction": 1}).encode()
+    file.write_bytes('{"a": "流\\n水"'.encode() + b'\x1b[2J\xff"}\n' + good)
     assert run(ledger, "import", str(file), "--provider", "longbridge", "--account", "a").returncode == 3
     (entry,) = json.loads(run(ledger, "quarantine", "list", "--format", "json").stdout)
     assert result(ledger, "quarantine", "show", "a", entry["id"])["row"] == r'{"a": "流\\n水"\x1b[2J\xff"}'

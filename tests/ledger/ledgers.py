@@ -142,7 +142,7 @@ def import_recorded(
         block = Block.of_decoded(received)
         ends = block.at_us[0], block.at_us[-1]
         keys = list(zip(block.at_us, block.identity, strict=True))
-        record.commit(lambda c, batch: merge_block(c, account, block, ends, batch), keys)
+        record.commit(lambda c, batch: merge_block(c, account, block, ends, batch), lambda: keys)
     if rejected:
         record.commit_rejected(rejected)
     record.finish(ImportCounts(rows=len(received) + len(rejected), rejected=len(rejected)))

@@ -227,5 +227,5 @@ def test_an_import_that_goes_on_after_it_was_undone_is_refused(ledger: Ledger) -
     assert (known.ended_at, known.rows, known.rejected) == (None, 1, 1)
     undo_import(ledger, record.id)
     with pytest.raises(ConfigError, match=f"import {record.id} was undone while it was running"):
-        record.commit(lambda _connection, _batch: Change(), [])
+        record.commit(lambda _connection, _batch: Change(), list)
     assert commit_rows(ledger, "a", lambda _connection, _batch: Change()) is None

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from liushui.cli import EXIT_INCOMPLETE, options
-from liushui.cli.options import Settings
+from liushui.cli.options import Format, Settings
 from liushui.cli.output import emit_one, messages
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, short_repr
+from liushui.instant import from_us, to_iso
 
 if TYPE_CHECKING:
+    from liushui.importing.records import Difference
+    from liushui.importing.run import Imported
+    from liushui.ledger.engine import Ledger
     from liushui.provider import Provider
 
 STANDARD_INPUT: Final = Path("-")
+DIFFERENCES_SHOWN: Final = 20
+COUNTS: Final = ("files", "rows", "added", "known", "differs", "restated", "withdrawn", "rejected", "quarantined")
 
 
 @click.command("import")
@@ -33,33 +39,105 @@ STANDARD_INPUT: Final = Path("-")
 @options.provider_option("--provider", "The provider whose rows they are.")
 @click.option("--account", required=True, metavar="ACCOUNT", help="The account they belong to; created if it is new.")
 @click.option("--zone", metavar="ZONE", help="The IANA time zone of a new account's days. (default: the provider's)")
+@click.option("--restate", is_flag=True, help="Where a record is known with other facts, the file's version counts.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @options.ledger_and_format
-def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", account: str, zone: str | None) -> None:
+def import_(
+    settings: Settings,
+    files: tuple[Path, ...],
+    provider: "Provider",
+    account: str,
+    zone: str | None,
+    restate: bool,
+    dry_run: bool,
+) -> None:
     """Import rows saved as JSON.
 
-    Rows that were imported before are recognised: importing a file twice changes nothing. A row that cannot be read
-    goes to the quarantine with its bytes and the reason; the other rows come in, and the exit code is 3. A file may
-    have several answers, arrays and lines, one after another.
+    A file may have several answers, arrays and lines, one after another. Rows that were imported before are recognised:
+    importing a file twice changes nothing. A row that cannot be read goes to the quarantine with its bytes and the
+    reason; the other rows come in, and the exit code is 3.
+
+    A row whose record is known with other facts differs: both values are printed, and the exit code is 3. Where only
+    files had the record, the later import is the current version, and the earlier one is in the history. What a sync
+    has read stays, unless --restate is given.
 
     \b
     Example: liushui import flows-2025.json --provider longbridge --account broker
+    Example: liushui import corrected.json --provider hkus --account stocks --dry-run
     Example: ssh archive cat flows.jsonl.gz | liushui import - --provider longbridge --account broker
     """
     from liushui.cli.progress import file_bar
+    from liushui.importing.recognise import check_file
     from liushui.importing.run import import_files
+    from liushui.instant import load_zone
     from liushui.ledger.maintenance.heads_file import try_record_heads
     from liushui.ledger.write.commit import make_account
+    from liushui.providers import load_providers
 
+    zone = zone or provider.rules.zone
+    load_zone(zone)
     with _regular_files(files) as paths:
-        ledger = settings.open_ledger(create=True)
-        make_account(ledger, account, provider.name, zone or provider.rules.zone)
-        with file_bar(paths) as advance:
-            imported = import_files(ledger, account, provider, paths, advance=advance)
-    for warning in try_record_heads(ledger):
-        messages.warn(warning)
-    counts = ("files", "rows", "added", "known", "withdrawn", "rejected", "quarantined")
-    emit_one({"account": account, **{name: getattr(imported, name) for name in counts}}, settings.format)
-    messages.print(f"[dim]this is import {imported.id}: `liushui import undo {imported.id}` undoes it[/]")
+        for path in paths:
+            check_file(path, provider, [other for other in load_providers().values() if other is not provider])
+        with _rehearsed(settings) if dry_run else nullcontext(settings.open_ledger(create=True)) as ledger:
+            make_account(ledger, account, provider.name, zone)
+            with file_bar(paths) as advance:
+                imported = import_files(ledger, account, provider, paths, advance=advance, restate=restate)
+            for warning in () if dry_run else try_record_heads(ledger):
+                messages.warn(warning)
+    _print(imported, account, settings.format, dry_run=dry_run)
+    if imported.rejected or (imported.differs and not restate):
+        sys.exit(EXIT_INCOMPLETE)
+
+
+@contextmanager
+def _rehearsed(settings: Settings) -> Iterator["Ledger"]:
+    """The ledger, or an empty one where there is none, with whatever is written to it undone at the end."""
+    from liushui.errors import LedgerNotFound
+    from liushui.ledger.engine import open_ledger
+
+    try:
+        ledger = settings.open_ledger()
+    except LedgerNotFound:
+        with TemporaryDirectory(prefix="liushui-import-") as folder:
+            ledger = open_ledger(str(Path(folder) / "ledger.db"), create=True)
+            try:
+                yield ledger
+            finally:
+                ledger.close()
+    else:
+        with ledger.rehearsing() as rehearsed:
+            yield rehearsed
+
+
+# ---------------------------------------------------------------- what is printed
+
+
+def _print(imported: "Imported", account: str, form: Format, *, dry_run: bool) -> None:
+    """Print the counts, and in messages what needs a look."""
+    record: dict[str, object] = {"account": account, **{name: getattr(imported, name) for name in COUNTS}}
+    if form in (Format.JSON, Format.JSONL):
+        record |= {"dry_run": dry_run, "differences": list(_differences(imported))}
+    emit_one(record, form)
+    if dry_run:
+        messages.print("This was a dry run: nothing was changed.")
+    else:
+        messages.print(f"[dim]this is import {imported.id}: `liushui import undo {imported.id}` undoes it[/]")
+    for path, difference in imported.differences[:DIFFERENCES_SHOWN]:
+        messages.warn(f"{path}, row {difference.row} (id {difference.ref}) differs: {_in_words(difference)}")
+    if imported.differs > DIFFERENCES_SHOWN:
+        messages.warn(f"and {imported.differs - DIFFERENCES_SHOWN:,} more rows")
+    kept = imported.differs - imported.restated
+    if imported.restated:
+        messages.print(
+            f"{imported.restated:,} rows: the file's version is the current one, and the earlier one is in the history "
+            "(`liushui flows --versions`)."
+        )
+    if kept:
+        messages.print(
+            f"{kept:,} rows: the ledger's version stays, because a sync has read it, or because the row may be another "
+            "record. With --restate the file's version counts."
+        )
     if imported.joined:
         messages.print(
             f"{imported.joined} rows end one page and begin another: they are counted as equal flows. "
@@ -67,8 +145,38 @@ def import_(settings: Settings, files: tuple[Path, ...], provider: "Provider", a
         )
     for reason in imported.reasons:
         messages.warn(f"in quarantine: {reason}")
-    if imported.rejected:
-        sys.exit(EXIT_INCOMPLETE)
+
+
+def _differences(imported: "Imported") -> Iterator[dict[str, object]]:
+    """A record for each field that differs."""
+    for path, difference in imported.differences:
+        for field, held, in_file in difference.fields:
+            yield {
+                "file": str(path),
+                "row": difference.row,
+                "id": difference.ref,
+                "at": to_iso(from_us(difference.at_us)),
+                "field": field,
+                "held": held,
+                "in_file": in_file,
+                "restated": difference.is_restated,
+            }
+
+
+def _in_words(difference: "Difference") -> str:
+    """What differs, for a person."""
+    fields = (
+        f"{name} {_text(held)} in the ledger, {_text(in_file)} in the file" for name, held, in_file in difference.fields
+    )
+    version = "the file's is current now" if difference.is_restated else "the ledger's stays"
+    return f"{'; '.join(fields)} ({version})"
+
+
+def _text(value: str | None) -> str:
+    return "nothing" if value is None else short_repr(value)
+
+
+# ---------------------------------------------------------------- files
 
 
 @contextmanager

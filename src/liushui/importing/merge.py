@@ -9,7 +9,7 @@ rest of it. Each count is stored once, so the answer depends only on which pages
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from itertools import count
 from typing import NamedTuple
@@ -17,11 +17,13 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.engine import Connection
 
+from liushui.importing.records import REF, Difference, Records, differences
 from liushui.importing.staging import Block
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, WIRE, Row, flow_id, identity_of
-from liushui.ledger.write.change import RECOUNTED, Change
+from liushui.ledger.write.change import RECOUNTED, RESTATED, Change, rows_at
 
 _json = msgspec.json.Encoder().encode
 
@@ -95,51 +97,97 @@ class _Known(NamedTuple):
         return index > 0 and at_us < self.proven[index - 1][1]
 
 
-def merge_block(connection: Connection, account: str, block: Block, ends: tuple[int, int], batch: int) -> Change:
-    """The change that a block makes. `ends` are the oldest and the newest time of its whole page."""
-    merger = _Merger(account, ends, batch, _known_at(connection, account, block))
-    change = merger.change
-    change.rows_in, change.filled = len(block), block.filled
-    rows = block.rows(account, batch)
+def merge_block(
+    connection: Connection,
+    account: str,
+    block: Block,
+    ends: tuple[int, int],
+    batch: int,
+    records: Records | None = None,
+) -> Change:
+    """The change that a block makes. `ends` are the oldest and the newest time of its whole page.
+
+    `records` is None where the provider's rows have no ids. Afterwards it has the differences that were found. Raises
+    TimesNeededError.
+    """
+    merger = _Merger(account, ends, batch, _known_at(connection, account, block), records)
+    rows, numbers = block.rows(account, batch), block.numbers
     may_be_special = merger.has_known or block.at_us[0] <= ends[0] or ends[1] <= block.at_us[-1]
     if not may_be_special and len(set(block.identity)) == len(rows):
-        change.added = rows
-        return change
-    keys = list(zip(block.at_us, block.identity, strict=True))
-    copies = Counter(keys)
-    groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
-    for key, row in zip(keys, rows, strict=True):
-        if copies[key] == 1 and not (may_be_special and merger.is_special(*key)):
-            change.added.append(row)
-        else:
-            groups[key].append(row)
-    for (at_us, identity), group in groups.items():
-        merger.merge(at_us, identity, group)
+        merger.add_new(rows, numbers)
+    else:
+        keys = list(zip(block.at_us, block.identity, strict=True))
+        copies = Counter(keys)
+        groups: dict[tuple[int, str], list[Listed]] = defaultdict(list)
+        new, new_numbers = [], []
+        for key, row, number in zip(keys, rows, numbers, strict=True):
+            if copies[key] == 1 and not (may_be_special and merger.is_special(*key)):
+                new.append(row)
+                new_numbers.append(number)
+            else:
+                groups[key].append(Listed(row, number))
+        merger.add_new(new, new_numbers)
+        for (at_us, identity), group in groups.items():
+            merger.merge(at_us, identity, group)
+    change = merger.finish(connection)
+    change.rows_in, change.filled = len(block), block.filled
     return change
+
+
+class Listed(NamedTuple):
+    """A row as its file lists it. Its id is still the identity."""
+
+    row: Row
+    number: int
+    """Its number in its file."""
 
 
 class _Merger:
     """Puts the change of one block together."""
 
-    def __init__(self, account: str, ends: tuple[int, int], batch: int, known: _Known) -> None:
+    def __init__(self, account: str, ends: tuple[int, int], batch: int, known: _Known, records: Records | None) -> None:
         self.change = Change()
         self.has_known = bool(known.flows or known.edges)
         """Whether something in the ledger may concern the block."""
-        self._account, self._ends, self._batch, self._known = account, ends, batch, known
+        self._account, self._ends, self._batch, self._known, self._records = account, ends, batch, known, records
+        self._numbers: list[int] = []
+        """The number of each added row in its file."""
+        self._replacing: list[Row] = []
+        """Versions that take the place of held ones."""
+        if records is not None:
+            records.differences = []
 
     def is_special(self, at_us: int, identity: str) -> bool:
         """Whether a row is more than a new one in the middle of its page."""
         return at_us in self._ends or (at_us, identity) in self._known.flows or identity in self._known.edges
 
-    def merge(self, at_us: int, identity: str, rows: list[Row]) -> None:
-        """Merge the rows of one identity and time. Their ids are still the identity."""
+    def add_new(self, rows: list[Row], numbers: Sequence[int]) -> None:
+        """Add rows of which nothing is known. Call it first."""
+        self.change.added = rows
+        self._numbers = list(numbers)
+
+    def merge(self, at_us: int, identity: str, listed: list[Listed]) -> None:
+        """Merge the rows of one identity and time."""
+        stored = self._known.flows.get((at_us, identity), [])
+        if self._records is None or not self._records.has_id(listed[0].row):
+            self._merge_copies(at_us, identity, listed, stored)
+        elif self._records.is_shared:
+            # Each page has all rows of one id and time or, at its ends, a part of them: the most that one page lists.
+            if not (stored and self._known.is_proven(at_us)):
+                self._add_copies(identity, listed, stored, len(listed) - len(stored))
+        else:
+            self._merge_versions(self._records, identity, listed, stored)
+
+    # ------------------------------------------------------------ rows without an id
+
+    def _merge_copies(self, at_us: int, identity: str, listed: list[Listed], stored: list[Row]) -> None:
+        """Merge equal rows, which may be different flows."""
         change, known = self.change, self._known
-        stored = known.flows.get((at_us, identity), [])
         if stored and known.is_proven(at_us):
             return
         position = position_of(at_us, self._ends)
         edges = known.edges.get(identity, set())
-        seen = edges | {(position, len(rows))}
+        seen = edges | {(position, len(listed))}
         if stored and not edges:
             seen.add((Position.WITHIN, len(stored)))
         if edges or position is not Position.WITHIN:
@@ -148,14 +196,121 @@ class _Merger:
             known.edges[identity] = seen
         wanted = count_copies(seen)
         change.joined += wanted > max(copies for _, copies in seen)
+        self._add_copies(identity, listed, stored, wanted - len(stored))
+        change.ended += [(row, RECOUNTED) for row in stored[wanted:]]
+
+    def _add_copies(self, identity: str, listed: list[Listed], stored: list[Row], missing: int) -> None:
+        """Add as many of the rows as are missing."""
         texts = {row[WIRE] for row in stored}
         # Rows with the bytes of a stored row come last, so that those that are added are other ones.
-        rows.sort(key=lambda row: (row[WIRE] in texts, row[WIRE]))
+        listed.sort(key=lambda one: (one.row[WIRE] in texts, one.row[WIRE]))
+        self._add(identity, listed[: max(0, missing)], stored)
+
+    def _add(self, identity: str, listed: Sequence[Listed], stored: Sequence[Row]) -> None:
+        """Add rows under the ids that no stored row of their time has."""
         taken = {row[ID] for row in stored}  # a slice may have had the same identity at another time too
         free = (id_ for ordinal in count() if (id_ := flow_id(identity, ordinal)) not in taken)
-        for row, id_ in zip(rows[: max(0, wanted - len(stored))], free, strict=False):
-            change.added.append((*row[:ID], id_, *row[ID + 1 :]))
-        change.ended += [(row, RECOUNTED) for row in stored[wanted:]]
+        for (row, number), id_ in zip(listed, free, strict=False):
+            self.change.added.append(_with_id(row, id_))
+            self._numbers.append(number)
+
+    # ------------------------------------------------------------ rows with the id of their record
+
+    def _merge_versions(self, records: Records, identity: str, listed: list[Listed], stored: list[Row]) -> None:
+        """Merge rows of one id and time: those that are known, other versions of them, and records that are new."""
+        if len(listed) == len(stored) == 1 and listed[0].row[WIRE] == stored[0][WIRE]:
+            return
+        by_kind: dict[tuple[object, ...], list[Listed]] = defaultdict(list)
+        for one in sorted(listed, key=lambda one: str(one.row[WIRE])):
+            by_kind[records.kind_of(one.row)].append(one)
+        new: list[Listed] = []
+        for kind, listed_of_kind in by_kind.items():
+            held = [row for row in stored if records.kind_of(row) == kind]
+            counted = held[:1]
+            unknown = []
+            for one in _each_once(listed_of_kind):
+                same = next((row for row in held if not differences(row, one.row)), None)
+                if same is None:
+                    unknown.append(one)
+                else:
+                    held.remove(same)
+            for one in unknown:
+                if held:
+                    self._compare(records, held.pop(0), one)
+                elif counted and self._known.is_proven(int(str(one.row[AT_US]))) and not records.restates:
+                    self._compare(records, counted[0], one)  # a sync has found as many rows of this id as there are
+                else:
+                    new.append(one)
+        self._add(identity, sorted(new, key=lambda one: str(one.row[WIRE])), stored)
+
+    def _compare(self, records: Records, old: Row, listed: Listed, *, id_: str | None = None) -> None:
+        """Note how a row differs from the held version of its record, and put it in its place where that is right.
+
+        `id_` is the row's id if its time is another one.
+        """
+        row, number = listed
+        times = int(str(old[AT_US])), int(str(row[AT_US]))
+        is_restated = records.replaces(old, row, is_proven=any(map(self._known.is_proven, times)))
+        fields = differences(old, row)
+        records.differences.append(Difference(number, str(row[REF]), times[0], fields, is_restated))
+        if is_restated:
+            self.change.ended.append((old, RESTATED))
+            self._replacing.append(_with_id(row, str(old[ID]) if id_ is None else id_))
+
+    def finish(self, connection: Connection) -> Change:
+        """The change as a whole. Raises TimesNeededError."""
+        self._find_moved(connection)
+        self.change.added += self._replacing
+        return self.change
+
+    def _find_moved(self, connection: Connection) -> None:
+        """Compare added rows with versions of their records at other times."""
+        records, change = self._records, self.change
+        if records is None or records.is_shared or not change.added:
+            return
+        others = records.other_times([identity_of(str(row[ID])) for row in change.added])
+        if not others:
+            return
+        held: dict[str, list[Row]] = defaultdict(list)
+        for row in rows_at(connection, self._account, sorted(set().union(*others.values()))):
+            identity = identity_of(str(row[ID]))
+            if row[AT_US] in others.get(identity, ()):
+                held[identity].append(row)
+        self._known = self._known._replace(proven=_proven(connection, self._account, _ALWAYS))
+        ended = {(old[AT_US], old[ID]) for old, _ in change.ended}
+        listed, change.added = list(map(Listed, change.added, self._numbers)), []
+        for one in listed:
+            row = one.row
+            versions = [
+                version
+                for version in held.get(identity_of(str(row[ID])), ())
+                if records.has_id(row)
+                and (version[AT_US], version[ID]) not in ended
+                and records.kind_of(version) == records.kind_of(row)
+            ]
+            if versions:
+                old = min(versions, key=lambda version: (_distance(version, row), version[AT_US]))
+                ended.add((old[AT_US], old[ID]))
+                self._compare(records, old, one, id_=str(row[ID]))
+            else:
+                change.added.append(row)
+
+
+def _each_once(listed: Sequence[Listed]) -> list[Listed]:
+    """The rows without those that only repeat another one: the id says that they are one record."""
+    once: list[Listed] = []
+    for one in listed:
+        if all(differences(other.row, one.row) for other in once):
+            once.append(one)
+    return once
+
+
+def _with_id(row: Row, id_: str) -> Row:
+    return (*row[:ID], id_, *row[ID + 1 :])
+
+
+def _distance(one: Row, other: Row) -> int:
+    return abs(int(str(one[AT_US])) - int(str(other[AT_US])))
 
 
 def _known_at(connection: Connection, account: str, block: Block) -> _Known:
@@ -173,8 +328,17 @@ def _known_at(connection: Connection, account: str, block: Block) -> _Known:
         identities = _json(sorted(set(block.identity))).decode()
         for row in connection.exec_driver_sql(_SELECT_EDGES.on(connection), (identities, account)):
             edges[row[0]].add((Position(row[1]), row[2]))
-    proven = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value, last_us, first_us))
-    return _Known(flows, edges, [(row[0], row[1]) for row in proven])
+    return _Known(flows, edges, _proven(connection, account, (first_us, last_us)))
+
+
+def _proven(connection: Connection, account: str, times_us: tuple[int, int]) -> list[tuple[int, int]]:
+    """The ranges with a time from the first to the last that a sync has proven, oldest first."""
+    first_us, last_us = times_us
+    rows = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value, last_us, first_us))
+    return [(row[0], row[1]) for row in rows]
+
+
+_ALWAYS = to_us(MIN_INSTANT), to_us(MAX_INSTANT)
 
 
 _ANY_FLOW = "SELECT 1 FROM flows WHERE account = ? AND at_us >= ? AND at_us <= ? LIMIT 1"

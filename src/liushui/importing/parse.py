@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from liushui.errors import ConfigError, ProviderError, WireError
-from liushui.importing.files import map_file
+from liushui.importing.files import Mapped, map_file
 from liushui.importing.split import PieceTooLongError, Splitter
 from liushui.ledger.flow_row import RowBatch, read_batch
 from liushui.provider import Codec
@@ -45,20 +45,30 @@ def documents(path: Path, codec: Codec, advance: Advance) -> Iterator[Document]:
 
     Raises ConfigError if the file cannot be opened, is not text, has a piece that is too long, or an error answer.
     """
-    with _naming(path):
-        mapped = map_file(path)
+    with mapped_file(path) as mapped:
         if mapped is not None:
             data, size = mapped
-            check_text(path, data)
             chunks = _chunks(data, codec, lambda read: advance(read * size // len(data)))
             for _, numbered in groupby(chunks, key=lambda chunk: chunk[0]):
                 yield Document(_named(path, (chunk for _, chunk in numbered)))
 
 
-def check_text(path: Path, data: mmap.mmap) -> None:
-    """Raises ConfigError for a file that is not UTF-8 text, told by its beginning."""
-    if b"\0" in data[: 64 * 1024]:
-        raise ConfigError(f"{path}: expected JSON, got a file with zero bytes in it")
+@contextmanager
+def mapped_file(path: Path) -> Iterator[Mapped | None]:
+    """The bytes of a file, for a block in which errors of the file's content are named. None: it has none.
+
+    Raises ConfigError for a file that cannot be opened, or whose beginning is not text.
+    """
+    with _naming(path):
+        mapped = map_file(path)
+        if mapped is not None and b"\0" in mapped.data[: 64 * 1024]:
+            raise ConfigError(f"{path}: expected JSON, got a file with zero bytes in it")
+        yield mapped
+
+
+def splitter(data: mmap.mmap, codec: Codec) -> Splitter:
+    """A splitter for a file with rows and answers of a provider."""
+    return Splitter(data, codec, lambda piece: _is_answer(piece, codec))
 
 
 @contextmanager
@@ -87,7 +97,7 @@ def _chunks(data: mmap.mmap, codec: Codec, advance: Advance) -> Iterator[tuple[i
     decoded together are looked at one by one.
     """
     number, in_rows, first = 0, False, 1
-    for pieces, batch, begins in Splitter(data, codec, lambda piece: _is_answer(piece, codec)).split():
+    for pieces, batch, begins in splitter(data, codec).split():
         advance(sum(map(len, pieces)))
         in_rows = in_rows and not begins
         if batch is not None:

@@ -1,7 +1,7 @@
 """Imports files into an account: each document is staged as a whole, then committed block by block."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +12,15 @@ from sqlalchemy.engine import Connection
 from liushui.errors import LiushuiError
 from liushui.importing.merge import merge_block
 from liushui.importing.parse import Advance, documents
+from liushui.importing.records import Difference, Records, TimesNeededError
 from liushui.importing.staging import Block, Staging
 from liushui.ledger.engine import Ledger
-from liushui.ledger.flow_row import Rejected
 from liushui.ledger.write.change import Change
-from liushui.ledger.write.imports import ImportCounts, ImportRecord
-from liushui.provider import Provider
+from liushui.ledger.write.imports import FlowKey, ImportCounts, ImportRecord
+from liushui.provider import Codec, Provider
 
 REASONS_MAX: Final = 10
+DIFFERENCES_MAX: Final = 1_000
 
 GC_THRESHOLD: Final = 100_000
 """New objects after which the garbage collector runs during an import."""
@@ -27,13 +28,17 @@ GC_THRESHOLD: Final = 100_000
 
 @dataclass
 class Imported:
-    """What an import did. Of its `rows`, some were added, some known and some rejected."""
+    """What an import did. Of its `rows`, some were added, some known, some differ and some were rejected."""
 
     id: str = ""
     """What `import list` and `import undo` call it."""
     files: int = 0
     rows: int = 0
     added: int = 0
+    differs: int = 0
+    """Rows whose record is known with other facts."""
+    restated: int = 0
+    """Those of them that are the current version now."""
     withdrawn: int = 0
     """Flows that ended because an earlier import had counted too many copies of a row."""
     rejected: int = 0
@@ -41,41 +46,53 @@ class Imported:
     """Rows that are counted as two flows because one page ended and another one began with them."""
     quarantined: int = 0
     """Rejected rows that were not in the quarantine before."""
+    differences: list[tuple[Path, Difference]] = field(default_factory=list)
+    """The first rows that differ, each with its file."""
     reasons: list[str] = field(default_factory=list)
     """The field and the reason of the first rejections, for display."""
 
     @property
     def known(self) -> int:
         """Rows that were in the ledger already."""
-        return self.rows - self.rejected - self.added
+        return self.rows - self.rejected - self.added - self.differs
 
     def counts(self) -> ImportCounts:
         """The counts that the ledger records."""
-        return ImportCounts(rows=self.rows, added=self.added, known=self.known, rejected=self.rejected)
+        return ImportCounts(self.rows, self.added, self.known, self.differs, self.rejected)
 
 
-def import_files(ledger: Ledger, account: str, provider: Provider, paths: Sequence[Path], advance: Advance) -> Imported:
+def import_files(
+    ledger: Ledger,
+    account: str,
+    provider: Provider,
+    paths: Sequence[Path],
+    advance: Advance,
+    *,
+    restate: bool = False,
+) -> Imported:
     """Import files into an existing account. Files that were imported before change nothing.
 
-    Each block of a document is one transaction, so an import that is killed may have added a part of a document. When
-    it is repeated it adds the rest. Raises ConfigError for a file that cannot be imported, and LedgerError.
+    `restate`: where a record is known with other facts, the file's version becomes the current one, also where a sync
+    has read the other. Each block of a document is one transaction, so an import that is killed may have added a part
+    of a document. When it is repeated it adds the rest. Raises ConfigError for a file that cannot be imported, and
+    LedgerError.
     """
+    with ledger.reading() as connection:
+        is_new = connection.exec_driver_sql(_ANY_FLOW, (account,)).first() is None
     record = ImportRecord(ledger, account, [path.name for path in paths])
-    imported = Imported(record.id)
-    try:
-        with closing(Staging(provider.codec)) as staging, _fewer_collections():
+    records = Records.of(provider.rules, restate=restate, is_new=is_new)
+    with closing(_Import(ledger, record, provider.codec, records)) as run, _fewer_collections():
+        try:
             for path in paths:
-                for document in documents(path, provider.codec, advance):
-                    staging.clear()
-                    for chunk in document.chunks:
-                        staging.add(chunk)
-                    _commit(record, staging, imported)
-                imported.files += 1
-    except LiushuiError as error:
-        record.finish(imported.counts(), str(error))
-        raise
-    record.finish(imported.counts())
-    return imported
+                run.add_file(path, advance)
+        except LiushuiError as error:
+            record.finish(run.imported.counts(), str(error))
+            raise
+        record.finish(run.imported.counts())
+        return run.imported
+
+
+_ANY_FLOW: Final = "SELECT 1 FROM flows WHERE account = ? LIMIT 1"
 
 
 @contextmanager
@@ -93,36 +110,83 @@ def _fewer_collections() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def _commit(record: ImportRecord, staging: Staging, imported: Imported) -> None:
-    ends = staging.ends()
-    if ends is not None:
-        for block in staging.blocks():
-            imported.rows += len(block)
-            _commit_block(record, block, ends, imported)
-    for rejected in staging.rejected():
-        imported.rows += len(rejected)
-        imported.rejected += len(rejected)
-        imported.reasons += [f"{row.field}: {row.reason}" for row in rejected[: REASONS_MAX - len(imported.reasons)]]
-        _commit_rejected(record, rejected, imported)
+class _Import:
+    """One import: it stages one document after the other, and commits each block by block."""
 
+    def __init__(self, ledger: Ledger, record: ImportRecord, codec: Codec, records: Records | None) -> None:
+        self.imported = Imported(record.id)
+        self._ledger, self._record, self._codec, self._records = ledger, record, codec, records
+        self._staging = Staging(codec)
 
-def _commit_block(record: ImportRecord, block: Block, ends: tuple[int, int], imported: Imported) -> None:
-    joined = 0
+    def add_file(self, path: Path, advance: Advance) -> None:
+        """Import one file."""
+        for document in documents(path, self._codec, advance):
+            self._staging.clear()
+            for chunk in document.chunks:
+                self._staging.add(chunk)
+            self._commit_flows(path)
+            self._commit_rejected()
+        self.imported.files += 1
 
-    def plan(connection: Connection, batch: int) -> Change:
-        nonlocal joined
-        change = merge_block(connection, record.account, block, ends, batch)
-        joined = change.joined if change.added else 0
-        return change
+    def _commit_flows(self, path: Path) -> None:
+        """Commit the rows of the document that could be decoded."""
+        ends, records = self._staging.ends(), self._records
+        if ends is None:
+            return
+        if records is not None:
+            records.begin_document(self._staging.keys)
+        for block in self._staging.blocks():
+            self.imported.rows += len(block)
+            try:
+                self._commit_block(path, block, ends)
+            except TimesNeededError:
+                if records is not None:
+                    records.load(self._ledger, self._record.account)
+                self._commit_block(path, block, ends)
+        if records is not None:
+            records.end_document()
 
-    committed = record.commit(plan, zip(block.at_us, block.identity, strict=True))
-    if committed:
-        imported.added += committed.added
-        imported.withdrawn += committed.withdrawn
-        imported.joined += joined
+    def _commit_block(self, path: Path, block: Block, ends: tuple[int, int]) -> None:
+        imported, records, change = self.imported, self._records, Change()
 
+        def plan(connection: Connection, batch: int) -> Change:
+            nonlocal change
+            change = merge_block(connection, self._record.account, block, ends, batch, records)
+            return change
 
-def _commit_rejected(record: ImportRecord, rejected: list[Rejected], imported: Imported) -> None:
-    committed = record.commit_rejected(rejected)
-    if committed:
-        imported.quarantined += committed.quarantined
+        def keys() -> Iterable[FlowKey]:
+            # Where the ledger's version stays, the import did not have it.
+            kept = {one.row for one in records.differences if not one.is_restated} if records is not None else set()
+            for key, number in zip(zip(block.at_us, block.identity, strict=True), block.numbers, strict=True):
+                if number not in kept:
+                    yield key
+
+        committed = self._record.commit(plan, keys)
+        if committed:
+            imported.added += committed.added
+            imported.restated += committed.restated
+            imported.withdrawn += committed.withdrawn
+            imported.joined += change.joined if change.added else 0
+        if records is not None:
+            records.add(change.added)
+            imported.differs += len(records.differences)
+            left = max(0, DIFFERENCES_MAX - len(imported.differences))
+            imported.differences += [(path, difference) for difference in records.differences[:left]]
+
+    def _commit_rejected(self) -> None:
+        """Commit the rows of the document that could not be decoded."""
+        imported = self.imported
+        for rejected in self._staging.rejected():
+            imported.rows += len(rejected)
+            imported.rejected += len(rejected)
+            left = max(0, REASONS_MAX - len(imported.reasons))
+            imported.reasons += [f"{row.field}: {row.reason}" for row in rejected[:left]]
+            committed = self._record.commit_rejected(rejected)
+            if committed:
+                imported.quarantined += committed.quarantined
+
+    def close(self) -> None:
+        """Delete the temporary files."""
+        self._staging.close()
+        if self._records is not None:
+            self._records.close()

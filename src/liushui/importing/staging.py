@@ -163,7 +163,7 @@ class Staging:
 
     def clear(self) -> None:
         """Forget the rows of the document before."""
-        with _naming_staging():
+        with naming_staging():
             self._spilled = []
             self._file.seek(0)
             self._file.truncate()
@@ -172,7 +172,7 @@ class Staging:
 
     def add(self, chunk: Chunk) -> None:
         """Decode rows and keep them. Raises LedgerError if the temporary files cannot be written."""
-        with _naming_staging():
+        with naming_staging():
             if blocks := list(self._decoded(chunk)):
                 block = Block.joined(blocks)
                 encoded = block.encode()
@@ -202,8 +202,15 @@ class Staging:
 
     def blocks(self) -> Iterator[Block]:
         """The rows in order of time, some thousand at once. Rows of one identity and time are never in two blocks."""
-        with _naming_staging():
+        with naming_staging():
             yield from self._merged() if self._is_nearly_ordered() else self._sorted()
+
+    def keys(self) -> Iterator[list[tuple[str, int]]]:
+        """The identity and time of every row, some thousand at once."""
+        with naming_staging():
+            for spilled in self._spilled:
+                block = self._read(spilled)
+                yield list(zip(block.identity, block.at_us, strict=True))
 
     def _is_nearly_ordered(self) -> bool:
         """Whether few blocks overlap in time, as those of a file that is sorted, in either direction, do."""
@@ -247,7 +254,7 @@ class Staging:
 
     def rejected(self) -> Iterator[list[Rejected]]:
         """The rows that could not be decoded, some thousand at once. Equal rows are never in two lists."""
-        with _naming_staging():
+        with naming_staging():
             ordered = self._database.execute("SELECT row, field, reason FROM rejected ORDER BY row")
             rows: list[Rejected] = []
             for _, copies in groupby((Rejected(*row) for row in ordered), key=itemgetter(0)):
@@ -272,7 +279,7 @@ def _numbers(rows: Sequence[bytes], first: int, received: Sequence[DecodedRow]) 
 
 
 @contextmanager
-def _naming_staging() -> Iterator[None]:
+def naming_staging() -> Iterator[None]:
     """Turn errors of the temporary files into a LedgerError."""
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import AccountNotFound, ConfigError, LedgerError, short_repr
+from liushui.errors import AccountNotFound, ConfigError, LedgerError, LedgerNotFound, short_repr
 from liushui.instant import Clock, system_clock
 from liushui.ledger.engines import sqlite
 from liushui.ledger.engines.base import UNFINISHED_COPY, Ledger, UpgradeResult, check_revision
@@ -113,8 +113,8 @@ def _ledger_at(url: str, *, create: bool, clock: Clock) -> Ledger:
     return sqlite.SQLiteLedger(path, clock)
 
 
-def _no_ledger(name: str) -> ConfigError:
-    return ConfigError(f"no ledger at {name}: `liushui source add` or `liushui import` makes one")
+def _no_ledger(name: str) -> LedgerNotFound:
+    return LedgerNotFound(f"no ledger at {name}: `liushui source add` or `liushui import` makes one")
 
 
 def _migrate(connection: Connection, name: str) -> None:

@@ -56,6 +56,7 @@ class Ledger(ABC):
 
     def __init__(self, name: str, url: str, engine: Engine, clock: Clock) -> None:
         self.name, self.url, self.engine, self.clock = name, url, engine, clock
+        self._rehearsal: Connection | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
@@ -63,6 +64,9 @@ class Ledger(ABC):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction: every statement sees the ledger in the same state."""
+        if self._rehearsal is not None:
+            yield self._rehearsal
+            return
         with self.translating_errors(), self.engine.connect() as connection:
             connection = connection.execution_options(**self._reading_options())
             with connection.begin():
@@ -77,6 +81,10 @@ class Ledger(ABC):
         other accounts do not. Raises ConnectionLost where the connection was lost before the commit, and
         CommitOutcomeUnknown where it was lost during the commit.
         """
+        if self._rehearsal is not None:
+            with self.translating_errors(), self._rehearsal.begin_nested():
+                yield self._rehearsal
+            return
         with self.translating_errors(), self.engine.connect() as connection:
             connection = connection.execution_options(**self._writing_options())
             transaction = connection.begin()
@@ -89,6 +97,24 @@ class Ledger(ABC):
                 raise
             if transaction.is_active:  # the block may have ended the transaction itself
                 self._commit(transaction)
+
+    @contextmanager
+    def rehearsing(self) -> Iterator[Self]:
+        """The same ledger, in one transaction that is rolled back: what is written to it can be read until the end.
+
+        It holds the locks of a write transaction until then. Not for two threads at once.
+        """
+        with self.translating_errors(), self.engine.connect() as connection:
+            connection = connection.execution_options(**self._writing_options())
+            transaction = connection.begin()
+            try:
+                self._on_begin(connection)
+                rehearsed = copy(self)
+                rehearsed._rehearsal = connection
+                yield rehearsed
+            finally:
+                with suppress(DBAPIError):  # the connection was lost: then the server rolls back by itself
+                    transaction.rollback()
 
     @property
     def path(self) -> Path:

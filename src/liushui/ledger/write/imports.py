@@ -56,8 +56,10 @@ class ImportRecord:
         self._started_at_us = to_us(ledger.clock())
         self._batches: set[int] = set()
 
-    def commit(self, plan: PlanChange, keys: Iterable[FlowKey]) -> Committed | None:
-        """Commit rows as `commit_rows`. `keys` are those of all rows, also of those that the ledger has already.
+    def commit(self, plan: PlanChange, keys: Callable[[], Iterable[FlowKey]]) -> Committed | None:
+        """Commit rows as `commit_rows`. `keys` returns those of all rows, also of those that the ledger has already.
+
+        It is called after `plan`, and again where the commit is.
 
         Raises ConfigError where the import was undone in the meantime.
         """
@@ -66,7 +68,7 @@ class ImportRecord:
             self._insert(connection)
             change = plan(connection, batch)
             if len(change.added) < change.rows_in:
-                self._record_known(connection, Counter(keys), change.added)
+                self._record_known(connection, Counter(keys()), change.added)
             return change
 
         return self._commit(plan_and_record)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from liushui.errors import AuthError, ClockRefused, ProviderError, RateLimited, Refused, Unavailable
-from liushui.rules import Filter, PageNumber, Rate, Rules
+from liushui.rules import Filter, PageNumber, Rate, RecordId, Rules, Uniqueness
 
 NAME: Final = "hkus"
 
@@ -16,6 +16,7 @@ RULES: Final = Rules(
     history_start=datetime(2010, 1, 1, tzinfo=UTC),
     time_field="date",
     id_field="id",
+    record_id=RecordId(Uniqueness.RECORD, kind_fields=("tran_type", "business_type", "business_sub_type", "io_type")),
     lookback=timedelta(hours=72),
     allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
 from liushui.instant import to_utc
-from liushui.rules import Cursor, Filter, PublishClock, Rate, Retention, Rules
+from liushui.rules import Cursor, Filter, PublishClock, Rate, RecordId, Retention, Rules, Uniqueness
 
 NAME: Final = "wecom"
 
@@ -21,6 +21,7 @@ RULES: Final = Rules(
     resolution=timedelta(seconds=1),
     history_start=FLOOR,
     time_field="timestamp",
+    record_id=RecordId(Uniqueness.NOT_PROMISED),
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(minutes=15),
     zone=ZONE,

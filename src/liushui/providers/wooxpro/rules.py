@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
-from liushui.rules import Filter, RangeOnly, Rate, Rules
+from liushui.rules import Filter, RangeOnly, Rate, RecordId, Rules, Uniqueness
 
 NAME: Final = "wooxpro"
 
@@ -15,6 +15,7 @@ RULES: Final = Rules(
     resolution=timedelta(milliseconds=1),
     history_start=datetime(2018, 1, 1, tzinfo=UTC),
     time_field="time",
+    record_id=RecordId(Uniqueness.SHARED),
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(seconds=10),
     zone="UTC",

@@ -1,0 +1,217 @@
+"""Which rows of files are the same record, where the provider's records have ids, and how two versions of it differ."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec.structs import astuple
+from sqlalchemy.engine import Connection
+
+from liushui.importing.times import TimeIndex
+from liushui.instant import from_us, to_iso
+from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.findings import WORDS
+from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, SUBACCOUNT, WIRE, Row, identity_of
+from liushui.rules import Paging, RecordId, Rules, Uniqueness
+
+_DECIMALS: Final = frozenset(("amount", "balance_after", "price", "quantity", "fx_amount", "fx_rate"))
+_TIMES: Final = {"at_us": "at", "settled_at_us": "settled_at"}
+"""Columns of instants, and what users call them."""
+_COMPARED: Final = tuple(
+    (index, name) for index, name in enumerate(COLUMNS[:FACTS_END]) if name not in WORDS and name != "detail"
+)
+_DETAIL: Final = COLUMNS.index("detail")
+REF: Final = COLUMNS.index("ref")
+_KEYS_READ: Final = 5_000
+_microsecond: Final = timedelta(microseconds=1)
+_fields = msgspec.json.Decoder(dict[str, object])
+
+
+class FieldDifference(NamedTuple):
+    """A field in which a file's version of a record differs from the ledger's. None: it has no value."""
+
+    field: str
+    held: str | None
+    imported: str | None
+
+
+class Difference(NamedTuple):
+    """A row whose record is known with other facts. `row` is its number in its file, `ref` the record's id."""
+
+    row: int
+    ref: str
+    at_us: int
+    fields: Sequence[FieldDifference]
+    is_restated: bool
+    """Whether the file's version is the current one now."""
+
+
+class TimesNeededError(Exception):
+    """Raised in a transaction that needs to know at which other times records are held: see `Records.load`."""
+
+
+class Records:
+    """What an import knows about the records of an account, while it merges one document after the other."""
+
+    def __init__(self, record_id: RecordId, resolution: timedelta, *, restate: bool, is_new: bool) -> None:
+        """`restate`: whether each version in a file becomes the current one. `is_new`: the account has no flows."""
+        self._id = record_id
+        self._restate = restate
+        self._step_us = resolution // _microsecond
+        self._kinds = _decoder(record_id.kind_fields)
+        self._has_others = not is_new
+        self._held: TimeIndex | None = None
+        self._listed: TimeIndex | None = None
+        self._keys: Callable[[], Iterable[Sequence[tuple[str, int]]]] = lambda: ()
+        self.differences: list[Difference] = []
+        """Those of the last block that was merged."""
+
+    @classmethod
+    def of(cls, rules: Rules[Paging], *, restate: bool, is_new: bool) -> "Records | None":
+        """The records of a provider. None: its rows have no ids."""
+        record_id = rules.record_id
+        return None if record_id is None else cls(record_id, rules.resolution, restate=restate, is_new=is_new)
+
+    @property
+    def restates(self) -> bool:
+        """Whether each version in a file becomes the current one."""
+        return self._restate
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether one id may be that of several records."""
+        return self._id.uniqueness is Uniqueness.SHARED
+
+    def has_id(self, row: Row) -> bool:
+        """Whether a row has an id of its record."""
+        ref = row[REF]
+        return bool(ref) and ref != str(int(str(row[AT_US])) // self._step_us)
+
+    def kind_of(self, row: Row) -> tuple[object, ...]:
+        """What tells records of one id apart. Missing, null and empty are equal."""
+        if not self._id.kind_fields or row[WIRE] is None:
+            return ()
+        return tuple(value or None for value in astuple(self._kinds.decode(str(row[WIRE]))))
+
+    def replaces(self, old: Row, new: Row, *, is_proven: bool) -> bool:
+        """Whether a file's version takes the place of the held one. `is_proven`: a sync has read one of their times.
+
+        What a sync has read counts more than a file, of which nobody knows when it was saved.
+        """
+        if self._restate:
+            return True
+        same_time = old[AT_US] == new[AT_US]
+        return not is_proven and (same_time or self._id.uniqueness is Uniqueness.RECORD)
+
+    # ------------------------------------------------------------ other times
+
+    def begin_document(self, keys: Callable[[], Iterable[Sequence[tuple[str, int]]]]) -> None:
+        """Begin with another document. `keys` returns the identities and times of all its rows, in batches."""
+        if self._listed is not None:
+            self._listed.close()
+        self._listed, self._keys = None, keys
+
+    def end_document(self) -> None:
+        """From now on the ledger has rows of an earlier document."""
+        self._has_others = True
+
+    def load(self, ledger: Ledger, account: str) -> None:
+        """Read the times of all identities of an account, once in an import: no index of the ledger has them."""
+        with ledger.reading() as connection:
+            self._held = TimeIndex(_keys_of(connection, account))
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take note of rows that were added to the ledger."""
+        if self._held is not None:
+            self._held.add((identity_of(str(row[ID])), int(str(row[AT_US]))) for row in rows)
+
+    def other_times(self, identities: Sequence[str]) -> dict[str, set[int]]:
+        """At which times the ledger has these identities where the document does not. Raises TimesNeededError."""
+        if self.is_shared or not self._has_others:
+            return {}
+        if self._held is None:
+            raise TimesNeededError
+        held = self._held.times_of(identities)
+        listed = self._listed_times.times_of(held) if held else {}
+        times = {identity: known - listed.get(identity, set()) for identity, known in held.items()}
+        return {identity: others for identity, others in times.items() if others}
+
+    @property
+    def _listed_times(self) -> TimeIndex:
+        """The times of the document's own rows."""
+        if self._listed is None:
+            self._listed = TimeIndex(self._keys())
+        return self._listed
+
+    def close(self) -> None:
+        """Delete the temporary files."""
+        for index in (self._held, self._listed):
+            if index is not None:
+                index.close()
+
+
+def _keys_of(connection: Connection, account: str) -> Iterator[list[tuple[str, int]]]:
+    rows = connection.exec_driver_sql(_SELECT_KEYS, (account,), execution_options=STREAMED)
+    for part in rows.partitions(_KEYS_READ):
+        yield [(identity_of(id_), at_us) for at_us, id_ in part]
+
+
+_SELECT_KEYS: Final = "SELECT at_us, id FROM flows WHERE account = ?"
+
+
+def _decoder(fields: Sequence[str]) -> "msgspec.json.Decoder[msgspec.Struct]":
+    """Decodes some fields of a row, each of which is text, a whole number, or missing."""
+    names = {f"field_{number}": field for number, field in enumerate(fields)}
+    struct = msgspec.defstruct("Kind", [(name, str | int | None, None) for name in names], rename=names)
+    return msgspec.json.Decoder(struct)
+
+
+# ---------------------------------------------------------------- versions of a record
+
+
+def differences(held: Row, row: Row) -> list[FieldDifference]:
+    """In which facts two versions of a record differ. Amounts are compared by value, and translated words never."""
+    if held[AT_US] == row[AT_US] and held[SUBACCOUNT:FACTS_END] == row[SUBACCOUNT:FACTS_END]:
+        return []
+    fields = [
+        FieldDifference(_TIMES.get(name, name), _to_text(name, held[index]), _to_text(name, row[index]))
+        for index, name in _COMPARED
+        if held[index] != row[index] and not (name in _DECIMALS and _are_equal_numbers(held[index], row[index]))
+    ]
+    if held[_DETAIL] != row[_DETAIL]:
+        old, new = _detail(held), _detail(row)
+        fields += [
+            FieldDifference(name, old.get(name), new.get(name))
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name) and not _are_equal_numbers(old.get(name), new.get(name))
+        ]
+    return fields
+
+
+def _to_text(name: str, value: object) -> str | None:
+    if value is None:
+        return None
+    return to_iso(from_us(int(str(value)))) if name in _TIMES else str(value)
+
+
+def _are_equal_numbers(one: object, other: object) -> bool:
+    """Whether two texts are the same number, such as 10.00 and 10.0: programs that copy JSON drop zeros."""
+    if one is None or other is None:
+        return False
+    try:
+        return Decimal(str(one)) == Decimal(str(other))
+    except InvalidOperation:
+        return False
+
+
+def _detail(row: Row) -> dict[str, str]:
+    detail = row[_DETAIL]
+    if detail is None:
+        return {}
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in _fields.decode(str(detail)).items()
+    }

@@ -8,12 +8,11 @@ from typing import Final
 
 import msgspec
 
-from liushui.errors import ConfigError, NotRepresentable, ProviderError, WireError
+from liushui.errors import ConfigError, NotRepresentable, ProviderError, WireError, short_repr
 from liushui.flow import Flow
 from liushui.importing.parse import mapped_file, rows_of_answer, splitter
 from liushui.instant import EPOCH
 from liushui.provider import Codec, Provider
-from liushui.wire.decoding import excerpt
 
 STRANGE_MAX: Final = 20
 """Pieces without a meaning that are remembered, to be shown to other providers."""
@@ -48,7 +47,9 @@ def check_file(path: Path, provider: Provider, others: Sequence[Provider]) -> No
                 has_form = has_form or answer is not None or _has_form_of(piece, provider)
     _check_others(path, provider, others, strange)
     if strange and not has_form:
-        raise ConfigError(f"{path}: expected answers or rows of {provider.name}, got {excerpt(strange[0])}")
+        raise ConfigError(
+            f"{path}: expected answers or rows of {provider.name}, got {short_repr(strange[0][:60].decode(errors='replace'))}"
+        )
 
 
 def _check_others(path: Path, provider: Provider, others: Sequence[Provider], pieces: Sequence[bytes]) -> None:

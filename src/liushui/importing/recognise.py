@@ -47,9 +47,8 @@ def check_file(path: Path, provider: Provider, others: Sequence[Provider]) -> No
                 has_form = has_form or answer is not None or _has_form_of(piece, provider)
     _check_others(path, provider, others, strange)
     if strange and not has_form:
-        raise ConfigError(
-            f"{path}: expected answers or rows of {provider.name}, got {short_repr(strange[0][:60].decode(errors='replace'))}"
-        )
+        begin = short_repr(strange[0][:60].decode(errors="replace"))
+        raise ConfigError(f"{path}: expected answers or rows of {provider.name}, got {begin}")
 
 
 def _check_others(path: Path, provider: Provider, others: Sequence[Provider], pieces: Sequence[bytes]) -> None:

@@ -160,6 +160,26 @@ class RecordId:
     kind_fields: tuple[str, ...] = ()
 
 
+class LinkRules(NamedTuple):
+    """How flows of one provider that belong together are found: see `liushui.reconcile`.
+
+    `fee_window` and `tax_window` are for providers whose rows share no number. None: those flows are not linked by
+    their time.
+    """
+
+    transfer_window: timedelta = timedelta(days=3)
+    """The longest time between the two ends of a transfer. A wire transfer over a weekend takes three days."""
+    fee_window: timedelta | None = None
+    """How long after a trade its fees are booked, at most."""
+    tax_window: timedelta | None = None
+    """How long after a dividend its tax is booked, at most."""
+    pays_out: bool = False
+    """Whether a withdrawal pays out what customers have paid, as a payment platform's does."""
+
+
+LINK_RULES: Final = LinkRules()
+
+
 @dataclass(frozen=True)
 class Rules(Generic[P]):
     """A provider's documented limits, and our own choices where its documents are silent."""
@@ -206,6 +226,7 @@ class Rules(Generic[P]):
     """How many further reads must agree before a sync ends versions of flows."""
 
     withdrawals: WithdrawalBound = WITHDRAWAL_BOUND
+    links: LinkRules = LINK_RULES
 
     def filter(self, parameter: str) -> Filter:
         """The filter of that request parameter. Raises KeyError."""

@@ -44,8 +44,8 @@ def scope_of(currencies: tuple[str, ...]) -> Scope:
     )
 
 
-def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[Flow]:
-    """Exactly `count` rows of a day. Trades happen on weekdays only."""
+def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[list[Flow]]:
+    """The events of a day, with exactly `count` rows together. Trades happen on weekdays only."""
     events = ON_TRADING_DAYS if draw.midnight.weekday() < SATURDAY else ON_OTHER_DAYS
     scope = scope_of(tuple(wallet.currency for wallet in wallets))
     return draw_events(draw, scope, count, events=events, single_row_events=SINGLE_ROW_EVENTS)

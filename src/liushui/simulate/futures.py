@@ -26,7 +26,7 @@ TIME_IS_ID_ONE_IN: Final = 8
 LAST_EVENT_MS: Final = 1000 * LAST_EVENT_S
 
 
-def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[Flow]:
+def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[list[Flow]]:
     return draw_events(draw, wallets, count, events=EVENTS, single_row_events=SINGLE_ROW_EVENTS)
 
 

@@ -76,20 +76,22 @@ Event = Callable[[Draw, S], list[Flow]]
 
 def draw_events(
     draw: Draw, scope: S, count: int, *, events: Sequence[Event[S]], single_row_events: Sequence[Event[S]]
-) -> list[Flow]:
-    """Exactly `count` rows of events, in the order in which they were drawn."""
-    flows: list[Flow] = []
-    repeat = False
-    while (room := count - len(flows)) > 0:  # every event has at least one row
+) -> list[list[Flow]]:
+    """Events with exactly `count` rows together, in the order in which they were drawn."""
+    drawn: list[list[Flow]] = []
+    room, repeat = count, False
+    while room > 0:  # every event has at least one row
         rows = draw.one_of(events)(draw, scope)
         if len(rows) > room:  # never cut an event: half a conversion would be no conversion
             rows = draw.one_of(single_row_events)(draw, scope)
-        flows += rows
+        drawn.append(rows)
         repeat = draw.one_in(REPEATED_ONE_IN) or repeat
         if repeat and 2 * len(rows) <= room:
-            flows += rows
+            drawn.append(rows)
+            room -= len(rows)
             repeat = False
-    return flows
+        room -= len(rows)
+    return drawn
 
 
 def decimal_of(units: int, places: int) -> Decimal:

@@ -33,8 +33,9 @@ class RoleProfile:
     opening: Callable[[Draw, Wallet], Flow] | None
     """The first row of a wallet. Its amount is the level that the wallet returns to. None: wallets begin at zero and
     return to zero."""
-    day: Callable[[Draw, Sequence[Wallet], int], list[Flow]]
-    """Exactly so many rows of one day, in any order. Rows need no subaccount where the account has only one."""
+    day: Callable[[Draw, Sequence[Wallet], int], list[list[Flow]]]
+    """The events of one day in any order, each with its rows; so many rows together. Rows need no subaccount where the
+    account has only one."""
     idle: Callable[[Draw, Wallet], Flow]
     """A row of amount zero, for a span whose only row could not be compensated."""
     closing: Callable[[datetime, Wallet, Decimal], Flow]

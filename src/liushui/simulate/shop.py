@@ -27,7 +27,7 @@ REFUND_WITHIN_S: Final = 7_200
 FEE_PER_MILLE: Final = 6
 
 
-def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[Flow]:
+def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[list[Flow]]:
     return draw_events(draw, wallets, count, events=EVENTS, single_row_events=SINGLE_ROW_EVENTS)
 
 

@@ -1,10 +1,10 @@
 """An account's flows of one span as its statement has them: in order, numbered, each with its balance."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 from liushui.flow import Flow
@@ -19,7 +19,10 @@ FIRST_NUMBER: Final = 10_000_001
 """The number of an account's first row, where rows are numbered."""
 
 _SUBACCOUNT, _BALANCE, _REF = (Flow._fields.index(name) for name in ("subaccount", "balance_after", "ref"))
-_by_time = attrgetter("at")
+
+
+def _by_time(numbered: tuple[Flow, int]) -> datetime:
+    return numbered[0].at
 
 
 class TransferLeg(NamedTuple):
@@ -29,16 +32,36 @@ class TransferLeg(NamedTuple):
     wallet: Wallet
     amount: Decimal | None
     note: str
+    number: int
+    """The transfer's number among those of the person's day."""
+
+
+NO_EVENT: Final = -1
+"""The event of a row that belongs to no other row."""
+
+
+def transfer_event(number: int) -> int:
+    """The event of either end of the transfer with that number: not one of the account's own, which begin at 0."""
+    return NO_EVENT - 1 - number
+
+
+class DayFlows(NamedTuple):
+    """The flows of a day, oldest first, and to which of the day's events each of them belongs."""
+
+    flows: Sequence[Flow] = ()
+    events: Sequence[int] = ()
 
 
 class SpanFlows:
     """The flows of a span, day by day."""
 
-    __slots__ = ("_days", "_first", "_rows")
+    __slots__ = ("_days", "_events", "_first", "_rows")
 
-    def __init__(self, first: int, days: Iterable[Sequence[Flow]]) -> None:
+    def __init__(self, first: int, days: Iterable[DayFlows]) -> None:
         self._first = first
-        self._days = tuple(days)
+        every = tuple(days)
+        self._days = tuple(day.flows for day in every)
+        self._events = tuple(day.events for day in every)
         self._rows = sum(map(len, self._days))
 
     def __len__(self) -> int:
@@ -47,6 +70,13 @@ class SpanFlows:
     def day(self, day: int) -> Sequence[Flow]:
         """The flows of a day, oldest first. Flows of one instant stand in the order in which they happened."""
         return self._days[day - self._first]
+
+    def events(self, day: int) -> Sequence[int]:
+        """The event of each flow of a day: flows of one event belong together. NO_EVENT: of none.
+
+        Ends of transfers have events below that: see `transfer_event`.
+        """
+        return self._events[day - self._first]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,45 +99,52 @@ class Statement:
         """Generate the span."""
         return SpanFlows(self.plan.days.start, self._days())
 
-    def _days(self) -> Iterator[Sequence[Flow]]:
+    def _days(self) -> Iterator[DayFlows]:
         levels = self.levels if self.rows_before else {}
         ledger = _RunningBalances(self.plan.wallets, levels, FIRST_NUMBER + self.rows_before)
         for day, count in zip(self.plan.days, self.plan.counts, strict=True):
             if not count:
-                yield ()
+                yield DayFlows()
                 continue
             legs = self.transfer_legs(day)
-            rows = self._rows_before_closing(day, legs)
+            rows, events = self._rows_before_closing(day, legs)
             if self.simulate_detail is not None:
                 below = Draw(seeded_random("dress", self.seed, self.account, day), midnight_of(day)).below
                 rows = [self.simulate_detail(flow, below) for flow in rows]
             flows = [ledger.book(flow) for flow in rows]
-            notes = {leg.wallet: leg.note for leg in legs if leg.amount is None}
+            closing_legs = {leg.wallet: leg for leg in legs if leg.amount is None}
             for wallet in self.plan.closed_on(day):
                 at = self.profile.closed_at(midnight_of(day), self.plan.wallets.index(wallet))
                 amount = EXACT.subtract(self.levels.get(wallet, ZERO), ledger.balance(wallet))
-                note = notes.get(wallet)
-                if note is None:
+                leg = closing_legs.get(wallet)
+                if leg is None:
                     closing = self.profile.closing(at, wallet, amount)
                 else:
-                    closing = self.profile.moved(at, wallet, amount, note)
+                    closing = self.profile.moved(at, wallet, amount, leg.note)
                 flows.append(ledger.book(closing))
-            yield flows
+                events.append(NO_EVENT if leg is None else transfer_event(leg.number))
+            yield DayFlows(flows, events)
 
-    def _rows_before_closing(self, day: int, legs: Sequence[TransferLeg]) -> list[Flow]:
-        """The rows of a day without the closing ones, oldest first."""
+    def _rows_before_closing(self, day: int, legs: Sequence[TransferLeg]) -> tuple[list[Flow], MutableSequence[int]]:
+        """The rows of a day without the closing ones, oldest first, and their events."""
         midnight = midnight_of(day)
         draw = Draw(seeded_random("day", self.seed, self.account, day), midnight)
-        moved = [self.profile.moved(leg.at, leg.wallet, leg.amount, leg.note) for leg in legs if leg.amount is not None]
-        flows = openings(self.seed, self.account, self.profile, self.plan.opened_on(day), midnight)
+        moved = [
+            (self.profile.moved(leg.at, leg.wallet, leg.amount, leg.note), transfer_event(leg.number))
+            for leg in legs
+            if leg.amount is not None
+        ]
+        opened = openings(self.seed, self.account, self.profile, self.plan.opened_on(day), midnight)
         free = self.plan.free(day) - len(moved)
         if free and self.plan.idle:
-            flows.append(self.profile.idle(draw, self.plan.wallets[0]))
+            events = [[self.profile.idle(draw, self.plan.wallets[0])]]
         else:
-            flows += self.profile.day(draw, self.plan.wallets, free)
-        flows += moved
-        flows.sort(key=_by_time)  # stable: flows of one instant keep the order in which they happened
-        return flows
+            events = self.profile.day(draw, self.plan.wallets, free)
+        numbered = [(flow, NO_EVENT) for flow in opened]
+        numbered += [(flow, number) for number, event in enumerate(events) for flow in event]
+        numbered += moved
+        numbered.sort(key=_by_time)  # stable: flows of one instant keep the order in which they happened
+        return [flow for flow, _ in numbered], array("l", (number for _, number in numbered))
 
 
 class _RunningBalances:

@@ -129,6 +129,13 @@ class World:
         first = self._calendar.span_of(day).start
         return self._spans.get((account, first), lambda: self._make_span(account, day)).day(day)
 
+    def events(self, account: str, day: int) -> Sequence[int]:
+        """The event of each flow of `day`: see `SpanFlows.events`."""
+        if day < self.begin_day or (self.end_day is not None and day >= self.end_day):
+            return ()
+        first = self._calendar.span_of(day).start
+        return self._spans.get((account, first), lambda: self._make_span(account, day)).events(day)
+
     def flows(self, account: str, since: datetime, until: datetime) -> Iterator[Flow]:
         """Every flow of an account with since <= at < until, oldest first. Holds one span in memory at a time."""
         first, after = max(day_number(since), self.begin_day), day_number(until) + 1
@@ -191,13 +198,13 @@ class World:
     def _transfer_legs(self, account: str, day: int) -> list[TransferLeg]:
         """The ends of a day's transfers that fall into an account."""
         legs = []
-        for transfer in self.transfers(self._accounts[account].person, day):
+        for number, transfer in enumerate(self.transfers(self._accounts[account].person, day)):
             if transfer.source == account:
                 amount = None if transfer.amount is None else -transfer.amount
-                legs.append(TransferLeg(transfer.left_at, transfer.out_of, amount, transfer.note))
+                legs.append(TransferLeg(transfer.left_at, transfer.out_of, amount, transfer.note, number))
             elif transfer.target == account:
                 amount = self._closing_amount(transfer, day) if transfer.amount is None else transfer.amount
-                legs.append(TransferLeg(transfer.arrived_at, transfer.into, amount, transfer.note))
+                legs.append(TransferLeg(transfer.arrived_at, transfer.into, amount, transfer.note, number))
         return legs
 
     def _closing_amount(self, transfer: Transfer, day: int) -> Decimal:

@@ -9,7 +9,7 @@ from typing import Final
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Unavailable
 from liushui.provider import CredentialField
-from liushui.rules import Filter, PageNumber, Rate, Rules
+from liushui.rules import Filter, LinkRules, PageNumber, Rate, Rules
 
 RULES: Final = Rules(
     paging=PageNumber(size_default=50, size_max=10_000),
@@ -21,6 +21,7 @@ RULES: Final = Rules(
     allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",
     clock_skew_max=timedelta(seconds=300),
+    links=LinkRules(fee_window=timedelta(seconds=3), tax_window=timedelta(seconds=5)),
     filters=(Filter("business_type", "business_type", ("1", "2", "3")), Filter("symbol", "symbol")),
 )
 

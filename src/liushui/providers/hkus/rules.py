@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from liushui.errors import AuthError, ClockRefused, ProviderError, RateLimited, Refused, Unavailable
-from liushui.rules import Filter, PageNumber, Rate, RecordId, Rules, Uniqueness
+from liushui.rules import Filter, LinkRules, PageNumber, Rate, RecordId, Rules, Uniqueness
 
 NAME: Final = "hkus"
 
@@ -21,6 +21,7 @@ RULES: Final = Rules(
     allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",
     clock_skew_max=timedelta(seconds=60),
+    links=LinkRules(fee_window=timedelta(seconds=3), tax_window=timedelta(seconds=5)),
     filters=(
         Filter("business_type", "business_type"),
         Filter("business_types", "business_type"),

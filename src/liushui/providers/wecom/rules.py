@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
 from liushui.instant import to_utc
-from liushui.rules import Cursor, Filter, PublishClock, Rate, RecordId, Retention, Rules, Uniqueness
+from liushui.rules import Cursor, Filter, LinkRules, PublishClock, Rate, RecordId, Retention, Rules, Uniqueness
 
 NAME: Final = "wecom"
 
@@ -25,6 +25,7 @@ RULES: Final = Rules(
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(minutes=15),
     zone=ZONE,
+    links=LinkRules(pays_out=True),
     filters=(Filter("mch_id", "mch_id"),),
     window_max=WINDOW_MAX,
     floor=FLOOR,

@@ -1,0 +1,172 @@
+"""Links: which flows belong together, how that is known, and how sure it is. Pure.
+
+A link has a *dependent* flow and the flow that it depends on: the refund and its receipt, the fee and its trade, the
+outgoing and the incoming end of a transfer. It is listed at the time of its first flow, the dependent one.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import msgspec
+
+from liushui.flow import Flow, Fx
+from liushui.instant import SECOND_US, from_us, to_us
+
+ID_DIGITS: Final = 12
+"""Hex digits of a link's id after its time: with 48 bits, ids of one second do not collide."""
+
+_TIME: Final = "%Y%m%dT%H%M%S"
+
+
+class LinkKind(StrEnum):
+    """Why flows belong together."""
+
+    TRANSFER = "transfer"
+    """Between two own accounts, or two subaccounts."""
+    PAYOUT = "payout"
+    """A transfer from a payment platform to another own account."""
+    REFUND = "refund"
+    FEE = "fee"
+    TAX = "tax"
+    CONVERSION = "conversion"
+    ORDER = "order"
+    """The fills of one order."""
+
+
+OWN_TRANSFERS: Final = frozenset({LinkKind.TRANSFER, LinkKind.PAYOUT})
+"""The kinds whose money stays with its owner."""
+
+
+class Basis(StrEnum):
+    """What a link stands on."""
+
+    REFERENCE = "reference"
+    """Both flows have the same reference in their texts."""
+    RECORD = "record"
+    """Both rows have the same record number."""
+    ORDER = "order"
+    """Both rows have the same order number."""
+    RATE = "rate"
+    """One flow states the other one's currency and amount."""
+    AMOUNT = "amount"
+    """The same amount, at about the same time."""
+    TIME = "time"
+    """At about the same time, in the same security or for the same conversion."""
+
+
+class LinkState(StrEnum):
+    """How sure a link is."""
+
+    CERTAIN = "certain"
+    """No other flow could take the place of either."""
+    CANDIDATE = "candidate"
+    """Possible. Nothing is concluded from it until a person decides."""
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    OUTDATED = "outdated"
+    """A person confirmed it, and one of its flows has changed or was withdrawn since."""
+
+
+HELD: Final = frozenset({LinkState.CERTAIN, LinkState.CONFIRMED})
+"""The states in which flows count as belonging together."""
+
+
+class LinkFlow(NamedTuple):
+    """What of a flow decides on its links. `amount` is signed. Unknown texts are empty."""
+
+    account: str
+    at_us: int
+    id: str
+    subaccount: str
+    amount: Decimal
+    currency: str
+    kind: str
+    label: str = ""
+    ref: str = ""
+    order_ref: str = ""
+    symbol: str = ""
+    note: str = ""
+    fx: Fx | None = None
+
+    @property
+    def key(self) -> "FlowKey":
+        """What names the flow in its ledger."""
+        return FlowKey(self.account, self.at_us, self.id)
+
+    @property
+    def wallet(self) -> tuple[str, str]:
+        """The account and subaccount."""
+        return self.account, self.subaccount
+
+
+def to_link_flow(account: str, id_: str, flow: Flow) -> LinkFlow:
+    """What of a flow decides on its links."""
+    return LinkFlow(
+        account,
+        to_us(flow.at),
+        id_,
+        flow.subaccount,
+        flow.amount,
+        flow.currency,
+        flow.kind.value,
+        flow.label,
+        flow.ref or "",
+        flow.order_ref or "",
+        flow.symbol or "",
+        flow.note or "",
+        flow.fx,
+    )
+
+
+class FlowKey(NamedTuple):
+    """The name of a flow in its ledger."""
+
+    account: str
+    at_us: int
+    id: str
+
+
+class Link(NamedTuple):
+    """Flows that belong together, or may. `flows[0]` is the dependent one.
+
+    `suggested`: of several candidates, this one is in the best assignment of all of them.
+    """
+
+    kind: LinkKind
+    flows: tuple[LinkFlow, ...]
+    basis: Basis
+    state: LinkState
+    suggested: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id: the second of its first flow in UTC, and a digest of its kind and flows."""
+        return link_id(self.kind, [flow.key for flow in self.flows])
+
+    @property
+    def keys(self) -> tuple[FlowKey, ...]:
+        """What names its flows."""
+        return tuple(flow.key for flow in self.flows)
+
+
+def link_id(kind: LinkKind, keys: Sequence[FlowKey]) -> str:
+    """The id of the link of that kind between those flows."""
+    digest = sha256(msgspec.json.encode([kind, *keys])).hexdigest()
+    at = from_us(keys[0].at_us).replace(tzinfo=None).isoformat(timespec="seconds")
+    return f"{at.replace('-', '').replace(':', '')}-{digest[:ID_DIGITS]}"
+
+
+def seconds_of(id_: str) -> tuple[int, int] | None:
+    """The second [since, until) in which the first flow of the link with that id is. None: it is no id of a link."""
+    time, _, digest = id_.partition("-")
+    if len(digest) != ID_DIGITS or not all(digit in "0123456789abcdef" for digit in digest):
+        return None
+    try:
+        at = datetime.strptime(time, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return to_us(at), to_us(at) + SECOND_US

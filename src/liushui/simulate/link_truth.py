@@ -1,0 +1,64 @@
+"""Which flows of a world belong together: what the matching of links is measured against. Pure.
+
+Flows are named by account, day and their position in the day. Flows of one event that are equal in all that a provider
+tells may stand for each other, so the truth is about positions and not about rows.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Final, NamedTuple
+
+from liushui.flow import Flow, Kind
+from liushui.simulate.statement import NO_EVENT, transfer_event
+from liushui.simulate.world import World
+
+
+class Position(NamedTuple):
+    """Where a flow is: its place among the flows of its account's day, from 0 on."""
+
+    account: str
+    day: int
+    place: int
+
+
+DEPENDENTS: Final = (
+    ("refund", Kind.REFUND, (Kind.RECEIPT,)),
+    ("fee", Kind.FEE, (Kind.RECEIPT, Kind.TRADE, Kind.REALIZED_PNL)),
+    ("fee", Kind.LIQUIDATION, (Kind.REALIZED_PNL,)),
+    ("tax", Kind.TAX, (Kind.DIVIDEND,)),
+)
+"""Kinds of links within one event: its name, the dependent kind, and the kinds that it may depend on."""
+
+
+def links_within(world: World, account: str, day: int) -> Iterator[tuple[str, Position, Position]]:
+    """The links of one account's day, each from its dependent flow to the other one."""
+    events: dict[int, list[int]] = defaultdict(list)
+    for index, event in enumerate(world.events(account, day)):
+        if event > NO_EVENT:
+            events[event].append(index)
+    flows = world.day(account, day)
+    for indexes in events.values():
+        for name, dependent, principal in _pairs(flows, indexes):
+            yield name, Position(account, day, dependent), Position(account, day, principal)
+
+
+def _pairs(flows: Sequence[Flow], indexes: Sequence[int]) -> Iterator[tuple[str, int, int]]:
+    for left, right in product(indexes, repeat=2):
+        one, other = flows[left], flows[right]
+        for name, dependent, principals in DEPENDENTS:
+            if one.kind is dependent and other.kind in principals:
+                yield name, left, right
+        if one.kind is other.kind is Kind.CONVERSION and one.amount < 0 < other.amount:
+            yield "conversion", left, right
+
+
+def transfers_of(world: World, person: int, day: int) -> Iterator[tuple[Position, Position]]:
+    """The two ends of each transfer of a person's day, the one that left first."""
+    for number, transfer in enumerate(world.transfers(person, day)):
+        event = transfer_event(number)
+        left, right = (
+            Position(account, day, world.events(account, day).index(event))
+            for account in (transfer.source, transfer.target)
+        )
+        yield left, right

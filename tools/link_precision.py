@@ -1,0 +1,123 @@
+"""Measure how many links are right, and how many are found, in worlds whose truth is known.
+
+    python -m tools.link_precision --seeds 101 102 103
+
+Every flow goes through the codec of its provider first, so the matching knows what the provider's wire says and no
+more. Prints a table in Markdown, for docs/proof.md.
+"""
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from liushui.provider import Provider
+from liushui.providers import load_providers
+from liushui.reconcile.links import Link, LinkFlow, LinkKind, LinkState, to_link_flow
+from liushui.reconcile.transfers import match_transfers
+from liushui.reconcile.within_account import match_within
+from liushui.simulate.link_truth import Position, links_within, transfers_of
+from liushui.simulate.people import institutions_of
+from liushui.simulate.world import Parameters, World
+
+BEGIN: Final = datetime(2024, 1, 1, tzinfo=UTC)
+END: Final = datetime(2025, 1, 1, tzinfo=UTC)
+
+Pair = tuple[str, str, str]
+"""A link: its kind, and the ids of its two flows."""
+
+
+class Score(NamedTuple):
+    """Links of one kind. `true`: there are in the world. `certain` and `candidates`: found; of these, `wrong` and
+    `right` are the certain ones that are none and the candidates that are some."""
+
+    true: int
+    certain: int
+    wrong: int
+    candidates: int
+    right: int
+
+    def plus(self, other: "Score") -> "Score":
+        """Both together."""
+        return Score(*(one + another for one, another in zip(self, other, strict=True)))
+
+
+def measure(seed: int, people: int, flows: int) -> dict[str, Score]:
+    """The scores of one world by kind. Equal rows are the same link in whichever order they are taken."""
+    providers = load_providers()
+    world = World(
+        Parameters(accounts=people, flows=flows, seed=seed, begin=BEGIN, end=END), institutions_of(providers)
+    )
+    ends: list[LinkFlow] = []
+    found: list[Link] = []
+    true: set[Pair] = set()
+    provider_of = {name: providers[world.account(name).institution.name] for name in world.accounts}
+    days = range(world.begin_day, world.end_day or world.begin_day)
+    for name in world.accounts:
+        flows_of = list(_flows(world, name, days, provider_of[name]))
+        found += match_within(flows_of, provider_of[name].rules.links)
+        ends += flows_of
+        for day in days:
+            true.update((kind, _id(left), _id(right)) for kind, left, right in links_within(world, name, day))
+    found += match_transfers(ends, lambda account: provider_of[account].rules.links)
+    for person in range(1, people + 1):
+        for day in days:
+            true.update(("transfer", _id(left), _id(right)) for left, right in transfers_of(world, person, day))
+    return _scores(found, true)
+
+
+def _flows(world: World, name: str, days: range, provider: Provider) -> Iterator[LinkFlow]:
+    """An account's flows, as its provider tells them."""
+    for day in days:
+        for place, flow in enumerate(world.day(name, day)):
+            told = provider.codec.read(provider.codec.write(flow)).flow
+            yield to_link_flow(name, _id(Position(name, day, place)), told)
+
+
+def _id(position: Position) -> str:
+    return f"{position.account}/{position.day}/{position.place}"
+
+
+def _scores(found: Iterable[Link], true: set[Pair]) -> dict[str, Score]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for kind, _, _ in true:
+        counts[kind]["true"] += 1
+    for link in found:
+        kind = LinkKind.TRANSFER.value if link.kind is LinkKind.PAYOUT else link.kind.value
+        left, right = link.flows[0].id, link.flows[1].id
+        is_right = (kind, left, right) in true
+        if link.state is LinkState.CERTAIN:
+            counts[kind]["certain"] += 1
+            counts[kind]["wrong"] += not is_right
+            if not is_right:
+                print(f"wrong: {link}", file=sys.stderr)
+        else:
+            counts[kind]["candidates"] += 1
+            counts[kind]["right"] += is_right
+    return {kind: Score(*(counts[kind][field] for field in Score._fields)) for kind in sorted(counts)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it. Returns 1 if a certain link is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[101])
+    parser.add_argument("--people", type=int, default=2)
+    parser.add_argument("--flows", type=int, default=2_000, help="of each account, in a year")
+    options = parser.parse_args(arguments)
+    total: dict[str, Score] = {}
+    for seed in options.seeds:
+        for kind, score in measure(seed, options.people, options.flows).items():
+            total[kind] = total[kind].plus(score) if kind in total else score
+    total["all"] = Score(*map(sum, zip(*total.values(), strict=True)))
+    print("| kind | true links | certain | of these wrong | recall | true ones among candidates |")
+    print("|---|---|---|---|---|---|")
+    for kind, score in total.items():
+        recall = f"{1000 * (score.certain - score.wrong) // max(score.true, 1) / 10} %"
+        print(f"| {kind} | {score.true:,} | {score.certain:,} | {score.wrong:,} | {recall} | {score.right:,} |")
+    return 1 if total["all"].wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -83,7 +83,8 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "providers": CONTRACT | {"wire"},
     "ratelimit": CONTRACT | {"ledger"},
     "output_text": DOMAIN,
-    "ledger": CONTRACT | {"output_text"},
+    "reconcile": DOMAIN,
+    "ledger": CONTRACT | {"output_text", "reconcile"},
     "sync": CONTRACT | {"ledger", "output_text", "providers", "ratelimit", "wire"},
     "importing": CONTRACT | {"ledger", "providers"},
     "certificate": CONTRACT | {"describe", "ledger", "providers"},
@@ -91,7 +92,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "simulate": CONTRACT | {"providers", "ratelimit", "server", "wire"},
     "client": CONTRACT | {"ratelimit"},
     "server": CONTRACT
-    | {"client", "describe", "ledger", "output_text", "providers", "ratelimit", "services", "sync", "wire"},
+    | {"client", "describe", "ledger", "output_text", "providers", "ratelimit", "reconcile", "services", "sync", "wire"},
     "describe": CONTRACT,
     "cli": CONTRACT
     | {
@@ -103,6 +104,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         "simulate",
         "server",
         "providers",
+        "reconcile",
         "services",
         "wire",
     },

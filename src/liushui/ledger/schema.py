@@ -65,7 +65,7 @@ def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
 # ---------------------------------------------------------------- the tables
 
 
-REVISION: Final = "0009"
+REVISION: Final = "0010"
 """The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -73,6 +73,9 @@ APPLICATION_ID: Final = 0x6C697573
 
 ENCRYPTED: Final = {"encrypted": True}
 """Marks a column whose text the ledger's vault has encrypted: another ledger has another vault."""
+
+MOVED_KINDS: Final = ("deposit", "transfer", "withdrawal")
+"""The kinds of flows that can be one end of a transfer, as the condition of the index `flows_moved`."""
 
 metadata = MetaData()
 """The tables as queries name them. Migrations create them. Indexes are partial on PostgreSQL too; a `postgresql_where`
@@ -116,6 +119,9 @@ flows = _table(
     PrimaryKeyConstraint("account", "at_us", "id"),
     # Flows that a program recorded itself are found by their reference, whatever their time.
     Index("flows_recorded", "account", "id", sqlite_where=text("wire IS NULL")),
+    # Ends of transfers, and the flows of one order, are few among all flows.
+    Index("flows_moved", "account", "at_us", sqlite_where=text(f"kind IN {MOVED_KINDS}")),
+    Index("flows_ordered", "account", "order_ref", sqlite_where=text("order_ref IS NOT NULL")),
 )
 
 # Versions that ended. A version is never deleted.

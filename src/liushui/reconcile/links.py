@@ -148,6 +148,11 @@ class Link(NamedTuple):
         return link_id(self.kind, [flow.key for flow in self.flows])
 
     @property
+    def order(self) -> tuple[int, str, tuple[FlowKey, ...]]:
+        """Its place in every list: by time, then by kind and flows."""
+        return self.flows[0].at_us, self.kind, self.keys
+
+    @property
     def keys(self) -> tuple[FlowKey, ...]:
         """What names its flows."""
         return tuple(flow.key for flow in self.flows)

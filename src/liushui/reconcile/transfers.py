@@ -95,7 +95,7 @@ def match_transfers(
             kind = LinkKind.PAYOUT if _is_payout(left, right, rules) else LinkKind.TRANSFER
             basis = pairs[tie.left, tie.right].basis
             links.append(Link(kind, (left, right), basis, state, (tie.left, tie.right) in suggested))
-    return sorted(links, key=lambda link: link.keys)
+    return sorted(links, key=lambda link: link.order)
 
 
 def _order(flow: LinkFlow) -> tuple[int, str, str]:

@@ -58,7 +58,7 @@ def match_within(
         free = [pair for pair in pairs if ordered[pair.dependent] not in numbered]
         # A trade may have several fees, which the provider names differently.
         links += matcher.links(LinkKind.FEE, free, label=lambda flow: flow.label)
-    return sorted(links, key=lambda link: (link.flows[0].at_us, link.keys))
+    return sorted(links, key=lambda link: link.order)
 
 
 class _Matcher:

@@ -35,6 +35,11 @@ class SQLDialect:
     missing_in_detail: str
     """Whether `detail` has no value at a JSON path, which is a parameter."""
 
+    def using(self, index: str) -> str:
+        """Follows the name of a table in FROM: its rows are found by that index."""
+        # SQLite has no statistics, and takes the primary key. PostgreSQL knows how few rows a partial index has.
+        return f"INDEXED BY {index}" if self is SQLITE else ""
+
     def join_lines(self, *, newest_first: bool | None, only_shown: bool) -> str:
         """An aggregate: the values of `line` with commas between, as UTF-8 bytes; those of `shown` rows alone if asked.
 

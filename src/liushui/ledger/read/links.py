@@ -1,0 +1,202 @@
+"""Links between the flows of a ledger. Derived when they are read, from the flows around them. Reads only.
+
+What is certain of a link does not depend on which range is asked for: around every range, the flows are read that could
+take the place of one of its flows. All accounts of the ledger are looked at, whichever are asked for: a transfer is
+certain or not for everybody.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from heapq import merge
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.flow import Fx
+from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.engines.sql_dialects import Statement
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.schema import MOVED_KINDS, flows
+from liushui.reconcile.links import HELD, OWN_TRANSFERS, FlowKey, Link, LinkFlow
+from liushui.reconcile.transfers import match_transfers
+from liushui.reconcile.within_account import RECORD_WINDOW, match_within
+from liushui.rules import LINK_RULES, LinkRules, Paging, Rules
+
+DAY_US: Final = timedelta(days=1) // timedelta(microseconds=1)
+
+TRANSFERS_CHUNK_US: Final = 90 * DAY_US
+"""The ends of transfers are matched in ranges of this length, so that memory does not grow with the history."""
+
+WINDOWS_AROUND: Final = 8
+"""So many windows before and after a range, flows are read that decide on the links in it. An end's own partners are
+one window away, theirs two, and so on through the tiers of evidence and the longest chain that gets a suggestion."""
+
+FLOWS_CHUNK: Final = 20_000
+"""About so many flows of one account are matched at once."""
+
+
+class LinkReader:
+    """Reads the links of one state of a ledger."""
+
+    def __init__(
+        self, connection: Connection, accounts: Sequence[AccountName], rules: Mapping[str, Rules[Paging]]
+    ) -> None:
+        """`accounts`: all of the ledger. `rules` by provider; an account of another provider has the usual ones."""
+        self._connection = connection
+        self._accounts = accounts
+        self._rules = {
+            account.account: rules[account.provider].links if account.provider in rules else LINK_RULES
+            for account in accounts
+        }
+        longest = max((rule.transfer_window for rule in self._rules.values()), default=LINK_RULES.transfer_window)
+        self.window_us = longest // timedelta(microseconds=1)
+        """The longest time between the two ends of a transfer."""
+
+    def rules_of(self, account: str) -> LinkRules:
+        """How the flows of an account are linked."""
+        return self._rules[account]
+
+    def transfers(self, since_us: int, until_us: int) -> Iterator[Link]:
+        """The transfers whose outgoing end is in [since, until), by its time: certain ones and candidates."""
+        around_us = WINDOWS_AROUND * self.window_us
+        while (begin_us := self._next_end(since_us, until_us)) is not None:
+            since_us = min(begin_us + TRANSFERS_CHUNK_US, until_us)
+            ends = self._ends(begin_us - around_us, since_us + around_us)
+            for link in match_transfers(ends, self.rules_of):
+                if begin_us <= link.flows[0].at_us < since_us:
+                    yield link
+
+    def own_transfers(self, accounts: Collection[str], since_us: int, until_us: int) -> Iterator[Link]:
+        """The transfers between these accounts that are held to be some, and have an end in [since, until).
+
+        This is the one definition of the own transfers that totals leave out.
+        """
+        for link in self.transfers(since_us - self.window_us, until_us + self.window_us):
+            if link.state in HELD and link.kind in OWN_TRANSFERS:
+                is_inside = all(flow.account in accounts for flow in link.flows)
+                if is_inside and any(since_us <= flow.at_us < until_us for flow in link.flows):
+                    yield link
+
+    def within(self, account: str, since_us: int, until_us: int) -> Iterator[Link]:
+        """The links within an account whose first flow is in [since, until), by its time."""
+        rules = self.rules_of(account)
+        around = max(RECORD_WINDOW, rules.fee_window or RECORD_WINDOW, rules.tax_window or RECORD_WINDOW)
+        around_us = WINDOWS_AROUND * (around // timedelta(microseconds=1))
+        for begin_us, after_us in self._chunks(account, since_us, until_us):
+            near = {flow.key: flow for flow in self._flows(account, begin_us - around_us, after_us + around_us)}
+            orders = {flow.order_ref for flow in near.values() if flow.order_ref}
+            near |= {flow.key: flow for flow in self._of_orders(account, orders)}
+            for link in match_within(near.values(), rules):
+                if begin_us <= link.flows[0].at_us < after_us:
+                    yield link
+
+    def links(self, since_us: int, until_us: int, accounts: Collection[str] = ()) -> Iterator[Link]:
+        """Every link whose first flow is in [since, until), by its time. `accounts`: links with a flow in one of them;
+        none: of all accounts."""
+        names = [account.account for account in self._accounts if not accounts or account.account in accounts]
+        streams = [self.within(name, since_us, until_us) for name in names]
+        transfers = (
+            link
+            for link in self.transfers(since_us, until_us)
+            if not accounts or any(flow.account in accounts for flow in link.flows)
+        )
+        return merge(transfers, *streams, key=lambda link: link.order)
+
+    def links_of(self, key: FlowKey) -> list[Link]:
+        """The links of one flow."""
+        around_us = self.window_us
+        found = list(self.transfers(key.at_us - around_us, key.at_us + around_us + 1))
+        found += self._within_around(key)
+        return [link for link in found if key in link.keys]
+
+    def _within_around(self, key: FlowKey) -> list[Link]:
+        """The links within an account of a flow and of those near it, or of one order with it."""
+        rules = self.rules_of(key.account)
+        around = max(RECORD_WINDOW, rules.fee_window or RECORD_WINDOW, rules.tax_window or RECORD_WINDOW)
+        around_us = WINDOWS_AROUND * (around // timedelta(microseconds=1))
+        near = {flow.key: flow for flow in self._flows(key.account, key.at_us - around_us, key.at_us + around_us + 1)}
+        if key in near and near[key].order_ref:
+            near |= {flow.key: flow for flow in self._of_orders(key.account, {near[key].order_ref})}
+        return match_within(near.values(), rules)
+
+    # ------------------------------------------------------------ rows
+
+    def _next_end(self, since_us: int, until_us: int) -> int | None:
+        """The time of the first flow in [since, until) that may be an end of a transfer. None: there is none."""
+        statement = _NEXT_END.on(self._connection)
+        firsts = [
+            self._connection.exec_driver_sql(statement, (account.account, since_us, until_us)).scalar_one()
+            for account in self._accounts
+        ]
+        return min((first for first in firsts if first is not None), default=None)
+
+    def _ends(self, since_us: int, until_us: int) -> Iterator[LinkFlow]:
+        """The flows of all accounts that may be ends of transfers."""
+        statement = _ENDS.on(self._connection)
+        for account in self._accounts:
+            rows = self._connection.exec_driver_sql(
+                statement, (account.account, since_us, until_us), execution_options=STREAMED
+            )
+            yield from map(_link_flow, rows)
+
+    def _flows(self, account: str, since_us: int, until_us: int) -> Iterator[LinkFlow]:
+        rows = self._connection.exec_driver_sql(_FLOWS, (account, since_us, until_us), execution_options=STREAMED)
+        yield from map(_link_flow, rows)
+
+    def _of_orders(self, account: str, orders: Collection[str]) -> Iterator[LinkFlow]:
+        if orders:
+            parameters = json.dumps(sorted(orders)), account
+            yield from map(_link_flow, self._connection.exec_driver_sql(_OF_ORDERS.on(self._connection), parameters))
+
+    def _chunks(self, account: str, since_us: int, until_us: int) -> Iterator[tuple[int, int]]:
+        """The parts of a range with about FLOWS_CHUNK flows each."""
+        f = flows.c
+        inside = sa.select(f.at_us).where(f.account == account, f.at_us < until_us)
+        while True:
+            later = inside.where(f.at_us >= since_us).order_by(f.at_us)
+            first = self._connection.scalar(later.limit(1))
+            if first is None:
+                return
+            after = self._connection.scalar(later.where(f.at_us > first).offset(FLOWS_CHUNK).limit(1))
+            yield first, until_us if after is None else after
+            if after is None:
+                return
+            since_us = after
+
+
+def _link_flow(row: Sequence[object]) -> LinkFlow:
+    account, at_us, id_, subaccount, amount, currency, kind, label, ref, order_ref, symbol, note, *fx = row
+    return LinkFlow(
+        account,  # type: ignore[arg-type] # the columns of _COLUMNS
+        at_us,  # type: ignore[arg-type]
+        id_,  # type: ignore[arg-type]
+        subaccount,  # type: ignore[arg-type]
+        Decimal(amount),  # type: ignore[arg-type]
+        currency,  # type: ignore[arg-type]
+        kind,  # type: ignore[arg-type]
+        label,  # type: ignore[arg-type]
+        ref or "",  # type: ignore[arg-type]
+        order_ref or "",  # type: ignore[arg-type]
+        symbol or "",  # type: ignore[arg-type]
+        note or "",  # type: ignore[arg-type]
+        None if fx[0] is None else Fx(fx[0], Decimal(fx[1]), Decimal(fx[2])),  # type: ignore[arg-type]
+    )
+
+
+_COLUMNS: Final = (
+    "account, at_us, id, subaccount, amount, currency, kind, label, ref, order_ref, symbol, note, "
+    "fx_currency, fx_amount, fx_rate"
+)
+_IN_RANGE: Final = f"WHERE account = ? AND at_us >= ? AND at_us < ? AND kind IN {MOVED_KINDS}"
+_NEXT_END: Final = Statement(lambda sql: f"SELECT min(at_us) FROM flows {sql.using('flows_moved')} {_IN_RANGE}")
+_ENDS: Final = Statement(lambda sql: f"SELECT {_COLUMNS} FROM flows {sql.using('flows_moved')} {_IN_RANGE}")
+_FLOWS: Final = f"SELECT {_COLUMNS} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ? ORDER BY at_us, id"
+_OF_ORDERS: Final = Statement(
+    lambda sql: (
+        f"SELECT {_COLUMNS} FROM ({sql.texts_in_json}) AS given CROSS JOIN flows {sql.using('flows_ordered')} "
+        "WHERE account = ? AND order_ref = wanted AND order_ref IS NOT NULL"
+    )
+)

@@ -92,7 +92,18 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "simulate": CONTRACT | {"providers", "ratelimit", "server", "wire"},
     "client": CONTRACT | {"ratelimit"},
     "server": CONTRACT
-    | {"client", "describe", "ledger", "output_text", "providers", "ratelimit", "reconcile", "services", "sync", "wire"},
+    | {
+        "client",
+        "describe",
+        "ledger",
+        "output_text",
+        "providers",
+        "ratelimit",
+        "reconcile",
+        "services",
+        "sync",
+        "wire",
+    },
     "describe": CONTRACT,
     "cli": CONTRACT
     | {

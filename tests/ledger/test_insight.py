@@ -19,22 +19,12 @@ from liushui.ledger.day_totals import Total
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.jobs.workers import Progress, write_progress
-from liushui.ledger.read import money_in_out
 from liushui.ledger.read.accounts import REFUSED
 from liushui.ledger.read.completeness import Cause, Completeness, Gap, Verdict
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.read.model import ReadModel
-from liushui.ledger.read.money_in_out import (
-    Between,
-    End,
-    Match,
-    Move,
-    Outside,
-    match_transfers,
-    streams_of,
-    without_circles,
-)
+from liushui.ledger.read.money_in_out import Between, Move, Outside, streams_of, without_circles
 from liushui.ledger.read.overview import (
     AlarmKind,
     Overview,
@@ -44,7 +34,8 @@ from liushui.ledger.read.overview import (
     read_overview,
     read_streams,
 )
-from liushui.ledger.read.summaries import Span, Unit, beginning
+from liushui.ledger.read.own_transfers import OwnLeg, OwnTransfer
+from liushui.ledger.read.summaries import Span, SummaryQuery, Unit, beginning, read_summary
 from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.providers.longbridge.rules import RULES
@@ -224,82 +215,71 @@ def test_a_total_of_several_accounts_is_as_good_as_the_worst(busy: Ledger) -> No
 
 # ---------------------------------------------------------------- own transfers
 
-HOUR_US = 3_600_000_000
 
-
-def end(place: str, hours: float, amount: str, number: int = 0) -> End:
-    """A flow that may be an end of a transfer."""
-    return End(place, "", int(hours * HOUR_US), "transfer", Decimal(amount), f"{place}{number}")
-
-
-def test_what_leaves_and_arrives_is_one_transfer() -> None:
-    out, into = end("a", 0, "-5.00"), end("b", 2, "5.0")
-    assert match_transfers([into, out]) == [Match(out, into)]
-    assert match_transfers([out, end("b", 2, "5.01")]) == [], "other amounts"
-    assert match_transfers([out, end("a", 2, "5.00")]) == [], "the same place"
-    assert match_transfers([out, end("b", 73, "5.00")]) == [], "days later"
-    assert match_transfers([end("b", -2, "5.00"), out]), "clocks differ: it may seem to arrive before it left"
-
-
-def test_of_several_the_closest_in_time_are_taken() -> None:
-    out, near, far = end("a", 10, "-1"), end("b", 11, "1"), end("c", 5, "1")
-    assert match_transfers([far, out, near]) == [Match(out, near)]
-
-
-ENDS = st.lists(
-    st.builds(
-        End,
-        account=st.sampled_from("abc"),
-        subaccount=st.just(""),
-        at_us=st.integers(0, 200).map(lambda hours: hours * HOUR_US),
-        kind=st.just("transfer"),
-        amount=st.sampled_from([Decimal(text) for text in ("1", "1.0", "-1", "2", "-2.00", "0")]),
-        id=st.integers(0, 99).map(str),
-    ),
-    max_size=25,
-    unique=True,
-)
-
-
-@given(ends=ENDS, random=st.randoms(use_true_random=False))
-def test_matches_are_sound_whatever_the_order(ends: list[End], random: Random) -> None:
-    found = match_transfers(ends)
-    used = [one for match in found for one in match]
-    assert len(set(used)) == len(used)
-    for left, arrived in found:
-        assert left.amount == -arrived.amount < 0
-        assert left.place != arrived.place
-        assert abs(left.at_us - arrived.at_us) <= money_in_out.WINDOW // timedelta(microseconds=1)
-    free = [one for one in ends if one not in used]
-    for left in free:
-        for arrived in free:
-            is_one = left.amount < 0 and arrived.amount == -left.amount and left.place != arrived.place
-            assert not (is_one and abs(left.at_us - arrived.at_us) <= 72 * HOUR_US), "a pair was left over"
-    shuffled = list(ends)
-    random.shuffle(shuffled)
-    assert match_transfers(shuffled) == found
-
-
-def test_candidates_are_looked_for_from_the_newest_day_on(ledger_store: LedgerStore) -> None:
-    ledger = new_ledger(ledger_store, "a", "b")
-    rows = [make_row(f"{day}", at(day, 12, 12), "-1", kind=Kind.WITHDRAWAL) for day in (1, 2, 20)]
+def moving_ledger(store: LedgerStore) -> Ledger:
+    """Two accounts. Of four withdrawals of the first one, one arrives in the second one."""
+    ledger = new_ledger(store, "a", "b")
+    rows = [make_row(f"{day}", at(day, 12, 12), f"-1234.{day:02}", kind=Kind.WITHDRAWAL) for day in (1, 2, 20)]
     commit_read(ledger, Slice(at(1), at(30)), *rows, make_row("fee", at(3), "-1", kind=Kind.FEE), read_at=NOON)
-    commit_read(ledger, Slice(at(1), at(30)), make_row("in", at(2, 12, 13), "1"), account="b", read_at=NOON)
-    zones = {"a": "Asia/Hong_Kong", "b": "Asia/Hong_Kong"}
-    with ledger.reading() as connection:
-        every = money_in_out.transfer_candidates(connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31))
-        assert sorted(one.id for one in every.ends) == ["1", "2", "20", "in"]
-        assert every.since is None
-        some = money_in_out.transfer_candidates(
-            connection, zones, "USD", date(2025, 12, 1), date(2025, 12, 31), rows_max=3
-        )
-        assert sorted(one.id for one in some.ends) == ["2", "20", "in"]
-        assert some.since == date(2025, 12, 2)
-    found = read_streams(
-        ReadModel(ledger, RULES_OF), "USD", Span(Unit.MONTH, date(2025, 12, 1), date(2025, 12, 31)), zones
-    )
-    assert found.streams.between == [between("a", "b", 1, 1, 1)]
-    assert found.streams.outside == [outside("a", "fee", 0, 1), outside("a", "withdrawal", 0, 2)]
+    arrival = make_row("in", at(2, 12, 13), "1234.02", kind=Kind.DEPOSIT)
+    commit_read(ledger, Slice(at(1), at(30)), arrival, account="b", read_at=NOON)
+    return ledger
+
+
+DECEMBER = Span(Unit.MONTH, date(2025, 12, 1), date(2025, 12, 31))
+
+
+def test_own_transfers_are_left_out_of_every_total_of_several_accounts(ledger_store: LedgerStore) -> None:
+    ledger = moving_ledger(ledger_store)
+    model = ReadModel(ledger, RULES_OF)
+    moved = Decimal("1234.02")
+    left_out = Total(2, moved, -moved)
+    streams = read_streams(model, "USD", DECEMBER, ["a", "b"])
+    assert streams.between == [Between("a", "b", 1, moved, moved)]
+    assert streams.outside == [
+        outside("a", "fee", 0, 1),
+        Outside("a", "withdrawal", Decimal(0), Decimal("2468.21")),
+    ]
+    (period,) = seen(ledger, OverviewQuery(Unit.MONTH, "USD", DECEMBER.first, DECEMBER.last)).periods
+    assert period.own == left_out
+    assert period.total == Total(3, Decimal(0), Decimal("-2469.21"))
+    assert "deposit" not in period.kinds
+    (row,) = read_summary(model, SummaryQuery(by_account=False, by_kind=False)).rows
+    assert (row.total, row.own) == (period.total, left_out)
+
+
+def test_an_account_alone_counts_what_left_it(ledger_store: LedgerStore) -> None:
+    model = ReadModel(moving_ledger(ledger_store), RULES_OF)
+    everything = Total(4, Decimal(0), Decimal("-3703.23"))
+    a, b = read_summary(model, SummaryQuery(by_kind=False)).rows
+    assert (a.total, a.own) == (everything, Total(1, Decimal(0), Decimal("-1234.02")))
+    assert (b.total, b.own) == (Total(1, Decimal("1234.02"), Decimal(0)),) * 2
+    (alone,) = read_summary(model, SummaryQuery(("a",), by_account=False, by_kind=False)).rows
+    assert (alone.total, alone.own) == (everything, Total()), "the other end is not in this total"
+    (period,) = seen(model.ledger, OverviewQuery(Unit.MONTH, "USD", *DECEMBER[1:], accounts=("a",))).periods
+    assert (period.total, period.own) == (everything, Total())
+
+
+def test_a_transfer_over_midnight_is_left_out_of_either_day(ledger_store: LedgerStore) -> None:
+    ledger = new_ledger(ledger_store, "a", "b")
+    late, early = at(2, 12) - timedelta(minutes=1), at(2, 12) + timedelta(minutes=1)
+    out, into = make_row("o", late, "-77.123", kind=Kind.TRANSFER), make_row("i", early, "77.123", kind=Kind.TRANSFER)
+    commit_read(ledger, Slice(at(1), at(9)), out, read_at=NOON)
+    commit_read(ledger, Slice(at(1), at(9)), into, account="b", read_at=NOON)
+    rows = read_summary(ReadModel(ledger, RULES_OF), SummaryQuery(unit=Unit.DAY, by_account=False)).rows
+    assert [(row.period.name, row.total.flows, row.own) for row in rows] == [
+        ("2025-12-01", 0, Total(1, Decimal(0), Decimal("-77.123"))),
+        ("2025-12-02", 0, Total(1, Decimal("77.123"), Decimal(0))),
+    ]
+
+
+def test_what_is_kept_of_own_transfers_is_read_anew_after_a_batch(ledger_store: LedgerStore) -> None:
+    ledger = moving_ledger(ledger_store)
+    model = ReadModel(ledger, RULES_OF)
+    assert len(read_streams(model, "USD", DECEMBER, ["a", "b"]).between) == 1
+    again = make_row("again", at(2, 12, 14), "1234.02", kind=Kind.DEPOSIT)
+    commit_read(ledger, Slice(at(2, 12, 14), at(2, 12, 15)), again, account="b", read_at=NOON + timedelta(hours=1))
+    assert not read_streams(model, "USD", DECEMBER, ["a", "b"]).between, "either deposit may be the one"
 
 
 # ---------------------------------------------------------------- streams
@@ -315,23 +295,30 @@ def between(source: str, target: str, many: int, amount: int, drawn: int) -> Bet
     return Between(source, target, many, Decimal(amount), Decimal(drawn))
 
 
+def own(source: str, target: str, amount: str, **target_leg: str) -> OwnTransfer:
+    """A transfer of one day, a withdrawal here and a deposit there."""
+    left = OwnLeg(source, "2025-12-01", "", "USD", "withdrawal", Decimal(amount).copy_negate())
+    arrived = OwnLeg(target, "2025-12-01", "", "USD", "deposit", Decimal(amount))
+    return OwnTransfer(left, arrived._replace(**target_leg))  # type: ignore[arg-type] # texts alone
+
+
 def test_own_transfers_are_no_streams_from_outside() -> None:
     moves = [
         Move("a", "2025-12", "withdrawal", Total(2, Decimal(0), Decimal("-15"))),
         Move("b", "2025-12", "deposit", Total(1, Decimal("10"), Decimal(0))),
         Move("b", "2025-12", "fee", Total(1, Decimal(0), Decimal("-1"))),
     ]
-    streams = streams_of(moves, [Match(end("a", 0, "-10")._replace(kind="withdrawal"), arrived("b", "10"))])
+    streams = streams_of(moves, [own("a", "b", "10")], "USD")
     assert streams.outside == [outside("a", "withdrawal", 0, 5), outside("b", "fee", 0, 1)]
     assert streams.between == [between("a", "b", 1, 10, 10)]
-    inside = Match(end("a", 0, "-3")._replace(kind="withdrawal"), arrived("a", "3"))
     moves += [Move("a", "2025-12", "deposit", Total(1, Decimal(3), Decimal(0)))]
-    assert streams_of(moves, [inside]).inside == [between("a", "a", 1, 3, 0)]
+    assert streams_of(moves, [own("a", "a", "3")], "USD").inside == [between("a", "a", 1, 3, 0)]
 
 
-def arrived(place: str, amount: str) -> End:
-    """The other end, of kind deposit."""
-    return end(place, 1, amount)._replace(kind="deposit")
+def test_a_transfer_into_another_currency_is_a_stream_of_either() -> None:
+    left = Move("a", "2025-12", "withdrawal", Total(1, Decimal(0), Decimal("-15")))
+    streams = streams_of([left], [own("a", "b", "15", currency="USDT")], "USD")
+    assert (streams.outside, streams.between) == ([], [between("a", "b", 1, 15, 15)])
 
 
 def test_what_went_there_and_back_is_drawn_as_what_is_left() -> None:

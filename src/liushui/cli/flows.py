@@ -35,7 +35,8 @@ BALANCE_TABLE_COLUMNS: Final = (
     *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "complete", "reason"),
 )
 SUMMARY_COLUMNS: Final = (
-    *("period", "account", "currency", "kind", "flows", "money_in", "money_out", "net", "complete", "complete_until"),
+    *("period", "account", "currency", "kind", "flows", "money_in", "money_out", "net", "own_in", "own_out"),
+    *("complete", "complete_until"),
 )
 
 as_of_option = click.option(
@@ -245,7 +246,8 @@ def summary(
 ) -> None:
     """Print money in and out by period, account, currency and kind.
 
-    Currencies are never added together. Exit code 3 where flows of the range may be missing. Without --until the range
+    Currencies are never added together. own_in and own_out are the part of money in and out that is transfers between
+    the printed accounts. Exit code 3 where flows of the range may be missing. Without --until the range
     ends with the newest flow, or where the newest sync ended. With --as-of the sums are computed from all versions of
     the flows, which takes longer the more there are.
 
@@ -283,6 +285,8 @@ def _summary_record(row: "SummaryRow") -> Record:
         "money_in": row.total.money_in,
         "money_out": row.total.money_out,
         "net": row.total.net,
+        "own_in": None if row.own is None else row.own.money_in,
+        "own_out": None if row.own is None else row.own.money_out,
         "complete": row.verdict.is_complete,
         "complete_until": end_instant(until_us),
     }

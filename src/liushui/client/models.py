@@ -238,7 +238,10 @@ class Balances(Model):
 
 
 class SummaryRow(Model):
-    """The totals of one period. `account` and `kind` are null where the totals are of all of them."""
+    """The totals of one period. `account` and `kind` are null where the totals are of all of them.
+
+    Totals of all accounts together leave out transfers between them; those of one account count them.
+    """
 
     period: Annotated[str, Meta(examples=["2024-01", "2024-W05", "2024-01-31"])]
     first_day: Day
@@ -250,6 +253,8 @@ class SummaryRow(Model):
     money_in: Amount
     money_out: Amount
     net: Amount
+    own_in: Annotated[Amount, Meta(description="What came in by transfers between the accounts that were asked for.")]
+    own_out: Annotated[Amount, Meta(description="What went out by transfers between the accounts that were asked for.")]
     complete: Annotated[bool, Meta(description="Whether every flow of the period is in the ledger.")]
     complete_until: Annotated[
         Instant | None,

@@ -13,6 +13,7 @@ from liushui.ledger.read import history
 from liushui.ledger.read.accounts import AccountName, AccountSnapshot, SnapshotCache, find_accounts, read_snapshots
 from liushui.ledger.read.completeness import AccountCompleteness, Verdict, combine
 from liushui.ledger.read.filters import Bound, FlowFilter, instant_us, range_us
+from liushui.ledger.read.own_transfers import OwnTransferCache
 from liushui.rules import Paging, Rules
 
 
@@ -73,6 +74,7 @@ class ReadModel:
     def __init__(self, ledger: Ledger, rules: Mapping[str, Rules[Paging]]) -> None:
         self.ledger = ledger
         self.rules = rules
+        self.own_transfers = OwnTransferCache()
         self._cache = SnapshotCache()
 
     @contextmanager

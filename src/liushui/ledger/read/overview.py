@@ -17,7 +17,8 @@ from liushui.ledger.read.completeness import Cause, Gap
 from liushui.ledger.read.coverage import Day, DayState, days_of, deadline
 from liushui.ledger.read.flows import DAY
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
-from liushui.ledger.read.money_in_out import Move, Streams, match_transfers, streams_of, transfer_candidates
+from liushui.ledger.read.money_in_out import Move, Streams, streams_of
+from liushui.ledger.read.own_transfers import OwnTransfer, leg_total, legs_in
 from liushui.ledger.read.summaries import ChartPeriod, Span, Unit, beginning, last_day
 from liushui.ledger.schema import day_totals
 from liushui.rules import Paging, Rules
@@ -183,13 +184,6 @@ class Overview(NamedTuple):
     periods: Sequence[ChartPeriod]
 
 
-class SpanStreams(NamedTuple):
-    """The streams of a span, and the first day on which transfers were looked for (None: on all of them)."""
-
-    streams: Streams
-    matched_from: date | None
-
-
 def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
     """The overview as of now."""
     with model.reading(with_runs=True) as reading:
@@ -199,9 +193,11 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
         chosen = [account for account in accounts if not query.accounts or account.snapshot.account in query.accounts]
         span = _span(query, chosen, reading.now)
         found: list[Move] = []
+        own: Sequence[OwnTransfer] = ()
         if currency is not None:
             names = [account.snapshot.account for account in chosen]
             found = read_moves(reading.connection, names, currency, span, by_month=query.unit is Unit.MONTH)
+            own = model.own_transfers.read(reading.connection, model.rules, names, span.first, span.last)
     return Overview(
         accounts,
         alarms(accounts, model.rules, reading.now),
@@ -209,16 +205,16 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
         currencies,
         currency,
         span,
-        _periods(found, span, chosen, currency, is_open=query.last is None),
+        _periods(found, own, span, chosen, currency, is_open=query.last is None),
     )
 
 
-def read_streams(model: ReadModel, currency: str, span: Span, zones: Mapping[str, str]) -> SpanStreams:
-    """Where one currency came from and went in a span. `zones` of the accounts, by name."""
+def read_streams(model: ReadModel, currency: str, span: Span, names: Sequence[str]) -> Streams:
+    """Where one currency of these accounts came from and went in a span."""
     with model.ledger.reading() as connection:
-        found = read_moves(connection, list(zones), currency, span, by_month=True)
-        ends = transfer_candidates(connection, zones, currency, span.first, span.last)
-    return SpanStreams(streams_of(found, match_transfers(ends.ends)), ends.since)
+        found = read_moves(connection, names, currency, span, by_month=True)
+        own = model.own_transfers.read(connection, model.rules, names, span.first, span.last)
+    return streams_of(found, own, currency, span.first, span.last)
 
 
 def read_calendar(account: Account, rules: Rules[Paging] | None, *, first: date, now: datetime) -> list[Day]:
@@ -250,20 +246,37 @@ def read_moves(
 
 
 def _periods(
-    found: Iterable[Move], span: Span, accounts: Sequence[Account], currency: str | None, *, is_open: bool
+    found: Iterable[Move],
+    own: Iterable[OwnTransfer],
+    span: Span,
+    accounts: Sequence[Account],
+    currency: str | None,
+    *,
+    is_open: bool,
 ) -> list[ChartPeriod]:
-    """What moved in each period of a span. `is_open`: the span has no end of its own, so its last period is whole."""
+    """What moved in each period of a span, without own transfers.
+
+    `is_open`: the span has no end of its own, so its last period is whole.
+    """
     sums: dict[date, dict[str, Total]] = defaultdict(dict)
+    left_out: dict[date, Total] = defaultdict(Total)
     for move in found:
         begin = beginning(date.fromisoformat(f"{move.period}-01"[:10]), span.unit)
         kinds = sums[begin]
         kinds[move.kind] = kinds.get(move.kind, Total()).plus(move.total)
+    for leg in legs_in(own, currency, span.first, span.last):
+        begin = beginning(date.fromisoformat(leg.day), span.unit)
+        kinds = sums[begin]
+        kinds[leg.kind] = kinds[leg.kind].plus(leg_total(leg).negative())
+        if not kinds[leg.kind].flows:
+            del kinds[leg.kind]
+        left_out[begin] = left_out[begin].plus(leg_total(leg))
     periods = []
     for first, last in span.periods():
         begin = beginning(first, span.unit)
         end = last_day(begin, span.unit) if is_open and last == span.last else last
         verdict = verdict_on(accounts, first, None if end == date.max else end + DAY, currency)
-        periods.append(ChartPeriod(first, last, sums.get(begin, {}), verdict))
+        periods.append(ChartPeriod(first, last, sums.get(begin, {}), verdict, left_out.get(begin, Total())))
     return periods
 
 

@@ -1,6 +1,6 @@
 """Summaries: what moved in and out by day, week, month or year, each with how far it is complete. From day totals."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -13,6 +13,7 @@ from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.filters import Bound, FaultKind, FilterError, FilterFault, equals_currency
 from liushui.ledger.read.flows import DAY, FIRST_DAY, LAST_DAY
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
+from liushui.ledger.read.own_transfers import OwnLeg, is_within, leg_total
 
 PERIODS_MAX: Final = 400
 """Periods that one chart may have: a year of days, and a month more."""
@@ -59,7 +60,11 @@ class Period(NamedTuple):
 
 
 class SummaryRow(NamedTuple):
-    """What moved in one period, in one currency. `account` and `kind` None: all of them together."""
+    """What moved in one period, in one currency. `account` and `kind` None: all of them together.
+
+    `own`: transfers between the accounts that were asked for. A total of several accounts leaves them out; that of one
+    account counts them, because they moved its money. None: not known, as of a recorded time.
+    """
 
     period: Period
     account: str | None
@@ -67,6 +72,7 @@ class SummaryRow(NamedTuple):
     kind: str | None
     total: Total
     verdict: Verdict
+    own: Total | None
 
 
 class Summary(NamedTuple):
@@ -96,6 +102,14 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
                 period = _period_of(query, key.day, periods)
                 group = (period.name, name if query.by_account else "", key.currency, key.kind if query.by_kind else "")
                 sums[group] = sums.get(group, Total()).plus(total)
+        own: dict[tuple[str, str, str, str], Total] = {}
+        if as_of is None:
+            for leg in _own_legs(model, reading.connection, accounts, query):
+                name, kind = leg.account if query.by_account else "", leg.kind if query.by_kind else ""
+                group = (_period_of(query, leg.day, periods).name, name, leg.currency, kind)
+                own[group] = own.get(group, Total()).plus(leg_total(leg))
+                if not query.by_account:
+                    sums[group] = sums[group].plus(leg_total(leg).negative())
         verdicts: dict[tuple[str, str, str], Verdict] = {}
         rows = []
         for (period_name, name, currency, kind), total in sorted(sums.items()):
@@ -104,9 +118,21 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
                 chosen = [accounts[name]] if query.by_account else list(accounts.values())
                 verdicts[about] = verdict_on(chosen, period.first, period.until, currency)
             account_name, kind_name = name if query.by_account else None, kind if query.by_kind else None
-            rows.append(SummaryRow(period, account_name, currency, kind_name, total, verdicts[about]))
+            left_out = own.get((period_name, name, currency, kind), Total()) if as_of is None else None
+            rows.append(SummaryRow(period, account_name, currency, kind_name, total, verdicts[about], left_out))
         whole = verdict_on(accounts.values(), query.first, after)
     return Summary(rows, whole)
+
+
+def _own_legs(
+    model: ReadModel, connection: Connection, accounts: Mapping[str, Account], query: SummaryQuery
+) -> Iterator[OwnLeg]:
+    """The legs of own transfers that the query is about."""
+    transfers = model.own_transfers.read(connection, model.rules, tuple(accounts), query.first, query.last)
+    for leg in (leg for transfer in transfers for leg in transfer):
+        is_asked = query.currency is None or equals_currency(leg.currency, query.currency)
+        if is_asked and query.kind in (None, leg.kind) and is_within(leg.day, query.first, query.last):
+            yield leg
 
 
 def check_days(first: date | None, last: date | None) -> None:
@@ -189,12 +215,13 @@ def last_day(first: date, unit: Unit) -> date:
 
 
 class ChartPeriod(NamedTuple):
-    """What moved in a period, by kind."""
+    """What moved in a period, by kind, without own transfers. `own`: what they came to."""
 
     first: date
     last: date
     kinds: Mapping[str, Total]
     verdict: Verdict
+    own: Total = Total()
 
     @property
     def total(self) -> Total:

@@ -12,6 +12,7 @@ from liushui.client import models
 from liushui.flow import Kind
 from liushui.instant import from_us, parse_day
 from liushui.ledger.access.tokens import Scope
+from liushui.ledger.day_totals import Total
 from liushui.ledger.read import accounts
 from liushui.ledger.read.balances import Balance, read_balances
 from liushui.ledger.read.completeness import end_instant
@@ -122,6 +123,7 @@ def _summary(context: RequestContext, wanted: SummaryQuery) -> models.Summary:
 def _summary_row(row: SummaryRow) -> models.SummaryRow:
     complete, until_us = row.verdict.is_complete, row.verdict.until_us
     first, last = row.period.first or date.min, row.period.last or date.max
+    own = row.own or Total()
     return models.SummaryRow.of(
         row,
         period=row.period.name,
@@ -131,6 +133,8 @@ def _summary_row(row: SummaryRow) -> models.SummaryRow:
         money_in=to_plain_string(row.total.money_in),
         money_out=to_plain_string(row.total.money_out),
         net=to_plain_string(row.total.net),
+        own_in=to_plain_string(own.money_in),
+        own_out=to_plain_string(own.money_out),
         complete=complete,
         complete_until=end_instant(until_us),
         covered=complete,

@@ -12,8 +12,7 @@ from markupsafe import Markup
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.completeness import Completeness
 from liushui.ledger.read.coverage import Day, DayRun, DayState, day_runs
-from liushui.ledger.read.money_in_out import WINDOW, Between
-from liushui.ledger.read.overview import SpanStreams
+from liushui.ledger.read.money_in_out import Between, Streams
 from liushui.ledger.read.summaries import ChartPeriod, Span, by_kind, sum_totals
 from liushui.money import ZERO, to_plain_string
 from liushui.server.web.i18n import Language
@@ -133,12 +132,11 @@ def _figure(amount: Decimal, language: Language) -> Figure:
     return Figure(to_plain_string(amount), language.amount(amount))
 
 
-def sankey_chart(span_streams: SpanStreams, currency: str, language: Language) -> SankeyChart:
+def sankey_chart(streams: Streams, currency: str, language: Language) -> SankeyChart:
     """The chart of where money came from and went."""
     labels, say = Labels(language), language.say
     nodes: dict[str, Node] = {}
     links: list[Link] = []
-    streams = span_streams.streams
     for account in sorted(
         {one.account for one in streams.outside} | {name for one in streams.between for name in one[:2]}
     ):
@@ -192,9 +190,8 @@ def transfers_line(one: Between, currency: str, language: Language) -> str:
 def how_matched(language: Language) -> str:
     """How transfers between own accounts are recognised."""
     return language.say(
-        "Money that left one account and the same amount that arrived in another, at most %(days)s days apart, count "
-        "as a transfer. Only transfers, deposits and withdrawals are compared.",
-        days=WINDOW.days,
+        "What left one account and arrived in another counts as a transfer where a reference or an unusual amount ties "
+        "both ends and no other flow could take the place of either, or where a person has confirmed it."
     )
 
 

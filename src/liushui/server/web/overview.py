@@ -93,18 +93,14 @@ def load_streams(page: CurrentPage) -> Response[str]:
     """The chart and the table of where money came from and went."""
     request, overview = _read(page)
     chosen, currency = request.query.accounts, overview.currency or ""
-    zones = {
-        account.name.account: account.name.zone
-        for account in overview.accounts
-        if not chosen or account.name.account in chosen
-    }
-    streams = read_streams(page.read_model, currency, overview.span, zones)
+    names = [account.name.account for account in overview.accounts if not chosen or account.name.account in chosen]
+    streams = read_streams(page.read_model, currency, overview.span, names)
     return page.render(
         "overview/streams.html",
         status=request.status,
         chart=script_json(sankey_chart(streams, currency, page.language)),
         flowed=streams,
-        decimals=decimal_places([amount for one in streams.streams.outside for amount in (one.came, one.went)]),
+        decimals=decimal_places([amount for one in streams.outside for amount in (one.came, one.went)]),
         currency=currency,
         how=how_matched(page.language),
     )
@@ -155,6 +151,7 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "until": (span.last + DAY).isoformat() if span.last < date.max else "",
         "chart": chart,
         "total": sum_totals(period.total for period in overview.periods),
+        "own_total": sum_totals(period.own for period in overview.periods),
         "total_verdict": combine([period.verdict for period in overview.periods]),
         "kinds": [
             KindTotal(kind, colours[kind], total, flows_address(span.first, span.last, kind))

@@ -1,0 +1,138 @@
+"""Transfers between own accounts, as totals leave them out: by account, day, currency and kind. Reads only.
+
+A total of several accounts counts no money that only went from one of them to another. Which transfers those are is
+defined once, by `LinkReader.own_transfers`; overview, chart and summaries use what is here.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from threading import Lock
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.instant import DAY_US, BusinessDays, load_zone, to_us
+from liushui.ledger.day_totals import Total
+from liushui.ledger.read.accounts import find_accounts
+from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
+from liushui.ledger.read.links import LinkReader
+from liushui.ledger.schema import accounts, day_totals
+from liushui.money import ZERO
+from liushui.reconcile.links import LinkFlow
+from liushui.rules import Paging, Rules
+
+_ANSWERS_CACHED: Final = 16
+
+
+class OwnLeg(NamedTuple):
+    """One end of a transfer. `day` is of its account's zone. `amount` is signed."""
+
+    account: str
+    day: str
+    subaccount: str
+    currency: str
+    kind: str
+    amount: Decimal
+
+
+class OwnTransfer(NamedTuple):
+    """A transfer between own accounts. The two legs may be of different days and currencies."""
+
+    left: OwnLeg
+    arrived: OwnLeg
+
+
+class OwnTransferCache:
+    """Own transfers by account and range, kept until one of the ledger's accounts has a new batch."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[tuple[object, ...], Sequence[OwnTransfer]] = OrderedDict()
+        self._lock = Lock()
+
+    def read(
+        self,
+        connection: Connection,
+        rules: Mapping[str, Rules[Paging]],
+        names: Collection[str],
+        first: date | None,
+        last: date | None,
+    ) -> Sequence[OwnTransfer]:
+        """The transfers between accounts of those names that have a leg on a day from `first` to `last`, by time."""
+        heads = tuple(connection.execute(sa.select(accounts.c.account, accounts.c.head)).all())
+        question = (frozenset(map(tuple, heads)), frozenset(names), first, last)
+        with self._lock:
+            if question in self._answers:
+                self._answers.move_to_end(question)
+                return self._answers[question]
+        answer = read_own_transfers(connection, rules, names, first, last)
+        with self._lock:
+            self._answers[question] = answer
+            while len(self._answers) > _ANSWERS_CACHED:
+                self._answers.popitem(last=False)
+        return answer
+
+
+def read_own_transfers(
+    connection: Connection,
+    rules: Mapping[str, Rules[Paging]],
+    names: Collection[str],
+    first: date | None,
+    last: date | None,
+) -> list[OwnTransfer]:
+    """The transfers between accounts of those names that have a leg on a day from `first` to `last`, by time."""
+    if not _have_wallets(connection, names):
+        return []
+    every = find_accounts(connection)
+    days = {account.account: BusinessDays(load_zone(account.zone)) for account in every if account.account in names}
+    reader = LinkReader(connection, every, rules)
+    found = []
+    for link in reader.own_transfers(
+        names, _midnight_us(first, -1, BEFORE_ALL_US), _midnight_us(last, 2, AFTER_ALL_US)
+    ):
+        left, arrived = (_leg(flow, days[flow.account]) for flow in link.flows)
+        transfer = OwnTransfer(left, arrived)
+        if any(is_within(leg.day, first, last) for leg in transfer):
+            found.append(transfer)
+    return found
+
+
+def _have_wallets(connection: Connection, names: Collection[str]) -> bool:
+    """Whether there is more than one account or subaccount between which money can be moved."""
+    if len(names) != 1:
+        return len(names) > 1
+    t = day_totals.c
+    wallets = sa.select(t.subaccount).where(t.account.in_(names)).distinct().limit(2)
+    return len(connection.execute(wallets).all()) > 1
+
+
+def legs_in(
+    transfers: Iterable[OwnTransfer], currency: str | None, first: date | None, last: date | None
+) -> Iterator[OwnLeg]:
+    """The legs in one currency on days from `first` to `last`."""
+    for transfer in transfers:
+        yield from (leg for leg in transfer if leg.currency == currency and is_within(leg.day, first, last))
+
+
+def leg_total(leg: OwnLeg) -> Total:
+    """The total of one leg."""
+    return Total(1, ZERO, leg.amount) if leg.amount < 0 else Total(1, leg.amount, ZERO)
+
+
+def is_within(day: str, first: date | None, last: date | None) -> bool:
+    """Whether a day is from `first` to `last`. None: there is no end on that side."""
+    return (first is None or day >= first.isoformat()) and (last is None or day <= last.isoformat())
+
+
+def _leg(flow: LinkFlow, days: BusinessDays) -> OwnLeg:
+    day = days.day_of(flow.at_us)
+    return OwnLeg(flow.account, day, flow.subaccount, flow.currency, flow.kind, flow.amount)
+
+
+def _midnight_us(day: date | None, days_later: int, default: int) -> int:
+    """The beginning of a day in UTC, some days later: no zone is further away. None: `default`."""
+    if day is None:
+        return default
+    return to_us(datetime(day.year, day.month, day.day, tzinfo=UTC)) + days_later * DAY_US

@@ -20,6 +20,9 @@ from tests.web.visitor import Visitor, visiting
 
 BEGIN: Final = datetime(2025, 11, 1, tzinfo=ZoneInfo("Asia/Hong_Kong")).astimezone(UTC)
 
+TRANSFER = "TT204911880"
+"""The number of a transfer from `a` to `b`, which both ends have."""
+
 
 def row(
     identity: str,
@@ -32,6 +35,7 @@ def row(
     direction: Direction = Direction.NONE,
     balance: str | None = None,
     symbol: str | None = None,
+    order_ref: str | None = None,
     wire: bytes | None = None,
 ) -> DecodedRow:
     """A row at a time after BEGIN."""
@@ -45,6 +49,7 @@ def row(
         label=label,
         balance_after=None if balance is None else Decimal(balance),
         symbol=symbol,
+        order_ref=order_ref,
     )
     return DecodedRow(flow, msgspec.json.encode({"id": identity, "amount": amount}) if wire is None else wire, None)
 
@@ -55,10 +60,10 @@ def fill(ledger: Ledger) -> None:
     first = [
         row("a1", 1 * hours, "1000.00", kind=Kind.DEPOSIT, label="Wire", balance="1000.00"),
         row("a2", 2 * hours, "-250.125", balance="749.875", symbol="AAPL.US"),
-        row("a3", 30 * hours, "-100.0", kind=Kind.WITHDRAWAL, label="To b", balance="649.9"),
+        row("a3", 30 * hours, "-100.0", kind=Kind.WITHDRAWAL, label="To b", balance="649.9", order_ref=TRANSFER),
         row("a4", 31 * hours, "5", currency="HKD", kind=Kind.DIVIDEND, direction=Direction.OUT),
     ]
-    second = [row("b1", 30 * hours, "100.00", kind=Kind.DEPOSIT, label="From a", balance="100.00")]
+    second = [row("b1", 30 * hours, "100.00", kind=Kind.DEPOSIT, label="From a", balance="100.00", order_ref=TRANSFER)]
     commit_read(
         ledger, Slice(BEGIN, BEGIN + 72 * hours), *first, rejected=[rejected_row('{"x":1}')], account="a", read_at=NOON
     )

@@ -1,6 +1,6 @@
 """Measure how many links are right, and how many are found, in worlds whose truth is known.
 
-    python -m tools.link_precision --seeds 101 102 103
+    python -m bench.link_precision --seeds 101 102 103
 
 Every flow goes through the codec of its provider first, so the matching knows what the provider's wire says and no
 more. Prints a table in Markdown, for docs/proof.md.
@@ -47,9 +47,7 @@ class Score(NamedTuple):
 def measure(seed: int, people: int, flows: int) -> dict[str, Score]:
     """The scores of one world by kind. Equal rows are the same link in whichever order they are taken."""
     providers = load_providers()
-    world = World(
-        Parameters(accounts=people, flows=flows, seed=seed, begin=BEGIN, end=END), institutions_of(providers)
-    )
+    world = World(Parameters(accounts=people, flows=flows, seed=seed, begin=BEGIN, end=END), institutions_of(providers))
     ends: list[LinkFlow] = []
     found: list[Link] = []
     true: set[Pair] = set()
@@ -92,7 +90,7 @@ def _scores(found: Iterable[Link], true: set[Pair]) -> dict[str, Score]:
             counts[kind]["certain"] += 1
             counts[kind]["wrong"] += not is_right
             if not is_right:
-                print(f"wrong: {link}", file=sys.stderr)
+                print(f"wrong: {link}", file=sys.stderr)  # what has to be looked at
         else:
             counts[kind]["candidates"] += 1
             counts[kind]["right"] += is_right

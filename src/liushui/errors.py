@@ -70,6 +70,10 @@ class WireError(_FieldError):
     """Bytes from outside do not match the provider's documented format."""
 
 
+class WrongPage(WireError):
+    """An answer says that it is another page than the one that was requested."""
+
+
 class NotRepresentable(_FieldError):
     """A provider's wire format has no correct way to write a flow, for example 0.001 CNY on a wire that counts fen."""
 

@@ -16,6 +16,7 @@ from liushui.errors import (
     Unfinished,
     Unreachable,
     WireError,
+    WrongPage,
 )
 from liushui.instant import to_iso
 from liushui.ledger.jobs.sources import Source
@@ -34,6 +35,8 @@ CORRECTIONS_MAX: Final = 2
 """How often a sync may find that the provider's clock is not what it took it for."""
 CONNECT_ATTEMPTS: Final = 3
 """How often the first connection of a sync is tried: without a network it should say so soon."""
+WRONG_PAGE_ATTEMPTS: Final = 2
+"""How often a page is requested before the service is known to give another one: a cache may do that once."""
 UNFINISHED_ATTEMPTS: Final = 2
 """How often a call is made whose answer does not end: each attempt takes as long as a call may."""
 
@@ -105,6 +108,8 @@ class RateLimitedCaller:
     def _attempts_after(self, error: LiushuiError) -> int:
         if isinstance(error, Unfinished):
             return min(self._options.attempts, UNFINISHED_ATTEMPTS)
+        if isinstance(error, WrongPage):
+            return min(self._options.attempts, WRONG_PAGE_ATTEMPTS)
         if isinstance(error, Unreachable) and not self._was_answered:
             return min(self._options.attempts, CONNECT_ATTEMPTS)
         return self._options.attempts

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from itertools import product
 from typing import Final, NamedTuple
 
-from liushui.errors import Refused, SyncError, WireError
+from liushui.errors import Refused, SyncError, WireError, WrongPage
 from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
@@ -43,6 +43,7 @@ COMPARISONS_MAX: Final = 3
 """How often answers to two questions about the same rows may differ, because rows came between them."""
 EMPTY_PAGES_MAX: Final = 2
 """After so many empty pages in a row, check that the cursor ends. Providers that hide rows send a few empty pages."""
+SAME_PAGE: Final = "the service gives the same page whatever page is asked for"
 FAR_PAGE: Final = "1000000"
 """The number of a page that no account has: a service that gives rows there ignores the number."""
 
@@ -126,10 +127,11 @@ async def fetch_slice(
     except SliceTooLarge as error:
         if can_split:
             raise
-        # The rows beside the step made it too large. Without them, the service has to give the step's own rows.
+        # The rows beside the step may have made it too large. A service that leaves out the ends of a range gives none
+        # of the step alone: then the steps beside it are read with it.
         rows = await _read(client, slice_, rules, size, traits, can_split=False)
         if not rows and rows_inside(timed_rows(error.rows, rules), slice_, rules):
-            raise SyncError("the service leaves out the ends of a range, and one step has more than a page") from error
+            rows = await _read(client, asked, rules, size, traits, can_split=False)
         return rows_inside(rows, slice_, rules)
     timed = timed_rows(rows, rules)
     if len(timed) == len(rows):
@@ -186,10 +188,17 @@ class Question(NamedTuple):
         params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
-        """One page. Raises SyncError where it has more rows than any page may have, or rows that were not asked for."""
+        """One page.
+
+        Raises SyncError where it has more rows than any page may have, or rows that were not asked for, and
+        EndlessPages where it is another page than the one that was asked for, again and again.
+        """
         asked = slice_ or self.slice_
         request = PageRequest(asked, size or self.size, page_token=page_token, params=params, newest=newest)
-        page = await self.client.fetch_page(request)
+        try:
+            page = await self.client.fetch_page(request)
+        except WrongPage as error:
+            raise EndlessPages(f"{SAME_PAGE}: {error}") from error
         # A provider may ignore the number of rows that was requested, but not the largest one that it may give.
         if len(page.rows) > self.size:
             raise SyncError(f"a page has {len(page.rows)} rows where {self.size} were asked for")
@@ -334,7 +343,7 @@ class PagedFetcher:
         token = page.next_token
         if isinstance(self.paging, PageNumber):
             if walk.is_repeated(page) and await self._has_far_page():
-                raise EndlessPages("the service gives the same page whatever page is asked for")
+                raise EndlessPages(SAME_PAGE)
             return
         while walk.is_repeated(page) and token is not None:
             walk.add(page)
@@ -386,7 +395,7 @@ class PagedFetcher:
         for _ in range(PAGES_MAX):
             page = await self.page(requested, page_token=page_token)
             if isinstance(self.paging, PageNumber) and walk.is_repeated(page) and await self._has_far_page():
-                raise EndlessPages("the service gives the same page whatever page is asked for")
+                raise EndlessPages(SAME_PAGE)
             walk.add(page)
             rows += self._question.records(page.rows)
             listed += len(page.rows)

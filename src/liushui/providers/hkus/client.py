@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlencode
 
-from liushui.errors import WireError
+from liushui.errors import WrongPage
 from liushui.provider import Page, PageRequest
 from liushui.providers.hkus.rules import RULES
 from liushui.providers.hkus.wire import PATH, parse_page, sign
@@ -32,7 +32,7 @@ class HkusClient:
         query = urlencode({**params, **request.params})
         page, rows = parse_page(await self._http.call("GET", PATH, query=query, headers=lambda: self._signed(query)))
         if page.page not in (None, number) and "page" not in request.params:
-            raise WireError("page", f"expected {number}, which was asked for, got {page.page}")
+            raise WrongPage("page", f"expected {number}, which was asked for, got {page.page}")
         # A total may be wrong, or not there, so it is not taken to tell the last page.
         return Page(rows, next_token=str(number + 1) if rows else None, total=page.total_records)
 

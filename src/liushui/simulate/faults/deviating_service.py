@@ -16,6 +16,7 @@ from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, Rat
 from liushui.rules import Rate
 from liushui.simulate.faults.deviation import NO_OFFSET, Deviation, Reading, RowsPage, is_marked
 from liushui.simulate.faults.fault import Endless
+from liushui.simulate.faults.json_rewriting import EMPTY_LIST_MARKER
 
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -102,7 +103,8 @@ class DeviatingReader:
         page = RowsPage([bytes(row) for row in _rows.decode(b"[%b]" % found.rows)], found.end_cursor)
         for deviation in self._service.deviations:
             page = self._changed_page(deviation, page, query)
-        self._rows_on_page, self.has_read = len(page.rows), True
+        # The marker of an empty list is no row.
+        self._rows_on_page, self.has_read = len(page.rows) - page.rows.count(EMPTY_LIST_MARKER), True
         return FlowPage(b",".join(page.rows), len(page.rows), page.end_cursor)
 
     def count_flows(self, query: FlowQuery) -> int:

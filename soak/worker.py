@@ -21,8 +21,10 @@ from liushui.http import Request
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs import workers
+from liushui.ledger.maintenance import heads_file
 from liushui.provider import FlowReader, Provider
-from liushui.rules import Cursor, PageNumber, Paging
+from liushui.rules import WITHDRAWAL_BOUND, Cursor, PageNumber, Paging
+from liushui.simulate.faults.deviations import DEVIATIONS
 from liushui.simulate.faults.fault import NO_DELAY, Fault, FaultKind, FaultSchedule
 from liushui.simulate.faults.fault_schedule import SeededSchedule
 from liushui.simulate.faults.faulty_dialects import Outages
@@ -47,7 +49,8 @@ DONE: Final = "done"
 REQUESTS_MAX: Final = 5_000
 """The most requests that a worker makes where services deviate: such syncs may never end."""
 PASSES_MAX: Final = 6
-PASSES_APART: Final = timedelta(hours=1)
+PASSES_APART: Final = WITHDRAWAL_BOUND.agree_after + timedelta(hours=1)
+"""Two reads that are so far apart may withdraw many rows. Before that, a sync leaves open what it doubts."""
 
 CALM_SESSION: Final = Session(
     after=NO_DELAY,
@@ -88,6 +91,7 @@ class Worker:
         self._seed = f"{setup.scenario.seed}/{worker_id.session}/{worker_id.number}"
         self._counts: Counter[KillPoint] = Counter()
         self._requests = 0
+        self._keeps_turn = False
         self._noted_steps: set[str] = set()
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -134,24 +138,32 @@ class Worker:
             random=seeded_random("jitter", self._seed),
             provider=lambda name: setup.providers[name],
         )
-        began_at = setup.clock()
+        # What a sync may prove follows from the service's clock, where that is behind.
+        behind = sum((DEVIATIONS[name].clock_offset for name in self._session.deviations), NO_DELAY)
+        offset = min(behind, NO_DELAY)
+        began_at = setup.clock() + offset
         results = asyncio.run(sync_sources(ledger, setup.sources, options, self._note_event, environment))
         for result in results:
             self.note(f"ended: {result.status.value}")
             if result.status is SyncStatus.DONE:
-                self.note(f"{DONE}: {to_us(began_at)} {to_us(setup.clock())} {result.account}")
+                self.note(f"{DONE}: {to_us(began_at)} {to_us(setup.clock() + offset)} {result.account}")
         return results
 
     def _sync_until_settled(self, ledger: Ledger) -> None:
-        """Sync everything, then what is open, until a sync leaves open only what the one before left open."""
-        before = None
-        for number in range(PASSES_MAX):
-            results = self._sync(ledger, everything=not number)
+        """Sync everything, then what is open, until a sync leaves open only what the one before left open.
+
+        A wait that a provider has asked for is over before the next sync.
+        """
+        before: list[tuple[SyncStatus, list[str]]] | None = None
+        for _ in range(PASSES_MAX):
+            is_first_read = before is None or any(status is SyncStatus.WAITING for status, _ in before)
+            results = self._sync(ledger, everything=is_first_read)
             left = [(result.status, result.gaps) for result in results]
-            if left == before or all(status is SyncStatus.DONE for status, _ in left):
+            waits = [result.not_before - self._setup.clock() for result in results if result.not_before is not None]
+            if (left == before and not waits) or all(status is SyncStatus.DONE for status, _ in left):
                 return
             before = left
-            self._setup.clock.move(PASSES_APART)
+            self._setup.clock.move(max([PASSES_APART, *waits]))
 
     @contextmanager
     def _patched_environment(self) -> Iterator[None]:
@@ -185,6 +197,9 @@ class Worker:
             if self._session.workers[self._id.number].on_other_machine:
                 stack.enter_context(patch.object(workers, "MACHINE", f"elsewhere-{self._id.session}"))
             stack.enter_context(proving(without=self._without, report=self._note_step))
+            if self._turns:
+                keeping = self._keeping_its_turn(heads_file.record_heads)
+                stack.enter_context(patch.object(heads_file, "record_heads", keeping))
             if self._turns or (self._kill and self._kill.at in (KillPoint.STATEMENT, KillPoint.COMMIT)):
                 stack.enter_context(patch.object(sqlite3, "connect", self._traced_connect(sqlite3.connect)))  # type: ignore[arg-type] # it has overloads
             yield
@@ -249,8 +264,20 @@ class Worker:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _hand_over(self) -> None:
-        if self._turns:
+        if self._turns and not self._keeps_turn:
             self._turns.hand_over(self._id.number)
+
+    def _keeping_its_turn(self, function: Callable[P, T]) -> Callable[P, T]:
+        """The function, for which a worker keeps its turn: it reads the ledger while it holds the lock of a file."""
+
+        def keeping(*args: P.args, **kwargs: P.kwargs) -> T:
+            self._keeps_turn = True
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._keeps_turn = False
+
+        return keeping
 
 
 class _SlowTransport(FaultyTransport):

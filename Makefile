@@ -5,7 +5,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 export TZ ?= UTC
 
-.PHONY: run setup servers test check certificates format soak bench docs clean help
+.PHONY: run setup servers test check certificates format soak clocks bench docs clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,7 +25,7 @@ $(VENV)/.ready: $(UV) pyproject.toml uv.lock
 run: setup ## simulate the providers, sync every account, serve: the whole journey, nothing to configure
 	@exec $(VENV)/bin/liushui demo
 
-servers: ## what tests need beside Python: Debian's PostgreSQL and Chromium, where they are missing
+servers: ## what tests need beside Python: Debian's PostgreSQL, Chromium and libfaketime, where they are missing
 	@tools/servers
 
 test: setup servers ## every test, files side by side on all cores
@@ -45,6 +45,9 @@ format: setup ## rewrite the code to the house's format
 
 soak: setup ## ten thousand seeded syncs under faults and kills, and their tally; ARGS="--runs 300"
 	$(VENV)/bin/python -m soak --runs 10000 $(ARGS)
+
+clocks: setup servers ## syncs of every provider with wrong clocks, in any order, with rates and kills: half an hour
+	$(VENV)/bin/python -m pytest --numprocesses auto tests/sync/long_clocks.py
 
 bench: setup ## measure against peers, as ratios in one run; ARGS="--only sync"
 	$(UV) sync --frozen --quiet --inexact --group bench --python $(VENV)/bin/python

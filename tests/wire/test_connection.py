@@ -138,13 +138,13 @@ SENT = datetime(2024, 1, 1, tzinfo=UTC)
         (SENT - timedelta(seconds=1), 0),
         (SENT + timedelta(seconds=3), 0),
         (SENT + timedelta(seconds=10), 7),
-        (SENT - timedelta(hours=2), 1 - 7200),
+        (SENT - timedelta(hours=2), -3 - 7200),
         (SENT + timedelta(days=3653), 3653 * 86_400 - 3),
         (None, None),
     ],
 )
 def test_the_offset_of_the_services_clock(date: datetime | None, offset_s: int | None) -> None:
-    """A Date header has whole seconds, and the call took three: an offset that this may explain is none."""
+    """A Date header has whole seconds, and the call took three: what that explains is none."""
     clock = ServiceClock()
     headers = {"date": format_datetime(date, usegmt=True)} if date else {}
     clock.observe(Answer(200, headers, b""), SENT.timestamp(), SENT.timestamp() + 3)

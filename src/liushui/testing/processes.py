@@ -10,6 +10,7 @@ import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, Final, NamedTuple
@@ -113,17 +114,21 @@ def simulating(
     providers: Sequence[str] = ("longbridge",),
     rate_limit: bool = False,
     live: bool = False,
+    begin: date | None = None,
+    end: date | None = None,
     faults: str = "none",
     fault_seed: int = 1,
 ) -> Iterator[SimulatorInfo]:
     """Simulate a world on free ports until the block ends. Yields its URLs and credentials.
 
-    Without `providers` every provider is simulated. `faults` names a fault profile.
+    Without `providers` every provider is simulated. Flows are in [begin, end), None for the command's own days; those
+    after now appear when their time comes. `faults` names a fault profile.
     """
     ports = free_port(), free_port()
     command = [*command_of(None), "simulate", "--format", "json", *_ports(ports)]
     command += ["--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
     command += [word for name in providers for word in ("--provider", name)]
+    command += [word for name, day in (("--begin", begin), ("--end", end)) if day for word in (name, day.isoformat())]
     command += ["--faults", faults, "--fault-seed", str(fault_seed)] if faults != "none" else []
     command += ["--rate-limit" if rate_limit else "--no-rate-limit", *(["--live"] if live else [])]
     with TemporaryFile("w+") as messages, process_of(command, messages, stdout=subprocess.PIPE) as process:

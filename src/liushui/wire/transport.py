@@ -68,11 +68,12 @@ class ServiceClock:
         date = answer.date
         if date is None:
             return
-        # The header has whole seconds, cut off. Within them and the time of the call the offset may lie anywhere: the
-        # value nearest to none is taken, so that an exact clock is left alone.
-        earliest = (date - EPOCH).total_seconds() - received_s
-        latest = (date - EPOCH).total_seconds() + 1 - sent_s
-        self.offset = timedelta(seconds=round(max(earliest, 0.0) + min(latest, 0.0), 3))
+        # The header has whole seconds, cut off. Within them and the time of the call the offset may lie anywhere. None
+        # is taken if it may be, so that an exact clock is left alone, and else the least, because nothing may be called
+        # complete that is later than the service's clock.
+        least = (date - EPOCH).total_seconds() - received_s
+        most = (date - EPOCH).total_seconds() + 1 - sent_s
+        self.offset = timedelta(seconds=0.0 if least <= 0 <= most else round(least, 3))
 
     def now_s(self) -> float:
         """The service's time, in Unix seconds, as well as it is known."""

@@ -187,3 +187,40 @@ def test_an_upgrade_prints_the_schema_before_and_after(ledger: Path) -> None:
     assert found["path"] == str(ledger)
     assert found["before"] == found["after"]
     assert run(ledger.with_name("none.db"), "db", "upgrade").returncode == 2
+
+
+def test_a_rejected_row_is_erased(ledger: Path) -> None:
+    (entry,) = result(ledger, "quarantine", "list", returncode=3)
+    words = ("quarantine", "discard", entry["id"], "--reason", "the wrong file")
+    erased = result(ledger, *words)
+    assert erased == {"account": "a", "id": entry["id"], "digest": entry["id"], "copies": 1, "open": 0}
+    for path in ledger.parent.glob("ledger.db*"):
+        assert b'"direction": 3' not in path.read_bytes()
+    assert result(ledger, "quarantine", "list") == []
+    (left,) = result(ledger, "quarantine", "list", "--all")
+    assert left["resolved_as"] == "discarded"
+    assert left["reason"].endswith(": the wrong file")
+    assert result(ledger, "quarantine", "show", "a", entry["id"])["row"] == ""
+    assert run(ledger, "verify").returncode == 0
+    again = run(ledger, *words)
+    assert (again.returncode, "its bytes were erased before" in again.stderr) == (0, True)
+    assert run(ledger, "import", str(ledger.with_suffix(".json")), "--provider", "longbridge", "--account", "a")
+    assert result(ledger, "quarantine", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nothing", "--reason", "x"), "id: no rejected row has the id 'nothing'"),
+        (("nothing", "--reason", "x", "--account", "nobody"), "account: there is none named 'nobody'"),
+        (("nothing",), "Missing option '--reason'"),
+    ],
+)
+def test_a_row_that_cannot_be_erased_is_named(ledger: Path, words: tuple[str, ...], message: str) -> None:
+    done = run(ledger, "quarantine", "discard", *words)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+def test_a_ledger_is_compacted(ledger: Path) -> None:
+    assert result(ledger, "db", "compact") == {"ledger": str(ledger), "remains": None}
+    assert run(ledger, "verify").returncode == 0

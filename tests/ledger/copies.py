@@ -25,10 +25,12 @@ from liushui.ledger.jobs.workers import take_lease
 from liushui.ledger.maintenance import backup, restore, snapshot
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.schema import EPHEMERAL_TABLES, FACT_TABLES, metadata
+from liushui.ledger.write.discard import discard
+from liushui.ledger.write.quarantine import row_digest
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from tests.ledger.kills import SCENARIOS, Reached, opened, prepare, watch
-from tests.ledger.ledgers import Tables, tables
+from tests.ledger.ledgers import Tables, import_rejected, rejected_row, tables
 
 SECRETS: Final = {"app_key": "public-part", "app_secret": "s3cr3t-of-the-app", "access_token": "t0ken-of-the-user"}
 STEP: Final = 4
@@ -53,6 +55,8 @@ def prepare_to_copy(folder: Path) -> None:
     ledger = opened(folder)
     for scenario in SCENARIOS.values():
         scenario(ledger)
+    import_rejected(ledger, rejected_row("a secret"), account="toy")
+    discard(ledger, "toy", row_digest(b"a secret"), "a secret")
     for account in ("a", "toy"):
         add_source(
             ledger, account=account, base_url="http://host", credentials=SECRETS, since=NOON, paced=account == "a"

@@ -9,9 +9,10 @@ from liushui.ledger.flow_row import Rejected
 from liushui.ledger.read.imports import list_imports
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.write import undo
-from liushui.ledger.write.change import ADDED, UNDONE, Change
+from liushui.ledger.write.change import ADDED, Change
 from liushui.ledger.write.commit import commit_rows
 from liushui.ledger.write.imports import ImportRecord
+from liushui.ledger.write.quarantine import UNDONE
 from liushui.ledger.write.reprocess import rebuild, retry
 from liushui.ledger.write.undo import AlreadyUndone, ImportNotFound, undo_import
 from tests.ledger.learning_codec import LearningCodec, toy_row

@@ -19,7 +19,8 @@ from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.schema import FACT_TABLES, metadata
 from liushui.ledger.write.change import Change as Changed
 from liushui.ledger.write.commit import commit_gap, commit_rows
-from liushui.ledger.write.quarantine import quarantine_rows
+from liushui.ledger.write.discard import discard
+from liushui.ledger.write.quarantine import quarantine_rows, row_digest
 from liushui.ledger.write.undo import undo_import
 from tests.ledger.ledgers import (
     READ_AT,
@@ -78,6 +79,8 @@ def fill(ledger: Ledger, account: str) -> None:
     )
     commit_read(ledger, hours(32, 34), account=account)
     undo_import(ledger, import_recorded(ledger, make_row("undone", 66), make_row("with it", 67), account=account))
+    commit_read(ledger, hours(40, 44), rejected=[rejected_row("a secret")], account=account)
+    discard(ledger, account, row_digest(b"a secret"), "a secret")
 
 
 class Change:
@@ -179,6 +182,8 @@ def blamed(row: dict[str, object], name: str) -> object:
     """The batch that wrote a value. None where the value itself says so, or there is no such batch."""
     if name in ("account", "batch", "seq"):
         return None
+    if "resealed_in" in row:
+        return row["resealed_in"]
     return row.get(name if name == "ended_batch" else "ended_batch" if name == "ended_as" else "batch", row.get("seq"))
 
 
@@ -232,7 +237,8 @@ def test_one_deleted_row_is_found(intact: Path, change: Change, table: str) -> N
         ("coverage", "since_us", 7),
         ("page_edges", "identity", "more"),
         ("day_totals", "day", "2024-04-04"),
-        ("batches", "seq", 12),
+        ("batches", "seq", 14),
+        ("reseals", "batch", 3),
         ("findings", "day", "2024-04-04"),
         ("batches", "seq", 0),
     ],

@@ -44,7 +44,7 @@ COMMANDS: Final = {
     "findings": LazyCommand("review", "findings", "List flows that deserve a review."),
     "quarantine": LazyCommand("review", "quarantine", "Review rejected rows: rows that could not be read."),
     "rebuild": LazyCommand("review", "rebuild", "Derive the flows again from the received rows."),
-    "db": LazyCommand("database", "db", "Upgrade, copy, back up or restore the ledger."),
+    "db": LazyCommand("database", "db", "Upgrade, copy, back up, restore or compact the ledger."),
     "key": LazyCommand("access", "key", "Manage keys that read accounts through the provider APIs."),
     "token": LazyCommand("access", "token", "Manage tokens of liushui's own API, /api/v1."),
     "password": LazyCommand("access", "password", "Set or remove the password of the web page."),

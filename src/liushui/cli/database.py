@@ -21,7 +21,7 @@ VERIFY_COLUMNS: Final = ("account", "batch", "flows", "anchored", "link", "resul
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def db() -> None:
-    """Upgrade, copy, back up or restore the ledger."""
+    """Upgrade, copy, back up, restore or compact the ledger."""
 
 
 @db.command()
@@ -131,6 +131,19 @@ def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None
     with work_bar() as bar:
         restored = restore_ledger(file, to or settings.ledger_url, force=force, progress=bar.show)
     emit_one(restored._asdict(), settings.format, title="restored")
+
+
+@db.command()
+@options.ledger_and_format
+def compact(settings: Settings) -> None:
+    """Rewrite the ledger without free space, in which deleted rows may have left something.
+
+    A file gets smaller. It takes minutes for a large ledger, which can be read meanwhile if it is a file, and needs as
+    much free space as the ledger has.
+    """
+    ledger = settings.open_ledger()
+    remains = ledger.compact()
+    emit_one({"ledger": ledger.name, "remains": remains or None}, settings.format)
 
 
 @click.command()

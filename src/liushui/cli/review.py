@@ -126,6 +126,36 @@ def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
         sys.exit(EXIT_INCOMPLETE)
 
 
+@quarantine.command()
+@click.argument("id_", metavar="ID", help="The row's id, as `quarantine list` prints it.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why. It stays in the ledger, so do not quote the row.")
+@click.option("--account", metavar="ACCOUNT", help="The account the row came for, if several have a row of this id.")
+@options.ledger_and_format
+def discard(settings: Settings, id_: str, reason: str, account: str | None) -> None:
+    """Erase a rejected row that should never have come in, such as a secret imported by mistake.
+
+    The bytes of the row, and of all equal ones of the account, are gone for good; their digest, the reason and the time
+    stay, and the same bytes do not come in again. Then the ledger is rewritten, so that free space has none of them
+    either: that takes a while for a large one. Backups and copies that were made before still have them.
+
+    A row that a sync had read stays missing: its range is not complete until it is read again (`sync --verify`). A row
+    that came with an import leaves no gap.
+
+    \b
+    Example: liushui quarantine discard 5d41402abc4b2a76b9719d911017c592 --reason "the wrong file"
+    """
+    from liushui.services.quarantine import discard_row
+
+    result, remains = discard_row(settings.open_ledger(), id_, reason, account)
+    emit_one(result._asdict(), settings.format)
+    if not result.copies:
+        messages.print("its bytes were erased before; free space was overwritten again")
+    if result.open:
+        messages.warn("the row is still missing: its range is not complete until it is read again (sync --verify)")
+    if remains:
+        messages.warn(f"its bytes may still be in {remains}")
+
+
 def entry_record(entry: "Quarantined") -> dict[str, object]:
     """A rejected row by its columns."""
     span = entry.span

@@ -86,7 +86,7 @@ def import_files(
             for path in paths:
                 run.add_file(path, advance)
         except LiushuiError as error:
-            record.finish(run.imported.counts(), str(error))
+            record.finish(run.imported.counts(), type(error).__name__)  # its text may quote what is in a file
             raise
         record.finish(run.imported.counts())
         return run.imported

@@ -32,6 +32,8 @@ class Facts(NamedTuple):
     """Versions of quarantine entries that ended: id, the batch that entered it, how it ended."""
     ended_edges: Iterable[Row] = ()
     """Rows of schema.page_edges that ended: identity, side, copies, the batch that entered it."""
+    reseals: Iterable[Row] = ()
+    """New digests of older batches, from which bytes were erased: batch, digest."""
 
 
 def facts_digest(facts: Facts) -> str:
@@ -43,8 +45,9 @@ def facts_digest(facts: Facts) -> str:
         digest.update(b"\n")  # an empty line ends a part: a row cannot move to another part unnoticed
     for chunk in _chunks(facts.settled):
         digest.update(_encoder.encode_lines(chunk))
-    for number, chunk in enumerate(_chunks(facts.ended_edges)):
-        digest.update((b"" if number else b"\n") + _encoder.encode_lines(chunk))
+    for mark, part in ((b"\n", facts.ended_edges), (b"\n\n", facts.reseals)):
+        for number, chunk in enumerate(_chunks(part)):
+            digest.update((b"" if number else mark) + _encoder.encode_lines(chunk))
     return digest.hexdigest()
 
 

@@ -65,7 +65,7 @@ def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
 # ---------------------------------------------------------------- the tables
 
 
-REVISION: Final = "0010"
+REVISION: Final = "0011"
 """The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -192,6 +192,15 @@ batches = _table(
     *required(BigInt, "read_at_us", "recorded_at_us", "rows_in", "added", "restated", "withdrawn", "quarantined"),
     *required(Text, "facts", "link"),
     PrimaryKeyConstraint("account", "seq"),
+)
+
+# The digests of the facts of batches after bytes in them were erased: see write.discard. The newest one counts.
+reseals = _table(
+    "reseals",
+    *required(Text, "account"),
+    *required(BigInt, "batch", "resealed_in"),
+    *required(Text, "facts"),
+    PrimaryKeyConstraint("account", "batch", "resealed_in"),
 )
 
 sources = _table(
@@ -354,7 +363,7 @@ sessions = _table(
     PrimaryKeyConstraint("digest"),
 )
 
-FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, findings, batches, accounts)
+FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, findings, batches, reseals, accounts)
 """What only commits write, and `verify` checks."""
 
 EPHEMERAL_TABLES = (leases, progress, login_codes, sessions)

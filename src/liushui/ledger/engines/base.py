@@ -165,6 +165,14 @@ class Ledger(ABC):
     def tolerating_damage(self, connection: Connection) -> AbstractContextManager[None]:
         """Have a connection read damaged text as far as it can, instead of raising."""
 
+    @abstractmethod
+    def compact(self, tables: Sequence[str] = ()) -> str:
+        """Rewrite tables, or all where none is named, so that nothing of deleted rows is left between others.
+
+        Returns where something of them may still be; empty where it is nowhere. Raises LedgerError. It may take
+        minutes, and needs as much free space again as the tables have.
+        """
+
     def is_distributed(self, connection: Connection) -> bool:  # noqa: ARG002 - only a server has to ask
         """Whether accounts are on several nodes. Then one transaction may see two accounts at two moments."""
         return False

@@ -127,6 +127,15 @@ class PostgresLedger(Ledger):
         for (name,) in connection.exec_driver_sql(_SELECT_INVALID_INDEXES):
             yield f"the index {name} is not valid: REINDEX it"
 
+    def compact(self, tables: Sequence[str] = ()) -> str:
+        # FULL writes each table into a new file. A VACUUM without it only marks the space of deleted rows as free.
+        names = tables or [table.name for table in metadata.sorted_tables]
+        with self.translating_errors(), self.engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            for name in names:
+                connection.exec_driver_sql(f"VACUUM (FULL) {name}")
+        return "the server's write-ahead log, its replicas and its archives, until they are recycled"
+
     def is_distributed(self, connection: Connection) -> bool:
         return _driver(connection).has_citus and ROOT_TABLE in _distributed_tables(connection)
 

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -23,6 +23,9 @@ from liushui.ledger.schema import APPLICATION_ID, REVISION
 
 BUSY_TIMEOUT_S: Final = 60
 """How long a writer waits for another one."""
+
+_CHECKPOINT_TIMEOUT_S: Final = 10
+"""How long a compaction waits for processes that read older pages in the write-ahead log."""
 
 _WAL_ATTEMPTS: Final = 100
 _WAL_PAUSE_S: Final = 0.02
@@ -107,6 +110,17 @@ class SQLiteLedger(Ledger):
         for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
             if line != "ok":
                 yield line
+
+    def compact(self, tables: Sequence[str] = ()) -> str:  # noqa: ARG002 - a file is rewritten as a whole
+        with self.translating_errors(), closing(_connect(self.path)) as connection:
+            _set_pragmas(connection)
+            connection.execute("VACUUM")
+            # The log still has pages from before. It can be emptied once no other process reads an older state.
+            connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_S * 1000}")
+            is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            return f"{self.path}-wal, because another process reads the ledger: `liushui db compact` empties it later"
+        return ""
 
     @contextmanager
     def tolerating_damage(self, connection: Connection) -> Iterator[None]:

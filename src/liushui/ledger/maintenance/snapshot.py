@@ -25,6 +25,7 @@ from liushui.ledger.schema import (
     page_edges,
     quarantine,
     recordings,
+    reseals,
 )
 
 CHUNK: Final = 2_000
@@ -101,6 +102,7 @@ PARTS: Final = (
         _columns_before_ending(quarantine),
         lambda head: quarantine.c.batch <= head,
     ),
+    Part("reseals", reseals, reseals, _all_columns(reseals), lambda head: reseals.c.resealed_in <= head),
 )
 """What can be read as it was at a batch. The order matters: a flow that ends while `flows` is read is found in the part
 after it, so that none is missed."""

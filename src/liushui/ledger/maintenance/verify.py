@@ -193,20 +193,22 @@ def _facts_damage(
     connection: Connection, name: str, rows: list[tuple[Any, ...]], progress: ReportProgress | None
 ) -> Iterator[Damage]:
     digests = dict(_digests(connection, name))
+    # Of a batch from which bytes were erased, a later batch seals what is left.
+    resealed = {row[0]: row[1] for row in connection.exec_driver_sql(_RESEALED, (name,))}
     for done, row in enumerate(rows, 1):
         seq = row[1]
-        if digests.pop(seq, _NO_FACTS) != row[_FACTS]:
+        if digests.pop(seq, _NO_FACTS) != resealed.pop(seq, row[_FACTS]):
             yield Damage(name, seq, "flows, history, quarantine or page edges are not as this batch left them")
         if progress and done % 100 == 0:
             progress(name, done, len(rows))
-    for seq in digests:
+    for seq in {*digests, *resealed}:
         yield Damage(name, seq, "there are facts of this batch, but no such batch")
 
 
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     """The digest of the facts in the tables, for each batch that any of them names. Reads all tables side by side."""
-    # Every statement is ordered by batch, so six cursors side by side give the facts of each batch in little memory.
-    statements = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES)
+    # Every statement is ordered by batch, so seven cursors side by side give the facts of each batch in little memory.
+    statements = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS)
     streams = [_by_batch(connection, statement, account) for statement in statements]
     heads = [next(stream, None) for stream in streams]
     while any(head is not None for head in heads):
@@ -331,6 +333,8 @@ _ENDED_EDGES: Final = """
 SELECT ended_batch, identity, side, copies, batch FROM page_edges WHERE account = ? AND ended_batch IS NOT NULL
 ORDER BY ended_batch, identity, side, copies, batch
 """
+_RESEALS: Final = "SELECT resealed_in, batch, facts FROM reseals WHERE account = ? ORDER BY resealed_in, batch"
+_RESEALED: Final = "SELECT batch, facts FROM reseals WHERE account = ? ORDER BY resealed_in"
 _SETTLED: Final = """
 SELECT coalesce(ended_batch, 0), id, batch, ended_as FROM quarantine
 WHERE account = ? AND (ended_batch IS NOT NULL OR ended_as IS NOT NULL) ORDER BY ended_batch, id, batch

@@ -18,7 +18,7 @@ _decode_files: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 class Import(NamedTuple):
     """One import. `ended_at` None: it is running, or was killed; then its counts are those of what it has committed.
 
-    `error`: why it ended early. `undone_at` None: it was not undone.
+    `error`: the class of the error that ended it early. `undone_at` None: it was not undone.
     """
 
     account: str

@@ -15,7 +15,7 @@ from liushui.ledger.flow_row import BATCH, ID, to_flow
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.schema import batches, quarantine
-from liushui.ledger.write.quarantine import GONE, READ, Span, from_columns
+from liushui.ledger.write.quarantine import CLOSED, Span, from_columns
 
 
 class Finding(NamedTuple):
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
 class Quarantined(NamedTuple):
     """A row that could not be read, and the span it was seen in (None: it was imported). `batch` entered it as it is
-    known now; `resolved_batch` ended it, as a flow or because it is gone (None: it is open)."""
+    known now; `resolved_batch` ended it, in one of the ways in `quarantine.CLOSED` (None: it is open)."""
 
     account: str
     id: str
@@ -110,7 +110,7 @@ def _entries() -> sa.Select[Any]:
     """The query of the entries, each by its open version or, if it is resolved, by its last version."""
     q = quarantine.c
     begun = sa.and_(batches.c.account == q.account, batches.c.seq == q.batch)
-    last = sa.or_(q.ended_batch.is_(None), q.ended_as.in_((READ, GONE)))
+    last = sa.or_(q.ended_batch.is_(None), q.ended_as.in_(CLOSED))
     query = sa.select(*quarantine.columns, batches.c.recorded_at_us).join_from(quarantine, batches, begun)
     return query.where(last).order_by(q.account, q.id, q.batch)
 

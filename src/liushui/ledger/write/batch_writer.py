@@ -103,6 +103,7 @@ class BatchWriter:
         insert_rows(self.connection, "page_edges", change.edges)
         if change.ended_edges:
             self.connection.exec_driver_sql(_END_EDGE, [(seq, account, *edge) for edge in change.ended_edges])
+        insert_rows(self.connection, "reseals", change.reseals)
         if checked is not None and known:
             self.connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
         with inserting_concurrently(self.connection, "flows", change.added, change.filled) as pieces:

@@ -17,15 +17,15 @@ from liushui.ledger.findings import SAME_ID, SIDE, Counts, contradictory, count,
 from liushui.ledger.flow_row import AT_US, BATCH, COLUMNS, COPY_MARK, ID, Row
 from liushui.ledger.write.quarantine import Ending, QuarantineChange, sealed_row
 
-RESTATED, WITHDRAWN, RECOUNTED, REDERIVED, UNDONE = "restated", "withdrawn", "recounted", "rederived", "undone"
+RESTATED, WITHDRAWN, RECOUNTED, REDERIVED = "restated", "withdrawn", "recounted", "rederived"
 """How a version of a flow ends. RESTATED: the provider changed it. WITHDRAWN: a whole read of its range lacks it.
-RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes its row differently. UNDONE: the import
-that brought it was undone; it is also the state of the batch that does so."""
+RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes its row differently. The fifth way is
+`quarantine.UNDONE`: the import that brought it was undone."""
 
 ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
 """The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded.
-REBUILT: rows decoded again. RECORDED: flows that a program recorded. The reason of ADDED and UNDONE is the import's
-id."""
+REBUILT: rows decoded again. RECORDED: flows that a program recorded. `quarantine.UNDONE`: an import was undone. The
+reason of ADDED and UNDONE is the import's id. `quarantine.DISCARDED`: bytes were erased, for the reason of a user."""
 
 by_key = itemgetter(AT_US, ID)
 _encode = msgspec.json.Encoder().encode
@@ -58,6 +58,8 @@ class Change:
     """New rows of schema.page_edges."""
     ended_edges: list[Row] = field(default_factory=list)
     """Rows of schema.page_edges that end: identity, side, copies, the batch that entered it."""
+    reseals: list[Row] = field(default_factory=list)
+    """New rows of schema.reseals."""
     rows_in: int = 0
     joined: int = 0
     """Rows that an import counts as several flows, because a page ended and the next one began with them."""
@@ -68,7 +70,8 @@ class Change:
 
     def is_empty(self) -> bool:
         """Whether no fact changes."""
-        return not (self.added or self.ended or self.quarantined or self.settled or self.edges or self.ended_edges)
+        facts = (self.added, self.ended, self.quarantined, self.settled, self.edges, self.ended_edges, self.reseals)
+        return not any(facts)
 
     def add_quarantine(self, change: QuarantineChange) -> None:
         """Add what happens to the quarantine, in the order in which the chain seals it."""
@@ -82,6 +85,7 @@ class Change:
         self.quarantined.sort(key=itemgetter(1))
         self.edges.sort(key=itemgetter(1, 2, 3))
         self.ended_edges.sort()
+        self.reseals.sort()
 
     def find_differing(self, connection: Connection, account: str) -> None:
         """Fill in the copies that differ before and after. For a change that did not read every row of its range."""
@@ -114,6 +118,7 @@ class Change:
             edges=self.edges,
             settled=self.settled,
             ended_edges=self.ended_edges,
+            reseals=[(batch, digest) for _, batch, _, digest in self.reseals],
         )
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 from liushui.ledger.coverage import State
 from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.flow_row import AT_US, BATCH, ID, WIRE, Row
-from liushui.ledger.write.change import ADDED, REBUILT, REDERIVED, RETRIED, UNDONE
-from liushui.ledger.write.quarantine import resolved_entries, row_digest
+from liushui.ledger.write.change import ADDED, REBUILT, REDERIVED, RETRIED
+from liushui.ledger.write.quarantine import UNDONE, resolved_entries, row_digest
 
 OTHER: Final = ""
 """Stands for everything that brings flows and is not a recorded import."""

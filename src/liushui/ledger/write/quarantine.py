@@ -87,9 +87,20 @@ def from_columns(since_us: int | None, until_us: int | None, holes: str | None) 
 
 # ---------------------------------------------------------------- entries
 
-NARROWED, READ, GONE = "narrowed", "read", "withdrawn"
-"""How a version of an entry ends. NARROWED: another version follows, with a smaller span. READ: the row could be
-decoded, and is a flow. GONE: the whole span was read again, without the row. After READ and GONE it is resolved."""
+UNDONE, DISCARDED = "undone", "discarded"
+"""The states of batches that undo an import, and that erase bytes. Versions of flows and entries end so as well."""
+
+NARROWED, ERASED, READ, GONE = "narrowed", "erased", "read", "withdrawn"
+"""How a version of an entry ends. NARROWED: another version follows, with a smaller span. ERASED: another version
+follows, without the bytes. READ: the row could be decoded, and is a flow. GONE: the whole span was read again, without
+the row."""
+CLOSED: Final = (READ, GONE, UNDONE, DISCARDED)
+"""How the last version of an entry ends: after that it is resolved. UNDONE: the import that brought it was undone.
+DISCARDED: a user has erased its bytes, and nothing is missing without it."""
+
+
+ROW: Final = "row"
+"""The field of an entry whose row has no part to blame."""
 
 
 class Entry(NamedTuple):
@@ -145,7 +156,7 @@ class QuarantineChange:
     @property
     def new_entries(self) -> int:
         """How many entries are added, new versions of existing ones not counted."""
-        return len(self.entered) - sum(how == NARROWED for _, _, how in self.ended)
+        return len(self.entered) - sum(how in (NARROWED, ERASED) for _, _, how in self.ended)
 
     @property
     def withdraws(self) -> bool:
@@ -233,11 +244,16 @@ def settle_imported(connection: Connection, account: str, added: Iterable[Row]) 
 
 
 def quarantine_rows(connection: Connection, account: str, rejected: Iterable[Rejected], batch: int) -> list[Row]:
-    """Rows of schema.quarantine for what an import could not decode. Rows with an open entry already are left out."""
+    """Rows of schema.quarantine for what an import could not decode.
+
+    Rows with an open entry already are left out, and so are rows whose bytes a user has discarded.
+    """
     change = QuarantineChange()
     by_digest = _rejected_by_digest(rejected)
     known = Counter(entry.digest for entry in open_with_digests(connection, account, by_digest))
     for digest, copies in sorted(by_digest.items()):
+        if erased_reason(connection, account, digest) is not None:
+            continue
         new = [(copy, None) for copy in copies[known[digest] :]]
         enter_new(connection, account, digest, new, batch, change)
     return change.entered
@@ -259,6 +275,12 @@ def sealed_row(row: Row) -> Row:
 def open_entries(connection: Connection, account: str) -> Iterator[Entry]:
     """Every open entry of an account, by id, streamed."""
     return map(_entry, connection.exec_driver_sql(_SELECT_OPEN, (account,), execution_options=STREAMED))
+
+
+def erased_reason(connection: Connection, account: str, digest: str) -> str | None:
+    """Why the bytes of a digest were erased, as their entries say it. None: they were not."""
+    reason = connection.exec_driver_sql(_SELECT_ERASED, (account, digest, f"{digest}\x7f")).scalar()
+    return None if reason is None else str(reason)
 
 
 def resolved_entries(connection: Connection, account: str) -> dict[int, list[Entry]]:
@@ -292,10 +314,16 @@ def enter_new(
     batch: int,
     change: QuarantineChange,
 ) -> None:
-    """Enter copies of one row, with their spans, under ids that no open entry has."""
+    """Enter copies of one row, with their spans, under ids that no open entry has.
+
+    Bytes that a user has discarded do not come in again: the entry is then without them.
+    """
     copies = list(copies)
     if not copies:
         return
+    erased = erased_reason(connection, account, digest)
+    if erased is not None:
+        copies = [(Rejected(b"", ROW, erased), span) for _, span in copies]
     # Ids of resolved entries may be used again: their versions have other batches in their keys.
     taken = {entry.id for entry in open_with_digests(connection, account, [digest])}
     ordinal = 0
@@ -346,6 +374,9 @@ _BATCH: Final = SEALED_COLUMNS.split(", ").index("batch")
 _OPEN: Final = "FROM quarantine WHERE account = ? AND ended_batch IS NULL"
 _SELECT_OPEN: Final = f"SELECT {SEALED_COLUMNS} {_OPEN} ORDER BY id"
 _SELECT_IN_RANGE: Final = f"SELECT {SEALED_COLUMNS} {_OPEN} AND since_us < ? AND until_us > ?"
+_SELECT_ERASED: Final = """
+SELECT reason FROM quarantine WHERE account = ? AND id >= ? AND id < ? AND length(wire) = 0 LIMIT 1
+"""
 _SELECT_READ: Final = f"""
 SELECT {SEALED_COLUMNS}, ended_batch FROM quarantine WHERE account = ? AND ended_as = ? ORDER BY id
 """

@@ -27,13 +27,12 @@ from liushui.ledger.write.change import (
     REDERIVED,
     RESTATED,
     RETRIED,
-    UNDONE,
     Change,
 )
 from liushui.ledger.write.commit import write_change
 from liushui.ledger.write.evidence import BatchPurpose, Evidence, Key, key_of
 from liushui.ledger.write.imports import ANY_TIME_US, INSERT_SIGHTING
-from liushui.ledger.write.quarantine import QuarantineChange, enter_new, open_entries, row_digest
+from liushui.ledger.write.quarantine import UNDONE, QuarantineChange, enter_new, open_entries, row_digest
 
 CHUNK: Final = 5_000
 """Flows that one batch of an undo withdraws at most."""

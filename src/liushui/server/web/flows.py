@@ -23,7 +23,8 @@ from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
 from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.model import Account
 from liushui.ledger.read.review import list_quarantined
-from liushui.ledger.write.change import RESTATED, UNDONE, WITHDRAWN
+from liushui.ledger.write.change import RESTATED, WITHDRAWN
+from liushui.ledger.write.quarantine import UNDONE
 from liushui.server.web import flow_rows
 from liushui.server.web.charts import script_json
 from liushui.server.web.filter_params import FlowsRequest, read_flows_request

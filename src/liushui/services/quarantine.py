@@ -1,0 +1,34 @@
+"""Rejected rows: erasing one that should never have come in."""
+
+from typing import NamedTuple
+
+from liushui.errors import ConfigError, LedgerError, short_repr
+from liushui.ledger.engine import Ledger
+from liushui.ledger.schema import quarantine
+from liushui.ledger.write.discard import DiscardResult, accounts_with_entry, discard
+
+
+class Discarded(NamedTuple):
+    """What was erased, and where something of it may still be; empty where it is nowhere in the ledger."""
+
+    result: DiscardResult
+    remains: str
+
+
+def discard_row(ledger: Ledger, id_: str, reason: str, account: str | None = None) -> Discarded:
+    """Erase the bytes of a rejected row, and overwrite what is left of them in free space.
+
+    Of a row that was discarded before, only the second is done again. Raises ConfigError where no account, or more than
+    one, has the row, and as `discard`.
+    """
+    accounts = [account] if account is not None else accounts_with_entry(ledger, id_)
+    if not accounts:
+        raise ConfigError(f"id: no rejected row has the id {short_repr(id_)} (`liushui quarantine list --all`)")
+    if len(accounts) > 1:
+        raise ConfigError(f"account: expected one of {', '.join(accounts)}, because each has a row of this id")
+    result = discard(ledger, accounts[0], id_, reason)
+    try:
+        remains = ledger.compact([quarantine.name])
+    except LedgerError as error:
+        remains = f"the free space of {ledger.name}, which could not be overwritten ({error}): `liushui db compact`"
+    return Discarded(result, remains)

@@ -13,6 +13,7 @@ point; so the package has to be installed. The client must make its calls with h
 
 from liushui.testing.conformance.access import AccessChecks, RateChecks
 from liushui.testing.conformance.codecs import CodecChecks
+from liushui.testing.conformance.deviations import DeviationChecks
 from liushui.testing.conformance.invalid_answers import AnswerChecks
 from liushui.testing.conformance.malformed_requests import RequestChecks
 from liushui.testing.conformance.paging import FilterChecks, LimitChecks, PageChecks
@@ -31,5 +32,6 @@ class ProviderConformance(
     AnswerChecks,
     RequestChecks,
     SyncChecks,
+    DeviationChecks,
 ):
     """Every check of one provider. A subclass names it: `provider = PROVIDER`."""

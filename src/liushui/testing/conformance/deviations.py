@@ -1,14 +1,18 @@
 """What a sync must make of services that deviate: all rows exactly once, or an incomplete range with the reason.
 
-assert not check_deviations(provider, [DEVIATIONS["page-cap-50"]], tmp_path)
+The suite syncs from doubles of the provider with every deviation that it can have. For one of them:
+
+    assert not check_deviations(provider, [DEVIATIONS["page-cap-50"]], tmp_path)
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.coverage import Range, State, uncovered
@@ -26,21 +30,72 @@ from liushui.sync.account_proof import WrongAccount
 from liushui.sync.events import SyncStatus
 from liushui.sync.plan import provable_range
 from liushui.testing.clock import MovableClock
+from liushui.testing.conformance.assertions import ensure
+from liushui.testing.conformance.both_ends import Checks
 from liushui.testing.deviations import (
     ACCOUNT,
+    DEVIATIONS,
     NOW,
     DeviatingProvider,
     Facts,
     SyncOutcome,
     call_bound,
+    deviations_of,
     facts_of,
     run_sync,
+    seeded_pairs,
 )
 
 LATER: Final = timedelta(days=9)
 """How long after the first sync of a wrong clock the clock is right again."""
 TOKEN_CALLS: Final = 1
 """The calls that a sync may need to sign in."""
+
+NO_DEVIATION: Final = Deviation(name="none", description="answers as its document says")
+CROWDED: Final = Deviation(name="crowded", description="has more rows at an instant than on a page", needs_crowd=True)
+PAIRS_SEED: Final = 1
+PAIRS: Final = 6
+"""The number of pairs for each provider."""
+HARD_PAIRS: Final = (
+    ("total-of-page", "absent-list"),
+    ("end-exclusive", "total-zero"),
+    ("start-exclusive", "total-zero"),
+)
+"""Pairs that syncs did not survive once."""
+
+
+class DeviationChecks(Checks):
+    """Syncs from the provider's own server, which deviates."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make a test of each case that the provider can have."""
+        if "deviations" in metafunc.fixturenames:
+            cases = list(deviation_cases(self.provider))
+            metafunc.parametrize("deviations", cases, ids=map(_name_of, cases))
+
+    def test_a_sync_has_every_row_once_or_says_what_it_lacks(
+        self, deviations: tuple[Deviation, ...], tmp_path: Path
+    ) -> None:
+        """It ends by itself, within a number of calls that follows from rows and pages: see `check_deviations`."""
+        violations = check_deviations(self.provider, deviations, tmp_path)
+        ensure(not violations, "\n".join(violations))
+
+
+def deviation_cases(provider: Provider) -> Iterator[tuple[Deviation, ...]]:
+    """No deviation, every deviation that a provider can have, and pairs of them."""
+    yield (NO_DEVIATION,)
+    yield (CROWDED,)
+    for deviation in deviations_of(provider):
+        yield (deviation,)
+    yield from seeded_pairs(provider, PAIRS_SEED, PAIRS)
+    for names in HARD_PAIRS:
+        pair = tuple(DEVIATIONS[name] for name in names)
+        if all(deviation.applies_to(provider) for deviation in pair):
+            yield pair
+
+
+def _name_of(deviations: tuple[Deviation, ...]) -> str:
+    return " + ".join(deviation.name for deviation in deviations)
 
 
 def check_deviations(provider: Provider, deviations: Sequence[Deviation], folder: Path) -> list[str]:

@@ -63,7 +63,8 @@ class SummaryRow(NamedTuple):
     """What moved in one period, in one currency. `account` and `kind` None: all of them together.
 
     `own`: transfers between the accounts that were asked for. A total of several accounts leaves them out; that of one
-    account counts them, because they moved its money. None: not known, as of a recorded time.
+    account counts them, because they moved its money. None: not known, as of a recorded time of several
+    accounts.
     """
 
     period: Period
@@ -103,6 +104,7 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
                 group = (period.name, name if query.by_account else "", key.currency, key.kind if query.by_kind else "")
                 sums[group] = sums.get(group, Total()).plus(total)
         own: dict[tuple[str, str, str, str], Total] = {}
+        is_known = as_of is None or len(accounts) < 2  # one account has no transfers to another
         if as_of is None:
             for leg in _own_legs(model, reading.connection, accounts, query):
                 name, kind = leg.account if query.by_account else "", leg.kind if query.by_kind else ""
@@ -118,7 +120,7 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
                 chosen = [accounts[name]] if query.by_account else list(accounts.values())
                 verdicts[about] = verdict_on(chosen, period.first, period.until, currency)
             account_name, kind_name = name if query.by_account else None, kind if query.by_kind else None
-            left_out = own.get((period_name, name, currency, kind), Total()) if as_of is None else None
+            left_out = own.get((period_name, name, currency, kind), Total()) if is_known else None
             rows.append(SummaryRow(period, account_name, currency, kind_name, total, verdicts[about], left_out))
         whole = verdict_on(accounts.values(), query.first, after)
     return Summary(rows, whole)

@@ -57,9 +57,8 @@ def open_note(note: bytes, verifier_key: str) -> str:
     raise ValueError(f"it is not signed by {name}+{key_id.hex()}")
 
 
-def canonical(value: object) -> str:
-    """RFC 8785, for values whose names are ASCII and whose numbers are whole."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+"""RFC 8785, for values whose names are ASCII and whose numbers are whole."""
 
 
 def parse(text: str, format_: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liushui.certificate.merkle import TreeHasher, inclusion_path, leaf_hash, root_of_path
+from liushui.certificate.merkle import Tree, TreeHasher, leaf_hash, root_of_path
 from liushui.certificate.note import SigningKey, VerifierKey, open_note
 from liushui.errors import CertificateError, InvalidField
 
@@ -95,8 +95,7 @@ def test_roots_and_paths_are_those_of_the_rfc() -> None:
     for leaf, root in zip(LEAVES, ROOTS, strict=True):
         tree.add(leaf)
         assert tree.root().hex() == root
-    hashes = [leaf_hash(leaf) for leaf in LEAVES]
-    path = inclusion_path(hashes, 5)
+    path = Tree([leaf_hash(leaf) for leaf in LEAVES]).path(5)
     assert [node.hex() for node in path] == [
         "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
         "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
@@ -110,9 +109,10 @@ def test_a_path_proves_its_leaf_alone(size: int, data: st.DataObject) -> None:
     tree = TreeHasher()
     for leaf in leaves:
         tree.add(leaf)
-    root, hashes = tree.root(), [leaf_hash(leaf) for leaf in leaves]
+    root, whole = tree.root(), Tree([leaf_hash(leaf) for leaf in leaves])
+    assert whole.root() == root
     index = data.draw(st.integers(0, size - 1))
-    path = inclusion_path(hashes, index)
+    path = whole.path(index)
     assert root_of_path(leaves[index], index, size, path) == root
     for other in range(size):
         if other != index:

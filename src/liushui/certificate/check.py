@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.certificate import document as doc
 from liushui.certificate.keys import list_signing_keys
-from liushui.certificate.merkle import TreeHasher, inclusion_path, leaf_hash, root_of
+from liushui.certificate.merkle import Tree, TreeHasher, leaf_hash
 from liushui.certificate.note import VerifierKey, open_note
 from liushui.certificate.rows import ID, CertifiedRow, canonical_row, certified_rows
 from liushui.certificate.store import find_certificate
@@ -145,15 +145,16 @@ def prove_rows(ledger: Ledger, certificate: OpenCertificate, ids: Sequence[str])
     """A proof for each row with one of these ids. Raises NotFound, and CertificateError where the ledger differs."""
     hashes: list[bytes] = []
     chosen: list[tuple[int, CertifiedRow]] = []
+    wanted = set(ids)
     for index, row in enumerate(list_rows(ledger, certificate)):
         hashes.append(leaf_hash(canonical_row(row)))
-        if row[ID] in ids:
+        if row[ID] in wanted:
             chosen.append((index, row))
     period = certificate.document.subject.period.name
-    for id_ in ids:
-        if not any(row[ID] == id_ for _, row in chosen):
-            raise NotFound(f"row: the certificate of {period} has no row with the id {short_repr(id_)}")
-    if root_of(hashes).hex() != certificate.document.integrity.root:
+    for id_ in sorted(wanted.difference(row[ID] for _, row in chosen)):
+        raise NotFound(f"row: the certificate of {period} has no row with the id {short_repr(id_)}")
+    tree = Tree(hashes)
+    if tree.root().hex() != certificate.document.integrity.root:
         raise CertificateError(f"{certificate.path}: the ledger's rows are not those that it is about: verify both")
     return [
         doc.RowProof(
@@ -161,9 +162,9 @@ def prove_rows(ledger: Ledger, certificate: OpenCertificate, ids: Sequence[str])
             doc.PROOF_VERSION,
             certificate.digest,
             index,
-            len(hashes),
+            tree.size,
             row,
-            [node.hex() for node in inclusion_path(hashes, index)],
+            [node.hex() for node in tree.path(index)],
         )
         for index, row in chosen
     ]

@@ -1,10 +1,10 @@
 """Makes certificates: reads everything that one says in one transaction, signs it, and stores it."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple
@@ -110,14 +110,15 @@ class _Rows:
 
     def __init__(self, rows: Iterable[CertifiedRow]) -> None:
         self.tree = TreeHasher()
-        sums: defaultdict[tuple[str, str, str], Total] = defaultdict(Total)
-        for row in rows:
-            self.tree.add(canonical_row(row))
-            amount = Decimal(row["amount"])
-            total = Total(1, ZERO, amount) if row["amount"].startswith("-") else Total(1, amount, ZERO)
-            key = row["subaccount"], row["currency"], row["kind"]
-            sums[key] = sums[key].plus(total)
-        self.by_kind = dict(sorted(sums.items()))
+        sums: dict[tuple[str, str, str], list[Decimal]] = {}
+        counts: Counter[tuple[str, str, str]] = Counter()
+        with localcontext(EXACT):
+            for row in rows:
+                self.tree.add(canonical_row(row))
+                key, amount = (row["subaccount"], row["currency"], row["kind"]), row["amount"]
+                counts[key] += 1
+                sums.setdefault(key, [ZERO, ZERO])[amount.startswith("-")] += Decimal(amount)
+        self.by_kind = {key: Total(counts[key], *sums[key]) for key in sorted(sums)}
         self.by_balance: defaultdict[tuple[str, str], Total] = defaultdict(Total)
         for (subaccount, currency, _), total in self.by_kind.items():
             self.by_balance[subaccount, currency] = self.by_balance[subaccount, currency].plus(total)

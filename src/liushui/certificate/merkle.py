@@ -43,24 +43,42 @@ class TreeHasher:
         return node
 
 
-def inclusion_path(hashes: Sequence[bytes], index: int) -> list[bytes]:
-    """The audit path of the leaf at `index`, from the leaf up. `hashes` are the hashes of all leaves."""
-    path: list[bytes] = []
-    begin, end = 0, len(hashes)
-    while end - begin > 1:
-        middle = begin + _left_size(end - begin)
-        if index < middle:
-            path.append(_root(hashes, middle, end))
-            end = middle
-        else:
-            path.append(_root(hashes, begin, middle))
-            begin = middle
-    return path[::-1]
+class Tree:
+    """The tree of all leaves, given by their hashes. Its memory is about twice that of the hashes."""
 
+    def __init__(self, hashes: list[bytes]) -> None:
+        self.size = len(hashes)
+        self._levels = [hashes]
+        """The roots of all complete trees of 1, 2, 4… leaves, from left to right."""
+        while len(hashes) > 1:
+            hashes = [_node_hash(*hashes[at : at + 2]) for at in range(0, len(hashes) - 1, 2)]
+            self._levels.append(hashes)
 
-def root_of(hashes: Sequence[bytes]) -> bytes:
-    """The root of the tree whose leaves have these hashes."""
-    return _root(hashes, 0, len(hashes)) if hashes else sha256(b"").digest()
+    def root(self) -> bytes:
+        """The root of all leaves. Of none: the hash of nothing."""
+        return self._root(0, self.size) if self.size else sha256(b"").digest()
+
+    def path(self, index: int) -> list[bytes]:
+        """The audit path of the leaf at `index`, from the leaf up."""
+        path: list[bytes] = []
+        begin, end = 0, self.size
+        while end - begin > 1:
+            middle = begin + _left_size(end - begin)
+            if index < middle:
+                path.append(self._root(middle, end))
+                end = middle
+            else:
+                path.append(self._root(begin, middle))
+                begin = middle
+        return path[::-1]
+
+    def _root(self, begin: int, end: int) -> bytes:
+        """The root of the leaves [begin, end), a part that the tree is divided into."""
+        size = end - begin
+        if size & (size - 1) == 0:
+            return self._levels[size.bit_length() - 1][begin // size]
+        middle = begin + _left_size(size)
+        return _node_hash(self._root(begin, middle), self._root(middle, end))
 
 
 def root_of_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
@@ -86,10 +104,3 @@ def root_of_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> b
 def _left_size(size: int) -> int:
     """The largest power of two below `size`."""
     return 1 << (size - 1).bit_length() - 1
-
-
-def _root(hashes: Sequence[bytes], begin: int, end: int) -> bytes:
-    if end - begin == 1:
-        return hashes[begin]
-    middle = begin + _left_size(end - begin)
-    return _node_hash(_root(hashes, begin, middle), _root(hashes, middle, end))

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -27,8 +28,10 @@ from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.schema import certificates
 from liushui.ledger.write.commit import commit_gap, make_account
+from liushui.ledger.write.quarantine import row_digest
 from liushui.provider import Slice
 from liushui.providers import ProviderRules
+from liushui.services.quarantine import discard_row
 from liushui.testing.clock import MovableClock
 from tests.certificate.certified import (
     BEGIN,
@@ -106,11 +109,16 @@ def test_a_month_that_is_not_complete_says_so(tmp_path: Path) -> None:
         ("rejected_rows", "2 rejected rows"),
     ]
     assert made.population.rejected.rows == 2
+    digests = "".join(f"{digest}\n" for digest in sorted(map(row_digest, (b"{", b"["))))
+    assert made.population.rejected.digest == sha256(digests.encode()).hexdigest()
     (line,) = made.roll_forward
     assert (line.opening.amount, line.opening.complete, line.closing.complete) == ("0", True, False)
     assert "read failed: HTTP 500" in line.closing.reason
     files = export(ledger, tmp_path / "files")
     assert files.check_everything().stdout == "valid: a, 2024-03, 101 rows, not complete (incomplete)\n"
+    discard_row(ledger, row_digest(b"{"), "a password", "a")
+    assert certify(ledger).population.rejected == made.population.rejected
+    assert basis_of(certify(ledger)) == verdict_of(ledger)
     ledger.close()
 
 

@@ -73,7 +73,7 @@ class KindTotal(Part):
 
 
 class Rejected(Part):
-    """Rows that could not be read and may belong to the period. `digest`: of their digests, sorted, one a line."""
+    """Rows that could not be read and may belong to the period. `digest`: of their own digests, sorted, one a line."""
 
     rows: int
     digest: str

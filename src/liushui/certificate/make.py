@@ -23,6 +23,7 @@ from liushui.errors import InvalidField, LedgerError, short_repr
 from liushui.instant import BusinessDays, from_us, to_iso, to_us, us_to_iso
 from liushui.ledger.chain import genesis
 from liushui.ledger.day_totals import Total
+from liushui.ledger.flow_row import identity_of
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.balances import balances_of, sum_flows
 from liushui.ledger.read.completeness import is_open_end
@@ -214,13 +215,13 @@ class _Maker:
 
     def _rejected(self) -> doc.Rejected:
         q, month = quarantine.c, self._month
-        query = sa.select(q.since_us, q.until_us, q.holes, q.wire).where(q.account == self._name)
+        query = sa.select(q.since_us, q.until_us, q.holes, q.id).where(q.account == self._name)
         digests = []
-        for since_us, until_us, holes, wire in self._connection.execute(query.where(q.ended_batch.is_(None))):
+        for since_us, until_us, holes, id_ in self._connection.execute(query.where(q.ended_batch.is_(None))):
             span = from_columns(since_us, until_us, holes)
             # A row of unknown time may belong to any period.
             if span is None or any(part.since_us < month.until_us and part.until_us > month.since_us for part in span):
-                digests.append(sha256(wire).hexdigest())
+                digests.append(identity_of(id_))  # the digest of the row, which stays when its bytes are erased
         return doc.Rejected(len(digests), sha256("".join(f"{one}\n" for one in sorted(digests)).encode()).hexdigest())
 
     def _completeness(self) -> doc.Basis:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,13 +15,13 @@ import httpx2
 import msgspec
 import pytest
 
-from liushui.errors import AuthError, ConfigError, ProviderError, RateLimited, Unavailable, WireError
+from liushui.errors import AuthError, ProviderError, RateLimited, Unavailable, WireError
 from liushui.flow import Flow
 from liushui.http import Response
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Provider, Slice
 from liushui.providers import load_providers
 from liushui.simulate.faults.deviation import Deviation, RowsPage, Scenario, is_marked
-from liushui.simulate.faults.deviation_hooks import BOMB_BYTES, NEWEST_DAYS, is_hidden
+from liushui.simulate.faults.deviation_hooks import BOMB_BYTES, NEWEST_DAYS, UNLISTED_VALUE, is_hidden
 from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.simulate.faults.profiles import PROFILES, profile_named
 from liushui.testing.clock import MovableClock
@@ -469,16 +470,10 @@ def test_two_deviations_are_in_force_together() -> None:
     assert len(msgspec.json.decode(body)["data"]["list"]) == 50
 
 
-@pytest.mark.parametrize("name", [name for name, one in DEVIATIONS.items() if one.works_per_request])
+@pytest.mark.parametrize("name", DEVIATIONS)
 def test_the_simulator_offers_a_deviation_as_a_profile(name: str) -> None:
     assert name not in PROFILES
     assert profile_named(name).deviations == (name,)
-
-
-@pytest.mark.parametrize("name", ["unlisted-account", "other-account"])
-def test_a_deviation_of_stored_rows_is_no_profile(name: str) -> None:
-    with pytest.raises(ConfigError, match="page-cap-50"):
-        profile_named(name)
 
 
 def test_a_simulated_provider_deviates() -> None:
@@ -488,6 +483,17 @@ def test_a_simulated_provider_deviates() -> None:
         return await client.fetch_page(PageRequest(faulty.whole, 200))
 
     assert len(faulty.run(first_page).rows) == 50
+
+
+def test_a_simulated_provider_stores_unlisted_values() -> None:
+    faulty = FaultyProvider(PROVIDERS["wooxpro"], profile_named("unlisted-account"))
+    accounts = Counter(msgspec.json.decode(row)["account"] for row in faulty.truth().rows)
+    assert accounts.keys() == {"futures", "copy_trading", UNLISTED_VALUE.decode().strip('"')}
+
+    async def unlisted(client: Client) -> Page:
+        return await client.fetch_page(PageRequest(faulty.whole, 1_000, params={"account": "futures"}))
+
+    assert {msgspec.json.decode(row)["account"] for row in faulty.run(unlisted).rows} == {"futures"}
 
 
 # ---------------------------------------------------------------- the check itself

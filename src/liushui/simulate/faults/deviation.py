@@ -99,7 +99,7 @@ class Deviation:
 
     @property
     def works_per_request(self) -> bool:
-        """Whether it changes requests only, and so can be simulated over any rows."""
+        """Whether it changes answers to requests, and neither what is stored nor whom the credentials belong to."""
         return self.change_stored is None and self.scenario is not Scenario.OTHER_ACCOUNT
 
     def __str__(self) -> str:

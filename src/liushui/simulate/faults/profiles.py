@@ -122,7 +122,7 @@ def profile_named(name: str) -> Profile:
         return PROFILES[name]
     from liushui.simulate.faults.deviations import DEVIATIONS  # here: help texts only need the profiles
 
-    if name in DEVIATIONS and DEVIATIONS[name].works_per_request:
+    if name in DEVIATIONS:
         return Profile(deviations=(name,))
     known = f"{' or '.join(PROFILES)}, or a deviation such as page-cap-50"
     raise ConfigError(f"faults: expected {known}, got {short_repr(name)}")

@@ -19,6 +19,7 @@ from liushui.instant import EPOCH, MAX_INSTANT, MIN_INSTANT, parse_instant, to_u
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
 from liushui.rules import Rate
 from liushui.simulate.encoded_day import RowPosition, position_of
+from liushui.simulate.faults.deviations import DEVIATIONS
 from liushui.simulate.faults.profiles import MISCOUNT_SPAN, RATE_BASE, Profile
 from liushui.simulate.faults.row_lifecycle import RowVersion, corrupted, row_versions_of
 from liushui.simulate.random_draw import seeded_random
@@ -162,7 +163,7 @@ class LifecycleReader:
             if account not in self._versions:
                 self._versions[account] = row_versions_of(
                     account,
-                    list(self._flows(account)),
+                    _stored(list(self._flows(account)), self._providers[account], self._profile.deviations),
                     provider=self._providers[account],
                     profile=self._profile,
                     seed=self._seed,
@@ -172,6 +173,15 @@ class LifecycleReader:
     def _row_time(self, at: datetime) -> datetime:
         """What the clock of the rows says at an instant of the reader's clock."""
         return at - self._row_clock_delay
+
+
+def _stored(flows: list[Flow], provider: Provider, deviations: Iterable[str]) -> list[Flow]:
+    """What a service stores of flows whose deviations change stored rows."""
+    hooks = [DEVIATIONS[name] for name in deviations if DEVIATIONS[name].applies_to(provider)]
+    for change in (deviation.change_stored for deviation in hooks if deviation.change_stored is not None):
+        rows = change([provider.codec.write(flow) for flow in flows], provider)
+        flows = [provider.codec.read(row).flow for row in rows]
+    return flows
 
 
 def _encoded(version: RowVersion, provider: Provider, write: Callable[[Flow], bytes]) -> bytes:

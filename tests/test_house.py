@@ -87,7 +87,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "ledger": CONTRACT | {"output_text", "reconcile"},
     "sync": CONTRACT | {"ledger", "output_text", "providers", "ratelimit", "wire"},
     "importing": CONTRACT | {"ledger", "providers"},
-    "certificate": CONTRACT | {"describe", "ledger", "providers"},
+    "certificate": CONTRACT | {"describe", "ledger", "providers", "reconcile"},
     "services": CONTRACT | {"ledger", "providers", "sync", "wire"},
     "simulate": CONTRACT | {"providers", "ratelimit", "server", "wire"},
     "client": CONTRACT | {"ratelimit"},

@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.certificate import document as doc
+from liushui.certificate import open_items
 from liushui.certificate.check import compare_with_ledger, open_certificate
 from liushui.certificate.keys import create_signing_key, list_signing_keys, load_signing_key
 from liushui.certificate.note import SigningKey
 from liushui.certificate.rows import COLUMNS, canonical_row
 from liushui.certificate.store import StoredCertificate, insert_certificate, list_certificates, load_certificate
 from liushui.errors import AlreadyExists, CertificateError, ConfigError, InvalidField, LedgerBusy, NotFound
+from liushui.flow import Kind
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.maintenance.backup import back_up
@@ -29,7 +31,7 @@ from liushui.ledger.read.model import ReadModel
 from liushui.ledger.schema import certificates
 from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.ledger.write.quarantine import row_digest
-from liushui.provider import Slice
+from liushui.provider import DecodedRow, Slice
 from liushui.providers import ProviderRules
 from liushui.services.quarantine import discard_row
 from liushui.testing.clock import MovableClock
@@ -143,6 +145,48 @@ def test_an_empty_month(tmp_path: Path) -> None:
     files = export(ledger, tmp_path / "files")
     assert files.check("--rows", files.rows.name).returncode == 0
     assert files.check("--rows", files.lines.name).returncode == 0
+    ledger.close()
+
+
+def make_ordered_row(identity: str, at: float, amount: str, kind: Kind) -> DecodedRow:
+    """A row that names an order."""
+    decoded = make_row(identity, at, amount, kind=kind)
+    return decoded._replace(flow=decoded.flow._replace(order_ref="order-1"))
+
+
+def test_transfers_and_refunds_without_another_side_are_outstanding(ledger_store: LedgerStore) -> None:
+    ledger = certifiable_ledger(
+        ledger_store,
+        make_row("to b", 10, "-250.50", kind=Kind.TRANSFER),
+        make_row("to nobody", 20, "-17.25", kind=Kind.TRANSFER),
+        make_row("back", 30, "-3", kind=Kind.REFUND),
+        make_ordered_row("sold", 1, "8.40", Kind.RECEIPT),
+        make_ordered_row("returned", 29, "-8.40", Kind.REFUND),
+        make_row("fee", 31, "-1", kind=Kind.FEE),
+    )
+    make_account(ledger, "b", "longbridge", "Asia/Hong_Kong")
+    commit_read(ledger, hours(0, 24), make_row("from a", 10.1, "250.50", kind=Kind.TRANSFER), account="b")
+    items = certify(ledger).open_items
+    assert (items.status, items.reason) == ("fail", "transfers and refunds whose other side is not known")
+    assert items.items == [
+        {
+            "id": "to nobody", "at": "2024-03-01T20:00:00.000000Z", "kind": "transfer", "subaccount": "",
+            "currency": "USD", "amount": "-17.25", "age_days": "671",
+        },
+        {
+            "id": "back", "at": "2024-03-02T06:00:00.000000Z", "kind": "refund", "subaccount": "",
+            "currency": "USD", "amount": "-3", "age_days": "671",
+        },
+    ]  # fmt: skip
+    assert certify(ledger, "2024-02").open_items == doc.Section("pass", "", [])
+    ledger.close()
+
+
+def test_too_many_transfers_are_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_items, "ROWS_MAX", 2)
+    rows = [make_row(str(n), n, f"{n}", kind=Kind.TRANSFER) for n in range(3)]
+    ledger = certifiable_ledger(tmp_path, *rows)
+    assert certify(ledger).open_items == doc.Section("could_not_check", "3 transfers and refunds: more than 2", [])
     ledger.close()
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal, localcontext
 from hashlib import sha256
@@ -17,6 +17,7 @@ from liushui import __version__, describe
 from liushui.certificate import document as doc
 from liushui.certificate.merkle import TreeHasher
 from liushui.certificate.note import SigningKey
+from liushui.certificate.open_items import OpenItems
 from liushui.certificate.rows import COLUMNS, CertifiedRow, canonical_row, certified_rows
 from liushui.certificate.store import StoredCertificate, insert_certificate, last_certificate
 from liushui.errors import InvalidField, LedgerError, short_repr
@@ -34,6 +35,7 @@ from liushui.ledger.schema import REVISION, accounts, history, quarantine
 from liushui.ledger.write.quarantine import from_columns
 from liushui.money import EXACT, ZERO, to_plain_string
 from liushui.provider import Provider
+from liushui.rules import Paging, Rules
 
 Stamp = Callable[[bytes], bytes]
 """Asks a time stamping authority for the time stamp of a note. Raises CertificateError."""
@@ -41,7 +43,6 @@ Stamp = Callable[[bytes], bytes]
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _NOT_COMPARED: Final = "this version of liushui does not compare balances with stated ones"
 _NOT_ORDERED: Final = "this version of liushui does not check the order of rows"
-_NOT_MATCHED: Final = "this version of liushui does not match transfers and refunds"
 
 
 class Month(NamedTuple):
@@ -88,7 +89,8 @@ def make_certificate(
         month = month_of(period, chosen.name, reading.now)
         previous = last_certificate(reading.connection, account)
         number = 1 if previous is None else previous.number + 1
-        made = _Maker(reading, chosen, month, providers.get(chosen.name.provider)).document(number, previous)
+        provider = providers.get(chosen.name.provider)
+        made = _Maker(reading, chosen, month, provider, model.rules).document(number, previous)
     note = key.sign(doc.to_bytes(made))
     stored = StoredCertificate(
         account,
@@ -149,11 +151,20 @@ class _Balances:
 class _Maker:
     """Collects what a certificate says, from one state of the ledger."""
 
-    def __init__(self, reading: Reading, account: Account, month: Month, provider: Provider | None) -> None:
-        self._connection, self._now = reading.connection, reading.now
+    def __init__(
+        self,
+        reading: Reading,
+        account: Account,
+        month: Month,
+        provider: Provider | None,
+        rules: Mapping[str, Rules[Paging]],
+    ) -> None:
+        self._connection, self._now, self._rules = reading.connection, reading.now, rules
         self._account, self._month, self._provider = account, month, provider
         self._name, self._batch = account.name.account, account.snapshot.head
-        self._rows = _Rows(certified_rows(reading.connection, self._name, *month.range_us, self._batch))
+        self._open_items = OpenItems(self._name)
+        rows = certified_rows(reading.connection, self._name, *month.range_us, self._batch)
+        self._rows = _Rows(self._open_items.watch(rows))
 
     def document(self, number: int, previous: StoredCertificate | None) -> doc.Document:
         """The document with that number. `previous` is the account's certificate before it."""
@@ -169,7 +180,7 @@ class _Maker:
             roll_forward=self._roll_forward(),
             order=doc.Section("could_not_check", _NOT_ORDERED, []),
             breaks=doc.Section("could_not_check", _NOT_ORDERED, []),
-            open_items=doc.Section("could_not_check", _NOT_MATCHED, []),
+            open_items=self._open_items.section(self._connection, self._rules, self._now),
             integrity=self._integrity(previous),
             does_not_say=list(doc.NOT_SAID),
         )

@@ -24,7 +24,6 @@ from liushui.ledger.jobs import workers
 from liushui.ledger.maintenance import heads_file
 from liushui.provider import FlowReader, Provider
 from liushui.rules import WITHDRAWAL_BOUND, Cursor, PageNumber, Paging
-from liushui.simulate.faults.deviations import DEVIATIONS
 from liushui.simulate.faults.fault import NO_DELAY, Fault, FaultKind, FaultSchedule
 from liushui.simulate.faults.fault_schedule import SeededSchedule
 from liushui.simulate.faults.faulty_dialects import Outages
@@ -138,15 +137,12 @@ class Worker:
             random=seeded_random("jitter", self._seed),
             provider=lambda name: setup.providers[name],
         )
-        # What a sync may prove follows from the service's clock, where that is behind.
-        behind = sum((DEVIATIONS[name].clock_offset for name in self._session.deviations), NO_DELAY)
-        offset = min(behind, NO_DELAY)
-        began_at = setup.clock() + offset
+        began_at = setup.clock()
         results = asyncio.run(sync_sources(ledger, setup.sources, options, self._note_event, environment))
         for result in results:
             self.note(f"ended: {result.status.value}")
             if result.status is SyncStatus.DONE:
-                self.note(f"{DONE}: {to_us(began_at)} {to_us(setup.clock() + offset)} {result.account}")
+                self.note(f"{DONE}: {to_us(began_at)} {to_us(setup.clock())} {result.account}")
         return results
 
     def _sync_until_settled(self, ledger: Ledger) -> None:

@@ -6,9 +6,9 @@ from liushui.ledger.coverage import Range, merge_adjacent
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import find_accounts, read_ranges
 from liushui.ledger.read.balances import Balance, FilteredTotals, read_balances, read_totals
-from liushui.ledger.read.coverage import AccountStatus, read_statuses
 from liushui.ledger.read.filters import Bound, FlowFilter
 from liushui.ledger.read.model import ReadModel
+from liushui.ledger.read.status import AccountStatus, read_statuses
 from liushui.ledger.read.summaries import SummaryQuery, SummaryRow, Unit, read_summary
 from liushui.providers import load_providers
 

@@ -25,16 +25,9 @@ from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.read.money_in_out import Between, Move, Outside, streams_of, without_circles
-from liushui.ledger.read.overview import (
-    AlarmKind,
-    Overview,
-    OverviewQuery,
-    Severity,
-    read_calendar,
-    read_overview,
-    read_streams,
-)
+from liushui.ledger.read.overview import Overview, OverviewQuery, read_calendar, read_overview, read_streams
 from liushui.ledger.read.own_transfers import OwnLeg, OwnTransfer
+from liushui.ledger.read.status import AlarmKind, Severity
 from liushui.ledger.read.summaries import Span, SummaryQuery, Unit, beginning, read_summary
 from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.provider import DecodedRow, Slice

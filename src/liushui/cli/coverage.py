@@ -12,7 +12,7 @@ from liushui.cli import EXIT_INCOMPLETE, options
 from liushui.cli.flows import exit_with
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages, terminal_console
-from liushui.instant import from_us
+from liushui.instant import from_us, to_iso
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from liushui.ledger.coverage import Range
     from liushui.ledger.engine import Ledger
     from liushui.ledger.jobs.sources import Run, Source
-    from liushui.ledger.read.coverage import AccountStatus, Day
+    from liushui.ledger.read.coverage import Day
     from liushui.ledger.read.model import Account
+    from liushui.ledger.read.status import AccountStatus, Alarm
     from liushui.provider import Provider
 
 RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at", "cause")
@@ -39,6 +40,10 @@ MARKS: Final = {
 }
 """How a day is drawn, by its state: the mark, its colour and its meaning."""
 LEGEND: Final = "  ".join(f"{mark} {meaning}" for mark, _, meaning in MARKS.values())
+
+
+ALARMS_OF_EXIT_3: Final = frozenset({"waiting", "doubted", "beyond_now"})
+"""The kinds of alarms with which `status` exits with 3, beside gaps, rejected rows and failed syncs."""
 
 
 class Calendar(NamedTuple):
@@ -168,7 +173,7 @@ def _day_records(accounts: "list[Account]", now: datetime) -> Iterator[Record]:
 
 STATUS_TABLE_COLUMNS: Final = (
     *("account", "provider", "read_until", "age", "next_sync", "flows", "gaps", "rejected_rows", "to_review"),
-    "last_error",
+    "needs_attention",
 )
 STATUS_FIELDS: Final = (
     *("account", "provider", "flows", "quarantined", "findings", "proven_from", "proven_until", "gaps", "batches"),
@@ -176,7 +181,7 @@ STATUS_FIELDS: Final = (
 )
 STATUS_COLUMNS: Final = (
     *STATUS_FIELDS,
-    *("source", "last_sync", "last_error", "last_proven", "age_s", "next_sync", "retention_left_s"),
+    *("source", "last_sync", "last_error", "last_proven", "age_s", "next_sync", "retention_left_s", "alarms"),
 )
 
 
@@ -192,24 +197,26 @@ STATUS_COLUMNS: Final = (
 def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -> None:
     """Print up to when each account is complete, and its last and next sync.
 
-    For monitors: the exit code is 3 if a gap is open, a row is in quarantine, or the last sync failed.
+    For monitors: the exit code is 3 if a gap is open, a row is in quarantine, the last sync failed, or the provider
+    wants no calls. `alarms` says what needs attention, and since when: a long wait, a wrong clock, a read that is
+    doubted because many known rows were missing.
 
     \b
     Example: liushui status --max-age 24 --format json
     """
     from liushui.ledger.read.completeness import combine
-    from liushui.ledger.read.coverage import read_statuses
+    from liushui.ledger.read.status import read_statuses
 
     model, form = settings.open_read_model(), settings.format
     statuses = read_statuses(model, accounts)
     records = [_status_record(model.ledger, account) for account in statuses]
     if form is Format.TABLE:
-        emit(map(_as_table_row, records), STATUS_TABLE_COLUMNS, form)
+        emit(map(_as_table_row, records, statuses), STATUS_TABLE_COLUMNS, form)
     else:
         emit(records, STATUS_COLUMNS, form)
     oldest_s = None if max_age is None else max_age * 3600
     exit_with(combine([account.verdict for account in statuses]))
-    if any(_is_wrong(record, oldest_s) for record in records):
+    if any(map(needs_exit_3, statuses)) or any(_is_wrong(record, oldest_s) for record in records):
         sys.exit(EXIT_INCOMPLETE)
 
 
@@ -233,6 +240,18 @@ def _status_record(ledger: "Ledger", account: "AccountStatus") -> Record:
         "age_s": None if last_proven is None else (now - last_proven) // timedelta(seconds=1),
         "next_sync": _next_sync(source, provider, ranges, run, now) if source and provider else None,
         "retention_left_s": _retention_left_s(source, provider, ranges, now) if source and provider else None,
+        "alarms": [_alarm_record(alarm) for alarm in account.alarms],
+    }
+
+
+def _alarm_record(alarm: "Alarm") -> Record:
+    return {
+        "severity": alarm.severity.value,
+        "kind": alarm.kind.value,
+        "at": None if alarm.at is None else to_iso(alarm.at),
+        "day": None if alarm.day is None else alarm.day.isoformat(),
+        "number": alarm.number,
+        "reason": alarm.reason,
     }
 
 
@@ -268,7 +287,12 @@ def _retention_left_s(source: "Source", provider: "Provider", ranges: "list[Rang
     return None if left is None else left // timedelta(seconds=1)
 
 
-def _as_table_row(record: Record) -> Record:
+def needs_exit_3(account: "AccountStatus") -> bool:
+    """Whether an alarm says that something is missing or cannot be read now."""
+    return any(alarm.kind.value in ALARMS_OF_EXIT_3 for alarm in account.alarms)
+
+
+def _as_table_row(record: Record, account: "AccountStatus") -> Record:
     age_s = record["age_s"]
     return {
         **record,
@@ -276,6 +300,7 @@ def _as_table_row(record: Record) -> Record:
         "age": None if age_s is None else _ago(int(str(age_s))),
         "rejected_rows": record["quarantined"],
         "to_review": record["findings"],
+        "needs_attention": "; ".join(alarm.reason for alarm in account.alarms) or None,
     }
 
 

@@ -22,8 +22,8 @@ from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.balances import read_balances
-from liushui.ledger.read.coverage import read_statuses
 from liushui.ledger.read.model import ReadModel
+from liushui.ledger.read.status import read_statuses
 from liushui.provider import Provider
 from liushui.providers import ProviderRules, get_provider
 from liushui.server.run import Address, serve_ledger

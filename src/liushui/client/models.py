@@ -117,6 +117,24 @@ class Coverage(Model):
 # ---------------------------------------------------------------- accounts and flows
 
 
+class Alarm(Model):
+    """Something that needs attention. `reason` says it in words, and what the other values mean."""
+
+    severity: Annotated[str, Meta(description="bad: somebody has to act. warn: the next sync may solve it. note.")]
+    kind: Annotated[
+        str,
+        Meta(
+            description="refused, failed, never, forgetting, gap, stale, lost, quarantine, finding, waiting, clock, "
+            "doubted, beyond_now or repeated.",
+            examples=["waiting"],
+        ),
+    ]
+    number: Annotated[int, Meta(description="Days, rows or flows; of `clock` seconds, above 0 if ours is behind.")]
+    day: Day | None
+    at: Instant | None
+    reason: str
+
+
 class Account(Model):
     """An account. `proven_until`: every earlier flow is in the ledger; null: flows at its beginning may be missing.
     `complete`: nothing is missing up to the newest read or flow."""
@@ -133,6 +151,7 @@ class Account(Model):
     proven_until: Instant | None
     complete: bool
     reason: Annotated[str, Meta(description="Why it is not complete; empty where it is.")]
+    alarms: Annotated[list[Alarm], Meta(description="What needs attention, the most severe first.")]
 
 
 class Accounts(Model):

@@ -124,13 +124,13 @@ async def fetch_slice(
         return rows_inside(await _read(client, slice_, rules, size, traits, can_split=can_split), slice_, rules)
     try:
         rows = await _read(client, asked, rules, size, traits, can_split=True)
-    except SliceTooLarge as error:
+    except SliceTooLarge:
         if can_split:
             raise
         # The rows beside the step may have made it too large. A service that leaves out the ends of a range gives none
         # of the step alone: then the steps beside it are read with it.
         rows = await _read(client, slice_, rules, size, traits, can_split=False)
-        if not rows and rows_inside(timed_rows(error.rows, rules), slice_, rules):
+        if not rows:
             rows = await _read(client, asked, rules, size, traits, can_split=False)
         return rows_inside(rows, slice_, rules)
     timed = timed_rows(rows, rules)

@@ -18,6 +18,7 @@ from liushui.errors import (
 )
 from liushui.instant import from_us, to_iso
 from liushui.ledger.jobs.source_state import (
+    REPEATED_ROWS,
     Observation,
     SourceState,
     Wait,
@@ -514,7 +515,7 @@ class AccountSync:
         if self._window.is_cut:
             observed["range_limit_s"] = str(self._slicer.length_max // timedelta(seconds=1))
         if self._traits.repeated_rows:
-            observed["repeated_rows"] = str(self._traits.repeated_rows)
+            observed[REPEATED_ROWS] = str(self._traits.repeated_rows)
         if self._traits.ignored:
             observed["ignored_parameters"] = " ".join(sorted(self._traits.ignored))
         return observed

@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import msgspec
@@ -32,11 +33,16 @@ class Observation(NamedTuple):
 
 def list_observations(ledger: Ledger, account: str | None = None) -> list[Observation]:
     """The observations of an account, or of all, by account and name."""
+    with ledger.reading() as connection:
+        return read_observations(connection, account)
+
+
+def read_observations(connection: Connection, account: str | None = None) -> list[Observation]:
+    """`list_observations` in the caller's transaction."""
     query = sa.select(observations).order_by(observations.c.account, observations.c.name)
     if account is not None:
         query = query.where(observations.c.account == account)
-    with ledger.reading() as connection:
-        return [from_row(Observation, row) for row in connection.execute(query)]
+    return [from_row(Observation, row) for row in connection.execute(query)]
 
 
 def find_observation(ledger: Ledger, account: str, name: str) -> Observation | None:
@@ -78,6 +84,7 @@ def delete_observations(connection: Connection, account: str, *names: str) -> No
 WAIT: Final = "wait"
 CLOCK_OFFSET: Final = "clock_offset"
 UNPROVEN: Final = "unproven_credentials"
+REPEATED_ROWS: Final = "repeated_rows"
 DOUBT: Final = "doubt:"
 """Names of observations. That of a doubt ends with the beginning of its range."""
 
@@ -122,6 +129,12 @@ class SourceState(NamedTuple):
     """Whether a wait is stored that is over."""
     is_unproven: bool = False
     """Whether it is still to be checked that the credentials read the account that the ledger has."""
+    clock_checked_at: datetime | None = None
+    """When `clock_offset` was measured, by this machine's clock. None: there is no difference."""
+    repeated_rows: int = 0
+    """How often the answers of a sync listed a record a second time."""
+    repeated_at: datetime | None = None
+    """When the last sync that saw such answers ended."""
 
 
 class _StoredWait(msgspec.Struct):
@@ -145,16 +158,19 @@ def row_hash(at_us: object, id_: object) -> bytes:
 
 def read_state(observed: Iterable[Observation], now: datetime) -> SourceState:
     """The state in the observations of one account. A wait that is over, or cannot be, is left out."""
-    wait, offset, has_ended_wait, is_unproven = None, None, False, False
+    state = SourceState()
     doubts: list[Doubt] = []
     for observation in observed:
         if observation.name == WAIT:
             wait = _read_wait(observation, now)
-            has_ended_wait = wait is None
+            state = state._replace(wait=wait, has_ended_wait=wait is None)
         elif observation.name == UNPROVEN:
-            is_unproven = True
+            state = state._replace(is_unproven=True)
         elif observation.name == CLOCK_OFFSET:
             offset = int(observation.value) * _MICROSECOND
+            state = state._replace(clock_offset=offset, clock_checked_at=observation.observed_at)
+        elif observation.name == REPEATED_ROWS:
+            state = state._replace(repeated_rows=int(observation.value), repeated_at=observation.observed_at)
         elif observation.name.startswith(DOUBT):
             stored = msgspec.json.decode(observation.value, type=_StoredDoubt)
             packed = b64decode(stored.missing)
@@ -169,12 +185,18 @@ def read_state(observed: Iterable[Observation], now: datetime) -> SourceState:
                     stored.believed,
                 )
             )
-    return SourceState(wait, offset, tuple(doubts), has_ended_wait, is_unproven)
+    return state._replace(doubts=tuple(doubts))
 
 
 def load_state(ledger: Ledger, account: str, now: datetime) -> SourceState:
     """The state of an account's source."""
     return read_state(list_observations(ledger, account), now)
+
+
+def read_states(connection: Connection, now: datetime) -> dict[str, SourceState]:
+    """The states of all sources that left one, by account, in the caller's transaction."""
+    by_account = groupby(read_observations(connection), key=lambda observation: observation.account)
+    return {account: read_state(observed, now) for account, observed in by_account}
 
 
 def _read_wait(observation: Observation, now: datetime) -> Wait | None:

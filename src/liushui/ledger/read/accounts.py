@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -15,11 +15,14 @@ from liushui.instant import from_us, load_zone
 from liushui.ledger.coverage import Range, State, merge_adjacent
 from liushui.ledger.day_totals import Sums, load_sums
 from liushui.ledger.engine import Ledger
+from liushui.ledger.jobs.source_state import SourceState, read_states
 from liushui.ledger.schema import accounts, coverage, day_totals, findings, flows, progress, quarantine, runs, sources
 from liushui.ledger.write.quarantine import from_columns
 
 REFUSED = "credentials"
 """The status of a sync whose credentials the provider refused."""
+
+_NO_STATE: Final = SourceState()
 
 ANY_TIME_US = 2**62
 """A rejected row of an import may be of any time from the negative of this on."""
@@ -126,6 +129,8 @@ class AccountSnapshot(NamedTuple):
     last_flow_us: int | None
     last_day: str | None
     """The newest day that has a flow, in the account's zone."""
+    service: SourceState = _NO_STATE
+    """What syncs have left: a wait, the provider's clock, doubted reads. Empty unless runs were asked for."""
 
     @property
     def rejected_rows(self) -> int:
@@ -155,12 +160,20 @@ class SnapshotCache:
 
 
 def read_snapshots(
-    connection: Connection, cache: SnapshotCache, names: Sequence[str] = (), *, with_runs: bool = False
+    connection: Connection,
+    cache: SnapshotCache,
+    names: Sequence[str] = (),
+    *,
+    with_runs_at: datetime | None = None,
 ) -> list[AccountSnapshot]:
-    """Snapshots of those accounts, by name; of all where none is named. Raises AccountNotFound."""
+    """Snapshots of those accounts, by name; of all where none is named. Raises AccountNotFound.
+
+    `with_runs_at`: now, where the last runs and the state of the sources are wanted too.
+    """
     if names:
         find_accounts(connection, names)
-    last_runs = _last_runs(connection) if with_runs else {}
+    last_runs = {} if with_runs_at is None else _last_runs(connection)
+    services = {} if with_runs_at is None else read_states(connection, with_runs_at)
     query = sa.select(accounts.c.account, accounts.c.provider, accounts.c.zone, accounts.c.head, sources.c.since_us)
     query = query.outerjoin(sources, sources.c.account == accounts.c.account).order_by(accounts.c.account)
     if names:
@@ -174,6 +187,7 @@ def read_snapshots(
             None if since_us is None else from_us(since_us),
             last_runs.get(account),
             *cache.load(connection, account, head),
+            services.get(account, _NO_STATE),
         )
         for account, provider, zone, head, since_us in connection.execute(query).all()
     ]

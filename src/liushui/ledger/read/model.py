@@ -84,12 +84,12 @@ class ReadModel:
         """One state of those accounts, of all where none is named. Raises AccountNotFound.
 
         `as_of`: the ledger as it was recorded until then. That sums every version of every flow. `with_runs`: with how
-        the last sync of each account went.
+        the last sync of each account went, and what syncs have seen of its service.
         """
         now = self.ledger.clock()
         with self.ledger.reading() as connection:
             if as_of is None:
-                snapshots = read_snapshots(connection, self._cache, names, with_runs=with_runs)
+                snapshots = read_snapshots(connection, self._cache, names, with_runs_at=now if with_runs else None)
             else:
                 chosen = find_accounts(connection, names)
                 snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]

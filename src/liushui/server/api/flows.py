@@ -16,11 +16,11 @@ from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import review
 from liushui.ledger.read.completeness import Gap, end_instant
-from liushui.ledger.read.coverage import read_statuses
 from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key
 from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
 from liushui.ledger.read.flows import LedgerFlow, Position, flow_record, flows_page
 from liushui.ledger.read.history import versions_of
+from liushui.ledger.read.status import Alarm, read_statuses
 from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import PathText, endpoint
@@ -161,10 +161,26 @@ def account_models(context: RequestContext, names: tuple[str, ...]) -> list[mode
         return []
     return [
         models.Account.of(
-            status, batch=status.batches, complete=status.verdict.is_complete, reason=status.verdict.reason
+            status,
+            batch=status.batches,
+            complete=status.verdict.is_complete,
+            reason=status.verdict.reason,
+            alarms=[alarm_model(alarm) for alarm in status.alarms],
         )
         for status in read_statuses(context.read_model, names)
     ]
+
+
+def alarm_model(alarm: Alarm) -> models.Alarm:
+    """An alarm as the API shows it."""
+    return models.Alarm(
+        severity=alarm.severity.value,
+        kind=alarm.kind.value,
+        number=alarm.number,
+        day=None if alarm.day is None else alarm.day.isoformat(),
+        at=alarm.at,
+        reason=alarm.reason,
+    )
 
 
 def gap_model(gap: Gap) -> models.Gap:

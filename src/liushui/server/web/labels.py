@@ -1,7 +1,7 @@
 """The words for kinds, directions, alarms, completeness and periods, in the reader's language."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
@@ -12,7 +12,7 @@ from babel.dates import format_interval, format_skeleton
 from liushui.instant import from_us
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
-from liushui.ledger.read.overview import Alarm, AlarmKind, Severity
+from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.read.summaries import Unit
 from liushui.server.web.i18n import Language
 
@@ -96,7 +96,8 @@ def alarm_label(alarm: Alarm, zone: str, language: Language) -> AlarmLabel:
     """An alarm in words."""
     name, text = _alarm_text(alarm, zone, language)
     link, action = _alarm_link(alarm, language)
-    why = alarm.detail if alarm.kind in (AlarmKind.REFUSED, AlarmKind.FAILED, AlarmKind.GAP) else ""
+    has_reason = alarm.kind in (AlarmKind.REFUSED, AlarmKind.FAILED, AlarmKind.GAP, AlarmKind.WAITING)
+    why = alarm.detail if has_reason else ""
     return AlarmLabel(LOOKS[alarm.severity], name, alarm.account, text, why, link, action)
 
 
@@ -144,6 +145,50 @@ def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
             )
         case AlarmKind.FINDING:
             return say("To review"), _finding(alarm, language)
+        case _:
+            return _service_text(alarm, at, day, language)
+
+
+def _service_text(alarm: Alarm, at: str, day: str, language: Language) -> tuple[str, str]:
+    """An alarm about what syncs have seen of the provider's service."""
+    say, say_many = language.say, language.say_many
+    match alarm.kind:
+        case AlarmKind.WAITING:
+            return say("Put off"), say(
+                "The provider wants no calls before %(at)s. The next sync waits until then.", at=at
+            )
+        case AlarmKind.CLOCK:
+            length = language.span(timedelta(seconds=abs(alarm.number)))
+            if alarm.number > 0:
+                text = say(
+                    "The clock of this machine is %(length)s behind the provider's, at %(at)s.", length=length, at=at
+                )
+            else:
+                text = say(
+                    "The clock of this machine is %(length)s ahead of the provider's, at %(at)s.", length=length, at=at
+                )
+            return say("Wrong clock"), text
+        case AlarmKind.DOUBTED:
+            return say("Doubted read"), say_many(
+                "A read at %(at)s lacked %(number)s known flow of %(day)s or later. "
+                "It stays until a later read lacks it too.",
+                "A read at %(at)s lacked %(number)s known flows of %(day)s or later. "
+                "They stay until a later read lacks them too.",
+                alarm.number,
+                at=at,
+                day=day,
+            )
+        case AlarmKind.BEYOND_NOW:
+            return say("Complete beyond now"), say(
+                "A range up to %(at)s was called complete while a clock was ahead. The next sync reads it again.", at=at
+            )
+        case _:
+            return say("Listed twice"), say_many(
+                "At %(at)s an answer of the provider listed a record twice. It counts once.",
+                "At %(at)s answers of the provider listed a record twice, %(number)s times. Each counts once.",
+                alarm.number,
+                at=at,
+            )
 
 
 def _finding(alarm: Alarm, language: Language) -> str:
@@ -176,6 +221,8 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
         case AlarmKind.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.detail})
             return f"/flows?{query}", say("Review the flows")
+        case _:
+            return f"/sources/{account}", say("View the source")
 
 
 class CoverageLabel(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 from liushui.ledger.jobs.sources import Run, Source, last_runs, list_sources
 from liushui.ledger.jobs.sync_requests import requested_accounts
 from liushui.ledger.jobs.workers import Progress, list_progress
-from liushui.ledger.read import coverage
-from liushui.ledger.read.coverage import AccountStatus
+from liushui.ledger.read import status
+from liushui.ledger.read.status import AccountStatus
 from liushui.server.web.labels import coverage_label
 from liushui.server.web.page import Page
 from liushui.sync.events import SyncStatus
@@ -140,7 +140,7 @@ def read_statuses(page: Page, sources: Sequence[Source] | None = None) -> list[S
         return []
     names = tuple(source.account for source in sources)
     now, runs = ledger.clock(), last_runs(ledger)
-    accounts = {one.account: one for one in coverage.read_statuses(page.app_context.read_model, names)}
+    accounts = {one.account: one for one in status.read_statuses(page.app_context.read_model, names)}
     progress = {one.account: one for one in list_progress(ledger, names)}
     requested = requested_accounts(ledger)
     return [

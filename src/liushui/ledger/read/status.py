@@ -1,0 +1,281 @@
+"""What needs attention, and how far each account is collected, for people and monitors."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+
+from liushui.instant import BusinessDays, from_us, load_zone, to_iso, to_us
+from liushui.ledger.coverage import State
+from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
+from liushui.ledger.read.coverage import Day, DayState, deadline
+from liushui.ledger.read.model import Account, ReadModel
+from liushui.ledger.schema import batches
+from liushui.rules import Paging, Rules
+
+# ---------------------------------------------------------------- alarms
+
+
+STALE: Final = timedelta(days=1)
+"""How far the newest complete read may lag behind what the provider has published before it is an alarm."""
+
+SOON_DAYS: Final = 60
+"""A gap that the provider deletes within so many days is an alarm."""
+
+PRESSING_DAYS: Final = 14
+"""The same, as a severe alarm."""
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=1)
+"""Coverage may end so much later than now, because machines that write one ledger have clocks of their own."""
+
+
+class Severity(StrEnum):
+    """How much an alarm matters."""
+
+    BAD = "bad"
+    """Something is wrong, or will be lost: somebody has to act."""
+    WARN = "warn"
+    """Something is missing; the next sync may fetch it."""
+    NOTE = "note"
+    """Worth a look."""
+
+
+class AlarmKind(StrEnum):
+    """What an alarm is about."""
+
+    REFUSED = "refused"
+    """The provider refuses the credentials; `detail` is its error."""
+    FAILED = "failed"
+    """The last sync failed; `detail` is the error."""
+    NEVER = "never"
+    """The source has never been synced."""
+    FORGETTING = "forgetting"
+    """In `number` days the provider deletes `day`, which is open."""
+    GAP = "gap"
+    """`number` days from `day` on are not complete; `detail` is the error of a failed read."""
+    STALE = "stale"
+    """Nothing after `at` has been read."""
+    LOST = "lost"
+    """`number` days from `day` on are not complete, and the provider no longer keeps them."""
+    QUARANTINE = "quarantine"
+    """`number` rows were rejected."""
+    FINDING = "finding"
+    """`number` flows have the finding named by `detail`."""
+    WAITING = "waiting"
+    """The provider wants no calls before `at`; `detail` is the reason that it gave."""
+    CLOCK = "clock"
+    """This machine's clock is `number` seconds behind the provider's, below 0 ahead of it, as measured at `at`."""
+    DOUBTED = "doubted"
+    """A read that began at `at` lacked `number` known rows of `day` and later, and is not believed yet."""
+    BEYOND_NOW = "beyond_now"
+    """A range is complete up to `at`, which has not come yet: a clock was ahead when it was read."""
+    REPEATED = "repeated"
+    """The answers of the last sync listed a record twice `number` times. Each counts once."""
+
+
+class Alarm(NamedTuple):
+    """Something that needs attention. Its kind says what the other values mean."""
+
+    severity: Severity
+    kind: AlarmKind
+    account: str
+    number: int = 0
+    day: date | None = None
+    at: datetime | None = None
+    detail: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The alarm in a sentence, in English. The page has its own, in the reader's language."""
+        at = "" if self.at is None else to_iso(self.at)
+        match self.kind:
+            case AlarmKind.REFUSED | AlarmKind.FAILED:
+                return self.detail
+            case AlarmKind.NEVER:
+                return "it was never synced"
+            case AlarmKind.FORGETTING:
+                return f"the provider deletes the flows of {self.day} in {self.number} days, and it is not complete"
+            case AlarmKind.GAP:
+                why = f": {self.detail}" if self.detail else ""
+                return f"{self.number} days from {self.day} on are not complete{why}"
+            case AlarmKind.STALE:
+                return f"nothing after {at} is complete"
+            case AlarmKind.LOST:
+                return f"{self.number} days from {self.day} on are not complete, and the provider has deleted them"
+            case AlarmKind.QUARANTINE:
+                return f"{self.number} rejected rows"
+            case AlarmKind.FINDING:
+                return f"{self.number} flows to review: {self.detail}"
+            case AlarmKind.WAITING:
+                return f"the provider wants no calls before {at}: {self.detail}"
+            case AlarmKind.CLOCK:
+                side = "behind" if self.number > 0 else "ahead of"
+                return f"the clock of this machine is {abs(self.number)} s {side} the provider's"
+            case AlarmKind.DOUBTED:
+                return (
+                    f"a read at {at} lacked {self.number} known flows of {self.day} or later, and is not believed yet"
+                )
+            case AlarmKind.BEYOND_NOW:
+                return f"a range was called complete up to {at}, which has not come yet: it is read again"
+            case AlarmKind.REPEATED:
+                return f"answers listed a record twice, {self.number} times: each counts once"
+
+
+_ORDER: Final = tuple(Severity)
+
+
+def alarms(accounts: Iterable[Account], rules: Mapping[str, Rules[Paging]], now: datetime) -> list[Alarm]:
+    """Every alarm, the most severe first. `rules` by provider."""
+    found = [alarm for account in accounts for alarm in _of_account(account, rules.get(account.snapshot.provider), now)]
+    return sorted(found, key=lambda alarm: _ORDER.index(alarm.severity))
+
+
+def _of_account(account: Account, rules: Rules[Paging] | None, now: datetime) -> Iterator[Alarm]:
+    snapshot = account.snapshot
+    name, run = snapshot.account, snapshot.run
+    if run is not None and run.error:
+        kind = AlarmKind.REFUSED if run.is_refused else AlarmKind.FAILED
+        yield Alarm(Severity.BAD, kind, name, at=run.started_at, detail=run.error)
+    if account.completeness.has_source and rules is not None:
+        yield from _of_coverage(account, rules, now)
+    if account.completeness.has_source:
+        yield from _of_service(account, now)
+    if snapshot.rejected_rows:
+        yield Alarm(Severity.WARN, AlarmKind.QUARANTINE, name, number=snapshot.rejected_rows)
+    for finding, count in sorted(snapshot.findings.items()):
+        yield Alarm(Severity.NOTE, AlarmKind.FINDING, name, number=count, detail=finding)
+
+
+def _of_coverage(account: Account, rules: Rules[Paging], now: datetime) -> Iterator[Alarm]:
+    completeness = account.completeness
+    name, days = completeness.name, BusinessDays(load_zone(completeness.zone))
+    if completeness.read_until_us is None:
+        if account.snapshot.run is None:
+            yield Alarm(Severity.WARN, AlarmKind.NEVER, name)
+        return
+    kept, settled = rules.provable(now)
+    read_until = from_us(completeness.read_until_us)
+    if settled - read_until > STALE:
+        yield Alarm(Severity.BAD, AlarmKind.STALE, name, at=read_until)
+    gaps = account.verdict().gaps
+    opened = [gap for gap in gaps if gap.cause in (Cause.NOT_READ, Cause.READ_FAILED)]
+    lost = [gap for gap in gaps if gap.cause is Cause.NOT_KEPT]
+    if opened:
+        first = date.fromisoformat(days.day_of(max(opened[0].since_us, to_us(kept))))
+        limit = deadline(rules, [Day(first, DayState.OPEN)], now)
+        if limit is not None and limit.days_left <= SOON_DAYS:
+            severity = Severity.BAD if limit.days_left <= PRESSING_DAYS else Severity.WARN
+            yield Alarm(severity, AlarmKind.FORGETTING, name, number=limit.days_left, day=first)
+        failed = [gap.detail for gap in opened if gap.cause is Cause.READ_FAILED]
+        yield Alarm(
+            Severity.WARN,
+            AlarmKind.GAP,
+            name,
+            number=_days_in(opened, days),
+            day=first,
+            detail=failed[-1] if failed else "",
+        )
+    if lost:
+        first = date.fromisoformat(days.day_of(lost[0].since_us))
+        yield Alarm(Severity.NOTE, AlarmKind.LOST, name, number=_days_in(lost, days), day=first)
+
+
+def _of_service(account: Account, now: datetime) -> Iterator[Alarm]:
+    """Alarms about what syncs have seen of the provider's service."""
+    name, service = account.snapshot.account, account.snapshot.service
+    if service.wait is not None:
+        yield Alarm(Severity.WARN, AlarmKind.WAITING, name, at=service.wait.until, detail=service.wait.reason)
+    if service.clock_offset:
+        seconds = round(service.clock_offset.total_seconds())
+        yield Alarm(Severity.WARN, AlarmKind.CLOCK, name, number=seconds, at=service.clock_checked_at)
+    doubts = [doubt for doubt in service.doubts if not doubt.believed]
+    if doubts:
+        days = BusinessDays(load_zone(account.snapshot.zone))
+        yield Alarm(
+            Severity.BAD,
+            AlarmKind.DOUBTED,
+            name,
+            number=sum(len(doubt.missing) for doubt in doubts),
+            day=date.fromisoformat(days.day_of(min(doubt.since_us for doubt in doubts))),
+            at=from_us(min(doubt.first_read_us for doubt in doubts)),
+        )
+    # Ranges are proven by the provider's time, which may be later than ours.
+    latest_us = to_us(now + max(service.clock_offset or timedelta(0), timedelta(0)) + CLOCK_TOLERANCE)
+    ends = [known.until_us for known in account.snapshot.ranges if known.state is State.PROVEN]
+    if ends and max(ends) > latest_us:
+        yield Alarm(Severity.BAD, AlarmKind.BEYOND_NOW, name, at=from_us(max(ends)))
+    if service.repeated_rows:
+        yield Alarm(Severity.NOTE, AlarmKind.REPEATED, name, number=service.repeated_rows, at=service.repeated_at)
+
+
+def _days_in(gaps: Sequence[Gap], days: BusinessDays) -> int:
+    """How many days gaps touch."""
+    count = 0
+    last: date | None = None
+    for gap in gaps:
+        first = date.fromisoformat(days.day_of(gap.since_us))
+        end = date.fromisoformat(days.day_of(gap.until_us - 1))
+        count += (end - first).days + (last != first)
+        last = end
+    return count
+
+
+# ---------------------------------------------------------------- status
+
+
+class AccountStatus(NamedTuple):
+    """How far an account is collected. `gaps` counts ranges that should have been read and were not.
+
+    `proven_until`: everything from the account's beginning up to there is in the ledger; None: not even its beginning.
+    """
+
+    account: str
+    provider: str
+    flows: int
+    quarantined: int
+    findings: int
+    proven_from: datetime | None
+    proven_until: datetime | None
+    gaps: int
+    batches: int
+    zone: str
+    verdict: Verdict
+    alarms: tuple[Alarm, ...] = ()
+    """What needs attention, the most severe first."""
+
+
+def read_statuses(model: ReadModel, names: Sequence[str] = ()) -> list[AccountStatus]:
+    """The status of those accounts, of all where none is named. Raises AccountNotFound."""
+    with model.reading(names, with_runs=True) as reading:
+        query = sa.select(batches.c.account, sa.func.count()).where(batches.c.account.in_(list(reading.accounts)))
+        counts = {
+            account: int(count) for account, count in reading.connection.execute(query.group_by(batches.c.account))
+        }
+        return [
+            status_of(account, counts.get(name, 0), alarms([account], model.rules, reading.now))
+            for name, account in reading.accounts.items()
+        ]
+
+
+def status_of(account: Account, batch_count: int, alarms_of_account: Sequence[Alarm]) -> AccountStatus:
+    """The status of one account of a reading."""
+    snapshot, verdict = account.snapshot, account.verdict()
+    proven = [known for known in snapshot.ranges if known.state is State.PROVEN]
+    unread = [gap for gap in verdict.gaps if gap.cause not in (Cause.REJECTED_ROWS, Cause.NO_SOURCE)]
+    failed = [known for known in snapshot.ranges if known.state is State.OPEN]
+    return AccountStatus(
+        snapshot.account,
+        snapshot.provider,
+        flows=snapshot.flows,
+        quarantined=snapshot.rejected_rows,
+        findings=sum(snapshot.findings.values()),
+        proven_from=from_us(proven[0].since_us) if proven else None,
+        proven_until=end_instant(verdict.until_us),
+        gaps=len(unread) if account.completeness.has_source else len(failed),
+        batches=batch_count,
+        zone=snapshot.zone,
+        verdict=verdict,
+        alarms=tuple(alarms_of_account),
+    )

@@ -9,17 +9,22 @@ from hypothesis import strategies as st
 
 from liushui.errors import ConfigError, WireError
 from liushui.instant import (
+    MAX_INSTANT,
+    MIN_INSTANT,
     UNIX_SECONDS_MAX,
     UNIX_SECONDS_MIN,
     BusinessDays,
+    add_days,
     from_us,
     load_zone,
     parse_day,
     parse_instant,
     parse_unix_seconds,
     to_iso,
+    to_local,
     to_us,
 )
+from liushui.testing.clock import NOON
 
 ZONES = ("UTC", "Asia/Hong_Kong", "America/New_York", "Pacific/Kiritimati", "Asia/Kathmandu")
 
@@ -99,3 +104,16 @@ def test_what_a_user_types() -> None:
 def test_a_day_has_one_spelling(text: str) -> None:
     assert parse_day("2024-01-31") == date(2024, 1, 31)
     assert parse_day(text) is None
+
+
+def test_days_stay_in_the_calendar() -> None:
+    assert add_days(date(2024, 2, 28), 2) == date(2024, 3, 1)
+    assert add_days(date.max, 1) == date.max
+    assert add_days(date(1, 1, 2), -400) == date.min
+
+
+def test_local_time_is_utc_where_the_calendar_has_no_local_time() -> None:
+    assert to_local(NOON, ZoneInfo("Asia/Shanghai")).utcoffset() == timedelta(hours=8)
+    assert to_local(MAX_INSTANT, ZoneInfo("Asia/Shanghai")) == MAX_INSTANT
+    assert to_local(MAX_INSTANT, ZoneInfo("Asia/Shanghai")).utcoffset() == timedelta(0)
+    assert to_local(MIN_INSTANT, ZoneInfo("America/New_York")).utcoffset() == timedelta(0)

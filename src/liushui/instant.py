@@ -92,6 +92,22 @@ def parse_day(text: str) -> date | None:
     return day if day.isoformat() == text else None
 
 
+def add_days(day: date, days: int) -> date:
+    """The day so many days later, or earlier where `days` is negative; the calendar's last or first day beyond it."""
+    try:
+        return day + timedelta(days=days)
+    except OverflowError:
+        return date.max if days > 0 else date.min
+
+
+def to_local(at: datetime, zone: ZoneInfo) -> datetime:
+    """The instant in a zone's local time; in UTC where the local time would lie outside the calendar."""
+    try:
+        return at.astimezone(zone)
+    except OverflowError:
+        return at.astimezone(UTC)
+
+
 def load_zone(name: str) -> ZoneInfo:
     """The IANA time zone of that name. Raises ConfigError."""
     try:

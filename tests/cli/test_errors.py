@@ -80,6 +80,7 @@ def test_an_error_is_one_line_and_creates_no_ledger(tmp_path: Path, words: list[
         (["password", "remove"], "password: there is none"),
         (["flows", "--kind", "gift"], "'gift' is not one of 'deposit'"),
         (["flows", "--since", "soon"], "since: expected a date or ISO 8601 time"),
+        (["summary", "--until", "0001-01-01"], "until: expected a day after 0001-01-01"),
         (["flows", "--until", "2024-13-01"], "until: expected a date or ISO 8601 time"),
         (["flows", "--limit", "few"], "'few' is not a valid integer"),
         (["flows", "--limit", "-1"], "-1 is not in the range x>=0"),

@@ -259,6 +259,8 @@ def summary(
 
     first, after = day_of("since", since), day_of("until", until)
     check_range(first, after)
+    if after == date.min:
+        raise ConfigError(f"until: expected a day after {date.min}, the calendar's first, got {date.min}")
     query = SummaryQuery(
         accounts,
         Unit(by.value),

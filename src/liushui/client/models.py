@@ -16,10 +16,18 @@ from liushui.flow import Category, Direction, Kind
 Amount = Annotated[
     str,
     Meta(
-        pattern=r"^-?(0|[1-9][0-9]{0,97})(\.[0-9]{1,97})?$",
+        pattern=r"^-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,98})?$",
         max_length=100,
         description="Exact decimal text; never a JSON number.",
         examples=["-248.60"],
+    ),
+]
+Sum = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$",
+        description="Exact decimal text. A sum may have more digits than an amount.",
+        examples=["-1248.60"],
     ),
 ]
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -238,7 +246,7 @@ class Balance(Model):
     account: str
     subaccount: str
     currency: str
-    amount: Amount
+    amount: Sum
     flows: Count
     at: Instant | None
     measure: Annotated[str, Meta(description="balance or net_change.", examples=["balance"])]
@@ -269,11 +277,11 @@ class SummaryRow(Model):
     currency: str
     kind: Kind | None
     flows: Count
-    money_in: Amount
-    money_out: Amount
-    net: Amount
-    own_in: Annotated[Amount, Meta(description="What came in by transfers between the accounts that were asked for.")]
-    own_out: Annotated[Amount, Meta(description="What went out by transfers between the accounts that were asked for.")]
+    money_in: Sum
+    money_out: Sum
+    net: Sum
+    own_in: Annotated[Sum, Meta(description="What came in by transfers between the accounts that were asked for.")]
+    own_out: Annotated[Sum, Meta(description="What went out by transfers between the accounts that were asked for.")]
     complete: Annotated[bool, Meta(description="Whether every flow of the period is in the ledger.")]
     complete_until: Annotated[
         Instant | None,

@@ -14,12 +14,19 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import BusinessDays, from_us, to_us
+from liushui.instant import BusinessDays, to_us
 from liushui.ledger.day_totals import Sums, Total, exact_sums, parse_sum
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read import history
 from liushui.ledger.read.completeness import Basis, Verdict, combine, end_instant
-from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, equals_currency, instant_us, totals_conditions
+from liushui.ledger.read.filters import (
+    AccountFilter,
+    Bound,
+    FlowFilter,
+    bound_instant,
+    equals_currency,
+    totals_conditions,
+)
 from liushui.ledger.read.flows import LedgerFlow, begin_us, day_text, ledger_flow, next_day
 from liushui.ledger.read.model import Account, ReadModel
 from liushui.ledger.schema import day_totals, flows
@@ -74,7 +81,7 @@ def read_balances(
             if at is None:
                 rows += balances_of(account, verdict, account.snapshot.sums)
             else:
-                before = from_us(instant_us(at, account.name.tz))
+                before = bound_instant(at, account.name.tz)
                 sums = _sums_before(reading.connection, account, before, as_of)
                 rows += balances_of(account, verdict, sums, before)
     if currency is not None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from liushui.instant import from_us, load_zone, to_us, us_to_iso
+from liushui.instant import from_us, load_zone, to_local, to_us, us_to_iso
 from liushui.ledger.coverage import Range, State, uncovered
 from liushui.ledger.read.accounts import AccountSnapshot, RejectedRows
 from liushui.rules import Paging, Rules
@@ -139,7 +139,7 @@ class Basis(NamedTuple):
     @property
     def since_day(self) -> date | None:
         """The day, in the account's zone, since which the sum is a net change. None: it is a balance."""
-        return None if self.since_us is None else from_us(self.since_us).astimezone(load_zone(self.zone)).date()
+        return None if self.since_us is None else to_local(from_us(self.since_us), load_zone(self.zone)).date()
 
     @property
     def measure(self) -> str:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from liushui.errors import ConfigError, WireError, short_repr
 from liushui.flow import Category, Direction, Kind
-from liushui.instant import BusinessDays, to_us
+from liushui.instant import MIN_INSTANT, BusinessDays, from_us, to_us
 from liushui.ledger import findings
 from liushui.ledger.engines.condition_sql import at_least, at_most, contains_folded, equals_folded, fold
 from liushui.ledger.read.accounts import AccountName
@@ -152,6 +152,11 @@ def instant_us(bound: Bound, zone: ZoneInfo) -> int:
     if isinstance(bound, datetime):
         return to_us(bound if bound.tzinfo else bound.replace(tzinfo=zone))
     return max(BEFORE_ALL_US, BusinessDays(zone).range_us(bound.isoformat())[0])
+
+
+def bound_instant(bound: Bound, zone: ZoneInfo) -> datetime:
+    """A bound as an instant. The calendar's first day begins at its first instant, whatever the zone."""
+    return from_us(max(to_us(MIN_INSTANT), instant_us(bound, zone)))
 
 
 def range_us(since: Bound | None, until: Bound | None, zone: ZoneInfo) -> tuple[int, int]:

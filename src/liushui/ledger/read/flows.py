@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.flow import Flow
-from liushui.instant import BusinessDays, from_us
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, BusinessDays, from_us, to_us
 from liushui.ledger.day_totals import flows_by_day
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import to_flow
@@ -289,11 +289,9 @@ def daily_flows(ledger: Ledger, account: str, first: date, last: date) -> list[t
         (known,) = find_accounts(connection, (account,))
         counts = flows_by_day(connection, account, first.isoformat(), last.isoformat())
     days = BusinessDays(known.tz)
-    begins = [
-        (days.begin_us(found), days.begin_us(found + DAY), count)
-        for found, count in ((date.fromisoformat(day), count) for day, count in counts)
-    ]
-    return [(Slice(from_us(begin), from_us(end)), count) for begin, end, count in begins]
+    first_us, last_us = to_us(MIN_INSTANT), to_us(MAX_INSTANT)
+    ranges = [(*days.range_us(day), count) for day, count in counts]
+    return [(Slice(from_us(max(begin, first_us)), from_us(min(end, last_us))), count) for begin, end, count in ranges]
 
 
 FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"

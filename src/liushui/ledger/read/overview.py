@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import to_us
+from liushui.instant import add_days, to_us
 from liushui.ledger.day_totals import Total, exact_sums, parse_sum
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.balances import Balance, balances_of
@@ -156,5 +156,5 @@ def _span(query: OverviewQuery, accounts: Sequence[Account], now: datetime) -> S
     newest = [account.snapshot.last_day for account in accounts]
     days = [date.fromisoformat(day) for day in newest if day is not None]
     last = query.last or max(days, default=now.date())
-    first = query.first or beginning(last - SPANS[query.unit] + DAY, query.unit)
+    first = query.first or beginning(add_days(last, 1 - SPANS[query.unit].days), query.unit)
     return Span(query.unit, min(first, last), last)

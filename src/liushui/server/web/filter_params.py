@@ -186,7 +186,7 @@ def read_overview_request(
         if currency is None:
             errors["currency"] = say("There are no flows in %(got)s.", got=short_repr(typed["currency"]))
     since, until = (_day(typed, name, errors, language) for name in ("since", "until"))
-    if since and until and since >= until:
+    if until and (until == date.min or (since and since >= until)):
         errors["until"] = say("The end must be after the beginning.")
         since = until = None
     last = until - DAY if until else None

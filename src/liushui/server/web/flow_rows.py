@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from liushui.instant import load_zone, to_us, us_to_iso
+from liushui.instant import load_zone, to_local, to_us, us_to_iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.cursors import flow_key, sign_cursor
 from liushui.ledger.read.filters import FlowFilter
@@ -106,7 +106,7 @@ def _searched(page: FlowsPage, limit: int) -> str | None:
 
 def local_text(at: datetime, zone: ZoneInfo) -> str:
     """A local time to the second, with all digits so that they align: `2024-01-31 09:30:00`."""
-    return at.astimezone(zone).isoformat(" ", "seconds")[:SECONDS_END]
+    return to_local(at, zone).isoformat(" ", "seconds")[:SECONDS_END]
 
 
 def side_of_amount(amount: Decimal) -> str:

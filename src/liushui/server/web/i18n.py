@@ -17,6 +17,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
 from babel.support import NullTranslations, Translations
 
+from liushui.instant import to_local
 from liushui.money import to_plain_string
 
 CATALOGUES: Final = Path(__file__).parent / "locale"
@@ -80,7 +81,8 @@ class Language:
 
     def moment(self, at: datetime, zone: ZoneInfo) -> str:
         """A date and a time to the second, in a zone."""
-        return format_datetime(at, "medium", tzinfo=zone, locale=self.locale)
+        local = to_local(at, zone)
+        return format_datetime(local, "medium", tzinfo=local.tzinfo, locale=self.locale)
 
     def span(self, length: timedelta) -> str:
         """A duration in its largest unit, rounded."""

@@ -1,0 +1,1 @@
+"""What somebody hostile, or only unlucky, can put before the product."""

@@ -79,7 +79,7 @@ def paths_of(routes: list[object]) -> list[str]:
     return sorted(path for path in paths if not path.startswith(("/static", "/api/v1/docs/", "/api/v1/events")))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(facts=ROWS, zone=st.sampled_from(ZONES), data=st.data())
 def test_no_row_takes_a_page_or_a_total_down(facts: list[Facts], zone: str, data: st.DataObject) -> None:
     rows = rows_of(facts)

@@ -22,9 +22,30 @@ COMMAND_LINE: Final = "command line"
 """The name of the principal that commands act for."""
 SCOPES: Final = ("read", "record", "manage")
 
-KEY_COLUMNS: Final = ("key", "dialect", "accounts", "created_at", "expires_at", "revoked_at", "paced", "restrictions")
+KEY_COLUMNS: Final = (
+    "key",
+    "dialect",
+    "accounts",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "paced",
+    "restrictions",
+    "created_by",
+)
 TOKEN_COLUMNS: Final = (
-    *("id", "name", "accounts", "scopes", "rate", "created_at", "expires_at", "revoked_at", "last_used_at"),
+    *(
+        "id",
+        "name",
+        "accounts",
+        "scopes",
+        "rate",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+        "created_by",
+    ),
 )
 
 expires_option = click.option("--expires", metavar="WHEN", help="Valid until this date or ISO 8601 time (UTC).")
@@ -231,11 +252,13 @@ def token_list(settings: Settings) -> None:
 @click.argument("token_id", metavar="TOKEN", help="The token's id, as `token list` prints it.")
 @options.ledger_only
 def token_revoke(settings: Settings, token_id: str) -> None:
-    """Revoke a token. It stops working at once, in every serving process."""
+    """Revoke a token and every key and token that it created. They stop working at once, in every serving process."""
     from liushui.services.access import owner, revoke_token
 
-    revoke_token(settings.open_ledger(), owner(COMMAND_LINE), token_id)
+    with_it = revoke_token(settings.open_ledger(), owner(COMMAND_LINE), token_id)
     messages.print(f"revoked {token_id}")
+    if any(with_it):
+        messages.print(f"revoked what it had created: {with_it.tokens} tokens, {with_it.keys} keys")
 
 
 # ---------------------------------------------------------------- the web page

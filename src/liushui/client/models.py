@@ -605,6 +605,8 @@ class Key(Model):
     revoked_at: Instant | None
     paced: bool
     restrictions: dict[str, str]
+    created_by: str | None
+    """The id of the token that created it, with which it ends. Null: the owner created it."""
 
 
 class Keys(Model):
@@ -644,6 +646,8 @@ class Token(Model):
     expires_at: Instant | None
     revoked_at: Instant | None
     last_used_at: Instant | None
+    created_by: str | None
+    """The id of the token that created it, with which it ends. Null: the owner created it."""
 
 
 class Tokens(Model):

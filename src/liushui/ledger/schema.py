@@ -229,6 +229,7 @@ keys = _table(
     *required(BigInt, "created_at_us"),
     *optional(BigInt, "expires_at_us", "revoked_at_us"),
     Column("restrictions", Text, nullable=False, server_default="{}"),
+    *optional(Text, "created_by"),
     PrimaryKeyConstraint("dialect", "public"),
 )
 
@@ -294,6 +295,7 @@ tokens = _table(
     *required(Text, "id", "name", "digest", "accounts", "scopes"),
     *required(BigInt, "calls_per_minute", "created_at_us"),
     *optional(BigInt, "expires_at_us", "revoked_at_us", "last_used_at_us"),
+    *optional(Text, "created_by"),
     PrimaryKeyConstraint("id"),
 )
 

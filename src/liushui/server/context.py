@@ -1,7 +1,7 @@
 """What handlers of the API and the pages work with: the application, and the principal that a request acts for."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
@@ -13,7 +13,7 @@ from liushui.ledger.access.tokens import Scope, find_token, should_store_use
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider, RateLimiter
-from liushui.services.access import Principal
+from liushui.services.access import Principal, bearer
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 """A request, as guards get it."""
@@ -57,8 +57,8 @@ class AppContext:
         token = find_token(self.ledger, header[len(_BEARER) :].strip())
         if token is None:
             return None
-        to_touch = token.id if should_store_use(token, self.ledger.clock()) else None
-        return Principal(f"token {token.id}", token.accounts, token.scopes, token.calls_per_minute, to_touch)
+        is_stale = should_store_use(token, self.ledger.clock())
+        return replace(bearer(f"token {token.id}", token), touches_token=is_stale)
 
 
 UNCOMPRESSED: Final = "uncompressed"

@@ -7,10 +7,11 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from liushui.errors import AccountNotFound, ConfigError, InvalidField, NotFound, PermissionDenied, short_repr
+from liushui.instant import to_iso
 from liushui.ledger.access import keys, tokens
 from liushui.ledger.access.keys import KeyInfo
 from liushui.ledger.access.sessions import has_password
-from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NewToken, Scope, Token
+from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NewToken, Revoked, Scope, Token
 from liushui.ledger.engine import Ledger, account_names
 from liushui.provider import NO_VALUES, Provider
 
@@ -24,8 +25,12 @@ class Principal:
     accounts: frozenset[str] | None
     scopes: frozenset[Scope]
     calls_per_minute: int = CALLS_PER_MINUTE
-    token_to_touch: str | None = None
-    """The id of the request's token, if the stored time of its last use is out of date."""
+    token: str | None = None
+    """The id of the token that the request brings, or that its session began with. None: the owner."""
+    expires_at: datetime | None = None
+    """When that token expires."""
+    touches_token: bool = False
+    """Whether the stored time of the token's last use is out of date."""
 
     def sees(self, account: str) -> bool:
         """Whether the principal may see an account."""
@@ -49,6 +54,11 @@ def owner(name: str) -> Principal:
     return Principal(name, None, frozenset(Scope))
 
 
+def bearer(name: str, token: Token) -> Principal:
+    """A principal who may do what a token allows."""
+    return Principal(name, token.accounts, token.scopes, token.calls_per_minute, token.id, token.expires_at)
+
+
 # ---------------------------------------------------------------- keys
 
 
@@ -69,11 +79,17 @@ def create_key(
 ) -> dict[str, str]:
     """Create a key that reads accounts through a provider's API. Returns its credentials, which are not shown again.
 
-    Raises NotFound for an account, and InvalidField for an expiry in the past and a restriction that the provider does
-    not know.
+    It may do no more than the principal, and ends with the principal's token: by default when that expires.
+
+    Raises PermissionDenied if it could do more, NotFound for an account, and InvalidField for an expiry in the past and
+    a restriction that the provider does not know.
     """
+    if Scope.READ not in principal.scopes:
+        raise PermissionDenied("a key reads accounts; its creator, a token, may not read")
+    if not paced and principal.token is not None:
+        raise ExceedsPrincipal("paced", ["true"])
     principal.check_accounts(ledger, accounts)
-    _check_expiry(ledger, expires_at)
+    expires_at = _expiry(ledger, principal, expires_at)
     known = [restriction.name for restriction in provider.restrictions]
     for name in restrictions:
         if name not in known:
@@ -86,6 +102,7 @@ def create_key(
         expires_at=expires_at,
         paced=paced,
         restrictions=restrictions,
+        created_by=principal.token,
     )
 
 
@@ -118,7 +135,9 @@ def create_token(
     expires_at: datetime | None = None,
     calls_per_minute: int = CALLS_PER_MINUTE,
 ) -> NewToken:
-    """Create a token for these accounts, or for all (None). It may do no more than the principal.
+    """Create a token for these accounts, or for all (None).
+
+    It may do no more than the principal, and ends with the principal's token: by default when that expires.
 
     Raises PermissionDenied if it could do more, NotFound for an account, ConfigError for other invalid values.
     """
@@ -130,36 +149,42 @@ def create_token(
         if not is_allowed:
             raise ExceedsPrincipal(field, allowed)
     principal.check_accounts(ledger, accounts or ())
-    _check_expiry(ledger, expires_at)
     return tokens.create_token(
         ledger,
         name=name,
         names=accounts,
         scopes=scopes,
-        expires_at=expires_at,
+        expires_at=_expiry(ledger, principal, expires_at),
         calls_per_minute=calls_per_minute,
+        created_by=principal.token,
     )
 
 
 class ExceedsPrincipal(PermissionDenied):
-    """A token would be able to do more than the principal who creates it. `allowed`: what the principal has."""
+    """A key or token would be able to do more than the principal who creates it. `allowed`: what the principal has."""
 
     def __init__(self, field: str, allowed: Sequence[str]) -> None:
-        super().__init__(f"{field}: a token may do no more than its creator, who has: {', '.join(allowed)}")
+        super().__init__(f"{field}: it may do no more than the token that creates it, which has: {', '.join(allowed)}")
         self.field = field
         self.allowed = list(allowed)
 
 
-def revoke_token(ledger: Ledger, principal: Principal, token_id: str) -> None:
-    """Revoke a token. Raises NotFound if the principal sees no valid token of that id."""
+def revoke_token(ledger: Ledger, principal: Principal, token_id: str) -> Revoked:
+    """Revoke a token and what it created. Raises NotFound if the principal sees no valid token of that id."""
     if not any(token.id == token_id for token in visible_tokens(ledger, principal)):
         raise NotFound(f"token: there is no valid one with the id {short_repr(token_id)}")
-    tokens.revoke_token(ledger, token_id)
+    return tokens.revoke_token(ledger, token_id)
 
 
-def _check_expiry(ledger: Ledger, expires_at: datetime | None) -> None:
+def _expiry(ledger: Ledger, principal: Principal, expires_at: datetime | None) -> datetime | None:
+    """When what a principal creates expires: at the time asked for, and not after the principal's own token."""
     if expires_at is not None and expires_at <= ledger.clock():
         raise InvalidField("expires_at", "an instant in the future", short_repr(expires_at.isoformat()))
+    if principal.expires_at is None:
+        return expires_at
+    if expires_at is not None and expires_at > principal.expires_at:
+        raise ExceedsPrincipal("expires_at", [to_iso(principal.expires_at)])
+    return expires_at or principal.expires_at
 
 
 def is_valid(token: Token, now: datetime) -> bool:

@@ -29,6 +29,8 @@ class KeyInfo(NamedTuple):
     revoked_at: datetime | None
     paced: bool
     restrictions: Mapping[str, str]
+    created_by: str | None
+    """The id of the token that created it. None: the owner did."""
 
 
 def create_key(
@@ -39,8 +41,11 @@ def create_key(
     expires_at: datetime | None = None,
     paced: bool = True,
     restrictions: Mapping[str, str] = NO_VALUES,
+    created_by: str | None = None,
 ) -> dict[str, str]:
     """Make a key that reads these accounts through a provider's API. Returns its credentials, to be shown only once.
+
+    `created_by`: the id of the token that creates it. The key is revoked with that token.
 
     Raises AccountNotFound, and ConfigError for a restriction that the provider does not have.
     """
@@ -64,6 +69,7 @@ def create_key(
                 created_at_us=to_us(ledger.clock()),
                 expires_at_us=None if expires_at is None else to_us(expires_at),
                 restrictions=msgspec.json.encode(dict(restrictions)).decode(),
+                created_by=created_by,
             )
         )
     return credentials

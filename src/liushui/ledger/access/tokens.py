@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from liushui.errors import ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, check_accounts
-from liushui.ledger.schema import from_row, tokens
+from liushui.ledger.schema import from_row, keys, tokens
 
 PREFIX: Final = "lsk_"
 """Every token begins with this, so that scanners recognise one that leaked."""
@@ -51,6 +51,8 @@ class Token(NamedTuple):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    created_by: str | None
+    """The id of the token that created it. None: the owner did."""
 
 
 class NewToken(NamedTuple):
@@ -68,8 +70,11 @@ def create_token(
     scopes: Collection[Scope],
     expires_at: datetime | None = None,
     calls_per_minute: int = CALLS_PER_MINUTE,
+    created_by: str | None = None,
 ) -> NewToken:
     """Make a token for these accounts; `names` None means all accounts.
+
+    `created_by`: the id of the token that creates it. The new one is revoked with that token.
 
     Raises AccountNotFound, and ConfigError for no scope, an expiry that has passed, and other invalid values.
     """
@@ -97,6 +102,7 @@ def create_token(
         "expires_at_us": None if expires_at is None else to_us(expires_at),
         "revoked_at_us": None,
         "last_used_at_us": None,
+        "created_by": created_by,
     }
     with ledger.writing() as connection:
         check_accounts(connection, names or ())
@@ -127,16 +133,35 @@ def list_tokens(ledger: Ledger) -> list[Token]:
     return [_token(row) for row in rows]
 
 
-def revoke_token(ledger: Ledger, id_: str) -> None:
-    """Revoke a token at once, in every process that serves. Raises NotFound where no valid token has that id."""
+class Revoked(NamedTuple):
+    """How many keys and other tokens were revoked together with a token, because it or its tokens had created them."""
+
+    tokens: int
+    keys: int
+
+
+def revoke_token(ledger: Ledger, id_: str) -> Revoked:
+    """Revoke a token and everything that it created, at once, in every process that serves.
+
+    Raises NotFound where no valid token has that id.
+    """
+    revoked_at = {"revoked_at_us": to_us(ledger.clock())}
     with ledger.writing() as connection:
         revoked = connection.execute(
-            tokens.update()
-            .where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None))
-            .values(revoked_at_us=to_us(ledger.clock()))
+            tokens.update().where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None)).values(revoked_at)
         )
         if not revoked.rowcount:
             raise NotFound(f"token: there is no valid one with the id {short_repr(id_)}")
+        created = sa.select(tokens.c.id).where(tokens.c.id == id_).cte("created", recursive=True)
+        created = created.union(sa.select(tokens.c.id).where(tokens.c.created_by == created.c.id))
+        makers = [row.id for row in connection.execute(sa.select(created.c.id))]
+        many = [
+            connection.execute(
+                table.update().where(table.c.created_by.in_(makers), table.c.revoked_at_us.is_(None)).values(revoked_at)
+            ).rowcount
+            for table in (tokens, keys)
+        ]
+    return Revoked(*many)
 
 
 def should_store_use(token: Token, now: datetime) -> bool:

@@ -168,8 +168,8 @@ async def authenticate(connection: Connection, _handler: BaseRouteHandler) -> No
     if not check.admitted:
         detail = f"expected at most {limit} calls a minute"
         raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"Retry-After": _WINDOW_S})
-    if principal.token_to_touch is not None and not uses:
-        task = asyncio.create_task(asyncio.to_thread(_store_use, app_context, principal.token_to_touch))
+    if principal.token is not None and principal.touches_token and not uses:
+        task = asyncio.create_task(asyncio.to_thread(_store_use, app_context, principal.token))
         uses.add(task)  # not awaited: another process may hold the write lock for long
         task.add_done_callback(uses.discard)
 

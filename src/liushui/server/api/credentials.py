@@ -1,5 +1,7 @@
 """Keys for the providers' APIs, and tokens for this one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated
 
@@ -32,15 +34,16 @@ def create_key(context: Context, data: JSONBody[models.MakeKey]) -> Response[mod
     if provider is None:
         raise invalid_body("/dialect", f"one of {', '.join(context.providers)}", data.dialect)
     accounts = list(dict.fromkeys(data.accounts))
-    credentials = access.create_key(
-        context.ledger,
-        context.principal,
-        provider,
-        accounts,
-        expires_at=None if data.expires_at is None else to_utc(data.expires_at),
-        paced=data.paced,
-        restrictions=data.restrictions,
-    )
+    with _exceeding():
+        credentials = access.create_key(
+            context.ledger,
+            context.principal,
+            provider,
+            accounts,
+            expires_at=None if data.expires_at is None else to_utc(data.expires_at),
+            paced=data.paced,
+            restrictions=data.restrictions,
+        )
     key = provider.key_name(credentials)
     created = models.MadeKey(key=key, dialect=provider.name, accounts=accounts, credentials=credentials)
     return context.answer(created, HTTPStatus.CREATED)
@@ -62,7 +65,7 @@ def list_tokens(context: Context) -> Response[models.Tokens]:
 @endpoint("POST", "/tokens", scope=Scope.MANAGE, status=HTTPStatus.CREATED, operation_id="make_token")
 def create_token(context: Context, data: JSONBody[models.MakeToken]) -> Response[models.MadeToken]:
     """Create a token that may do no more than the caller. It is shown only this once."""
-    try:
+    with _exceeding():
         created = access.create_token(
             context.ledger,
             context.principal,
@@ -72,10 +75,6 @@ def create_token(context: Context, data: JSONBody[models.MakeToken]) -> Response
             expires_at=None if data.expires_at is None else to_utc(data.expires_at),
             calls_per_minute=data.calls_per_minute,
         )
-    except ExceedsPrincipal as error:
-        expected = f"no more than the caller has: {', '.join(error.allowed)}"
-        fault = Fault(pointer=f"/{error.field}", expected=expected, got="more")
-        raise ProblemError(HTTPStatus.FORBIDDEN, str(error), [fault]) from error
     return context.answer(models.MadeToken(token=created.text, about=_token_model(created.token)), HTTPStatus.CREATED)
 
 
@@ -83,6 +82,17 @@ def create_token(context: Context, data: JSONBody[models.MakeToken]) -> Response
 def revoke_token(context: Context, token_id: Annotated[str, PathParameter(name="id", min_length=1)]) -> None:
     """Revoke a token: at once, and in every process. It stays in the list."""
     access.revoke_token(context.ledger, context.principal, token_id)
+
+
+@contextmanager
+def _exceeding() -> Iterator[None]:
+    """Names the field of the body that asks for more than the caller may."""
+    try:
+        yield
+    except ExceedsPrincipal as error:
+        expected = f"no more than the caller has: {', '.join(error.allowed)}"
+        fault = Fault(pointer=f"/{error.field}", expected=expected, got="more")
+        raise ProblemError(HTTPStatus.FORBIDDEN, str(error), [fault]) from error
 
 
 def _key_model(key: KeyInfo) -> models.Key:

@@ -16,11 +16,12 @@ from liushui.provider import Provider
 from liushui.server.web.forms import Form
 from liushui.server.web.page import CurrentPage, Page, redirect
 from liushui.services import access
+from liushui.services.access import ExceedsPrincipal
 
+EXCEEDED: Final = {"expires_at": "days"}
+"""The form's field for a right that would exceed the principal's, where it has another name."""
 LIFETIME_DAYS: Final = {"": None, "1": 1, "7": 7, "30": 30, "90": 90, "365": 365}
 """How long a key or a token may be valid, by the value of the form's field. None: until it is revoked."""
-
-OWNER: Final = access.owner("page")
 
 
 @get("/keys", sync_to_thread=True)
@@ -28,8 +29,8 @@ def list_keys(page: CurrentPage) -> Response[str]:
     """The keys, tokens and sessions."""
     return page.render(
         "keys/index.html",
-        keys=list(reversed(access.visible_keys(page.ledger, OWNER))),
-        tokens=list(reversed(access.visible_tokens(page.ledger, OWNER))),
+        keys=list(reversed(access.visible_keys(page.ledger, page.principal))),
+        tokens=list(reversed(access.visible_tokens(page.ledger, page.principal))),
         sessions=sessions.list_sessions(page.ledger),
         providers=page.providers,
         now=page.ledger.clock(),
@@ -63,13 +64,15 @@ def create_key(page: CurrentPage) -> Response[str]:
         try:
             credentials = access.create_key(
                 page.ledger,
-                OWNER,
+                page.principal,
                 provider,
                 accounts,
                 expires_at=_expiry(page, days),
                 paced=form.ticked("paced"),
                 restrictions=_restrictions(form, provider),
             )
+        except ExceedsPrincipal as error:
+            form.wrong(EXCEEDED.get(error.field, error.field), str(error))
         except ConfigError as error:
             form.wrong("accounts", str(error))
         else:
@@ -87,7 +90,7 @@ def create_key(page: CurrentPage) -> Response[str]:
 @post("/keys/revoke", sync_to_thread=True)
 def revoke_key(page: CurrentPage) -> Response[str]:
     """Revoke a key."""
-    return _revoke(lambda: access.revoke_key(page.ledger, OWNER, page.form.get("key", "")))
+    return _revoke(lambda: access.revoke_key(page.ledger, page.principal, page.form.get("key", "")))
 
 
 def _key_form(page: Page, values: dict[str, object], errors: dict[str, str]) -> Response[str]:
@@ -130,12 +133,14 @@ def create_token(page: CurrentPage) -> Response[str]:
         try:
             created = access.create_token(
                 page.ledger,
-                OWNER,
+                page.principal,
                 name=name,
                 accounts=None if for_all_accounts else accounts,
                 scopes=[Scope(scope) for scope in scopes],
                 expires_at=_expiry(page, days),
             )
+        except ExceedsPrincipal as error:
+            form.wrong(EXCEEDED.get(error.field, error.field), str(error))
         except ConfigError as error:
             form.wrong("name", str(error))
         else:
@@ -146,7 +151,7 @@ def create_token(page: CurrentPage) -> Response[str]:
 @post("/keys/tokens/revoke", sync_to_thread=True)
 def revoke_token(page: CurrentPage) -> Response[str]:
     """Revoke a token."""
-    return _revoke(lambda: access.revoke_token(page.ledger, OWNER, page.form.get("token", "")))
+    return _revoke(lambda: access.revoke_token(page.ledger, page.principal, page.form.get("token", "")))
 
 
 def _token_form(page: Page, values: dict[str, object], errors: dict[str, str]) -> Response[str]:

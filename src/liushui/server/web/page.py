@@ -14,6 +14,7 @@ from litestar import Request
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
+from litestar.exceptions import NotAuthorizedException
 from litestar.params import SkipValidation
 from litestar.response import Response
 from markupsafe import Markup
@@ -28,6 +29,7 @@ from liushui.server.web.i18n import Language, choose_language, read_languages
 from liushui.server.web.labels import Labels
 from liushui.server.web.sessions import BrowserSession, BrowserSessions
 from liushui.server.web.static_files import Assets, read_assets
+from liushui.services.access import Principal
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -153,6 +155,14 @@ class Page:
         """The session of the request. None: nobody is logged in."""
         session: BrowserSession | None = self.request.state.get("session")
         return session
+
+    @property
+    def principal(self) -> Principal:
+        """Whom the request acts for. Only pages that need a login ask."""
+        session = self.session
+        if session is None:
+            raise NotAuthorizedException("expected a session")
+        return session.principal
 
     @property
     def is_logged_in(self) -> bool:

@@ -13,10 +13,13 @@ from liushui.ledger.access.tokens import list_tokens
 from liushui.ledger.access.vault import shared_secret
 from liushui.ledger.engine import Ledger
 from liushui.server.context import Connection
-from liushui.services.access import Principal, is_valid, owner
+from liushui.services.access import Principal, bearer, is_valid, owner
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
+
+PAGE: Final = "page"
+"""The name of the page's principals."""
 
 COOKIE: Final = "liushui_session"
 CSRF_HEADER: Final = "x-csrf-token"
@@ -30,6 +33,8 @@ class BrowserSession(NamedTuple):
 
     session: Session
     csrf: str
+    principal: Principal
+    """Whom it acts for. A session that began with a token may do no more than the token."""
 
     @property
     def id(self) -> str:
@@ -56,9 +61,10 @@ class BrowserSessions:
         if not name or len(name) > _NAME_MAX or not _equal(signature, self._signature("session", name)):
             return None
         session = find_session(self.ledger, name)
-        if session is None or not self._is_token_valid(session):
+        if session is None:
             return None
-        return BrowserSession(session, self._signature("csrf", name))
+        principal = self._principal(session)
+        return principal and BrowserSession(session, self._signature("csrf", name), principal)
 
     def end(self, session: BrowserSession, *, secure: bool) -> Cookie:
         """End a session. Returns the cookie that deletes the browser's."""
@@ -74,14 +80,16 @@ class BrowserSessions:
         # The browser adds the cookie to requests of any page; only ours know the token.
         if not is_safe and not verify_csrf(session, connection.headers.get(CSRF_HEADER)):
             return None
-        return owner("page")
+        return session.principal
 
-    def _is_token_valid(self, session: Session) -> bool:
-        """Whether the token that a session began with, if any, is still valid."""
+    def _principal(self, session: Session) -> Principal | None:
+        """Whom a session acts for: the owner, or the token that it began with. None: that token has ended."""
         if session.token is None:
-            return True
+            return owner(PAGE)
         now = self.ledger.clock()
-        return any(token.id == session.token and is_valid(token, now) for token in list_tokens(self.ledger))
+        valid = (one for one in list_tokens(self.ledger) if one.id == session.token and is_valid(one, now))
+        token = next(valid, None)
+        return None if token is None else bearer(PAGE, token)
 
     def _signature(self, purpose: str, name: str) -> str:
         return hmac.new(self._secret, f"{purpose}:{name}".encode(), sha256).hexdigest()

@@ -1,0 +1,15 @@
+"""Keys and tokens name the token that created them, so that they end with it."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from liushui.ledger.schema import Text
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    """Nothing tells who created the existing ones: they end on their own."""
+    for table in ("keys", "tokens"):
+        op.add_column(table, sa.Column("created_by", Text, nullable=True))

@@ -106,12 +106,17 @@ def test_all_rows_of_several_accounts_are_recorded_or_none(
     seal = BatchWriter.write
 
     def failing(
-        batches: BatchWriter, change: Change, known: list[Range], found: Range | None, state: str = ""
+        batches: BatchWriter,
+        change: Change,
+        known: list[Range],
+        found: Range | None,
+        state: str = "",
+        reason: str = "",
     ) -> Committed:
         written.append(batches.account)
         if batches.account == "other":
             raise LedgerError("the disk is full")
-        return seal(batches, change, known, found, state)
+        return seal(batches, change, known, found, state, reason)
 
     rows = [flow("one"), flow("two", account="other")]
     with monkeypatch.context() as patch:

@@ -10,7 +10,7 @@ from litestar.response import Response
 
 from liushui.errors import ConfigError, NotFound
 from liushui.ledger.access import sessions
-from liushui.ledger.access.tokens import NAME_MAX, Scope
+from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NAME_MAX, Scope
 from liushui.ledger.engine import account_names
 from liushui.provider import Provider
 from liushui.server.web.forms import Form
@@ -18,7 +18,7 @@ from liushui.server.web.page import CurrentPage, Page, redirect
 from liushui.services import access
 from liushui.services.access import ExceedsPrincipal
 
-EXCEEDED: Final = {"expires_at": "days"}
+EXCEEDED: Final = {"expires_at": "days", "paced": "accounts"}
 """The form's field for a right that would exceed the principal's, where it has another name."""
 LIFETIME_DAYS: Final = {"": None, "1": 1, "7": 7, "30": 30, "90": 90, "365": 365}
 """How long a key or a token may be valid, by the value of the form's field. None: until it is revoked."""
@@ -138,6 +138,7 @@ def create_token(page: CurrentPage) -> Response[str]:
                 accounts=None if for_all_accounts else accounts,
                 scopes=[Scope(scope) for scope in scopes],
                 expires_at=_expiry(page, days),
+                calls_per_minute=min(CALLS_PER_MINUTE, page.principal.calls_per_minute),
             )
         except ExceedsPrincipal as error:
             form.wrong(EXCEEDED.get(error.field, error.field), str(error))
@@ -210,7 +211,7 @@ def _expiry(page: Page, days: str) -> datetime | None:
     return None if lifetime is None else page.ledger.clock() + timedelta(days=lifetime)
 
 
-def _revoke(revoke: Callable[[], None]) -> Response[str]:
+def _revoke(revoke: Callable[[], object]) -> Response[str]:
     with suppress(NotFound):  # a form that is sent twice is no error
         revoke()
     return redirect("/keys")

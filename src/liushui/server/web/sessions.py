@@ -64,7 +64,7 @@ class BrowserSessions:
         if session is None:
             return None
         principal = self._principal(session)
-        return principal and BrowserSession(session, self._signature("csrf", name), principal)
+        return None if principal is None else BrowserSession(session, self._signature("csrf", name), principal)
 
     def end(self, session: BrowserSession, *, secure: bool) -> Cookie:
         """End a session. Returns the cookie that deletes the browser's."""

@@ -5,6 +5,7 @@ The provider's client, its server, the sync planner and the documentation all re
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
@@ -181,6 +182,25 @@ LINK_RULES: Final = LinkRules()
 
 
 @dataclass(frozen=True)
+class BalanceRules:
+    """What the balances that a provider states on its rows can be relied on for.
+
+    Rows whose balances follow each other only in another order than that of their times are no break of the chain if
+    they are within `window` of each other, and at most `window_rows`. `tolerance`: by how much a stated balance may
+    differ from the sum, where a provider computes with more digits than it states. `advisory`: the provider calls its
+    balances indicative, so that they prove nothing.
+    """
+
+    window: timedelta = timedelta(seconds=10)
+    window_rows: int = 2_000
+    tolerance: Decimal = Decimal(0)
+    advisory: bool = False
+
+
+BALANCE_RULES: Final = BalanceRules()
+
+
+@dataclass(frozen=True)
 class Rules(Generic[P]):
     """A provider's documented limits, and our own choices where its documents are silent."""
 
@@ -227,6 +247,7 @@ class Rules(Generic[P]):
 
     withdrawals: WithdrawalBound = WITHDRAWAL_BOUND
     links: LinkRules = LINK_RULES
+    balances: BalanceRules = BALANCE_RULES
 
     def filter(self, parameter: str) -> Filter:
         """The filter of that request parameter. Raises KeyError."""

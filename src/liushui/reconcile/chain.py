@@ -1,0 +1,516 @@
+"""The balance chain of one subaccount and currency: whether each stated balance follows from the one before.
+
+Rows come by time. Those of one instant are put in order by their balances. Where no order fits, rows within a window
+are tried together, for a provider may stamp rows in another order than it books them. What is left is a break: it lies
+between two rows, and its difference is known exactly.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence, Set
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from itertools import combinations
+from typing import Final, NamedTuple
+
+from liushui.money import EXACT, ZERO
+from liushui.reconcile.trail import Edge, edge_of, excess, find_trail, free_start
+from liushui.rules import BALANCE_RULES, BalanceRules
+
+LOOSE_MAX: Final = 10
+"""Rows without a balance whose sums are tried to fill a gap between rows with one."""
+BREAKS_WITH_WINDOW: Final = 100
+"""A chain with more breaks than this does not hold at all. From then on no window is tried, which takes long."""
+STARTS_TRIED: Final = 8
+"""Balances at which a chain is tried to begin."""
+COPIES_TRIED: Final = 8
+"""Rows that are there several times and are tried without one of their copies."""
+
+
+class ChainRow(NamedTuple):
+    """A row of a chain. `at_us` in microseconds since the epoch."""
+
+    at_us: int
+    id: str
+    amount: Decimal
+    balance_after: Decimal | None
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What identifies it within the account."""
+        return self.at_us, self.id
+
+
+class BreakCause(StrEnum):
+    """The simplest explanation of a break."""
+
+    MISSING = "missing"
+    """An amount of the difference is missing between the two rows, or the amount of the second is off by it."""
+    TWICE = "twice"
+    """A row is there once too often: without it the chain holds."""
+    WRONG_BALANCE = "wrong_balance"
+    """The balance that a row states is off by the difference. The amounts of it and its neighbours are right."""
+    OUT_OF_PLACE = "out_of_place"
+    """A row does not belong where it is: without it the chain holds."""
+
+
+class Break(NamedTuple):
+    """Where a chain breaks: after row `before`, whose balance is `expected`, comes row `after`, which states that the
+    balance before it was `stated`. `rows`: the rows that may be wrong, equal ones together. `before` None: the chain
+    begins there."""
+
+    before: ChainRow | None
+    after: ChainRow
+    expected: Decimal
+    stated: Decimal
+    cause: BreakCause = BreakCause.MISSING
+    rows: tuple[ChainRow, ...] = ()
+
+    @property
+    def difference(self) -> Decimal:
+        """What is missing: the balance before the second row minus the balance after the first."""
+        return EXACT.subtract(self.stated, self.expected)
+
+
+Instant = Sequence[ChainRow]
+"""The rows of one instant, by id."""
+
+
+class ChainChecker:
+    """Checks a chain as its rows come. Memory is that of a window."""
+
+    def __init__(
+        self, rules: BalanceRules = BALANCE_RULES, balance: Decimal | None = None, last: ChainRow | None = None
+    ) -> None:
+        """`balance` is what is known before the first row, and `last` the row that it was stated on."""
+        self._rules = rules
+        self._window_us = rules.window // timedelta(microseconds=1)
+        self.balance = balance
+        """The balance after the rows so far. None: none was stated yet."""
+        self.opening = balance
+        """The balance before the first row. None: not known yet."""
+        self.last = last
+        """The row that was last in the chain."""
+        self.breaks: list[Break] = []
+        self.reordered = 0
+        """Rows whose balances follow each other in another order than their times."""
+        self.stated = 0
+        """Rows that state a balance."""
+        self._unstated = ZERO
+        """The sum of the rows before the first one that states a balance."""
+        self._recent: deque[tuple[Instant, Decimal, ChainRow | None]] = deque()
+        """Instants of the window that are in the chain, each with the balance and the row before it."""
+        self._pending: list[Instant] = []
+        """Instants that do not follow, or not yet."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether rows wait for others of their window."""
+        return bool(self._pending)
+
+    def add(self, rows: Instant) -> None:
+        """Add all rows of the next instant, by id."""
+        if not self._pending and self._follow(rows):
+            return
+        self._pending.append(rows)
+        self._reconsider()
+
+    def finish(self) -> None:
+        """There are no further rows."""
+        while self._pending:
+            self._settle()
+
+    # ------------------------------------------------------------ what follows
+
+    def _follow(self, rows: Instant) -> bool:
+        """Whether an instant follows in the chain; if so, it is in it now."""
+        if len(rows) == 1:  # nearly every instant
+            row = rows[0]
+            if row.balance_after is None:
+                self._advance_by(row)
+                return True
+            before = EXACT.subtract(row.balance_after, row.amount)
+            if self.balance is None:
+                self._begin(before)
+            elif not self._is_close(before, self.balance):
+                return False
+            self._advance([rows], [row], row.balance_after)
+            return True
+        order = self._order(rows, self.balance)
+        if order is None:
+            return False
+        trail, end = order
+        if self.balance is None:
+            if all(row.balance_after is None for row in rows):
+                for row in rows:
+                    self._advance_by(row)
+                return True
+            start = self._free_start(rows)
+            if start is None:
+                return False  # rows that come to nothing together: those that follow tell where they begin
+            self._begin(start)
+        self._advance([rows], trail, end)
+        return True
+
+    def _begin(self, start: Decimal) -> None:
+        self.balance = start
+        self.opening = EXACT.subtract(start, self._unstated)
+
+    def _advance_by(self, row: ChainRow) -> None:
+        """A row without a balance: its amount carries the balance on."""
+        if self.balance is None:
+            self._unstated = EXACT.add(self._unstated, row.amount)
+        else:
+            self._advance([[row]], [row], EXACT.add(self.balance, row.amount))
+
+    def _advance(self, instants: Sequence[Instant], trail: Sequence[ChainRow], end: Decimal) -> None:
+        """Put instants at the end of the chain: `trail` are their rows in order."""
+        if self.balance is not None:
+            begin_us = instants[-1][0].at_us - self._window_us
+            while self._recent and self._recent[0][0][0].at_us < begin_us:
+                self._recent.popleft()
+            self._recent.append(([row for rows in instants for row in rows], self.balance, self.last))
+        self.stated += sum(row.balance_after is not None for row in trail)
+        self.balance, self.last = end, trail[-1]
+
+    def _is_close(self, one: Decimal, other: Decimal) -> bool:
+        if one == other:
+            return True
+        tolerance = self._rules.tolerance
+        return bool(tolerance) and abs(EXACT.subtract(one, other)) <= tolerance
+
+    # ------------------------------------------------------------ order within an instant or a window
+
+    def _order(self, rows: Sequence[ChainRow], start: Decimal | None) -> tuple[list[ChainRow], Decimal] | None:
+        """The rows in the order of a trail from `start` (None: where it has to begin), and the balance after them."""
+        stated = [row for row in rows if row.balance_after is not None]
+        if len(stated) < len(rows):
+            return self._order_mixed(rows, stated, start)
+        edges = self._edges(stated, start)
+        trail = find_trail(edges, start)
+        if trail is None:
+            return None
+        return [stated[index] for index in trail], edges[trail[-1]].after if trail else start or ZERO
+
+    def _order_mixed(
+        self, rows: Sequence[ChainRow], stated: Sequence[ChainRow], start: Decimal | None
+    ) -> tuple[list[ChainRow], Decimal] | None:
+        """The same, of rows some of which state no balance: they fill the gaps, and the rest comes last."""
+        loose = [row for row in rows if row.balance_after is None]
+        if not stated:
+            total = start or ZERO
+            for row in loose:
+                total = EXACT.add(total, row.amount)
+            return loose, total
+        edges = self._edges(stated, start)
+        begin = start if start is not None else self._free_start(stated)
+        if begin is None:
+            return None
+        order: list[ChainRow] = []
+        balance = begin
+        for piece in _pieces(edges, begin, None):
+            first = edges[piece[0]].before
+            filling = _subset(loose, EXACT.subtract(first, balance))
+            if filling is None:
+                return None
+            order += filling
+            loose = [row for row in loose if row not in filling]
+            order += [stated[index] for index in piece]
+            balance = edges[piece[-1]].after
+        for row in loose:
+            balance = EXACT.add(balance, row.amount)
+        return [*order, *loose], balance
+
+    def _edges(self, rows: Sequence[ChainRow], start: Decimal | None) -> list[Edge]:
+        """The edges of rows that state balances. Balances within the tolerance of each other count as one."""
+        edges = [edge_of(row.amount, row.balance_after or ZERO) for row in rows]
+        tolerance = self._rules.tolerance
+        if not tolerance:
+            return edges
+        same: dict[Decimal, Decimal] = {}
+        last: Decimal | None = None
+        fixed = () if start is None else (start,)
+        for balance in sorted({*fixed, *(balance for edge in edges for balance in edge)}):
+            is_same = last is not None and EXACT.subtract(balance, last) <= tolerance
+            same[balance] = same[last] if is_same and last is not None else balance
+            last = balance
+        if start is not None:  # the balance that is known names its group
+            group = same[start]
+            same = {balance: start if name == group else name for balance, name in same.items()}
+        return [Edge(same[before], same[after]) for before, after in edges]
+
+    def _free_start(self, rows: Sequence[ChainRow]) -> Decimal | None:
+        return free_start(self._edges([row for row in rows if row.balance_after is not None], None))
+
+    # ------------------------------------------------------------ what does not follow
+
+    def _reconsider(self) -> None:
+        """Try the instants that wait together, or give up where they are more than a window."""
+        rows = [row for instant in self._pending for row in instant]
+        if self.balance is None and self._find_beginning(rows):
+            return
+        is_long = rows[-1].at_us - rows[0].at_us > self._window_us or len(rows) > self._rules.window_rows
+        if is_long or len(self.breaks) >= BREAKS_WITH_WINDOW:
+            self._settle()
+            return
+        if self.balance is None:
+            return
+        order = self._order(rows, self.balance)
+        if order is not None:
+            if len(self._pending) > 1:
+                self.reordered += len(rows)
+            self._take_pending(order)
+            return
+        begin_us = self._pending[0][0].at_us - self._window_us
+        while self._recent and self._recent[0][0][0].at_us < begin_us:
+            self._recent.popleft()
+        if not self._recent:
+            return
+        before = [row for instant, _, _ in self._recent for row in instant]
+        if len(before) + len(rows) > self._rules.window_rows:
+            return
+        _, balance, last = self._recent[0]
+        order = self._order(before + rows, balance)
+        if order is not None:
+            self.reordered += len(before) + len(rows)
+            self.stated -= sum(row.balance_after is not None for row in before)
+            self.balance, self.last = balance, last
+            self._recent.clear()
+            self._take_pending(order)
+
+    def _find_beginning(self, rows: Sequence[ChainRow]) -> bool:
+        """Whether it is no use to give up: the chain begins now, or its rows come to nothing so far, in some order."""
+        if len(rows) > self._rules.window_rows:
+            return False
+        edges = self._edges([row for row in rows if row.balance_after is not None], None)
+        start = free_start(edges)
+        if find_trail(edges, start) is None:
+            return False
+        if start is not None:
+            self._begin(start)
+            instants, self._pending = self._pending, []
+            for instant in instants:
+                self.add(instant)
+        return True
+
+    def _take_pending(self, order: tuple[list[ChainRow], Decimal]) -> None:
+        instants, self._pending = self._pending, []
+        self._advance(instants, *order)
+
+    def _settle(self) -> None:
+        """Decide where the instants that wait break the chain. Those after the first are tried again."""
+        first, *rest = self._pending
+        following = rest[0] if rest else ()
+        if self.balance is None:
+            self._begin(self._best_start(first, following))
+        breaks, order, end = self._explain(first, following)
+        within = [instant for instant in rest if instant[0].at_us - first[0].at_us <= self._window_us]
+        if within and len(breaks) > 1 and len(self.breaks) < BREAKS_WITH_WINDOW:
+            # Perhaps fewer breaks explain all of the window than explain this instant alone.
+            every = [row for instant in [first, *within] for row in instant]
+            if len(every) <= self._rules.window_rows:
+                after = rest[len(within)] if len(rest) > len(within) else ()
+                fewer, every_order, every_end = self._explain(every, after)
+                if len(fewer) < len(breaks):
+                    breaks, order, end, rest = fewer, every_order, every_end, rest[len(within) :]
+        self.breaks += breaks
+        self._pending = []
+        self._recent.clear()
+        self._advance([first], order, end)
+        self._recent.clear()
+        for instant in rest:
+            self.add(instant)
+
+    def _best_start(self, rows: Instant, following: Instant) -> Decimal:
+        """The balance before the first instant of a chain that makes for the fewest breaks."""
+        edges = self._edges([row for row in rows if row.balance_after is not None], None)
+        following_starts = self._starts_of(following)
+        starts = [balance for balance, count in excess(edges).items() if count > 0]
+        if not starts:  # rows that come to nothing together: they begin where they end, and the next rows begin
+            befores = dict.fromkeys(edge.before for edge in edges)
+            starts = [balance for balance in befores if balance in (following_starts or ())] or list(befores)
+        costs = {}
+        for start in starts[:STARTS_TRIED]:
+            self.balance = start
+            breaks, _, end = self._explain(rows, following)
+            is_followed = following_starts is None or end in following_starts
+            # A row that is there twice explains itself. A missing amount could be any.
+            missing = sum(one.cause is BreakCause.MISSING for one in breaks)
+            costs[start] = len(breaks) + (not is_followed), missing
+        self.balance = None
+        return min(costs, key=lambda start: costs[start], default=edges[0].before)
+
+    def _explain(self, rows: Sequence[ChainRow], following: Instant) -> tuple[list[Break], list[ChainRow], Decimal]:
+        """The breaks of rows that do not follow, the rows in an order with as few breaks as possible, and its end."""
+        balance = self.balance or ZERO
+        stated = [row for row in rows if row.balance_after is not None]
+        loose = [row for row in rows if row.balance_after is None]
+        edges = self._edges(stated, balance)
+        copy = None if loose else _surplus_copy(edges, balance)
+        if copy is not None:
+            index, trail = copy
+            alike = tuple(stated[other] for other, edge in enumerate(edges) if edge == edges[index])
+            order = [stated[other] for other in trail]
+            end = edges[trail[-1]].after if trail else balance
+            position = next((at for at, other in enumerate(trail) if edges[other] == edges[index]), len(trail) - 1)
+            before = order[position] if order else self.last
+            edge = edges[index]
+            twice = Break(before, stated[index], edge.after, edge.before, BreakCause.TWICE, alike)
+            return [twice], order or [stated[index]], end
+        breaks = []
+        order = []
+        before, expected = self.last, balance
+        for piece in _pieces(edges, balance, self._starts_of(following)):
+            first, begin = stated[piece[0]], edges[piece[0]].before
+            filling = _subset(loose, EXACT.subtract(begin, expected))
+            if filling is None:
+                suspects = tuple(stated[index] for index, edge in enumerate(edges) if edge.before == begin)
+                breaks.append(Break(before, first, expected, begin, BreakCause.MISSING, suspects))
+            else:
+                order += filling
+                loose = [row for row in loose if row not in filling]
+            order += [stated[index] for index in piece]
+            before, expected = stated[piece[-1]], edges[piece[-1]].after
+        for row in loose:
+            expected = EXACT.add(expected, row.amount)
+        return breaks, [*order, *loose], expected
+
+    def _starts_of(self, rows: Instant) -> set[Decimal] | None:
+        """The balances at which the rows of the next instant may begin. None: not known."""
+        edges = self._edges([row for row in rows if row.balance_after is not None], None)
+        if not edges:
+            return None
+        start = free_start(edges)
+        return {edge.before for edge in edges} if start is None else {start}
+
+
+def _subset(loose: Sequence[ChainRow], gap: Decimal) -> list[ChainRow] | None:
+    """The fewest rows without a balance that come to a gap. None: there are none."""
+    if not gap:
+        return []
+    few = loose[:LOOSE_MAX]
+    for size in range(1, len(few) + 1):
+        for rows in combinations(few, size):
+            total = ZERO
+            for row in rows:
+                total = EXACT.add(total, row.amount)
+            if total == gap:
+                return list(rows)
+    return None
+
+
+def _surplus_copy(edges: Sequence[Edge], start: Decimal) -> tuple[int, list[int]] | None:
+    """An edge of several equal ones without which the others are a trail, and that trail. None: there is none."""
+    counts = excess(edges)
+    counts[start] = counts.get(start, 0) - 1
+    tried = 0
+    for edge, copies in Counter(edges).items():
+        if copies < 2 or edge.before == edge.after:
+            continue
+        if counts.get(edge.before, 0) < 1 or counts.get(edge.after, 0) > -1:
+            continue
+        index = max(number for number, other in enumerate(edges) if other == edge)
+        trail = find_trail([*edges[:index], *edges[index + 1 :]], start)
+        if trail is not None:
+            return index, [other + (other >= index) for other in trail]
+        tried += 1
+        if tried == COPIES_TRIED:
+            break
+    return None
+
+
+def _pieces(edges: Sequence[Edge], start: Decimal, next_starts: set[Decimal] | None) -> list[list[int]]:
+    """The edges as few trails, in an order that begins at `start` and ends where the next rows begin, if it can."""
+    counts = excess(edges)
+    counts[start] = counts.get(start, 0) - 1
+    following = next_starts or set()
+    parts = _connected_parts(edges)
+    parts.sort(key=lambda part: (edges[part[0]].before != start and start not in _balances(edges, part), part[0]))
+    pieces_of = [_pieces_of_part([edges[index] for index in part], start, counts, following) for part in parts]
+    every = [
+        [[part[index] for index in piece] for piece in pieces] for part, pieces in zip(parts, pieces_of, strict=True)
+    ]
+    # The part that ends where the next rows begin comes last, unless it is the one at the start.
+    tail = [pieces for pieces in every[1:] if edges[pieces[-1][-1]].after in following][-1:]
+    others = [pieces for pieces in every if pieces not in tail]
+    return [piece for pieces in [*others, *tail] for piece in pieces]
+
+
+def _balances(edges: Sequence[Edge], part: Sequence[int]) -> set[Decimal]:
+    return {balance for index in part for balance in edges[index]}
+
+
+def _connected_parts(edges: Sequence[Edge]) -> list[list[int]]:
+    """The indexes of edges that hang together, in whatever direction they go."""
+    around: dict[Decimal, list[int]] = {}
+    for index, edge in enumerate(edges):
+        for balance in edge:
+            around.setdefault(balance, []).append(index)
+    part_of: dict[int, int] = {}
+    parts: list[list[int]] = []
+    for index in range(len(edges)):
+        if index in part_of:
+            continue
+        part_of[index] = len(parts)
+        part, look = [index], [index]
+        while look:
+            for balance in edges[look.pop()]:
+                for other in around.pop(balance, ()):
+                    if other not in part_of:
+                        part_of[other] = len(parts)
+                        part.append(other)
+                        look.append(other)
+        parts.append(sorted(part))
+    return parts
+
+
+def _pieces_of_part(
+    edges: Sequence[Edge], start: Decimal, counts: Mapping[Decimal, int], following: Set[Decimal]
+) -> list[list[int]]:
+    """Edges that hang together as few trails. The first begins at `start` where that is among their balances.
+
+    A gap between two trails is an edge like the others: with all gaps the edges are one trail.
+    """
+    first = {edge.before: index for index, edge in reversed(list(enumerate(edges)))}
+    last = {edge.after: index for index, edge in enumerate(edges)}
+    balances = {balance for edge in edges for balance in edge}
+    begins = [balance for balance in balances for _ in range(counts.get(balance, 0))]
+    ends = [balance for balance in balances for _ in range(-counts.get(balance, 0))]
+    begins.sort(key=lambda balance: (first[balance], balance))
+    ends.sort(key=lambda balance: (balance in following, last.get(balance, -1), balance))
+    if start in balances:
+        begins.insert(0, start)
+    elif not begins:  # a circuit, which may begin anywhere
+        common = sorted(balances & following)
+        begins = [common[0] if common else edges[0].before]
+        ends = list(begins)
+    gaps = [Edge(before, after) for before, after in zip(ends, begins[1:], strict=False)]
+    trail = find_trail([*edges, *gaps], begins[0])
+    if trail is None:
+        raise AssertionError("with the gaps, connected edges are a trail")
+    pieces: list[list[int]] = [[]]
+    for index in trail:
+        if index < len(edges):
+            pieces[-1].append(index)
+        elif pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]
+
+
+def explain(breaks: Sequence[Break]) -> list[Break]:
+    """The breaks with the simplest explanation of neighbours: two breaks around one row are often about that row."""
+    explained = list(breaks)
+    for index in range(len(explained) - 1):
+        one, other = explained[index], explained[index + 1]
+        row = one.after
+        if one.cause is not BreakCause.MISSING or other.cause is not BreakCause.MISSING or other.before is not row:
+            continue
+        if EXACT.add(one.difference, other.difference) == 0:
+            cause = BreakCause.WRONG_BALANCE
+        elif one.expected == other.stated:
+            cause = BreakCause.OUT_OF_PLACE
+        else:
+            continue
+        explained[index] = one._replace(cause=cause, rows=(row,))
+        explained[index + 1] = other._replace(cause=cause, rows=(row,))
+    return explained

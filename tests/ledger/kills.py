@@ -24,6 +24,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected
 from liushui.ledger.write.commit import commit_gap
 from liushui.ledger.write.reprocess import rebuild, retry
+from liushui.ledger.write.stated_balances import withdraw_balance
 from liushui.testing.clock import MovableClock
 from tests.engines import LedgerStore
 from tests.ledger.learning_codec import LearningCodec, toy_row
@@ -40,6 +41,7 @@ from tests.ledger.ledgers import (
     make_row,
     new_ledger,
     rejected_row,
+    state,
     tables,
 )
 
@@ -92,6 +94,8 @@ def prepare(where: LedgerStore | Path) -> None:
     import_page(ledger, make_row("newest", 62), *[make_row("cut", 60)] * 2)
     import_page(ledger, *[make_row("cut", 60)] * 2, make_row("oldest", 58))
     import_rejected(ledger, Rejected(make_row("first", 64).row, "row", "expected another"))
+    state(ledger, "12.50", 2)
+    withdraw_balance(ledger, state(ledger, "99.00", 3), "a typing error")
     decode_and_commit(ledger, hours(0, 24), OLD, *TOY_ROWS, account="toy")
     ledger.close()
 

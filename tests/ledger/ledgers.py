@@ -21,6 +21,7 @@ from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.commit import commit_rows, commit_slice, make_account
 from liushui.ledger.write.imports import ImportCounts, ImportRecord
 from liushui.ledger.write.quarantine import quarantine_rows
+from liushui.ledger.write.stated_balances import Statement, state_balance
 from liushui.provider import Codec, DecodedRow, Slice
 from liushui.testing.clock import MovableClock
 from tests.engines import LedgerStore
@@ -63,11 +64,30 @@ def make_row(
     kind: Kind = Kind.DEPOSIT,
     subaccount: str = "",
     direction: Direction = Direction.NONE,
+    balance: str | None = None,
 ) -> DecodedRow:
     """A decoded row with as few fields as a flow can have. A number for `at` counts hours, as in `hour`."""
     at = at if isinstance(at, datetime) else hour(at)
     flow = Flow(identity, at, Decimal(amount), currency, direction, kind, label=label, subaccount=subaccount)
+    if balance is not None:
+        flow = flow._replace(balance_after=Decimal(balance))
     return DecodedRow(flow, msgspec.json.encode([identity, label, amount]), None)
+
+
+def state(
+    ledger: Ledger,
+    amount: str,
+    at: datetime | float,
+    *,
+    account: str = "a",
+    currency: str = "USD",
+    subaccount: str = "",
+    note: str = "",
+) -> str:
+    """State a balance. Returns its id."""
+    at = at if isinstance(at, datetime) else hour(at)
+    statement = Statement(account, at, currency, Decimal(amount), subaccount, note)
+    return state_balance(ledger, statement, None).id
 
 
 def make_full_row(identity: str, at: float = 0, amount: str = "-12.50", *, label: str = "買入") -> DecodedRow:

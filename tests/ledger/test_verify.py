@@ -21,6 +21,7 @@ from liushui.ledger.write.change import Change as Changed
 from liushui.ledger.write.commit import commit_gap, commit_rows
 from liushui.ledger.write.discard import discard
 from liushui.ledger.write.quarantine import quarantine_rows, row_digest
+from liushui.ledger.write.stated_balances import withdraw_balance
 from liushui.ledger.write.undo import undo_import
 from tests.ledger.ledgers import (
     READ_AT,
@@ -34,6 +35,7 @@ from tests.ledger.ledgers import (
     make_row,
     new_ledger,
     rejected_row,
+    state,
     tables,
 )
 
@@ -77,10 +79,12 @@ def fill(ledger: Ledger, account: str) -> None:
         account,
         lambda c, batch: Changed(quarantined=quarantine_rows(c, account, [rejected_row("cut off")], batch), rows_in=1),
     )
+    state(ledger, "10.00", 70, account=account, note="statement of March")
     commit_read(ledger, hours(32, 34), account=account)
     undo_import(ledger, import_recorded(ledger, make_row("undone", 66), make_row("with it", 67), account=account))
     commit_read(ledger, hours(40, 44), rejected=[rejected_row("a secret")], account=account)
     discard(ledger, account, row_digest(b"a secret"), "a secret")
+    withdraw_balance(ledger, state(ledger, "-3.50", 80, account=account, currency="HKD"), "a typing error")
 
 
 class Change:
@@ -236,8 +240,9 @@ def test_one_deleted_row_is_found(intact: Path, change: Change, table: str) -> N
         ("quarantine", "id", "more"),
         ("coverage", "since_us", 7),
         ("page_edges", "identity", "more"),
+        ("stated_balances", "batch", 3),
         ("day_totals", "day", "2024-04-04"),
-        ("batches", "seq", 14),
+        ("batches", "seq", 17),
         ("reseals", "batch", 3),
         ("findings", "day", "2024-04-04"),
         ("batches", "seq", 0),

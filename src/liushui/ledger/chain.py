@@ -34,6 +34,10 @@ class Facts(NamedTuple):
     """Rows of schema.page_edges that ended: identity, side, copies, the batch that entered it."""
     reseals: Iterable[Row] = ()
     """New digests of older batches, from which bytes were erased: batch, digest."""
+    stated: Iterable[Row] = ()
+    """Balances that people stated: at_us, subaccount, currency, amount, note."""
+    unstated: Iterable[Row] = ()
+    """Stated balances that were withdrawn: the batch that stated it, the reason."""
 
 
 def facts_digest(facts: Facts) -> str:
@@ -48,6 +52,10 @@ def facts_digest(facts: Facts) -> str:
     for mark, part in ((b"\n", facts.ended_edges), (b"\n\n", facts.reseals)):
         for number, chunk in enumerate(_chunks(part)):
             digest.update((b"" if number else mark) + _encoder.encode_lines(chunk))
+    for name in ("stated", "unstated"):
+        for chunk in _chunks(getattr(facts, name)):
+            # Each line begins with the name of its part, and has another number of values than those before.
+            digest.update(_encoder.encode_lines((name, *row) for row in chunk))
     return digest.hexdigest()
 
 

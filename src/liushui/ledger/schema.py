@@ -166,6 +166,20 @@ page_edges = _table(
     PrimaryKeyConstraint("account", "identity", "side", "copies", "batch"),
 )
 
+# Balances that people stated. They are withdrawn with a reason (`ended_as`) and never deleted.
+stated_balances = _table(
+    "stated_balances",
+    *required(Text, "account"),
+    *required(BigInt, "at_us"),
+    *required(Text, "subaccount", "currency"),
+    *required(Money, "amount"),
+    *required(Text, "note"),
+    *required(BigInt, "batch"),
+    *optional(BigInt, "ended_batch"),
+    *optional(Text, "ended_as"),
+    PrimaryKeyConstraint("account", "batch"),
+)
+
 # Derived from the flows, and changed in the same transaction.
 day_totals = _table(
     "day_totals",
@@ -365,7 +379,10 @@ sessions = _table(
     PrimaryKeyConstraint("digest"),
 )
 
-FACT_TABLES = (flows, history, quarantine, coverage, page_edges, day_totals, findings, batches, reseals, accounts)
+FACT_TABLES = (
+    *(flows, history, quarantine, coverage, page_edges, stated_balances, day_totals, findings, batches, reseals),
+    accounts,
+)
 """What only commits write, and `verify` checks."""
 
 EPHEMERAL_TABLES = (leases, progress, login_codes, sessions)

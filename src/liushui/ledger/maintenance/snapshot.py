@@ -26,6 +26,7 @@ from liushui.ledger.schema import (
     quarantine,
     recordings,
     reseals,
+    stated_balances,
 )
 
 CHUNK: Final = 2_000
@@ -103,6 +104,13 @@ PARTS: Final = (
         lambda head: quarantine.c.batch <= head,
     ),
     Part("reseals", reseals, reseals, _all_columns(reseals), lambda head: reseals.c.resealed_in <= head),
+    Part(
+        "stated balances",
+        stated_balances,
+        stated_balances,
+        _columns_before_ending(stated_balances),
+        lambda head: stated_balances.c.batch <= head,
+    ),
 )
 """What can be read as it was at a batch. The order matters: a flow that ends while `flows` is read is found in the part
 after it, so that none is missed."""

@@ -198,7 +198,8 @@ def _facts_damage(
     for done, row in enumerate(rows, 1):
         seq = row[1]
         if digests.pop(seq, _NO_FACTS) != resealed.pop(seq, row[_FACTS]):
-            yield Damage(name, seq, "flows, history, quarantine or page edges are not as this batch left them")
+            what = "flows, history, quarantine, page edges or stated balances"
+            yield Damage(name, seq, f"{what} are not as this batch left them")
         if progress and done % 100 == 0:
             progress(name, done, len(rows))
     for seq in {*digests, *resealed}:
@@ -207,8 +208,8 @@ def _facts_damage(
 
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     """The digest of the facts in the tables, for each batch that any of them names. Reads all tables side by side."""
-    # Every statement is ordered by batch, so seven cursors side by side give the facts of each batch in little memory.
-    statements = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS)
+    # Every statement is ordered by batch, so cursors side by side give the facts of each batch in little memory.
+    statements = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS, _STATED, _UNSTATED)
     streams = [_by_batch(connection, statement, account) for statement in statements]
     heads = [next(stream, None) for stream in streams]
     while any(head is not None for head in heads):
@@ -338,6 +339,13 @@ _RESEALED: Final = "SELECT batch, facts FROM reseals WHERE account = ? ORDER BY 
 _SETTLED: Final = """
 SELECT coalesce(ended_batch, 0), id, batch, ended_as FROM quarantine
 WHERE account = ? AND (ended_batch IS NOT NULL OR ended_as IS NOT NULL) ORDER BY ended_batch, id, batch
+"""
+_STATED: Final = """
+SELECT batch, at_us, subaccount, currency, amount, note FROM stated_balances WHERE account = ? ORDER BY batch
+"""
+_UNSTATED: Final = """
+SELECT coalesce(ended_batch, 0), batch, ended_as FROM stated_balances
+WHERE account = ? AND (ended_batch IS NOT NULL OR ended_as IS NOT NULL) ORDER BY ended_batch, batch
 """
 _COVERAGE: Final = "SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage WHERE account = ?"
 _FLOWS: Final = f"SELECT {_NAMES} FROM flows WHERE account = ? ORDER BY at_us, id"

@@ -104,6 +104,10 @@ class BatchWriter:
         if change.ended_edges:
             self.connection.exec_driver_sql(_END_EDGE, [(seq, account, *edge) for edge in change.ended_edges])
         insert_rows(self.connection, "reseals", change.reseals)
+        insert_rows(self.connection, "stated_balances", change.stated)
+        if change.unstated:
+            withdrawn = [(seq, reason, account, stated_batch) for stated_batch, reason in change.unstated]
+            self.connection.exec_driver_sql(_WITHDRAW_BALANCE, withdrawn)
         if checked is not None and known:
             self.connection.exec_driver_sql(_DELETE_COVERAGE, [(account, part.since_us) for part in known])
         with inserting_concurrently(self.connection, "flows", change.added, change.filled) as pieces:
@@ -237,6 +241,9 @@ _SELECT_ACCOUNT: Final = Statement(
 )
 _END_EDGE: Final = """
 UPDATE page_edges SET ended_batch = ? WHERE account = ? AND identity = ? AND side = ? AND copies = ? AND batch = ?
+"""
+_WITHDRAW_BALANCE: Final = """
+UPDATE stated_balances SET ended_batch = ?, ended_as = ? WHERE account = ? AND batch = ? AND ended_batch IS NULL
 """
 _DELETE_FLOW: Final = "DELETE FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_COVERAGE: Final = """

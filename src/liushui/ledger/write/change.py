@@ -15,6 +15,7 @@ from liushui.ledger.day_totals import Totals, TotalsBuilder, merge, totals_of
 from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.findings import SAME_ID, SIDE, Counts, contradictory, count, differing_copies
 from liushui.ledger.flow_row import AT_US, BATCH, COLUMNS, COPY_MARK, ID, Row
+from liushui.ledger.schema import stated_balances
 from liushui.ledger.write.quarantine import Ending, QuarantineChange, sealed_row
 
 RESTATED, WITHDRAWN, RECOUNTED, REDERIVED = "restated", "withdrawn", "recounted", "rederived"
@@ -22,10 +23,13 @@ RESTATED, WITHDRAWN, RECOUNTED, REDERIVED = "restated", "withdrawn", "recounted"
 RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes its row differently. The fifth way is
 `quarantine.UNDONE`: the import that brought it was undone."""
 
-ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
+ADDED, RETRIED, REBUILT, RECORDED, STATED = "added", "retried", "rebuilt", "recorded", "stated"
 """The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded.
-REBUILT: rows decoded again. RECORDED: flows that a program recorded. `quarantine.UNDONE`: an import was undone. The
-reason of ADDED and UNDONE is the import's id. `quarantine.DISCARDED`: bytes were erased, for the reason of a user."""
+REBUILT: rows decoded again. RECORDED: flows that a program recorded. STATED: a balance that a person stated or
+withdrew. `quarantine.UNDONE`: an import was undone. The reason of ADDED and UNDONE is the import's id.
+`quarantine.DISCARDED`: bytes were erased, for the reason of a user."""
+
+STATED_END: Final = [column.name for column in stated_balances.columns].index("batch")
 
 by_key = itemgetter(AT_US, ID)
 _encode = msgspec.json.Encoder().encode
@@ -60,6 +64,10 @@ class Change:
     """Rows of schema.page_edges that end: identity, side, copies, the batch that entered it."""
     reseals: list[Row] = field(default_factory=list)
     """New rows of schema.reseals."""
+    stated: list[Row] = field(default_factory=list)
+    """New rows of schema.stated_balances."""
+    unstated: list[tuple[int, str]] = field(default_factory=list)
+    """Stated balances that are withdrawn: the batch that stated each, and the reason."""
     rows_in: int = 0
     joined: int = 0
     """Rows that an import counts as several flows, because a page ended and the next one began with them."""
@@ -70,8 +78,8 @@ class Change:
 
     def is_empty(self) -> bool:
         """Whether no fact changes."""
-        facts = (self.added, self.ended, self.quarantined, self.settled, self.edges, self.ended_edges, self.reseals)
-        return not any(facts)
+        flows = (self.added, self.ended, self.quarantined, self.settled, self.edges, self.ended_edges)
+        return not any((*flows, self.reseals, self.stated, self.unstated))
 
     def add_quarantine(self, change: QuarantineChange) -> None:
         """Add what happens to the quarantine, in the order in which the chain seals it."""
@@ -119,7 +127,14 @@ class Change:
             settled=self.settled,
             ended_edges=self.ended_edges,
             reseals=[(batch, digest) for _, batch, _, digest in self.reseals],
+            stated=[stated_facts(row) for row in self.stated],
+            unstated=self.unstated,
         )
+
+
+def stated_facts(row: Row) -> Row:
+    """What the chain seals of a row of schema.stated_balances: what the person stated."""
+    return row[1:STATED_END]
 
 
 class DerivedChange:

@@ -1,0 +1,174 @@
+"""Balances that people state: what an account held at a moment, as a bank statement or a screen says.
+
+They are facts of the ledger. Each is a batch of its account's chain. A wrong one is withdrawn with a reason, by another
+batch; nothing is deleted.
+"""
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.errors import ConfigError, short_repr
+from liushui.instant import from_us, to_iso, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.flow_row import KEYS_MAX
+from liushui.ledger.read.accounts import find_accounts
+from liushui.ledger.read.filters import Bound, bound_text, equals_currency, instant_us
+from liushui.ledger.schema import day_totals, stated_balances
+from liushui.ledger.write.change import STATED, Change
+from liushui.ledger.write.commit import commit_change
+from liushui.money import to_plain_string
+from liushui.rules import Paging, Rules
+
+NOTE_MAX: Final = 2_000
+"""Characters of a note, or of the reason of a withdrawal."""
+_CURRENCY: Final = re.compile(r"[A-Za-z0-9._-]{1,20}")
+
+
+class Statement(NamedTuple):
+    """What a person states: the balance of an account's currency before the flows of a moment. A day means its begin in
+    the account's zone."""
+
+    account: str
+    at: Bound
+    currency: str
+    amount: Decimal
+    subaccount: str = ""
+    note: str = ""
+
+
+class StateResult(NamedTuple):
+    """The id of a stated balance. `is_new` False: the same balance had been stated before, and nothing was written."""
+
+    id: str
+    is_new: bool
+
+
+def statement_id(account: str, batch: int) -> str:
+    """The id of a stated balance: its account and the number of its batch. No account's name has a colon."""
+    return f"{account}:{batch}"
+
+
+def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | None) -> StateResult:
+    """Record a stated balance in one transaction. `rules` are those of the account's provider, None if it has none.
+
+    Raises AccountNotFound; ConfigError for a currency, a subaccount or a time that the account cannot have, and where
+    another balance is stated for the same moment already.
+    """
+    with ledger.reading() as connection:
+        (account,) = find_accounts(connection, (statement.account,))
+        at_us = instant_us(statement.at, account.tz)
+        statement = _checked(connection, statement, at_us, rules, ledger.clock())
+    existing: list[int] = []
+
+    def plan(connection: Connection, batch: int) -> Change:
+        existing.clear()
+        same = _stated_at(connection, statement, at_us)
+        if same is None:
+            amount = to_plain_string(statement.amount)
+            values = (at_us, statement.subaccount, statement.currency, amount, statement.note)
+            return Change(stated=[(statement.account, *values, batch, None, None)])
+        stated_batch, stated_amount = same
+        if Decimal(stated_amount) != statement.amount:
+            id_ = statement_id(statement.account, stated_batch)
+            raise ConfigError(
+                f"amount: {id_} states {stated_amount} {statement.currency} at {to_iso(from_us(at_us))} already, got "
+                f"{to_plain_string(statement.amount)}: withdraw {id_} first if it is wrong"
+            )
+        existing.append(stated_batch)
+        return Change()
+
+    committed = commit_change(ledger, statement.account, STATED, plan)
+    batch = existing[0] if committed is None else committed.seq
+    return StateResult(statement_id(statement.account, batch), committed is not None)
+
+
+def withdraw_balance(ledger: Ledger, id_: str, reason: str) -> None:
+    """Withdraw a stated balance, in one transaction.
+
+    Raises ConfigError for an unknown id, for a balance that was withdrawn before, and for a reason that is empty or too
+    long.
+    """
+    if not reason.strip():
+        raise ConfigError("reason: expected why the balance is withdrawn, got nothing")
+    _check_text("reason", reason)
+    account, _, number = id_.rpartition(":")
+    if not account or not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise _no_such_balance(id_)
+    with ledger.reading() as connection:
+        if account not in {known.account for known in find_accounts(connection)}:
+            raise _no_such_balance(id_)
+
+    def plan(connection: Connection, _batch: int) -> Change:
+        s = stated_balances.c
+        query = sa.select(s.batch, s.ended_as).where(s.account == account, s.batch == int(number))
+        row = connection.execute(query).first()
+        if row is None:
+            raise _no_such_balance(id_)
+        if row.ended_as is not None:
+            raise ConfigError(f"id: {short_repr(id_)} was withdrawn before: {row.ended_as}")
+        return Change(unstated=[(row.batch, reason)])
+
+    commit_change(ledger, account, STATED, plan)
+
+
+def _no_such_balance(id_: str) -> ConfigError:
+    return ConfigError(f"id: no balance {short_repr(id_)} was stated: `liushui balance list` prints the ids")
+
+
+def _stated_at(connection: Connection, statement: Statement, at_us: int) -> tuple[int, str] | None:
+    """The batch and the amount of the balance that is stated for a moment already."""
+    s = stated_balances.c
+    row = connection.execute(
+        sa.select(s.batch, s.amount).where(
+            s.account == statement.account,
+            s.at_us == at_us,
+            s.subaccount == statement.subaccount,
+            s.currency == statement.currency,
+            s.ended_batch.is_(None),
+        )
+    ).first()
+    return None if row is None else (row.batch, row.amount)
+
+
+def _checked(
+    connection: Connection, statement: Statement, at_us: int, rules: Rules[Paging] | None, now: datetime
+) -> Statement:
+    """The statement with its currency as the account writes it. Raises ConfigError for what the account cannot have."""
+    name = statement.account
+    t = day_totals.c
+    held = connection.execute(sa.select(t.subaccount, t.currency).distinct().where(t.account == name)).all()
+    if not _CURRENCY.fullmatch(statement.currency):
+        raise ConfigError(f"currency: expected a code such as USD, got {short_repr(statement.currency)}")
+    known = {currency for _, currency in held} | ((rules.currencies if rules else None) or set())
+    alike = [currency for currency in sorted(known) if equals_currency(currency, statement.currency)]
+    if alike and statement.currency not in alike:
+        statement = statement._replace(currency=alike[0])
+    elif rules is not None and rules.currencies is not None and not alike:
+        expected = ", ".join(sorted(known))
+        raise ConfigError(f"currency: account {name} has {expected} only, got {short_repr(statement.currency)}")
+    _check_text("subaccount", statement.subaccount, KEYS_MAX["subaccount"])
+    subaccounts = {subaccount for subaccount, _ in held}
+    if subaccounts and statement.subaccount not in subaccounts:
+        expected = " or ".join(short_repr(subaccount) for subaccount in sorted(subaccounts))
+        raise ConfigError(f"subaccount: account {name} has flows of {expected}, got {short_repr(statement.subaccount)}")
+    _check_text("note", statement.note)
+    if at_us < 0:
+        raise ConfigError(f"at: expected a time since 1970, got {bound_text(statement.at)}")
+    if at_us > to_us(now):
+        raise ConfigError(f"at: expected a time before now, {to_iso(now)}, got {to_iso(from_us(at_us))}")
+    if rules is not None and at_us < to_us(rules.history_start):
+        begin = to_iso(rules.history_start)
+        raise ConfigError(f"at: the provider of {name} has nothing before {begin}, got {to_iso(from_us(at_us))}")
+    return statement
+
+
+def _check_text(field: str, text: str, longest: int = NOTE_MAX) -> None:
+    if len(text) > longest:
+        raise ConfigError(f"{field}: expected at most {longest} characters, got {len(text)}")
+    if "\0" in text:
+        raise ConfigError(f"{field}: expected text without the character U+0000, got {short_repr(text)}")

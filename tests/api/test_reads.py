@@ -198,6 +198,13 @@ def test_balances_have_their_completeness(caller: Caller, ledger: Ledger) -> Non
         "since": "2024-03-01T10:00:00Z",
         "complete": False,
         "covered": False,
+        "opening": None,
+        "stated": None,
+        "stated_at": None,
+        "stated_by": None,
+        "difference": None,
+        "check": "could_not_check",
+        "check_reason": "no balance is stated",
     }
     assert caller.get("/balances", account="a", at="2024-03-01T06:00:00Z")["covered"]
     beyond = caller.get("/balances", account="a", at="2024-03-05T00:00:00Z")

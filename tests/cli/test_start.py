@@ -137,7 +137,7 @@ def completions(ledger: Path, words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("liushui bal", ["balances"]),
+        ("liushui bal", ["balances", "balance"]),
         ("liushui source ", ["add", "list", "test", "credentials", "remove", "pause", "resume"]),
         ("liushui flows --fo", ["--format"]),
         ("liushui flows --format json", ["json", "jsonl"]),

@@ -29,6 +29,7 @@ class ShownBalance(NamedTuple):
     flows: int
     is_complete: bool
     is_balance: bool
+    check: str
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Faces:
         code, rows = self.run("balances", *words)
         shown = {
             (row["account"], row["currency"]): ShownBalance(
-                Decimal(row["amount"]), row["flows"], row["complete"], row["measure"] == "balance"
+                Decimal(row["amount"]), row["flows"], row["complete"], row["measure"] == "balance", row["check"]
             )
             for row in rows
         }
@@ -66,7 +67,7 @@ class Faces:
         assert answer["covered"] == answer["complete"]
         shown = {
             (row["account"], row["currency"]): ShownBalance(
-                Decimal(row["amount"]), row["flows"], row["complete"], row["measure"] == "balance"
+                Decimal(row["amount"]), row["flows"], row["complete"], row["measure"] == "balance", row["check"]
             )
             for row in answer["balances"]
         }
@@ -79,7 +80,8 @@ class Faces:
             r'<tr>\s*<th scope="row"><a href="/flows\?account=(?P<account>[^&]*)&amp;currency=(?P<currency>[^"]*)">'
             r".*?</a>"
             r"(?P<change>.*?)</th>\s*<td class=\"figure\">(?P<amount>.*?)</td>\s*"
-            r'<td class="figure">(?P<flows>[\d,]+)</td>\s*<td><span class="tag (?P<look>\w*)"',
+            r'<td class="figure">(?P<flows>[\d,]+)</td>\s*<td><span class="tag (?P<look>\w*)"'
+            r'.*?<td><span class="tag (?P<check>\w*)">',
             re.DOTALL,
         )
         return {
@@ -88,6 +90,7 @@ class Faces:
                 int(found["flows"].replace(",", "")),
                 found["look"] == "good",
                 not found["change"].strip(),
+                _CHECKS[found["check"]],
             )
             for found in row.finditer(text)
         }
@@ -155,6 +158,10 @@ class Faces:
         """The ids of a download."""
         text = self.visitor.get(f"/flows/download.jsonl?{query}").text
         return sorted(json.loads(line)["id"] for line in text.splitlines())
+
+
+_CHECKS = {"good": "pass", "bad": "fail", "": "could_not_check"}
+"""The verdicts on balances, by their looks on the page."""
 
 
 def _amount(text: str) -> Decimal:

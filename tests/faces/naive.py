@@ -16,6 +16,9 @@ ORIGIN: Final = datetime(2022, 9, 1, tzinfo=UTC)
 CELL: Final = timedelta(days=12, hours=7)
 """Reads are of whole cells of this length, counted from ORIGIN, so that each has one state."""
 
+DAYS_LOOKED_AT: Final = 10
+"""Days with flows at either end of a history in which a stated balance is looked for."""
+
 
 class Row(NamedTuple):
     """A flow."""
@@ -25,6 +28,17 @@ class Row(NamedTuple):
     amount: Decimal
     currency: str
     kind: str
+    balance: Decimal | None = None
+    """What the provider states that the account holds after it."""
+
+
+class Statement(NamedTuple):
+    """What a person states that the account holds before the flows of a moment."""
+
+    id: str
+    at: datetime
+    amount: Decimal
+    currency: str
 
 
 @dataclass
@@ -48,6 +62,7 @@ class NaiveAccount:
     cells: dict[int, Cell] = field(default_factory=dict)
     imported: list[Row] = field(default_factory=list)
     imported_rejects: int = 0
+    statements: list[Statement] = field(default_factory=list)
 
     def cell(self, number: int) -> Cell:
         """The cell of that number."""
@@ -115,6 +130,67 @@ class NaiveAccount:
         if self.since is None or not self.reaches_back():
             return False
         return self.cells.get((self.begin() - ORIGIN) // CELL, Cell()).is_read
+
+    # ------------------------------------------------------------ balances
+
+    def currencies(self) -> set[str]:
+        """Every currency of a flow or of a statement."""
+        return {row.currency for row in self.rows} | {one.currency for one in self.statements}
+
+    def sum_before(self, currency: str, at: datetime | None) -> Decimal:
+        """What the flows before a moment come to."""
+        amounts = (row.amount for row in self.rows if row.currency == currency and (at is None or row.at < at))
+        return sum(amounts, Decimal(0))
+
+    def opens_at_zero(self) -> bool:
+        """Whether there was nothing before the first flow."""
+        return self.rules.floor is None and self.is_balance()
+
+    def stated_row(self, currency: str, until: datetime | None, *, newest: bool) -> Row | None:
+        """The first or newest row that states a balance, of the first or newest days that have flows."""
+        rows = [row for row in self.rows if row.currency == currency and (until is None or row.at < until)]
+        rows.sort(key=lambda row: row.at, reverse=newest)
+        days = list(dict.fromkeys(row.at.astimezone(self.zone).date() for row in rows))[:DAYS_LOOKED_AT]
+        near = (row for row in rows if row.at.astimezone(self.zone).date() in days)
+        return next((row for row in near if row.balance is not None), None)
+
+    def anchor(self, currency: str) -> Row | Statement | None:
+        """What the opening balance is computed from."""
+        first = self.stated_row(currency, None, newest=False)
+        stated = [one for one in self.statements if one.currency == currency]
+        return first or min(stated, key=lambda one: one.at, default=None)
+
+    def opening(self, currency: str) -> Decimal | None:
+        """The balance before the first flow. None: not known."""
+        anchor = self.anchor(currency)
+        if self.opens_at_zero() or (anchor is None and self.is_balance()):
+            return Decimal(0)
+        if anchor is None:
+            return None
+        if isinstance(anchor, Statement):
+            return anchor.amount - self.sum_before(currency, anchor.at)
+        assert anchor.balance is not None
+        return anchor.balance - anchor.amount - self.sum_before(currency, anchor.at)
+
+    def check(self, currency: str, until: datetime | None) -> str:
+        """The verdict on the balance before a moment."""
+        opening, anchor = self.opening(currency), self.anchor(currency)
+        if opening is None:
+            return "could_not_check"
+        verdicts = []
+        if self.stated_row(currency, None, newest=False) is not None:
+            row = self.stated_row(currency, until, newest=True)
+            if row is not None:
+                expected = opening + self.sum_before(currency, row.at) + row.amount
+                verdicts.append((row.balance == expected, row == anchor))
+        stated = [one for one in self.statements if one.currency == currency and (until is None or one.at <= until)]
+        if stated:
+            newest = max(stated, key=lambda one: one.at)
+            verdicts.append((newest.amount == opening + self.sum_before(currency, newest.at), newest == anchor))
+        if not all(agrees for agrees, _ in verdicts):
+            return "fail"
+        proving = [agrees for agrees, is_anchor in verdicts if self.opens_at_zero() or not is_anchor]
+        return "pass" if proving else "could_not_check"
 
 
 # ---------------------------------------------------------------- sums

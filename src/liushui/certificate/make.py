@@ -26,11 +26,13 @@ from liushui.ledger.chain import genesis
 from liushui.ledger.day_totals import Total
 from liushui.ledger.flow_row import identity_of
 from liushui.ledger.read.accounts import AccountName
-from liushui.ledger.read.balances import balances_of, sum_flows
+from liushui.ledger.read.balances import BalanceCheck, balances_of
 from liushui.ledger.read.completeness import is_open_end
 from liushui.ledger.read.coverage import coverage_ranges
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import Account, Reading, ReadModel
+from liushui.ledger.read.stated_balances import read_points
+from liushui.ledger.read.sums import sum_flows
 from liushui.ledger.schema import REVISION, accounts, history, quarantine
 from liushui.ledger.write.quarantine import from_columns
 from liushui.money import EXACT, ZERO, to_plain_string
@@ -41,7 +43,6 @@ Stamp = Callable[[bytes], bytes]
 """Asks a time stamping authority for the time stamp of a note. Raises CertificateError."""
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-_NOT_COMPARED: Final = "this version of liushui does not compare balances with stated ones"
 _NOT_ORDERED: Final = "this version of liushui does not check the order of rows"
 
 
@@ -133,9 +134,9 @@ class _Balances:
     def __init__(self, connection: Connection, account: Account, at: datetime) -> None:
         self._basis, self._verdict = account.completeness.basis(), account.verdict(until=at)
         sums = sum_flows(connection, FlowFilter(until=at).of(account.name))
-        self.by_key = {
-            (balance.subaccount, balance.currency): balance for balance in balances_of(account, self._verdict, sums, at)
-        }
+        points = read_points(connection, account.name, until_us=to_us(at))
+        balances = balances_of(account, self._verdict, sums, points, at)
+        self.by_key = {(balance.subaccount, balance.currency): balance for balance in balances}
 
     def amount(self, key: tuple[str, str]) -> Decimal:
         """The sum of all flows before the instant."""
@@ -143,8 +144,9 @@ class _Balances:
 
     def figure(self, key: tuple[str, str]) -> doc.Figure:
         """The balance; none where the sum is only a net change."""
-        if not self._basis.is_balance:
-            return doc.Figure(None, complete=False, reason=f"flows are known only since {self._basis.since_day}")
+        basis = self.by_key[key].basis if key in self.by_key else self._basis
+        if not basis.is_balance:
+            return doc.Figure(None, complete=False, reason=f"flows are known only since {basis.since_day}")
         return doc.Figure(to_plain_string(self.amount(key)), self._verdict.is_complete, self._verdict.reason)
 
 
@@ -267,14 +269,17 @@ class _Maker:
         """A line for each balance that exists at the end of the period. Raises LedgerError for a damaged ledger."""
         since, until = (_Balances(self._connection, self._account, from_us(at_us)) for at_us in self._month.range_us)
         lines = []
-        for key in sorted(until.by_key):
+        for key, balance in sorted(until.by_key.items()):
+            if not balance.flows and balance.check.stated is None:
+                continue  # it begins after the period
             total = self._rows.by_balance[key]
             if EXACT.add(since.amount(key), total.net) != until.amount(key):
                 raise LedgerError(
                     f"account {self._name}: its {key[1]} rows do not add up to its totals: run `liushui verify`"
                 )
             money_in, money_out = (to_plain_string(amount) for amount in (total.money_in, total.money_out))
-            lines.append(doc.Line(*key, since.figure(key), money_in, money_out, until.figure(key), _UNCHECKED))
+            check = _check(balance.check)
+            lines.append(doc.Line(*key, since.figure(key), money_in, money_out, until.figure(key), check))
         return lines
 
     def _integrity(self, previous: StoredCertificate | None) -> doc.Integrity:
@@ -288,7 +293,21 @@ class _Maker:
         )
 
 
-_UNCHECKED: Final = doc.BalanceCheck("could_not_check", _NOT_COMPARED, None, None, None, None, None, None)
+def _check(check: BalanceCheck) -> doc.BalanceCheck:
+    stated, expected, difference = (
+        None if amount is None else to_plain_string(amount)
+        for amount in (check.stated, check.expected, check.difference)
+    )
+    return doc.BalanceCheck(
+        check.status.value,
+        check.reason,
+        stated,
+        expected,
+        difference,
+        None if check.at is None else to_iso(check.at),
+        None if check.origin is None else check.origin.value,
+        check.id,
+    )
 
 
 def _facts(provider: Provider) -> doc.ProviderFacts:

@@ -31,7 +31,12 @@ COMMANDS: Final = {
     "sync": LazyCommand("sync", "sync", "Collect new flows from the sources."),
     "import": LazyCommand("import_group", "import_", "Import rows saved as JSON."),
     "flows": LazyCommand("flows", "flows", "Print flows by account and time."),
-    "balances": LazyCommand("flows", "balances", "Print the sum of each account's flows by currency."),
+    "balances": LazyCommand(
+        "balances",
+        "balances",
+        "Print the balance of each account by currency, and whether it agrees with what is stated.",
+    ),
+    "balance": LazyCommand("balances", "balance", "State what an account holds, and compare it with the flows."),
     "summary": LazyCommand("flows", "summary", "Print money in and out by period, account, currency and kind."),
     "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
     "status": LazyCommand(
@@ -56,8 +61,8 @@ COMMANDS: Final = {
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done; 1 failed, nothing half-written; 2 wrong usage: correct what was given; 3 done, but "
-    "incomplete: a gap is open, rows are in quarantine, or a rebuild would change something; 4 `verify` found damage; "
-    "130 interrupted."
+    "incomplete: a gap is open, rows are in quarantine, a balance does not add up, or a rebuild would change "
+    "something; 4 `verify` found damage; 130 interrupted."
 )
 
 

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import msgspec
 
+from liushui.cli.balances import BALANCE_TABLE_COLUMNS, balance_row
 from liushui.cli.coverage import status_row
-from liushui.cli.flows import BALANCE_TABLE_COLUMNS, balance_row
 from liushui.cli.options import Format
 from liushui.cli.output import emit, messages
 from liushui.cli.run_sync import print_results, run_sync

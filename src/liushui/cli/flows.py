@@ -1,4 +1,4 @@
-"""liushui flows, balances, summary: what is in the ledger."""
+"""liushui flows, summary: what is in the ledger."""
 
 import sys
 from datetime import date, timedelta
@@ -14,7 +14,6 @@ from liushui.errors import ConfigError
 from liushui.flow import Category, Direction, Kind
 
 if TYPE_CHECKING:
-    from liushui.ledger.read.balances import Balance
     from liushui.ledger.read.completeness import Verdict
     from liushui.ledger.read.filters import Bound
     from liushui.ledger.read.history import Version
@@ -27,13 +26,6 @@ REASONS_MAX: Final = 6
 
 FLOW_TABLE_COLUMNS: Final = ("account", "at", "amount", "currency", "direction", "kind", "label", "symbol", "note")
 VERSION_COLUMNS: Final = ("recorded_at", "ended_at", "ended_batch", "ended_as")
-BALANCE_COLUMNS: Final = (
-    *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "since", "complete", "reason"),
-    "proven",
-)
-BALANCE_TABLE_COLUMNS: Final = (
-    *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "complete", "reason"),
-)
 SUMMARY_COLUMNS: Final = (
     *("period", "account", "currency", "kind", "flows", "money_in", "money_out", "net", "own_in", "own_out"),
     *("complete", "complete_until"),
@@ -162,62 +154,6 @@ def exit_with(verdict: "Verdict") -> None:
     if len(gaps) > REASONS_MAX:
         messages.print(f"  and {len(gaps) - REASONS_MAX} more; `liushui coverage` shows all of them")
     sys.exit(EXIT_INCOMPLETE)
-
-
-@click.command()
-@options.accounts
-@click.option(
-    "--at",
-    metavar="WHEN",
-    help="Sum only flows before this time, or before this day of the account. (default: all)",
-)
-@as_of_option
-@options.ledger_and_format
-def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_of: str | None) -> None:
-    """Print the sum of each account's flows by currency.
-
-    The sums are exact. A sum whose history does not reach back to the account's beginning is not a balance: it is
-    called the net change since the day on which the history begins. Exit code 3 where flows may be missing. With
-    --as-of the sums are computed from all versions of the flows, which takes longer the more there are.
-
-    \b
-    Example: liushui balances broker --at 2026-01-01
-    """
-    from liushui.ledger.read.balances import read_balances
-
-    until, recorded_until = bound_of("at", at), bound_of("as-of", as_of)
-    found = read_balances(settings.open_read_model(), accounts, at=until, as_of=recorded_until)
-    form = settings.format
-    record_of = balance_row if form is Format.TABLE else _balance_record
-    emit(map(record_of, found.rows), BALANCE_TABLE_COLUMNS if form is Format.TABLE else BALANCE_COLUMNS, form)
-    exit_with(found.verdict)
-
-
-def _balance_record(row: "Balance") -> Record:
-    from liushui.instant import from_us
-
-    complete = row.verdict.is_complete
-    return {
-        "account": row.account,
-        "subaccount": row.subaccount,
-        "currency": row.currency,
-        "amount": row.amount,
-        "flows": row.flows,
-        "at": row.at,
-        "measure": row.basis.measure,
-        "since": None if row.basis.since_us is None else from_us(row.basis.since_us),
-        "complete": complete,
-        "reason": row.verdict.reason or None,
-        "proven": complete,
-    }
-
-
-def balance_row(row: "Balance") -> Record:
-    """A balance as a table has it: a net change is named with its beginning."""
-    record = dict(_balance_record(row))
-    if row.basis.since_day is not None:
-        record["measure"] = f"net change since {row.basis.since_day}"
-    return record
 
 
 @click.command()

@@ -237,10 +237,10 @@ class FlowInFull(Model):
 
 
 class Balance(Model):
-    """The exact sum of one currency in one account, before `at` (null: of all flows).
+    """The exact balance of one currency in one account, before `at` (null: after all flows), and its check.
 
-    It is a balance only if the flows reach back to the account's beginning. Otherwise it is the net change since an
-    instant.
+    It is the opening balance and all flows. Where the opening balance is not known, it is the net change since an
+    instant. `stated` is the newest balance that the provider or a person stated up to `at`.
     """
 
     account: str
@@ -253,6 +253,19 @@ class Balance(Model):
     since: Annotated[Instant | None, Meta(description="The beginning of a net change; null for a balance.")]
     complete: Annotated[bool, Meta(description="Whether every flow of it is in the ledger.")]
     covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
+    opening: Annotated[Amount | None, Meta(description="The balance before the first flow; null: not known.")]
+    stated: Annotated[Amount | None, Meta(description="What the account holds as somebody else states it.")]
+    stated_at: Annotated[Instant | None, Meta(description="The moment of the stated balance.")]
+    stated_by: Annotated[str | None, Meta(description="row: the provider, on a row. person: a user of liushui.")]
+    difference: Annotated[
+        Amount | None,
+        Meta(description="The stated balance minus the balance of the flows at its moment."),
+    ]
+    check: Annotated[
+        str,
+        Meta(description="pass, fail or could_not_check: whether both agree.", examples=["pass"]),
+    ]
+    check_reason: Annotated[str, Meta(description="Why it is not a pass; empty where it is.")]
 
 
 class Balances(Model):

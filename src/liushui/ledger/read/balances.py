@@ -1,46 +1,104 @@
-"""Balances, what filtered flows come to, and the balances around one flow.
+"""Balances, each compared with what is stated of it; what filtered flows come to; and the balances around one flow.
 
 Sums come from day totals where these can tell, else from the flows themselves. They are exact, and currencies are
 never added together.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import BusinessDays, to_us
-from liushui.ledger.day_totals import Sums, Total, exact_sums, parse_sum
+from liushui.instant import BusinessDays, from_us, to_iso, to_us
+from liushui.ledger.day_totals import Sums, Total
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read import history
 from liushui.ledger.read.completeness import Basis, Verdict, combine, end_instant
-from liushui.ledger.read.filters import (
-    AccountFilter,
-    Bound,
-    FlowFilter,
-    bound_instant,
-    equals_currency,
-    totals_conditions,
-)
-from liushui.ledger.read.flows import LedgerFlow, begin_us, day_text, ledger_flow, next_day
+from liushui.ledger.read.filters import AFTER_ALL_US, AccountFilter, Bound, FlowFilter, bound_instant, equals_currency
+from liushui.ledger.read.flows import LedgerFlow, day_text, ledger_flow
 from liushui.ledger.read.model import Account, ReadModel
+from liushui.ledger.read.stated_balances import (
+    Key,
+    Origin,
+    StatedBalance,
+    StatedPoint,
+    StatedPoints,
+    list_stated_balances,
+    read_points,
+)
+from liushui.ledger.read.sums import sum_flows
 from liushui.ledger.schema import day_totals, flows
-from liushui.money import EXACT, ZERO
+from liushui.money import EXACT, ZERO, to_plain_string
 
 ROWS_MAX: Final = 250_000
 """Flows that one sum looks at, unless the caller asks for all."""
 
 
+class CheckStatus(StrEnum):
+    """Whether a balance agrees with what is stated."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    UNCHECKED = "could_not_check"
+    """Nothing says that it is wrong, and nothing that it is right."""
+
+
+class CheckCause(StrEnum):
+    """Why a balance could not be checked, or why it fails."""
+
+    NONE_STATED = "none_stated"
+    ONLY_ONE = "only_one"
+    DIFFERS = "differs"
+
+
+class BalanceCheck(NamedTuple):
+    """A balance compared with a stated one. `stated`, at `at`, is what somebody else says; `expected` is the balance of
+    the flows at that moment. None: nothing is stated."""
+
+    status: CheckStatus
+    cause: CheckCause | None = None
+    stated: Decimal | None = None
+    expected: Decimal | None = None
+    at: datetime | None = None
+    origin: Origin | None = None
+    id: str | None = None
+    """The row or the statement that states it."""
+
+    @property
+    def difference(self) -> Decimal | None:
+        """The stated balance minus the expected one. None: nothing is stated."""
+        if self.stated is None or self.expected is None:
+            return None
+        return EXACT.subtract(self.stated, self.expected)
+
+    @property
+    def reason(self) -> str:
+        """Why it fails or could not be checked, in English, for programs and terminals; empty where it passes."""
+        match self.cause:
+            case None:
+                return ""
+            case CheckCause.NONE_STATED:
+                return "no balance is stated"
+            case CheckCause.ONLY_ONE:
+                return "only one balance is stated, and the opening balance is computed from it"
+            case CheckCause.DIFFERS:
+                who = "the provider" if self.origin is Origin.ROW else f"statement {self.id}"
+                stated, expected = (to_plain_string(amount or ZERO) for amount in (self.stated, self.expected))
+                at = "" if self.at is None else f" at {to_iso(self.at)}"
+                return f"{who} states {stated}{at}, the flows come to {expected}"
+
+
 class Balance(NamedTuple):
-    """The sum of an account's flows of one subaccount and currency.
+    """The sum of an account's flows of one subaccount and currency, with the opening balance where that is known.
 
     `at`: the instant before which they happened; of a balance without one, up to when it is complete (None: it is not
-    even complete at its beginning). `basis`: whether the sum is a balance or a net change.
+    even complete at its beginning). `basis`: whether the sum is a balance or a net change. `opening` None: not known,
+    so that the sum is a net change.
     """
 
     account: str
@@ -51,6 +109,8 @@ class Balance(NamedTuple):
     at: datetime | None
     basis: Basis
     verdict: Verdict
+    opening: Decimal | None
+    check: BalanceCheck
 
 
 class Balances(NamedTuple):
@@ -59,6 +119,11 @@ class Balances(NamedTuple):
 
     rows: list[Balance]
     verdict: Verdict
+
+    @property
+    def failures(self) -> list[Balance]:
+        """The balances that differ from what is stated."""
+        return [row for row in self.rows if row.check.status is CheckStatus.FAIL]
 
 
 def read_balances(
@@ -69,7 +134,7 @@ def read_balances(
     as_of: Bound | None = None,
     currency: str | None = None,
 ) -> Balances:
-    """The sums of the flows before `at` (None: of all), exact. Raises AccountNotFound.
+    """The balances before `at` (None: of all flows), exact. Raises AccountNotFound.
 
     `as_of`: as recorded until then, in time that grows with the number of versions.
     """
@@ -78,12 +143,16 @@ def read_balances(
     with model.reading(names, as_of) as reading:
         for account in reading.accounts.values():
             verdicts.append(verdict := account.verdict(until=at))
-            if at is None:
-                rows += balances_of(account, verdict, account.snapshot.sums)
-            else:
+            if at is None and as_of is None:
+                rows += balances_of(account, verdict, account.snapshot.sums, reading.stated_points(account))
+                continue
+            before, sums = None, account.snapshot.sums
+            if at is not None:
                 before = bound_instant(at, account.name.tz)
                 sums = _sums_before(reading.connection, account, before, as_of)
-                rows += balances_of(account, verdict, sums, before)
+            until_us = AFTER_ALL_US if before is None else to_us(before)
+            points = read_points(reading.connection, account.name, until_us=until_us, as_of=as_of)
+            rows += balances_of(account, verdict, sums, points, before)
     if currency is not None:
         rows = [row for row in rows if equals_currency(row.currency, currency)]
     return Balances(rows, combine(verdicts))
@@ -95,15 +164,97 @@ def _sums_before(connection: Connection, account: Account, at: datetime, as_of: 
     return sum_flows(connection, FlowFilter(until=at).of(account.name))
 
 
-def balances_of(account: Account, verdict: Verdict, sums: Sums, at: datetime | None = None) -> list[Balance]:
-    """The balances of an account's sums, by subaccount and currency."""
+def balances_of(
+    account: Account,
+    verdict: Verdict,
+    sums: Sums,
+    points: Mapping[Key, StatedPoints],
+    at: datetime | None = None,
+) -> list[Balance]:
+    """The balances of an account's sums before `at`, by subaccount and currency, and of what is only stated.
+
+    `points` are what is stated of the account.
+    """
+    until_us = AFTER_ALL_US if at is None else to_us(at)
     if at is None and verdict.until_us is not None:
         at = end_instant(verdict.until_us)
     basis = account.completeness.basis()
-    return [
-        Balance(account.snapshot.account, subaccount, currency, total.net, total.flows, at, basis, verdict)
-        for (subaccount, currency), total in sorted(sums.items())
-    ]
+    balances = []
+    for key in sorted({*sums, *points}):
+        total, stated = sums.get(key, Total()), points.get(key, StatedPoints())
+        opening = opening_balance(account, stated)
+        amount = total.net if opening is None else EXACT.add(opening, total.net)
+        balances.append(
+            Balance(
+                account.snapshot.account,
+                *key,
+                amount,
+                total.flows,
+                at,
+                basis if opening is None else Basis(),
+                verdict,
+                opening,
+                _check(account, opening, stated, until_us),
+            )
+        )
+    return balances
+
+
+def opening_balance(account: Account, stated: StatedPoints) -> Decimal | None:
+    """The balance before the first flow of the ledger. None: not known.
+
+    Zero where the flows reach back to the account's beginning for certain; else what follows from the first row that
+    states a balance, or from the earliest balance that a person stated; else zero where the provider has nothing older.
+    """
+    if account.completeness.opens_at_zero:
+        return ZERO
+    if stated.anchor is not None:
+        return stated.anchor.opening
+    return ZERO if account.completeness.basis().is_balance else None
+
+
+def _check(account: Account, opening: Decimal | None, stated: StatedPoints, until_us: int) -> BalanceCheck:
+    """The verdict of the newest balances that are stated before an instant, by the provider and by people."""
+    people = [point for point in stated.by_people if point.at_us <= until_us]
+    points = [point for point in (stated.newest_row, *people[-1:]) if point is not None]
+    if opening is None or not points:
+        return BalanceCheck(CheckStatus.UNCHECKED, CheckCause.NONE_STATED)
+    newest_first = sorted(points, key=lambda point: point.at_us, reverse=True)
+    checks = [_check_point(account, opening, stated, point) for point in newest_first]
+    return min(checks, key=lambda check: _ORDER.index(check.status))
+
+
+def _check_point(account: Account, opening: Decimal, stated: StatedPoints, point: StatedPoint) -> BalanceCheck:
+    expected = EXACT.add(opening, point.flows_before)
+    status, cause = CheckStatus.PASS, None
+    if expected != point.amount:
+        status, cause = CheckStatus.FAIL, CheckCause.DIFFERS
+    elif not account.completeness.opens_at_zero and stated.is_anchor(point):
+        status, cause = CheckStatus.UNCHECKED, CheckCause.ONLY_ONE
+    at = from_us(point.at_us if point.origin is Origin.PERSON else point.at_us - 1)
+    return BalanceCheck(status, cause, point.amount, expected, at, point.origin, point.id)
+
+
+def check_statements(
+    model: ReadModel, names: Sequence[str] = (), *, withdrawn: bool = False
+) -> list[tuple[StatedBalance, BalanceCheck | None]]:
+    """The balances that people stated, by account and time, each compared with the flows.
+
+    With `withdrawn` also those that are no longer in force, which have no check. Raises AccountNotFound.
+    """
+    result: list[tuple[StatedBalance, BalanceCheck | None]] = []
+    with model.reading(names) as reading:
+        for balance in list_stated_balances(reading.connection, names, withdrawn=withdrawn):
+            account = reading.accounts[balance.account]
+            stated = reading.stated_points(account).get((balance.subaccount, balance.currency), StatedPoints())
+            point = next((point for point in stated.by_people if point.id == balance.id), None)
+            opening = opening_balance(account, stated)
+            check = None if point is None or opening is None else _check_point(account, opening, stated, point)
+            result.append((balance, check))
+    return result
+
+
+_ORDER: Final = (CheckStatus.FAIL, CheckStatus.PASS, CheckStatus.UNCHECKED)
 
 
 # ---------------------------------------------------------------- sums of a filter
@@ -138,59 +289,6 @@ def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROW
             since_us,
             reading.verdict(wanted),
         )
-
-
-def sum_flows(connection: Connection, wanted: AccountFilter) -> Sums:
-    """What the flows of one account's filter come to, by subaccount and currency."""
-    if wanted.conditions.needs_rows:
-        return _sum_rows(connection, wanted)
-    days = BusinessDays(wanted.account.tz)
-    first, last = day_text(days, wanted.since_us), day_text(days, wanted.until_us)
-    first_begins_us, last_begins_us = begin_us(days, first), begin_us(days, last)
-    if first == last:
-        return _sum_rows(connection, wanted)
-    sums: Sums = {}
-    if wanted.since_us > first_begins_us:  # the range begins within a day
-        first = next_day(first)
-        _add(sums, _sum_rows(connection, wanted.within(wanted.since_us, begin_us(days, first))))
-    if wanted.until_us > last_begins_us:  # the range ends within a day
-        _add(sums, _sum_rows(connection, wanted.within(last_begins_us, wanted.until_us)))
-    _add(sums, _sum_days(connection, wanted, first, last))
-    return sums
-
-
-def _add(sums: Sums, more: Sums) -> None:
-    for key, total in more.items():
-        sums[key] = sums.get(key, Total()).plus(total)
-
-
-def _sum_days(connection: Connection, wanted: AccountFilter, first: str, until: str) -> Sums:
-    """The totals of whole days, `until` excluded."""
-    t = day_totals.c
-    money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
-    query = sa.select(t.subaccount, t.currency, sa.func.sum(t.flows), money_in, money_out)
-    query = query.where(t.account == wanted.account.account, t.day >= first, t.day < until)
-    query = query.where(*totals_conditions(wanted.conditions)).group_by(t.subaccount, t.currency)
-    return {
-        (subaccount, currency): Total(int(count), parse_sum(inward), parse_sum(outward))
-        for subaccount, currency, count, inward, outward in connection.execute(query)
-    }
-
-
-def _sum_rows(connection: Connection, wanted: AccountFilter) -> Sums:
-    if wanted.since_us >= wanted.until_us:
-        return {}
-    f = flows.c
-    is_out = sa.func.substr(sa.cast(f.amount, sa.Text), 1, 1) == "-"
-    (amounts,) = exact_sums(connection, f.amount)
-    query: sa.Select[Any] = sa.select(f.subaccount, f.currency, is_out, sa.func.count(), amounts)
-    query = wanted.apply(query, flows).group_by(f.subaccount, f.currency, is_out)
-    sums: Sums = {}
-    for subaccount, currency, out, count, text in connection.execute(query):
-        amount: Decimal = parse_sum(text)
-        total = Total(count, ZERO, amount) if out else Total(count, amount, ZERO)
-        _add(sums, {(subaccount, currency): total})
-    return sums
 
 
 def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max: int) -> int | None:

@@ -282,6 +282,14 @@ class AccountCompleteness:
         is_published = self.read_until_us is None or self.read_until_us < self._settled_us
         return self.has_source, self.begin_us, self._kept_us if self.has_source else 0, is_published
 
+    @property
+    def opens_at_zero(self) -> bool:
+        """Whether the flows reach back to a beginning before which the provider itself had none.
+
+        A provider that refuses older requests (a floor) may have had older flows.
+        """
+        return self._rules is not None and self._rules.floor is None and self.basis().is_balance
+
     def basis(self) -> Basis:
         """Whether the sum of all flows is a balance, or since when it is a net change."""
         first_us = self._account.first_flow_us

@@ -94,7 +94,7 @@ def snapshot_as_of(connection: Connection, account: AccountName, as_of: Bound) -
     left out."""
     seq = batch_as_of(connection, account, as_of)
     since_us = connection.scalar(sa.select(sources.c.since_us).where(sources.c.account == account.account))
-    totals = _totals(connection, account, seq)
+    totals = totals_at(connection, account, seq)
     first_us, last_us = connection.exec_driver_sql(_SELECT_ENDS, _versions_until(account, seq)).one()
     return AccountSnapshot(
         account.account,
@@ -115,12 +115,12 @@ def snapshot_as_of(connection: Connection, account: AccountName, as_of: Bound) -
 
 def sums_as_of(connection: Connection, account: AccountName, as_of: Bound, until_us: int) -> Sums:
     """The sums of the flows before an instant, as of a recorded time."""
-    return sums_of(_totals(connection, account, batch_as_of(connection, account, as_of), until_us))
+    return sums_of(totals_at(connection, account, batch_as_of(connection, account, as_of), until_us))
 
 
 def totals_as_of(connection: Connection, account: AccountName, as_of: Bound, first_day: str, last_day: str) -> Totals:
     """The day totals of days, both ends included, as of a recorded time."""
-    totals = _totals(connection, account, batch_as_of(connection, account, as_of))
+    totals = totals_at(connection, account, batch_as_of(connection, account, as_of))
     return {key: total for key, total in totals.items() if first_day <= key.day <= last_day}
 
 
@@ -204,7 +204,7 @@ def _by(columns: sa.ColumnCollection[str, Any], wanted: FlowFilter, names: tuple
     return [columns[name].desc() if wanted.newest_first else columns[name] for name in names]
 
 
-def _totals(connection: Connection, account: AccountName, seq: int, until_us: int = AFTER_ALL_US) -> Totals:
+def totals_at(connection: Connection, account: AccountName, seq: int, until_us: int = AFTER_ALL_US) -> Totals:
     """The day totals of the versions that were current after a batch, of flows before an instant."""
     totals: Totals = {}
     days = BusinessDays(account.tz)

@@ -14,6 +14,7 @@ from liushui.ledger.read.accounts import AccountName, AccountSnapshot, SnapshotC
 from liushui.ledger.read.completeness import AccountCompleteness, Verdict, combine
 from liushui.ledger.read.filters import Bound, FlowFilter, instant_us, range_us
 from liushui.ledger.read.own_transfers import OwnTransferCache
+from liushui.ledger.read.stated_balances import Key, PointsCache, StatedPoints
 from liushui.rules import Paging, Rules
 
 
@@ -47,6 +48,11 @@ class Reading(NamedTuple):
     connection: Connection
     accounts: Mapping[str, Account]
     now: datetime
+    points: PointsCache
+
+    def stated_points(self, account: Account) -> Mapping[Key, StatedPoints]:
+        """What is stated of an account's balances. Not for a reading as of a recorded time."""
+        return self.points.load(self.connection, account.name, account.snapshot.head)
 
     def verdict(self, wanted: FlowFilter, currency: str | None = None) -> Verdict:
         """The verdict on the range of a filter, over its accounts; of a currency, over those that may have it."""
@@ -76,6 +82,7 @@ class ReadModel:
         self.rules = rules
         self.own_transfers = OwnTransferCache()
         self._cache = SnapshotCache()
+        self._points = PointsCache()
 
     @contextmanager
     def reading(
@@ -93,7 +100,8 @@ class ReadModel:
             else:
                 chosen = find_accounts(connection, names)
                 snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]
-            yield Reading(connection, {one.account: self._account(one, now, as_of) for one in snapshots}, now)
+            accounts = {snapshot.account: self._account(snapshot, now, as_of) for snapshot in snapshots}
+            yield Reading(connection, accounts, now, self._points)
 
     def _account(self, snapshot: AccountSnapshot, now: datetime, as_of: Bound | None) -> Account:
         rules = self.rules.get(snapshot.provider)

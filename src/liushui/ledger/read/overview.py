@@ -63,6 +63,13 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
         currency = query.currency or next(iter(currencies), None)
         chosen = [account for account in accounts if not query.accounts or account.snapshot.account in query.accounts]
         span = _span(query, chosen, reading.now)
+        balances = [
+            balance
+            for account in accounts
+            for balance in balances_of(
+                account, account.verdict(), account.snapshot.sums, reading.stated_points(account)
+            )
+        ]
         found: list[Move] = []
         own: Sequence[OwnTransfer] = ()
         if currency is not None:
@@ -72,7 +79,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
     return Overview(
         accounts,
         alarms(accounts, model.rules, reading.now),
-        [balance for account in accounts for balance in balances_of(account, account.verdict(), account.snapshot.sums)],
+        balances,
         currencies,
         currency,
         span,

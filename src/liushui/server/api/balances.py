@@ -1,6 +1,7 @@
 """Balances, summaries, and what is known about them: their coverage, and the ends of the chains they stand in."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
@@ -54,7 +55,7 @@ class SummaryParams(msgspec.Struct, frozen=True, kw_only=True):
 def list_balances(context: Context, params: NamedDependency[BalanceParams]) -> Response[models.Balances]:
     """Balances at an instant by account, subaccount and currency, and whether each is complete.
 
-    A sum whose history does not reach back to the account's beginning is a net change, not a balance.
+    Each is compared with the newest balance that is stated. A sum without a known opening balance is a net change.
     """
     names = context.accounts(params.account)
 
@@ -74,15 +75,26 @@ def list_balances(context: Context, params: NamedDependency[BalanceParams]) -> R
 
 
 def _balance(row: Balance) -> models.Balance:
-    complete = row.verdict.is_complete
+    complete, check = row.verdict.is_complete, row.check
     return models.Balance.of(
         row,
         amount=to_plain_string(row.amount),
+        opening=_amount(row.opening),
+        stated=_amount(check.stated),
+        stated_at=check.at,
+        stated_by=None if check.origin is None else check.origin.value,
+        difference=_amount(check.difference),
+        check=check.status.value,
+        check_reason=check.reason,
         measure=row.basis.measure,
         since=None if row.basis.since_us is None else from_us(row.basis.since_us),
         complete=complete,
         covered=complete,
     )
+
+
+def _amount(amount: Decimal | None) -> str | None:
+    return None if amount is None else to_plain_string(amount)
 
 
 @endpoint("GET", "/summary", scope=Scope.READ)

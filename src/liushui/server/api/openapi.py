@@ -192,6 +192,13 @@ _BALANCE: Final = models.Balance(
     since=None,
     complete=True,
     covered=True,
+    opening="0",
+    stated="1274000.575000",
+    stated_at=datetime(2024, 1, 30, 8, 0, 1, tzinfo=UTC),
+    stated_by="row",
+    difference="0.000000",
+    check="pass",
+    check_reason="",
 )
 _RECORD_FLOW: Final = models.RecordFlow(
     account="shop",

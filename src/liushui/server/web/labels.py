@@ -11,9 +11,11 @@ from babel.dates import format_interval, format_skeleton
 
 from liushui.instant import from_us
 from liushui.ledger.findings import SAME_ID, SIDE
+from liushui.ledger.read.balances import BalanceCheck, CheckCause, CheckStatus
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
 from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.read.summaries import Unit
+from liushui.money import ZERO
 from liushui.server.web.i18n import Language
 
 
@@ -289,6 +291,36 @@ def cause_text(gap: Gap, language: Language) -> str:
 def basis_label(basis: Basis, language: Language) -> str:
     """What a sum that is not a balance is: since when it is a net change. Empty for a balance."""
     return language.say("Net change since %(day)s", day=language.day(basis.since_day)) if basis.since_day else ""
+
+
+class CheckLabel(NamedTuple):
+    """The verdict on a balance as it is shown: its look, its name in a word or two, and why it is not a pass."""
+
+    look: str
+    name: str
+    reason: str
+
+
+def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabel:
+    """The verdict on a balance in words, its times in a zone."""
+    say = language.say
+    reason = ""
+    match check.cause:
+        case CheckCause.NONE_STATED:
+            reason = say("No balance is stated.")
+        case CheckCause.ONLY_ONE:
+            reason = say("Only one balance is stated, and the opening balance is computed from it.")
+        case CheckCause.DIFFERS:
+            at = language.moment(check.at, ZoneInfo(zone)) if check.at else ""
+            expected = language.amount(check.expected or ZERO)
+            reason = say("At %(at)s the flows come to %(amount)s.", at=at, amount=expected)
+    match check.status:
+        case CheckStatus.PASS:
+            return CheckLabel("good", say("Agrees"), reason)
+        case CheckStatus.FAIL:
+            return CheckLabel("bad", say("Differs"), reason)
+        case CheckStatus.UNCHECKED:
+            return CheckLabel("", say("Could not check"), reason)
 
 
 def _moment(at_us: int | None, zone: str, language: Language) -> str:

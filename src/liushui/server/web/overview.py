@@ -34,6 +34,7 @@ from liushui.server.web.labels import (
     account_label,
     alarm_label,
     basis_label,
+    check_label,
     coverage_label,
     period_name,
     unit_names,
@@ -145,6 +146,7 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "account_label": account_label,
         "coverage": lambda verdict: coverage_label(verdict, zone, language),
         "basis": lambda basis: basis_label(basis, language),
+        "check": lambda balance: check_label(balance.check, zones[balance.account], language),
         "units": unit_names(language),
         "unit": span.unit,
         "since": span.first.isoformat(),
@@ -167,7 +169,8 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
 def _holdings(overview: Overview) -> list[Holding]:
     """The balances by currency, in the order of the currencies."""
     holdings = []
-    for currency in overview.currencies:
+    only_stated = {balance.currency for balance in overview.balances} - set(overview.currencies)
+    for currency in [*overview.currencies, *sorted(only_stated)]:
         balances = [balance for balance in overview.balances if balance.currency == currency]
         amount = ZERO
         for balance in balances:

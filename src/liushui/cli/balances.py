@@ -1,0 +1,218 @@
+"""liushui balances, balance: what accounts hold, and what people and providers say that they hold."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from liushui.cli import EXIT_INCOMPLETE, options
+from liushui.cli.flows import as_of_option, bound_of, exit_with
+from liushui.cli.options import Format, Settings
+from liushui.cli.output import Record, emit, messages
+from liushui.errors import ConfigError, WireError
+
+if TYPE_CHECKING:
+    from liushui.ledger.read.balances import Balance, BalanceCheck
+    from liushui.ledger.read.model import ReadModel
+
+BALANCE_COLUMNS: Final = (
+    *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "since", "complete", "reason"),
+    *("proven", "opening", "stated", "stated_at", "stated_by", "difference", "check", "check_reason"),
+)
+BALANCE_TABLE_COLUMNS: Final = (
+    *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "stated", "difference", "check"),
+    *("complete", "reason"),
+)
+STATED_COLUMNS: Final = (
+    *("id", "account", "subaccount", "currency", "at", "amount", "expected", "difference", "check", "check_reason"),
+    *("note", "stated_at", "withdrawn_at", "withdrawn_reason"),
+)
+STATED_TABLE_COLUMNS: Final = (
+    *("id", "subaccount", "currency", "at", "amount", "expected", "difference", "check", "note"),
+)
+FAILURES_MAX: Final = 6
+"""Balances that differ from what is stated, explained below a result."""
+
+
+@click.command()
+@options.accounts
+@click.option(
+    "--at",
+    metavar="WHEN",
+    help="The balance before the flows of this time, or of this day of the account. (default: after all)",
+)
+@as_of_option
+@options.ledger_and_format
+def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_of: str | None) -> None:
+    """Print the balance of each account by currency, and whether it agrees with what is stated.
+
+    A balance is the opening balance and all flows, exact. Where the opening balance is not known, the sum of the flows
+    is called the net change since the day on which the history begins. `stated` is the newest balance that the provider
+    or a person stated, `difference` that figure minus the balance of the flows at its moment, and `check` the verdict:
+    pass, fail or could not check. Exit code 3 where flows may be missing or a check fails. With --as-of the sums are
+    computed from all versions of the flows, which takes longer the more there are.
+
+    \b
+    Example: liushui balances broker --at 2026-01-01
+    """
+    from liushui.ledger.read.balances import read_balances
+
+    until, recorded_until = bound_of("at", at), bound_of("as-of", as_of)
+    result = read_balances(settings.open_read_model(), accounts, at=until, as_of=recorded_until)
+    form = settings.format
+    record_of = balance_row if form is Format.TABLE else _balance_record
+    emit(map(record_of, result.rows), BALANCE_TABLE_COLUMNS if form is Format.TABLE else BALANCE_COLUMNS, form)
+    for row in result.failures[:FAILURES_MAX]:
+        about = " ".join(filter(None, (row.account, row.subaccount, row.currency)))
+        messages.warn(f"{about}: {row.check.reason}")
+    exit_with(result.verdict)
+    if result.failures:
+        sys.exit(EXIT_INCOMPLETE)
+
+
+def _balance_record(row: "Balance") -> Record:
+    from liushui.instant import from_us
+
+    complete = row.verdict.is_complete
+    return {
+        "account": row.account,
+        "subaccount": row.subaccount,
+        "currency": row.currency,
+        "amount": row.amount,
+        "flows": row.flows,
+        "at": row.at,
+        "measure": row.basis.measure,
+        "since": None if row.basis.since_us is None else from_us(row.basis.since_us),
+        "complete": complete,
+        "reason": row.verdict.reason or None,
+        "proven": complete,
+        "opening": row.opening,
+        **check_record(row.check),
+    }
+
+
+def check_record(check: "BalanceCheck") -> Record:
+    """A balance's check by its columns."""
+    return {
+        "stated": check.stated,
+        "stated_at": check.at,
+        "stated_by": None if check.origin is None else check.origin.value,
+        "difference": check.difference,
+        "check": check.status.value,
+        "check_reason": check.reason or None,
+    }
+
+
+def balance_row(row: "Balance") -> Record:
+    """A balance as a table has it: a net change is named with its beginning, a verdict in words."""
+    record = dict(_balance_record(row))
+    if row.basis.since_day is not None:
+        record["measure"] = f"net change since {row.basis.since_day}"
+    record["check"] = row.check.status.value.replace("_", " ")
+    return record
+
+
+# ---------------------------------------------------------------- stated balances
+
+
+@click.group(cls=options.OrderedGroup, no_args_is_help=True)
+def balance() -> None:
+    """State what an account holds, and compare it with the flows.
+
+    A stated balance gives an account without an opening balance one, and checks the flows up to its moment. It is
+    sealed in the ledger like every fact. A wrong one is withdrawn, not deleted.
+    """
+
+
+@balance.command()
+@click.argument("account", metavar="ACCOUNT", help="The account.")
+@click.option("--currency", metavar="CODE", required=True, help="The currency, such as USD.")
+@click.option("--amount", metavar="AMOUNT", required=True, help="The balance, such as 1024.00 or -3.50.")
+@click.option(
+    "--at",
+    metavar="WHEN",
+    required=True,
+    help="The moment: the balance before the flows of this time, or of this day of the account. The balance at the end "
+    "of 31 October is the one before 1 November.",
+)
+@click.option("--subaccount", metavar="NAME", default="", help="The subaccount. (default: the one without a name)")
+@click.option("--note", metavar="TEXT", default="", help="Where the figure is from.")
+@options.ledger_and_format
+def state(settings: Settings, account: str, currency: str, amount: str, at: str, subaccount: str, note: str) -> None:
+    """State the balance of an account at a moment.
+
+    The same balance may be stated again; nothing changes then. Prints the balance with its id and its check.
+
+    \b
+    Example: liushui balance state shop --currency CNY --amount 1024.00 --at 2026-11-01 --note "bank statement"
+    """
+    from liushui.ledger.read.filters import read_bound
+    from liushui.ledger.write.stated_balances import Statement, state_balance
+    from liushui.money import parse_decimal
+
+    try:
+        value = parse_decimal("amount", amount)
+    except WireError as error:
+        raise ConfigError(str(error)) from error
+    model = settings.open_read_model()
+    with model.reading((account,)) as reading:
+        rules = model.rules.get(reading.accounts[account].snapshot.provider)
+    statement = Statement(account, read_bound("at", at), currency, value, subaccount, note)
+    result = state_balance(model.ledger, statement, rules)
+    if not result.is_new:
+        messages.print(f"{result.id} states this balance already")
+    records = [record for record in _stated_records(model, (account,), withdrawn=False) if record["id"] == result.id]
+    _emit_stated(records, settings.format)
+
+
+@balance.command("list")
+@options.accounts
+@click.option("--all", "withdrawn", is_flag=True, help="Also list balances that were withdrawn.")
+@options.ledger_and_format
+def list_(settings: Settings, accounts: tuple[str, ...], withdrawn: bool) -> None:
+    """List the balances that people stated, each with the balance of the flows at its moment.
+
+    The exit code is 3 if one differs.
+    """
+    records = list(_stated_records(settings.open_read_model(), accounts, withdrawn=withdrawn))
+    _emit_stated(records, settings.format)
+    if any(record["check"] == "fail" for record in records):
+        sys.exit(EXIT_INCOMPLETE)
+
+
+@balance.command()
+@click.argument("id_", metavar="ID", help="The balance's id, as `balance list` prints it.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why it is withdrawn.")
+@options.ledger_only
+def withdraw(settings: Settings, id_: str, reason: str) -> None:
+    """Withdraw a stated balance that is wrong. It stays in the ledger, with the reason."""
+    from rich.markup import escape
+
+    from liushui.ledger.write.stated_balances import withdraw_balance
+
+    withdraw_balance(settings.open_ledger(), id_, reason)
+    messages.print(f"{escape(id_)} is withdrawn")
+
+
+def _emit_stated(records: "list[Record]", form: Format) -> None:
+    is_table = form is Format.TABLE
+    rows = [{**record, "check": str(record["check"] or "withdrawn").replace("_", " ")} for record in records]
+    emit(rows if is_table else records, STATED_TABLE_COLUMNS if is_table else STATED_COLUMNS, form)
+
+
+def _stated_records(model: "ReadModel", accounts: tuple[str, ...], *, withdrawn: bool) -> Iterator[Record]:
+    from liushui.ledger.read.balances import check_statements
+
+    for stated, check in check_statements(model, accounts, withdrawn=withdrawn):
+        yield {
+            "id": stated.id,
+            **{name: getattr(stated, name) for name in ("account", "subaccount", "currency", "at", "amount", "note")},
+            "expected": None if check is None else check.expected,
+            "difference": None if check is None else check.difference,
+            "check": None if check is None else check.status.value,
+            "check_reason": (check.reason or None) if check else None,
+            "stated_at": stated.stated_at,
+            "withdrawn_at": stated.withdrawn_at,
+            "withdrawn_reason": stated.reason,
+        }

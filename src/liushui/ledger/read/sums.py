@@ -1,0 +1,70 @@
+"""Sums of the flows of one account's filter: from day totals where they can tell, else from the flows themselves.
+
+Sums are exact, and currencies are never added together.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.instant import BusinessDays
+from liushui.ledger.day_totals import Sums, Total, exact_sums, parse_sum
+from liushui.ledger.read.filters import AccountFilter, totals_conditions
+from liushui.ledger.read.flows import begin_us, day_text, next_day
+from liushui.ledger.schema import day_totals, flows
+from liushui.money import ZERO
+
+
+def sum_flows(connection: Connection, wanted: AccountFilter) -> Sums:
+    """What the flows of one account's filter come to, by subaccount and currency."""
+    if wanted.conditions.needs_rows:
+        return _sum_rows(connection, wanted)
+    days = BusinessDays(wanted.account.tz)
+    first, last = day_text(days, wanted.since_us), day_text(days, wanted.until_us)
+    first_begins_us, last_begins_us = begin_us(days, first), begin_us(days, last)
+    if first == last:
+        return _sum_rows(connection, wanted)
+    sums: Sums = {}
+    if wanted.since_us > first_begins_us:  # the range begins within a day
+        first = next_day(first)
+        _add(sums, _sum_rows(connection, wanted.within(wanted.since_us, begin_us(days, first))))
+    if wanted.until_us > last_begins_us:  # the range ends within a day
+        _add(sums, _sum_rows(connection, wanted.within(last_begins_us, wanted.until_us)))
+    _add(sums, _sum_days(connection, wanted, first, last))
+    return sums
+
+
+def _add(sums: Sums, more: Sums) -> None:
+    for key, total in more.items():
+        sums[key] = sums.get(key, Total()).plus(total)
+
+
+def _sum_days(connection: Connection, wanted: AccountFilter, first: str, until: str) -> Sums:
+    """The totals of whole days, `until` excluded."""
+    t = day_totals.c
+    money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
+    query = sa.select(t.subaccount, t.currency, sa.func.sum(t.flows), money_in, money_out)
+    query = query.where(t.account == wanted.account.account, t.day >= first, t.day < until)
+    query = query.where(*totals_conditions(wanted.conditions)).group_by(t.subaccount, t.currency)
+    return {
+        (subaccount, currency): Total(int(count), parse_sum(inward), parse_sum(outward))
+        for subaccount, currency, count, inward, outward in connection.execute(query)
+    }
+
+
+def _sum_rows(connection: Connection, wanted: AccountFilter) -> Sums:
+    if wanted.since_us >= wanted.until_us:
+        return {}
+    f = flows.c
+    is_out = sa.func.substr(sa.cast(f.amount, sa.Text), 1, 1) == "-"
+    (amounts,) = exact_sums(connection, f.amount)
+    query: sa.Select[Any] = sa.select(f.subaccount, f.currency, is_out, sa.func.count(), amounts)
+    query = wanted.apply(query, flows).group_by(f.subaccount, f.currency, is_out)
+    sums: Sums = {}
+    for subaccount, currency, out, count, text in connection.execute(query):
+        amount: Decimal = parse_sum(text)
+        total = Total(count, ZERO, amount) if out else Total(count, amount, ZERO)
+        _add(sums, {(subaccount, currency): total})
+    return sums

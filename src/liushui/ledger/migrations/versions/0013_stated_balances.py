@@ -5,8 +5,8 @@ from alembic import op
 from liushui.ledger.migrations import create_table
 from liushui.ledger.schema import BigInt, Money, Text, add_numbers, optional, required
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 
 
 def upgrade() -> None:

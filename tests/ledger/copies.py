@@ -25,8 +25,10 @@ from liushui.ledger.jobs.workers import take_lease
 from liushui.ledger.maintenance import backup, restore, snapshot
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.schema import EPHEMERAL_TABLES, FACT_TABLES, metadata
+from liushui.ledger.write.commit import make_account
 from liushui.ledger.write.discard import discard
 from liushui.ledger.write.quarantine import row_digest
+from liushui.ledger.write.remove import remove_account
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from tests.ledger.kills import SCENARIOS, Reached, opened, prepare, watch
@@ -57,6 +59,8 @@ def prepare_to_copy(folder: Path) -> None:
         scenario(ledger)
     import_rejected(ledger, rejected_row("a secret"), account="toy")
     discard(ledger, "toy", row_digest(b"a secret"), "a secret")
+    make_account(ledger, "gone", "longbridge", "UTC")
+    remove_account(ledger, "gone")
     for account in ("a", "toy"):
         add_source(
             ledger, account=account, base_url="http://host", credentials=SECRETS, since=NOON, paced=account == "a"

@@ -96,11 +96,11 @@ def test_a_whole_ledger_is_copied(full: Path, tmp_path: Path) -> None:
     assert comparable(tables(book)) == comparable(tables(ledger))
     assert not any(tables(book)[name] for name in EPHEMERAL)
     assert_intact(book)
-    assert [(one.account, one.differs) for one in found] == [("a", ""), ("b", ""), ("toy", "")]
+    assert [(one.account, one.differs) for one in found] == [("a", ""), ("b", ""), ("gone", ""), ("toy", "")]
     for one in found:
         kept = of_account(tables(ledger), one.account)
         assert one[1:6] == tuple(len(kept[name]) for name in ("batches", "flows", "history", "coverage", "quarantine"))
-        assert one.link == kept["accounts"][0][-1]
+        assert one.link == kept["batches"][-1][-1]
     versions = sum(one.flows + one.versions for one in found)
     assert (versions, versions) in told
     book.close()

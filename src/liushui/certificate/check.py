@@ -15,10 +15,10 @@ from liushui.certificate.rows import ID, CertifiedRow, canonical_row, certified_
 from liushui.certificate.store import find_certificate
 from liushui.errors import CertificateError, ConfigError, NotFound, short_repr
 from liushui.instant import parse_instant, to_us
-from liushui.ledger.chain import genesis
 from liushui.ledger.engine import Ledger
 from liushui.ledger.maintenance.anchors import Anchor
-from liushui.ledger.schema import accounts, batches
+from liushui.ledger.schema import batches
+from liushui.ledger.tombstones import chain_beginning
 
 BYTES_MAX: Final = 64 * 1024 * 1024
 
@@ -107,10 +107,9 @@ def compare_with_ledger(ledger: Ledger, certificate: OpenCertificate) -> list[st
 def _check_account(connection: Connection, certificate: OpenCertificate) -> None:
     """Raises CertificateError where the ledger does not have the account that a certificate is about."""
     name = certificate.document.subject.account
-    account = connection.execute(sa.select(accounts).where(accounts.c.account == name)).first()
-    if account is None:
+    first_link = chain_beginning(connection, name)
+    if first_link is None:
         raise CertificateError(f"{certificate.path} is of another ledger: this one has no account {short_repr(name)}")
-    first_link = genesis(name, account.provider, account.zone, account.created_at_us)
     if first_link != certificate.document.integrity.genesis:
         raise CertificateError(
             f"{certificate.path} is of another ledger: its account {short_repr(name)} was created at another time"

@@ -22,7 +22,6 @@ from liushui.certificate.rows import COLUMNS, CertifiedRow, canonical_row, certi
 from liushui.certificate.store import StoredCertificate, insert_certificate, last_certificate
 from liushui.errors import InvalidField, LedgerError, short_repr
 from liushui.instant import BusinessDays, from_us, to_iso, to_us, us_to_iso
-from liushui.ledger.chain import genesis
 from liushui.ledger.day_totals import Total
 from liushui.ledger.flow_row import identity_of
 from liushui.ledger.read.accounts import AccountName
@@ -34,6 +33,7 @@ from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.read.stated_balances import read_points
 from liushui.ledger.read.sums import sum_flows
 from liushui.ledger.schema import REVISION, accounts, history, quarantine
+from liushui.ledger.tombstones import chain_beginning
 from liushui.ledger.write.quarantine import from_columns
 from liushui.money import EXACT, ZERO, to_plain_string
 from liushui.provider import Provider
@@ -285,7 +285,7 @@ class _Maker:
     def _integrity(self, previous: StoredCertificate | None) -> doc.Integrity:
         account = self._connection.execute(sa.select(accounts).where(accounts.c.account == self._name)).one()
         return doc.Integrity(
-            genesis(account.account, account.provider, account.zone, account.created_at_us),
+            chain_beginning(self._connection, self._name) or "",
             account.head,
             account.link,
             self._rows.tree.root().hex(),

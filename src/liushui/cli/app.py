@@ -28,6 +28,7 @@ class LazyCommand(NamedTuple):
 
 COMMANDS: Final = {
     "source": LazyCommand("sources", "source", "Manage the sources that flows are collected from."),
+    "account": LazyCommand("accounts", "account", "List the accounts, or remove one."),
     "sync": LazyCommand("sync", "sync", "Collect new flows from the sources."),
     "import": LazyCommand("import_group", "import_", "Import rows saved as JSON."),
     "flows": LazyCommand("flows", "flows", "Print flows by account and time."),

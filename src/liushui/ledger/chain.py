@@ -9,6 +9,10 @@ import msgspec
 
 from liushui.ledger.flow_row import Row
 
+REMOVED, REOPENED = "removed", "reopened"
+"""The states of batches without facts. REMOVED: everything that batches before it wrote was erased. REOPENED: the name
+is used again, by the account that its reason describes: see `describe`."""
+
 _CHUNK: Final = 1_000
 _FIRST_PARTS: Final = 4
 """The parts in the digest of every batch. A part that was added later adds nothing where it is empty, so that the
@@ -64,6 +68,11 @@ def genesis(account: str, provider: str, zone: str, created_at_us: int) -> str:
     return _sealed("", (account, provider, zone, created_at_us))
 
 
+def describe(provider: str, zone: str, created_at_us: int) -> str:
+    """What the batch that begins an account again seals of it."""
+    return _encoder.encode((provider, zone, created_at_us)).decode()
+
+
 def link(previous: str, batch: Row) -> str:
     """The link of a batch. `batch` is its row in schema.batches without the link itself."""
     return _sealed(previous, batch)
@@ -77,3 +86,7 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     walk = iter(rows)
     while chunk := list(islice(walk, _CHUNK)):
         yield chunk
+
+
+NO_FACTS: Final = facts_digest(Facts((), (), (), ()))
+"""The digest of a batch without facts."""

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from liushui.ledger.chain import REMOVED
 from liushui.ledger.flow_row import Row
 from liushui.ledger.schema import batches as batches_table
 
 _BATCH_COLUMNS: Final = tuple(column.name for column in batches_table.columns)
+_STATE: Final = _BATCH_COLUMNS.index("state")
 
 
 class State(StrEnum):
@@ -55,8 +57,17 @@ def replay(changes: Iterable[Range]) -> list[Range]:
 
 
 def ranges_from_batches(batches: Iterable[Row]) -> list[Range]:
-    """The ranges after batches, which have the columns of schema.batches. Batches without a range are skipped."""
-    return replay(filter(None, map(_range_of, batches)))
+    """The ranges after batches, which have the columns of schema.batches. Batches without a range are skipped.
+
+    Those before the account was removed count no more.
+    """
+    changes: list[Range] = []
+    for batch in batches:
+        if batch[_STATE] == REMOVED:
+            changes.clear()
+        elif (change := _range_of(batch)) is not None:
+            changes.append(change)
+    return replay(changes)
 
 
 def _range_of(batch: Row) -> Range | None:

@@ -65,7 +65,7 @@ def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
 # ---------------------------------------------------------------- the tables
 
 
-REVISION: Final = "0013"
+REVISION: Final = "0014"
 """The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573
@@ -215,6 +215,17 @@ reseals = _table(
     *required(BigInt, "batch", "resealed_in"),
     *required(Text, "facts"),
     PrimaryKeyConstraint("account", "batch", "resealed_in"),
+)
+
+# Accounts that were removed. Their batches stay, without facts; a later account of the name continues the chain.
+# `provider`, `zone` and `created_at_us` are those that the chain begins with.
+tombstones = _table(
+    "tombstones",
+    *required(Text, "account", "provider", "zone"),
+    *required(BigInt, "created_at_us", "head"),
+    *required(Text, "link"),
+    *required(BigInt, "removed_at_us"),
+    PrimaryKeyConstraint("account"),
 )
 
 sources = _table(

@@ -187,9 +187,9 @@ def _expiry(ledger: Ledger, principal: Principal, expires_at: datetime | None) -
     return expires_at or principal.expires_at
 
 
-def is_valid(token: Token, now: datetime) -> bool:
-    """Whether a token is neither revoked nor expired."""
-    return token.revoked_at is None and (token.expires_at is None or now < token.expires_at)
+def is_valid(access: Token | KeyInfo, now: datetime) -> bool:
+    """Whether a token or a key is neither revoked nor expired."""
+    return access.revoked_at is None and (access.expires_at is None or now < access.expires_at)
 
 
 # ---------------------------------------------------------------- the page

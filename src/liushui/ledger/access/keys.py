@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, NotFound, short_repr
 from liushui.instant import to_us
@@ -97,3 +98,21 @@ def revoke_key(ledger: Ledger, public: str) -> None:
         )
         if not revoked.rowcount:
             raise NotFound(f"key: there is no valid one named {short_repr(public)}")
+
+
+def drop_account_from_keys(connection: Connection, account: str, now: datetime) -> int:
+    """Have no key read an account, in the caller's transaction. Revokes keys of nothing else. Returns how many."""
+    revoked = 0
+    for row in connection.execute(
+        sa.select(keys.c.dialect, keys.c.public, keys.c.accounts, keys.c.revoked_at_us)
+    ).all():
+        names = _decode_accounts(row.accounts)
+        if account in names:
+            left = [name for name in names if name != account]
+            values: dict[str, object] = {"accounts": msgspec.json.encode(left).decode()}
+            if not left and row.revoked_at_us is None:
+                values["revoked_at_us"] = to_us(now)
+                revoked += 1
+            is_this = sa.and_(keys.c.dialect == row.dialect, keys.c.public == row.public)
+            connection.execute(keys.update().where(is_this).values(values))
+    return revoked

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import to_us
@@ -162,6 +163,24 @@ def revoke_token(ledger: Ledger, id_: str) -> Revoked:
             for table in (tokens, keys)
         ]
     return Revoked(*many)
+
+
+def drop_account_from_tokens(connection: Connection, account: str, now: datetime) -> int:
+    """Have no token see an account, in the caller's transaction. Revokes tokens of nothing else. Returns how many.
+
+    Tokens of all accounts stay as they are.
+    """
+    revoked = 0
+    for row in connection.execute(sa.select(tokens.c.id, tokens.c.accounts, tokens.c.revoked_at_us)).all():
+        names = _decode_accounts(row.accounts)
+        if names is not None and account in names:
+            left = [name for name in names if name != account]
+            values: dict[str, object] = {"accounts": msgspec.json.encode(left).decode()}
+            if not left and row.revoked_at_us is None:
+                values["revoked_at_us"] = to_us(now)
+                revoked += 1
+            connection.execute(tokens.update().where(tokens.c.id == row.id).values(values))
+    return revoked
 
 
 def should_store_use(token: Token, now: datetime) -> bool:

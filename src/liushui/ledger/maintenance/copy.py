@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, LedgerError, short_repr
 from liushui.ledger.access.vault import Vault
-from liushui.ledger.engine import Ledger, account_names, file_of, open_ledger
+from liushui.ledger.engine import Ledger, file_of, open_ledger
 from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.engines.sqlite import SQLiteLedger
 from liushui.ledger.flow_row import AT_US, ID, Row
@@ -33,13 +33,13 @@ from liushui.ledger.schema import (
     ENCRYPTED,
     EPHEMERAL_TABLES,
     FACT_TABLES,
-    accounts,
     batches,
     coverage,
     flows,
     history,
     metadata,
 )
+from liushui.ledger.tombstones import chain_end, chain_names
 
 OpenSource = Callable[[], AbstractContextManager[Connection]]
 """Begins a read transaction on the source."""
@@ -155,13 +155,13 @@ class _Copy:
         """Copy every account, also those that are added meanwhile, and then the other tables."""
         for _ in range(ROUNDS_MAX):
             with self._open_source() as source:
-                names = account_names(source)
+                names = chain_names(source)
                 versions = source.scalar(sa.select(sa.func.sum(batches.c.added + batches.c.restated))) or 0
             for name in names:
                 self._copy_account(name, versions)
             # The other tables refer to accounts, so they are copied from a state in which every account is copied.
             with self._open_source() as source:
-                if set(account_names(source)) <= self._states.keys():
+                if set(chain_names(source)) <= self._states.keys():
                     with self._target.writing() as target:
                         for table in tables:
                             self._copy_table(source, target, table, vaults)
@@ -191,9 +191,10 @@ class _Copy:
     def _begin_account(self, name: str) -> AccountState:
         """Copy an account's unversioned tables in one read transaction. Its batch is the one to copy the rest at."""
         with self._open_source() as source, self._target.writing() as target:
-            head, link = source.execute(
-                sa.select(accounts.c.head, accounts.c.link).where(accounts.c.account == name)
-            ).one()
+            end = chain_end(source, name)
+            if end is None:
+                raise LedgerError(f"account {short_repr(name)} has vanished while the ledger was copied: try again")
+            head, link = end
             ranges = 0
             for table in UNVERSIONED_TABLES:
                 for rows in self._source_chunks(source, table, name):
@@ -244,7 +245,7 @@ def _compare(
     """Verify an unfinished copy, and compare each account with the source."""
     with target.reading() as connection:
         states = copy_state.load_states(connection)
-        names = account_names(connection)
+        names = chain_names(connection)
     damages: dict[str, str] = {}
     verified: dict[str, Verified] = {}
     for result in verify(target, (lambda name, *counts: progress(f"verifying {name}", *counts)) if progress else None):

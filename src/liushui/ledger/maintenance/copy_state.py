@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.errors import LedgerError
-from liushui.ledger.chain import genesis
 from liushui.ledger.engine import UNFINISHED_COPY, Ledger
 from liushui.ledger.maintenance.snapshot import Key
 from liushui.ledger.schema import (
@@ -15,12 +14,12 @@ from liushui.ledger.schema import (
     REVISION,
     BigInt,
     Text,
-    accounts,
     batches,
     metadata,
     optional,
     required,
 )
+from liushui.ledger.tombstones import chain_beginning
 
 copying: Final = sa.Table(
     "copying",
@@ -132,8 +131,7 @@ def link_at(connection: Connection, account: str, head: int) -> str | None:
     if head:
         is_head = sa.and_(batches.c.account == account, batches.c.seq == head)
         return connection.execute(sa.select(batches.c.link).where(is_head)).scalar()
-    row = connection.execute(sa.select(accounts).where(accounts.c.account == account)).first()
-    return None if row is None else genesis(account, row.provider, row.zone, row.created_at_us)
+    return chain_beginning(connection, account)
 
 
 def finish_copy(target: Ledger) -> None:

@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.errors import LedgerError
-from liushui.ledger.chain import genesis
 from liushui.ledger.engine import Ledger
 from liushui.ledger.maintenance.anchors import Anchor
 from liushui.ledger.maintenance.backup import publish, temporary_beside
 from liushui.ledger.read.accounts import Head, list_heads
-from liushui.ledger.schema import accounts, batches
+from liushui.ledger.schema import batches
+from liushui.ledger.tombstones import chain_beginning, list_tombstones
 
 SUFFIX: Final = ".heads"
 OLDER_SUFFIX: Final = ".heads.1"
@@ -108,7 +108,8 @@ def record_heads(ledger: Ledger) -> list[str]:
     path = ledger.local_path(SUFFIX)
     with _locked(path) as file, ledger.reading() as connection:
         newest = read_heads_file(ledger).newest
-        heads = {head.account: head for head in list_heads(connection)}
+        removed = [Head(known.account, known.head, known.link) for known in list_tombstones(connection)]
+        heads = {head.account: head for head in (*removed, *list_heads(connection))}
         strange = [
             f"account {account} does not continue from batch {head.batch}, which {path.name} recorded: "
             "`liushui verify` tells more"
@@ -150,8 +151,7 @@ def _continues(connection: Connection, head: Head | None, recorded: RecordedHead
     if head is None or head.batch < recorded.batch:
         return False
     if recorded.batch == 0:
-        account = connection.execute(sa.select(accounts).where(accounts.c.account == head.account)).one()
-        return recorded.link == genesis(head.account, account.provider, account.zone, account.created_at_us)
+        return recorded.link == chain_beginning(connection, head.account)
     is_batch = sa.and_(batches.c.account == head.account, batches.c.seq == recorded.batch)
     return connection.scalar(sa.select(batches.c.link).where(is_batch)) == recorded.link
 

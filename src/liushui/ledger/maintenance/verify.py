@@ -16,14 +16,14 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from liushui.errors import ConfigError, WireError, short_repr
 from liushui.instant import BusinessDays, load_zone
 from liushui.ledger import findings
-from liushui.ledger.chain import Facts, facts_digest, genesis, link
+from liushui.ledger.chain import NO_FACTS, REMOVED, REOPENED, Facts, describe, facts_digest, genesis, link
 from liushui.ledger.coverage import ranges_from_batches
 from liushui.ledger.day_totals import Total, TotalKey, Totals, merge, totals_of
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
 from liushui.ledger.maintenance.anchors import Anchor, check_anchors, missing_accounts
-from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata
+from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata, tombstones
 from liushui.ledger.write.quarantine import SEALED_COLUMNS, sealed_row
 from liushui.money import parse_decimal, to_plain_string
 
@@ -103,7 +103,7 @@ def _cause(error: Exception) -> object:
 def _all_account_names(connection: Connection, damages: list[Damage]) -> list[str]:
     """Every account that any fact names. Tables that cannot be read are added to `damages`."""
     names: set[str] = set()
-    for table in FACT_TABLES:
+    for table in (*FACT_TABLES, tombstones):
         try:
             names.update(map(str, connection.scalars(sa.select(table.c.account).distinct())))
         except DatabaseError as error:
@@ -146,13 +146,22 @@ def _check_account(
     anchors: Sequence[Anchor],
 ) -> Verified | None:
     """Compute an account again, and add what differs to `damages`. None: the account itself cannot be read."""
-    account = connection.execute(sa.select(accounts).where(accounts.c.account == name)).first()
-    if account is None:
+    account = connection.execute(_select(accounts, name)).first()
+    tombstone = connection.execute(_select(tombstones, name)).first()
+    rows = [tuple(row) for row in connection.execute(_select(batches, name).order_by(batches.c.seq))]
+    first = account if tombstone is None else tombstone
+    if first is None:
         damages.append(Damage(name, None, "there are facts of this account, but no such account"))
         return None
-    rows = [tuple(row) for row in connection.execute(_select(batches, name).order_by(batches.c.seq))]
-    first_link = genesis(name, account.provider, account.zone, account.created_at_us)
+    first_link = genesis(name, first.provider, first.zone, first.created_at_us)
     damages += _chain_damage(name, first_link, rows)
+    if tombstone is not None:
+        damages += _tombstone_damage(tombstone, account, rows)
+    if account is None:
+        anchored, failures = check_anchors([first_link, *(str(row[-1]) for row in rows)], anchors)
+        damages += [Damage(*failure) for failure in failures]
+        damages += _left_facts(connection, name)
+        return Verified(name, len(rows), 0, first.link, anchored)
     if (account.head, account.link) != ((rows[-1][1], rows[-1][-1]) if rows else (0, first_link)):
         damages.append(Damage(name, account.head, "the account does not end at its last batch"))
     anchored, failures = check_anchors([first_link, *(str(row[-1]) for row in rows)], anchors)
@@ -171,8 +180,34 @@ def _check_account(
     return Verified(name, len(rows), flows.count, account.link, anchored)
 
 
+def _tombstone_damage(tombstone: sa.Row[Any], account: sa.Row[Any] | None, rows: list[Row]) -> Iterator[Damage]:
+    """Where a tombstone is not what the chain says of the account that was removed, and of the one that followed."""
+    name, head = tombstone.account, tombstone.head
+    removed = [dict(zip(batches.columns.keys(), row, strict=True)) for row in rows if row[_STATE] == REMOVED]
+    found = [(row["seq"], row["link"], row["recorded_at_us"]) for row in removed][-1:]
+    if found != [(head, tombstone.link, tombstone.removed_at_us)]:
+        yield Damage(name, head, "the tombstone is not that of the batch that removed the account")
+    if account is None:
+        if len(rows) != head:
+            yield Damage(name, head, "the account does not end at the batch that removed it")
+        return
+    is_reopened = (
+        len(rows) > head
+        and rows[head][_STATE] == REOPENED
+        and rows[head][_REASON] == describe(account.provider, account.zone, account.created_at_us)
+    )
+    if not is_reopened:
+        yield Damage(name, head + 1, "the account is not the one that began after the removed one")
+
+
+def _left_facts(connection: Connection, name: str) -> Iterator[Damage]:
+    for table in FACT_TABLES:
+        if table not in (batches, accounts) and connection.execute(_select(table, name).limit(1)).first() is not None:
+            yield Damage(name, None, f"the account was removed, and {table.name} still has rows of it")
+
+
+_STATE, _REASON = (list(batches.columns.keys()).index(column) for column in ("state", "reason"))
 _FACTS: Final = [column.name for column in batches.columns].index("facts")
-_NO_FACTS: Final = facts_digest(Facts((), (), (), ()))
 
 
 def _select(table: sa.Table, account: str) -> sa.Select[Any]:
@@ -195,9 +230,14 @@ def _facts_damage(
     digests = dict(_digests(connection, name))
     # Of a batch from which bytes were erased, a later batch seals what is left.
     resealed = {row[0]: row[1] for row in connection.exec_driver_sql(_RESEALED, (name,))}
+    erased = max((row[1] for row in rows if row[_STATE] == REMOVED), default=0)
     for done, row in enumerate(rows, 1):
         seq = row[1]
-        if digests.pop(seq, _NO_FACTS) != resealed.pop(seq, row[_FACTS]):
+        if seq <= erased:
+            if digests.pop(seq, None) is not None or resealed.pop(seq, None) is not None:
+                yield Damage(name, seq, "the account was removed, and there are still facts of this batch")
+            continue
+        if digests.pop(seq, NO_FACTS) != resealed.pop(seq, row[_FACTS]):
             what = "flows, history, quarantine, page edges or stated balances"
             yield Damage(name, seq, f"{what} are not as this batch left them")
         if progress and done % 100 == 0:

@@ -18,6 +18,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import COLUMNS, to_flow
 from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.schema import accounts, batches, flows, history
+from liushui.ledger.tombstones import erased_until
 
 Positions = Mapping[str, int]
 """The newest commit of each account that the reader of the feed has seen. 0 or missing: none."""
@@ -85,6 +86,10 @@ def feed_page(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: i
         for account, head in _heads(connection, names).items():
             if seen.get(account, 0) > head:
                 raise ConfigError("cursor: expected one of this ledger as it is now: read the feed from its beginning")
+            if 0 < seen.get(account, 0) < erased_until(connection, account):
+                raise ConfigError(
+                    f"cursor: account {account} was removed, and begun again: read the feed from its beginning"
+                )
             for batch in _batches(connection, account, positions.get(account, 0)):
                 if len(steps) >= limit:
                     return FeedPage(steps, positions, more=True)
@@ -121,6 +126,7 @@ def _heads(connection: Connection, names: Sequence[str]) -> dict[str, int]:
 def _batches(connection: Connection, account: str, after: int, limit: int = BATCHES_MAX) -> Iterator[_Batch]:
     """The commits of an account that changed flows, in their order."""
     b = batches.c
+    after = max(after, erased_until(connection, account))
     query = (
         sa.select(b.account, b.seq, b.recorded_at_us, b.added, b.restated, b.withdrawn, b.since_us, b.until_us)
         .where(b.account == account, b.seq > after, sa.or_(b.added > 0, b.restated > 0, b.withdrawn > 0))

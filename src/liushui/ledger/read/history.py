@@ -23,6 +23,7 @@ from liushui.ledger.read.accounts import AccountName, AccountSnapshot, find_acco
 from liushui.ledger.read.filters import AFTER_ALL_US, AccountFilter, Bound, FlowFilter, instant_us
 from liushui.ledger.read.flows import CHUNK, LedgerFlow, ledger_flow
 from liushui.ledger.schema import batches, flows, history, sources
+from liushui.ledger.tombstones import erased_until
 
 
 class Version(NamedTuple):
@@ -132,8 +133,9 @@ def batch_as_of(connection: Connection, account: AccountName, as_of: Bound) -> i
 
 
 def ranges_as_of(connection: Connection, account: str, seq: int) -> list[Range]:
-    """The account's coverage after a batch."""
-    query = sa.select(*batches.columns).where(batches.c.account == account, batches.c.seq <= seq)
+    """The account's coverage after a batch; none of what was there before the account was removed."""
+    since = batches.c.seq > erased_until(connection, account)
+    query = sa.select(*batches.columns).where(batches.c.account == account, batches.c.seq <= seq, since)
     return ranges_from_batches(tuple(row) for row in connection.execute(query.order_by(batches.c.seq)))
 
 

@@ -11,9 +11,10 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import AlreadyExists, ConfirmationRequired, ConnectionLost, StaleRead, short_repr
 from liushui.instant import load_zone, to_us
-from liushui.ledger.chain import genesis
+from liushui.ledger.chain import NO_FACTS, REOPENED, describe, genesis, link
 from liushui.ledger.coverage import Range, State, apply_change, merge_adjacent
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.findings import differing_copies
 from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, RowBatch, flow_id, to_row
 from liushui.ledger.write.batch_writer import BatchWriter, batch_writers
@@ -56,10 +57,21 @@ def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
 
 
 def insert_account(connection: Connection, name: str, provider: str, zone: str, now: datetime) -> None:
-    """Begin an account's chain in the caller's transaction. Raises AlreadyExists as `make_account` does."""
+    """Begin an account's chain in the caller's transaction. Raises AlreadyExists as `make_account` does.
+
+    If an account of this name was removed, its chain goes on, so that no batch number of the name has two meanings.
+    """
     created_at_us = to_us(now)
-    first_link = genesis(name, provider, zone, created_at_us)
-    connection.exec_driver_sql(_INSERT_ACCOUNT, (name, provider, zone, created_at_us, 0, first_link))
+    before = connection.exec_driver_sql(_SELECT_TOMBSTONE, (name,)).first()
+    if before is None:
+        end = 0, genesis(name, provider, zone, created_at_us)
+    else:
+        reason = describe(provider, zone, created_at_us)
+        batch = (name, before[0] + 1, REOPENED, reason, None, None, created_at_us, created_at_us, *[0] * 5, NO_FACTS)
+        end = before[0] + 1, link(before[1], batch)
+    inserted = connection.exec_driver_sql(_INSERT_ACCOUNT, (name, provider, zone, created_at_us, *end))
+    if before is not None and inserted.rowcount:
+        insert_rows(connection, "batches", [(*batch, end[1])])
     existing = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
     if existing != provider:
         raise AlreadyExists(
@@ -265,4 +277,5 @@ _INSERT_ACCOUNT: Final = """
 INSERT INTO accounts (account, provider, zone, created_at_us, head, link) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (account) DO NOTHING
 """
+_SELECT_TOMBSTONE: Final = "SELECT head, link FROM tombstones WHERE account = ?"
 _SELECT_SLICE: Final = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"

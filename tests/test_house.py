@@ -320,6 +320,20 @@ def test_the_searches_find_what_they_look_for(search: object, text: str, lines: 
     assert sorted(search(ast.parse(text))) == lines
 
 
+# ---------------------------------------------------------------- migrations
+
+
+def test_migrations_have_one_number_each_and_the_schema_is_the_newest() -> None:
+    numbers = [module.name.rpartition(".")[2][:4] for module in MODULES if ".migrations.versions.0" in module.name]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)], "two migrations have one number"
+    for module in MODULES:
+        if ".migrations.versions.0" in module.name:
+            number = module.name.rpartition(".")[2][:4]
+            assert f'revision = "{number}"' in ast.unparse(module.tree).replace("'", '"'), module.file
+    (schema,) = (module for module in MODULES if module.name == "ledger.schema")
+    assert f"REVISION: Final = '{numbers[-1]}'" in ast.unparse(schema.tree)
+
+
 # ---------------------------------------------------------------- every file of the project
 
 NOT_OURS: Final = frozenset({"dist", "build", "site", "node_modules"})

@@ -124,14 +124,15 @@ async def fetch_slice(
         return rows_inside(await _read(client, slice_, rules, size, traits, can_split=can_split), slice_, rules)
     try:
         rows = await _read(client, asked, rules, size, traits, can_split=True)
-    except SliceTooLarge:
+    except SliceTooLarge as error:
         if can_split:
             raise
-        # The rows beside the step may have made it too large. A service that leaves out the ends of a range gives none
-        # of the step alone: then the steps beside it are read with it.
+        # The rows beside the step may have made it too large. But a service that leaves out an end of a range gives
+        # none of the step alone.
         rows = await _read(client, slice_, rules, size, traits, can_split=False)
-        if not rows:
-            rows = await _read(client, asked, rules, size, traits, can_split=False)
+        beside = without_proven_ends(asked, slice_, error.rows, rules)
+        if not rows and beside != slice_:
+            rows = await _read(client, beside, rules, size, traits, can_split=False)
         return rows_inside(rows, slice_, rules)
     timed = timed_rows(rows, rules)
     if len(timed) == len(rows):
@@ -165,6 +166,18 @@ def widened(slice_: Slice, rules: Rules[Paging], earliest: datetime) -> Slice:
     if rules.slice_max is not None and until - since > rules.slice_max:
         return slice_
     return Slice(since, until)
+
+
+def without_proven_ends(asked: Slice, slice_: Slice, rows: Sequence[bytes], rules: Rules[Paging]) -> Slice:
+    """A slice of one step with the steps beside it that `asked` has, except for an end at which a row came.
+
+    Such a row shows that the service does not leave out that end of a range.
+    """
+    steps = set(row_times(rows, rules))
+    return Slice(
+        slice_.since if step_of(asked.since, rules) in steps else asked.since,
+        slice_.until if step_of(asked.until, rules) - 1 in steps else asked.until,
+    )
 
 
 # ---------------------------------------------------------------- one question

@@ -17,7 +17,7 @@ from liushui.ledger.flow_row import COPY_MARK, ID, Rejected, Row
 from liushui.ledger.write import batch_writer, commit
 from liushui.provider import DecodedRow, Page, Slice
 from liushui.rules import Cursor, PageNumber, Rules
-from liushui.sync import committer, fetch, pipeline, plan, window
+from liushui.sync import caller, committer, doubts, fetch, pipeline, plan, window
 
 Function = Callable[..., Any]
 Report = Callable[[str], None]
@@ -99,6 +99,16 @@ def always(*_args: object) -> bool:
     return True
 
 
+def never(*_args: object) -> bool:
+    """What a check that is left out does not find."""
+    return False
+
+
+def alone(_beside: Slice, _asked: Slice, slice_: Slice, *_args: object) -> Slice:
+    """A step is read by itself."""
+    return slice_
+
+
 def last_where_short(page: Page, fetcher: fetch.PagedFetcher, requested: int) -> Page:
     """A page with fewer rows than were asked for counts as the last one."""
     is_short = isinstance(fetcher.paging, PageNumber) and len(page.rows) < requested
@@ -165,6 +175,10 @@ STEPS: Final[dict[str, Step]] = {
     "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
     "long_ranges_are_proven": Step(window.Window, "covers", altered(always)),
     "each_record_counts_once": Step(fetch, "each_record_once", altered(as_often_as_listed)),
+    "steps_beside_crowds": Step(fetch, "without_proven_ends", altered(alone)),
+    "withdrawals_are_doubted": Step(doubts.WithdrawalCheck, "is_large", altered(never)),
+    "credentials_are_proven": Step(pipeline, "prove_account", replaced(nothing_async)),
+    "clock_of_the_provider": Step(caller.RateLimitedCaller, "check_clock", replaced(nothing)),
     "pages_without_end": Step(fetch.PageWalk, "add", unchecked),
     "retention_guard": Step(committer.Committer, "check_retained", unchecked),
     "unreadable_rows_are_kept": Step(committer.Committer, "decode_each", altered(without_rejected)),

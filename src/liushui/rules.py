@@ -246,6 +246,10 @@ class Rules(Generic[P]):
     """How many further reads must agree before a sync ends versions of flows."""
 
     withdrawals: WithdrawalBound = WITHDRAWAL_BOUND
+
+    observations_kept: timedelta = timedelta(days=30)
+    """How long syncs rely on what one has seen of the service: the most rows of a page, and the longest range that is
+    answered whole. Then a sync looks for them as the first one did, because a service may mend, or become worse."""
     links: LinkRules = LINK_RULES
     balances: BalanceRules = BALANCE_RULES
 

@@ -14,3 +14,17 @@ class NewestPart(ClientDouble):
     async def fetch_page(self, request: PageRequest) -> Page:
         since, until = request.slice_
         return await super().fetch_page(request._replace(slice_=Slice(max(since, until - self.window), until)))
+
+
+class StartExclusive(ClientDouble):
+    """Leaves out the rows of the first second of a range."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        since, until = request.slice_
+        return await super().fetch_page(request._replace(slice_=Slice(since + timedelta(seconds=1), until)))
+
+
+class SlowClock(ClientDouble):
+    """Has a clock that is a day behind ours."""
+
+    clock_offset = timedelta(days=-1)

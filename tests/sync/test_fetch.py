@@ -1,6 +1,7 @@
 """The fetcher with page numbers: pages that shift while they are read are noticed."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,14 @@ from liushui.errors import SyncError
 from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
+from liushui.rules import RangeOnly, Rules
 from liushui.sync.fetch import READS_MAX, SliceTooLarge, fetch_slice
 from liushui.testing.client_double import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
+from tests.sync.services import StartExclusive
 
 DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
+STEP = timedelta(seconds=1)
 SECOND = Slice(BEGIN, BEGIN + timedelta(seconds=1))
 
 
@@ -126,3 +130,22 @@ def test_a_page_with_more_rows_than_requested_is_refused() -> None:
 
     with pytest.raises(SyncError, match="24 rows where 10 were asked for"):
         fetched(Generous(codec, hourly(1)), DAY, 10, can_split=True)
+
+
+# ---------------------------------------------------------------- the ends of a range, beside crowds
+
+
+def test_a_step_beside_a_crowd_is_read_whole_where_ends_are_left_out() -> None:
+    """The first page of the step and its neighbours has none of the step's own rows."""
+    own = [row(BEGIN, f"-{number}.00") for number in range(5)]
+    crowd = [row(BEGIN + STEP, f"-{number}.50") for number in range(5)]
+    client = StartExclusive(codec, own + crowd)
+    assert Counter(fetched(client, Slice(BEGIN, BEGIN + STEP), 4, can_split=False)) == Counter(own)
+
+
+def test_an_empty_step_beside_a_crowd_that_nothing_can_read_is_proven_empty() -> None:
+    """The crowd's rows came for the first second of a range, so the service does not leave that end out."""
+    rules = Rules(RangeOnly(4, 4), RULES.rate, STEP, BEGIN, RULES.lookback, "UTC", time_field=RULES.time_field)
+    client = ClientDouble(codec, [row(BEGIN, f"-{number}.00") for number in range(10)])
+    empty = Slice(BEGIN + STEP, BEGIN + 2 * STEP)
+    assert asyncio.run(fetch_slice(client, empty, rules, 4, can_split=False)) == []

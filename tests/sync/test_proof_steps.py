@@ -13,6 +13,7 @@ from liushui.errors import SyncError, Unavailable
 from liushui.instant import to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
+from liushui.ledger.jobs.source_state import record_unproven
 from liushui.ledger.maintenance.verify import Verified, verify
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.commit import commit_slice
@@ -31,7 +32,7 @@ from soak.mutations import STEPS, Step, patched, proving
 from tests.sync.pages import COUNTED, CURSOR, DAY, Fleeting, Instant, Scripted, chain, fetched, rows
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
 from tests.sync.running import amounts, amounts_of, clock_of, forgetting, states, synced
-from tests.sync.services import NewestPart
+from tests.sync.services import NewestPart, SlowClock, StartExclusive
 
 EVERYTHING = Options(attempts=1, everything=True)
 
@@ -193,6 +194,38 @@ def a_record_is_listed_twice(_folder: Path) -> bool:
     return fetched(named, rules) == rows("a", "b") and fetched(nameless, rules) == rows("", "b", "")
 
 
+def a_step_beside_a_crowd_is_left_out(_folder: Path) -> bool:
+    """The service leaves out the first second of a range, and the next second has more than a page."""
+    step = timedelta(seconds=1)
+    here = [row(BEGIN, f"-{number}.00") for number in range(12)]
+    service = StartExclusive(codec, here + [row(BEGIN + step, f"-{number}.50") for number in range(12)])
+    return sorted(run_fetch(service, Slice(BEGIN, BEGIN + step))) == sorted(here)
+
+
+def an_outage_answers_empty_lists(folder: Path) -> bool:
+    ledger, here = new_ledger(folder), hourly(10)
+    synced(ledger, ClientDouble(codec, here))
+    synced(ledger, ClientDouble(codec, []), EVERYTHING)
+    return amounts(ledger) == amounts_of(here)
+
+
+def credentials_are_of_another_account(folder: Path) -> bool:
+    ledger, here = new_ledger(folder), hourly(10)
+    synced(ledger, ClientDouble(codec, here))
+    record_unproven(ledger, "a", is_unproven=True)
+    others = [one.replace(b'"balance": "-', b'"balance": "-7') for one in here]
+    result = synced(ledger, ClientDouble(codec, others), EVERYTHING)
+    return amounts(ledger) == amounts_of(here) and result.status is SyncStatus.CREDENTIALS
+
+
+def the_clock_of_a_provider_is_behind(folder: Path) -> bool:
+    """Rows of the last day are not there yet, by its time."""
+    ledger = new_ledger(folder)
+    synced(ledger, SlowClock(codec, hourly(10)))
+    newest_us = max(known.until_us for known in ranges_of(ledger, "a") if known.state is State.PROVEN)
+    return newest_us <= to_us(NOW + SlowClock.clock_offset)
+
+
 def a_cursor_leads_back(_folder: Path) -> bool:
     """It ends within five calls."""
     loop = Scripted([Page(rows("a"), "1"), Page(rows("b"), "1")])
@@ -328,6 +361,10 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
     "long_ranges_are_proven": a_service_answers_the_newest_part_of_a_range,
     "each_record_counts_once": a_record_is_listed_twice,
+    "steps_beside_crowds": a_step_beside_a_crowd_is_left_out,
+    "withdrawals_are_doubted": an_outage_answers_empty_lists,
+    "credentials_are_proven": credentials_are_of_another_account,
+    "clock_of_the_provider": the_clock_of_a_provider_is_behind,
     "pages_without_end": a_cursor_leads_back,
     "retention_guard": a_provider_forgets_its_oldest_day,
     "unreadable_rows_are_kept": a_row_cannot_be_read,

@@ -8,6 +8,7 @@ import pytest
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.source_state import list_observations
 from liushui.providers.longbridge import codec
+from liushui.providers.longbridge.rules import RULES
 from liushui.sync.events import SyncStatus
 from liushui.sync.options import Options
 from liushui.testing.client_double import ClientDouble
@@ -15,6 +16,7 @@ from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row, source
 from tests.sync.running import World, amounts, amounts_of, clock_of, synced
 from tests.sync.services import NewestPart
 
+KEPT = RULES.observations_kept
 LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
 
 
@@ -88,3 +90,53 @@ def test_a_page_cap_is_remembered_and_lifted(ledger: Ledger) -> None:
     for _ in range(3):
         synced(ledger, ClientDouble(codec, rows), Options(size=100, everything=True))
     assert amounts(ledger) == amounts_of(rows)
+
+
+# ---------------------------------------------------------------- tested again
+
+
+def longest_slice(client: ClientDouble) -> timedelta:
+    """The longest range that was asked for among the rows."""
+    end = BEGIN + timedelta(days=10)
+    return max(asked.until - asked.since for asked, _, _ in client.calls if asked.until < end)
+
+
+def test_a_cap_that_a_service_has_lifted_is_forgotten_when_it_is_tested_again(ledger: Ledger) -> None:
+    rows = hourly(10)
+    whole = Options(size=100, everything=True)
+    synced(ledger, ClientDouble(codec, rows, cap=20), whole)
+    clock_of(ledger).move(KEPT / 2)
+    capped = ClientDouble(codec, rows, cap=20)
+    synced(ledger, capped, whole)
+    assert observed(ledger)["page_cap"] == "20", "it is believed for some time"
+    clock_of(ledger).move(KEPT / 2)
+    lifted = ClientDouble(codec, rows)
+    synced(ledger, lifted, whole)
+    assert "page_cap" not in observed(ledger)
+    clock_of(ledger).move(timedelta(hours=1))
+    again = ClientDouble(codec, rows)
+    synced(ledger, again, whole)
+    assert longest_slice(again) > 2 * longest_slice(capped)
+
+
+def test_a_window_that_has_become_shorter_is_found_when_it_is_tested_again(ledger: Ledger) -> None:
+    rows = hourly(10)
+    synced(ledger, ClientDouble(codec, rows))
+    assert timedelta(seconds=int(observed(ledger)["whole_range_s"])) > NewestPart.window
+    clock_of(ledger).move(KEPT)
+    late = [row(BEGIN + timedelta(hours=hour, minutes=30), f"-{hour}.50") for hour in range(240)]
+    result = synced(ledger, NewestPart(codec, rows + late), Options(everything=True))
+    assert result.status is SyncStatus.DONE
+    assert amounts(ledger) == amounts_of(rows + late)
+    assert timedelta(seconds=int(observed(ledger)["range_limit_s"])) <= NewestPart.window
+
+
+def test_a_test_costs_about_as_much_as_the_first_one_and_holds_as_long(ledger: Ledger) -> None:
+    first = ClientDouble(codec, hourly(10))
+    synced(ledger, first)
+    clock_of(ledger).move(KEPT)
+    again = ClientDouble(codec, hourly(10))
+    synced(ledger, again, Options(everything=True))
+    assert len(again.calls) <= 2 * len(first.calls), "it also reads the days that have passed"
+    (window,) = [known for known in list_observations(ledger, "a") if known.name == "whole_range_s"]
+    assert window.observed_at == ledger.clock()

@@ -87,7 +87,7 @@ class RateLimitedCaller:
             try:
                 page = await self._call(request)
             except AuthError as error:
-                self._check_clock()  # a time that is off makes a signature invalid
+                self.check_clock()  # a time that is off makes a signature invalid
                 if isinstance(error, ClockRefused) or (self._skew_max and abs(self.clock_offset) > self._skew_max):
                     raise ClockRefused(f"{error}. {self._clock_text()}") from error
                 raise
@@ -100,7 +100,7 @@ class RateLimitedCaller:
                 self._notify(CallRetried(self._account, request.slice_, str(error), attempt, wait))
             else:
                 self._was_answered = True
-                self._check_clock()
+                self.check_clock()
                 return page
             await self._sleep(wait, "retry")
             attempt += 1
@@ -114,7 +114,7 @@ class RateLimitedCaller:
             return min(self._options.attempts, CONNECT_ATTEMPTS)
         return self._options.attempts
 
-    def _check_clock(self) -> None:
+    def check_clock(self) -> None:
         """Raise ClockCorrected where the provider's clock turns out to be another one than it was taken for."""
         measured = self._client.clock_offset if isinstance(self._client, ClockedClient) else None
         offset = measured if measured and abs(measured) > CLOCK_TOLERANCE else timedelta(0)

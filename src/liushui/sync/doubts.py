@@ -53,7 +53,7 @@ class WithdrawalCheck:
         self._known += known - before[0]
         self._lost += len(missing) - before[1]
         overlapping = [doubt for doubt in self.doubts if doubt.overlaps(since_us, until_us)]
-        if missing and (self._is_large(len(missing), known) or self._is_large(self._lost, self._known)):
+        if missing and (self.is_large(len(missing), known) or self.is_large(self._lost, self._known)):
             earlier = [doubt for doubt in overlapping if not doubt.believed]
             if not self._agrees(missing, earlier):
                 self._add(Doubt(since_us, until_us, to_us(self._now), known, missing), earlier)
@@ -69,7 +69,8 @@ class WithdrawalCheck:
         if not missing or change.added:
             self._trim(since_us, until_us)
 
-    def _is_large(self, lost: int, known: int) -> bool:
+    def is_large(self, lost: int, known: int) -> bool:
+        """Whether so many lost rows are too many of the known ones to be believed at once."""
         return lost > self._bound.rows and lost * 100 > self._bound.percent * known
 
     def _agrees(self, missing: frozenset[bytes], earlier: list[Doubt]) -> bool:

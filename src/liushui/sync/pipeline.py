@@ -54,6 +54,8 @@ FAILURES_MAX: Final = 3
 """Slices in a row that may fail before the sync gives up."""
 ENDING: Final = (AuthError, Deferred, EndlessPages, Untrustworthy, Unreachable, Unfinished)
 """The errors after which no other slice can be read either."""
+OBSERVATIONS: Final = frozenset(("page_cap", "whole_range_s", "range_limit_s", REPEATED_ROWS))
+"""The names of what a sync has seen of the service, and deletes where it is not true any more."""
 LEARNED_DAYS: Final = 28
 """The slicer learns from so many days before and after the first day that is due, where the ledger has rows of them."""
 LEASE_TIME: Final = timedelta(minutes=5)
@@ -492,8 +494,18 @@ class AccountSync:
             replace_doubts(self._ledger, account, before.doubts, self._withdrawals.doubts, now)
 
     def _load_observations(self) -> None:
-        """Start from what earlier syncs saw of the service."""
+        """Start from what earlier syncs saw of the service, as far as that is not to be tested again."""
+        now = self._ledger.clock()
         for observation in list_observations(self._ledger, self._source.account):
+            if observation.name not in OBSERVATIONS:
+                continue
+            # One of a clock that was ahead is tested again too.
+            is_believed = now - self._rules.observations_kept < observation.observed_at <= now
+            if not is_believed or observation.name == REPEATED_ROWS:
+                # Stored again with its new time where this sync sees it, and else deleted.
+                self._observed[observation.name] = ""
+                continue
+            self._observed[observation.name] = observation.value
             match observation.name:
                 case "page_cap":
                     self._traits.cap, self._traits.cuts = int(observation.value), CUTS_MIN
@@ -503,7 +515,6 @@ class AccountSync:
                 case "range_limit_s":
                     self._window.is_cut = True
                     self._slicer.length_max = timedelta(seconds=int(observation.value))
-        self._observed = self._observations()
 
     def _observations(self) -> dict[str, str]:
         """What this sync knows of the service, by name."""

@@ -43,8 +43,8 @@ format: setup ## rewrite the code to the house's format
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-soak: setup ## ten thousand seeded syncs under faults and kills, and their tally; ARGS="--runs 300"
-	$(VENV)/bin/python -m soak --runs 10000 $(ARGS)
+soak: setup ## ten thousand seeded syncs under faults, kills and deviations, and their tally; ARGS="--runs 300"
+	$(VENV)/bin/python -m soak --deviations --runs 10000 $(ARGS)
 
 clocks: setup servers ## syncs of every provider with wrong clocks, in any order, with rates and kills: half an hour
 	$(VENV)/bin/python -m pytest --numprocesses auto tests/sync/long_clocks.py

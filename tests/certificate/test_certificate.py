@@ -2,13 +2,15 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 import msgspec
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liushui.certificate import document as doc
@@ -26,11 +28,13 @@ from liushui.ledger.maintenance.backup import back_up
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.maintenance.verify import Damage, verify
+from liushui.ledger.read.balances import read_balances
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.schema import certificates
 from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.ledger.write.quarantine import row_digest
+from liushui.ledger.write.stated_balances import Statement, state_balance
 from liushui.provider import DecodedRow, Slice
 from liushui.providers import ProviderRules
 from liushui.services.quarantine import discard_row
@@ -48,6 +52,13 @@ from tests.certificate.certified import (
 )
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, import_page, make_row, new_ledger, rejected_row
+
+MONTH_ENDS = {
+    "2024-02": MARCH[0],
+    "2024-03": MARCH[1],
+    "2024-04": datetime(2024, 4, 30, 16, tzinfo=UTC),
+}
+"""Where months end in Hong Kong."""
 
 
 def verdict_of(ledger: Ledger) -> tuple[str, bool, str]:
@@ -182,6 +193,85 @@ def test_transfers_and_refunds_without_another_side_are_outstanding(ledger_store
     ledger.close()
 
 
+def make_stated_row(identity: str, at: float, amount: str, balance_after: str) -> DecodedRow:
+    """A row that states the balance after it."""
+    decoded = make_row(identity, at, amount)
+    return decoded._replace(flow=decoded.flow._replace(balance_after=Decimal(balance_after)))
+
+
+def test_balances_that_follow_and_that_break(tmp_path: Path) -> None:
+    whole = [
+        make_stated_row("one", 1, "10.00", "10.00"),
+        make_stated_row("fee", 2, "-0.50", "59.50"),
+        make_stated_row("two", 2, "50.00", "60.00"),
+        make_stated_row("three", 3, "-9.50", "50.00"),
+        make_row("other", 4, "1", currency="HKD"),
+    ]
+    for name, rows in (("whole", whole), ("broken", [whole[0], whole[1], *whole[3:]])):
+        folder = tmp_path / name
+        folder.mkdir()
+        ledger = certifiable_ledger(folder, *rows)
+        made = certify(ledger)
+        line = next(one for one in made.roll_forward if one.currency == "USD")
+        if name == "whole":
+            assert made.breaks == doc.Section("pass", "no row of HKD states a balance", [])
+            assert (line.closing.amount, line.check.status, line.check.stated) == ("50.00", "pass", "50.00")
+        else:
+            assert (made.breaks.status, made.breaks.reason) == ("fail", "1 break of the balance chain")
+            assert made.breaks.items == [
+                {
+                    "subaccount": "", "currency": "USD", "before": "one", "after": "fee", "expected": "10.00",
+                    "stated": "60.00", "difference": "50.00", "cause": "missing",
+                }
+            ]  # fmt: skip
+            assert (line.check.status, line.check.difference) == ("fail", "50.00")
+        assert export(ledger, folder / "files").check_everything().returncode == 0
+        ledger.close()
+
+
+@given(st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_roll_forward_adds_up_whatever_is_known(tmp_path: Path, data: st.DataObject) -> None:
+    """Rows and balances of people before, in and after the month, of a source or of files: the checker is content."""
+    folder = tmp_path / token_hex(8)
+    folder.mkdir()
+    hours_ = data.draw(st.lists(st.integers(-400, 1_200), unique=True, max_size=8))
+    rows = []
+    for at in sorted(hours_):
+        currency, states = data.draw(st.sampled_from(["USD", "HKD"])), data.draw(st.booleans())
+        row = make_row(f"row {at}", at, data.draw(st.sampled_from(["5", "-2.50", "0"])), currency=currency)
+        rows.append(row._replace(flow=row.flow._replace(balance_after=Decimal(7) if states else None)))
+    if data.draw(st.booleans()):
+        ledger = certifiable_ledger(folder, *(rows or [make_row("one", 1)]))
+    else:
+        ledger = new_ledger(folder)
+        create_signing_key(ledger, NAME)
+        import_page(ledger, *(rows[::-1] or [make_row("one", 1)]))
+    for at in data.draw(st.lists(st.integers(-400, 1_200), unique=True, max_size=2)):
+        currency = data.draw(st.sampled_from(["USD", "CNY"]))
+        state_balance(ledger, Statement("a", hour(at), currency, Decimal(100)), None)
+    for period in ("2024-02", "2024-03", "2024-04"):
+        made = certify(ledger, period)
+        balances = {
+            (row.subaccount, row.currency): row
+            for row in read_balances(ReadModel(ledger, ProviderRules()), ["a"], at=MONTH_ENDS[period]).rows
+        }
+        for line in made.roll_forward:
+            balance = balances[line.subaccount, line.currency]
+            assert line.closing.amount == (str(balance.amount) if balance.basis.is_balance else None)
+            assert line.closing.complete <= balance.verdict.is_complete
+            assert line.check.status == balance.check.status.value
+        done = export(ledger, folder / period).check()
+        assert done.returncode == 0, done.stdout
+    ledger.close()
+
+
+def test_without_stated_balances_there_is_no_chain(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path, make_row("one", 1))
+    assert certify(ledger).breaks == doc.Section("could_not_check", "no row states a balance", [])
+    ledger.close()
+
+
 def test_too_many_transfers_are_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_items, "ROWS_MAX", 2)
     rows = [make_row(str(n), n, f"{n}", kind=Kind.TRANSFER) for n in range(3)]
@@ -299,6 +389,9 @@ def test_changed_rows_of_a_resealed_ledger_are_found(tmp_path: Path) -> None:
     other = certifiable_ledger(forged, *rows[:-1])
     (difference,) = compare_with_ledger(other, files.open(ledger))
     assert "had the link" in difference
+    (damage,) = verify(other, anchors=[files.open(ledger).anchor])
+    assert isinstance(damage, Damage)
+    assert damage.what.startswith("this batch or an earlier one was replaced: ")
     with ledger.writing() as connection:
         connection.exec_driver_sql("UPDATE flows SET amount = '9' WHERE id = 'row 3'")
     (difference,) = compare_with_ledger(ledger, files.open(ledger))

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from liushui import __version__, describe
 from liushui.certificate import document as doc
+from liushui.certificate.chains import BalanceChains
 from liushui.certificate.merkle import TreeHasher
 from liushui.certificate.note import SigningKey
 from liushui.certificate.open_items import OpenItems
@@ -26,7 +27,7 @@ from liushui.ledger.day_totals import Total
 from liushui.ledger.flow_row import identity_of
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.balances import BalanceCheck, balances_of
-from liushui.ledger.read.completeness import is_open_end
+from liushui.ledger.read.completeness import Basis, is_open_end
 from liushui.ledger.read.coverage import coverage_ranges
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import Account, Reading, ReadModel
@@ -37,13 +38,13 @@ from liushui.ledger.tombstones import chain_beginning
 from liushui.ledger.write.quarantine import from_columns
 from liushui.money import EXACT, ZERO, to_plain_string
 from liushui.provider import Provider
-from liushui.rules import Paging, Rules
+from liushui.rules import BALANCE_RULES, Paging, Rules
 
 Stamp = Callable[[bytes], bytes]
 """Asks a time stamping authority for the time stamp of a note. Raises CertificateError."""
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-_NOT_ORDERED: Final = "this version of liushui does not check the order of rows"
+_NOT_ORDERED: Final = "this version of liushui does not list rows whose order is ambiguous"
 
 
 class Month(NamedTuple):
@@ -132,22 +133,17 @@ class _Balances:
     """The balances of an account before an instant, by subaccount and currency."""
 
     def __init__(self, connection: Connection, account: Account, at: datetime) -> None:
-        self._basis, self._verdict = account.completeness.basis(), account.verdict(until=at)
+        self._verdict = account.verdict(until=at)
         sums = sum_flows(connection, FlowFilter(until=at).of(account.name))
         points = read_points(connection, account.name, until_us=to_us(at))
         balances = balances_of(account, self._verdict, sums, points, at)
         self.by_key = {(balance.subaccount, balance.currency): balance for balance in balances}
 
-    def amount(self, key: tuple[str, str]) -> Decimal:
-        """The sum of all flows before the instant."""
-        return self.by_key[key].amount if key in self.by_key else ZERO
-
-    def figure(self, key: tuple[str, str]) -> doc.Figure:
-        """The balance; none where the sum is only a net change."""
-        basis = self.by_key[key].basis if key in self.by_key else self._basis
+    def figure(self, amount: Decimal, basis: Basis) -> doc.Figure:
+        """A balance of that moment; none where the sum is only a net change."""
         if not basis.is_balance:
             return doc.Figure(None, complete=False, reason=f"flows are known only since {basis.since_day}")
-        return doc.Figure(to_plain_string(self.amount(key)), self._verdict.is_complete, self._verdict.reason)
+        return doc.Figure(to_plain_string(amount), self._verdict.is_complete, self._verdict.reason)
 
 
 class _Maker:
@@ -166,7 +162,8 @@ class _Maker:
         self._name, self._batch = account.name.account, account.snapshot.head
         self._open_items = OpenItems(self._name)
         rows = certified_rows(reading.connection, self._name, *month.range_us, self._batch)
-        self._rows = _Rows(self._open_items.watch(rows))
+        self._chains = BalanceChains(provider.rules.balances if provider else BALANCE_RULES)
+        self._rows = _Rows(self._chains.watch(self._open_items.watch(rows)))
 
     def document(self, number: int, previous: StoredCertificate | None) -> doc.Document:
         """The document with that number. `previous` is the account's certificate before it."""
@@ -181,7 +178,7 @@ class _Maker:
             completeness=self._completeness(),
             roll_forward=self._roll_forward(),
             order=doc.Section("could_not_check", _NOT_ORDERED, []),
-            breaks=doc.Section("could_not_check", _NOT_ORDERED, []),
+            breaks=self._chains.section(),
             open_items=self._open_items.section(self._connection, self._rules, self._now),
             integrity=self._integrity(previous),
             does_not_say=list(doc.NOT_SAID),
@@ -272,14 +269,16 @@ class _Maker:
         for key, balance in sorted(until.by_key.items()):
             if not balance.flows and balance.check.stated is None:
                 continue  # it begins after the period
-            total = self._rows.by_balance[key]
-            if EXACT.add(since.amount(key), total.net) != until.amount(key):
+            before, total = since.by_key.get(key), self._rows.by_balance[key]
+            # Without flows and stated balances before the period, what the balance begins with is the opening balance.
+            opening = (balance.opening or ZERO) if before is None else before.amount
+            if EXACT.add(opening, total.net) != balance.amount:
                 raise LedgerError(
                     f"account {self._name}: its {key[1]} rows do not add up to its totals: run `liushui verify`"
                 )
             money_in, money_out = (to_plain_string(amount) for amount in (total.money_in, total.money_out))
-            check = _check(balance.check)
-            lines.append(doc.Line(*key, since.figure(key), money_in, money_out, until.figure(key), check))
+            figures = since.figure(opening, balance.basis), until.figure(balance.amount, balance.basis)
+            lines.append(doc.Line(*key, figures[0], money_in, money_out, figures[1], _check(balance.check)))
         return lines
 
     def _integrity(self, previous: StoredCertificate | None) -> doc.Integrity:

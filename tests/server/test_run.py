@@ -35,7 +35,7 @@ def test_a_port_that_cannot_be_opened_is_an_error(host: str) -> None:
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"^port {port} of {host} cannot be opened: "):
+        with pytest.raises(ConfigError, match=f"^port {port} of {host} (cannot be opened: |is in use)"):
             free_address(host, port, 0)
 
 
@@ -76,7 +76,7 @@ def test_a_missing_ledger_is_an_error(tmp_path: Path) -> None:
 
 def test_a_taken_port_is_an_error(book: Book, served: Running) -> None:
     port = served.url.rpartition(":")[2]
-    with pytest.raises(LiushuiError, match=f"error: port {port} of 127.0.0.1 cannot be opened"):
+    with pytest.raises(LiushuiError, match=f"error: port {port} of 127.0.0.1 is in use by another program"):
         run("serve", "--port", "0", "--socket-port", port, ledger=book.path)
 
 

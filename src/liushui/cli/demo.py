@@ -3,10 +3,8 @@
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -31,6 +29,7 @@ from liushui.services.access import check_exposure
 from liushui.services.sources import add_source
 from liushui.simulate.serve import SimulatorInfo
 from liushui.sync.options import Options
+from liushui.temporary_folder import temporary_folder
 
 
 def run_demo(
@@ -40,8 +39,8 @@ def run_demo(
 
     Raises SyncError where an account cannot be synced, and ConfigError.
     """
-    with tempfile.TemporaryDirectory(prefix="liushui-demo-") as folder:
-        url = ledger_url or str(Path(folder) / "ledger.db")
+    with temporary_folder("demo") as folder:
+        url = ledger_url or str(folder / "ledger.db")
         if ledger_url is None:
             messages.print(f"The ledger is temporary, {url}: it is deleted when you press Ctrl-C.")
         messages.print("The page usually opens in half a minute: the sync keeps to the providers' rate limits.\n")

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,6 +14,7 @@ from liushui.cli.options import Format, Settings
 from liushui.cli.output import emit_one, messages
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, to_iso
+from liushui.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from liushui.importing.records import Difference
@@ -99,8 +99,8 @@ def _rehearsed(settings: Settings) -> Iterator["Ledger"]:
     try:
         ledger = settings.open_ledger()
     except LedgerNotFound:
-        with TemporaryDirectory(prefix="liushui-import-") as folder:
-            ledger = open_ledger(str(Path(folder) / "ledger.db"), create=True)
+        with temporary_folder("import") as folder:
+            ledger = open_ledger(str(folder / "ledger.db"), create=True)
             try:
                 yield ledger
             finally:
@@ -185,8 +185,8 @@ def _regular_files(files: Sequence[Path]) -> Iterator[list[Path]]:
 
     Raises ConfigError for what is no file.
     """
-    with TemporaryDirectory(prefix="liushui-import-") as folder:
-        yield [_regular_file(path, Path(folder), number) for number, path in enumerate(files, 1)]
+    with temporary_folder("import") as folder:
+        yield [_regular_file(path, folder, number) for number, path in enumerate(files, 1)]
 
 
 def _regular_file(path: Path, folder: Path, number: int) -> Path:

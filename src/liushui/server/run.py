@@ -1,12 +1,12 @@
 """Runs a server until a signal: Granian's workers on one port, the WebSocket on another, and a child process."""
 
+import errno
 import gc
 import http.client
 import multiprocessing
 import os
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +27,7 @@ from liushui.ratelimit import IncomingLimits
 from liushui.server.asgi_bridge import AsgiBridge
 from liushui.server.rsgi_app import App, DialectRouter
 from liushui.server.websocket import Reply, SocketServer
+from liushui.temporary_folder import temporary_folder
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
 """The environment variable with the configuration of worker processes."""
@@ -198,8 +199,8 @@ def serve_ledger(
     """
     ledger = open_ledger(ledger_url)
     child = ChildProcess(beside) if beside is not None else nullcontext()
-    with tempfile.TemporaryDirectory(prefix="liushui-") as folder, HeadsRecorder(ledger, warn), child:
-        config = WorkerConfig(ledger_url, str(Path(folder) / "limits.db"), address.url, address.socket_url)
+    with temporary_folder("serve") as folder, HeadsRecorder(ledger, warn), child:
+        config = WorkerConfig(ledger_url, str(folder / "limits.db"), address.url, address.socket_url)
         os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
         reply = _dialects(config, ledger).reply
         serve("liushui.server.run:ledger_app", reply, address, workers=workers, started=started)
@@ -216,7 +217,7 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
     try:
         sockets.start()
     except OSError as error:
-        raise ConfigError(f"port {address.socket_port} of {address.host} cannot be opened: {error.strerror}") from error
+        raise ConfigError(_unusable_port(address.host, address.socket_port, error)) from error
     # Not forked: a fork would copy the WebSocket's event loop without the thread that runs it.
     multiprocessing.set_start_method("spawn", force=True)
     server = Granian(
@@ -260,8 +261,22 @@ def _announce(address: Address, started: Callable[[], None]) -> None:
             connection.close()
 
 
+def end_with_parent() -> None:
+    """End this worker process when the one that started it ends, even if that was killed and could not stop it."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # whatever the worker is doing: nobody waits for it, and the ledger undoes what is not committed
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 def ledger_app() -> App:
     """The application of a worker process."""
+    end_with_parent()
     # Imported here: Litestar takes a third of a second, which no command needs to wait for.
     from liushui.server.context import AppContext
     from liushui.server.litestar_app import make_site
@@ -284,6 +299,12 @@ def _limits(config: WorkerConfig) -> IncomingLimits:
     return IncomingLimits(Path(config.limits), system_clock)
 
 
+def _unusable_port(host: str, port: int, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is in use by another program: end that, or choose another port with --port"
+    return f"port {port} of {host} cannot be opened: {error}"
+
+
 def _free_port(host: str, port: int) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -291,5 +312,5 @@ def _free_port(host: str, port: int) -> int:
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise ConfigError(f"port {port} of {host} cannot be opened: {error}") from error
+            raise ConfigError(_unusable_port(host, port, error)) from error
         return int(probe.getsockname()[1])

@@ -1,7 +1,6 @@
 """Serves a simulated world: the same servers as a ledger's, over the world's reader, in one worker process."""
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -15,7 +14,7 @@ from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
 from liushui.ratelimit import IncomingLimits
 from liushui.server.rsgi_app import App, DialectRouter
-from liushui.server.run import Address, serve
+from liushui.server.run import Address, end_with_parent, serve
 from liushui.simulate.faults.app import FaultyApp
 from liushui.simulate.faults.fault_schedule import SeededSchedule
 from liushui.simulate.faults.faulty_dialects import FaultyDialects
@@ -24,6 +23,7 @@ from liushui.simulate.faults.reader import TruthEndpoint, with_lifecycles
 from liushui.simulate.people import institutions_of
 from liushui.simulate.reader import SimulatedAccount, WorldReader
 from liushui.simulate.world import Parameters, World
+from liushui.temporary_folder import temporary_folder
 
 ENVIRONMENT: Final = "LIUSHUI_SIMULATE"
 """The environment variable that tells the worker process which world to serve."""
@@ -92,8 +92,8 @@ def serve_world(
 
     Raises ConfigError for an unknown fault profile, or a world too large for faults.
     """
-    with tempfile.TemporaryDirectory(prefix="liushui-") as folder:
-        limits = str(Path(folder) / "limits.db") if rate_limit else None
+    with temporary_folder("simulate") as folder:
+        limits = str(folder / "limits.db") if rate_limit else None
         config = SimulatorConfig(asdict(parameters), names, limits, faults)
         config.app()  # raises here what would otherwise kill the worker
         os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
@@ -103,6 +103,7 @@ def serve_world(
 
 def world_app() -> App | FaultyApp:
     """The application of the worker process."""
+    end_with_parent()
     return msgspec.json.decode(os.environ[ENVIRONMENT], type=SimulatorConfig).app()
 
 

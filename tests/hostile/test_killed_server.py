@@ -1,0 +1,110 @@
+"""A server that is killed leaves nothing running, no port taken, and no folder for longer than until the next start."""
+
+import http.client
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+from tempfile import TemporaryFile
+from time import monotonic, sleep
+
+import pytest
+
+from liushui.testing.processes import HOST, command_of, free_port, is_open, process_of
+from tests.cli.commands import run
+from tests.ledger.ledgers import new_ledger
+
+PATIENCE_S = 60
+
+
+def until(condition: object, what: str) -> None:
+    """Wait until a condition holds; fail if it does not for a long time."""
+    assert callable(condition)
+    end_s = monotonic() + PATIENCE_S
+    while not condition():
+        assert monotonic() < end_s, f"{what}: not after {PATIENCE_S} s"
+        sleep(0.02)
+
+
+def answers(port: int) -> bool:
+    """Whether a server answers on the port."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    try:
+        connection.request("GET", "/login")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def workers_of(process: Popen[str]) -> list[int]:
+    """The processes that answer requests: the children that Python spawned, without its resource tracker."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    lines = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return [child for child, line in lines.items() if b"spawn_main" in line]
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the server's temporary folders are."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def server(tmp_path: Path, port: int, temporary: Path) -> Iterator[Popen[str]]:
+    """A server with two workers, that answers."""
+    assert temporary.is_dir()
+    new_ledger(tmp_path, "a").close()
+    command = [*command_of(tmp_path / "ledger.db"), "serve", "--workers", "2", "--host", HOST, "--port", str(port)]
+    with TemporaryFile("w+") as messages, process_of(command, messages) as process:
+        until(lambda: answers(port), "the server answers")
+        until(lambda: len(workers_of(process)) == 2, "two workers")
+        yield process
+
+
+def test_a_killed_server_leaves_no_workers(server: Popen[str], port: int, tmp_path: Path, temporary: Path) -> None:
+    workers = workers_of(server)
+    server.kill()
+    server.wait()
+    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), "the workers have ended")
+    until(lambda: not is_open(port), "the port is free")
+    left = set(temporary.glob("liushui-serve-*"))
+    assert left, "a killed process cannot clean up"
+    assert run(
+        tmp_path / "ledger.db", "import", str(tmp_path / "none"), "--provider", "longbridge", "--account", "a"
+    ).returncode
+    assert not set(temporary.glob("liushui-serve-*")) & left, "the next program with such a folder does"
+
+
+def test_a_worker_that_is_killed_is_replaced(server: Popen[str], port: int) -> None:
+    before = workers_of(server)
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: len(set(workers_of(server)) - {before[0]}) == 2, "there are two workers again")
+    assert [answers(port) for _ in range(20)] == [True] * 20
+
+
+def test_a_running_server_keeps_its_folder(server: Popen[str], tmp_path: Path, temporary: Path) -> None:
+    assert server.poll() is None
+    (folder,) = temporary.glob("liushui-serve-*")
+    run(tmp_path / "ledger.db", "import", str(tmp_path / "none"), "--provider", "longbridge", "--account", "a")
+    assert (folder / "lock").exists()
+
+
+def test_a_busy_port_is_named_with_the_option(server: Popen[str], port: int, tmp_path: Path) -> None:
+    assert server.poll() is None
+    done = run(tmp_path / "ledger.db", "serve", "--host", HOST, "--port", str(port))
+    assert done.returncode == 2
+    assert f"port {port} of {HOST} is in use by another program" in done.stderr
+    assert "--port" in done.stderr

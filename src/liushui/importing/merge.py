@@ -266,7 +266,7 @@ class _Merger:
     def _find_moved(self, connection: Connection) -> None:
         """Compare added rows with versions of their records at other times."""
         records, change = self._records, self.change
-        if records is None or records.is_shared or not change.added:
+        if records is None or not records.may_have_moved or not change.added:
             return
         others = records.other_times([identity_of(str(row[ID])) for row in change.added])
         if not others:

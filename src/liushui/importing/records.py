@@ -128,10 +128,13 @@ class Records:
         if self._held is not None:
             self._held.add((identity_of(str(row[ID])), int(str(row[AT_US]))) for row in rows)
 
+    @property
+    def may_have_moved(self) -> bool:
+        """Whether the ledger may have records of the document at other times."""
+        return self._has_others and not self.is_shared
+
     def other_times(self, identities: Sequence[str]) -> dict[str, set[int]]:
         """At which times the ledger has these identities where the document does not. Raises TimesNeededError."""
-        if self.is_shared or not self._has_others:
-            return {}
         if self._held is None:
             raise TimesNeededError
         held = self._held.times_of(identities)

@@ -151,7 +151,7 @@ class Splitter:
         data = self._data
         while begin < len(data):
             end = self._window_end(begin)
-            pieces = _checked([line.strip(BLANK) for line in data[begin:end].split(b"\n")])
+            pieces = _checked(list(map(bytes.strip, data[begin:end].split(b"\n"))))
             batch = read_batch(self._codec, pieces)
             is_array = False
             if batch is None:

@@ -122,23 +122,38 @@ class RowReader(Generic[T]):
         batch = self._read_batch(rows)
         return None if batch is None else batch[0]
 
-    def read_columns(self, rows: Sequence[bytes]) -> list[tuple[Any, ...]] | None:
-        """`read_many` of one or more rows, as one tuple for each field, in the order of the struct."""
+    def read_columns(self, rows: Sequence[bytes]) -> list[Sequence[Any]] | None:
+        """`read_many` of one or more rows, as one sequence for each field, in the order of the struct."""
         batch = self._read_batch(rows)
         return None if batch is None else batch[1]
 
-    def _read_batch(self, rows: Sequence[bytes]) -> tuple[list[T], list[tuple[Any, ...]]] | None:
+    def read_stated(self, rows: Sequence[bytes]) -> list[Sequence[Any]] | None:
+        """`read_columns`, with None for a field that is missing."""
+        batch = self._read_batch(rows)
+        if batch is None:
+            return None
+        _, columns, missing = batch
+        for index, default in self._defaults:
+            if missing[index] == len(rows):
+                columns[index] = [None] * len(rows)
+            elif missing[index]:
+                columns[index] = [None if value is default else value for value in columns[index]]
+        return columns
+
+    def _read_batch(self, rows: Sequence[bytes]) -> tuple[list[T], list[Sequence[Any]], dict[int, int]] | None:
+        """The rows, their columns, and how many rows lack each optional field, by its index."""
         try:
             joined = b"".join(rows)
             joined.decode()  # only to check it
             structs: list[T] = list(map(self._decode, rows))
         except DECODE_ERRORS:
             return None
-        columns = list(zip(*map(astuple, structs), strict=True))
-        missing = sum(columns[index].count(default) for index, default in self._defaults)
+        columns: list[Sequence[Any]] = list(zip(*map(astuple, structs), strict=True))
+        missing = {index: columns[index].count(default) for index, default in self._defaults}
+        fields = len(self._fields) * len(rows) - sum(missing.values())
         if self._nested_fields is not None:
-            missing -= sum(map(self._nested_fields, structs))
-        return (structs, columns) if joined.count(b":") <= len(self._fields) * len(rows) - missing else None
+            fields += sum(map(self._nested_fields, structs))
+        return (structs, columns, missing) if joined.count(b":") <= fields else None
 
     def _check_unique(self, row: str) -> None:
         """Raise WireError if a field occurs twice."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -147,10 +148,12 @@ class DerivedChange:
 
     def watch(self, pieces: Iterable[Sequence[Row]]) -> Iterator[Row]:
         """Pass on the added rows, which come in pieces, and count them."""
-        for piece in pieces:
-            self._added.add(piece)
-            count(self._contradictory, contradictory(piece), SIDE, self._days)
-            yield from piece
+        return chain.from_iterable(map(self._count, pieces))
+
+    def _count(self, piece: Sequence[Row]) -> Sequence[Row]:
+        self._added.add(piece)
+        count(self._contradictory, contradictory(piece), SIDE, self._days)
+        return piece
 
     def totals(self) -> Totals:
         """What to add to the day totals."""

@@ -242,12 +242,12 @@ _FX_FIELDS: Final = ("fx_ccy", "fx_currency", "fx_amt", "fx_rate")
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     """Read rows that all have an id and no number with an exponent. None: one of them has to be read by `read`."""
-    columns = _row.read_columns(rows)
+    columns = _row.read_stated(rows)
     if columns is None:
         return None
     field: dict[str, Sequence[Any]] = {}
     for name, column in zip(Transaction.__struct_fields__, columns, strict=True):
-        values = parse_numbers(column) if name in _NUMBERS else _without_unset(column)
+        values = parse_numbers(column) if name in _NUMBERS else column
         if values is None:
             return None
         field[name] = values
@@ -260,7 +260,7 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     if at_us is None or settled_at_us is None or not are_currencies(field["base_currency"]):
         return None
     is_priced = [price is not None and qty is not None for price, qty in zip(field["price"], field["qty"], strict=True)]
-    is_negative = [amt[0] == "-" for amt in amts]
+    is_negative = [amt[0] == "-" for amt in amts] if "-" in "".join(amts) else [False] * len(rows)
     keys = list(zip(*(field[name] for name in _CODES), is_priced, is_negative, strict=True))
     try:
         classes = {key: _column_values(key[:5], *key[5:]) for key in set(keys)}
@@ -273,6 +273,8 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     texts = list(map(str, ids))
     subaccounts = {account: "" if account is None else str(account) for account in set(accounts)}
     id_suffixes = {account: f".{name}" if name else "" for account, name in subaccounts.items()}
+    products = list(zip(field["product_code"], field["market"], strict=True))
+    symbols = {product: kinds.symbol_of(*product) for product in set(products)}
     return FlowColumns(
         identity=[id_.zfill(ID_DIGITS) + id_suffixes[account] for id_, account in zip(texts, accounts, strict=True)],
         at_us=at_us,
@@ -289,7 +291,7 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
         balance_after=field["balance"],
         settled_at_us=_or_none(settled_at_us),
         ref=texts,
-        symbol=list(map(kinds.symbol_of, field["product_code"], field["market"])),
+        symbol=list(map(symbols.__getitem__, products)),
         name=_or_none(field["product_name"]),
         price=_or_none(field["price"]),
         quantity=_or_none(field["qty"]),
@@ -303,11 +305,6 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
 
 _CODES: Final = ("tran_type", "market", "io_type", "business_type", "business_sub_type")
 _OUT: Final = Direction.OUT.value
-
-
-def _without_unset(column: Sequence[Any]) -> Sequence[Any]:
-    has_unset = UnsetType in set(map(type, column))
-    return [None if value is UNSET else value for value in column] if has_unset else column
 
 
 def _or_none(column: Sequence[Any]) -> Sequence[Any] | None:
@@ -350,6 +347,8 @@ def _joined(detail: str, extra: str) -> str:
 
 def _settled_us(dates: Sequence[int | None]) -> list[int | None] | None:
     """The settlement times in microseconds. None: one of them is out of range."""
+    if None not in dates:
+        return steps_to_us(dates, RULES.resolution)  # type: ignore[arg-type, return-value] # none of them is None
     known = [date for date in dates if date is not None]
     times_us = steps_to_us(known, RULES.resolution) if known else []
     if times_us is None:
@@ -360,7 +359,12 @@ def _settled_us(dates: Sequence[int | None]) -> list[int | None] | None:
 
 def _column(rows: int, values: Mapping[int, str]) -> list[str | None] | None:
     """A column of so many rows from the values that some of them have, by their index. None: no row has one."""
-    return [values.get(index) for index in range(rows)] if values else None
+    if not values:
+        return None
+    column: list[str | None] = [None] * rows
+    for index, value in values.items():
+        column[index] = value
+    return column
 
 
 # ---------------------------------------------------------------- writing

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from liushui.errors import WireError, short_repr
 from liushui.http import JSON_HEADERS, Response
-from liushui.money import DIGITS_MAX, are_decimals, parse_decimal, to_plain_string
+from liushui.money import DIGITS_MAX, parse_decimal, to_plain_string
 from liushui.providers.hkus.rules import ERRORS
 from liushui.wire.decoding import DECODE_ERRORS, excerpt
 from liushui.wire.errors import ErrorResponse, decode_envelope, parse_tolerantly, provider_error
@@ -164,15 +164,24 @@ def parse_number(field: str, literal: Number) -> Decimal | None:
     return parse_decimal(field, to_plain_string(Decimal(text)))
 
 
-def parse_numbers(numbers: Sequence[Number]) -> list[str | None] | None:
-    """`parse_number` of many, as plain text. None: one of them has an exponent or is no number."""
-    if numbers.count(UNSET) == len(numbers):
+def parse_numbers(numbers: Sequence[Raw | None]) -> Sequence[str | None] | None:
+    """`parse_number` of many, None for a missing one, as plain text. None: one has an exponent or is no number."""
+    stated = numbers if None not in numbers else [number for number in numbers if number is not None]
+    if not stated:
         return [None] * len(numbers)
-    literals = b"\n".join([_NULL if number is UNSET else number for number in numbers]).decode().split("\n")
-    stated = [literal for literal in literals if literal != "null"]
-    if len(literals) != len(numbers) or (stated and not are_decimals(stated)):
+    joined = b"\n".join(stated)  # type: ignore[arg-type] # none of them is None
+    if b"null" in joined:
+        return parse_numbers([None if number == _NULL else number for number in numbers])
+    # The literals are JSON values, and one of these characters alone is a number without an exponent.
+    if joined.translate(None, b"0123456789.-\n"):
         return None
-    return [None if literal == "null" else literal for literal in literals]
+    texts = joined.decode().split("\n")
+    if max(map(len, texts)) > DIGITS_MAX:
+        return None
+    if len(texts) == len(numbers):
+        return texts
+    text = iter(texts)
+    return [None if number is None else next(text) for number in numbers]
 
 
 def write_number(number: Decimal | None) -> Number:

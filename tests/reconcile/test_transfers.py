@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liushui.flow import Fx
-from liushui.reconcile.links import Basis, Link, LinkFlow, LinkKind, LinkState
+from liushui.reconcile.links import Basis, Decided, Link, LinkFlow, LinkKind, LinkState
 from liushui.reconcile.transfers import PARTNERS_MAX, is_round, match_transfers, references_in
 from liushui.rules import LINK_RULES, LinkRules
 
@@ -130,7 +130,7 @@ def test_a_certain_reference_leaves_the_amounts_to_the_others() -> None:
 
 def test_a_rejected_pair_is_not_proposed_again() -> None:
     out, into, other = OUT, flow("b", 2, "512.34"), flow("c", 3, "512.34")
-    rejected = [(out.key, other.key)]
+    rejected = Decided(rejected=frozenset({(out.key, other.key)}))
     links = match_transfers([out, into, other], lambda _: LINK_RULES, rejected)
     assert told(links) == [(CERTAIN, Basis.AMOUNT, out.id, into.id)]
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from liushui.flow import Fx, Kind
-from liushui.reconcile.links import Basis, Link, LinkFlow, LinkKind, LinkState
+from liushui.reconcile.links import Basis, Decided, Link, LinkFlow, LinkKind, LinkState
 from liushui.reconcile.within_account import match_within
 from liushui.rules import LINK_RULES, LinkRules
 
@@ -47,7 +47,7 @@ def test_a_refund_of_an_order_with_two_receipts_is_not_decided() -> None:
         (LinkKind.REFUND, CANDIDATE, Basis.ORDER, "refund receipt"),
         (LinkKind.REFUND, CANDIDATE, Basis.ORDER, "refund second"),
     ]
-    rejected = [(refund.key, RECEIPT.key)]
+    rejected = Decided(rejected=frozenset({(refund.key, RECEIPT.key)}))
     assert told(match_within([RECEIPT, second, refund], LINK_RULES, rejected)) == [
         (LinkKind.REFUND, CERTAIN, Basis.ORDER, "refund second")
     ]
@@ -88,7 +88,7 @@ def test_the_fills_of_an_order_are_one_link() -> None:
     alone = flow("alone", 3, "-10", Kind.TRADE, order_ref="o8")
     links = match_within([*fills, alone], LINK_RULES)
     assert told(links) == [(LinkKind.ORDER, CERTAIN, Basis.ORDER, "fill0 fill1 fill2")]
-    assert match_within(fills, LINK_RULES, [links[0].keys]) == [], "rejected"
+    assert match_within(fills, LINK_RULES, Decided(frozenset({links[0].keys}))) == [], "rejected"
 
 
 TRADE = flow("trade", 100, "-1000", Kind.TRADE, symbol="AAPL.US")

@@ -158,6 +158,33 @@ class Link(NamedTuple):
         return tuple(flow.key for flow in self.flows)
 
 
+SHARED: Final = frozenset({LinkKind.REFUND, LinkKind.FEE})
+"""The kinds in which several dependent flows may have one principal: a receipt may have several refunds."""
+
+
+class Decided(NamedTuple):
+    """Links that people decided, by their flows.
+
+    `taken`: the flows of confirmed links, which take part in no other link of that kind. Payouts count as transfers. Of
+    kinds in SHARED, only the dependent flow is taken.
+    """
+
+    rejected: frozenset[tuple[FlowKey, ...]] = frozenset()
+    confirmed: frozenset[tuple[FlowKey, ...]] = frozenset()
+    taken: frozenset[tuple[LinkKind, FlowKey]] = frozenset()
+
+
+NOTHING_DECIDED: Final = Decided()
+
+
+def taken_flows(kind: LinkKind, keys: Sequence[FlowKey]) -> frozenset[tuple[LinkKind, FlowKey]]:
+    """The flows that a confirmed link takes: see `Decided`."""
+    if kind is LinkKind.ORDER:
+        return frozenset()
+    kind_taken = LinkKind.TRANSFER if kind is LinkKind.PAYOUT else kind
+    return frozenset((kind_taken, key) for key in (keys[:1] if kind in SHARED else keys))
+
+
 def link_id(kind: LinkKind, keys: Sequence[FlowKey]) -> str:
     """The id of the link of that kind between those flows."""
     digest = sha256(msgspec.json.encode([kind, *keys])).hexdigest()

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 from liushui.flow import Kind
 from liushui.money import EXACT
-from liushui.reconcile.links import Basis, FlowKey, Link, LinkFlow, LinkKind, LinkState
+from liushui.reconcile.links import NOTHING_DECIDED, Basis, Decided, FlowKey, Link, LinkFlow, LinkKind, LinkState
 from liushui.reconcile.matching import Tie, resolve, suggestions
 from liushui.rules import LinkRules
 
@@ -74,14 +74,19 @@ class _Pair(NamedTuple):
 
 
 def match_transfers(
-    flows: Iterable[LinkFlow], rules: Callable[[str], LinkRules], excluded: Collection[tuple[FlowKey, ...]] = ()
+    flows: Iterable[LinkFlow], rules: Callable[[str], LinkRules], decided: Decided = NOTHING_DECIDED
 ) -> list[Link]:
     """The transfers among flows of any accounts and currencies, certain ones and candidates, by time.
 
-    `rules` of an account. `excluded`: pairs that a person has rejected. The order of `flows` does not matter.
+    `rules` of an account. Links that people decided are not among them: a rejected one is none, and the flows of a
+    confirmed one take part in no other. The order of `flows` does not matter.
     """
-    ends = [_end(flow) for flow in sorted(flows, key=_order) if flow.kind in KINDS and flow.amount]
-    pairs = dict(_pairs(ends, rules, frozenset(excluded)))
+    ends = [
+        _end(flow)
+        for flow in sorted(flows, key=_order)
+        if flow.kind in KINDS and flow.amount and (LinkKind.TRANSFER, flow.key) not in decided.taken
+    ]
+    pairs = dict(_pairs(ends, rules, decided.rejected))
     ties = [
         Tie(left, right, pair.tier, abs(ends[left].flow.at_us - ends[right].flow.at_us))
         for (left, right), pair in sorted(pairs.items())
@@ -140,7 +145,7 @@ def is_round(amount: Decimal) -> bool:
 
 
 def _pairs(
-    ends: Sequence[_End], rules: Callable[[str], LinkRules], excluded: frozenset[tuple[FlowKey, ...]]
+    ends: Sequence[_End], rules: Callable[[str], LinkRules], excluded: Collection[tuple[FlowKey, ...]]
 ) -> Iterator[tuple[tuple[int, int], _Pair]]:
     """Every pair of ends that may be one transfer, with its strongest evidence."""
     windows = {account: _us(rules(account).transfer_window) for account in {end.flow.account for end in ends}}

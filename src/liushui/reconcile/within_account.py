@@ -5,12 +5,12 @@ decides, in the windows of its `rules.py`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
 from liushui.flow import Kind
-from liushui.reconcile.links import Basis, FlowKey, Link, LinkFlow, LinkKind, LinkState
+from liushui.reconcile.links import NOTHING_DECIDED, Basis, Decided, Link, LinkFlow, LinkKind, LinkState
 from liushui.reconcile.matching import Tie, resolve, suggestions
 from liushui.rules import LinkRules
 
@@ -35,15 +35,13 @@ class _Pair(NamedTuple):
     basis: Basis
 
 
-def match_within(
-    flows: Iterable[LinkFlow], rules: LinkRules, excluded: Collection[tuple[FlowKey, ...]] = ()
-) -> list[Link]:
+def match_within(flows: Iterable[LinkFlow], rules: LinkRules, decided: Decided = NOTHING_DECIDED) -> list[Link]:
     """The links among flows of one account, certain ones and candidates, by time.
 
-    `excluded`: links that a person has rejected, by their flows.
+    Links that people decided are not among them: see `Decided`.
     """
     ordered = sorted(flows, key=lambda flow: (flow.at_us, flow.id))
-    matcher = _Matcher(ordered, frozenset(excluded))
+    matcher = _Matcher(ordered, decided)
     links = [
         *matcher.links(LinkKind.REFUND, _refunds(ordered), shared=True),
         *matcher.links(LinkKind.FEE, _numbered_charges(ordered), shared=True),
@@ -64,8 +62,8 @@ def match_within(
 class _Matcher:
     """Decides which of the possible pairs are certain."""
 
-    def __init__(self, flows: Sequence[LinkFlow], excluded: frozenset[tuple[FlowKey, ...]]) -> None:
-        self._flows, self._excluded = flows, excluded
+    def __init__(self, flows: Sequence[LinkFlow], decided: Decided) -> None:
+        self._flows, self._decided = flows, decided
 
     def links(
         self,
@@ -83,7 +81,8 @@ class _Matcher:
         ties = []
         for dependent, principal, tier, basis in pairs:
             one, other = self._flows[dependent], self._flows[principal]
-            if (one.key, other.key) in self._excluded or (dependent, principal) in bases:
+            is_taken = not self._decided.taken.isdisjoint({(kind, one.key), (kind, other.key)})
+            if is_taken or (one.key, other.key) in self._decided.rejected or (dependent, principal) in bases:
                 continue
             bases[dependent, principal] = basis
             cost = abs(one.at_us - other.at_us)
@@ -101,8 +100,9 @@ class _Matcher:
         """The fills of each order that has several."""
         for group in _groups(self._flows, lambda flow: flow.order_ref):
             fills = tuple(self._flows[index] for index in group if self._flows[index].kind == TRADE)
-            if len(fills) > 1 and tuple(fill.key for fill in fills) not in self._excluded:
-                yield Link(LinkKind.ORDER, fills, Basis.ORDER, LinkState.CERTAIN)
+            link = Link(LinkKind.ORDER, fills, Basis.ORDER, LinkState.CERTAIN)
+            if len(fills) > 1 and link.keys not in self._decided.rejected | self._decided.confirmed:
+                yield link
 
 
 # ---------------------------------------------------------------- pairs

@@ -22,6 +22,7 @@ from liushui.ledger.schema import (
     history,
     import_sightings,
     imports,
+    link_decisions,
     page_edges,
     quarantine,
     recordings,
@@ -110,6 +111,13 @@ PARTS: Final = (
         stated_balances,
         _columns_before_ending(stated_balances),
         lambda head: stated_balances.c.batch <= head,
+    ),
+    Part(
+        "link decisions",
+        link_decisions,
+        link_decisions,
+        _all_columns(link_decisions),
+        lambda head: link_decisions.c.batch <= head,
     ),
 )
 """What can be read as it was at a batch. The order matters: a flow that ends while `flows` is read is found in the part

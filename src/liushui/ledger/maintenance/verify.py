@@ -238,7 +238,7 @@ def _facts_damage(
                 yield Damage(name, seq, "the account was removed, and there are still facts of this batch")
             continue
         if digests.pop(seq, NO_FACTS) != resealed.pop(seq, row[_FACTS]):
-            what = "flows, history, quarantine, page edges or stated balances"
+            what = "flows, history, quarantine, page edges, stated balances or decisions"
             yield Damage(name, seq, f"{what} are not as this batch left them")
         if progress and done % 100 == 0:
             progress(name, done, len(rows))
@@ -249,7 +249,7 @@ def _facts_damage(
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     """The digest of the facts in the tables, for each batch that any of them names. Reads all tables side by side."""
     # Every statement is ordered by batch, so cursors side by side give the facts of each batch in little memory.
-    statements = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS, _STATED, _UNSTATED)
+    statements = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS, _STATED, _UNSTATED, _DECIDED)
     streams = [_by_batch(connection, statement, account) for statement in statements]
     heads = [next(stream, None) for stream in streams]
     while any(head is not None for head in heads):
@@ -386,6 +386,10 @@ SELECT batch, at_us, subaccount, currency, amount, note FROM stated_balances WHE
 _UNSTATED: Final = """
 SELECT coalesce(ended_batch, 0), batch, ended_as FROM stated_balances
 WHERE account = ? AND (ended_batch IS NOT NULL OR ended_as IS NOT NULL) ORDER BY ended_batch, batch
+"""
+_DECIDED: Final = """
+SELECT batch, link, kind, basis, decision, flows, decided_by, reason, decided_at_us FROM link_decisions
+WHERE account = ? ORDER BY batch, link
 """
 _COVERAGE: Final = "SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage WHERE account = ?"
 _FLOWS: Final = f"SELECT {_NAMES} FROM flows WHERE account = ? ORDER BY at_us, id"

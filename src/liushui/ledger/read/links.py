@@ -6,7 +6,7 @@ certain or not for everybody.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from heapq import merge
@@ -19,8 +19,20 @@ from liushui.flow import Fx
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.link_decisions import LinkDecision, flow_as_decided, load_decisions
 from liushui.ledger.schema import MOVED_KINDS, flows
-from liushui.reconcile.links import HELD, OWN_TRANSFERS, FlowKey, Link, LinkFlow
+from liushui.reconcile.links import (
+    HELD,
+    NOTHING_DECIDED,
+    OWN_TRANSFERS,
+    Decided,
+    FlowKey,
+    Link,
+    LinkFlow,
+    LinkState,
+    seconds_of,
+    taken_flows,
+)
 from liushui.reconcile.transfers import match_transfers
 from liushui.reconcile.within_account import RECORD_WINDOW, match_within
 from liushui.rules import LINK_RULES, LinkRules, Paging, Rules
@@ -51,6 +63,7 @@ class LinkReader:
             account.account: rules[account.provider].links if account.provider in rules else LINK_RULES
             for account in accounts
         }
+        self._decisions = tuple(load_decisions(connection).values())
         longest = max((rule.transfer_window for rule in self._rules.values()), default=LINK_RULES.transfer_window)
         self.window_us = longest // timedelta(microseconds=1)
         """The longest time between the two ends of a transfer."""
@@ -60,12 +73,15 @@ class LinkReader:
         return self._rules[account]
 
     def transfers(self, since_us: int, until_us: int) -> Iterator[Link]:
-        """The transfers whose outgoing end is in [since, until), by its time: certain ones and candidates."""
+        """The transfers whose outgoing end is in [since, until), by its time: certain ones and candidates.
+
+        Those that a person decided are left out.
+        """
         around_us = WINDOWS_AROUND * self.window_us
         while (begin_us := self._next_end(since_us, until_us)) is not None:
             since_us = min(begin_us + TRANSFERS_CHUNK_US, until_us)
-            ends = self._ends(begin_us - around_us, since_us + around_us)
-            for link in match_transfers(ends, self.rules_of):
+            around = begin_us - around_us, since_us + around_us
+            for link in match_transfers(self._ends(*around), self.rules_of, self._decided_in(*around)):
                 if begin_us <= link.flows[0].at_us < since_us:
                     yield link
 
@@ -74,53 +90,128 @@ class LinkReader:
 
         This is the one definition of the own transfers that totals leave out.
         """
-        for link in self.transfers(since_us - self.window_us, until_us + self.window_us):
+        around = since_us - self.window_us, until_us + self.window_us
+        for link in merge(self.transfers(*around), self.decided(*around), key=_order_of):
             if link.state in HELD and link.kind in OWN_TRANSFERS:
                 is_inside = all(flow.account in accounts for flow in link.flows)
                 if is_inside and any(since_us <= flow.at_us < until_us for flow in link.flows):
                     yield link
 
     def within(self, account: str, since_us: int, until_us: int) -> Iterator[Link]:
-        """The links within an account whose first flow is in [since, until), by its time."""
+        """The links within an account whose first flow is in [since, until), by its time.
+
+        Those that a person decided are left out.
+        """
         rules = self.rules_of(account)
-        around = max(RECORD_WINDOW, rules.fee_window or RECORD_WINDOW, rules.tax_window or RECORD_WINDOW)
-        around_us = WINDOWS_AROUND * (around // timedelta(microseconds=1))
+        around_us = _around_us(rules)
         for begin_us, after_us in self._chunks(account, since_us, until_us):
             near = {flow.key: flow for flow in self._flows(account, begin_us - around_us, after_us + around_us)}
             orders = {flow.order_ref for flow in near.values() if flow.order_ref}
             near |= {flow.key: flow for flow in self._of_orders(account, orders)}
-            for link in match_within(near.values(), rules):
+            decided = self._decided_of(near.values())
+            for link in match_within(near.values(), rules, decided):
                 if begin_us <= link.flows[0].at_us < after_us:
                     yield link
 
     def links(self, since_us: int, until_us: int, accounts: Collection[str] = ()) -> Iterator[Link]:
-        """Every link whose first flow is in [since, until), by its time. `accounts`: links with a flow in one of them;
-        none: of all accounts."""
+        """Every link whose first flow is in [since, until), by its time, in whatever state.
+
+        `accounts`: links with a flow in one of them; none: of all accounts.
+        """
         names = [account.account for account in self._accounts if not accounts or account.account in accounts]
         streams = [self.within(name, since_us, until_us) for name in names]
-        transfers = (
+        between = (
             link
-            for link in self.transfers(since_us, until_us)
+            for link in merge(self.transfers(since_us, until_us), self.decided(since_us, until_us), key=_order_of)
             if not accounts or any(flow.account in accounts for flow in link.flows)
         )
-        return merge(transfers, *streams, key=lambda link: link.order)
+        return merge(between, *streams, key=_order_of)
+
+    def decided(self, since_us: int, until_us: int) -> list[Link]:
+        """The links that a person decided whose first flow is in [since, until), by its time."""
+        decisions = (known for known in self._decisions if since_us <= known.flows[0].at_us < until_us)
+        return sorted(map(self.decided_link, decisions), key=_order_of)
+
+    def decided_link(self, decision: LinkDecision) -> Link:
+        """A link as it was decided. It is outdated if one of its flows is gone or moves other money since."""
+        current = [self._flow(flow.key) for flow in decision.flows]
+        flows = tuple(known or flow_as_decided(flow) for known, flow in zip(current, decision.flows, strict=True))
+        state = decision.decision
+        same = all(flow.is_as_decided(known) for known, flow in zip(current, decision.flows, strict=True))
+        if state is LinkState.CONFIRMED and not same:
+            state = LinkState.OUTDATED
+        return Link(decision.kind, flows, decision.basis, state)
+
+    def find(self, id_: str) -> Link | None:
+        """The link of that id. None: there is none."""
+        decision = next((known for known in self._decisions if known.link == id_), None)
+        if decision is not None:
+            return self.decided_link(decision)
+        second = seconds_of(id_)
+        return None if second is None else next((link for link in self.links(*second) if link.id == id_), None)
+
+    def find_ended(self, id_: str) -> Link | None:
+        """The link of that id between flows of which some have changed or were withdrawn. None: none is found.
+
+        Looks at the versions that ended, near the second that the id names.
+        """
+        second = seconds_of(id_)
+        if second is None:
+            return None
+        since_us, until_us = second[0] - self.window_us, second[1] + self.window_us
+        ends: dict[FlowKey, LinkFlow] = {}
+        links: list[Link] = []
+        for account in self._accounts:
+            versions = [*self._flows(account.account, since_us, until_us)]
+            versions += self._ended_flows(account.account, since_us, until_us)
+            every = {flow.key: flow for flow in versions}
+            ends |= every
+            links += match_within(every.values(), self.rules_of(account.account))
+        links += match_transfers(ends.values(), self.rules_of)
+        return next((link for link in links if link.id == id_), None)
 
     def links_of(self, key: FlowKey) -> list[Link]:
         """The links of one flow."""
         around_us = self.window_us
         found = list(self.transfers(key.at_us - around_us, key.at_us + around_us + 1))
         found += self._within_around(key)
-        return [link for link in found if key in link.keys]
+        found += [self.decided_link(decision) for decision in self._decisions if key in decision.keys]
+        return sorted((link for link in found if key in link.keys), key=_order_of)
 
     def _within_around(self, key: FlowKey) -> list[Link]:
         """The links within an account of a flow and of those near it, or of one order with it."""
         rules = self.rules_of(key.account)
-        around = max(RECORD_WINDOW, rules.fee_window or RECORD_WINDOW, rules.tax_window or RECORD_WINDOW)
-        around_us = WINDOWS_AROUND * (around // timedelta(microseconds=1))
+        around_us = _around_us(rules)
         near = {flow.key: flow for flow in self._flows(key.account, key.at_us - around_us, key.at_us + around_us + 1)}
         if key in near and near[key].order_ref:
             near |= {flow.key: flow for flow in self._of_orders(key.account, {near[key].order_ref})}
-        return match_within(near.values(), rules)
+        return match_within(near.values(), rules, self._decided_of(near.values()))
+
+    # ------------------------------------------------------------ decisions
+
+    def _decided_in(self, since_us: int, until_us: int) -> Decided:
+        """What people decided about flows in [since, until)."""
+        return self._decided(
+            any(since_us <= flow.at_us < until_us for flow in known.flows) for known in self._decisions
+        )
+
+    def _decided_of(self, flows_: Collection[LinkFlow]) -> Decided:
+        """What people decided about some flows."""
+        if not self._decisions:
+            return NOTHING_DECIDED
+        keys = {flow.key for flow in flows_}
+        return self._decided(not keys.isdisjoint(known.keys) for known in self._decisions)
+
+    def _decided(self, are_meant: Iterable[bool]) -> Decided:
+        links = [
+            self.decided_link(known) for known, is_meant in zip(self._decisions, are_meant, strict=True) if is_meant
+        ]
+        confirmed = [link for link in links if link.state is LinkState.CONFIRMED]
+        return Decided(
+            frozenset(link.keys for link in links if link.state is LinkState.REJECTED),
+            frozenset(link.keys for link in confirmed),
+            frozenset().union(*(taken_flows(link.kind, link.keys) for link in confirmed)),
+        )
 
     # ------------------------------------------------------------ rows
 
@@ -142,8 +233,16 @@ class LinkReader:
             )
             yield from map(_link_flow, rows)
 
+    def _flow(self, key: FlowKey) -> LinkFlow | None:
+        row = self._connection.exec_driver_sql(_FLOW, key).first()
+        return None if row is None else _link_flow(row)
+
     def _flows(self, account: str, since_us: int, until_us: int) -> Iterator[LinkFlow]:
         rows = self._connection.exec_driver_sql(_FLOWS, (account, since_us, until_us), execution_options=STREAMED)
+        yield from map(_link_flow, rows)
+
+    def _ended_flows(self, account: str, since_us: int, until_us: int) -> Iterator[LinkFlow]:
+        rows = self._connection.exec_driver_sql(_ENDED_FLOWS, (account, since_us, until_us))
         yield from map(_link_flow, rows)
 
     def _of_orders(self, account: str, orders: Collection[str]) -> Iterator[LinkFlow]:
@@ -165,6 +264,16 @@ class LinkReader:
             if after is None:
                 return
             since_us = after
+
+
+def _around_us(rules: LinkRules) -> int:
+    """How far around a range the flows of one account decide on the links in it."""
+    longest = max(RECORD_WINDOW, rules.fee_window or RECORD_WINDOW, rules.tax_window or RECORD_WINDOW)
+    return WINDOWS_AROUND * (longest // timedelta(microseconds=1))
+
+
+def _order_of(link: Link) -> tuple[int, str, tuple[FlowKey, ...]]:
+    return link.order
 
 
 def _link_flow(row: Sequence[object]) -> LinkFlow:
@@ -193,7 +302,11 @@ _COLUMNS: Final = (
 _IN_RANGE: Final = f"WHERE account = ? AND at_us >= ? AND at_us < ? AND kind IN {MOVED_KINDS}"
 _NEXT_END: Final = Statement(lambda sql: f"SELECT min(at_us) FROM flows {sql.using('flows_moved')} {_IN_RANGE}")
 _ENDS: Final = Statement(lambda sql: f"SELECT {_COLUMNS} FROM flows {sql.using('flows_moved')} {_IN_RANGE}")
+_FLOW: Final = f"SELECT {_COLUMNS} FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _FLOWS: Final = f"SELECT {_COLUMNS} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ? ORDER BY at_us, id"
+_ENDED_FLOWS: Final = (
+    f"SELECT {_COLUMNS} FROM history WHERE account = ? AND at_us >= ? AND at_us < ? ORDER BY at_us, id, batch"
+)
 _OF_ORDERS: Final = Statement(
     lambda sql: (
         f"SELECT {_COLUMNS} FROM ({sql.texts_in_json}) AS given CROSS JOIN flows {sql.using('flows_ordered')} "

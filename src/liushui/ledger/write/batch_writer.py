@@ -101,6 +101,7 @@ class BatchWriter:
         end_versions(self.connection, account, change.settled, seq)
         insert_rows(self.connection, "quarantine", change.quarantined)
         insert_rows(self.connection, "page_edges", change.edges)
+        insert_rows(self.connection, "link_decisions", change.decided)
         if change.ended_edges:
             self.connection.exec_driver_sql(_END_EDGE, [(seq, account, *edge) for edge in change.ended_edges])
         insert_rows(self.connection, "reseals", change.reseals)

@@ -24,11 +24,12 @@ RESTATED, WITHDRAWN, RECOUNTED, REDERIVED = "restated", "withdrawn", "recounted"
 RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes its row differently. The fifth way is
 `quarantine.UNDONE`: the import that brought it was undone."""
 
-ADDED, RETRIED, REBUILT, RECORDED, STATED = "added", "retried", "rebuilt", "recorded", "stated"
+ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
+STATED, DECIDED = "stated", "decided"
 """The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded.
 REBUILT: rows decoded again. RECORDED: flows that a program recorded. STATED: a balance that a person stated or
-withdrew. `quarantine.UNDONE`: an import was undone. The reason of ADDED and UNDONE is the import's id.
-`quarantine.DISCARDED`: bytes were erased, for the reason of a user."""
+withdrew. DECIDED: what a person decided about a link. `quarantine.UNDONE`: an import was undone. The reason of ADDED
+and UNDONE is the import's id. `quarantine.DISCARDED`: bytes were erased, for the reason of a user."""
 
 STATED_END: Final = [column.name for column in stated_balances.columns].index("batch")
 
@@ -69,6 +70,8 @@ class Change:
     """New rows of schema.stated_balances."""
     unstated: list[tuple[int, str]] = field(default_factory=list)
     """Stated balances that are withdrawn: the batch that stated each, and the reason."""
+    decided: list[Row] = field(default_factory=list)
+    """New rows of schema.link_decisions."""
     rows_in: int = 0
     joined: int = 0
     """Rows that an import counts as several flows, because a page ended and the next one began with them."""
@@ -80,7 +83,7 @@ class Change:
     def is_empty(self) -> bool:
         """Whether no fact changes."""
         flows = (self.added, self.ended, self.quarantined, self.settled, self.edges, self.ended_edges)
-        return not any((*flows, self.reseals, self.stated, self.unstated))
+        return not any((*flows, self.reseals, self.stated, self.unstated, self.decided))
 
     def add_quarantine(self, change: QuarantineChange) -> None:
         """Add what happens to the quarantine, in the order in which the chain seals it."""
@@ -130,12 +133,19 @@ class Change:
             reseals=[(batch, digest) for _, batch, _, digest in self.reseals],
             stated=[stated_facts(row) for row in self.stated],
             unstated=self.unstated,
+            decided=[decided_facts(row) for row in self.decided],
         )
 
 
 def stated_facts(row: Row) -> Row:
     """What the chain seals of a row of schema.stated_balances: what the person stated."""
     return row[1:STATED_END]
+
+
+def decided_facts(row: Row) -> Row:
+    """What the chain seals of a row of schema.link_decisions: all but the account and the batch."""
+    _account, link, _batch, *decision = row
+    return (link, *decision)
 
 
 class DerivedChange:

@@ -1,0 +1,109 @@
+"""What people decided about links: who, when and why. Reads only. Decisions are facts, which only commits write."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.instant import from_us
+from liushui.ledger.flow_row import Row
+from liushui.ledger.schema import link_decisions
+from liushui.money import to_plain_string
+from liushui.reconcile.links import Basis, FlowKey, Link, LinkFlow, LinkKind, LinkState
+
+DECISIONS: Final = (LinkState.CONFIRMED, LinkState.REJECTED)
+"""What a person can decide."""
+
+
+class DecidedFlow(NamedTuple):
+    """A flow of a link, and the money that it moved when the link was decided."""
+
+    account: str
+    at_us: int
+    id: str
+    amount: str
+    currency: str
+
+    @property
+    def key(self) -> FlowKey:
+        """What names it in the ledger."""
+        return FlowKey(self.account, self.at_us, self.id)
+
+    def is_as_decided(self, flow: LinkFlow | None) -> bool:
+        """Whether the flow of that key still moves the same money."""
+        return flow is not None and (to_plain_string(flow.amount), flow.currency) == (self.amount, self.currency)
+
+
+class LinkDecision(NamedTuple):
+    """What a person decided about a link. `batch` is the commit of the account of its first flow that says so."""
+
+    link: str
+    kind: LinkKind
+    basis: Basis
+    decision: LinkState
+    flows: tuple[DecidedFlow, ...]
+    decided_by: str
+    reason: str
+    decided_at: datetime
+    batch: int
+
+    @property
+    def keys(self) -> tuple[FlowKey, ...]:
+        """What names its flows."""
+        return tuple(flow.key for flow in self.flows)
+
+
+_flows = msgspec.json.Decoder(tuple[DecidedFlow, ...])
+
+
+def load_decisions(connection: Connection) -> dict[str, LinkDecision]:
+    """The newest decision on each link that people decided, by its id."""
+    d = link_decisions.c
+    query = sa.select(*link_decisions.columns).order_by(d.account, d.batch, d.link)
+    return {row.link: _decision(row) for row in connection.execute(query)}
+
+
+def decisions_on(connection: Connection, link: str) -> list[LinkDecision]:
+    """Every decision on a link, oldest first."""
+    d = link_decisions.c
+    query = sa.select(*link_decisions.columns).where(d.link == link).order_by(d.account, d.batch)
+    return [_decision(row) for row in connection.execute(query)]
+
+
+def _decision(row: sa.Row[tuple[object, ...]]) -> LinkDecision:
+    return LinkDecision(
+        row.link,
+        LinkKind(row.kind),
+        Basis(row.basis),
+        LinkState(row.decision),
+        _flows.decode(row.flows),
+        row.decided_by,
+        row.reason,
+        from_us(row.decided_at_us),
+        row.batch,
+    )
+
+
+def decision_row(link: Link, decision: LinkState, decided_by: str, reason: str, decided_at_us: int, batch: int) -> Row:
+    """The row of schema.link_decisions for a decision. It stands in the chain of the account of the first flow."""
+    flows = [DecidedFlow(*flow.key, to_plain_string(flow.amount), flow.currency) for flow in link.flows]
+    return (
+        link.flows[0].account,
+        link.id,
+        batch,
+        link.kind.value,
+        link.basis.value,
+        decision.value,
+        msgspec.json.encode(flows).decode(),
+        decided_by,
+        reason,
+        decided_at_us,
+    )
+
+
+def flow_as_decided(flow: DecidedFlow) -> LinkFlow:
+    """A flow that is no longer in the ledger, as far as the decision tells."""
+    return LinkFlow(flow.account, flow.at_us, flow.id, "", Decimal(flow.amount), flow.currency, "")

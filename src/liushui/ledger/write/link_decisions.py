@@ -1,0 +1,125 @@
+"""People confirm and reject links. A decision is a fact: it is sealed in the chain, and never changed or deleted."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, short_repr
+from liushui.instant import from_us, to_iso, to_us
+from liushui.ledger.engine import Ledger
+from liushui.ledger.read.accounts import find_accounts
+from liushui.ledger.read.link_decisions import DECISIONS, LinkDecision, decision_row, decisions_on
+from liushui.ledger.read.links import LinkReader
+from liushui.ledger.schema import batches, history
+from liushui.ledger.write.change import DECIDED, Change
+from liushui.ledger.write.commit import PlanChange, commit_changes
+from liushui.reconcile.links import FlowKey, Link, LinkState, taken_flows
+from liushui.rules import Paging, Rules
+
+TEXT_MAX: Final = 1_000
+"""The most characters of a name or a reason."""
+
+
+def find_link(connection: Connection, rules: Mapping[str, Rules[Paging]], id_: str) -> Link:
+    """The link of that id. Raises NotFound, which says if one of its flows has changed or was withdrawn since."""
+    reader = LinkReader(connection, find_accounts(connection), rules)
+    link = reader.find(id_)
+    if link is None:
+        raise NotFound(f"link: {_why_missing(connection, reader, id_)}")
+    return link
+
+
+def decide_link(
+    ledger: Ledger,
+    rules: Mapping[str, Rules[Paging]],
+    id_: str,
+    decision: LinkState,
+    *,
+    decided_by: str,
+    reason: str = "",
+    replace: bool = False,
+) -> LinkDecision:
+    """Confirm or reject a link, in one transaction. Returns the decision as it was recorded.
+
+    Raises NotFound for an unknown link, and for one whose flows were withdrawn; AlreadyExists for a link that was
+    decided before, unless `replace`, and for one of whose flows another link was confirmed; ConfigError.
+    """
+    if decision not in DECISIONS:
+        raise InvalidField("decision", "confirmed or rejected", short_repr(decision))
+    for field, text in (("by", decided_by), ("reason", reason)):
+        if len(text) > TEXT_MAX or "\0" in text:
+            raise InvalidField(field, f"at most {TEXT_MAX} characters, without U+0000", short_repr(text))
+    if not decided_by.strip():
+        raise InvalidField("by", "who decides", short_repr(decided_by))
+    with ledger.reading() as connection:
+        link = find_link(connection, rules, id_)
+
+    def plan(connection: Connection, batch: int) -> Change:
+        # Looked up again: its accounts are locked now, so no flow of it can change before the commit.
+        current = find_link(connection, rules, id_)
+        _check(connection, rules, current, decision, replace=replace)
+        row = decision_row(current, decision, decided_by.strip(), reason.strip(), to_us(ledger.clock()), batch)
+        return Change(decided=[row])
+
+    accounts = list(dict.fromkeys(flow.account for flow in link.flows))
+    plans: dict[str, PlanChange] = {account: lambda _connection, _batch: Change() for account in accounts[1:]}
+    commit_changes(ledger, {accounts[0]: plan, **plans}, DECIDED)
+    with ledger.reading() as connection:
+        return decisions_on(connection, id_)[-1]
+
+
+def _check(
+    connection: Connection, rules: Mapping[str, Rules[Paging]], link: Link, decision: LinkState, *, replace: bool
+) -> None:
+    """Raises AlreadyExists or ConfigError where a link cannot be decided like this."""
+    before = decisions_on(connection, link.id)
+    if before and not replace:
+        raise AlreadyExists(f"link: {describe_decision(before[-1])}: replace that decision if it is wrong")
+    if decision is LinkState.REJECTED:
+        return
+    if link.state is LinkState.OUTDATED:
+        raise ConfigError(f"link: {_what_changed(connection, link.keys) or 'a flow of it has changed'}")
+    taken = taken_flows(link.kind, link.keys)
+    reader = LinkReader(connection, find_accounts(connection), rules)
+    for key in link.keys:
+        for other in reader.links_of(key):
+            is_rival = other.state is LinkState.CONFIRMED and other.id != link.id
+            if is_rival and not taken.isdisjoint(taken_flows(other.kind, other.keys)):
+                raise AlreadyExists(
+                    f"link: {other.id} with flow {key.id} of {key.account} is confirmed: reject it first"
+                )
+
+
+def describe_decision(decision: LinkDecision) -> str:
+    """A decision in a sentence without its full stop."""
+    reason = f" ({decision.reason})" if decision.reason else ""
+    at = to_iso(decision.decided_at)
+    return f"{decision.link} was {decision.decision.value} by {decision.decided_by} at {at}{reason}"
+
+
+# ---------------------------------------------------------------- what became of a link
+
+
+def _why_missing(connection: Connection, reader: LinkReader, id_: str) -> str:
+    """Why there is no link of an id: it never was one, or a flow of it has changed."""
+    link = reader.find_ended(id_)
+    if link is not None and (changed := _what_changed(connection, link.keys)) is not None:
+        return f"{short_repr(id_)} is no longer there: {changed}"
+    return f"there is none named {short_repr(id_)}: `liushui link list` prints the ids"
+
+
+def _what_changed(connection: Connection, keys: tuple[FlowKey, ...]) -> str | None:
+    """The newest change of one of these flows, in a sentence. None: none of them ever changed."""
+    h, b = history.c, batches.c
+    ended = sa.and_(b.account == h.account, b.seq == h.ended_batch)
+    changes = []
+    for key in keys:
+        query = sa.select(b.recorded_at_us, h.ended_as).join_from(history, batches, ended)
+        query = query.where(h.account == key.account, h.at_us == key.at_us, h.id == key.id)
+        changes += [(row.recorded_at_us, row.ended_as, key) for row in connection.execute(query)]
+    if not changes:
+        return None
+    recorded_at_us, how, key = max(changes)
+    return f"flow {key.id} of {key.account} was {how} at {to_iso(from_us(recorded_at_us))}"

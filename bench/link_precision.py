@@ -11,6 +11,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from random import Random
 from typing import Final, NamedTuple
 
 from liushui.provider import Provider
@@ -44,26 +45,33 @@ class Score(NamedTuple):
         return Score(*(one + another for one, another in zip(self, other, strict=True)))
 
 
-def measure(seed: int, people: int, flows: int) -> dict[str, Score]:
-    """The scores of one world by kind. Equal rows are the same link in whichever order they are taken."""
+def measure(seed: int, people: int, flows: int, lost_one_in: int = 0) -> dict[str, Score]:
+    """The scores of one world by kind. One row in `lost_one_in` is not there; 0: all are."""
     providers = load_providers()
     world = World(Parameters(accounts=people, flows=flows, seed=seed, begin=BEGIN, end=END), institutions_of(providers))
     ends: list[LinkFlow] = []
     found: list[Link] = []
     true: set[Pair] = set()
+    held: set[str] = set()
     provider_of = {name: providers[world.account(name).institution.name] for name in world.accounts}
+    random = Random(seed)
     days = range(world.begin_day, world.end_day or world.begin_day)
     for name in world.accounts:
-        flows_of = list(_flows(world, name, days, provider_of[name]))
+        flows_of = [
+            flow
+            for flow in _flows(world, name, days, provider_of[name])
+            if not lost_one_in or random.randrange(lost_one_in)
+        ]
         found += match_within(flows_of, provider_of[name].rules.links)
         ends += flows_of
+        held.update(flow.id for flow in flows_of)
         for day in days:
             true.update((kind, _id(left), _id(right)) for kind, left, right in links_within(world, name, day))
     found += match_transfers(ends, lambda account: provider_of[account].rules.links)
     for person in range(1, people + 1):
         for day in days:
             true.update(("transfer", _id(left), _id(right)) for left, right in transfers_of(world, person, day))
-    return _scores(found, true)
+    return _scores(found, {pair for pair in true if held.issuperset(pair[1:])})
 
 
 def _flows(world: World, name: str, days: range, provider: Provider) -> Iterator[LinkFlow]:
@@ -103,10 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[101])
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--flows", type=int, default=2_000, help="of each account, in a year")
+    parser.add_argument("--lost-one-in", type=int, default=0, help="one row in so many is missing")
     options = parser.parse_args(arguments)
     total: dict[str, Score] = {}
     for seed in options.seeds:
-        for kind, score in measure(seed, options.people, options.flows).items():
+        for kind, score in measure(seed, options.people, options.flows, options.lost_one_in).items():
             total[kind] = total[kind].plus(score) if kind in total else score
     total["all"] = Score(*map(sum, zip(*total.values(), strict=True)))
     print("| kind | true links | certain | of these wrong | recall | true ones among candidates |")

@@ -14,6 +14,7 @@ import pytest
 
 import liushui
 from liushui.client import errors, models
+from liushui.flow import Kind
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.read.filters import FlowFilter
@@ -156,3 +157,21 @@ def test_events_continue_where_the_stream_broke_off(running: Running, token: str
 def test_a_requested_sync_runs_beside_the_server(client: liushui.Client) -> None:
     with pytest.raises(errors.NotFound, match="source"):
         client.sync("a")
+
+
+def test_the_client_lists_and_decides_links(client: liushui.Client) -> None:
+    for account, amount, kind in (("from", "-5000", Kind.WITHDRAWAL), ("to", "5000", Kind.DEPOSIT)):
+        client.create_account(account)
+        at = AT + timedelta(hours=amount == "5000")
+        client.record(
+            models.RecordFlow(account=account, reference="r", at=at, amount=amount, currency="USD", kind=kind)
+        )
+    (link,) = client.links(account=["from"], state=[models.LinkState.CANDIDATE])
+    full = client.decide_link(link.id, models.DecideLink(decision="confirmed", reason="the slip"))
+    assert full.link.state is models.LinkState.CONFIRMED
+    assert client.link(link.id) == full
+    with pytest.raises(errors.Conflict, match="was confirmed by"):
+        client.decide_link(link.id, models.DecideLink(decision="confirmed"))
+    assert [known.id for known in client.links(kind=[models.LinkKind.TRANSFER], limit=1)] == [link.id]
+    with pytest.raises(errors.NotFound, match="none named 'nothing'"):
+        client.link("nothing")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from litestar.routes import HTTPRoute
 
-from liushui.flow import Direction
+from liushui.flow import Direction, Kind
 from liushui.instant import to_us
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.access.tokens import Scope, create_token
@@ -19,6 +19,7 @@ from liushui.ledger.jobs.workers import Progress, write_progress
 from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
+from liushui.reconcile.links import FlowKey, LinkKind, link_id
 from tests.api.callers import Answer, Api, Caller, open_api
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import commit_read, hour, hours, make_row, new_ledger, rejected_row, tables
@@ -35,9 +36,10 @@ class Known(NamedTuple):
     key: str
     token: str
     flow: str
+    link: str
 
 
-NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz")
+NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz", "20240301T030000-000000000000")
 
 
 def fill(ledger: Ledger) -> Known:
@@ -47,8 +49,12 @@ def fill(ledger: Ledger) -> Known:
             make_row("one", 1, amount, label=label, direction=Direction.OUT),
             make_row("two", 2, amount, label=label),
         ]
-        commit_read(ledger, hours(0, 24), *rows, rejected=[rejected_row(f"{label} row")], account=account)
-        commit_read(ledger, hours(0, 24), rows[0], rejected=[rejected_row(f"{label} row")], account=account)
+        legs = [
+            make_row("sold", 3, f"-{amount}", label=label, kind=Kind.CONVERSION),
+            make_row("got", 3, amount, label=label, currency="HKD", kind=Kind.CONVERSION),
+        ]
+        commit_read(ledger, hours(0, 24), *rows, *legs, rejected=[rejected_row(f"{label} row")], account=account)
+        commit_read(ledger, hours(0, 24), rows[0], *legs, rejected=[rejected_row(f"{label} row")], account=account)
         add_source(
             ledger,
             account=account,
@@ -64,7 +70,9 @@ def fill(ledger: Ledger) -> Known:
     token = create_token(ledger, name="SECRET", names=[HIDDEN, "a"], scopes=[Scope.READ]).token.id
     asked = request_sync(ledger, HIDDEN, by="SECRET")
     make_own_account(ledger, f"{HIDDEN}-own", "UTC")
-    return Known(asked.id, made["app_key"], token, flow_key(HIDDEN, to_us(hour(1)), "one"))
+    keys = [FlowKey(HIDDEN, to_us(hour(3)), id_) for id_ in ("sold", "got")]
+    flow = flow_key(HIDDEN, to_us(hour(1)), "one")
+    return Known(asked.id, made["app_key"], token, flow, link_id(LinkKind.CONVERSION, keys))
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +99,9 @@ ROUTES = [
     ("GET", "/feed"),
     ("GET", "/findings"),
     ("GET", "/quarantine"),
+    ("GET", "/links"),
+    ("GET", "/links/{link}"),
+    ("POST", "/links/{link}/decision"),
     ("GET", "/runs"),
     ("GET", "/sources"),
     ("GET", "/sources/{account}"),
@@ -105,7 +116,7 @@ ROUTES = [
     ("DELETE", "/tokens/{id}"),
 ]
 NEEDS = {
-    Scope.RECORD: {("POST", "/flows")},
+    Scope.RECORD: {("POST", "/flows"), ("POST", "/links/{link}/decision")},
     Scope.MANAGE: {
         ("POST", "/accounts"),
         ("PATCH", "/sources/{account}"),
@@ -128,6 +139,7 @@ def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
         ("POST", "/flows"): flow,
         ("PATCH", "/sources/{account}"): {"paused": False},
         ("POST", "/sources/{account}/sync"): {},
+        ("POST", "/links/{link}/decision"): {"decision": "rejected"},
         ("POST", "/keys"): {"dialect": "longbridge", "accounts": [account]},
         ("POST", "/tokens"): {"scopes": ["manage"], "accounts": [account]},
     }
@@ -143,6 +155,7 @@ def ask(
         path = path.replace("{id}", known.token if path.startswith("/tokens") else known.request)
     if "{key}" in path:
         path = path.replace("{key}", known.flow if path.startswith("/flows") else known.key)
+    path = path.replace("{link}", known.link)
     body = body_of(route, name)
     return caller.ask(method, path, params=dict(params), **({} if body is None else {"json": body}))
 
@@ -189,7 +202,7 @@ def test_a_hidden_account_is_answered_as_if_it_did_not_exist(filled: tuple[Api, 
         if hidden.status_code == 200 and not given:
             assert "{" not in route[1]
     after = tables(api.ledger)
-    for name in ("accounts", "flows", "sources", "keys", "sync_requests", "recordings"):
+    for name in ("accounts", "flows", "sources", "keys", "sync_requests", "recordings", "link_decisions"):
         assert after[name] == before[name], name
 
 

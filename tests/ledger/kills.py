@@ -33,6 +33,7 @@ from tests.ledger.ledgers import (
     Tables,
     commit_read,
     damages,
+    decide_link_of,
     decode_and_commit,
     hours,
     import_page,
@@ -97,6 +98,7 @@ def prepare(where: LedgerStore | Path) -> None:
     state(ledger, "12.50", 2)
     withdraw_balance(ledger, state(ledger, "99.00", 3), "a typing error")
     decode_and_commit(ledger, hours(0, 24), OLD, *TOY_ROWS, account="toy")
+    decide_link_of(ledger)
     ledger.close()
 
 

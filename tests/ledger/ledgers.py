@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.importing.merge import merge_block
@@ -16,13 +17,15 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected, Row, read_rows
 from liushui.ledger.jobs.workers import Lease
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
+from liushui.ledger.read.link_decisions import decision_row
 from liushui.ledger.schema import leases, metadata
-from liushui.ledger.write.change import Change, Committed
-from liushui.ledger.write.commit import commit_rows, commit_slice, make_account
+from liushui.ledger.write.change import DECIDED, Change, Committed
+from liushui.ledger.write.commit import commit_change, commit_rows, commit_slice, make_account
 from liushui.ledger.write.imports import ImportCounts, ImportRecord
 from liushui.ledger.write.quarantine import quarantine_rows
 from liushui.ledger.write.stated_balances import Statement, state_balance
 from liushui.provider import Codec, DecodedRow, Slice
+from liushui.reconcile.links import Basis, Link, LinkFlow, LinkKind, LinkState
 from liushui.testing.clock import MovableClock
 from tests.engines import LedgerStore
 
@@ -138,6 +141,20 @@ def decode_and_commit(ledger: Ledger, asked: Slice, codec: Codec, *rows: bytes, 
     """Decode rows and commit them as a slice."""
     received, rejected = read_rows(codec, rows)
     return commit_read(ledger, asked, *received, rejected=rejected, account=account)
+
+
+def decide_link_of(ledger: Ledger, account: str = "a") -> Committed | None:
+    """Confirm a link between two flows of an account, whether the ledger has them or not."""
+    flows = (
+        LinkFlow(account, 1, "one", "", Decimal(-5), "USD", "fee"),
+        LinkFlow(account, 2, "two", "", Decimal(7), "USD", "trade"),
+    )
+    link = Link(LinkKind.FEE, flows, Basis.TIME, LinkState.CANDIDATE)
+
+    def plan(_connection: Connection, batch: int) -> Change:
+        return Change(decided=[decision_row(link, LinkState.CONFIRMED, "li", "the slip", 3, batch)])
+
+    return commit_change(ledger, account, DECIDED, plan)
 
 
 def import_rejected(ledger: Ledger, *rejected: Rejected, account: str = "a") -> Committed | None:

@@ -28,6 +28,7 @@ from tests.ledger.ledgers import (
     assert_intact,
     column,
     commit_read,
+    decide_link_of,
     hours,
     import_page,
     import_recorded,
@@ -81,6 +82,7 @@ def fill(ledger: Ledger, account: str) -> None:
     )
     state(ledger, "10.00", 70, account=account, note="statement of March")
     commit_read(ledger, hours(32, 34), account=account)
+    decide_link_of(ledger, account)
     undo_import(ledger, import_recorded(ledger, make_row("undone", 66), make_row("with it", 67), account=account))
     commit_read(ledger, hours(40, 44), rejected=[rejected_row("a secret")], account=account)
     discard(ledger, account, row_digest(b"a secret"), "a secret")

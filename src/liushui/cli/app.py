@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "certificate": LazyCommand(
         "certificate", "certificate", "Make and check signed certificates of a month of an account."
     ),
+    "link": LazyCommand("links", "link", "Show which flows belong together, and confirm or reject it."),
     "findings": LazyCommand("review", "findings", "List flows that deserve a review."),
     "quarantine": LazyCommand("review", "quarantine", "Review rejected rows: rows that could not be read."),
     "rebuild": LazyCommand("review", "rebuild", "Derive the flows again from the received rows."),

@@ -31,7 +31,7 @@ BACKOFF: Final = Backoff(timedelta(milliseconds=200), timedelta(seconds=30))
 RETRIED: Final = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
-P = TypeVar("P", models.FlowPage, models.QuarantinePage, models.RunPage)
+P = TypeVar("P", models.FlowPage, models.LinkPage, models.QuarantinePage, models.RunPage)
 Value = str | int | bool | datetime | Decimal | Enum | None
 Values = Value | Sequence[Value]
 
@@ -127,7 +127,29 @@ class Client:
         for page in self._pages("/quarantine", models.QuarantinePage, account=account, resolved=resolved, limit=limit):
             yield from page.rows
 
+    def links(
+        self,
+        *,
+        account: Sequence[str] = (),
+        kind: Sequence[models.LinkKind] = (),
+        state: Sequence[models.LinkState] = (),
+        limit: int = 100,
+        **range_: Values,
+    ) -> Iterator[models.Link]:
+        """Links between flows, by time; also filtered by since and until."""
+        pages = self._pages("/links", models.LinkPage, account=account, kind=kind, state=state, limit=limit, **range_)
+        for page in pages:
+            yield from page.links
+
+    def link(self, link: str) -> models.LinkInFull:
+        """One link, the other links of its flows, and what was decided about it."""
+        return self._get(f"/links/{_part(link)}", models.LinkInFull)
+
     # ------------------------------------------------------------ recording
+
+    def decide_link(self, link: str, decision: models.DecideLink) -> models.LinkInFull:
+        """Confirm or reject a link."""
+        return self._post(f"/links/{_part(link)}/decision", decision, models.LinkInFull, repeat=False)
 
     def create_account(self, account: str, zone: str = "UTC") -> models.Account:
         """Create an account of your own. One that exists, in that zone, is returned as it is."""

@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.types import Message, Scope
 
-from liushui.server.api import ROOT, balances, credentials, feed, flows, openapi, record, sources
+from liushui.server.api import ROOT, balances, credentials, feed, flows, links, openapi, record, sources
 from liushui.server.api.context import APP_CONTEXT, PENDING_USES, RATE_HEADERS, authenticate, provide_context
 from liushui.server.api.endpoint import BODY_MAX, ApiRequest, check_request, provide_params
 from liushui.server.api.errors import HEADERS
@@ -73,6 +73,9 @@ def _api() -> Router:
             sources.show_sync_request,
             sources.list_runs,
             flows.list_findings,
+            links.list_links,
+            links.show_link,
+            links.decide,
             flows.list_quarantined,
             credentials.list_keys,
             credentials.create_key,
@@ -125,6 +128,7 @@ def _pages() -> Router:
             flow_pages.load_rows,
             flow_pages.load_totals,
             flow_pages.load_flow,
+            flow_pages.decide_link_of_flow,
             flow_pages.download_row,
             flow_pages.download_flows,
             flow_pages.show_quarantine,

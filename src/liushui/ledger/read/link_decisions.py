@@ -8,9 +8,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import from_us
+from liushui.instant import from_us, to_iso
 from liushui.ledger.flow_row import Row
-from liushui.ledger.schema import link_decisions
+from liushui.ledger.schema import batches, history, link_decisions
 from liushui.money import to_plain_string
 from liushui.reconcile.links import Basis, FlowKey, Link, LinkFlow, LinkKind, LinkState
 
@@ -107,3 +107,18 @@ def decision_row(link: Link, decision: LinkState, decided_by: str, reason: str, 
 def flow_as_decided(flow: DecidedFlow) -> LinkFlow:
     """A flow that is no longer in the ledger, as far as the decision tells."""
     return LinkFlow(flow.account, flow.at_us, flow.id, "", Decimal(flow.amount), flow.currency, "")
+
+
+def what_changed(connection: Connection, keys: tuple[FlowKey, ...]) -> str | None:
+    """The newest change of one of these flows, in a sentence. None: none of them ever changed."""
+    h, b = history.c, batches.c
+    ended = sa.and_(b.account == h.account, b.seq == h.ended_batch)
+    changes = []
+    for key in keys:
+        query = sa.select(b.recorded_at_us, h.ended_as).join_from(history, batches, ended)
+        query = query.where(h.account == key.account, h.at_us == key.at_us, h.id == key.id)
+        changes += [(row.recorded_at_us, row.ended_as, key) for row in connection.execute(query)]
+    if not changes:
+        return None
+    recorded_at_us, how, key = max(changes)
+    return f"flow {key.id} of {key.account} was {how} at {to_iso(from_us(recorded_at_us))}"

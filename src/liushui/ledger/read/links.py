@@ -15,11 +15,12 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from liushui.errors import short_repr
 from liushui.flow import Fx
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.read.accounts import AccountName
-from liushui.ledger.read.link_decisions import LinkDecision, flow_as_decided, load_decisions
+from liushui.ledger.read.link_decisions import LinkDecision, flow_as_decided, load_decisions, what_changed
 from liushui.ledger.schema import MOVED_KINDS, flows
 from liushui.reconcile.links import (
     HELD,
@@ -46,7 +47,7 @@ WINDOWS_AROUND: Final = 8
 """So many windows before and after a range, flows are read that decide on the links in it. An end's own partners are
 one window away, theirs two, and so on through the tiers of evidence and the longest chain that gets a suggestion."""
 
-FLOWS_CHUNK: Final = 20_000
+FLOWS_CHUNK: Final = 5_000
 """About so many flows of one account are matched at once."""
 
 
@@ -169,6 +170,18 @@ class LinkReader:
             links += match_within(every.values(), self.rules_of(account.account))
         links += match_transfers(ends.values(), self.rules_of)
         return next((link for link in links if link.id == id_), None)
+
+    def why_missing(self, id_: str, visible: Collection[str] | None = None) -> str:
+        """Why there is no link of an id, in a sentence: it never was one, or a flow of it has changed.
+
+        `visible`: the accounts of which the caller may be told; None: all.
+        """
+        link = self.find_ended(id_)
+        if link is not None and visible is not None and any(flow.account not in visible for flow in link.flows):
+            link = None
+        if link is not None and (changed := what_changed(self._connection, link.keys)) is not None:
+            return f"{short_repr(id_)} is no longer there: {changed}"
+        return f"there is none named {short_repr(id_)}: `liushui link list` prints the ids"
 
     def links_of(self, key: FlowKey) -> list[Link]:
         """The links of one flow."""

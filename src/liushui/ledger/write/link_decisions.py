@@ -3,19 +3,17 @@
 from collections.abc import Mapping
 from typing import Final
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, short_repr
-from liushui.instant import from_us, to_iso, to_us
+from liushui.instant import to_iso, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import find_accounts
-from liushui.ledger.read.link_decisions import DECISIONS, LinkDecision, decision_row, decisions_on
+from liushui.ledger.read.link_decisions import DECISIONS, LinkDecision, decision_row, decisions_on, what_changed
 from liushui.ledger.read.links import LinkReader
-from liushui.ledger.schema import batches, history
 from liushui.ledger.write.change import DECIDED, Change
 from liushui.ledger.write.commit import PlanChange, commit_changes
-from liushui.reconcile.links import FlowKey, Link, LinkState, taken_flows
+from liushui.reconcile.links import Link, LinkState, taken_flows
 from liushui.rules import Paging, Rules
 
 TEXT_MAX: Final = 1_000
@@ -27,7 +25,7 @@ def find_link(connection: Connection, rules: Mapping[str, Rules[Paging]], id_: s
     reader = LinkReader(connection, find_accounts(connection), rules)
     link = reader.find(id_)
     if link is None:
-        raise NotFound(f"link: {_why_missing(connection, reader, id_)}")
+        raise NotFound(f"link: {reader.why_missing(id_)}")
     return link
 
 
@@ -80,7 +78,7 @@ def _check(
     if decision is LinkState.REJECTED:
         return
     if link.state is LinkState.OUTDATED:
-        raise ConfigError(f"link: {_what_changed(connection, link.keys) or 'a flow of it has changed'}")
+        raise ConfigError(f"link: {what_changed(connection, link.keys) or 'a flow of it has changed'}")
     taken = taken_flows(link.kind, link.keys)
     reader = LinkReader(connection, find_accounts(connection), rules)
     for key in link.keys:
@@ -97,29 +95,3 @@ def describe_decision(decision: LinkDecision) -> str:
     reason = f" ({decision.reason})" if decision.reason else ""
     at = to_iso(decision.decided_at)
     return f"{decision.link} was {decision.decision.value} by {decision.decided_by} at {at}{reason}"
-
-
-# ---------------------------------------------------------------- what became of a link
-
-
-def _why_missing(connection: Connection, reader: LinkReader, id_: str) -> str:
-    """Why there is no link of an id: it never was one, or a flow of it has changed."""
-    link = reader.find_ended(id_)
-    if link is not None and (changed := _what_changed(connection, link.keys)) is not None:
-        return f"{short_repr(id_)} is no longer there: {changed}"
-    return f"there is none named {short_repr(id_)}: `liushui link list` prints the ids"
-
-
-def _what_changed(connection: Connection, keys: tuple[FlowKey, ...]) -> str | None:
-    """The newest change of one of these flows, in a sentence. None: none of them ever changed."""
-    h, b = history.c, batches.c
-    ended = sa.and_(b.account == h.account, b.seq == h.ended_batch)
-    changes = []
-    for key in keys:
-        query = sa.select(b.recorded_at_us, h.ended_as).join_from(history, batches, ended)
-        query = query.where(h.account == key.account, h.at_us == key.at_us, h.id == key.id)
-        changes += [(row.recorded_at_us, row.ended_as, key) for row in connection.execute(query)]
-    if not changes:
-        return None
-    recorded_at_us, how, key = max(changes)
-    return f"flow {key.id} of {key.account} was {how} at {to_iso(from_us(recorded_at_us))}"

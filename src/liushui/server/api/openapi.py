@@ -224,6 +224,7 @@ EXAMPLES: Final[Mapping[type, msgspec.Struct]] = {
         models.MakeToken(scopes=[models.TokenScope.READ], accounts=["trader-1"], name="the dashboard"),
         models.AskSync(everything=False),
         models.ChangeSource(paused=True),
+        models.DecideLink(decision="confirmed", reason="on the bank's slip"),
     )
 }
 """Examples of models, which the document shows."""

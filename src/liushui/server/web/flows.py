@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import MediaType, get
+from litestar import MediaType, get, post
 from litestar.response import Response, Stream
 
 from liushui.errors import ConfigError, short_repr
@@ -24,12 +24,16 @@ from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.model import Account
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
+from liushui.ledger.write.link_decisions import decide_link
 from liushui.ledger.write.quarantine import UNDONE
+from liushui.reconcile.links import FlowKey, LinkState
 from liushui.server.web import flow_rows
 from liushui.server.web.charts import script_json
 from liushui.server.web.filter_params import FlowsRequest, read_flows_request
 from liushui.server.web.flow_rows import Rows, RowWriter
+from liushui.server.web.forms import Form
 from liushui.server.web.labels import account_label, coverage_label
+from liushui.server.web.links import link_views, state_names
 from liushui.server.web.page import CurrentPage, Page, decimal_places
 
 FIRST_ROWS: Final = 100
@@ -191,22 +195,58 @@ def _error(text: str, status: int = 400) -> Response[bytes]:
 
 @get("/page/flows/flow", sync_to_thread=True)
 def load_flow(page: CurrentPage) -> Response[str]:
-    """One flow in full: its fields, versions, neighbours in the account, and the row as received."""
-    versions = _versions(page)
+    """One flow in full: its fields, versions, neighbours in the account, links, and the row as received."""
+    return _render_flow(page, parse_flow_key(page.query.get("key", [""])[-1]))
+
+
+@post("/page/flows/link", sync_to_thread=True)
+def decide_link_of_flow(page: CurrentPage) -> Response[str]:
+    """Confirm or reject a link of a flow, and show the flow again."""
+    form = Form(page)
+    key, link, by = parse_flow_key(form.typed("key")), form.typed("link"), form.text("by")
+    decision = LinkState.CONFIRMED if form.typed("decision") == "confirmed" else LinkState.REJECTED
+    error = form.errors.get("by", "")
+    if by is not None:
+        try:
+            decide_link(
+                page.ledger,
+                page.read_model.rules,
+                link,
+                decision,
+                decided_by=by,
+                reason=form.typed("reason"),
+                replace=form.ticked("replace"),
+            )
+        except ConfigError as problem:
+            error = str(problem)
+    return _render_flow(page, key, error=error)
+
+
+def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "") -> Response[str]:
+    """The drawer with a flow. `error`: why a decision on one of its links was refused."""
+    versions = [] if key is None else versions_of(page.ledger, *key)
     if not versions:
         return page.render("flows/missing.html", status=404)
     newest = versions[-1]
     flow = newest.version.found
     with page.read_model.reading((flow.account,)) as reading:
         zone = reading.accounts[flow.account].name.zone
-    around = neighbours(page.ledger, flow) if newest.version.ended_as is None else []
+    is_current = newest.version.ended_as is None
+    around = neighbours(page.ledger, flow) if is_current else []
+    links = link_views(page, FlowKey(flow.account, to_us(flow.flow.at), flow.id)) if is_current else []
     wires = (
         ("wire", page.say("Row as received"), newest.wire),
         ("served", page.say("Row served instead"), newest.served),
     )
     return page.render(
         "flows/flow.html",
+        status=422 if error else 200,
         found=flow,
+        links=links,
+        states=state_names(page),
+        instant=from_us,
+        link_error=error,
+        by=page.form.get("by", ""),
         flow=flow.flow,
         place=account_label(flow.account, flow.flow.subaccount),
         zone=zone,

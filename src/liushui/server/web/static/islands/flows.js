@@ -236,14 +236,25 @@ let opened = "";
 
 async function open(key, moves = true) {
   opened = key;
-  const answer = await fetch(`${drawer.dataset.flow}?${new URLSearchParams({ key })}`);
-  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+  await show(await fetch(`${drawer.dataset.flow}?${new URLSearchParams({ key })}`), key);
   if (opened !== key) return;
-  drawer.replaceChildren(...parsed.body.childNodes);
   drawer.hidden = false;
   drawer.scrollTop = 0;
   if (moves) drawer.querySelector("[data-closes]").focus();
 }
+
+async function show(answer, key) {
+  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (opened === key) drawer.replaceChildren(...parsed.body.childNodes);
+}
+
+drawer.addEventListener("submit", async (event) => {
+  if (!event.target.matches("[data-decides]")) return;
+  event.preventDefault();
+  const key = opened;
+  const body = new URLSearchParams(new FormData(event.target, event.submitter));
+  await show(await fetch(event.target.action, { method: "POST", body }), key);
+});
 
 function close() {
   if (drawer.hidden) return;

@@ -31,6 +31,7 @@ class BatchPurpose(NamedTuple):
     reason: str
     since_us: int | None
     until_us: int | None
+    recorded_at_us: int
 
     @property
     def range(self) -> tuple[int, int]:
@@ -54,8 +55,9 @@ class Evidence:
     def __init__(self, connection: Connection, account: str) -> None:
         self._connection, self._account = connection, account
         self.batches = {row[0]: BatchPurpose(*row) for row in connection.exec_driver_sql(_SELECT_BATCHES, (account,))}
-        undone = connection.exec_driver_sql(_SELECT_UNDONE, (account,))
-        self._undone = {str(row[0]) for row in undone}
+        known = connection.exec_driver_sql(_SELECT_IMPORTS, (account,)).all()
+        self._undone = {str(row[0]) for row in known if row[2] is not None}
+        self._ended_at_us = {str(row[0]): row[1] for row in known}
         proven = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value))
         self._proven = [(int(row[0]), int(row[1]), int(row[2])) for row in proven]
         self.resolved = resolved_entries(connection, account)
@@ -103,6 +105,19 @@ class Evidence:
             return OTHER
         return None if batch.state == UNDONE else batch.reason if batch.state == ADDED else OTHER
 
+    def is_sighted(self, origin: Origin, imports: Iterable[str]) -> bool:
+        """Whether one of the imports that had a flow of this key had this version of it.
+
+        An import that ended before the version was there had another one. Of a version that an undo has restored, the
+        undo itself says who had it.
+        """
+        if origin.import_id is None:
+            return any(True for _ in imports)
+        batch = self.batches.get(origin.batch)
+        begun_us = 0 if batch is None else batch.recorded_at_us
+        ends = [self._ended_at_us.get(import_id, -1) for import_id in imports if import_id != OTHER]
+        return any(end is None or end >= begun_us for end in ends)
+
     def sightings(self, keys: Iterable[Key]) -> dict[Key, set[str]]:
         """The imports, not undone, that had what others have added, by key."""
         times = sorted({at_us for at_us, _ in keys})
@@ -122,10 +137,10 @@ def key_of(row: Row) -> Key:
 
 
 _SELECT_BATCHES: Final = """
-SELECT seq, state, reason, since_us, until_us FROM batches
+SELECT seq, state, reason, since_us, until_us, recorded_at_us FROM batches
 WHERE account = ? AND state NOT IN ('proven', 'open') ORDER BY seq
 """
-_SELECT_UNDONE: Final = "SELECT id FROM imports WHERE account = ? AND undone_at_us IS NOT NULL"
+_SELECT_IMPORTS: Final = "SELECT id, ended_at_us, undone_at_us FROM imports WHERE account = ?"
 _SELECT_PROVEN: Final = """
 SELECT since_us, until_us, batch FROM coverage WHERE account = ? AND state = ? ORDER BY since_us
 """

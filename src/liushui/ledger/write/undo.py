@@ -113,6 +113,7 @@ class _Undo:
             batch for batch in self._evidence.batches.values() if (batch.state, batch.reason) == (ADDED, id_)
         ]
         self._seqs = {batch.seq for batch in self._batches}
+        self._first_seq = writer.next_seq
         self._change = Change()
         self._ending: set[Key] = set()
         """The keys of the flows that the change withdraws."""
@@ -193,15 +194,12 @@ class _Undo:
             if key in self._ending:
                 continue
             identity = identity_of(key[1])
-            is_sighted = any(sightings.get(known) for known in keys)
+            origin = self._evidence.origin(row)
+            is_sighted = self._evidence.is_sighted(origin, {one for known in keys for one in sightings.get(known, ())})
             if is_sighted and identity in self._edge_identities:
                 self._shared_identities.add(identity)
-            origin = self._evidence.origin(row)
-            if (
-                is_sighted
-                or self._evidence.is_live(origin.import_id)
-                or self._evidence.is_proven_since(key[0], origin.batch)
-            ):
+            is_brought = is_sighted or self._evidence.is_live(origin.import_id)
+            if is_brought or self._evidence.is_proven_since(key[0], origin.batch):
                 self._result.kept += 1
                 continue
             self._change.ended.append((row, UNDONE))
@@ -220,11 +218,11 @@ class _Undo:
             return
         if self._change.ended:
             self._write()  # so that the tables tell which flows are there now
-        undone = (self._account, batch.seq, UNDONE, *batch.range)
-        replaced = {row[0] for row in self._connection.exec_driver_sql(_SELECT_IDS_UNDONE, undone)}
+        withdrawn = (self._account, self._first_seq, UNDONE, *batch.range)
+        replaced = {identity_of(row[0]) for row in self._connection.exec_driver_sql(_SELECT_IDS_UNDONE, withdrawn)}
         for version, how in ended:
             row = self._live_version(version)
-            if row is None or (how == RESTATED and version[ID] not in replaced):
+            if row is None or (how == RESTATED and identity_of(str(version[ID])) not in replaced):
                 continue
             at_us, id_ = key_of(row)
             is_there = self._connection.exec_driver_sql(_SELECT_FLOW, (self._account, at_us, id_)).first()
@@ -241,7 +239,9 @@ class _Undo:
         """A version, or the one before it, and so on: the newest that something brings. None: nothing does."""
         while row is not None:
             key = key_of(row)
-            if self._evidence.is_live(self._evidence.origin(row).import_id) or self._evidence.sightings([key]).get(key):
+            origin = self._evidence.origin(row)
+            seen_by = self._evidence.sightings([key]).get(key, ())
+            if self._evidence.is_live(origin.import_id) or self._evidence.is_sighted(origin, seen_by):
                 return row
             before = self._connection.exec_driver_sql(_SELECT_BEFORE, (self._account, row[BATCH], row[ID], RESTATED))
             previous = before.first()
@@ -304,7 +304,7 @@ SELECT {_NAMES}, ended_as FROM history
 WHERE account = ? AND ended_batch = ? AND ended_as IN (?, ?) AND at_us >= ? AND at_us < ? ORDER BY at_us, id
 """
 _SELECT_IDS_UNDONE: Final = """
-SELECT id FROM history WHERE account = ? AND batch = ? AND ended_as = ? AND at_us >= ? AND at_us < ?
+SELECT id FROM history WHERE account = ? AND ended_batch >= ? AND ended_as = ? AND at_us >= ? AND at_us < ?
 """
 _SELECT_FLOW: Final = "SELECT 1 FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_BEFORE: Final = f"""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from liushui.certificate import document as doc
 from liushui.certificate import open_items
-from liushui.certificate.check import compare_with_ledger, open_certificate
+from liushui.certificate.check import compare_with_ledger, is_erased, list_rows, open_certificate
 from liushui.certificate.keys import create_signing_key, list_signing_keys, load_signing_key
 from liushui.certificate.note import SigningKey
 from liushui.certificate.rows import COLUMNS, canonical_row
@@ -27,13 +27,14 @@ from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.maintenance.backup import back_up
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
-from liushui.ledger.maintenance.verify import Damage, verify
+from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.read.balances import read_balances
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.schema import certificates
 from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.ledger.write.quarantine import row_digest
+from liushui.ledger.write.remove import remove_account
 from liushui.ledger.write.stated_balances import Statement, state_balance
 from liushui.provider import DecodedRow, Slice
 from liushui.providers import ProviderRules
@@ -50,6 +51,7 @@ from tests.certificate.certified import (
     export,
     march_rows,
 )
+from tests.cli.commands import run
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, import_page, make_row, new_ledger, rejected_row
 
@@ -397,6 +399,36 @@ def test_changed_rows_of_a_resealed_ledger_are_found(tmp_path: Path) -> None:
     (difference,) = compare_with_ledger(ledger, files.open(ledger))
     assert difference.startswith("it is about 23 rows with the root ")
     other.close()
+    ledger.close()
+
+
+def test_certificates_of_a_removed_account_stay_and_their_rows_are_gone(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path)
+    certify(ledger)
+    files = export(ledger, tmp_path / "files")
+    assert not is_erased(ledger, files.open(ledger))
+    remove_account(ledger, "a")
+    opened = files.open(ledger)
+    assert compare_with_ledger(ledger, opened) == []
+    assert is_erased(ledger, opened)
+    assert [one.batches for one in verify(ledger, anchors=[opened.anchor]) if isinstance(one, Verified)] == [2]
+    with pytest.raises(CertificateError, match="account a was removed, and its rows were erased"):
+        list(list_rows(ledger, opened))
+    assert files.check_everything().returncode == 0
+    done = run(ledger.path, "certificate", "verify", str(files.certificate), "--format", "json")
+    assert done.returncode == 3
+    (record,) = json.loads(done.stdout)
+    assert record["result"] == "valid; the account was removed, so that its rows cannot be compared"
+    ledger.close()
+
+
+def test_a_certificate_of_an_account_without_batches(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    create_signing_key(ledger, NAME)
+    assert certify(ledger).integrity.batch == 0
+    files = export(ledger, tmp_path / "files")
+    assert compare_with_ledger(ledger, files.open(ledger)) == []
+    assert not is_erased(ledger, files.open(ledger))
     ledger.close()
 
 

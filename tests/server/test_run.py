@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from liushui.errors import ConfigError, LiushuiError
-from liushui.server.run import Address, free_address
+from liushui.ledger.maintenance.heads_file import SUFFIX, read_heads_file
+from liushui.server.run import Address, HeadsRecorder, free_address
 from liushui.testing.processes import HOST, Running, is_open, run, serving, simulating
 from tests.conftest import Book
+from tests.ledger.ledgers import commit_read, hours, make_row, new_ledger
 
 
 def test_urls_of_an_address() -> None:
@@ -37,6 +39,20 @@ def test_a_port_that_cannot_be_opened_is_an_error(host: str) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"^port {port} of {host} (cannot be opened: |is in use)"):
             free_address(host, port, 0)
+
+
+def test_a_server_records_where_the_chains_end(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    warnings: list[str] = []
+    with HeadsRecorder(ledger, warnings.append):
+        commit_read(ledger, hours(0, 1), make_row("one", 0))
+    assert read_heads_file(ledger).newest["a"].batch == 1
+    path = ledger.local_path(SUFFIX)
+    path.write_bytes(path.read_bytes().replace(b'"batch":1', b'"batch":7'))
+    with HeadsRecorder(ledger, warnings.append):
+        pass
+    assert [warning.partition(",")[0] for warning in warnings] == ["account a does not continue from batch 7"]
+    ledger.close()
 
 
 def children(pid: int) -> list[int]:

@@ -18,7 +18,7 @@ from liushui.instant import parse_instant, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.maintenance.anchors import Anchor
 from liushui.ledger.schema import batches
-from liushui.ledger.tombstones import chain_beginning
+from liushui.ledger.tombstones import chain_beginning, erased_until
 
 BYTES_MAX: Final = 64 * 1024 * 1024
 
@@ -75,7 +75,8 @@ def _read(path: Path) -> bytes:
 def compare_with_ledger(ledger: Ledger, certificate: OpenCertificate) -> list[str]:
     """In what a ledger differs from a certificate, in sentences. Empty: the certificate is as the ledger has it.
 
-    Raises CertificateError for a certificate of another ledger, which says nothing about this one.
+    Of an account that was removed since, the chain is compared, and no rows: see `is_erased`. Raises CertificateError
+    for a certificate of another ledger, which says nothing about this one.
     """
     with ledger.reading() as connection:
         _check_account(connection, certificate)
@@ -84,15 +85,7 @@ def compare_with_ledger(ledger: Ledger, certificate: OpenCertificate) -> list[st
         if link != integrity.link:
             had = "the ledger ends before it" if link is None else f"the ledger has {link}"
             return [f"batch {integrity.batch} had the link {integrity.link}, and {had}: `liushui verify` tells more"]
-        tree = TreeHasher()
-        for row in _rows(connection, certificate):
-            tree.add(canonical_row(row))
-        differences = []
-        if (tree.size, tree.root().hex()) != (certificate.document.population.rows, integrity.root):
-            differences.append(
-                f"it is about {certificate.document.population.rows} rows with the root {integrity.root}, and the "
-                f"ledger has {tree.size} with the root {tree.root().hex()}"
-            )
+        differences = [] if _is_erased(connection, certificate) else _row_differences(connection, certificate)
         stored = find_certificate(connection, certificate.document.subject.account, certificate.document.number)
         if stored is None:
             differences.append(
@@ -102,6 +95,30 @@ def compare_with_ledger(ledger: Ledger, certificate: OpenCertificate) -> list[st
         elif stored.digest != certificate.digest:
             differences.append(f"the ledger has another certificate {certificate.document.number} of the account")
     return differences
+
+
+def _row_differences(connection: Connection, certificate: OpenCertificate) -> list[str]:
+    tree = TreeHasher()
+    for row in _rows(connection, certificate):
+        tree.add(canonical_row(row))
+    expected = certificate.document.population.rows, certificate.document.integrity.root
+    actual = tree.size, tree.root().hex()
+    if actual == expected:
+        return []
+    (rows, root), (known, known_root) = expected, actual
+    return [f"it is about {rows} rows with the root {root}, and the ledger has {known} with the root {known_root}"]
+
+
+def is_erased(ledger: Ledger, certificate: OpenCertificate) -> bool:
+    """Whether the rows of a certificate were erased, because its account was removed after it was made."""
+    with ledger.reading() as connection:
+        return _is_erased(connection, certificate)
+
+
+def _is_erased(connection: Connection, certificate: OpenCertificate) -> bool:
+    document = certificate.document
+    removed_at_batch = erased_until(connection, document.subject.account)
+    return removed_at_batch > 0 and document.integrity.batch <= removed_at_batch
 
 
 def _check_account(connection: Connection, certificate: OpenCertificate) -> None:
@@ -137,6 +154,9 @@ def list_rows(ledger: Ledger, certificate: OpenCertificate) -> Iterator[Certifie
     """The rows that a certificate is about, streamed. Raises CertificateError for one of another ledger."""
     with ledger.reading() as connection:
         _check_account(connection, certificate)
+        if _is_erased(connection, certificate):
+            name = certificate.document.subject.account
+            raise CertificateError(f"{certificate.path}: account {name} was removed, and its rows were erased")
         yield from _rows(connection, certificate)
 
 

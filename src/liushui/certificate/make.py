@@ -92,7 +92,7 @@ def make_certificate(
         previous = last_certificate(reading.connection, account)
         number = 1 if previous is None else previous.number + 1
         provider = providers.get(chosen.name.provider)
-        made = _Maker(reading, chosen, month, provider, model.rules).document(number, previous)
+        made = _DocumentBuilder(reading, chosen, month, provider, model.rules).document(number, previous)
     note = key.sign(doc.to_bytes(made))
     stored = StoredCertificate(
         account,
@@ -146,7 +146,7 @@ class _Balances:
         return doc.Figure(to_plain_string(amount), self._verdict.is_complete, self._verdict.reason)
 
 
-class _Maker:
+class _DocumentBuilder:
     """Collects what a certificate says, from one state of the ledger."""
 
     def __init__(

@@ -24,6 +24,9 @@ KEY_COLUMNS: Final = ("name", "key_id", "verifier_key", "created_at")
 LIST_COLUMNS: Final = ("account", "number", "period", "created_at", "batch", "link", "signer", "digest", "timestamped")
 VERIFY_COLUMNS: Final = ("file", "account", "number", "period", "rows", "complete", "signer", "result")
 
+VALID: Final = "valid"
+ERASED: Final = "valid; the account was removed, so that its rows cannot be compared"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -195,7 +198,8 @@ def verify(settings: Settings, files: tuple[Path, ...], trusted: tuple[str, ...]
     """Check certificates: their signature, and what they say against the ledger.
 
     The chain must still have the batch that a certificate names, and the rows of that batch the certificate's root. The
-    exit code is 4 if a certificate is not valid, or the ledger differs.
+    exit code is 4 if a certificate is not valid, or the ledger differs; 3 if the account was removed since, so that its
+    rows cannot be compared.
 
     \b
     Example: liushui certificate verify broker-2026-10.certificate
@@ -206,12 +210,15 @@ def verify(settings: Settings, files: tuple[Path, ...], trusted: tuple[str, ...]
     keys = known_keys(ledger, trusted)
     records = [_verify_one(ledger, path, keys) for path in files]
     emit(records, VERIFY_COLUMNS, settings.format)
-    if any(record["result"] != "valid" for record in records):
+    results = {record["result"] for record in records}
+    if results - {VALID, ERASED}:
         sys.exit(EXIT_DAMAGED)
+    if ERASED in results:
+        sys.exit(EXIT_INCOMPLETE)
 
 
 def _verify_one(ledger: "Ledger", path: Path, keys: "list[VerifierKey]") -> Record:
-    from liushui.certificate.check import compare_with_ledger, open_certificate
+    from liushui.certificate.check import compare_with_ledger, is_erased, open_certificate
 
     record: dict[str, object] = dict.fromkeys(VERIFY_COLUMNS) | {"file": str(path)}
     try:
@@ -220,7 +227,9 @@ def _verify_one(ledger: "Ledger", path: Path, keys: "list[VerifierKey]") -> Reco
         differences = compare_with_ledger(ledger, opened)
     except CertificateError as error:
         return record | {"result": f"not valid: {error}"}
-    return record | {"result": f"the ledger differs: {'; '.join(differences)}" if differences else "valid"}
+    if differences:
+        return record | {"result": f"the ledger differs: {'; '.join(differences)}"}
+    return record | {"result": ERASED if is_erased(ledger, opened) else VALID}
 
 
 @certificate.command("rows")

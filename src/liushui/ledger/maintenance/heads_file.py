@@ -110,7 +110,7 @@ def record_heads(ledger: Ledger) -> list[str]:
         newest = read_heads_file(ledger).newest
         removed = [Head(known.account, known.head, known.link) for known in list_tombstones(connection)]
         heads = {head.account: head for head in (*removed, *list_heads(connection))}
-        strange = [
+        diverged = [
             f"account {account} does not continue from batch {head.batch}, which {path.name} recorded: "
             "`liushui verify` tells more"
             for account, head in newest.items()
@@ -126,7 +126,7 @@ def record_heads(ledger: Ledger) -> list[str]:
         _append(file, events)
         if file.seek(0, os.SEEK_END) > BYTES_MAX:
             _rotate(ledger, path)
-    return strange
+    return diverged
 
 
 def try_record_heads(ledger: Ledger) -> list[str]:

@@ -414,6 +414,16 @@ def test_a_rejected_row_that_is_imported_again_corrected(tmp_path: Path, provide
     assert book.amounts() == ["10.00"] * 3
 
 
+def test_very_many_rows_of_one_id_and_time_cost_no_more_than_others(tmp_path: Path) -> None:
+    """A comparison of each with each would not be done before the test's timeout."""
+    book = Book(tmp_path, "wecom")
+    rows = [wecom(1, f"{number}.00") for number in range(1, 6_001)]
+    assert book.add(b"\n".join(rows)).added == 6_000
+    assert book.add(b"\n".join(reversed(rows))).known == 6_000
+    imported = book.add(b"\n".join(wecom(1, f"{number}.50") for number in range(1, 6_001)))
+    assert (imported.differs, imported.restated) == (6_000, 6_000)
+
+
 def test_many_rows_in_no_order_and_in_blocks(tmp_path: Path) -> None:
     """The versions of a record are found however far apart the files have them."""
     numbers: Sequence[int] = [number * 7_919 % 12_000 for number in range(12_000)]

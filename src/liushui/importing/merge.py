@@ -8,7 +8,7 @@ rest of it. Each count is stored once, so the answer depends only on which pages
 """
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 from itertools import count
@@ -17,13 +17,13 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.engine import Connection
 
-from liushui.importing.records import REF, Difference, Records, differences
+from liushui.importing.records import REF, Difference, Records, differences, facts_of
 from liushui.importing.staging import Block
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, WIRE, Row, flow_id, identity_of
-from liushui.ledger.write.change import RECOUNTED, RESTATED, Change, rows_at
+from liushui.ledger.write.change import RECOUNTED, RESTATED, Change, by_key, rows_at
 
 _json = msgspec.json.Encoder().encode
 
@@ -223,22 +223,27 @@ class _Merger:
         by_kind: dict[tuple[object, ...], list[Listed]] = defaultdict(list)
         for one in sorted(listed, key=lambda one: str(one.row[WIRE])):
             by_kind[records.kind_of(one.row)].append(one)
+        stored_by_kind: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+        for row in stored:
+            stored_by_kind[records.kind_of(row)].append(row)
         new: list[Listed] = []
         for kind, listed_of_kind in by_kind.items():
-            held = [row for row in stored if records.kind_of(row) == kind]
-            counted = held[:1]
-            unknown = []
-            for one in _each_once(listed_of_kind):
-                same = next((row for row in held if not differences(row, one.row)), None)
-                if same is None:
-                    unknown.append(one)
-                else:
-                    held.remove(same)
-            for one in unknown:
-                if held:
-                    self._compare(records, held.pop(0), one)
-                elif counted and self._known.is_proven(int(str(one.row[AT_US]))) and not records.restates:
-                    self._compare(records, counted[0], one)  # a sync has found as many rows of this id as there are
+            held: dict[tuple[object, ...], deque[Row]] = defaultdict(deque)
+            for row in stored_by_kind[kind]:
+                held[facts_of(row)].append(row)
+            # The id says that rows which only repeat another one are one record.
+            versions = {facts_of(one.row): one for one in reversed(listed_of_kind)}
+            first = next((rows[0] for rows in held.values()), None)
+            for facts in versions.keys() & held.keys():
+                held[facts].popleft()
+            others = deque(row for rows in held.values() for row in rows)
+            for facts, one in versions.items():
+                if facts in held:
+                    continue
+                if others:
+                    self._compare(records, others.popleft(), one)
+                elif first and self._known.is_proven(int(str(one.row[AT_US]))) and not records.restates:
+                    self._compare(records, first, one)  # a sync has found as many rows of this id as there are
                 else:
                     new.append(one)
         self._add(identity, sorted(new, key=lambda one: str(one.row[WIRE])), stored)
@@ -271,46 +276,25 @@ class _Merger:
         others = records.other_times([identity_of(str(row[ID])) for row in change.added])
         if not others:
             return
-        held: dict[str, list[Row]] = defaultdict(list)
-        for row in rows_at(connection, self._account, sorted(set().union(*others.values()))):
-            identity = identity_of(str(row[ID]))
-            if row[AT_US] in others.get(identity, ()):
-                held[identity].append(row)
-        self._known = self._known._replace(proven=_proven(connection, self._account, _ALWAYS))
+        held: dict[tuple[object, ...], deque[Row]] = defaultdict(deque)
         ended = {(old[AT_US], old[ID]) for old, _ in change.ended}
+        for row in sorted(rows_at(connection, self._account, sorted(set().union(*others.values()))), key=by_key):
+            identity = identity_of(str(row[ID]))
+            if row[AT_US] in others.get(identity, ()) and (row[AT_US], row[ID]) not in ended:
+                held[identity, records.kind_of(row)].append(row)
+        self._known = self._known._replace(proven=_proven(connection, self._account, _ALWAYS))
         listed, change.added = list(map(Listed, change.added, self._numbers)), []
         for one in listed:
-            row = one.row
-            versions = [
-                version
-                for version in held.get(identity_of(str(row[ID])), ())
-                if records.has_id(row)
-                and (version[AT_US], version[ID]) not in ended
-                and records.kind_of(version) == records.kind_of(row)
-            ]
-            if versions:
-                old = min(versions, key=lambda version: (_distance(version, row), version[AT_US]))
-                ended.add((old[AT_US], old[ID]))
-                self._compare(records, old, one, id_=str(row[ID]))
+            identity = identity_of(str(one.row[ID]))
+            is_known = identity in others and records.has_id(one.row)
+            if is_known and (versions := held.get((identity, records.kind_of(one.row)))):
+                self._compare(records, versions.popleft(), one, id_=str(one.row[ID]))
             else:
-                change.added.append(row)
-
-
-def _each_once(listed: Sequence[Listed]) -> list[Listed]:
-    """The rows without those that only repeat another one: the id says that they are one record."""
-    once: list[Listed] = []
-    for one in listed:
-        if all(differences(other.row, one.row) for other in once):
-            once.append(one)
-    return once
+                change.added.append(one.row)
 
 
 def _with_id(row: Row, id_: str) -> Row:
     return (*row[:ID], id_, *row[ID + 1 :])
-
-
-def _distance(one: Row, other: Row) -> int:
-    return abs(int(str(one[AT_US])) - int(str(other[AT_US])))
 
 
 def _known_at(connection: Connection, account: str, block: Block) -> _Known:

@@ -1,8 +1,8 @@
 """Which rows of files are the same record, where the provider's records have ids, and how two versions of it differ."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,9 +14,11 @@ from liushui.instant import from_us, to_iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.findings import WORDS
-from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, SUBACCOUNT, WIRE, Row, identity_of
+from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, WIRE, Row, identity_of
 from liushui.rules import Paging, RecordId, Rules, Uniqueness
 
+_NUMBER: Final = re.compile(r"-?[0-9]+\.[0-9]+|-?0", re.ASCII)
+"""A decimal number with digits after its point, or zero: 10 has no zeros that could be left out."""
 _DECIMALS: Final = frozenset(("amount", "balance_after", "price", "quantity", "fx_amount", "fx_rate"))
 _TIMES: Final = {"at_us": "at", "settled_at_us": "settled_at"}
 """Columns of instants, and what users call them."""
@@ -177,21 +179,30 @@ def _decoder(fields: Sequence[str]) -> "msgspec.json.Decoder[msgspec.Struct]":
 
 def differences(held: Row, row: Row) -> list[FieldDifference]:
     """In which facts two versions of a record differ. Amounts are compared by value, and translated words never."""
-    if held[AT_US] == row[AT_US] and held[SUBACCOUNT:FACTS_END] == row[SUBACCOUNT:FACTS_END]:
-        return []
+    if facts_of(held) == facts_of(row):
+        return [] if held[AT_US] == row[AT_US] else [_difference("at_us", held[AT_US], row[AT_US])]
     fields = [
-        FieldDifference(_TIMES.get(name, name), _to_text(name, held[index]), _to_text(name, row[index]))
+        _difference(name, held[index], row[index])
         for index, name in _COMPARED
-        if held[index] != row[index] and not (name in _DECIMALS and _are_equal_numbers(held[index], row[index]))
+        if _comparable(name, held[index]) != _comparable(name, row[index])
     ]
-    if held[_DETAIL] != row[_DETAIL]:
-        old, new = _detail(held), _detail(row)
-        fields += [
-            FieldDifference(name, old.get(name), new.get(name))
-            for name in sorted({*old, *new})
-            if old.get(name) != new.get(name) and not _are_equal_numbers(old.get(name), new.get(name))
-        ]
-    return fields
+    old, new = _detail(held), _detail(row)
+    return fields + [
+        FieldDifference(name, old.get(name), new.get(name))
+        for name in sorted({*old, *new})
+        if _without_zeros(old.get(name)) != _without_zeros(new.get(name))
+    ]
+
+
+def facts_of(row: Row) -> tuple[object, ...]:
+    """What two equal versions of a record have in common, apart from their time."""
+    facts = [_comparable(name, row[index]) for index, name in _COMPARED if index != AT_US]
+    detail = _detail(row)
+    return (*facts, *((name, _without_zeros(detail[name])) for name in sorted(detail)))
+
+
+def _difference(name: str, held: object, imported: object) -> FieldDifference:
+    return FieldDifference(_TIMES.get(name, name), _to_text(name, held), _to_text(name, imported))
 
 
 def _to_text(name: str, value: object) -> str | None:
@@ -200,14 +211,15 @@ def _to_text(name: str, value: object) -> str | None:
     return to_iso(from_us(int(str(value)))) if name in _TIMES else str(value)
 
 
-def _are_equal_numbers(one: object, other: object) -> bool:
-    """Whether two texts are the same number, such as 10.00 and 10.0: programs that copy JSON drop zeros."""
-    if one is None or other is None:
-        return False
-    try:
-        return Decimal(str(one)) == Decimal(str(other))
-    except InvalidOperation:
-        return False
+def _comparable(name: str, value: object) -> object:
+    return _without_zeros(str(value)) if name in _DECIMALS and value is not None else value
+
+
+def _without_zeros(text: str | None) -> str | None:
+    """A number without the zeros at its end: 10.00 and 10 are equal, and programs that copy JSON drop zeros."""
+    if text is None or not _NUMBER.fullmatch(text):
+        return text
+    return text.rstrip("0").rstrip(".") if text.strip("-0.") else "0"
 
 
 def _detail(row: Row) -> dict[str, str]:

@@ -276,6 +276,8 @@ def _first_point(instants: Sequence[_Instant]) -> tuple[int, Decimal, str] | Non
             continue
         edges = [edge_of(row[2], Decimal(str(row[3]))) for row in rows]
         start = free_start(edges)
+        if start is None and len({edge.before for edge in edges}) == 1:
+            start = edges[0].before  # rows of nothing all state one balance
         # Rows that come to nothing together may begin at several balances: those that follow tell.
         for later in instants[number + 1 : number + 1 + LOOK_AHEAD]:
             if start is not None or any(row[3] is None for row in later):

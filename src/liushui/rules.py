@@ -188,13 +188,15 @@ class BalanceRules:
     Rows whose balances follow each other only in another order than that of their times are no break of the chain if
     they are within `window` of each other, and at most `window_rows`. `tolerance`: by how much a stated balance may
     differ from the sum, where a provider computes with more digits than it states. `advisory`: the provider calls its
-    balances indicative, so that they prove nothing.
+    balances indicative, so that they prove nothing. `hides_rows`: it leaves out rows that the credentials may not see,
+    while their amounts are in the balances.
     """
 
     window: timedelta = timedelta(seconds=10)
     window_rows: int = 2_000
     tolerance: Decimal = Decimal(0)
     advisory: bool = False
+    hides_rows: bool = False
 
 
 BALANCE_RULES: Final = BalanceRules()
@@ -251,7 +253,8 @@ class Rules(Generic[P]):
     """How long syncs rely on what one has seen of the service: the most rows of a page, and the longest range that is
     answered whole. Then a sync looks for them as the first one did, because a service may mend, or become worse."""
     links: LinkRules = LINK_RULES
-    balances: BalanceRules = BALANCE_RULES
+    balances: BalanceRules | None = BALANCE_RULES
+    """What its rows' balances can be relied on for. None: its rows state none."""
 
     def filter(self, parameter: str) -> Filter:
         """The filter of that request parameter. Raises KeyError."""

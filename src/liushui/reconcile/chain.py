@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from itertools import combinations
+from itertools import combinations, groupby
 from typing import Final, NamedTuple
 
 from liushui.money import EXACT, ZERO
@@ -27,6 +27,10 @@ COPIES_TRIED: Final = 8
 """Rows that are there several times and are tried without one of their copies."""
 
 
+RowKey = tuple[int, str]
+"""The time of a row, in microseconds since the epoch, and its id."""
+
+
 class ChainRow(NamedTuple):
     """A row of a chain. `at_us` in microseconds since the epoch."""
 
@@ -36,7 +40,7 @@ class ChainRow(NamedTuple):
     balance_after: Decimal | None
 
     @property
-    def key(self) -> tuple[int, str]:
+    def key(self) -> RowKey:
         """What identifies it within the account."""
         return self.at_us, self.id
 
@@ -52,6 +56,8 @@ class BreakCause(StrEnum):
     """The balance that a row states is off by the difference. The amounts of it and its neighbours are right."""
     OUT_OF_PLACE = "out_of_place"
     """A row does not belong where it is: without it the chain holds."""
+    RESTATED = "restated"
+    """An earlier version of a row follows: the provider has restated it since. Only a ledger knows that."""
 
 
 class Break(NamedTuple):
@@ -59,12 +65,12 @@ class Break(NamedTuple):
     balance before it was `stated`. `rows`: the rows that may be wrong, equal ones together. `before` None: the chain
     begins there."""
 
-    before: ChainRow | None
-    after: ChainRow
+    before: RowKey | None
+    after: RowKey
     expected: Decimal
     stated: Decimal
     cause: BreakCause = BreakCause.MISSING
-    rows: tuple[ChainRow, ...] = ()
+    rows: tuple[RowKey, ...] = ()
 
     @property
     def difference(self) -> Decimal:
@@ -80,9 +86,19 @@ class ChainChecker:
     """Checks a chain as its rows come. Memory is that of a window."""
 
     def __init__(
-        self, rules: BalanceRules = BALANCE_RULES, balance: Decimal | None = None, last: ChainRow | None = None
+        self,
+        rules: BalanceRules = BALANCE_RULES,
+        balance: Decimal | None = None,
+        last: ChainRow | None = None,
+        *,
+        keep_order: bool = False,
     ) -> None:
-        """`balance` is what is known before the first row, and `last` the row that it was stated on."""
+        """`balance` is what is known before the first row, and `last` the row that it was stated on.
+
+        `keep_order`: collect all rows in the order of the chain.
+        """
+        self.order: list[ChainRow] | None = [] if keep_order else None
+        """The rows so far, in the order of the chain. None: it is not kept."""
         self._rules = rules
         self._window_us = rules.window // timedelta(microseconds=1)
         self.balance = balance
@@ -160,6 +176,8 @@ class ChainChecker:
         """A row without a balance: its amount carries the balance on."""
         if self.balance is None:
             self._unstated = EXACT.add(self._unstated, row.amount)
+            if self.order is not None:
+                self.order.append(row)
         else:
             self._advance([[row]], [row], EXACT.add(self.balance, row.amount))
 
@@ -171,6 +189,8 @@ class ChainChecker:
                 self._recent.popleft()
             self._recent.append(([row for rows in instants for row in rows], self.balance, self.last))
         self.stated += sum(row.balance_after is not None for row in trail)
+        if self.order is not None:
+            self.order += trail
         self.balance, self.last = end, trail[-1]
 
     def _is_close(self, one: Decimal, other: Decimal) -> bool:
@@ -274,6 +294,8 @@ class ChainChecker:
         if order is not None:
             self.reordered += len(before) + len(rows)
             self.stated -= sum(row.balance_after is not None for row in before)
+            if self.order is not None:
+                del self.order[-len(before) :]
             self.balance, self.last = balance, last
             self._recent.clear()
             self._take_pending(order)
@@ -349,28 +371,30 @@ class ChainChecker:
         copy = None if loose else _surplus_copy(edges, balance)
         if copy is not None:
             index, trail = copy
-            alike = tuple(stated[other] for other, edge in enumerate(edges) if edge == edges[index])
+            alike = tuple(stated[other].key for other, edge in enumerate(edges) if edge == edges[index])
             order = [stated[other] for other in trail]
             end = edges[trail[-1]].after if trail else balance
             position = next((at for at, other in enumerate(trail) if edges[other] == edges[index]), len(trail) - 1)
-            before = order[position] if order else self.last
+            previous = order[position] if order else self.last
             edge = edges[index]
-            twice = Break(before, stated[index], edge.after, edge.before, BreakCause.TWICE, alike)
+            before = None if previous is None else previous.key
+            twice = Break(before, stated[index].key, edge.after, edge.before, BreakCause.TWICE, alike)
             return [twice], order or [stated[index]], end
         breaks = []
         order = []
-        before, expected = self.last, balance
+        last, expected = self.last, balance
         for piece in _pieces(edges, balance, self._starts_of(following)):
             first, begin = stated[piece[0]], edges[piece[0]].before
             filling = _subset(loose, EXACT.subtract(begin, expected))
             if filling is None:
-                suspects = tuple(stated[index] for index, edge in enumerate(edges) if edge.before == begin)
-                breaks.append(Break(before, first, expected, begin, BreakCause.MISSING, suspects))
+                suspects = tuple(stated[index].key for index, edge in enumerate(edges) if edge.before == begin)
+                before = None if last is None else last.key
+                breaks.append(Break(before, first.key, expected, begin, BreakCause.MISSING, suspects))
             else:
                 order += filling
                 loose = [row for row in loose if row not in filling]
             order += [stated[index] for index in piece]
-            before, expected = stated[piece[-1]], edges[piece[-1]].after
+            last, expected = stated[piece[-1]], edges[piece[-1]].after
         for row in loose:
             expected = EXACT.add(expected, row.amount)
         return breaks, [*order, *loose], expected
@@ -382,6 +406,15 @@ class ChainChecker:
             return None
         start = free_start(edges)
         return {edge.before for edge in edges} if start is None else {start}
+
+
+def order_rows(rows: Sequence[ChainRow], rules: BalanceRules = BALANCE_RULES) -> list[ChainRow]:
+    """Rows of one chain, which come by time and id, in the order of their balances as far as these tell one."""
+    checker = ChainChecker(rules, keep_order=True)
+    for _, instant in groupby(rows, key=lambda row: row.at_us):
+        checker.add(list(instant))
+    checker.finish()
+    return checker.order or []
 
 
 def _subset(loose: Sequence[ChainRow], gap: Decimal) -> list[ChainRow] | None:
@@ -502,8 +535,7 @@ def explain(breaks: Sequence[Break]) -> list[Break]:
     explained = list(breaks)
     for index in range(len(explained) - 1):
         one, other = explained[index], explained[index + 1]
-        row = one.after
-        if one.cause is not BreakCause.MISSING or other.cause is not BreakCause.MISSING or other.before is not row:
+        if one.cause is not BreakCause.MISSING or other.cause is not BreakCause.MISSING or other.before != one.after:
             continue
         if EXACT.add(one.difference, other.difference) == 0:
             cause = BreakCause.WRONG_BALANCE
@@ -511,6 +543,6 @@ def explain(breaks: Sequence[Break]) -> list[Break]:
             cause = BreakCause.OUT_OF_PLACE
         else:
             continue
-        explained[index] = one._replace(cause=cause, rows=(row,))
-        explained[index + 1] = other._replace(cause=cause, rows=(row,))
+        explained[index] = one._replace(cause=cause, rows=(one.after,))
+        explained[index + 1] = other._replace(cause=cause, rows=(one.after,))
     return explained

@@ -20,6 +20,7 @@ RULES: Final = Rules(
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",
+    balances=None,
     clock_skew_max=timedelta(seconds=300),
     links=LinkRules(fee_window=timedelta(seconds=3), tax_window=timedelta(seconds=5)),
     filters=(Filter("business_type", "business_type", ("1", "2", "3")), Filter("symbol", "symbol")),

@@ -7,7 +7,18 @@ from zoneinfo import ZoneInfo
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
 from liushui.instant import to_utc
-from liushui.rules import Cursor, Filter, LinkRules, PublishClock, Rate, RecordId, Retention, Rules, Uniqueness
+from liushui.rules import (
+    BalanceRules,
+    Cursor,
+    Filter,
+    LinkRules,
+    PublishClock,
+    Rate,
+    RecordId,
+    Retention,
+    Rules,
+    Uniqueness,
+)
 
 NAME: Final = "wecom"
 
@@ -32,6 +43,7 @@ RULES: Final = Rules(
     retention=Retention(years=3, zone=ZONE),
     publish=PublishClock(at=time(11), zone=ZONE),
     currencies=frozenset({"CNY"}),
+    balances=BalanceRules(hides_rows=True),
 )
 
 TOKEN_LIFE: Final = timedelta(seconds=7200)

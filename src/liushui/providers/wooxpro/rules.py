@@ -19,6 +19,7 @@ RULES: Final = Rules(
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(seconds=10),
     zone="UTC",
+    balances=None,
     window_default=timedelta(days=7),
     filters=(
         Filter("flow_type", "flow_type", ("1", "2", "3", "4", "5")),

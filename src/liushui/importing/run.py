@@ -15,6 +15,7 @@ from liushui.importing.parse import Advance, documents
 from liushui.importing.records import Difference, Records, TimesNeededError
 from liushui.importing.staging import Block, Staging
 from liushui.ledger.engine import Ledger
+from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change
 from liushui.ledger.write.imports import FlowKey, ImportCounts, ImportRecord
 from liushui.provider import Codec, Provider
@@ -89,6 +90,7 @@ def import_files(
             record.finish(run.imported.counts(), type(error).__name__)  # its text may quote what is in a file
             raise
         record.finish(run.imported.counts())
+        store_chains(ledger, account, provider.rules.balances)
         return run.imported
 
 

@@ -401,6 +401,26 @@ sessions = _table(
     PrimaryKeyConstraint("digest"),
 )
 
+# What was found of the balance chains, up to a batch of each account: derived from the flows, and computed again where
+# there is none. See read.chains.
+chain_segments = _table(
+    "chain_segments",
+    *required(Text, "account", "subaccount", "currency"),
+    *required(BigInt, "since_us", "until_us"),
+    *optional(Money, "known", "opening", "closing"),
+    *required(Money, "unstated"),
+    *required(BigInt, "stated", "reordered"),
+    *optional(Text, "first", "last", "breaks"),
+    PrimaryKeyConstraint("account", "subaccount", "currency", "since_us"),
+)
+
+chain_heads = _table(
+    "chain_heads",
+    *required(Text, "account"),
+    *required(BigInt, "batch"),
+    PrimaryKeyConstraint("account"),
+)
+
 FACT_TABLES = (
     *(flows, history, quarantine, coverage, page_edges, stated_balances, link_decisions, day_totals, findings),
     *(batches, reseals),
@@ -408,8 +428,9 @@ FACT_TABLES = (
 )
 """What only commits write, and `verify` checks."""
 
-EPHEMERAL_TABLES = (leases, progress, login_codes, sessions)
-"""What only matters to running processes and browsers. It is not copied or backed up."""
+EPHEMERAL_TABLES = (leases, progress, login_codes, sessions, chain_segments, chain_heads)
+"""What only matters to running processes and browsers, or is computed again when needed. It is not copied or backed
+up."""
 
 
 # ---------------------------------------------------------------- records

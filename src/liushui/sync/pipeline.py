@@ -35,6 +35,7 @@ from liushui.ledger.jobs.sources import Run, Source, record_run
 from liushui.ledger.jobs.workers import new_holder, release_lease, take_lease
 from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.read.flows import daily_flows
+from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change, Committed
 from liushui.provider import PageRequest, Slice
 from liushui.rules import PageNumber
@@ -476,6 +477,7 @@ class AccountSync:
             record_run(self._ledger, run)
             self._record_state()
             self._store_observations()
+            store_chains(self._ledger, self._source.account, self._rules.balances)
         self._lease.release()
 
     def _record_state(self) -> None:

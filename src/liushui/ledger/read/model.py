@@ -11,11 +11,13 @@ from liushui.instant import load_zone, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read import history
 from liushui.ledger.read.accounts import AccountName, AccountSnapshot, SnapshotCache, find_accounts, read_snapshots
+from liushui.ledger.read.chains import ChainCache, ChainState
 from liushui.ledger.read.completeness import AccountCompleteness, Verdict, combine
 from liushui.ledger.read.filters import Bound, FlowFilter, instant_us, range_us
 from liushui.ledger.read.own_transfers import OwnTransferCache
 from liushui.ledger.read.stated_balances import Key, PointsCache, StatedPoints
-from liushui.rules import Paging, Rules
+from liushui.reconcile.chain import Break
+from liushui.rules import BALANCE_RULES, BalanceRules, Paging, Rules
 
 
 class Account(NamedTuple):
@@ -25,6 +27,8 @@ class Account(NamedTuple):
     completeness: AccountCompleteness
     currencies: frozenset[str] | None
     """The currencies that its provider can have. None: any."""
+    balance_rules: BalanceRules | None
+    """What the balances on its rows can be relied on for. None: its rows state none."""
 
     @property
     def name(self) -> AccountName:
@@ -49,6 +53,22 @@ class Reading(NamedTuple):
     accounts: Mapping[str, Account]
     now: datetime
     points: PointsCache
+    chain_cache: ChainCache
+
+    def chains(self, account: Account) -> Mapping[Key, ChainState]:
+        """The balance chains of an account. None are checked where its balances are advisory or not stated.
+
+        Not for a reading as of a recorded time.
+        """
+        rules = account.balance_rules
+        if rules is None or rules.advisory:
+            return {}
+        return self.chain_cache.load(self.connection, account.name, account.snapshot.head, rules)
+
+    def breaks(self, account: Account) -> list[Break]:
+        """Where the balance chains of an account break, by time."""
+        breaks = [one for chain in self.chains(account).values() for one in chain.breaks]
+        return sorted(breaks, key=lambda one: one.after)
 
     def stated_points(self, account: Account) -> Mapping[Key, StatedPoints]:
         """What is stated of an account's balances. Not for a reading as of a recorded time."""
@@ -83,6 +103,7 @@ class ReadModel:
         self.own_transfers = OwnTransferCache()
         self._cache = SnapshotCache()
         self._points = PointsCache()
+        self._chains = ChainCache()
 
     @contextmanager
     def reading(
@@ -101,13 +122,14 @@ class ReadModel:
                 chosen = find_accounts(connection, names)
                 snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]
             accounts = {snapshot.account: self._account(snapshot, now, as_of) for snapshot in snapshots}
-            yield Reading(connection, accounts, now, self._points)
+            yield Reading(connection, accounts, now, self._points, self._chains)
 
     def _account(self, snapshot: AccountSnapshot, now: datetime, as_of: Bound | None) -> Account:
         rules = self.rules.get(snapshot.provider)
         now_us = to_us(now) if as_of is None else min(to_us(now), instant_us(as_of, load_zone(snapshot.zone)))
         completeness = AccountCompleteness(snapshot, rules, now_us)
-        return Account(snapshot, completeness, None if rules is None else rules.currencies)
+        balance_rules = BALANCE_RULES if rules is None else rules.balances
+        return Account(snapshot, completeness, None if rules is None else rules.currencies, balance_rules)
 
     def fingerprints(self, names: Sequence[str]) -> list[tuple[object, ...]]:
         """What changes with every answer about those accounts."""

@@ -1,0 +1,41 @@
+"""Store what was found of the balance chains, so that the next check reads only what has changed since."""
+
+from sqlalchemy.engine import Connection
+
+from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.bulk_insert import insert_rows
+from liushui.ledger.read.accounts import find_accounts
+from liushui.ledger.read.chains import Checked, check_segments, segment_row
+from liushui.rules import BalanceRules
+
+
+def store_chains(ledger: Ledger, account: str, rules: BalanceRules | None) -> None:
+    """Check the chains of an account where its flows have changed, and store the result. Reads first: other writers
+    wait only while the result is written. Raises AccountNotFound, LedgerError."""
+    if rules is None or rules.advisory:
+        return
+    with ledger.reading() as connection:
+        (name,) = find_accounts(connection, (account,))
+        checked = check_segments(connection, name, rules)
+        before = connection.exec_driver_sql(_SELECT_HEAD, (account,)).scalar()
+    if checked.batch == before:
+        return
+    with ledger.writing() as connection:
+        # Another process may have stored a newer result meanwhile. Then this one is not needed.
+        if connection.exec_driver_sql(_SELECT_HEAD, (account,)).scalar() == before:
+            _store(connection, account, checked)
+
+
+def _store(connection: Connection, account: str, checked: Checked) -> None:
+    for since_us, until_us in checked.outdated:
+        connection.exec_driver_sql(_DELETE_SEGMENTS, (account, since_us, until_us))
+    insert_rows(connection, "chain_segments", [segment_row(account, segment) for segment in checked.fresh])
+    connection.exec_driver_sql(_UPSERT_HEAD, (account, checked.batch))
+
+
+_SELECT_HEAD = "SELECT batch FROM chain_heads WHERE account = ?"
+_DELETE_SEGMENTS = "DELETE FROM chain_segments WHERE account = ? AND since_us >= ? AND since_us < ?"
+_UPSERT_HEAD = """
+INSERT INTO chain_heads (account, batch) VALUES (?, ?)
+ON CONFLICT (account) DO UPDATE SET batch = excluded.batch
+"""

@@ -1,0 +1,154 @@
+"""Chains of a ledger: what is stored of them and checked again after commits is what a check from nothing finds."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from liushui.ledger.engine import Ledger
+from liushui.ledger.read.accounts import find_accounts
+from liushui.ledger.read.chains import ChainState, Key, check_segments, join_segments, read_chains
+from liushui.ledger.schema import chain_segments
+from liushui.ledger.write.chain_segments import store_chains
+from liushui.provider import DecodedRow, Slice
+from liushui.rules import BALANCE_RULES, BalanceRules
+from tests.ledger.ledgers import commit_read, hour, hours, import_page, make_row
+
+
+def chains(ledger: Ledger, *, again: bool = False, rules: BalanceRules = BALANCE_RULES) -> dict[Key, ChainState]:
+    """The chains of account `a`."""
+    with ledger.reading() as connection:
+        (account,) = find_accounts(connection, ("a",))
+        if again:
+            return join_segments(check_segments(connection, account, rules, again=True).segments)
+        return read_chains(connection, account, rules)
+
+
+def breaks(ledger: Ledger) -> list[tuple[str | None, str, str]]:
+    """The breaks of account `a`: the rows that they are between, and the difference."""
+    return [
+        (None if one.before is None else one.before[1], one.after[1], str(one.difference))
+        for state in chains(ledger).values()
+        for one in state.breaks
+    ]
+
+
+def test_a_break_lies_between_two_rows_of_two_days(ledger: Ledger) -> None:
+    rows = [make_row("a", 1, balance="1.00"), make_row("b", 30, balance="2.00"), make_row("c", 60, balance="5.00")]
+    import_page(ledger, *rows)
+    assert breaks(ledger) == [("b", "c", "2.00")]
+    store_chains(ledger, "a", BALANCE_RULES)
+    assert breaks(ledger) == [("b", "c", "2.00")]
+    import_page(ledger, make_row("late", 40, "2.00", balance="4.00"))
+    assert breaks(ledger) == []
+    (state,) = chains(ledger).values()
+    assert (state.opening, state.closing, state.stated) == (Decimal(0), Decimal(5), 4)
+
+
+def test_every_subaccount_and_currency_has_a_chain_of_its_own(ledger: Ledger) -> None:
+    import_page(
+        ledger,
+        make_row("a", 1, balance="1.00"),
+        make_row("b", 1, balance="9.00", currency="HKD"),
+        make_row("c", 1, balance="5.00", subaccount="s"),
+        make_row("d", 2, balance="2.00"),
+        make_row("e", 2, balance="7.00", subaccount="s"),
+    )
+    assert breaks(ledger) == [("c", "e", "1.00")]
+
+
+def test_a_commit_checks_what_it_touched_and_no_more(ledger: Ledger) -> None:
+    import_page(ledger, *(make_row(f"{day}", day * 24, balance=f"{day + 1}.00") for day in range(60)))
+    store_chains(ledger, "a", BALANCE_RULES)
+    commit_read(ledger, hours(24 * 30 + 1, 24 * 30 + 2), make_row("new", 24 * 30 + 1, balance="32.00"))
+    with ledger.reading() as connection:
+        (account,) = find_accounts(connection, ("a",))
+        checked = check_segments(connection, account, BALANCE_RULES)
+    assert 1 <= len(checked.fresh) <= 3
+    assert len(checked.segments) >= 58
+    assert breaks(ledger) == [("new", "31", "-1.00")]
+    commit_read(ledger, hours(24 * 30 + 1, 24 * 30 + 2))
+    assert breaks(ledger) == []
+
+
+def test_nothing_is_checked_where_nothing_changed(ledger: Ledger) -> None:
+    import_page(ledger, make_row("a", 1, balance="1.00"))
+    store_chains(ledger, "a", BALANCE_RULES)
+    commit_read(ledger, hours(100, 200))
+    with ledger.reading() as connection:
+        (account,) = find_accounts(connection, ("a",))
+        assert check_segments(connection, account, BALANCE_RULES).fresh == []
+
+
+def test_rows_of_a_window_over_midnight_are_one_segment(ledger: Ledger) -> None:
+    midnight = 16  # in Hong Kong
+    second = timedelta(seconds=1)
+    import_page(
+        ledger,
+        make_row("a", 1, "10.00", balance="10.00"),
+        make_row("b", hour(midnight) - second, "5.00", balance="14.00"),
+        make_row("c", hour(midnight) + second, "-1.00", balance="9.00"),
+        make_row("d", 40, "1.00", balance="15.00"),
+    )
+    assert breaks(ledger) == []
+    store_chains(ledger, "a", BALANCE_RULES)
+    assert breaks(ledger) == []
+
+
+def test_rows_that_come_to_nothing_follow_the_day_before(ledger: Ledger) -> None:
+    """The second day could begin at 10 or at 5: the first one tells."""
+    rows = make_row("c", 30, "-5.00", balance="5.00"), make_row("b", 30, "5.00", balance="10.00")
+    import_page(ledger, make_row("a", 1, "10.00", balance="10.00"), *rows)
+    store_chains(ledger, "a", BALANCE_RULES)
+    assert breaks(ledger) == []
+    import_page(ledger, make_row("a2", 2, "-5.00", balance="5.00"))
+    assert breaks(ledger) == []
+
+
+def test_advisory_balances_are_not_checked(ledger: Ledger) -> None:
+    import_page(ledger, make_row("a", 1, balance="1.00"), make_row("b", 2, balance="9.00"))
+    store_chains(ledger, "a", BalanceRules(advisory=True))
+    with ledger.reading() as connection:
+        assert connection.execute(chain_segments.select()).all() == []
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_what_is_checked_again_is_what_a_check_from_nothing_finds(tmp_path: Path, seed: int) -> None:
+    from tests.ledger.ledgers import new_ledger
+
+    chance = Random(seed)
+    ledger = new_ledger(tmp_path)
+    rows: dict[str, DecodedRow] = {}
+    balance = {"": 0, "s": 0}
+    for number in range(60):
+        subaccount = chance.choice(["", "", "s"])
+        amount = chance.randrange(-3, 4)
+        balance[subaccount] += amount
+        stated = None if chance.random() < 0.1 else str(balance[subaccount])
+        at = hour(0) + timedelta(hours=number * 3) + timedelta(seconds=chance.choice([0, 0, 5]))
+        if chance.random() < 0.5 and number:
+            at = rows[f"{number - 1}"].flow.at
+        rows[f"{number}"] = make_row(f"{number}", at, f"{amount}", balance=stated, subaccount=subaccount)
+    held = dict(rows)
+    for _ in range(12):
+        first = hour(0) + timedelta(hours=chance.randrange(190))
+        asked = Slice(first, first + timedelta(hours=chance.randrange(1, 60)))
+        for id_, row in rows.items():
+            if asked.since <= row.flow.at < asked.until:
+                held[id_] = row
+                if chance.random() < 0.1:
+                    held.pop(id_)
+                elif chance.random() < 0.1:
+                    held[id_] = make_row(id_, row.flow.at, "7", balance="3", subaccount=row.flow.subaccount)
+        commit_read(ledger, asked, *(row for row in held.values() if asked.since <= row.flow.at < asked.until))
+        incremental, whole = chains(ledger), chains(ledger, again=True)
+        for key, state in whole.items():
+            assert (incremental[key].opening, incremental[key].closing) == (state.opening, state.closing)
+            assert incremental[key].stated == state.stated
+            assert {one.after for one in incremental[key].breaks} == {one.after for one in state.breaks}
+        assert incremental.keys() == whole.keys()
+        if chance.random() < 0.6:
+            store_chains(ledger, "a", BALANCE_RULES)
+    ledger.close()

@@ -1,0 +1,32 @@
+"""Faults that are planted in balance chains are located, and healthy chains have no alarm. `soak` does more of them."""
+
+from random import Random
+
+import pytest
+
+from liushui.rules import BALANCE_RULES
+from soak.fault_location import EXACTLY, FAULTS, exchange, false_alarms, plant, simulated
+
+CHAINS = {
+    "WeCom": max(simulated("shop-1", 8_000, 3).values(), key=len),
+    "hkus": max(simulated("trader-1", 8_000, 3).values(), key=len),
+    "exchange": exchange(8_000, 3),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind not in ("swapped", "time shifted")])
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_fault_is_located_to_its_row(name: str, kind: str) -> None:
+    chance = Random(7)
+    assert [plant(CHAINS[name], BALANCE_RULES, kind, chance) for _ in range(8)] == [EXACTLY] * 8
+
+
+@pytest.mark.parametrize("name", ["WeCom", "hkus"])
+@pytest.mark.parametrize("kind", ["swapped", "time shifted"])
+def test_a_row_at_a_wrong_time_is_located(name: str, kind: str) -> None:
+    chance = Random(7)
+    assert [plant(CHAINS[name], BALANCE_RULES, kind, chance) for _ in range(8)] == [EXACTLY] * 8
+
+
+def test_healthy_worlds_have_no_alarm() -> None:
+    assert false_alarms(8) == 0

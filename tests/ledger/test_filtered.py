@@ -12,15 +12,16 @@ from liushui.flow import Direction, Flow, Kind
 from liushui.instant import from_us
 from liushui.ledger import findings
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.balances import Chained, FilteredTotals, Neighbour, neighbours
+from liushui.ledger.read.balances import FilteredTotals
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import flows_page, list_flows, stream_flows
+from liushui.ledger.read.neighbours import Chained, Neighbour, neighbours
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import commit_read, hour, hours, make_full_row, make_row, new_ledger
-from tests.ledger.reading import totals
+from tests.ledger.reading import model_of, totals
 
 BEGIN = datetime(2025, 12, 1, tzinfo=UTC)
 
@@ -141,7 +142,7 @@ def stated(identity: str, at: float, amount: str, balance: str | None, *, subacc
 def around(ledger: Ledger, identity: str) -> list[Neighbour]:
     """The neighbours of a flow."""
     (it,) = [one for one in list_flows(ledger, FlowFilter()) if one.id == identity]
-    return neighbours(ledger, it, 2)
+    return neighbours(model_of(ledger), it, 2)
 
 
 def test_a_balance_follows_from_the_one_before(ledger: Ledger) -> None:
@@ -166,6 +167,24 @@ def test_a_balance_follows_from_the_one_before(ledger: Ledger) -> None:
     ]
     later = [(one.found.id, one.chained) for one in around(ledger, "6")]
     assert later == [("4", Chained.DIFFERS), ("5", Chained.UNTOLD), ("6", Chained.UNTOLD)]
+
+
+def test_flows_of_one_instant_are_in_the_order_of_their_balances(ledger: Ledger) -> None:
+    make_account(ledger, "shop", "wecom", "Asia/Shanghai")
+    rows = [
+        stated("a fee", 1, "-0.60", "9.40"),
+        stated("b receipt", 1, "10.00", "10.00"),
+        stated("c fee", 2, "-0.30", "14.10"),
+        stated("d receipt", 2, "5.00", "14.40"),
+    ]
+    commit_read(ledger, hours(0, 24), *rows, account="shop")
+    for identity in ("c fee", "d receipt"):
+        told = [(one.found.id, one.chained) for one in around(ledger, identity)]
+        assert told[-3:] == [
+            ("a fee", Chained.FOLLOWS),
+            ("d receipt", Chained.FOLLOWS),
+            ("c fee", Chained.FOLLOWS),
+        ]
 
 
 def test_neighbours_are_of_one_place(ledger: Ledger) -> None:

@@ -71,8 +71,8 @@ def _item(subaccount: str, currency: str, found: Break) -> dict[str, str]:
     return {
         "subaccount": subaccount,
         "currency": currency,
-        "before": found.before.id if found.before else "",
-        "after": found.after.id,
+        "before": found.before[1] if found.before else "",
+        "after": found.after[1],
         "expected": to_plain_string(found.expected),
         "stated": to_plain_string(found.stated),
         "difference": to_plain_string(found.difference),

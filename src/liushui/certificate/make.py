@@ -162,7 +162,7 @@ class _DocumentBuilder:
         self._name, self._batch = account.name.account, account.snapshot.head
         self._open_items = OpenItems(self._name)
         rows = certified_rows(reading.connection, self._name, *month.range_us, self._batch)
-        self._chains = BalanceChains(provider.rules.balances if provider else BALANCE_RULES)
+        self._chains = BalanceChains((provider.rules.balances if provider else None) or BALANCE_RULES)
         self._rows = _Rows(self._chains.watch(self._open_items.watch(rows)))
 
     def document(self, number: int, previous: StoredCertificate | None) -> doc.Document:

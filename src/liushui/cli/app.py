@@ -49,6 +49,7 @@ COMMANDS: Final = {
     ),
     "link": LazyCommand("links", "link", "Show which flows belong together, and confirm or reject it."),
     "findings": LazyCommand("review", "findings", "List flows that deserve a review."),
+    "breaks": LazyCommand("review", "breaks", "List where stated balances do not follow from those before them."),
     "quarantine": LazyCommand("review", "quarantine", "Review rejected rows: rows that could not be read."),
     "rebuild": LazyCommand("review", "rebuild", "Derive the flows again from the received rows."),
     "db": LazyCommand("database", "db", "Upgrade, copy, back up, restore or compact the ledger."),

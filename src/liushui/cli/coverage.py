@@ -42,7 +42,7 @@ MARKS: Final = {
 LEGEND: Final = "  ".join(f"{mark} {meaning}" for mark, _, meaning in MARKS.values())
 
 
-ALARMS_OF_EXIT_3: Final = frozenset({"waiting", "doubted", "beyond_now"})
+ALARMS_OF_EXIT_3: Final = frozenset({"waiting", "doubted", "beyond_now", "break"})
 """The kinds of alarms with which `status` exits with 3, beside gaps, rejected rows and failed syncs."""
 
 
@@ -172,12 +172,12 @@ def _day_records(accounts: "list[Account]", now: datetime) -> Iterator[Record]:
 # ---------------------------------------------------------------- status
 
 STATUS_TABLE_COLUMNS: Final = (
-    *("account", "provider", "read_until", "age", "next_sync", "flows", "gaps", "rejected_rows", "to_review"),
-    "needs_attention",
+    *("account", "provider", "read_until", "age", "next_sync", "flows", "gaps", "rejected_rows", "breaks"),
+    *("to_review", "needs_attention"),
 )
 STATUS_FIELDS: Final = (
     *("account", "provider", "flows", "quarantined", "findings", "proven_from", "proven_until", "gaps", "batches"),
-    *("complete", "reason"),
+    *("breaks", "complete", "reason"),
 )
 STATUS_COLUMNS: Final = (
     *STATUS_FIELDS,
@@ -197,9 +197,9 @@ STATUS_COLUMNS: Final = (
 def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -> None:
     """Print up to when each account is complete, and its last and next sync.
 
-    For monitors: the exit code is 3 if a gap is open, a row is in quarantine, the last sync failed, or the provider
-    wants no calls. `alarms` says what needs attention, and since when: a long wait, a wrong clock, a read that is
-    doubted because many known rows were missing.
+    For monitors: the exit code is 3 if a gap is open, a row is in quarantine, a balance does not follow from the one
+    before it (`liushui breaks`), the last sync failed, or the provider wants no calls. `alarms` says what needs
+    attention, and since when: a long wait, a wrong clock, a read that is doubted because many known rows were missing.
 
     \b
     Example: liushui status --max-age 24 --format json

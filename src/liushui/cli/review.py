@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from liushui.ledger.write.reprocess import RebuildReport
     from liushui.provider import Codec
 
-FINDINGS: Final = ("side", "same_id")
+FINDINGS: Final = ("side", "same_id", "break")
+BREAK_COLUMNS: Final = (
+    *("account", "subaccount", "currency", "at", "difference", "cause", "explanation", "expected", "stated"),
+    *("before", "before_at", "after", "rows"),
+)
+BREAK_TABLE_COLUMNS: Final = ("account", "subaccount", "currency", "at", "difference", "explanation", "before", "after")
 
 
 @click.command()
@@ -29,22 +34,63 @@ def findings(settings: Settings, accounts: tuple[str, ...], only: str | None) ->
     """List flows that deserve a review.
 
     They are not errors: each is stored as the provider sent it. `side`: the direction contradicts the sign of the
-    amount. `same_id`: an earlier, different flow has the same identity and time.
+    amount. `same_id`: an earlier, different flow has the same identity and time. `break`: the balance that the flow
+    states does not follow from the one before it; `liushui breaks` says more.
 
     \b
     Example: liushui findings broker --only same_id
     """
+    from itertools import chain
+
+    from liushui.ledger.read.breaks import list_break_findings
     from liushui.ledger.read.flows import COLUMNS, flow_record
     from liushui.ledger.read.review import list_findings
 
-    form = settings.format
+    form, model = settings.format, settings.open_read_model()
+    entries = chain(list_findings(model.ledger, accounts), list_break_findings(model, accounts))
     records = (
-        {"finding": entry.finding, **flow_record(entry.found)}
-        for entry in list_findings(settings.open_ledger(), accounts)
-        if only in (None, entry.finding)
+        {"finding": entry.finding, **flow_record(entry.found)} for entry in entries if only in (None, entry.finding)
     )
     columns = (*FLOW_TABLE_COLUMNS, "id") if form is Format.TABLE else COLUMNS
     emit(records, ("finding", *columns), form)
+
+
+@click.command()
+@options.accounts
+@click.option("--again", is_flag=True, help="Check every row, and not only those that changed since the last check.")
+@options.ledger_and_format
+def breaks(settings: Settings, accounts: tuple[str, ...], again: bool) -> None:
+    """List where stated balances do not follow from those before them.
+
+    Each is located between two flows, with the difference and the simplest explanation. Flows of one instant, and of
+    the few seconds that a provider's clock may be off, are put in the order of their balances first. The exit code is 3
+    if there is one.
+
+    \b
+    Example: liushui breaks shop --format json
+    """
+    from liushui.instant import to_iso
+    from liushui.ledger.read.breaks import list_breaks
+
+    found = list_breaks(settings.open_read_model(), accounts, again=again)
+    records = [
+        {
+            **{name: getattr(one, name) for name in ("account", "subaccount", "currency", "difference", "explanation")},
+            "at": one.after.flow.at,
+            "cause": one.cause.value,
+            "expected": one.expected,
+            "stated": one.stated,
+            "before": None if one.before is None else one.before.id,
+            "before_at": None if one.before is None else to_iso(one.before.flow.at),
+            "after": one.after.id,
+            "rows": [row.id for row in one.rows],
+        }
+        for one in found
+    ]
+    form = settings.format
+    emit(records, BREAK_TABLE_COLUMNS if form is Format.TABLE else BREAK_COLUMNS, form)
+    if found:
+        sys.exit(EXIT_INCOMPLETE)
 
 
 # ---------------------------------------------------------------- the quarantine

@@ -23,6 +23,9 @@ from liushui.ledger.schema import flows
 from liushui.money import ZERO
 
 SIDE, SAME_ID = "side", "same_id"
+BREAK = "break"
+"""A flow whose stated balance does not follow from the one before it. It is found by read.chains, and not counted in
+the table: it depends on the flows before."""
 
 Counts = Counter[tuple[str, str]]
 """The number of flows, by day in the account's zone and by finding."""

@@ -65,7 +65,7 @@ def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
 # ---------------------------------------------------------------- the tables
 
 
-REVISION: Final = "0015"
+REVISION: Final = "0016"
 """The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573

@@ -16,11 +16,10 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays, from_us, to_iso, to_us
 from liushui.ledger.day_totals import Sums, Total
-from liushui.ledger.engine import Ledger
 from liushui.ledger.read import history
 from liushui.ledger.read.completeness import Basis, Verdict, combine, end_instant
 from liushui.ledger.read.filters import AFTER_ALL_US, AccountFilter, Bound, FlowFilter, bound_instant, equals_currency
-from liushui.ledger.read.flows import LedgerFlow, day_text, ledger_flow
+from liushui.ledger.read.flows import day_text
 from liushui.ledger.read.model import Account, ReadModel
 from liushui.ledger.read.stated_balances import (
     Key,
@@ -32,7 +31,7 @@ from liushui.ledger.read.stated_balances import (
     read_points,
 )
 from liushui.ledger.read.sums import sum_flows
-from liushui.ledger.schema import day_totals, flows
+from liushui.ledger.schema import day_totals
 from liushui.money import EXACT, ZERO, to_plain_string
 
 ROWS_MAX: Final = 250_000
@@ -53,6 +52,7 @@ class CheckCause(StrEnum):
 
     NONE_STATED = "none_stated"
     ONLY_ONE = "only_one"
+    ADVISORY = "advisory"
     DIFFERS = "differs"
 
 
@@ -86,6 +86,8 @@ class BalanceCheck(NamedTuple):
                 return "no balance is stated"
             case CheckCause.ONLY_ONE:
                 return "only one balance is stated, and the opening balance is computed from it"
+            case CheckCause.ADVISORY:
+                return "the provider calls its balances indicative"
             case CheckCause.DIFFERS:
                 who = "the provider" if self.origin is Origin.ROW else f"statement {self.id}"
                 stated, expected = (to_plain_string(amount or ZERO) for amount in (self.stated, self.expected))
@@ -208,9 +210,15 @@ def opening_balance(account: Account, stated: StatedPoints) -> Decimal | None:
     """
     if account.completeness.opens_at_zero:
         return ZERO
-    if stated.anchor is not None:
-        return stated.anchor.opening
+    anchor = stated.anchor(by_rows=not _is_advisory(account))
+    if anchor is not None:
+        return anchor.opening
     return ZERO if account.completeness.basis().is_balance else None
+
+
+def _is_advisory(account: Account) -> bool:
+    """Whether the balances on an account's rows prove nothing."""
+    return account.balance_rules is not None and account.balance_rules.advisory
 
 
 def _check(account: Account, opening: Decimal | None, stated: StatedPoints, until_us: int) -> BalanceCheck:
@@ -227,9 +235,11 @@ def _check(account: Account, opening: Decimal | None, stated: StatedPoints, unti
 def _check_point(account: Account, opening: Decimal, stated: StatedPoints, point: StatedPoint) -> BalanceCheck:
     expected = EXACT.add(opening, point.flows_before)
     status, cause = CheckStatus.PASS, None
-    if expected != point.amount:
+    if point.origin is Origin.ROW and _is_advisory(account):
+        status, cause = CheckStatus.UNCHECKED, CheckCause.ADVISORY
+    elif expected != point.amount:
         status, cause = CheckStatus.FAIL, CheckCause.DIFFERS
-    elif not account.completeness.opens_at_zero and stated.is_anchor(point):
+    elif not account.completeness.opens_at_zero and stated.is_anchor(point, by_rows=not _is_advisory(account)):
         status, cause = CheckStatus.UNCHECKED, CheckCause.ONLY_ONE
     at = from_us(point.at_us if point.origin is Origin.PERSON else point.at_us - 1)
     return BalanceCheck(status, cause, point.amount, expected, at, point.origin, point.id)
@@ -315,69 +325,3 @@ def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max
             return max(BusinessDays(one.account.tz).begin_us(date.fromisoformat(newer)) for one in filters)
         newer = day
     return None
-
-
-# ---------------------------------------------------------------- balance chain
-
-# One flow among those around it, and whether each balance follows from the one before. The providers state balances;
-# they do not say in which order flows of one instant came.
-
-
-NEIGHBOURS: Final = 3
-"""How many flows are shown before and after the one in question."""
-
-SKIPPED_MAX: Final = 2_000
-"""Flows of other subaccounts and currencies that are skipped in the search for neighbours. Then it stops."""
-
-
-class Chained(StrEnum):
-    """Whether the balance before plus the amount is the stated balance."""
-
-    FOLLOWS = "follows"
-    DIFFERS = "differs"
-    UNTOLD = "untold"
-    """Unknown: one of the two balances is not stated, or there is no flow before."""
-
-
-class Neighbour(NamedTuple):
-    """A flow of the same account, subaccount and currency. `off`: the stated balance minus the expected one."""
-
-    found: LedgerFlow
-    chained: Chained
-    off: Decimal | None
-    is_it: bool
-
-
-def neighbours(ledger: Ledger, it: LedgerFlow, many: int = NEIGHBOURS) -> list[Neighbour]:
-    """The flow `it` with those before and after it in the same running balance, oldest first."""
-    with ledger.reading() as connection:
-        older = _nearest(connection, it, many + 1, newer=False)
-        newer = _nearest(connection, it, many, newer=True)
-    row = [*reversed(older), it, *newer]
-    shown = len(older) > many
-    found = [_chained(row[at - 1] if at else None, one, is_it=one is it) for at, one in enumerate(row)]
-    return found[1:] if shown else found
-
-
-def _chained(before: LedgerFlow | None, one: LedgerFlow, *, is_it: bool) -> Neighbour:
-    stated = one.flow.balance_after
-    if before is None or before.flow.balance_after is None or stated is None:
-        return Neighbour(one, Chained.UNTOLD, None, is_it)
-    off = EXACT.subtract(stated, EXACT.add(before.flow.balance_after, one.flow.amount))
-    return Neighbour(one, Chained.DIFFERS if off else Chained.FOLLOWS, off or None, is_it)
-
-
-def _nearest(connection: Connection, it: LedgerFlow, many: int, *, newer: bool) -> Sequence[LedgerFlow]:
-    """The nearest flows of the same subaccount and currency, before or after `it`, the nearest first."""
-    f = flows.c
-    at_us, key = to_us(it.flow.at), sa.tuple_(f.at_us, f.id)
-    place = sa.tuple_(sa.literal(at_us), sa.literal(it.id))
-    query = sa.select(*flows.columns).where(f.account == it.account)
-    query = query.where(f.at_us >= at_us if newer else f.at_us <= at_us, key > place if newer else key < place)
-    order = (f.at_us, f.id) if newer else (f.at_us.desc(), f.id.desc())
-    near = query.order_by(*order).limit(SKIPPED_MAX).subquery("near")
-    n = near.c
-    mine = sa.select(near).where(n.subaccount == it.flow.subaccount, n.currency == it.flow.currency)
-    mine = mine.order_by(n.at_us, n.id) if newer else mine.order_by(n.at_us.desc(), n.id.desc())
-    found = connection.execute(mine.limit(many)).all()
-    return [ledger_flow(row) for row in found]

@@ -70,6 +70,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
                 account, account.verdict(), account.snapshot.sums, reading.stated_points(account)
             )
         ]
+        breaks = {account.snapshot.account: reading.breaks(account) for account in accounts}
         found: list[Move] = []
         own: Sequence[OwnTransfer] = ()
         if currency is not None:
@@ -78,7 +79,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
             own = model.own_transfers.read(reading.connection, model.rules, names, span.first, span.last)
     return Overview(
         accounts,
-        alarms(accounts, model.rules, reading.now),
+        alarms(accounts, model.rules, reading.now, breaks),
         balances,
         currencies,
         currency,

@@ -91,19 +91,22 @@ class StatedPoints:
     newest_row: StatedPoint | None = None
     by_people: list[StatedPoint] = field(default_factory=list)
 
-    @property
-    def anchor(self) -> StatedPoint | None:
-        """What the opening balance is computed from: the first row, else the earliest that a person stated."""
-        return self.first_row or (self.by_people[0] if self.by_people else None)
+    def anchor(self, *, by_rows: bool) -> StatedPoint | None:
+        """What the opening balance is computed from: the first row, else the earliest that a person stated.
 
-    def is_anchor(self, point: StatedPoint) -> bool:
+        `by_rows`: whether balances on rows can be relied on.
+        """
+        first = self.first_row if by_rows else None
+        return first or (self.by_people[0] if self.by_people else None)
+
+    def is_anchor(self, point: StatedPoint, *, by_rows: bool) -> bool:
         """Whether the opening balance is computed from a point, so that the two cannot disagree.
 
         That holds for the first row's own instant, too: its point after the rows follows from the one before them.
         """
         if point.origin is Origin.ROW and self.first_row is not None:
             return point.at_us - 1 == self.first_row.at_us
-        return point is self.anchor
+        return point is self.anchor(by_rows=by_rows)
 
 
 def list_stated_balances(

@@ -13,6 +13,7 @@ from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
 from liushui.ledger.read.coverage import Day, DayState, deadline
 from liushui.ledger.read.model import Account, ReadModel
 from liushui.ledger.schema import batches
+from liushui.reconcile.chain import Break
 from liushui.rules import Paging, Rules
 
 # ---------------------------------------------------------------- alarms
@@ -61,6 +62,8 @@ class AlarmKind(StrEnum):
     """`number` days from `day` on are not complete, and the provider no longer keeps them."""
     QUARANTINE = "quarantine"
     """`number` rows were rejected."""
+    BREAK = "break"
+    """`number` balances do not follow from those before them, the first of them at `at`."""
     FINDING = "finding"
     """`number` flows have the finding named by `detail`."""
     WAITING = "waiting"
@@ -106,6 +109,8 @@ class Alarm(NamedTuple):
                 return f"{self.number} days from {self.day} on are not complete, and the provider has deleted them"
             case AlarmKind.QUARANTINE:
                 return f"{self.number} rejected rows"
+            case AlarmKind.BREAK:
+                return f"balances do not follow from those before them, {self.number} times, first at {at}"
             case AlarmKind.FINDING:
                 return f"{self.number} flows to review: {self.detail}"
             case AlarmKind.WAITING:
@@ -126,9 +131,17 @@ class Alarm(NamedTuple):
 _ORDER: Final = tuple(Severity)
 
 
-def alarms(accounts: Iterable[Account], rules: Mapping[str, Rules[Paging]], now: datetime) -> list[Alarm]:
-    """Every alarm, the most severe first. `rules` by provider."""
-    found = [alarm for account in accounts for alarm in _of_account(account, rules.get(account.snapshot.provider), now)]
+def alarms(
+    accounts: Iterable[Account],
+    rules: Mapping[str, Rules[Paging]],
+    now: datetime,
+    breaks: Mapping[str, Sequence[Break]],
+) -> list[Alarm]:
+    """Every alarm, the most severe first. `rules` by provider, `breaks` of the balance chains by account."""
+    found: list[Alarm] = []
+    for account in accounts:
+        found += _of_account(account, rules.get(account.snapshot.provider), now)
+        found += _of_chains(account, breaks.get(account.snapshot.account, ()))
     return sorted(found, key=lambda alarm: _ORDER.index(alarm.severity))
 
 
@@ -146,6 +159,13 @@ def _of_account(account: Account, rules: Rules[Paging] | None, now: datetime) ->
         yield Alarm(Severity.WARN, AlarmKind.QUARANTINE, name, number=snapshot.rejected_rows)
     for finding, count in sorted(snapshot.findings.items()):
         yield Alarm(Severity.NOTE, AlarmKind.FINDING, name, number=count, detail=finding)
+
+
+def _of_chains(account: Account, breaks: Sequence[Break]) -> Iterator[Alarm]:
+    if breaks:
+        first_us = min(one.after[0] for one in breaks)
+        name = account.snapshot.account
+        yield Alarm(Severity.BAD, AlarmKind.BREAK, name, number=len(breaks), at=from_us(first_us))
 
 
 def _of_coverage(account: Account, rules: Rules[Paging], now: datetime) -> Iterator[Alarm]:
@@ -236,6 +256,8 @@ class AccountStatus(NamedTuple):
     flows: int
     quarantined: int
     findings: int
+    breaks: int
+    """Balances on rows that do not follow from those before them."""
     proven_from: datetime | None
     proven_until: datetime | None
     gaps: int
@@ -254,13 +276,16 @@ def read_statuses(model: ReadModel, names: Sequence[str] = ()) -> list[AccountSt
             account: int(count) for account, count in reading.connection.execute(query.group_by(batches.c.account))
         }
         return [
-            status_of(account, counts.get(name, 0), alarms([account], model.rules, reading.now))
+            status_of(account, counts.get(name, 0), breaks, alarms([account], model.rules, reading.now, {name: breaks}))
             for name, account in reading.accounts.items()
+            for breaks in [reading.breaks(account)]
         ]
 
 
-def status_of(account: Account, batch_count: int, alarms_of_account: Sequence[Alarm]) -> AccountStatus:
-    """The status of one account of a reading."""
+def status_of(
+    account: Account, batch_count: int, breaks: Sequence[Break], alarms_of_account: Sequence[Alarm]
+) -> AccountStatus:
+    """The status of one account of a reading. `breaks` are those of its balance chains."""
     snapshot, verdict = account.snapshot, account.verdict()
     proven = [known for known in snapshot.ranges if known.state is State.PROVEN]
     unread = [gap for gap in verdict.gaps if gap.cause not in (Cause.REJECTED_ROWS, Cause.NO_SOURCE)]
@@ -271,6 +296,7 @@ def status_of(account: Account, batch_count: int, alarms_of_account: Sequence[Al
         flows=snapshot.flows,
         quarantined=snapshot.rejected_rows,
         findings=sum(snapshot.findings.values()),
+        breaks=len(breaks),
         proven_from=from_us(proven[0].since_us) if proven else None,
         proven_until=end_instant(verdict.until_us),
         gaps=len(unread) if account.completeness.has_source else len(failed),

@@ -15,6 +15,7 @@ from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import review
+from liushui.ledger.read.breaks import count_break_findings
 from liushui.ledger.read.completeness import Gap, end_instant
 from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key
 from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
@@ -207,7 +208,9 @@ def list_findings(context: Context, params: NamedDependency[AccountsParams]) -> 
     names = context.accounts(params.account)
 
     def make() -> models.Findings:
-        counts = review.count_findings(context.ledger, names) if names else []
+        counts = []
+        if names:
+            counts = review.count_findings(context.ledger, names) + count_break_findings(context.read_model, names)
         return models.Findings(findings=[models.FindingCount.of(count) for count in counts])
 
     return context.answer_tagged(names, make)

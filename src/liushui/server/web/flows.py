@@ -17,11 +17,12 @@ from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, load_zone, parse_instant, to_us
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.accounts import currencies_of
-from liushui.ledger.read.balances import ROWS_MAX, Neighbour, neighbours, read_totals
+from liushui.ledger.read.balances import ROWS_MAX, read_totals
 from liushui.ledger.read.cursors import CursorError, filter_digest, flow_key, parse_flow_key, read_cursor
 from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
 from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.model import Account
+from liushui.ledger.read.neighbours import Neighbour, neighbours
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.link_decisions import decide_link
@@ -232,7 +233,7 @@ def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "
     with page.read_model.reading((flow.account,)) as reading:
         zone = reading.accounts[flow.account].name.zone
     is_current = newest.version.ended_as is None
-    around = neighbours(page.ledger, flow) if is_current else []
+    around = neighbours(page.read_model, flow) if is_current else []
     links = link_views(page, FlowKey(flow.account, to_us(flow.flow.at), flow.id)) if is_current else []
     wires = (
         ("wire", page.say("Row as received"), newest.wire),

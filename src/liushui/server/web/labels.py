@@ -97,7 +97,7 @@ class AlarmLabel(NamedTuple):
 def alarm_label(alarm: Alarm, zone: str, language: Language) -> AlarmLabel:
     """An alarm in words."""
     name, text = _alarm_text(alarm, zone, language)
-    link, action = _alarm_link(alarm, language)
+    link, action = _alarm_link(alarm, zone, language)
     has_reason = alarm.kind in (AlarmKind.REFUSED, AlarmKind.FAILED, AlarmKind.GAP, AlarmKind.WAITING)
     why = alarm.detail if has_reason else ""
     return AlarmLabel(LOOKS[alarm.severity], name, alarm.account, text, why, link, action)
@@ -144,6 +144,13 @@ def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
                 "%(number)s row was rejected because it could not be read. It is in no total.",
                 "%(number)s rows were rejected because they could not be read. They are in no total.",
                 alarm.number,
+            )
+        case AlarmKind.BREAK:
+            return say("Balance breaks"), say_many(
+                "%(number)s balance does not follow from the one before it: see the flow at %(at)s.",
+                "%(number)s balances do not follow from those before them, the first one at %(at)s.",
+                alarm.number,
+                at=at,
             )
         case AlarmKind.FINDING:
             return say("To review"), _finding(alarm, language)
@@ -209,7 +216,7 @@ def _finding(alarm: Alarm, language: Language) -> str:
     return f"{alarm.detail}: {language.number(alarm.number)}"
 
 
-def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
+def _alarm_link(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
     say, account = language.say, quote(alarm.account, safe="")
     match alarm.kind:
         case AlarmKind.REFUSED:
@@ -220,6 +227,10 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
             return f"#coverage-{account}", say("See its calendar")
         case AlarmKind.QUARANTINE:
             return f"/flows/quarantine?{urlencode({'account': alarm.account})}", say("View the rows")
+        case AlarmKind.BREAK:
+            day = alarm.at.astimezone(ZoneInfo(zone)).date() if alarm.at else date.min
+            span = {"since": day.isoformat(), "until": (day + timedelta(days=1)).isoformat()}
+            return f"/flows?{urlencode({'account': alarm.account, **span})}", say("View the flows")
         case AlarmKind.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.detail})
             return f"/flows?{query}", say("Review the flows")
@@ -310,6 +321,8 @@ def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabe
             reason = say("No balance is stated.")
         case CheckCause.ONLY_ONE:
             reason = say("Only one balance is stated, and the opening balance is computed from it.")
+        case CheckCause.ADVISORY:
+            reason = say("The provider calls its balances indicative.")
         case CheckCause.DIFFERS:
             at = language.moment(check.at, ZoneInfo(zone)) if check.at else ""
             expected = language.amount(check.expected or ZERO)

@@ -3,8 +3,8 @@
 from liushui.ledger.migrations import create_table
 from liushui.ledger.schema import BigInt, Money, Text, optional, required
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 
 
 def upgrade() -> None:

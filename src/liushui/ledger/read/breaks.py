@@ -1,0 +1,158 @@
+"""Where stated balances do not follow from those before them, with the flows and an explanation."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.instant import BusinessDays
+from liushui.ledger.findings import BREAK
+from liushui.ledger.read.chains import Key, check_segments, join_segments
+from liushui.ledger.read.flows import LedgerFlow, ledger_flow
+from liushui.ledger.read.model import Account, ReadModel
+from liushui.ledger.read.review import Finding, FindingCount
+from liushui.ledger.schema import flows, history
+from liushui.ledger.write.change import RESTATED
+from liushui.money import EXACT, to_plain_string
+from liushui.reconcile.chain import Break, BreakCause, RowKey
+from liushui.rules import BalanceRules
+
+KEYS_AT_ONCE: Final = 200
+"""Flows that one statement reads by their keys."""
+
+
+class LedgerBreak(NamedTuple):
+    """A break of an account's chain. `before` None: the chain begins with it. `rows`: the flows that may be wrong."""
+
+    account: str
+    subaccount: str
+    currency: str
+    before: LedgerFlow | None
+    after: LedgerFlow
+    difference: Decimal
+    expected: Decimal
+    stated: Decimal
+    cause: BreakCause
+    rows: tuple[LedgerFlow, ...]
+    hides_rows: bool
+    """Whether the provider leaves out rows that the credentials may not see."""
+
+    @property
+    def explanation(self) -> str:
+        """The simplest explanation, in English, for programs and terminals."""
+        difference = to_plain_string(self.difference)
+        match self.cause:
+            case BreakCause.MISSING:
+                hidden = ", in rows that the provider does not show or that were not read" if self.hides_rows else ""
+                return f"{difference} is missing before this flow{hidden}, or its amount is off by that"
+            case BreakCause.TWICE:
+                return "this flow is there once too often"
+            case BreakCause.WRONG_BALANCE:
+                return f"the balance that {self.rows[0].id} states is off, and no amount"
+            case BreakCause.OUT_OF_PLACE:
+                return f"{self.rows[0].id} does not belong here: without it the balances follow"
+            case BreakCause.RESTATED:
+                return f"the balances follow with an earlier version of {self.rows[0].id}, which the provider restated"
+
+
+def list_breaks(model: ReadModel, names: Sequence[str] = (), *, again: bool = False) -> list[LedgerBreak]:
+    """The breaks of all chains, by account and time. Raises AccountNotFound.
+
+    `again`: check all rows, and not only those that have changed since they were checked.
+    """
+    found: list[LedgerBreak] = []
+    with model.reading(names) as reading:
+        for account in reading.accounts.values():
+            rules = account.balance_rules
+            if rules is None or rules.advisory:
+                continue
+            chains = reading.chains(account)
+            if again:
+                checked = check_segments(reading.connection, account.name, rules, again=True)
+                chains = join_segments(checked.segments)
+            breaks = [(key, one) for key, chain in chains.items() for one in chain.breaks]
+            found += _with_flows(reading.connection, account, rules, sorted(breaks, key=lambda pair: pair[1].after))
+    return found
+
+
+def list_break_findings(model: ReadModel, names: Sequence[str] = ()) -> Iterator[Finding]:
+    """The flows whose stated balances do not follow from those before them, as findings."""
+    for one in list_breaks(model, names):
+        yield Finding(BREAK, one.after)
+
+
+def count_break_findings(model: ReadModel, names: Sequence[str]) -> list[FindingCount]:
+    """How many balances of each day do not follow, by account and day."""
+    counts: dict[tuple[str, str], int] = {}
+    with model.reading(names) as reading:
+        for name, account in reading.accounts.items():
+            days = BusinessDays(account.name.tz)
+            for one in reading.breaks(account):
+                key = name, days.day_of(one.after[0])
+                counts[key] = counts.get(key, 0) + 1
+    return [FindingCount(name, day, BREAK, number) for (name, day), number in sorted(counts.items())]
+
+
+def _with_flows(
+    connection: Connection, account: Account, rules: BalanceRules, breaks: Sequence[tuple[Key, Break]]
+) -> list[LedgerBreak]:
+    keys = {key for _, one in breaks for key in (one.before, one.after, *one.rows) if key is not None}
+    by_key = _flows_at(connection, account.name.account, sorted(keys))
+    result = []
+    for (subaccount, currency), one in breaks:
+        after = by_key.get(one.after)
+        if after is None:
+            continue  # only in a ledger that somebody has changed by hand: `verify` says so
+        before = None if one.before is None else by_key.get(one.before)
+        cause, rows = one.cause, tuple(by_key[key] for key in one.rows if key in by_key)
+        if cause is BreakCause.MISSING:
+            restated = _restated(connection, one, [row for row in (after, before) if row is not None])
+            if restated is not None:
+                cause, rows = BreakCause.RESTATED, (restated,)
+        result.append(
+            LedgerBreak(
+                account.name.account,
+                subaccount,
+                currency,
+                before,
+                after,
+                one.difference,
+                one.expected,
+                one.stated,
+                cause,
+                rows,
+                rules.hides_rows,
+            )
+        )
+    return result
+
+
+def _flows_at(connection: Connection, account: str, keys: Sequence[RowKey]) -> dict[RowKey, LedgerFlow]:
+    found: dict[RowKey, LedgerFlow] = {}
+    for begin in range(0, len(keys), KEYS_AT_ONCE):
+        part = keys[begin : begin + KEYS_AT_ONCE]
+        query = sa.select(*flows.columns).where(flows.c.account == account)
+        query = query.where(sa.tuple_(flows.c.at_us, flows.c.id).in_(part))
+        found |= {(row.at_us, row.id): ledger_flow(row) for row in connection.execute(query)}
+    return found
+
+
+def _restated(connection: Connection, one: Break, around: Sequence[LedgerFlow]) -> LedgerFlow | None:
+    """The flow beside a break whose earlier version heals it. None: there is none."""
+    h = history.c
+    for flow in around:
+        is_after = flow is around[0]
+        now = flow.flow.balance_after
+        at_us = one.after[0] if is_after or one.before is None else one.before[0]
+        query = sa.select(h.amount, h.balance_after).where(h.account == flow.account, h.at_us == at_us)
+        query = query.where(h.id == flow.id, h.ended_as == RESTATED, h.balance_after.is_not(None))
+        for amount, balance in connection.execute(query):
+            begin = EXACT.subtract(Decimal(balance), Decimal(amount))
+            if is_after and begin == one.expected and Decimal(balance) == now:
+                return flow
+            current_begin = None if now is None else EXACT.subtract(now, flow.flow.amount)
+            if not is_after and Decimal(balance) == one.stated and begin == current_begin:
+                return flow
+    return None

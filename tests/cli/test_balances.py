@@ -1,0 +1,77 @@
+"""liushui balance, balances, breaks: what people state, what adds up, and what does not."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from tests.cli.commands import run
+
+
+def hkus_rows(*facts: tuple[str, str]) -> bytes:
+    """An answer of the hkus API: rows of a minute each, with their amounts and balances."""
+    rows = ",".join(
+        f'{{"id":{number},"date":{1746775360 + 60 * number},"base_currency":"USD","amt":{amount},"balance":{balance},'
+        '"io_type":"in","business_type":"other","business_sub_type":"deposit"}'
+        for number, (amount, balance) in enumerate(facts, 1)
+    )
+    total = len(facts)
+    return (f'{{"code":0,"data":{{"total_records":{total},"page":1,"page_size":20,"transactions":[{rows}]}}}}').encode()
+
+
+JUMP: Final = (("10.00", "10.00"), ("10.00", "20.00"), ("10.00", "830.00"))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """A ledger whose rows' balances jump by 800.00."""
+    file = tmp_path / "rows.json"
+    file.write_bytes(hkus_rows(*JUMP))
+    path = tmp_path / "ledger.db"
+    assert run(path, "import", str(file), "--provider", "hkus", "--account", "a").returncode == 0
+    return path
+
+
+def test_a_balance_that_does_not_add_up_is_said_everywhere(ledger: Path) -> None:
+    findings = run(ledger, "findings", "--format", "jsonl")
+    assert [json.loads(line)["finding"] for line in findings.stdout.splitlines()] == ["break"]
+    breaks = run(ledger, "breaks", "--format", "json")
+    assert breaks.returncode == 3
+    (one,) = json.loads(breaks.stdout)
+    assert (one["difference"], one["cause"], one["expected"], one["stated"]) == ("800.00", "missing", "20.00", "820.00")
+    balances = run(ledger, "balances", "--format", "json")
+    assert balances.returncode == 3
+    (row,) = json.loads(balances.stdout)
+    assert (row["amount"], row["stated"], row["difference"], row["check"]) == ("30.00", "830.00", "800.00", "fail")
+    assert "a USD: the provider states 830.00" in balances.stderr
+    status = run(ledger, "status", "--format", "json")
+    assert status.returncode == 3
+    assert json.loads(status.stdout)[0]["breaks"] == 1
+    assert ",fail," in run(ledger, "balances", "--format", "csv").stdout
+
+
+def test_a_balance_is_stated_listed_and_withdrawn(ledger: Path) -> None:
+    words = ("balance", "state", "a", "--currency", "usd", "--amount", "0", "--at", "2025-05-09")
+    stated = run(ledger, *words, "--note", "the bank", "--format", "json")
+    assert stated.returncode == 0, stated.stderr
+    (row,) = json.loads(stated.stdout)
+    assert (row["id"], row["check"], row["at"]) == ("a:2", "pass", "2025-05-08T16:00:00Z")
+    assert "states this balance already" in run(ledger, *words).stderr
+    wrong = run(ledger, *words[:6], "5", *words[7:])
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("error: amount: a:2 states 0 USD")
+    assert run(ledger, "balance", "withdraw", "a:2", "--reason", "typing error").returncode == 0
+    assert run(ledger, "balance", "withdraw", "a:2", "--reason", "again").returncode == 2
+    assert msgspec.json.decode(run(ledger, "balance", "list", "--format", "json").stdout) == []
+    (old,) = json.loads(run(ledger, "balance", "list", "--all", "--format", "json").stdout)
+    assert (old["withdrawn_reason"], old["check"]) == ("typing error", None)
+    assert run(ledger, "verify").returncode == 0
+
+
+@pytest.mark.parametrize("amount", ["1,000", "1e3", "", "x", "+5", "NaN"])
+def test_an_amount_that_is_none_is_refused(ledger: Path, amount: str) -> None:
+    done = run(ledger, "balance", "state", "a", "--currency", "USD", "--amount", amount, "--at", "2025-05-09")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: amount: expected decimal text such as -248.60")

@@ -9,7 +9,7 @@ more. Prints a table in Markdown, for docs/proof.md.
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Final, NamedTuple
@@ -46,22 +46,25 @@ class Score(NamedTuple):
 
 
 def measure(seed: int, people: int, flows: int, lost_one_in: int = 0) -> dict[str, Score]:
-    """The scores of one world by kind. One row in `lost_one_in` is not there; 0: all are."""
+    """The scores of one world by kind. One row in `lost_one_in` is not there; 0: all are.
+
+    Rows that are equal in all that the provider tells may stand for each other.
+    """
     providers = load_providers()
     world = World(Parameters(accounts=people, flows=flows, seed=seed, begin=BEGIN, end=END), institutions_of(providers))
     ends: list[LinkFlow] = []
     found: list[Link] = []
     true: set[Pair] = set()
     held: set[str] = set()
+    equals: dict[LinkFlow, str] = {}
+    first_equal: dict[str, str] = {}
     provider_of = {name: providers[world.account(name).institution.name] for name in world.accounts}
     random = Random(seed)
     days = range(world.begin_day, world.end_day or world.begin_day)
     for name in world.accounts:
-        flows_of = [
-            flow
-            for flow in _flows(world, name, days, provider_of[name])
-            if not lost_one_in or random.randrange(lost_one_in)
-        ]
+        every = list(_flows(world, name, days, provider_of[name]))
+        first_equal.update((flow.id, equals.setdefault(flow._replace(id=""), flow.id)) for flow in every)
+        flows_of = [flow for flow in every if not lost_one_in or random.randrange(lost_one_in)]
         found += match_within(flows_of, provider_of[name].rules.links)
         ends += flows_of
         held.update(flow.id for flow in flows_of)
@@ -71,7 +74,8 @@ def measure(seed: int, people: int, flows: int, lost_one_in: int = 0) -> dict[st
     for person in range(1, people + 1):
         for day in days:
             true.update(("transfer", _id(left), _id(right)) for left, right in transfers_of(world, person, day))
-    return _scores(found, {pair for pair in true if held.issuperset(pair[1:])})
+    alike = {(kind, first_equal[left], first_equal[right]) for kind, left, right in true}
+    return _scores(found, {pair for pair in true if held.issuperset(pair[1:])}, alike, first_equal)
 
 
 def _flows(world: World, name: str, days: range, provider: Provider) -> Iterator[LinkFlow]:
@@ -86,7 +90,10 @@ def _id(position: Position) -> str:
     return f"{position.account}/{position.day}/{position.place}"
 
 
-def _scores(found: Iterable[Link], true: set[Pair]) -> dict[str, Score]:
+def _scores(
+    found: Iterable[Link], true: set[Pair], alike: set[Pair], first_equal: Mapping[str, str]
+) -> dict[str, Score]:
+    """The scores by kind. `alike`: the true links with the first of equal rows in place of each, by `first_equal`."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for kind, _, _ in true:
         counts[kind]["true"] += 1
@@ -95,6 +102,7 @@ def _scores(found: Iterable[Link], true: set[Pair]) -> dict[str, Score]:
         left, right = link.flows[0].id, link.flows[1].id
         is_right = (kind, left, right) in true
         if link.state is LinkState.CERTAIN:
+            is_right = (kind, first_equal[left], first_equal[right]) in alike
             counts[kind]["certain"] += 1
             counts[kind]["wrong"] += not is_right
             if not is_right:

@@ -358,17 +358,17 @@ def test_the_file_of_another_program_is_not_overwritten(full: Path, tmp_path: Pa
     [
         (
             "UPDATE flows SET amount = '9.99' WHERE account = 'b'",
-            "page edges or stated balances are not as this batch",
+            "stated balances or decisions are not as this batch",
         ),
         (
             "DELETE FROM history WHERE account = 'a'",
-            "page edges or stated balances are not as this batch",
+            "stated balances or decisions are not as this batch",
         ),
         ("UPDATE coverage SET until_us = until_us + 1 WHERE account = 'b'", "coverage is not as this batch left it"),
         ("UPDATE day_totals SET flows = flows + 1 WHERE account = 'toy'", "is not the sum of its flows"),
         (
             "DELETE FROM quarantine WHERE account = 'toy'",
-            "page edges or stated balances are not as this batch",
+            "stated balances or decisions are not as this batch",
         ),
     ],
 )

@@ -194,6 +194,7 @@ class _Copy:
             end = chain_end(source, name)
             if end is None:
                 raise LedgerError(f"account {short_repr(name)} has vanished while the ledger was copied: try again")
+            copy_state.check_unfinished(target)
             head, link = end
             ranges = 0
             for table in UNVERSIONED_TABLES:

@@ -108,10 +108,15 @@ def insert_state(connection: Connection, state: AccountState) -> None:
     connection.execute(copying.insert().values(**_values(state)))
 
 
-def advance(connection: Connection, before: AccountState, after: AccountState) -> None:
-    """Store how far an account has come. Raises LedgerError where another process copies into the same ledger."""
+def check_unfinished(connection: Connection) -> None:
+    """Raises LedgerError where another process has finished the copy."""
     if not is_unfinished(connection):
         raise LedgerError("another process has copied into the same ledger, and finished it")
+
+
+def advance(connection: Connection, before: AccountState, after: AccountState) -> None:
+    """Store how far an account has come. Raises LedgerError where another process copies into the same ledger."""
+    check_unfinished(connection)
     # In the transaction that inserts the rows: of two processes with the same chunk, only one finds this state.
     updated = connection.execute(
         copying.update()

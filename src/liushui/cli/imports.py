@@ -130,7 +130,7 @@ def _print(imported: "Imported", account: str, form: Format, *, dry_run: bool) -
     kept = imported.differs - imported.restated
     if imported.restated:
         messages.print(
-            f"{imported.restated:,} rows: the file's version is the current one, and the earlier one is in the history "
+            f"{imported.restated:,} rows: the file's version counts, and the earlier one goes to the history "
             "(`liushui flows --versions`)."
         )
     if kept:
@@ -168,8 +168,8 @@ def _in_words(difference: "Difference") -> str:
     fields = (
         f"{name} {_text(held)} in the ledger, {_text(in_file)} in the file" for name, held, in_file in difference.fields
     )
-    version = "the file's is current now" if difference.is_restated else "the ledger's stays"
-    return f"{'; '.join(fields)} ({version})"
+    version = "file" if difference.is_restated else "ledger"
+    return f"{'; '.join(fields)} (the {version}'s version counts)"
 
 
 def _text(value: str | None) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.source_state import list_observations
+from liushui.provider import Page, PageRequest
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync.events import SyncStatus
@@ -140,3 +141,21 @@ def test_a_test_costs_about_as_much_as_the_first_one_and_holds_as_long(ledger: L
     assert len(again.calls) <= 2 * len(first.calls), "it also reads the days that have passed"
     (window,) = [known for known in list_observations(ledger, "a") if known.name == "whole_range_s"]
     assert window.observed_at == ledger.clock()
+
+
+class Miscounting(ClientDouble):
+    """Counts a row in every ninth range that has none."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        return page if page.rows or len(self.calls) % 9 else page._replace(total=1)
+
+
+def test_wrong_totals_of_empty_ranges_do_not_make_the_proof_begin_again_and_again(ledger: Ledger) -> None:
+    """All rows are so new that nothing shows how far back the service answers."""
+    days = 200
+    client = Miscounting(codec, [row(NOW - timedelta(hours=3), "-1.00")])
+    (result,) = World(clock_of(ledger), {"a": client}).sync(ledger, source(since=NOW - timedelta(days=days)))
+    assert result.status is SyncStatus.DONE
+    assert amounts(ledger) == amounts_of(client.rows)
+    assert len(client.calls) < 4 * days

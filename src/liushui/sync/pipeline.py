@@ -48,6 +48,7 @@ from liushui.sync.events import SyncResult, SyncStatus, slice_text
 from liushui.sync.fetch import CUTS_MIN, EndlessPages, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import Plan
+from liushui.sync.row_fields import row_times, step_of
 from liushui.sync.slicer import LENGTH_MAX, Slicer
 from liushui.sync.window import WINDOW_MIN, Window, Witness, unproven_parts
 
@@ -305,6 +306,9 @@ class AccountSync:
                 is_whole = self._window.covers(fetched.slice) or await self._is_whole(fetched)
             except SliceTooLarge:
                 is_whole = False
+                # A part has more rows than its answer, or a total says so, perhaps wrongly. Slices as short as the
+                # window need no such proof, so the same slice is never read for it again and again.
+                self._slicer.length_max = self._window.length
             except UNPROVEN as error:
                 await self._fail(fetched.slice, fetched.read_at, error)
                 continue
@@ -345,7 +349,8 @@ class AccountSync:
             self._window.backward = max(self._window.backward, until - witness.at)
 
     async def _finds(self, witness: Witness, range_: Slice, last_page: int = 1) -> bool:
-        """Whether a row is on the first or the last page of a range."""
+        """Whether a row is on the first or the last page of a range, or another one of its instant: there may be more
+        of them than a page has."""
         pages: list[str | None] = [None]
         if isinstance(self._rules.paging, PageNumber) and last_page > 1:
             # Providers of numbered pages give the newest rows first.
@@ -357,7 +362,7 @@ class AccountSync:
                 if isinstance(error, (*ENDING, AccountBusy)):
                     raise
                 return False
-            if witness.row in page.rows:
+            if step_of(witness.at, self._rules) in row_times(page.rows, self._rules):
                 return True
         return False
 

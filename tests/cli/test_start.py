@@ -113,7 +113,7 @@ def test_findings_that_are_spelled_out_are_all_there_are() -> None:
     from liushui.cli.review import FINDINGS
     from liushui.ledger import findings
 
-    assert set(FINDINGS) == {findings.SIDE, findings.SAME_ID}
+    assert set(FINDINGS) == {findings.SIDE, findings.SAME_ID, findings.BREAK}
 
 
 def test_defaults_that_are_spelled_out_are_the_defaults(ledger: Path) -> None:

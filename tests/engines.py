@@ -14,9 +14,10 @@ import psycopg
 import pytest
 
 from liushui.ledger.engine import open_ledger, upgrade_ledger
+from liushui.ledger.engines.base import REVISION
 from liushui.ledger.engines.postgres import MARKER_TABLE
 from liushui.ledger.maintenance.copy_state import copying
-from liushui.ledger.schema import REVISION, metadata
+from liushui.ledger.schema import metadata
 from tests.postgres import Postgres, running
 
 SQLITE, POSTGRESQL, CITUS = "sqlite", "postgresql", "citus"

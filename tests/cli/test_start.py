@@ -21,16 +21,20 @@ DATABASES: Final = {"alembic", "psycopg", "sqlalchemy.dialects.postgresql"}
 CONVERTING: Final = {"pydantic"}
 PRINTING: Final = {"rich"}
 ENCRYPTING: Final = {"cryptography"}
+QUERYING: Final = {"sqlalchemy"}
+"""It takes longer to import than the totals of a hundred thousand flows take to read."""
 
 NEVER: Final = SERVING | COLLECTING | DATABASES | CONVERTING
-HELP: Final = NEVER | ENCRYPTING | PRINTING | {"asyncio", "sqlalchemy"}
+HELP: Final = NEVER | ENCRYPTING | PRINTING | QUERYING | {"asyncio"}
+TOTALS: Final = NEVER | ENCRYPTING | QUERYING | {"asyncio", "liushui.providers.longbridge.client"}
 UNUSED: Final[dict[tuple[str, ...], set[str]]] = {
     ("--help",): HELP,
     ("--version",): HELP,
-    ("balances", "--format", "json"): NEVER | ENCRYPTING | PRINTING,
+    ("balances", "--format", "json"): TOTALS | PRINTING,
+    ("coverage", "--format", "json"): TOTALS | PRINTING,
     ("summary", "--by", "month", "--format", "json"): NEVER | ENCRYPTING | PRINTING,
     ("flows", "here", "--format", "csv"): NEVER | ENCRYPTING | PRINTING,
-    ("balances",): NEVER | ENCRYPTING,
+    ("balances",): TOTALS,
     ("status",): NEVER,
     ("sync",): NEVER - {"httpx2"},
     **{(name, "--help"): HELP for name in COMMANDS},
@@ -112,8 +116,10 @@ def test_choices_that_are_spelled_out_are_all_there_are(module: str, choices: st
 def test_findings_that_are_spelled_out_are_all_there_are() -> None:
     from liushui.cli.review import FINDINGS
     from liushui.ledger import findings
+    from liushui.ledger.read.filters import CHOICES
 
     assert set(FINDINGS) == {findings.SIDE, findings.SAME_ID, findings.BREAK}
+    assert set(CHOICES["finding"]) == {findings.SIDE, findings.SAME_ID}
 
 
 def test_defaults_that_are_spelled_out_are_the_defaults(ledger: Path) -> None:

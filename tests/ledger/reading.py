@@ -5,11 +5,12 @@ from datetime import date, datetime
 from liushui.ledger.coverage import Range, merge_adjacent
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import find_accounts, read_ranges
-from liushui.ledger.read.balances import Balance, FilteredTotals, read_balances, read_totals
+from liushui.ledger.read.balances import Balance, read_balances
 from liushui.ledger.read.filters import Bound, FlowFilter
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.read.status import AccountStatus, read_statuses
 from liushui.ledger.read.summaries import SummaryQuery, SummaryRow, Unit, read_summary
+from liushui.ledger.read.totals import FilteredTotals, read_totals
 from liushui.providers import load_providers
 
 
@@ -50,8 +51,8 @@ def statuses(ledger: Ledger, names: tuple[str, ...] = ()) -> list[AccountStatus]
 
 def coverage_of(ledger: Ledger, names: tuple[str, ...] = ()) -> dict[str, list[Range]]:
     """The committed coverage of accounts, neighbours of one state as one."""
-    with ledger.reading() as connection:
+    with ledger.querying() as queries:
         return {
-            account.account: merge_adjacent(read_ranges(connection, account.account))
-            for account in find_accounts(connection, names)
+            account.account: merge_adjacent(read_ranges(queries, account.account))
+            for account in find_accounts(queries, names)
         }

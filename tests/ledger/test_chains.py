@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.chains import ChainState, Key, check_segments, join_segments, read_chains
 from liushui.ledger.schema import chain_segments
@@ -20,7 +21,7 @@ from tests.ledger.ledgers import commit_read, hour, hours, import_page, make_row
 def chains(ledger: Ledger, *, again: bool = False, rules: BalanceRules = BALANCE_RULES) -> dict[Key, ChainState]:
     """The chains of account `a`."""
     with ledger.reading() as connection:
-        (account,) = find_accounts(connection, ("a",))
+        (account,) = find_accounts(queries_of(connection), ("a",))
         if again:
             return join_segments(check_segments(connection, account, rules, again=True).segments)
         return read_chains(connection, account, rules)
@@ -64,7 +65,7 @@ def test_a_commit_checks_what_it_touched_and_no_more(ledger: Ledger) -> None:
     store_chains(ledger, "a", BALANCE_RULES)
     commit_read(ledger, hours(24 * 30 + 1, 24 * 30 + 2), make_row("new", 24 * 30 + 1, balance="32.00"))
     with ledger.reading() as connection:
-        (account,) = find_accounts(connection, ("a",))
+        (account,) = find_accounts(queries_of(connection), ("a",))
         checked = check_segments(connection, account, BALANCE_RULES)
     assert 1 <= len(checked.fresh) <= 3
     assert len(checked.segments) >= 58
@@ -78,7 +79,7 @@ def test_nothing_is_checked_where_nothing_changed(ledger: Ledger) -> None:
     store_chains(ledger, "a", BALANCE_RULES)
     commit_read(ledger, hours(100, 200))
     with ledger.reading() as connection:
-        (account,) = find_accounts(connection, ("a",))
+        (account,) = find_accounts(queries_of(connection), ("a",))
         assert check_segments(connection, account, BALANCE_RULES).fresh == []
 
 

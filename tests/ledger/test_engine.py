@@ -19,9 +19,9 @@ from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.ledger import engine
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines import postgres_connection, sqlite
+from liushui.ledger.engines.base import APPLICATION_ID, REVISION
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
-from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.ledger.write.batch_writer import lock_account
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import assert_intact, column, commit_read, hours, make_row, new_ledger, tables

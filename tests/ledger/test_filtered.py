@@ -12,10 +12,10 @@ from liushui.flow import Direction, Flow, Kind
 from liushui.instant import from_us
 from liushui.ledger import findings
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.balances import FilteredTotals
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import flows_page, list_flows, stream_flows
 from liushui.ledger.read.neighbours import Chained, Neighbour, neighbours
+from liushui.ledger.read.totals import FilteredTotals
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON

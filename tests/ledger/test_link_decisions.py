@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound
 from liushui.flow import Flow, Kind
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.maintenance.backup import back_up
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
@@ -58,7 +59,7 @@ def pair(ledger_store: LedgerStore) -> Ledger:
 def links_in(ledger: Ledger) -> dict[str, Link]:
     """Every link, by the id of the flow that arrived."""
     with ledger.reading() as connection:
-        reader = LinkReader(connection, find_accounts(connection), RULES_OF)
+        reader = LinkReader(connection, find_accounts(queries_of(connection)), RULES_OF)
         return {link.flows[1].id: link for link in reader.links(BEFORE_ALL_US, AFTER_ALL_US)}
 
 
@@ -242,7 +243,7 @@ def test_decisions_survive_a_rebuild(ledger_store: LedgerStore) -> None:
     decide_link(ledger, RULES_OF, link.id, CONFIRMED, decided_by="li")
     assert [rebuild(ledger, name, codec, lambda _flows: None).changed for name in "ab"] == [1, 1]
     with ledger.reading() as connection:
-        found = LinkReader(connection, find_accounts(connection), RULES_OF).find(link.id)
+        found = LinkReader(connection, find_accounts(queries_of(connection)), RULES_OF).find(link.id)
     assert found is not None
     assert (found.id, found.state) == (link.id, CONFIRMED)
     assert not damages(ledger)

@@ -8,6 +8,7 @@ import pytest
 
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read import links as reading
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
@@ -41,7 +42,7 @@ def world_ledger(ledger_store: LedgerStore) -> Ledger:
 def every_link(ledger: Ledger, since_us: int = BEFORE_ALL_US, until_us: int = AFTER_ALL_US) -> list[Link]:
     """The links in a range."""
     with ledger.reading() as connection:
-        return list(LinkReader(connection, find_accounts(connection), RULES).links(since_us, until_us))
+        return list(LinkReader(connection, find_accounts(queries_of(connection)), RULES).links(since_us, until_us))
 
 
 def test_links_do_not_depend_on_how_a_ledger_is_read(world_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +62,7 @@ def test_links_do_not_depend_on_how_a_ledger_is_read(world_ledger: Ledger, monke
 def test_every_flow_has_its_links(world_ledger: Ledger) -> None:
     links = every_link(world_ledger)
     with world_ledger.reading() as connection:
-        reader = LinkReader(connection, find_accounts(connection), RULES)
+        reader = LinkReader(connection, find_accounts(queries_of(connection)), RULES)
         for link in [*links[::40], *(link for link in links if link.state is LinkState.CANDIDATE)]:
             for key in link.keys:
                 assert reader.links_of(key) == [one for one in links if key in one.keys]
@@ -82,7 +83,7 @@ def names(links: Iterator[Link]) -> set[str]:
 
 def test_own_transfers_are_those_between_the_accounts_that_are_asked_for(world_ledger: Ledger) -> None:
     with world_ledger.reading() as connection:
-        reader = LinkReader(connection, find_accounts(connection), RULES)
+        reader = LinkReader(connection, find_accounts(queries_of(connection)), RULES)
         every = list(reader.own_transfers(("shop-1", "trader-1"), BEFORE_ALL_US, AFTER_ALL_US))
         assert names(iter(every)) == {"shop-1", "trader-1"}
         assert {link.kind for link in every} == {LinkKind.PAYOUT}

@@ -15,10 +15,11 @@ from liushui.conditions import one_of
 from liushui.flow import Category
 from liushui.ledger import migrations
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.base import Cursor
+from liushui.ledger.engines.base import REVISION, Cursor
 from liushui.ledger.engines.postgres import MARKER_TABLE
+from liushui.ledger.flow_row import COLUMNS
 from liushui.ledger.read.dialect_reader import LedgerReader
-from liushui.ledger.schema import FACT_TABLES, NUMBER_SUFFIX, REVISION, flows, metadata
+from liushui.ledger.schema import FACT_TABLES, NUMBER_SUFFIX, flows, metadata
 from liushui.provider import FlowQuery
 from liushui.testing.reader import MemoryLimits
 from tests.engines import unspread
@@ -52,6 +53,10 @@ def test_every_table_is_strict_and_clustered_by_its_key(file_ledger: Ledger) -> 
     with ledger.reading() as connection:
         listed = {row.name: (row.strict, row.wr) for row in connection.exec_driver_sql("PRAGMA table_list")}
     assert {name: listed[name] for name in metadata.tables} == dict.fromkeys(metadata.tables, (1, 1))
+
+
+def test_the_columns_that_are_spelled_out_are_those_of_flows() -> None:
+    assert tuple(column.name for column in flows.columns) == COLUMNS
 
 
 def test_the_revision_is_the_newest_migration() -> None:

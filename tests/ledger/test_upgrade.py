@@ -11,9 +11,9 @@ from liushui.errors import ConfigError
 from liushui.flow import Direction
 from liushui.ledger import migrations
 from liushui.ledger.engine import Ledger, UpgradeResult, open_ledger, upgrade_ledger
+from liushui.ledger.engines.base import APPLICATION_ID, REVISION
 from liushui.ledger.engines.sqlite import sqlite_engine
 from liushui.ledger.maintenance.restore import restore
-from liushui.ledger.schema import APPLICATION_ID, REVISION
 from liushui.testing.clock import MovableClock
 from tests.ledger.ledgers import (
     assert_intact,

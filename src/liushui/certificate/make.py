@@ -24,6 +24,7 @@ from liushui.certificate.store import StoredCertificate, insert_certificate, las
 from liushui.errors import InvalidField, LedgerError, short_repr
 from liushui.instant import BusinessDays, from_us, to_iso, to_us, us_to_iso
 from liushui.ledger.day_totals import Total
+from liushui.ledger.engines.base import REVISION, queries_of
 from liushui.ledger.flow_row import identity_of
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.balances import BalanceCheck, balances_of
@@ -33,7 +34,7 @@ from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.read.stated_balances import read_points
 from liushui.ledger.read.sums import sum_flows
-from liushui.ledger.schema import REVISION, accounts, history, quarantine
+from liushui.ledger.schema import accounts, history, quarantine
 from liushui.ledger.tombstones import chain_beginning
 from liushui.ledger.write.quarantine import from_columns
 from liushui.money import EXACT, ZERO, to_plain_string
@@ -135,7 +136,7 @@ class _Balances:
     def __init__(self, connection: Connection, account: Account, at: datetime) -> None:
         self._verdict = account.verdict(until=at)
         sums = sum_flows(connection, FlowFilter(until=at).of(account.name))
-        points = read_points(connection, account.name, until_us=to_us(at))
+        points = read_points(queries_of(connection), account.name, until_us=to_us(at))
         balances = balances_of(account, self._verdict, sums, points, at)
         self.by_key = {(balance.subaccount, balance.currency): balance for balance in balances}
 

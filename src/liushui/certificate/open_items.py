@@ -10,6 +10,7 @@ from liushui.certificate.document import Section
 from liushui.certificate.rows import AT, ID, CertifiedRow
 from liushui.flow import Kind
 from liushui.instant import parse_instant, to_us
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.links import LinkReader
 from liushui.reconcile.links import HELD, FlowKey
@@ -43,7 +44,7 @@ class OpenItems:
         """The outstanding items, with their age in days, as of the state of the ledger that the rows are of."""
         if self._count > ROWS_MAX:
             return Section("could_not_check", f"{self._count} transfers and refunds: more than {ROWS_MAX:,}", [])
-        linked = self._linked(LinkReader(connection, find_accounts(connection), rules))
+        linked = self._linked(LinkReader(connection, find_accounts(queries_of(connection)), rules))
         items = [
             {name: row[name] for name in _SHOWN} | {"age_days": str((now - parse_instant(AT, row[AT])).days)}
             for key, row in self._rows.items()

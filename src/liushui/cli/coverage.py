@@ -71,8 +71,7 @@ def coverage(settings: Settings, accounts: tuple[str, ...], by_day: bool) -> Non
     from liushui.ledger.read.completeness import combine
 
     model, form = settings.open_read_model(), settings.format
-    with model.reading(accounts) as reading:
-        found, now = list(reading.accounts.values()), reading.now
+    found, now = list(model.accounts(accounts).values()), model.ledger.clock()
     if by_day:
         emit(_day_records(found, now), DAY_COLUMNS, form)
     elif form is Format.TABLE:

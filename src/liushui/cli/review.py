@@ -223,8 +223,8 @@ def _codecs(ledger: "Ledger", accounts: tuple[str, ...]) -> "dict[str, Codec]":
     from liushui.ledger.write.record import OWN
     from liushui.providers import get_provider
 
-    with ledger.reading() as connection:
-        named = find_accounts(connection, accounts)
+    with ledger.querying() as queries:
+        named = find_accounts(queries, accounts)
     return {account.account: get_provider(account.provider).codec for account in named if account.provider != OWN}
 
 

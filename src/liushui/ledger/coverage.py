@@ -1,16 +1,12 @@
 """The coverage of an account: its proven and open ranges. Pure functions from ranges to ranges."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from liushui.ledger.chain import REMOVED
 from liushui.ledger.flow_row import Row
-from liushui.ledger.schema import batches as batches_table
-
-_BATCH_COLUMNS: Final = tuple(column.name for column in batches_table.columns)
-_STATE: Final = _BATCH_COLUMNS.index("state")
 
 
 class State(StrEnum):
@@ -61,17 +57,20 @@ def ranges_from_batches(batches: Iterable[Row]) -> list[Range]:
 
     Those before the account was removed count no more.
     """
+    from liushui.ledger.schema import batches as table  # imported here: most readers need no SQLAlchemy
+
+    names = [column.name for column in table.columns]
     changes: list[Range] = []
     for batch in batches:
-        if batch[_STATE] == REMOVED:
+        row = dict(zip(names, batch, strict=True))
+        if row["state"] == REMOVED:
             changes.clear()
-        elif (change := _range_of(batch)) is not None:
+        elif (change := _range_of(row)) is not None:
             changes.append(change)
     return replay(changes)
 
 
-def _range_of(batch: Row) -> Range | None:
-    row = dict(zip(_BATCH_COLUMNS, batch, strict=True))
+def _range_of(row: Mapping[str, object]) -> Range | None:
     since_us, until_us, checked_at_us, seq = (row[name] for name in ("since_us", "until_us", "read_at_us", "seq"))
     if row["state"] not in (*State,) or not isinstance(since_us, int) or not isinstance(until_us, int):
         return None

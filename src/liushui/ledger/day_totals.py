@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal, localcontext
 from functools import partial
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
-
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from liushui.instant import BusinessDays
-from liushui.ledger.engines.bulk_insert import insert_rows
+from liushui.ledger.engines.base import Queries
 from liushui.ledger.flow_row import AMOUNT, AT_US, COLUMNS, CURRENCY, KIND, SUBACCOUNT, Row
-from liushui.ledger.schema import day_totals
 from liushui.money import EXACT, ZERO, exact_sum, to_plain_string
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 
 class TotalKey(NamedTuple):
@@ -115,10 +114,12 @@ def merge(totals: Totals, change: Totals) -> Totals:
     return result
 
 
-def store(connection: Connection, account: str, change: Totals) -> None:
+def store(connection: "Connection", account: str, change: Totals) -> None:
     """Add `change` to the stored totals of an account."""
     if not change:
         return
+    from liushui.ledger.engines.bulk_insert import insert_rows  # imported here: a reader needs no SQLAlchemy
+
     days = [key.day for key in change]
     stored = load(connection, account, min(days), max(days))
     new: list[Row] = []
@@ -141,7 +142,7 @@ def store(connection: Connection, account: str, change: Totals) -> None:
         connection.exec_driver_sql(_DELETE, gone)
 
 
-def load(connection: Connection, account: str, first_day: str, last_day: str) -> Totals:
+def load(connection: "Connection", account: str, first_day: str, last_day: str) -> Totals:
     """The stored totals of an account's days, both ends included."""
     rows = connection.exec_driver_sql(_SELECT, (account, first_day, last_day))
     return {
@@ -150,41 +151,40 @@ def load(connection: Connection, account: str, first_day: str, last_day: str) ->
     }
 
 
-def load_grouped(connection: Connection, account: str, first_day: str, last_day: str, *, letters: int) -> Totals:
+def load_grouped(queries: Queries, account: str, first_day: str, last_day: str, *, letters: int) -> Totals:
     """The stored totals of an account's days, both ends included, added up over subaccounts and periods.
 
     A period is the first `letters` of a date: 10 for days, 7 for months, 4 for years, 0 for all days together. The
     keys have it in place of the day, and an empty subaccount.
     """
-    t = day_totals.c
-    key = (sa.func.substr(t.day, 1, letters), t.currency, t.kind)
-    sums = exact_sums(connection, t.money_in, t.money_out)
-    query = sa.select(*key, sa.func.sum(t.flows), *sums).where(
-        t.account == account, t.day >= first_day, t.day <= last_day
+    key = f"substr(day, 1, {letters:d}), currency, kind"
+    sums = f"sum(flows), {queries.sql.exact_sum('money_in')}, {queries.sql.exact_sum('money_out')}"
+    rows = queries.rows(
+        f"SELECT {key}, {sums} FROM day_totals WHERE account = ? AND day >= ? AND day <= ? GROUP BY {key}",
+        account,
+        first_day,
+        last_day,
     )
     return {
         TotalKey(day, "", currency, kind): Total(int(flows), parse_sum(money_in), parse_sum(money_out))
-        for day, currency, kind, flows, money_in, money_out in connection.execute(query.group_by(*key))
+        for day, currency, kind, flows, money_in, money_out in rows
     }
 
 
-def load_sums(connection: Connection, account: str) -> Sums:
+def load_sums(queries: Queries, account: str) -> Sums:
     """The stored totals of an account, added up over days and kinds."""
-    t = day_totals.c
-    money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
-    query = sa.select(
-        t.subaccount,
-        t.currency,
-        sa.func.sum(t.flows).label("flows"),
-        money_in.label("money_in"),
-        money_out.label("money_out"),
-    )
+    money_in, money_out = queries.sql.exact_sum("money_in"), queries.sql.exact_sum("money_out")
     # In two steps: the kinds of a day are neighbours in the key, so the database adds them up without sorting. Only the
     # far fewer rows that are left must be sorted.
-    days = query.where(t.account == account).group_by(t.day, t.subaccount, t.currency).subquery().c
-    key = (days.subaccount, days.currency)
-    sums = exact_sums(connection, days.money_in, days.money_out)
-    rows = connection.execute(sa.select(*key, sa.func.sum(days.flows), *sums).group_by(*key).order_by(*key))
+    days = (
+        f"SELECT subaccount, currency, sum(flows) AS flows, {money_in} AS money_in, {money_out} AS money_out "
+        "FROM day_totals WHERE account = ? GROUP BY day, subaccount, currency"
+    )
+    rows = queries.rows(
+        f"SELECT subaccount, currency, sum(flows), {money_in}, {money_out} FROM ({days}) AS days "
+        "GROUP BY subaccount, currency ORDER BY subaccount, currency",
+        account,
+    )
     return {
         (subaccount, currency): Total(int(flows), parse_sum(money_in), parse_sum(money_out))
         for subaccount, currency, flows, money_in, money_out in rows
@@ -199,32 +199,20 @@ def sums_of(totals: Totals) -> Sums:
     return sums
 
 
-def exact_sums(connection: Connection, *columns: sa.ColumnElement[Decimal]) -> list[sa.ColumnElement[Any]]:
-    """Aggregates that sum columns of amounts exactly. Their values are to be read with `parse_sum`.
-
-    SQLite has no exact numbers. It gives the amounts of a group as one text, which takes a fifth of the time of
-    fetching them one by one.
-    """
-    if connection.dialect.name == "sqlite":
-        return [sa.func.group_concat(sa.func.nullif(column, "0"), " ") for column in columns]
-    return [sa.func.sum(sa.cast(column, sa.Numeric)) for column in columns]
-
-
 def parse_sum(value: object) -> Decimal:
-    """The sum in a column of `exact_sums`."""
+    """The sum in a column that `SQLDialect.exact_sum` has summed."""
     if value is None:
         return ZERO
     return exact_sum(map(Decimal, value.split(" "))) if isinstance(value, str) else Decimal(str(value))
 
 
-def flows_by_day(connection: Connection, account: str, first_day: str, last_day: str) -> list[tuple[str, int]]:
+def flows_by_day(queries: Queries, account: str, first_day: str, last_day: str) -> list[tuple[str, int]]:
     """The number of flows on each day that has any, both ends included, in order."""
-    t = day_totals.c
-    rows = connection.execute(
-        sa.select(t.day, sa.func.sum(t.flows))
-        .where(t.account == account, t.day >= first_day, t.day <= last_day)
-        .group_by(t.day)
-        .order_by(t.day)
+    rows = queries.rows(
+        "SELECT day, sum(flows) FROM day_totals WHERE account = ? AND day >= ? AND day <= ? GROUP BY day ORDER BY day",
+        account,
+        first_day,
+        last_day,
     )
     return [(day, int(flows)) for day, flows in rows]
 

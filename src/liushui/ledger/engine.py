@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
-
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from typing import TYPE_CHECKING, Final
 
 from liushui.errors import AccountNotFound, ConfigError, LedgerError, LedgerNotFound, short_repr
 from liushui.instant import Clock, system_clock
 from liushui.ledger.engines import sqlite
-from liushui.ledger.engines.base import UNFINISHED_COPY, Ledger, UpgradeResult, check_revision
-from liushui.ledger.schema import REVISION, accounts
+from liushui.ledger.engines.base import REVISION, UNFINISHED_COPY, Ledger, UpgradeResult, check_revision
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 __all__ = [
     "UNFINISHED_COPY",
@@ -85,12 +84,12 @@ def file_of(url: str) -> Path | None:
     )
 
 
-def account_names(connection: Connection) -> list[str]:
+def account_names(connection: "Connection") -> list[str]:
     """The name of every account, sorted."""
-    return list(connection.scalars(sa.select(accounts.c.account).order_by(accounts.c.account)))
+    return [str(name) for (name,) in connection.exec_driver_sql("SELECT account FROM accounts ORDER BY account")]
 
 
-def check_accounts(connection: Connection, names: Iterable[str]) -> None:
+def check_accounts(connection: "Connection", names: Iterable[str]) -> None:
     """Raises AccountNotFound for the first name that is no account's."""
     known = set(account_names(connection))
     for name in names:
@@ -117,7 +116,7 @@ def _no_ledger(name: str) -> LedgerNotFound:
     return LedgerNotFound(f"no ledger at {name}: `liushui source add` or `liushui import` makes one")
 
 
-def _migrate(connection: Connection, name: str) -> None:
+def _migrate(connection: "Connection", name: str) -> None:
     # Imported here: only needed when a schema is made or upgraded.
     from alembic import command
     from alembic.config import Config

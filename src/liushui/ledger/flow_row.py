@@ -14,14 +14,18 @@ import msgspec
 from liushui.errors import WireError, short_repr
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.instant import from_us, to_us
-from liushui.ledger.schema import flows
 from liushui.money import to_plain_string
 from liushui.provider import BatchCodec, Codec, DecodedRow, FlowColumns
 
 Row = tuple[object, ...]
 """One row of a table: a value for each of its columns, amounts as text."""
 
-COLUMNS: Final = tuple(str(column.name) for column in flows.columns)
+COLUMNS: Final = (
+    *("account", "at_us", "id", "subaccount", "amount", "currency", "direction", "kind", "category", "label"),
+    *("balance_after", "settled_at_us", "ref", "order_ref", "symbol", "name", "price", "quantity", "note"),
+    *("fx_currency", "fx_amount", "fx_rate", "detail", "wire", "served", "batch"),
+)
+"""The columns of schema.flows, in their order."""
 AT_US: Final = COLUMNS.index("at_us")
 ID: Final = COLUMNS.index("id")
 SUBACCOUNT: Final = COLUMNS.index("subaccount")

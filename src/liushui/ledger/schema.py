@@ -65,12 +65,6 @@ def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
 # ---------------------------------------------------------------- the tables
 
 
-REVISION: Final = "0016"
-"""The newest migration: the schema that this program reads and writes."""
-
-APPLICATION_ID: Final = 0x6C697573
-"""Marks an SQLite file as a liushui ledger (PRAGMA application_id)."""
-
 ENCRYPTED: Final = {"encrypted": True}
 """Marks a column whose text the ledger's vault has encrypted: another ledger has another vault."""
 

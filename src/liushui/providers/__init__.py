@@ -1,11 +1,13 @@
 """The providers, one folder each. There is no list of them: they are found in this package and by entry points."""
 
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 
 from liushui.errors import ConfigError, short_repr
 from liushui.provider import Provider
@@ -18,6 +20,8 @@ ENTRY_POINTS = "liushui.providers"
 @cache
 def load_providers() -> dict[str, Provider]:
     """All providers by name. Raises ConfigError if two packages have a provider of the same name."""
+    from importlib.metadata import entry_points  # imported here: who wants rules alone does without its 10 ms
+
     # A folder whose name begins with "_" is shared by several providers and is none itself.
     names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
     modules = [import_module(f"{__name__}.{name}") for name in names]
@@ -44,7 +48,7 @@ class ProviderRules(Mapping[str, Rules[Paging]]):
 
     def __getitem__(self, name: str) -> Rules[Paging]:
         if find_spec(f"{__name__}.{name}") is not None:
-            rules: Rules[Paging] = import_module(f"{__name__}.{name}.rules").RULES
+            rules: Rules[Paging] = _load_rules(name).RULES
             return rules
         return load_providers()[name].rules
 
@@ -53,3 +57,18 @@ class ProviderRules(Mapping[str, Rules[Paging]]):
 
     def __len__(self) -> int:
         return len(load_providers())
+
+
+@cache
+def _load_rules(name: str) -> ModuleType:
+    """The module `rules` of a provider in this package."""
+    module = f"{__name__}.{name}.rules"
+    if f"{__name__}.{name}" in sys.modules:
+        return import_module(module)
+    # From its file, because importing it by its name would first import its package: the client, the server, the codec.
+    spec = spec_from_file_location(module, Path(__path__[0]).joinpath(name, "rules.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{module} cannot be imported")
+    rules = module_from_spec(spec)
+    spec.loader.exec_module(rules)
+    return rules

@@ -1,18 +1,14 @@
 """Secrets at rest: encrypted with a key that is in a file beside the ledger, or in an environment variable."""
 
 import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from liushui.errors import ConfigError, LedgerError
-from liushui.ledger.schema import server_secrets
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -87,6 +83,8 @@ class Vault:
 
     def _create_key(self) -> None:
         """Write a new key, whole or not at all. If another process was faster, its key is used."""
+        import secrets
+
         from cryptography.fernet import Fernet
 
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,7 +113,7 @@ def shared_secret(ledger: "Ledger", name: str) -> bytes:
     """256 random bits under a name: the same for all processes that serve a ledger, made at the first call."""
     secret = _load_secret(ledger, name)
     if secret is None:
-        with suppress(LedgerError, IntegrityError):  # another process was faster: then its secret is loaded
+        with suppress(LedgerError):  # another process was faster: then its secret is loaded
             _create_secret(ledger, name)
         secret = _load_secret(ledger, name)
     if secret is None:
@@ -125,12 +123,14 @@ def shared_secret(ledger: "Ledger", name: str) -> bytes:
 
 def _load_secret(ledger: "Ledger", name: str) -> bytes | None:
     with ledger.reading() as connection:
-        encrypted = connection.scalar(sa.select(server_secrets.c.sealed).where(server_secrets.c.name == name))
+        encrypted = connection.exec_driver_sql("SELECT sealed FROM server_secrets WHERE name = ?", (name,)).scalar()
     return None if encrypted is None else bytes.fromhex(ledger.vault.decrypt(encrypted)[name])
 
 
 def _create_secret(ledger: "Ledger", name: str) -> None:
+    import secrets
+
     encrypted = ledger.vault.encrypt({name: secrets.token_hex(32)})
     with ledger.writing() as connection:
-        if connection.scalar(sa.select(server_secrets.c.name).where(server_secrets.c.name == name)) is None:
-            connection.execute(server_secrets.insert().values(name=name, sealed=encrypted))
+        insert = "INSERT INTO server_secrets (name, sealed) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+        connection.exec_driver_sql(insert, (name, encrypted))

@@ -4,18 +4,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, Self
-
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, RootTransaction
-from sqlalchemy.exc import DBAPIError
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.instant import Clock
 from liushui.ledger.access.vault import Vault
-from liushui.ledger.engines.sql_dialects import SQLDialect
-from liushui.ledger.schema import REVISION
+from liushui.ledger.engines.sql_dialects import SQLDialect, dialect_of
+
+if TYPE_CHECKING:
+    # Imported where it is needed: a command that only reads a file's totals does without SQLAlchemy, whose import takes
+    # several times as long as its queries.
+    from sqlalchemy.engine import Connection, Engine, RootTransaction
+
+REVISION: Final = "0016"
+"""The newest migration: the schema that this program reads and writes."""
+
+APPLICATION_ID: Final = 0x6C697573
+"""Marks an SQLite file as a liushui ledger (PRAGMA application_id)."""
 
 UNFINISHED_COPY: Final = f"unfinished copy, {REVISION}"
 """The revision of a ledger that another one is being copied into. Every release refuses to open it, older ones too."""
@@ -38,6 +45,37 @@ class RawConnection(Protocol):
     def close(self) -> None: ...
 
 
+Execute = Callable[[str, Sequence[object]], Cursor]
+"""Runs a statement with `?` as placeholders."""
+
+
+class Queries(NamedTuple):
+    """Statements of text, with `?` as placeholders, in one read transaction."""
+
+    sql: SQLDialect
+    execute: Execute
+
+    def rows(self, statement: str, *parameters: object) -> list[Any]:
+        """Every row of a statement."""
+        return self.execute(statement, parameters).fetchall()
+
+    def value(self, statement: str, *parameters: object) -> Any:  # noqa: ANN401 - a column has its own type
+        """The first column of the first row; None where there is no row."""
+        row = self.execute(statement, parameters).fetchone()
+        return None if row is None else row[0]
+
+
+def queries_of(connection: "Connection") -> Queries:
+    """Statements of text in the transaction of one of SQLAlchemy's connections."""
+
+    def execute(statement: str, parameters: Sequence[object]) -> Cursor:
+        found: Any = connection.exec_driver_sql(statement, tuple(parameters))  # it calls its list a Sequence
+        cursor: Cursor = found
+        return cursor
+
+    return Queries(dialect_of(connection), execute)
+
+
 DataVersion = Hashable | None
 """While it stays equal, what was read with it is still true. None: the engine cannot tell, so read again."""
 
@@ -49,20 +87,34 @@ class Ledger(ABC):
     """What messages call it: a path, or a URL without its password."""
     url: str
     """Opens the ledger again. It may contain a password: never show it."""
-    engine: Engine
     sql: SQLDialect
     """The SQL in which its engine differs from the other one."""
     clock: Clock
 
-    def __init__(self, name: str, url: str, engine: Engine, clock: Clock) -> None:
-        self.name, self.url, self.engine, self.clock = name, url, engine, clock
+    def __init__(self, name: str, url: str, clock: Clock) -> None:
+        self.name, self.url, self.clock = name, url, clock
         self._rehearsal: Connection | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
 
+    @cached_property
+    def engine(self) -> "Engine":
+        """SQLAlchemy's engine, with a pool of connections."""
+        return self._make_engine()
+
+    @abstractmethod
+    def _make_engine(self) -> "Engine":
+        """Called once, when the engine is first needed."""
+
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def querying(self) -> Iterator[Queries]:
+        """A read transaction for statements of text: every one of them sees the ledger in the same state."""
+        with self.reading() as connection:
+            yield queries_of(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator["Connection"]:
         """A read transaction: every statement sees the ledger in the same state."""
         if self._rehearsal is not None:
             yield self._rehearsal
@@ -73,7 +125,7 @@ class Ledger(ABC):
                 yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator["Connection"]:
         """A write transaction: committed when the block ends, rolled back when it raises.
 
         On SQLite it excludes every other writer. On PostgreSQL it holds only the rows that it locks:
@@ -85,6 +137,8 @@ class Ledger(ABC):
             with self.translating_errors(), self._rehearsal.begin_nested():
                 yield self._rehearsal
             return
+        from sqlalchemy.exc import DBAPIError
+
         with self.translating_errors(), self.engine.connect() as connection:
             connection = connection.execution_options(**self._writing_options())
             transaction = connection.begin()
@@ -104,6 +158,8 @@ class Ledger(ABC):
 
         It holds the locks of a write transaction until then. Not for two threads at once.
         """
+        from sqlalchemy.exc import DBAPIError
+
         with self.translating_errors(), self.engine.connect() as connection:
             connection = connection.execution_options(**self._writing_options())
             transaction = connection.begin()
@@ -147,7 +203,7 @@ class Ledger(ABC):
         """The schema revision; None where there is no schema yet. Raises LedgerError for another program's database."""
 
     @abstractmethod
-    def migrate(self, migrations: Callable[[Connection], None]) -> None:
+    def migrate(self, migrations: "Callable[[Connection], None]") -> None:
         """Upgrade the schema in one transaction. Other processes that migrate wait for it."""
 
     def distribute(self) -> int:
@@ -158,11 +214,11 @@ class Ledger(ABC):
         raise ConfigError(f"{self.name} is a file: only a ledger on PostgreSQL with Citus can be distributed")
 
     @abstractmethod
-    def integrity_errors(self, connection: Connection) -> Iterator[str]:
+    def integrity_errors(self, connection: "Connection") -> Iterator[str]:
         """What the database's own integrity check finds."""
 
     @abstractmethod
-    def tolerating_damage(self, connection: Connection) -> AbstractContextManager[None]:
+    def tolerating_damage(self, connection: "Connection") -> AbstractContextManager[None]:
         """Have a connection read damaged text as far as it can, instead of raising."""
 
     @abstractmethod
@@ -173,24 +229,26 @@ class Ledger(ABC):
         minutes, and needs as much free space again as the tables have.
         """
 
-    def is_distributed(self, connection: Connection) -> bool:  # noqa: ARG002 - only a server has to ask
+    def is_distributed(self, connection: "Connection") -> bool:  # noqa: ARG002 - only a server has to ask
         """Whether accounts are on several nodes. Then one transaction may see two accounts at two moments."""
         return False
 
     def with_clock(self, clock: Clock) -> Self:
         """The same ledger, sharing its connections, under another clock."""
+        self.engine  # noqa: B018 - made before the copy, so that both have one
         other = copy(self)
         other.clock = clock
         return other
 
     def close(self) -> None:
         """Close its connections."""
-        self.engine.dispose()
+        if "engine" in self.__dict__:
+            self.engine.dispose()
 
-    def _on_begin(self, connection: Connection) -> None:  # noqa: B027 - most engines need nothing here
+    def _on_begin(self, connection: "Connection") -> None:  # noqa: B027 - most engines need nothing here
         """The first thing in every write transaction."""
 
-    def _commit(self, transaction: RootTransaction) -> None:
+    def _commit(self, transaction: "RootTransaction") -> None:
         """Raises CommitOutcomeUnknown where the engine cannot tell whether the commit happened."""
         transaction.commit()
 
@@ -217,8 +275,10 @@ class UpgradeResult(NamedTuple):
     """How many tables were distributed over the nodes of Citus."""
 
 
-def read_revision(connection: Connection) -> str | None:
+def read_revision(connection: "Connection") -> str | None:
     """The newest migration that a database has had; None where it had none."""
+    import sqlalchemy as sa
+
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

@@ -11,17 +11,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
 from liushui.conditions import DETAIL_PREFIX, SIDE, AllOf, AnyOf, Term, Where
-from liushui.ledger.engines.sql_dialects import SQLDialect
+from liushui.ledger.engines.sql_dialects import FOLD_FUNCTION, SQLDialect, dialect_of, fold
 from liushui.money import to_plain_string
-
-FOLD_FUNCTION: Final = "liushui_fold"
-"""The SQL function that SQLite's connections have: it is `fold`."""
 
 
 class _ByEngine(FunctionElement[Any]):
@@ -45,11 +43,6 @@ def _compile_first(element: _ByEngine, compiler: SQLCompiler, **options: Any) ->
 
 
 # ---------------------------------------------------------------- texts
-
-
-def fold(text: str | None) -> str | None:
-    """A text as it is compared."""
-    return None if text is None else text.upper()
 
 
 def equals_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
@@ -112,6 +105,12 @@ def _compare_digits(
     if largest:
         return sa.or_(whole < bound_whole, sa.and_(whole == bound_whole, text <= bound_text))
     return sa.or_(whole > bound_whole, sa.and_(whole == bound_whole, text >= bound_text))
+
+
+def exact_sums(connection: Connection, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """Aggregates that sum columns of amounts exactly. Their values are to be read with `day_totals.parse_sum`."""
+    sql = dialect_of(connection)
+    return [sa.literal_column(sql.exact_sum(str(column))) for column in columns]
 
 
 # ---------------------------------------------------------------- conditions as text

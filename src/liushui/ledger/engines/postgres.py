@@ -21,7 +21,7 @@ from liushui.errors import CommitOutcomeUnknown, LedgerError
 from liushui.instant import Clock, to_us
 from liushui.ledger.access.vault import Vault
 from liushui.ledger.engines import postgres_connection
-from liushui.ledger.engines.base import DataVersion, Ledger, RawConnection, read_revision
+from liushui.ledger.engines.base import APPLICATION_ID, REVISION, DataVersion, Ledger, RawConnection, read_revision
 from liushui.ledger.engines.postgres_connection import (
     Connector,
     PostgresConnection,
@@ -31,7 +31,7 @@ from liushui.ledger.engines.postgres_connection import (
     statement_error,
 )
 from liushui.ledger.engines.sql_dialects import POSTGRESQL, to_psycopg
-from liushui.ledger.schema import APPLICATION_ID, REVISION, metadata
+from liushui.ledger.schema import metadata
 
 VERSION_MIN: Final = 15
 IDLE_CONNECTIONS_MAX: Final = 4
@@ -48,8 +48,11 @@ class PostgresLedger(Ledger):
     sql = POSTGRESQL
 
     def __init__(self, url: str, clock: Clock) -> None:
-        super().__init__(display_url(url), url, _engine(url), clock)
+        super().__init__(display_url(url), url, clock)
         self._id: str | None = None
+
+    def _make_engine(self) -> Engine:
+        return _engine(self.url)
 
     @property
     def id(self) -> str:

@@ -7,9 +7,10 @@ checker and an AttributeError, never a statement that silently lacks it. Placeho
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.engine import Connection
+if TYPE_CHECKING:  # a command that only reads does without SQLAlchemy, whose import takes longer than its queries
+    from sqlalchemy.engine import Connection
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: a dialect is part of the keys of caches
@@ -39,6 +40,16 @@ class SQLDialect:
         """Follows the name of a table in FROM: its rows are found by that index."""
         # SQLite has no statistics, and takes the primary key. PostgreSQL knows how few rows a partial index has.
         return f"INDEXED BY {index}" if self is SQLITE else ""
+
+    def exact_sum(self, column: str) -> str:
+        """An aggregate that sums a column of amounts exactly. Its value is to be read with `day_totals.parse_sum`.
+
+        SQLite has no exact numbers. It gives the amounts of a group as one text, which takes a fifth of the time of
+        fetching them one by one.
+        """
+        if self is SQLITE:
+            return f"group_concat(nullif({column}, '0'), ' ')"
+        return f"sum(CAST({column} AS NUMERIC))"
 
     def join_lines(self, *, newest_first: bool | None, only_shown: bool) -> str:
         """An aggregate: the values of `line` with commas between, as UTF-8 bytes; those of `shown` rows alone if asked.
@@ -96,9 +107,18 @@ POSTGRESQL: Final = SQLDialect(
 )
 
 
-def dialect_of(connection: Connection) -> SQLDialect:
+def dialect_of(connection: "Connection") -> SQLDialect:
     """The dialect that a connection speaks."""
     return SQLITE if connection.dialect.name == SQLITE.name else POSTGRESQL
+
+
+FOLD_FUNCTION: Final = "liushui_fold"
+"""The SQL function that SQLite's connections have: it is `fold`."""
+
+
+def fold(text: str | None) -> str | None:
+    """A text as it is compared."""
+    return None if text is None else text.upper()
 
 
 class Statement:
@@ -107,7 +127,7 @@ class Statement:
     def __init__(self, text: Callable[[SQLDialect], str]) -> None:
         self._texts = {dialect.name: text(dialect) for dialect in (SQLITE, POSTGRESQL)}
 
-    def on(self, connection: Connection) -> str:
+    def on(self, connection: "Connection") -> str:
         """The text for a connection's engine."""
         return self._texts[connection.dialect.name]
 

@@ -5,21 +5,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
-
-import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
 from liushui.instant import Clock
 from liushui.ledger.access.vault import Vault, vault_beside
-from liushui.ledger.engines.base import DataVersion, Ledger, RawConnection, read_revision
-from liushui.ledger.engines.condition_sql import FOLD_FUNCTION, fold
-from liushui.ledger.engines.sql_dialects import SQLITE
-from liushui.ledger.schema import APPLICATION_ID, REVISION
+from liushui.ledger.engines.base import (
+    APPLICATION_ID,
+    REVISION,
+    DataVersion,
+    Ledger,
+    Queries,
+    RawConnection,
+    read_revision,
+)
+from liushui.ledger.engines.sql_dialects import FOLD_FUNCTION, SQLITE, fold
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
 
 BUSY_TIMEOUT_S: Final = 60
 """How long a writer waits for another one."""
@@ -49,8 +53,11 @@ class SQLiteLedger(Ledger):
     sql = SQLITE
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        super().__init__(str(path), str(path), sqlite_engine(path), clock)
+        super().__init__(str(path), str(path), clock)
         self._path = path
+
+    def _make_engine(self) -> "Engine":
+        return sqlite_engine(self._path)
 
     @property
     def path(self) -> Path:
@@ -67,9 +74,23 @@ class SQLiteLedger(Ledger):
     def translating_errors(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, sqlite3.Error) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
+        except Exception as error:
+            # An error of SQLAlchemy's has the driver's in `orig`. SQLAlchemy itself may not have been imported.
+            cause = getattr(error, "orig", error)
+            if not isinstance(cause, sqlite3.Error):
+                raise
             raise _ledger_error(cause, self.path) from error
+
+    @contextmanager
+    def querying(self) -> Iterator[Queries]:
+        if "engine" in self.__dict__:  # then its pool has a connection that need not be opened first
+            with super().querying() as queries:
+                yield queries
+            return
+        with self.translating_errors(), closing(_connect(self.path)) as connection:
+            _set_pragmas(connection)
+            connection.execute("BEGIN")
+            yield Queries(self.sql, connection.execute)
 
     def raw_connection(self) -> sqlite3.Connection:
         connection = _connect(self.path)
@@ -85,16 +106,19 @@ class SQLiteLedger(Ledger):
 
     def revision(self) -> str | None:
         try:
-            with self.reading() as connection:
-                application_id = connection.exec_driver_sql("PRAGMA application_id").scalar()
-                tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+            with self.querying() as queries:
+                application_id = queries.value("PRAGMA application_id")
+                tables = {name for (name,) in queries.rows("SELECT name FROM sqlite_master")}
                 if application_id != APPLICATION_ID and (application_id or tables):
                     raise LedgerError(f"{self.path} is an SQLite file of another program, not a ledger")
-                return read_revision(connection)
+                if "alembic_version" not in tables:
+                    return None
+                revision: str | None = queries.value("SELECT version_num FROM alembic_version")
+                return revision
         except UnicodeDecodeError as error:  # raised by the driver for a message that quotes damaged bytes
             raise LedgerError(_DAMAGED.format(path=self.path)) from error
 
-    def migrate(self, migrations: Callable[[Connection], None]) -> None:
+    def migrate(self, migrations: "Callable[[Connection], None]") -> None:
         with self.translating_errors(), self.engine.connect() as connection:
             # The journal mode belongs to the file and cannot change inside a transaction.
             driver = sqlite_connection(connection)
@@ -106,7 +130,7 @@ class SQLiteLedger(Ledger):
                 migrations(connection)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
-    def integrity_errors(self, connection: Connection) -> Iterator[str]:
+    def integrity_errors(self, connection: "Connection") -> Iterator[str]:
         for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
             if line != "ok":
                 yield line
@@ -123,7 +147,7 @@ class SQLiteLedger(Ledger):
         return ""
 
     @contextmanager
-    def tolerating_damage(self, connection: Connection) -> Iterator[None]:
+    def tolerating_damage(self, connection: "Connection") -> Iterator[None]:
         driver = sqlite_connection(connection)
         usual = driver.text_factory
         driver.text_factory = lambda value: value.decode(errors="backslashreplace")
@@ -168,8 +192,11 @@ def create_folder(path: Path) -> None:
         raise LedgerError(f"cannot create a ledger at {path}: {error.strerror}") from error
 
 
-def sqlite_engine(path: Path) -> Engine:
+def sqlite_engine(path: Path) -> "Engine":
     """SQLAlchemy's engine for a file. Its connections have our pragmas and our transactions."""
+    import sqlalchemy as sa
+    from sqlalchemy import event
+
     engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _connect(path), poolclass=sa.QueuePool)
     event.listen(engine, "connect", lambda connection, _entry: _set_pragmas(connection))
     event.listen(engine, "begin", _begin)
@@ -210,20 +237,20 @@ def _set_pragmas(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")  # a ledger from elsewhere may have a manipulated schema
 
 
-def _begin(connection: Connection) -> None:
+def _begin(connection: "Connection") -> None:
     if connection.get_execution_options().get("liushui_writes"):
         begin_writing(connection)
     else:
         connection.exec_driver_sql("BEGIN")
 
 
-def begin_writing(connection: Connection) -> None:
+def begin_writing(connection: "Connection") -> None:
     # IMMEDIATE takes the write lock now. A deferred transaction would take it at its first write, and fail there if
     # another process wrote after its first read.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def sqlite_connection(connection: Connection) -> sqlite3.Connection:
+def sqlite_connection(connection: "Connection") -> sqlite3.Connection:
     """The driver's own connection in one of SQLAlchemy's."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from liushui.instant import from_us, to_us
-from liushui.ledger.engine import Ledger
-from liushui.ledger.schema import from_row, observations, to_columns, upsert
+from liushui.ledger.engines.base import Ledger, Queries
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 
 class Observation(NamedTuple):
@@ -33,24 +33,23 @@ class Observation(NamedTuple):
 
 def list_observations(ledger: Ledger, account: str | None = None) -> list[Observation]:
     """The observations of an account, or of all, by account and name."""
-    with ledger.reading() as connection:
-        return read_observations(connection, account)
+    with ledger.querying() as queries:
+        return read_observations(queries, account)
 
 
-def read_observations(connection: Connection, account: str | None = None) -> list[Observation]:
+def read_observations(queries: Queries, account: str | None = None) -> list[Observation]:
     """`list_observations` in the caller's transaction."""
-    query = sa.select(observations).order_by(observations.c.account, observations.c.name)
-    if account is not None:
-        query = query.where(observations.c.account == account)
-    return [from_row(Observation, row) for row in connection.execute(query)]
+    only, values = ("", ()) if account is None else ("WHERE account = ?", (account,))
+    rows = queries.rows(f"{_SELECT} {only} ORDER BY account, name", *values)
+    return [Observation(of, name, value, from_us(at_us)) for of, name, value, at_us in rows]
 
 
 def find_observation(ledger: Ledger, account: str, name: str) -> Observation | None:
     """One observation of an account. None: nothing of that name was observed."""
-    c = observations.c
-    with ledger.reading() as connection:
-        row = connection.execute(sa.select(observations).where(c.account == account, c.name == name)).first()
-    return None if row is None else from_row(Observation, row)
+    return next((known for known in list_observations(ledger, account) if known.name == name), None)
+
+
+_SELECT: Final = "SELECT account, name, value, observed_at_us FROM observations"
 
 
 def record_observations(ledger: Ledger, observed: Iterable[Observation]) -> None:
@@ -59,8 +58,10 @@ def record_observations(ledger: Ledger, observed: Iterable[Observation]) -> None
         store_observations(connection, observed)
 
 
-def store_observations(connection: Connection, observed: Iterable[Observation]) -> None:
+def store_observations(connection: "Connection", observed: Iterable[Observation]) -> None:
     """`record_observations` in the caller's transaction."""
+    from liushui.ledger.schema import observations, to_columns, upsert  # imported here: readers need no SQLAlchemy
+
     # In one order, so that two transactions with the same keys cannot each wait for the other.
     for observation in sorted(observed):
         upsert(connection, observations, to_columns(observations, observation))
@@ -72,8 +73,10 @@ def forget_observations(ledger: Ledger, account: str, *names: str) -> None:
         delete_observations(connection, account, *names)
 
 
-def delete_observations(connection: Connection, account: str, *names: str) -> None:
+def delete_observations(connection: "Connection", account: str, *names: str) -> None:
     """`forget_observations` in the caller's transaction."""
+    from liushui.ledger.schema import observations
+
     query = observations.delete().where(observations.c.account == account)
     connection.execute(query.where(observations.c.name.in_(names)) if names else query)
 
@@ -193,9 +196,9 @@ def load_state(ledger: Ledger, account: str, now: datetime) -> SourceState:
     return read_state(list_observations(ledger, account), now)
 
 
-def read_states(connection: Connection, now: datetime) -> dict[str, SourceState]:
+def read_states(queries: Queries, now: datetime) -> dict[str, SourceState]:
     """The states of all sources that left one, by account, in the caller's transaction."""
-    by_account = groupby(read_observations(connection), key=lambda observation: observation.account)
+    by_account = groupby(read_observations(queries), key=lambda observation: observation.account)
     return {account: read_state(observed, now) for account, observed in by_account}
 
 
@@ -215,7 +218,7 @@ def record_wait(ledger: Ledger, account: str, wait: Wait | None, now: datetime) 
     record_observations(ledger, [Observation(account, WAIT, value, now)])
 
 
-def delete_wait(connection: Connection, account: str) -> None:
+def delete_wait(connection: "Connection", account: str) -> None:
     """Forget the wait that the provider asked for, in the caller's transaction."""
     delete_observations(connection, account, WAIT)
 
@@ -226,7 +229,7 @@ def record_unproven(ledger: Ledger, account: str, *, is_unproven: bool) -> None:
         store_unproven(connection, account, ledger.clock(), is_unproven=is_unproven)
 
 
-def store_unproven(connection: Connection, account: str, now: datetime, *, is_unproven: bool) -> None:
+def store_unproven(connection: "Connection", account: str, now: datetime, *, is_unproven: bool) -> None:
     """`record_unproven` in the caller's transaction."""
     if is_unproven:
         store_observations(connection, [Observation(account, UNPROVEN, "", now)])

@@ -8,10 +8,10 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import LedgerError
 from liushui.ledger.engine import UNFINISHED_COPY, Ledger
+from liushui.ledger.engines.base import REVISION
 from liushui.ledger.maintenance.snapshot import Key
 from liushui.ledger.schema import (
     EPHEMERAL_TABLES,
-    REVISION,
     BigInt,
     Text,
     batches,

@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import LedgerError
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.maintenance.anchors import Anchor
 from liushui.ledger.maintenance.backup import publish, temporary_beside
 from liushui.ledger.read.accounts import Head, list_heads
@@ -109,7 +110,7 @@ def record_heads(ledger: Ledger) -> list[str]:
     with _locked(path) as file, ledger.reading() as connection:
         newest = read_heads_file(ledger).newest
         removed = [Head(known.account, known.head, known.link) for known in list_tombstones(connection)]
-        heads = {head.account: head for head in (*removed, *list_heads(connection))}
+        heads = {head.account: head for head in (*removed, *list_heads(queries_of(connection)))}
         diverged = [
             f"account {account} does not continue from batch {head.batch}, which {path.name} recorded: "
             "`liushui verify` tells more"

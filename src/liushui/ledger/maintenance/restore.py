@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, LedgerError
 from liushui.ledger.access.vault import Vault, vault_beside
 from liushui.ledger.engine import Ledger, file_of, open_ledger
-from liushui.ledger.engines.base import check_revision
+from liushui.ledger.engines.base import APPLICATION_ID, REVISION, check_revision
 from liushui.ledger.engines.sqlite import create_folder
 from liushui.ledger.maintenance.backup import (
     account_heads,
@@ -34,7 +34,6 @@ from liushui.ledger.maintenance.copy import (
 from liushui.ledger.maintenance.copy_state import clear_ledger, is_empty, is_unfinished
 from liushui.ledger.maintenance.heads_file import record_restore
 from liushui.ledger.maintenance.verify import ReportProgress
-from liushui.ledger.schema import APPLICATION_ID, REVISION
 
 
 class RestoreResult(NamedTuple):

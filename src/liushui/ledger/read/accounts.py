@@ -7,17 +7,12 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-
 from liushui.errors import AccountNotFound
 from liushui.instant import from_us, load_zone
 from liushui.ledger.coverage import Range, State, merge_adjacent
 from liushui.ledger.day_totals import Sums, load_sums
-from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import Ledger, Queries
 from liushui.ledger.jobs.source_state import SourceState, read_states
-from liushui.ledger.schema import accounts, coverage, day_totals, findings, flows, progress, quarantine, runs, sources
-from liushui.ledger.write.quarantine import from_columns
 
 REFUSED = "credentials"
 """The status of a sync whose credentials the provider refused."""
@@ -41,10 +36,9 @@ class AccountName(NamedTuple):
         return load_zone(self.zone)
 
 
-def find_accounts(connection: Connection, names: Sequence[str] = ()) -> list[AccountName]:
+def find_accounts(queries: Queries, names: Sequence[str] = ()) -> list[AccountName]:
     """The accounts of those names, by name; all of them where none is named. Raises AccountNotFound."""
-    query = sa.select(accounts.c.account, accounts.c.provider, accounts.c.zone).order_by(accounts.c.account)
-    found = [AccountName(*row) for row in connection.execute(query)]
+    found = [AccountName(*row) for row in queries.rows("SELECT account, provider, zone FROM accounts ORDER BY account")]
     if not names:
         return found
     known = [account.account for account in found]
@@ -56,11 +50,8 @@ def find_accounts(connection: Connection, names: Sequence[str] = ()) -> list[Acc
 
 def read_heads(ledger: Ledger, names: Sequence[str] | None = None) -> dict[str, int]:
     """The newest batch of each account, by name. No fact of an account changes without a new batch."""
-    query = sa.select(accounts.c.account, accounts.c.head).order_by(accounts.c.account)
-    if names is not None:
-        query = query.where(accounts.c.account.in_(names))
-    with ledger.reading() as connection:
-        return {row.account: row.head for row in connection.execute(query)}
+    with ledger.querying() as queries:
+        return {head.account: head.batch for head in list_heads(queries, names)}
 
 
 class Head(NamedTuple):
@@ -71,12 +62,13 @@ class Head(NamedTuple):
     link: str
 
 
-def list_heads(connection: Connection, names: Sequence[str] | None = None) -> list[Head]:
+def list_heads(queries: Queries, names: Sequence[str] | None = None) -> list[Head]:
     """Where the chains of those accounts end, by name; of all accounts where `names` is None."""
-    query = sa.select(accounts.c.account, accounts.c.head, accounts.c.link).order_by(accounts.c.account)
-    if names is not None:
-        query = query.where(accounts.c.account.in_(names))
-    return [Head(*row) for row in connection.execute(query)]
+    only = "" if names is None else f"WHERE account IN ({_placeholders(names)})"
+    return [
+        Head(*row)
+        for row in queries.rows(f"SELECT account, head, link FROM accounts {only} ORDER BY account", *names or ())
+    ]
 
 
 class LastRun(NamedTuple):
@@ -149,18 +141,18 @@ class SnapshotCache:
 
     states: dict[str, tuple[int, CommittedState]] = field(default_factory=dict)
 
-    def load(self, connection: Connection, account: str, head: int) -> CommittedState:
+    def load(self, queries: Queries, account: str, head: int) -> CommittedState:
         """The committed state of an account whose newest batch is `head`."""
         cached = self.states.get(account)
         if cached is not None and cached[0] == head:
             return cached[1]
-        state = read_committed(connection, account)
+        state = read_committed(queries, account)
         self.states[account] = head, state
         return state
 
 
 def read_snapshots(
-    connection: Connection,
+    queries: Queries,
     cache: SnapshotCache,
     names: Sequence[str] = (),
     *,
@@ -171,13 +163,10 @@ def read_snapshots(
     `with_runs_at`: now, where the last runs and the state of the sources are wanted too.
     """
     if names:
-        find_accounts(connection, names)
-    last_runs = {} if with_runs_at is None else _last_runs(connection)
-    services = {} if with_runs_at is None else read_states(connection, with_runs_at)
-    query = sa.select(accounts.c.account, accounts.c.provider, accounts.c.zone, accounts.c.head, sources.c.since_us)
-    query = query.outerjoin(sources, sources.c.account == accounts.c.account).order_by(accounts.c.account)
-    if names:
-        query = query.where(accounts.c.account.in_(names))
+        find_accounts(queries, names)
+    last_runs = {} if with_runs_at is None else _last_runs(queries)
+    services = {} if with_runs_at is None else read_states(queries, with_runs_at)
+    only = f"WHERE accounts.account IN ({_placeholders(names)})" if names else ""
     return [
         AccountSnapshot(
             account,
@@ -186,11 +175,19 @@ def read_snapshots(
             head,
             None if since_us is None else from_us(since_us),
             last_runs.get(account),
-            *cache.load(connection, account, head),
+            *cache.load(queries, account, head),
             services.get(account, _NO_STATE),
         )
-        for account, provider, zone, head, since_us in connection.execute(query).all()
+        for account, provider, zone, head, since_us in queries.rows(
+            "SELECT accounts.account, accounts.provider, accounts.zone, accounts.head, sources.since_us "
+            f"FROM accounts LEFT JOIN sources ON sources.account = accounts.account {only} ORDER BY accounts.account",
+            *names,
+        )
     ]
+
+
+def _placeholders(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def currencies_of(snapshots: Sequence[AccountSnapshot]) -> list[str]:
@@ -202,67 +199,65 @@ def currencies_of(snapshots: Sequence[AccountSnapshot]) -> list[str]:
     return sorted(counts, key=lambda currency: (-counts[currency], currency))
 
 
-def read_committed(connection: Connection, account: str) -> CommittedState:
+def read_committed(queries: Queries, account: str) -> CommittedState:
     """What batches of an account have come to."""
-    first_us, last_us = (_edge_us(connection, account, newest=newest) for newest in (False, True))
+    # ORDER BY and LIMIT read one end of the primary key on every engine; min() and max() do not.
+    edges = [f"SELECT at_us FROM flows WHERE account = ? ORDER BY at_us {order} LIMIT 1" for order in ("ASC", "DESC")]
+    findings = queries.rows("SELECT finding, sum(flows) FROM findings WHERE account = ? GROUP BY finding", account)
     return CommittedState(
-        tuple(merge_adjacent(read_ranges(connection, account))),
-        _rejected(connection, account),
-        _findings(connection, account),
-        load_sums(connection, account),
-        first_us,
-        last_us,
-        connection.scalar(sa.select(sa.func.max(day_totals.c.day)).where(day_totals.c.account == account)),
+        tuple(merge_adjacent(read_ranges(queries, account))),
+        _rejected(queries, account, "ended_batch IS NULL"),
+        {finding: int(count) for finding, count in findings},
+        load_sums(queries, account),
+        queries.value(edges[0], account),
+        queries.value(edges[1], account),
+        queries.value("SELECT max(day) FROM day_totals WHERE account = ?", account),
     )
 
 
-def read_ranges(connection: Connection, account: str) -> list[Range]:
+def read_ranges(queries: Queries, account: str) -> list[Range]:
     """An account's coverage as it was committed, oldest first."""
-    c = coverage.c
-    query = sa.select(c.since_us, c.until_us, c.state, c.reason, c.checked_at_us, c.batch)
-    found = connection.execute(query.where(c.account == account).order_by(c.since_us))
+    found = queries.rows(
+        "SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage WHERE account = ? "
+        "ORDER BY since_us",
+        account,
+    )
     return [Range(since_us, until_us, State(state), *rest) for since_us, until_us, state, *rest in found]
 
 
 def ranges_of(ledger: Ledger, account: str) -> list[Range]:
     """An account's coverage as it was committed, oldest first."""
-    with ledger.reading() as connection:
-        return read_ranges(connection, account)
+    with ledger.querying() as queries:
+        return read_ranges(queries, account)
 
 
-def rejected_as_of(connection: Connection, account: str, seq: int) -> tuple[RejectedRows, ...]:
+def rejected_as_of(queries: Queries, account: str, seq: int) -> tuple[RejectedRows, ...]:
     """The rows that could not be read after a batch."""
-    q = quarantine.c
-    return _rejected(connection, account, sa.and_(q.batch <= seq, sa.or_(q.ended_batch.is_(None), q.ended_batch > seq)))
+    return _rejected(queries, account, "batch <= ? AND (ended_batch IS NULL OR ended_batch > ?)", seq, seq)
 
 
-def _rejected(
-    connection: Connection, account: str, only: sa.ColumnElement[bool] | None = None
-) -> tuple[RejectedRows, ...]:
+def _rejected(queries: Queries, account: str, condition: str, *parameters: object) -> tuple[RejectedRows, ...]:
     """Rejected rows by the ranges they may belong to. A row of unknown time may belong to any range."""
-    q = quarantine.c
-    query = sa.select(q.since_us, q.until_us, q.holes, sa.func.count()).where(q.account == account)
-    query = query.where(q.ended_batch.is_(None) if only is None else only)
+    found = queries.rows(
+        f"SELECT since_us, until_us, holes, count(*) FROM quarantine WHERE account = ? AND {condition} "
+        "GROUP BY since_us, until_us, holes",
+        account,
+        *parameters,
+    )
+    if not found:
+        return ()
+    # Imported here: only an account with rejected rows needs it, and it imports SQLAlchemy.
+    from liushui.ledger.write.quarantine import from_columns
+
     entries = []
-    for since_us, until_us, holes, rows in connection.execute(query.group_by(q.since_us, q.until_us, q.holes)):
+    for since_us, until_us, holes, rows in found:
         span = from_columns(since_us, until_us, holes)
         pieces = ((-ANY_TIME_US, ANY_TIME_US),) if span is None else tuple((one[0], one[1]) for one in span)
         entries.append(RejectedRows(pieces, rows))
     return tuple(sorted(entries))
 
 
-def _edge_us(connection: Connection, account: str, *, newest: bool) -> int | None:
-    """The time of the oldest or newest flow. ORDER BY and LIMIT read one end of the primary key on every engine."""
-    order = flows.c.at_us.desc() if newest else flows.c.at_us
-    return connection.scalar(sa.select(flows.c.at_us).where(flows.c.account == account).order_by(order).limit(1))
-
-
-def _last_runs(connection: Connection) -> dict[str, LastRun]:
-    latest = sa.select(runs.c.account, sa.func.max(runs.c.started_at_us).label("started_at_us"))
-    last = latest.group_by(runs.c.account).subquery()
-    same = sa.and_(runs.c.account == last.c.account, runs.c.started_at_us == last.c.started_at_us)
-    query = sa.select(runs.c.account, runs.c.started_at_us, runs.c.ended_at_us, runs.c.error, progress.c.status)
-    query = query.join(last, same).outerjoin(progress, progress.c.account == runs.c.account)
+def _last_runs(queries: Queries) -> dict[str, LastRun]:
     return {
         account: LastRun(
             from_us(started_at_us),
@@ -270,11 +265,13 @@ def _last_runs(connection: Connection) -> dict[str, LastRun]:
             error,
             is_refused=bool(error) and status == REFUSED,
         )
-        for account, started_at_us, ended_at_us, error, status in connection.execute(query)
+        for account, started_at_us, ended_at_us, error, status in queries.rows(_SELECT_LAST_RUNS)
     }
 
 
-def _findings(connection: Connection, account: str) -> dict[str, int]:
-    f = findings.c
-    query = sa.select(f.finding, sa.func.sum(f.flows)).where(f.account == account).group_by(f.finding)
-    return {finding: int(count) for finding, count in connection.execute(query)}
+_SELECT_LAST_RUNS: Final = """
+SELECT runs.account, runs.started_at_us, runs.ended_at_us, runs.error, progress.status FROM runs
+JOIN (SELECT account, max(started_at_us) AS started_at_us FROM runs GROUP BY account) AS latest
+  ON runs.account = latest.account AND runs.started_at_us = latest.started_at_us
+LEFT JOIN progress ON progress.account = runs.account
+"""

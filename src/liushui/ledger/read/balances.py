@@ -1,25 +1,19 @@
-"""Balances, each compared with what is stated of it; what filtered flows come to; and the balances around one flow.
+"""Balances, each with whether it is complete, and compared with what is stated of it.
 
-Sums come from day totals where these can tell, else from the flows themselves. They are exact, and currencies are
-never added together.
+Sums are exact, and currencies are never added together. The balances of all flows are read with statements of text, so
+that `liushui balances` does not wait for the import of SQLAlchemy.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-
-from liushui.instant import BusinessDays, from_us, to_iso, to_us
+from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.day_totals import Sums, Total
-from liushui.ledger.read import history
 from liushui.ledger.read.completeness import Basis, Verdict, combine, end_instant
-from liushui.ledger.read.filters import AFTER_ALL_US, AccountFilter, Bound, FlowFilter, bound_instant, equals_currency
-from liushui.ledger.read.flows import day_text
+from liushui.ledger.read.filters import AFTER_ALL_US, Bound, FlowFilter, bound_instant, equals_currency
 from liushui.ledger.read.model import Account, ReadModel
 from liushui.ledger.read.stated_balances import (
     Key,
@@ -29,13 +23,12 @@ from liushui.ledger.read.stated_balances import (
     StatedPoints,
     list_stated_balances,
     read_points,
+    read_points_as_of,
 )
-from liushui.ledger.read.sums import sum_flows
-from liushui.ledger.schema import day_totals
 from liushui.money import EXACT, ZERO, to_plain_string
 
-ROWS_MAX: Final = 250_000
-"""Flows that one sum looks at, unless the caller asks for all."""
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 
 class CheckStatus(StrEnum):
@@ -142,7 +135,7 @@ def read_balances(
     """
     rows: list[Balance] = []
     verdicts: list[Verdict] = []
-    with model.reading(names, as_of) as reading:
+    with model.reading(names, as_of, text_only=at is None and as_of is None) as reading:
         for account in reading.accounts.values():
             verdicts.append(verdict := account.verdict(until=at))
             if at is None and as_of is None:
@@ -153,16 +146,23 @@ def read_balances(
                 before = bound_instant(at, account.name.tz)
                 sums = _sums_before(reading.connection, account, before, as_of)
             until_us = AFTER_ALL_US if before is None else to_us(before)
-            points = read_points(reading.connection, account.name, until_us=until_us, as_of=as_of)
+            if as_of is None:
+                points = read_points(reading.queries, account.name, until_us=until_us)
+            else:
+                points = read_points_as_of(reading.connection, account.name, as_of, until_us=until_us)
             rows += balances_of(account, verdict, sums, points, before)
     if currency is not None:
         rows = [row for row in rows if equals_currency(row.currency, currency)]
     return Balances(rows, combine(verdicts))
 
 
-def _sums_before(connection: Connection, account: Account, at: datetime, as_of: Bound | None) -> Sums:
+def _sums_before(connection: "Connection", account: Account, at: datetime, as_of: Bound | None) -> Sums:
     if as_of is not None:
+        from liushui.ledger.read import history
+
         return history.sums_as_of(connection, account.name, as_of, to_us(at))
+    from liushui.ledger.read.sums import sum_flows
+
     return sum_flows(connection, FlowFilter(until=at).of(account.name))
 
 
@@ -253,8 +253,8 @@ def check_statements(
     With `withdrawn` also those that are no longer in force, which have no check. Raises AccountNotFound.
     """
     result: list[tuple[StatedBalance, BalanceCheck | None]] = []
-    with model.reading(names) as reading:
-        for balance in list_stated_balances(reading.connection, names, withdrawn=withdrawn):
+    with model.reading(names, text_only=True) as reading:
+        for balance in list_stated_balances(reading.queries, names, withdrawn=withdrawn):
             account = reading.accounts[balance.account]
             stated = reading.stated_points(account).get((balance.subaccount, balance.currency), StatedPoints())
             point = next((point for point in stated.by_people if point.id == balance.id), None)
@@ -265,63 +265,3 @@ def check_statements(
 
 
 _ORDER: Final = (CheckStatus.FAIL, CheckStatus.PASS, CheckStatus.UNCHECKED)
-
-
-# ---------------------------------------------------------------- sums of a filter
-
-
-class FilteredTotals(NamedTuple):
-    """Sums by currency, each with its verdict; and the verdict on the filter's range.
-
-    `since_us` None: of all flows of the filter; else only of those from that instant on, for there are too many.
-    """
-
-    sums: dict[str, tuple[Total, Verdict]]
-    since_us: int | None
-    verdict: Verdict
-
-
-def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROWS_MAX) -> FilteredTotals:
-    """What the flows of a filter come to. `rows_max` None: however many flows have to be looked at."""
-    sums: dict[str, Total] = defaultdict(Total)
-    with model.reading(wanted.accounts) as reading:
-        filters = [wanted.of(account.name) for account in reading.accounts.values()]
-        since_us = None
-        if wanted.needs_rows and rows_max is not None:
-            since_us = _bound_us(reading.connection, filters, rows_max)
-        for one in filters:
-            part = one if since_us is None else one.within(since_us, one.until_us)
-            for (_, currency), total in sum_flows(reading.connection, part).items():
-                sums[currency] = sums[currency].plus(total)
-        verdicts = {currency: reading.verdict(wanted, currency) for currency in sums}
-        return FilteredTotals(
-            {currency: (total, verdicts[currency]) for currency, total in sums.items()},
-            since_us,
-            reading.verdict(wanted),
-        )
-
-
-def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max: int) -> int | None:
-    """The instant from which on about `rows_max` flows are in the filters' ranges. None: there are no more than that.
-
-    Counted in whole days, from the newest on.
-    """
-    t = day_totals.c
-    counts: dict[str, int] = defaultdict(int)
-    for one in filters:
-        days = BusinessDays(one.account.tz)
-        query = sa.select(t.day, sa.func.sum(t.flows)).where(
-            t.account == one.account.account,
-            t.day >= day_text(days, one.since_us),
-            t.day <= day_text(days, one.until_us),
-        )
-        for day, count in connection.execute(query.group_by(t.day)):
-            counts[day] += int(count)
-    left = rows_max
-    newer: str | None = None
-    for day in sorted(counts, reverse=True):
-        left -= counts[day]
-        if left < 0 and newer is not None:
-            return max(BusinessDays(one.account.tz).begin_us(date.fromisoformat(newer)) for one in filters)
-        newer = day
-    return None

@@ -6,22 +6,21 @@ a time means that day in each account's own zone, and a time without an offset i
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
-
-import sqlalchemy as sa
 
 from liushui.errors import ConfigError, WireError, short_repr
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import MIN_INSTANT, BusinessDays, from_us, to_us
-from liushui.ledger import findings
-from liushui.ledger.engines.condition_sql import at_least, at_most, contains_folded, equals_folded, fold
+from liushui.ledger.engines.sql_dialects import fold
 from liushui.ledger.read.accounts import AccountName
-from liushui.ledger.schema import day_totals
 from liushui.money import parse_decimal, to_plain_string
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 Bound = date | datetime
 """An end of a range: an aware instant; or a day (its first instant) or naive time in each account's own zone."""
@@ -37,7 +36,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": tuple(Kind),
     "category": tuple(Category),
     "direction": tuple(Direction),
-    "finding": (findings.SIDE, findings.SAME_ID),
+    "finding": ("side", "same_id"),  # spelled out: `ledger.findings` imports SQLAlchemy
 }
 """Fields whose value is one of a few words."""
 
@@ -104,8 +103,13 @@ class AccountFilter(NamedTuple):
         """The same, of a part of the range."""
         return self._replace(since_us=max(self.since_us, since_us), until_us=min(self.until_us, until_us))
 
-    def apply(self, query: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+    def apply(self, query: "sa.Select[Any]", table: "sa.Table") -> "sa.Select[Any]":
         """Restrict a query of a table that has the columns of flows."""
+        import sqlalchemy as sa
+
+        from liushui.ledger import findings
+        from liushui.ledger.engines.condition_sql import at_least, at_most, contains_folded, equals_folded
+
         c, wanted = table.c, self.conditions
         query = query.where(c.account == self.account.account)
         if self.since_us > BEFORE_ALL_US:
@@ -133,8 +137,11 @@ class AccountFilter(NamedTuple):
         return query
 
 
-def totals_conditions(wanted: FlowFilter) -> list[sa.ColumnElement[bool]]:
+def totals_conditions(wanted: FlowFilter) -> "list[sa.ColumnElement[bool]]":
     """The conditions on day totals of a filter that they can answer."""
+    from liushui.ledger.engines.condition_sql import equals_folded
+    from liushui.ledger.schema import day_totals
+
     t = day_totals.c
     found = [t[name] == getattr(wanted, name) for name in ("kind", "subaccount") if getattr(wanted, name) is not None]
     if wanted.currency is not None:
@@ -165,6 +172,40 @@ def range_us(since: Bound | None, until: Bound | None, zone: ZoneInfo) -> tuple[
         BEFORE_ALL_US if since is None else instant_us(since, zone),
         AFTER_ALL_US if until is None else instant_us(until, zone),
     )
+
+
+# ---------------------------------------------------------------- days
+
+
+DAY: Final = timedelta(days=1)
+
+FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"
+"""Before and after every day."""
+
+
+def day_text(days: BusinessDays, at_us: int) -> str:
+    """The day of an instant; FIRST_DAY or LAST_DAY for one before or after all."""
+    return FIRST_DAY if at_us <= BEFORE_ALL_US else LAST_DAY if at_us >= AFTER_ALL_US - 1 else days.day_of(at_us)
+
+
+def begin_us(days: BusinessDays, day: str) -> int:
+    """The instant a day begins; BEFORE_ALL_US for the first days of the calendar, which may begin before it."""
+    if day in (FIRST_DAY, LAST_DAY):
+        return BEFORE_ALL_US if day == FIRST_DAY else AFTER_ALL_US
+    return max(BEFORE_ALL_US, days.range_us(day)[0])
+
+
+def end_us(days: BusinessDays, day: str) -> int:
+    """The instant a day ends; AFTER_ALL_US for the last days of the calendar, which may end after it."""
+    if day in (FIRST_DAY, LAST_DAY):
+        return BEFORE_ALL_US if day == FIRST_DAY else AFTER_ALL_US
+    return min(AFTER_ALL_US, days.range_us(day)[1])
+
+
+def next_day(day: str) -> str:
+    """The day after a day; LAST_DAY after the calendar's last one."""
+    found = date.fromisoformat(day)
+    return LAST_DAY if found == date.max else (found + DAY).isoformat()
 
 
 # ---------------------------------------------------------------- reading a filter

@@ -7,7 +7,7 @@ found with the position to go on from. Day totals tell beforehand which days can
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from heapq import merge
 from typing import Any, Final, NamedTuple
@@ -19,9 +19,19 @@ from liushui.flow import Flow
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, BusinessDays, from_us, to_us
 from liushui.ledger.day_totals import flows_by_day
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.read.accounts import find_accounts
-from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US, AccountFilter, FlowFilter, totals_conditions
+from liushui.ledger.read.filters import (
+    AFTER_ALL_US,
+    BEFORE_ALL_US,
+    AccountFilter,
+    FlowFilter,
+    begin_us,
+    day_text,
+    end_us,
+    totals_conditions,
+)
 from liushui.ledger.schema import day_totals, flows
 from liushui.output_text import export_value
 from liushui.provider import Slice
@@ -32,8 +42,6 @@ SCAN_MAX: Final = 8_000
 """Rows that one page looks at, about; beyond a single day that has more."""
 RUN_COST: Final = 100
 """Beginning with another run of days costs as much as looking at so many rows."""
-DAY: Final = timedelta(days=1)
-
 COLUMNS: Final = (
     "account", "at", "amount", "currency", "direction", "kind", "category", "label", "symbol", "note", "subaccount",
     "balance_after", "settled_at", "ref", "order_ref", "name", "price", "quantity", "fx_currency", "fx_amount",
@@ -99,7 +107,7 @@ def list_flows(ledger: Ledger, wanted: FlowFilter) -> Iterator[LedgerFlow]:
     """The flows by account, time and id, streamed, up to the filter's limit."""
     with ledger.reading() as connection:
         left = wanted.limit
-        chosen = find_accounts(connection, wanted.accounts)
+        chosen = find_accounts(queries_of(connection), wanted.accounts)
         for account in reversed(chosen) if wanted.newest_first else chosen:
             with closing(_stream(connection, wanted.of(account), left)) as rows:
                 for row in rows:
@@ -114,7 +122,7 @@ def stream_flows(ledger: Ledger, wanted: FlowFilter) -> Iterator[LedgerFlow]:
     with ledger.reading() as connection:
         streams = [
             _stream(connection, wanted.of(account), wanted.limit)
-            for account in find_accounts(connection, wanted.accounts)
+            for account in find_accounts(queries_of(connection), wanted.accounts)
         ]
         rows = merge(*streams, key=lambda row: (row.at_us, row.account, row.id), reverse=wanted.newest_first)
         for number, row in enumerate(rows):
@@ -174,7 +182,7 @@ def flows_page(ledger: Ledger, wanted: FlowFilter, *, limit: int, after: Positio
     A page may have fewer flows, or none, and still have a next position. Raises AccountNotFound.
     """
     with ledger.reading() as connection:
-        chosen = find_accounts(connection, wanted.accounts)
+        chosen = find_accounts(queries_of(connection), wanted.accounts)
         scan_max = SCAN_MAX // max(1, len(chosen))
         parts = [_account_part(connection, wanted.of(account), limit + 1, after, scan_max) for account in chosen]
     newest = wanted.newest_first
@@ -286,38 +294,9 @@ def _days(connection: Connection, wanted: AccountFilter, days: BusinessDays) -> 
 def daily_flows(ledger: Ledger, account: str, first: date, last: date) -> list[tuple[Slice, int]]:
     """How many flows an account has on each of its days that has some, both ends included, oldest first."""
     with ledger.reading() as connection:
-        (known,) = find_accounts(connection, (account,))
-        counts = flows_by_day(connection, account, first.isoformat(), last.isoformat())
+        (known,) = find_accounts(queries_of(connection), (account,))
+        counts = flows_by_day(queries_of(connection), account, first.isoformat(), last.isoformat())
     days = BusinessDays(known.tz)
     first_us, last_us = to_us(MIN_INSTANT), to_us(MAX_INSTANT)
     ranges = [(*days.range_us(day), count) for day, count in counts]
     return [(Slice(from_us(max(begin, first_us)), from_us(min(end, last_us))), count) for begin, end, count in ranges]
-
-
-FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"
-"""Before and after every day."""
-
-
-def day_text(days: BusinessDays, at_us: int) -> str:
-    """The day of an instant; FIRST_DAY or LAST_DAY for one before or after all."""
-    return FIRST_DAY if at_us <= BEFORE_ALL_US else LAST_DAY if at_us >= AFTER_ALL_US - 1 else days.day_of(at_us)
-
-
-def begin_us(days: BusinessDays, day: str) -> int:
-    """The instant a day begins; BEFORE_ALL_US for the first days of the calendar, which may begin before it."""
-    if day in (FIRST_DAY, LAST_DAY):
-        return BEFORE_ALL_US if day == FIRST_DAY else AFTER_ALL_US
-    return max(BEFORE_ALL_US, days.range_us(day)[0])
-
-
-def end_us(days: BusinessDays, day: str) -> int:
-    """The instant a day ends; AFTER_ALL_US for the last days of the calendar, which may end after it."""
-    if day in (FIRST_DAY, LAST_DAY):
-        return BEFORE_ALL_US if day == FIRST_DAY else AFTER_ALL_US
-    return min(AFTER_ALL_US, days.range_us(day)[1])
-
-
-def next_day(day: str) -> str:
-    """The day after a day; LAST_DAY after the calendar's last one."""
-    found = date.fromisoformat(day)
-    return LAST_DAY if found == date.max else (found + DAY).isoformat()

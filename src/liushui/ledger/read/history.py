@@ -17,7 +17,7 @@ from liushui.instant import BusinessDays, from_us
 from liushui.ledger.coverage import Range, merge_adjacent, ranges_from_batches
 from liushui.ledger.day_totals import FLOW_COLUMNS, Sums, Totals, merge, sums_of, totals_of
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.engines.base import STREAMED, queries_of
 from liushui.ledger.flow_row import COLUMNS
 from liushui.ledger.read.accounts import AccountName, AccountSnapshot, find_accounts, rejected_as_of
 from liushui.ledger.read.filters import AFTER_ALL_US, AccountFilter, Bound, FlowFilter, instant_us
@@ -67,7 +67,7 @@ class FlowVersion(NamedTuple):
 def versions_of(ledger: Ledger, account: str, at_us: int, id_: str) -> list[FlowVersion]:
     """Every version of the flow with that key, oldest first, the current one last. Empty: there never was one."""
     with ledger.reading() as connection:
-        names = {name.account: name for name in find_accounts(connection)}
+        names = {name.account: name for name in find_accounts(queries_of(connection))}
         if account not in names:
             return []
         every = _versions(
@@ -105,7 +105,7 @@ def snapshot_as_of(connection: Connection, account: AccountName, as_of: Bound) -
         None if since_us is None else from_us(since_us),
         None,
         tuple(merge_adjacent(ranges_as_of(connection, account.account, seq))),
-        rejected_as_of(connection, account.account, seq),
+        rejected_as_of(queries_of(connection), account.account, seq),
         {},
         sums_of(totals),
         first_us,
@@ -143,7 +143,7 @@ def _every_account(
     connection: Connection, wanted: FlowFilter, query_of: Callable[[AccountFilter], sa.CompoundSelect[Any]]
 ) -> Iterator[sa.Row[Any]]:
     """The rows of one query for each account, in order, up to the limit that all of them share."""
-    chosen = find_accounts(connection, wanted.accounts)
+    chosen = find_accounts(queries_of(connection), wanted.accounts)
     left = wanted.limit
     for account in reversed(chosen) if wanted.newest_first else chosen:
         query = query_of(wanted._replace(limit=left).of(account))

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from liushui.instant import from_us
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.schema import batches, imports
 from liushui.ledger.write.change import ADDED
@@ -39,7 +40,7 @@ def list_imports(ledger: Ledger, names: tuple[str, ...] = ()) -> list[Import]:
     """The imports of these accounts, of all where none is named, oldest first. Raises AccountNotFound."""
     i, b = imports.c, batches.c
     with ledger.reading() as connection:
-        accounts = [account.account for account in find_accounts(connection, names)]
+        accounts = [account.account for account in find_accounts(queries_of(connection), names)]
         query = sa.select(imports).where(i.account.in_(accounts)).order_by(i.started_at_us, i.account, i.id)
         rows = connection.execute(query).all()
         committed = sa.select(b.reason, sa.func.sum(b.rows_in), sa.func.sum(b.added), sa.func.sum(b.quarantined))

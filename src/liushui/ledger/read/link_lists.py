@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import NotFound
 from liushui.instant import from_us
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US, Bound, range_us
 from liushui.ledger.read.link_decisions import LinkDecision, decisions_on
@@ -88,9 +89,9 @@ def links_page(model: ReadModel, query: LinkQuery, *, limit: int, after: LinkPos
 
 
 def _in_range(connection: Connection, model: ReadModel, query: LinkQuery, since_us: int) -> Iterator[Link]:
-    every = find_accounts(connection)
+    every = find_accounts(queries_of(connection))
     if query.accounts:
-        find_accounts(connection, query.accounts)
+        find_accounts(queries_of(connection), query.accounts)
     ranges = {account.account: range_us(query.since, query.until, account.tz) for account in every}
     first_us = max(since_us, min((begin for begin, _ in ranges.values()), default=BEFORE_ALL_US))
     last_us = max((end for _, end in ranges.values()), default=AFTER_ALL_US)
@@ -103,7 +104,7 @@ def _in_range(connection: Connection, model: ReadModel, query: LinkQuery, since_
 def link_in_full(model: ReadModel, id_: str, visible: Collection[str] | None = None) -> LinkInFull:
     """The link of that id. Raises NotFound, also for a link with a flow in an account that is not visible."""
     with model.ledger.reading() as connection:
-        reader = LinkReader(connection, find_accounts(connection), model.rules)
+        reader = LinkReader(connection, find_accounts(queries_of(connection)), model.rules)
         link = reader.find(id_)
         if link is not None and visible is not None and any(flow.account not in visible for flow in link.flows):
             link = None
@@ -121,7 +122,7 @@ def link_in_full(model: ReadModel, id_: str, visible: Collection[str] | None = N
 def links_of_flow(model: ReadModel, key: FlowKey) -> list[Link]:
     """The links of one flow, in whatever state."""
     with model.ledger.reading() as connection:
-        return LinkReader(connection, find_accounts(connection), model.rules).links_of(key)
+        return LinkReader(connection, find_accounts(queries_of(connection)), model.rules).links_of(key)
 
 
 def decisions_of(ledger: Ledger, links: Sequence[str]) -> dict[str, list[LinkDecision]]:

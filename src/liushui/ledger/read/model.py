@@ -3,21 +3,23 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
-
-from sqlalchemy.engine import Connection
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from liushui.instant import load_zone, to_us
-from liushui.ledger.engine import Ledger
-from liushui.ledger.read import history
+from liushui.ledger.engines.base import Ledger, Queries, queries_of
 from liushui.ledger.read.accounts import AccountName, AccountSnapshot, SnapshotCache, find_accounts, read_snapshots
-from liushui.ledger.read.chains import ChainCache, ChainState
 from liushui.ledger.read.completeness import AccountCompleteness, Verdict, combine
 from liushui.ledger.read.filters import Bound, FlowFilter, instant_us, range_us
-from liushui.ledger.read.own_transfers import OwnTransferCache
 from liushui.ledger.read.stated_balances import Key, PointsCache, StatedPoints
 from liushui.reconcile.chain import Break
 from liushui.rules import BALANCE_RULES, BalanceRules, Paging, Rules
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from liushui.ledger.read.chains import ChainCache, ChainState
+    from liushui.ledger.read.own_transfers import OwnTransferCache
 
 
 class Account(NamedTuple):
@@ -47,15 +49,24 @@ class Account(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """One state of the ledger: a connection whose transaction sees it, and the requested accounts, by name."""
+    """One state of the ledger: a transaction that sees it, and the requested accounts, by name."""
 
-    connection: Connection
+    queries: Queries
     accounts: Mapping[str, Account]
     now: datetime
     points: PointsCache
-    chain_cache: ChainCache
+    chain_cache: "ChainCache | None" = None
+    sqlalchemy: "Connection | None" = None
+    """The same transaction for SQLAlchemy. None: the reading was begun for statements of text only."""
 
-    def chains(self, account: Account) -> Mapping[Key, ChainState]:
+    @property
+    def connection(self) -> "Connection":
+        """The transaction for SQLAlchemy."""
+        if self.sqlalchemy is None:
+            raise TypeError("this reading was begun for statements of text only")
+        return self.sqlalchemy
+
+    def chains(self, account: Account) -> "Mapping[Key, ChainState]":
         """The balance chains of an account. None are checked where its balances are advisory or not stated.
 
         Not for a reading as of a recorded time.
@@ -63,6 +74,8 @@ class Reading(NamedTuple):
         rules = account.balance_rules
         if rules is None or rules.advisory:
             return {}
+        if self.chain_cache is None:
+            raise TypeError("this reading was begun for statements of text only")
         return self.chain_cache.load(self.connection, account.name, account.snapshot.head, rules)
 
     def breaks(self, account: Account) -> list[Break]:
@@ -72,7 +85,7 @@ class Reading(NamedTuple):
 
     def stated_points(self, account: Account) -> Mapping[Key, StatedPoints]:
         """What is stated of an account's balances. Not for a reading as of a recorded time."""
-        return self.points.load(self.connection, account.name, account.snapshot.head)
+        return self.points.load(self.queries, account.name, account.snapshot.head)
 
     def verdict(self, wanted: FlowFilter, currency: str | None = None) -> Verdict:
         """The verdict on the range of a filter, over its accounts; of a currency, over those that may have it."""
@@ -100,29 +113,60 @@ class ReadModel:
     def __init__(self, ledger: Ledger, rules: Mapping[str, Rules[Paging]]) -> None:
         self.ledger = ledger
         self.rules = rules
-        self.own_transfers = OwnTransferCache()
         self._cache = SnapshotCache()
         self._points = PointsCache()
-        self._chains = ChainCache()
+
+    @cached_property
+    def _chains(self) -> "ChainCache":
+        from liushui.ledger.read.chains import ChainCache  # imported here: balances do without it
+
+        return ChainCache()
+
+    @cached_property
+    def own_transfers(self) -> "OwnTransferCache":
+        """The transfers between accounts, once they were found."""
+        from liushui.ledger.read.own_transfers import OwnTransferCache  # imported here: balances do without it
+
+        return OwnTransferCache()
 
     @contextmanager
     def reading(
-        self, names: Sequence[str] = (), as_of: Bound | None = None, *, with_runs: bool = False
+        self,
+        names: Sequence[str] = (),
+        as_of: Bound | None = None,
+        *,
+        with_runs: bool = False,
+        text_only: bool = False,
     ) -> Iterator[Reading]:
         """One state of those accounts, of all where none is named. Raises AccountNotFound.
 
         `as_of`: the ledger as it was recorded until then. That sums every version of every flow. `with_runs`: with how
-        the last sync of each account went, and what syncs have seen of its service.
+        the last sync of each account went, and what syncs have seen of its service. `text_only`: the caller runs
+        statements of text only. Then, for a ledger in a file, SQLAlchemy need not be imported.
         """
         now = self.ledger.clock()
+        if text_only:
+            with self.ledger.querying() as queries:
+                snapshots = read_snapshots(queries, self._cache, names, with_runs_at=now if with_runs else None)
+                accounts = {one.account: self._account(one, now, None) for one in snapshots}
+                yield Reading(queries, accounts, now, self._points)
+            return
         with self.ledger.reading() as connection:
+            queries = queries_of(connection)
             if as_of is None:
-                snapshots = read_snapshots(connection, self._cache, names, with_runs_at=now if with_runs else None)
+                snapshots = read_snapshots(queries, self._cache, names, with_runs_at=now if with_runs else None)
             else:
-                chosen = find_accounts(connection, names)
+                from liushui.ledger.read import history
+
+                chosen = find_accounts(queries, names)
                 snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]
             accounts = {snapshot.account: self._account(snapshot, now, as_of) for snapshot in snapshots}
-            yield Reading(connection, accounts, now, self._points, self._chains)
+            yield Reading(queries, accounts, now, self._points, self._chains, connection)
+
+    def accounts(self, names: Sequence[str] = (), *, with_runs: bool = False) -> dict[str, Account]:
+        """The accounts of one state, by name. Raises AccountNotFound."""
+        with self.reading(names, with_runs=with_runs, text_only=True) as reading:
+            return dict(reading.accounts)
 
     def _account(self, snapshot: AccountSnapshot, now: datetime, as_of: Bound | None) -> Account:
         rules = self.rules.get(snapshot.provider)
@@ -135,11 +179,10 @@ class ReadModel:
         """What changes with every answer about those accounts."""
         if not names:
             return []
-        with self.reading(names) as reading:
-            return [
-                (name, account.snapshot.head, *account.completeness.fingerprint)
-                for name, account in reading.accounts.items()
-            ]
+        return [
+            (name, account.snapshot.head, *account.completeness.fingerprint)
+            for name, account in self.accounts(names).items()
+        ]
 
     def verdict(self, wanted: FlowFilter, as_of: Bound | None = None) -> Verdict:
         """The verdict on the flows of a filter."""

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import add_days, to_us
-from liushui.ledger.day_totals import Total, exact_sums, parse_sum
+from liushui.ledger.day_totals import Total, parse_sum
+from liushui.ledger.engines.condition_sql import exact_sums
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.balances import Balance, balances_of
 from liushui.ledger.read.coverage import Day, days_of
-from liushui.ledger.read.flows import DAY
+from liushui.ledger.read.filters import DAY
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
 from liushui.ledger.read.money_in_out import Move, Streams, streams_of
 from liushui.ledger.read.own_transfers import OwnTransfer, leg_total, legs_in

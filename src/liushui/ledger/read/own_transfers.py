@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import DAY_US, BusinessDays, load_zone, to_us
 from liushui.ledger.day_totals import Total
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
 from liushui.ledger.read.links import LinkReader
@@ -85,7 +86,7 @@ def read_own_transfers(
     """The transfers between accounts of those names that have a leg on a day from `first` to `last`, by time."""
     if not _have_wallets(connection, names):
         return []
-    every = find_accounts(connection)
+    every = find_accounts(queries_of(connection))
     days = {account.account: BusinessDays(load_zone(account.zone)) for account in every if account.account in names}
     reader = LinkReader(connection, every, rules)
     found = []

@@ -10,7 +10,7 @@ from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us
 from liushui.ledger import findings
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.engines.base import STREAMED, queries_of
 from liushui.ledger.flow_row import BATCH, ID, to_flow
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.flows import LedgerFlow
@@ -44,7 +44,7 @@ class Quarantined(NamedTuple):
 def list_findings(ledger: Ledger, names: tuple[str, ...] = ()) -> Iterator[Finding]:
     """Every finding, by account and finding, oldest first, streamed. An account that has none costs nothing."""
     with ledger.reading() as connection:
-        for account in find_accounts(connection, names):
+        for account in find_accounts(queries_of(connection), names):
             if findings.load(connection, account.account):
                 for finding, row in findings.find(connection, account.account):
                     flow = LedgerFlow(account.account, str(row[ID]), to_flow(row), int(str(row[BATCH])))
@@ -54,7 +54,7 @@ def list_findings(ledger: Ledger, names: tuple[str, ...] = ()) -> Iterator[Findi
 def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: bool = False) -> Iterator[Quarantined]:
     """The entries that are open, and with `resolved` those that are not, by account and id, streamed."""
     with ledger.reading() as connection:
-        there = [account.account for account in find_accounts(connection, names)]
+        there = [account.account for account in find_accounts(queries_of(connection), names)]
         query = _entries().where(quarantine.c.account.in_(there))
         if not resolved:
             query = query.where(quarantine.c.ended_batch.is_(None))
@@ -75,7 +75,7 @@ def count_findings(ledger: Ledger, names: tuple[str, ...]) -> list[FindingCount]
     """The counts of these accounts, by account, day and finding."""
     counts = []
     with ledger.reading() as connection:
-        for account in find_accounts(connection, names):
+        for account in find_accounts(queries_of(connection), names):
             found = sorted(findings.load(connection, account.account).items())
             counts += [FindingCount(account.account, day, finding, flows) for (day, finding), flows in found]
     return counts
@@ -98,7 +98,7 @@ def quarantined_page(
 def quarantined_named(ledger: Ledger, account: str, id_: str) -> Quarantined:
     """The entry of that id: the open one, else the one that was resolved last. Raises ConfigError."""
     with ledger.reading() as connection:
-        find_accounts(connection, (account,))
+        find_accounts(queries_of(connection), (account,))
         query = _entries().where(quarantine.c.account == account, quarantine.c.id == id_)
         every = [_quarantined(row) for row in connection.execute(query)]
     if not every:

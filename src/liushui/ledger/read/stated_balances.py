@@ -4,28 +4,23 @@ A stated balance is compared with the flows at its own moment. Every balance her
 as with `balances --at`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
-
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from liushui.instant import BusinessDays, from_us
-from liushui.ledger.day_totals import Totals, sums_of
-from liushui.ledger.read import history
+from liushui.ledger.day_totals import Totals, parse_sum, sums_of
+from liushui.ledger.engines.base import Queries, queries_of
 from liushui.ledger.read.accounts import AccountName, find_accounts
-from liushui.ledger.read.filters import AFTER_ALL_US, Bound, FlowFilter
-from liushui.ledger.read.flows import begin_us, end_us
-from liushui.ledger.read.sums import sum_flows
-from liushui.ledger.schema import batches, day_totals, flows, stated_balances
-from liushui.ledger.schema import history as versions
-from liushui.ledger.write.stated_balances import statement_id
-from liushui.money import EXACT, ZERO
+from liushui.ledger.read.filters import AFTER_ALL_US, Bound, begin_us, end_us
+from liushui.money import EXACT
 from liushui.reconcile.trail import edge_of, find_trail, free_start
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 DAYS_MAX: Final = 10
 """Days with flows at either end of an account's history in which a stated balance is looked for."""
@@ -37,6 +32,11 @@ LOOK_AHEAD: Final = 5
 
 Key = tuple[str, str]
 """A subaccount and a currency: each pair has a running balance of its own."""
+
+
+def statement_id(account: str, batch: int) -> str:
+    """The id of a stated balance: its account and the number of its batch. No account's name has a colon."""
+    return f"{account}:{batch}"
 
 
 class Origin(StrEnum):
@@ -110,58 +110,68 @@ class StatedPoints:
 
 
 def list_stated_balances(
-    connection: Connection, names: Sequence[str] = (), *, withdrawn: bool = False
+    queries: Queries, names: Sequence[str] = (), *, withdrawn: bool = False
 ) -> list[StatedBalance]:
     """The balances that people stated, by account and time; with `withdrawn` also those that are no longer in force."""
-    chosen = [account.account for account in find_accounts(connection, names)]
-    return [one for one in _stated(connection, chosen) if withdrawn or one.withdrawn_at is None]
+    chosen = {account.account for account in find_accounts(queries, names)}
+    every = (_stated(row) for row in queries.rows(_SELECT_STATED) if row[0] in chosen)
+    return [one for one in every if withdrawn or one.withdrawn_at is None]
 
 
-def _stated(connection: Connection, names: Sequence[str]) -> Iterator[StatedBalance]:
-    s, begun, over = stated_balances.c, batches.alias("begun"), batches.alias("over")
-    query = sa.select(*stated_balances.columns, begun.c.recorded_at_us, over.c.recorded_at_us.label("over_at_us"))
-    query = query.join_from(
-        stated_balances, begun, sa.and_(begun.c.account == s.account, begun.c.seq == s.batch)
-    ).outerjoin(over, sa.and_(over.c.account == s.account, over.c.seq == s.ended_batch))
-    query = query.where(s.account.in_(names)).order_by(s.account, s.at_us, s.batch)
-    for row in connection.execute(query):
-        yield StatedBalance(
-            row.account,
-            row.batch,
-            from_us(row.at_us),
-            row.subaccount,
-            row.currency,
-            Decimal(row.amount),
-            row.note,
-            from_us(row.recorded_at_us),
-            None if row.over_at_us is None else from_us(row.over_at_us),
-            row.ended_as,
-        )
+def _stated(row: tuple[Any, ...]) -> StatedBalance:
+    account, batch, at_us, subaccount, currency, amount, note, stated_at_us, withdrawn_at_us, reason = row
+    return StatedBalance(
+        account,
+        batch,
+        from_us(at_us),
+        subaccount,
+        currency,
+        Decimal(amount),
+        note,
+        from_us(stated_at_us),
+        None if withdrawn_at_us is None else from_us(withdrawn_at_us),
+        reason,
+    )
+
+
+_SELECT_STATED: Final = """
+SELECT s.account, s.batch, s.at_us, s.subaccount, s.currency, s.amount, s.note, begun.recorded_at_us,
+  ended.recorded_at_us, s.ended_as
+FROM stated_balances AS s
+JOIN batches AS begun ON begun.account = s.account AND begun.seq = s.batch
+LEFT JOIN batches AS ended ON ended.account = s.account AND ended.seq = s.ended_batch
+ORDER BY s.account, s.at_us, s.batch
+"""
 
 
 # ---------------------------------------------------------------- points
 
 
-def read_points(
-    connection: Connection, account: AccountName, *, until_us: int = AFTER_ALL_US, as_of: Bound | None = None
-) -> dict[Key, StatedPoints]:
-    """What is stated of an account, by subaccount and currency: the newest row is the newest before `until_us`.
+def read_points(queries: Queries, account: AccountName, *, until_us: int = AFTER_ALL_US) -> dict[Key, StatedPoints]:
+    """What is stated of an account, by subaccount and currency: the newest row is the newest before `until_us`."""
+    return _points(_Current(queries, account), until_us)
 
-    `as_of`: as recorded until then, in time that grows with the number of versions.
-    """
-    source = _Current(connection, account) if as_of is None else _AsOf(connection, account, as_of)
+
+def read_points_as_of(
+    connection: "Connection", account: AccountName, as_of: Bound, *, until_us: int = AFTER_ALL_US
+) -> dict[Key, StatedPoints]:
+    """`read_points` as recorded until an instant, in time that grows with the number of versions."""
+    return _points(_AsOf(connection, account, as_of), until_us)
+
+
+def _points(source: "_Rows", until_us: int) -> dict[Key, StatedPoints]:
     found: dict[Key, StatedPoints] = {}
     for key in source.list_keys():
         first = source.first_point(key)
         if first is not None:
             newest = source.newest_point(key, until_us)
             found[key] = StatedPoints(first, newest)
-    for row in source.statements():
-        key = row.subaccount, row.currency
+    for at_us, subaccount, currency, amount, batch in source.statements():
+        key = subaccount, currency
         points = found.setdefault(key, StatedPoints())
-        before = source.sum_before(key, row.at_us)
-        id_ = statement_id(account.account, row.batch)
-        points.by_people.append(StatedPoint(row.at_us, Decimal(row.amount), before, Origin.PERSON, id_))
+        id_ = statement_id(source.account.account, batch)
+        point = StatedPoint(at_us, Decimal(amount), source.sum_before(key, at_us), Origin.PERSON, id_)
+        points.by_people.append(point)
     return found
 
 
@@ -171,12 +181,12 @@ class PointsCache:
 
     points: dict[str, tuple[int, dict[Key, StatedPoints]]] = field(default_factory=dict)
 
-    def load(self, connection: Connection, account: AccountName, head: int) -> dict[Key, StatedPoints]:
+    def load(self, queries: Queries, account: AccountName, head: int) -> dict[Key, StatedPoints]:
         """The points of an account whose newest batch is `head`."""
         cached = self.points.get(account.account)
         if cached is not None and cached[0] == head:
             return cached[1]
-        points = read_points(connection, account)
+        points = read_points(queries, account)
         self.points[account.account] = head, points
         return points
 
@@ -184,8 +194,8 @@ class PointsCache:
 class _Rows:
     """The flows of an account as of one state. What differs between now and a recorded time is in its subclasses."""
 
-    def __init__(self, connection: Connection, account: AccountName) -> None:
-        self.connection, self.account = connection, account
+    def __init__(self, queries: Queries, account: AccountName) -> None:
+        self.queries, self.account = queries, account
         self.days = BusinessDays(account.tz)
 
     def list_keys(self) -> list[Key]:
@@ -196,49 +206,51 @@ class _Rows:
         """The first or the newest days that have flows before an instant."""
         raise NotImplementedError
 
-    def table(self) -> sa.FromClause:
-        """What has the columns of flows."""
+    def table(self) -> tuple[str, tuple[object, ...]]:
+        """What has the account's rows with the columns of flows, and the parameters in it."""
         raise NotImplementedError
 
     def sum_before(self, key: Key, at_us: int) -> Decimal:
         """The sum of the flows before an instant."""
         raise NotImplementedError
 
-    def seq(self) -> int | None:
-        """The batch as of which statements count. None: the newest."""
-        return None
-
-    def statements(self) -> Sequence[sa.Row[Any]]:
+    def statements(self) -> Sequence[tuple[Any, ...]]:
         """The balances that people stated and that are in force, oldest first."""
-        s, seq = stated_balances.c, self.seq()
-        query = sa.select(*stated_balances.columns).where(s.account == self.account.account)
-        if seq is None:
-            query = query.where(s.ended_batch.is_(None))
-        else:
-            query = query.where(s.batch <= seq, sa.or_(s.ended_batch.is_(None), s.ended_batch > seq))
-        return self.connection.execute(query.order_by(s.at_us, s.batch)).all()
+        raise NotImplementedError
+
+    def amounts_of_day(self, key: Key, at_us: int) -> Decimal:
+        """The sum of the flows of an instant's day before that instant."""
+        table, values = self.table()
+        amount = self.queries.sql.exact_sum("amount")
+        begin = begin_us(self.days, self.days.day_of(at_us))
+        return parse_sum(
+            self.queries.value(
+                f"SELECT {amount} FROM {table} WHERE account = ? AND at_us >= ? AND at_us < ? "
+                "AND subaccount = ? AND currency = ?",
+                *(*values, self.account.account, begin, at_us, *key),
+            )
+        )
 
     def rows(self, key: Key, day: str, *, newest: bool, until_us: int) -> list[tuple[int, str, Decimal, str | None]]:
         """The rows of a day before an instant, from its begin or from its end."""
-        c = self.table().c
-        query = sa.select(c.at_us, c.id, c.amount, c.balance_after).where(
-            c.account == self.account.account,
-            c.at_us >= begin_us(self.days, day),
-            c.at_us < min(end_us(self.days, day), until_us),
-            c.subaccount == key[0],
-            c.currency == key[1],
-        )
-        order = (c.at_us.desc(), c.id.desc()) if newest else (c.at_us, c.id)
-        found = self.connection.execute(query.order_by(*order).limit(ROWS_MAX + 1)).all()
-        rows = [(row.at_us, row.id, Decimal(row.amount), row.balance_after) for row in found]
+        table, values = self.table()
+        order = "DESC" if newest else "ASC"
+
+        def select(since_us: int, before_us: int, limit: int | None) -> list[tuple[int, str, Decimal, str | None]]:
+            found = self.queries.rows(
+                f"SELECT at_us, id, amount, balance_after FROM {table} WHERE account = ? AND at_us >= ? AND at_us < ? "
+                f"AND subaccount = ? AND currency = ? ORDER BY at_us {order}, id {order}"
+                + ("" if limit is None else f" LIMIT {limit}"),
+                *(*values, self.account.account, since_us, before_us, *key),
+            )
+            return [(at_us, id_, Decimal(amount), balance) for at_us, id_, amount, balance in found]
+
+        rows = select(begin_us(self.days, day), min(end_us(self.days, day), until_us), ROWS_MAX + 1)
         if len(rows) <= ROWS_MAX:
             return rows
         # The last instant may have more rows than were read.
         whole = [row for row in rows if row[0] != rows[-1][0]]
-        if whole:
-            return whole
-        found = self.connection.execute(query.where(c.at_us == rows[0][0]).order_by(*order)).all()
-        return [(row.at_us, row.id, Decimal(row.amount), row.balance_after) for row in found]
+        return whole or select(rows[0][0], rows[0][0] + 1, None)
 
     def first_point(self, key: Key) -> StatedPoint | None:
         """The balance before the first rows that state one."""
@@ -315,37 +327,44 @@ class _Current(_Rows):
     """The flows as they are now."""
 
     def list_keys(self) -> list[Key]:
-        t = day_totals.c
-        query = sa.select(t.subaccount, t.currency).distinct().where(t.account == self.account.account)
-        return sorted((row.subaccount, row.currency) for row in self.connection.execute(query))
+        select = "SELECT DISTINCT subaccount, currency FROM day_totals WHERE account = ?"
+        return sorted(
+            (subaccount, currency) for subaccount, currency in self.queries.rows(select, self.account.account)
+        )
 
     def days_of(self, key: Key, *, newest: bool, until_us: int) -> list[str]:
-        t = day_totals.c
-        query = sa.select(t.day).distinct()
-        query = query.where(t.account == self.account.account, t.subaccount == key[0], t.currency == key[1])
-        if until_us < AFTER_ALL_US:
-            query = query.where(t.day <= self.days.day_of(until_us - 1))
-        return list(self.connection.scalars(query.order_by(t.day.desc() if newest else t.day).limit(DAYS_MAX)))
+        last = "9999-12-31" if until_us >= AFTER_ALL_US else self.days.day_of(until_us - 1)
+        rows = self.queries.rows(
+            "SELECT DISTINCT day FROM day_totals WHERE account = ? AND subaccount = ? AND currency = ? AND day <= ? "
+            f"ORDER BY day {'DESC' if newest else 'ASC'} LIMIT {DAYS_MAX}",
+            *(self.account.account, *key, last),
+        )
+        return [day for (day,) in rows]
 
-    def table(self) -> sa.FromClause:
-        return flows
+    def table(self) -> tuple[str, tuple[object, ...]]:
+        return "flows", ()
 
     def sum_before(self, key: Key, at_us: int) -> Decimal:
-        wanted = FlowFilter(until=from_us(at_us), subaccount=key[0], currency=key[1]).of(self.account)
-        sums = sum_flows(self.connection, wanted)
-        return sums[key].net if key in sums else ZERO
+        sums = f"{self.queries.sql.exact_sum('money_in')}, {self.queries.sql.exact_sum('money_out')}"
+        ((money_in, money_out),) = self.queries.rows(
+            f"SELECT {sums} FROM day_totals WHERE account = ? AND subaccount = ? AND currency = ? AND day < ?",
+            *(self.account.account, *key, self.days.day_of(at_us)),
+        )
+        return EXACT.add(EXACT.add(parse_sum(money_in), parse_sum(money_out)), self.amounts_of_day(key, at_us))
+
+    def statements(self) -> Sequence[tuple[Any, ...]]:
+        return self.queries.rows(_SELECT_STATEMENTS.format(when="ended_batch IS NULL"), self.account.account)
 
 
 class _AsOf(_Rows):
     """The flows as of a recorded time."""
 
-    def __init__(self, connection: Connection, account: AccountName, as_of: Bound) -> None:
-        super().__init__(connection, account)
+    def __init__(self, connection: "Connection", account: AccountName, as_of: Bound) -> None:
+        from liushui.ledger.read import history
+
+        super().__init__(queries_of(connection), account)
         self._seq = history.batch_as_of(connection, account, as_of)
         self._totals: Totals = history.totals_at(connection, account, self._seq)
-
-    def seq(self) -> int | None:
-        return self._seq
 
     def list_keys(self) -> list[Key]:
         return sorted(sums_of(self._totals))
@@ -355,23 +374,29 @@ class _AsOf(_Rows):
         days = {one.day for one in self._totals if (one.subaccount, one.currency) == key}
         return sorted((day for day in days if last is None or day <= last), reverse=newest)[:DAYS_MAX]
 
-    def table(self) -> sa.FromClause:
-        names = ("account", "at_us", "id", "subaccount", "amount", "currency", "balance_after")
-        current = sa.select(*(flows.c[name] for name in names)).where(flows.c.batch <= self._seq)
-        v = versions.c
-        ended = sa.select(*(v[name] for name in names)).where(v.batch <= self._seq, v.ended_batch > self._seq)
-        return sa.union_all(
-            current.where(flows.c.account == self.account.account), ended.where(v.account == self.account.account)
-        ).subquery("as_of")
+    def table(self) -> tuple[str, tuple[object, ...]]:
+        account, seq = self.account.account, self._seq
+        return _VERSIONS, (account, seq, account, seq, seq)
 
     def sum_before(self, key: Key, at_us: int) -> Decimal:
         day = self.days.day_of(at_us)
-        total = ZERO
+        total = self.amounts_of_day(key, at_us)
         for one, sums in self._totals.items():
             if (one.subaccount, one.currency) == key and one.day < day:
                 total = EXACT.add(total, sums.net)
-        c = self.table().c
-        query = sa.select(c.amount).where(c.at_us >= begin_us(self.days, day), c.at_us < at_us)
-        for amount in self.connection.scalars(query.where(c.subaccount == key[0], c.currency == key[1])):
-            total = EXACT.add(total, Decimal(amount))
         return total
+
+    def statements(self) -> Sequence[tuple[Any, ...]]:
+        when = "batch <= ? AND (ended_batch IS NULL OR ended_batch > ?)"
+        return self.queries.rows(_SELECT_STATEMENTS.format(when=when), self.account.account, self._seq, self._seq)
+
+
+_SELECT_STATEMENTS: Final = """
+SELECT at_us, subaccount, currency, amount, batch FROM stated_balances
+WHERE account = ? AND {when} ORDER BY at_us, batch
+"""
+_COLUMNS: Final = "account, at_us, id, subaccount, amount, currency, balance_after"
+_VERSIONS: Final = f"""
+(SELECT {_COLUMNS} FROM flows WHERE account = ? AND batch <= ? UNION ALL
+ SELECT {_COLUMNS} FROM history WHERE account = ? AND batch <= ? AND ended_batch > ?) AS as_of
+"""

@@ -5,14 +5,11 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-import sqlalchemy as sa
-
 from liushui.instant import BusinessDays, from_us, load_zone, to_iso, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
 from liushui.ledger.read.coverage import Day, DayState, deadline
 from liushui.ledger.read.model import Account, ReadModel
-from liushui.ledger.schema import batches
 from liushui.reconcile.chain import Break
 from liushui.rules import Paging, Rules
 
@@ -271,20 +268,14 @@ class AccountStatus(NamedTuple):
 def read_statuses(model: ReadModel, names: Sequence[str] = ()) -> list[AccountStatus]:
     """The status of those accounts, of all where none is named. Raises AccountNotFound."""
     with model.reading(names, with_runs=True) as reading:
-        query = sa.select(batches.c.account, sa.func.count()).where(batches.c.account.in_(list(reading.accounts)))
-        counts = {
-            account: int(count) for account, count in reading.connection.execute(query.group_by(batches.c.account))
-        }
         return [
-            status_of(account, counts.get(name, 0), breaks, alarms([account], model.rules, reading.now, {name: breaks}))
+            status_of(account, breaks, alarms([account], model.rules, reading.now, {name: breaks}))
             for name, account in reading.accounts.items()
             for breaks in [reading.breaks(account)]
         ]
 
 
-def status_of(
-    account: Account, batch_count: int, breaks: Sequence[Break], alarms_of_account: Sequence[Alarm]
-) -> AccountStatus:
+def status_of(account: Account, breaks: Sequence[Break], alarms_of_account: Sequence[Alarm]) -> AccountStatus:
     """The status of one account of a reading. `breaks` are those of its balance chains."""
     snapshot, verdict = account.snapshot, account.verdict()
     proven = [known for known in snapshot.ranges if known.state is State.PROVEN]
@@ -300,7 +291,7 @@ def status_of(
         proven_from=from_us(proven[0].since_us) if proven else None,
         proven_until=end_instant(verdict.until_us),
         gaps=len(unread) if account.completeness.has_source else len(failed),
-        batches=batch_count,
+        batches=snapshot.head,
         zone=snapshot.zone,
         verdict=verdict,
         alarms=tuple(alarms_of_account),

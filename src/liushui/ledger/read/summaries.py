@@ -8,10 +8,19 @@ from typing import Final, NamedTuple
 from sqlalchemy.engine import Connection
 
 from liushui.ledger.day_totals import Total, Totals, load_grouped
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read import history
 from liushui.ledger.read.completeness import Verdict
-from liushui.ledger.read.filters import Bound, FaultKind, FilterError, FilterFault, equals_currency
-from liushui.ledger.read.flows import DAY, FIRST_DAY, LAST_DAY
+from liushui.ledger.read.filters import (
+    DAY,
+    FIRST_DAY,
+    LAST_DAY,
+    Bound,
+    FaultKind,
+    FilterError,
+    FilterFault,
+    equals_currency,
+)
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
 from liushui.ledger.read.own_transfers import OwnLeg, is_within, leg_total
 
@@ -149,7 +158,7 @@ def _totals(connection: Connection, account: Account, query: SummaryQuery, as_of
     last = LAST_DAY if query.last is None else query.last.isoformat()
     if as_of is not None:
         return history.totals_as_of(connection, account.name, as_of, first, last)
-    return load_grouped(connection, account.snapshot.account, first, last, letters=_LETTERS[query.unit])
+    return load_grouped(queries_of(connection), account.snapshot.account, first, last, letters=_LETTERS[query.unit])
 
 
 def _period_of(query: SummaryQuery, day: str, periods: dict[str, Period]) -> Period:

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays
-from liushui.ledger.day_totals import Sums, Total, exact_sums, parse_sum
-from liushui.ledger.read.filters import AccountFilter, totals_conditions
-from liushui.ledger.read.flows import begin_us, day_text, next_day
+from liushui.ledger.day_totals import Sums, Total, parse_sum
+from liushui.ledger.engines.condition_sql import exact_sums
+from liushui.ledger.read.filters import AccountFilter, begin_us, day_text, next_day, totals_conditions
 from liushui.ledger.schema import day_totals, flows
 from liushui.money import ZERO
 

@@ -3,6 +3,7 @@
 from sqlalchemy.engine import Connection
 
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.chains import Checked, check_segments, segment_row
@@ -15,7 +16,7 @@ def store_chains(ledger: Ledger, account: str, rules: BalanceRules | None) -> No
     if rules is None or rules.advisory:
         return
     with ledger.reading() as connection:
-        (name,) = find_accounts(connection, (account,))
+        (name,) = find_accounts(queries_of(connection), (account,))
         checked = check_segments(connection, name, rules)
         before = connection.exec_driver_sql(_SELECT_HEAD, (account,)).scalar()
     if checked.batch == before:

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import to_iso, to_us
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.link_decisions import DECISIONS, LinkDecision, decision_row, decisions_on, what_changed
 from liushui.ledger.read.links import LinkReader
@@ -22,7 +23,7 @@ TEXT_MAX: Final = 1_000
 
 def find_link(connection: Connection, rules: Mapping[str, Rules[Paging]], id_: str) -> Link:
     """The link of that id. Raises NotFound, which says if one of its flows has changed or was withdrawn since."""
-    reader = LinkReader(connection, find_accounts(connection), rules)
+    reader = LinkReader(connection, find_accounts(queries_of(connection)), rules)
     link = reader.find(id_)
     if link is None:
         raise NotFound(f"link: {reader.why_missing(id_)}")
@@ -80,7 +81,7 @@ def _check(
     if link.state is LinkState.OUTDATED:
         raise ConfigError(f"link: {what_changed(connection, link.keys) or 'a flow of it has changed'}")
     taken = taken_flows(link.kind, link.keys)
-    reader = LinkReader(connection, find_accounts(connection), rules)
+    reader = LinkReader(connection, find_accounts(queries_of(connection)), rules)
     for key in link.keys:
         for other in reader.links_of(key):
             is_rival = other.state is LinkState.CONFIRMED and other.id != link.id

@@ -15,9 +15,11 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.flow_row import KEYS_MAX
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import Bound, bound_text, equals_currency, instant_us
+from liushui.ledger.read.stated_balances import statement_id
 from liushui.ledger.schema import day_totals, stated_balances
 from liushui.ledger.write.change import STATED, Change
 from liushui.ledger.write.commit import commit_change
@@ -48,11 +50,6 @@ class StateResult(NamedTuple):
     is_new: bool
 
 
-def statement_id(account: str, batch: int) -> str:
-    """The id of a stated balance: its account and the number of its batch. No account's name has a colon."""
-    return f"{account}:{batch}"
-
-
 def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | None) -> StateResult:
     """Record a stated balance in one transaction. `rules` are those of the account's provider, None if it has none.
 
@@ -60,7 +57,7 @@ def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | N
     another balance is stated for the same moment already.
     """
     with ledger.reading() as connection:
-        (account,) = find_accounts(connection, (statement.account,))
+        (account,) = find_accounts(queries_of(connection), (statement.account,))
         at_us = instant_us(statement.at, account.tz)
         statement = _checked(connection, statement, at_us, rules, ledger.clock())
     existing: list[int] = []
@@ -100,7 +97,7 @@ def withdraw_balance(ledger: Ledger, id_: str, reason: str) -> None:
     if not account or not number.isascii() or not number.isdigit() or len(number) > 18:
         raise _no_such_balance(id_)
     with ledger.reading() as connection:
-        if account not in {known.account for known in find_accounts(connection)}:
+        if account not in {known.account for known in find_accounts(queries_of(connection))}:
             raise _no_such_balance(id_)
 
     def plan(connection: Connection, _batch: int) -> Change:

@@ -173,8 +173,8 @@ def show_coverage(context: Context, params: NamedDependency[AccountsParams]) -> 
 def list_heads(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Heads]:
     """Where the chain of each account ends: its newest commit, and the link that depends on all commits."""
     names, now = context.accounts(params.account), context.ledger.clock()
-    with context.ledger.reading() as connection:
-        heads = accounts.list_heads(connection, names)
+    with context.ledger.querying() as queries:
+        heads = accounts.list_heads(queries, names)
     # Not tagged: the tag of a ledger that was replaced may be that of the ledger before.
     return context.answer(models.Heads(heads=[models.Head.of(head) for head in heads], read_at=now))
 

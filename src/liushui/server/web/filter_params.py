@@ -10,6 +10,7 @@ from liushui.errors import short_repr
 from liushui.instant import parse_day
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.filters import (
+    DAY,
     FIELDS,
     TEXT_MAX,
     FaultKind,
@@ -19,7 +20,6 @@ from liushui.ledger.read.filters import (
     equals_currency,
     read_filter,
 )
-from liushui.ledger.read.flows import DAY
 from liushui.ledger.read.overview import OverviewQuery
 from liushui.ledger.read.summaries import PERIODS_MAX, Span, Unit
 from liushui.server.web.i18n import Language

@@ -17,13 +17,13 @@ from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, load_zone, parse_instant, to_us
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.accounts import currencies_of
-from liushui.ledger.read.balances import ROWS_MAX, read_totals
 from liushui.ledger.read.cursors import CursorError, filter_digest, flow_key, parse_flow_key, read_cursor
 from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
 from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.model import Account
 from liushui.ledger.read.neighbours import Neighbour, neighbours
 from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.read.totals import ROWS_MAX, read_totals
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.link_decisions import decide_link
 from liushui.ledger.write.quarantine import UNDONE

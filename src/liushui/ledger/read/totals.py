@@ -1,0 +1,77 @@
+"""What the flows of a filter come to, by currency, over all of its accounts; of very many flows, only the newest."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.instant import BusinessDays
+from liushui.ledger.day_totals import Total
+from liushui.ledger.read.completeness import Verdict
+from liushui.ledger.read.filters import AccountFilter, FlowFilter, day_text
+from liushui.ledger.read.model import ReadModel
+from liushui.ledger.read.sums import sum_flows
+from liushui.ledger.schema import day_totals
+
+ROWS_MAX: Final = 250_000
+"""Flows that one sum looks at, unless the caller asks for all."""
+
+
+class FilteredTotals(NamedTuple):
+    """Sums by currency, each with its verdict; and the verdict on the filter's range.
+
+    `since_us` None: of all flows of the filter; else only of those from that instant on, for there are too many.
+    """
+
+    sums: dict[str, tuple[Total, Verdict]]
+    since_us: int | None
+    verdict: Verdict
+
+
+def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROWS_MAX) -> FilteredTotals:
+    """What the flows of a filter come to. `rows_max` None: however many flows have to be looked at."""
+    sums: dict[str, Total] = defaultdict(Total)
+    with model.reading(wanted.accounts) as reading:
+        filters = [wanted.of(account.name) for account in reading.accounts.values()]
+        since_us = None
+        if wanted.needs_rows and rows_max is not None:
+            since_us = _bound_us(reading.connection, filters, rows_max)
+        for one in filters:
+            part = one if since_us is None else one.within(since_us, one.until_us)
+            for (_, currency), total in sum_flows(reading.connection, part).items():
+                sums[currency] = sums[currency].plus(total)
+        verdicts = {currency: reading.verdict(wanted, currency) for currency in sums}
+        return FilteredTotals(
+            {currency: (total, verdicts[currency]) for currency, total in sums.items()},
+            since_us,
+            reading.verdict(wanted),
+        )
+
+
+def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max: int) -> int | None:
+    """The instant from which on about `rows_max` flows are in the filters' ranges. None: there are no more than that.
+
+    Counted in whole days, from the newest on.
+    """
+    t = day_totals.c
+    counts: dict[str, int] = defaultdict(int)
+    for one in filters:
+        days = BusinessDays(one.account.tz)
+        query = sa.select(t.day, sa.func.sum(t.flows)).where(
+            t.account == one.account.account,
+            t.day >= day_text(days, one.since_us),
+            t.day <= day_text(days, one.until_us),
+        )
+        for day, count in connection.execute(query.group_by(t.day)):
+            counts[day] += int(count)
+    left = rows_max
+    newer: str | None = None
+    for day in sorted(counts, reverse=True):
+        left -= counts[day]
+        if left < 0 and newer is not None:
+            return max(BusinessDays(one.account.tz).begin_us(date.fromisoformat(newer)) for one in filters)
+        newer = day
+    return None

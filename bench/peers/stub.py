@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from liushui.server.asgi_bridge import Http, Scope
+from liushui.server.rsgi_app import Http, Scope
 
 HEADERS: Final = [("content-type", "application/json; charset=utf-8")]
 BEGIN, END = b'{"code":0,"message":"success","data":{"list":[', b"]}}"

@@ -9,7 +9,7 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from liushui.server.asgi_bridge import AsgiBridge, asgi_scope
+from liushui.server.rsgi_app import AsgiBridge, asgi_scope
 from tests.server.doubles import HttpDouble, ScopeDouble
 
 

@@ -9,10 +9,10 @@ from babel.messages.pofile import read_po
 from litestar.testing import TestClient
 
 from liushui.server.web.i18n import CATALOGUES, SOURCE, TAGS
-from liushui.server.web.i18n_catalogs import untranslated, updated, written
 from liushui.server.web.page import TEMPLATES
 from liushui.server.web.static_files import STATIC, read_assets
 from tests.web.visitor import Visitor
+from tools.i18n_catalogs import untranslated, updated, written
 
 VENDOR = STATIC / "vendor"
 
@@ -35,7 +35,7 @@ def test_the_catalogues_are_up_to_date() -> None:
     for tag in TAGS:
         if tag != SOURCE:
             assert (CATALOGUES / f"{tag}.po").read_bytes() == written(updated(tag)), (
-                "`python -m liushui.server.web.i18n_catalogs` brings it up to date"
+                "`python -m tools.i18n_catalogs` brings it up to date"
             )
 
 

@@ -24,8 +24,7 @@ from liushui.ledger.maintenance.heads_file import try_record_heads
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
-from liushui.server.asgi_bridge import AsgiBridge
-from liushui.server.rsgi_app import App, DialectRouter
+from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter
 from liushui.server.websocket import Reply, SocketServer
 from liushui.temporary_folder import temporary_folder
 

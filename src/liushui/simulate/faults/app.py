@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from liushui.http import Request, Response
-from liushui.server.asgi_bridge import Http, Scope, StreamingHttp, Websocket
-from liushui.server.rsgi_app import App
+from liushui.server.rsgi_app import App, Http, Scope, StreamingHttp, Websocket
 from liushui.simulate.faults.fault import Answered, Endless, Reset, Stalled, TransportOutcome, Unreached
 from liushui.simulate.faults.faulty_dialects import recorded_outcomes
 

@@ -1,6 +1,6 @@
 """Extracts the page's texts from code and templates into one .po file for each language.
 
-`python -m liushui.server.web.i18n_catalogs` brings the files up to date and prints what lacks a translation.
+`python -m tools.i18n_catalogs` brings the files up to date and prints what lacks a translation.
 """
 
 import sys
@@ -15,9 +15,10 @@ from babel.messages.pofile import read_po, write_po
 
 from liushui.provider import Provider
 from liushui.providers import load_providers
+from liushui.server import web
 from liushui.server.web.i18n import CATALOGUES, DOMAIN, SOURCE, TAGS
 
-WEB: Final = Path(__file__).parent
+WEB: Final = Path(web.__file__).parent
 DESCRIBE: Final = WEB.parents[1] / "describe.py"
 METHODS: Final = (("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/templates/**.svg", "jinja2"))
 OPTIONS: Final = {

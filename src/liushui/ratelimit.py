@@ -184,9 +184,9 @@ class _SharedCalls:
         )
         calls, last_us, under_way, nth_last_us = connection.execute(
             "SELECT count(*), max(end_us), max(under_way), "
-            "(SELECT end_us FROM calls WHERE key = ?1 ORDER BY end_us DESC LIMIT 1 OFFSET ?2) "
-            "FROM calls WHERE key = ?1",
-            (key, rate.calls - 1),
+            "(SELECT end_us FROM calls WHERE key = ? ORDER BY end_us DESC LIMIT 1 OFFSET ?) "
+            "FROM calls WHERE key = ?",
+            (key, rate.calls - 1, key),
         ).fetchone()
         next_us = next_call(now_us, nth_last=nth_last_us, last=last_us, per=per_us, spacing=spacing_us)
         return Window(calls, next_us, bool(under_way))

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -30,8 +32,16 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture
-def limits(tmp_path: Path, clock: MovableClock) -> OutgoingLimits:
-    return OutgoingLimits(tmp_path / "x.calls", clock)
+def limits(tmp_path: Path, clock: MovableClock) -> Iterator[OutgoingLimits]:
+    with closing(OutgoingLimits(tmp_path / "x.calls", clock)) as limits:
+        yield limits
+
+
+@pytest.fixture
+def other(tmp_path: Path, clock: MovableClock) -> Iterator[OutgoingLimits]:
+    """The limits of another worker, in the same file."""
+    with closing(OutgoingLimits(tmp_path / "x.calls", clock)) as limits:
+        yield limits
 
 
 def begin(limits: OutgoingLimits, rate: Rate = THREE, key: str = "k") -> Permit:
@@ -88,8 +98,10 @@ def test_a_clock_that_is_set_back_locks_nobody_out(limits: OutgoingLimits, clock
     begin(limits)
 
 
-def test_a_block_that_one_worker_records_holds_for_all(tmp_path: Path, clock: MovableClock) -> None:
-    one, other = OutgoingLimits(tmp_path / "x.calls", clock), OutgoingLimits(tmp_path / "x.calls", clock)
+def test_a_block_that_one_worker_records_holds_for_all(
+    tmp_path: Path, clock: MovableClock, limits: OutgoingLimits, other: OutgoingLimits
+) -> None:
+    one = limits
     assert other.blocked_until("k") is None
     assert not (tmp_path / "x.calls").exists(), "a source that is not paced makes no file"
     one.block("k", clock() + 60 * SECOND)

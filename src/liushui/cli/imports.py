@@ -76,6 +76,7 @@ def import_(
 
     zone = zone or provider.rules.zone
     load_zone(zone)
+    _check_name(settings, account)
     with _regular_files(files) as paths:
         for path in paths:
             check_file(path, provider, [other for other in load_providers().values() if other is not provider])
@@ -177,6 +178,21 @@ def _text(value: str | None) -> str:
 
 
 # ---------------------------------------------------------------- files
+
+
+def _check_name(settings: Settings, account: str) -> None:
+    """Check the name of an account that is new. Raises ConfigError. Older programs took any name."""
+    from liushui.errors import LedgerNotFound
+    from liushui.ledger.engine import account_names
+    from liushui.ledger.jobs.sources import check_source_name
+
+    try:
+        with settings.open_ledger().reading() as connection:
+            if account in account_names(connection):
+                return
+    except LedgerNotFound:
+        pass
+    check_source_name(account)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Undo an import: the flows that nothing else brought are withdrawn, and what it replaced comes back.
 
 A flow stays if a sync has read it since, if another import that is not undone had it too, or if it came in another way.
-In doubt it stays. The batches of the undo name the import as their reason. Undoing is one transaction, and its memory
-does not grow with the import.
+In doubt it stays. An import whose changes a later one rests on is undone after that one. The batches of the undo name
+the import as their reason. Undoing is one transaction, and its memory does not grow with the import.
 """
 
 from collections import Counter, defaultdict
@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, NotFound, short_repr
 from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.flow_row import BATCH, COLUMNS, ID, WIRE, Rejected, Row, identity_of
+from liushui.ledger.flow_row import AT_US, BATCH, COLUMNS, COPY_MARK, ID, WIRE, Rejected, Row, identity_of
 from liushui.ledger.schema import imports
 from liushui.ledger.write.batch_writer import BatchWriter, batch_writers
 from liushui.ledger.write.change import (
@@ -52,6 +52,17 @@ class AlreadyUndone(ConfigError):
         super().__init__(f"import: {id_} was undone before, at {to_iso(undone_at)}")
 
 
+class LaterImports(ConfigError):
+    """Later imports rest on what this one changed. They have to be undone before it."""
+
+    def __init__(self, id_: str, later: Sequence[str]) -> None:
+        commands = ", ".join(f"`liushui import undo {one}`" for one in later)
+        super().__init__(
+            f"import: {id_} changed rows that later imports have as well; undo those first, the newest at the "
+            f"beginning: {commands}; nothing was undone"
+        )
+
+
 @dataclass
 class UndoResult:
     """What undoing an import did. `batches`: how many it wrote."""
@@ -77,7 +88,7 @@ def account_of_import(connection: Connection, id_: str) -> str:
 
 
 def undo_import(ledger: Ledger, id_: str) -> UndoResult:
-    """Undo an import. Raises ImportNotFound and AlreadyUndone; nothing is written then."""
+    """Undo an import. Raises ImportNotFound, AlreadyUndone and LaterImports; nothing is written then."""
     with ledger.reading() as connection:
         account = account_of_import(connection, id_)
     with batch_writers(ledger, account) as (writer,):
@@ -128,6 +139,8 @@ class _Undo:
 
     def run(self) -> UndoResult:
         """Write the batches."""
+        if later := self._resting_on_this():
+            raise LaterImports(self._id, later)
         for candidates in self._candidates():
             self._withdraw(candidates)
         for batch in self._batches:
@@ -142,6 +155,48 @@ class _Undo:
         self._writer.flush()
         self._result.batches += 1
         self._change, self._ending = Change(), set()
+
+    # ------------------------------------------------------------ order
+
+    def _resting_on_this(self) -> list[str]:
+        """The later imports that met rows as this one had left them, the newest first.
+
+        Where this import replaced a version, a later one has only said that it has the same: nothing would tell which
+        version to bring back. And a copy that a later one counted rests on the rows before it.
+        """
+        later = [str(row[0]) for row in self._connection.exec_driver_sql(_SELECT_LATER, (self._account, self._id))]
+        resting: set[str] = set()
+        if not later:
+            return []
+        has_replaced = any(self._has_replaced(batch) for batch in self._batches)
+        for import_id in later:
+            for rows in self._pages(_SELECT_SIGHTED, (import_id,)):
+                if any((has_replaced or self._is_edge_copy(row)) and self._is_own(row) for row in rows):
+                    resting.add(import_id)
+                    break
+        copies = self._connection.exec_driver_sql(_SELECT_COPIES, (self._account, f"%{COPY_MARK}%"))
+        for copy in (tuple(row) for row in copies):
+            origin = self._evidence.origin(copy).import_id
+            if origin in later and origin not in resting and self._has_of_identity(copy):
+                resting.add(origin)
+        return [import_id for import_id in later if import_id in resting]
+
+    def _is_edge_copy(self, row: Row) -> bool:
+        """Whether a row was counted again because it stood at the edges of two pages."""
+        return COPY_MARK in str(row[ID]) and identity_of(str(row[ID])) in self._edge_identities
+
+    def _is_own(self, row: Row) -> bool:
+        return self._evidence.origin(row).import_id == self._id
+
+    def _has_replaced(self, batch: BatchPurpose) -> bool:
+        parameters = (self._account, batch.seq, RESTATED, RECOUNTED, *batch.range)
+        return self._connection.exec_driver_sql(f"{_SELECT_ENDED} LIMIT 1", parameters).first() is not None
+
+    def _has_of_identity(self, copy: Row) -> bool:
+        """Whether this import brought a row of the same time and identity."""
+        rows = self._connection.exec_driver_sql(_SELECT_AT, (self._account, copy[AT_US]))
+        identity = identity_of(str(copy[ID]))
+        return any(identity_of(str(row[ID])) == identity and self._is_own(row) for row in map(tuple, rows))
 
     # ------------------------------------------------------------ flows
 
@@ -306,6 +361,13 @@ WHERE account = ? AND ended_batch = ? AND ended_as IN (?, ?) AND at_us >= ? AND 
 _SELECT_IDS_UNDONE: Final = """
 SELECT id FROM history WHERE account = ? AND ended_batch >= ? AND ended_as = ? AND at_us >= ? AND at_us < ?
 """
+_SELECT_LATER: Final = """
+SELECT other.id FROM imports AS own JOIN imports AS other ON other.account = own.account
+WHERE own.account = ? AND own.id = ? AND other.id != own.id AND other.undone_at_us IS NULL
+AND other.started_at_us >= own.started_at_us ORDER BY other.started_at_us DESC, other.id
+"""
+_SELECT_COPIES: Final = f"SELECT {_NAMES} FROM flows WHERE account = ? AND id LIKE ?"
+_SELECT_AT: Final = f"SELECT {_NAMES} FROM flows WHERE account = ? AND at_us = ?"
 _SELECT_FLOW: Final = "SELECT 1 FROM flows WHERE account = ? AND at_us = ? AND id = ?"
 _SELECT_BEFORE: Final = f"""
 SELECT {_NAMES} FROM history WHERE account = ? AND ended_batch = ? AND id = ? AND ended_as = ? LIMIT 1

@@ -43,6 +43,8 @@ def test_the_result_of_an_import_names_its_id(ledger: Path) -> None:
     ids = [known["id"] for known in result(ledger, "import", "list")]
     assert f"this is import {ids[1]}: `liushui import undo {ids[1]}` undoes it" in done.stderr
     assert len(set(ids)) == 2
+    third = json.loads(run(ledger, "import", *OPTIONS, str(ledger.with_name("page.json")), "--format", "json").stdout)
+    assert third["id"] == result(ledger, "import", "list")[-1]["id"]
 
 
 @pytest.mark.parametrize(

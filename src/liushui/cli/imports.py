@@ -118,7 +118,8 @@ def _print(imported: "Imported", account: str, form: Format, *, dry_run: bool) -
     """Print the counts, and in messages what needs a look."""
     record: dict[str, object] = {"account": account, **{name: getattr(imported, name) for name in COUNTS}}
     if form in (Format.JSON, Format.JSONL):
-        record |= {"dry_run": dry_run, "differences": list(_differences(imported))}
+        id_ = None if dry_run else imported.id
+        record |= {"id": id_, "dry_run": dry_run, "differences": list(_differences(imported))}
     emit_one(record, form)
     if dry_run:
         messages.print("This was a dry run: nothing was changed.")

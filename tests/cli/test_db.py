@@ -32,7 +32,9 @@ def full_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_copy(full_ledger: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     found = result(full_ledger, "db", "copy", str(full_ledger), str(copy))
-    assert [(one["account"], one["result"]) for one in found] == [("a", "equal"), ("b", "equal"), ("toy", "equal")]
+    assert [(one["account"], one["result"]) for one in found] == [
+        *(("a", "equal"), ("b", "equal"), ("gone", "equal"), ("toy", "equal")),
+    ]
     assert list(found[0]) == ["account", "batches", "flows", "versions", "coverage", "quarantine", "link", "result"]
     for words in (["flows"], ["balances"], ["coverage"], ["findings"], ["key", "list"], ["source", "list"]):
         assert run(copy, *words, "--format", "json") == run(full_ledger, *words, "--format", "json")
@@ -103,7 +105,12 @@ def test_a_copy_that_differs_has_exit_code_4_and_stays_unfinished(full_ledger: P
         file.execute("UPDATE flows SET amount = '9.99' WHERE account = 'b'")
     done = run(full_ledger, "db", "copy", str(saved), str(copy), "--without-secrets", "--format", "json")
     assert done.returncode == 4
-    assert [one["result"].partition(":")[0] for one in json.loads(done.stdout)] == ["equal", "differs", "equal"]
+    assert [one["result"].partition(":")[0] for one in json.loads(done.stdout)] == [
+        "equal",
+        "differs",
+        "equal",
+        "equal",
+    ]
     assert "stays unfinished" in done.stderr
     for words in (["flows"], ["verify"], ["db", "backup", str(tmp_path / "x.db")]):
         refused = run(copy, *words)

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from liushui.errors import WireError
-from liushui.provider import Provider
+from liushui.provider import UNSERVABLE, Provider
 from liushui.providers import load_providers
 from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.testing.conformance.sample_rows import golden_rows
@@ -49,6 +49,8 @@ def test_a_whole_number_is_read_from_text_and_a_text_from_a_whole_number(provide
                 continue
             read = provider.codec.read(with_field(row, name, other))
             assert read.flow == provider.codec.read(row).flow
+            if read.served == UNSERVABLE:
+                continue
             served = documented(read.served or read.row)
             assert served == {name: documented(row)[name] for name in served}
             respelled += 1

@@ -106,7 +106,7 @@ def _to_server(path: Path, url: str, *, force: bool, progress: ReportProgress | 
         try:
             _clear(target, force=force)
             with backup.reading() as connection:
-                has_secrets = contains_secrets(connection)
+                has_secrets, accounts = contains_secrets(connection), len(account_heads(connection))
             reason = _why_undecryptable(backup) if has_secrets else ""
             copied = copy_ledger(backup, url, reencrypt=not reason, progress=progress)
             for account in copied:
@@ -120,7 +120,7 @@ def _to_server(path: Path, url: str, *, force: bool, progress: ReportProgress | 
             record_restore(target, path)
         finally:
             target.close()
-        return RestoreResult(target.name, len(copied), flows, secrets)
+        return RestoreResult(target.name, accounts, flows, secrets)
     finally:
         backup.close()
 

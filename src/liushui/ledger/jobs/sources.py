@@ -69,13 +69,6 @@ def insert_source(
         raise AlreadyExists(f"source: there is one named {short_repr(account)} already")
 
 
-def change_credentials(ledger: Ledger, account: str, credentials: dict[str, str]) -> None:
-    """Replace the credentials of a source. A running sync goes on with the old ones. Raises SourceNotFound."""
-    encrypted = ledger.vault.encrypt(credentials)
-    with ledger.writing() as connection:
-        update_source(connection, account, {"credentials": encrypted})
-
-
 def check_source_name(name: str) -> None:
     """Raises ConfigError unless a name has 1 to 64 letters, digits or - _ . @"""
     if not 1 <= len(name) <= NAME_MAX or not all(letter.isalnum() or letter in "-_.@" for letter in name):

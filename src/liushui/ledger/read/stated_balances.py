@@ -4,6 +4,7 @@ A stated balance is compared with the flows at its own moment. Every balance her
 as with `balances --at`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -191,32 +192,32 @@ class PointsCache:
         return points
 
 
-class _Rows:
+class _Rows(ABC):
     """The flows of an account as of one state. What differs between now and a recorded time is in its subclasses."""
 
     def __init__(self, queries: Queries, account: AccountName) -> None:
         self.queries, self.account = queries, account
         self.days = BusinessDays(account.tz)
 
+    @abstractmethod
     def list_keys(self) -> list[Key]:
         """The subaccounts and currencies that have flows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def days_of(self, key: Key, *, newest: bool, until_us: int) -> list[str]:
         """The first or the newest days that have flows before an instant."""
-        raise NotImplementedError
 
+    @abstractmethod
     def table(self) -> tuple[str, tuple[object, ...]]:
         """What has the account's rows with the columns of flows, and the parameters in it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sum_before(self, key: Key, at_us: int) -> Decimal:
         """The sum of the flows before an instant."""
-        raise NotImplementedError
 
+    @abstractmethod
     def statements(self) -> Sequence[tuple[Any, ...]]:
         """The balances that people stated and that are in force, oldest first."""
-        raise NotImplementedError
 
     def amounts_of_day(self, key: Key, at_us: int) -> Decimal:
         """The sum of the flows of an instant's day before that instant."""

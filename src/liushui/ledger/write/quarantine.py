@@ -296,11 +296,6 @@ def has_open_entries(connection: Connection, account: str) -> bool:
     return connection.exec_driver_sql(_SELECT_ANY_OPEN, (account,)).first() is not None
 
 
-def count_open_entries(connection: Connection, account: str) -> int:
-    """The number of open entries of an account."""
-    return int(connection.exec_driver_sql(_COUNT_OPEN, (account,)).scalar() or 0)
-
-
 def row_digest(row: bytes) -> str:
     """The digest of a row's bytes that the ids of entries begin with."""
     return blake2b(row, digest_size=16).hexdigest()
@@ -382,7 +377,6 @@ SELECT {SEALED_COLUMNS}, ended_batch FROM quarantine WHERE account = ? AND ended
 """
 _SELECT_ANY_OPEN: Final = f"SELECT 1 {_OPEN} LIMIT 1"
 _SELECT_ANY_UNPLACED: Final = f"SELECT 1 {_OPEN} AND until_us IS NULL LIMIT 1"
-_COUNT_OPEN: Final = f"SELECT count(*) {_OPEN}"
 # An id is its digest, or its digest, the copy mark and an ordinal: a range of the key, which a LIKE would not be.
 _SELECT_DIGESTS: Final = Statement(
     lambda sql: (

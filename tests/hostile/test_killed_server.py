@@ -12,7 +12,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from liushui.testing.processes import HOST, command_of, free_port, is_open, process_of
+from liushui.testing.processes import HOST, command_of, free_port, is_open, listening_sockets, process_of
 from tests.cli.commands import run
 from tests.ledger.ledgers import new_ledger
 
@@ -70,7 +70,8 @@ def server(tmp_path: Path, port: int, temporary: Path) -> Iterator[Popen[str]]:
     command = [*command_of(tmp_path / "ledger.db"), "serve", "--workers", "2", "--host", HOST, "--port", str(port)]
     with TemporaryFile("w+") as messages, process_of(command, messages) as process:
         until(lambda: answers(port), "the server answers")
-        until(lambda: len(workers_of(process)) == 2, "two workers")
+        # A worker that is killed before the other listens would leave a port that nobody holds.
+        until(lambda: listening_sockets(port) == 2, "both workers listen")
         yield process
 
 

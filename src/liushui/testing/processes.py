@@ -156,6 +156,14 @@ def is_open(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
+def listening_sockets(port: int) -> int:
+    """How many sockets listen on a port of this machine's IPv4 addresses. Each of Granian's workers has its own."""
+    listening = "0A"  # the state, in the kernel's table of TCP sockets
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    sockets = [line.split()[1:4] for line in lines]  # local address, remote address, state
+    return sum(state == listening and local.endswith(f":{port:04X}") for local, _remote, state in sockets)
+
+
 def command_of(ledger: Path | str | None) -> list[str]:
     """The command line that runs liushui with a ledger."""
     return [sys.executable, "-m", "liushui", *(["--ledger", str(ledger)] if ledger else [])]

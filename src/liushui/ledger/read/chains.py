@@ -5,10 +5,11 @@ touches out of date: they are checked again when somebody asks, and stored at th
 answer depends on the rows alone, and takes time for those that changed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -258,14 +259,14 @@ class _Chain:
     def __init__(self, rules: BalanceRules, known: Decimal | None) -> None:
         self.known = known
         self.checker = ChainChecker(rules, known)
-        self.first: RowKey | None = None
-        self.last: RowKey | None = None
+        self.first: ChainRow | None = None
+        self.last: ChainRow | None = None
         self.unstated = ZERO
 
     def add(self, rows: list[ChainRow]) -> None:
         if self.first is None:
-            self.first = rows[0].key
-        self.last = rows[-1].key
+            self.first = rows[0]
+        self.last = rows[-1]
         for row in rows:
             self.unstated = EXACT.add(self.unstated, row.amount)
         self.checker.add(rows)
@@ -274,7 +275,7 @@ class _Chain:
         """What was found of its rows."""
         checker = self.checker
         has_stated = checker.stated > 0
-        opening, first, breaks = checker.opening, self.first, checker.breaks
+        opening, first, breaks = checker.opening, _key_of(self.first), checker.breaks
         if breaks and breaks[0].before is None and self.known is not None:
             # It does not begin with the balance that was known: that is a break between two segments.
             opening, first, breaks = breaks[0].stated, breaks[0].after, breaks[1:]
@@ -289,9 +290,13 @@ class _Chain:
             checker.stated,
             checker.reordered,
             first,
-            self.last if checker.last is None else checker.last.key,
+            _key_of(self.last if checker.last is None else checker.last),
             tuple(one._replace(rows=one.rows[:ROWS_MAX]) for one in breaks[:BREAKS_MAX]),
         )
+
+
+def _key_of(row: ChainRow | None) -> RowKey | None:
+    return None if row is None else row.key
 
 
 def _check(
@@ -354,22 +359,24 @@ def _instants(
     if until_us < AFTER_ALL_US:
         query = query.where(f.at_us < until_us)
     found = connection.execute(query.order_by(f.at_us, f.id), execution_options=STREAMED)
-    for at_us, rows in groupby(found, key=lambda row: row[0]):
-        yield at_us, [tuple(row) for row in rows]
+    for at_us, rows in groupby(map(tuple, found), key=itemgetter(0)):
+        yield at_us, list(rows)
 
 
-def _by_chain(rows: Sequence[_Fields]) -> Iterator[tuple[Key, list[ChainRow]]]:
+def _by_chain(rows: Sequence[_Fields]) -> Iterable[tuple[Key, list[ChainRow]]]:
     """The rows of one instant by their chains."""
-    if len(rows) == 1:
-        at_us, id_, subaccount, currency, amount, balance = rows[0]
-        stated = None if balance is None else Decimal(balance)
-        yield (subaccount, currency), [ChainRow(at_us, id_, Decimal(amount), stated)]
-        return
+    if len(rows) == 1:  # nearly every instant
+        _, _, subaccount, currency, _, _ = rows[0]
+        return (((subaccount, currency), [_chain_row(rows[0])]),)
     groups: dict[Key, list[ChainRow]] = {}
-    for at_us, id_, subaccount, currency, amount, balance in rows:
-        row = ChainRow(at_us, id_, Decimal(amount), None if balance is None else Decimal(balance))
-        groups.setdefault((subaccount, currency), []).append(row)
-    yield from groups.items()
+    for row in rows:
+        groups.setdefault(row[2:4], []).append(_chain_row(row))
+    return groups.items()
+
+
+def _chain_row(row: _Fields) -> ChainRow:
+    at_us, id_, _, _, amount, balance = row
+    return ChainRow(at_us, id_, Decimal(amount), None if balance is None else Decimal(balance))
 
 
 # ---------------------------------------------------------------- the table

@@ -21,6 +21,7 @@ from liushui.wire.transport import NO_HEADERS, Answer
 CURRENCY: Final = "CNY"
 FEN_PLACES: Final = 2
 """Decimal places of an amount in yuan: one fen is 0.01 CNY."""
+FEN_PER_YUAN: Final = 10**FEN_PLACES
 FEN_DIGITS_MAX: Final = DIGITS_MAX - FEN_PLACES
 """Longest amount in fen. In yuan, with its point and sign, it is still within DIGITS_MAX characters."""
 
@@ -86,12 +87,11 @@ def to_flow(row: FundFlow) -> Flow:
         ref=row.request_no,
         order_ref=or_none(row.out_trade_no),
         note=or_none(row.remark),
-        detail=_detail(unknown_type, or_none(row.operator_userid), _group_names(row)) or None,
+        detail=_detail(unknown_type, or_none(row.operator_userid), _group_names(or_none(row.group_list))) or None,
     )
 
 
-def _group_names(row: FundFlow) -> tuple[str, ...] | None:
-    groups = or_none(row.group_list)
+def _group_names(groups: Sequence[Group] | None) -> tuple[str, ...] | None:
     return None if groups is None else tuple([group.group_name for group in groups])
 
 
@@ -110,47 +110,46 @@ def _detail_text(operator: str | None, groups: tuple[str, ...] | None) -> str | 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
     """Read rows of known kinds together. None: one of them has to be read by `read`."""
-    fund_flows = _row.read_many(rows)
-    if fund_flows is None:
+    columns = _row.read_stated(rows)
+    if columns is None:
         return None
-    types = [row.transaction_type for row in fund_flows]
-    directions = [row.fund_flow_type for row in fund_flows]
-    fen = [row.transaction_amount for row in fund_flows]
-    balances = [or_none(row.account_balance) for row in fund_flows]
-    request_nos = [row.request_no for row in fund_flows]
-    mch_ids = [row.mch_id for row in fund_flows]
-    at_us = steps_to_us([row.timestamp for row in fund_flows], RULES.resolution)
+    field = dict(zip(FundFlow.__struct_fields__, columns, strict=True))
+    types, directions, fen = field["transaction_type"], field["fund_flow_type"], field["transaction_amount"]
     has_known_codes = KINDS.keys() >= set(types) and DIRECTIONS.keys() >= set(directions)
+    at_us = steps_to_us(field["timestamp"], RULES.resolution)
     if at_us is None or not has_known_codes or min(fen) < 0 or max(fen) > FEN_MAX:
         return None
+    balances = field["account_balance"]
     stated_balances = [balance for balance in balances if balance is not None]
     if stated_balances and not -FEN_MAX <= min(stated_balances) <= max(stated_balances) <= FEN_MAX:
         return None
+    direction = list(map(_DIRECTION_VALUES.__getitem__, directions))
+    groups = list(map(_group_names, field["group_list"]))
     return FlowColumns(
-        identity=identity_digests(zip(mch_ids, request_nos, types, directions, strict=True)),
+        identity=identity_digests(zip(field["mch_id"], field["request_no"], types, directions, strict=True)),
         at_us=at_us,
-        subaccount=mch_ids,
+        subaccount=field["mch_id"],
         amount=[
-            _yuan_text(magnitude if _DIRECTION_VALUES[direction] == _IN else -magnitude)
-            for magnitude, direction in zip(fen, directions, strict=True)
+            _yuan_text(magnitude if value == _IN else -magnitude)
+            for magnitude, value in zip(fen, direction, strict=True)
         ],
         currency=[CURRENCY] * len(rows),
-        direction=[_DIRECTION_VALUES[direction] for direction in directions],
-        kind=[_KIND_VALUES[type_] for type_ in types],
+        direction=direction,
+        kind=list(map(_KIND_VALUES.__getitem__, types)),
         category=[Category.CASH.value] * len(rows),
         label=[""] * len(rows),
         balance_after=[None if balance is None else _yuan_text(balance) for balance in balances],
-        ref=request_nos,
-        order_ref=[or_none(row.out_trade_no) for row in fund_flows],
-        note=[or_none(row.remark) for row in fund_flows],
-        detail=[_detail_text(or_none(row.operator_userid), _group_names(row)) for row in fund_flows],
+        ref=field["request_no"],
+        order_ref=field["out_trade_no"],
+        note=field["remark"],
+        detail=list(map(_detail_text, field["operator_userid"], groups)),
     )
 
 
 def _yuan_text(fen: int) -> str:
     """`_yuan` as plain text. The number has to be within bounds."""
-    digits = f"{abs(fen):03}"
-    return f"{'-' if fen < 0 else ''}{digits[:-FEN_PLACES]}.{digits[-FEN_PLACES:]}"
+    sign, magnitude = ("-", -fen) if fen < 0 else ("", fen)
+    return f"{sign}{magnitude // FEN_PER_YUAN}.{magnitude % FEN_PER_YUAN:02}"
 
 
 def _yuan(field: str, fen: int) -> Decimal:

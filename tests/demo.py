@@ -16,7 +16,7 @@ from liushui.services.access import login_link
 from liushui.testing.processes import HOST, command_of, free_port, process_of
 
 START_S: Final = 120
-_LINK = re.compile(r"^http://\S+/login\?code=\S+$", re.MULTILINE)
+LINK: Final = re.compile(r"^(?:open )?(http://\S+/login\?code=\S+)$", re.MULTILINE)
 
 
 class Demo(NamedTuple):
@@ -44,18 +44,18 @@ def running_demo(folder: Path, *, flows: int = 300, accounts: int = 1) -> Iterat
     path, port = folder / "ledger.db", free_port()
     words = ["demo", "--flows", str(flows), "--accounts", str(accounts), "--host", HOST, "--port", str(port)]
     with TemporaryFile("w+") as messages, process_of([*command_of(path), *words], messages) as process:
-        said = _link_in(process, messages)
-        yield Demo(f"http://{HOST}:{port}", _LINK.findall(said)[-1], path, said)
+        said = wait_for_link(process, messages)
+        yield Demo(f"http://{HOST}:{port}", LINK.findall(said)[-1], path, said)
 
 
-def _link_in(process: Popen[str], messages: IO[str]) -> str:
-    """Its messages until it was ready."""
+def wait_for_link(process: Popen[str], messages: IO[str]) -> str:
+    """What a demo or a server printed until it was ready. Raises LiushuiError where it does not get there."""
     end_s = monotonic() + START_S
     while True:
         messages.seek(0)
         said = messages.read()
-        if _LINK.search(said):
+        if LINK.search(said):
             return said
         if process.poll() is not None or monotonic() > end_s:
-            raise LiushuiError(f"the demo did not start: {said.strip()}")
+            raise LiushuiError(f"it did not start: {said.strip()}")
         sleep(0.05)

@@ -29,6 +29,18 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def folders_in_use(purpose: str) -> Iterator[Path]:
+    """The folders of that purpose whose process runs, also those of other users."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}{purpose}-*/{_LOCK}"):
+        try:
+            with path.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield path.parent
+        except OSError:  # gone in the meantime, or another user's
+            continue
+
+
 def _remove_abandoned() -> None:
     """Remove folders whose lock nobody holds. The system releases a lock when its process ends, however it ends."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{_LOCK}"):

@@ -84,10 +84,9 @@ def test_a_signal_ends_every_process(book: Book, sign: signal.Signals) -> None:
         assert not any(map(is_open, ports))
 
 
-def test_a_missing_ledger_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LiushuiError, match=r"none\.db"), serving(tmp_path / "none.db"):
-        raise AssertionError("it was served")
-    assert not (tmp_path / "none.db").exists()
+def test_a_missing_ledger_is_made(tmp_path: Path) -> None:
+    with serving(tmp_path / "new.db"):
+        assert run("account", "list", "--format", "json", ledger=tmp_path / "new.db").split() == ["[", "]"]
 
 
 def test_a_taken_port_is_an_error(book: Book, served: Running) -> None:

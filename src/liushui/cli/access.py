@@ -306,15 +306,41 @@ def _read_password() -> str:
 
 
 @click.command()
-@click.option("--url", default=f"http://127.0.0.1:{PORT}", metavar="URL", help="The address of the web page.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help=f"The address of the web page. (default: the running server's, else http://127.0.0.1:{PORT})",
+)
 @options.ledger_only
-def login(settings: Settings, url: str) -> None:
-    """Print a link that logs one browser in to the web page, once."""
+def login(settings: Settings, url: str | None) -> None:
+    """Print a link that logs one browser in to the web page, once.
+
+    Without --ledger it is for the server that runs on this machine, and so for a running demo too.
+    """
     from liushui.ledger.access.sessions import CODE_LIFETIME, create_login_code
     from liushui.services.access import login_link
-    from liushui.wire.transport import parse_base_url
 
-    page_url, ledger = parse_base_url(url), settings.open_ledger()
+    page_url, ledger = _page_and_ledger(settings, url)
     expires_at = ledger.clock() + CODE_LIFETIME
     sys.stdout.write(f"{login_link(page_url, create_login_code(ledger))}\n")
     messages.print(f"[dim]the link works once, until {to_iso(expires_at)}[/]")
+
+
+def _page_and_ledger(settings: Settings, url: str | None) -> "tuple[str, Ledger]":
+    """The page to log in to and its ledger: those that the user names, completed by the servers that run here."""
+    from liushui.ledger.engine import open_ledger
+    from liushui.server.running import running_servers
+    from liushui.wire.transport import parse_base_url
+
+    page_url = None if url is None else parse_base_url(url)
+    servers = [server for server in running_servers() if page_url in (None, server.url)]
+    own = str(options.default_ledger())
+    if settings.names_ledger or not servers or any(server.ledger == own for server in servers):
+        ledger = settings.open_ledger()
+        servers = [server for server in servers if server.ledger == ledger.name]
+    elif len(servers) == 1:
+        ledger = open_ledger(servers[0].ledger)
+    else:
+        running = "; ".join(f"{server.url} with --ledger {server.ledger}" for server in servers)
+        raise ConfigError(f"ledger: several servers run here, choose one with --ledger: {running}")
+    return page_url or (servers[0].local_url if servers else f"http://127.0.0.1:{PORT}"), ledger

@@ -1,17 +1,21 @@
 """The steps of `liushui demo`: a simulator in a process of its own, a sync of every account, and a server."""
 
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
+from rich.markup import escape
 
 from liushui.cli.balances import BALANCE_TABLE_COLUMNS, balance_row
 from liushui.cli.coverage import status_row
-from liushui.cli.options import Format
+from liushui.cli.options import Format, default_ledger
 from liushui.cli.output import emit, messages
 from liushui.cli.run_sync import print_results, run_sync
 from liushui.cli.serve import PORT, listening_address, page_link, sync_command
@@ -33,23 +37,38 @@ from liushui.temporary_folder import temporary_folder
 
 
 def run_demo(
-    ledger_url: str | None, host: str, port: int | None, *, workers: int, accounts: int, flows: int, seed: int
+    ledger_url: str | None,
+    host: str,
+    port: int | None,
+    *,
+    workers: int,
+    accounts: int,
+    flows: int,
+    seed: int,
+    is_kept: bool,
 ) -> None:
-    """Run the whole demonstration until a signal ends it. `ledger_url` None: in a temporary ledger, deleted at the end.
+    """Run the whole demonstration until a signal ends it, in the ledger at `ledger_url`.
 
+    Without one the ledger is temporary and deleted at the end; with `is_kept` it is a new file in the data folder.
     Raises SyncError where an account cannot be synced, and ConfigError.
     """
     with temporary_folder("demo") as folder:
+        if ledger_url is None and is_kept:
+            ledger_url = str(_new_demo_file())
         url = ledger_url or str(folder / "ledger.db")
+        ledger = open_ledger(url, create=True)
+        check_exposure(ledger, Address(host, PORT, PORT).url)
+        name = escape(ledger.name)
         if ledger_url is None:
-            messages.print(f"The ledger is temporary, {url}: it is deleted when you press Ctrl-C.")
+            messages.print(f"The ledger is temporary, {name}: it is deleted when you press Ctrl-C. --keep keeps one.")
+        else:
+            messages.print(f"The ledger is {name}: it stays when you press Ctrl-C.")
+            messages.print(f"Afterwards: liushui --ledger {escape(shlex.quote(ledger.name))} serve")
         messages.print("The page usually opens in half a minute: the sync keeps to the providers' rate limits.\n")
         with _simulator(accounts=accounts, flows=flows, seed=seed) as simulator:
             messages.print(f"1. simulating {len(simulator.accounts)} accounts at {simulator.base_url}")
             for account in simulator.accounts:
                 messages.print(f"     {account.name} at {get_provider(account.provider).title}")
-            ledger = open_ledger(url, create=True)
-            check_exposure(ledger, Address(host, PORT, PORT).url)
             _add_sources(ledger, simulator)
             messages.print("2. syncing them over HTTP, within the providers' documented rate limits")
             results = run_sync(ledger, [account.name for account in simulator.accounts], Options())
@@ -59,6 +78,13 @@ def run_demo(
                     raise SyncError(f"{result.account}: {result.error}")
             _print_ledger(ledger)
             _serve(ledger, url, simulator, _demo_address(host, port), workers)
+
+
+def _new_demo_file() -> Path:
+    """A file that does not exist yet, beside the default ledger. Ledgers of earlier demos stay."""
+    folder = default_ledger().parent
+    names = chain(["demo.db"], (f"demo-{number}.db" for number in count(2)))
+    return next(path for path in map(folder.joinpath, names) if not path.exists())
 
 
 def _add_sources(ledger: Ledger, simulator: SimulatorInfo) -> None:

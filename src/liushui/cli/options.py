@@ -42,6 +42,11 @@ class Settings:
         return self.ledger or os.environ.get("LIUSHUI_LEDGER") or str(default_ledger())
 
     @property
+    def names_ledger(self) -> bool:
+        """Whether the user named a ledger, by --ledger or LIUSHUI_LEDGER."""
+        return bool(self.ledger or os.environ.get("LIUSHUI_LEDGER"))
+
+    @property
     def format(self) -> Format:
         """The output format, a table by default."""
         return self.chosen_format or Format.TABLE

@@ -23,6 +23,8 @@ PORT: Final = 8700
 SIMULATOR_PORT: Final = 8800
 WORKERS: Final = 2
 FLOWS: Final = 10_000
+FIRST_STEPS: Final = "/welcome"
+"""The path of the page for an empty ledger."""
 
 _PORTS: Final = click.IntRange(min=0, max=65535)
 
@@ -70,7 +72,8 @@ def accounts_option(default: int) -> Callable[[F], F]:
 def serve(settings: Settings, host: str, port: int, socket_port: int | None, workers: int, sync: bool) -> None:
     """Serve the web page, liushui's API and the provider APIs.
 
-    liushui's own API is under /api/v1. A second process syncs what the page or the API asks for. Ctrl-C ends both.
+    A ledger is made where there is none. Open the printed link: the page shows the first steps. liushui's own API is
+    under /api/v1. A second process syncs what the page or the API asks for. Ctrl-C ends both.
 
     \b
     Example: liushui serve --sync
@@ -80,22 +83,40 @@ def serve(settings: Settings, host: str, port: int, socket_port: int | None, wor
     from liushui.ledger.access.keys import list_keys
     from liushui.server.run import serve_ledger
     from liushui.services.access import check_exposure
+    from liushui.services.accounts import has_accounts
 
-    url, ledger = settings.ledger_url, settings.open_ledger()
-    has_key = any(key.revoked_at is None for key in list_keys(ledger))
     address = listening_address(host, port, socket_port)
+    url, ledger = settings.ledger_url, _open_or_make(settings)
+    has_key = any(key.revoked_at is None for key in list_keys(ledger))
+    is_empty = not has_accounts(ledger)
     check_exposure(ledger, address.url)
-    link = page_link(ledger, address)
+    link = page_link(ledger, address, next_page=FIRST_STEPS if is_empty else None)
     ledger.close()
 
     def started() -> None:
         messages.print(f"serving {escape(ledger.name)} at [bold]{address.url}[/], WebSocket at {address.socket_url}")
-        if not has_key:
+        if is_empty:
+            messages.print("the ledger is empty: the page shows the first steps")
+        elif not has_key:
             messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
         messages.print(f"open [bold]{link}[/]")
 
     beside = sync_command(url, scheduled=sync)
     serve_ledger(url, address, workers=workers, started=started, warn=messages.warn, beside=beside)
+
+
+def _open_or_make(settings: Settings) -> "Ledger":
+    """The ledger. Where there is none one is made, and the user is told: a mistyped path should be noticed."""
+    from rich.markup import escape
+
+    from liushui.errors import LedgerNotFound
+
+    try:
+        return settings.open_ledger()
+    except LedgerNotFound:
+        ledger = settings.open_ledger(create=True)
+        messages.print(f"there was no ledger yet: made {escape(ledger.name)}")
+        return ledger
 
 
 def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "Command":
@@ -117,12 +138,13 @@ def listening_address(host: str, port: int, socket_port: int | None) -> "Address
     return free_address(host, port, socket_port)
 
 
-def page_link(ledger: "Ledger", address: "Address") -> str:
-    """The link to the web page. On loopback it logs one browser in, once."""
+def page_link(ledger: "Ledger", address: "Address", *, next_page: str | None = None) -> str:
+    """The link to the web page. On loopback it logs one browser in, once. `next_page`: the path after the login."""
     from liushui.ledger.access.sessions import create_login_code
     from liushui.services.access import is_loopback, login_link
 
-    return login_link(address.url, create_login_code(ledger)) if is_loopback(address.url) else f"{address.url}/login"
+    code = create_login_code(ledger) if is_loopback(address.url) else None
+    return login_link(address.url, code, next_page)
 
 
 # ---------------------------------------------------------------- simulated providers
@@ -252,19 +274,22 @@ def _simulated_record(account: "AnnouncedAccount", folder: Path | None) -> Recor
     "--port", type=_PORTS, metavar="PORT", help=f"The port. (default: {PORT}, or a free one if that is taken)"
 )
 @workers_option
+@click.option("--keep", is_flag=True, help="Keep the ledger, in a new file in your data folder.")
 @options.ledger_only
-def demo(settings: Settings, accounts: int, flows: int, seed: int, host: str, port: int | None, workers: int) -> None:
+def demo(
+    settings: Settings, accounts: int, flows: int, seed: int, host: str, port: int | None, workers: int, keep: bool
+) -> None:
     """Simulate the providers, sync every account and serve the result.
 
-    Nothing needs to be configured. The ledger is temporary and deleted at the end, unless --ledger names another one.
-    Ctrl-C ends everything.
+    Nothing needs to be configured. The ledger is temporary and deleted at the end, unless --keep or --ledger is given.
+    Ctrl-C ends everything. `liushui login` prints another link to the page meanwhile.
     """
     # Before the imports, which take most of a second: the user should see at once that something happens.
     messages.print("liushui demo: simulated providers, a ledger that is synced from them, and its web page.")
     from liushui.cli.demo import run_demo
 
     try:
-        run_demo(settings.ledger, host, port, workers=workers, accounts=accounts, flows=flows, seed=seed)
+        run_demo(settings.ledger, host, port, workers=workers, accounts=accounts, flows=flows, seed=seed, is_kept=keep)
     except KeyboardInterrupt:
         messages.print("\nthe demo has ended")
         sys.exit(EXIT_INTERRUPTED)

@@ -113,7 +113,7 @@ def _ledger_at(url: str, *, create: bool, clock: Clock) -> Ledger:
 
 
 def _no_ledger(name: str) -> LedgerNotFound:
-    return LedgerNotFound(f"no ledger at {name}: `liushui source add` or `liushui import` makes one")
+    return LedgerNotFound(f"no ledger at {name}: `liushui serve`, `liushui source add` or `liushui import` makes one")
 
 
 def _migrate(connection: "Connection", name: str) -> None:

@@ -16,7 +16,7 @@ from liushui.server.api.errors import HEADERS
 from liushui.server.api.errors import handlers as api_errors
 from liushui.server.context import UNCOMPRESSED, AppContext
 from liushui.server.web import flows as flow_pages
-from liushui.server.web import guard, keys, login, providers, static_files
+from liushui.server.web import guard, keys, login, providers, static_files, welcome
 from liushui.server.web import overview as overview_pages
 from liushui.server.web import sources as source_pages
 from liushui.server.web.guard import add_security_headers, guard_page
@@ -121,6 +121,8 @@ def _pages() -> Router:
             login.log_in,
             login.log_out,
             login.set_preferences,
+            welcome.show_first_steps,
+            welcome.set_first_password,
             overview_pages.show_overview,
             overview_pages.load_periods,
             overview_pages.load_streams,

@@ -25,6 +25,7 @@ from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
 from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter
+from liushui.server.running import PURPOSE, RunningServer, record_server
 from liushui.server.websocket import Reply, SocketServer
 from liushui.temporary_folder import temporary_folder
 
@@ -198,11 +199,16 @@ def serve_ledger(
     """
     ledger = open_ledger(ledger_url)
     child = ChildProcess(beside) if beside is not None else nullcontext()
-    with temporary_folder("serve") as folder, HeadsRecorder(ledger, warn), child:
+    with temporary_folder(PURPOSE) as folder, HeadsRecorder(ledger, warn), child:
         config = WorkerConfig(ledger_url, str(folder / "limits.db"), address.url, address.socket_url)
         os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
         reply = _dialects(config, ledger).reply
-        serve("liushui.server.run:ledger_app", reply, address, workers=workers, started=started)
+
+        def answers() -> None:
+            record_server(folder, RunningServer(address.url, ledger.name))
+            started()
+
+        serve("liushui.server.run:ledger_app", reply, address, workers=workers, started=answers)
 
 
 def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:

@@ -211,9 +211,12 @@ def is_loopback(url: str) -> bool:
     return host in LOOPBACK or host.startswith("127.")
 
 
-def login_link(page_url: str, code: str) -> str:
-    """The address that logs one browser in, once."""
-    return f"{page_url}/login?{urlencode({'code': code})}"
+def login_link(page_url: str, code: str | None, next_page: str | None = None) -> str:
+    """The address of the login; with a code it logs one browser in, once. `next_page`: the path that follows."""
+    query = urlencode(
+        {name: text for name, text in (("code", code), ("next", next_page)) if text is not None}, safe="/"
+    )
+    return f"{page_url}/login?{query}" if query else f"{page_url}/login"
 
 
 def opens_page(token: Token) -> bool:

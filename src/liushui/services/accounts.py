@@ -28,6 +28,12 @@ class AccountInfo(NamedTuple):
     removed_at: datetime | None = None
 
 
+def has_accounts(ledger: Ledger) -> bool:
+    """Whether the ledger has an account, with or without flows."""
+    with ledger.reading() as connection:
+        return connection.scalar(sa.select(accounts.c.account).limit(1)) is not None
+
+
 def list_accounts(ledger: Ledger, *, removed: bool = False) -> list[AccountInfo]:
     """The accounts by name. `removed`: also those that were removed and whose name is not used again."""
     now = ledger.clock()

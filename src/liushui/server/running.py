@@ -1,0 +1,51 @@
+"""The servers of this user that run on this machine: their addresses, and the ledgers that they serve.
+
+`liushui login` finds a server by it that has another port, or a ledger that the user has not named, as the demo's.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from liushui.temporary_folder import folders_in_use
+
+PURPOSE: Final = "serve"
+"""The purpose of a server's temporary folder."""
+_RECORD: Final = "server.json"
+
+
+class RunningServer(msgspec.Struct, frozen=True):
+    """A server that answers. `url` is the page's address, `ledger` the ledger's name, which has no password in it."""
+
+    url: str
+    ledger: str
+
+    @property
+    def local_url(self) -> str:
+        """The page's address for a browser on this machine: a server on all addresses is on loopback too."""
+        return self.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def record_server(folder: Path, server: RunningServer) -> None:
+    """Store in a server's temporary folder that it runs. The record goes with the folder."""
+    unfinished = folder / f"{_RECORD}.new"
+    unfinished.write_bytes(msgspec.json.encode(server))
+    unfinished.rename(folder / _RECORD)
+
+
+def running_servers() -> list[RunningServer]:
+    """The servers that this user runs, by their address."""
+    return sorted(_records(), key=lambda server: server.url)
+
+
+def _records() -> Iterator[RunningServer]:
+    for folder in folders_in_use(PURPOSE):
+        # A server that starts or ends has no record. Other users' folders are not believed: what they name would be
+        # opened, and the login link of this user's ledger printed for an address of theirs.
+        with suppress(OSError, msgspec.DecodeError):
+            if folder.stat().st_uid == os.geteuid():
+                yield msgspec.json.decode((folder / _RECORD).read_bytes(), type=RunningServer)

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, Final
 from unittest.mock import patch
 
 from liushui.cli import main
+from tests.demo import wait_for_link
 
 LIUSHUI = [sys.executable, "-m", "liushui"]
 
@@ -22,6 +24,16 @@ def environment(ledger: Path) -> dict[str, str]:
     """The environment of a command: this process's, with the ledger named and a wide terminal."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("LIUSHUI_")}
     return variables | {"LIUSHUI_LEDGER": str(ledger), "TZ": "UTC", "COLUMNS": "200"}
+
+
+def newcomers_environment(home: Path) -> dict[str, str]:
+    """The environment of a user with an empty home folder, who has named no ledger.
+
+    Other tests' servers are not seen: their temporary files are elsewhere.
+    """
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("LIUSHUI_", "XDG_"))}
+    own = {"HOME": home, "XDG_DATA_HOME": home / "data", "TMPDIR": home}
+    return variables | {name: str(path) for name, path in own.items()} | {"TZ": "UTC", "COLUMNS": "200"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,34 @@ def start(ledger: Path, *words: str) -> subprocess.Popen[str]:
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+
+
+STOP_S: Final = 60
+
+
+@contextmanager
+def starting(command: list[str], environment: dict[str, str]) -> Iterator[str]:
+    """A demo or a server that ends with Ctrl-C after the block. Yields what it printed, once that has its link."""
+    with TemporaryFile("w+") as messages:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=messages,
+            stderr=messages,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        try:
+            yield wait_for_link(process, messages)
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOP_S)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager

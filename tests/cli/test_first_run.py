@@ -1,14 +1,11 @@
 """What a newcomer meets: a server without a ledger, a demo to keep, and the login to either."""
 
-import os
 import re
-import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import httpx2
 import pytest
@@ -18,10 +15,8 @@ from liushui.cli.app import program
 from liushui.errors import ConfigError
 from liushui.server.running import PURPOSE, RunningServer, record_server
 from liushui.temporary_folder import temporary_folder
-from tests.cli.commands import LIUSHUI
-from tests.demo import LINK, wait_for_link
-
-STOP_S: Final = 60
+from tests.cli.commands import LIUSHUI, newcomers_environment, starting
+from tests.demo import LINK
 
 
 class Newcomer(NamedTuple):
@@ -34,40 +29,20 @@ class Newcomer(NamedTuple):
         """Where liushui keeps ledgers."""
         return self.home / "data" / "liushui"
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """Their environment. Servers of other users of this machine are not seen: they have other temporary files."""
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("LIUSHUI_")}
-        own = {"HOME": self.home, "XDG_DATA_HOME": self.home / "data", "TMPDIR": self.home}
-        return variables | {name: str(path) for name, path in own.items()} | {"TZ": "UTC", "COLUMNS": "200"}
-
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            [*LIUSHUI, *words], env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            [*LIUSHUI, *words],
+            env=newcomers_environment(self.home),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
-    @contextmanager
-    def starting(self, *words: str) -> Iterator[str]:
-        """A server, ended with Ctrl-C after the block. Yields what it printed, once it has printed its link."""
-        with tempfile.TemporaryFile("w+") as messages:
-            process = subprocess.Popen(
-                [*LIUSHUI, *words],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=messages,
-                stderr=messages,
-                text=True,
-                start_new_session=True,
-            )
-            try:
-                yield wait_for_link(process, messages)
-            finally:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(STOP_S)
-                finally:
-                    process.kill()
+    def starting(self, *words: str) -> AbstractContextManager[str]:
+        """A server, until the block ends. Yields what it printed, once it has printed its link."""
+        return starting([*LIUSHUI, *words], newcomers_environment(self.home))
 
 
 @pytest.fixture

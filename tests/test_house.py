@@ -84,8 +84,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "ratelimit": CONTRACT | {"ledger"},
     "output_text": DOMAIN,
     "temporary_folder": frozenset(),
+    "environment": DOMAIN,
     "reconcile": DOMAIN,
-    "ledger": CONTRACT | {"output_text", "reconcile"},
+    "ledger": CONTRACT | {"environment", "output_text", "reconcile"},
     "sync": CONTRACT | {"ledger", "output_text", "providers", "ratelimit", "wire"},
     "importing": CONTRACT | {"ledger", "providers"},
     "certificate": CONTRACT | {"describe", "ledger", "providers", "reconcile"},
@@ -110,6 +111,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "cli": CONTRACT
     | {
         "certificate",
+        "environment",
         "ledger",
         "output_text",
         "sync",

@@ -1,11 +1,10 @@
 """What commands share: the ledger and the format they were given, common options, and types of option values."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
     from liushui.ledger.read.model import ReadModel
     from liushui.provider import Provider
+
+
+LEDGER_VARIABLE: Final = "LIUSHUI_LEDGER"
 
 
 class Format(StrEnum):
@@ -39,12 +41,18 @@ class Settings:
     @property
     def ledger_url(self) -> str:
         """The ledger's path or URL: from --ledger, else LIUSHUI_LEDGER, else the file in the user's data folder."""
-        return self.ledger or os.environ.get("LIUSHUI_LEDGER") or str(default_ledger())
+        return self._named_ledger or str(default_ledger())
 
     @property
     def names_ledger(self) -> bool:
         """Whether the user named a ledger, by --ledger or LIUSHUI_LEDGER."""
-        return bool(self.ledger or os.environ.get("LIUSHUI_LEDGER"))
+        return self._named_ledger is not None
+
+    @property
+    def _named_ledger(self) -> str | None:
+        from liushui.environment import read_secret
+
+        return self.ledger or read_secret(LEDGER_VARIABLE)  # a URL may have a password in it
 
     @property
     def format(self) -> Format:
@@ -176,7 +184,7 @@ _ledger = click.option(
     expose_value=False,
     callback=_remember("ledger"),
     help="The ledger: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE. "
-    "(env: LIUSHUI_LEDGER; default: a file in your data folder)",
+    "(env: LIUSHUI_LEDGER or LIUSHUI_LEDGER_FILE; default: a file in your data folder)",
 )
 _format = click.option(
     "--format",

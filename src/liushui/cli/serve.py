@@ -23,6 +23,8 @@ PORT: Final = 8700
 SIMULATOR_PORT: Final = 8800
 WORKERS: Final = 2
 FLOWS: Final = 10_000
+PASSWORD_VARIABLE: Final = "LIUSHUI_PAGE_PASSWORD"  # noqa: S105 - its name
+"""The environment variable with the password of a page that has none yet."""
 FIRST_STEPS: Final = "/welcome"
 """The path of the page for an empty ledger."""
 
@@ -72,21 +74,24 @@ def accounts_option(default: int) -> Callable[[F], F]:
 def serve(settings: Settings, host: str, port: int, socket_port: int | None, workers: int, sync: bool) -> None:
     """Serve the web page, liushui's API and the provider APIs.
 
-    A ledger is made where there is none. Open the printed link: the page shows the first steps. liushui's own API is
-    under /api/v1. A second process syncs what the page or the API asks for. Ctrl-C ends both.
+    A ledger is made where there is none; then the printed link opens the first steps. liushui's own API is under
+    /api/v1. A second process syncs what the page or the API asks for. Ctrl-C ends both. A page without a password gets
+    the one in LIUSHUI_PAGE_PASSWORD, or in the file that LIUSHUI_PAGE_PASSWORD_FILE names.
 
     \b
     Example: liushui serve --sync
     """
     from rich.markup import escape
 
+    from liushui.environment import read_secret
     from liushui.ledger.access.keys import list_keys
     from liushui.server.run import serve_ledger
-    from liushui.services.access import check_exposure
+    from liushui.services.access import check_exposure, set_initial_password
     from liushui.services.accounts import has_accounts
 
     address = listening_address(host, port, socket_port)
     url, ledger = settings.ledger_url, _open_or_make(settings)
+    set_initial_password(ledger, read_secret(PASSWORD_VARIABLE))
     has_key = any(key.revoked_at is None for key in list_keys(ledger))
     is_empty = not has_accounts(ledger)
     check_exposure(ledger, address.url)
@@ -122,10 +127,12 @@ def _open_or_make(settings: Settings) -> "Ledger":
 def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "Command":
     """The process that syncs beside a server. The ledger is in its environment, because the URL may have a password
     and other users can read a process's arguments."""
+    from liushui.environment import FILE_SUFFIX
     from liushui.server.run import Command
 
     words = [sys.executable, "-m", "liushui", "sync", "--watch" if scheduled else "--on-request", "--until-eof"]
-    return Command([*words, "--log-format", "text"], {"LIUSHUI_LEDGER": ledger_url}, quiet)
+    environment = {options.LEDGER_VARIABLE: ledger_url, f"{options.LEDGER_VARIABLE}{FILE_SUFFIX}": ""}
+    return Command([*words, "--log-format", "text"], environment, quiet)
 
 
 def listening_address(host: str, port: int, socket_port: int | None) -> "Address":

@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import os
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import click
 from liushui.cli import EXIT_FAILED, options
 from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, messages
+from liushui.environment import read_secret
 from liushui.errors import ConfigError, LiushuiError, short_repr
 from liushui.instant import load_zone
 
@@ -43,7 +43,7 @@ def source() -> None:
     "--credentials",
     metavar="FILE",
     help="A TOML or JSON file with the provider's credential fields, - for standard input. "
-    "(default: the variables LIUSHUI_<FIELD>; a missing one is asked for)",
+    "(default: the variables LIUSHUI_<FIELD>, or the files that LIUSHUI_<FIELD>_FILE name; a missing one is asked for)",
 )
 @click.option(
     "--since",
@@ -134,7 +134,7 @@ def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
     "file",
     metavar="FILE",
     help="A TOML or JSON file with the provider's credential fields, - for standard input. "
-    "(default: the variables LIUSHUI_<FIELD>; a missing one is asked for)",
+    "(default: the variables LIUSHUI_<FIELD>, or the files that LIUSHUI_<FIELD>_FILE name; a missing one is asked for)",
 )
 @options.ledger_only
 def credentials(settings: Settings, name: str, file: str | None) -> None:
@@ -196,13 +196,15 @@ def _source_record(known: "Source") -> Record:
 
 def read_credentials(provider: "Provider", file: str | None) -> dict[str, str]:
     """The values of a provider's credential fields: from `file` (TOML or JSON, `-` for standard input) or, without a
-    file, from the environment (LIUSHUI_APP_KEY for app_key) and a prompt at a terminal. Raises ConfigError naming a
-    missing field."""
+    file, from the environment (LIUSHUI_APP_KEY or LIUSHUI_APP_KEY_FILE for app_key) and a prompt at a terminal.
+
+    Raises ConfigError naming a missing field.
+    """
     given = _read_file(file) if file else {}
     fields: dict[str, str] = {}
     for field in provider.credentials:
         variable = f"LIUSHUI_{field.name.upper()}"
-        value = given.get(field.name) if file else os.environ.get(variable)
+        value = given.get(field.name) if file else read_secret(variable)
         if value is None and not file and sys.stdin.isatty():
             value = getpass.getpass(f"{field.title}: ") if field.secret else input(f"{field.title}: ")
         if value is None:

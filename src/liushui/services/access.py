@@ -10,7 +10,7 @@ from liushui.errors import AccountNotFound, ConfigError, InvalidField, NotFound,
 from liushui.instant import to_iso
 from liushui.ledger.access import keys, tokens
 from liushui.ledger.access.keys import KeyInfo
-from liushui.ledger.access.sessions import has_password
+from liushui.ledger.access.sessions import has_password, set_password
 from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NewToken, Revoked, Scope, Token
 from liushui.ledger.engine import Ledger, account_names
 from liushui.provider import NO_VALUES, Provider
@@ -222,6 +222,15 @@ def login_link(page_url: str, code: str | None, next_page: str | None = None) ->
 def opens_page(token: Token) -> bool:
     """Whether a token logs in to the page, which shows and changes everything."""
     return token.accounts is None and {Scope.READ, Scope.MANAGE} <= token.scopes
+
+
+def set_initial_password(ledger: Ledger, password: str | None) -> None:
+    """Set the page's password where it has none. Raises ConfigError where the password is too short or too long.
+
+    A password that somebody has set since stays: what is in the environment of a service is the one to begin with.
+    """
+    if password is not None and not has_password(ledger):
+        set_password(ledger, password)
 
 
 def check_exposure(ledger: Ledger, page_url: str) -> None:

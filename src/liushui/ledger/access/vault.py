@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from liushui.environment import read_secret
 from liushui.errors import ConfigError, LedgerError
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
 
 KEY_VARIABLE: Final = "LIUSHUI_SECRET_KEY"
-"""The environment variable that may contain the key, as `Fernet.generate_key` makes it. Then no file is needed."""
+"""The environment variable that may contain the key, as `Fernet.generate_key` makes it. Then no key file is needed.
+
+LIUSHUI_SECRET_KEY_FILE names a file with it, for a key that a service manager hands over.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Vault:
         from cryptography.fernet import InvalidToken, MultiFernet
 
         ciphers = [self._fernet(create=False)]
-        if os.environ.get(KEY_VARIABLE) and self.path.exists():
+        if read_secret(KEY_VARIABLE) and self.path.exists():
             ciphers.append(self._cipher(self._key_in_file(create=False), str(self.path)))
         try:
             return msgspec.json.decode(MultiFernet(ciphers).decrypt(encrypted.encode()), type=dict[str, str])
@@ -50,14 +54,14 @@ class Vault:
 
     def key(self) -> bytes:
         """The key itself, for a backup. Raises LedgerError where there is none."""
-        text = os.environ.get(KEY_VARIABLE)
+        text = read_secret(KEY_VARIABLE)
         return text.encode() if text else self._key_in_file(create=False)
 
     def _key_location(self) -> str:
-        return f"the one in {KEY_VARIABLE}" if os.environ.get(KEY_VARIABLE) else str(self.path)
+        return f"the one in {KEY_VARIABLE}" if read_secret(KEY_VARIABLE) else str(self.path)
 
     def _fernet(self, *, create: bool) -> "Fernet":
-        return self._cipher(os.environ.get(KEY_VARIABLE) or self._key_in_file(create=create), self._key_location())
+        return self._cipher(read_secret(KEY_VARIABLE) or self._key_in_file(create=create), self._key_location())
 
     def _cipher(self, key: str | bytes, location: str) -> "Fernet":
         from cryptography.fernet import Fernet

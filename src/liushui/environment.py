@@ -1,0 +1,36 @@
+"""Secrets in the environment: in a variable, or in a file that another variable names."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from liushui.errors import ConfigError
+
+FILE_SUFFIX: Final = "_FILE"
+SIZE_MAX: Final = 64 * 1024
+"""Bytes of a file with a secret."""
+
+
+def read_secret(name: str) -> str | None:
+    """The secret in the variable `name`, or in the file that the variable `name`_FILE names. None: neither is set.
+
+    Files are for systemd's LoadCredential=, and for the secrets of Docker and Kubernetes: a variable is inherited by
+    every child process. Line ends at the end of the file do not count. The file is read at each call. Raises
+    ConfigError if both variables are set, and for a file that cannot be read, has no text or is too large.
+    """
+    value, file = os.environ.get(name), os.environ.get(name + FILE_SUFFIX)
+    if not file:
+        return value or None
+    if value:
+        raise ConfigError(f"{name}: expected it or {name}{FILE_SUFFIX}, got both")
+    try:
+        with Path(file).expanduser().open("rb") as opened:
+            content = opened.read(SIZE_MAX + 1)
+        text = content.decode().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"{name}{FILE_SUFFIX}: {file} cannot be read: {why}") from None
+    if not text or len(content) > SIZE_MAX:
+        got = "an empty file" if not text else f"more than {SIZE_MAX} bytes"
+        raise ConfigError(f"{name}{FILE_SUFFIX}: expected a secret in {file}, got {got}")
+    return text

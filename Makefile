@@ -5,7 +5,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 export TZ ?= UTC
 
-.PHONY: run setup servers test check certificates format soak clocks bench docs clean help
+.PHONY: run setup servers test check certificates format soak clocks bench bench-full docs wheel image clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,13 @@ bench-full: setup ## the same with a million flows, and ten million where sizes 
 
 docs: setup ## write the generated pages again
 	$(VENV)/bin/python -m tools.docgen
+
+wheel: setup ## build the wheel into dist/
+	$(VENV)/bin/python -m hatchling build --target wheel
+
+image: wheel ## build the container image localhost/liushui from Debian and the wheel; needs buildah and mmdebstrap
+	$(UV) export --frozen --quiet --no-dev --no-emit-project --output-file dist/requirements.txt
+	deploy/image/build dist/liushui-*.whl dist/requirements.txt
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +97,18 @@ STOP_S: Final = 60
 
 
 @contextmanager
-def starting(command: list[str], environment: dict[str, str]) -> Iterator[str]:
-    """A demo or a server that ends with Ctrl-C after the block. Yields what it printed, once that has its link."""
+def starting(
+    command: list[str], environment: dict[str, str], *, before: Callable[[], None] = lambda: None
+) -> Iterator[str]:
+    """A demo or a server that ends with Ctrl-C after the block. Yields what it printed, once that has its link.
+
+    `before` is called in the new process, before the command.
+    """
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        before()
+
     with TemporaryFile("w+") as messages:
         process = subprocess.Popen(
             command,
@@ -108,7 +118,7 @@ def starting(command: list[str], environment: dict[str, str]) -> Iterator[str]:
             stderr=messages,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=prepare,
         )
         try:
             yield wait_for_link(process, messages)

@@ -34,7 +34,7 @@ def record_server(folder: Path, server: RunningServer) -> None:
     """Store in a server's temporary folder that it runs. The record goes with the folder."""
     unfinished = folder / f"{_RECORD}.new"
     unfinished.write_bytes(msgspec.json.encode(server))
-    unfinished.rename(folder / _RECORD)
+    unfinished.rename(folder.joinpath(_RECORD))
 
 
 def running_servers() -> list[RunningServer]:
@@ -48,4 +48,4 @@ def _records() -> Iterator[RunningServer]:
         # opened, and the login link of this user's ledger printed for an address of theirs.
         with suppress(OSError, msgspec.DecodeError):
             if folder.stat().st_uid == os.geteuid():
-                yield msgspec.json.decode((folder / _RECORD).read_bytes(), type=RunningServer)
+                yield msgspec.json.decode(folder.joinpath(_RECORD).read_bytes(), type=RunningServer)

@@ -1,0 +1,107 @@
+"""The files that run liushui as a service: the systemd unit, and the compose file."""
+
+import ctypes
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import pytest
+import yaml  # type: ignore[import-untyped] # its stubs are a package of their own
+
+from liushui.cli.options import LEDGER_VARIABLE
+from liushui.cli.serve import PASSWORD_VARIABLE
+from liushui.environment import FILE_SUFFIX
+from liushui.ledger.access.vault import KEY_VARIABLE
+from tests.cli.commands import LIUSHUI, newcomers_environment, starting
+from tests.demo import LINK
+from tests.packaging.wheels import PROJECT
+from tests.system import require
+
+UNIT: Final = PROJECT / "deploy/systemd/liushui.service"
+COMPOSE: Final = PROJECT / "deploy/compose.yaml"
+EXPOSURE_MAX: Final = 2.5
+SECRETS: Final = {LEDGER_VARIABLE, KEY_VARIABLE, PASSWORD_VARIABLE}
+
+PR_SET_MDWE: Final = 65
+PR_MDWE_REFUSE_EXEC_GAIN: Final = 1
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    parsed = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def variables_in(text: str) -> set[str]:
+    """The names of liushui's variables in a file."""
+    return set(re.findall(r"\bLIUSHUI_[A-Z_]+\b", text))
+
+
+def test_systemd_rates_the_unit_as_well_protected() -> None:
+    analyze = require("systemd-analyze", "systemd")
+    threshold = str(int(EXPOSURE_MAX * 10))
+    command = [analyze, "security", "--offline=true", f"--threshold={threshold}", "--no-pager", str(UNIT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rating = re.search(r"Overall exposure level for liushui.service: ([\d.]+)", done.stdout)
+    assert rating is not None and float(rating[1]) <= EXPOSURE_MAX
+
+
+def test_systemd_knows_every_setting_of_the_unit(tmp_path: Path) -> None:
+    """It warns of settings that it does not know, and ignores them."""
+    unit = tmp_path / UNIT.name
+    unit.write_text(re.sub("(?m)^ExecStart=.*$", "ExecStart=/bin/true", UNIT.read_text(encoding="utf-8")))
+    command = [require("systemd-analyze", "systemd"), "verify", "--man=no", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert UNIT.name not in done.stderr, "systemd also reports other units of the machine"
+
+
+def test_the_unit_hands_secrets_over_as_files() -> None:
+    text = UNIT.read_text(encoding="utf-8")
+    credentials = set(re.findall(r"(?m)^#?LoadCredential=(\w+):", text))
+    assert (
+        credentials
+        == set(re.findall(r"(?m)^#?Environment=\w+_FILE=%d/(\w+)$", text))
+        == {
+            "ledger",
+            "secret_key",
+            "page_password",
+        }
+    )
+    assert {name.removesuffix(FILE_SUFFIX) for name in variables_in(text)} == SECRETS
+
+
+@pytest.mark.parametrize("name", ["liushui", "database"])
+def test_what_a_service_of_the_compose_file_uses_is_there(compose: dict[str, Any], name: str) -> None:
+    service = compose["services"][name]
+    assert set(service["secrets"]) <= set(compose["secrets"])
+    assert {volume.partition(":")[0] for volume in service["volumes"]} <= set(compose["volumes"])
+    assert set(service.get("depends_on", {})) <= set(compose["services"])
+    files = {value for key, value in service["environment"].items() if key.endswith(FILE_SUFFIX)}
+    assert files == {f"/run/secrets/{secret}" for secret in service["secrets"]}
+    assert not service["image"].endswith(("latest", name)), "an image without a version changes by itself"
+
+
+def test_the_compose_file_hands_secrets_over_as_files(compose: dict[str, Any]) -> None:
+    variables = variables_in(COMPOSE.read_text(encoding="utf-8"))
+    assert variables == {name + FILE_SUFFIX for name in SECRETS}
+    ports = compose["services"]["liushui"]["ports"]
+    assert all(port.startswith("127.0.0.1:") for port in ports), "plain HTTP stays on the machine"
+
+
+def test_a_server_runs_without_memory_that_it_can_write_and_execute(tmp_path: Path) -> None:
+    """As under the unit's MemoryDenyWriteExecute=: a library that compiles at run time would end it.
+
+    Linux before 6.3 cannot refuse it by itself, without systemd; there the server runs as always.
+    """
+
+    def deny() -> None:
+        ctypes.CDLL(None).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)
+
+    command = [*LIUSHUI, "serve", "--sync", "--port", "0", "--workers", "1"]
+    with starting(command, newcomers_environment(tmp_path), before=deny) as said:
+        page = httpx2.get(LINK.findall(said)[-1], follow_redirects=True, timeout=60)
+        assert page.status_code == 200

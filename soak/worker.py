@@ -24,6 +24,7 @@ from liushui.ledger.jobs import workers
 from liushui.ledger.maintenance import heads_file
 from liushui.provider import FlowReader, Provider
 from liushui.rules import WITHDRAWAL_BOUND, Cursor, PageNumber, Paging
+from liushui.simulate.faults import deviation_hooks
 from liushui.simulate.faults.fault import NO_DELAY, Fault, FaultKind, FaultSchedule
 from liushui.simulate.faults.fault_schedule import SeededSchedule
 from liushui.simulate.faults.faulty_dialects import Outages
@@ -35,6 +36,7 @@ from liushui.sync.runner import sync_sources
 from liushui.testing.clock import MovableClock
 from liushui.testing.deviations import TooManyCalls
 from liushui.testing.transport import FaultyTransport, clients_over, system_clock_is
+from liushui.wire import transport as wire_transport
 from soak.mutations import proving
 from soak.observed_reader import ObservedReader
 from soak.run_setup import RunSetup
@@ -47,6 +49,11 @@ DONE: Final = "done"
 """A worker notes this with the account, and the microseconds at which its completed sync began and ended."""
 REQUESTS_MAX: Final = 5_000
 """The most requests that a worker makes where services deviate: such syncs may never end."""
+BODY_MAX: Final = 1 << 20
+"""The largest body of an answer, in place of the 64 MiB of a real sync: endless bodies would cost a tenth of a soak.
+
+The pages of these worlds have at most a tenth of it.
+"""
 PASSES_MAX: Final = 6
 PASSES_APART: Final = WITHDRAWAL_BOUND.agree_after + timedelta(hours=1)
 """Two reads that are so far apart may withdraw many rows. Before that, a sync leaves open what it doubts."""
@@ -187,6 +194,8 @@ class Worker:
         )
         with ExitStack() as stack:
             stack.enter_context(clients_over(transport))
+            stack.enter_context(patch.object(wire_transport, "BODY_MAX", BODY_MAX))
+            stack.enter_context(patch.object(deviation_hooks, "BOMB_BYTES", 2 * BODY_MAX))
             stack.enter_context(system_clock_is(setup.clock))
             if self._kill is None or self._kill.at is not KillPoint.PARENT:
                 stack.enter_context(patch.object(asyncio, "to_thread", _without_thread))

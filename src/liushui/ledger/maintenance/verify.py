@@ -5,6 +5,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -80,12 +81,18 @@ def _database_damage(ledger: Ledger, connection: Connection) -> Iterator[Damage]
     try:
         for line in ledger.integrity_errors(connection):
             yield Damage("", None, f"the file's own check says: {line}")
-        for table in metadata.sorted_tables:
-            connection.execute(sa.select(*table.columns).limit(1)).all()
+        for query in _first_rows():
+            connection.execute(query).all()
     except (DatabaseError, UnicodeDecodeError) as error:
         if not _is_damage(error):
             raise
         yield Damage("", None, f"the file cannot be read completely: {_cause(error)}")
+
+
+@cache
+def _first_rows() -> tuple[sa.Select[Any], ...]:
+    """A query of the first row of each table, with every column. Kept, because SQLAlchemy's own keys of them are."""
+    return tuple(sa.select(*table.columns).limit(1) for table in metadata.sorted_tables)
 
 
 def _is_damage(error: Exception) -> bool:

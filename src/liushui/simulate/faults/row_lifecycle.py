@@ -6,6 +6,7 @@ All of it follows from the seed. Pure.
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import count
 from random import Random
 from typing import Final, NamedTuple
@@ -166,6 +167,8 @@ def _another_ref(ref: str | None, random: Random) -> str | None:
 
 MISFITS: Final = (b"null", b"true", b"{}", b'"?"')
 """Values that replace a field's value, at least one of which has the wrong type."""
+CORRUPTED_CACHED: Final = 1_024
+"""Corrupted rows that are cached: the same rows are asked for again and again, and corrupting one takes long."""
 
 
 def corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
@@ -173,6 +176,11 @@ def corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
 
     A field is missing, has another type, or is no UTF-8. The page around the row is still JSON.
     """
+    return _corrupted(row, variant, codec)  # type: ignore[arg-type] # a codec is a module, or hashed by its identity
+
+
+@lru_cache(CORRUPTED_CACHED)
+def _corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
     variants = list(_corruptions(row))
     first = variant % len(variants)
     for corrupt in variants[first:] + variants[:first]:

@@ -3,10 +3,12 @@
 PostgreSQL compares amounts as NUMERIC. SQLite has no exact numbers, so it compares their decimal texts.
 
 Texts are compared in upper case, which makes one of the two small sigmas, and of "ß" and "SS". For a text of ASCII
-letters the databases' own functions are enough, and much cheaper. Others take ICU on PostgreSQL, because the database's
-locale may be "C", and a function of ours on SQLite: there, both know ASCII only.
+letters the databases' own comparisons are enough, and much cheaper. A text without any letters that have a case, such
+as Chinese, is compared as it is. Others take ICU on PostgreSQL, because the database's locale may be "C", and a
+function of ours on SQLite: there, both know ASCII only.
 """
 
+import unicodedata
 from decimal import Decimal
 from typing import Any, Final
 
@@ -47,19 +49,38 @@ def _compile_first(element: _ByEngine, compiler: SQLCompiler, **options: Any) ->
 
 def equals_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Whether a column is a text, whatever the case of either."""
-    return _folded(column, text) == fold(text)
+    if text.isascii():
+        return _ByEngine(sa.collate(column, "NOCASE") == text, _upper(column, "C") == fold(text))
+    return _folded(column) == fold(text)
 
 
 def contains_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Whether a column contains a text, whatever the case of either."""
-    return _folded(column, text).contains(fold(text), autoescape=True)
-
-
-def _folded(column: ColumnElement[Any], text: str) -> ColumnElement[str]:
+    if has_no_case(text):
+        exact = sa.collate(column, "C").contains(text, autoescape=True)
+        return _ByEngine(sa.func.instr(column, text) > 0, exact)
     if text.isascii():
-        return _ByEngine(sa.func.upper(column, type_=sa.Text()), sa.func.upper(sa.collate(column, "C")))
+        # SQLite's LIKE ignores the case of ASCII letters, in a third of the time that UPPER takes.
+        any_case = column.contains(text, autoescape=True)
+        return _ByEngine(any_case, _upper(column, "C").contains(fold(text), autoescape=True))
+    return _folded(column).contains(fold(text), autoescape=True)
+
+
+def has_no_case(text: str) -> bool:
+    """Whether no character of a text has a case, or is in the upper case of another one: "提现 1", but not "1 a".
+
+    Not every such text is known. This is about Chinese and digits, which people search for most.
+    """
+    return all(unicodedata.category(sign) == "Lo" or (sign.isascii() and not sign.isalpha()) for sign in text)
+
+
+def _folded(column: ColumnElement[Any]) -> ColumnElement[str]:
     fold_function = getattr(sa.func, FOLD_FUNCTION)
-    return _ByEngine(fold_function(column, type_=sa.Text()), sa.func.upper(sa.collate(column, "und-x-icu")))
+    return _ByEngine(fold_function(column, type_=sa.Text()), _upper(column, "und-x-icu"))
+
+
+def _upper(column: ColumnElement[Any], collation: str) -> ColumnElement[str]:
+    return sa.func.upper(sa.collate(column, collation), type_=sa.Text())
 
 
 # ---------------------------------------------------------------- amounts

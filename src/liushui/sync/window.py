@@ -56,14 +56,15 @@ class Window:
         """Learn from an answer about a slice."""
         if self.rules.time_field is None:
             return
-        times = [(at, row) for at, row in zip(row_times(rows, self.rules), rows, strict=True) if at is not None]
-        if times:
-            (first, row), last = min(times), max(times)[0]
-            oldest, newest = instant_of(first, self.rules), instant_of(last, self.rules)
+        times = row_times(rows, self.rules)
+        readable = [at for at in times if at is not None]
+        if readable:
+            first = min(readable)
+            oldest, newest = instant_of(first, self.rules), instant_of(max(readable), self.rules)
             self.backward = max(self.backward, slice_.until - oldest)
             self.forward = max(self.forward, newest + self.rules.resolution - slice_.since)
             if self.oldest is None or oldest < self.oldest.at:
-                self.oldest, self._rows_until = Witness(row, oldest), []
+                self.oldest, self._rows_until = Witness(rows[times.index(first)], oldest), []
         if self.oldest is not None:
             before = self._rows_until[-1][1] if self._rows_until else 0
             self._rows_until.append((slice_.until, before + len(rows)))

@@ -23,6 +23,7 @@ from bench import (
     memory,
     overview,
     postgres,
+    reconcile,
     report,
     scale,
     serve,
@@ -51,6 +52,7 @@ MEASUREMENTS: Final[dict[str, Callable[[BenchContext], Measurement]]] = {
     "overview": overview.measure,
     "memory": memory.measure,
     "export": export.measure,
+    "reconcile": reconcile.measure,
 }
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -49,8 +49,14 @@ class _Usage(msgspec.Struct):
     private_bytes: int
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, out: Path | None = None) -> Took:
-    """Run a command in a process of its own and measure it. Raises BenchError where it fails.
+def run(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    out: Path | None = None,
+    codes: Collection[int] = (0,),
+) -> Took:
+    """Run a command in a process of its own and measure it. Raises BenchError where its exit code is not in `codes`.
 
     What it prints is kept, unless it goes to the file `out`.
     """
@@ -68,7 +74,7 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, out: Pa
             timeout=RUN_S,
             check=False,
         )
-        if done.returncode:
+        if done.returncode not in codes:
             raise BenchError(
                 f"{_command_text(command)} failed: {done.stderr.decode(errors='replace').strip()[-2_000:]}"
             )

@@ -65,6 +65,11 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
         ("depth", "page 12 ÷ page 1"),
     },
     ("growth", "overview"): set(),
+    ("reconcile",): {
+        ("reconcile", "check after a day ÷ check of all"),
+        ("reconcile", "certificate of a month ÷ reading its rows"),
+        ("reconcile", "match transfers ÷ check of all"),
+    },
     ("import",): {("import", f"import, {name}") for name in BARE_ROWS},
     ("scale", "totals", "memory", "export"): {
         ("scale", "p99 of a page: 600 ÷ 300 flows"),

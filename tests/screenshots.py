@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PAGES: Final = {
     "overview": "/",
     "flows": "/flows",
+    "account": "/accounts/shop-1",
     "sources": "/sources",
     "source": "/sources/trader-1",
     "source-new": "/sources/~new?provider=longbridge",

@@ -21,6 +21,7 @@ SINCE, UNTIL = datetime(2018, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC
 PAGES: Final = (
     "/",
     "/flows",
+    "/accounts/shop-1",
     "/sources",
     "/sources/~new",
     "/sources/~new?provider=longbridge",

@@ -15,6 +15,7 @@ from liushui.server.api.endpoint import BODY_MAX, ApiRequest, check_request, pro
 from liushui.server.api.errors import HEADERS
 from liushui.server.api.errors import handlers as api_errors
 from liushui.server.context import UNCOMPRESSED, AppContext
+from liushui.server.web import accounts as account_pages
 from liushui.server.web import flows as flow_pages
 from liushui.server.web import guard, keys, login, providers, static_files, welcome
 from liushui.server.web import overview as overview_pages
@@ -126,6 +127,9 @@ def _pages() -> Router:
             overview_pages.show_overview,
             overview_pages.load_periods,
             overview_pages.load_streams,
+            account_pages.show_account,
+            account_pages.add_stated_balance,
+            account_pages.withdraw_stated_balance,
             flow_pages.show_flows,
             flow_pages.load_rows,
             flow_pages.load_totals,

@@ -44,7 +44,7 @@ QUARANTINED_MAX: Final = 500
 
 DOWNLOADS: Final = {"csv": "text/csv", "jsonl": "application/jsonl"}
 
-OTHER_FIELDS: Final = ("at", "older", "newer", "all")
+OTHER_FIELDS: Final = ("at", "row", "older", "newer", "all")
 """Fields of an address that are no filter."""
 
 
@@ -85,7 +85,9 @@ def _view(page: Page) -> FlowsView:
 def show_flows(page: CurrentPage) -> Response[str]:
     """The page, with its first rows."""
     view = _view(page)
-    at, error = _jump(view)
+    opened = page.query.get("row", [""])[-1]
+    key = parse_flow_key(opened)
+    at, error = (Position(key[1] + 1), "") if key else _jump(view)
     # With a faulty filter there are no rows: readers would take any others for those that they asked for.
     first = Rows.none() if view.request.errors else view.writer().older(FIRST_ROWS, at)
     if error:
@@ -97,6 +99,7 @@ def show_flows(page: CurrentPage) -> Response[str]:
         accounts=[account.snapshot for account in view.accounts],
         first=script_json(first),
         jumped=page.query.get("at", [""])[-1],
+        opened=opened,
         choices=_choices(view),
     )
 

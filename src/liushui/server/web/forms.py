@@ -2,12 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from liushui.errors import ConfigError, short_repr
-from liushui.instant import load_zone, parse_instant
+from liushui.errors import ConfigError, WireError, short_repr
+from liushui.instant import load_zone, parse_day, parse_instant
 from liushui.ledger.jobs.sources import NAME_MAX, check_source_name
+from liushui.money import parse_decimal
+from liushui.server.web.i18n import MINUS
 from liushui.server.web.page import Page
 from liushui.wire.transport import parse_base_url
 
@@ -88,6 +91,23 @@ class Form:
         except (ConfigError, OverflowError):
             expected = self.page.say("Expected a date or a time such as 2024-01-31 or 2024-01-31T09:30:00Z")
             self.wrong(name, self._got(expected, typed))
+            return None
+
+    def day(self, name: str) -> date | None:
+        """A day of the calendar."""
+        typed = self.typed(name)
+        day = parse_day(typed)
+        if day is None:
+            self.wrong(name, self._got(self.page.say("Expected a date such as 2024-01-31"), typed))
+        return day
+
+    def amount(self, name: str) -> Decimal | None:
+        """An exact amount. Readers copy amounts with separators, and with the minus sign that pages show."""
+        typed = self.typed(name)
+        try:
+            return parse_decimal(name, typed.replace(",", "").replace(MINUS, "-").removeprefix("+"))
+        except WireError:
+            self.wrong(name, self._got(self.page.say("Expected an amount such as 1,024.00"), typed))
             return None
 
     def one_of(self, name: str, known: Collection[str]) -> str | None:

@@ -1,7 +1,7 @@
 """The words for kinds, directions, alarms, completeness and periods, in the reader's language."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
@@ -12,10 +12,14 @@ from babel.dates import format_interval, format_skeleton
 from liushui.instant import from_us
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.balances import BalanceCheck, CheckCause, CheckStatus
+from liushui.ledger.read.breaks import LedgerBreak
+from liushui.ledger.read.chains import ChainState
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
 from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.read.summaries import Unit
 from liushui.money import ZERO
+from liushui.reconcile.chain import BreakCause
+from liushui.rules import BalanceRules
 from liushui.server.web.i18n import Language
 
 
@@ -97,7 +101,7 @@ class AlarmLabel(NamedTuple):
 def alarm_label(alarm: Alarm, zone: str, language: Language) -> AlarmLabel:
     """An alarm in words."""
     name, text = _alarm_text(alarm, zone, language)
-    link, action = _alarm_link(alarm, zone, language)
+    link, action = _alarm_link(alarm, language)
     has_reason = alarm.kind in (AlarmKind.REFUSED, AlarmKind.FAILED, AlarmKind.GAP, AlarmKind.WAITING)
     why = alarm.detail if has_reason else ""
     return AlarmLabel(LOOKS[alarm.severity], name, alarm.account, text, why, link, action)
@@ -105,7 +109,7 @@ def alarm_label(alarm: Alarm, zone: str, language: Language) -> AlarmLabel:
 
 def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
     say, say_many = language.say, language.say_many
-    at = language.moment(alarm.at, ZoneInfo(zone)) if alarm.at else ""
+    at = named_moment(alarm.at, zone, language) if alarm.at else ""
     day = language.day(alarm.day) if alarm.day else ""
     match alarm.kind:
         case AlarmKind.REFUSED:
@@ -216,7 +220,7 @@ def _finding(alarm: Alarm, language: Language) -> str:
     return f"{alarm.detail}: {language.number(alarm.number)}"
 
 
-def _alarm_link(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
+def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
     say, account = language.say, quote(alarm.account, safe="")
     match alarm.kind:
         case AlarmKind.REFUSED:
@@ -224,13 +228,11 @@ def _alarm_link(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
         case AlarmKind.FAILED | AlarmKind.NEVER | AlarmKind.GAP | AlarmKind.STALE | AlarmKind.FORGETTING:
             return f"/sources/{account}", say("View the source")
         case AlarmKind.LOST:
-            return f"#coverage-{account}", say("See its calendar")
+            return f"/accounts/{account}#coverage", say("See what is missing")
         case AlarmKind.QUARANTINE:
             return f"/flows/quarantine?{urlencode({'account': alarm.account})}", say("View the rows")
         case AlarmKind.BREAK:
-            day = alarm.at.astimezone(ZoneInfo(zone)).date() if alarm.at else date.min
-            span = {"since": day.isoformat(), "until": (day + timedelta(days=1)).isoformat()}
-            return f"/flows?{urlencode({'account': alarm.account, **span})}", say("View the flows")
+            return f"/accounts/{account}#breaks", say("See where")
         case AlarmKind.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.detail})
             return f"/flows?{query}", say("Review the flows")
@@ -281,6 +283,8 @@ def gap_reason(gap: Gap, zone: str, language: Language) -> str:
     say, reason = language.say, cause_text(gap, language)
     since, until = _moment(gap.since_us, zone, language), _moment(gap.until_us, zone, language)
     if since and until:
+        # The zone is named once, with the end.
+        since = language.moment(from_us(gap.since_us), ZoneInfo(zone))
         return say("%(reason)s, from %(since)s to %(until)s", reason=reason, since=since, until=until)
     return say("%(reason)s, from %(since)s on", reason=reason, since=since) if since else reason
 
@@ -324,7 +328,7 @@ def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabe
         case CheckCause.ADVISORY:
             reason = say("The provider calls its balances indicative.")
         case CheckCause.DIFFERS:
-            at = language.moment(check.at, ZoneInfo(zone)) if check.at else ""
+            at = named_moment(check.at, zone, language) if check.at else ""
             expected = language.amount(check.expected or ZERO)
             reason = say("At %(at)s the flows come to %(amount)s.", at=at, amount=expected)
     match check.status:
@@ -336,8 +340,55 @@ def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabe
             return CheckLabel("", say("Could not check"), reason)
 
 
+def chain_label(chain: ChainState | None, rules: BalanceRules | None, language: Language) -> CheckLabel:
+    """Whether the balances of a chain follow from each other. `chain` None: no row states one."""
+    say = language.say
+    if rules is not None and rules.advisory:
+        return CheckLabel("", say("Could not check"), say("The provider calls its balances indicative."))
+    if chain is None:
+        return CheckLabel("", say("Could not check"), say("No flow states a balance."))
+    if chain.breaks:
+        number = language.say_many("%(number)s break", "%(number)s breaks", len(chain.breaks))
+        return CheckLabel("bad", say("Breaks"), number)
+    reason = ""
+    if chain.reordered:
+        reason = language.say_many(
+            "%(number)s flow follows in another order than that of the times.",
+            "%(number)s flows follow in another order than that of the times.",
+            chain.reordered,
+        )
+    return CheckLabel("good", say("Follows"), reason)
+
+
+def break_text(one: LedgerBreak, language: Language) -> str:
+    """The simplest explanation of a break, in the reader's language."""
+    say, difference = language.say, language.amount(one.difference, signed=True)
+    match one.cause:
+        case BreakCause.MISSING if one.hides_rows:
+            return say(
+                "%(amount)s is missing before this flow, in rows that the provider does not show or that were not "
+                "read, or its amount is off by that.",
+                amount=difference,
+            )
+        case BreakCause.MISSING:
+            return say("%(amount)s is missing before this flow, or its amount is off by that.", amount=difference)
+        case BreakCause.TWICE:
+            return say("This flow is there once too often.")
+        case BreakCause.WRONG_BALANCE:
+            return say("The balance that this flow states is off, and no amount.")
+        case BreakCause.OUT_OF_PLACE:
+            return say("This flow does not belong here: without it the balances follow.")
+        case BreakCause.RESTATED:
+            return say("The balances follow with an earlier version of this flow, which the provider has restated.")
+
+
+def named_moment(at: datetime, zone: str, language: Language) -> str:
+    """A time in a zone, with the name of the zone: one page shows times of several."""
+    return f"{language.moment(at, ZoneInfo(zone))} ({zone})"
+
+
 def _moment(at_us: int | None, zone: str, language: Language) -> str:
-    return "" if at_us is None or is_open_end(at_us) else language.moment(from_us(at_us), ZoneInfo(zone))
+    return "" if at_us is None or is_open_end(at_us) else named_moment(from_us(at_us), zone, language)
 
 
 def period_name(unit: Unit, first: date, last: date, language: Language) -> str:

@@ -1,6 +1,6 @@
 """The overview page: balances, money in and out, where it came from and went, and what needs attention."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -120,6 +120,11 @@ def _zone(overview: Overview) -> str:
     return common_zone([account.name.zone for account in overview.accounts])
 
 
+def _zone_of(verdict: Verdict, zones: Mapping[str, str], common: str) -> str:
+    """The zone for the times of a verdict: that of the account whose gap it names, so that days begin at midnight."""
+    return zones.get(verdict.gaps[0].account, common) if verdict.gaps else common
+
+
 def _template_context(page: Page, request: OverviewRequest, overview: Overview) -> dict[str, object]:
     language, zone, span, currency = page.language, _zone(overview), overview.span, overview.currency
     zones = {account.name.account: account.name.zone for account in overview.accounts}
@@ -144,7 +149,7 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "alarms": [alarm_label(alarm, zones[alarm.account], language) for alarm in overview.alarms],
         "holdings": _holdings(overview),
         "account_label": account_label,
-        "coverage": lambda verdict: coverage_label(verdict, zone, language),
+        "coverage": lambda verdict: coverage_label(verdict, _zone_of(verdict, zones, zone), language),
         "basis": lambda basis: basis_label(basis, language),
         "check": lambda balance: check_label(balance.check, zones[balance.account], language),
         "units": unit_names(language),

@@ -14,13 +14,14 @@ from litestar import Request
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
-from litestar.exceptions import NotAuthorizedException
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.params import SkipValidation
 from litestar.response import Response
 from markupsafe import Markup
 
 from liushui import __version__
 from liushui.instant import to_iso
+from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
@@ -163,6 +164,15 @@ class Page:
         if session is None:
             raise NotAuthorizedException("expected a session")
         return session.principal
+
+    def require(self, scope: Scope) -> None:
+        """Raises PermissionDeniedException where the session began with a token that lacks a permission."""
+        if not self.may(scope):
+            raise PermissionDeniedException(self.say("Your token does not have the permission %(scope)s.", scope=scope))
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the session has a permission. Pages show no button that would be refused."""
+        return scope in self.principal.scopes
 
     @property
     def is_logged_in(self) -> bool:

@@ -295,7 +295,15 @@ totals.addEventListener("click", (event) => {
   loadTotals(link.href);
 });
 
+/** Opens the flow that the address names, and chooses its row if it is among the first. */
+function openNamed(key) {
+  const index = rows.findIndex((row) => row[0] === key);
+  if (index >= 0) choose(index);
+  open(key);
+}
+
 loadTotals(totals.dataset.loads);
 pane.addEventListener("scroll", soon, { passive: true });
 new ResizeObserver(soon).observe(pane);
 draw();
+if (drawer.dataset.opened) openNamed(drawer.dataset.opened);

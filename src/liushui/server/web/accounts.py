@@ -1,0 +1,226 @@
+"""The page of an account: its balances beside what is stated of them, its balance chains, its coverage."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+from litestar import get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import Response
+
+from liushui.errors import AccountNotFound, ConfigError
+from liushui.instant import from_us, to_local, to_us
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.read.balances import Balance, BalanceCheck, check_statements, read_balances
+from liushui.ledger.read.breaks import LedgerBreak, list_breaks
+from liushui.ledger.read.chains import ChainState, Key
+from liushui.ledger.read.completeness import is_open_end
+from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
+from liushui.ledger.read.cursors import flow_key
+from liushui.ledger.read.filters import DAY, equals_currency
+from liushui.ledger.read.flows import LedgerFlow
+from liushui.ledger.read.model import Account
+from liushui.ledger.read.stated_balances import StatedBalance
+from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
+from liushui.server.web.forms import Form
+from liushui.server.web.labels import (
+    basis_label,
+    break_text,
+    cause_text,
+    chain_label,
+    check_label,
+    coverage_label,
+)
+from liushui.server.web.page import CurrentPage, Page, decimal_places, redirect
+
+BREAKS_SHOWN: Final = 100
+RANGES_SHOWN: Final = 200
+
+
+def account_address(account: str, part: str = "") -> str:
+    """The address of an account's page, or of a part of it."""
+    return f"/accounts/{quote(account, safe='')}" + (f"#{part}" if part else "")
+
+
+def row_address(flow: LedgerFlow) -> str:
+    """The address of the flows page where it shows a flow among those of its balance chain."""
+    chain = {"account": flow.account, "subaccount": flow.flow.subaccount, "currency": flow.flow.currency}
+    key = flow_key(flow.account, to_us(flow.flow.at), flow.id)
+    return f"/flows?{urlencode({**{name: value for name, value in chain.items() if value}, 'row': key})}"
+
+
+@get("/accounts/{name:str}", sync_to_thread=True)
+def show_account(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """Show the account."""
+    return _render(page, name)
+
+
+@post("/accounts/{name:str}/balances", sync_to_thread=True)
+def add_stated_balance(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """State what the account held at the end of a day."""
+    page.require(Scope.RECORD)
+    account, form = _account(page, name), Form(page)
+    statement = _read_statement(form, account)
+    if statement is not None:
+        try:
+            state_balance(page.ledger, statement, page.read_model.rules.get(account.name.provider))
+        except ConfigError as error:
+            field, _, text = str(error).partition(": ")
+            fields = {"at": "day", "amount": "amount", "currency": "currency", "subaccount": "subaccount"}
+            form.wrong(fields.get(field, "note"), text or field)
+        else:
+            return redirect(account_address(name, "stated"))
+    return _render(page, name, form)
+
+
+@post("/accounts/{name:str}/balances/withdraw", sync_to_thread=True)
+def withdraw_stated_balance(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """Withdraw a balance that somebody stated."""
+    page.require(Scope.RECORD)
+    account, form = _account(page, name), Form(page)
+    id_, reason = form.typed("id"), form.text("reason")
+    if reason is not None:
+        try:
+            if id_.rpartition(":")[0] != account.name.account:
+                raise ConfigError(page.say("This balance does not exist."))
+            withdraw_balance(page.ledger, id_, reason)
+        except ConfigError as error:
+            form.wrong("reason", str(error).removeprefix("reason: ").removeprefix("id: "))
+        else:
+            return redirect(account_address(name, "stated"))
+    form.errors["withdraw"] = form.errors.pop("reason")
+    return _render(page, name, form)
+
+
+def _account(page: Page, name: str) -> Account:
+    try:
+        return page.read_model.accounts((name,))[name]
+    except AccountNotFound as error:
+        raise NotFoundException(str(error)) from error
+
+
+def _read_statement(form: Form, account: Account) -> Statement | None:
+    """The balance that a form states. None: the form's errors say what is wrong with it."""
+    day, amount, currency = form.day("day"), form.amount("amount"), form.text("currency")
+    subaccount, note = form.typed("subaccount"), form.typed("note")
+    if day is None or amount is None or currency is None:
+        return None
+    if day == date.max:
+        form.wrong("day", form.page.say("This day is not over yet."))
+        return None
+    at = datetime.combine(day + DAY, time(), account.name.tz)
+    if at > form.page.ledger.clock():
+        form.wrong("day", form.page.say("This day is not over yet."))
+        return None
+    for stated, _check in check_statements(form.page.read_model, (account.name.account,)):
+        is_same = stated.at == at and stated.subaccount == subaccount and equals_currency(stated.currency, currency)
+        if is_same and stated.amount != amount:
+            text = form.page.say(
+                "%(id)s states %(amount)s for the same moment. Withdraw it first if it is wrong.",
+                id=stated.id,
+                amount=form.page.language.amount(stated.amount),
+            )
+            form.wrong("amount", text)
+            return None
+    return Statement(account.name.account, at, currency, amount, subaccount, note)
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+class ChainView(NamedTuple):
+    """One balance chain: its subaccount and currency, and what is known of it. None: no row states a balance."""
+
+    key: Key
+    flows: int
+    state: ChainState | None
+
+
+def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
+    """The page. `form`: a form that was sent and refused."""
+    account = _account(page, name)
+    model, zone, language = page.read_model, account.name.zone, page.language
+    with model.reading((name,)) as reading:
+        account = reading.accounts[name]
+        chains = {key: chain for key, chain in reading.chains(account).items() if chain.stated}
+        sums = account.snapshot.sums
+    balances = read_balances(model, (name,)).rows
+    breaks = list_breaks(model, (name,))
+    statements = check_statements(model, (name,), withdrawn=True)
+    provider = page.providers.get(account.name.provider)
+    keys = sorted({*sums, *((one.subaccount, one.currency) for one in balances)})
+    rules = account.balance_rules
+    has_chains = bool(chains) or (rules is not None and rules.advisory)
+    return page.render(
+        "accounts/account.html",
+        status=422 if form is not None and form.is_wrong else 200,
+        account=account,
+        address=account_address(name),
+        provider=provider,
+        zone=zone,
+        balances=balances,
+        decimals=decimal_places(_balance_amounts(balances)),
+        chains=[ChainView(key, sums[key].flows, chains.get(key)) for key in keys if key in sums and has_chains],
+        chain=lambda state: chain_label(state, rules, language),
+        chain_decimals=decimal_places(_chain_amounts(chains.values())),
+        breaks=breaks[:BREAKS_SHOWN],
+        breaks_number=len(breaks),
+        break_decimals=decimal_places([amount for one in breaks for amount in (one.expected, one.stated)]),
+        explain=lambda one: break_text(one, language),
+        row_address=row_address,
+        beside=_flows_beside,
+        statements=statements,
+        stated_decimals=decimal_places(_stated_amounts(statements)),
+        ranges=_newest_first(coverage_ranges(account)),
+        state=coverage_label(account.verdict(), zone, language),
+        coverage=lambda verdict: coverage_label(verdict, zone, language),
+        basis=lambda basis: basis_label(basis, language),
+        check=lambda check: check_label(check, zone, language),
+        cause=lambda gap: cause_text(gap, language),
+        flows_address=_flows_address,
+        instant=lambda at_us: None if at_us is None or is_open_end(at_us) else from_us(at_us),
+        end_of_day=lambda at: _end_of_day(at, account.name.tz),
+        may_state=page.may(Scope.RECORD),
+        subaccount_choices=[(name, name) for name in sorted({subaccount for subaccount, _ in keys})],
+        currency_choices=[(code, code) for code in sorted({code for _, code in keys} | (account.currencies or set()))],
+        values={} if form is None else page.form,
+        errors={} if form is None else form.errors,
+    )
+
+
+def _flows_beside(one: LedgerBreak) -> list[LedgerFlow]:
+    """The flows before and after a break that are not suspected themselves."""
+    return [flow for flow in (one.before, one.after) if flow is not None and flow not in one.rows]
+
+
+def _newest_first(ranges: Sequence[CoverageRange]) -> list[CoverageRange]:
+    return list(reversed(ranges))[:RANGES_SHOWN]
+
+
+def _flows_address(account: str, key: Key) -> str:
+    fields = {"account": account, "subaccount": key[0], "currency": key[1]}
+    return f"/flows?{urlencode({name: value for name, value in fields.items() if value})}"
+
+
+def _end_of_day(at: datetime, zone: ZoneInfo) -> date | None:
+    """The day that ends at a moment. None: it is within a day."""
+    local = to_local(at, zone)
+    return local.date() - DAY if local.time() == time() and local.date() > date.min else None
+
+
+def _balance_amounts(balances: Sequence[Balance]) -> list[Decimal]:
+    amounts = [amount for one in balances for amount in (one.opening, one.amount, one.check.stated)]
+    return [amount for amount in amounts if amount is not None]
+
+
+def _chain_amounts(chains: Iterable[ChainState]) -> list[Decimal]:
+    return [amount for one in chains for amount in (one.opening, one.closing) if amount is not None]
+
+
+def _stated_amounts(statements: Sequence[tuple[StatedBalance, BalanceCheck | None]]) -> list[Decimal]:
+    expected = [check.expected for _, check in statements if check is not None and check.expected is not None]
+    return [stated.amount for stated, _ in statements] + expected

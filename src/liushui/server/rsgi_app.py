@@ -19,6 +19,8 @@ from urllib.parse import unquote
 from liushui import __version__
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Provider
+from liushui.server.health import HEADERS as HEALTH_HEADERS
+from liushui.server.health import Health
 
 # ---------------------------------------------------------------- the bridge to ASGI
 
@@ -279,15 +281,21 @@ BINARY_MESSAGE: Final = 1
 class App:
     """An RSGI application, Granian's native interface: faster than ASGI, which only our own site needs.
 
-    `site`: answers what belongs to no provider's API. The simulator has none.
+    `site`: answers what belongs to no provider's API. The simulator has none. `health` answers before
+    the site, which may be busy.
     """
 
     def __init__(
-        self, dialects: DialectRouter, providers: Mapping[str, Provider], site: AsgiBridge | None = None
+        self,
+        dialects: DialectRouter,
+        providers: Mapping[str, Provider],
+        site: AsgiBridge | None = None,
+        health: Health | None = None,
     ) -> None:
         self._dialects = dialects
         self._index = index_page(providers)
         self._site = site
+        self._health = health
         self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
@@ -321,7 +329,11 @@ class App:
         http.response_bytes(response.status, response.headers, response.body)
 
     async def _answer_elsewhere(self, scope: Scope, http: Http) -> None:
-        if self._site is not None:
+        checked = await self._health.answer(scope.path) if self._health is not None else None
+        if checked is not None:
+            status, body = checked
+            http.response_bytes(status, HEALTH_HEADERS, b"" if scope.method == "HEAD" else body)
+        elif self._site is not None:
             await self._site.answer(scope, http)  # type: ignore[arg-type] # Granian's own object has all of it
         elif scope.path == "/":
             http.response_bytes(200, INDEX_HEADERS, self._index)

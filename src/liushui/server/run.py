@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +25,7 @@ from liushui.ledger.maintenance.heads_file import try_record_heads
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
+from liushui.server.health import Health, check_ledger
 from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter
 from liushui.server.running import PURPOSE, RunningServer, record_server
 from liushui.server.websocket import Reply, SocketServer
@@ -291,7 +293,7 @@ def ledger_app() -> App:
     ledger, providers = open_ledger(config.ledger), load_providers()
     sessions = BrowserSessions(ledger).principal
     site = make_site(AppContext(ledger, providers, config.url, config.socket_url, _limits(config), sessions))
-    app = App(_dialects(config, ledger), providers, AsgiBridge(site))
+    app = App(_dialects(config, ledger), providers, AsgiBridge(site), Health(partial(check_ledger, ledger)))
     gc.freeze()  # what exists now lives as long as the process: the collector need not look at it again
     return app
 

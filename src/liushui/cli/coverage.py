@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from liushui.ledger.coverage import Range
     from liushui.ledger.engine import Ledger
+    from liushui.ledger.jobs.backups import BackupState
     from liushui.ledger.jobs.sources import Run, Source
     from liushui.ledger.read.coverage import Day
     from liushui.ledger.read.model import Account
@@ -181,6 +182,7 @@ STATUS_FIELDS: Final = (
 STATUS_COLUMNS: Final = (
     *STATUS_FIELDS,
     *("source", "last_sync", "last_error", "last_proven", "age_s", "next_sync", "retention_left_s", "alarms"),
+    "backup_age_s",
 )
 
 
@@ -199,23 +201,35 @@ def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -
     For monitors: the exit code is 3 if a gap is open, a row is in quarantine, a balance does not follow from the one
     before it (`liushui breaks`), the last sync failed, or the provider wants no calls. `alarms` says what needs
     attention, and since when: a long wait, a wrong clock, a read that is doubted because many known rows were missing.
+    The exit code is also 3 if the last backup failed, or a scheduled one is overdue; `backup_age_s` is the age of the
+    newest good one.
 
     \b
     Example: liushui status --max-age 24 --format json
     """
+    from rich.markup import escape
+
+    from liushui.ledger.jobs.backups import list_backup_states
     from liushui.ledger.read.completeness import combine
-    from liushui.ledger.read.status import read_statuses
+    from liushui.ledger.read.status import backup_alarms, read_statuses
 
     model, form = settings.open_read_model(), settings.format
     statuses = read_statuses(model, accounts)
-    records = [_status_record(model.ledger, account) for account in statuses]
+    states, now = list_backup_states(model.ledger), model.ledger.clock()
+    backup_age_s = min((age // timedelta(seconds=1) for state in states if (age := state.age(now))), default=None)
+    records = [{**_status_record(model.ledger, account), "backup_age_s": backup_age_s} for account in statuses]
     if form is Format.TABLE:
         emit(map(_as_table_row, records, statuses), STATUS_TABLE_COLUMNS, form)
     else:
         emit(records, STATUS_COLUMNS, form)
+    if form is Format.TABLE and (summary := _backup_summary(states, now)):
+        messages.print(escape(summary))
+    missing = backup_alarms(states, now)
+    for alarm in missing:
+        messages.warn(alarm.reason)
     oldest_s = None if max_age is None else max_age * 3600
     exit_with(combine([account.verdict for account in statuses]))
-    if any(map(needs_exit_3, statuses)) or any(_is_wrong(record, oldest_s) for record in records):
+    if missing or any(map(needs_exit_3, statuses)) or any(_is_wrong(record, oldest_s) for record in records):
         sys.exit(EXIT_INCOMPLETE)
 
 
@@ -289,6 +303,16 @@ def _retention_left_s(source: "Source", provider: "Provider", ranges: "list[Rang
 def needs_exit_3(account: "AccountStatus") -> bool:
     """Whether an alarm says that something is missing or cannot be read now."""
     return any(alarm.kind.value in ALARMS_OF_EXIT_3 for alarm in account.alarms)
+
+
+def _backup_summary(states: "Sequence[BackupState]", now: datetime) -> str:
+    """The newest good backup of all folders in a sentence. Empty where there is none."""
+    ages = [(age, state) for state in states if (age := state.age(now)) is not None]
+    if not ages:
+        return ""
+    age, newest = min(ages)
+    path = f"{newest.folder}/{newest.file}"
+    return f"newest backup: {_ago(age // timedelta(seconds=1))} old, {path} on {newest.machine}"
 
 
 def _as_table_row(record: Record, account: "AccountStatus") -> Record:

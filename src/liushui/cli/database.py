@@ -1,6 +1,7 @@
 """liushui db, liushui verify: the ledger as a whole: its schema, copies, backups, and whether it is intact."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ import click
 from liushui.cli import EXIT_DAMAGED, options
 from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, emit_one, messages
+from liushui.errors import ConfigError
 from liushui.instant import to_iso
 
 if TYPE_CHECKING:
@@ -79,36 +81,85 @@ def copy(settings: Settings, source: str, target: str, without_secrets: bool) ->
 
 
 @db.command()
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE", help="The backup file to write.")
+@click.argument(
+    "file", type=click.Path(path_type=Path), metavar="FILE", help="The file to write; with --keep or --every, a folder."
+)
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @click.option("--with-secrets", is_flag=True, help="Also write the ledger's encryption key, to FILE.key.")
+@click.option(
+    "--every",
+    metavar="DURATION",
+    help="Keep running, and write a backup into the folder so often: 30min, 6h, 1d.",
+)
+@click.option(
+    "--keep",
+    metavar="COUNTS",
+    help="Keep the newest backup of each of so many hours, days, weeks, months and years that have one, such as "
+    "7d,4w,12m, and delete the others. (default: keep all)",
+)
+@options.until_eof
 @options.ledger_and_format
-def backup(settings: Settings, file: Path, force: bool, with_secrets: bool) -> None:
-    """Write the ledger, as it is at one moment, to a file.
+def backup(
+    settings: Settings,
+    file: Path,
+    force: bool,
+    with_secrets: bool,
+    every: str | None,
+    keep: str | None,
+    until_eof: bool,
+) -> None:
+    """Write the ledger, as it is at one moment, to a file, or to a folder of backups.
 
     The ledger may be in use meanwhile. The file is a ledger itself; it is verified before it gets its name, so it is
-    either complete or not there. The credentials in it are encrypted, and the key is not part of it.
+    either complete or not there. The credentials in it are encrypted, and the key is not part of it. `liushui status`
+    has the age of the newest backup, and says when one is missing.
+
+    With --every or --keep, each backup in the folder is named after the ledger and the moment. Other files there are
+    left alone. `liushui serve --backup-to FOLDER` does the same beside the server.
 
     \b
     Example: liushui db backup backups/2026-01-31.db
+    Example: liushui db backup backups --every 6h --keep 7d,4w,12m
     """
-    from liushui.cli.progress import work_bar
-    from liushui.ledger.access.vault import KEY_VARIABLE
-    from liushui.ledger.maintenance.backup import back_up
+    from liushui.cli.backups import back_up_to_file, back_up_to_folder, keep_backing_up
+    from liushui.ledger.maintenance.backup_folder import BackupFolder
+    from liushui.ledger.maintenance.retention import parse_duration, parse_retention
 
+    retention = None if keep is None else parse_retention("keep", keep)
+    interval = None if every is None else parse_duration("every", every)
+    is_folder = retention is not None or interval is not None
+    if is_folder and force:
+        raise ConfigError("force: expected without --every and --keep, because each backup is a new file")
     ledger = settings.open_ledger()
     try:
-        with work_bar() as bar:
-            saved = back_up(ledger, file, force=force, with_secrets=with_secrets, progress=bar.show)
+        if not is_folder:
+            back_up_to_file(ledger, file, settings.format, force=force, with_secrets=with_secrets)
+            return
+        folder = file.expanduser().absolute()
+        wanted = BackupFolder(ledger, folder, interval or timedelta(0), retention, with_secrets)
+        if interval is None:
+            back_up_to_folder(wanted, settings.format)
+        else:
+            if until_eof:
+                options.end_with_input()
+            keep_backing_up(wanted, settings.format)
     finally:
         ledger.close()
-    key = None if saved.key is None else str(saved.key)
-    emit_one({**saved._asdict(), "path": str(saved.path), "key": key}, settings.format, title="backed up")
-    if saved.has_secrets and saved.key is None:
-        messages.print(
-            f"the key is not in it: without {KEY_VARIABLE} or the ledger's key file nobody can decrypt the credentials "
-            "of its sources and keys. Keep the key too, elsewhere (--with-secrets writes it beside the backup)"
-        )
+
+
+@db.command()
+@click.option("--forget", metavar="FOLDER", help="Forget a folder that gets no backups any more. Its files stay.")
+@options.ledger_and_format
+def backups(settings: Settings, forget: str | None) -> None:
+    """List the folders that have backups of this ledger: the newest one in each, its age, and what went wrong."""
+    from liushui.cli.backups import BACKUP_COLUMNS, backup_record
+    from liushui.ledger.jobs.backups import forget_backups, list_backup_states
+
+    ledger = settings.open_ledger()
+    if forget is not None:
+        forget_backups(ledger, str(Path(forget).expanduser().absolute()))
+    states = list_backup_states(ledger)
+    emit((backup_record(state, ledger.clock()) for state in states), BACKUP_COLUMNS, settings.format)
 
 
 @db.command()

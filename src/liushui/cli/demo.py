@@ -129,7 +129,7 @@ def _serve(ledger: Ledger, url: str, simulator: SimulatorInfo, address: Address,
         messages.print(f"[bold]{link}[/]")
 
     syncing = sync_command(url, scheduled=True, quiet=True)
-    serve_ledger(url, address, workers=workers, started=started, warn=messages.warn, beside=syncing)
+    serve_ledger(url, address, workers=workers, started=started, warn=messages.warn, beside=[syncing])
 
 
 def snippet(provider: Provider, credentials: dict[str, str], address: Address) -> str:

@@ -213,3 +213,22 @@ def format_only(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, 
 accounts = click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", help="The accounts. (default: all)")
 since = click.option("--since", metavar="WHEN", help="Begin with this time, or with this day of the account.")
 until = click.option("--until", metavar="WHEN", help="End before this time, or before this day of the account.")
+
+until_eof = click.option(
+    "--until-eof", is_flag=True, hidden=True, help="End when standard input ends: when the server that started us ends."
+)
+
+
+def end_with_input() -> None:
+    """End this process with SIGTERM when standard input ends, which it does however the parent process ended."""
+    import os
+    import signal
+    import sys
+    import threading
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="input", daemon=True).start()

@@ -70,16 +70,41 @@ def accounts_option(default: int) -> Callable[[F], F]:
 @socket_port_option
 @workers_option
 @click.option("--sync", is_flag=True, help="Also sync each source when it is due. (default: only when asked to)")
+@click.option(
+    "--backup-to",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Also make backups of the ledger in this folder.",
+)
+@click.option("--backup-every", default="6h", metavar="DURATION", help="How often: 30min, 6h, 1d.")
+@click.option(
+    "--backup-keep",
+    default="7d,4w,12m",
+    metavar="COUNTS",
+    help="Keep the newest backup of each of so many hours (h), days, weeks, months and years, and delete the others.",
+)
 @options.ledger_only
-def serve(settings: Settings, host: str, port: int, socket_port: int | None, workers: int, sync: bool) -> None:
+def serve(
+    settings: Settings,
+    host: str,
+    port: int,
+    socket_port: int | None,
+    workers: int,
+    sync: bool,
+    backup_to: Path | None,
+    backup_every: str,
+    backup_keep: str,
+) -> None:
     """Serve the web page, liushui's API and the provider APIs.
 
     A ledger is made where there is none; then the printed link opens the first steps. liushui's own API is under
-    /api/v1. A second process syncs what the page or the API asks for. Ctrl-C ends both. A page without a password gets
-    the one in LIUSHUI_PAGE_PASSWORD, or in the file that LIUSHUI_PAGE_PASSWORD_FILE names.
+    /api/v1. A second process syncs what the page or the API asks for, and with --backup-to a third one makes backups,
+    as `liushui db backup` does. Ctrl-C ends all of them. A page without a password gets the one in
+    LIUSHUI_PAGE_PASSWORD, or in the file that LIUSHUI_PAGE_PASSWORD_FILE names.
 
     \b
     Example: liushui serve --sync
+    Example: liushui serve --sync --backup-to /backup --backup-every 6h --backup-keep 7d,4w,12m
     """
     from rich.markup import escape
 
@@ -95,6 +120,9 @@ def serve(settings: Settings, host: str, port: int, socket_port: int | None, wor
     has_key = any(key.revoked_at is None for key in list_keys(ledger))
     is_empty = not has_accounts(ledger)
     check_exposure(ledger, address.url)
+    beside = [sync_command(url, scheduled=sync)]
+    if backup_to is not None:
+        beside.append(backup_command(ledger, backup_to, backup_every, backup_keep))
     link = page_link(ledger, address, next_page=FIRST_STEPS if is_empty else None)
     ledger.close()
 
@@ -106,7 +134,6 @@ def serve(settings: Settings, host: str, port: int, socket_port: int | None, wor
             messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
         messages.print(f"open [bold]{link}[/]")
 
-    beside = sync_command(url, scheduled=sync)
     serve_ledger(url, address, workers=workers, started=started, warn=messages.warn, beside=beside)
 
 
@@ -127,12 +154,29 @@ def _open_or_make(settings: Settings) -> "Ledger":
 def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "Command":
     """The process that syncs beside a server. The ledger is in its environment, because the URL may have a password
     and other users can read a process's arguments."""
-    from liushui.environment import FILE_SUFFIX
     from liushui.server.run import Command
 
     words = [sys.executable, "-m", "liushui", "sync", "--watch" if scheduled else "--on-request", "--until-eof"]
-    environment = {options.LEDGER_VARIABLE: ledger_url, f"{options.LEDGER_VARIABLE}{FILE_SUFFIX}": ""}
-    return Command([*words, "--log-format", "text"], environment, quiet)
+    return Command([*words, "--log-format", "text"], _environment(ledger_url), quiet)
+
+
+def backup_command(ledger: "Ledger", folder: Path, every: str, keep: str) -> "Command":
+    """The process that makes backups beside a server. Raises ConfigError, LedgerError where it could not work."""
+    from liushui.ledger.maintenance.backup_folder import BackupFolder
+    from liushui.ledger.maintenance.retention import parse_duration, parse_retention
+    from liushui.server.run import Command
+
+    path = folder.expanduser().absolute()
+    BackupFolder(ledger, path, parse_duration("backup-every", every), parse_retention("backup-keep", keep)).check()
+    words = [sys.executable, "-m", "liushui", "db", "backup", str(path), "--every", every, "--keep", keep]
+    return Command([*words, "--until-eof"], _environment(ledger.url))
+
+
+def _environment(ledger_url: str) -> dict[str, str]:
+    """The variables that name the ledger to a process beside a server."""
+    from liushui.environment import FILE_SUFFIX
+
+    return {options.LEDGER_VARIABLE: ledger_url, f"{options.LEDGER_VARIABLE}{FILE_SUFFIX}": ""}
 
 
 def listening_address(host: str, port: int, socket_port: int | None) -> "Address":

@@ -1,9 +1,6 @@
 """liushui sync: collect flows from the sources."""
 
-import os
-import signal
 import sys
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -53,9 +50,7 @@ LOG_FORMATS: Final = ("none", "text", "json")
     metavar="PORT",
     help="With --watch: serve Prometheus metrics on this port of 127.0.0.1.",
 )
-@click.option(
-    "--until-eof", is_flag=True, hidden=True, help="End when standard input ends: when the server that started us ends."
-)
+@options.until_eof
 @options.ledger_and_format
 def sync(
     settings: Settings,
@@ -104,7 +99,7 @@ def sync(
         attempts=attempts,
     )
     if until_eof:
-        threading.Thread(target=_end_with_input, name="input", daemon=True).start()
+        options.end_with_input()
     if keeps_running:
         watch_options = WatchOptions(every, log_format, metrics_port, settings.format, scheduled=watch)
         run_watch(ledger, chosen, sync_options, watch_options)
@@ -126,10 +121,3 @@ def _check_sources(ledger: "Ledger", names: list[str], page_size: int | None, *,
         most = get_provider(source.provider).rules.paging.size_max
         if page_size is not None and page_size > most:
             raise ConfigError(f"page-size: expected at most {most} for {source.provider}, got {page_size}")
-
-
-def _end_with_input() -> None:
-    """End this process with SIGTERM when standard input ends, which it does however the parent process ended."""
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -415,6 +415,18 @@ chain_heads = _table(
     PrimaryKeyConstraint("account"),
 )
 
+# The newest good backup in each folder of each machine, and why the last one failed.
+backups = _table(
+    "backups",
+    *required(Text, "folder", "machine"),
+    *required(BigInt, "every_s"),
+    *required(Text, "file"),
+    *optional(BigInt, "saved_at_us"),
+    *required(BigInt, "size", "tried_at_us"),
+    *required(Text, "error"),
+    PrimaryKeyConstraint("folder", "machine"),
+)
+
 FACT_TABLES = (
     *(flows, history, quarantine, coverage, page_edges, stated_balances, link_decisions, day_totals, findings),
     *(batches, reseals),
@@ -422,9 +434,9 @@ FACT_TABLES = (
 )
 """What only commits write, and `verify` checks."""
 
-EPHEMERAL_TABLES = (leases, progress, login_codes, sessions, chain_segments, chain_heads)
-"""What only matters to running processes and browsers, or is computed again when needed. It is not copied or backed
-up."""
+EPHEMERAL_TABLES = (leases, progress, login_codes, sessions, chain_segments, chain_heads, backups)
+"""What only matters to running processes, to browsers or to this place of the ledger, or is computed again when needed.
+It is not copied or backed up."""
 
 
 # ---------------------------------------------------------------- records

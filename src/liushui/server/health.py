@@ -14,7 +14,7 @@ from liushui.ledger.engines.base import REVISION
 HEALTH_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
 
-READY_TIMEOUT_S: Final = 5.0
+READY_TIMEOUT_S: Final = 5
 """How long the ledger may take to answer before the server counts as not ready."""
 
 HEADERS: Final = [

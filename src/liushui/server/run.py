@@ -1,4 +1,4 @@
-"""Runs a server until a signal: Granian's workers on one port, the WebSocket on another, and a child process."""
+"""Runs a server until a signal: Granian's workers on one port, the WebSocket on another, and child processes."""
 
 import errno
 import gc
@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -193,15 +193,16 @@ def serve_ledger(
     workers: int,
     started: Callable[[], None],
     warn: Callable[[str], None],
-    beside: Command | None = None,
+    beside: Sequence[Command] = (),
 ) -> None:
-    """Serve a ledger until a signal. `beside`: a command that runs as long as the server does.
+    """Serve a ledger until a signal. `beside`: commands that run as long as the server does.
 
     Meanwhile the ends of the ledger's chains are recorded in its heads file; what is wrong there is told to `warn`.
     """
     ledger = open_ledger(ledger_url)
-    child = ChildProcess(beside) if beside is not None else nullcontext()
-    with temporary_folder(PURPOSE) as folder, HeadsRecorder(ledger, warn), child:
+    with temporary_folder(PURPOSE) as folder, HeadsRecorder(ledger, warn), ExitStack() as children:
+        for command in beside:
+            children.enter_context(ChildProcess(command))
         config = WorkerConfig(ledger_url, str(folder / "limits.db"), address.url, address.socket_url)
         os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
         reply = _dialects(config, ledger).reply

@@ -161,6 +161,9 @@ def _copy_key(vault: Vault, path: Path) -> Path:
 # They are written under a temporary name, and synced before they get their own.
 
 
+PART_SUFFIX: Final = ".part"
+"""What is appended to the name of a file while it is written."""
+
 SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 """What SQLite appends to the name of a file for the files beside it: while it is open, or after it was killed."""
 
@@ -171,7 +174,7 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
     Raises LedgerError, naming `path`, where the file cannot be written, or another process is writing it.
     """
-    temporary = path.with_name(f"{path.name}.part")
+    temporary = path.with_name(f"{path.name}{PART_SUFFIX}")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:

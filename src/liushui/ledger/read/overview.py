@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from liushui.instant import add_days, to_us
 from liushui.ledger.day_totals import Total, parse_sum
 from liushui.ledger.engines.condition_sql import exact_sums
+from liushui.ledger.jobs.backups import read_backup_states
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.balances import Balance, balances_of
 from liushui.ledger.read.coverage import Day, days_of
@@ -18,7 +19,7 @@ from liushui.ledger.read.filters import DAY
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
 from liushui.ledger.read.money_in_out import Move, Streams, streams_of
 from liushui.ledger.read.own_transfers import OwnTransfer, leg_total, legs_in
-from liushui.ledger.read.status import Alarm, alarms
+from liushui.ledger.read.status import Alarm, alarms, backup_alarms
 from liushui.ledger.read.summaries import ChartPeriod, Span, Unit, beginning, last_day
 from liushui.ledger.schema import day_totals
 from liushui.rules import Paging, Rules
@@ -78,9 +79,10 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
             names = [account.snapshot.account for account in chosen]
             found = read_moves(reading.connection, names, currency, span, by_month=query.unit is Unit.MONTH)
             own = model.own_transfers.read(reading.connection, model.rules, names, span.first, span.last)
+        backups = backup_alarms(read_backup_states(reading.connection), reading.now)
     return Overview(
         accounts,
-        alarms(accounts, model.rules, reading.now, breaks),
+        [*backups, *alarms(accounts, model.rules, reading.now, breaks)],
         balances,
         currencies,
         currency,

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from liushui.instant import BusinessDays, from_us, load_zone, to_iso, to_us
 from liushui.ledger.coverage import State
+from liushui.ledger.jobs.backups import BackupState
 from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
 from liushui.ledger.read.coverage import Day, DayState, deadline
 from liushui.ledger.read.model import Account, ReadModel
@@ -73,6 +74,10 @@ class AlarmKind(StrEnum):
     """A range is complete up to `at`, which has not come yet: a clock was ahead when it was read."""
     REPEATED = "repeated"
     """The answers of the last sync listed a record twice `number` times. Each counts once."""
+    BACKUP_FAILED = "backup_failed"
+    """The last backup failed; `detail` is the folder and the error. It is about the ledger, and `account` is empty."""
+    BACKUP_OLD = "backup_old"
+    """The next backup in the folder `detail` is overdue: the newest one is of `at`. `account` is empty."""
 
 
 class Alarm(NamedTuple):
@@ -123,6 +128,11 @@ class Alarm(NamedTuple):
                 return f"a range was called complete up to {at}, which has not come yet: it is read again"
             case AlarmKind.REPEATED:
                 return f"answers listed a record twice, {self.number} times: each counts once"
+            case AlarmKind.BACKUP_FAILED:
+                return f"the last backup failed: {self.detail}"
+            case AlarmKind.BACKUP_OLD:
+                newest = f"the newest one is of {at}" if at else "there is none yet"
+                return f"a backup in {self.detail} is overdue: {newest}"
 
 
 _ORDER: Final = tuple(Severity)
@@ -140,6 +150,18 @@ def alarms(
         found += _of_account(account, rules.get(account.snapshot.provider), now)
         found += _of_chains(account, breaks.get(account.snapshot.account, ()))
     return sorted(found, key=lambda alarm: _ORDER.index(alarm.severity))
+
+
+def backup_alarms(states: Iterable[BackupState], now: datetime) -> list[Alarm]:
+    """The alarms about the backups of a ledger."""
+    found = []
+    for state in states:
+        if state.error:
+            detail = f"{state.folder}: {state.error}"
+            found.append(Alarm(Severity.BAD, AlarmKind.BACKUP_FAILED, "", at=state.tried_at, detail=detail))
+        if state.is_old(now):
+            found.append(Alarm(Severity.BAD, AlarmKind.BACKUP_OLD, "", at=state.saved_at, detail=state.folder))
+    return found
 
 
 def _of_account(account: Account, rules: Rules[Paging] | None, now: datetime) -> Iterator[Alarm]:

@@ -86,8 +86,21 @@ class Labels:
 LOOKS: Final = {Severity.BAD: "bad", Severity.WARN: "warn", Severity.NOTE: ""}
 
 
+_WITH_REASON: Final = frozenset(
+    {
+        AlarmKind.REFUSED,
+        AlarmKind.FAILED,
+        AlarmKind.GAP,
+        AlarmKind.WAITING,
+        AlarmKind.BACKUP_FAILED,
+        AlarmKind.BACKUP_OLD,
+    }
+)
+"""The kinds of alarms whose detail is shown as it is."""
+
+
 class AlarmLabel(NamedTuple):
-    """An alarm as it is shown, with a link to the page where it can be solved."""
+    """An alarm as it is shown, with a link to the page where it can be solved; empty where no page does that."""
 
     look: str
     name: str
@@ -102,7 +115,7 @@ def alarm_label(alarm: Alarm, zone: str, language: Language) -> AlarmLabel:
     """An alarm in words."""
     name, text = _alarm_text(alarm, zone, language)
     link, action = _alarm_link(alarm, language)
-    has_reason = alarm.kind in (AlarmKind.REFUSED, AlarmKind.FAILED, AlarmKind.GAP, AlarmKind.WAITING)
+    has_reason = alarm.kind in _WITH_REASON
     why = alarm.detail if has_reason else ""
     return AlarmLabel(LOOKS[alarm.severity], name, alarm.account, text, why, link, action)
 
@@ -158,6 +171,12 @@ def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
             )
         case AlarmKind.FINDING:
             return say("To review"), _finding(alarm, language)
+        case AlarmKind.BACKUP_FAILED:
+            return say("Backup failed"), say("The last backup failed. It is tried again.")
+        case AlarmKind.BACKUP_OLD if at:
+            return say("Backup overdue"), say("The newest backup is of %(at)s, and the next one is overdue.", at=at)
+        case AlarmKind.BACKUP_OLD:
+            return say("Backup overdue"), say("A backup is overdue, and there is none yet.")
         case _:
             return _service_text(alarm, at, day, language)
 
@@ -236,6 +255,8 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
         case AlarmKind.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.detail})
             return f"/flows?{query}", say("Review the flows")
+        case AlarmKind.BACKUP_FAILED | AlarmKind.BACKUP_OLD:
+            return "", ""
         case _:
             return f"/sources/{account}", say("View the source")
 

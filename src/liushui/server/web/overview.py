@@ -146,7 +146,7 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "accounts": [account.snapshot for account in overview.accounts],
         "zone": zone,
         "zones": zones,
-        "alarms": [alarm_label(alarm, zones[alarm.account], language) for alarm in overview.alarms],
+        "alarms": [alarm_label(alarm, zones.get(alarm.account, zone), language) for alarm in overview.alarms],
         "holdings": _holdings(overview),
         "account_label": account_label,
         "coverage": lambda verdict: coverage_label(verdict, _zone_of(verdict, zones, zone), language),

@@ -99,6 +99,7 @@ ROUTES = [
     ("GET", "/feed"),
     ("GET", "/findings"),
     ("GET", "/quarantine"),
+    ("GET", "/metrics"),
     ("GET", "/links"),
     ("GET", "/links/{link}"),
     ("POST", "/links/{link}/decision"),

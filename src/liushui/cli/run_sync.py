@@ -14,6 +14,8 @@ from liushui.cli.output import emit, messages
 from liushui.cli.progress import sync_bars
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import find_sources
+from liushui.ledger.read.model import ReadModel
+from liushui.providers import ProviderRules
 from liushui.sync.events import Observer, SyncResult, SyncStatus, notify_all
 from liushui.sync.options import Environment, Options
 from liushui.sync.plan import INTERVAL_S
@@ -47,10 +49,11 @@ def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str
 def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options: WatchOptions) -> None:
     """Sync sources whenever they are due or asked for, until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt)."""
     from liushui.sync import telemetry  # metrics are imported only by watches, which serve them
+    from liushui.sync.ledger_metrics import LedgerCollector
 
     gc.freeze()  # what was imported stays: the collector need not look at it again
     default = LogFormat.NONE if messages.is_terminal else LogFormat.TEXT
-    metrics = telemetry.Metrics(ledger.clock)
+    metrics = telemetry.Metrics(ledger.clock, LedgerCollector(ReadModel(ledger, ProviderRules())))
     with _observer(ledger, LogFormat(watch_options.log_format or default), metrics) as notify:
         if watch_options.metrics_port is not None:
             port = metrics.serve(watch_options.metrics_port)

@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.types import Message, Scope
 
-from liushui.server.api import ROOT, balances, credentials, feed, flows, links, openapi, record, sources
+from liushui.server.api import ROOT, balances, credentials, feed, flows, links, metrics, openapi, record, sources
 from liushui.server.api.context import APP_CONTEXT, PENDING_USES, RATE_HEADERS, authenticate, provide_context
 from liushui.server.api.endpoint import BODY_MAX, ApiRequest, check_request, provide_params
 from liushui.server.api.errors import HEADERS
@@ -67,6 +67,7 @@ def _api() -> Router:
             record.record_flows,
             feed.read_feed,
             feed.stream_events,
+            metrics.show_metrics,
             sources.list_sources,
             sources.show_source,
             sources.pause_source,

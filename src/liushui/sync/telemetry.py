@@ -18,6 +18,8 @@ from liushui.sync.events import Event
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge
 
+    from liushui.sync.ledger_metrics import LedgerCollector
+
 WAIT_MIN: Final = timedelta(seconds=1)
 """Shorter waits are the normal pace of a sync, and not reported."""
 METRICS_HOST: Final = "127.0.0.1"
@@ -98,9 +100,13 @@ def _times(slice_: Slice) -> dict[str, str]:
 
 
 class Metrics:
-    """Counts events, in a Prometheus registry of its own."""
+    """Counts events, in a Prometheus registry of its own.
 
-    def __init__(self, clock: Clock) -> None:
+    `ledger`: collects the metrics of the ledger too, the age of the proof and the retention among them. Without it,
+    these two are those of the last sync.
+    """
+
+    def __init__(self, clock: Clock, ledger: "LedgerCollector | None" = None) -> None:
         from prometheus_client import CollectorRegistry  # imported here, because only watches have metrics
 
         self.registry = CollectorRegistry()
@@ -112,8 +118,12 @@ class Metrics:
         self._waits = self._counter("waits", "Times that a call was held back.", "reason")
         self._waited = self._counter("waited_seconds", "How long calls were held back.", "reason")
         self._runs = self._counter("runs", "Syncs, by how they ended.", "status")
-        self._age = self._gauge("proven_age_seconds", "Age of the last instant up to which all is proven.")
-        self._left = self._gauge("retention_left_seconds", "Until a provider forgets something that is not proven.")
+        self._age = self._left = None
+        if ledger is None:
+            self._age = self._gauge("proven_age_seconds", "Age of the last instant up to which all is proven.")
+            self._left = self._gauge("retention_left_seconds", "Until a provider forgets something that is not proven.")
+        else:
+            self.registry.register(ledger)
         self._due = self._gauge("due_timestamp_seconds", "When the next sync begins.")
 
     def serve(self, port: int) -> int:
@@ -143,8 +153,10 @@ class Metrics:
                 self._waited.labels(account, reason).inc(wait.total_seconds())
             case events.SyncEnded(account, result):
                 self._runs.labels(account, result.status.value).inc()
+                if self._age is None or self._left is None:
+                    return
                 if result.proven_until is not None:
-                    self._set_age(account, result.proven_until)
+                    self._set_age(self._age, account, result.proven_until)
                 if result.retention_left is not None:
                     self._left.labels(account).set(result.retention_left.total_seconds())
                 else:
@@ -154,9 +166,9 @@ class Metrics:
             case _:
                 pass
 
-    def _set_age(self, account: str, proven_until: datetime) -> None:
+    def _set_age(self, age: "Gauge", account: str, proven_until: datetime) -> None:
         # A function, because the age grows between two syncs: it is computed whenever the metrics are read.
-        self._age.labels(account).set_function(lambda: (self._clock() - proven_until).total_seconds())
+        age.labels(account).set_function(lambda: (self._clock() - proven_until).total_seconds())
 
     def _counter(self, name: str, help_: str, *labels: str) -> "Counter":
         from prometheus_client import Counter

@@ -55,7 +55,7 @@ def ranges(rules: Rules[Paging], say: Say = english) -> str:
         limits.append(say("the last {time} if no times are given").format(time=span(rules.window_default, say)))
     if rules.floor:
         limits.append(
-            say("nothing before {day}").format(day=f"{rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}")
+            say("no request before {day}").format(day=f"{rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}")
         )
     if rules.retention:
         limits.append(say("kept for {years} years").format(years=rules.retention.years))

@@ -212,7 +212,8 @@ class Rules(Generic[P]):
     """The smallest step of the provider's clock, and the unit of the times in its requests. Both ends of a request's
     range are inclusive."""
     history_start: datetime
-    """No row is older. The first sync begins here unless the user names another instant."""
+    """No row is older, or none that a request can reach: see `floor`. The first sync begins here unless the user names
+    another instant."""
     lookback: timedelta
     """How far back every sync reads again, to find rows that were published late."""
     zone: str
@@ -225,7 +226,8 @@ class Rules(Generic[P]):
     window_default: timedelta | None = None
     """The range of a request without times, counted back from now. None: such a request is refused, or has no limit."""
     floor: datetime | None = None
-    """A request whose range begins earlier is refused. None: it may begin at any time."""
+    """A request whose range begins earlier is refused, whether or not there were rows. None: it may begin at any
+    time."""
     retention: Retention | None = None
     publish: PublishClock | None = None
     refresh: tuple[RefreshPolicy, ...] = REFRESH_POLICIES
@@ -282,6 +284,14 @@ class Rules(Generic[P]):
         if self.publish is None:
             return None
         return self.publish.next_after(now - self.allowed_lateness) + self.allowed_lateness
+
+    @property
+    def answers_from_first_row(self) -> bool:
+        """Whether requests reach everything since `history_start`, and something before it, so that no row is older.
+
+        A provider whose floor is no earlier may have had rows before it, which nobody can read.
+        """
+        return self.floor is None or self.floor < self.history_start
 
     @property
     def slice_max(self) -> timedelta | None:

@@ -86,8 +86,9 @@ class NaiveAccount:
 
     def reaches_back(self) -> bool:
         """Whether nothing can be older than the source's beginning."""
-        first = self.rules.floor or self.rules.history_start
-        return self.begin() <= first and all(row.at >= self.begin() for row in self.rows)
+        if self.rules.floor is not None and self.rules.floor >= self.rules.history_start:
+            return False  # what was before the floor nobody can read
+        return self.begin() <= self.rules.history_start and all(row.at >= self.begin() for row in self.rows)
 
     def read_cells(self) -> list[int]:
         """The numbers of the cells that were read completely."""
@@ -142,10 +143,6 @@ class NaiveAccount:
         amounts = (row.amount for row in self.rows if row.currency == currency and (at is None or row.at < at))
         return sum(amounts, Decimal(0))
 
-    def opens_at_zero(self) -> bool:
-        """Whether there was nothing before the first flow."""
-        return self.rules.floor is None and self.is_balance()
-
     def stated_row(self, currency: str, until: datetime | None, *, newest: bool) -> Row | None:
         """The first or newest row that states a balance, of the first or newest days that have flows."""
         rows = [row for row in self.rows if row.currency == currency and (until is None or row.at < until)]
@@ -163,7 +160,7 @@ class NaiveAccount:
     def opening(self, currency: str) -> Decimal | None:
         """The balance before the first flow. None: not known."""
         anchor = self.anchor(currency)
-        if self.opens_at_zero() or (anchor is None and self.is_balance()):
+        if self.is_balance():
             return Decimal(0)
         if anchor is None:
             return None
@@ -189,7 +186,7 @@ class NaiveAccount:
             verdicts.append((newest.amount == opening + self.sum_before(currency, newest.at), newest == anchor))
         if not all(agrees for agrees, _ in verdicts):
             return "fail"
-        proving = [agrees for agrees, is_anchor in verdicts if self.opens_at_zero() or not is_anchor]
+        proving = [agrees for agrees, is_anchor in verdicts if self.is_balance() or not is_anchor]
         return "pass" if proving else "could_not_check"
 
 

@@ -1,16 +1,20 @@
 """Ledgers that lack flows: no face calls any of their sums complete, and each says why."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from liushui.errors import ConfigError
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import commit_gap, make_account
+from liushui.ledger.write.stated_balances import Statement, state_balance
 from liushui.provider import Slice
+from liushui.providers.wecom.rules import RULES as WECOM
 from liushui.testing.clock import NOON
 from tests.engines import LedgerStore, store_of
 from tests.faces.faces import Faces, open_faces
@@ -91,6 +95,42 @@ def test_a_shop_that_is_synced_after_its_provider_deleted_rows(ledger: Ledger, f
         "2023-01-01T16:00:00Z",
     ), "a negative sum of a part is no balance"
     assert "older than what the provider keeps" in faces.visitor.get("/").text
+
+
+@pytest.mark.parametrize("balance_after", [None, "75.00"])
+def test_a_month_before_the_floor_that_nobody_can_read(
+    ledger: Ledger, faces: Faces, balance_after: str | None
+) -> None:
+    """The provider refuses requests before its floor. That says nothing about rows before it."""
+    floor = datetime(2022, 12, 1, tzinfo=SHANGHAI)
+    make_account(ledger, "shop", "wecom", "Asia/Shanghai")
+    begin_source(ledger, "shop", floor)
+    row = make_row("1", floor + timedelta(days=9), "-25.00", currency="CNY", balance=balance_after)
+    commit_read(ledger, Slice(floor, NOON), row, account="shop", read_at=NOON)
+    for view in ("flows", "summary"):
+        assert faces.run(view, "shop", "--since", "2022-12-01", "--until", "2023-01-01")[0] == 0
+        code, _ = faces.run(view, "shop", "--since", "2022-11-01", "--until", "2022-12-01")
+        assert code == 3, view
+    assert faces.run("balances", "shop", "--at", "2022-11-30")[0] == 3
+    ranges: dict[str, dict[str, str]] = {
+        "/flows": {"since": "2022-11-01", "until": "2022-12-01"},
+        "/summary": {"first_day": "2022-11-01", "last_day": "2022-11-30"},
+        "/balances": {"at": "2022-11-30"},
+    }
+    for path, params in ranges.items():
+        answer = faces.caller.get(path, account="shop", **params)
+        assert not answer["complete"], path
+        assert {gap["cause"] for gap in answer["gaps"]} == {"before_floor"}, path
+    page = faces.visitor.get("/page/flows/totals?account=shop&since=2022-11-01&until=2022-12-01").text
+    assert "older than what the provider&#39;s API answers" in page
+    (shown,) = faces.caller.get("/balances", account="shop")["balances"]
+    if balance_after is None:
+        assert (shown["amount"], shown["measure"], shown["since"]) == ("-25.00", "net_change", "2022-11-30T16:00:00Z")
+    else:
+        assert (shown["amount"], shown["measure"], shown["opening"]) == ("75.00", "balance", "100.00")
+    assert shown["complete"], "all flows since then are known"
+    with pytest.raises(ConfigError, match="answers nothing before"):
+        state_balance(ledger, Statement("shop", date(2022, 11, 30), "CNY", Decimal(1)), WECOM)
 
 
 @pytest.mark.parametrize("accepted", [270, 0])

@@ -165,7 +165,7 @@ def test_the_same_balance_is_stated_once(ledger: Ledger) -> None:
         (Statement("a", NOON + timedelta(1), "CNY", Decimal(1)), "at: expected a time before now, .*, got .*"),
         (
             Statement("a", datetime(2020, 1, 1, tzinfo=UTC), "CNY", Decimal(1)),
-            "at: the provider of a has nothing before",
+            "at: the provider of a answers nothing before",
         ),
         (Statement("a", date(1, 1, 1), "CNY", Decimal(1)), "at: expected a time since 1970, got 0001-01-01"),
         (Statement("a", hour(1), "CNY", Decimal(1), "x"), "subaccount: account a has flows of '', got 'x'"),

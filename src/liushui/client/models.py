@@ -94,7 +94,10 @@ class Gap(Model):
     cause: Annotated[
         str,
         Meta(
-            description="no_source, before_source, not_kept, read_failed, not_read, not_published or rejected_rows.",
+            description=(
+                "no_source, before_source, before_floor, not_kept, read_failed, not_read, not_published or "
+                "rejected_rows."
+            ),
             examples=["not_read"],
         ),
     ]

@@ -205,15 +205,13 @@ def balances_of(
 def opening_balance(account: Account, stated: StatedPoints) -> Decimal | None:
     """The balance before the first flow of the ledger. None: not known.
 
-    Zero where the flows reach back to the account's beginning for certain; else what follows from the first row that
-    states a balance, or from the earliest balance that a person stated; else zero where the provider has nothing older.
+    Zero where the flows reach back to the account's beginning; else what follows from the first row that states a
+    balance, or from the earliest balance that a person stated.
     """
-    if account.completeness.opens_at_zero:
+    if account.completeness.basis().is_balance:
         return ZERO
     anchor = stated.anchor(by_rows=not _is_advisory(account))
-    if anchor is not None:
-        return anchor.opening
-    return ZERO if account.completeness.basis().is_balance else None
+    return None if anchor is None else anchor.opening
 
 
 def _is_advisory(account: Account) -> bool:
@@ -239,7 +237,7 @@ def _check_point(account: Account, opening: Decimal, stated: StatedPoints, point
         status, cause = CheckStatus.UNCHECKED, CheckCause.ADVISORY
     elif expected != point.amount:
         status, cause = CheckStatus.FAIL, CheckCause.DIFFERS
-    elif not account.completeness.opens_at_zero and stated.is_anchor(point, by_rows=not _is_advisory(account)):
+    elif not account.completeness.basis().is_balance and stated.is_anchor(point, by_rows=not _is_advisory(account)):
         status, cause = CheckStatus.UNCHECKED, CheckCause.ONLY_ONE
     at = from_us(point.at_us if point.origin is Origin.PERSON else point.at_us - 1)
     return BalanceCheck(status, cause, point.amount, expected, at, point.origin, point.id)

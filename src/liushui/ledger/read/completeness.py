@@ -48,6 +48,7 @@ class Cause(StrEnum):
 
     NO_SOURCE = "no_source"
     BEFORE_SOURCE = "before_source"
+    BEFORE_FLOOR = "before_floor"
     NOT_KEPT = "not_kept"
     READ_FAILED = "read_failed"
     NOT_READ = "not_read"
@@ -82,6 +83,8 @@ class Gap(NamedTuple):
                 return "no source to check it against"
             case Cause.BEFORE_SOURCE:
                 return "before the source's start date"
+            case Cause.BEFORE_FLOOR:
+                return "older than what the provider's API answers"
             case Cause.NOT_KEPT:
                 return "older than what the provider keeps"
             case Cause.READ_FAILED:
@@ -153,7 +156,6 @@ class AccountCompleteness:
     def __init__(self, account: AccountSnapshot, rules: Rules[Paging] | None, now_us: int) -> None:
         """`rules` None: the account's provider is not installed."""
         self._account = account
-        self._rules = rules
         self._proven = [known for known in account.ranges if known.state is State.PROVEN]
         self._failed = [known for known in account.ranges if known.state is State.OPEN]
         self._rejected = _merge_rejected(account.account, account.rejected)
@@ -162,12 +164,14 @@ class AccountCompleteness:
         """Where the source begins. 0 without a source."""
         self.reaches_back = False
         """Whether the provider has nothing older than `begin_us`."""
+        self._floor_us: int | None = None
+        """Before it the provider may have had rows, and refuses requests."""
         self._kept_us = self._settled_us = now_us
         if account.since is not None and rules is not None:
-            first_us = to_us(rules.floor or rules.history_start)
-            self.begin_us = max(to_us(account.since), first_us) if rules.floor else to_us(account.since)
+            self._floor_us = None if rules.floor is None else to_us(rules.floor)
+            self.begin_us = max(to_us(account.since), self._floor_us or 0)
             older = account.first_flow_us is not None and account.first_flow_us < self.begin_us
-            self.reaches_back = self.begin_us <= first_us and not older
+            self.reaches_back = rules.answers_from_first_row and self.begin_us <= to_us(rules.history_start) and not older
             kept, settled = rules.provable(from_us(now_us))
             self._kept_us, self._settled_us = to_us(kept), to_us(settled)
         self.read_until_us = self._proven[-1].until_us if self._proven else None
@@ -220,7 +224,7 @@ class AccountCompleteness:
 
     def _explain(self, since_us: int, until_us: int) -> Iterator[Gap]:
         """A range that no read has proven, in parts of one cause each."""
-        edges = {self._kept_us, self.begin_us}
+        edges = {self._kept_us, self.begin_us, self.begin_us if self._floor_us is None else self._floor_us}
         failed = [known for known in self._failed if known.since_us < until_us and known.until_us > since_us]
         edges.update(edge for known in failed for edge in (known.since_us, known.until_us))
         points = [since_us, *sorted(edge for edge in edges if since_us < edge < until_us), until_us]
@@ -239,7 +243,7 @@ class AccountCompleteness:
     def _part(self, since_us: int, until_us: int, failed: Sequence[Range]) -> Gap | None:
         """The gap that an unproven range without an edge inside is. None: the provider has nothing there."""
         if until_us <= self.begin_us:
-            return None if self.reaches_back else Gap(self.name, since_us, until_us, Cause.BEFORE_SOURCE)
+            return None if self.reaches_back else Gap(self.name, since_us, until_us, self._cause_before(until_us))
         if until_us <= self._kept_us:
             return Gap(self.name, since_us, until_us, Cause.NOT_KEPT)
         for known in failed:
@@ -247,6 +251,11 @@ class AccountCompleteness:
                 return Gap(self.name, since_us, until_us, Cause.READ_FAILED, known.reason)
         cause = Cause.NOT_PUBLISHED if since_us >= self._settled_us else Cause.NOT_READ
         return Gap(self.name, since_us, until_us, cause)
+
+    def _cause_before(self, until_us: int) -> Cause:
+        """Why nothing before the source's beginning was read, up to an instant."""
+        is_refused = self._floor_us is not None and until_us <= self._floor_us
+        return Cause.BEFORE_FLOOR if is_refused else Cause.BEFORE_SOURCE
 
     def _rejected_in(self, since_us: int, until_us: int) -> list[Gap]:
         """Rejected rows that may belong to a range, cut to it."""
@@ -282,14 +291,6 @@ class AccountCompleteness:
         is_published = self.read_until_us is None or self.read_until_us < self._settled_us
         return self.has_source, self.begin_us, self._kept_us if self.has_source else 0, is_published
 
-    @property
-    def opens_at_zero(self) -> bool:
-        """Whether the flows reach back to a beginning before which the provider itself had none.
-
-        A provider that refuses older requests (a floor) may have had older flows.
-        """
-        return self._rules is not None and self._rules.floor is None and self.basis().is_balance
-
     def basis(self) -> Basis:
         """Whether the sum of all flows is a balance, or since when it is a net change."""
         first_us = self._account.first_flow_us
@@ -302,9 +303,8 @@ class AccountCompleteness:
             return Basis(min(begins, default=self.begin_us), unread[0].cause, self.zone)
         if self.reaches_back:
             return Basis()
-        return Basis(
-            self.begin_us if first_us is None else min(self.begin_us, first_us), Cause.BEFORE_SOURCE, self.zone
-        )
+        begin_us = self.begin_us if first_us is None else min(self.begin_us, first_us)
+        return Basis(begin_us, self._cause_before(self.begin_us), self.zone)
 
 
 def _merge_rejected(account: str, rejected: Iterable[RejectedRows]) -> list[Gap]:

@@ -159,8 +159,8 @@ def _checked(
     if at_us > to_us(now):
         raise ConfigError(f"at: expected a time before now, {to_iso(now)}, got {to_iso(from_us(at_us))}")
     if rules is not None and at_us < to_us(rules.history_start):
-        begin = to_iso(rules.history_start)
-        raise ConfigError(f"at: the provider of {name} has nothing before {begin}, got {to_iso(from_us(at_us))}")
+        begin, why = to_iso(rules.history_start), "has" if rules.answers_from_first_row else "answers"
+        raise ConfigError(f"at: the provider of {name} {why} nothing before {begin}, got {to_iso(from_us(at_us))}")
     return statement
 
 

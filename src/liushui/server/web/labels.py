@@ -316,6 +316,7 @@ def cause_text(gap: Gap, language: Language) -> str:
     return {
         Cause.NO_SOURCE: say("no source to check it against"),
         Cause.BEFORE_SOURCE: say("before the source's start date"),
+        Cause.BEFORE_FLOOR: say("older than what the provider's API answers"),
         Cause.NOT_KEPT: say("older than what the provider keeps"),
         Cause.READ_FAILED: say("read failed: %(detail)s", detail=gap.detail),
         Cause.NOT_READ: say("not read yet"),

@@ -183,6 +183,9 @@ def check_all(given: argparse.Namespace) -> str:
         )
     subject, rows, basis = document["subject"], document["population"]["rows"], document["completeness"]
     verdict = "complete" if basis["complete"] else f"not complete ({basis['status']})"
+    differ = sum(line["check"]["status"] == "fail" for line in document["roll_forward"])
+    verdict += f", {differ} closing balances differ from what is stated" if differ else ""
+    verdict += ", the balance chain breaks" if document["breaks"]["status"] == "fail" else ""
     return f"{subject['account']}, {subject['period']['name']}, {rows} rows, {verdict}"
 
 

@@ -39,10 +39,11 @@ STRANGE: Final = 'a "quoted", 註\n\t\\ \u2028\u2029\x7f\x1f=1 😀 é'
 
 def march_rows(many: int = 20) -> list[DecodedRow]:
     """Rows of March in Hong Kong, with a row in February and one in April."""
+    full = make_full_row("full", 30, label=STRANGE)
     rows = [
         make_row("before", datetime(2024, 2, 29, 15, 59, 59, tzinfo=UTC), "100.50"),
         make_row("after", MARCH[1], "-7"),
-        make_full_row("full", 30, label=STRANGE),
+        full._replace(flow=full.flow._replace(balance_after=full.flow.amount)),  # the only one of its subaccount
         make_row("zero", 31, "-0.00", currency="HKD"),
         make_row("long", 32, "-0.000000000000000000000000000000000001", currency="HKD"),
     ]

@@ -38,6 +38,7 @@ from liushui.ledger.write.remove import remove_account
 from liushui.ledger.write.stated_balances import Statement, state_balance
 from liushui.provider import DecodedRow, Slice
 from liushui.providers import ProviderRules
+from liushui.providers.wecom.rules import RULES as WECOM
 from liushui.services.quarantine import discard_row
 from liushui.testing.clock import MovableClock
 from tests.certificate.certified import (
@@ -195,6 +196,30 @@ def test_transfers_and_refunds_without_another_side_are_outstanding(ledger_store
     ledger.close()
 
 
+def test_of_a_month_that_is_not_complete_nobody_knows_the_outstanding_items(tmp_path: Path) -> None:
+    ledger = certifiable_ledger(tmp_path, make_row("one", 1))
+    assert certify(ledger, "2024-04").open_items == doc.Section("pass", "", [])
+    reason = "the period is not complete: not read yet"
+    assert certify(ledger, "2024-05").open_items == doc.Section("could_not_check", reason, [])
+    ledger.close()
+
+
+def test_a_month_before_the_providers_floor_is_not_complete(tmp_path: Path) -> None:
+    """A provider that refuses requests before a day says nothing about rows before it."""
+    ledger = certifiable_ledger(tmp_path)
+    make_account(ledger, "shop", "wecom", "Asia/Shanghai")
+    floor = WECOM.history_start
+    add_source(ledger, account="shop", base_url="http://x", credentials={}, since=floor, paced=True)
+    commit_read(ledger, Slice(floor, END), account="shop")
+    known, unknown = (certify(ledger, period, account="shop").completeness for period in ("2022-12", "2022-11"))
+    assert known.complete
+    assert (unknown.complete, unknown.status) == (False, "incomplete")
+    assert [(gap.cause, gap.since, gap.until) for gap in unknown.missing] == [
+        ("before_floor", "2022-10-31T16:00:00Z", "2022-11-30T16:00:00Z")
+    ]
+    ledger.close()
+
+
 def make_stated_row(identity: str, at: float, amount: str, balance_after: str) -> DecodedRow:
     """A row that states the balance after it."""
     decoded = make_row(identity, at, amount)
@@ -227,7 +252,11 @@ def test_balances_that_follow_and_that_break(tmp_path: Path) -> None:
                 }
             ]  # fmt: skip
             assert (line.check.status, line.check.difference) == ("fail", "50.00")
-        assert export(ledger, folder / "files").check_everything().returncode == 0
+        done = export(ledger, folder / "files").check_everything()
+        failures = (
+            ", 1 closing balances differ from what is stated, the balance chain breaks" if name == "broken" else ""
+        )
+        assert (done.returncode, done.stdout) == (0, f"valid: a, 2024-03, {len(rows)} rows, complete{failures}\n")
         ledger.close()
 
 

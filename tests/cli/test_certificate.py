@@ -93,6 +93,24 @@ def test_a_month_that_is_not_complete_has_exit_code_3(ledger: Path) -> None:
     assert "not complete: not read yet (2024-05-01T00:00:00Z to 2024-05-31T16:00:00Z)" in done.stderr
 
 
+def test_verdicts_are_printed(ledger: Path) -> None:
+    done = run(ledger, "certificate", "create", "--period", PERIOD, "a", "--format", "json")
+    record = json.loads(done.stdout)
+    assert (done.returncode, record["complete"]) == (0, True)
+    verdicts = record["balances"], record["breaks"], record["open_items"]
+    assert verdicts == ("could_not_check", "pass", "fail")
+    assert "balances: could not check: HKD: no balance is stated" in done.stderr
+    assert "open items: fail: transfers and refunds whose other side is not known" in done.stderr
+
+
+def test_a_balance_that_differs_has_exit_code_3(ledger: Path) -> None:
+    words = ["--currency", "USD", "--amount", "1", "--at", "2024-03-20"]
+    assert run(ledger, "balance", "state", "a", *words).returncode == 0
+    done = run(ledger, "certificate", "create", "--period", PERIOD, "a", "--format", "json")
+    assert (done.returncode, json.loads(done.stdout)["balances"]) == (3, "fail")
+    assert "balances: fail: USD: statement a:" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

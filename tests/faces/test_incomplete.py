@@ -98,9 +98,7 @@ def test_a_shop_that_is_synced_after_its_provider_deleted_rows(ledger: Ledger, f
 
 
 @pytest.mark.parametrize("balance_after", [None, "75.00"])
-def test_a_month_before_the_floor_that_nobody_can_read(
-    ledger: Ledger, faces: Faces, balance_after: str | None
-) -> None:
+def test_a_month_before_the_floor_that_nobody_can_read(ledger: Ledger, faces: Faces, balance_after: str | None) -> None:
     """The provider refuses requests before its floor. That says nothing about rows before it."""
     floor = datetime(2022, 12, 1, tzinfo=SHANGHAI)
     make_account(ledger, "shop", "wecom", "Asia/Shanghai")

@@ -165,6 +165,7 @@ class _DocumentBuilder:
         rows = certified_rows(reading.connection, self._name, *month.range_us, self._batch)
         self._chains = BalanceChains((provider.rules.balances if provider else None) or BALANCE_RULES)
         self._rows = _Rows(self._chains.watch(self._open_items.watch(rows)))
+        self._verdict = account.completeness.of(*month.range_us)
 
     def document(self, number: int, previous: StoredCertificate | None) -> doc.Document:
         """The document with that number. `previous` is the account's certificate before it."""
@@ -180,7 +181,7 @@ class _DocumentBuilder:
             roll_forward=self._roll_forward(),
             order=doc.Section("could_not_check", _NOT_ORDERED, []),
             breaks=self._chains.section(),
-            open_items=self._open_items.section(self._connection, self._rules, self._now),
+            open_items=self._open_items.section(self._connection, self._rules, self._now, self._verdict),
             integrity=self._integrity(previous),
             does_not_say=list(doc.NOT_SAID),
         )
@@ -236,7 +237,7 @@ class _DocumentBuilder:
         return doc.Rejected(len(digests), sha256("".join(f"{one}\n" for one in sorted(digests)).encode()).hexdigest())
 
     def _completeness(self) -> doc.Basis:
-        verdict = self._account.completeness.of(*self._month.range_us)
+        verdict = self._verdict
         since_us, until_us = self._month.range_us
         read = [
             doc.ReadRange(

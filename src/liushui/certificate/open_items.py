@@ -12,6 +12,7 @@ from liushui.flow import Kind
 from liushui.instant import parse_instant, to_us
 from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
+from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.links import LinkReader
 from liushui.reconcile.links import HELD, FlowKey
 from liushui.rules import Paging, Rules
@@ -40,8 +41,13 @@ class OpenItems:
                     self._rows[FlowKey(self._account, to_us(parse_instant(AT, row[AT])), row[ID])] = row
             yield row
 
-    def section(self, connection: Connection, rules: Mapping[str, Rules[Paging]], now: datetime) -> Section:
-        """The outstanding items, with their age in days, as of the state of the ledger that the rows are of."""
+    def section(
+        self, connection: Connection, rules: Mapping[str, Rules[Paging]], now: datetime, completeness: Verdict
+    ) -> Section:
+        """The outstanding items, with their age in days, as of the state of the ledger that the rows are of.
+
+        Of a period that is not complete nobody can say that there are none.
+        """
         if self._count > ROWS_MAX:
             return Section("could_not_check", f"{self._count} transfers and refunds: more than {ROWS_MAX:,}", [])
         linked = self._linked(LinkReader(connection, find_accounts(queries_of(connection)), rules))
@@ -50,6 +56,8 @@ class OpenItems:
             for key, row in self._rows.items()
             if key not in linked
         ]
+        if not items and not completeness.is_complete:
+            return Section("could_not_check", f"the period is not complete: {completeness.reason}", [])
         if not items:
             return Section("pass", "", [])
         return Section("fail", "transfers and refunds whose other side is not known", items)

@@ -15,6 +15,7 @@ from liushui.errors import CertificateError, ConfigError
 
 if TYPE_CHECKING:
     from liushui.certificate.check import OpenCertificate
+    from liushui.certificate.document import Document, Status
     from liushui.certificate.keys import KnownKey
     from liushui.certificate.note import VerifierKey
     from liushui.certificate.store import StoredCertificate
@@ -130,8 +131,10 @@ def create(
 ) -> None:
     """Certify a month of an account: sign what the ledger has of it, and store that in the ledger.
 
-    A month that is not complete is certified as such, with the ranges that are missing and the reasons: then the exit
-    code is 3.
+    A month that is not complete is certified as such, with the ranges that are missing and the reasons, and so is a
+    balance that differs from what is stated. The verdicts are printed: `complete`, and of the closing balances, the
+    breaks of the balance chain and the outstanding items pass, fail or could not check. The exit code is 3 if flows may
+    be missing, a balance differs or a chain breaks.
 
     \b
     Example: liushui certificate create --period 2026-10 broker
@@ -149,14 +152,36 @@ def create(
     stamp = None if timestamp is None else lambda note: request_timestamp(timestamp, note)
     made, document = make_certificate(model, account, period, key, load_providers(), stamp)
     _write(made, path, force=force)
-    basis = document.completeness
-    record = _record(made) | {"rows": document.population.rows, "complete": basis.complete, "path": str(path)}
+    checks = _checks(document)
+    record = _record(made) | {"rows": document.population.rows, "complete": document.completeness.complete}
+    record |= {name: status for name, (status, _) in checks.items()} | {"path": str(path)}
     emit_one(record, settings.format)
-    missing = [one for one in basis.missing if one.cause != "no_source"]
-    for one in missing:
-        messages.warn(f"not complete: {one.reason} ({one.since or 'the beginning'} to {one.until or 'now'})")
-    if missing:
+    for missing in document.completeness.missing:
+        since, until = missing.since or "the beginning", missing.until or "now"
+        messages.warn(f"not complete: {missing.reason} ({since} to {until})")
+    for name, (status, reasons) in checks.items():
+        for reason in reasons:
+            messages.warn(f"{name.replace('_', ' ')}: {status.replace('_', ' ')}: {reason}")
+    is_missing = any(missing.cause != "no_source" for missing in document.completeness.missing)
+    # An outstanding item is no failure: its other side may arrive, or be outside of the ledger.
+    if is_missing or "fail" in (checks["balances"][0], checks["breaks"][0]):
         sys.exit(EXIT_INCOMPLETE)
+
+
+def _checks(document: "Document") -> dict[str, tuple["Status", list[str]]]:
+    """The verdicts of a certificate beside its completeness, each with the reasons why it is not a pass."""
+    by_status: dict[Status, list[str]] = {"fail": [], "could_not_check": [], "pass": []}
+    for line in document.roll_forward:
+        reason = f"{' '.join(filter(None, (line.subaccount, line.currency)))}: {line.check.reason}"
+        by_status[line.check.status].append(reason)
+    worst = next((status for status, reasons in by_status.items() if reasons), "could_not_check")
+    return {
+        "balances": (worst, [] if worst == "pass" else by_status[worst]),
+        **{
+            name: (section.status, [] if section.status == "pass" else [section.reason])
+            for name, section in (("breaks", document.breaks), ("open_items", document.open_items))
+        },
+    }
 
 
 @certificate.command("list")

@@ -171,7 +171,9 @@ class AccountCompleteness:
             self._floor_us = None if rules.floor is None else to_us(rules.floor)
             self.begin_us = max(to_us(account.since), self._floor_us or 0)
             older = account.first_flow_us is not None and account.first_flow_us < self.begin_us
-            self.reaches_back = rules.answers_from_first_row and self.begin_us <= to_us(rules.history_start) and not older
+            self.reaches_back = (
+                rules.answers_from_first_row and self.begin_us <= to_us(rules.history_start) and not older
+            )
             kept, settled = rules.provable(from_us(now_us))
             self._kept_us, self._settled_us = to_us(kept), to_us(settled)
         self.read_until_us = self._proven[-1].until_us if self._proven else None

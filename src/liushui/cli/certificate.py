@@ -171,17 +171,15 @@ def create(
 def _checks(document: "Document") -> dict[str, tuple["Status", list[str]]]:
     """The verdicts of a certificate beside its completeness, each with the reasons why it is not a pass."""
     by_status: dict[Status, list[str]] = {"fail": [], "could_not_check": [], "pass": []}
+    unchecked: Status = "could_not_check"
     for line in document.roll_forward:
         reason = f"{' '.join(filter(None, (line.subaccount, line.currency)))}: {line.check.reason}"
         by_status[line.check.status].append(reason)
-    worst = next((status for status, reasons in by_status.items() if reasons), "could_not_check")
-    return {
-        "balances": (worst, [] if worst == "pass" else by_status[worst]),
-        **{
-            name: (section.status, [] if section.status == "pass" else [section.reason])
-            for name, section in (("breaks", document.breaks), ("open_items", document.open_items))
-        },
-    }
+    worst = next((status for status, reasons in by_status.items() if reasons), unchecked)
+    checks = {"balances": (worst, [] if worst == "pass" else by_status[worst])}
+    for name, section in (("breaks", document.breaks), ("open_items", document.open_items)):
+        checks[name] = section.status, [] if section.status == "pass" else [section.reason]
+    return checks
 
 
 @certificate.command("list")

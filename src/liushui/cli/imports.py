@@ -145,6 +145,9 @@ def _print(imported: "Imported", account: str, form: Format, *, dry_run: bool) -
             f"{imported.joined} rows end one page and begin another: they are counted as equal flows. "
             "If the files were saved with overlapping ranges, a sync of the account corrects that."
         )
+    if imported.resolved:
+        rows = "row is" if imported.resolved == 1 else "rows are"
+        messages.print(f"{imported.resolved:,} rejected {rows} resolved: what they stand for is in the ledger now.")
     for reason in imported.reasons:
         messages.warn(f"in quarantine: {reason}")
 

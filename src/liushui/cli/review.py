@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
     from liushui.ledger.read.review import Quarantined
     from liushui.ledger.write.reprocess import RebuildReport
-    from liushui.provider import Codec
+    from liushui.provider import Provider
 
 FINDINGS: Final = ("side", "same_id", "break")
 BREAK_COLUMNS: Final = (
@@ -97,8 +97,9 @@ def breaks(settings: Settings, accounts: tuple[str, ...], again: bool) -> None:
 
 QUARANTINE_COLUMNS: Final = (
     *("account", "id", "field", "reason", "since", "until", "batch", "recorded_at", "resolved_batch", "resolved_as"),
+    "resolved_by",
 )
-RETRY_COLUMNS: Final = ("account", "tried", "read", "unreadable", "outside")
+RETRY_COLUMNS: Final = ("account", "tried", "corrected", "read", "unreadable", "outside")
 
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
@@ -161,12 +162,18 @@ def show(settings: Settings, account: str, id_: str, raw: bool) -> None:
 def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
     """Try to read every rejected row again.
 
-    Rows that can be read now become flows. The exit code is 3 if some are still open.
+    Rows that can be read now become flows. Those whose records came in as other rows since, corrected, are resolved.
+    The exit code is 3 if some are still open.
     """
+    from liushui.ledger.write.corrected import resolve_corrected
     from liushui.ledger.write.reprocess import retry as retry_account
 
     ledger = settings.open_ledger()
-    results = [retry_account(ledger, account, codec) for account, codec in _codecs(ledger, accounts).items()]
+    results = []
+    for account, provider in _providers(ledger, accounts).items():
+        corrected = resolve_corrected(ledger, account, provider.rules)
+        results.append(retry_account(ledger, account, provider.codec))
+        results[-1].corrected = corrected
     emit(map(vars, results), RETRY_COLUMNS, settings.format)
     if any(result.unreadable or result.outside for result in results):
         sys.exit(EXIT_INCOMPLETE)
@@ -217,15 +224,15 @@ def escaped(row: bytes) -> str:
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
-def _codecs(ledger: "Ledger", accounts: tuple[str, ...]) -> "dict[str, Codec]":
-    """The codec of each account that is collected from a provider. The user's own accounts have no received rows."""
+def _providers(ledger: "Ledger", accounts: tuple[str, ...]) -> "dict[str, Provider]":
+    """The provider of each account that is collected from one. The user's own accounts have no received rows."""
     from liushui.ledger.read.accounts import find_accounts
     from liushui.ledger.write.record import OWN
     from liushui.providers import get_provider
 
     with ledger.querying() as queries:
         named = find_accounts(queries, accounts)
-    return {account.account: get_provider(account.provider).codec for account in named if account.provider != OWN}
+    return {account.account: get_provider(account.provider) for account in named if account.provider != OWN}
 
 
 # ---------------------------------------------------------------- rebuild
@@ -253,7 +260,7 @@ def rebuild(settings: Settings, accounts: tuple[str, ...], yes: bool, dry_run: b
     from liushui.ledger.write.reprocess import rebuild as rebuild_account
 
     ledger = settings.open_ledger()
-    codecs = _codecs(ledger, accounts)
+    codecs = {name: provider.codec for name, provider in _providers(ledger, accounts).items()}
     with work_bar() as bar:
         differences = [
             preview_rebuild(ledger, name, codec, bar.counter("reading rows")) for name, codec in codecs.items()

@@ -684,7 +684,10 @@ class QuarantinedRow(Model):
     batch: int
     recorded_at: Instant
     resolved_batch: int | None
-    resolved_as: str | None
+    resolved_as: Annotated[
+        str | None, Meta(description="read, corrected, withdrawn, undone or discarded; null: it is open.")
+    ]
+    resolved_by: Annotated[str | None, Meta(description="The id of the flow that its record became, if corrected.")]
 
 
 class QuarantinePage(Model):

@@ -17,6 +17,7 @@ from liushui.importing.staging import Block, Staging
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change
+from liushui.ledger.write.corrected import resolve_corrected
 from liushui.ledger.write.imports import FlowKey, ImportCounts, ImportRecord
 from liushui.provider import Codec, Provider
 
@@ -47,6 +48,8 @@ class Imported:
     """Rows that are counted as two flows because one page ended and another one began with them."""
     quarantined: int = 0
     """Rejected rows that were not in the quarantine before."""
+    resolved: int = 0
+    """Rows in the quarantine whose records are flows now."""
     differences: list[tuple[Path, Difference]] = field(default_factory=list)
     """The first rows that differ, each with its file."""
     reasons: list[str] = field(default_factory=list)
@@ -90,6 +93,7 @@ def import_files(
             record.finish(run.imported.counts(), type(error).__name__)  # its text may quote what is in a file
             raise
         record.finish(run.imported.counts())
+        run.imported.resolved = resolve_corrected(ledger, account, provider.rules)
         store_chains(ledger, account, provider.rules.balances)
         return run.imported
 

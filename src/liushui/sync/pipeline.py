@@ -37,6 +37,7 @@ from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.read.flows import daily_flows
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change, Committed
+from liushui.ledger.write.corrected import resolve_corrected
 from liushui.provider import PageRequest, Slice
 from liushui.rules import PageNumber
 from liushui.sync import events
@@ -482,6 +483,8 @@ class AccountSync:
             record_run(self._ledger, run)
             self._record_state()
             self._store_observations()
+            if result.added:
+                resolve_corrected(self._ledger, self._source.account, self._rules)
             store_chains(self._ledger, self._source.account, self._rules.balances)
         self._lease.release()
 

@@ -15,7 +15,7 @@ from liushui.ledger.flow_row import BATCH, ID, to_flow
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.schema import batches, quarantine
-from liushui.ledger.write.quarantine import CLOSED, Span, from_columns
+from liushui.ledger.write.quarantine import CONTINUED, CORRECTED, Span, correcting_flow, from_columns
 
 
 class Finding(NamedTuple):
@@ -27,7 +27,8 @@ class Finding(NamedTuple):
 
 class Quarantined(NamedTuple):
     """A row that could not be read, and the span it was seen in (None: it was imported). `batch` entered it as it is
-    known now; `resolved_batch` ended it, in one of the ways in `quarantine.CLOSED` (None: it is open)."""
+    known now; `resolved_batch` ended it, as one of the ways in write.quarantine that close an entry (None: it is open).
+    `resolved_by`: the id of the flow that its record became, where that has another row."""
 
     account: str
     id: str
@@ -39,6 +40,7 @@ class Quarantined(NamedTuple):
     recorded_at: datetime
     resolved_batch: int | None
     resolved_as: str | None
+    resolved_by: str | None
 
 
 def list_findings(ledger: Ledger, names: tuple[str, ...] = ()) -> Iterator[Finding]:
@@ -110,12 +112,13 @@ def _entries() -> sa.Select[Any]:
     """The query of the entries, each by its open version or, if it is resolved, by its last version."""
     q = quarantine.c
     begun = sa.and_(batches.c.account == q.account, batches.c.seq == q.batch)
-    last = sa.or_(q.ended_batch.is_(None), q.ended_as.in_(CLOSED))
+    last = sa.or_(q.ended_batch.is_(None), q.ended_as.not_in(CONTINUED))
     query = sa.select(*quarantine.columns, batches.c.recorded_at_us).join_from(quarantine, batches, begun)
     return query.where(last).order_by(q.account, q.id, q.batch)
 
 
 def _quarantined(row: sa.Row[Any]) -> Quarantined:
+    flow = None if row.ended_as is None else correcting_flow(row.ended_as)
     return Quarantined(
         row.account,
         row.id,
@@ -126,5 +129,6 @@ def _quarantined(row: sa.Row[Any]) -> Quarantined:
         batch=row.batch,
         recorded_at=from_us(row.recorded_at_us),
         resolved_batch=row.ended_batch,
-        resolved_as=row.ended_as,
+        resolved_as=row.ended_as if flow is None else CORRECTED,
+        resolved_by=None if flow is None else flow[1],
     )

@@ -26,7 +26,8 @@ RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes
 
 ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
 STATED, DECIDED = "stated", "decided"
-"""The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded.
+"""The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded,
+or whose records came in as other rows.
 REBUILT: rows decoded again. RECORDED: flows that a program recorded. STATED: a balance that a person stated or
 withdrew. DECIDED: what a person decided about a link. `quarantine.UNDONE`: an import was undone. The reason of ADDED
 and UNDONE is the import's id. `quarantine.DISCARDED`: bytes were erased, for the reason of a user."""

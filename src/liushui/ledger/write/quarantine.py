@@ -94,9 +94,26 @@ NARROWED, ERASED, READ, GONE = "narrowed", "erased", "read", "withdrawn"
 """How a version of an entry ends. NARROWED: another version follows, with a smaller span. ERASED: another version
 follows, without the bytes. READ: the row could be decoded, and is a flow. GONE: the whole span was read again, without
 the row."""
-CLOSED: Final = (READ, GONE, UNDONE, DISCARDED)
-"""How the last version of an entry ends: after that it is resolved. UNDONE: the import that brought it was undone.
-DISCARDED: a user has erased its bytes, and nothing is missing without it."""
+CORRECTED: Final = "corrected"
+"""Begins how a version ends whose record came in as another row: the flow's time and id follow (`corrected_by`)."""
+CONTINUED: Final = (NARROWED, ERASED)
+"""How a version ends that another one of its entry follows. After each other ending the entry is resolved: READ, GONE,
+CORRECTED, UNDONE (the import that brought it was undone), DISCARDED (a user has erased its bytes, and nothing is
+missing without it)."""
+
+
+def corrected_by(at_us: int, id_: str) -> str:
+    """How the last version of an entry ends whose record is that flow now."""
+    return f"{CORRECTED} {at_us} {id_}"
+
+
+def correcting_flow(ended_as: str) -> tuple[int, str] | None:
+    """The time and id of the flow that an entry's record became. None: it was resolved in another way."""
+    how, _, flow = ended_as.partition(" ")
+    if how != CORRECTED:
+        return None
+    at_us, _, id_ = flow.partition(" ")
+    return int(at_us), id_
 
 
 ROW: Final = "row"
@@ -156,7 +173,7 @@ class QuarantineChange:
     @property
     def new_entries(self) -> int:
         """How many entries are added, new versions of existing ones not counted."""
-        return len(self.entered) - sum(how in (NARROWED, ERASED) for _, _, how in self.ended)
+        return len(self.entered) - sum(how in CONTINUED for _, _, how in self.ended)
 
     @property
     def withdraws(self) -> bool:
@@ -291,6 +308,16 @@ def resolved_entries(connection: Connection, account: str) -> dict[int, list[Ent
     return entries
 
 
+def corrected_entries(connection: Connection, account: str) -> dict[tuple[int, str], list[Entry]]:
+    """The entries whose records became other rows, by the time and the id of the flow of each."""
+    entries: dict[tuple[int, str], list[Entry]] = defaultdict(list)
+    for row in connection.exec_driver_sql(_SELECT_CORRECTED, (account, f"{CORRECTED} ", f"{CORRECTED}!")):
+        flow = correcting_flow(str(row[-1]))
+        if flow is not None:
+            entries[flow].append(_entry(row[:-1]))
+    return entries
+
+
 def has_open_entries(connection: Connection, account: str) -> bool:
     """Whether an account has an open entry."""
     return connection.exec_driver_sql(_SELECT_ANY_OPEN, (account,)).first() is not None
@@ -374,6 +401,9 @@ SELECT reason FROM quarantine WHERE account = ? AND id >= ? AND id < ? AND lengt
 """
 _SELECT_READ: Final = f"""
 SELECT {SEALED_COLUMNS}, ended_batch FROM quarantine WHERE account = ? AND ended_as = ? ORDER BY id
+"""
+_SELECT_CORRECTED: Final = f"""
+SELECT {SEALED_COLUMNS}, ended_as FROM quarantine WHERE account = ? AND ended_as >= ? AND ended_as < ? ORDER BY id
 """
 _SELECT_ANY_OPEN: Final = f"SELECT 1 {_OPEN} LIMIT 1"
 _SELECT_ANY_UNPLACED: Final = f"SELECT 1 {_OPEN} AND until_us IS NULL LIMIT 1"

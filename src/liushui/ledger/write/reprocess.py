@@ -230,6 +230,8 @@ class RetryReport:
 
     account: str
     tried: int = 0
+    corrected: int = 0
+    """Entries whose records came in as other rows."""
     read: int = 0
     unreadable: int = 0
     outside: int = 0

@@ -32,7 +32,15 @@ from liushui.ledger.write.change import (
 from liushui.ledger.write.commit import write_change
 from liushui.ledger.write.evidence import BatchPurpose, Evidence, Key, key_of
 from liushui.ledger.write.imports import ANY_TIME_US, INSERT_SIGHTING
-from liushui.ledger.write.quarantine import UNDONE, QuarantineChange, enter_new, open_entries, row_digest
+from liushui.ledger.write.quarantine import (
+    UNDONE,
+    Entry,
+    QuarantineChange,
+    corrected_entries,
+    enter_new,
+    open_entries,
+    row_digest,
+)
 
 CHUNK: Final = 5_000
 """Flows that one batch of an undo withdraws at most."""
@@ -135,6 +143,10 @@ class _Undo:
         self._read = [entry for seq in sorted(self._seqs) for entry in self._evidence.resolved.get(seq, ())]
         """Quarantine entries that became flows by this import."""
         self._withdrawn_digests: Counter[str] = Counter()
+        self._corrected = corrected_entries(self._connection, self._account)
+        """Quarantine entries whose records came in as other rows, by the flow that resolved each."""
+        self._withdrawn: set[Key] = set()
+        """Of those flows the ones that go."""
         self._result = UndoResult(self._account, id_)
 
     def run(self) -> UndoResult:
@@ -260,6 +272,8 @@ class _Undo:
             self._change.ended.append((row, UNDONE))
             self._ending.add(key)
             self._result.withdrawn += 1
+            if key in self._corrected:
+                self._withdrawn.add(key)
             if self._read and row[WIRE] is not None:
                 self._withdrawn_digests[row_digest(str(row[WIRE]).encode())] += 1
             if len(self._change.ended) >= CHUNK:
@@ -284,6 +298,7 @@ class _Undo:
             if is_there is not None or self._evidence.is_proven_since(at_us, batch.seq) or (at_us, id_) in self._ending:
                 continue
             self._ending.add((at_us, id_))
+            self._withdrawn.discard((at_us, id_))
             self._change.added.append((*row[:BATCH], self._writer.next_seq))
             origin = self._evidence.origin(row).import_id
             if self._evidence.is_live(origin):
@@ -321,10 +336,18 @@ class _Undo:
         for entry in self._read:
             if self._withdrawn_digests[entry.digest] and evidence.is_live(evidence.import_of(entry.batch)):
                 self._withdrawn_digests[entry.digest] -= 1
-                copy = Rejected(entry.wire, entry.field, entry.reason)
-                seq = self._writer.next_seq
-                enter_new(self._connection, self._account, entry.digest, [(copy, entry.span)], seq, change)
+                self._reopen(entry, change)
+        for key in sorted(self._withdrawn):
+            for entry in self._corrected[key]:
+                if evidence.is_live(evidence.import_of(entry.batch)):
+                    self._reopen(entry, change)
         self._change.add_quarantine(change)
+
+    def _reopen(self, entry: Entry, change: QuarantineChange) -> None:
+        """Open an entry again whose flow goes. Discarded bytes stay discarded."""
+        copy = Rejected(entry.wire, entry.field, entry.reason)
+        seq = self._writer.next_seq
+        enter_new(self._connection, self._account, entry.digest, [(copy, entry.span)], seq, change)
 
 
 def _take(rows: Iterable[Row], wires: dict[str, list[Key]]) -> Iterator[_Candidate]:

@@ -16,7 +16,9 @@ RULES: Final = Rules(
     history_start=datetime(2010, 1, 1, tzinfo=UTC),
     time_field="date",
     id_field="id",
-    record_id=RecordId(Uniqueness.RECORD, kind_fields=("tran_type", "business_type", "business_sub_type", "io_type")),
+    record_id=RecordId(
+        Uniqueness.RECORD, kind_fields=("tran_type", "business_type", "business_sub_type", "io_type"), fields=("id",)
+    ),
     lookback=timedelta(hours=72),
     allowed_lateness=timedelta(seconds=10),
     zone="Asia/Hong_Kong",

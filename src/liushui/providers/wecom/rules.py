@@ -32,7 +32,7 @@ RULES: Final = Rules(
     resolution=timedelta(seconds=1),
     history_start=FLOOR,
     time_field="timestamp",
-    record_id=RecordId(Uniqueness.NOT_PROMISED),
+    record_id=RecordId(Uniqueness.NOT_PROMISED, fields=("request_no", "mch_id", "transaction_type", "fund_flow_type")),
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(minutes=15),
     zone=ZONE,

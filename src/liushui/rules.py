@@ -153,14 +153,16 @@ class Uniqueness(StrEnum):
 class RecordId:
     """What an id in a row, which is its `ref`, says about rows that come from different files.
 
-    Rows are of one record if their flows have one identity and if `kind_fields`, fields of the row, are equal. An id
-    that is empty, or the row's own time, is none. `fields` are those that a row's identity is made of, that of the id
-    first; empty: it is made of other values.
+    Rows are of one record if their flows have one identity and if `kind_fields`, fields of the row, are equal. Rows
+    with different values of `part_fields` are different records; a row without them may be of any. An id that is empty,
+    or the row's own time, is none. `fields` are those that a row's identity is made of, that of the id first; empty: it
+    is made of other values.
     """
 
     uniqueness: Uniqueness
     kind_fields: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+    part_fields: tuple[str, ...] = ()
 
 
 class LinkRules(NamedTuple):

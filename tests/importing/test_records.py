@@ -297,6 +297,56 @@ def test_another_account_has_its_own_records(tmp_path: Path, provider: str) -> N
     assert sorted(book.amounts()) == ["10.00", "10.00", "10.00", "5.00"]
 
 
+def subaccounts(book: Book) -> list[str]:
+    return [found.flow.subaccount for found in list_flows(book.ledger, FlowFilter())]
+
+
+def test_an_answer_that_leaves_the_account_out_has_the_same_records(tmp_path: Path) -> None:
+    """hkus: `account_id` is in the document's table and not in its sample."""
+    book = Book(tmp_path, "hkus")
+    with_account = [hkus(number, account_id=88001) for number in range(1, 9)]
+    without = [hkus(number) for number in range(1, 9)]
+    assert book.add_answer(*with_account).added == 8
+    again = book.add_answer(*without)
+    assert (again.added, again.known, again.differs) == (0, 8, 0)
+    assert subaccounts(book) == ["88001"] * 8
+    book.sync(*without)
+    assert len(book.amounts()) == 8
+    assert subaccounts(book) == [""] * 8, "a sync has the provider's newest word"
+    book.sync(*with_account[:4], *without[4:])
+    assert subaccounts(book) == ["88001"] * 4 + [""] * 4
+    assert_intact(book.ledger)
+
+
+def test_a_file_that_adds_the_account_is_a_newer_version(tmp_path: Path) -> None:
+    book = Book(tmp_path, "hkus")
+    book.add_answer(hkus(1), hkus(2))
+    assert told(book.add_answer(hkus(2, account_id=88001))) == [(1, "2", {"subaccount": ("", "88001")}, True)]
+    assert len(book.amounts()) == 2
+
+
+def test_records_of_two_accounts_may_share_an_id(tmp_path: Path) -> None:
+    book = Book(tmp_path, "hkus")
+    assert book.add_answer(hkus(1, account_id=88001), hkus(2)).added == 2
+    assert book.add_answer(hkus(1, account_id=88002), hkus(1, account_id=88001)).added == 1
+    assert book.add_answer(hkus(1, account_id=88002, date=SECOND + 3_000)).differs == 1, "of the one at another time"
+    assert sorted(subaccounts(book)) == ["", "88001", "88002"]
+
+
+def test_rows_whose_identity_an_older_program_made_otherwise_are_known(tmp_path: Path) -> None:
+    book = Book(tmp_path, "hkus")
+    rows = [hkus(number, account_id=88001) for number in range(1, 9)]
+    received, _ = read_rows(book.provider.codec, rows)
+    older = [row._replace(flow=row.flow._replace(identity=f"{row.flow.identity}.88001")) for row in received]
+    begin = datetime.fromtimestamp(SECOND, UTC)
+    asked = Slice(begin, begin + timedelta(seconds=9_000))
+    commit_slice(book.ledger, "a", asked, read_at=datetime.now(UTC), received=older)
+    again = book.add_answer(*rows)
+    assert (again.added, again.known) == (0, 8)
+    book.sync(*rows)
+    assert len(book.amounts()) == 8
+
+
 def test_a_copied_number_without_its_zeros_is_no_difference(tmp_path: Path) -> None:
     """Programs such as jq write 10.00 as 10, and a product's name may be translated."""
     book = Book(tmp_path, "hkus")

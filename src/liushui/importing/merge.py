@@ -9,15 +9,15 @@ rest of it. Each count is stored once, so the answer depends only on which pages
 
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from enum import StrEnum
-from itertools import count
+from itertools import chain, count
 from typing import NamedTuple
 
 import msgspec
 from sqlalchemy.engine import Connection
 
-from liushui.importing.records import REF, Difference, Records, differences, facts_of
+from liushui.importing.records import REF, Difference, Kind, Records, differences, facts_of
 from liushui.importing.staging import Block
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_us
 from liushui.ledger.coverage import State
@@ -120,7 +120,10 @@ def merge_block(
         copies = Counter(keys)
         groups: dict[tuple[int, str], list[Listed]] = defaultdict(list)
         new, new_numbers = [], []
+        renamed = merger.held_bytes()
         for key, row, number in zip(keys, rows, numbers, strict=True):
+            if renamed and key not in merger.held_keys and (key[0], row[WIRE]) in renamed:
+                continue  # the ledger has it, under the identity that an older program gave it
             if copies[key] == 1 and not (may_be_special and merger.is_special(*key)):
                 new.append(row)
                 new_numbers.append(number)
@@ -160,6 +163,18 @@ class _Merger:
     def is_special(self, at_us: int, identity: str) -> bool:
         """Whether a row is more than a new one in the middle of its page."""
         return at_us in self._ends or (at_us, identity) in self._known.flows or identity in self._known.edges
+
+    @property
+    def held_keys(self) -> Container[tuple[object, str]]:
+        """The times and identities of the flows that the ledger has at the times of the block."""
+        return self._known.flows
+
+    def held_bytes(self) -> set[tuple[object, object]]:
+        """The times and bytes of those flows, where a record's id says that equal bytes are one row."""
+        if self._records is None or self._records.is_shared:
+            return set()
+        held = chain.from_iterable(self._known.flows.values())
+        return {(row[AT_US], row[WIRE]) for row in held if row[WIRE] is not None and self._records.has_id(row)}
 
     def add_new(self, rows: list[Row], numbers: Sequence[int]) -> None:
         """Add rows of which nothing is known. Call it first."""
@@ -220,19 +235,20 @@ class _Merger:
         """Merge rows of one id and time: those that are known, other versions of them, and records that are new."""
         if len(listed) == len(stored) == 1 and listed[0].row[WIRE] == stored[0][WIRE]:
             return
-        by_kind: dict[tuple[object, ...], list[Listed]] = defaultdict(list)
+        kind_of = records.kinds_among([*(one.row for one in listed), *stored])
+        by_kind: dict[Kind, list[Listed]] = defaultdict(list)
         for one in sorted(listed, key=lambda one: str(one.row[WIRE])):
-            by_kind[records.kind_of(one.row)].append(one)
-        stored_by_kind: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+            by_kind[kind_of(one.row)].append(one)
+        stored_by_kind: dict[Kind, list[Row]] = defaultdict(list)
         for row in stored:
-            stored_by_kind[records.kind_of(row)].append(row)
+            stored_by_kind[kind_of(row)].append(row)
         new: list[Listed] = []
         for kind, listed_of_kind in by_kind.items():
             held: dict[tuple[object, ...], deque[Row]] = defaultdict(deque)
             for row in stored_by_kind[kind]:
                 held[facts_of(row)].append(row)
             # The id says that rows which only repeat another one are one record.
-            versions = {facts_of(one.row): one for one in reversed(listed_of_kind)}
+            versions = {records.facts_among(one.row, stored_by_kind[kind]): one for one in reversed(listed_of_kind)}
             first = next((rows[0] for rows in held.values()), None)
             for facts in versions.keys() & held.keys():
                 held[facts].popleft()
@@ -276,18 +292,26 @@ class _Merger:
         others = records.other_times([identity_of(str(row[ID])) for row in change.added])
         if not others:
             return
-        held: dict[tuple[object, ...], deque[Row]] = defaultdict(deque)
+        moved: dict[str, list[Row]] = defaultdict(list)
         ended = {(old[AT_US], old[ID]) for old, _ in change.ended}
         for row in sorted(rows_at(connection, self._account, sorted(set().union(*others.values()))), key=by_key):
             identity = identity_of(str(row[ID]))
             if row[AT_US] in others.get(identity, ()) and (row[AT_US], row[ID]) not in ended:
-                held[identity, records.kind_of(row)].append(row)
+                moved[identity].append(row)
         self._known = self._known._replace(proven=_proven(connection, self._account, _ALWAYS))
         listed, change.added = list(map(Listed, change.added, self._numbers)), []
+        added: dict[str, list[Row]] = defaultdict(list)
+        for one in listed:
+            added[identity_of(str(one.row[ID]))].append(one.row)
+        kinds = {identity: records.kinds_among([*added[identity], *rows]) for identity, rows in moved.items()}
+        held: dict[tuple[str, Kind], deque[Row]] = defaultdict(deque)
+        for identity, rows in moved.items():
+            for row in rows:
+                held[identity, kinds[identity](row)].append(row)
         for one in listed:
             identity = identity_of(str(one.row[ID]))
-            is_known = identity in others and records.has_id(one.row)
-            if is_known and (versions := held.get((identity, records.kind_of(one.row)))):
+            is_known = identity in moved and records.has_id(one.row)
+            if is_known and (versions := held.get((identity, kinds[identity](one.row)))):
                 self._compare(records, versions.popleft(), one, id_=str(one.row[ID]))
             else:
                 change.added.append(one.row)

@@ -25,11 +25,18 @@ _TIMES: Final = {"at_us": "at", "settled_at_us": "settled_at"}
 _COMPARED: Final = tuple(
     (index, name) for index, name in enumerate(COLUMNS[:FACTS_END]) if name not in WORDS and name != "detail"
 )
+_SUBACCOUNT: Final = COLUMNS.index("subaccount")
 _DETAIL: Final = COLUMNS.index("detail")
 REF: Final = COLUMNS.index("ref")
 _KEYS_READ: Final = 5_000
 _microsecond: Final = timedelta(microseconds=1)
 _fields = msgspec.json.Decoder(dict[str, object])
+
+
+Facts = tuple[object, ...]
+"""What two equal versions of a record have in common."""
+Kind = tuple[object, ...]
+"""What tells records of one id apart."""
 
 
 class FieldDifference(NamedTuple):
@@ -64,6 +71,7 @@ class Records:
         self._restate = restate
         self._step_us = resolution // _microsecond
         self._kinds = _decoder(record_id.kind_fields)
+        self._parts = _decoder(record_id.part_fields)
         self._has_others = not is_new
         self._held: TimeIndex | None = None
         self._listed: TimeIndex | None = None
@@ -92,11 +100,29 @@ class Records:
         ref = row[REF]
         return bool(ref) and ref != str(int(str(row[AT_US])) // self._step_us)
 
-    def kind_of(self, row: Row) -> tuple[object, ...]:
-        """What tells records of one id apart. Missing, null and empty are equal."""
-        if not self._id.kind_fields or row[WIRE] is None:
-            return ()
-        return tuple(value or None for value in astuple(self._kinds.decode(str(row[WIRE]))))
+    def kinds_among(self, rows: Iterable[Row]) -> Callable[[Row], Kind]:
+        """What tells records of one id apart, among rows with it. Missing, null and empty are equal.
+
+        A part that only some rows name tells nothing, as long as they name the same one.
+        """
+        parts = {part for row in rows if any(part := _values(self._parts, self._id.part_fields, row))}
+
+        def kind_of(row: Row) -> Kind:
+            kind = _values(self._kinds, self._id.kind_fields, row)
+            return (*kind, *_values(self._parts, self._id.part_fields, row)) if len(parts) > 1 else kind
+
+        return kind_of
+
+    def facts_among(self, row: Row, held: Iterable[Row]) -> Facts:
+        """The facts of a row. One that names no part of the account has the part of a held version it is equal to."""
+        facts = facts_of(row)
+        if not self._id.part_fields or any(_values(self._parts, self._id.part_fields, row)):
+            return facts
+        for version in held:
+            completed = (*row[:_SUBACCOUNT], version[_SUBACCOUNT], *row[_SUBACCOUNT + 1 :])
+            if facts_of(completed) == facts_of(version):
+                return facts_of(version)
+        return facts
 
     def replaces(self, old: Row, new: Row, *, is_proven: bool) -> bool:
         """Whether a file's version takes the place of the held one. `is_proven`: a sync has read one of their times.
@@ -167,6 +193,13 @@ def _keys_of(connection: Connection, account: str) -> Iterator[list[tuple[str, i
 _SELECT_KEYS: Final = "SELECT at_us, id FROM flows WHERE account = ?"
 
 
+def _values(decoder: "msgspec.json.Decoder[msgspec.Struct]", fields: Sequence[str], row: Row) -> Kind:
+    """The values of some fields of a row. Missing, null and empty are equal."""
+    if not fields or row[WIRE] is None:
+        return ()
+    return tuple(value or None for value in astuple(decoder.decode(str(row[WIRE]))))
+
+
 def _decoder(fields: Sequence[str]) -> "msgspec.json.Decoder[msgspec.Struct]":
     """Decodes some fields of a row, each of which is text, a whole number, or missing."""
     names = {f"field_{number}": field for number, field in enumerate(fields)}
@@ -194,7 +227,7 @@ def differences(held: Row, row: Row) -> list[FieldDifference]:
     ]
 
 
-def facts_of(row: Row) -> tuple[object, ...]:
+def facts_of(row: Row) -> Facts:
     """What two equal versions of a record have in common, apart from their time."""
     facts = [_comparable(name, row[index]) for index, name in _COMPARED if index != AT_US]
     detail = _detail(row)

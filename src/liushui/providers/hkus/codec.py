@@ -150,10 +150,12 @@ def _id(field: str, value: Whole) -> int | None:
 
 
 def _identity(record_id: int | None, facts: _Facts) -> str:
-    """The record's id, padded so that ids sort as numbers, and its account. Without an id: a digest of the facts."""
+    """The record's id, padded so that ids sort as numbers. Without an id: a digest of the facts.
+
+    The account is no part of it: an answer may leave it out of a record that another answer has with it.
+    """
     if record_id:
-        account = "" if facts.account_id is None else f".{facts.account_id}"
-        return f"{record_id:0{ID_DIGITS}}{account}"
+        return f"{record_id:0{ID_DIGITS}}"
     values = [to_plain_string(fact) if isinstance(fact, Decimal) else None if fact == "" else fact for fact in facts]
     return identity_digest(values)
 
@@ -272,11 +274,10 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
         details[index] = _joined(details[index], extra)
     texts = list(map(str, ids))
     subaccounts = {account: "" if account is None else str(account) for account in set(accounts)}
-    id_suffixes = {account: f".{name}" if name else "" for account, name in subaccounts.items()}
     products = list(zip(field["product_code"], field["market"], strict=True))
     symbols = {product: kinds.symbol_of(*product) for product in set(products)}
     return FlowColumns(
-        identity=[id_.zfill(ID_DIGITS) + id_suffixes[account] for id_, account in zip(texts, accounts, strict=True)],
+        identity=[id_.zfill(ID_DIGITS) for id_ in texts],
         at_us=at_us,
         subaccount=[subaccounts[account] for account in accounts],
         amount=[

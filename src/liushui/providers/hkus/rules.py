@@ -17,7 +17,10 @@ RULES: Final = Rules(
     time_field="date",
     id_field="id",
     record_id=RecordId(
-        Uniqueness.RECORD, kind_fields=("tran_type", "business_type", "business_sub_type", "io_type"), fields=("id",)
+        Uniqueness.RECORD,
+        kind_fields=("tran_type", "business_type", "business_sub_type", "io_type"),
+        fields=("id",),
+        part_fields=("account_id",),
     ),
     lookback=timedelta(hours=72),
     allowed_lateness=timedelta(seconds=10),

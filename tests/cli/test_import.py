@@ -44,6 +44,77 @@ def test_rows_from_standard_input(tmp_path: Path, packed: bool) -> None:
     assert json.loads(done.stdout)["added"] == 2
 
 
+def from_standard_input(ledger: Path, text: bytes) -> tuple[int, str]:
+    """The exit code and the messages of an import of standard input."""
+    done = subprocess.run(
+        [*LIUSHUI, "import", "-", *WORDS], input=text, env=environment(ledger), capture_output=True, check=False
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"\0\0\0", "error: standard input: expected JSON, got a file with zero bytes in it"),
+        (b"hello", "error: standard input: expected answers or rows of longbridge, got 'hello'"),
+        (gzip.compress(b"[]")[:-9], "error: standard input: the gzip file ends too early"),
+        (b'{"code":401003,"message":"no"}', "error: standard input: this is an error answer of the provider"),
+        (answer("hkus", [hkus(1)]), "error: standard input: expected answers or rows of longbridge, got hkus's"),
+    ],
+)
+def test_errors_say_standard_input(tmp_path: Path, text: bytes, message: str) -> None:
+    code, said = from_standard_input(tmp_path / "ledger.db", text)
+    assert (code, said.startswith(message), said.count("\n")) == (2, True, 1), said
+
+
+@pytest.mark.parametrize("text", [b"", b" \n", envelope([])])
+def test_an_input_without_rows_is_told(tmp_path: Path, text: bytes) -> None:
+    code, said = from_standard_input(tmp_path / "ledger.db", text)
+    assert (code, "standard input has no rows" in said) == (0, True)
+    (tmp_path / "empty.json").write_bytes(text)
+    done = run(tmp_path / "ledger.db", "import", str(tmp_path / "empty.json"), *WORDS)
+    assert f"{tmp_path / 'empty.json'} has no rows" in done.stderr
+
+
+def test_a_pipe_keeps_its_name_in_errors(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"hello",))
+    writer.start()
+    done = run(tmp_path / "ledger.db", "import", str(pipe), *WORDS)
+    writer.join()
+    assert (done.returncode, done.stderr.startswith(f"error: {pipe}: expected answers")) == (2, True)
+
+
+def test_the_zone_of_an_account_does_not_change(tmp_path: Path) -> None:
+    ledger, file = tmp_path / "ledger.db", tmp_path / "rows.json"
+    file.write_bytes(envelope([row(1)]))
+    first = run(ledger, "import", str(file), *WORDS, "--zone", "Europe/Berlin")
+    assert first.returncode == 0, first.stderr
+    assert run(ledger, "import", str(file), *WORDS, "--zone", "Europe/Berlin").returncode == 0
+    assert run(ledger, "import", str(file), *WORDS).returncode == 0, "the account's own, which is not the provider's"
+    error = "zone: the days of account a are those of Europe/Berlin, which cannot change, got 'Asia/Tokyo'"
+    source = ["source", "add", "longbridge", "a", "--base-url", "http://127.0.0.1:1", "--credentials", "-"]
+    for words in (["import", str(file), *WORDS], ["import", str(file), *WORDS, "--dry-run"], source):
+        refused = run(ledger, *words, "--zone", "Asia/Tokyo")
+        assert (refused.returncode, error in refused.stderr) == (2, True), refused.stderr
+
+
+def test_bytes_that_were_discarded_are_not_shown_again(tmp_path: Path) -> None:
+    ledger, file = tmp_path / "ledger.db", tmp_path / "rows.jsonl"
+    file.write_bytes(row(1) + b'\n{"password": "hunter2"}\n')
+    first = run(ledger, "import", str(file), *WORDS)
+    assert (first.returncode, "in quarantine:" in first.stderr) == (3, True)
+    (entry,) = result(ledger, "quarantine", "list", returncode=3)
+    assert run(ledger, "quarantine", "discard", entry["id"], "--reason", "a secret").returncode == 0
+    again = run(ledger, "import", str(file), *WORDS)
+    assert again.returncode == 3
+    assert "hunter2" not in again.stdout + again.stderr
+    assert "in quarantine" not in again.stderr
+    assert "rejected, and not kept, because the same bytes were discarded at " in again.stderr
+    assert ": a secret\n" in again.stderr
+
+
 def test_standard_input_is_read_once(tmp_path: Path) -> None:
     done = subprocess.run(
         [*LIUSHUI, "import", "-", "-", *WORDS],

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -69,24 +69,22 @@ def import_(
     from liushui.cli.progress import file_bar
     from liushui.importing.recognise import check_file
     from liushui.importing.run import import_files
-    from liushui.instant import load_zone
     from liushui.ledger.maintenance.heads_file import try_record_heads
     from liushui.ledger.write.commit import make_account
     from liushui.providers import load_providers
 
-    zone = zone or provider.rules.zone
-    load_zone(zone)
+    account_zone = options.account_zone(settings, account, zone, provider.rules.zone)
     _check_name(settings, account)
-    with _regular_files(files) as paths:
+    with _regular_files(files) as (paths, names), _naming(names):
         for path in paths:
             check_file(path, provider, [other for other in load_providers().values() if other is not provider])
         with _rehearsed(settings) if dry_run else nullcontext(settings.open_ledger(create=True)) as ledger:
-            make_account(ledger, account, provider.name, zone)
+            make_account(ledger, account, provider.name, account_zone.key)
             with file_bar(paths) as advance:
                 imported = import_files(ledger, account, provider, paths, advance=advance, restate=restate)
             for warning in () if dry_run else try_record_heads(ledger):
                 messages.warn(warning)
-    _print(imported, account, settings.format, dry_run=dry_run)
+    _print(imported, account, names, settings.format, dry_run=dry_run)
     if imported.rejected or (imported.differs and not restate):
         sys.exit(EXIT_INCOMPLETE)
 
@@ -114,19 +112,19 @@ def _rehearsed(settings: Settings) -> Iterator["Ledger"]:
 # ---------------------------------------------------------------- what is printed
 
 
-def _print(imported: "Imported", account: str, form: Format, *, dry_run: bool) -> None:
+def _print(imported: "Imported", account: str, names: "Names", form: Format, *, dry_run: bool) -> None:
     """Print the counts, and in messages what needs a look."""
     record: dict[str, object] = {"account": account, **{name: getattr(imported, name) for name in COUNTS}}
     if form in (Format.JSON, Format.JSONL):
         id_ = None if dry_run else imported.id
-        record |= {"id": id_, "dry_run": dry_run, "differences": list(_differences(imported))}
+        record |= {"id": id_, "dry_run": dry_run, "differences": list(_differences(imported, names))}
     emit_one(record, form)
     if dry_run:
         messages.print("This was a dry run: nothing was changed.")
     else:
         messages.print(f"[dim]this is import {imported.id}: `liushui import undo {imported.id}` undoes it[/]")
     for path, difference in imported.differences[:DIFFERENCES_SHOWN]:
-        messages.warn(f"{path}, row {difference.row} (id {difference.ref}) differs: {_in_words(difference)}")
+        messages.warn(f"{names[path]}, row {difference.row} (id {difference.ref}) differs: {_in_words(difference)}")
     if imported.differs > DIFFERENCES_SHOWN:
         messages.warn(f"and {imported.differs - DIFFERENCES_SHOWN:,} more rows")
     kept = imported.differs - imported.restated
@@ -148,16 +146,20 @@ def _print(imported: "Imported", account: str, form: Format, *, dry_run: bool) -
     if imported.resolved:
         rows = "row is" if imported.resolved == 1 else "rows are"
         messages.print(f"{imported.resolved:,} rejected {rows} resolved: what they stand for is in the ledger now.")
+    for path in imported.empty:
+        messages.warn(f"{names[path]} has no rows")
+    for reason in sorted(imported.discarded):
+        messages.warn(f"rejected, and not kept, because the same bytes were {reason}")
     for reason in imported.reasons:
         messages.warn(f"in quarantine: {reason}")
 
 
-def _differences(imported: "Imported") -> Iterator[dict[str, object]]:
+def _differences(imported: "Imported", names: "Names") -> Iterator[dict[str, object]]:
     """A record for each field that differs."""
     for path, difference in imported.differences:
         for field, held, in_file in difference.fields:
             yield {
-                "file": str(path),
+                "file": names[path],
                 "row": difference.row,
                 "id": difference.ref,
                 "at": to_iso(from_us(difference.at_us)),
@@ -199,14 +201,31 @@ def _check_name(settings: Settings, account: str) -> None:
     check_source_name(account)
 
 
+Names = Mapping[Path, str]
+"""What the user calls each file."""
+
+
 @contextmanager
-def _regular_files(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """The files, with copies in place of standard input and of pipes, which can be read only once.
+def _regular_files(files: Sequence[Path]) -> Iterator[tuple[list[Path], Names]]:
+    """The files and their names, with copies in place of standard input and of pipes, which can be read only once.
 
     Raises ConfigError for what is no file.
     """
     with temporary_folder("import") as folder:
-        yield [_regular_file(path, folder, number) for number, path in enumerate(files, 1)]
+        paths = [_regular_file(path, folder, number) for number, path in enumerate(files, 1)]
+        called = ["standard input" if path == STANDARD_INPUT else str(path) for path in files]
+        yield paths, dict(zip(paths, called, strict=True))
+
+
+@contextmanager
+def _naming(names: Names) -> Iterator[None]:
+    """Have errors name files as the user does."""
+    from liushui.importing.files import UnusableFile
+
+    try:
+        yield
+    except UnusableFile as error:
+        raise ConfigError(f"{names[error.path]}: {error.problem}") from error
 
 
 def _regular_file(path: Path, folder: Path, number: int) -> Path:

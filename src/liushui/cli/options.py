@@ -93,6 +93,31 @@ class OrderedGroup(click.Group):
         return list(self.commands)
 
 
+def account_zone(settings: Settings, account: str, wanted: str | None, default: str) -> ZoneInfo:
+    """The time zone of an account: its own, or the wanted or the default one if it is new.
+
+    Raises ConfigError for a zone that does not exist, and for one that is not the account's.
+    """
+    from liushui.errors import ConfigError, LedgerNotFound
+    from liushui.instant import load_zone
+    from liushui.ledger.read.accounts import find_accounts
+
+    zone = load_zone(wanted or default)
+    try:
+        with settings.open_ledger().querying() as queries:
+            known = {name.account: name.zone for name in find_accounts(queries)}
+    except LedgerNotFound:
+        return zone
+    if account not in known:
+        return zone
+    if wanted is not None and zone.key != known[account]:
+        raise ConfigError(
+            f"zone: the days of account {account} are those of {known[account]}, which cannot change, got {wanted!r}: "
+            "leave --zone out"
+        )
+    return load_zone(known[account])
+
+
 # ---------------------------------------------------------------- types of values
 
 E = TypeVar("E", bound=Enum)

@@ -15,7 +15,6 @@ from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.environment import read_secret
 from liushui.errors import ConfigError, LiushuiError, short_repr
-from liushui.instant import load_zone
 
 if TYPE_CHECKING:
     from liushui.ledger.jobs.sources import Source
@@ -76,7 +75,7 @@ def add(
     check_source_name(name)
     if not (base_url or provider.base_url):
         raise ConfigError(f"base-url: expected the address of your {provider.title}, which no document names, got none")
-    account_zone = load_zone(zone or provider.rules.zone)
+    account_zone = options.account_zone(settings, name, zone, provider.rules.zone)
     added = Source(
         account=name,
         provider=provider.name,

@@ -17,6 +17,14 @@ _COPIED: Final = 1024 * 1024
 """Bytes that are unpacked at once."""
 
 
+class UnusableFile(ConfigError):
+    """A file that cannot be imported, and why."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path, self.problem = path, problem
+
+
 class Mapped(NamedTuple):
     """The unpacked bytes of a file, mapped so that the system can drop them from memory, and its size on disk."""
 
@@ -28,7 +36,7 @@ def map_file(path: Path) -> Mapped | None:
     """Map a file's bytes. None: it has none.
 
     A packed file is unpacked as a whole before it is read, so one that was cut off changes nothing. The mapping is
-    closed when the last reference to it is gone. Raises OSError, and ConfigError for a packed file that is damaged.
+    closed when the last reference to it is gone. Raises OSError, and UnusableFile for a packed file that is damaged.
     """
     with path.open("rb") as file:
         size = path.stat().st_size
@@ -51,6 +59,6 @@ def _naming_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except EOFError as error:
-        raise ConfigError(f"{path}: the gzip file ends too early: it was cut off, so save it again") from error
+        raise UnusableFile(path, "the gzip file ends too early: it was cut off, so save it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise ConfigError(f"{path}: the gzip file is damaged: {error}") from error
+        raise UnusableFile(path, f"the gzip file is damaged: {error}") from error

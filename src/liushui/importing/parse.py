@@ -7,8 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from liushui.errors import ConfigError, ProviderError, WireError
-from liushui.importing.files import Mapped, map_file
+from liushui.errors import ProviderError, WireError
+from liushui.importing.files import Mapped, UnusableFile, map_file
 from liushui.importing.split import PieceTooLongError, Splitter
 from liushui.ledger.flow_row import RowBatch, read_batch
 from liushui.provider import Codec
@@ -43,7 +43,7 @@ def documents(path: Path, codec: Codec, advance: Advance) -> Iterator[Document]:
     Each answer of the provider is a document, and so is each array of rows. Other rows that follow one another are one
     document together.
 
-    Raises ConfigError if the file cannot be opened, is not text, has a piece that is too long, or an error answer.
+    Raises UnusableFile if the file cannot be opened, is not text, has a piece that is too long, or an error answer.
     """
     with mapped_file(path) as mapped:
         if mapped is not None:
@@ -57,12 +57,12 @@ def documents(path: Path, codec: Codec, advance: Advance) -> Iterator[Document]:
 def mapped_file(path: Path) -> Iterator[Mapped | None]:
     """The bytes of a file, for a block in which errors of the file's content are named. None: it has none.
 
-    Raises ConfigError for a file that cannot be opened, or whose beginning is not text.
+    Raises UnusableFile for a file that cannot be opened, or whose beginning is not text.
     """
     with _naming(path):
         mapped = map_file(path)
         if mapped is not None and b"\0" in mapped.data[: 64 * 1024]:
-            raise ConfigError(f"{path}: expected JSON, got a file with zero bytes in it")
+            raise UnusableFile(path, "expected JSON, got a file with zero bytes in it")
         yield mapped
 
 
@@ -77,11 +77,11 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise UnusableFile(path, error.strerror or str(error)) from error
     except PieceTooLongError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise UnusableFile(path, str(error)) from None
     except ProviderError as error:
-        raise ConfigError(f"{path}: this is an error answer of the provider: {error}") from error
+        raise UnusableFile(path, f"this is an error answer of the provider: {error}") from error
 
 
 def _named(path: Path, chunks: Iterable[Chunk]) -> Iterator[Chunk]:

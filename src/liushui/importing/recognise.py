@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
-from liushui.errors import ConfigError, NotRepresentable, ProviderError, WireError, short_repr
+from liushui.errors import NotRepresentable, ProviderError, WireError, short_repr
 from liushui.flow import Flow
+from liushui.importing.files import UnusableFile
 from liushui.importing.parse import mapped_file, rows_of_answer, splitter
 from liushui.instant import EPOCH
 from liushui.provider import Codec, Provider
@@ -20,7 +21,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def check_file(path: Path, provider: Provider, others: Sequence[Provider]) -> None:
-    """Raises ConfigError where a file cannot be opened, or is not this provider's.
+    """Raises UnusableFile where a file cannot be opened, or is not this provider's.
 
     A file is the provider's if one of its rows can be read, or if it has answers or rows of the provider's form, though
     none can be read. So is a file without rows, unless one of `others` finds rows in it. The file is read until that is
@@ -48,16 +49,17 @@ def check_file(path: Path, provider: Provider, others: Sequence[Provider]) -> No
     _check_others(path, provider, others, strange)
     if strange and not has_form:
         begin = short_repr(strange[0][:60].decode(errors="replace"))
-        raise ConfigError(f"{path}: expected answers or rows of {provider.name}, got {begin}")
+        raise UnusableFile(path, f"expected answers or rows of {provider.name}, got {begin}")
 
 
 def _check_others(path: Path, provider: Provider, others: Sequence[Provider], pieces: Sequence[bytes]) -> None:
-    """Raises ConfigError where another provider finds a row in the pieces."""
+    """Raises UnusableFile where another provider finds a row in the pieces."""
     for other in others:
         if any(_finds_row(other.codec, piece) for piece in pieces):
-            raise ConfigError(
-                f"{path}: expected answers or rows of {provider.name}, got {other.name}'s: import it with "
-                f"--provider {other.name}, into another account"
+            raise UnusableFile(
+                path,
+                f"expected answers or rows of {provider.name}, got {other.name}'s: import it with "
+                f"--provider {other.name}, into another account",
             )
 
 

@@ -19,6 +19,7 @@ from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change
 from liushui.ledger.write.corrected import resolve_corrected
 from liushui.ledger.write.imports import FlowKey, ImportCounts, ImportRecord
+from liushui.ledger.write.quarantine import erased_reasons, row_digest
 from liushui.provider import Codec, Provider
 
 REASONS_MAX: Final = 10
@@ -54,6 +55,11 @@ class Imported:
     """The first rows that differ, each with its file."""
     reasons: list[str] = field(default_factory=list)
     """The field and the reason of the first rejections, for display."""
+    discarded: set[str] = field(default_factory=set)
+    """Why bytes of rejected rows were discarded before. They are not in the quarantine, and `reasons` has no word of
+    them."""
+    empty: list[Path] = field(default_factory=list)
+    """Files without a row."""
 
     @property
     def known(self) -> int:
@@ -126,6 +132,7 @@ class _Import:
 
     def add_file(self, path: Path, advance: Advance) -> None:
         """Import one file."""
+        rows_before = self.imported.rows
         for document in documents(path, self._codec, advance):
             self._staging.clear()
             for chunk in document.chunks:
@@ -133,6 +140,8 @@ class _Import:
             self._commit_flows(path)
             self._commit_rejected()
         self.imported.files += 1
+        if self.imported.rows == rows_before:
+            self.imported.empty.append(path)
 
     def _commit_flows(self, path: Path) -> None:
         """Commit the rows of the document that could be decoded."""
@@ -185,8 +194,12 @@ class _Import:
         for rejected in self._staging.rejected():
             imported.rows += len(rejected)
             imported.rejected += len(rejected)
+            with self._ledger.reading() as connection:
+                erased = erased_reasons(connection, self._record.account, rejected)
+            imported.discarded.update(erased.values())
+            kept = [row for row in rejected if row_digest(row.row) not in erased] if erased else rejected
             left = max(0, REASONS_MAX - len(imported.reasons))
-            imported.reasons += [f"{row.field}: {row.reason}" for row in rejected[:left]]
+            imported.reasons += [f"{row.field}: {row.reason}" for row in kept[:left]]
             committed = self._record.commit_rejected(rejected)
             if committed:
                 imported.quarantined += committed.quarantined

@@ -300,6 +300,16 @@ def erased_reason(connection: Connection, account: str, digest: str) -> str | No
     return None if reason is None else str(reason)
 
 
+def erased_reasons(connection: Connection, account: str, rejected: Iterable[Rejected]) -> dict[str, str]:
+    """Why the bytes of some of these rows were erased, by their digest."""
+    if connection.exec_driver_sql(_SELECT_ANY_ERASED, (account,)).first() is None:
+        return {}
+    reasons = {
+        digest: erased_reason(connection, account, digest) for digest in {row_digest(one.row) for one in rejected}
+    }
+    return {digest: reason for digest, reason in reasons.items() if reason is not None}
+
+
 def resolved_entries(connection: Connection, account: str) -> dict[int, list[Entry]]:
     """The entries that became flows, as they were before that, by the batch that did it."""
     entries: dict[int, list[Entry]] = defaultdict(list)
@@ -399,6 +409,7 @@ _SELECT_IN_RANGE: Final = f"SELECT {SEALED_COLUMNS} {_OPEN} AND since_us < ? AND
 _SELECT_ERASED: Final = """
 SELECT reason FROM quarantine WHERE account = ? AND id >= ? AND id < ? AND length(wire) = 0 LIMIT 1
 """
+_SELECT_ANY_ERASED: Final = "SELECT 1 FROM quarantine WHERE account = ? AND length(wire) = 0 LIMIT 1"
 _SELECT_READ: Final = f"""
 SELECT {SEALED_COLUMNS}, ended_batch FROM quarantine WHERE account = ? AND ended_as = ? ORDER BY id
 """

@@ -93,6 +93,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "services": CONTRACT | {"ledger", "providers", "sync", "wire"},
     "simulate": CONTRACT | {"providers", "ratelimit", "server", "temporary_folder", "wire"},
     "client": CONTRACT | {"ratelimit"},
+    "mcp": DOMAIN | {"client"},
     "server": CONTRACT
     | {
         "client",
@@ -115,7 +116,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         "ledger",
         "output_text",
         "sync",
+        "client",
         "importing",
+        "mcp",
         "simulate",
         "server",
         "providers",

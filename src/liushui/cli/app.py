@@ -58,6 +58,11 @@ COMMANDS: Final = {
     "password": LazyCommand("access", "password", "Set or remove the password of the web page."),
     "login": LazyCommand("access", "login", "Print a link that logs one browser in to the web page, once."),
     "serve": LazyCommand("serve", "serve", "Serve the web page, liushui's API and the provider APIs."),
+    "mcp": LazyCommand(
+        "mcp",
+        "mcp",
+        "Let an assistant read the ledger, over the Model Context Protocol on standard input and output.",
+    ),
     "simulate": LazyCommand("serve", "simulate", "Serve simulated accounts through the provider APIs."),
     "demo": LazyCommand("serve", "demo", "Simulate the providers, sync every account and serve the result."),
 }

@@ -75,6 +75,10 @@ class Client:
 
     # ------------------------------------------------------------ reading
 
+    def get(self, path: str, type_: type[T], **params: Values) -> T:
+        """Any resource that is read, by its path below /api/v1: one page of a list, for example."""
+        return self._get(path, type_, **params)
+
     def about(self) -> models.About:
         """The server's version, and what the token may see and do."""
         return self._get("", models.About)

@@ -1,13 +1,12 @@
 """Makes certificates: reads everything that one says in one transaction, signs it, and stores it."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal, localcontext
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -21,8 +20,8 @@ from liushui.certificate.note import SigningKey
 from liushui.certificate.open_items import OpenItems
 from liushui.certificate.rows import COLUMNS, CertifiedRow, canonical_row, certified_rows
 from liushui.certificate.store import StoredCertificate, insert_certificate, last_certificate
-from liushui.errors import InvalidField, LedgerError, short_repr
-from liushui.instant import BusinessDays, from_us, to_iso, to_us, us_to_iso
+from liushui.errors import InvalidField, LedgerError
+from liushui.instant import from_us, to_iso, to_us, us_to_iso
 from liushui.ledger.day_totals import Total
 from liushui.ledger.engines.base import REVISION, queries_of
 from liushui.ledger.flow_row import identity_of
@@ -32,6 +31,7 @@ from liushui.ledger.read.completeness import Basis, is_open_end
 from liushui.ledger.read.coverage import coverage_ranges
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import Account, Reading, ReadModel
+from liushui.ledger.read.proof_lines import Month, month_of, read_month
 from liushui.ledger.read.stated_balances import read_points
 from liushui.ledger.read.sums import sum_flows
 from liushui.ledger.schema import accounts, history, quarantine
@@ -44,31 +44,12 @@ from liushui.rules import BALANCE_RULES, Paging, Rules
 Stamp = Callable[[bytes], bytes]
 """Asks a time stamping authority for the time stamp of a note. Raises CertificateError."""
 
-_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _NOT_ORDERED: Final = "this version of liushui does not list rows whose order is ambiguous"
 
 
-class Month(NamedTuple):
-    """A month of an account's zone, [since_us, until_us)."""
-
-    name: str
-    since_us: int
-    until_us: int
-
-    @property
-    def range_us(self) -> tuple[int, int]:
-        """Its two ends."""
-        return self.since_us, self.until_us
-
-
-def month_of(name: str, account: AccountName, now: datetime) -> Month:
+def finished_month(name: str, account: AccountName, now: datetime) -> Month:
     """The month `2026-10` of an account. Raises InvalidField for what is none, and for one that is not over."""
-    if not _MONTH.fullmatch(name) or name.startswith("0000"):
-        raise InvalidField("period", "a month such as 2026-10", short_repr(name))
-    first = date.fromisoformat(f"{name}-01")
-    days = BusinessDays(account.tz)
-    after = date(first.year + first.month // 12, first.month % 12 + 1, 1) if name != "9999-12" else date.max
-    month = Month(name, days.begin_us(first), days.begin_us(after))
+    month = month_of(read_month(name), account)
     if to_us(now) < month.until_us:
         raise InvalidField("period", f"a month that is over in {account.zone}", name)
     return month
@@ -89,7 +70,7 @@ def make_certificate(
     ledger = model.ledger
     with model.reading([account]) as reading:
         chosen = reading.accounts[account]
-        month = month_of(period, chosen.name, reading.now)
+        month = finished_month(period, chosen.name, reading.now)
         previous = last_certificate(reading.connection, account)
         number = 1 if previous is None else previous.number + 1
         provider = providers.get(chosen.name.provider)

@@ -1,0 +1,258 @@
+"""Months, and the lines of the proof of cash: records, verdicts and reasons. Pure."""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from liushui.errors import InvalidField, short_repr
+from liushui.instant import BusinessDays
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.balances import CheckStatus
+from liushui.ledger.read.completeness import Completeness, Verdict
+from liushui.ledger.read.filters import begin_us
+from liushui.ledger.read.stated_balances import Key, Origin
+from liushui.money import EXACT, ZERO, to_plain_string
+from liushui.reconcile.chain import Break, BreakCause
+
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+
+
+# ---------------------------------------------------------------- months
+
+
+class Month(NamedTuple):
+    """A month of an account's zone, [since_us, until_us). `first` is its first day."""
+
+    name: str
+    first: date
+    since_us: int
+    until_us: int
+
+    @property
+    def range_us(self) -> tuple[int, int]:
+        """Its two ends."""
+        return self.since_us, self.until_us
+
+
+def read_month(name: str, field: str = "period") -> date:
+    """The first day of the month `2026-10`. Raises InvalidField."""
+    if not _MONTH.fullmatch(name) or name.startswith("0000"):
+        raise InvalidField(field, "a month such as 2026-10", short_repr(name))
+    return date.fromisoformat(f"{name}-01")
+
+
+def month_of(first: date, account: AccountName) -> Month:
+    """The month that begins on a day, in the zone of an account."""
+    days = BusinessDays(account.tz)
+    ends = (begin_us(days, day.isoformat()) for day in (first, next_month(first)))
+    return Month(first.isoformat()[:7], first, *ends)
+
+
+def next_month(first: date) -> date:
+    """The first day of the month after; the calendar's last day after its last month."""
+    if (first.year, first.month) == (date.max.year, date.max.month):
+        return date.max
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+
+
+def previous_month(first: date) -> date:
+    """The first day of the month before. The calendar's first month has none before it."""
+    if (first.year, first.month) == (1, 1):
+        return first
+    return date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
+
+
+def month_at(at_us: int, account: AccountName) -> date:
+    """The first day of the month, in the zone of an account, that an instant is in."""
+    return date.fromisoformat(BusinessDays(account.tz).day_of(at_us)).replace(day=1)
+
+
+# ---------------------------------------------------------------- lines
+
+
+class LineCause(StrEnum):
+    """Why a line fails or could not be checked."""
+
+    DIFFERS = "differs"
+    """A stated figure differs from that of the flows."""
+    CARRIED = "carried"
+    """The balances differ by as much at the beginning as at the end: the cause lies before the period."""
+    BREAK = "break"
+    """A stated balance of the period does not follow from the one before it, and the figures agree all the same."""
+    NOT_OVER = "not_over"
+    INCOMPLETE = "incomplete"
+    """Flows of the period may be missing."""
+    NO_OPENING_BALANCE = "no_opening_balance"
+    """The opening balance of the account is not known."""
+    OPENING_NOT_STATED = "opening_not_stated"
+    CLOSING_NOT_STATED = "closing_not_stated"
+    ONLY_ONE = "only_one"
+    """Only one balance is stated, and the opening balance is computed from it."""
+    ADVISORY = "advisory"
+    """The provider calls its balances indicative, and nobody else states one."""
+
+
+class Figures(NamedTuple):
+    """Opening and closing balance, and what moved between: `money_in` >= 0, `money_out` <= 0. None: not known."""
+
+    opening: Decimal | None = None
+    money_in: Decimal | None = None
+    money_out: Decimal | None = None
+    closing: Decimal | None = None
+
+
+FIGURES: Final = Figures._fields
+
+
+class ProofLine(NamedTuple):
+    """The proof of cash of one subaccount and currency.
+
+    `ledger` are the figures of the flows, `stated` those of stated balances, and `opening_by` and `closing_by` who
+    stated the two balances. `breaks` of the balance chain lie in the period, and `statements` are the ids of balances
+    that a person stated and that differ. `verdict`: whether all flows of the period are in the ledger.
+    """
+
+    account: str
+    subaccount: str
+    currency: str
+    flows: int
+    ledger: Figures
+    stated: Figures
+    opening_by: Origin | None
+    closing_by: Origin | None
+    status: CheckStatus
+    cause: LineCause | None
+    breaks: tuple[Break, ...]
+    statements: tuple[str, ...]
+    verdict: Verdict
+
+    @property
+    def key(self) -> Key:
+        """Its subaccount and currency."""
+        return self.subaccount, self.currency
+
+    @property
+    def difference(self) -> Figures:
+        """What is stated minus what the flows come to. None: not stated."""
+        return Figures(*map(difference_of, self.stated, self.ledger))
+
+    @property
+    def reason(self) -> str:
+        """Why it fails or could not be checked, in English, for programs and terminals; empty where it passes."""
+        if self.cause is None:
+            return ""
+        reason = _REASONS[self.cause]
+        if self.cause is LineCause.DIFFERS:
+            parts = [
+                f"{_FIGURE_NAMES[name]} by {to_plain_string(value)}"
+                for name, value in zip(FIGURES, self.difference, strict=True)
+                if value
+            ]
+            parts += [f"statement {id_}" for id_ in self.statements]
+            reason = f"{reason}: {', '.join(parts)}"
+        elif self.cause is LineCause.CARRIED:
+            reason = reason.format(to_plain_string(self.difference.opening or ZERO))
+        elif self.cause is LineCause.INCOMPLETE:
+            return self.verdict.reason
+        if self.status is CheckStatus.FAIL and self.verdict.status in _MISSING:
+            reason = f"{reason}; the period is not complete: {self.verdict.reason}"
+        return reason
+
+
+_FIGURE_NAMES: Final = dict(zip(FIGURES, ("opening", "receipts", "payments", "closing"), strict=True))
+_REASONS: Final = {
+    LineCause.DIFFERS: "stated and computed figures differ",
+    LineCause.CARRIED: "the balances differ by {} since before the period",
+    LineCause.BREAK: "stated balances do not follow from those before them",
+    LineCause.NOT_OVER: "the period is not over",
+    LineCause.INCOMPLETE: "flows may be missing",
+    LineCause.NO_OPENING_BALANCE: "the opening balance of the account is not known",
+    LineCause.OPENING_NOT_STATED: "no balance is stated at the beginning of the period",
+    LineCause.CLOSING_NOT_STATED: "no balance is stated at the end of the period",
+    LineCause.ONLY_ONE: "only one balance is stated, and the opening balance is computed from it",
+    LineCause.ADVISORY: "the provider calls its balances indicative, and nobody else states one",
+}
+_MISSING: Final = (Completeness.INCOMPLETE, Completeness.PARTIAL)
+
+
+class AccountMonth(NamedTuple):
+    """The proof of cash of an account's month. `verdict`: whether all of its flows are in the ledger.
+
+    An account without lines passes if nothing can be missing: then nothing has moved.
+    """
+
+    account: str
+    month: Month
+    lines: tuple[ProofLine, ...]
+    verdict: Verdict
+    is_over: bool
+
+    @property
+    def status(self) -> CheckStatus:
+        """The worst of its lines."""
+        if not self.lines:
+            return CheckStatus.PASS if self.is_over and self.verdict.is_complete else CheckStatus.UNCHECKED
+        return min((line.status for line in self.lines), key=_WORST.index)
+
+    @property
+    def cause(self) -> LineCause | None:
+        """The cause of its worst line; None where it passes."""
+        if self.lines:
+            return min(self.lines, key=lambda line: _WORST.index(line.status)).cause
+        if self.status is CheckStatus.PASS:
+            return None
+        return LineCause.INCOMPLETE if self.is_over else LineCause.NOT_OVER
+
+    @property
+    def reason(self) -> str:
+        """The reasons of the lines with its status, in English, each once; empty where it passes."""
+        if self.lines:
+            reasons = [line.reason for line in self.lines if line.status is self.status]
+        else:
+            reasons = [self.verdict.reason if self.cause is LineCause.INCOMPLETE else _REASONS[LineCause.NOT_OVER]]
+        return "" if self.status is CheckStatus.PASS else "; ".join(dict.fromkeys(reasons))
+
+
+_WORST: Final = (CheckStatus.FAIL, CheckStatus.UNCHECKED, CheckStatus.PASS)
+
+
+# ---------------------------------------------------------------- what breaks say
+
+
+def hidden_movements(breaks: Sequence[Break], month: Month) -> tuple[Decimal, Decimal]:
+    """What stated balances say beside the flows of a month: receipts (or fewer of them), and payments.
+
+    A missing row is a receipt or a payment by its sign. A row that is there too often, or does not belong where it is,
+    takes its own amount away again. A balance that is off and right again is neither.
+    """
+    money_in, money_out = ZERO, ZERO
+    for difference, is_surplus in _movements(
+        [one for one in breaks if month.since_us <= one.after[0] < month.until_us]
+    ):
+        if (difference > 0) is not is_surplus:
+            money_in = EXACT.add(money_in, difference)
+        else:
+            money_out = EXACT.add(money_out, difference)
+    return money_in, money_out
+
+
+def _movements(breaks: Sequence[Break]) -> Iterator[tuple[Decimal, bool]]:
+    """The difference of each break, and whether a row of the ledger is the one too many. Pairs around a row as one."""
+    left = list(breaks)
+    while left:
+        one = left.pop(0)
+        is_pair = one.cause in (BreakCause.WRONG_BALANCE, BreakCause.OUT_OF_PLACE)
+        if is_pair and left and (left[0].cause, left[0].before) == (one.cause, one.after):
+            difference = EXACT.add(one.difference, left.pop(0).difference)
+            if one.cause is BreakCause.OUT_OF_PLACE:
+                yield difference, True
+        else:
+            yield one.difference, one.cause is BreakCause.TWICE
+
+
+def difference_of(stated: Decimal | None, computed: Decimal | None) -> Decimal | None:
+    """What is stated minus what was computed. None: one of them is not known."""
+    return None if stated is None or computed is None else EXACT.subtract(stated, computed)

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liushui.certificate import document as doc
-from liushui.certificate import open_items
 from liushui.certificate.check import compare_with_ledger, is_erased, list_rows, open_certificate
 from liushui.certificate.keys import create_signing_key, list_signing_keys, load_signing_key
 from liushui.certificate.note import SigningKey
@@ -28,6 +27,7 @@ from liushui.ledger.maintenance.backup import back_up
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
+from liushui.ledger.read import open_items
 from liushui.ledger.read.balances import read_balances
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import ReadModel

@@ -39,6 +39,9 @@ COMMANDS: Final = {
     ),
     "balance": LazyCommand("balances", "balance", "State what an account holds, and compare it with the flows."),
     "summary": LazyCommand("flows", "summary", "Print money in and out by period, account, currency and kind."),
+    "reconcile": LazyCommand(
+        "reconcile", "reconcile", "Prove what moved in a month: opening, receipts, payments and closing."
+    ),
     "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
     "status": LazyCommand(
         "coverage", "status", "Print up to when each account is complete, and its last and next sync."

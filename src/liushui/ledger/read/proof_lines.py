@@ -15,7 +15,7 @@ from liushui.ledger.read.completeness import Completeness, Verdict
 from liushui.ledger.read.filters import begin_us
 from liushui.ledger.read.stated_balances import Key, Origin
 from liushui.money import EXACT, ZERO, to_plain_string
-from liushui.reconcile.chain import Break, BreakCause
+from liushui.reconcile.chain import Break, BreakCause, RowKey
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
@@ -222,25 +222,22 @@ _WORST: Final = (CheckStatus.FAIL, CheckStatus.UNCHECKED, CheckStatus.PASS)
 # ---------------------------------------------------------------- what breaks say
 
 
-def hidden_movements(breaks: Sequence[Break], month: Month) -> tuple[Decimal, Decimal]:
-    """What stated balances say beside the flows of a month: receipts (or fewer of them), and payments.
+class Movement(NamedTuple):
+    """Money that stated balances say has moved, and the flows do not. `row`: the flow before which it did.
 
-    A missing row is a receipt or a payment by its sign. A row that is there too often, or does not belong where it is,
-    takes its own amount away again. A balance that is off and right again is neither.
+    `is_surplus`: the ledger has a flow too many, `row`, whose amount is the difference with the other sign.
     """
-    money_in, money_out = ZERO, ZERO
-    for difference, is_surplus in _movements(
-        [one for one in breaks if month.since_us <= one.after[0] < month.until_us]
-    ):
-        if (difference > 0) is not is_surplus:
-            money_in = EXACT.add(money_in, difference)
-        else:
-            money_out = EXACT.add(money_out, difference)
-    return money_in, money_out
+
+    difference: Decimal
+    is_surplus: bool
+    row: RowKey
 
 
-def _movements(breaks: Sequence[Break]) -> Iterator[tuple[Decimal, bool]]:
-    """The difference of each break, and whether a row of the ledger is the one too many. Pairs around a row as one."""
+def movements(breaks: Sequence[Break]) -> Iterator[Movement]:
+    """What the breaks of a chain say has moved. Two breaks around one row are one movement.
+
+    A balance that is off and right again is none.
+    """
     left = list(breaks)
     while left:
         one = left.pop(0)
@@ -248,9 +245,24 @@ def _movements(breaks: Sequence[Break]) -> Iterator[tuple[Decimal, bool]]:
         if is_pair and left and (left[0].cause, left[0].before) == (one.cause, one.after):
             difference = EXACT.add(one.difference, left.pop(0).difference)
             if one.cause is BreakCause.OUT_OF_PLACE:
-                yield difference, True
+                yield Movement(difference, is_surplus=True, row=one.after)
         else:
-            yield one.difference, one.cause is BreakCause.TWICE
+            yield Movement(one.difference, one.cause is BreakCause.TWICE, one.after)
+
+
+def hidden_movements(breaks: Sequence[Break], month: Month) -> tuple[Decimal, Decimal]:
+    """What stated balances say beside the flows of a month: receipts (or fewer of them), and payments.
+
+    A missing flow is a receipt or a payment by its sign. One too many takes its own amount away again.
+    """
+    money_in, money_out = ZERO, ZERO
+    inside = [one for one in breaks if month.since_us <= one.after[0] < month.until_us]
+    for movement in movements(inside):
+        if (movement.difference > 0) is not movement.is_surplus:
+            money_in = EXACT.add(money_in, movement.difference)
+        else:
+            money_out = EXACT.add(money_out, movement.difference)
+    return money_in, money_out
 
 
 def difference_of(stated: Decimal | None, computed: Decimal | None) -> Decimal | None:

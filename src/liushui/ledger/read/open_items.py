@@ -1,0 +1,189 @@
+"""Outstanding items, and the bank reconciliation statement (银行存款余额调节表) of a month. Reads only.
+
+An outstanding item is a transfer or a refund whose other side is not known. This is the one definition: certificates
+list the same. The bank reconciliation statement adds to the balance of the ledger what only the provider has, and to
+the stated balance what only the ledger has.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from liushui.flow import Kind
+from liushui.instant import from_us
+from liushui.ledger.engines.base import queries_of
+from liushui.ledger.read.accounts import find_accounts
+from liushui.ledger.read.links import LinkReader
+from liushui.ledger.read.model import Account, Reading
+from liushui.ledger.read.proof_lines import AccountMonth, Month, ProofLine, movements, next_month
+from liushui.money import EXACT, ZERO, exact_sum
+from liushui.reconcile.chain import Break
+from liushui.reconcile.links import HELD, FlowKey
+from liushui.rules import Paging, Rules
+
+KINDS: Final = (Kind.REFUND.value, Kind.TRANSFER.value)
+"""The kinds of flows that have another side. A deposit or a withdrawal may come from outside of the ledger."""
+ROWS_MAX: Final = 2_000
+"""With more flows of these kinds in a month, nothing is said: each refund needs a search of its own."""
+
+
+class OpenItem(NamedTuple):
+    """A transfer or a refund whose other side no certain or confirmed link names. `age_days`: whole days until now."""
+
+    account: str
+    at: datetime
+    id: str
+    kind: str
+    subaccount: str
+    currency: str
+    amount: Decimal
+    age_days: int
+
+
+class OpenItems(NamedTuple):
+    """The outstanding items of an account's month, by time. `reason`: why they could not be listed; empty: they are."""
+
+    items: tuple[OpenItem, ...]
+    reason: str
+
+
+def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], account: Account, month: Month) -> OpenItems:
+    """The outstanding items of a month, as of the state of the ledger that the reading sees."""
+    kinds = ", ".join("?" * len(KINDS))
+    name = account.snapshot.account
+    count = reading.queries.value(
+        f"SELECT sum(flows) FROM day_totals WHERE account = ? AND day >= ? AND day < ? AND kind IN ({kinds})",
+        *(name, month.first.isoformat(), next_month(month.first).isoformat(), *KINDS),
+    )
+    if not count:
+        return OpenItems((), "")
+    if int(count) > ROWS_MAX:
+        return OpenItems((), too_many(int(count)))
+    rows = {
+        FlowKey(name, at_us, id_): (kind, subaccount, currency, Decimal(amount))
+        for at_us, id_, kind, subaccount, currency, amount in reading.queries.rows(
+            "SELECT at_us, id, kind, subaccount, currency, amount FROM flows WHERE account = ? AND at_us >= ? "
+            f"AND at_us < ? AND kind IN ({kinds}) ORDER BY at_us, id",
+            *(name, *month.range_us, *KINDS),
+        )
+    }
+    links = LinkReader(reading.connection, find_accounts(queries_of(reading.connection)), rules)
+    linked = find_linked(links, {key: row[0] for key, row in rows.items()})
+    return OpenItems(
+        tuple(
+            OpenItem(name, from_us(key.at_us), key.id, *row, age_days=(reading.now - from_us(key.at_us)).days)
+            for key, row in rows.items()
+            if key not in linked
+        ),
+        "",
+    )
+
+
+def too_many(count: int) -> str:
+    """Why outstanding items are not listed."""
+    return f"{count} transfers and refunds: more than {ROWS_MAX:,}"
+
+
+def find_linked(links: LinkReader, kinds: Mapping[FlowKey, str]) -> set[FlowKey]:
+    """The flows that a certain or confirmed link names: of those given, with their kinds, and perhaps others."""
+    if not kinds:
+        return set()
+    times = [key.at_us for key in kinds]
+    since_us, until_us = min(times) - links.window_us, max(times) + links.window_us + 1
+    found = (*links.transfers(since_us, until_us), *links.decided(since_us, until_us))
+    linked = {key for link in found if link.state in HELD for key in link.keys}
+    for key, kind in kinds.items():
+        # The receipt of a refund may be far away: it is looked for from each refund.
+        if kind == Kind.REFUND.value and key not in linked:
+            linked.update(key for link in links.links_of(key) if link.state in HELD)
+    return linked
+
+
+# ---------------------------------------------------------------- the bank reconciliation statement
+
+
+class ItemSide(StrEnum):
+    """Which of the two sides has an item, and whether it is a receipt or a payment."""
+
+    BANK_RECEIVED = "bank_received"
+    """银行已收企业未收"""
+    BANK_PAID = "bank_paid"
+    """银行已付企业未付"""
+    LEDGER_RECEIVED = "ledger_received"
+    """企业已收银行未收"""
+    LEDGER_PAID = "ledger_paid"
+    """企业已付银行未付"""
+
+
+class ReconcilingItem(NamedTuple):
+    """An amount, never negative, that only one side has. It lies before the flow `id` at `at`, or is that flow."""
+
+    side: ItemSide
+    amount: Decimal
+    at: datetime
+    id: str
+    age_days: int
+
+
+class BankReconciliation(NamedTuple):
+    """The statement of one line. Balances are None where they are not known.
+
+    `ledger_adjusted` is the ledger's balance with what only the provider has, `bank_adjusted` the stated one with what
+    only the ledger has, and `unexplained` what is left between the two.
+    """
+
+    line: ProofLine
+    items: tuple[ReconcilingItem, ...]
+
+    def total(self, side: ItemSide) -> Decimal:
+        """The sum of the items of one side."""
+        return exact_sum(item.amount for item in self.items if item.side is side)
+
+    @property
+    def ledger_adjusted(self) -> Decimal | None:
+        """The balance of the ledger, adjusted."""
+        return self._adjusted(self.line.ledger.closing, ItemSide.BANK_RECEIVED, ItemSide.BANK_PAID)
+
+    @property
+    def bank_adjusted(self) -> Decimal | None:
+        """The stated balance, adjusted."""
+        return self._adjusted(self.line.stated.closing, ItemSide.LEDGER_RECEIVED, ItemSide.LEDGER_PAID)
+
+    @property
+    def unexplained(self) -> Decimal | None:
+        """The stated balance minus that of the ledger, both adjusted."""
+        if self.bank_adjusted is None or self.ledger_adjusted is None:
+            return None
+        return EXACT.subtract(self.bank_adjusted, self.ledger_adjusted)
+
+    def _adjusted(self, balance: Decimal | None, more: ItemSide, less: ItemSide) -> Decimal | None:
+        if balance is None:
+            return None
+        return exact_sum((balance, self.total(more), self.total(less).copy_negate()))
+
+
+def bank_reconciliations(reading: Reading, account: Account, proof: AccountMonth) -> list[BankReconciliation]:
+    """The bank reconciliation statement of each line of an account's month.
+
+    An item of an earlier month stays in it until the ledger has what was missing.
+    """
+    chains = reading.chains(account)
+    statements = []
+    for line in proof.lines:
+        chain = chains.get(line.key)
+        breaks = [one for one in chain.breaks if one.after[0] < proof.month.until_us] if chain is not None else []
+        statements.append(BankReconciliation(line, tuple(_items(breaks, reading.now))))
+    return statements
+
+
+def _items(breaks: Sequence[Break], now: datetime) -> Iterator[ReconcilingItem]:
+    for movement in movements(breaks):
+        if movement.is_surplus:
+            side = ItemSide.LEDGER_RECEIVED if movement.difference < ZERO else ItemSide.LEDGER_PAID
+        else:
+            side = ItemSide.BANK_RECEIVED if movement.difference > ZERO else ItemSide.BANK_PAID
+        at_us, id_ = movement.row
+        at = from_us(at_us)
+        yield ReconcilingItem(side, abs(movement.difference), at, id_, (now - at).days)

@@ -90,7 +90,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "sync": CONTRACT | {"ledger", "output_text", "providers", "ratelimit", "wire"},
     "importing": CONTRACT | {"ledger", "providers"},
     "certificate": CONTRACT | {"describe", "ledger", "providers", "reconcile"},
-    "services": CONTRACT | {"ledger", "providers", "sync", "wire"},
+    "services": CONTRACT | {"certificate", "ledger", "providers", "sync", "wire"},
     "simulate": CONTRACT | {"providers", "ratelimit", "server", "temporary_folder", "wire"},
     "client": CONTRACT | {"ratelimit"},
     "mcp": DOMAIN | {"client"},

@@ -33,6 +33,18 @@ class AlreadyExists(ConfigError):
     """The name is taken."""
 
 
+class NotReconciled(ConfigError):
+    """A month cannot be closed: lines of it fail or could not be checked. `lines` names each, with the reason."""
+
+    def __init__(self, period: str, lines: Sequence[tuple[str, str]]) -> None:
+        named = "; ".join(f"{line}: {reason}" for line, reason in lines)
+        super().__init__(
+            f"period: {period} cannot be closed: {named}. Nothing was changed: put it right, or have a person explain "
+            "each of these lines"
+        )
+        self.lines = tuple(lines)
+
+
 class NotFound(ConfigError):
     """What the user named does not exist, or the user may not see it: the error does not tell which."""
 

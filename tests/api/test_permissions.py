@@ -203,7 +203,16 @@ def test_a_hidden_account_is_answered_as_if_it_did_not_exist(filled: tuple[Api, 
         if hidden.status_code == 200 and not given:
             assert "{" not in route[1]
     after = tables(api.ledger)
-    for name in ("accounts", "flows", "sources", "keys", "sync_requests", "recordings", "link_decisions"):
+    for name in (
+        "accounts",
+        "flows",
+        "sources",
+        "keys",
+        "sync_requests",
+        "recordings",
+        "link_decisions",
+        "period_decisions",
+    ):
         assert after[name] == before[name], name
 
 

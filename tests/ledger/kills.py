@@ -31,6 +31,7 @@ from tests.ledger.learning_codec import LearningCodec, toy_row
 from tests.ledger.ledgers import (
     READ_AT,
     Tables,
+    close_march_of,
     commit_read,
     damages,
     decide_link_of,
@@ -99,6 +100,7 @@ def prepare(where: LedgerStore | Path) -> None:
     withdraw_balance(ledger, state(ledger, "99.00", 3), "a typing error")
     decode_and_commit(ledger, hours(0, 24), OLD, *TOY_ROWS, account="toy")
     decide_link_of(ledger)
+    close_march_of(ledger)
     ledger.close()
 
 

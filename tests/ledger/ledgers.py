@@ -12,14 +12,16 @@ from sqlalchemy.engine import Connection
 from liushui.flow import Category, Direction, Flow, Fx, Kind
 from liushui.importing.merge import merge_block
 from liushui.importing.staging import Block
-from liushui.instant import from_us
+from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected, Row, read_rows
 from liushui.ledger.jobs.workers import Lease
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
+from liushui.ledger.read.closed_months import ClosedLine, PeriodDecision, PeriodState
+from liushui.ledger.read.closed_months import decision_row as decision_row_of_month
 from liushui.ledger.read.link_decisions import decision_row
 from liushui.ledger.schema import leases, metadata
-from liushui.ledger.write.change import DECIDED, Change, Committed
+from liushui.ledger.write.change import CLOSED, DECIDED, Change, Committed
 from liushui.ledger.write.commit import commit_change, commit_rows, commit_slice, make_account
 from liushui.ledger.write.imports import ImportCounts, ImportRecord
 from liushui.ledger.write.quarantine import quarantine_rows
@@ -155,6 +157,17 @@ def decide_link_of(ledger: Ledger, account: str = "a") -> Committed | None:
         return Change(decided=[decision_row(link, LinkState.CONFIRMED, "li", "the slip", 3, batch)])
 
     return commit_change(ledger, account, DECIDED, plan)
+
+
+def close_march_of(ledger: Ledger, account: str = "a") -> Committed | None:
+    """Close March 2024 of an account, whether it passes or not, without a certificate."""
+
+    def plan(_connection: Connection, batch: int) -> Change:
+        line = ClosedLine("", "USD", "0", "1.00", "0", "1.00", None, None, "could_not_check", "none", "on paper")
+        decision = PeriodDecision(account, "2024-03", batch, PeriodState.CLOSED, (line,), "0f", "li", "why", READ_AT)
+        return Change(periods=[decision_row_of_month(decision, to_us(READ_AT))])
+
+    return commit_change(ledger, account, CLOSED, plan)
 
 
 def import_rejected(ledger: Ledger, *rejected: Rejected, account: str = "a") -> Committed | None:

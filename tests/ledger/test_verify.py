@@ -26,6 +26,7 @@ from liushui.ledger.write.undo import undo_import
 from tests.ledger.ledgers import (
     READ_AT,
     assert_intact,
+    close_march_of,
     column,
     commit_read,
     decide_link_of,
@@ -87,6 +88,7 @@ def fill(ledger: Ledger, account: str) -> None:
     commit_read(ledger, hours(40, 44), rejected=[rejected_row("a secret")], account=account)
     discard(ledger, account, row_digest(b"a secret"), "a secret")
     withdraw_balance(ledger, state(ledger, "-3.50", 80, account=account, currency="HKD"), "a typing error")
+    close_march_of(ledger, account)
 
 
 class Change:
@@ -245,7 +247,8 @@ def test_one_deleted_row_is_found(intact: Path, change: Change, table: str) -> N
         ("stated_balances", "batch", 3),
         ("day_totals", "day", "2024-04-04"),
         ("link_decisions", "link", "more"),
-        ("batches", "seq", 18),
+        ("period_decisions", "period", "2024-04"),
+        ("batches", "seq", 19),
         ("reseals", "batch", 3),
         ("findings", "day", "2024-04-04"),
         ("batches", "seq", 0),

@@ -31,7 +31,7 @@ from liushui.ledger.read.completeness import Basis, is_open_end
 from liushui.ledger.read.coverage import coverage_ranges
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import Account, Reading, ReadModel
-from liushui.ledger.read.proof_lines import Month, month_of, read_month
+from liushui.ledger.read.months import Month, month_of, read_month
 from liushui.ledger.read.stated_balances import read_points
 from liushui.ledger.read.sums import sum_flows
 from liushui.ledger.schema import accounts, history, quarantine
@@ -67,7 +67,17 @@ def make_certificate(
 
     Nothing is stored where anything fails. Raises AccountNotFound, InvalidField, CertificateError and LedgerError.
     """
-    ledger = model.ledger
+    stored, made = sign_certificate(model, account, period, key, providers)
+    if stamp is not None:
+        stored = stored._replace(timestamp=stamp(stored.note))
+    insert_certificate(model.ledger, stored)
+    return stored, made
+
+
+def sign_certificate(
+    model: ReadModel, account: str, period: str, key: SigningKey, providers: dict[str, Provider]
+) -> tuple[StoredCertificate, doc.Document]:
+    """Make and sign a certificate, which the caller stores. Raises AccountNotFound, InvalidField and LedgerError."""
     with model.reading([account]) as reading:
         chosen = reading.accounts[account]
         month = finished_month(period, chosen.name, reading.now)
@@ -86,9 +96,8 @@ def make_certificate(
         str(key.verifier),
         doc.digest_of(note),
         note,
-        None if stamp is None else stamp(note),
+        None,
     )
-    insert_certificate(ledger, stored)
     return stored, made
 
 

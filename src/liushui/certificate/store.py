@@ -41,19 +41,24 @@ class StoredCertificate(NamedTuple):
 
 def insert_certificate(ledger: Ledger, certificate: StoredCertificate) -> None:
     """Store a certificate. Raises LedgerBusy where another process has stored one of the account meanwhile."""
+    try:
+        with ledger.writing() as connection:
+            lock_account(connection, certificate.account)
+            insert_into(connection, certificate)
+    except IntegrityError as error:
+        raise _busy(certificate) from error
+
+
+def insert_into(connection: Connection, certificate: StoredCertificate) -> None:
+    """Store a certificate in the caller's transaction, which has locked the account. Raises LedgerBusy as above."""
+    before = last_certificate(connection, certificate.account)
+    if (0 if before is None else before.number) != certificate.number - 1:
+        raise _busy(certificate)
     record = certificate._asdict()
     record["created_at_us"] = to_us(record.pop("created_at"))
     record["note"] = certificate.note.decode()
     record["timestamp"] = None if certificate.timestamp is None else b64encode(certificate.timestamp).decode()
-    try:
-        with ledger.writing() as connection:
-            lock_account(connection, certificate.account)
-            before = last_certificate(connection, certificate.account)
-            if (0 if before is None else before.number) != certificate.number - 1:
-                raise _busy(certificate)
-            connection.execute(certificates.insert().values(record))
-    except IntegrityError as error:
-        raise _busy(certificate) from error
+    connection.execute(certificates.insert().values(record))
 
 
 def last_certificate(connection: Connection, account: str) -> StoredCertificate | None:

@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "reconcile": LazyCommand(
         "reconcile", "reconcile", "Prove what moved in a month: opening, receipts, payments and closing."
     ),
+    "close": LazyCommand("close", "close", "Close a month, when it is proven."),
     "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
     "status": LazyCommand(
         "coverage", "status", "Print up to when each account is complete, and its last and next sync."

@@ -75,9 +75,9 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
     \b
     Example: liushui reconcile broker --period 2026-10
     """
+    from liushui.ledger.read.months import read_month
     from liushui.ledger.read.open_items import bank_reconciliations, list_open_items
     from liushui.ledger.read.periods import reconcile_month
-    from liushui.ledger.read.proof_lines import read_month
 
     first = None if period is None else read_month(period)
     model, form = settings.open_read_model(), settings.format

@@ -135,8 +135,8 @@ class Alarm(Model):
     kind: Annotated[
         str,
         Meta(
-            description="refused, failed, never, forgetting, gap, stale, lost, quarantine, finding, waiting, clock, "
-            "doubted, beyond_now or repeated.",
+            description="refused, failed, never, forgetting, gap, stale, lost, quarantine, break, changed_after_close, "
+            "finding, waiting, clock, doubted, beyond_now or repeated.",
             examples=["waiting"],
         ),
     ]

@@ -185,6 +185,16 @@ link_decisions = _table(
     PrimaryKeyConstraint("account", "link", "batch"),
 )
 
+# Months that people closed or reopened. The newest decision on a month counts. `lines` has the figures of a closed one.
+period_decisions = _table(
+    "period_decisions",
+    *required(Text, "account", "period"),
+    *required(BigInt, "batch"),
+    *required(Text, "decision", "lines", "certificate", "decided_by", "reason"),
+    *required(BigInt, "decided_at_us"),
+    PrimaryKeyConstraint("account", "period", "batch"),
+)
+
 # Derived from the flows, and changed in the same transaction.
 day_totals = _table(
     "day_totals",
@@ -428,8 +438,8 @@ backups = _table(
 )
 
 FACT_TABLES = (
-    *(flows, history, quarantine, coverage, page_edges, stated_balances, link_decisions, day_totals, findings),
-    *(batches, reseals),
+    *(flows, history, quarantine, coverage, page_edges, stated_balances, link_decisions, period_decisions),
+    *(day_totals, findings, batches, reseals),
     accounts,
 )
 """What only commits write, and `verify` checks."""

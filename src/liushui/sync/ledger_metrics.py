@@ -82,7 +82,8 @@ class LedgerCollector(Collector):
             with self._model.reading(self._names or (), with_runs=True) as reading:
                 for name, account in reading.accounts.items():
                     breaks = reading.breaks(account)
-                    found = alarms([account], self._model.rules, reading.now, {name: breaks})
+                    changes = {name: reading.month_changes(account)}
+                    found = alarms([account], self._model.rules, reading.now, {name: breaks}, changes)
                     status, run = status_of(account, breaks, found), runs.get(name)
                     for gauge, value in _values(status, account, self._left_s(account, reading.now), reading.now):
                         gauges[gauge].add_metric([name], value)

@@ -24,6 +24,7 @@ from liushui.ledger.schema import (
     imports,
     link_decisions,
     page_edges,
+    period_decisions,
     quarantine,
     recordings,
     reseals,
@@ -118,6 +119,13 @@ PARTS: Final = (
         link_decisions,
         _all_columns(link_decisions),
         lambda head: link_decisions.c.batch <= head,
+    ),
+    Part(
+        "period decisions",
+        period_decisions,
+        period_decisions,
+        _all_columns(period_decisions),
+        lambda head: period_decisions.c.batch <= head,
     ),
 )
 """What can be read as it was at a batch. The order matters: a flow that ends while `flows` is read is found in the part

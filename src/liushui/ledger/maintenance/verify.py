@@ -256,7 +256,8 @@ def _facts_damage(
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     """The digest of the facts in the tables, for each batch that any of them names. Reads all tables side by side."""
     # Every statement is ordered by batch, so cursors side by side give the facts of each batch in little memory.
-    statements = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS, _STATED, _UNSTATED, _DECIDED)
+    flows_and_rows = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS)
+    statements = (*flows_and_rows, _STATED, _UNSTATED, _DECIDED, _PERIODS)
     streams = [_by_batch(connection, statement, account) for statement in statements]
     heads = [next(stream, None) for stream in streams]
     while any(head is not None for head in heads):
@@ -397,6 +398,10 @@ WHERE account = ? AND (ended_batch IS NOT NULL OR ended_as IS NOT NULL) ORDER BY
 _DECIDED: Final = """
 SELECT batch, link, kind, basis, decision, flows, decided_by, reason, decided_at_us FROM link_decisions
 WHERE account = ? ORDER BY batch, link
+"""
+_PERIODS: Final = """
+SELECT batch, period, decision, lines, certificate, decided_by, reason, decided_at_us FROM period_decisions
+WHERE account = ? ORDER BY batch, period
 """
 _COVERAGE: Final = "SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage WHERE account = ?"
 _FLOWS: Final = f"SELECT {_NAMES} FROM flows WHERE account = ? ORDER BY at_us, id"

@@ -56,7 +56,7 @@ class Cause(StrEnum):
     REJECTED_ROWS = "rejected_rows"
 
 
-_UNKNOWABLE: Final = frozenset({Cause.NO_SOURCE, Cause.BEFORE_SOURCE})
+UNKNOWABLE: Final = frozenset({Cause.NO_SOURCE, Cause.BEFORE_SOURCE})
 """Causes that say nothing about missing rows: there is no claim that could be broken."""
 _LATER: Final = frozenset({Cause.NOT_READ, Cause.NOT_PUBLISHED})
 """Causes of a gap that may simply lie after the newest read."""
@@ -205,7 +205,7 @@ class AccountCompleteness:
         return Verdict(self._status(gaps, complete_until_us), complete_until_us, tuple(gaps))
 
     def _status(self, gaps: Sequence[Gap], complete_until_us: int | None) -> Completeness:
-        if all(gap.cause in _UNKNOWABLE for gap in gaps):
+        if all(gap.cause in UNKNOWABLE for gap in gaps):
             return Completeness.UNKNOWN
         after_read = self.read_until_us is not None and gaps[0].since_us >= self.read_until_us
         if complete_until_us is not None and after_read and all(gap.cause in _LATER for gap in gaps):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from liushui.ledger.read.chains import ChainCache, ChainState
+    from liushui.ledger.read.closed_months import ChangesCache, MonthChanges
     from liushui.ledger.read.own_transfers import OwnTransferCache
 
 
@@ -56,6 +57,7 @@ class Reading(NamedTuple):
     now: datetime
     points: PointsCache
     chain_cache: "ChainCache | None" = None
+    changes_cache: "ChangesCache | None" = None
     sqlalchemy: "Connection | None" = None
     """The same transaction for SQLAlchemy. None: the reading was begun for statements of text only."""
 
@@ -82,6 +84,15 @@ class Reading(NamedTuple):
         """Where the balance chains of an account break, by time."""
         breaks = [one for chain in self.chains(account).values() for one in chain.breaks]
         return sorted(breaks, key=lambda one: one.after)
+
+    def month_changes(self, account: Account) -> "list[MonthChanges]":
+        """What has changed in the closed months of an account since they were closed.
+
+        Not for a reading as of a recorded time.
+        """
+        if self.changes_cache is None:
+            raise TypeError("this reading was begun for statements of text only")
+        return self.changes_cache.load(self.queries, account.name, account.snapshot.head)
 
     def stated_points(self, account: Account) -> Mapping[Key, StatedPoints]:
         """What is stated of an account's balances. Not for a reading as of a recorded time."""
@@ -123,6 +134,12 @@ class ReadModel:
         return ChainCache()
 
     @cached_property
+    def _changes(self) -> "ChangesCache":
+        from liushui.ledger.read.closed_months import ChangesCache  # imported here: balances do without it
+
+        return ChangesCache()
+
+    @cached_property
     def own_transfers(self) -> "OwnTransferCache":
         """The transfers between accounts, once they were found."""
         from liushui.ledger.read.own_transfers import OwnTransferCache  # imported here: balances do without it
@@ -161,7 +178,7 @@ class ReadModel:
                 chosen = find_accounts(queries, names)
                 snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]
             accounts = {snapshot.account: self._account(snapshot, now, as_of) for snapshot in snapshots}
-            yield Reading(queries, accounts, now, self._points, self._chains, connection)
+            yield Reading(queries, accounts, now, self._points, self._chains, self._changes, connection)
 
     def accounts(self, names: Sequence[str] = (), *, with_runs: bool = False) -> dict[str, Account]:
         """The accounts of one state, by name. Raises AccountNotFound."""

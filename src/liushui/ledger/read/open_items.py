@@ -17,7 +17,8 @@ from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.links import LinkReader
 from liushui.ledger.read.model import Account, Reading
-from liushui.ledger.read.proof_lines import AccountMonth, Month, ProofLine, movements, next_month
+from liushui.ledger.read.months import Month, next_month
+from liushui.ledger.read.proof_lines import AccountMonth, ProofLine, movements
 from liushui.money import EXACT, ZERO, exact_sum
 from liushui.reconcile.chain import Break
 from liushui.reconcile.links import HELD, FlowKey

@@ -73,6 +73,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
             )
         ]
         breaks = {account.snapshot.account: reading.breaks(account) for account in accounts}
+        changes = {account.snapshot.account: reading.month_changes(account) for account in accounts}
         found: list[Move] = []
         own: Sequence[OwnTransfer] = ()
         if currency is not None:
@@ -82,7 +83,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
         backups = backup_alarms(read_backup_states(reading.connection), reading.now)
     return Overview(
         accounts,
-        [*backups, *alarms(accounts, model.rules, reading.now, breaks)],
+        [*backups, *alarms(accounts, model.rules, reading.now, breaks, changes)],
         balances,
         currencies,
         currency,

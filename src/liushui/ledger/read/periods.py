@@ -17,22 +17,17 @@ from liushui.ledger.day_totals import Total, parse_sum
 from liushui.ledger.engines.base import Queries
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.balances import CheckStatus, opening_balance
-from liushui.ledger.read.completeness import Cause, Verdict
+from liushui.ledger.read.completeness import UNKNOWABLE, Verdict
 from liushui.ledger.read.filters import begin_us, end_us
 from liushui.ledger.read.model import Account, Reading, ReadModel
+from liushui.ledger.read.months import Month, month_at, month_of, next_month, previous_month, read_month
 from liushui.ledger.read.proof_lines import (
     AccountMonth,
     Figures,
     LineCause,
-    Month,
     ProofLine,
     difference_of,
     hidden_movements,
-    month_at,
-    month_of,
-    next_month,
-    previous_month,
-    read_month,
 )
 from liushui.ledger.read.stated_balances import Key, Origin, StatedPoints
 from liushui.money import EXACT, ZERO, exact_sum
@@ -42,8 +37,6 @@ MONTHS_MAX: Final = 1_200
 """Months that one question may be about: a hundred years."""
 NEAR_US: Final = 31 * 86_400_000_000
 """A balance that a person stated counts at a moment that is so near, if nothing moved between them."""
-_UNKNOWABLE: Final = (Cause.NO_SOURCE, Cause.BEFORE_SOURCE)
-"""Causes of gaps that stated balances can make up for: there is no claim that could be broken."""
 
 
 # ---------------------------------------------------------------- questions
@@ -183,7 +176,7 @@ class _Proof:
         if not any(one.is_proof for one in stated) and start is not None:
             # Nothing is stated, and the flows are certain.
             completeness = self._account.completeness
-            if completeness.opens_at_zero and completeness.of(None, at_us).is_complete:
+            if completeness.basis().is_balance and completeness.of(None, at_us).is_complete:
                 stated.insert(0, _Stated(None, None))
         return stated
 
@@ -299,7 +292,7 @@ class _Proof:
         unchecked = CheckStatus.UNCHECKED
         if self._now_us < line.month.until_us:
             return unchecked, LineCause.NOT_OVER
-        if any(gap.cause not in _UNKNOWABLE for gap in line.verdict.gaps):
+        if any(gap.cause not in UNKNOWABLE for gap in line.verdict.gaps):
             return unchecked, LineCause.INCOMPLETE
         if start is None:
             return unchecked, LineCause.ADVISORY if self._is_advisory else LineCause.NO_OPENING_BALANCE
@@ -315,7 +308,7 @@ class _Proof:
     def _is_one_instant(self, line: "_Line", opening: "list[_Stated]", closing: "list[_Stated]") -> bool:
         """Whether both balances are stated by the rows of one instant, from which the opening balance is computed."""
         first = line.points.first_row
-        if first is None or line.before.flows or self._account.completeness.opens_at_zero:
+        if first is None or line.before.flows or self._account.completeness.basis().is_balance:
             return False
         if any(stated.origin is Origin.PERSON for stated in (*opening, *closing)):
             return False

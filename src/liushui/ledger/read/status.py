@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from liushui.instant import BusinessDays, from_us, load_zone, to_iso, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.jobs.backups import BackupState
+from liushui.ledger.read.closed_months import MonthChanges
 from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
 from liushui.ledger.read.coverage import Day, DayState, deadline
 from liushui.ledger.read.model import Account, ReadModel
@@ -62,6 +63,8 @@ class AlarmKind(StrEnum):
     """`number` rows were rejected."""
     BREAK = "break"
     """`number` balances do not follow from those before them, the first of them at `at`."""
+    CHANGED_AFTER_CLOSE = "changed_after_close"
+    """`number` flows of closed months are not as they were. `day` begins the first month that `detail` names."""
     FINDING = "finding"
     """`number` flows have the finding named by `detail`."""
     WAITING = "waiting"
@@ -113,6 +116,8 @@ class Alarm(NamedTuple):
                 return f"{self.number} rejected rows"
             case AlarmKind.BREAK:
                 return f"balances do not follow from those before them, {self.number} times, first at {at}"
+            case AlarmKind.CHANGED_AFTER_CLOSE:
+                return f"{self.number} flows of closed months have changed: {self.detail}"
             case AlarmKind.FINDING:
                 return f"{self.number} flows to review: {self.detail}"
             case AlarmKind.WAITING:
@@ -143,12 +148,17 @@ def alarms(
     rules: Mapping[str, Rules[Paging]],
     now: datetime,
     breaks: Mapping[str, Sequence[Break]],
+    changes: Mapping[str, Sequence[MonthChanges]],
 ) -> list[Alarm]:
-    """Every alarm, the most severe first. `rules` by provider, `breaks` of the balance chains by account."""
+    """Every alarm, the most severe first.
+
+    `rules` by provider; `breaks` of the balance chains, and `changes` of closed months, by account.
+    """
     found: list[Alarm] = []
     for account in accounts:
         found += _of_account(account, rules.get(account.snapshot.provider), now)
         found += _of_chains(account, breaks.get(account.snapshot.account, ()))
+        found += _of_closed_months(account, changes.get(account.snapshot.account, ()))
     return sorted(found, key=lambda alarm: _ORDER.index(alarm.severity))
 
 
@@ -185,6 +195,18 @@ def _of_chains(account: Account, breaks: Sequence[Break]) -> Iterator[Alarm]:
         first_us = min(one.after[0] for one in breaks)
         name = account.snapshot.account
         yield Alarm(Severity.BAD, AlarmKind.BREAK, name, number=len(breaks), at=from_us(first_us))
+
+
+def _of_closed_months(account: Account, changes: Sequence[MonthChanges]) -> Iterator[Alarm]:
+    if changes:
+        yield Alarm(
+            Severity.BAD,
+            AlarmKind.CHANGED_AFTER_CLOSE,
+            account.snapshot.account,
+            number=sum(len(month.changes) for month in changes),
+            day=min(month.closed.first for month in changes),
+            detail=", ".join(month.closed.period for month in changes),
+        )
 
 
 def _of_coverage(account: Account, rules: Rules[Paging], now: datetime) -> Iterator[Alarm]:
@@ -291,9 +313,9 @@ def read_statuses(model: ReadModel, names: Sequence[str] = ()) -> list[AccountSt
     """The status of those accounts, of all where none is named. Raises AccountNotFound."""
     with model.reading(names, with_runs=True) as reading:
         return [
-            status_of(account, breaks, alarms([account], model.rules, reading.now, {name: breaks}))
+            status_of(account, breaks, alarms([account], model.rules, reading.now, {name: breaks}, {name: changes}))
             for name, account in reading.accounts.items()
-            for breaks in [reading.breaks(account)]
+            for breaks, changes in [(reading.breaks(account), reading.month_changes(account))]
         ]
 
 

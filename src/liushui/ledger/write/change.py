@@ -25,12 +25,13 @@ RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes
 `quarantine.UNDONE`: the import that brought it was undone."""
 
 ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
-STATED, DECIDED = "stated", "decided"
+STATED, DECIDED, CLOSED = "stated", "decided", "closed"
 """The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded,
 or whose records came in as other rows.
 REBUILT: rows decoded again. RECORDED: flows that a program recorded. STATED: a balance that a person stated or
-withdrew. DECIDED: what a person decided about a link. `quarantine.UNDONE`: an import was undone. The reason of ADDED
-and UNDONE is the import's id. `quarantine.DISCARDED`: bytes were erased, for the reason of a user."""
+withdrew. DECIDED: what a person decided about a link. CLOSED: a month that a person closed or opened again.
+`quarantine.UNDONE`: an import was undone. The reason of ADDED and UNDONE is the import's id. `quarantine.DISCARDED`:
+bytes were erased, for the reason of a user."""
 
 STATED_END: Final = [column.name for column in stated_balances.columns].index("batch")
 
@@ -73,6 +74,8 @@ class Change:
     """Stated balances that are withdrawn: the batch that stated each, and the reason."""
     decided: list[Row] = field(default_factory=list)
     """New rows of schema.link_decisions."""
+    periods: list[Row] = field(default_factory=list)
+    """New rows of schema.period_decisions."""
     rows_in: int = 0
     joined: int = 0
     """Rows that an import counts as several flows, because a page ended and the next one began with them."""
@@ -84,7 +87,7 @@ class Change:
     def is_empty(self) -> bool:
         """Whether no fact changes."""
         flows = (self.added, self.ended, self.quarantined, self.settled, self.edges, self.ended_edges)
-        return not any((*flows, self.reseals, self.stated, self.unstated, self.decided))
+        return not any((*flows, self.reseals, self.stated, self.unstated, self.decided, self.periods))
 
     def add_quarantine(self, change: QuarantineChange) -> None:
         """Add what happens to the quarantine, in the order in which the chain seals it."""
@@ -135,6 +138,7 @@ class Change:
             stated=[stated_facts(row) for row in self.stated],
             unstated=self.unstated,
             decided=[decided_facts(row) for row in self.decided],
+            periods=[decided_facts(row) for row in self.periods],
         )
 
 
@@ -144,9 +148,9 @@ def stated_facts(row: Row) -> Row:
 
 
 def decided_facts(row: Row) -> Row:
-    """What the chain seals of a row of schema.link_decisions: all but the account and the batch."""
-    _account, link, _batch, *decision = row
-    return (link, *decision)
+    """What the chain seals of a row of schema.link_decisions or schema.period_decisions: all but account and batch."""
+    _account, about, _batch, *decision = row
+    return (about, *decision)
 
 
 class DerivedChange:

@@ -15,6 +15,7 @@ from liushui.ledger.read.balances import BalanceCheck, CheckCause, CheckStatus
 from liushui.ledger.read.breaks import LedgerBreak
 from liushui.ledger.read.chains import ChainState
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
+from liushui.ledger.read.months import next_month
 from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.read.summaries import Unit
 from liushui.money import ZERO
@@ -169,6 +170,13 @@ def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
                 alarm.number,
                 at=at,
             )
+        case AlarmKind.CHANGED_AFTER_CLOSE:
+            return say("Changed after close"), say_many(
+                "%(number)s flow of a closed month has changed since it was closed: %(periods)s.",
+                "%(number)s flows of closed months have changed since they were closed: %(periods)s.",
+                alarm.number,
+                periods=alarm.detail,
+            )
         case AlarmKind.FINDING:
             return say("To review"), _finding(alarm, language)
         case AlarmKind.BACKUP_FAILED:
@@ -252,6 +260,10 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
             return f"/flows/quarantine?{urlencode({'account': alarm.account})}", say("View the rows")
         case AlarmKind.BREAK:
             return f"/accounts/{account}#breaks", say("See where")
+        case AlarmKind.CHANGED_AFTER_CLOSE:
+            day = alarm.day or date.min
+            span = {"since": day.isoformat(), "until": next_month(day).isoformat()}
+            return f"/flows?{urlencode({'account': alarm.account, **span})}", say("View the flows")
         case AlarmKind.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.detail})
             return f"/flows?{query}", say("Review the flows")

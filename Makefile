@@ -5,7 +5,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 export TZ ?= UTC
 
-.PHONY: run setup servers test check certificates format soak clocks bench bench-full docs wheel image clean help
+.PHONY: run setup servers test check certificates format soak clocks bench bench-full docs audit wheel release image clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,10 +31,13 @@ servers: ## what tests need beside Python: Debian's PostgreSQL, Chromium and lib
 test: setup servers ## every test, files side by side on all cores
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
-check: setup ## format, lint and types
+check: setup ## format, lint, types, licences, and known holes of the packages
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m tools.licences >/dev/null || { $(VENV)/bin/python -m tools.licences; exit 1; }
+	@# 3: the advisory service was not reached, which it says. A known hole is an error.
+	$(VENV)/bin/python -m tools.audit || [ $$? -eq 3 ]
 
 certificates: setup ## change 10,000 single bytes of certificates, rows and proofs: about half an hour
 	LIUSHUI_TEST_CHANGES=10000 $(VENV)/bin/python -m pytest --timeout 7200 tests/certificate/test_checker.py
@@ -60,8 +63,17 @@ bench-full: setup ## the same with a million flows, and ten million where sizes 
 docs: setup ## write the generated pages again
 	$(VENV)/bin/python -m tools.docgen
 
+audit: setup ## known holes of the packages; fails also where that cannot be told
+	$(VENV)/bin/python -m tools.audit
+
 wheel: setup ## build the wheel into dist/
+	rm -f dist/liushui-*.whl
 	$(VENV)/bin/python -m hatchling build --target wheel
+
+release: check audit wheel ## the wheel, the source, and the list of all packages with their digests (SBOM, CycloneDX)
+	$(VENV)/bin/python -m hatchling build --target sdist
+	$(UV) export --frozen --quiet --no-dev --all-extras --format cyclonedx1.5 \
+	  --output-file dist/liushui-$$($(VENV)/bin/liushui --version | cut -d' ' -f2).cdx.json
 
 image: wheel ## build the container image localhost/liushui from Debian and the wheel; needs buildah and mmdebstrap
 	$(UV) export --frozen --quiet --no-dev --no-emit-project --output-file dist/requirements.txt

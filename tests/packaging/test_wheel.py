@@ -16,7 +16,8 @@ from uv import find_uv_bin
 
 from tests.cli.commands import newcomers_environment, starting
 from tests.demo import LINK
-from tests.packaging.wheels import PROJECT, build, needed, repack
+from tests.packaging.wheels import PROJECT, build, repack
+from tools.installed import needed
 
 PACKAGE: Final = PROJECT / "src/liushui"
 VENDOR: Final = PACKAGE / "server/web/static/vendor"

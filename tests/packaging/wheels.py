@@ -5,14 +5,13 @@ environment gets just the versions that the lock file names.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from collections.abc import Iterator
+from importlib.metadata import Distribution
 from itertools import chain
 from pathlib import Path
 from subprocess import run
 from zipfile import ZipFile
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[2]
@@ -25,31 +24,6 @@ def build(folder: Path) -> Path:
     assert done.returncode == 0, done.stderr
     (wheel,) = folder.glob("liushui-*.whl")
     return wheel
-
-
-def needed(requirements: Iterable[str]) -> list[Distribution]:
-    """The installed packages that fulfil requirements, with those that they need themselves."""
-    packages: dict[str, Distribution] = {}
-    seen: set[tuple[str, str]] = set()
-    waiting = [(Requirement(text), "") for text in requirements]
-    while waiting:
-        requirement, extra = waiting.pop()
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
-            continue
-        name = canonicalize_name(requirement.name)
-        for wanted in ("", *requirement.extras):
-            if (name, wanted) not in seen:
-                seen.add((name, wanted))
-                packages[name] = _installed(name)
-                waiting += [(Requirement(text), wanted) for text in packages[name].requires or ()]
-    return list(packages.values())
-
-
-def _installed(name: str) -> Distribution:
-    try:
-        return distribution(name)
-    except PackageNotFoundError as error:
-        raise AssertionError(f"{name} is needed and not installed: run `make setup`") from error
 
 
 def repack(package: Distribution, folder: Path) -> Path:

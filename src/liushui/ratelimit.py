@@ -1,6 +1,7 @@
 """Rate limits: when a call may be made, alone (pacing) or beside other processes of this machine (shared limits)."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -116,6 +117,14 @@ class Window(NamedTuple):
     is_one_under_way: bool
 
 
+def keep_private(path: Path) -> None:
+    """Make a file that only its owner can read. One that everybody can read, as older versions made it, is closed."""
+    path.touch(mode=0o600)  # what SQLite puts beside a database has the same mode
+    status = path.stat()
+    if status.st_mode & 0o007 and status.st_uid == os.geteuid():
+        path.chmod(0o600)
+
+
 class _SharedCalls:
     """Calls by key and time, in a file that any thread of any process may use. It is made when it is first used.
 
@@ -157,6 +166,7 @@ class _SharedCalls:
         # Imported here: whoever needs only the name of a class does not wait for SQLAlchemy.
         from liushui.ledger.engines.sqlite import enable_wal
 
+        keep_private(self.path)
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=LOCK_TIMEOUT_S, check_same_thread=False)
         enable_wal(connection)
         connection.execute("PRAGMA synchronous = OFF")

@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 import subprocess
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +126,22 @@ def test_standard_input_is_read_once(tmp_path: Path) -> None:
     assert not (tmp_path / "ledger.db").exists()
 
 
-def test_rows_from_a_pipe(tmp_path: Path) -> None:
+def test_rows_from_a_pipe_of_the_shell(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, envelope([row(1)]))
+    os.close(writer)
+    assert imported(tmp_path / "ledger.db", Path(f"/dev/fd/{reader}"))["added"] == 1
+    os.close(reader)
+
+
+def test_a_named_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(envelope([row(1)]),))
-    writer.start()
-    assert imported(tmp_path / "ledger.db", pipe)["added"] == 1
-    writer.join()
+    for path in (pipe, Path("/dev/zero"), Path("/dev/tty")):
+        done = run(tmp_path / "ledger.db", "import", str(path), *WORDS)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{path}: expected a file, got a pipe or device" in done.stderr
+    assert not (tmp_path / "ledger.db").exists()
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

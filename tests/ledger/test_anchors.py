@@ -210,7 +210,7 @@ def test_a_rotated_file_keeps_the_newest_head_and_the_rest_beside_it(
     assert {Path(file).suffix for _, file in recorded.heads} == {".1", ".heads"}
     assert len(recorded.heads) > 5
     assert damages(ledger, recorded.anchors) == []
-    assert not list(heads_path(ledger).parent.glob("*.part"))
+    assert not list(heads_path(ledger).parent.glob("*part"))
 
 
 def test_writers_side_by_side_lose_and_mix_no_line(ledger_store: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:

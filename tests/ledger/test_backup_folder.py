@@ -155,7 +155,7 @@ def test_what_a_killed_backup_left_is_deleted_by_the_next_one(ledger: Ledger, tm
     folder = BackupFolder(ledger, path)
     killed, whole = (path / f"{folder.prefix}-2020010{day}T000000Z.db" for day in (1, 2))
     for left in ("", "-wal", "-journal"):
-        Path(f"{killed}.part{left}").write_text("half")
+        Path(f"{killed}.liushui-part{left}").write_text("half")
     whole.write_text("whole")
     Path(f"{whole}-wal").write_text("somebody reads it")
     made = folder.back_up().backup.path.name
@@ -219,7 +219,7 @@ def test_a_failed_backup_is_an_alarm_until_one_succeeds(ledger: Ledger, clock: M
     folder = BackupFolder(ledger, path, 6 * HOUR)
     good = folder.back_up().backup
     clock.move(6 * HOUR)
-    blocker = path / f"{folder.prefix}-{clock():%Y%m%dT%H%M%SZ}.db.part"
+    blocker = path / f"{folder.prefix}-{clock():%Y%m%dT%H%M%SZ}.db.liushui-part"
     blocker.mkdir()  # stands where the next backup is to be written
     with pytest.raises(LedgerError, match=f"^{path} cannot be written: "):
         folder.back_up()

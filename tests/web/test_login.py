@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlencode
 
 import pytest
 from litestar.routes import HTTPRoute
@@ -55,6 +56,18 @@ def test_a_login_link_cannot_redirect_elsewhere(visitor: Visitor) -> None:
     for address in ("//evil.example/", "/\\evil.example", "https://evil.example/", "/a\nb", ""):
         answer = visitor.client.get("/login", params={"code": create_login_code(visitor.ledger), "next": address})
         assert (answer.status_code, answer.headers["location"]) == (303, "/"), address
+
+
+@pytest.mark.parametrize("address", ["/flows?text=月费&account=a", "/sources/%E9%95%B7?x=%2F"])
+def test_a_login_leads_to_addresses_of_any_script(visitor: Visitor, address: str) -> None:
+    set_password(visitor.ledger, PASSWORD)
+    query = urlencode({"code": create_login_code(visitor.ledger), "next": address})
+    for answer in (
+        visitor.get(f"/login?{query}"),
+        visitor.post("/login", {"secret": PASSWORD, "next": address}),
+    ):
+        location = answer.headers["location"]
+        assert (answer.status_code, location.isascii(), unquote(location)) == (303, True, unquote(address))
 
 
 # ---------------------------------------------------------------- password and tokens
@@ -195,8 +208,10 @@ def test_the_csrf_token_may_be_a_header(guest: Visitor) -> None:
 def test_foreign_host_names_are_refused_on_loopback(guest: Visitor) -> None:
     for host in ("evil.example", "evil.example:8700", "127.0.0.1.evil.example", "[", ""):
         assert guest.get("/", host=host).status_code == 403, host
+        assert guest.get("/api/v1/accounts", host=host).status_code == 403, host
     for known in ("localhost:8700", "127.0.0.1", "[::1]:8700"):
         assert guest.get("/login", host=known).status_code in (200, 303)
+        assert guest.get("/api/v1/accounts", host=known).status_code == 200
 
 
 def test_any_host_name_is_accepted_beyond_loopback(ledger: Ledger) -> None:

@@ -2,14 +2,18 @@
 
 import getpass
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import click
+import msgspec
 
 from liushui.cli import options
 from liushui.cli.options import Settings
-from liushui.cli.output import emit, emit_one, messages
+from liushui.cli.output import Record, emit, emit_one, messages
 from liushui.cli.serve import PORT
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import to_iso
@@ -17,6 +21,9 @@ from liushui.instant import to_iso
 if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
     from liushui.provider import Provider
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 COMMAND_LINE: Final = "command line"
 """The name of the principal that commands act for."""
@@ -50,6 +57,41 @@ TOKEN_COLUMNS: Final = (
 
 expires_option = click.option("--expires", metavar="WHEN", help="Valid until this date or ISO 8601 time (UTC).")
 days_option = click.option("--days", type=click.IntRange(min=1), metavar="N", help="Valid for N days from now.")
+
+
+def output_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Add the options of a command that may write the secrets it creates to a file."""
+    force = click.option("--force", is_flag=True, help="Replace the file if it exists.")
+    output = click.option(
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write the secrets to this file, as JSON, instead of printing them. Only you can read it (mode 0600).",
+    )
+    return output(force(function))
+
+
+@contextmanager
+def _secrets_written(output: Path | None, *, force: bool) -> Iterator[Callable[[Record], None]]:
+    """A function that writes secrets to the file. Without a file, it does nothing.
+
+    The file is opened first, because secrets that cannot be written are lost, and gets its name at the end. Raises
+    ConfigError for a file that exists without `force`, LedgerError for one that cannot be written.
+    """
+    if output is None:
+        yield lambda _secrets: None
+        return
+    from liushui.ledger.maintenance.backup import check_replaceable, publish, temporary_beside
+
+    path = output.absolute()
+    check_replaceable(path, force=force)
+    with temporary_beside(path) as temporary:
+
+        def write(secrets: Record) -> None:
+            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(secrets)) + b"\n")
+            publish(temporary, path, force=force)
+
+        yield write
 
 
 def _expiry(ledger: "Ledger", expires: str | None, days: int | None) -> datetime | None:
@@ -102,6 +144,7 @@ def restrictions_help() -> str:
     more_help=restrictions_help,
     help="Restrict the key; repeatable.",
 )
+@output_options
 @options.ledger_and_format
 def key_create(
     settings: Settings,
@@ -111,27 +154,34 @@ def key_create(
     days: int | None,
     paced: bool,
     restrictions: tuple[str, ...],
+    output: Path | None,
+    force: bool,
 ) -> None:
     """Create a key. Its secrets are shown only now.
 
-    `--format json` prints what `source add --credentials` reads.
+    What `--output` writes, and what `--format json` prints, is what `source add --credentials` reads.
 
     \b
-    Example: liushui key create --dialect longbridge --account broker --days 90
+    Example: liushui key create --dialect longbridge --account broker --days 90 --output key.json
     """
     from liushui.services.access import create_key, owner
 
     ledger = settings.open_ledger()
-    credentials = create_key(
-        ledger,
-        owner(COMMAND_LINE),
-        provider,
-        accounts,
-        expires_at=_expiry(ledger, expires, days),
-        paced=paced,
-        restrictions=_parse_restrictions(restrictions),
-    )
-    emit_one(credentials, settings.format)
+    with _secrets_written(output, force=force) as write:
+        credentials = create_key(
+            ledger,
+            owner(COMMAND_LINE),
+            provider,
+            accounts,
+            expires_at=_expiry(ledger, expires, days),
+            paced=paced,
+            restrictions=_parse_restrictions(restrictions),
+        )
+        write(credentials)
+    if output is None:
+        emit_one(credentials, settings.format)
+    else:
+        emit_one({"key": provider.key_name(credentials), "file": str(output)}, settings.format)
     messages.print(
         f"[dim]a {provider.title} key for {', '.join(dict.fromkeys(accounts))}; its secrets are not shown again[/]"
     )
@@ -194,6 +244,7 @@ def token() -> None:
 @expires_option
 @days_option
 @click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Allow N calls a minute. (default: 1200)")
+@output_options
 @options.ledger_and_format
 def token_create(
     settings: Settings,
@@ -204,11 +255,13 @@ def token_create(
     expires: str | None,
     days: int | None,
     rate: int | None,
+    output: Path | None,
+    force: bool,
 ) -> None:
     """Create a token. It is shown only now.
 
     \b
-    Example: liushui token create --scope read --all-accounts --name dashboard
+    Example: liushui token create --scope read --all-accounts --name dashboard --output token.json
     """
     from liushui.ledger.access.tokens import CALLS_PER_MINUTE, Scope
     from liushui.services.access import create_token, owner
@@ -216,16 +269,20 @@ def token_create(
     if all_accounts == bool(accounts):
         raise ConfigError("account: expected --account, once or more, or --all-accounts, and not both")
     ledger, names = settings.open_ledger(), None if all_accounts else list(dict.fromkeys(accounts))
-    created = create_token(
-        ledger,
-        owner(COMMAND_LINE),
-        name=name,
-        accounts=names,
-        scopes=[Scope(scope) for scope in scopes],
-        expires_at=_expiry(ledger, expires, days),
-        calls_per_minute=rate or CALLS_PER_MINUTE,
-    )
-    emit_one({"id": created.token.id, "token": created.text}, settings.format)
+    with _secrets_written(output, force=force) as write:
+        created = create_token(
+            ledger,
+            owner(COMMAND_LINE),
+            name=name,
+            accounts=names,
+            scopes=[Scope(scope) for scope in scopes],
+            expires_at=_expiry(ledger, expires, days),
+            calls_per_minute=rate or CALLS_PER_MINUTE,
+        )
+        secrets = {"id": created.token.id, "token": created.text}
+        write(secrets)
+    shown = secrets if output is None else {"id": created.token.id, "file": str(output)}
+    emit_one(shown, settings.format)
     whose = "every account" if names is None else ", ".join(names)
     messages.print(f"[dim]a token for {whose}, to {', '.join(sorted(set(scopes)))}; it is not shown again[/]")
 

@@ -207,7 +207,8 @@ Names = Mapping[Path, str]
 
 @contextmanager
 def _regular_files(files: Sequence[Path]) -> Iterator[tuple[list[Path], Names]]:
-    """The files and their names, with copies in place of standard input and of pipes, which can be read only once.
+    """The files and their names, with copies in place of standard input and of the shell's
+    pipes, which can be read only once.
 
     Raises ConfigError for what is no file.
     """
@@ -228,6 +229,10 @@ def _naming(names: Names) -> Iterator[None]:
         raise ConfigError(f"{names[error.path]}: {error.problem}") from error
 
 
+_OPEN_FILES: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
+"""Folders of the files that this process has open already, such as the shell's pipe in `import <(command)`."""
+
+
 def _regular_file(path: Path, folder: Path, number: int) -> Path:
     if path == STANDARD_INPUT:
         copy = folder / "standard input"
@@ -242,6 +247,9 @@ def _regular_file(path: Path, folder: Path, number: int) -> Path:
         raise ConfigError(f"{path}: expected a file, but there is none")
     if path.is_file():
         return path
+    if not (path.is_fifo() and path.absolute().parent in _OPEN_FILES):
+        # A named pipe without a writer would hold the import up for ever, and some devices have no end.
+        raise ConfigError(f"{path}: expected a file, got a pipe or device: read it with `liushui import - < FILE`")
     copy = folder / f"pipe {number}"
     with path.open("rb") as pipe, copy.open("wb") as out:
         shutil.copyfileobj(pipe, out)

@@ -9,11 +9,12 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 
+from liushui.errors import short_repr
 from liushui.ledger.access.tokens import Scope, find_token, should_store_use
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider, RateLimiter
-from liushui.services.access import Principal, bearer
+from liushui.services.access import LOOPBACK, Principal, bearer, host_of, is_loopback
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 """A request, as guards get it."""
@@ -48,6 +49,16 @@ class AppContext:
     def read_model(self) -> ReadModel:
         """Answers every question about the ledger."""
         return ReadModel(self.ledger, {name: provider.rules for name, provider in self.providers.items()})
+
+    def check_host(self, connection: Connection) -> None:
+        """Raises PermissionDeniedException for a request to another host's name, where only this machine can send any.
+
+        Against DNS rebinding: a foreign name that resolves to this machine must not make its pages ours.
+        """
+        host = host_of(f"//{connection.headers.get('host', '')}")
+        if is_loopback(self.url) and host not in LOOPBACK:
+            expected = " or ".join(sorted(LOOPBACK))
+            raise PermissionDeniedException(f"host: expected {expected}, got {short_repr(host)}")
 
     def authenticate(self, connection: Connection) -> Principal | None:
         """The principal of a request: by its token where it brings one, else by its session. None: unknown."""

@@ -6,7 +6,7 @@ A backup is an SQLite ledger, whatever engine it was made from: every command th
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -161,8 +161,10 @@ def _copy_key(vault: Vault, path: Path) -> Path:
 # They are written under a temporary name, and synced before they get their own.
 
 
-PART_SUFFIX: Final = ".part"
-"""What is appended to the name of a file while it is written."""
+PART_SUFFIX: Final = ".liushui-part"
+"""What is appended to the name of a file while it is written. Other programs call their unfinished files .part."""
+_OLDER_PART_SUFFIX: Final = ".part"
+"""What older versions appended."""
 
 SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 """What SQLite appends to the name of a file for the files beside it: while it is open, or after it was killed."""
@@ -170,11 +172,12 @@ SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
-    """An empty file beside `path` to write to; deleted afterwards. One that a killed process left is taken over.
+    """An empty file beside `path` to write to; deleted afterwards. Those that killed processes left there go first.
 
     Raises LedgerError, naming `path`, where the file cannot be written, or another process is writing it.
     """
     temporary = path.with_name(f"{path.name}{PART_SUFFIX}")
+    _remove_abandoned([*path.parent.glob(f"*{PART_SUFFIX}"), path.with_name(f"{path.name}{_OLDER_PART_SUFFIX}")])
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
@@ -237,6 +240,15 @@ def _lock(descriptor: int, temporary: Path, path: Path) -> None:
     except OSError as error:
         raise LedgerError(f"another process is writing {path}") from error
     raise LedgerError(f"another process has just written {path}")
+
+
+def _remove_abandoned(temporaries: Iterable[Path]) -> None:
+    """Remove temporary files that no process has locked: the system releases the lock of one that was killed."""
+    for path in temporaries:
+        with suppress(OSError), path.open("r+b") as file:  # locked, gone in the meantime, or another user's
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _delete_beside(path)
+            path.unlink()
 
 
 def _delete_beside(path: Path) -> None:

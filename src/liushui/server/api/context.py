@@ -153,8 +153,12 @@ There is at most one, so that they do not pile up while the ledger is busy.
 
 
 async def authenticate(connection: Connection, _handler: BaseRouteHandler) -> None:
-    """Find the principal of a request and count the call. Raises for an unknown caller, and for a call too many."""
+    """Find the principal of a request and count the call.
+
+    Raises for another host's name, for an unknown caller, and for a call too many.
+    """
     app_context: AppContext = connection.app.state[APP_CONTEXT]
+    app_context.check_host(connection)
     uses: set[asyncio.Task[None]] = connection.app.state[PENDING_USES]
     identified = await asyncio.to_thread(_identify, app_context, connection)
     if identified is None:

@@ -37,7 +37,7 @@ from liushui.client.models import Fault, Problem
 from liushui.errors import short_repr
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.filters import FilterError, read_bound
-from liushui.server.api.errors import PROBLEM_JSON, ProblemError, bad_request, decoding_fault
+from liushui.server.api.errors import PROBLEM_JSON, ProblemError, bad_request, decode_json
 from liushui.server.context import require_scope
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -85,13 +85,11 @@ class ApiRequest(Request[Any, Any, Any]):
 
     async def json(self) -> Any:  # noqa: ANN401 - whichever struct the handler takes
         """The body as the struct that the handler's `data` names. Raises ProblemError."""
-        body = await self.body()
-        try:
-            return msgspec.json.decode(body, type=_signature(self)["data"].annotation)
-        except msgspec.MsgspecError as error:
-            raise bad_request([decoding_fault(error, body)]) from error
-        except UnicodeDecodeError as error:
-            raise bad_request([Fault(pointer="", expected="UTF-8", got=short_repr(body[:40]))]) from error
+        decoder = msgspec.json.Decoder(_signature(self)["data"].annotation)
+        value = decode_json(decoder.decode, await self.body())
+        if isinstance(value, Fault):
+            raise bad_request([value])
+        return value
 
 
 def provide_params(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - whichever struct the handler takes

@@ -1,10 +1,11 @@
 """Errors of the API as problem details (RFC 9457): which field, what was expected there and what came."""
 
+import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Request, Response
@@ -24,6 +25,7 @@ from liushui.errors import (
 )
 from liushui.ledger.read.filters import FaultKind, FilterError
 from liushui.ledger.write.record import NotOwnAccount
+from liushui.wire.decoding import DECODE_ERRORS
 
 _log = logging.getLogger(__name__)
 
@@ -152,9 +154,72 @@ def _value_at(body: bytes, pointer: str) -> str:
         value: Any = _values(body)
         for step in pointer.split("/")[1:]:
             value = value[int(step)] if isinstance(value, list) else value[step]
-    except (msgspec.MsgspecError, LookupError, ValueError, TypeError):
+    except (*DECODE_ERRORS, LookupError, ValueError, TypeError):
         return "something else"
     return short_repr(value)
+
+
+T = TypeVar("T")
+
+TOO_DEEP: Final = Fault(pointer="", expected="JSON of few levels", got="JSON that is nested too deep")
+
+
+def decode_json(decode: Callable[[bytes], T], body: bytes, prefix: str = "") -> T | Fault:
+    """Decode JSON with a decoder of msgspec. Returns what is wrong with it, at a JSON pointer after `prefix`.
+
+    A key that an object has twice is a fault: of the two values msgspec takes the last, other programs the first.
+    """
+    try:
+        value: T | Fault
+        try:
+            value = decode(body)
+        except msgspec.ValidationError as error:  # it is JSON, so that a repeated key may be the reason
+            value = decoding_fault(error, body, prefix)
+        repeated = _repeated_key(body.decode())
+    except msgspec.MsgspecError as error:
+        return decoding_fault(error, body, prefix)
+    except UnicodeDecodeError:
+        return Fault(pointer=prefix, expected="UTF-8", got=short_repr(body[:40]))
+    except RecursionError:
+        return msgspec.structs.replace(TOO_DEEP, pointer=prefix)
+    if repeated is not None:
+        return Fault(pointer=prefix + repeated, expected="each key once", got="one that occurs twice")
+    return value
+
+
+class _Pairs(list[tuple[str, object]]):
+    """The (key, value) pairs of a JSON object, repeated keys included."""
+
+
+def _repeated_key(text: str) -> str | None:
+    """The JSON pointer to the first key that occurs twice in its object. None: each occurs once."""
+    has_repeated = False
+
+    def collect(pairs: list[tuple[str, object]]) -> _Pairs:
+        nonlocal has_repeated
+        has_repeated |= len({key for key, _ in pairs}) < len(pairs)
+        return _Pairs(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=collect, parse_int=str, parse_float=str)
+    except json.JSONDecodeError:  # after the place where msgspec found another fault, and read no further
+        return None
+    return next(_repeated_keys(value), None) if has_repeated else None
+
+
+def _repeated_keys(value: object) -> Iterator[str]:
+    """The JSON pointers to all keys that occur twice."""
+    if isinstance(value, _Pairs):
+        keys: set[str] = set()
+        for key, inner in value:
+            step = "/" + key.replace("~", "~0").replace("/", "~1")
+            if key in keys:
+                yield step
+            keys.add(key)
+            yield from (step + pointer for pointer in _repeated_keys(inner))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from (f"/{number}{pointer}" for pointer in _repeated_keys(inner))
 
 
 # ---------------------------------------------------------------- handlers

@@ -25,9 +25,11 @@ from liushui.money import parse_decimal
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import ApiOperation, check_media_type, endpoint
 from liushui.server.api.errors import (
+    TOO_DEEP,
     ProblemError,
     bad_request,
     conflict,
+    decode_json,
     decoding_fault,
     invalid_body,
     invalid_parameter,
@@ -80,10 +82,7 @@ def parse_rows(media_type: str, body: bytes) -> list[Row]:
     if media_type == LINES:
         parts = [(f"/{number}", line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
     elif body.lstrip()[:1] == b"[":
-        try:
-            parts = [(f"/{n}", bytes(one)) for n, one in enumerate(msgspec.json.decode(body, type=list[msgspec.Raw]))]
-        except msgspec.MsgspecError as error:
-            raise bad_request([decoding_fault(error, body)]) from error
+        parts = [(f"/{number}", element) for number, element in enumerate(_split_array(body))]
     else:
         parts = [("", body)]
     if len(parts) > ROWS_MAX:
@@ -111,12 +110,8 @@ async def iter_rows(request: Request[Any, Any, Any], media_type: str) -> AsyncIt
         if body.lstrip()[:1] != b"[":
             yield body
             return
-        try:
-            rows = msgspec.json.decode(body, type=list[msgspec.Raw])
-        except msgspec.MsgspecError as error:
-            raise bad_request([decoding_fault(error, body)]) from error
-        for row in rows:
-            yield bytes(row)
+        for element in _split_array(body):
+            yield element
         return
     rest = b""
     async for part in request.stream():
@@ -130,19 +125,27 @@ async def iter_rows(request: Request[Any, Any, Any], media_type: str) -> AsyncIt
         yield rest
 
 
+def _split_array(body: bytes) -> list[bytes]:
+    """The JSON of each element of an array. Raises ProblemError."""
+    try:
+        return list(map(bytes, msgspec.json.decode(body, type=list[msgspec.Raw])))
+    except msgspec.MsgspecError as error:
+        raise bad_request([decoding_fault(error, body)]) from error
+    except RecursionError as error:
+        raise bad_request([TOO_DEEP]) from error
+
+
 _FAULTS_MAX: Final = 20
 _decode = msgspec.json.Decoder(models.RecordFlow).decode
 
 
 def parse_row(number: int, pointer: str, text: bytes) -> Row | Fault:
     """Parse a row. Returns the fault of one that is not valid: with mode=each the others are recorded."""
+    body = decode_json(_decode, text, pointer)
+    if isinstance(body, Fault):
+        return body
     try:
-        body = _decode(text)
         return Row(number, pointer, Entry(body.account, _to_flow(body)))
-    except msgspec.MsgspecError as error:
-        return decoding_fault(error, text, pointer)
-    except UnicodeDecodeError:
-        return Fault(pointer=pointer, expected="UTF-8", got=short_repr(text[:40]))
     except WireError as error:
         return Fault(pointer=f"{pointer}/{error.field}", expected="decimal text such as -248.60", got="something else")
     except OverflowError:

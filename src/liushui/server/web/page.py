@@ -6,7 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from string import punctuation
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -259,9 +261,9 @@ CurrentPage: TypeAlias = NamedDependency[SkipValidation[Page]]  # msgspec cannot
 
 def redirect(address: str, cookies: Iterable[Cookie] = ()) -> Response[str]:
     """Redirect to a page after a form (303), and set cookies."""
-    return Response(
-        "", status_code=303, headers={"location": address}, cookies=list(cookies), media_type=MediaType.TEXT
-    )
+    # A header is ASCII. What is escaped already stays as it is.
+    headers = {"location": quote(address, safe=punctuation)}
+    return Response("", status_code=303, headers=headers, cookies=list(cookies), media_type=MediaType.TEXT)
 
 
 def own_address(text: str) -> str:

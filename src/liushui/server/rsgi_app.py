@@ -9,7 +9,6 @@ import logging
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from itertools import takewhile
@@ -19,6 +18,15 @@ from urllib.parse import unquote
 from liushui import __version__
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Provider
+from liushui.server.admission import (
+    Admission,
+    RequestExecutor,
+    Ticket,
+    provider_ticket,
+    refused,
+    site_ticket,
+    while_connected,
+)
 from liushui.server.health import HEADERS as HEALTH_HEADERS
 from liushui.server.health import Health
 
@@ -53,12 +61,12 @@ class Http(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     def __call__(self) -> Awaitable[bytes]: ...
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+    async def client_disconnect(self) -> None: ...
 
 
 class StreamingHttp(Http, Protocol):
     """The same, with what streams need."""
 
-    async def client_disconnect(self) -> None: ...
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Stream: ...
 
 
@@ -281,8 +289,8 @@ BINARY_MESSAGE: Final = 1
 class App:
     """An RSGI application, Granian's native interface: faster than ASGI, which only our own site needs.
 
-    `site`: answers what belongs to no provider's API. The simulator has none. `health` answers before
-    the site, which may be busy.
+    `site`: answers what belongs to no provider's API. The simulator has none. `health` answers before the site, which
+    may be busy. What takes long is done in threads, for as many requests at once as the admission control allows.
     """
 
     def __init__(
@@ -296,7 +304,12 @@ class App:
         self._index = index_page(providers)
         self._site = site
         self._health = health
-        self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
+        self._admission = Admission()
+        self._executor = RequestExecutor()
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Granian calls this before the first request."""
+        loop.set_default_executor(self._executor)
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
         """Answer one request. It is one long function because each further coroutine costs as much as the routing."""
@@ -317,9 +330,10 @@ class App:
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
         try:
             if provider.server.estimate_rows(request) > INLINE_ROWS_MAX:
-                loop = asyncio.get_running_loop()
-                answer = partial(self._dialects.answer, provider, request)
-                response = await loop.run_in_executor(self._large, copy_context().run, answer)
+                large = await self._answer_large(provider, request, http, provider_ticket(headers, scope.client))
+                if large is None:
+                    return
+                response = large
             else:
                 response = self._dialects.answer(provider, request)
         except Exception:
@@ -328,13 +342,32 @@ class App:
             response = Response(500, [*_PROBLEM_JSON, ("x-trace-id", request.trace)], _INTERNAL_ERROR)
         http.response_bytes(response.status, response.headers, response.body)
 
+    async def _answer_large(self, provider: Provider, request: Request, http: Http, ticket: Ticket) -> Response | None:
+        """The provider's answer, made in a thread. None: the client has disconnected."""
+        if (refusal := self._admission.refusal(ticket)) is not None:
+            return refused(refusal, ticket)
+        with self._admission.admitted(ticket):
+            answer = partial(self._dialects.answer, provider, request)
+            work = asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, answer)
+            return await while_connected(work, http.client_disconnect())
+
+    async def _answer_from_site(self, site: AsgiBridge, scope: Scope, http: Http) -> None:
+        ticket = site_ticket(unquote(scope.path), scope.headers, scope.client)
+        if (refusal := self._admission.refusal(ticket)) is not None:
+            response = refused(refusal, ticket)
+            http.response_bytes(response.status, response.headers, response.body)
+            return
+        with self._admission.admitted(ticket):
+            work = site.answer(scope, http)  # type: ignore[arg-type] # Granian's own object has all of it
+            await while_connected(work, http.client_disconnect())
+
     async def _answer_elsewhere(self, scope: Scope, http: Http) -> None:
         checked = await self._health.answer(scope.path) if self._health is not None else None
         if checked is not None:
             status, body = checked
             http.response_bytes(status, HEALTH_HEADERS, b"" if scope.method == "HEAD" else body)
         elif self._site is not None:
-            await self._site.answer(scope, http)  # type: ignore[arg-type] # Granian's own object has all of it
+            await self._answer_from_site(self._site, scope, http)
         elif scope.path == "/":
             http.response_bytes(200, INDEX_HEADERS, self._index)
         else:

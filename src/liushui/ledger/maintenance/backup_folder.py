@@ -25,7 +25,7 @@ RETRY: Final = timedelta(minutes=10)
 """When a backup that failed is tried again, or earlier where more are made."""
 
 _TIME: Final = "%Y%m%dT%H%M%SZ"
-_NAME = re.compile(r"-([0-9]{8}T[0-9]{6}Z)\.db((?:\.part)?(?:-wal|-shm|-journal)?)")
+_NAME = re.compile(rf"-([0-9]{{8}}T[0-9]{{6}}Z)\.db((?:{re.escape(PART_SUFFIX)})?(?:-wal|-shm|-journal)?)")
 
 
 class SavedBackup(NamedTuple):

@@ -122,10 +122,13 @@ CHUNK_ROWS: Final = 500
 
 async def in_threads(parts: Generator[bytes]) -> AsyncIterator[bytes]:
     """The parts, each made in a thread. A client that disconnects early ends the reading."""
+    made = asyncio.ensure_future(asyncio.to_thread(next, parts, b""))
     try:
-        while part := await asyncio.to_thread(next, parts, b""):
+        while part := await asyncio.shield(made):
             yield part
+            made = asyncio.ensure_future(asyncio.to_thread(next, parts, b""))
     finally:
+        await asyncio.wait({made})  # a generator that is running cannot be closed
         await asyncio.to_thread(parts.close)
 
 

@@ -32,6 +32,8 @@ from liushui.server.web.sessions import (
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 BODY_MAX: Final = 256 * 1024
+FORM_TIMEOUT_S: Final = 30
+"""How long a form may take to arrive. While it does, its request counts as one in progress."""
 
 OPEN: Final = "open"
 """The key in a handler's `opt` that opens it to those who are not logged in."""
@@ -47,7 +49,8 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
     web.app_context.check_host(request)
     if request.route_handler.opt.get("static"):
         return None
-    session = await asyncio.to_thread(web.sessions.find, request.cookies.get(COOKIE))
+    cookie = request.cookies.get(COOKIE)
+    session = None if cookie is None else await asyncio.to_thread(web.sessions.find, cookie)
     request.state["session"], request.state["csrf"] = session, session.csrf if session else ""
     if request.method not in SAFE_METHODS:
         check_origin(request.headers, request.headers.get("host", ""))
@@ -91,7 +94,11 @@ async def _read_form(request: AnyRequest) -> dict[str, list[str]]:
         return {}
     if kind != FORM_TYPE:
         raise ClientException(f"content-type: expected {FORM_TYPE}, got {short_repr(kind)}", status_code=415)
-    form = await request.form()
+    try:
+        async with asyncio.timeout(FORM_TIMEOUT_S):
+            form = await request.form()
+    except TimeoutError as error:
+        raise ClientException(f"the form did not arrive within {FORM_TIMEOUT_S} s", status_code=408) from error
     return {name: [str(value) for value in form.getall(name)] for name in form}
 
 

@@ -95,6 +95,9 @@ class _CapturedHttp:
     def __call__(self) -> Awaitable[bytes]:
         return self._http()
 
+    async def client_disconnect(self) -> None:
+        await self._http.client_disconnect()
+
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.response = Response(status, headers, body)
 

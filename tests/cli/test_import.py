@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,26 @@ def test_an_input_without_rows_is_told(tmp_path: Path, text: bytes) -> None:
     assert f"{tmp_path / 'empty.json'} has no rows" in done.stderr
 
 
-def test_a_pipe_keeps_its_name_in_errors(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(b"hello",))
-    writer.start()
+@pytest.fixture
+def shell_pipe() -> Iterator[Callable[[bytes], Path]]:
+    """Makes pipes as the shell does for `<(command)`: open, with some bytes in it."""
+    readers = []
+
+    def make(content: bytes) -> Path:
+        reader, writer = os.pipe()
+        readers.append(reader)
+        os.write(writer, content)
+        os.close(writer)
+        return Path(f"/dev/fd/{reader}")
+
+    yield make
+    for reader in readers:
+        os.close(reader)
+
+
+def test_a_pipe_keeps_its_name_in_errors(tmp_path: Path, shell_pipe: Callable[[bytes], Path]) -> None:
+    pipe = shell_pipe(b"hello")
     done = run(tmp_path / "ledger.db", "import", str(pipe), *WORDS)
-    writer.join()
     assert (done.returncode, done.stderr.startswith(f"error: {pipe}: expected answers")) == (2, True)
 
 
@@ -126,12 +140,8 @@ def test_standard_input_is_read_once(tmp_path: Path) -> None:
     assert not (tmp_path / "ledger.db").exists()
 
 
-def test_rows_from_a_pipe_of_the_shell(tmp_path: Path) -> None:
-    reader, writer = os.pipe()
-    os.write(writer, envelope([row(1)]))
-    os.close(writer)
-    assert imported(tmp_path / "ledger.db", Path(f"/dev/fd/{reader}"))["added"] == 1
-    os.close(reader)
+def test_rows_from_a_pipe_of_the_shell(tmp_path: Path, shell_pipe: Callable[[bytes], Path]) -> None:
+    assert imported(tmp_path / "ledger.db", shell_pipe(envelope([row(1)])))["added"] == 1
 
 
 def test_a_named_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ def password_set(settings: Settings) -> None:
     from liushui.ledger.access.sessions import set_password
 
     ledger = settings.open_ledger(create=True)
-    set_password(ledger, _read_password())
+    set_password(ledger, read_password())
     messages.print("the page's password is set; every browser has to log in again")
 
 
@@ -353,7 +353,8 @@ def password_remove(settings: Settings) -> None:
     messages.print("the page has no password any more")
 
 
-def _read_password() -> str:
+def read_password() -> str:
+    """A new password: asked for twice at a terminal, else the first line of standard input. Raises ConfigError."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     text = getpass.getpass("Password: ")

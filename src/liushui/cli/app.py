@@ -59,6 +59,8 @@ COMMANDS: Final = {
     "db": LazyCommand("database", "db", "Upgrade, copy, back up, restore or compact the ledger."),
     "key": LazyCommand("access", "key", "Manage keys that read accounts through the provider APIs."),
     "token": LazyCommand("access", "token", "Manage tokens of liushui's own API, /api/v1."),
+    "user": LazyCommand("users", "user", "Manage the people who log in to the web page."),
+    "audit": LazyCommand("users", "audit", "List who did what."),
     "password": LazyCommand("access", "password", "Set or remove the password of the web page."),
     "login": LazyCommand("access", "login", "Print a link that logs one browser in to the web page, once."),
     "serve": LazyCommand("serve", "serve", "Serve the web page, liushui's API and the provider APIs."),

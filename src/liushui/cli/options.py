@@ -61,9 +61,12 @@ class Settings:
 
     def open_ledger(self, *, create: bool = False) -> "Ledger":
         """Open the ledger. `create` makes one where there is none. Raises ConfigError and LedgerError."""
+        from liushui.cli.audited import audit_command
         from liushui.ledger.engine import open_ledger
 
-        return open_ledger(self.ledger_url, create=create)
+        ledger = open_ledger(self.ledger_url, create=create)
+        audit_command(ledger)
+        return ledger
 
     def open_read_model(self) -> "ReadModel":
         """The read model of the ledger, with the rules of all installed providers. Raises ConfigError, LedgerError."""

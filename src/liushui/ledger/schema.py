@@ -405,6 +405,24 @@ sessions = _table(
     PrimaryKeyConstraint("digest"),
 )
 
+# People who log in to the page. `token` is the id of the row of `tokens` that says what they may do: it has no text, so
+# no program can send it. `subject` is the name that an OpenID provider knows them by.
+users = _table(
+    "users",
+    *required(Text, "name", "role", "token"),
+    *optional(Text, "hash", "subject"),
+    *required(BigInt, "created_at_us"),
+    PrimaryKeyConstraint("name"),
+)
+
+# Who did what, by page, API and command line. `outcome` is empty until the action has ended.
+audit_log = _table(
+    "audit_log",
+    *required(BigInt, "at_us"),
+    *required(Text, "id", "who", "through", "action", "subject", "outcome"),
+    PrimaryKeyConstraint("at_us", "id"),
+)
+
 # What was found of the balance chains, up to a batch of each account: derived from the flows, and computed again where
 # there is none. See read.chains.
 chain_segments = _table(

@@ -22,6 +22,9 @@ Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 SessionLookup: TypeAlias = Callable[[Connection], Principal | None]
 """The principal of the browser session that a request belongs to. None: it belongs to none."""
 
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
+
 CHALLENGE: Final[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="liushui"'}
 _BEARER: Final = "bearer "
 

@@ -14,10 +14,11 @@ from liushui.server.api.context import APP_CONTEXT, PENDING_USES, RATE_HEADERS, 
 from liushui.server.api.endpoint import BODY_MAX, ApiRequest, check_request, provide_params
 from liushui.server.api.errors import HEADERS
 from liushui.server.api.errors import handlers as api_errors
+from liushui.server.audit import end_audit
 from liushui.server.context import UNCOMPRESSED, AppContext
 from liushui.server.web import accounts as account_pages
 from liushui.server.web import flows as flow_pages
-from liushui.server.web import guard, keys, login, providers, static_files, welcome
+from liushui.server.web import guard, keys, login, providers, static_files, users, welcome
 from liushui.server.web import overview as overview_pages
 from liushui.server.web import sources as source_pages
 from liushui.server.web.guard import add_security_headers, guard_page
@@ -36,7 +37,7 @@ def make_site(app_context: AppContext) -> Litestar:
             ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True)),
         ],
         compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key=UNCOMPRESSED),
-        before_send=[_add_headers],
+        before_send=[_add_headers, end_audit],
         state=State(state),
         logging_config=None,
     )
@@ -159,6 +160,13 @@ def _pages() -> Router:
             keys.create_token,
             keys.revoke_token,
             keys.end_sessions,
+            users.show_users,
+            users.new_user,
+            users.edit_user,
+            users.create_user,
+            users.change_user,
+            users.change_password,
+            users.delete_user,
             providers.list_providers,
             providers.show_provider,
             guard.no_page,

@@ -1,7 +1,7 @@
 """Principals and what they may do, the keys and tokens that they create, and who can log in to the page."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode, urlsplit
@@ -12,8 +12,12 @@ from liushui.ledger.access import keys, tokens
 from liushui.ledger.access.keys import KeyInfo
 from liushui.ledger.access.sessions import has_password, set_password
 from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NewToken, Revoked, Scope, Token
+from liushui.ledger.access.users import Role, User, has_users
 from liushui.ledger.engine import Ledger, account_names
 from liushui.provider import NO_VALUES, Provider
+
+USER_PREFIX: Final = "user "
+"""What the name of a user's principal begins with."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,13 @@ class Principal:
     """When that token expires."""
     touches_token: bool = False
     """Whether the stored time of the token's last use is out of date."""
+    role: Role | None = None
+    """A user's role. None: the owner, or a token."""
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the principal may administer users and read the audit log. No token may: users outlive tokens."""
+        return self.token is None or self.role is Role.OWNER
 
     def sees(self, account: str) -> bool:
         """Whether the principal may see an account."""
@@ -57,6 +68,11 @@ def owner(name: str) -> Principal:
 def bearer(name: str, token: Token) -> Principal:
     """A principal who may do what a token allows."""
     return Principal(name, token.accounts, token.scopes, token.calls_per_minute, token.id, token.expires_at)
+
+
+def user_principal(user: User, token: Token) -> Principal:
+    """A principal who may do what a user may. `token`: the user's."""
+    return replace(bearer(f"{USER_PREFIX}{user.name}", token), role=user.role)
 
 
 # ---------------------------------------------------------------- keys
@@ -234,16 +250,16 @@ def set_initial_password(ledger: Ledger, password: str | None) -> None:
 
 
 def check_exposure(ledger: Ledger, page_url: str) -> None:
-    """Check that a page that other machines can reach has a password, or a token that logs in. Raises ConfigError.
+    """Check that a page that other machines can reach has a user, a password, or a token that logs in.
 
-    On loopback the link that is printed at start is enough.
+    Raises ConfigError. On loopback the link that is printed at start is enough.
     """
-    if is_loopback(page_url) or has_password(ledger):
+    if is_loopback(page_url) or has_password(ledger) or has_users(ledger):
         return
     now = ledger.clock()
     if any(opens_page(token) and is_valid(token, now) for token in tokens.list_tokens(ledger)):
         return
     raise ConfigError(
-        f"host: expected a loopback address, because the page has no password yet (`liushui password set`), "
-        f"got {page_url}"
+        "host: expected a loopback address, because the page has no password yet (`liushui password set`) and no user "
+        f"(`liushui user add`), got {page_url}"
     )

@@ -35,7 +35,8 @@ _PAGE: Final = "page"
 
 
 class Session(NamedTuple):
-    """A browser that logged in by `method`: link, password or token. `token` is the id of that token."""
+    """A browser that logged in by `method`: link, password, token or user. `token`: the id of the token that says what
+    it may do. None: everything."""
 
     id: str
     method: str
@@ -73,11 +74,29 @@ def redeem_login_code(ledger: Ledger, code: str) -> bool:
 # ---------------------------------------------------------------- password
 
 
-def set_password(ledger: Ledger, password: str) -> None:
-    """Set the password of the page, and end every session. Raises ConfigError where it is too short or too long."""
+def hash_password(password: str) -> str:
+    """The Argon2id hash of a new password. Raises ConfigError where it is too short or too long."""
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise ConfigError(f"password: expected {PASSWORD_MIN} to {PASSWORD_MAX} characters, got {len(password)}")
-    values = {"name": _PAGE, "hash": PasswordHasher().hash(password), "set_at_us": to_us(ledger.clock())}
+    return PasswordHasher().hash(password)
+
+
+def matches(stored: str, password: str) -> bool:
+    """Whether a password has that hash. Slow on purpose: the hash makes guessing expensive."""
+    if len(password) > PASSWORD_MAX:
+        return False
+    try:
+        return PasswordHasher().verify(stored, password)
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+def set_password(ledger: Ledger, password: str) -> None:
+    """Set the owner's password of the page, and end every session.
+
+    Raises ConfigError where it is too short or too long.
+    """
+    values = {"name": _PAGE, "hash": hash_password(password), "set_at_us": to_us(ledger.clock())}
     with ledger.writing() as connection:
         connection.execute(passwords.delete().where(passwords.c.name == _PAGE))
         connection.execute(passwords.insert().values(values))
@@ -99,15 +118,10 @@ def has_password(ledger: Ledger) -> bool:
 
 
 def verify_password(ledger: Ledger, password: str) -> bool:
-    """Whether this is the page's password. Slow on purpose: the hash makes guessing expensive."""
+    """Whether this is the page's password. Slow, as `matches` is."""
     with ledger.reading() as connection:
         stored = connection.scalar(sa.select(passwords.c.hash).where(passwords.c.name == _PAGE))
-    if stored is None or len(password) > PASSWORD_MAX:
-        return False
-    try:
-        return PasswordHasher().verify(stored, password)
-    except (Argon2Error, InvalidHashError):
-        return False
+    return stored is not None and matches(stored, password)
 
 
 # ---------------------------------------------------------------- sessions

@@ -19,6 +19,8 @@ from liushui.ledger.schema import from_row, keys, tokens
 
 PREFIX: Final = "lsk_"
 """Every token begins with this, so that scanners recognise one that leaked."""
+NO_TEXT: Final = ""
+"""The digest of a token that no program can send: no digest is empty."""
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 6
 NAME_MAX: Final = 100
@@ -80,6 +82,38 @@ def create_token(
     Raises AccountNotFound, and ConfigError for no scope, an expiry that has passed, and other invalid values.
     """
     now = ledger.clock()
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    with ledger.writing() as connection:
+        token = insert_token(
+            connection,
+            now,
+            secret,
+            name=name,
+            names=names,
+            scopes=scopes,
+            expires_at=expires_at,
+            calls_per_minute=calls_per_minute,
+            created_by=created_by,
+        )
+    return NewToken(token, _text(token.id, secret))
+
+
+def insert_token(
+    connection: Connection,
+    now: datetime,
+    secret: str | None,
+    *,
+    name: str,
+    names: Collection[str] | None,
+    scopes: Collection[Scope],
+    expires_at: datetime | None = None,
+    calls_per_minute: int = CALLS_PER_MINUTE,
+    created_by: str | None = None,
+) -> Token:
+    """Store a token in the caller's transaction. `secret` None: no program can send it; it says what a user may do.
+
+    Raises AccountNotFound and ConfigError, as `create_token` does.
+    """
     if not scopes:
         raise ConfigError(f"scope: expected one of {', '.join(Scope)}, got none")
     if names is not None and not names:
@@ -90,12 +124,11 @@ def create_token(
         raise ConfigError(f"expires: expected a time in the future, got {short_repr(expires_at.isoformat())}")
     if not 1 <= calls_per_minute <= CALLS_MAX:
         raise InvalidField("calls_per_minute", f"1 to {CALLS_MAX}", str(calls_per_minute))
-    id_, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
-    text = f"{PREFIX}{id_}_{secret}"
+    id_ = secrets.token_hex(ID_BYTES)
     values = {
         "id": id_,
         "name": name,
-        "digest": _digest(text),
+        "digest": NO_TEXT if secret is None else _digest(_text(id_, secret)),
         "accounts": msgspec.json.encode(None if names is None else sorted(set(names))).decode(),
         "scopes": msgspec.json.encode(sorted(set(scopes))).decode(),
         "calls_per_minute": calls_per_minute,
@@ -105,10 +138,9 @@ def create_token(
         "last_used_at_us": None,
         "created_by": created_by,
     }
-    with ledger.writing() as connection:
-        check_accounts(connection, names or ())
-        connection.execute(tokens.insert().values(values))
-    return NewToken(_token(values), text)
+    check_accounts(connection, names or ())
+    connection.execute(tokens.insert().values(values))
+    return _token(values)
 
 
 def find_token(ledger: Ledger, text: str) -> Token | None:
@@ -128,10 +160,18 @@ def find_token(ledger: Ledger, text: str) -> Token | None:
 
 
 def list_tokens(ledger: Ledger) -> list[Token]:
-    """Every token, revoked ones too, the newest last."""
+    """Every token that a program can send, revoked ones too, the newest last."""
+    query = sa.select(tokens).where(tokens.c.digest != NO_TEXT).order_by(tokens.c.created_at_us, tokens.c.id)
     with ledger.reading() as connection:
-        rows = connection.execute(sa.select(tokens).order_by(tokens.c.created_at_us, tokens.c.id)).mappings().all()
+        rows = connection.execute(query).mappings().all()
     return [_token(row) for row in rows]
+
+
+def get_token(connection: Connection, id_: str) -> Token | None:
+    """The token with that id, unless it was revoked. It may have expired."""
+    query = sa.select(tokens).where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None))
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _token(row)
 
 
 class Revoked(NamedTuple):
@@ -146,22 +186,27 @@ def revoke_token(ledger: Ledger, id_: str) -> Revoked:
 
     Raises NotFound where no valid token has that id.
     """
-    revoked_at = {"revoked_at_us": to_us(ledger.clock())}
     with ledger.writing() as connection:
-        revoked = connection.execute(
-            tokens.update().where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None)).values(revoked_at)
-        )
-        if not revoked.rowcount:
-            raise NotFound(f"token: there is no valid one with the id {short_repr(id_)}")
-        created = sa.select(tokens.c.id).where(tokens.c.id == id_).cte("created", recursive=True)
-        created = created.union(sa.select(tokens.c.id).where(tokens.c.created_by == created.c.id))
-        makers = [row.id for row in connection.execute(sa.select(created.c.id))]
-        many = [
-            connection.execute(
-                table.update().where(table.c.created_by.in_(makers), table.c.revoked_at_us.is_(None)).values(revoked_at)
-            ).rowcount
-            for table in (tokens, keys)
-        ]
+        return revoke_in(connection, id_, ledger.clock())
+
+
+def revoke_in(connection: Connection, id_: str, now: datetime) -> Revoked:
+    """`revoke_token` in the caller's transaction."""
+    revoked_at = {"revoked_at_us": to_us(now)}
+    revoked = connection.execute(
+        tokens.update().where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None)).values(revoked_at)
+    )
+    if not revoked.rowcount:
+        raise NotFound(f"token: there is no valid one with the id {short_repr(id_)}")
+    created = sa.select(tokens.c.id).where(tokens.c.id == id_).cte("created", recursive=True)
+    created = created.union(sa.select(tokens.c.id).where(tokens.c.created_by == created.c.id))
+    makers = [row.id for row in connection.execute(sa.select(created.c.id))]
+    many = [
+        connection.execute(
+            table.update().where(table.c.created_by.in_(makers), table.c.revoked_at_us.is_(None)).values(revoked_at)
+        ).rowcount
+        for table in (tokens, keys)
+    ]
     return Revoked(*many)
 
 
@@ -200,6 +245,10 @@ def _token(row: Mapping[Any, Any]) -> Token:
         accounts=None if names is None else frozenset(names),
         scopes=frozenset(Scope(scope) for scope in _decode_scopes(row["scopes"])),
     )
+
+
+def _text(id_: str, secret: str) -> str:
+    return f"{PREFIX}{id_}_{secret}"
 
 
 def _digest(text: str) -> str:

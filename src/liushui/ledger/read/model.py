@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from liushui.errors import AccountNotFound, PermissionDenied
 from liushui.instant import load_zone, to_us
 from liushui.ledger.engines.base import Ledger, Queries, queries_of
 from liushui.ledger.read.accounts import AccountName, AccountSnapshot, SnapshotCache, find_accounts, read_snapshots
@@ -124,8 +126,28 @@ class ReadModel:
     def __init__(self, ledger: Ledger, rules: Mapping[str, Rules[Paging]]) -> None:
         self.ledger = ledger
         self.rules = rules
+        self._visible: frozenset[str] | None = None
         self._cache = SnapshotCache()
         self._points = PointsCache()
+
+    def restricted_to(self, accounts: frozenset[str] | None) -> "ReadModel":
+        """The same for a reader who may see these accounts only; None: all of them. It shares the caches."""
+        if accounts is None:
+            return self
+        restricted = copy(self)
+        restricted.__dict__.update(_chains=self._chains, own_transfers=self.own_transfers, _visible=accounts)
+        return restricted
+
+    def _visible_names(self, names: Sequence[str]) -> Sequence[str]:
+        """The accounts of a reading. Raises AccountNotFound for a hidden one, as for one that is not there."""
+        if self._visible is None:
+            return names
+        for name in names:
+            if name not in self._visible:
+                raise AccountNotFound(name)
+        if not self._visible:
+            raise PermissionDenied("there is no account that you may see")  # no name would mean all of them
+        return names or sorted(self._visible)
 
     @cached_property
     def _chains(self) -> "ChainCache":
@@ -161,7 +183,7 @@ class ReadModel:
         the last sync of each account went, and what syncs have seen of its service. `text_only`: the caller runs
         statements of text only. Then, for a ledger in a file, SQLAlchemy need not be imported.
         """
-        now = self.ledger.clock()
+        now, names = self.ledger.clock(), self._visible_names(names)
         if text_only:
             with self.ledger.querying() as queries:
                 snapshots = read_snapshots(queries, self._cache, names, with_runs_at=now if with_runs else None)

@@ -18,6 +18,7 @@ from litestar.params import SkipValidation
 
 from liushui.client.models import Model
 from liushui.errors import LedgerError
+from liushui.ledger.access.audit import Face
 from liushui.ledger.access.tokens import store_use
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import read_heads
@@ -26,7 +27,8 @@ from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider, RateCheck
 from liushui.rules import Rate
 from liushui.server.api.errors import HEADERS, ProblemError, invalid_parameter, not_found
-from liushui.server.context import CHALLENGE, PRINCIPAL, AppContext, Connection, principal_of
+from liushui.server.audit import NOT_AUDITED, begin_audit
+from liushui.server.context import CHALLENGE, PRINCIPAL, SAFE_METHODS, AppContext, Connection, principal_of
 from liushui.services.access import Principal
 
 T = TypeVar("T")
@@ -152,7 +154,7 @@ There is at most one, so that they do not pile up while the ledger is busy.
 """
 
 
-async def authenticate(connection: Connection, _handler: BaseRouteHandler) -> None:
+async def authenticate(connection: Connection, handler: BaseRouteHandler) -> None:
     """Find the principal of a request and count the call.
 
     Raises for another host's name, for an unknown caller, and for a call too many.
@@ -172,6 +174,8 @@ async def authenticate(connection: Connection, _handler: BaseRouteHandler) -> No
     if not check.admitted:
         detail = f"expected at most {limit} calls a minute"
         raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"Retry-After": _WINDOW_S})
+    if connection.scope.get("method") not in SAFE_METHODS and not handler.opt.get(NOT_AUDITED):
+        await begin_audit(connection.scope, app_context.ledger, principal, Face.API)
     if principal.token is not None and principal.touches_token and not uses:
         task = asyncio.create_task(asyncio.to_thread(_store_use, app_context, principal.token))
         uses.add(task)  # not awaited: another process may hold the write lock for long

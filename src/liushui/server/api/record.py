@@ -35,6 +35,7 @@ from liushui.server.api.errors import (
     invalid_parameter,
 )
 from liushui.server.api.flows import account_models
+from liushui.server.audit import NOT_AUDITED
 from liushui.services import recording
 from liushui.services.recording import DuplicateReference, Entry
 
@@ -252,6 +253,7 @@ def _describe_body(data: JSONBody[models.RecordFlow]) -> None:
     operation_id="record",
     operation=RecordOperation,
     dependencies={"described_body": Provide(_describe_body, sync_to_thread=False)},
+    opt={NOT_AUDITED: True},
     request_max_body_size=None,  # read_whole has a limit of its own, and with mode=each there is none
 )
 async def record_flows(context: Context, params: NamedDependency[RecordParams]) -> Response[models.Recorded]:

@@ -27,6 +27,7 @@ from liushui.ledger.read.model import Account
 from liushui.ledger.read.stated_balances import StatedBalance
 from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
 from liushui.server.web.forms import Form
+from liushui.server.web.guard import NEEDS
 from liushui.server.web.labels import (
     basis_label,
     break_text,
@@ -59,10 +60,9 @@ def show_account(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     return _render(page, name)
 
 
-@post("/accounts/{name:str}/balances", sync_to_thread=True)
+@post("/accounts/{name:str}/balances", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def add_stated_balance(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """State what the account held at the end of a day."""
-    page.require(Scope.RECORD)
     account, form = _account(page, name), Form(page)
     statement = _read_statement(form, account)
     if statement is not None:
@@ -77,10 +77,9 @@ def add_stated_balance(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     return _render(page, name, form)
 
 
-@post("/accounts/{name:str}/balances/withdraw", sync_to_thread=True)
+@post("/accounts/{name:str}/balances/withdraw", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def withdraw_stated_balance(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """Withdraw a balance that somebody stated."""
-    page.require(Scope.RECORD)
     account, form = _account(page, name), Form(page)
     id_, reason = form.typed("id"), form.text("reason")
     if reason is not None:

@@ -15,11 +15,13 @@ from litestar.response import Response, Stream
 from liushui.errors import ConfigError, short_repr
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, load_zone, parse_instant, to_us
+from liushui.ledger.access.tokens import Scope
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.cursors import CursorError, filter_digest, flow_key, parse_flow_key, read_cursor
 from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
 from liushui.ledger.read.history import FlowVersion, versions_of
+from liushui.ledger.read.link_lists import link_in_full
 from liushui.ledger.read.model import Account
 from liushui.ledger.read.neighbours import Neighbour, neighbours
 from liushui.ledger.read.review import list_quarantined
@@ -33,6 +35,7 @@ from liushui.server.web.charts import script_json
 from liushui.server.web.filter_params import FlowsRequest, read_flows_request
 from liushui.server.web.flow_rows import Rows, RowWriter
 from liushui.server.web.forms import Form
+from liushui.server.web.guard import NEEDS
 from liushui.server.web.labels import account_label, coverage_label
 from liushui.server.web.links import link_views, state_names
 from liushui.server.web.page import CurrentPage, Page, decimal_places
@@ -75,7 +78,10 @@ def _view(page: Page) -> FlowsView:
         accounts = list(reading.accounts.values())
     names = [account.name for account in accounts]
     currencies = currencies_of([account.snapshot for account in accounts])
-    return FlowsView(page, accounts, read_flows_request(page.query, names, currencies, page.language, OTHER_FIELDS))
+    request = read_flows_request(page.query, names, currencies, page.language, OTHER_FIELDS)
+    if page.principal.accounts is not None and not request.filter.accounts:  # none would mean those of others too
+        request.filter = request.filter._replace(accounts=tuple(account.account for account in names))
+    return FlowsView(page, accounts, request)
 
 
 # ---------------------------------------------------------------- rows and totals
@@ -200,18 +206,25 @@ def _error(text: str, status: int = 400) -> Response[bytes]:
 @get("/page/flows/flow", sync_to_thread=True)
 def load_flow(page: CurrentPage) -> Response[str]:
     """One flow in full: its fields, versions, neighbours in the account, links, and the row as received."""
-    return _render_flow(page, parse_flow_key(page.query.get("key", [""])[-1]))
+    return _render_flow(page, _visible_key(page, page.query.get("key", [""])[-1]))
 
 
-@post("/page/flows/link", sync_to_thread=True)
+def _visible_key(page: Page, text: str) -> tuple[str, int, str] | None:
+    """The key of a flow that the reader may see. None: it is no key, or of another account."""
+    key = parse_flow_key(text)
+    return key if key is not None and page.sees(key[0]) else None
+
+
+@post("/page/flows/link", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def decide_link_of_flow(page: CurrentPage) -> Response[str]:
     """Confirm or reject a link of a flow, and show the flow again."""
     form = Form(page)
-    key, link, by = parse_flow_key(form.typed("key")), form.typed("link"), form.text("by")
+    key, link, by = _visible_key(page, form.typed("key")), form.typed("link"), page.user or form.text("by")
     decision = LinkState.CONFIRMED if form.typed("decision") == "confirmed" else LinkState.REJECTED
     error = form.errors.get("by", "")
     if by is not None:
         try:
+            link_in_full(page.read_model, link, page.principal.accounts)  # raises for one that the reader may not see
             decide_link(
                 page.ledger,
                 page.read_model.rules,
@@ -250,7 +263,7 @@ def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "
         states=state_names(page),
         instant=from_us,
         link_error=error,
-        by=page.form.get("by", ""),
+        by=page.user or page.form.get("by", ""),
         flow=flow.flow,
         place=account_label(flow.account, flow.flow.subaccount),
         zone=zone,
@@ -289,7 +302,7 @@ def download_row(page: CurrentPage) -> Response[bytes]:
 
 def _versions(page: Page) -> list[FlowVersion]:
     """The versions of the flow whose key is in the address. Empty: there is none."""
-    key = parse_flow_key(page.query.get("key", [""])[-1])
+    key = _visible_key(page, page.query.get("key", [""])[-1])
     return [] if key is None else versions_of(page.ledger, *key)
 
 

@@ -21,14 +21,18 @@ from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 
 from liushui.errors import LedgerBusy, LiushuiError, short_repr
-from liushui.server.web.page import AnyRequest, Page, provide_page, web_context_of
+from liushui.ledger.access.audit import Face
+from liushui.ledger.access.tokens import Scope
+from liushui.server.audit import begin_audit
+from liushui.server.context import SAFE_METHODS
+from liushui.server.web.page import OWNER, AnyRequest, Page, provide_page, web_context_of
 from liushui.server.web.sessions import (
     COOKIE,
     CSRF_FIELD,
     CSRF_HEADER,
-    SAFE_METHODS,
     verify_csrf,
 )
+from liushui.services.access import Principal
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 BODY_MAX: Final = 256 * 1024
@@ -37,6 +41,10 @@ FORM_TIMEOUT_S: Final = 30
 
 OPEN: Final = "open"
 """The key in a handler's `opt` that opens it to those who are not logged in."""
+
+NEEDS: Final = "needs"
+"""The key in a handler's `opt` with the scope that it needs, or OWNER. Without it, reading needs the scope to read, and
+a request that changes something needs the owner."""
 
 
 async def guard_page(request: AnyRequest) -> Response[Any] | None:
@@ -58,9 +66,31 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
         token = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD, [None])[-1]
         if session is not None and not verify_csrf(session, token):
             raise PermissionDeniedException("csrf_token: expected the one of this session: load the page again")
-    if session is None and not request.route_handler.opt.get(OPEN):
+    if request.route_handler.opt.get(OPEN):
+        return None
+    if session is None:
         return _to_login(request)
+    if request.method not in SAFE_METHODS:
+        await begin_audit(request.scope, web.app_context.ledger, session.principal, Face.PAGE)
+    _check_rights(request, session.principal)
     return None
+
+
+def _check_rights(request: AnyRequest, principal: Principal) -> None:
+    """Raises PermissionDeniedException where the principal lacks what the handler needs."""
+    needed = request.route_handler.opt.get(NEEDS, Scope.READ if request.method in SAFE_METHODS else OWNER)
+    if not principal.is_owner and needed not in principal.scopes:
+        role = principal.role.value if principal.role else "token"
+        raise PermissionDeniedException(f"this needs a role that may {VERBS[needed]}; yours: {role}")
+
+
+VERBS: Final = {
+    Scope.READ: "read",
+    Scope.RECORD: "decide and record",
+    Scope.MANAGE: "manage sources and keys",
+    OWNER: "administer users",
+}
+"""What a scope allows, in a sentence."""
 
 
 def check_origin(headers: Mapping[str, str], host: str) -> None:

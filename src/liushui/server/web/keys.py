@@ -10,11 +10,13 @@ from litestar.response import Response
 
 from liushui.errors import ConfigError, NotFound
 from liushui.ledger.access import sessions
+from liushui.ledger.access.sessions import Session
 from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NAME_MAX, Scope
 from liushui.ledger.engine import account_names
 from liushui.provider import Provider
 from liushui.server.web.forms import Form
-from liushui.server.web.page import CurrentPage, Page, redirect
+from liushui.server.web.guard import NEEDS
+from liushui.server.web.page import OWNER, CurrentPage, Page, redirect
 from liushui.services import access
 from liushui.services.access import ExceedsPrincipal
 
@@ -31,7 +33,7 @@ def list_keys(page: CurrentPage) -> Response[str]:
         "keys/index.html",
         keys=list(reversed(access.visible_keys(page.ledger, page.principal))),
         tokens=list(reversed(access.visible_tokens(page.ledger, page.principal))),
-        sessions=sessions.list_sessions(page.ledger),
+        sessions=_visible_sessions(page),
         providers=page.providers,
         now=page.ledger.clock(),
     )
@@ -40,7 +42,7 @@ def list_keys(page: CurrentPage) -> Response[str]:
 # ---------------------------------------------------------------- keys
 
 
-@get("/keys/new", sync_to_thread=True)
+@get("/keys/new", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def new_key(page: CurrentPage) -> Response[str]:
     """The empty form for a key."""
     query = page.request.query_params
@@ -53,7 +55,7 @@ def new_key(page: CurrentPage) -> Response[str]:
     return _key_form(page, values, {})
 
 
-@post("/keys", sync_to_thread=True)
+@post("/keys", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def create_key(page: CurrentPage) -> Response[str]:
     """Create a key, and show its credentials this once."""
     form = Form(page)
@@ -87,7 +89,7 @@ def create_key(page: CurrentPage) -> Response[str]:
     return _key_form(page, {**page.form, "accounts": accounts}, form.errors)
 
 
-@post("/keys/revoke", sync_to_thread=True)
+@post("/keys/revoke", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def revoke_key(page: CurrentPage) -> Response[str]:
     """Revoke a key."""
     return _revoke(lambda: access.revoke_key(page.ledger, page.principal, page.form.get("key", "")))
@@ -113,14 +115,14 @@ def _restrictions(form: Form, provider: Provider) -> dict[str, str]:
 # ---------------------------------------------------------------- tokens
 
 
-@get("/keys/tokens/new", sync_to_thread=True)
+@get("/keys/tokens/new", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def new_token(page: CurrentPage) -> Response[str]:
     """The empty form for a token."""
     values: dict[str, object] = {"scopes": [Scope.READ.value], "accounts": [], "days": "90", "all": "", "name": ""}
     return _token_form(page, values, {})
 
 
-@post("/keys/tokens", sync_to_thread=True)
+@post("/keys/tokens", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def create_token(page: CurrentPage) -> Response[str]:
     """Create a token, and show it this once."""
     form, for_all_accounts = Form(page), page.form.get("all") == "yes"
@@ -149,7 +151,7 @@ def create_token(page: CurrentPage) -> Response[str]:
     return _token_form(page, {**page.form, "accounts": accounts, "scopes": scopes}, form.errors)
 
 
-@post("/keys/tokens/revoke", sync_to_thread=True)
+@post("/keys/tokens/revoke", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def revoke_token(page: CurrentPage) -> Response[str]:
     """Revoke a token."""
     return _revoke(lambda: access.revoke_token(page.ledger, page.principal, page.form.get("token", "")))
@@ -180,14 +182,20 @@ def _scope_choices(page: Page) -> list[tuple[str, str, str]]:
 # ---------------------------------------------------------------- sessions
 
 
-@post("/keys/sessions/end", sync_to_thread=True)
+@post("/keys/sessions/end", sync_to_thread=True, opt={NEEDS: Scope.READ})
 def end_sessions(page: CurrentPage) -> Response[str]:
     """Log out the browser that the form names; without a name, every browser but this one."""
-    if page.form.get("session"):
-        sessions.end_session(page.ledger, page.form["session"])
-    elif page.session is not None:
-        sessions.end_sessions(page.ledger, except_id=page.session.id)
+    chosen = page.form.get("session")
+    for session in _visible_sessions(page):
+        if session.id == chosen or (not chosen and page.session is not None and session.id != page.session.id):
+            sessions.end_session(page.ledger, session.id)
     return redirect("/keys#sessions")
+
+
+def _visible_sessions(page: Page) -> list[Session]:
+    """The reader's own sessions; an owner's are all."""
+    every = sessions.list_sessions(page.ledger)
+    return every if page.may(OWNER) else [session for session in every if session.token == page.principal.token]
 
 
 # ---------------------------------------------------------------- common to keys and tokens
@@ -195,7 +203,7 @@ def end_sessions(page: CurrentPage) -> Response[str]:
 
 def _account_names(page: Page) -> list[str]:
     with page.ledger.reading() as connection:
-        return account_names(connection)
+        return [name for name in account_names(connection) if page.sees(name)]
 
 
 def _lifetimes(page: Page) -> list[tuple[str, str]]:

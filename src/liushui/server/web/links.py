@@ -55,7 +55,8 @@ class LinkView(NamedTuple):
 
 def link_views(page: Page, key: FlowKey) -> list[LinkView]:
     """The links of a flow, those that count first."""
-    links = links_of_flow(page.read_model, key)
+    every = links_of_flow(page.read_model, key)
+    links = [link for link in every if all(page.sees(flow.account) for flow in link.flows)]
     decisions = decisions_of(page.ledger, [link.id for link in links if link.state not in _UNDECIDED])
     order = [*LOOKS]
     kinds, states, bases = kind_names(page), state_names(page), basis_names(page)

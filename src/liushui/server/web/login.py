@@ -1,4 +1,4 @@
-"""Logging in, by the link that is printed at start, by password or by token; logging out; and display settings."""
+"""Logging in: as a user, by the link that is printed at start, by password or by token. Logging out, and settings."""
 
 from datetime import timedelta
 from typing import Final
@@ -6,9 +6,12 @@ from typing import Final
 from litestar import get, post
 from litestar.response import Response
 
+from liushui.ledger.access.audit import Face, begin_action
 from liushui.ledger.access.sessions import has_password, redeem_login_code, verify_password
 from liushui.ledger.access.tokens import find_token
+from liushui.ledger.access.users import check_login, has_users
 from liushui.rules import Rate
+from liushui.server.audit import DONE, OWNER, REFUSED
 from liushui.server.web.guard import OPEN
 from liushui.server.web.i18n import TAGS
 from liushui.server.web.page import (
@@ -23,7 +26,7 @@ from liushui.server.web.page import (
     redirect,
 )
 from liushui.server.web.sessions import make_cookie
-from liushui.services.access import opens_page
+from liushui.services.access import USER_PREFIX, opens_page
 
 ATTEMPTS_PER_ADDRESS: Final = Rate(calls=10, per=timedelta(minutes=1))
 ATTEMPTS: Final = Rate(calls=60, per=timedelta(minutes=1))
@@ -49,15 +52,23 @@ def show_login(page: CurrentPage) -> Response[str]:
 
 @post("/login", sync_to_thread=True, opt={OPEN: True})
 def log_in(page: CurrentPage) -> Response[str]:
-    """Log in with a password or a token, which the same field takes."""
-    secret = page.form.get("secret", "")
+    """Log in as a user with a password; without a user's name with the owner's password, or a token."""
+    secret, name = page.form.get("secret", ""), page.form.get("user", "").strip()
     if not _may_attempt(page):
         return _too_many_attempts(page, page.next)
+    if name:
+        user = check_login(page.ledger, name, secret)
+        if user is not None:
+            return _log_in(page, "user", page.next, user.token, who=f"{USER_PREFIX}{user.name}")
+        _enter(page, f"{USER_PREFIX}{name}", REFUSED)
+        error = page.say("Wrong user name or password.")
+        return _login_form(page, page.next, error=error, status=403, name=name)
     if verify_password(page.ledger, secret):
         return _log_in(page, "password", page.next)
     token = find_token(page.ledger, secret.strip())
     if token is not None and opens_page(token):
-        return _log_in(page, "token", page.next, token.id)
+        return _log_in(page, "token", page.next, token.id, who=f"token {token.id}")
+    _enter(page, OWNER, REFUSED)
     error = page.say("Wrong password or token.")
     if token is not None:
         error = page.say("This token is not enough: the page needs one that may read and manage all accounts.")
@@ -72,10 +83,18 @@ def log_out(page: CurrentPage) -> Response[str]:
     return redirect("/login", cookies)
 
 
-def _log_in(page: Page, method: str, next_address: str, token: str | None = None) -> Response[str]:
+def _log_in(page: Page, method: str, next_address: str, token: str | None = None, *, who: str = OWNER) -> Response[str]:
+    _enter(page, who, DONE)
     agent = page.request.headers.get("user-agent", "")
     cookie = page.web.sessions.begin(method, agent=agent, secure=page.is_secure, token=token)
     return redirect(next_address, [cookie])
+
+
+def _enter(page: Page, who: str, outcome: str) -> None:
+    """Enter a login in the audit log, with the address that it came from."""
+    client = page.request.client
+    address = client.host if client else ""
+    begin_action(page.ledger, who=who, through=Face.PAGE, action="log in", subject=address, outcome=outcome)
 
 
 def _may_attempt(page: Page) -> bool:
@@ -87,9 +106,16 @@ def _may_attempt(page: Page) -> bool:
     )
 
 
-def _login_form(page: Page, next_address: str, *, error: str = "", status: int = 200) -> Response[str]:
-    has = has_password(page.ledger)
-    return page.render("login.html", status=status, then=next_address, wrong=error, has_password=has)
+def _login_form(page: Page, next_address: str, *, error: str = "", status: int = 200, name: str = "") -> Response[str]:
+    return page.render(
+        "login.html",
+        status=status,
+        then=next_address,
+        wrong=error,
+        has_password=has_password(page.ledger),
+        has_users=has_users(page.ledger),
+        name=name,
+    )
 
 
 def _too_many_attempts(page: Page, next_address: str) -> Response[str]:

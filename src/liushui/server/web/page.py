@@ -16,14 +16,13 @@ from litestar import Request
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
-from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.exceptions import NotAuthorizedException
 from litestar.params import SkipValidation
 from litestar.response import Response
 from markupsafe import Markup
 
 from liushui import __version__
 from liushui.instant import to_iso
-from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
@@ -32,7 +31,7 @@ from liushui.server.web.i18n import Language, choose_language, read_languages
 from liushui.server.web.labels import Labels
 from liushui.server.web.sessions import BrowserSession, BrowserSessions
 from liushui.server.web.static_files import Assets, read_assets
-from liushui.services.access import Principal
+from liushui.services.access import USER_PREFIX, Principal
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -43,6 +42,9 @@ RISE_COOKIE: Final = "liushui_rise"
 THEMES: Final = ("auto", "light", "dark")
 RISES: Final = ("auto", "red", "green")
 """The colour of money that comes in. auto: as readers of the language expect it."""
+
+OWNER: Final = "owner"
+"""What `Page.may` takes, and a handler needs, in place of a scope where only the owner may do it."""
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -118,8 +120,8 @@ class Page:
 
     @property
     def read_model(self) -> ReadModel:
-        """Answers questions about the ledger."""
-        return self.web.app_context.read_model
+        """Answers questions about the accounts that the reader may see."""
+        return self.web.app_context.read_model.restricted_to(self.principal.accounts)
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -167,14 +169,19 @@ class Page:
             raise NotAuthorizedException("expected a session")
         return session.principal
 
-    def require(self, scope: Scope) -> None:
-        """Raises PermissionDeniedException where the session began with a token that lacks a permission."""
-        if not self.may(scope):
-            raise PermissionDeniedException(self.say("Your token does not have the permission %(scope)s.", scope=scope))
+    def sees(self, account: str) -> bool:
+        """Whether the reader may see an account."""
+        return self.principal.sees(account)
 
-    def may(self, scope: Scope) -> bool:
-        """Whether the session has a permission. Pages show no button that would be refused."""
-        return scope in self.principal.scopes
+    def may(self, scope: str) -> bool:
+        """Whether the reader may do what needs a scope, or the owner where it is "owner"."""
+        principal = self.principal
+        return principal.is_owner or scope in principal.scopes
+
+    @property
+    def user(self) -> str | None:
+        """The name of the user who is logged in. None: the owner, by link or password, or a token."""
+        return self.principal.name.removeprefix(USER_PREFIX) if self.principal.role is not None else None
 
     @property
     def is_logged_in(self) -> bool:
@@ -219,11 +226,13 @@ class Page:
     def menu(self) -> list[tuple[str, str, str]]:
         """The main menu: address, name and keyboard shortcut of each page."""
         say = self.say
+        users = [("/users", say("Users"), "g u")] if self.is_logged_in and self.may(OWNER) else []
         return [
             ("/", say("Overview"), "g o"),
             ("/flows", say("Flows"), "g f"),
             ("/sources", say("Sources"), "g s"),
             ("/keys", say("Keys"), "g k"),
+            *users,
             ("/providers", say("Providers"), "g p"),
         ]
 

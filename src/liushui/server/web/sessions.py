@@ -10,13 +10,11 @@ from litestar.datastructures import Cookie
 
 from liushui.ledger.access.sessions import SESSION_LIFETIME, Session, begin_session, end_session, find_session
 from liushui.ledger.access.tokens import list_tokens
+from liushui.ledger.access.users import find_user_of
 from liushui.ledger.access.vault import shared_secret
 from liushui.ledger.engine import Ledger
-from liushui.server.context import Connection
-from liushui.services.access import Principal, bearer, is_valid, owner
-
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing."""
+from liushui.server.context import SAFE_METHODS, Connection
+from liushui.services.access import Principal, bearer, is_valid, owner, user_principal
 
 PAGE: Final = "page"
 """The name of the page's principals."""
@@ -49,7 +47,7 @@ class BrowserSessions:
     ledger: Ledger
 
     def begin(self, method: str, *, agent: str, secure: bool, token: str | None = None) -> Cookie:
-        """Begin a session. `method`: link, password or token. Returns the cookie that carries the session."""
+        """Begin a session. `method`: link, password, token or user. Returns the cookie that carries the session."""
         name = begin_session(self.ledger, method, agent=agent[:AGENT_MAX], token=token)
         value = f"{name}.{self._signature('session', name)}"
         return make_cookie(COOKIE, value, age_s=SESSION_LIFETIME.days * 86_400, secure=secure)
@@ -83,9 +81,12 @@ class BrowserSessions:
         return session.principal
 
     def _principal(self, session: Session) -> Principal | None:
-        """Whom a session acts for: the owner, or the token that it began with. None: that token has ended."""
+        """Whom a session acts for: the owner, a user, or the token that it began with. None: the latter has ended."""
         if session.token is None:
             return owner(PAGE)
+        found = find_user_of(self.ledger, session.token)
+        if found is not None:
+            return user_principal(*found)
         now = self.ledger.clock()
         valid = (one for one in list_tokens(self.ledger) if one.id == session.token and is_valid(one, now))
         token = next(valid, None)

@@ -135,7 +135,7 @@ def read_statuses(page: Page, sources: Sequence[Source] | None = None) -> list[S
     """The status of each of these sources; None: of every source, by name."""
     ledger, providers = page.ledger, page.providers
     if sources is None:
-        sources = list_sources(ledger)
+        sources = [source for source in list_sources(ledger) if page.sees(source.account)]
     if not sources:
         return []
     names = tuple(source.account for source in sources)

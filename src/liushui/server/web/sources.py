@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from litestar import get, post
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import NotFoundException, PermissionDeniedException
 from litestar.params import FromPath
 from litestar.response import Response
 
@@ -20,12 +20,14 @@ from liushui.errors import (
     Unavailable,
     WireError,
 )
+from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs import sources
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.jobs.sync_requests import request_sync
 from liushui.provider import Provider
 from liushui.rules import first_day
 from liushui.server.web.forms import Form
+from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import CurrentPage, Page, redirect
 from liushui.server.web.providers import get_provider
 from liushui.server.web.source_status import read_statuses
@@ -63,7 +65,7 @@ def show_progress(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     return _progress(page, _source(page, name))
 
 
-@post("/sources/{name:str}/sync", sync_to_thread=True)
+@post("/sources/{name:str}/sync", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def sync_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """Request a sync."""
     source = _source(page, name)
@@ -72,14 +74,14 @@ def sync_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     return _progress(page, source) if page.is_part else redirect(_address(name))
 
 
-@post("/sources/{name:str}/pause", sync_to_thread=True)
+@post("/sources/{name:str}/pause", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def pause_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """Pause a source, or resume it."""
     sources.pause_source(page.ledger, _source(page, name).account, paused=page.form.get("paused") == "yes")
     return redirect(_address(name))
 
 
-@post("/sources/{name:str}/remove", sync_to_thread=True)
+@post("/sources/{name:str}/remove", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def remove_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """Remove a source and its credentials."""
     sources.remove_source(page.ledger, _source(page, name).account)
@@ -88,6 +90,8 @@ def remove_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
 
 def _source(page: Page, name: str) -> Source:
     try:
+        if not page.sees(name):
+            raise SourceNotFound(name)
         return services.get_source(page.ledger, name)
     except SourceNotFound as error:
         raise NotFoundException(str(error)) from error
@@ -105,9 +109,16 @@ def _address(name: str) -> str:
 # ---------------------------------------------------------------- a new source
 
 
-@get("/sources/~new", sync_to_thread=True)
+def _check_may_add(page: Page) -> None:
+    """Raises PermissionDeniedException where the reader could not see the account of a new source."""
+    if page.principal.accounts is not None:
+        raise PermissionDeniedException("a new source needs a role for all accounts; yours is for some")
+
+
+@get("/sources/~new", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def new_source(page: CurrentPage) -> Response[str]:
     """The choice of a provider; with one in the address, the form for its source."""
+    _check_may_add(page)
     name = page.request.query_params.get("provider")
     if name is None:
         return page.render("sources/choose.html", providers=list(page.providers.values()))
@@ -123,9 +134,10 @@ def new_source(page: CurrentPage) -> Response[str]:
     return _source_form(page, provider, values, {})
 
 
-@post("/sources", sync_to_thread=True)
+@post("/sources", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def add_source(page: CurrentPage) -> Response[str]:
     """Add a source, and request its first sync where the form asks for one."""
+    _check_may_add(page)
     provider, form = get_provider(page, page.form.get("provider", "")), Form(page)
     source = _read_source(form, provider)
     if source is not None:
@@ -141,7 +153,7 @@ def add_source(page: CurrentPage) -> Response[str]:
     return _source_form(page, provider, _without_secrets(page, provider), form.errors)
 
 
-@post("/sources/~test", sync_to_thread=True)
+@post("/sources/~test", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def test_new_source(page: CurrentPage) -> Response[str]:
     """Test the source that a form describes, before it is added."""
     provider, form = get_provider(page, page.form.get("provider", "")), Form(page)
@@ -152,7 +164,7 @@ def test_new_source(page: CurrentPage) -> Response[str]:
     return _test_result(page, source)
 
 
-@post("/sources/{name:str}/test", sync_to_thread=True)
+@post("/sources/{name:str}/test", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def test_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """Test a source."""
     return _test_result(page, _source(page, name))
@@ -238,14 +250,14 @@ def _free_name(provider: str, taken: set[str]) -> str:
 # ---------------------------------------------------------------- credentials
 
 
-@get("/sources/{name:str}/credentials", sync_to_thread=True)
+@get("/sources/{name:str}/credentials", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def new_credentials(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """The form for new credentials of a source."""
     source = _source(page, name)
     return _credentials_form(page, source, get_provider(page, source.provider), {})
 
 
-@post("/sources/{name:str}/credentials", sync_to_thread=True)
+@post("/sources/{name:str}/credentials", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def replace_credentials(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """Replace the credentials of a source, and request a sync with the new ones."""
     source = _source(page, name)

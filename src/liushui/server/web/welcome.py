@@ -5,18 +5,20 @@ from litestar.exceptions import PermissionDeniedException
 from litestar.response import Response
 
 from liushui.ledger.access.sessions import PASSWORD_MAX, PASSWORD_MIN, has_password, set_password
+from liushui.ledger.access.tokens import Scope
 from liushui.server.web.forms import Form
-from liushui.server.web.page import CurrentPage, Page, redirect
+from liushui.server.web.guard import NEEDS
+from liushui.server.web.page import OWNER, CurrentPage, Page, redirect
 from liushui.services.accounts import has_accounts
 
 
-@get("/welcome", sync_to_thread=True)
+@get("/welcome", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def show_first_steps(page: CurrentPage) -> Response[str]:
     """Show the steps, and which of them are done."""
     return _first_steps(page, {})
 
 
-@post("/welcome/password", sync_to_thread=True)
+@post("/welcome/password", sync_to_thread=True, opt={NEEDS: OWNER})
 def set_first_password(page: CurrentPage) -> Response[str]:
     """Set the page's password where there is none. This browser stays logged in."""
     if not _may_set_password(page):

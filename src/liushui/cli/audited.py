@@ -1,0 +1,53 @@
+"""Which commands the ledger's audit log has, and their entries there."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from liushui.ledger.engine import Ledger
+
+AUDITED: Final = frozenset(
+    {
+        *("source add", "source credentials", "source remove", "source pause", "source resume", "account remove"),
+        *("import", "import undo", "balance state", "balance withdraw", "link confirm", "link reject"),
+        *("quarantine retry", "quarantine discard", "rebuild", "certificate key create", "certificate create"),
+        *("key create", "key revoke", "token create", "token revoke", "password set", "password remove", "login"),
+        *("user add", "user role", "user password", "user remove", "close"),
+    }
+)
+"""The commands whose use the ledger's audit log has."""
+_IS_AUDITED: Final = "liushui.cli.audited.is_audited"
+
+
+def audit_command(ledger: "Ledger") -> None:
+    """Enter the running command in the audit log, once, where it is of AUDITED. Its outcome is entered at its end."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.meta.get(_IS_AUDITED):
+        return
+    command = context.command_path.partition(" ")[2]
+    if command in AUDITED:
+        context.meta[_IS_AUDITED] = True
+        values = [context.params[param.name] for param in context.command.params if isinstance(param, click.Argument)]
+        subject = " ".join(str(text) for value in values for text in (value if isinstance(value, tuple) else (value,)))
+        context.with_resource(_audited(ledger, command, subject))
+
+
+@contextmanager
+def _audited(ledger: "Ledger", command: str, subject: str) -> Iterator[None]:
+    from liushui.ledger.access.audit import Face, begin_action, end_action
+
+    who = f"command line ({getpass.getuser()})"
+    action = begin_action(ledger, who=who, through=Face.COMMAND_LINE, action=command, subject=subject)
+    try:
+        yield
+    except (click.exceptions.Exit, SystemExit):
+        end_action(ledger, action, "done")
+        raise
+    except BaseException as error:
+        end_action(ledger, action, f"failed ({type(error).__name__})")  # its text may quote a secret
+        raise
+    end_action(ledger, action, "done")

@@ -1,0 +1,229 @@
+"""People who log in to the page, each with a role and a password, or a name at an OpenID provider.
+
+What a user may do is a row of the table of tokens that has no text. So what a user creates (keys, tokens, sessions)
+ends with the user, as it does with a token.
+"""
+
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, short_repr
+from liushui.instant import from_us, to_us
+from liushui.ledger.access.sessions import hash_password, matches
+from liushui.ledger.access.tokens import Revoked, Scope, Token, get_token, insert_token, revoke_in
+from liushui.ledger.engine import Ledger
+from liushui.ledger.schema import sessions, users
+
+NAME_MAX: Final = 100
+SUBJECT_MAX: Final = 500
+
+
+class Role(StrEnum):
+    """What a user may do with the accounts that they see."""
+
+    VIEWER = "viewer"
+    """Reads and exports."""
+    ACCOUNTANT = "accountant"
+    """Also decides: confirms links, states balances, explains findings, closes months, records flows."""
+    OPERATOR = "operator"
+    """Also runs: sources, syncs, keys and tokens. Decides nothing."""
+    OWNER = "owner"
+    """Everything, users included, of all accounts."""
+
+
+SCOPES: Final = {
+    Role.VIEWER: frozenset((Scope.READ,)),
+    Role.ACCOUNTANT: frozenset((Scope.READ, Scope.RECORD)),
+    Role.OPERATOR: frozenset((Scope.READ, Scope.MANAGE)),
+    Role.OWNER: frozenset(Scope),
+}
+"""The scopes of each role."""
+
+
+class User(NamedTuple):
+    """A user. `accounts` None: all accounts, also those that are added later. `subject`: at the OpenID provider."""
+
+    name: str
+    role: Role
+    accounts: frozenset[str] | None
+    has_password: bool
+    subject: str | None
+    created_at: datetime
+    token: str
+    """The id of the token that says what the user may do."""
+
+
+def add_user(
+    ledger: Ledger,
+    name: str,
+    role: Role,
+    accounts: Collection[str] | None = None,
+    *,
+    password: str | None = None,
+    subject: str | None = None,
+) -> User:
+    """Add a user, in one transaction. `accounts` None: all accounts.
+
+    Raises AlreadyExists, AccountNotFound, InvalidField, and ConfigError for a password that is too short or too long,
+    or where the user could not log in at all.
+    """
+    if not name or len(name) > NAME_MAX or not name.isprintable() or name != name.strip():
+        raise InvalidField("user", f"1 to {NAME_MAX} printable characters", short_repr(name))
+    if subject is not None and (not subject or len(subject) > SUBJECT_MAX or not subject.isprintable()):
+        raise InvalidField("oidc", f"1 to {SUBJECT_MAX} printable characters", short_repr(subject))
+    if password is None and subject is None:
+        raise ConfigError("user: expected a password or an OpenID name, for otherwise nobody can log in as this user")
+    _check_role(role, accounts)
+    hashed = None if password is None else hash_password(password)
+    now = ledger.clock()
+    with ledger.writing() as connection:
+        if _row(connection, name) is not None:
+            raise AlreadyExists(f"user: there is one named {short_repr(name)} already")
+        if subject is not None and _by_subject(connection, subject) is not None:
+            raise AlreadyExists(f"oidc: another user has {short_repr(subject)} already")
+        token = _grant(connection, now, name, role, accounts)
+        row = {
+            "name": name,
+            "role": role.value,
+            "token": token.id,
+            "hash": hashed,
+            "subject": subject,
+            "created_at_us": to_us(now),
+        }
+        connection.execute(users.insert().values(row))
+        return _user(row, token)
+
+
+def list_users(ledger: Ledger) -> list[User]:
+    """Every user, by name."""
+    with ledger.reading() as connection:
+        rows = connection.execute(sa.select(users).order_by(users.c.name)).mappings().all()
+        return [_user(row, get_token(connection, row["token"])) for row in rows]
+
+
+def has_users(ledger: Ledger) -> bool:
+    """Whether there is a user."""
+    with ledger.reading() as connection:
+        return connection.execute(sa.select(users.c.name).limit(1)).first() is not None
+
+
+def get_user(ledger: Ledger, name: str) -> User:
+    """The user of that name. Raises NotFound."""
+    with ledger.reading() as connection:
+        row = _existing(connection, name)
+        return _user(row, get_token(connection, row["token"]))
+
+
+def find_user_of(ledger: Ledger, token: str) -> tuple[User, Token] | None:
+    """The user whom a token says what they may do, and that token. None: it is nobody's, or was revoked."""
+    with ledger.reading() as connection:
+        row = connection.execute(sa.select(users).where(users.c.token == token)).mappings().first()
+        granted = None if row is None else get_token(connection, token)
+    return None if row is None or granted is None else (_user(row, granted), granted)
+
+
+def check_login(ledger: Ledger, name: str, password: str) -> User | None:
+    """The user with that name and password, if they still see an account. Slow on purpose, whatever the name."""
+    with ledger.reading() as connection:
+        row = _row(connection, name)
+        token = None if row is None else get_token(connection, row["token"])
+    is_right = matches((row and row["hash"]) or _decoy_hash(), password)
+    return _user(row, token) if row and row["hash"] and token is not None and is_right else None
+
+
+def find_subject(ledger: Ledger, subject: str) -> User | None:
+    """The user whom the OpenID provider knows by that name, if they still see an account."""
+    with ledger.reading() as connection:
+        row = _by_subject(connection, subject)
+        token = None if row is None else get_token(connection, row["token"])
+    return None if row is None or token is None else _user(row, token)
+
+
+def change_role(ledger: Ledger, name: str, role: Role, accounts: Collection[str] | None = None) -> Revoked:
+    """Give a user another role and other accounts. Ends the user's sessions, and revokes what the user created.
+
+    Returns how much that was. Raises NotFound, AccountNotFound, ConfigError.
+    """
+    _check_role(role, accounts)
+    now = ledger.clock()
+    with ledger.writing() as connection:
+        revoked = _revoke(connection, _existing(connection, name)["token"], now)
+        token = _grant(connection, now, name, role, accounts)
+        connection.execute(users.update().where(users.c.name == name).values(role=role.value, token=token.id))
+    return revoked
+
+
+def set_user_password(ledger: Ledger, name: str, password: str) -> None:
+    """Give a user another password, and end the user's sessions. Raises NotFound and ConfigError."""
+    hashed = hash_password(password)
+    with ledger.writing() as connection:
+        row = _existing(connection, name)
+        connection.execute(users.update().where(users.c.name == name).values(hash=hashed))
+        connection.execute(sessions.delete().where(sessions.c.token == row["token"]))
+
+
+def remove_user(ledger: Ledger, name: str) -> Revoked:
+    """Remove a user, end the user's sessions, and revoke what the user created. Raises NotFound."""
+    with ledger.writing() as connection:
+        revoked = _revoke(connection, _existing(connection, name)["token"], ledger.clock())
+        connection.execute(users.delete().where(users.c.name == name))
+    return revoked
+
+
+def _check_role(role: Role, accounts: Collection[str] | None) -> None:
+    if accounts is not None and not accounts:
+        raise ConfigError("account: expected at least one, got none")
+    if role is Role.OWNER and accounts is not None:
+        raise ConfigError("account: an owner has all accounts; give another role, or name none")
+
+
+def _grant(connection: Connection, now: datetime, name: str, role: Role, accounts: Collection[str] | None) -> Token:
+    return insert_token(connection, now, None, name=name, names=accounts, scopes=SCOPES[role])
+
+
+def _revoke(connection: Connection, token: str, now: datetime) -> Revoked:
+    connection.execute(sessions.delete().where(sessions.c.token == token))
+    if get_token(connection, token) is None:  # all of its accounts were removed
+        return Revoked(0, 0)
+    return revoke_in(connection, token, now)
+
+
+@cache
+def _decoy_hash() -> str:
+    """What the password of a name that nobody has is compared with: the time does not tell which names exist."""
+    return hash_password(secrets.token_urlsafe())
+
+
+def _user(row: Mapping[Any, Any], token: Token | None) -> User:
+    """The user in a row. `token` None: it was revoked, because none of its accounts is left."""
+    return User(
+        row["name"],
+        Role(row["role"]),
+        frozenset() if token is None else token.accounts,
+        row["hash"] is not None,
+        row["subject"],
+        from_us(row["created_at_us"]),
+        row["token"],
+    )
+
+
+def _existing(connection: Connection, name: str) -> sa.RowMapping:
+    row = _row(connection, name)
+    if row is None:
+        raise NotFound(f"user: there is none named {short_repr(name)}")
+    return row
+
+
+def _row(connection: Connection, name: str) -> sa.RowMapping | None:
+    return connection.execute(sa.select(users).where(users.c.name == name)).mappings().first()
+
+
+def _by_subject(connection: Connection, subject: str) -> sa.RowMapping | None:
+    return connection.execute(sa.select(users).where(users.c.subject == subject)).mappings().first()

@@ -1,0 +1,162 @@
+"""The pages of an owner: the people who log in, each with a role, and the audit log of who did what."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from litestar import get, post
+from litestar.response import Response
+
+from liushui.errors import AlreadyExists, ConfigError, NotFound
+from liushui.ledger.access.audit import list_actions
+from liushui.ledger.access.sessions import PASSWORD_MAX, PASSWORD_MIN
+from liushui.ledger.access.users import (
+    NAME_MAX,
+    Role,
+    User,
+    add_user,
+    change_role,
+    get_user,
+    list_users,
+    remove_user,
+    set_user_password,
+)
+from liushui.ledger.engine import account_names
+from liushui.server.web.forms import Form
+from liushui.server.web.guard import NEEDS
+from liushui.server.web.page import OWNER, CurrentPage, Page, redirect
+
+ENTRIES_SHOWN: Final = 200
+"""Entries of the audit log on its page: the newest."""
+
+
+@get("/users", sync_to_thread=True, opt={NEEDS: OWNER})
+def show_users(page: CurrentPage) -> Response[str]:
+    """The users, and the newest entries of the audit log."""
+    return page.render(
+        "users/index.html",
+        users=list_users(page.ledger),
+        roles={role.value: name for role, name, _ in _role_choices(page)},
+        entries=list_actions(page.ledger, limit=ENTRIES_SHOWN),
+        now=page.ledger.clock(),
+    )
+
+
+@get("/users/new", sync_to_thread=True, opt={NEEDS: OWNER})
+def new_user(page: CurrentPage) -> Response[str]:
+    """The empty form for a user."""
+    return _form(page, None, {"role": Role.VIEWER.value, "all": "yes"}, {})
+
+
+@get("/users/edit", sync_to_thread=True, opt={NEEDS: OWNER})
+def edit_user(page: CurrentPage) -> Response[str]:
+    """The form with a user's role and accounts."""
+    try:
+        user = get_user(page.ledger, page.request.query_params.get("user", ""))
+    except NotFound:
+        return redirect("/users")
+    values = {"role": user.role.value, "accounts": sorted(user.accounts or ()), "all": user.accounts is None}
+    return _form(page, user, values, {})
+
+
+@post("/users", sync_to_thread=True, opt={NEEDS: OWNER})
+def create_user(page: CurrentPage) -> Response[str]:
+    """Add a user."""
+    form = Form(page)
+    name, role, accounts = form.text("name"), form.one_of("role", list(Role)), _accounts(form)
+    password = _password(form)
+    if name is not None and role is not None and password is not None and not form.is_wrong:
+        try:
+            add_user(page.ledger, name, Role(role), accounts, password=password)
+        except AlreadyExists:
+            form.wrong("name", page.say("A user with this name already exists."))
+        except ConfigError as error:
+            form.wrong("name", str(error))
+        else:
+            return redirect("/users")
+    return _form(page, None, {**page.form, "accounts": accounts or ()}, form.errors)
+
+
+@post("/users/role", sync_to_thread=True, opt={NEEDS: OWNER})
+def change_user(page: CurrentPage) -> Response[str]:
+    """Give a user another role and other accounts."""
+    form = Form(page)
+    name, role, accounts = form.typed("user"), form.one_of("role", list(Role)), _accounts(form)
+    if role is not None and not form.is_wrong:
+        try:
+            change_role(page.ledger, name, Role(role), accounts)
+        except NotFound:
+            return redirect("/users")
+        except ConfigError as error:
+            form.wrong("role", str(error))
+        else:
+            return redirect("/users")
+    return _form(page, get_user(page.ledger, name), {**page.form, "accounts": accounts or ()}, form.errors)
+
+
+@post("/users/password", sync_to_thread=True, opt={NEEDS: OWNER})
+def change_password(page: CurrentPage) -> Response[str]:
+    """Set another password of a user."""
+    form = Form(page)
+    name, password = form.typed("user"), _password(form)
+    if password is None:
+        user = get_user(page.ledger, name)
+        values = {"role": user.role.value, "accounts": sorted(user.accounts or ()), "all": user.accounts is None}
+        return _form(page, user, values, form.errors)
+    return _then_list(lambda: set_user_password(page.ledger, name, password))
+
+
+@post("/users/remove", sync_to_thread=True, opt={NEEDS: OWNER})
+def delete_user(page: CurrentPage) -> Response[str]:
+    """Remove a user."""
+    return _then_list(lambda: remove_user(page.ledger, page.form.get("user", "")))
+
+
+def _then_list(change: Callable[[], object]) -> Response[str]:
+    with suppress(NotFound):  # a form that is sent twice, or about a user whom another owner removed, is no error
+        change()
+    return redirect("/users")
+
+
+def _accounts(form: Form) -> list[str] | None:
+    """The chosen accounts. None: all of them."""
+    if form.ticked("all"):
+        return None
+    with form.page.ledger.reading() as connection:
+        return form.some_of("accounts", account_names(connection))
+
+
+def _password(form: Form) -> str | None:
+    password = form.page.form.get("password", "")
+    if PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        return password
+    least = form.page.say("Use at least %(least)s characters.", least=PASSWORD_MIN)
+    form.wrong("password", least if len(password) < PASSWORD_MIN else form.page.say("This is too long."))
+    return None
+
+
+def _form(page: Page, user: User | None, values: Mapping[str, object], errors: Mapping[str, str]) -> Response[str]:
+    """The form of a user; None: of a new one."""
+    with page.ledger.reading() as connection:
+        accounts = account_names(connection)
+    return page.render(
+        "users/form.html",
+        status=422 if errors else 200,
+        user=user,
+        accounts=accounts,
+        roles=_role_choices(page),
+        name_max=NAME_MAX,
+        values=values,
+        errors=errors,
+    )
+
+
+def _role_choices(page: Page) -> list[tuple[Role, str, str]]:
+    """The roles: the field's value, its name, and what it allows."""
+    say = page.say
+    return [
+        (Role.VIEWER, say("Viewer"), say("reads and exports")),
+        (Role.ACCOUNTANT, say("Accountant"), say("also confirms links, states balances, explains and closes")),
+        (Role.OPERATOR, say("Operator"), say("reads; runs sources, syncs, keys and tokens; decides nothing")),
+        (Role.OWNER, say("Owner"), say("everything of all accounts, users included")),
+    ]

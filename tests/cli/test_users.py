@@ -1,0 +1,128 @@
+"""liushui user and audit: people are added, changed and removed, and what commands do is in the log."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from liushui.cli.app import program
+from liushui.cli.audited import AUDITED
+from tests.cli.commands import run
+from tests.ledger.ledgers import new_ledger
+
+PASSWORD = "correct horse battery"
+
+NOT_AUDITED = {
+    *("source list", "source test", "account list", "import list", "flows", "balances", "balance list", "summary"),
+    *("coverage", "status", "verify", "certificate key show", "certificate list", "certificate export"),
+    *("certificate verify", "certificate rows", "certificate prove-row", "link list", "link show", "findings"),
+    *("breaks", "quarantine list", "quarantine show", "key list", "token list", "user list", "audit", "reconcile"),
+    *("db backups", "mcp"),
+}
+"""Commands that change nothing that counts."""
+RUNNING = {"sync", "serve", "simulate", "demo"}
+"""Commands whose work has records of its own: runs, and the entries of each request."""
+OF_FILES = {"db upgrade", "db copy", "db backup", "db restore", "db compact"}
+"""Commands that treat a ledger as a whole: the log itself is copied, restored or moved by them."""
+
+
+def leaf_commands(command: click.Command, words: list[str], context: click.Context) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from leaf_commands(child, [*words, name], context)
+    if not isinstance(command, click.Group) or command.invoke_without_command:
+        yield " ".join(words)
+
+
+def test_every_command_is_in_the_audit_log_or_is_known_not_to_be() -> None:
+    commands = {name for name in leaf_commands(program, [], click.Context(program)) if name}
+    known = AUDITED | NOT_AUDITED | RUNNING | OF_FILES
+    assert commands == known
+    assert not AUDITED & (NOT_AUDITED | RUNNING | OF_FILES)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    new_ledger(tmp_path, "broker", "shop").close()
+    return tmp_path / "ledger.db"
+
+
+def users(ledger: Path) -> list[dict[str, object]]:
+    return list(json.loads(run(ledger, "user", "list", "--format", "json").stdout))
+
+
+def actions(ledger: Path) -> list[tuple[str, str, str]]:
+    entries = json.loads(run(ledger, "audit", "--format", "json").stdout)
+    assert all(entry["through"] == "command line" for entry in entries)
+    assert all(entry["who"].startswith("command line (") for entry in entries)
+    return [(entry["action"], entry["subject"], entry["outcome"]) for entry in entries]
+
+
+def test_a_user_is_added_changed_and_removed(ledger: Path) -> None:
+    added = run(ledger, "user", "add", "wang", "--role", "accountant", "--account", "shop", stdin=f"{PASSWORD}\n")
+    assert added.returncode == 0
+    assert "accountant of shop" in added.stderr
+    (wang,) = users(ledger)
+    assert (wang["user"], wang["role"], wang["accounts"]) == ("wang", "accountant", ["shop"])
+    assert run(ledger, "user", "role", "wang", "--role", "viewer").returncode == 0
+    assert [(one["role"], one["accounts"]) for one in users(ledger)] == [("viewer", ["all"])]
+    assert run(ledger, "user", "password", "wang", stdin="another long password\n").returncode == 0
+    assert run(ledger, "user", "remove", "wang").returncode == 0
+    assert users(ledger) == []
+    assert actions(ledger) == [
+        ("user remove", "wang", "done"),
+        ("user password", "wang", "done"),
+        ("user role", "wang", "done"),
+        ("user add", "wang", "done"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "error"),
+    [
+        (("add", "wang", "--role", "viewer"), "short\n", "password: expected 10 to 1000 characters, got 5"),
+        (("add", "wang", "--role", "boss"), PASSWORD, "'boss' is not one of"),
+        (
+            ("add", "wang", "--role", "viewer", "--account", "nothing"),
+            PASSWORD,
+            "account: there is none named 'nothing'",
+        ),
+        (("add", "wang", "--role", "owner", "--account", "shop"), PASSWORD, "account: an owner has all accounts"),
+        (("add", " ", "--role", "viewer"), PASSWORD, "user: expected 1 to 100 printable characters, got ' '"),
+        (("role", "wang", "--role", "viewer"), "", "user: there is none named 'wang'"),
+        (("password", "wang"), PASSWORD, "user: there is none named 'wang'"),
+        (("remove", "wang"), "", "user: there is none named 'wang'"),
+    ],
+)
+def test_wrong_input_is_named_and_changes_nothing(ledger: Path, words: tuple[str, ...], stdin: str, error: str) -> None:
+    done = run(ledger, "user", *words, stdin=stdin)
+    assert done.returncode == 2
+    assert error in done.stderr
+    assert users(ledger) == []
+
+
+def test_a_name_is_given_once(ledger: Path) -> None:
+    run(ledger, "user", "add", "wang", "--role", "viewer", stdin=f"{PASSWORD}\n")
+    again = run(ledger, "user", "add", "wang", "--role", "owner", stdin=f"{PASSWORD}\n")
+    assert again.returncode == 2
+    assert "user: there is one named 'wang' already" in again.stderr
+    assert [one["role"] for one in users(ledger)] == ["viewer"]
+    assert [outcome for _, _, outcome in actions(ledger)] == ["failed (AlreadyExists)", "done"]
+
+
+def test_a_command_that_fails_is_in_the_log_without_its_text(ledger: Path) -> None:
+    assert run(ledger, "key", "revoke", "none").returncode == 2
+    assert actions(ledger) == [("key revoke", "none", "failed (NotFound)")]
+
+
+def test_the_log_is_filtered(ledger: Path) -> None:
+    run(ledger, "key", "revoke", "one")
+    run(ledger, "key", "revoke", "two")
+    entries = json.loads(run(ledger, "audit", "--limit", "1", "--format", "json").stdout)
+    assert [entry["subject"] for entry in entries] == ["two"]
+    assert json.loads(run(ledger, "audit", "--since", "2100-01-01", "--format", "json").stdout) == []
+    assert json.loads(run(ledger, "audit", "--who", "user wang", "--format", "json").stdout) == []

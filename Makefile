@@ -78,6 +78,7 @@ release: check audit wheel ## the wheel, the source, and the list of all package
 image: wheel ## build the container image localhost/liushui from Debian and the wheel; needs buildah and mmdebstrap
 	$(UV) export --frozen --quiet --no-dev --no-emit-project --output-file dist/requirements.txt
 	deploy/image/build dist/liushui-*.whl dist/requirements.txt
+	deploy/image/check localhost/liushui:$$($(VENV)/bin/liushui --version | cut -d' ' -f2)
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

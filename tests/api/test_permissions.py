@@ -95,6 +95,7 @@ ROUTES = [
     ("GET", "/balances"),
     ("GET", "/summary"),
     ("GET", "/coverage"),
+    ("GET", "/breaks"),
     ("GET", "/heads"),
     ("GET", "/feed"),
     ("GET", "/findings"),

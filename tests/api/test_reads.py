@@ -9,7 +9,7 @@ from liushui.flow import Direction
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.maintenance.verify import Verified, verify
-from liushui.ledger.write.commit import commit_gap
+from liushui.ledger.write.commit import commit_gap, make_account
 from tests.api.callers import Answer, Api, Caller
 from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, import_page, make_full_row, make_row, rejected_row
 
@@ -256,6 +256,21 @@ def test_coverage_findings_and_quarantine(caller: Caller, ledger: Ledger) -> Non
     assert caller.get("/accounts/a")["quarantined"] == 2
 
 
+def test_breaks(caller: Caller, api: Api, ledger: Ledger) -> None:
+    make_account(ledger, "shop", "wecom", "Asia/Shanghai")
+    rows = [make_row(f"{one}", one, "1.00", balance=f"{one}.00", currency="CNY") for one in (1, 2, 4)]
+    commit_read(ledger, hours(0, 24), *rows, account="shop")
+    answer = caller.get("/breaks", account="shop")
+    (found,) = answer["breaks"]
+    flows = {flow["id"]: flow["key"] for flow in caller.get("/flows", account="shop")["flows"]}
+    assert (found["before"], found["after"]) == (flows["2"], flows["4"])
+    assert (found["stated"], found["expected"], found["difference"]) == ("3.00", "2.00", "1.00")
+    assert (found["cause"], found["explanation"].partition(" ")[0]) == ("missing", "1.00")
+    assert answer["complete"] == caller.get("/balances", account="shop")["complete"]
+    assert answer["gaps"] == caller.get("/balances", account="shop")["gaps"]
+    assert api.caller("b").get("/breaks")["breaks"] == [], "of its own accounts only"
+
+
 # ---------------------------------------------------------------- tags
 
 
@@ -271,7 +286,7 @@ def test_heads_are_those_of_verify_and_are_not_cached(caller: Caller, api: Api, 
     assert caller.ask("GET", "/heads", params={"account": "x"}).status_code == 404
 
 
-TAGGED = ["/accounts", "/accounts/a", "/flows", "/balances", "/summary", "/coverage", "/feed", "/findings"]
+TAGGED = ["/accounts", "/accounts/a", "/flows", "/balances", "/summary", "/coverage", "/feed", "/findings", "/breaks"]
 
 
 @pytest.mark.parametrize("path", TAGGED)

@@ -134,7 +134,7 @@ def test_every_answer_has_its_completeness_and_amounts_as_text(assistant: Assist
     flows = content(answers["list_flows"])
     assert {flow["account"] for flow in flows["flows"]} == {"a", "b"}
     assert "-250.125" in {flow["amount"] for flow in flows["flows"]}
-    for name in ("list_flows", "list_balances", "summarize_flows", "reconcile"):
+    for name in ("list_flows", "list_balances", "summarize_flows", "list_breaks"):
         answer = content(answers[name])
         assert answer["complete"] is False
         assert {gap["account"] for gap in answer["gaps"]} == {"a"}
@@ -146,11 +146,10 @@ def test_every_answer_has_its_completeness_and_amounts_as_text(assistant: Assist
 
 
 def test_parameters_select_what_is_answered(assistant: Assistant) -> None:
-    first, balance, summary, reconciled = assistant.call(
+    first, balance, summary = assistant.call(
         ("list_flows", {"account": ["a"], "limit": 1, "order": "oldest", "since": "2025-11-01"}),
         ("list_balances", {"account": ["b"], "at": "2025-12-01", "currency": "usd"}),
         ("summarize_flows", {"account": ["a"], "period": "year", "by": ["kind"], "currency": "USD"}),
-        ("reconcile", {"account": ["b"]}),
     )
     assert [flow["id"] for flow in content(first)["flows"]] == ["a1"]
     (second,) = assistant.call(
@@ -160,7 +159,7 @@ def test_parameters_select_what_is_answered(assistant: Assistant) -> None:
     assert [flow["id"] for flow in content(second)["flows"]] == ["a2"]
     (only,) = content(balance)["balances"]
     assert (only["account"], only["amount"], only["complete"]) == ("b", "100.00", True)
-    assert (only["check"], content(reconciled)["check"]) == ("could_not_check", "could_not_check")
+    assert only["check"] == "could_not_check", "its opening balance follows from the only stated one"
     assert content(balance)["complete"] is True
     totals = {row["kind"]: Decimal(row["net"]) for row in content(summary)["rows"]}
     assert totals == {"deposit": 1000, "trade": Decimal("-250.125"), "withdrawal": -100}
@@ -241,4 +240,11 @@ def test_only_routes_that_read_are_called() -> None:
         for tool in TOOLS:
             with pytest.raises(RuntimeError, match="recorded"):
                 tool.read(client, {})
-    assert set(called) == {"GET /accounts", "GET /flows", "GET /balances", "GET /summary", "GET /coverage"}
+    assert set(called) == {
+        "GET /accounts",
+        "GET /flows",
+        "GET /balances",
+        "GET /summary",
+        "GET /coverage",
+        "GET /breaks",
+    }

@@ -124,6 +124,10 @@ class Client:
         """How many flows of each day need a review, and why."""
         return self._get("/findings", models.Findings, account=account).findings
 
+    def breaks(self, *, account: Sequence[str] = ()) -> models.Breaks:
+        """Where stated balances do not follow from those before them."""
+        return self._get("/breaks", models.Breaks, account=account)
+
     def quarantine(
         self, *, account: Sequence[str] = (), resolved: bool = False, limit: int = 100
     ) -> Iterator[models.QuarantinedRow]:

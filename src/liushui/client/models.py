@@ -665,6 +665,44 @@ class Findings(Model):
     findings: list[FindingCount]
 
 
+class Break(Model):
+    """Where the balance that a flow states does not follow from the flow before it.
+
+    `before` is null where the chain begins with it. `rows` are the flows that may be wrong. Keys name flows in
+    /flows/{key}.
+    """
+
+    account: str
+    subaccount: str
+    currency: str
+    at: Annotated[Instant, Meta(description="The time of the flow after the break.")]
+    before: Annotated[str | None, Meta(description="The key of the flow before the break.")]
+    after: Annotated[str, Meta(description="The key of the flow after it.")]
+    stated: Annotated[Sum, Meta(description="The balance before the flow after it, by what that flow states.")]
+    expected: Annotated[Sum, Meta(description="The balance after the flow before it, as that one states it.")]
+    difference: Annotated[Sum, Meta(description="What is missing: stated minus expected.")]
+    cause: Annotated[
+        str,
+        Meta(
+            description="The simplest explanation: missing, twice, wrong_balance, out_of_place or restated.",
+            examples=["missing"],
+        ),
+    ]
+    explanation: Annotated[str, Meta(description="The cause in words.")]
+    rows: list[str]
+
+
+class Breaks(Model):
+    """The breaks of the balance chains, by account and time. An account whose flows state no balances has none.
+
+    `complete`: whether every flow of the accounts is in the ledger.
+    """
+
+    breaks: list[Break]
+    complete: bool
+    gaps: list[Gap]
+
+
 class Span(Model):
     """A range without its end."""
 

@@ -87,21 +87,6 @@ class Summary(Parameters, frozen=True):
     kind: Kind | None = None
 
 
-class Reconciliation(models.Model):
-    """Whether the balances agree with what the provider or a person stated, and which flows need a review.
-
-    `check` is of all balances together: fail if one failed, could_not_check if one could not be checked, else pass.
-    `findings` count flows by day: `break` is a stated balance that does not follow from the one before it. `complete`
-    and `gaps` are about the flows themselves.
-    """
-
-    check: Literal["pass", "fail", "could_not_check"]
-    balances: list[models.Balance]
-    findings: list[models.FindingCount]
-    complete: bool
-    gaps: list[models.Gap]
-
-
 @dataclass(frozen=True)
 class ToolDefinition:
     """A tool: what it is for, its parameters, and how its answer is read."""
@@ -116,18 +101,6 @@ class ToolDefinition:
 
 def _reader(path: str, type_: type[models.Model]) -> Callable[[Client, Mapping[str, Any]], models.Model]:
     return lambda client, query: client.get(path, type_, **query)
-
-
-def _reconcile(client: Client, query: Mapping[str, Any]) -> Reconciliation:
-    balances = client.balances(**query)
-    checks = {balance.check for balance in balances.balances}
-    return Reconciliation(
-        check="fail" if "fail" in checks else "pass" if checks <= {"pass"} else "could_not_check",
-        balances=balances.balances,
-        findings=client.findings(**query),
-        complete=balances.complete,
-        gaps=balances.gaps,
-    )
 
 
 TOOLS: Final = (
@@ -175,13 +148,13 @@ TOOLS: Final = (
         _reader("/coverage", models.Coverage),
     ),
     ToolDefinition(
-        "reconcile",
-        "Reconciliation",
-        "Whether balances agree with what the provider or a person stated, where the stated balances break, and which "
-        "flows need a review.",
+        "list_breaks",
+        "Breaks",
+        "Where the balances that flows state do not follow from each other: between which flows, by how much, and the "
+        "simplest explanation. Whether each balance agrees with what is stated is in list_balances (`check`).",
         Accounts,
-        Reconciliation,
-        _reconcile,
+        models.Breaks,
+        _reader("/breaks", models.Breaks),
     ),
 )
 """Every tool. All of them only read."""

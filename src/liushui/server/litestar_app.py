@@ -63,6 +63,7 @@ def _api() -> Router:
             balances.list_balances,
             balances.show_summary,
             balances.show_coverage,
+            balances.list_breaks,
             balances.list_heads,
             record.create_account,
             record.record_flows,

@@ -1,4 +1,4 @@
-"""Balances, summaries, and what is known about them: their coverage, and the ends of the chains they stand in."""
+"""Balances, summaries, and what is known about them: coverage, breaks, and the ends of the chains they stand in."""
 
 from datetime import date
 from decimal import Decimal
@@ -11,14 +11,16 @@ from msgspec import Meta
 
 from liushui.client import models
 from liushui.flow import Kind
-from liushui.instant import from_us, parse_day
+from liushui.instant import from_us, parse_day, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.day_totals import Total
-from liushui.ledger.read import accounts
+from liushui.ledger.read import accounts, breaks
 from liushui.ledger.read.balances import Balance, read_balances
-from liushui.ledger.read.completeness import end_instant
+from liushui.ledger.read.completeness import combine, end_instant
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
+from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.read.filters import FilterError
+from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.read.summaries import SummaryQuery, SummaryRow, Unit, check_days, read_summary
 from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
@@ -177,6 +179,46 @@ def list_heads(context: Context, params: NamedDependency[AccountsParams]) -> Res
         heads = accounts.list_heads(queries, names)
     # Not tagged: the tag of a ledger that was replaced may be that of the ledger before.
     return context.answer(models.Heads(heads=[models.Head.of(head) for head in heads], read_at=now))
+
+
+@endpoint("GET", "/breaks", scope=Scope.READ)
+def list_breaks(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Breaks]:
+    """Where stated balances do not follow from those before them, with the difference and an explanation."""
+    names = context.accounts(params.account)
+
+    def make() -> models.Breaks:
+        if not names:
+            return models.Breaks(breaks=[], complete=True, gaps=[])
+        with context.read_model.reading(names) as reading:
+            verdict = combine([account.verdict() for account in reading.accounts.values()])
+        return models.Breaks(
+            breaks=[_break(one) for one in breaks.list_breaks(context.read_model, names)],
+            complete=verdict.is_complete,
+            gaps=[gap_model(gap) for gap in verdict.gaps],
+        )
+
+    return context.answer_tagged(names, make)
+
+
+def _break(one: breaks.LedgerBreak) -> models.Break:
+    return models.Break(
+        account=one.account,
+        subaccount=one.subaccount,
+        currency=one.currency,
+        at=one.after.flow.at,
+        before=None if one.before is None else _key(one.before),
+        after=_key(one.after),
+        stated=to_plain_string(one.stated),
+        expected=to_plain_string(one.expected),
+        difference=to_plain_string(one.difference),
+        cause=one.cause.value,
+        explanation=one.explanation,
+        rows=[_key(row) for row in one.rows],
+    )
+
+
+def _key(flow: LedgerFlow) -> str:
+    return flow_key(flow.account, to_us(flow.flow.at), flow.id)
 
 
 def _range(known: CoverageRange) -> models.CoveredRange:

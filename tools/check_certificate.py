@@ -21,9 +21,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 
+class UsageError(Exception):
+    """Something that was given cannot be used, so that nothing was checked."""
+
+
 def check(condition: object, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 def openssl(arguments: str, **files: bytes) -> bool:
@@ -35,13 +46,25 @@ def openssl(arguments: str, **files: bytes) -> bool:
         return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0  # noqa: S603
 
 
+def parse_key(verifier_key: str) -> tuple[str, bytes, bytes]:
+    """The name of a C2SP verifier key, its ID, and the type with the public key."""
+    try:
+        name, _, encoded = verifier_key.split("+", 2)
+        material = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        name, material = "", b""
+    key_id = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
+    if len(material) != 33 or f"{name}+{key_id.hex()}+{base64.b64encode(material).decode()}" != verifier_key:
+        raise UsageError(
+            f"--key: expected the signer's key whole, as `liushui certificate key show` prints it, got {verifier_key!r}"
+        )
+    return name, key_id, material
+
+
 def open_note(note: bytes, verifier_key: str) -> str:
     """The text of a C2SP signed note: everything up to the empty line before the signatures."""
-    name, _, encoded = verifier_key.split("+", 2)
-    material = base64.b64decode(encoded, validate=True)
-    key_id = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
-    check(f"{name}+{key_id.hex()}+{base64.b64encode(material).decode()}" == verifier_key, "the key has another ID")
-    check(len(material) == 33 and material[0] == 1, "the key is not one of Ed25519")
+    name, key_id, material = parse_key(verifier_key)
+    check(material[0] == 1, "the key is not one of Ed25519")
     end = note.rfind(b"\n\n") + 1
     *lines, rest = note[end + 1 :].decode().split("\n")
     check(end and lines and not rest, "it is no signed note")
@@ -65,8 +88,11 @@ def parse(text: str, format_: str) -> dict[str, Any]:
     def refuse(number: str) -> NoReturn:
         raise ValueError(f"{number} is no number of this format")
 
-    document: dict[str, Any] = json.loads(text, parse_float=refuse, parse_constant=refuse)
-    check(document["format"] == format_, f"it is no {format_}")
+    try:
+        document: dict[str, Any] = json.loads(text, parse_float=refuse, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no {format_}, because it is no JSON: {error}") from error
+    check(type(document) is dict and document.get("format") == format_, f"it is no {format_}")
     check(document["version"] == 1, f"it has version {document['version']} of the format, and this program knows 1")
     check(canonical(document) + "\n" == text, f"{format_}: its JSON is not canonical")
     return document
@@ -165,18 +191,21 @@ def check_proof(document: dict[str, Any], digest: str, proof: dict[str, Any]) ->
 
 
 def check_all(given: argparse.Namespace) -> str:
-    note = given.certificate.read_bytes()
+    note = read(given.certificate)
     document = parse(open_note(note, given.key), "liushui certificate")
     check_sums(document)
     if given.rows:
-        check_rows(document, read_rows(given.rows.read_bytes().decode(), document["population"]["columns"]))
+        check_rows(document, read_rows(read(given.rows).decode(), document["population"]["columns"]))
     if given.proof:
-        *proofs, rest = given.proof.read_bytes().decode().split("\n")
-        check(proofs and not rest, "the file of proofs is cut off")
-        for line in proofs:
-            check_proof(document, hashlib.sha256(note).hexdigest(), parse(line + "\n", "liushui row proof"))
+        *proofs, rest = read(given.proof).decode().split("\n")
+        check(proofs and not rest, "the file of proofs is cut off, or has no proofs")
+        for number, line in enumerate(proofs, 1):
+            try:
+                check_proof(document, hashlib.sha256(note).hexdigest(), parse(line + "\n", "liushui row proof"))
+            except ValueError as error:
+                raise ValueError(f"line {number} of the proofs: {error}") from error
     if given.timestamp:
-        stamp, ca = given.timestamp.read_bytes(), given.ca.read_bytes()
+        stamp, ca = read(given.timestamp), read(given.ca)
         verify = "ts -verify -data note -in stamp -CAfile ca"
         check(
             openssl(verify, note=note, stamp=stamp, ca=ca), "the time stamp is of something else, or by somebody else"
@@ -203,8 +232,11 @@ def main() -> int:
     try:
         with localcontext(Context(prec=2_000, traps=[Inexact])):
             result, code = f"valid: {check_all(given)}", 0
+    except UsageError as error:
+        result, code = f"could not check: {error}", 2
     except Exception as error:  # whatever strange content leads to: it is not valid
-        result, code = f"not valid: {error or type(error).__name__}", 1
+        text = f"{error}" if isinstance(error, ValueError) else f"its content is of another kind ({error!r})"
+        result, code = f"not valid: {' '.join(text.split())}", 1
     sys.stdout.buffer.write(f"{result}\n".encode(errors="backslashreplace"))
     return code
 

@@ -1,7 +1,8 @@
 """The independent checker accepts what is valid, and refuses every single changed byte of it.
 
-LIUSHUI_TEST_CHANGES is the number of changes that are tried with a process each; `make certificates` tries 10,000. Ten
-times as many are tried in one process.
+Most changes are tried in this process, by the functions of the checker's file, and one in ten by `python -I` and
+openssl, as its users run it. LIUSHUI_TEST_CHANGES is the number of changes, and LIUSHUI_TEST_CERTIFICATES that of
+certificates that are as they were made: `make certificates` tries 10,000 and 1,000.
 """
 
 import os
@@ -24,9 +25,11 @@ from tests.certificate.certified import CHECKER, MARCH, Files, certifiable_ledge
 from tests.ledger.ledgers import make_row
 from tools import check_certificate
 
-CHANGES = int(os.environ.get("LIUSHUI_TEST_CHANGES", "200"))
+CHANGES = int(os.environ.get("LIUSHUI_TEST_CHANGES", "2000"))
 """Changes to the certificate, to the rows in each format and to the proofs, all together."""
-ACCEPTED = max(6, CHANGES // 10)
+PROCESSES = CHANGES // 10
+"""Further changes that are tried with a process each."""
+ACCEPTED = int(os.environ.get("LIUSHUI_TEST_CERTIFICATES", "20"))
 """Certificates of other ledgers that are accepted."""
 
 
@@ -69,7 +72,7 @@ def test_it_imports_nothing_of_liushui_and_is_alone(files: Files, tmp_path: Path
 
 def test_every_single_changed_byte_is_refused(files: Files, tmp_path: Path) -> None:
     random = Random(1)
-    whole = {path.name: path.read_bytes() for path in files.folder.iterdir()}
+    whole = contents_of(files)
     weights = {"certificate": 4, "rows.csv": 2, "rows.jsonl": 2, "proofs": 2}
 
     def try_one(number: int, name: str, content: bytes) -> str | None:
@@ -83,7 +86,7 @@ def test_every_single_changed_byte_is_refused(files: Files, tmp_path: Path) -> N
         refused = done.returncode == 1 and done.stdout.startswith("not valid: ") and not done.stderr
         return None if refused else f"{name}: {content!r}: {done.stdout}{done.stderr}"
 
-    names = random.choices(list(weights), list(weights.values()), k=CHANGES)
+    names = random.choices(list(weights), list(weights.values()), k=PROCESSES)
     tries = [(number, name, changed(whole[name], random)) for number, name in enumerate(names)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         accepted = [failure for failure in pool.map(lambda values: try_one(*values), tries) if failure]
@@ -109,32 +112,39 @@ def verify_without_openssl(_arguments: str, **content: bytes) -> bool:
     return True
 
 
+def is_accepted(key: str, contents: dict[str, bytes], rows: str) -> bool:
+    """Whether the checker accepts a certificate with its rows and its proofs, if there are any."""
+    proofs = Content(contents["proofs"]) if contents["proofs"] else None
+    given = Namespace(key=key, certificate=Content(contents["certificate"]), rows=Content(contents[rows]), proof=proofs)
+    given.timestamp = given.ca = None
+    try:
+        check_certificate.check_all(given)
+    except Exception:
+        return False
+    return True
+
+
 def test_many_more_changed_bytes_are_refused(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in this process and without openssl, which is a hundred times as fast."""
     monkeypatch.setattr(check_certificate, "openssl", verify_without_openssl)
     random = Random(3)
-    whole = {path.name: path.read_bytes() for path in files.folder.iterdir()}
-
-    def is_accepted(contents: dict[str, bytes], rows: str) -> bool:
-        proofs, certificate = Content(contents["proofs"]), Content(contents["certificate"])
-        given = Namespace(key=files.key, certificate=certificate, rows=Content(contents[rows]), proof=proofs)
-        given.timestamp = given.ca = None
-        try:
-            check_certificate.check_all(given)
-        except Exception:
-            return False
-        return True
-
-    assert is_accepted(whole, "rows.csv")
-    assert is_accepted(whole, "rows.jsonl")
-    for _ in range(10 * CHANGES):
+    whole = contents_of(files)
+    assert is_accepted(files.key, whole, "rows.csv")
+    assert is_accepted(files.key, whole, "rows.jsonl")
+    for _ in range(CHANGES):
         name = random.choice(list(whole))
         content = changed(whole[name], random)
         rows = "rows.jsonl" if name == "rows.jsonl" else "rows.csv"
-        assert not is_accepted(whole | {name: content}, rows), f"{name}: {content!r}"
+        assert not is_accepted(files.key, whole | {name: content}, rows), f"{name}: {content!r}"
 
 
-def test_certificates_of_many_ledgers_are_accepted(tmp_path: Path) -> None:
+def contents_of(files: Files) -> dict[str, bytes]:
+    """The bytes of a certificate and of what belongs to it, by the names of their files."""
+    return {path.name: path.read_bytes() for path in files.folder.iterdir()}
+
+
+def test_certificates_of_many_ledgers_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_certificate, "openssl", verify_without_openssl)
     random = Random(2)
     for number in range(ACCEPTED):
         folder = tmp_path / str(number)
@@ -153,10 +163,12 @@ def test_certificates_of_many_ledgers_are_accepted(tmp_path: Path) -> None:
         ledger = certifiable_ledger(folder, *(rows or march_rows()[:2]))
         certify(ledger)
         files = export(ledger, folder / "files")
-        words = ["--proof", files.proofs.name] if files.proofs.stat().st_size else []
         for rows_file in (files.rows, files.lines):
-            done = files.check("--rows", rows_file.name, *words)
-            assert done.returncode == 0, done.stdout
+            assert is_accepted(files.key, contents_of(files), rows_file.name)
+            if number % 10 == 0:
+                words = ["--proof", files.proofs.name] if files.proofs.stat().st_size else []
+                done = files.check("--rows", rows_file.name, *words)
+                assert done.returncode == 0, done.stdout
         ledger.close()
         shutil.rmtree(folder)
 
@@ -186,6 +198,29 @@ def test_rows_that_are_not_the_population(files: Files, tmp_path: Path, change: 
 
 def test_wrong_usage(files: Files) -> None:
     assert files.check("--timestamp", "x").returncode == 2
-    assert Files(files.folder, "x+1+2").check().returncode == 1
-    assert Files(files.folder, files.key.replace("example.com", "example.org")).check().returncode == 1
-    assert "No such file" in files.check("--rows", "missing").stdout
+    name, key_id, material = files.key.split("+", 2)
+    for key in ("bad", "", "x+1+2", f"other+{key_id}+{material}", f"{name}+{key_id}+{material[:-4]}", f"{name}+é+é"):
+        done = Files(files.folder, key).check()
+        said = "could not check: --key: expected the signer's key whole, as `liushui certificate key show` prints it"
+        assert (done.returncode, done.stdout.startswith(said), done.stdout.count("\n"), done.stderr) == (2, True, 1, "")
+    for option in ("--rows", "--proof"):
+        done = files.check(option, "missing")
+        assert (done.returncode, done.stdout) == (2, "could not check: missing: No such file or directory\n")
+    folder = files.check("--rows", ".")
+    assert (folder.returncode, folder.stdout) == (2, "could not check: .: Is a directory\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--proof", "rows.csv"], "line 1 of the proofs: it is no liushui row proof, because it is no JSON: Expecting"),
+        (["--proof", "rows.jsonl"], "line 1 of the proofs: it is no liushui row proof"),
+        (["--proof", "certificate"], "line 1 of the proofs: it is no liushui row proof"),
+        (["--rows", "certificate"], ""),
+        (["--rows", "proofs"], ""),
+    ],
+)
+def test_a_file_of_another_kind_is_one_clear_line(files: Files, words: list[str], message: str) -> None:
+    done = files.check(*words)
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (1, 1, "")
+    assert done.stdout.startswith(f"not valid: {message}")

@@ -68,6 +68,47 @@ def test_an_import_records_heads_and_verify_uses_them(ledger: Path, tmp_path: Pa
     assert (alone["anchored"], alone["result"]) == (None, "intact")
 
 
+def last_recorded(ledger: Path) -> int:
+    """The newest batch of the account `a` in the heads file."""
+    lines = Path(f"{ledger}.heads").read_text().splitlines()
+    return max(int(json.loads(line)["batch"]) for line in lines)
+
+
+def test_every_command_that_adds_to_a_chain_records_its_head(ledger: Path) -> None:
+    (row,) = json.loads(ledger.with_suffix(".json").read_text())
+    (ledger.parent / "rejected.jsonl").write_text(json.dumps(row | {"balance": "x"}))
+    rejecting = ["import", str(ledger.parent / "rejected.jsonl"), "--provider", "longbridge", "--account", "a"]
+    assert run(ledger, *rejecting).returncode == 3
+    (entry,) = result(ledger, "quarantine", "list", returncode=3)
+    (first, *_) = result(ledger, "import", "list")
+    state = ["balance", "state", "a", "--currency", "USD", "--amount", "1", "--at", "2022-01-01"]
+    (stated,) = result(ledger, *state)
+    assert last_recorded(ledger) == 4
+    commands = [
+        ["balance", "withdraw", stated["id"], "--reason", "wrong"],
+        ["quarantine", "discard", entry["id"], "--reason", "wrong"],
+        ["import", "undo", first["id"], "--yes"],
+        ["account", "remove", "a", "--confirm", "a"],
+    ]
+    for batch, words in enumerate(commands, 5):
+        done = run(ledger, *words)
+        assert done.returncode == 0, done.stderr
+        assert last_recorded(ledger) == batch, words
+    before = Path(f"{ledger}.heads").read_bytes()
+    assert run(ledger, "account", "list").returncode == 0
+    assert run(ledger, "verify").returncode == 0
+    assert Path(f"{ledger}.heads").read_bytes() == before, "a command that adds nothing"
+
+
+def test_a_rehearsal_records_nothing(ledger: Path) -> None:
+    before = Path(f"{ledger}.heads").read_bytes()
+    row = json.loads(ledger.with_suffix(".json").read_text())[0] | {"business_time": "1621507990"}
+    ledger.with_suffix(".json").write_text(json.dumps([row]))
+    words = ["import", str(ledger.with_suffix(".json")), "--provider", "longbridge", "--account", "a", "--dry-run"]
+    assert run(ledger, *words).returncode == 0
+    assert Path(f"{ledger}.heads").read_bytes() == before
+
+
 def test_an_expected_link(ledger: Path, tmp_path: Path) -> None:
     Path(f"{ledger}.heads").unlink()
     (verified,) = result(ledger, "verify")

@@ -66,6 +66,9 @@ class Settings:
 
         ledger = open_ledger(self.ledger_url, create=create)
         audit_command(ledger)
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.call_on_close(lambda: _record_heads(ledger))
         return ledger
 
     def open_read_model(self) -> "ReadModel":
@@ -74,6 +77,17 @@ class Settings:
         from liushui.providers import ProviderRules
 
         return ReadModel(self.open_ledger(), ProviderRules())
+
+
+def _record_heads(ledger: "Ledger") -> None:
+    """Record where the chains end that the command has added to, and say where that is not possible."""
+    if not ledger.has_appended:
+        return
+    from liushui.cli.output import messages
+    from liushui.ledger.maintenance.heads_file import try_record_heads
+
+    for warning in try_record_heads(ledger):
+        messages.warn(warning)
 
 
 def default_ledger() -> "Path":

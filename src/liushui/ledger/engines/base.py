@@ -94,6 +94,8 @@ class Ledger(ABC):
     def __init__(self, name: str, url: str, clock: Clock) -> None:
         self.name, self.url, self.clock = name, url, clock
         self._rehearsal: Connection | None = None
+        self.has_appended = False
+        """Whether a chain grew through this object since its heads were last recorded: see maintenance.heads_file."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"

@@ -1,7 +1,8 @@
 """The heads file: beside a ledger, a log of where each account's chain ended. `verify` compares the ledger with it.
 
-Whoever writes to a ledger appends to it: `serve`, `sync` and `import`. It is a file of its own, so that a ledger that
-is cut, or replaced by an older copy, does not take it along. A line is one JSON object.
+Whoever adds to a chain appends to it: each command at its end, each sync of a source, and `serve` every minute. It is a
+file of its own, so that a ledger that is cut, or replaced by an older copy, does not take it along. A line is one JSON
+object.
 """
 
 import errno
@@ -107,6 +108,7 @@ def record_heads(ledger: Ledger) -> list[str]:
     is returned: its ledger was cut or replaced. Raises LedgerError where the ledger or the file cannot be used.
     """
     path = ledger.local_path(SUFFIX)
+    ledger.has_appended = False
     with _locked(path) as file, ledger.reading() as connection:
         newest = read_heads_file(ledger).newest
         removed = [Head(known.account, known.head, known.link) for known in list_tombstones(connection)]

@@ -210,6 +210,8 @@ def batch_writers(ledger: Ledger, *accounts: str) -> Iterator[list[BatchWriter]]
             raise ConnectionLost(
                 f"the connection to {ledger.name} was lost in a commit, and nothing was written"
             ) from unknown
+    if any(writer.last_batch is not None for writer in writers.values()):
+        ledger.has_appended = True
 
 
 def _is_committed(ledger: Ledger, account: str, seq: int, expected_link: str) -> bool:

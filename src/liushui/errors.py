@@ -124,6 +124,10 @@ class Unreachable(Unavailable):
     """No connection was made: there is no network, or no service at the address."""
 
 
+class Unanswered(Unavailable):
+    """A connection was made, and nothing came on it within the timeout."""
+
+
 class Unfinished(Unavailable):
     """An answer had begun, and did not end within the time that a call may take."""
 

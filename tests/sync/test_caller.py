@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
+from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unanswered, Unavailable, WireError
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.provider import Page, PageRequest
@@ -32,7 +32,9 @@ def ledger(tmp_path: Path) -> Ledger:
 class Failing(ClientDouble):
     """Raises an error for chosen calls, and records when each call came."""
 
-    def __init__(self, world: World, errors: Mapping[int, Exception], *, always: Exception | None = None) -> None:
+    def __init__(
+        self, world: World, errors: Mapping[int, Exception | None], *, always: Exception | None = None
+    ) -> None:
         super().__init__(codec, hourly(10))
         self.errors, self.always, self.clock = errors, always, world.clock
         self.came: list[datetime] = []
@@ -45,7 +47,7 @@ class Failing(ClientDouble):
         return await super().fetch_page(request)
 
 
-def failing(ledger: Ledger, errors: Mapping[int, Exception] = {}, *, always: Exception | None = None) -> World:
+def failing(ledger: Ledger, errors: Mapping[int, Exception | None] = {}, *, always: Exception | None = None) -> World:
     """A world whose account `a` has a Failing client."""
     world = World(clock_of(ledger), {})
     world.clients["a"] = Failing(world, errors, always=always)
@@ -76,6 +78,24 @@ def test_no_retry_waits_longer_than_half_a_minute(ledger: Ledger) -> None:
     world.sync(ledger, options=Options(attempts=12, wait=SECOND, until=ONE_DAY))
     assert max(world.slept) <= 30 * SECOND
     assert len(world.slept) == 11
+
+
+@pytest.mark.parametrize(("timeout_s", "calls"), [(30, 2), (60, 1), (600, 1), (10, 6), (1, 6)])
+def test_a_service_that_never_answers_is_left_after_a_minute(ledger: Ledger, timeout_s: int, calls: int) -> None:
+    world = failing(ledger, always=Unanswered("no answer"))
+    (result,) = world.sync(ledger, options=Options(timeout=timedelta(seconds=timeout_s)))
+    assert (result.status, result.error, len(came(world))) == (SyncStatus.FAILED, "no answer", calls)
+    assert len(result.gaps) == 1
+
+
+def test_a_page_that_takes_too_long_does_not_end_a_sync_that_was_answered(ledger: Ledger) -> None:
+    world = failing(ledger, dict.fromkeys((2, 3), Unanswered("no answer")))
+    (result,) = world.sync(ledger)
+    assert (result.status, result.error, len(result.gaps)) == (SyncStatus.INCOMPLETE, "", 1)
+    assert 0 < result.added < 240
+    world = failing(ledger, {1: None}, always=Unanswered("no answer"))
+    (result,) = world.sync(ledger)
+    assert (result.status, result.error) == (SyncStatus.FAILED, "no answer"), "but a second one does"
 
 
 @pytest.mark.parametrize("error", [Refused("no"), AuthError("no")])

@@ -21,6 +21,7 @@ from liushui.testing.hostile_server import (
     endless_body,
     gzip_bomb,
     hostile_server,
+    no_answer,
     redirect,
     silent_listener,
     slow_body,
@@ -34,6 +35,8 @@ TIMEOUT_S: Final = 0.5
 SLOW_ATTEMPTS: Final = 2
 START_S: Final = 15
 """More than a process and its last words take, on a busy machine."""
+RETRY_WAITS_S: Final = 16
+"""What five repetitions of a call wait at most, all together."""
 PROVIDERS: Final = load_providers()
 ONE: Final = PROVIDERS["wecom"]
 """The one whose first call is for a token."""
@@ -102,6 +105,16 @@ def test_an_answer_that_comes_a_byte_at_a_time(behaviour: type, tmp_path: Path) 
     assert outcome.error == f"no whole answer of URL within {TIMEOUTS_PER_CALL * TIMEOUT_S:g} s"
     assert len(outcome.requests) == SLOW_ATTEMPTS
     assert outcome.took.time_s < SLOW_ATTEMPTS * TIMEOUTS_PER_CALL * TIMEOUT_S + START_S
+
+
+@pytest.mark.parametrize("provider", [pytest.param(provider, id=name) for name, provider in PROVIDERS.items()])
+def test_a_service_that_never_answers(provider: Provider, tmp_path: Path) -> None:
+    """With any timeout a source is left alone after about a minute."""
+    timeout_s = 1.5
+    outcome = sync_from(no_answer(), provider, tmp_path, "--timeout", str(timeout_s))
+    assert outcome.error == f"URL took the call and gave no answer in {timeout_s:g} s"
+    assert 1 < len(outcome.requests) <= 6
+    assert outcome.took.time_s < 6 * timeout_s + RETRY_WAITS_S + START_S
 
 
 @pytest.mark.parametrize("provider", [pytest.param(provider, id=name) for name, provider in PROVIDERS.items()])

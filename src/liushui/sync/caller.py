@@ -12,6 +12,7 @@ from liushui.errors import (
     LiushuiError,
     RateLimited,
     SyncError,
+    Unanswered,
     Unavailable,
     Unfinished,
     Unreachable,
@@ -39,6 +40,10 @@ WRONG_PAGE_ATTEMPTS: Final = 2
 """How often a page is requested before the service is known to give another one: a cache may do that once."""
 UNFINISHED_ATTEMPTS: Final = 2
 """How often a call is made whose answer does not end: each attempt takes as long as a call may."""
+
+
+SILENT_PAGES: Final = 2
+"""Pages in a row without an answer after which a service that has answered before is taken for silent."""
 
 
 class Deferred(SyncError):
@@ -69,6 +74,8 @@ class RateLimitedCaller:
         self._retries_left = context.options.retries_max
         self._skew_max = provider.rules.clock_skew_max
         self._corrections, self._was_answered = 0, False
+        self._unanswered = 0
+        """Pages in a row that were given up without any answer."""
         self.clock_offset = timedelta(0)
         """What to add to the ledger's time to get the provider's."""
 
@@ -95,17 +102,25 @@ class RateLimitedCaller:
                 # An answer that cannot be read may have been cut off on its way, so it is asked for again too.
                 wait = self._wait_after(error, attempt)
                 if attempt >= self._attempts_after(error) or self._retries_left == 0:
+                    self._unanswered += isinstance(error, Unanswered)
                     raise
                 self._retries_left -= 1
                 self._notify(CallRetried(self._account, request.slice_, str(error), attempt, wait))
             else:
-                self._was_answered = True
+                self._was_answered, self._unanswered = True, 0
                 self.check_clock()
                 return page
             await self._sleep(wait, "retry")
             attempt += 1
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the service does not answer any more. One page may take it too long, and others not."""
+        return self._unanswered >= (SILENT_PAGES if self._was_answered else 1)
+
     def _attempts_after(self, error: LiushuiError) -> int:
+        if isinstance(error, Unanswered):
+            return max(1, min(self._options.attempts, self._options.silence_max // self._options.timeout))
         if isinstance(error, Unfinished):
             return min(self._options.attempts, UNFINISHED_ATTEMPTS)
         if isinstance(error, WrongPage):

@@ -32,6 +32,9 @@ class Options:
     """Rows to ask for a page. None: as many as the provider gives."""
     timeout: timedelta = timedelta(seconds=30)
     """The longest wait for any one part of an answer."""
+    silence_max: timedelta = timedelta(minutes=1)
+    """How long calls for one page may go without any answer, all attempts together. Then the sync of the source ends,
+    and it is put off as after other failures."""
     attempts: int = 6
     """How often one call is made at most."""
     retries_max: int = 24

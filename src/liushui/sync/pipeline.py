@@ -12,6 +12,7 @@ from liushui.errors import (
     ClockRefused,
     LiushuiError,
     SyncError,
+    Unanswered,
     Unfinished,
     Unreachable,
     Untrustworthy,
@@ -422,7 +423,8 @@ class AccountSync:
         """Leave a slice as an open gap. Raises the error where no other slice can be read either."""
         if not isinstance(error, AccountBusy):  # then the account is another worker's to write
             await self.record_gap(slice_, tried_at, error)
-        if isinstance(error, (*ENDING, AccountBusy)):
+        is_silent = isinstance(error, Unanswered) and self._caller is not None and self._caller.is_silent
+        if is_silent or isinstance(error, (*ENDING, AccountBusy)):
             raise error
 
     async def record_gap(self, slice_: Slice, tried_at: datetime, error: LiushuiError) -> None:

@@ -138,6 +138,15 @@ def gzip_bomb(unpacked_bytes: int = BOMB_BYTES) -> Behaviour:
     return answer
 
 
+def no_answer() -> Behaviour:
+    """Nothing, on a connection that stays open."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.connection.recv(1)  # returns when the client closes the connection
+
+    return answer
+
+
 def slow_body() -> Behaviour:
     """A body that comes a byte at a time and never ends: no pause is long enough to time out."""
 

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from liushui.errors import ConfigError, Unavailable, Unfinished, Unreachable, Untrustworthy, short_repr
+from liushui.errors import ConfigError, Unanswered, Unavailable, Unfinished, Unreachable, Untrustworthy, short_repr
 from liushui.instant import EPOCH
 from liushui.ratelimit import Pacer
 from liushui.rules import Rate
@@ -104,6 +104,8 @@ class HttpConnection:
 
         self._http_error = httpx2.HTTPError
         self._connect_errors = (httpx2.ConnectError, httpx2.ConnectTimeout)
+        self._timeout_error = httpx2.TimeoutException
+        self._timeout_s = timeout_s
         self.clock = ServiceClock()
         self._call_max_s = TIMEOUTS_PER_CALL * timeout_s
         timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
@@ -126,26 +128,35 @@ class HttpConnection:
     ) -> Answer:
         """Make one call as soon as the rate allows it.
 
-        `headers` is called only then, because signed headers contain the time. Raises Unavailable if no answer came,
-        Unreachable if there was no connection, Unfinished if the call took longer than TIMEOUTS_PER_CALL, and
-        Untrustworthy for a redirect or a body without an end.
+        `headers` is called only then, because signed headers contain the time. Raises Unreachable if there was no
+        connection, Unanswered if nothing came on it within the timeout, Unfinished if the answer began and did not
+        go on, or if the call took longer than TIMEOUTS_PER_CALL, Unavailable if the connection broke, and Untrustworthy
+        for a redirect or a body without an end.
         """
         async with self._pacer.call() if self._pacer and paced else nullcontext():
             target = f"{path}?{query}" if query else path
-            sent_s = time.time()
+            sent_s, has_begun = time.time(), False
             try:
                 async with (
                     asyncio.timeout(self._call_max_s),  # a timeout is of one read: an answer may come a byte at a time
                     self._http.stream(method, target, content=body, headers=dict(headers())) as response,
                 ):
+                    has_begun = True
                     fields = {name.lower(): value for name, value in response.headers.items()}
                     content = await self._read_body(response)
             except TimeoutError as error:
                 raise Unfinished(f"no whole answer of {self._base_url} within {self._call_max_s:g} s") from error
             except self._http_error as error:
                 reason = f"no answer from {self._base_url}: {f'{type(error).__name__} {error}'.strip()}"
-                kind = Unreachable if isinstance(error, self._connect_errors) else Unavailable
-                raise kind(reason) from error
+                if isinstance(error, self._connect_errors):
+                    raise Unreachable(reason) from error
+                if not isinstance(error, self._timeout_error):
+                    raise Unavailable(reason) from error
+                if has_begun:
+                    raise Unfinished(f"an answer of {self._base_url} stopped for {self._timeout_s:g} s") from error
+                raise Unanswered(
+                    f"{self._base_url} took the call and gave no answer in {self._timeout_s:g} s"
+                ) from error
         answer = Answer(response.status_code, fields, content)
         self.clock.observe(answer, sent_s, time.time())
         if response.is_redirect and (location := fields.get("location")):

@@ -153,9 +153,11 @@ def test_errors_of_a_certificate(ledger: Path, tmp_path: Path) -> None:
     done = run(ledger, "certificate", "verify", str(path), "--format", "json")
     assert done.returncode == 4
     assert "not valid: " in json.loads(done.stdout)[0]["result"]
-    refused = run(ledger, "verify", "--against", str(path))
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert "it was changed after example.com/ledger" in refused.stderr
+    refused = run(ledger, "verify", "--against", str(path), "--format", "json")
+    assert refused.returncode == 4, "as `certificate verify`"
+    invalid, verified = json.loads(refused.stdout)
+    assert invalid["result"].startswith(f"damaged: certificate {path}: it was changed after example.com/ledger")
+    assert (verified["account"], verified["result"]) == ("a", "intact")
 
     path.write_bytes(content)
     (tmp_path / "other").mkdir()
@@ -163,5 +165,8 @@ def test_errors_of_a_certificate(ledger: Path, tmp_path: Path) -> None:
     done = run(other, "certificate", "verify", str(path), "--format", "json")
     assert "not valid: " in json.loads(done.stdout)[0]["result"]
     assert "it is signed by example.com/ledger" in json.loads(done.stdout)[0]["result"]
+    foreign = run(other, "verify", "--against", str(path), "--format", "json")
+    assert foreign.returncode == 4
+    assert "it is signed by example.com/ledger" in json.loads(foreign.stdout)[0]["result"]
     (verified,) = json.loads(run(other, "certificate", "verify", str(path), "--key", key, "--format", "json").stdout)
     assert verified["result"].startswith("the ledger differs: the ledger has no certificate 1")

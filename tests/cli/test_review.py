@@ -111,6 +111,16 @@ def test_a_row_is_shown_byte_for_byte(ledger: Path) -> None:
     raw = subprocess.run(words, env=environment(ledger), capture_output=True, check=True)
     assert raw.stdout == json.dumps(STRANGE).encode()
     assert run(ledger, "quarantine", "show", "a", "x").returncode == 2
+    assert result(ledger, "quarantine", "show", entry["id"]) == shown, "the form of `quarantine discard`"
+    assert result(ledger, "quarantine", "show", entry["id"], "--account", "a") == shown
+    for words, message in [
+        (["x"], "id: no rejected row has the id 'x'"),
+        ([entry["id"], "--account", "b"], "account: "),
+        (["a", "b", "c"], "id: expected one, got a b c"),
+        (["a", entry["id"], "--account", "a"], f"id: expected one, got a {entry['id']}"),
+    ]:
+        refused = run(ledger, "quarantine", "show", *words)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
 
 
 def test_bytes_that_do_not_print_are_escaped(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ COMMANDS: Final = {
 EXIT_CODES: Final = (
     "Exit codes: 0 done; 1 failed, nothing half-written; 2 wrong usage: correct what was given; 3 done, but "
     "incomplete: a gap is open, rows are in quarantine, a balance does not add up, or a rebuild would change "
-    "something; 4 `verify` found damage; 130 interrupted."
+    "something; 4 `verify` found damage, or a certificate is not valid; 130 interrupted."
 )
 
 

@@ -10,7 +10,7 @@ import click
 from liushui.cli import EXIT_DAMAGED, options
 from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, emit_one, messages
-from liushui.errors import ConfigError
+from liushui.errors import CertificateError, ConfigError
 from liushui.instant import to_iso
 
 if TYPE_CHECKING:
@@ -229,7 +229,8 @@ def verify(
     Every chain, fact, coverage and total is computed again from the rows. That compares the ledger with itself alone.
     What was cut off at the end, or replaced by an older copy, shows only beside something that was recorded elsewhere:
     the links of --expect, the certificates of --against, and the heads file beside the ledger, which is used when it is
-    there. `anchored` is the newest batch that one of them vouches for. The exit code is 4 if anything differs.
+    there. `anchored` is the newest batch that one of them vouches for. The exit code is 4 if anything differs, or if a
+    certificate is not valid; the rest is checked all the same.
 
     \b
     Example: liushui verify --expect broker=5a0c…
@@ -244,12 +245,17 @@ def verify(
 
     anchors = [parse_expected(text) for text in expected]
     ledger = settings.open_ledger()
-    if certificates:
-        keys = known_keys(ledger, trusted)
-        anchors += [open_certificate(path, keys).anchor for path in certificates]
+    invalid: list[Damage] = []
+    keys = known_keys(ledger, trusted) if certificates else []
+    for path in certificates:
+        try:
+            anchors.append(open_certificate(path, keys).anchor)
+        except CertificateError as error:
+            invalid.append(Damage("", None, f"certificate {error}"))
     recorded = read_heads_file(ledger)
     with work_bar() as bar:
         results = [
+            *invalid,
             *(Damage("", None, error) for error in recorded.errors),
             *verify_ledger(
                 ledger,

@@ -9,7 +9,7 @@ from liushui.cli import EXIT_INCOMPLETE, options
 from liushui.cli.flows import FLOW_TABLE_COLUMNS
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, emit_one, messages
-from liushui.errors import short_repr
+from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, us_to_iso
 
 if TYPE_CHECKING:
@@ -102,6 +102,11 @@ QUARANTINE_COLUMNS: Final = (
 RETRY_COLUMNS: Final = ("account", "tried", "corrected", "read", "unreadable", "outside")
 
 
+row_account_option = click.option(
+    "--account", metavar="ACCOUNT", help="The account the row came for, if several have a row of this id."
+)
+
+
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def quarantine() -> None:
     """Review rejected rows: rows that could not be read.
@@ -135,18 +140,26 @@ def list_(settings: Settings, accounts: tuple[str, ...], resolved: bool) -> None
 
 
 @quarantine.command()
-@click.argument("account", metavar="ACCOUNT", help="The account the row came for.")
-@click.argument("id_", metavar="ID", help="The row's id, as `quarantine list` prints it.")
+@click.argument("words", nargs=-1, required=True, metavar="ID", help="The row's id, as `quarantine list` prints it.")
+@row_account_option
 @click.option("--raw", is_flag=True, help="Write the row's bytes as they came, and nothing else.")
 @options.ledger_and_format
-def show(settings: Settings, account: str, id_: str, raw: bool) -> None:
+def show(settings: Settings, words: tuple[str, ...], account: str | None, raw: bool) -> None:
     """Print one rejected row and everything known about it.
 
-    Characters that a terminal cannot show are escaped.
+    Characters that a terminal cannot show are escaped. `show ACCOUNT ID` works as well.
+
+    \b
+    Example: liushui quarantine show 5d41402abc4b2a76b9719d911017c592
     """
     from liushui.ledger.read.review import quarantined_named
+    from liushui.services.quarantine import account_of_row
 
-    entry = quarantined_named(settings.open_ledger(), account, id_)
+    *named, id_ = words
+    if len(named) > (account is None):
+        raise ConfigError(f"id: expected one, got {' '.join(words)}")
+    ledger = settings.open_ledger()
+    entry = quarantined_named(ledger, account or (named[0] if named else account_of_row(ledger, id_)), id_)
     if raw:
         sys.stdout.buffer.write(entry.wire)
         sys.stdout.flush()
@@ -182,7 +195,7 @@ def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
 @quarantine.command()
 @click.argument("id_", metavar="ID", help="The row's id, as `quarantine list` prints it.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why. It stays in the ledger, so do not quote the row.")
-@click.option("--account", metavar="ACCOUNT", help="The account the row came for, if several have a row of this id.")
+@row_account_option
 @options.ledger_and_format
 def discard(settings: Settings, id_: str, reason: str, account: str | None) -> None:
     """Erase a rejected row that should never have come in, such as a secret imported by mistake.

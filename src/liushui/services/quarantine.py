@@ -1,4 +1,4 @@
-"""Rejected rows: erasing one that should never have come in."""
+"""Rejected rows: which account has one, and erasing one that should never have come in."""
 
 from typing import NamedTuple
 
@@ -15,18 +15,23 @@ class Discarded(NamedTuple):
     remains: str
 
 
+def account_of_row(ledger: Ledger, id_: str) -> str:
+    """The account that has a rejected row of that id. Raises ConfigError where none has, or more than one."""
+    accounts = accounts_with_entry(ledger, id_)
+    if not accounts:
+        raise ConfigError(f"id: no rejected row has the id {short_repr(id_)} (`liushui quarantine list --all`)")
+    if len(accounts) > 1:
+        raise ConfigError(f"account: expected one of {', '.join(accounts)}, because each has a row of this id")
+    return accounts[0]
+
+
 def discard_row(ledger: Ledger, id_: str, reason: str, account: str | None = None) -> Discarded:
     """Erase the bytes of a rejected row, and overwrite what is left of them in free space.
 
     Of a row that was discarded before, only the second is done again. Raises ConfigError where no account, or more than
     one, has the row, and as `discard`.
     """
-    accounts = [account] if account is not None else accounts_with_entry(ledger, id_)
-    if not accounts:
-        raise ConfigError(f"id: no rejected row has the id {short_repr(id_)} (`liushui quarantine list --all`)")
-    if len(accounts) > 1:
-        raise ConfigError(f"account: expected one of {', '.join(accounts)}, because each has a row of this id")
-    result = discard(ledger, accounts[0], id_, reason)
+    result = discard(ledger, account or account_of_row(ledger, id_), id_, reason)
     try:
         remains = ledger.compact([quarantine.name])
     except LedgerError as error:

@@ -406,11 +406,10 @@ sessions = _table(
 )
 
 # People who log in to the page. `token` is the id of the row of `tokens` that says what they may do: it has no text, so
-# no program can send it. `subject` is the name that an OpenID provider knows them by.
+# no program can send it.
 users = _table(
     "users",
-    *required(Text, "name", "role", "token"),
-    *optional(Text, "hash", "subject"),
+    *required(Text, "name", "role", "token", "hash"),
     *required(BigInt, "created_at_us"),
     PrimaryKeyConstraint("name"),
 )

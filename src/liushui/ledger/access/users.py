@@ -1,4 +1,4 @@
-"""People who log in to the page, each with a role and a password, or a name at an OpenID provider.
+"""People who log in to the page, each with a role and a password.
 
 What a user may do is a row of the table of tokens that has no text. So what a user creates (keys, tokens, sessions)
 ends with the user, as it does with a token.
@@ -22,7 +22,6 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import sessions, users
 
 NAME_MAX: Final = 100
-SUBJECT_MAX: Final = 500
 
 
 class Role(StrEnum):
@@ -48,55 +47,30 @@ SCOPES: Final = {
 
 
 class User(NamedTuple):
-    """A user. `accounts` None: all accounts, also those that are added later. `subject`: at the OpenID provider."""
+    """A user. `accounts` None: all accounts, also those that are added later."""
 
     name: str
     role: Role
     accounts: frozenset[str] | None
-    has_password: bool
-    subject: str | None
     created_at: datetime
     token: str
     """The id of the token that says what the user may do."""
 
 
-def add_user(
-    ledger: Ledger,
-    name: str,
-    role: Role,
-    accounts: Collection[str] | None = None,
-    *,
-    password: str | None = None,
-    subject: str | None = None,
-) -> User:
+def add_user(ledger: Ledger, name: str, role: Role, accounts: Collection[str] | None = None, *, password: str) -> User:
     """Add a user, in one transaction. `accounts` None: all accounts.
 
-    Raises AlreadyExists, AccountNotFound, InvalidField, and ConfigError for a password that is too short or too long,
-    or where the user could not log in at all.
+    Raises AlreadyExists, AccountNotFound, InvalidField, and ConfigError for a password that is too short or too long.
     """
     if not name or len(name) > NAME_MAX or not name.isprintable() or name != name.strip():
         raise InvalidField("user", f"1 to {NAME_MAX} printable characters", short_repr(name))
-    if subject is not None and (not subject or len(subject) > SUBJECT_MAX or not subject.isprintable()):
-        raise InvalidField("oidc", f"1 to {SUBJECT_MAX} printable characters", short_repr(subject))
-    if password is None and subject is None:
-        raise ConfigError("user: expected a password or an OpenID name, for otherwise nobody can log in as this user")
     _check_role(role, accounts)
-    hashed = None if password is None else hash_password(password)
-    now = ledger.clock()
+    row = {"name": name, "role": role.value, "hash": hash_password(password), "created_at_us": to_us(ledger.clock())}
     with ledger.writing() as connection:
         if _row(connection, name) is not None:
             raise AlreadyExists(f"user: there is one named {short_repr(name)} already")
-        if subject is not None and _by_subject(connection, subject) is not None:
-            raise AlreadyExists(f"oidc: another user has {short_repr(subject)} already")
-        token = _grant(connection, now, name, role, accounts)
-        row = {
-            "name": name,
-            "role": role.value,
-            "token": token.id,
-            "hash": hashed,
-            "subject": subject,
-            "created_at_us": to_us(now),
-        }
+        token = _grant(connection, ledger.clock(), name, role, accounts)
+        row["token"] = token.id
         connection.execute(users.insert().values(row))
         return _user(row, token)
 
@@ -134,16 +108,8 @@ def check_login(ledger: Ledger, name: str, password: str) -> User | None:
     with ledger.reading() as connection:
         row = _row(connection, name)
         token = None if row is None else get_token(connection, row["token"])
-    is_right = matches((row and row["hash"]) or _decoy_hash(), password)
-    return _user(row, token) if row and row["hash"] and token is not None and is_right else None
-
-
-def find_subject(ledger: Ledger, subject: str) -> User | None:
-    """The user whom the OpenID provider knows by that name, if they still see an account."""
-    with ledger.reading() as connection:
-        row = _by_subject(connection, subject)
-        token = None if row is None else get_token(connection, row["token"])
-    return None if row is None or token is None else _user(row, token)
+    is_right = matches(_decoy_hash() if row is None else row["hash"], password)
+    return _user(row, token) if row is not None and token is not None and is_right else None
 
 
 def change_role(ledger: Ledger, name: str, role: Role, accounts: Collection[str] | None = None) -> Revoked:
@@ -207,8 +173,6 @@ def _user(row: Mapping[Any, Any], token: Token | None) -> User:
         row["name"],
         Role(row["role"]),
         frozenset() if token is None else token.accounts,
-        row["hash"] is not None,
-        row["subject"],
         from_us(row["created_at_us"]),
         row["token"],
     )
@@ -223,7 +187,3 @@ def _existing(connection: Connection, name: str) -> sa.RowMapping:
 
 def _row(connection: Connection, name: str) -> sa.RowMapping | None:
     return connection.execute(sa.select(users).where(users.c.name == name)).mappings().first()
-
-
-def _by_subject(connection: Connection, subject: str) -> sa.RowMapping | None:
-    return connection.execute(sa.select(users).where(users.c.subject == subject)).mappings().first()

@@ -1,7 +1,7 @@
 """People who log in to the page, and the log of who did what."""
 
 from liushui.ledger.migrations import create_table
-from liushui.ledger.schema import BigInt, Text, optional, required
+from liushui.ledger.schema import BigInt, Text, required
 
 revision = "0019"
 down_revision = "0018"
@@ -12,8 +12,7 @@ def upgrade() -> None:
     create_table(
         "users",
         ("name",),
-        *required(Text, "name", "role", "token"),
-        *optional(Text, "hash", "subject"),
+        *required(Text, "name", "role", "token", "hash"),
         *required(BigInt, "created_at_us"),
     )
     create_table(

@@ -18,6 +18,8 @@ PAGES: Final = {
     "overview": "/",
     "flows": "/flows",
     "account": "/accounts/shop-1",
+    "reconcile": "/reconcile",
+    "month": "/reconcile/shop-1/2025-10",
     "sources": "/sources",
     "source": "/sources/trader-1",
     "source-new": "/sources/~new?provider=longbridge",

@@ -96,6 +96,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "mcp": DOMAIN | {"client"},
     "server": CONTRACT
     | {
+        "certificate",
         "client",
         "describe",
         "ledger",

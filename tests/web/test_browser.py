@@ -22,6 +22,8 @@ PAGES: Final = (
     "/",
     "/flows",
     "/accounts/shop-1",
+    "/reconcile",
+    "/reconcile/shop-1/2025-10",
     "/sources",
     "/sources/~new",
     "/sources/~new?provider=longbridge",

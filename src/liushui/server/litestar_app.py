@@ -19,7 +19,9 @@ from liushui.server.context import UNCOMPRESSED, AppContext
 from liushui.server.web import accounts as account_pages
 from liushui.server.web import flows as flow_pages
 from liushui.server.web import guard, keys, login, providers, static_files, users, welcome
+from liushui.server.web import month_end as month_end_pages
 from liushui.server.web import overview as overview_pages
+from liushui.server.web import reconcile as reconcile_pages
 from liushui.server.web import sources as source_pages
 from liushui.server.web.guard import add_security_headers, guard_page
 from liushui.server.web.page import WEB_CONTEXT, make_web_context, provide_page
@@ -133,6 +135,14 @@ def _pages() -> Router:
             account_pages.show_account,
             account_pages.add_stated_balance,
             account_pages.withdraw_stated_balance,
+            reconcile_pages.show_months,
+            reconcile_pages.load_last_month,
+            reconcile_pages.show_month,
+            month_end_pages.close_account_month,
+            month_end_pages.reopen_account_month,
+            month_end_pages.create_key,
+            month_end_pages.download_certificate,
+            month_end_pages.download_rows,
             flow_pages.show_flows,
             flow_pages.load_rows,
             flow_pages.load_totals,

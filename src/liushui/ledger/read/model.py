@@ -135,7 +135,8 @@ class ReadModel:
         if accounts is None:
             return self
         restricted = copy(self)
-        restricted.__dict__.update(_chains=self._chains, own_transfers=self.own_transfers, _visible=accounts)
+        shared = {"_chains": self._chains, "_changes": self._changes, "own_transfers": self.own_transfers}
+        restricted.__dict__.update(shared, _visible=accounts)
         return restricted
 
     def _visible_names(self, names: Sequence[str]) -> Sequence[str]:

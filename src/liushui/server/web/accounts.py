@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Final, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from litestar import get, post
@@ -16,42 +16,28 @@ from liushui.errors import AccountNotFound, ConfigError
 from liushui.instant import from_us, to_local, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.balances import Balance, BalanceCheck, check_statements, read_balances
-from liushui.ledger.read.breaks import LedgerBreak, list_breaks
+from liushui.ledger.read.breaks import list_breaks
 from liushui.ledger.read.chains import ChainState, Key
 from liushui.ledger.read.completeness import is_open_end
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
-from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.read.filters import DAY, equals_currency
-from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.read.model import Account
+from liushui.ledger.read.months import month_at, previous_month
 from liushui.ledger.read.stated_balances import StatedBalance
 from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
+from liushui.server.web.account_rows import account_address, flows_beside, month_address, row_address
+from liushui.server.web.check_labels import break_text, chain_label, check_label
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.labels import (
     basis_label,
-    break_text,
     cause_text,
-    chain_label,
-    check_label,
     coverage_label,
 )
 from liushui.server.web.page import CurrentPage, Page, decimal_places, redirect
 
 BREAKS_SHOWN: Final = 100
 RANGES_SHOWN: Final = 200
-
-
-def account_address(account: str, part: str = "") -> str:
-    """The address of an account's page, or of a part of it."""
-    return f"/accounts/{quote(account, safe='')}" + (f"#{part}" if part else "")
-
-
-def row_address(flow: LedgerFlow) -> str:
-    """The address of the flows page where it shows a flow among those of its balance chain."""
-    chain = {"account": flow.account, "subaccount": flow.flow.subaccount, "currency": flow.flow.currency}
-    key = flow_key(flow.account, to_us(flow.flow.at), flow.id)
-    return f"/flows?{urlencode({**{name: value for name, value in chain.items() if value}, 'row': key})}"
 
 
 @get("/accounts/{name:str}", sync_to_thread=True)
@@ -159,6 +145,7 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
         status=422 if form is not None and form.is_wrong else 200,
         account=account,
         address=account_address(name),
+        month_address=month_address(name, _last_month(page, account)),
         provider=provider,
         zone=zone,
         balances=balances,
@@ -171,7 +158,7 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
         break_decimals=decimal_places([amount for one in breaks for amount in (one.expected, one.stated)]),
         explain=lambda one: break_text(one, language),
         row_address=row_address,
-        beside=_flows_beside,
+        beside=flows_beside,
         statements=statements,
         stated_decimals=decimal_places(_stated_amounts(statements)),
         ranges=_newest_first(coverage_ranges(account)),
@@ -191,9 +178,9 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
     )
 
 
-def _flows_beside(one: LedgerBreak) -> list[LedgerFlow]:
-    """The flows before and after a break that are not suspected themselves."""
-    return [flow for flow in (one.before, one.after) if flow is not None and flow not in one.rows]
+def _last_month(page: Page, account: Account) -> str:
+    """The last month that is over in the account's zone."""
+    return previous_month(month_at(to_us(page.ledger.clock()), account.name)).isoformat()[:7]
 
 
 def _newest_first(ranges: Sequence[CoverageRange]) -> list[CoverageRange]:

@@ -11,16 +11,9 @@ from babel.dates import format_interval, format_skeleton
 
 from liushui.instant import from_us
 from liushui.ledger.findings import SAME_ID, SIDE
-from liushui.ledger.read.balances import BalanceCheck, CheckCause, CheckStatus
-from liushui.ledger.read.breaks import LedgerBreak
-from liushui.ledger.read.chains import ChainState
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
-from liushui.ledger.read.months import next_month
 from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.read.summaries import Unit
-from liushui.money import ZERO
-from liushui.reconcile.chain import BreakCause
-from liushui.rules import BalanceRules
 from liushui.server.web.i18n import Language
 
 
@@ -261,9 +254,8 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
         case AlarmKind.BREAK:
             return f"/accounts/{account}#breaks", say("See where")
         case AlarmKind.CHANGED_AFTER_CLOSE:
-            day = alarm.day or date.min
-            span = {"since": day.isoformat(), "until": next_month(day).isoformat()}
-            return f"/flows?{urlencode({'account': alarm.account, **span})}", say("View the flows")
+            month = alarm.day.isoformat()[:7] if alarm.day else ""
+            return f"/reconcile/{account}/{month}#changes", say("See what has changed")
         case AlarmKind.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.detail})
             return f"/flows?{query}", say("Review the flows")
@@ -340,80 +332,6 @@ def cause_text(gap: Gap, language: Language) -> str:
 def basis_label(basis: Basis, language: Language) -> str:
     """What a sum that is not a balance is: since when it is a net change. Empty for a balance."""
     return language.say("Net change since %(day)s", day=language.day(basis.since_day)) if basis.since_day else ""
-
-
-class CheckLabel(NamedTuple):
-    """The verdict on a balance as it is shown: its look, its name in a word or two, and why it is not a pass."""
-
-    look: str
-    name: str
-    reason: str
-
-
-def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabel:
-    """The verdict on a balance in words, its times in a zone."""
-    say = language.say
-    reason = ""
-    match check.cause:
-        case CheckCause.NONE_STATED:
-            reason = say("No balance is stated.")
-        case CheckCause.ONLY_ONE:
-            reason = say("Only one balance is stated, and the opening balance is computed from it.")
-        case CheckCause.ADVISORY:
-            reason = say("The provider calls its balances indicative.")
-        case CheckCause.DIFFERS:
-            at = named_moment(check.at, zone, language) if check.at else ""
-            expected = language.amount(check.expected or ZERO)
-            reason = say("At %(at)s the flows come to %(amount)s.", at=at, amount=expected)
-    match check.status:
-        case CheckStatus.PASS:
-            return CheckLabel("good", say("Agrees"), reason)
-        case CheckStatus.FAIL:
-            return CheckLabel("bad", say("Differs"), reason)
-        case CheckStatus.UNCHECKED:
-            return CheckLabel("", say("Could not check"), reason)
-
-
-def chain_label(chain: ChainState | None, rules: BalanceRules | None, language: Language) -> CheckLabel:
-    """Whether the balances of a chain follow from each other. `chain` None: no row states one."""
-    say = language.say
-    if rules is not None and rules.advisory:
-        return CheckLabel("", say("Could not check"), say("The provider calls its balances indicative."))
-    if chain is None:
-        return CheckLabel("", say("Could not check"), say("No flow states a balance."))
-    if chain.breaks:
-        number = language.say_many("%(number)s break", "%(number)s breaks", len(chain.breaks))
-        return CheckLabel("bad", say("Breaks"), number)
-    reason = ""
-    if chain.reordered:
-        reason = language.say_many(
-            "%(number)s flow follows in another order than that of the times.",
-            "%(number)s flows follow in another order than that of the times.",
-            chain.reordered,
-        )
-    return CheckLabel("good", say("Follows"), reason)
-
-
-def break_text(one: LedgerBreak, language: Language) -> str:
-    """The simplest explanation of a break, in the reader's language."""
-    say, difference = language.say, language.amount(one.difference, signed=True)
-    match one.cause:
-        case BreakCause.MISSING if one.hides_rows:
-            return say(
-                "%(amount)s is missing before this flow, in rows that the provider does not show or that were not "
-                "read, or its amount is off by that.",
-                amount=difference,
-            )
-        case BreakCause.MISSING:
-            return say("%(amount)s is missing before this flow, or its amount is off by that.", amount=difference)
-        case BreakCause.TWICE:
-            return say("This flow is there once too often.")
-        case BreakCause.WRONG_BALANCE:
-            return say("The balance that this flow states is off, and no amount.")
-        case BreakCause.OUT_OF_PLACE:
-            return say("This flow does not belong here: without it the balances follow.")
-        case BreakCause.RESTATED:
-            return say("The balances follow with an earlier version of this flow, which the provider has restated.")
 
 
 def named_moment(at: datetime, zone: str, language: Language) -> str:

@@ -29,12 +29,12 @@ from liushui.server.web.charts import (
     script_json,
     state_names,
 )
+from liushui.server.web.check_labels import check_label
 from liushui.server.web.filter_params import OverviewRequest, common_zone, read_overview_request
 from liushui.server.web.labels import (
     account_label,
     alarm_label,
     basis_label,
-    check_label,
     coverage_label,
     period_name,
     unit_names,

@@ -230,6 +230,7 @@ class Page:
         return [
             ("/", say("Overview"), "g o"),
             ("/flows", say("Flows"), "g f"),
+            ("/reconcile", say("Reconcile"), "g r"),
             ("/sources", say("Sources"), "g s"),
             ("/keys", say("Keys"), "g k"),
             *users,

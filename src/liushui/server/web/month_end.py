@@ -1,0 +1,154 @@
+"""Closing a month of an account on the page, opening it again, and its certificates."""
+
+import csv
+import io
+import re
+from collections.abc import Generator
+from itertools import chain, islice
+from typing import Any
+
+from litestar import get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import Response, Stream
+
+from liushui.certificate.keys import create_signing_key, list_signing_keys, load_signing_key
+from liushui.certificate.rows import COLUMNS, certified_rows
+from liushui.certificate.store import StoredCertificate, load_certificate
+from liushui.errors import AccountNotFound, AlreadyExists, ConfigError, InvalidField, NotFound, NotReconciled
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.engine import Ledger
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.months import month_of, read_month
+from liushui.server.web.account_rows import month_address
+from liushui.server.web.flow_rows import CHUNK_ROWS, in_threads
+from liushui.server.web.forms import Form
+from liushui.server.web.guard import NEEDS
+from liushui.server.web.page import CurrentPage, Page, redirect
+from liushui.server.web.reconcile import EXPLAIN, render_month
+from liushui.services.periods import Explanations, close_month, reopen_month
+
+CLOSING = "close"
+REOPENING = "reopen"
+SIGNING = "signing_key"
+"""The forms, by the names under which they have an error that is of no field."""
+
+
+@post("/reconcile/{name:str}/{period:str}/close", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
+def close_account_month(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[str]:
+    """Close the month. Every line that does not agree needs an explanation, or the form names it again."""
+    form = Form(page)
+    by = page.user or form.text("by")
+    texts = {
+        field.removeprefix(EXPLAIN): text.strip()
+        for field, text in page.form.items()
+        if field.startswith(EXPLAIN) and text.strip()
+    }
+    if by is not None:
+        try:
+            key = load_signing_key(page.ledger)
+            close_month(page.read_model, period, (name,), Explanations(by, texts), key, dict(page.providers))
+        except NotReconciled as error:
+            for line, _reason in error.lines:
+                form.wrong(f"{EXPLAIN}{line}", page.say("Explain this, or put it right first."))
+        except NotFound as error:
+            raise NotFoundException(str(error)) from error
+        except AlreadyExists:
+            form.wrong(CLOSING, page.say("Somebody has closed this month already."))
+        except ConfigError as error:
+            form.wrong(CLOSING, str(error))
+        else:
+            return redirect(f"{month_address(name, period)}#closed")
+    return render_month(page, name, period, form)
+
+
+@post("/reconcile/{name:str}/{period:str}/reopen", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
+def reopen_account_month(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[str]:
+    """Open the month again, with a reason."""
+    form = Form(page)
+    by, reason = page.user or form.text("reopen-by"), form.text("reopen-reason")
+    if by is not None and reason is not None:
+        try:
+            page.read_model.accounts((name,))
+            reopen_month(page.ledger, period, (name,), by=by, reason=reason)
+        except AccountNotFound as error:
+            raise NotFoundException(str(error)) from error
+        except NotFound:
+            form.wrong(REOPENING, page.say("This month is not closed."))
+        except ConfigError as error:
+            form.wrong(REOPENING, str(error))
+        else:
+            return redirect(f"{month_address(name, period)}#closed")
+    return render_month(page, name, period, form)
+
+
+@post("/reconcile/{name:str}/{period:str}/key", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
+def create_key(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[str]:
+    """Create the ledger's first key, without which no month can be closed."""
+    form = Form(page)
+    key_name = form.text(SIGNING)
+    if key_name is not None and page.sees(name):
+        try:
+            if not list_signing_keys(page.ledger):
+                create_signing_key(page.ledger, key_name)
+        except InvalidField:
+            form.wrong(SIGNING, page.say("Expected a name without spaces and plus signs, such as example.com/ledger."))
+        else:
+            return redirect(f"{month_address(name, period)}#closed")
+    return render_month(page, name, period, form)
+
+
+# ---------------------------------------------------------------- certificates
+
+
+@get("/reconcile/{name:str}/{period:str}/certificates/{number:str}", sync_to_thread=True)
+def download_certificate(
+    page: CurrentPage, name: FromPath[str], period: FromPath[str], number: FromPath[str]
+) -> Response[bytes]:
+    """A certificate, as `tools/check_certificate.py` reads it."""
+    certificate = _certificate(page, name, period, number)
+    return Response(
+        certificate.note, media_type="application/octet-stream", headers=_as_file(certificate, "certificate")
+    )
+
+
+@get("/reconcile/{name:str}/{period:str}/certificates/{number:str}/rows.csv", sync_to_thread=True)
+def download_rows(
+    page: CurrentPage, name: FromPath[str], period: FromPath[str], number: FromPath[str]
+) -> Response[Any]:
+    """The rows that a certificate is about, as they were when it was made."""
+    certificate = _certificate(page, name, period, number)
+    account = page.read_model.accounts((name,))[name].name
+    return Stream(
+        in_threads(_rows(page.ledger, certificate, account)),
+        media_type="text/csv",
+        headers=_as_file(certificate, "rows.csv"),
+    )
+
+
+def _certificate(page: Page, name: str, period: str, number: str) -> StoredCertificate:
+    try:
+        page.read_model.accounts((name,))
+        certificate = load_certificate(page.ledger, name, int(number) if number.isascii() and number.isdecimal() else 0)
+    except (NotFound, OverflowError) as error:
+        raise NotFoundException(str(error)) from error
+    if certificate.period != period:
+        raise NotFoundException(f"certificate: {number} of account {name} is of another month")
+    return certificate
+
+
+def _as_file(certificate: StoredCertificate, suffix: str) -> dict[str, str]:
+    account = re.sub(r"[^A-Za-z0-9._@-]", "_", certificate.account)
+    return {"content-disposition": f'attachment; filename="{account}-{certificate.period}.{suffix}"'}
+
+
+def _rows(ledger: Ledger, certificate: StoredCertificate, account: AccountName) -> Generator[bytes]:
+    """CSV. Every text stays as it is: the certificate has its digest."""
+    month = month_of(read_month(certificate.period), account)
+    with ledger.reading() as connection:
+        rows = certified_rows(connection, account.account, *month.range_us, certificate.batch)
+        lines = chain([list(COLUMNS)], (list(row.values()) for row in rows))
+        while part := list(islice(lines, CHUNK_ROWS)):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(part)
+            yield text.getvalue().encode()

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from playwright.sync_api import ConsoleMessage, Page, Request, Route
+from playwright.sync_api import ConsoleMessage, Page, Request, Route, expect
 
 Open: TypeAlias = Callable[..., Page]
 """Opens a path of the demo: `opened("/keys", color_scheme="dark", locale="zh-CN")`."""
 
-TIMEOUT_MS: Final = 20_000
+TIMEOUT_MS: Final = 60_000
+"""How long a page may take on a busy machine."""
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 _NOTE_VIOLATIONS: Final = """
 window.violations = [];

@@ -1,11 +1,23 @@
 """Faults that are planted in balance chains are located, and healthy chains have no alarm. `soak` does more of them."""
 
+from decimal import Decimal
 from random import Random
 
 import pytest
 
 from liushui.rules import BALANCE_RULES
-from soak.fault_location import EXACTLY, FAULTS, exchange, false_alarms, plant, simulated
+from soak.fault_location import (
+    EXACTLY,
+    FAULTS,
+    MISSED,
+    UNSEEN,
+    Faulty,
+    exchange,
+    false_alarms,
+    plant,
+    score,
+    simulated,
+)
 
 CHAINS = {
     "WeCom": max(simulated("shop-1", 8_000, 3).values(), key=len),
@@ -30,3 +42,11 @@ def test_a_row_at_a_wrong_time_is_located(name: str, kind: str) -> None:
 
 def test_healthy_worlds_have_no_alarm() -> None:
     assert false_alarms(8) == 0
+
+
+def test_only_rows_that_come_to_nothing_leave_no_trace() -> None:
+    chain = CHAINS["WeCom"]
+    before, after = Decimal(100), Decimal(90)
+    assert score(Faulty(chain, tuple(chain[5:7]), (before, before)), []) == UNSEEN
+    assert score(Faulty(chain, tuple(chain[5:7]), (before, after)), []) == MISSED
+    assert score(Faulty(chain, tuple(chain[5:7])), []) == MISSED

@@ -125,6 +125,10 @@ def _seconds(what: str, who: str, took: Sequence[Took]) -> Series:
     return Series(what, who, "s", [one.wall_s for one in took])
 
 
+def _processor_seconds(what: str, who: str, took: Sequence[Took]) -> Series:
+    return Series(f"processor time, {what}", who, "s", [one.cpu_s for one in took])
+
+
 # ---------------------------------------------------------------- chains
 
 
@@ -146,6 +150,8 @@ def _against_hledger(
     theirs = [run([hledger, "-f", str(journal), "check"]) for _ in range(rounds)]
     pair = _seconds(what, "hledger", theirs), _seconds(what, "liushui", checks[:rounds])
     measurement.ratios.append(Ratio(f"hledger ÷ liushui: {what}", *pair, BAR_HLEDGER, "at least"))
+    pair = _processor_seconds(what, "hledger", theirs), _processor_seconds(what, "liushui", checks[:rounds])
+    measurement.ratios.append(Ratio(f"processor time, hledger ÷ liushui: {what}", *pair))
     peak = [one.rss_bytes / 2**20 for one in theirs]
     measurement.figures.append(Series(f"peak memory, {what}", "hledger", "MiB", peak))
     measurement.notes.append(
@@ -254,6 +260,8 @@ def _transfers(
         _seconds(what, "check every stated balance", checks),
     )
     measurement.ratios.append(Ratio("match transfers ÷ check of all", *pair, BAR_TRANSFERS, "at most"))
+    used = _processor_seconds(what, pair[0].who, took), _processor_seconds(what, pair[1].who, checks)
+    measurement.ratios.append(Ratio("processor time, match transfers ÷ check of all", *used))
     measurement.notes.append(f"reconcile: {transfers:,} transfers, candidates included, are listed")
 
 

@@ -28,6 +28,7 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
 
 FOUND_BY_DEVIATING: Final[dict[str, tuple[int, ...]]] = {
     "ends_asked_beyond": (685, 1912),
+    "long_ranges_are_proven": (166,),
 }
 """The same of runs with `--deviations`.
 

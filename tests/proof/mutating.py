@@ -27,7 +27,9 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
 """Seeds of runs that fail without a step, as `python -m soak.seek` found them."""
 
 FOUND_BY_DEVIATING: Final[dict[str, tuple[int, ...]]] = {
+    "cursor_followed_to_the_end": (3409, 3564),
     "ends_asked_beyond": (685, 1912),
+    "steps_beside_crowds": (685, 1912),
     "long_ranges_are_proven": (166,),
 }
 """The same of runs with `--deviations`.

@@ -3,16 +3,19 @@
 import http.client
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
 from tempfile import TemporaryFile
 from time import monotonic, sleep
+from typing import IO
 
 import pytest
 
-from liushui.testing.processes import HOST, command_of, free_port, is_open, listening_sockets, process_of
+from liushui.testing.processes import HOST, command_of, free_port, is_open, process_of
 from tests.cli.commands import run
 from tests.ledger.ledgers import new_ledger
 
@@ -47,6 +50,14 @@ def workers_of(process: Popen[str]) -> list[int]:
     return [child for child, line in lines.items() if b"spawn_main" in line]
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process runs: one that has ended is a zombie until its parent has noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @pytest.fixture
 def port() -> int:
     return free_port()
@@ -62,16 +73,22 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@contextmanager
+def serving(folder: Path, port: int, *, workers: int) -> Iterator[tuple[Popen[str], IO[str]]]:
+    """A server with so many workers, that answers, and its messages."""
+    new_ledger(folder, "a").close()
+    command = [*command_of(folder / "ledger.db"), "serve", "--workers", str(workers), "--host", HOST]
+    with TemporaryFile("w+") as messages, process_of([*command, "--port", str(port)], messages) as process:
+        until(lambda: answers(port), "the server answers")
+        until(lambda: len(workers_of(process)) == workers, "the workers")
+        yield process, messages
+
+
 @pytest.fixture
 def server(tmp_path: Path, port: int, temporary: Path) -> Iterator[Popen[str]]:
     """A server with two workers, that answers."""
     assert temporary.is_dir()
-    new_ledger(tmp_path, "a").close()
-    command = [*command_of(tmp_path / "ledger.db"), "serve", "--workers", "2", "--host", HOST, "--port", str(port)]
-    with TemporaryFile("w+") as messages, process_of(command, messages) as process:
-        until(lambda: answers(port), "the server answers")
-        # A worker that is killed before the other listens would leave a port that nobody holds.
-        until(lambda: listening_sockets(port) == 2, "both workers listen")
+    with serving(tmp_path, port, workers=2) as (process, _):
         yield process
 
 
@@ -96,6 +113,35 @@ def test_a_worker_that_is_killed_is_replaced(server: Popen[str], port: int) -> N
     assert [answers(port) for _ in range(20)] == [True] * 20
 
 
+def test_no_connection_is_refused_while_the_only_worker_is_replaced(tmp_path: Path, port: int, temporary: Path) -> None:
+    assert temporary.is_dir()
+    with serving(tmp_path, port, workers=1) as (process, _), ExitStack() as connections:
+        (worker,) = workers_of(process)
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: not is_running(worker), "the worker has ended")
+        waiting = [connections.enter_context(socket.create_connection((HOST, port), PATIENCE_S)) for _ in range(50)]
+        for connection in waiting:
+            connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert {connection.recv(12) for connection in waiting} == {b"HTTP/1.1 200"}
+        assert workers_of(process) not in ([], [worker])
+
+
+def test_a_server_whose_workers_end_again_and_again_says_so(tmp_path: Path, port: int, temporary: Path) -> None:
+    assert temporary.is_dir()
+    with serving(tmp_path, port, workers=1) as (process, messages):
+        while process.poll() is None:
+            for worker in workers_of(process):
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+            sleep(0.02)
+        assert process.returncode == 1
+        messages.seek(0)
+        said = messages.read()
+        assert "error: a worker ended twice within seconds, and the server with it" in said
+        assert "Traceback" not in said
+        until(lambda: not is_open(port), "the port is free")
+
+
 def test_a_running_server_keeps_its_folder(server: Popen[str], tmp_path: Path, temporary: Path) -> None:
     assert server.poll() is None
     (folder,) = temporary.glob("liushui-serve-*")
@@ -107,5 +153,6 @@ def test_a_busy_port_is_named_with_the_option(server: Popen[str], port: int, tmp
     assert server.poll() is None
     done = run(tmp_path / "ledger.db", "serve", "--host", HOST, "--port", str(port))
     assert done.returncode == 2
-    assert f"port {port} of {HOST} is in use by another program" in done.stderr
-    assert "--port" in done.stderr
+    name = Path(f"/proc/{server.pid}/comm").read_text().strip()
+    said = f"port {port} of {HOST} is in use by another program ({name}, process {server.pid})"
+    assert f"error: {said}: end that, or choose another port with --port\n" in done.stderr

@@ -91,7 +91,8 @@ def test_a_missing_ledger_is_made(tmp_path: Path) -> None:
 
 def test_a_taken_port_is_an_error(book: Book, served: Running) -> None:
     port = served.url.rpartition(":")[2]
-    with pytest.raises(LiushuiError, match=f"error: port {port} of 127.0.0.1 is in use by another program"):
+    error = f"error: port {port} of 127.0.0.1 is in use by another program.*: end that, or .* with --socket-port"
+    with pytest.raises(LiushuiError, match=error):
         run("serve", "--port", "0", "--socket-port", port, ledger=book.path)
 
 

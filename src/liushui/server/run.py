@@ -1,11 +1,9 @@
 """Runs a server until a signal: Granian's workers on one port, the WebSocket on another, and child processes."""
 
-import errno
 import gc
 import http.client
 import multiprocessing
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -26,6 +24,7 @@ from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
 from liushui.server.health import Health, check_ledger
+from liushui.server.ports import PORT_OPTION, SOCKET_PORT_OPTION, free_port, unusable_port
 from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter
 from liushui.server.running import PURPOSE, RunningServer, record_server
 from liushui.server.websocket import Reply, SocketServer
@@ -75,7 +74,7 @@ class Address:
 
 def free_address(host: str, port: int, socket_port: int) -> Address:
     """An address with free ports in place of 0. Raises ConfigError for a port that is taken."""
-    return Address(host, _free_port(host, port), _free_port(host, socket_port))
+    return Address(host, free_port(host, port, PORT_OPTION), free_port(host, socket_port, SOCKET_PORT_OPTION))
 
 
 # ---------------------------------------------------------------- the child process
@@ -215,20 +214,24 @@ def serve_ledger(
 
 
 def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:
-    """Run the application that the function `target` makes, and the WebSocket, until a signal."""
+    """Run the application that the function `target` makes, and the WebSocket, until a signal.
+
+    Raises ConfigError for a port that cannot be opened, WorkersFailed if a worker ends twice within seconds.
+    """
     # Imported here: `liushui --help` should not pay for importing Granian.
-    from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.log import LogLevels
+
+    from liushui.server.workers import WorkerServer
 
     sockets = SocketServer(reply, address.host, address.socket_port)
     try:
         sockets.start()
     except OSError as error:
-        raise ConfigError(_unusable_port(address.host, address.socket_port, error)) from error
+        raise ConfigError(unusable_port(address.host, address.socket_port, SOCKET_PORT_OPTION, error)) from error
     # Not forked: a fork would copy the WebSocket's event loop without the thread that runs it.
     multiprocessing.set_start_method("spawn", force=True)
-    server = Granian(
+    server = WorkerServer(
         target,
         address=address.host,
         port=address.port,
@@ -243,11 +246,7 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
     announcer = threading.Thread(target=_announce, args=(address, started), name="announcer", daemon=True)
     server.on_startup(announcer.start)
     try:
-        server.serve()
-    except RuntimeError:
-        # Granian raises this for anything. Raises ConfigError if another process took the port since it was chosen.
-        _free_port(address.host, address.port)
-        raise
+        server.run()
     finally:
         sockets.stop()
 
@@ -305,20 +304,3 @@ def _dialects(config: WorkerConfig, ledger: Ledger) -> DialectRouter:
 
 def _limits(config: WorkerConfig) -> IncomingLimits:
     return IncomingLimits(Path(config.limits), system_clock)
-
-
-def _unusable_port(host: str, port: int, error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is in use by another program: end that, or choose another port with --port"
-    return f"port {port} of {host} cannot be opened: {error}"
-
-
-def _free_port(host: str, port: int) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise ConfigError(_unusable_port(host, port, error)) from error
-        return int(probe.getsockname()[1])

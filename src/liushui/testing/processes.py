@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, Final, NamedTuple
@@ -156,14 +157,6 @@ def is_open(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def listening_sockets(port: int) -> int:
-    """How many sockets listen on a port of this machine's IPv4 addresses. Each of Granian's workers has its own."""
-    listening = "0A"  # the state, in the kernel's table of TCP sockets
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    sockets = [line.split()[1:4] for line in lines]  # local address, remote address, state
-    return sum(state == listening and local.endswith(f":{port:04X}") for local, _remote, state in sockets)
-
-
 def command_of(ledger: Path | str | None) -> list[str]:
     """The command line that runs liushui with a ledger."""
     return [sys.executable, "-m", "liushui", *(["--ledger", str(ledger)] if ledger else [])]
@@ -203,15 +196,31 @@ def process_of(command: list[str], messages: IO[str], *, stdout: int | None = No
             process.stdout.close()
 
 
-def _wait_for(process: subprocess.Popen[str], ports: tuple[int, ...], messages: IO[str]) -> None:
-    """Return once every port is open. Raises LiushuiError with the process's messages where that takes too long."""
+def _wait_for(process: subprocess.Popen[str], ports: tuple[int, int], messages: IO[str]) -> None:
+    """Return once the server answers on the first port, and the second is open: a port is open before any worker runs.
+
+    Raises LiushuiError with the process's messages where that takes too long.
+    """
     end_s = time.monotonic() + START_S
-    while not all(is_open(port) for port in ports):
+    while not (is_open(ports[1]) and _answers(ports[0], end_s)):
         if process.poll() is not None:
             raise LiushuiError(f"the server ended with {process.returncode}: {_text_of(messages)}")
         if time.monotonic() > end_s:
-            raise LiushuiError(f"the server did not open its ports in {START_S} s: {_text_of(messages)}")
+            raise LiushuiError(f"the server did not answer in {START_S} s: {_text_of(messages)}")
         time.sleep(0.02)
+
+
+def _answers(port: int, end_s: float) -> bool:
+    """Whether a server answers on a port, before a moment."""
+    connection = HTTPConnection(HOST, port, timeout=max(1.0, end_s - time.monotonic()))
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _text_of(messages: IO[str]) -> str:

@@ -48,7 +48,9 @@ def test_a_balance_that_does_not_add_up_is_said_everywhere(ledger: Path) -> None
     assert "a USD: the provider states 830.00" in balances.stderr
     status = run(ledger, "status", "--format", "json")
     assert status.returncode == 3
-    assert json.loads(status.stdout)[0]["breaks"] == 1
+    (account,) = json.loads(status.stdout)
+    assert (account["breaks"], account["failed_checks"]) == (1, 1)
+    assert {alarm["kind"] for alarm in account["alarms"]} == {"break", "balance"}
     assert ",fail," in run(ledger, "balances", "--format", "csv").stdout
 
 
@@ -68,6 +70,32 @@ def test_a_balance_is_stated_listed_and_withdrawn(ledger: Path) -> None:
     (old,) = json.loads(run(ledger, "balance", "list", "--all", "--format", "json").stdout)
     assert (old["withdrawn_reason"], old["check"]) == ("typing error", None)
     assert run(ledger, "verify").returncode == 0
+
+
+def test_a_stated_balance_that_differs_is_recorded_and_ends_with_code_3(ledger: Path) -> None:
+    words = ("balance", "state", "a", "--currency", "USD", "--at", "2025-05-09")
+    stated = run(ledger, *words, "--amount", "-7", "--format", "json")
+    assert stated.returncode == 3, stated.stderr
+    assert "a USD: statement a:2 states -7 at 2025-05-08T16:00:00Z, the flows come to 0" in stated.stderr
+    assert [row["check"] for row in json.loads(stated.stdout)] == ["fail"]
+    assert run(ledger, *words, "--amount", "-7").returncode == 3, "as when it was stated first"
+    table = run(ledger, "balances").stdout
+    assert "stated at" in table
+    assert "2025-05-09T07:25:40Z" in table, "when the provider stated the balance of its newest row"
+
+
+def test_a_balance_of_minus_zero_is_zero(ledger: Path) -> None:
+    words = ("balance", "state", "a", "--currency", "USD", "--at", "2025-05-09", "--format", "json")
+    (row,) = json.loads(run(ledger, *words, "--amount", "-0.00").stdout)
+    assert (row["amount"], row["check"]) == ("0.00", "pass")
+    assert run(ledger, *words, "--amount", "0").returncode == 0, "it is the same balance"
+
+
+def test_a_balance_in_a_currency_that_the_account_never_had_is_refused(ledger: Path) -> None:
+    done = run(ledger, "balance", "state", "a", "--currency", "EUR", "--amount", "1", "--at", "2025-05-09")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: currency: account a has ")
+    assert "got 'EUR'" in done.stderr
 
 
 @pytest.mark.parametrize("amount", ["1,000", "1e3", "", "x", "+5", "NaN"])

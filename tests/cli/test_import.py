@@ -227,7 +227,7 @@ def test_a_restated_row_is_told_with_both_values(corrected: tuple[Path, Path]) -
     done = run(ledger, "import", str(file), *HKUS)
     assert done.returncode == 3
     assert f"{file}, row 1 (id 2) differs: amount '10.00' in the ledger, '15.00' in the file" in done.stderr
-    (sums,) = result(ledger, "balances")
+    (sums,) = result(ledger, "balances", returncode=3)
     assert (sums["amount"], sums["flows"]) == ("45.00", 4)
     (version,) = [one for one in result(ledger, "flows", "--versions") if one["ended_as"]]
     assert (version["amount"], version["ended_as"]) == ("10.00", "restated")

@@ -103,7 +103,7 @@ def undo(ledger: Path, *ids: str) -> list[int]:
 
 def sum_of(ledger: Path, account: str) -> str:
     """The net change of an account of one currency."""
-    (balance,) = result(ledger, "balances", account)
+    (balance,) = result(ledger, "balances", account, returncode=3)
     return str(balance["amount"])
 
 

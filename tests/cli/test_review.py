@@ -76,7 +76,8 @@ def test_every_format_of_every_command(ledger: Path, words: tuple[str, ...], for
 @pytest.mark.parametrize("view", ["flows", "balances", "summary"])
 def test_as_of_the_future_is_the_present_and_as_of_the_past_is_empty(ledger: Path, view: str) -> None:
     assert result(ledger, view, "--as-of", "2999-01-01", returncode=3) == result(ledger, view, returncode=3)
-    assert result(ledger, view, "--as-of", "2020-01-01") == []
+    # Sums of an account without a source are never complete.
+    assert result(ledger, view, "--as-of", "2020-01-01", returncode=0 if view == "flows" else 3) == []
 
 
 def test_versions_of_flows(ledger: Path) -> None:

@@ -77,11 +77,11 @@ class Faces:
         """The same of the overview page."""
         text = self.visitor.get("/").text
         row = re.compile(
-            r'<tr>\s*<th scope="row"><a href="/flows\?account=(?P<account>[^&]*)&amp;currency=(?P<currency>[^"]*)">'
-            r".*?</a>"
-            r"(?P<change>.*?)</th>\s*<td class=\"figure\">(?P<amount>.*?)</td>\s*"
-            r'<td class="figure">(?P<flows>[\d,]+)</td>\s*<td><span class="tag (?P<look>\w*)"'
-            r'.*?<td><span class="tag (?P<check>\w*)">',
+            r'<tr>\s*<th scope="row"><a href="/accounts/(?P<account>[^"]*)">.*?</a>'
+            r'(?P<change>.*?)</th>\s*<td class="figure"[^>]*>(?P<amount>.*?)</td>\s*'
+            r'<td class="figure"[^>]*><a href="/flows\?account=[^&]*&amp;currency=(?P<currency>[^"]*)">'
+            r'(?P<flows>[\d,]+)</a></td>\s*<td class="whole"><span class="tag (?P<look>\w*)"'
+            r'.*?<td class="whole"><span class="tag (?P<check>\w*)">',
             re.DOTALL,
         )
         return {
@@ -94,6 +94,21 @@ class Faces:
             )
             for found in row.finditer(text)
         }
+
+    # ------------------------------------------------------------ alarms
+
+    def api_alarmed(self, kind: str) -> set[str]:
+        """The accounts that have an alarm of a kind in the API."""
+        answer = self.caller.get("/accounts")
+        return {one["account"] for one in answer["accounts"] if kind in {alarm["kind"] for alarm in one["alarms"]}}
+
+    def page_alarmed(self, name: str) -> set[str]:
+        """The accounts that have an alarm of a name on the overview page."""
+        alarm = re.compile(
+            r'<li>\s*<span class="tag \w*">(?P<name>[^<]*)</span>\s*<span class="alarm-account">(?P<account>[^<]*)<'
+        )
+        found = alarm.finditer(self.visitor.get("/").text)
+        return {one["account"] for one in found if one["name"] == name}
 
     # ------------------------------------------------------------ sums of a range of days
 
@@ -122,9 +137,9 @@ class Faces:
         """What moved by currency, and whether all of it is known."""
         text = self.visitor.get(f"/page/flows/totals?{query}").text
         row = re.compile(
-            r'<th scope="row">(?P<currency>\w+)</th>\s*<td class="figure">(?P<flows>[\d,]+)</td>\s*'
-            r'<td class="figure">(?P<into>.*?)</td>\s*<td class="figure">(?P<out>.*?)</td>\s*'
-            r'<td class="figure">.*?</td>\s*<td><span class="tag (?P<look>\w*)"',
+            r'<th scope="row">(?P<currency>\w+)</th>\s*<td class="figure"[^>]*>(?P<flows>[\d,]+)</td>\s*'
+            r'<td class="figure"[^>]*>(?P<into>.*?)</td>\s*<td class="figure"[^>]*>(?P<out>.*?)</td>\s*'
+            r'<td class="figure"[^>]*>.*?</td>\s*<td class="whole"><span class="tag (?P<look>\w*)"',
             re.DOTALL,
         )
         return {

@@ -63,6 +63,14 @@ class NaiveAccount:
     imported: list[Row] = field(default_factory=list)
     imported_rejects: int = 0
     statements: list[Statement] = field(default_factory=list)
+    had: set[str] = field(default_factory=set)
+    """The currencies of every flow that it ever had."""
+
+    def may_have(self, currency: str) -> bool:
+        """Whether a person can state a balance in a currency."""
+        known = self.had | {one.currency for one in self.statements} | (self.rules.currencies or set())
+        is_any = self.rules.currencies is None and not self.rows
+        return is_any or currency in known
 
     def cell(self, number: int) -> Cell:
         """The cell of that number."""
@@ -170,7 +178,7 @@ class NaiveAccount:
         return anchor.balance - anchor.amount - self.sum_before(currency, anchor.at)
 
     def check(self, currency: str, until: datetime | None) -> str:
-        """The verdict on the balance before a moment."""
+        """The verdict on the balance before a moment: each statement counts, and of the rows the newest."""
         opening, anchor = self.opening(currency), self.anchor(currency)
         if opening is None:
             return "could_not_check"
@@ -181,9 +189,7 @@ class NaiveAccount:
                 expected = opening + self.sum_before(currency, row.at) + row.amount
                 verdicts.append((row.balance == expected, row == anchor))
         stated = [one for one in self.statements if one.currency == currency and (until is None or one.at <= until)]
-        if stated:
-            newest = max(stated, key=lambda one: one.at)
-            verdicts.append((newest.amount == opening + self.sum_before(currency, newest.at), newest == anchor))
+        verdicts += [(one.amount == opening + self.sum_before(currency, one.at), one == anchor) for one in stated]
         if not all(agrees for agrees, _ in verdicts):
             return "fail"
         proving = [agrees for agrees, is_anchor in verdicts if self.is_balance() or not is_anchor]

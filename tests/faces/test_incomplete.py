@@ -160,7 +160,10 @@ def test_a_read_that_failed(ledger: Ledger, faces: Faces) -> None:
 def test_imported_rows_prove_nothing(ledger: Ledger, faces: Faces) -> None:
     import_page(ledger, make_row("1", NOON - timedelta(days=3), "5.00"), account="broker")
     code, (row,) = faces.run("balances")
-    assert (code, row["complete"], row["measure"]) == (0, False, "net_change"), "nothing is known to be missing"
+    assert (code, row["complete"], row["measure"]) == (3, False, "net_change")
+    code, (row,) = faces.run("summary")
+    assert (code, row["complete"]) == (3, False)
+    assert [faces.run(view)[0] for view in ("flows", "coverage", "status")] == [0, 0, 0], "no gap is known of"
     assert causes(faces) == {"no_source"}
 
 

@@ -142,7 +142,7 @@ def stated(identity: str, at: float, amount: str, balance: str | None, *, subacc
 def around(ledger: Ledger, identity: str) -> list[Neighbour]:
     """The neighbours of a flow."""
     (it,) = [one for one in list_flows(ledger, FlowFilter()) if one.id == identity]
-    return neighbours(model_of(ledger), it, 2)
+    return neighbours(model_of(ledger), it, 2).flows
 
 
 def test_a_balance_follows_from_the_one_before(ledger: Ledger) -> None:

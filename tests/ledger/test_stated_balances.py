@@ -11,6 +11,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.read.balances import Balance, CheckStatus, check_statements, read_balances
+from liushui.ledger.read.status import AlarmKind, Severity, read_statuses
 from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
 from liushui.provider import Slice
 from liushui.providers.wecom.rules import RULES as WECOM
@@ -75,6 +76,43 @@ def test_a_second_stated_balance_checks_the_flows_between(ledger: Ledger) -> Non
     checks = [(stated.id, check.status) for stated, check in check_statements(model_of(ledger)) if check]
     assert checks == [("a:2", UNCHECKED), ("a:5", FAIL)]
     assert_intact(ledger)
+
+
+def test_an_older_stated_balance_that_fails_is_not_hidden_by_a_newer_one_that_passes(ledger: Ledger) -> None:
+    import_page(ledger, make_row("2", 5, "-25.00"), make_row("1", 3, "10.00"))
+    state(ledger, "100.00", 1)
+    wrong = state(ledger, "111.00", 4)
+    state(ledger, "85.00", 6)
+    row = balance(ledger)
+    assert (shown(row), row.check.id) == (("85.00", "balance", "111.00", FAIL, "1.00"), wrong)
+    assert shown(balance(ledger, at=hour(3)))[2:4] == ("100.00", UNCHECKED), "before it was stated"
+    (status,) = read_statuses(model_of(ledger))
+    (alarm,) = [alarm for alarm in status.alarms if alarm.kind is AlarmKind.BALANCE]
+    assert (status.failed_checks, alarm.number, alarm.at, alarm.severity) == (1, 1, hour(4), Severity.BAD)
+    assert alarm.reason == (
+        f"1 balance differs from what is stated: USD: statement {wrong} states 111.00 at 2024-03-01T04:00:00Z, "
+        "the flows come to 110.00"
+    )
+    withdraw_balance(ledger, wrong, "a typing error")
+    assert shown(balance(ledger)) == ("85.00", "balance", "85.00", PASS, "0.00")
+    (status,) = read_statuses(model_of(ledger))
+    assert (status.failed_checks, [alarm.kind for alarm in status.alarms]) == (0, [])
+
+
+def test_a_currency_is_one_that_the_account_has_had(ledger: Ledger) -> None:
+    state(ledger, "1", 1, currency="EUR")
+    commit_read(ledger, hours(0, 9), make_row("1", 5, "1.00", currency="HKD"))
+    commit_read(ledger, hours(0, 9), make_row("2", 5, "1.00"))
+    state(ledger, "0", 1, currency="usd")
+    state(ledger, "0", 1, currency="HKD")
+    state(ledger, "1", 2, currency="EUR")
+    with pytest.raises(ConfigError, match="currency: account a has EUR, HKD, USD only, got 'USDD'"):
+        state(ledger, "0", 1, currency="USDD")
+
+
+def test_nothing_is_stated_as_zero(ledger: Ledger) -> None:
+    assert state(ledger, "-0.00", 1) == state(ledger, "0", 1)
+    assert str(balance(ledger).amount) == "0.00"
 
 
 def test_rows_that_state_their_balances_open_the_account(ledger: Ledger) -> None:

@@ -74,6 +74,7 @@ def test_metrics_say_what_status_says(ledger: Ledger) -> None:
         assert found["complete", name] == status.verdict.is_complete
         assert found["open_gaps", name] == status.gaps
         assert found["balance_breaks", name] == status.breaks
+        assert found["failed_checks", name] == status.failed_checks
         assert found["rejected_rows", name] == status.quarantined
         assert {key[2:]: value for key, value in found.items() if key[:2] == ("alarms", name)} == {
             (alarm.kind.value, alarm.severity.value): 1 for alarm in status.alarms

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from liushui.cli import EXIT_INCOMPLETE, options
-from liushui.cli.flows import as_of_option, bound_of, exit_with
+from liushui.cli.flows import as_of_option, bound_of, exit_with_sums
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError, WireError
@@ -21,8 +21,8 @@ BALANCE_COLUMNS: Final = (
     *("proven", "opening", "stated", "stated_at", "stated_by", "difference", "check", "check_reason"),
 )
 BALANCE_TABLE_COLUMNS: Final = (
-    *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "stated", "difference", "check"),
-    *("complete", "reason"),
+    *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "stated", "stated_at"),
+    *("difference", "check", "complete", "reason"),
 )
 STATED_COLUMNS: Final = (
     *("id", "account", "subaccount", "currency", "at", "amount", "expected", "difference", "check", "check_reason"),
@@ -49,9 +49,10 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
 
     A balance is the opening balance and all flows, exact. Where the opening balance is not known, the sum of the flows
     is called the net change since the day on which the history begins. `stated` is the newest balance that the provider
-    or a person stated, `difference` that figure minus the balance of the flows at its moment, and `check` the verdict:
-    pass, fail or could not check. Exit code 3 where flows may be missing or a check fails. With --as-of the sums are
-    computed from all versions of the flows, which takes longer the more there are.
+    or a person stated, or the newest one that fails; `difference` is that figure minus the balance of the flows at its
+    moment, and `check` the verdict: pass, fail or could not check. Exit code 3 where the result is not complete, which
+    that of an account without a source never is, or where a check fails. With --as-of the sums are computed from all
+    versions of the flows, which takes longer the more there are.
 
     \b
     Example: liushui balances broker --at 2026-01-01
@@ -66,7 +67,7 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
     for row in result.failures[:FAILURES_MAX]:
         about = " ".join(filter(None, (row.account, row.subaccount, row.currency)))
         messages.warn(f"{about}: {row.check.reason}")
-    exit_with(result.verdict)
+    exit_with_sums(result.verdict)
     if result.failures:
         sys.exit(EXIT_INCOMPLETE)
 
@@ -142,7 +143,8 @@ def balance() -> None:
 def state(settings: Settings, account: str, currency: str, amount: str, at: str, subaccount: str, note: str) -> None:
     """State the balance of an account at a moment.
 
-    The same balance may be stated again; nothing changes then. Prints the balance with its id and its check.
+    The same balance may be stated again; nothing changes then. Prints the balance with its id and its check. The exit
+    code is 3 if it is recorded, and differs from the balance of the flows.
 
     \b
     Example: liushui balance state shop --currency CNY --amount 1024.00 --at 2026-11-01 --note "bank statement"
@@ -164,6 +166,7 @@ def state(settings: Settings, account: str, currency: str, amount: str, at: str,
         messages.print(f"{result.id} states this balance already")
     records = [record for record in _stated_records(model, (account,), withdrawn=False) if record["id"] == result.id]
     _emit_stated(records, settings.format)
+    _exit_with_checks(records)
 
 
 @balance.command("list")
@@ -177,7 +180,15 @@ def list_(settings: Settings, accounts: tuple[str, ...], withdrawn: bool) -> Non
     """
     records = list(_stated_records(settings.open_read_model(), accounts, withdrawn=withdrawn))
     _emit_stated(records, settings.format)
-    if any(record["check"] == "fail" for record in records):
+    _exit_with_checks(records)
+
+
+def _exit_with_checks(records: "list[Record]") -> None:
+    """Say which stated balances differ from the flows, and exit with code 3. Return where none does."""
+    failed = [record for record in records if record["check"] == "fail"]
+    for record in failed[:FAILURES_MAX]:
+        messages.warn(f"{record['account']} {record['currency']}: {record['check_reason']}")
+    if failed:
         sys.exit(EXIT_INCOMPLETE)
 
 

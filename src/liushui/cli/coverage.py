@@ -43,7 +43,7 @@ MARKS: Final = {
 LEGEND: Final = "  ".join(f"{mark} {meaning}" for mark, _, meaning in MARKS.values())
 
 
-ALARMS_OF_EXIT_3: Final = frozenset({"waiting", "doubted", "beyond_now", "break", "changed_after_close"})
+ALARMS_OF_EXIT_3: Final = frozenset({"waiting", "doubted", "beyond_now", "break", "balance", "changed_after_close"})
 """The kinds of alarms with which `status` exits with 3, beside gaps, rejected rows and failed syncs."""
 
 
@@ -177,7 +177,7 @@ STATUS_TABLE_COLUMNS: Final = (
 )
 STATUS_FIELDS: Final = (
     *("account", "provider", "flows", "quarantined", "findings", "proven_from", "proven_until", "gaps", "batches"),
-    *("breaks", "complete", "reason"),
+    *("breaks", "failed_checks", "complete", "reason"),
 )
 STATUS_COLUMNS: Final = (
     *STATUS_FIELDS,
@@ -199,10 +199,11 @@ def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -
     """Print up to when each account is complete, and its last and next sync.
 
     For monitors: the exit code is 3 if a gap is open, a row is in quarantine, a balance does not follow from the one
-    before it (`liushui breaks`), a flow of a closed month has changed (`liushui close --changes`), the last sync
-    failed, or the provider wants no calls. `alarms` says what needs attention, and since when: a long wait, a wrong
-    clock, a read that is doubted because many known rows were missing. The exit code is also 3 if the last backup
-    failed, or a scheduled one is overdue; `backup_age_s` is the age of the newest good one.
+    before it (`liushui breaks`) or differs from a stated one (`liushui balances`), a flow of a closed month has changed
+    (`liushui close --changes`), the last sync failed, or the provider wants no calls. `alarms` says what needs
+    attention, and since when: a long wait, a wrong clock, a read that is doubted because many known rows were missing.
+    The exit code is also 3 if the last backup failed, or a scheduled one is overdue; `backup_age_s` is the age of the
+    newest good one.
 
     \b
     Example: liushui status --max-age 24 --format json

@@ -14,7 +14,9 @@ from liushui.errors import ConfigError
 from liushui.flow import Category, Direction, Kind
 
 if TYPE_CHECKING:
-    from liushui.ledger.read.completeness import Verdict
+    from collections.abc import Sequence
+
+    from liushui.ledger.read.completeness import Gap, Verdict
     from liushui.ledger.read.filters import Bound
     from liushui.ledger.read.history import Version
     from liushui.ledger.read.summaries import SummaryRow
@@ -88,10 +90,10 @@ def flows(
     versions: bool,
     **filters: str | StrEnum | None,
 ) -> None:
-    """Print flows by account and time.
+    """Print flows by account and time, those of one moment in the order of their balances.
 
     A table has the most important columns; the other formats have all of them. Exit code 3 where flows of the range
-    may be missing from the ledger.
+    are missing from the ledger, as far as anybody knows.
 
     \b
     Example: liushui flows broker --since 2026-01-01 --kind dividend
@@ -116,9 +118,9 @@ def flows(
     if versions:
         emit(map(version_record, list_versions(model.ledger, wanted)), (*columns, *VERSION_COLUMNS), form)
     elif recorded_until is None:
-        emit(map(flow_record, list_flows(model.ledger, wanted)), columns, form)
+        emit(map(flow_record, list_flows(model.ledger, wanted, model.rules)), columns, form)
     else:
-        emit(map(flow_record, list_flows_as_of(model.ledger, wanted, recorded_until)), columns, form)
+        emit(map(flow_record, list_flows_as_of(model.ledger, wanted, recorded_until, model.rules)), columns, form)
     if is_table and limit is None:
         messages.print(f"[dim]at most {TABLE_ROWS} flows are shown; --limit 0 shows all[/]")
     exit_with(verdict)
@@ -143,16 +145,22 @@ def exit_with(verdict: "Verdict") -> None:
     from liushui.ledger.read.completeness import Cause
 
     # Of an account without a source nothing can be missing that anybody knows of: it is named by `complete` alone.
-    gaps = [gap for gap in verdict.gaps if gap.cause is not Cause.NO_SOURCE]
+    _exit_with_gaps([gap for gap in verdict.gaps if gap.cause is not Cause.NO_SOURCE])
+
+
+def exit_with_sums(verdict: "Verdict") -> None:
+    """The same of sums, which say of themselves whether they are complete: those without a source are not."""
+    _exit_with_gaps(verdict.gaps)
+
+
+def _exit_with_gaps(gaps: "Sequence[Gap]") -> None:
     if not gaps:
         return
-    from rich.markup import escape
-
-    messages.print("[yellow]not complete[/]: flows may be missing from what is shown")
+    messages.plain("not complete: flows may be missing from what is shown")
     for gap in gaps[:REASONS_MAX]:
-        messages.print(f"  {escape(gap.account)}: {escape(gap.describe())}")
+        messages.plain(f"  {gap.account}: {gap.describe()}")
     if len(gaps) > REASONS_MAX:
-        messages.print(f"  and {len(gaps) - REASONS_MAX} more; `liushui coverage` shows all of them")
+        messages.plain(f"  and {len(gaps) - REASONS_MAX} more; `liushui coverage` shows all of them")
     sys.exit(EXIT_INCOMPLETE)
 
 
@@ -183,9 +191,9 @@ def summary(
     """Print money in and out by period, account, currency and kind.
 
     Currencies are never added together. own_in and own_out are the part of money in and out that is transfers between
-    the printed accounts. Exit code 3 where flows of the range may be missing. Without --until the range
-    ends with the newest flow, or where the newest sync ended. With --as-of the sums are computed from all versions of
-    the flows, which takes longer the more there are.
+    the printed accounts. Exit code 3 where the result is not complete, which that of an account without a source never
+    is. Without --until the range ends with the newest flow, or where the newest sync ended. With --as-of the sums are
+    computed from all versions of the flows, which takes longer the more there are.
 
     \b
     Example: liushui summary broker --by year
@@ -207,7 +215,7 @@ def summary(
     )
     found = read_summary(settings.open_read_model(), query, bound_of("as-of", as_of))
     emit(map(_summary_record, found.rows), SUMMARY_COLUMNS, settings.format)
-    exit_with(found.verdict)
+    exit_with_sums(found.verdict)
 
 
 def _summary_record(row: "SummaryRow") -> Record:

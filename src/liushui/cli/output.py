@@ -53,6 +53,10 @@ class Messages:
 
         self.print(f"[yellow]{escape(text)}[/]")
 
+    def plain(self, text: str) -> None:
+        """Print a line of plain text, without rich: for what is printed beside JSON at every call."""
+        sys.stderr.write(terminal_text(text) + "\n")
+
 
 messages = Messages()
 

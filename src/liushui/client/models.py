@@ -156,6 +156,8 @@ class Account(Model):
     flows: Count
     quarantined: Count
     findings: Count
+    breaks: Annotated[Count, Meta(description="Stated balances that do not follow from those before them.")]
+    failed_checks: Annotated[Count, Meta(description="Balances that differ from what is stated of them.")]
     gaps: Count
     batch: Annotated[int, Meta(ge=0, description="The newest commit.")]
     proven_from: Instant | None

@@ -446,12 +446,24 @@ class ChainChecker:
 
 
 def order_rows(rows: Sequence[ChainRow], rules: BalanceRules = BALANCE_RULES) -> list[ChainRow]:
-    """Rows of one chain, which come by time and id, in the order of their balances as far as these tell one."""
+    """Rows of one chain, which come by time and id, in the order of their balances as far as these tell one.
+
+    A row that is there once too often comes after the one that it equals.
+    """
     checker = ChainChecker(rules, keep_order=True)
     for _, instant in groupby(rows, key=lambda row: row.at_us):
         checker.add(list(instant))
     checker.finish()
-    return checker.order or []
+    order = checker.order or []
+    if len(order) == len(rows):
+        return order
+    held = {row.key for row in order}
+    for row in rows:
+        if row.key not in held:
+            alike = [at for at, other in enumerate(order) if other[2:] == row[2:] and other.at_us == row.at_us]
+            here = [at for at, other in enumerate(order) if other.at_us <= row.at_us]
+            order.insert((alike or here or [-1])[-1] + 1, row)
+    return order
 
 
 def _subset(loose: Sequence[ChainRow], gap: Decimal) -> list[ChainRow] | None:

@@ -18,7 +18,7 @@ from liushui.instant import from_us
 from liushui.ledger.jobs.backups import list_backup_states
 from liushui.ledger.jobs.sources import last_runs
 from liushui.ledger.read.model import Account, ReadModel
-from liushui.ledger.read.status import AccountStatus, alarms, status_of
+from liushui.ledger.read.status import AccountStatus, status_of
 from liushui.sync.plan import Plan
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"
@@ -29,6 +29,7 @@ GAUGES: Final = {
     "complete": "1 if everything up to the newest read or flow is in the ledger.",
     "open_gaps": "Ranges that should have been read and were not.",
     "balance_breaks": "Balances that do not follow from those before them.",
+    "failed_checks": "Balances that differ from what is stated of them.",
     "rejected_rows": "Rows that could not be read.",
     "review_findings": "Flows to review.",
     "proven_age_seconds": "Age of the last instant up to which all is proven.",
@@ -81,16 +82,13 @@ class LedgerCollector(Collector):
             runs = last_runs(self._model.ledger)
             with self._model.reading(self._names or (), with_runs=True) as reading:
                 for name, account in reading.accounts.items():
-                    breaks = reading.breaks(account)
-                    changes = {name: reading.month_changes(account)}
-                    found = alarms([account], self._model.rules, reading.now, {name: breaks}, changes)
-                    status, run = status_of(account, breaks, found), runs.get(name)
+                    status, run = status_of(reading, account, self._model.rules), runs.get(name)
                     for gauge, value in _values(status, account, self._left_s(account, reading.now), reading.now):
                         gauges[gauge].add_metric([name], value)
                     if run is not None:
                         gauges["last_sync_timestamp_seconds"].add_metric([name], run.started_at.timestamp())
                         gauges["last_sync_failed"].add_metric([name], bool(run.error))
-                    kinds = Counter((alarm.kind.value, alarm.severity.value) for alarm in found)
+                    kinds = Counter((alarm.kind.value, alarm.severity.value) for alarm in status.alarms)
                     for kind, count in sorted(kinds.items()):
                         attention.add_metric([name, *kind], count)
         return [*gauges.values(), attention]
@@ -129,6 +127,7 @@ def _values(
         ("complete", status.verdict.is_complete),
         ("open_gaps", status.gaps),
         ("balance_breaks", status.breaks),
+        ("failed_checks", status.failed_checks),
         ("rejected_rows", status.quarantined),
         ("review_findings", status.findings),
     )

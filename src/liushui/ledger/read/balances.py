@@ -14,7 +14,7 @@ from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.day_totals import Sums, Total
 from liushui.ledger.read.completeness import Basis, Verdict, combine, end_instant
 from liushui.ledger.read.filters import AFTER_ALL_US, Bound, FlowFilter, bound_instant, equals_currency
-from liushui.ledger.read.model import Account, ReadModel
+from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.read.stated_balances import (
     Key,
     Origin,
@@ -139,7 +139,7 @@ def read_balances(
         for account in reading.accounts.values():
             verdicts.append(verdict := account.verdict(until=at))
             if at is None and as_of is None:
-                rows += balances_of(account, verdict, account.snapshot.sums, reading.stated_points(account))
+                rows += current_balances(reading, account)
                 continue
             before, sums = None, account.snapshot.sums
             if at is not None:
@@ -154,6 +154,11 @@ def read_balances(
     if currency is not None:
         rows = [row for row in rows if equals_currency(row.currency, currency)]
     return Balances(rows, combine(verdicts))
+
+
+def current_balances(reading: Reading, account: Account) -> list[Balance]:
+    """The balances of all flows of an account, by subaccount and currency."""
+    return balances_of(account, account.verdict(), account.snapshot.sums, reading.stated_points(account))
 
 
 def _sums_before(connection: "Connection", account: Account, at: datetime, as_of: Bound | None) -> Sums:
@@ -220,9 +225,12 @@ def _is_advisory(account: Account) -> bool:
 
 
 def _check(account: Account, opening: Decimal | None, stated: StatedPoints, until_us: int) -> BalanceCheck:
-    """The verdict of the newest balances that are stated before an instant, by the provider and by people."""
+    """The verdict of the balances that are stated before an instant: the newest one that fails, else the newest.
+
+    Of the rows only the newest one is compared: the balance chain checks those before it.
+    """
     people = [point for point in stated.by_people if point.at_us <= until_us]
-    points = [point for point in (stated.newest_row, *people[-1:]) if point is not None]
+    points = [point for point in (stated.newest_row, *people) if point is not None]
     if opening is None or not points:
         return BalanceCheck(CheckStatus.UNCHECKED, CheckCause.NONE_STATED)
     newest_first = sorted(points, key=lambda point: point.at_us, reverse=True)

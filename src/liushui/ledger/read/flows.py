@@ -1,15 +1,17 @@
 """Flows of a filter: listed by account, streamed by time, or page by page. Reads only.
 
-Pages keep one order, by time, account and id. A position between two rows stays where it is when rows arrive. A page
-does bounded work: a filter that few rows pass is not searched to the end of the ledger at once, but returns what it
-found with the position to go on from. Day totals tell beforehand which days cannot have a match.
+Pages keep one order, by time and account, and within an instant that of the balance chains (`read.order`). A position
+between two rows stays where it is when rows arrive. A page does bounded work: a filter that few rows pass is not
+searched to the end of the ledger at once, but returns what it found with the position to go on from. Day totals tell
+beforehand which days cannot have a match.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
 from heapq import merge
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -32,10 +34,13 @@ from liushui.ledger.read.filters import (
     end_us,
     totals_conditions,
 )
+from liushui.ledger.read.order import AT_ONCE, InstantOrder, balance_rules_of, in_order
 from liushui.ledger.schema import day_totals, flows
 from liushui.output_text import export_value
 from liushui.provider import Slice
+from liushui.rules import Paging, Rules
 
+NO_RULES: Final[Mapping[str, Rules[Paging]]] = {}
 CHUNK: Final = 1_000
 """Rows that a stream holds at a time."""
 SCAN_MAX: Final = 8_000
@@ -103,13 +108,15 @@ def ledger_flow(row: sa.Row[Any]) -> LedgerFlow:
 # ---------------------------------------------------------------- streams
 
 
-def list_flows(ledger: Ledger, wanted: FlowFilter) -> Iterator[LedgerFlow]:
-    """The flows by account, time and id, streamed, up to the filter's limit."""
+def list_flows(
+    ledger: Ledger, wanted: FlowFilter, rules: Mapping[str, Rules[Paging]] = NO_RULES
+) -> Iterator[LedgerFlow]:
+    """The flows by account, time and balance chain, streamed, up to the filter's limit. `rules` by provider."""
     with ledger.reading() as connection:
         left = wanted.limit
         chosen = find_accounts(queries_of(connection), wanted.accounts)
         for account in reversed(chosen) if wanted.newest_first else chosen:
-            with closing(_stream(connection, wanted.of(account), left)) as rows:
+            with closing(_stream(connection, wanted.of(account), rules, left)) as rows:
                 for row in rows:
                     yield ledger_flow(row)
                     left = None if left is None else left - 1
@@ -117,28 +124,47 @@ def list_flows(ledger: Ledger, wanted: FlowFilter) -> Iterator[LedgerFlow]:
                 return
 
 
-def stream_flows(ledger: Ledger, wanted: FlowFilter) -> Iterator[LedgerFlow]:
-    """The flows by time, account and id over all accounts, streamed from one state, up to the filter's limit."""
+def stream_flows(
+    ledger: Ledger, wanted: FlowFilter, rules: Mapping[str, Rules[Paging]] = NO_RULES
+) -> Iterator[LedgerFlow]:
+    """The flows by time, account and balance chain over all accounts, streamed from one state, up to the filter's
+    limit. `rules` by provider."""
     with ledger.reading() as connection:
         streams = [
-            _stream(connection, wanted.of(account), wanted.limit)
+            _stream(connection, wanted.of(account), rules, wanted.limit)
             for account in find_accounts(queries_of(connection), wanted.accounts)
         ]
-        rows = merge(*streams, key=lambda row: (row.at_us, row.account, row.id), reverse=wanted.newest_first)
+        rows = merge(*streams, key=lambda row: (row.at_us, row.account), reverse=wanted.newest_first)
         for number, row in enumerate(rows):
             if number == wanted.limit:
                 return
             yield ledger_flow(row)
 
 
-def _stream(connection: Connection, wanted: AccountFilter, limit: int | None) -> Generator[sa.Row[Any]]:
-    query = wanted.apply(sa.select(*flows.columns), flows).order_by(*_order(wanted.conditions)).limit(limit)
+def _stream(
+    connection: Connection, wanted: AccountFilter, rules: Mapping[str, Rules[Paging]], limit: int | None
+) -> Generator[sa.Row[Any]]:
+    order = _order_of(connection, wanted, rules)
+    cut = None if limit is None else limit + 1
+    query = wanted.apply(sa.select(*flows.columns), flows).order_by(*_by_key(wanted.conditions)).limit(cut)
     streaming = {"stream_results": True, "max_row_buffer": CHUNK}
     with connection.execute(query, execution_options=streaming) as found:
-        yield from found
+        rows = in_order(
+            found,
+            order,
+            wanted,
+            chunk=CHUNK,
+            cut=cut,
+            first_of=lambda at_us, number: _first_of(connection, order, wanted, at_us, number),
+        )
+        yield from islice(rows, limit)
 
 
-def _order(wanted: FlowFilter) -> tuple[sa.ColumnElement[Any], ...]:
+def _order_of(connection: Connection, wanted: AccountFilter, rules: Mapping[str, Rules[Paging]]) -> InstantOrder:
+    return InstantOrder(connection, wanted.account.account, balance_rules_of(wanted.account, rules))
+
+
+def _by_key(wanted: FlowFilter) -> tuple[sa.ColumnElement[Any], ...]:
     c = flows.c
     return (c.at_us.desc(), c.id.desc()) if wanted.newest_first else (c.at_us, c.id)
 
@@ -147,11 +173,17 @@ def _order(wanted: FlowFilter) -> tuple[sa.ColumnElement[Any], ...]:
 
 
 class Position(NamedTuple):
-    """Between two rows: after the row of that key or, without account and id, before all rows of that instant."""
+    """Between two rows: after the row of that key or, without account and id, before all rows of that instant.
+
+    `batch` is the newest one of the account when the row's instant was read first, and 0 where that is not known; it
+    tells in which order the rest of the instant comes. `newer` is the batch of the row itself if it came since, else 0.
+    """
 
     at_us: int
     account: str = ""
     id: str = ""
+    batch: int = 0
+    newer: int = 0
 
 
 class FlowsPage(NamedTuple):
@@ -162,10 +194,12 @@ class FlowsPage(NamedTuple):
 
 
 class _AccountPart(NamedTuple):
-    """A page's rows of one account. `searched_us`: how far the account was searched; None: to its end."""
+    """A page's rows of one account. `searched_us`: how far the account was searched; None: to its end. `newcomers`:
+    ids at the position's own instant that came since it was read first."""
 
     rows: Sequence[sa.Row[Any]]
     searched_us: int | None
+    newcomers: frozenset[str] = frozenset()
 
 
 class _DayRun(NamedTuple):
@@ -176,17 +210,33 @@ class _DayRun(NamedTuple):
     cost: int
 
 
-def flows_page(ledger: Ledger, wanted: FlowFilter, *, limit: int, after: Position | None = None) -> FlowsPage:
-    """At most `limit` flows after a position, in the filter's order.
+def flows_page(
+    ledger: Ledger,
+    wanted: FlowFilter,
+    *,
+    limit: int,
+    after: Position | None = None,
+    rules: Mapping[str, Rules[Paging]] = NO_RULES,
+) -> FlowsPage:
+    """At most `limit` flows after a position, in the filter's order. `rules` by provider.
 
     A page may have fewer flows, or none, and still have a next position. Raises AccountNotFound.
     """
     with ledger.reading() as connection:
         chosen = find_accounts(queries_of(connection), wanted.accounts)
         scan_max = SCAN_MAX // max(1, len(chosen))
-        parts = [_account_part(connection, wanted.of(account), limit + 1, after, scan_max) for account in chosen]
-    newest = wanted.newest_first
-    rows = sorted((row for part in parts for row in part.rows), key=_key, reverse=newest)
+        parts = [_account_part(connection, wanted.of(account), rules, limit + 1, after, scan_max) for account in chosen]
+        rows, following = _merged(parts, limit, newest=wanted.newest_first)
+        if following is not None and following.account:
+            came = {id_ for part in parts for id_ in part.newcomers}
+            following = _with_batch(connection, following, after, rows[-1], came)
+    return FlowsPage([ledger_flow(row) for row in rows], following)
+
+
+def _merged(parts: Sequence[_AccountPart], limit: int, *, newest: bool) -> tuple[list[sa.Row[Any]], Position | None]:
+    """The first rows of all accounts, and the position after them."""
+    every = (row for part in parts for row in part.rows)
+    rows = sorted(every, key=lambda row: (row.at_us, row.account), reverse=newest)  # keeps the order of equal ones
     searched = [part.searched_us for part in parts if part.searched_us is not None]
     following = None
     if searched:  # beyond the nearest of them, rows of some account may be missing
@@ -195,51 +245,113 @@ def flows_page(ledger: Ledger, wanted: FlowFilter, *, limit: int, after: Positio
         following = Position(nearest_us)
     if len(rows) > limit:
         rows = rows[:limit]
-        following = Position(*_key(rows[-1]))
-    return FlowsPage([ledger_flow(row) for row in rows], following)
+        last = rows[-1]
+        following = Position(last.at_us, last.account, last.id)
+    return rows, following
 
 
-def _key(row: sa.Row[Any]) -> tuple[int, str, str]:
-    return row.at_us, row.account, row.id
+def _with_batch(
+    connection: Connection, position: Position, before: Position | None, row: sa.Row[Any], newcomers: set[str]
+) -> Position:
+    """A position after a row with what tells the rest of its instant. `before`: where the page of the row begins."""
+    if before is not None and before.batch and (before.at_us, before.account) == (position.at_us, position.account):
+        return position._replace(batch=before.batch, newer=row.batch if row.id in newcomers else 0)
+    return position._replace(batch=InstantOrder(connection, position.account, None).head)
 
 
 def _account_part(
-    connection: Connection, wanted: AccountFilter, rows_max: int, after: Position | None, scan_max: int
+    connection: Connection,
+    wanted: AccountFilter,
+    rules: Mapping[str, Rules[Paging]],
+    rows_max: int,
+    after: Position | None,
+    scan_max: int,
 ) -> _AccountPart:
+    order = _order_of(connection, wanted, rules)
+    rows, newcomers = _rest_of_instant(connection, order, wanted, after, rows_max)
+    if len(rows) >= rows_max:
+        return _AccountPart(rows, None, newcomers)
     wanted = _after(wanted, after)
     if not wanted.conditions.is_selective:
-        return _AccountPart(_page_rows(connection, wanted, after, rows_max), None)
-    rows: list[sa.Row[Any]] = []
+        rows += _page_rows(connection, order, wanted, rows_max - len(rows))
+        return _AccountPart(rows, None, newcomers)
     cost = 0
     for run in _day_runs(connection, wanted, rows_max):
         if cost and cost + run.cost > scan_max:
-            return _AccountPart(rows, run.until_us if wanted.conditions.newest_first else run.since_us)
+            searched_us = run.until_us if wanted.conditions.newest_first else run.since_us
+            return _AccountPart(rows, searched_us, newcomers)
         cost += run.cost
         part = wanted.within(run.since_us, run.until_us)
-        rows += _page_rows(connection, part, after, rows_max - len(rows))
+        rows += _page_rows(connection, order, part, rows_max - len(rows))
         if len(rows) >= rows_max:
             break
-    return _AccountPart(rows, None)
+    return _AccountPart(rows, None, newcomers)
 
 
 def _after(wanted: AccountFilter, after: Position | None) -> AccountFilter:
-    """The part of a filter's range that is left after a position."""
+    """The part of a filter's range that is left after a position, without the rest of the instant of its row."""
     if after is None:
         return wanted
-    if wanted.conditions.newest_first:
-        has_rows_of_instant = after != Position(after.at_us)
-        return wanted.within(BEFORE_ALL_US, after.at_us + has_rows_of_instant)
-    return wanted.within(after.at_us, AFTER_ALL_US)
+    account = wanted.account.account
+    if wanted.conditions.newest_first:  # accounts come from the last to the first
+        return wanted.within(BEFORE_ALL_US, after.at_us + (account < after.account))
+    return wanted.within(after.at_us + (bool(after.account) and account <= after.account), AFTER_ALL_US)
 
 
-def _page_rows(
-    connection: Connection, wanted: AccountFilter, after: Position | None, limit: int
+def _rest_of_instant(
+    connection: Connection, order: InstantOrder, wanted: AccountFilter, after: Position | None, limit: int
+) -> tuple[list[sa.Row[Any]], frozenset[str]]:
+    """The rows after a position's own row at its instant; and the ids of those that came since it was read first."""
+    if after is None or after.account != wanted.account.account:
+        return [], frozenset()
+    here, newest = wanted.within(after.at_us, after.at_us + 1), wanted.conditions.newest_first
+    if here.since_us >= here.until_us:
+        return [], frozenset()
+    is_as_then = after.batch in (0, order.head)
+    if order.is_by_id or (is_as_then and not order.has_balances(after.at_us)):
+        query = here.apply(sa.select(*flows.columns), flows)
+        query = query.where(flows.c.id < after.id if newest else flows.c.id > after.id)
+        return list(connection.execute(query.order_by(*_by_key(wanted.conditions)).limit(limit))), frozenset()
+    rest = order.rest(after.at_us, after.id, after.batch, after.newer, newest_first=newest)
+    return _rows_of_ids(connection, here, rest.ids, limit), rest.newcomers
+
+
+def _page_rows(connection: Connection, order: InstantOrder, wanted: AccountFilter, limit: int) -> list[sa.Row[Any]]:
+    query = wanted.apply(sa.select(*flows.columns), flows).order_by(*_by_key(wanted.conditions)).limit(limit)
+    rows = connection.execute(query).all()
+
+    def first_of(at_us: int, number: int) -> Sequence[sa.Row[Any]]:
+        return _first_of(connection, order, wanted, at_us, number)
+
+    return list(in_order(rows, order, wanted, chunk=limit, cut=limit, first_of=first_of))
+
+
+def _first_of(
+    connection: Connection, order: InstantOrder, wanted: AccountFilter, at_us: int, number: int
 ) -> Sequence[sa.Row[Any]]:
-    query = wanted.apply(sa.select(*flows.columns), flows)
-    if after is not None:
-        key = sa.tuple_(flows.c.at_us, flows.c.account, flows.c.id)
-        query = query.where(key < sa.tuple_(*after) if wanted.conditions.newest_first else key > sa.tuple_(*after))
-    return connection.execute(query.order_by(*_order(wanted.conditions)).limit(limit)).all()
+    """The first so many rows of an instant that pass a filter, in order."""
+    here = wanted.within(at_us, at_us + 1)
+    if not order.has_balances(at_us):
+        query = here.apply(sa.select(*flows.columns), flows).order_by(*_by_key(wanted.conditions))
+        return connection.execute(query.limit(number)).all()
+    ids = order.list_ids([at_us])[at_us]
+    return _rows_of_ids(connection, here, ids[::-1] if wanted.conditions.newest_first else ids, number)
+
+
+def _rows_of_ids(connection: Connection, here: AccountFilter, ids: Sequence[str], limit: int) -> list[sa.Row[Any]]:
+    """The first of these rows of one instant that pass a filter, in the order of their ids."""
+    if here.conditions.is_selective:
+        passing = set(connection.scalars(here.apply(sa.select(flows.c.id), flows)))
+        ids = [id_ for id_ in ids if id_ in passing]
+    ids = ids[:limit]
+    f = flows.c
+    key = f.account == here.account.account, f.at_us == here.since_us
+    by_id = {
+        row.id: row
+        for begin in range(0, len(ids), AT_ONCE)
+        for row in connection.execute(sa.select(*flows.columns).where(*key, f.id.in_(ids[begin : begin + AT_ONCE])))
+    }
+    return [by_id[id_] for id_ in ids]
 
 
 def _day_runs(connection: Connection, wanted: AccountFilter, rows_max: int) -> Iterator[_DayRun]:

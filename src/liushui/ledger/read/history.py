@@ -4,10 +4,11 @@ As of an instant, an account is what its batches recorded by then had left. It i
 time that grows with their number and in constant memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -21,9 +22,11 @@ from liushui.ledger.engines.base import STREAMED, queries_of
 from liushui.ledger.flow_row import COLUMNS
 from liushui.ledger.read.accounts import AccountName, AccountSnapshot, find_accounts, rejected_as_of
 from liushui.ledger.read.filters import AFTER_ALL_US, AccountFilter, Bound, FlowFilter, instant_us
-from liushui.ledger.read.flows import CHUNK, LedgerFlow, ledger_flow
+from liushui.ledger.read.flows import CHUNK, NO_RULES, LedgerFlow, ledger_flow
+from liushui.ledger.read.order import InstantOrder, balance_rules_of, in_order
 from liushui.ledger.schema import batches, flows, history, sources
 from liushui.ledger.tombstones import erased_until
+from liushui.rules import Paging, Rules
 
 
 class Version(NamedTuple):
@@ -36,11 +39,43 @@ class Version(NamedTuple):
     ended_as: str | None
 
 
-def list_flows_as_of(ledger: Ledger, wanted: FlowFilter, as_of: Bound) -> Iterator[LedgerFlow]:
-    """The flows as of a recorded time, by account and time, streamed."""
+def list_flows_as_of(
+    ledger: Ledger, wanted: FlowFilter, as_of: Bound, rules: Mapping[str, Rules[Paging]] = NO_RULES
+) -> Iterator[LedgerFlow]:
+    """The flows as of a recorded time, by account, time and balance chain, streamed. `rules` by provider."""
     with ledger.reading() as connection:
-        for row in _every_account(connection, wanted, partial(_as_of, connection, as_of)):
-            yield ledger_flow(row)
+        left = wanted.limit
+        chosen = find_accounts(queries_of(connection), wanted.accounts)
+        for account in reversed(chosen) if wanted.newest_first else chosen:
+            with closing(_stream_as_of(connection, wanted.of(account), as_of, rules, left)) as rows:
+                for row in rows:
+                    yield ledger_flow(row)
+                    left = None if left is None else left - 1
+            if left == 0:
+                return
+
+
+def _stream_as_of(
+    connection: Connection,
+    wanted: AccountFilter,
+    as_of: Bound,
+    rules: Mapping[str, Rules[Paging]],
+    limit: int | None,
+) -> Generator[sa.Row[Any]]:
+    account, seq = wanted.account, batch_as_of(connection, wanted.account, as_of)
+    order = InstantOrder(connection, account.account, balance_rules_of(account, rules), seq=seq)
+    newest, are_all = wanted.conditions.newest_first, not wanted.conditions.is_selective
+    cut = None if limit is None else limit + 1
+
+    def read(part: AccountFilter, limit: int | None) -> sa.CompoundSelect[Any]:
+        return _as_of(connection, seq, part._replace(conditions=part.conditions._replace(limit=limit)))
+
+    def first_of(at_us: int, number: int) -> Sequence[sa.Row[Any]]:
+        rows = connection.execute(read(wanted.within(at_us, at_us + 1), None)).all()
+        return order.sort(rows, newest_first=newest, are_all=are_all)[:number]
+
+    with connection.execute(read(wanted, cut), execution_options=STREAMED) as found:
+        yield from islice(in_order(found, order, wanted, chunk=CHUNK, cut=cut, first_of=first_of), limit)
 
 
 def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
@@ -155,8 +190,7 @@ def _every_account(
             return
 
 
-def _as_of(connection: Connection, as_of: Bound, wanted: AccountFilter) -> sa.CompoundSelect[Any]:
-    seq = batch_as_of(connection, wanted.account, as_of)
+def _as_of(connection: Connection, seq: int, wanted: AccountFilter) -> sa.CompoundSelect[Any]:
     current = wanted.apply(sa.select(*flows.columns), flows).where(flows.c.batch <= seq)
     ended = wanted.apply(sa.select(*(history.c[name] for name in COLUMNS)), history)
     ended = ended.where(history.c.batch <= seq, history.c.ended_batch > seq)

@@ -6,23 +6,23 @@ Providers state balances, and not in which order flows of one instant came: the 
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import to_us
+from liushui.ledger.read.balances import opening_balance
 from liushui.ledger.read.flows import LedgerFlow, ledger_flow
-from liushui.ledger.read.model import Account, ReadModel
+from liushui.ledger.read.model import Account, Reading, ReadModel
+from liushui.ledger.read.order import Chain, InstantOrder
+from liushui.ledger.read.stated_balances import StatedPoints, sum_before
 from liushui.ledger.schema import flows
 from liushui.money import EXACT
-from liushui.reconcile.chain import ChainRow, order_rows
+from liushui.reconcile.chain import ChainRow, RowKey
 
 NEIGHBOURS: Final = 3
 """How many flows are shown before and after the one in question."""
-
-ROWS_MAX: Final = 2_000
-"""Flows on either side that are looked at: of other chains, or of the same instant. Then the search stops."""
 
 
 class Chained(StrEnum):
@@ -35,66 +35,84 @@ class Chained(StrEnum):
 
 
 class Neighbour(NamedTuple):
-    """A flow of the same account, subaccount and currency. `off`: the stated balance minus the expected one."""
+    """A flow of the same account, subaccount and currency. `off`: the stated balance minus the expected one.
+
+    `running` is the opening balance and all flows up to this one, where no balance is stated and the opening is known.
+    """
 
     found: LedgerFlow
     chained: Chained
     off: Decimal | None
     is_it: bool
+    running: Decimal | None = None
 
 
-def neighbours(model: ReadModel, it: LedgerFlow, many: int = NEIGHBOURS) -> list[Neighbour]:
-    """The flow `it` with those before and after it in its balance chain, oldest first.
+class Neighbours(NamedTuple):
+    """A flow with those around it, oldest first. `is_ambiguous`: the balances allow several orders of its instant."""
 
-    Flows of one instant are in the order of their balances, where these tell one.
+    flows: list[Neighbour]
+    is_ambiguous: bool
+
+
+def neighbours(model: ReadModel, it: LedgerFlow, many: int = NEIGHBOURS) -> Neighbours:
+    """The flow `it` with those before and after it in its balance chain.
+
+    Flows of one instant are in the order of their balances, where these tell one, as in every list.
     """
+    at_us, chain = to_us(it.flow.at), (it.flow.subaccount, it.flow.currency)
     with model.reading((it.account,)) as reading:
         account = reading.accounts[it.account]
-        older = _nearest(reading.connection, it, many + 1, newer=False)
-        newer = _nearest(reading.connection, it, many + 1, newer=True)
-    around = _in_order(account, [*reversed(older), it, *newer])
-    position = around.index(it)
-    shown = around[max(0, position - many) : position + many + 1]
-    first = max(0, position - many)
-    return [
-        _chained(around[first + number - 1] if first + number else None, flow, is_it=flow is it)
-        for number, flow in enumerate(shown)
-    ]
+        order = InstantOrder(reading.connection, it.account, account.balance_rules)
+        around = order.around(at_us, chain)
+        position = next((number for number, row in enumerate(around) if row.key == (at_us, it.id)), None)
+        if position is None:  # withdrawn since it was read
+            return Neighbours([], is_ambiguous=False)
+        first = max(0, position - many)
+        shown = around[first : position + many + 1]
+        by_key = _flows_at(reading.connection, it.account, [row.key for row in shown])
+        running = _running_balances(reading, account, chain, around, shown)
+        here = [row for row in around if row.at_us == at_us]
+        return Neighbours(
+            [
+                _chained(
+                    around[first + number - 1] if first + number else None,
+                    by_key[row.key],
+                    is_it=row.key == (at_us, it.id),
+                    running=running.get(row.key),
+                )
+                for number, row in enumerate(shown)
+            ],
+            order.is_ambiguous(here),
+        )
 
 
-def _in_order(account: Account, rows: Sequence[LedgerFlow]) -> list[LedgerFlow]:
-    rules = account.balance_rules
-    if rules is None or rules.advisory:
-        return list(rows)
-    by_key = {(to_us(row.flow.at), row.id): row for row in rows}
-    chain = [ChainRow(*key, row.flow.amount, row.flow.balance_after) for key, row in by_key.items()]
-    return [by_key[row.key] for row in order_rows(chain, rules)]
-
-
-def _chained(before: LedgerFlow | None, flow: LedgerFlow, *, is_it: bool) -> Neighbour:
-    stated = flow.flow.balance_after
-    if before is None or before.flow.balance_after is None or stated is None:
-        return Neighbour(flow, Chained.UNTOLD, None, is_it)
-    off = EXACT.subtract(stated, EXACT.add(before.flow.balance_after, flow.flow.amount))
-    return Neighbour(flow, Chained.DIFFERS if off else Chained.FOLLOWS, off or None, is_it)
-
-
-def _nearest(connection: Connection, it: LedgerFlow, many: int, *, newer: bool) -> list[LedgerFlow]:
-    """The nearest flows of the same chain before or after `it`, the nearest first, and all those of their instants."""
-    f = flows.c
-    at_us, key = to_us(it.flow.at), sa.tuple_(f.at_us, f.id)
-    place = sa.tuple_(sa.literal(at_us), sa.literal(it.id))
-    query = sa.select(*flows.columns).where(f.account == it.account)
-    query = query.where(f.at_us >= at_us if newer else f.at_us <= at_us, key > place if newer else key < place)
-    order: tuple[sa.ColumnElement[Any], ...] = (f.at_us, f.id) if newer else (f.at_us.desc(), f.id.desc())
-    near = query.order_by(*order).limit(ROWS_MAX).subquery("near")
-    n = near.c
-    mine = sa.select(near).where(n.subaccount == it.flow.subaccount, n.currency == it.flow.currency)
-    mine = mine.order_by(n.at_us, n.id) if newer else mine.order_by(n.at_us.desc(), n.id.desc())
-    found: list[LedgerFlow] = []
-    with connection.execute(mine) as rows:
-        for row in rows:
-            if len(found) >= many and row.at_us not in (at_us, to_us(found[-1].flow.at)):
-                break
-            found.append(ledger_flow(row))
+def _running_balances(
+    reading: Reading, account: Account, chain: Chain, around: Sequence[ChainRow], shown: Sequence[ChainRow]
+) -> dict[RowKey, Decimal]:
+    """The balance after each shown row that states none, where the opening balance is known."""
+    if all(row.balance_after is not None for row in shown):
+        return {}
+    opening = opening_balance(account, reading.stated_points(account).get(chain, StatedPoints()))
+    if opening is None:
+        return {}
+    balance = EXACT.add(opening, sum_before(reading.queries, account.name, chain, min(row.at_us for row in around)))
+    found = {}
+    for row in around:
+        balance = EXACT.add(balance, row.amount)
+        if row.balance_after is None:
+            found[row.key] = balance
     return found
+
+
+def _chained(before: ChainRow | None, flow: LedgerFlow, *, is_it: bool, running: Decimal | None) -> Neighbour:
+    stated = flow.flow.balance_after
+    if before is None or before.balance_after is None or stated is None:
+        return Neighbour(flow, Chained.UNTOLD, None, is_it, running)
+    off = EXACT.subtract(stated, EXACT.add(before.balance_after, flow.flow.amount))
+    return Neighbour(flow, Chained.DIFFERS if off else Chained.FOLLOWS, off or None, is_it, running)
+
+
+def _flows_at(connection: Connection, account: str, keys: Sequence[RowKey]) -> dict[RowKey, LedgerFlow]:
+    query = sa.select(*flows.columns).where(flows.c.account == account)
+    query = query.where(sa.tuple_(flows.c.at_us, flows.c.id).in_(keys))
+    return {(row.at_us, row.id): ledger_flow(row) for row in connection.execute(query)}

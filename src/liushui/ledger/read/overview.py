@@ -13,7 +13,7 @@ from liushui.ledger.day_totals import Total, parse_sum
 from liushui.ledger.engines.condition_sql import exact_sums
 from liushui.ledger.jobs.backups import read_backup_states
 from liushui.ledger.read.accounts import currencies_of
-from liushui.ledger.read.balances import Balance, balances_of
+from liushui.ledger.read.balances import Balance, current_balances
 from liushui.ledger.read.coverage import Day, days_of
 from liushui.ledger.read.filters import DAY
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
@@ -65,15 +65,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
         currency = query.currency or next(iter(currencies), None)
         chosen = [account for account in accounts if not query.accounts or account.snapshot.account in query.accounts]
         span = _span(query, chosen, reading.now)
-        balances = [
-            balance
-            for account in accounts
-            for balance in balances_of(
-                account, account.verdict(), account.snapshot.sums, reading.stated_points(account)
-            )
-        ]
-        breaks = {account.snapshot.account: reading.breaks(account) for account in accounts}
-        changes = {account.snapshot.account: reading.month_changes(account) for account in accounts}
+        balances = [balance for account in accounts for balance in current_balances(reading, account)]
         found: list[Move] = []
         own: Sequence[OwnTransfer] = ()
         if currency is not None:
@@ -81,9 +73,10 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
             found = read_moves(reading.connection, names, currency, span, by_month=query.unit is Unit.MONTH)
             own = model.own_transfers.read(reading.connection, model.rules, names, span.first, span.last)
         backups = backup_alarms(read_backup_states(reading.connection), reading.now)
+        all_alarms = [*backups, *alarms(reading, accounts, model.rules)]
     return Overview(
         accounts,
-        [*backups, *alarms(accounts, model.rules, reading.now, breaks, changes)],
+        all_alarms,
         balances,
         currencies,
         currency,

@@ -160,6 +160,11 @@ def read_points_as_of(
     return _points(_AsOf(connection, account, as_of), until_us)
 
 
+def sum_before(queries: Queries, account: AccountName, key: Key, at_us: int) -> Decimal:
+    """The sum of the flows of a subaccount and currency before an instant, from day totals and the flows of its day."""
+    return _Current(queries, account).sum_before(key, at_us)
+
+
 def _points(source: "_Rows", until_us: int) -> dict[Key, StatedPoints]:
     found: dict[Key, StatedPoints] = {}
     for key in source.list_keys():

@@ -8,10 +8,11 @@ from typing import Final, NamedTuple
 from liushui.instant import BusinessDays, from_us, load_zone, to_iso, to_us
 from liushui.ledger.coverage import State
 from liushui.ledger.jobs.backups import BackupState
+from liushui.ledger.read.balances import Balance, CheckStatus, current_balances
 from liushui.ledger.read.closed_months import MonthChanges
 from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
 from liushui.ledger.read.coverage import Day, DayState, deadline
-from liushui.ledger.read.model import Account, ReadModel
+from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.reconcile.chain import Break
 from liushui.rules import Paging, Rules
 
@@ -65,6 +66,8 @@ class AlarmKind(StrEnum):
     """`number` balances do not follow from those before them, the first of them at `at`."""
     CHANGED_AFTER_CLOSE = "changed_after_close"
     """`number` flows of closed months are not as they were. `day` begins the first month that `detail` names."""
+    BALANCE = "balance"
+    """`number` balances differ from what is stated of them, the first of them at `at`; `detail` says how."""
     FINDING = "finding"
     """`number` flows have the finding named by `detail`."""
     WAITING = "waiting"
@@ -118,6 +121,9 @@ class Alarm(NamedTuple):
                 return f"balances do not follow from those before them, {self.number} times, first at {at}"
             case AlarmKind.CHANGED_AFTER_CLOSE:
                 return f"{self.number} flows of closed months have changed: {self.detail}"
+            case AlarmKind.BALANCE:
+                differ = "balance differs" if self.number == 1 else "balances differ"
+                return f"{self.number} {differ} from what is stated: {self.detail}"
             case AlarmKind.FINDING:
                 return f"{self.number} flows to review: {self.detail}"
             case AlarmKind.WAITING:
@@ -143,23 +149,20 @@ class Alarm(NamedTuple):
 _ORDER: Final = tuple(Severity)
 
 
-def alarms(
-    accounts: Iterable[Account],
-    rules: Mapping[str, Rules[Paging]],
-    now: datetime,
-    breaks: Mapping[str, Sequence[Break]],
-    changes: Mapping[str, Sequence[MonthChanges]],
-) -> list[Alarm]:
-    """Every alarm, the most severe first.
-
-    `rules` by provider; `breaks` of the balance chains, and `changes` of closed months, by account.
-    """
+def alarms(reading: Reading, accounts: Iterable[Account], rules: Mapping[str, Rules[Paging]]) -> list[Alarm]:
+    """Every alarm of some accounts of a reading, the most severe first. `rules` by provider."""
     found: list[Alarm] = []
     for account in accounts:
-        found += _of_account(account, rules.get(account.snapshot.provider), now)
-        found += _of_chains(account, breaks.get(account.snapshot.account, ()))
-        found += _of_closed_months(account, changes.get(account.snapshot.account, ()))
+        found += _of_account(account, rules.get(account.snapshot.provider), reading.now)
+        found += _of_chains(account, reading.breaks(account))
+        found += _of_balances(account, failed_balances(reading, account))
+        found += _of_closed_months(account, reading.month_changes(account))
     return sorted(found, key=lambda alarm: _ORDER.index(alarm.severity))
+
+
+def failed_balances(reading: Reading, account: Account) -> list[Balance]:
+    """The balances of an account that differ from what is stated of them."""
+    return [row for row in current_balances(reading, account) if row.check.status is CheckStatus.FAIL]
 
 
 def backup_alarms(states: Iterable[BackupState], now: datetime) -> list[Alarm]:
@@ -207,6 +210,14 @@ def _of_closed_months(account: Account, changes: Sequence[MonthChanges]) -> Iter
             day=min(month.closed.first for month in changes),
             detail=", ".join(month.closed.period for month in changes),
         )
+
+
+def _of_balances(account: Account, failed: Sequence[Balance]) -> Iterator[Alarm]:
+    if failed:
+        first = min(failed, key=lambda balance: balance.check.at or from_us(0))
+        detail = " ".join(filter(None, (first.subaccount, f"{first.currency}:", first.check.reason)))
+        name = account.snapshot.account
+        yield Alarm(Severity.BAD, AlarmKind.BALANCE, name, number=len(failed), at=first.check.at, detail=detail)
 
 
 def _of_coverage(account: Account, rules: Rules[Paging], now: datetime) -> Iterator[Alarm]:
@@ -299,6 +310,8 @@ class AccountStatus(NamedTuple):
     findings: int
     breaks: int
     """Balances on rows that do not follow from those before them."""
+    failed_checks: int
+    """Balances, by subaccount and currency, that differ from what is stated of them."""
     proven_from: datetime | None
     proven_until: datetime | None
     gaps: int
@@ -312,15 +325,11 @@ class AccountStatus(NamedTuple):
 def read_statuses(model: ReadModel, names: Sequence[str] = ()) -> list[AccountStatus]:
     """The status of those accounts, of all where none is named. Raises AccountNotFound."""
     with model.reading(names, with_runs=True) as reading:
-        return [
-            status_of(account, breaks, alarms([account], model.rules, reading.now, {name: breaks}, {name: changes}))
-            for name, account in reading.accounts.items()
-            for breaks, changes in [(reading.breaks(account), reading.month_changes(account))]
-        ]
+        return [status_of(reading, account, model.rules) for account in reading.accounts.values()]
 
 
-def status_of(account: Account, breaks: Sequence[Break], alarms_of_account: Sequence[Alarm]) -> AccountStatus:
-    """The status of one account of a reading. `breaks` are those of its balance chains."""
+def status_of(reading: Reading, account: Account, rules: Mapping[str, Rules[Paging]]) -> AccountStatus:
+    """The status of one account of a reading. `rules` by provider."""
     snapshot, verdict = account.snapshot, account.verdict()
     proven = [known for known in snapshot.ranges if known.state is State.PROVEN]
     unread = [gap for gap in verdict.gaps if gap.cause not in (Cause.REJECTED_ROWS, Cause.NO_SOURCE)]
@@ -331,12 +340,13 @@ def status_of(account: Account, breaks: Sequence[Break], alarms_of_account: Sequ
         flows=snapshot.flows,
         quarantined=snapshot.rejected_rows,
         findings=sum(snapshot.findings.values()),
-        breaks=len(breaks),
+        breaks=len(reading.breaks(account)),
+        failed_checks=len(failed_balances(reading, account)),
         proven_from=from_us(proven[0].since_us) if proven else None,
         proven_until=end_instant(verdict.until_us),
         gaps=len(unread) if account.completeness.has_source else len(failed),
         batches=snapshot.head,
         zone=snapshot.zone,
         verdict=verdict,
-        alarms=tuple(alarms_of_account),
+        alarms=tuple(alarms(reading, [account], rules)),
     )

@@ -20,7 +20,7 @@ from liushui.ledger.flow_row import KEYS_MAX
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import Bound, bound_text, equals_currency, instant_us
 from liushui.ledger.read.stated_balances import statement_id
-from liushui.ledger.schema import day_totals, stated_balances
+from liushui.ledger.schema import day_totals, history, stated_balances
 from liushui.ledger.write.change import STATED, Change
 from liushui.ledger.write.commit import commit_change
 from liushui.money import to_plain_string
@@ -143,9 +143,12 @@ def _checked(
         raise ConfigError(f"currency: expected a code such as USD, got {short_repr(statement.currency)}")
     known = {currency for _, currency in held} | ((rules.currencies if rules else None) or set())
     alike = [currency for currency in sorted(known) if equals_currency(currency, statement.currency)]
+    if known and not alike:
+        had = _past_currencies(connection, name)
+        known, alike = known | had, [one for one in sorted(had) if equals_currency(one, statement.currency)]
     if alike and statement.currency not in alike:
         statement = statement._replace(currency=alike[0])
-    elif rules is not None and rules.currencies is not None and not alike:
+    elif known and not alike:
         expected = ", ".join(sorted(known))
         raise ConfigError(f"currency: account {name} has {expected} only, got {short_repr(statement.currency)}")
     _check_text("subaccount", statement.subaccount, KEYS_MAX["subaccount"])
@@ -154,6 +157,8 @@ def _checked(
         expected = " or ".join(short_repr(subaccount) for subaccount in sorted(subaccounts))
         raise ConfigError(f"subaccount: account {name} has flows of {expected}, got {short_repr(statement.subaccount)}")
     _check_text("note", statement.note)
+    if statement.amount.is_zero():
+        statement = statement._replace(amount=statement.amount.copy_abs())  # no balance is below zero by nothing
     if at_us < 0:
         raise ConfigError(f"at: expected a time since 1970, got {bound_text(statement.at)}")
     if at_us > to_us(now):
@@ -162,6 +167,14 @@ def _checked(
         begin, why = to_iso(rules.history_start), "has" if rules.answers_from_first_row else "answers"
         raise ConfigError(f"at: the provider of {name} {why} nothing before {begin}, got {to_iso(from_us(at_us))}")
     return statement
+
+
+def _past_currencies(connection: Connection, account: str) -> set[str]:
+    """The currencies of flows that an account no longer has, and of balances that are stated of it."""
+    h, s = history.c, stated_balances.c
+    past = sa.select(h.currency).where(h.account == account).distinct()
+    stated = sa.select(s.currency).where(s.account == account, s.ended_batch.is_(None)).distinct()
+    return {currency for query in (past, stated) for (currency,) in connection.execute(query)}
 
 
 def _check_text(field: str, text: str, longest: int = NOTE_MAX) -> None:

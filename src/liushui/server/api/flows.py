@@ -86,7 +86,8 @@ def show_account(context: Context, account: PathText) -> Response[models.Account
 
 @endpoint("GET", "/flows", scope=Scope.READ)
 def list_flows(context: Context, params: NamedDependency[FlowParams]) -> Response[models.FlowPage]:
-    """Flows by time, in pages. New flows do not move the position of a cursor."""
+    """Flows by time, in pages; those of one moment in the order of their balances. New flows do not move the position
+    of a cursor: a flow that is there all the time is on exactly one page."""
     names = context.accounts(params.account)
     wanted = _filter(params)._replace(accounts=names)
     query = context.query_name("flows", params.account, filter_digest(wanted._replace(accounts=())))
@@ -95,7 +96,7 @@ def list_flows(context: Context, params: NamedDependency[FlowParams]) -> Respons
     def make() -> models.FlowPage:
         if not names:
             return models.FlowPage(flows=[], next=None, complete=True, gaps=[])
-        page = flows_page(context.ledger, wanted, limit=params.limit, after=after)
+        page = flows_page(context.ledger, wanted, limit=params.limit, after=after, rules=context.read_model.rules)
         verdict = context.read_model.verdict(wanted)
         return models.FlowPage(
             flows=[flow_model(flow) for flow in page.flows],

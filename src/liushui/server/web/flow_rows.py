@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from liushui.instant import load_zone, to_local, to_us, us_to_iso
-from liushui.ledger.engine import Ledger
 from liushui.ledger.read.cursors import flow_key, sign_cursor
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import COLUMNS, FlowsPage, LedgerFlow, Position, export_record, flow_record, flows_page
+from liushui.ledger.read.model import ReadModel
 from liushui.output_text import csv_cell
 from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Labels
@@ -60,26 +60,30 @@ class Rows(msgspec.Struct, frozen=True):
 class RowWriter:
     """Reads the flows of a filter and formats them in a reader's language, all times in one zone."""
 
-    def __init__(self, ledger: Ledger, wanted: FlowFilter, query: str, language: Language, zone: str) -> None:
+    def __init__(self, model: ReadModel, wanted: FlowFilter, query: str, language: Language, zone: str) -> None:
         """Cursors that are given out are valid only for `query`."""
-        self._ledger, self._wanted, self._query = ledger, wanted, query
+        self._model, self._wanted, self._query = model, wanted, query
         self._amount, self._kind, self._zone = language.amount, Labels(language).kind, load_zone(zone)
         self._kinds: dict[str, str] = {}
 
     def older(self, limit: int, than: Position | None) -> Rows:
         """The rows before a position; the newest without one."""
-        page = flows_page(self._ledger, self._wanted._replace(newest_first=True), limit=limit, after=than)
+        page = self._page(limit, than, newest_first=True)
         rows = [self._row(one) for one in page.flows]
         return Rows(rows, self._cursor(page.next), self._cursor(than), _searched(page, limit))
 
     def newer(self, limit: int, than: Position) -> Rows:
         """The rows after a position, the newest first."""
-        page = flows_page(self._ledger, self._wanted._replace(newest_first=False), limit=limit, after=than)
+        page = self._page(limit, than, newest_first=False)
         rows = [self._row(one) for one in reversed(page.flows)]
         return Rows(rows, self._cursor(than), self._cursor(page.next), _searched(page, limit))
 
+    def _page(self, limit: int, than: Position | None, *, newest_first: bool) -> FlowsPage:
+        wanted = self._wanted._replace(newest_first=newest_first)
+        return flows_page(self._model.ledger, wanted, limit=limit, after=than, rules=self._model.rules)
+
     def _cursor(self, position: Position | None) -> str | None:
-        return None if position is None else sign_cursor(self._ledger, self._query, tuple(position))
+        return None if position is None else sign_cursor(self._model.ledger, self._query, position)
 
     def _row(self, found: LedgerFlow) -> Row:
         flow = found.flow

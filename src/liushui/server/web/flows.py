@@ -23,7 +23,7 @@ from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
 from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.link_lists import link_in_full
 from liushui.ledger.read.model import Account
-from liushui.ledger.read.neighbours import Neighbour, neighbours
+from liushui.ledger.read.neighbours import Neighbour, Neighbours, neighbours
 from liushui.ledger.read.review import list_quarantined
 from liushui.ledger.read.totals import ROWS_MAX, read_totals
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
@@ -70,7 +70,7 @@ class FlowsView(NamedTuple):
 
     def writer(self) -> RowWriter:
         """Formats the rows."""
-        return RowWriter(self.page.ledger, self.request.filter, self.query, self.page.language, self.request.zone)
+        return RowWriter(self.page.read_model, self.request.filter, self.query, self.page.language, self.request.zone)
 
 
 def _view(page: Page) -> FlowsView:
@@ -158,7 +158,7 @@ def _position(view: FlowsView, text: str) -> Position:
     if key is not None:
         account, at_us, id_ = key
         return Position(at_us, account, id_)
-    return Position(*read_cursor(view.page.ledger, view.query, text, tuple[int, str, str]))
+    return read_cursor(view.page.ledger, view.query, text, Position)
 
 
 def _jump(view: FlowsView) -> tuple[Position | None, str]:
@@ -249,7 +249,7 @@ def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "
     with page.read_model.reading((flow.account,)) as reading:
         zone = reading.accounts[flow.account].name.zone
     is_current = newest.version.ended_as is None
-    around = neighbours(page.read_model, flow) if is_current else []
+    around = neighbours(page.read_model, flow) if is_current else Neighbours([], is_ambiguous=False)
     links = link_views(page, FlowKey(flow.account, to_us(flow.flow.at), flow.id)) if is_current else []
     wires = (
         ("wire", page.say("Row as received"), newest.wire),
@@ -273,8 +273,9 @@ def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "
             WITHDRAWN: page.say("withdrawn"),
             UNDONE: page.say("withdrawn with its import"),
         },
-        around=list(reversed(around)),
-        decimals=decimal_places(_amounts(around)),
+        around=list(reversed(around.flows)),
+        is_ambiguous=around.is_ambiguous,
+        decimals=decimal_places(_amounts(around.flows)),
         key_of=_key,
         rows=[
             (name, title, text, pretty_json(text), f"/page/flows/wire?{urlencode({'key': _key(flow), 'row': name})}")
@@ -313,7 +314,8 @@ def _key(flow: LedgerFlow) -> str:
 def _amounts(around: Sequence[Neighbour]) -> list[Decimal]:
     flows = [neighbour.found.flow for neighbour in around]
     balances = [flow.balance_after for flow in flows if flow.balance_after is not None]
-    return [flow.amount for flow in flows] + balances
+    running = [neighbour.running for neighbour in around if neighbour.running is not None]
+    return [flow.amount for flow in flows] + balances + running
 
 
 def pretty_json(text: str) -> str:
@@ -335,7 +337,7 @@ async def download_flows(page: CurrentPage) -> Response[Any]:
     extension = page.request.scope["path"].rpartition(".")[2]
     if view.first_error is not None:
         return _error(view.first_error)
-    flows = stream_flows(page.ledger, view.request.filter)
+    flows = stream_flows(page.ledger, view.request.filter, page.read_model.rules)
     return Stream(
         flow_rows.in_threads(flow_rows.csv_parts(flows) if extension == "csv" else flow_rows.jsonl_parts(flows)),
         media_type=DOWNLOADS[extension],

@@ -170,6 +170,13 @@ def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
                 alarm.number,
                 periods=alarm.detail,
             )
+        case AlarmKind.BALANCE:
+            return say("Balance differs"), say_many(
+                "%(number)s balance differs from the stated balance at %(at)s.",
+                "%(number)s balances differ from stated balances, the first one at %(at)s.",
+                alarm.number,
+                at=at,
+            )
         case AlarmKind.FINDING:
             return say("To review"), _finding(alarm, language)
         case AlarmKind.BACKUP_FAILED:
@@ -256,6 +263,8 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
         case AlarmKind.CHANGED_AFTER_CLOSE:
             month = alarm.day.isoformat()[:7] if alarm.day else ""
             return f"/reconcile/{account}/{month}#changes", say("See what has changed")
+        case AlarmKind.BALANCE:
+            return f"/accounts/{account}#balances", say("See the balances")
         case AlarmKind.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.detail})
             return f"/flows?{query}", say("Review the flows")

@@ -1,0 +1,283 @@
+"""The order of flows of one instant, in every list, page and export: that of their balance chains.
+
+Providers state no order within an instant, but the balances tell one: each has to follow from the one before. It is
+computed when it is read, from the flows of the instant alone, and from those around it where they do not tell. Flows of
+several chains come chain by chain, the one with the smallest id first. Without balances the order is that of the ids.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.filters import AccountFilter
+from liushui.ledger.schema import batches, flows, history
+from liushui.reconcile.chain import ChainRow, order_rows
+from liushui.reconcile.trail import edge_of, find_trail, free_start, is_ambiguous
+from liushui.rules import BALANCE_RULES, BalanceRules, Paging, Rules
+
+AROUND: Final = 50
+"""Flows of a chain before and after an instant that are looked at where the instant alone does not tell its order."""
+AROUND_OF_ALL: Final = 2_000
+"""Flows of all chains among which they are looked for."""
+AT_ONCE: Final = 400
+"""Instants or ids of one statement."""
+
+Chain = tuple[str, str]
+"""A subaccount and a currency: each pair has a balance chain of its own."""
+
+
+class _Facts(NamedTuple):
+    """What the order of a flow depends on."""
+
+    at_us: int
+    id: str
+    subaccount: str
+    currency: str
+    amount: str
+    balance_after: str | None
+
+    @property
+    def chain_row(self) -> ChainRow:
+        balance = None if self.balance_after is None else Decimal(self.balance_after)
+        return ChainRow(self.at_us, self.id, Decimal(self.amount), balance)
+
+
+class Rest(NamedTuple):
+    """What is left of an instant after one of its flows: ids in order, and those of them that came since its order was
+    read first."""
+
+    ids: list[str]
+    newcomers: frozenset[str] = frozenset()
+
+
+def balance_rules_of(account: AccountName, rules: Mapping[str, Rules[Paging]]) -> BalanceRules | None:
+    """What the balances on an account's rows can be relied on for. None: its provider states none."""
+    known = rules.get(account.provider)
+    return BALANCE_RULES if known is None else known.balances
+
+
+class InstantOrder:
+    """The order of the flows of one account within each instant, as they are now or, with `seq`, after that batch."""
+
+    def __init__(
+        self, connection: Connection, account: str, rules: BalanceRules | None, *, seq: int | None = None
+    ) -> None:
+        """`rules` None: the account's rows state no balances."""
+        self._connection, self._account, self._rules, self._seq = connection, account, rules, seq
+
+    @property
+    def is_by_id(self) -> bool:
+        """Whether no balance tells an order."""
+        return self._rules is None or self._rules.advisory
+
+    # ------------------------------------------------------------ whole instants
+
+    def sort(self, rows: Sequence[sa.Row[Any]], *, newest_first: bool, are_all: bool) -> list[sa.Row[Any]]:
+        """Rows by time and id, or the other way round, in order.
+
+        They are some flows of each of their instants; `are_all`: all of them.
+        """
+        if self.is_by_id or len({row.at_us for row in rows}) == len(rows):
+            return list(rows)
+        groups = [list(group) for _, group in groupby(rows, key=lambda row: row.at_us)]
+        tied = [group for group in groups if len(group) > 1]
+        if are_all:
+            orders = {group[0].at_us: self._order([_facts(row) for row in group]) for group in tied}
+        else:
+            orders = self.list_ids([group[0].at_us for group in tied])
+        for group in tied:
+            ranks = {id_: rank for rank, id_ in enumerate(orders[group[0].at_us])}
+            group.sort(key=lambda row: ranks[row.id], reverse=newest_first)
+        return [row for group in groups for row in group]
+
+    def list_ids(self, instants: Sequence[int]) -> dict[int, list[str]]:
+        """The ids of all flows of these instants, in order."""
+        found: dict[int, list[str]] = {}
+        for begin in range(0, len(instants), AT_ONCE):
+            part = instants[begin : begin + AT_ONCE]
+            rows = sorted(self._select(lambda table: [table.c.at_us.in_(part)]))  # noqa: B023 - called at once
+            found |= {at_us: self._order(list(group)) for at_us, group in groupby(rows, key=lambda row: row.at_us)}
+        return found
+
+    @cached_property
+    def head(self) -> int:
+        """The newest batch of the account."""
+        b = batches.c
+        return self._connection.scalar(sa.select(sa.func.max(b.seq)).where(b.account == self._account)) or 0
+
+    def has_balances(self, at_us: int) -> bool:
+        """Whether a flow of an instant states a balance that tells an order."""
+        if self.is_by_id:
+            return False
+        f = flows.c
+        one = sa.select(sa.literal(1)).where(f.account == self._account, f.at_us == at_us, f.balance_after.is_not(None))
+        return self._connection.scalar(one.limit(1)) is not None
+
+    def rest(self, at_us: int, id_: str, batch: int, newer: int, *, newest_first: bool) -> Rest:
+        """What comes after a flow of an instant, for a page that goes on there.
+
+        `batch` is the newest one when the instant was read first: it keeps the order that it had, without flows that
+        are gone. Those that came since follow, by batch and id. So whatever happens between two pages, a flow that is
+        there all the time is on exactly one of them. `newer`: the batch of the flow itself, if it came since; else 0.
+        `batch` 0: as it is now.
+        """
+        direction = -1 if newest_first else 1
+        now = self.list_ids([at_us]).get(at_us, [])[::direction]
+        if batch in (0, self.head):
+            return Rest(now[now.index(id_) + 1 :] if id_ in now else now)
+        before = InstantOrder(self._connection, self._account, self._rules, seq=batch)
+        then = before.list_ids([at_us]).get(at_us, [])[::direction]
+        known = set(then)
+        f = flows.c
+        query = sa.select(f.batch, f.id).where(f.account == self._account, f.at_us == at_us)
+        came = [(one.batch, one.id) for one in self._connection.execute(query) if one.id not in known]
+        current = set(now)
+        if newer:
+            known_rest = []
+            came = [one for one in came if one > (newer, id_)]
+        else:
+            known_rest = then[then.index(id_) + 1 :] if id_ in known else then
+        newcomers = [other for _, other in sorted(came)]
+        return Rest([other for other in known_rest if other in current] + newcomers, frozenset(newcomers))
+
+    # ------------------------------------------------------------ one instant
+
+    def _order(self, rows: list[_Facts]) -> list[str]:
+        """The ids of all flows of one instant, in order."""
+        rows.sort()
+        chains: dict[Chain, list[_Facts]] = {}
+        for row in rows:
+            chains.setdefault((row.subaccount, row.currency), []).append(row)
+        return [id_ for chain, group in chains.items() for id_ in self._order_chain(chain, group)]
+
+    def _order_chain(self, chain: Chain, rows: Sequence[_Facts]) -> list[str]:
+        ids = [row.id for row in rows]
+        if len(rows) < 2 or self.is_by_id or all(row.balance_after is None for row in rows):
+            return ids
+        trail = self._trail(rows)
+        if trail is not None:
+            return [ids[index] for index in trail]
+        at_us = rows[0].at_us
+        return [row.id for row in self.around(at_us, chain) if row.at_us == at_us]
+
+    def _trail(self, rows: Sequence[_Facts]) -> list[int] | None:
+        """The order that the rows tell without others. None: they do not."""
+        if self._rules is None or self._rules.tolerance or any(row.balance_after is None for row in rows):
+            return None
+        edges = [edge_of(Decimal(row.amount), Decimal(str(row.balance_after))) for row in rows]
+        start = free_start(edges)
+        return None if start is None else find_trail(edges, start)
+
+    def around(self, at_us: int, chain: Chain) -> list[ChainRow]:
+        """The rows of a chain around an instant, in the order of their balances. Nearly all are of other instants."""
+        before, after = self._near(at_us, chain, newer=False), self._near(at_us, chain, newer=True)
+        here = self._select(
+            lambda table: [
+                table.c.at_us == at_us,
+                table.c.subaccount == chain[0],
+                table.c.currency == chain[1],
+            ]
+        )
+        rows = [row.chain_row for row in sorted([*before, *here, *after])]
+        return rows if self._rules is None or self._rules.advisory else order_rows(rows, self._rules)
+
+    def _near(self, at_us: int, chain: Chain, *, newer: bool) -> list[_Facts]:
+        """The nearest rows of a chain before or after an instant: whole instants."""
+        rows = self._select(
+            lambda table: [table.c.at_us > at_us if newer else table.c.at_us < at_us], newer=newer, limit=AROUND_OF_ALL
+        )
+        if len(rows) == AROUND_OF_ALL:  # the last instant may have more
+            last_us = rows[-1].at_us
+            whole = [row for row in rows if row.at_us != last_us]
+            rows = whole or self._select(lambda table: [table.c.at_us == last_us])
+        mine = [row for row in rows if (row.subaccount, row.currency) == chain]
+        if len(mine) <= AROUND:
+            return mine
+        end_us = mine[AROUND - 1].at_us
+        return [row for row in mine if (row.at_us <= end_us if newer else row.at_us >= end_us)]
+
+    def is_ambiguous(self, rows: Sequence[ChainRow]) -> bool:
+        """Whether the balances of one chain's rows of one instant, which are in order, follow in another order too."""
+        if self.is_by_id or len(rows) < 2:
+            return False
+        stated = [row for row in rows if row.balance_after is not None]
+        if len(stated) < len(rows):
+            return True
+        edges = [edge_of(row.amount, row.balance_after or Decimal(0)) for row in stated]
+        return is_ambiguous(edges, range(len(edges)))
+
+    def _select(
+        self,
+        conditions: "Callable[[sa.Table], list[sa.ColumnElement[bool]]]",
+        *,
+        newer: bool = True,
+        limit: int | None = None,
+    ) -> list[_Facts]:
+        """Rows of the account; with a limit the first ones by time and id, or the last ones."""
+        parts = []
+        for table in (flows,) if self._seq is None else (flows, history):
+            c = table.c
+            query = sa.select(*(c[name] for name in _Facts._fields)).where(c.account == self._account)
+            if self._seq is not None:
+                query = query.where(c.batch <= self._seq)
+                if table is history:
+                    query = query.where(c.ended_batch > self._seq)
+            parts.append(query.where(*conditions(table)))
+        every: Any = parts[0] if len(parts) == 1 else sa.union_all(*parts)
+        if limit is not None:
+            columns = every.selected_columns
+            keys = columns.at_us, columns.id
+            every = every.order_by(*(keys if newer else (key.desc() for key in keys))).limit(limit)
+        return [_Facts(*row) for row in self._connection.execute(every)]
+
+
+def _facts(row: sa.Row[Any]) -> _Facts:
+    return _Facts(row.at_us, row.id, row.subaccount, row.currency, row.amount, row.balance_after)
+
+
+# ---------------------------------------------------------------- streams
+
+
+RowsOfInstant = Callable[[int, int], Sequence["sa.Row[Any]"]]
+"""Reads the first so many rows of an instant, in order: of the instant and the number."""
+
+
+def in_order(
+    rows: Iterable[sa.Row[Any]],
+    order: InstantOrder,
+    wanted: AccountFilter,
+    *,
+    chunk: int,
+    cut: int | None,
+    first_of: RowsOfInstant,
+) -> Iterator[sa.Row[Any]]:
+    """Rows by time and id in order, a chunk of whole instants at a time.
+
+    `cut`: they were read up to that number, so that the last instant may have more. The row at that number only tells
+    that there are more, and may be another one than in order.
+    """
+    if order.is_by_id:
+        yield from rows
+        return
+    newest, are_all = wanted.conditions.newest_first, not wanted.conditions.is_selective
+    count = 0
+    pending: list[sa.Row[Any]] = []
+    for row in rows:
+        count += 1
+        if len(pending) >= chunk and row.at_us != pending[-1].at_us:
+            yield from order.sort(pending, newest_first=newest, are_all=are_all)
+            pending = []
+        pending.append(row)
+    if count == cut and pending:
+        at_us = pending[-1].at_us
+        last = [row for row in pending if row.at_us == at_us]
+        yield from order.sort(pending[: -len(last)], newest_first=newest, are_all=are_all)
+        yield from first_of(at_us, len(last)) if len(last) > 1 else last
+        return
+    yield from order.sort(pending, newest_first=newest, are_all=are_all)

@@ -15,7 +15,7 @@ from liushui.ledger.engine import open_ledger
 from liushui.services.access import login_link
 from liushui.testing.processes import HOST, command_of, free_port, process_of
 
-START_S: Final = 120
+START_S: Final = 180
 LINK: Final = re.compile(r"^(?:open )?(http://\S+/login\?code=\S+)$", re.MULTILINE)
 
 

@@ -10,16 +10,19 @@ import httpx2
 import pytest
 import yaml  # type: ignore[import-untyped] # its stubs are a package of their own
 
+from liushui import __version__
 from liushui.cli.options import LEDGER_VARIABLE
-from liushui.cli.serve import PASSWORD_VARIABLE
+from liushui.cli.serve import PASSWORD_VARIABLE, PORT
 from liushui.environment import FILE_SUFFIX
 from liushui.ledger.access.vault import KEY_VARIABLE
+from liushui.server.health import HEALTH_PATH
 from tests.cli.commands import LIUSHUI, newcomers_environment, starting
 from tests.demo import LINK
 from tests.packaging.wheels import PROJECT
 from tests.system import require
 
 UNIT: Final = PROJECT / "deploy/systemd/liushui.service"
+IMAGE: Final = PROJECT / "deploy/image"
 COMPOSE: Final = PROJECT / "deploy/compose.yaml"
 EXPOSURE_MAX: Final = 2.5
 SECRETS: Final = {LEDGER_VARIABLE, KEY_VARIABLE, PASSWORD_VARIABLE}
@@ -105,3 +108,23 @@ def test_a_server_runs_without_memory_that_it_can_write_and_execute(tmp_path: Pa
     with starting(command, newcomers_environment(tmp_path), before=deny) as said:
         page = httpx2.get(LINK.findall(said)[-1], follow_redirects=True, timeout=60)
         assert page.status_code == 200
+
+
+# ---------------------------------------------------------------- the container image
+
+
+@pytest.mark.parametrize("script", ["build", "check"])
+def test_the_scripts_of_the_image_can_be_read(script: str) -> None:
+    done = subprocess.run(["bash", "-n", str(IMAGE / script)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_image_is_as_the_compose_file_and_the_server_expect_it(compose: dict[str, Any]) -> None:
+    build = (IMAGE / "build").read_text(encoding="utf-8")
+    health = re.search(r"--healthcheck 'CMD .*http://127.0.0.1:(\d+)(/\w+)", build)
+    assert health is not None and health.groups() == (str(PORT), HEALTH_PATH)
+    ports = re.findall(r"--port (\d+)", build)
+    assert [port.rpartition(":")[2] for port in compose["services"]["liushui"]["ports"]] == ports
+    assert compose["services"]["liushui"]["image"] == f"localhost/liushui:{__version__}"
+    assert "--user 10001:10001" in build and "useradd --uid 10001" in build
+    assert f"--env {LEDGER_VARIABLE}=/data/" in build and "--volume /data" in build

@@ -7,6 +7,7 @@ import pytest
 
 from liushui.ledger.access.sessions import has_password, list_sessions, verify_password
 from liushui.ledger.access.tokens import Scope, create_token
+from liushui.ledger.access.users import Role, add_user
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.testing.clock import MovableClock
 from tests.web.visitor import Visitor, visiting
@@ -34,6 +35,7 @@ def test_the_steps_of_an_empty_ledger(new: Visitor) -> None:
     assert new.ledger.name in text
     assert text.count('href="/sources/~new?provider=') == len(new.get("/sources/~new").text.split("<li>")) - 1
     assert "Done" not in text
+    assert 'href="/users/new"' in text and 'href="/keys/tokens/new"' in text
     assert "/welcome" in new.get("/").text, "the empty overview leads to the steps"
 
 
@@ -46,6 +48,11 @@ def test_steps_that_are_done_say_so(guest: Visitor) -> None:
     """`guest` has accounts."""
     assert guest.get("/welcome").text.count(">Done<") == 1
     set_password(guest)
+    assert guest.get("/welcome").text.count(">Done<") == 2
+
+
+def test_a_user_can_get_back_in_too(guest: Visitor) -> None:
+    add_user(guest.ledger, "wang", Role.OWNER, password=PASSWORD)
     assert guest.get("/welcome").text.count(">Done<") == 2
 
 

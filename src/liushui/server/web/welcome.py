@@ -6,6 +6,7 @@ from litestar.response import Response
 
 from liushui.ledger.access.sessions import PASSWORD_MAX, PASSWORD_MIN, has_password, set_password
 from liushui.ledger.access.tokens import Scope
+from liushui.ledger.access.users import has_users
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import OWNER, CurrentPage, Page, redirect
@@ -48,6 +49,7 @@ def _first_steps(page: Page, errors: dict[str, str]) -> Response[str]:
         providers=list(page.providers.values()),
         has_accounts=has_accounts(page.ledger),
         has_password=has_password(page.ledger),
+        has_users=has_users(page.ledger),
         password_min=PASSWORD_MIN,
         may_set_password=_may_set_password(page),
         errors=errors,

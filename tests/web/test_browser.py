@@ -34,6 +34,7 @@ PAGES: Final = (
     "/keys/tokens/new",
     "/providers",
     "/providers/wecom",
+    "/welcome",
     "/nothing",
 )
 

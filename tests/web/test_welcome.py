@@ -35,6 +35,7 @@ def test_the_steps_of_an_empty_ledger(new: Visitor) -> None:
     assert new.ledger.name in text
     assert text.count('href="/sources/~new?provider=') == len(new.get("/sources/~new").text.split("<li>")) - 1
     assert "Done" not in text
+    assert f"liushui --ledger {new.ledger.name} db backup" in text
     assert 'href="/users/new"' in text and 'href="/keys/tokens/new"' in text
     assert "/welcome" in new.get("/").text, "the empty overview leads to the steps"
 

@@ -1,5 +1,7 @@
 """The first steps in an empty ledger: bring in flows, and make sure to get back in."""
 
+import shlex
+
 from litestar import get, post
 from litestar.exceptions import PermissionDeniedException
 from litestar.response import Response
@@ -47,6 +49,7 @@ def _first_steps(page: Page, errors: dict[str, str]) -> Response[str]:
         "welcome/index.html",
         status=422 if errors else 200,
         providers=list(page.providers.values()),
+        ledger=shlex.quote(page.ledger.name),
         has_accounts=has_accounts(page.ledger),
         has_password=has_password(page.ledger),
         has_users=has_users(page.ledger),

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 import liushui
+from liushui.certificate.keys import create_signing_key
 from liushui.client import errors, models
 from liushui.flow import Kind
 from liushui.ledger.access.tokens import Scope, create_token
@@ -152,6 +153,38 @@ def test_events_continue_where_the_stream_broke_off(running: Running, token: str
     refused = httpx2.get(url, headers={**headers, "last-event-id": "x"})
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["parameter"] == "Last-Event-ID"
+
+
+def test_the_client_closes_a_month_and_is_told_of_it(
+    running: Running, token: str, client: liushui.Client, book: str
+) -> None:
+    ledger = open_ledger(book)
+    create_signing_key(ledger, "example.com/ledger")
+    ledger.close()
+    client.create_account("closing")
+    client.record(flow("c1", account="closing"))
+    (proof,) = client.reconciliation("2024-03", account=["closing"])
+    assert (proof.check, [line.line for line in proof.lines]) == ("could_not_check", ["closing:USD"])
+    assert [month.check for month in client.months("2024-03", "2024-03", account=["closing"])] == ["could_not_check"]
+    month = models.CloseMonth(period="2024-03", accounts=["closing"])
+    with pytest.raises(errors.Conflict, match="closing:USD: could not check"):
+        client.close_month(month)
+    month.explanations = [models.Explanation(line="closing:USD", reason="counted by hand")]
+    url, headers = f"{running.url}/api/v1/events", {"authorization": f"Bearer {token}"}
+    with httpx2.stream("GET", url, headers=headers, params={"account": "closing"}, timeout=60) as stream:
+        lines = stream.iter_lines()
+        assert next(line for line in lines if line.startswith(":")) == ": begun"
+        events = (line.removeprefix("event: ") for line in lines if line.startswith("event: "))
+        (decision,) = client.close_month(month)
+        assert next(events) == "period_closed"
+        client.record(flow("c2", account="closing"))
+        assert [next(events), next(events)] == ["commit", "changed_after_close"]
+        (change,) = client.changes_after_close(account=["closing"])
+        assert (change.change, change.flow.ref) == ("added", None)
+        client.reopen_month(models.ReopenMonth(period="2024-03", accounts=["closing"], reason="more came"))
+        assert next(events) == "period_reopened"
+    assert [one.state for one in client.closed_months(account=["closing"])] == ["closed", "reopened"]
+    assert client.closed_months(account=["closing"])[0].lines == decision.lines
 
 
 def test_a_requested_sync_runs_beside_the_server(client: liushui.Client) -> None:

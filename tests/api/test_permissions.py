@@ -22,7 +22,7 @@ from liushui.providers import get_provider
 from liushui.reconcile.links import FlowKey, LinkKind, link_id
 from tests.api.callers import Answer, Api, Caller, open_api
 from tests.engines import LedgerStore
-from tests.ledger.ledgers import commit_read, hour, hours, make_row, new_ledger, rejected_row, tables
+from tests.ledger.ledgers import close_march_of, commit_read, hour, hours, make_row, new_ledger, rejected_row, tables
 
 HIDDEN = "hidden"
 """The account that the callers may not see. Its name is in no answer, nor is anything that only it has."""
@@ -54,6 +54,7 @@ def fill(ledger: Ledger) -> Known:
             make_row("got", 3, amount, label=label, currency="HKD", kind=Kind.CONVERSION),
         ]
         commit_read(ledger, hours(0, 24), *rows, *legs, rejected=[rejected_row(f"{label} row")], account=account)
+        close_march_of(ledger, account)
         commit_read(ledger, hours(0, 24), rows[0], *legs, rejected=[rejected_row(f"{label} row")], account=account)
         add_source(
             ledger,
@@ -101,6 +102,12 @@ ROUTES = [
     ("GET", "/findings"),
     ("GET", "/quarantine"),
     ("GET", "/metrics"),
+    ("GET", "/reconciliation"),
+    ("GET", "/reconciliation/months"),
+    ("GET", "/closed-months"),
+    ("GET", "/closed-months/changes"),
+    ("POST", "/closed-months"),
+    ("POST", "/closed-months/reopen"),
     ("GET", "/links"),
     ("GET", "/links/{link}"),
     ("POST", "/links/{link}/decision"),
@@ -121,6 +128,8 @@ NEEDS = {
     Scope.RECORD: {("POST", "/flows"), ("POST", "/links/{link}/decision")},
     Scope.MANAGE: {
         ("POST", "/accounts"),
+        ("POST", "/closed-months"),
+        ("POST", "/closed-months/reopen"),
         ("PATCH", "/sources/{account}"),
         ("POST", "/sources/{account}/sync"),
         *(route for route in ROUTES if route[1].startswith(("/keys", "/tokens"))),
@@ -142,6 +151,8 @@ def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
         ("PATCH", "/sources/{account}"): {"paused": False},
         ("POST", "/sources/{account}/sync"): {},
         ("POST", "/links/{link}/decision"): {"decision": "rejected"},
+        ("POST", "/closed-months"): {"period": "2024-02", "accounts": [account]},
+        ("POST", "/closed-months/reopen"): {"period": "2024-02", "accounts": [account], "reason": "why"},
         ("POST", "/keys"): {"dialect": "longbridge", "accounts": [account]},
         ("POST", "/tokens"): {"scopes": ["manage"], "accounts": [account]},
     }

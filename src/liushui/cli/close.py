@@ -115,7 +115,9 @@ def _close(
     period, *accounts = words
     model = settings.open_read_model()
     key = load_signing_key(model.ledger, sign_with)
-    decisions = close_month(model, period, accounts, Explanations(by, texts), key, load_providers())
+    decisions = close_month(
+        model, period, accounts, Explanations(by, texts), key, load_providers(), skip_closed=not accounts
+    )
     _emit(decisions, settings.format)
 
 

@@ -153,6 +153,25 @@ class Client:
         """One link, the other links of its flows, and what was decided about it."""
         return self._get(f"/links/{_part(link)}", models.LinkInFull)
 
+    def reconciliation(self, period: str | None = None, *, account: Sequence[str] = ()) -> list[models.ReconciledMonth]:
+        """The proof of cash of a month such as 2026-10, by account; without it, of the last one that is over."""
+        return self._get("/reconciliation", models.Reconciliation, period=period, account=account).months
+
+    def months(
+        self, first: str | None = None, last: str | None = None, *, account: Sequence[str] = ()
+    ) -> list[models.MonthCheck]:
+        """The verdict on each month, whether it is closed, and how many of its flows have changed since."""
+        path = "/reconciliation/months"
+        return self._get(path, models.MonthChecks, first=first, last=last, account=account).months
+
+    def closed_months(self, *, account: Sequence[str] = ()) -> list[models.PeriodDecision]:
+        """By whom and why months were closed, and opened again."""
+        return self._get("/closed-months", models.PeriodDecisions, account=account).decisions
+
+    def changes_after_close(self, *, account: Sequence[str] = ()) -> list[models.ChangeAfterClose]:
+        """The flows of closed months that are not as they were."""
+        return self._get("/closed-months/changes", models.ChangesAfterClose, account=account).changes
+
     # ------------------------------------------------------------ recording
 
     def decide_link(self, link: str, decision: models.DecideLink) -> models.LinkInFull:
@@ -172,6 +191,14 @@ class Client:
         return self._post("/flows", body, models.Recorded, headers=headers, restate=restate)
 
     # ------------------------------------------------------------ managing
+
+    def close_month(self, month: models.CloseMonth) -> list[models.PeriodDecision]:
+        """Close a month whose lines pass or are explained. Raises Conflict, which names each other line."""
+        return self._post("/closed-months", month, models.PeriodDecisions, repeat=False).decisions
+
+    def reopen_month(self, month: models.ReopenMonth) -> list[models.PeriodDecision]:
+        """Open a closed month again."""
+        return self._post("/closed-months/reopen", month, models.PeriodDecisions, repeat=False).decisions
 
     def sources(self) -> list[models.Source]:
         """The sources that accounts are synced from."""

@@ -9,7 +9,19 @@ from litestar.di import Provide
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
 from litestar.types import Message, Scope
 
-from liushui.server.api import ROOT, balances, credentials, feed, flows, links, metrics, openapi, record, sources
+from liushui.server.api import (
+    ROOT,
+    balances,
+    credentials,
+    feed,
+    flows,
+    links,
+    metrics,
+    openapi,
+    periods,
+    record,
+    sources,
+)
 from liushui.server.api.context import APP_CONTEXT, PENDING_USES, RATE_HEADERS, authenticate, provide_context
 from liushui.server.api.endpoint import BODY_MAX, ApiRequest, check_request, provide_params
 from liushui.server.api.errors import HEADERS
@@ -79,6 +91,12 @@ def _api() -> Router:
             sources.show_sync_request,
             sources.list_runs,
             flows.list_findings,
+            periods.show_reconciliation,
+            periods.list_months,
+            periods.list_closed_months,
+            periods.list_changes,
+            periods.close,
+            periods.reopen,
             links.list_links,
             links.show_link,
             links.decide,

@@ -72,13 +72,15 @@ def close_month(
     explained: Explanations,
     key: SigningKey,
     providers: dict[str, Provider],
+    *,
+    skip_closed: bool = False,
 ) -> list[PeriodDecision]:
-    """Close a month of those accounts, in one transaction; where none is named, of all that have not closed it.
+    """Close a month of those accounts, of all where none is named, in one transaction.
 
-    Each account gets a certificate of the month, signed with `key`. Raises AccountNotFound; InvalidField for what is no
-    month, one that is not over, and explanations that are empty or of no line; AlreadyExists for a closed month;
-    NotReconciled, which names each line that fails or could not be checked without an explanation. Nothing is changed
-    then.
+    `skip_closed`: leave out accounts that have closed it already. Each account gets a certificate of the month, signed
+    with `key`. Raises AccountNotFound; InvalidField for what is no month, one that is not over, and explanations that
+    are empty or of no line; AlreadyExists for a closed month; NotReconciled, which names each line that fails or could
+    not be checked without an explanation. Nothing is changed then.
     """
     read_month(period)
     _check_text("by", explained.by, is_required=True)
@@ -86,7 +88,7 @@ def close_month(
         _check_text(f"explain {name}", text, is_required=True)
     for _ in range(ATTEMPTS):
         try:
-            return _close(model, period, names, explained, key, providers)
+            return _close(model, period, names, explained, key, providers, skip_closed=skip_closed)
         except _Outdated:
             continue
     raise LedgerBusy("somebody else commits to these accounts all the time: try again")
@@ -145,10 +147,12 @@ def _close(
     explained: Explanations,
     key: SigningKey,
     providers: dict[str, Provider],
+    *,
+    skip_closed: bool,
 ) -> list[PeriodDecision]:
     with model.reading(names) as reading:
         decisions = list_decisions(reading.queries, names)
-        proofs = _proofs(reading, period, names, decisions)
+        proofs = _proofs(reading, period, decisions, skip_closed=skip_closed)
         heads = {name: account.snapshot.head for name, account in reading.accounts.items()}
         now = reading.now
     lines = _accepted(period, proofs, explained, decisions)
@@ -206,11 +210,11 @@ class _Plans:
 
 
 def _proofs(
-    reading: Reading, period: str, names: Sequence[str], decisions: Sequence[PeriodDecision]
+    reading: Reading, period: str, decisions: Sequence[PeriodDecision], *, skip_closed: bool
 ) -> list[AccountMonth]:
     """The proofs of the accounts whose month is to be closed. Raises InvalidField, AlreadyExists."""
     closed = closed_months(decisions)
-    chosen = [name for name in reading.accounts if names or (name, period) not in closed]
+    chosen = [name for name in reading.accounts if not skip_closed or (name, period) not in closed]
     for name in chosen:
         finished_month(period, reading.accounts[name].name, reading.now)
         if (name, period) in closed:

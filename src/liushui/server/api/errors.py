@@ -20,6 +20,7 @@ from liushui.errors import (
     LedgerBusy,
     LiushuiError,
     NotFound,
+    NotReconciled,
     PermissionDenied,
     short_repr,
 )
@@ -233,6 +234,7 @@ def handlers() -> ExceptionHandlersMap:
         InvalidField: _invalid_field,
         NotFound: _with_status(HTTPStatus.NOT_FOUND),
         AlreadyExists: _with_status(HTTPStatus.CONFLICT),
+        NotReconciled: _not_reconciled,
         NotOwnAccount: _with_status(HTTPStatus.CONFLICT),
         PermissionDenied: _with_status(HTTPStatus.FORBIDDEN),
         ConfigError: _with_status(HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -255,6 +257,13 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
 def _invalid_field(request: Request[Any, Any, Any], error: InvalidField) -> Response[bytes]:
     fault = Fault(pointer=f"/{error.field}", expected=error.expected, got=error.got)
     return problem_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, _detail_of([fault]), [fault])
+
+
+def _not_reconciled(request: Request[Any, Any, Any], error: NotReconciled) -> Response[bytes]:
+    faults = [
+        Fault(pointer="/period", expected=f"{line} to pass or be explained", got=got) for line, got in error.lines
+    ]
+    return problem_response(request, HTTPStatus.CONFLICT, str(error), faults)
 
 
 def _with_status(status: HTTPStatus) -> Callable[[Request[Any, Any, Any], LiushuiError], Response[bytes]]:

@@ -1,9 +1,10 @@
 """The feed of changed flows, and events as they happen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -16,10 +17,12 @@ from liushui.client import models
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.workers import list_progress
 from liushui.ledger.read.accounts import read_heads
-from liushui.ledger.read.feed import FeedPage, Step, commits_after, feed_page
+from liushui.ledger.read.closed_months import MonthChanges, PeriodDecision, list_decisions
+from liushui.ledger.read.feed import Commit, FeedPage, Step, commits_after, feed_page
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.flows import AccountNames, flow_model
+from liushui.server.api.periods import decision_model
 from liushui.server.api.sources import sync_model
 from liushui.server.context import UNCOMPRESSED
 
@@ -102,10 +105,12 @@ class StreamOperation(ApiOperation):
     opt={UNCOMPRESSED: True},  # compression would hold events back until there is enough to compress
 )
 async def stream_events(context: Context, params: NamedDependency[EventParams]) -> ServerSentEvent:
-    """Commits that changed flows, and the progress of syncs, as they happen (server-sent events).
+    """Commits that changed flows, closed months, and the progress of syncs, as they happen (server-sent events).
 
-    `commit`: its id is a cursor of the feed; a client that reconnects sends it as Last-Event-ID. `sync`: the progress
-    of a sync, about twice a second. Comments keep the connection alive. The stream ends when the token does.
+    `commit`: its id is a cursor of the feed; a client that reconnects sends it as Last-Event-ID. `period_closed` and
+    `period_reopened`: a decision about a month, with such an id too. `changed_after_close`: the commit before it has
+    changed a closed month. `sync`: the progress of a sync, about twice a second. Comments keep the connection alive.
+    The stream ends when the token does.
     """
     stream = await asyncio.to_thread(EventStream.open, context, params)
     return ServerSentEvent(stream.messages(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -163,10 +168,31 @@ class EventStream:
         return [*(self._commits(names) if is_behind else ()), *self._syncs(names)]
 
     def _commits(self, names: list[str]) -> Iterator[ServerSentEventMessage]:
-        for commit in commits_after(self.context.ledger, names, self.positions, limit=COMMITS_MAX):
-            self.positions[commit.account] = commit.seq
-            id_ = self.context.sign_cursor(self.query, self.positions)
-            yield _message("commit", models.CommitSeen.of(commit, batch=commit.seq), id_)
+        """The commits of each account that were not sent yet, in order, and what they did to closed months."""
+        commits = commits_after(self.context.ledger, names, self.positions, limit=COMMITS_MAX)
+        with self.context.read_model.reading(names) as reading:
+            decisions = list_decisions(reading.queries, names)
+            changes = [month for account in reading.accounts.values() for month in reading.month_changes(account)]
+        for name in names:
+            of_account = [commit for commit in commits if commit.account == name]
+            # With more commits than were read, what comes after them is sent later.
+            end = of_account[-1].seq if len(of_account) == COMMITS_MAX else None
+            seen = self.positions.get(name, 0)
+            decided = [
+                one
+                for one in decisions
+                if one.account == name and one.batch > seen and (end is None or one.batch <= end)
+            ]
+            steps: list[tuple[int, Commit | PeriodDecision]] = [(one.seq, one) for one in of_account]
+            steps += [(one.batch, one) for one in decided]
+            for batch, step in sorted(steps, key=itemgetter(0)):
+                self.positions[name] = batch
+                id_ = self.context.sign_cursor(self.query, self.positions)
+                if isinstance(step, PeriodDecision):
+                    yield _message(f"period_{step.state.value}", decision_model(step, 0), id_)
+                    continue
+                yield _message("commit", models.CommitSeen.of(step, batch=batch), id_)
+                yield from _changed_months(changes, name, batch)
 
     def _syncs(self, names: list[str]) -> Iterator[ServerSentEventMessage]:
         now = self.context.ledger.clock()
@@ -174,6 +200,15 @@ class EventStream:
             if self.updates.get(progress.account) != progress.updated_at:
                 self.updates[progress.account] = progress.updated_at
                 yield _message("sync", sync_model(progress, now))
+
+
+def _changed_months(changes: Sequence[MonthChanges], account: str, batch: int) -> Iterator[ServerSentEventMessage]:
+    """An event for each closed month of which a commit has changed flows."""
+    for month in changes:
+        flows = sum(change.batch == batch for change in month.changes)
+        if month.closed.account == account and flows:
+            model = models.ChangedMonth(account=account, period=month.closed.period, batch=batch, flows=flows)
+            yield _message("changed_after_close", model)
 
 
 def _message(event: str, model: models.Model, id_: str | None = None) -> ServerSentEventMessage:

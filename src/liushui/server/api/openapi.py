@@ -225,6 +225,12 @@ EXAMPLES: Final[Mapping[type, msgspec.Struct]] = {
         models.AskSync(everything=False),
         models.ChangeSource(paused=True),
         models.DecideLink(decision="confirmed", reason="on the bank's slip"),
+        models.CloseMonth(
+            period="2024-01",
+            accounts=["shop"],
+            explanations=[models.Explanation(line="shop:CNY", reason="a refund that our key may not see")],
+        ),
+        models.ReopenMonth(period="2024-01", accounts=["shop"], reason="a late statement"),
     )
 }
 """Examples of models, which the document shows."""

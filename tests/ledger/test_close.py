@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from liushui.certificate.keys import create_signing_key, load_signing_key
+from liushui.certificate.keys import create_signing_key
 from liushui.certificate.make import sign_certificate
 from liushui.certificate.store import list_certificates
 from liushui.errors import AccountNotFound, AlreadyExists, InvalidField, NotFound, NotReconciled
@@ -81,9 +81,7 @@ def read(ledger: Ledger, *rows: DecodedRow) -> None:
 def close(ledger: Ledger, period: str, *names: str, **explained: str) -> list[PeriodDecision]:
     """Close a month. `explained`: why lines are accepted, by currency of account `a`."""
     texts = {line_id("a", ("", currency)): text for currency, text in explained.items()}
-    return close_month(
-        model_of(ledger), period, names or ("a",), Explanations("li", texts), load_signing_key(ledger), load_providers()
-    )
+    return close_month(model_of(ledger), period, names or ("a",), Explanations("li", texts), load_providers())
 
 
 def closed(ledger: Ledger) -> list[tuple[str, str]]:
@@ -131,7 +129,7 @@ def test_a_month_that_cannot_be_checked_is_refused(ledger: Ledger) -> None:
     with pytest.raises(NotReconciled, match=r"a:USD: could not check \(1 rejected row\)"):
         close(ledger, "2024-02")
     with pytest.raises(NotReconciled, match=r"a:USD: .*; other: could not check \(no source to check it against\)"):
-        close_month(model_of(ledger), "2024-02", (), Explanations("li", {}), load_signing_key(ledger), load_providers())
+        close_month(model_of(ledger), "2024-02", (), Explanations("li", {}), load_providers())
     assert closed(ledger) == []
     with pytest.raises(NotReconciled, match="closed: other: could not check"):
         close(ledger, "2024-02", "other", "a", USD="the row is of 2025")
@@ -174,9 +172,7 @@ def test_what_cannot_be_used_is_refused(
     ledger: Ledger, period: str, by: str, texts: dict[str, str], message: str
 ) -> None:
     with pytest.raises(InvalidField) as error:
-        close_month(
-            model_of(ledger), period, ("a",), Explanations(by, texts), load_signing_key(ledger), load_providers()
-        )
+        close_month(model_of(ledger), period, ("a",), Explanations(by, texts), load_providers())
     assert str(error.value).startswith(message)
     assert closed(ledger) == []
 
@@ -320,7 +316,6 @@ def test_closed_months_survive_a_rebuild_and_show_what_it_changed(ledger: Ledger
         "2024-03",
         ("toys",),
         Explanations("li", {"toys:USD": "no source"}),
-        load_signing_key(ledger),
         load_providers(),
     )
     rebuild(ledger, "toys", LearningCodec(kinds={"gift": Kind.REBATE}), lambda _flows: None)

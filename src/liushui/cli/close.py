@@ -102,7 +102,6 @@ def _close(
     reason: str,
     sign_with: str | None,
 ) -> None:
-    from liushui.certificate.keys import load_signing_key
     from liushui.providers import load_providers
     from liushui.services.periods import Explanations, close_month
 
@@ -114,9 +113,14 @@ def _close(
         texts[line] = why if equals else reason
     period, *accounts = words
     model = settings.open_read_model()
-    key = load_signing_key(model.ledger, sign_with)
     decisions = close_month(
-        model, period, accounts, Explanations(by, texts), key, load_providers(), skip_closed=not accounts
+        model,
+        period,
+        accounts,
+        Explanations(by, texts),
+        load_providers(),
+        sign_with=sign_with,
+        skip_closed=not accounts,
     )
     _emit(decisions, settings.format)
 

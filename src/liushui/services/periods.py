@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.engine import Connection
 
+from liushui.certificate.keys import load_signing_key
 from liushui.certificate.make import finished_month, sign_certificate
 from liushui.certificate.note import SigningKey
 from liushui.certificate.store import StoredCertificate, insert_into
@@ -70,22 +71,24 @@ def close_month(
     period: str,
     names: Sequence[str],
     explained: Explanations,
-    key: SigningKey,
     providers: dict[str, Provider],
     *,
+    sign_with: str | None = None,
     skip_closed: bool = False,
 ) -> list[PeriodDecision]:
     """Close a month of those accounts, of all where none is named, in one transaction.
 
     `skip_closed`: leave out accounts that have closed it already. Each account gets a certificate of the month, signed
-    with `key`. Raises AccountNotFound; InvalidField for what is no month, one that is not over, and explanations that
-    are empty or of no line; AlreadyExists for a closed month; NotReconciled, which names each line that fails or could
-    not be checked without an explanation. Nothing is changed then.
+    with the key of that name; None: the newest. Nothing is changed where anything is raised: AccountNotFound; NotFound
+    and ConfigError for the key; InvalidField for what is no month, one that is not over, and explanations that are
+    empty or of no line; AlreadyExists for a closed month; NotReconciled, which names each line that fails or could not
+    be checked without an explanation.
     """
     read_month(period)
     _check_text("by", explained.by, is_required=True)
     for name, text in explained.texts.items():
         _check_text(f"explain {name}", text, is_required=True)
+    key = load_signing_key(model.ledger, sign_with)
     for _ in range(ATTEMPTS):
         try:
             return _close(model, period, names, explained, key, providers, skip_closed=skip_closed)

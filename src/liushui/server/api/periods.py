@@ -10,7 +10,6 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from liushui.certificate.keys import load_signing_key
 from liushui.client import models
 from liushui.errors import NotFound
 from liushui.instant import from_us
@@ -142,14 +141,13 @@ def close(context: Context, data: JSONBody[models.CloseMonth]) -> Response[model
     """
     names = _named(context, data.accounts)
     explained = Explanations(context.principal.name, {one.line: one.reason for one in data.explanations})
-    key = load_signing_key(context.ledger, data.sign_with)
     decisions = close_month(
         context.read_model,
         data.period,
         names,
         explained,
-        key,
         dict(context.providers),
+        sign_with=data.sign_with,
         skip_closed=not data.accounts,
     )
     return _decided(context, decisions, HTTPStatus.CREATED)

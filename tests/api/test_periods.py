@@ -134,11 +134,11 @@ def test_bad_questions_are_refused(caller: Caller) -> None:
     assert caller.ask("GET", "/reconciliation", params={"account": "nobody"}).status_code == 404
 
 
-def test_a_caller_closes_only_what_it_sees_and_may_manage(api: Api) -> None:
-    reader = api.caller("shop", scopes=[Scope.READ, Scope.RECORD])
+def test_a_caller_closes_only_what_it_sees_and_may_record(api: Api) -> None:
+    reader = api.caller("shop", scopes=[Scope.READ, Scope.MANAGE])
     assert reader.ask("POST", "/closed-months", json={"period": "2024-02"}).status_code == 403
-    manager = api.caller("shop", scopes=[Scope.READ, Scope.MANAGE])
-    answer = manager.ask("POST", "/closed-months", json={"period": "2024-02"})
+    recorder = api.caller("shop", scopes=[Scope.READ, Scope.RECORD])
+    answer = recorder.ask("POST", "/closed-months", json={"period": "2024-02"})
     assert (answer.status_code, [one["account"] for one in answer.json()["decisions"]]) == (201, ["shop"])
     stranger = api.caller("other")
     assert stranger.get("/closed-months")["decisions"] == []

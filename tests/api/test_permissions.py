@@ -125,11 +125,14 @@ ROUTES = [
     ("DELETE", "/tokens/{id}"),
 ]
 NEEDS = {
-    Scope.RECORD: {("POST", "/flows"), ("POST", "/links/{link}/decision")},
-    Scope.MANAGE: {
-        ("POST", "/accounts"),
+    Scope.RECORD: {
+        ("POST", "/flows"),
+        ("POST", "/links/{link}/decision"),
         ("POST", "/closed-months"),
         ("POST", "/closed-months/reopen"),
+    },
+    Scope.MANAGE: {
+        ("POST", "/accounts"),
         ("PATCH", "/sources/{account}"),
         ("POST", "/sources/{account}/sync"),
         *(route for route in ROUTES if route[1].startswith(("/keys", "/tokens"))),

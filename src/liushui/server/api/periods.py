@@ -132,7 +132,7 @@ def list_changes(context: Context, params: NamedDependency[AccountsParams]) -> R
     )
 
 
-@endpoint("POST", "/closed-months", scope=Scope.MANAGE)
+@endpoint("POST", "/closed-months", scope=Scope.RECORD)
 def close(context: Context, data: JSONBody[models.CloseMonth]) -> Response[models.PeriodDecisions]:
     """Close a month under the caller's name, of all accounts or none.
 
@@ -153,7 +153,7 @@ def close(context: Context, data: JSONBody[models.CloseMonth]) -> Response[model
     return _decided(context, decisions, HTTPStatus.CREATED)
 
 
-@endpoint("POST", "/closed-months/reopen", scope=Scope.MANAGE)
+@endpoint("POST", "/closed-months/reopen", scope=Scope.RECORD)
 def reopen(context: Context, data: JSONBody[models.ReopenMonth]) -> Response[models.PeriodDecisions]:
     """Open a closed month again, under the caller's name and with a reason. One that is not closed: 404."""
     names = _named(context, data.accounts)

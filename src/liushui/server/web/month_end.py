@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
-from liushui.certificate.keys import create_signing_key, list_signing_keys, load_signing_key
+from liushui.certificate.keys import create_signing_key, list_signing_keys
 from liushui.certificate.rows import COLUMNS, certified_rows
 from liushui.certificate.store import StoredCertificate, load_certificate
 from liushui.errors import AccountNotFound, AlreadyExists, ConfigError, InvalidField, NotFound, NotReconciled
@@ -46,8 +46,7 @@ def close_account_month(page: CurrentPage, name: FromPath[str], period: FromPath
     }
     if by is not None:
         try:
-            key = load_signing_key(page.ledger)
-            close_month(page.read_model, period, (name,), Explanations(by, texts), key, dict(page.providers))
+            close_month(page.read_model, period, (name,), Explanations(by, texts), dict(page.providers))
         except NotReconciled as error:
             for line, _reason in error.lines:
                 form.wrong(f"{EXPLAIN}{line}", page.say("Explain this, or put it right first."))

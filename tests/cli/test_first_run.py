@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx2
+import psycopg
 import pytest
 from click.testing import CliRunner
 
 from liushui.cli.app import program
-from liushui.errors import ConfigError
+from liushui.cli.options import Settings
+from liushui.cli.serve import open_or_make
+from liushui.errors import ConfigError, LedgerNotFound
 from liushui.server.running import PURPOSE, RunningServer, record_server
+from liushui.services.accounts import has_accounts
 from liushui.temporary_folder import temporary_folder
 from tests.cli.commands import LIUSHUI, newcomers_environment, starting
 from tests.demo import LINK
+from tests.engines import DatabasePool
 
 
 class Newcomer(NamedTuple):
@@ -115,3 +120,30 @@ def test_several_servers_of_unnamed_ledgers_are_listed(tmp_path: Path, monkeypat
     assert isinstance(done.exception, ConfigError)
     listed = "http://127.0.0.1:1 with --ledger one.db; http://127.0.0.1:2 with --ledger two.db"
     assert str(done.exception) == f"ledger: several servers run here, choose one with --ledger: {listed}"
+
+
+def made_once(url: str) -> None:
+    """Check that the first server makes a ledger, and the second finds it."""
+    settings = Settings(ledger=url)
+    with pytest.raises(LedgerNotFound):
+        settings.open_ledger()
+    for _ in range(2):
+        ledger = open_or_make(settings)
+        assert not has_accounts(ledger)
+        ledger.close()
+
+
+def test_a_ledger_in_a_file_is_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_once(str(tmp_path / "new.db"))
+    assert capsys.readouterr().err.count("there was no ledger yet") == 1
+
+
+def test_a_ledger_on_a_server_is_made_once(pool: DatabasePool) -> None:
+    url = pool.take()
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        made_once(url)
+    finally:
+        pool.give_back(url)

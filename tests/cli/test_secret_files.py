@@ -7,6 +7,8 @@ from subprocess import run
 import pytest
 from cryptography.fernet import Fernet
 
+from liushui.cli.options import Settings
+from liushui.cli.serve import sync_command
 from liushui.ledger.access.sessions import has_password, set_password, verify_password
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import list_sources
@@ -46,8 +48,7 @@ def test_the_ledger_the_key_and_the_credentials(tmp_path: Path) -> None:
 
 
 def test_the_password_of_the_page(tmp_path: Path) -> None:
-    """A service that other machines reach needs one at its first start. The process that syncs beside it finds the
-    same ledger."""
+    """A service that other machines reach needs one at its first start."""
     ledger = tmp_path / "in.db"
     variables = secrets(tmp_path, LEDGER=str(ledger), PAGE_PASSWORD=PASSWORD)
     with starting([*LIUSHUI, "serve", "--port", "0", "--workers", "1"], variables) as said:
@@ -55,6 +56,16 @@ def test_the_password_of_the_page(tmp_path: Path) -> None:
         opened = open_ledger(str(ledger))
         assert verify_password(opened, PASSWORD)
         opened.close()
+
+
+def test_the_process_beside_a_server_has_the_servers_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It inherits the variable that names a file with the ledger, and gets another one that names the ledger."""
+    for name, value in secrets(tmp_path, LEDGER="in.db").items():
+        monkeypatch.setenv(name, value)
+    assert Settings().ledger_url == "in.db"
+    for name, value in sync_command("served.db", scheduled=True).environment.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().ledger_url == "served.db"
 
 
 def test_a_password_that_was_set_since_stays(tmp_path: Path) -> None:

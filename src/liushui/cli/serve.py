@@ -115,7 +115,7 @@ def serve(
     from liushui.services.accounts import has_accounts
 
     address = listening_address(host, port, socket_port)
-    url, ledger = settings.ledger_url, _open_or_make(settings)
+    url, ledger = settings.ledger_url, open_or_make(settings)
     set_initial_password(ledger, read_secret(PASSWORD_VARIABLE))
     has_key = any(key.revoked_at is None for key in list_keys(ledger))
     is_empty = not has_accounts(ledger)
@@ -137,7 +137,7 @@ def serve(
     serve_ledger(url, address, workers=workers, started=started, warn=messages.warn, beside=beside)
 
 
-def _open_or_make(settings: Settings) -> "Ledger":
+def open_or_make(settings: Settings) -> "Ledger":
     """The ledger. Where there is none one is made, and the user is told: a mistyped path should be noticed."""
     from rich.markup import escape
 

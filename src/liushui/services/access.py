@@ -260,6 +260,7 @@ def check_exposure(ledger: Ledger, page_url: str) -> None:
     if any(opens_page(token) and is_valid(token, now) for token in tokens.list_tokens(ledger)):
         return
     raise ConfigError(
-        "host: expected a loopback address, because the page has no password yet (`liushui password set`) and no user "
+        "host: expected a loopback address, because the page has no password yet (`liushui password set`, or the "
+        "variable LIUSHUI_PAGE_PASSWORD) and no user "
         f"(`liushui user add`), got {page_url}"
     )

@@ -73,6 +73,8 @@ def test_decimal_places_of_a_column() -> None:
 def test_times_are_formatted_for_the_language() -> None:
     at, zone = datetime(2025, 3, 9, 16, 30, 5, tzinfo=UTC), ZoneInfo("Asia/Shanghai")
     assert LANGUAGES["zh-Hans"].moment(at, zone) == "2025年3月10日 00:30:05"
+    assert LANGUAGES["zh-Hant"].moment(at, zone) == "2025年3月10日 00:30:05"
+    assert LANGUAGES["en"].moment(at, zone) == "Mar 10, 2025, 00:30:05"
     assert LANGUAGES["en"].day(at.date()) == "Mar 9, 2025"
     assert LANGUAGES["zh-Hant"].ago(timedelta(hours=3)) == "3 小時前"
     assert LANGUAGES["en"].ago(timedelta(minutes=-5)) == "in 5 minutes"

@@ -85,7 +85,7 @@ def check_opened(page: Page) -> None:
     expect(page.locator(".ledger-row[aria-selected=true]")).to_contain_text("2025-10-16 03:00:00")
     drawer = page.locator("#drawer")
     expect(drawer).to_contain_text("off by −12.50")
-    expect(drawer.locator("tr[aria-current=true]")).to_contain_text("Oct 16, 2025, 3:00:00")
+    expect(drawer.locator("tr[aria-current=true]")).to_contain_text("Oct 16, 2025, 03:00:00")
 
 
 def test_the_row_is_three_clicks_from_the_alarm(shop: Page) -> None:

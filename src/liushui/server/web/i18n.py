@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_timedelta, get_datetime_format
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
@@ -80,9 +80,10 @@ class Language:
         return format_date(day, "medium", locale=self.locale)
 
     def moment(self, at: datetime, zone: ZoneInfo) -> str:
-        """A date and a time to the second, in a zone."""
+        """A date and a time to the second, in a zone. The clock has 24 hours in every language, as in lists."""
         local = to_local(at, zone)
-        return format_datetime(local, "medium", tzinfo=local.tzinfo, locale=self.locale)
+        pattern = str(get_datetime_format("medium", locale=self.locale))
+        return pattern.replace("{1}", self.day(local.date())).replace("{0}", f"{local:%H:%M:%S}")
 
     def span(self, length: timedelta) -> str:
         """A duration in its largest unit, rounded."""

@@ -68,6 +68,20 @@ def test_a_break_leads_to_its_rows(broken: Visitor) -> None:
     assert "off by" in text_of(broken.get(f"/page/flows/flow?key={link[2]}").text)
 
 
+def test_of_very_many_breaks_the_first_are_shown(ledger: Ledger, guest: Visitor) -> None:
+    make_account(ledger, "shop", "wecom", "Asia/Shanghai")
+    rows = [
+        row(f"row{number:03}", HOUR * number, "1.00", currency="CNY", kind=Kind.RECEIPT, balance=f"{2 * number + 1}.00")
+        for number in range(130)
+    ]
+    commit_read(ledger, Slice(BEGIN, NOON), *rows, account="shop", read_at=NOON)
+    for path in ("/accounts/shop", "/reconcile/shop/2025-11"):
+        html = guest.get(path).text
+        assert html.count("is missing before this flow") == 100, path
+        assert "These are the first. liushui breaks prints all of them." in text_of(html), path
+    assert "129 breaks" in text_of(guest.get("/accounts/shop").text)
+
+
 def test_a_row_that_does_not_exist_is_said_to(reader: Visitor) -> None:
     answer = reader.get("/flows?row=nonsense")
     assert answer.status_code == 200 and 'data-opened="nonsense"' in answer.text

@@ -11,7 +11,7 @@ from liushui.instant import BusinessDays
 from liushui.ledger.findings import BREAK
 from liushui.ledger.read.chains import Key, check_segments, join_segments
 from liushui.ledger.read.flows import LedgerFlow, ledger_flow
-from liushui.ledger.read.model import Account, ReadModel
+from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.read.review import Finding, FindingCount
 from liushui.ledger.schema import flows, history
 from liushui.ledger.write.change import RESTATED
@@ -75,6 +75,12 @@ def list_breaks(model: ReadModel, names: Sequence[str] = (), *, again: bool = Fa
             breaks = [(key, one) for key, chain in chains.items() for one in chain.breaks]
             found += _with_flows(reading.connection, account, rules, sorted(breaks, key=lambda pair: pair[1].after))
     return found
+
+
+def breaks_with_flows(reading: Reading, account: Account, breaks: Sequence[tuple[Key, Break]]) -> list[LedgerBreak]:
+    """Some breaks of an account's chains with their flows. A chain that does not hold at all has very many."""
+    rules = account.balance_rules
+    return [] if rules is None else _with_flows(reading.connection, account, rules, breaks)
 
 
 def list_break_findings(model: ReadModel, names: Sequence[str] = ()) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from liushui.errors import AccountNotFound, ConfigError
 from liushui.instant import from_us, to_local, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.balances import Balance, BalanceCheck, check_statements, read_balances
-from liushui.ledger.read.breaks import list_breaks
+from liushui.ledger.read.breaks import breaks_with_flows
 from liushui.ledger.read.chains import ChainState, Key
 from liushui.ledger.read.completeness import is_open_end
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
@@ -132,9 +132,12 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
     with model.reading((name,)) as reading:
         account = reading.accounts[name]
         chains = {key: chain for key, chain in reading.chains(account).items() if chain.stated}
+        found = sorted(
+            ((key, one) for key, chain in chains.items() for one in chain.breaks), key=lambda pair: pair[1].after
+        )
+        breaks = breaks_with_flows(reading, account, found[:BREAKS_SHOWN])
         sums = account.snapshot.sums
     balances = read_balances(model, (name,)).rows
-    breaks = list_breaks(model, (name,))
     statements = check_statements(model, (name,), withdrawn=True)
     provider = page.providers.get(account.name.provider)
     keys = sorted({*sums, *((one.subaccount, one.currency) for one in balances)})
@@ -153,8 +156,8 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
         chains=[ChainView(key, sums[key].flows, chains.get(key)) for key in keys if key in sums and has_chains],
         chain=lambda state: chain_label(state, rules, language),
         chain_decimals=decimal_places(_chain_amounts(chains.values())),
-        breaks=breaks[:BREAKS_SHOWN],
-        breaks_number=len(breaks),
+        breaks=breaks,
+        breaks_number=len(found),
         break_decimals=decimal_places([amount for one in breaks for amount in (one.expected, one.stated)]),
         explain=lambda one: break_text(one, language),
         row_address=row_address,

@@ -20,7 +20,8 @@ from liushui.instant import to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.balances import CheckStatus
-from liushui.ledger.read.breaks import LedgerBreak, list_breaks
+from liushui.ledger.read.breaks import LedgerBreak, breaks_with_flows
+from liushui.ledger.read.chains import ChainState
 from liushui.ledger.read.closed_months import (
     ChangeKind,
     PeriodDecision,
@@ -42,6 +43,7 @@ from liushui.services.access import host_of
 from liushui.services.periods import NO_LINE, line_id
 
 MONTHS_SHOWN: Final = 6
+BREAKS_SHOWN: Final = 100
 
 EXPLAIN: Final = "explain-"
 """What the names of fields begin with that explain a line. Its id follows."""
@@ -206,6 +208,15 @@ def render_month(page: Page, name: str, period: str, form: Form | None = None) -
         with model.reading((name,)) as reading:
             account = reading.accounts[name]
             month = reconcile_month(reading, account, first)
+            behind = {
+                line.key: breaks_with_flows(reading, account, [(line.key, one) for one in line.breaks[:BREAKS_SHOWN]])
+                for line in month.lines
+            }
+            origins = {
+                line.key: _origin(reading.chains(account).get(line.key), month, account.name)
+                for line in month.lines
+                if line.cause is LineCause.CARRIED
+            }
             decisions = [one for one in list_decisions(reading.queries, (name,)) if one.period == period]
             changes = [
                 change
@@ -217,9 +228,8 @@ def render_month(page: Page, name: str, period: str, form: Form | None = None) -
         raise NotFoundException(str(error)) from error
     zone = account.name.zone
     closed = closed_months(decisions).get((name, period))
-    breaks = list_breaks(model, (name,))
     before, after = previous_month(first), next_month(first)
-    lines = [_line_view(page, account.name, month, line, breaks) for line in month.lines]
+    lines = [_line_view(page, zone, month, line, behind[line.key], origins.get(line.key)) for line in month.lines]
     to_explain = [
         ToExplain(view.id, _line_name(view.line), view.line.cause is LineCause.CARRIED)
         for view in lines
@@ -288,8 +298,15 @@ def _explanations(closed: PeriodDecision | None) -> dict[str, str]:
     return {line_id(account, (one.subaccount, one.currency)): one.explanation for one in lines if one.explanation}
 
 
+def _origin(chain: ChainState | None, month: AccountMonth, account: AccountName) -> date | None:
+    """The month of the last break before a month. None: there is none."""
+    breaks = () if chain is None else chain.breaks
+    earlier = [one.after[0] for one in breaks if one.after[0] < month.month.since_us]
+    return month_at(max(earlier), account) if earlier else None
+
+
 def _line_view(
-    page: Page, account: AccountName, month: AccountMonth, line: ProofLine, breaks: Sequence[LedgerBreak]
+    page: Page, zone: str, month: AccountMonth, line: ProofLine, breaks: Sequence[LedgerBreak], origin: date | None
 ) -> LineView:
     say = page.say
     names = dict(
@@ -307,26 +324,16 @@ def _line_view(
         )
     ]
     amounts = [amount for amount in (*line.ledger, *line.stated, *line.difference) if amount is not None]
-    mine = {(one.after, one.before) for one in line.breaks}
-    of_chain = [one for one in breaks if (one.subaccount, one.currency) == line.key]
-    earlier = [one for one in of_chain if to_us(one.after.flow.at) < month.month.since_us]
-    is_carried = line.cause is LineCause.CARRIED and bool(earlier)
     return LineView(
         line_id(line.account, line.key),
         line,
-        line_label(line, account.zone, page.language),
+        line_label(line, zone, page.language),
         figures,
         decimal_places(amounts),
-        [one for one in of_chain if _key(one) in mine],
+        breaks,
         _flows(fields),
-        month_at(to_us(earlier[-1].after.flow.at), account) if is_carried else None,
+        origin,
     )
-
-
-def _key(one: LedgerBreak) -> tuple[tuple[int, str], tuple[int, str] | None]:
-    """The rows that a break lies between."""
-    before = None if one.before is None else (to_us(one.before.flow.at), one.before.id)
-    return (to_us(one.after.flow.at), one.after.id), before
 
 
 def _flows(fields: dict[str, str]) -> str:

@@ -47,6 +47,9 @@ COMMANDS: Final = {
     "status": LazyCommand(
         "coverage", "status", "Print up to when each account is complete, and its last and next sync."
     ),
+    "notify": LazyCommand(
+        "notify", "notify", "Tell somebody when something needs attention: by signed webhooks, e-mail or ntfy."
+    ),
     "verify": LazyCommand("database", "verify", "Check that nothing in the ledger was changed or damaged."),
     "certificate": LazyCommand(
         "certificate", "certificate", "Make and check signed certificates of a month of an account."

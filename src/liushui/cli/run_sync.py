@@ -48,13 +48,19 @@ def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str
 
 def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options: WatchOptions) -> None:
     """Sync sources whenever they are due or asked for, until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt)."""
+    from liushui.notify.notifier import Notifier
     from liushui.sync import telemetry  # metrics are imported only by watches, which serve them
     from liushui.sync.ledger_metrics import LedgerCollector
 
     gc.freeze()  # what was imported stays: the collector need not look at it again
     default = LogFormat.NONE if messages.is_terminal else LogFormat.TEXT
     metrics = telemetry.Metrics(ledger.clock, LedgerCollector(ReadModel(ledger, ProviderRules())))
-    with _observer(ledger, LogFormat(watch_options.log_format or default), metrics) as notify:
+    log_format = LogFormat(watch_options.log_format or default)
+    # First in, last out: the last events of a sync still wake it.
+    with (
+        Notifier(ledger, messages.warn) as notifier,
+        _observer(ledger, log_format, metrics, notifier.observe) as notify,
+    ):
         if watch_options.metrics_port is not None:
             port = metrics.serve(watch_options.metrics_port)
             messages.print(f"metrics at http://{telemetry.METRICS_HOST}:{port}/metrics")

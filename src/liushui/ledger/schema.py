@@ -454,6 +454,37 @@ backups = _table(
     PrimaryKeyConstraint("folder", "machine"),
 )
 
+# Who is told about which alarms. `settings` are the address and the secrets of the channel, `target` is what may be
+# shown of them. `kinds` and `accounts` are JSON; null: all accounts.
+notify_rules = _table(
+    "notify_rules",
+    *required(Text, "name", "channel", "target"),
+    Column("settings", Text, nullable=False, info=ENCRYPTED),
+    *required(Text, "kinds", "accounts"),
+    *required(BigInt, "gap_hours", "created_at_us"),
+    PrimaryKeyConstraint("name"),
+)
+
+# The alarms that hold now, as each rule saw them: since when, how much, and whether a message was made of it.
+notify_alarms = _table(
+    "notify_alarms",
+    *required(Text, "rule", "alarm"),
+    *required(BigInt, "since_us", "number"),
+    *required(Flag, "notified"),
+    PrimaryKeyConstraint("rule", "alarm"),
+)
+
+# Messages to send, and those that were sent or could not be. See jobs.notifications.
+notifications = _table(
+    "notifications",
+    *required(Text, "id", "rule", "message", "state"),
+    *required(BigInt, "created_at_us", "attempts", "next_at_us"),
+    *required(Text, "error"),
+    *optional(BigInt, "ended_at_us"),
+    PrimaryKeyConstraint("id"),
+    Index("notifications_pending", "next_at_us", sqlite_where=text("state = 'pending'")),
+)
+
 FACT_TABLES = (
     *(flows, history, quarantine, coverage, page_edges, stated_balances, link_decisions, period_decisions),
     *(day_totals, findings, batches, reseals),

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from liushui.instant import BusinessDays, from_us, load_zone, to_iso, to_us
 from liushui.ledger.coverage import State
-from liushui.ledger.jobs.backups import BackupState
+from liushui.ledger.jobs.backups import BackupState, read_backup_states
 from liushui.ledger.read.balances import Balance, CheckStatus, current_balances
 from liushui.ledger.read.closed_months import MonthChanges
 from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
@@ -326,6 +326,14 @@ def read_statuses(model: ReadModel, names: Sequence[str] = ()) -> list[AccountSt
     """The status of those accounts, of all where none is named. Raises AccountNotFound."""
     with model.reading(names, with_runs=True) as reading:
         return [status_of(reading, account, model.rules) for account in reading.accounts.values()]
+
+
+def read_alarms(model: ReadModel) -> list[Alarm]:
+    """Every alarm of all accounts and of the backups, as of one state of the ledger."""
+    with model.reading(with_runs=True) as reading:
+        statuses = [status_of(reading, account, model.rules) for account in reading.accounts.values()]
+        backups = backup_alarms(read_backup_states(reading.connection), reading.now)
+        return [*backups, *(alarm for status in statuses for alarm in status.alarms)]
 
 
 def status_of(reading: Reading, account: Account, rules: Mapping[str, Rules[Paging]]) -> AccountStatus:

@@ -1,0 +1,455 @@
+"""Notifications: rules that say who is told about which alarms, and an outbox of messages to send.
+
+An alarm that begins to hold, or gets worse, makes one message for each rule that wants it. The record that the rule has
+seen the alarm and the message are written in one transaction, so that a killed process makes a message either once or
+not at all, and then the next look makes it. Sending is repeated until it succeeds or is given up. A message keeps its
+id, by which its receiver recognises one that came twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from secrets import token_hex
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, short_repr
+from liushui.instant import to_iso, to_us
+from liushui.ledger.engine import Ledger, check_accounts
+from liushui.ledger.read.status import Alarm, AlarmKind
+from liushui.ledger.schema import from_row, insert_new, notifications, notify_alarms, notify_rules, to_columns
+
+NAME_MAX: Final = 64
+GAP_HOURS: Final = 24
+"""How long a gap must stay open before it is worth a message: the next syncs fill most gaps."""
+
+DEFAULT_KINDS: Final = frozenset(
+    {
+        AlarmKind.STALE,
+        AlarmKind.REFUSED,
+        AlarmKind.GAP,
+        AlarmKind.FORGETTING,
+        AlarmKind.BREAK,
+        AlarmKind.CHANGED_AFTER_CLOSE,
+        AlarmKind.BACKUP_FAILED,
+        AlarmKind.BACKUP_OLD,
+    }
+)
+"""The kinds of alarms that a rule without kinds of its own wants."""
+
+COUNTED: Final = frozenset({AlarmKind.BREAK, AlarmKind.CHANGED_AFTER_CLOSE, AlarmKind.QUARANTINE, AlarmKind.FINDING})
+"""Alarms that make another message when their number grows: each break is news."""
+
+BACKOFF: Final = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
+)
+"""The waits between attempts to send, as Standard Webhooks recommends. After the last one a message is given up."""
+
+CLAIM: Final = timedelta(minutes=2)
+"""How long a process that sends a message keeps others from it. A killed one's message is sent after that."""
+
+SENT_KEPT: Final = timedelta(days=30)
+"""How long messages that were sent are kept."""
+
+
+class Channel(StrEnum):
+    """How a rule's messages are sent."""
+
+    WEBHOOK = "webhook"
+    EMAIL = "email"
+    NTFY = "ntfy"
+
+
+class State(StrEnum):
+    """What became of a message."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    DEAD = "dead"
+    """It was given up. It can be replayed."""
+
+
+class Rule(NamedTuple):
+    """Who is told about which alarms. `settings` has the address and the secrets of the channel."""
+
+    name: str
+    channel: Channel
+    target: str
+    """What may be shown of the address."""
+    settings: dict[str, str]
+    kinds: frozenset[AlarmKind]
+    accounts: frozenset[str] | None
+    """None: all accounts, future ones too."""
+    gap_hours: int
+    created_at: datetime
+
+    def wants(self, alarm: Alarm) -> bool:
+        """Whether the rule is about an alarm. Alarms about the whole ledger are for every rule with their kind."""
+        is_visible = self.accounts is None or not alarm.account or alarm.account in self.accounts
+        return alarm.kind in self.kinds and is_visible
+
+    def delay(self, alarm: Alarm) -> timedelta:
+        """How long an alarm must have held before a message is made of it."""
+        return timedelta(hours=self.gap_hours if alarm.kind is AlarmKind.GAP else 0)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What is told, the same in every attempt. `reason` says in English what the other values mean."""
+
+    kind: str
+    account: str
+    """Empty for an alarm about the whole ledger."""
+    severity: str
+    reason: str
+    at: datetime
+    """When the message was made."""
+    number: int = 0
+    day: str | None = None
+    alarm_at: datetime | None = None
+
+
+class Notification(NamedTuple):
+    """A message of a rule, and what became of it."""
+
+    id: str
+    rule: str
+    message: Message
+    state: State
+    created_at: datetime
+    attempts: int
+    next_at: datetime
+    """When it is sent next, or another process may send it."""
+    error: str
+    """Why the last attempt failed; empty where it did not."""
+    ended_at: datetime | None
+
+
+# ---------------------------------------------------------------- rules
+
+
+def add_rule(ledger: Ledger, rule: Rule) -> None:
+    """Store a rule. Raises AlreadyExists, AccountNotFound, and ConfigError for a name that cannot be used."""
+    name = rule.name
+    if not 1 <= len(name) <= NAME_MAX or not all(letter.isalnum() or letter in "-_.@" for letter in name):
+        raise InvalidField("name", f"1 to {NAME_MAX} letters, digits or - _ . @", short_repr(name))
+    values = {
+        **to_columns(notify_rules, rule),
+        "channel": rule.channel.value,
+        "settings": ledger.vault.encrypt(rule.settings),
+        "kinds": msgspec.json.encode(sorted(rule.kinds)).decode(),
+        "accounts": msgspec.json.encode(None if rule.accounts is None else sorted(rule.accounts)).decode(),
+    }
+    with ledger.writing() as connection:
+        check_accounts(connection, rule.accounts or ())
+        if not insert_new(connection, notify_rules, values):
+            raise AlreadyExists(f"name: there is a rule named {short_repr(name)} already")
+
+
+def list_rules(ledger: Ledger) -> list[Rule]:
+    """Every rule, by name, its settings decrypted."""
+    with ledger.reading() as connection:
+        rows = connection.execute(sa.select(notify_rules).order_by(notify_rules.c.name)).mappings().all()
+    return [
+        from_row(Rule, row)._replace(
+            channel=Channel(row["channel"]),
+            settings=ledger.vault.decrypt(row["settings"]),
+            kinds=frozenset(AlarmKind(kind) for kind in _decode_names(row["kinds"]) or () if kind in _KINDS),
+            accounts=None if (names := _decode_names(row["accounts"])) is None else frozenset(names),
+        )
+        for row in rows
+    ]
+
+
+def find_rule(ledger: Ledger, name: str) -> Rule:
+    """The rule of that name. Raises ConfigError, naming those there are."""
+    rules = {rule.name: rule for rule in list_rules(ledger)}
+    if name not in rules:
+        raise ConfigError(f"rule: expected one of {', '.join(rules) or 'none'}, got {short_repr(name)}")
+    return rules[name]
+
+
+def remove_rule(ledger: Ledger, name: str) -> int:
+    """Delete a rule and its messages. Returns how many of these were not sent. Raises NotFound."""
+    with ledger.writing() as connection:
+        if not connection.execute(notify_rules.delete().where(notify_rules.c.name == name)).rowcount:
+            raise NotFound(f"rule: there is none named {short_repr(name)}")
+        connection.execute(notify_alarms.delete().where(notify_alarms.c.rule == name))
+        is_unsent = sa.and_(notifications.c.rule == name, notifications.c.state != State.SENT.value)
+        unsent = connection.execute(notifications.delete().where(is_unsent)).rowcount
+        connection.execute(notifications.delete().where(notifications.c.rule == name))
+        return unsent
+
+
+def has_rules(ledger: Ledger) -> bool:
+    """Whether there is any rule."""
+    with ledger.querying() as queries:
+        return queries.value("SELECT 1 FROM notify_rules LIMIT 1") is not None
+
+
+_decode_names: Final = msgspec.json.Decoder(list[str] | None).decode
+_KINDS: Final = frozenset(kind.value for kind in AlarmKind)
+
+
+# ---------------------------------------------------------------- from alarms to messages
+
+
+class _Seen(NamedTuple):
+    """An alarm that holds, as a rule saw it."""
+
+    rule: str
+    alarm: str
+    since: datetime
+    number: int
+    notified: bool
+
+
+def alarm_key(alarm: Alarm) -> str:
+    """What identifies an alarm while it holds: not its text, which may change from day to day."""
+    distinct = alarm.detail if alarm.kind in (AlarmKind.FINDING, AlarmKind.BACKUP_OLD) else ""
+    if alarm.kind is AlarmKind.BACKUP_FAILED:
+        distinct = alarm.detail.partition(": ")[0]  # the folder: the error may be another one at each attempt
+    return msgspec.json.encode([alarm.kind.value, alarm.account, *([distinct] if distinct else [])]).decode()
+
+
+def record_alarms(ledger: Ledger, rules: Sequence[Rule], alarms: Iterable[Alarm]) -> int:
+    """Compare the alarms that hold now with those that rules have seen, and make messages. Returns how many.
+
+    `alarms` must be all of them: what a rule has seen and is not among them has ended. One transaction, and none where
+    nothing changes.
+    """
+    now = ledger.clock()
+    holding = [(rule, {alarm_key(alarm): alarm for alarm in alarms if rule.wants(alarm)}) for rule in rules]
+    with ledger.reading() as connection:
+        seen = _read_seen(connection)
+    if all(not _changes(rule, current, seen.get(rule.name, {}), now) for rule, current in holding):
+        return 0
+    made = 0
+    with ledger.writing() as connection:
+        # Locked, so that of two processes the second sees what the first has seen.
+        existing = set(connection.execute(sa.select(notify_rules.c.name).with_for_update()).scalars())
+        seen = _read_seen(connection)
+        for rule, current in holding:
+            if rule.name in existing:
+                made += _apply(connection, rule, current, seen.get(rule.name, {}), now)
+    return made
+
+
+def _read_seen(connection: Connection) -> dict[str, dict[str, _Seen]]:
+    seen: dict[str, dict[str, _Seen]] = {}
+    for row in connection.execute(sa.select(notify_alarms)):
+        record = from_row(_Seen, row)
+        seen.setdefault(record.rule, {})[record.alarm] = record
+    return seen
+
+
+def _is_news(rule: Rule, alarm: Alarm, seen: _Seen | None, now: datetime) -> bool:
+    """Whether a message is made of an alarm that holds."""
+    since = now if seen is None else min(seen.since, now)
+    if seen is not None and seen.notified:
+        return alarm.kind in COUNTED and alarm.number > seen.number
+    return now - since >= rule.delay(alarm)
+
+
+def _changes(rule: Rule, current: Mapping[str, Alarm], seen: Mapping[str, _Seen], now: datetime) -> bool:
+    """Whether anything is to be written for a rule."""
+    return current.keys() != seen.keys() or any(
+        _is_news(rule, alarm, seen[key], now) or (alarm.kind in COUNTED and alarm.number != seen[key].number)
+        for key, alarm in current.items()
+    )
+
+
+def _apply(
+    connection: Connection, rule: Rule, current: Mapping[str, Alarm], seen: Mapping[str, _Seen], now: datetime
+) -> int:
+    """Store what a rule sees now, and its messages. Returns how many."""
+    made = 0
+    for key in sorted(seen.keys() - current.keys()):
+        connection.execute(notify_alarms.delete().where(_is_seen(rule.name, key)))
+    for key, alarm in sorted(current.items()):
+        before = seen.get(key)
+        is_news = _is_news(rule, alarm, before, now)
+        notified = is_news or (before is not None and before.notified)
+        since = now if before is None else min(before.since, now)
+        after = to_columns(notify_alarms, _Seen(rule.name, key, since, alarm.number, notified))
+        if before is None:
+            connection.execute(notify_alarms.insert().values(after))
+        else:
+            connection.execute(notify_alarms.update().where(_is_seen(rule.name, key)).values(after))
+        if is_news:
+            _insert(connection, rule.name, message_of(alarm, now), now)
+            made += 1
+    return made
+
+
+def _is_seen(rule: str, key: str) -> sa.ColumnElement[bool]:
+    return sa.and_(notify_alarms.c.rule == rule, notify_alarms.c.alarm == key)
+
+
+def message_of(alarm: Alarm, now: datetime) -> Message:
+    """What is told about an alarm."""
+    return Message(
+        kind=alarm.kind.value,
+        account=alarm.account,
+        severity=alarm.severity.value,
+        reason=alarm.reason,
+        at=now,
+        number=alarm.number,
+        day=None if alarm.day is None else alarm.day.isoformat(),
+        alarm_at=alarm.at,
+    )
+
+
+def new_id() -> str:
+    """The id of a message."""
+    return f"msg_{token_hex(12)}"
+
+
+def _insert(connection: Connection, rule: str, message: Message, now: datetime) -> None:
+    values = {
+        "id": new_id(),
+        "rule": rule,
+        "message": msgspec.json.encode(message).decode(),
+        "state": State.PENDING.value,
+        "created_at_us": to_us(now),
+        "attempts": 0,
+        "next_at_us": to_us(now),
+        "error": "",
+        "ended_at_us": None,
+    }
+    connection.execute(notifications.insert().values(values))
+
+
+# ---------------------------------------------------------------- the outbox
+
+
+def list_notifications(ledger: Ledger, *states: State, rule: str | None = None) -> list[Notification]:
+    """The messages in those states, or all, oldest first."""
+    query = sa.select(notifications).order_by(notifications.c.created_at_us, notifications.c.id)
+    if states:
+        query = query.where(notifications.c.state.in_([state.value for state in states]))
+    if rule is not None:
+        query = query.where(notifications.c.rule == rule)
+    with ledger.reading() as connection:
+        return [_notification(row) for row in connection.execute(query).mappings()]
+
+
+def has_due(ledger: Ledger) -> bool:
+    """Whether a message is to be sent now."""
+    with ledger.reading() as connection:
+        query = sa.select(notifications.c.id).where(_is_due(ledger.clock())).limit(1)
+        return connection.execute(query).first() is not None
+
+
+def _is_due(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(notifications.c.state == State.PENDING.value, notifications.c.next_at_us <= to_us(now))
+
+
+def claim_notifications(ledger: Ledger, limit: int) -> list[Notification]:
+    """Messages that are to be sent now, oldest first. For the time of CLAIM no other process gets them.
+
+    The attempt is counted before it is made, so that a message that kills its sender is given up like any other.
+    """
+    now = ledger.clock()
+    due = sa.select(notifications).where(_is_due(now)).order_by(notifications.c.created_at_us, notifications.c.id)
+    with ledger.writing() as connection:
+        rows = connection.execute(due.limit(limit).with_for_update()).mappings().all()
+        claimed = []
+        for row in rows:
+            values = {"attempts": row["attempts"] + 1, "next_at_us": to_us(now + CLAIM)}
+            connection.execute(notifications.update().where(notifications.c.id == row["id"]).values(values))
+            claimed.append(_notification({**row, **values}))
+    return claimed
+
+
+def settle(ledger: Ledger, notification: Notification, error: str, *, wait: timedelta, is_final: bool = False) -> State:
+    """Store how an attempt ended. Returns the message's state.
+
+    `error` empty: it was sent. Else it is tried again after `wait` and the next of BACKOFF, whichever is longer; after
+    the last one, or where the attempt `is_final`, it is given up.
+    """
+    now, attempts = ledger.clock(), notification.attempts
+    is_dead = bool(error) and (is_final or attempts > len(BACKOFF))
+    state = State.SENT if not error else State.DEAD if is_dead else State.PENDING
+    pause = max(wait, BACKOFF[min(attempts, len(BACKOFF)) - 1])
+    values = {
+        "state": state.value,
+        "error": error,
+        "next_at_us": to_us(now + (pause if state is State.PENDING else timedelta(0))),
+        "ended_at_us": None if state is State.PENDING else to_us(now),
+    }
+    # Not where it was replayed, or claimed by another process, meanwhile.
+    is_ours = sa.and_(
+        notifications.c.id == notification.id,
+        notifications.c.state == State.PENDING.value,
+        notifications.c.attempts == attempts,
+    )
+    with ledger.writing() as connection:
+        connection.execute(notifications.update().where(is_ours).values(values))
+    return state
+
+
+def replay(ledger: Ledger, ids: Sequence[str] = (), rule: str | None = None) -> int:
+    """Send messages again that were given up: those with these ids, or all, of one rule or of every rule.
+
+    Returns how many. They keep their ids. Raises NotFound for an id of no such message.
+    """
+    is_dead = notifications.c.state == State.DEAD.value
+    values = {"state": State.PENDING.value, "attempts": 0, "next_at_us": to_us(ledger.clock()), "ended_at_us": None}
+    with ledger.writing() as connection:
+        if not ids:
+            chosen = is_dead if rule is None else sa.and_(is_dead, notifications.c.rule == rule)
+            return connection.execute(notifications.update().where(chosen).values(values)).rowcount
+        for id_ in ids:
+            chosen = sa.and_(is_dead, notifications.c.id == id_)
+            if not connection.execute(notifications.update().where(chosen).values(values)).rowcount:
+                raise NotFound(
+                    f"id: there is no dead letter {short_repr(id_)}: `liushui notify dead-letters` lists them"
+                )
+        return len(ids)
+
+
+def delete_sent(ledger: Ledger) -> None:
+    """Delete messages that were sent long ago."""
+    before_us = to_us(ledger.clock() - SENT_KEPT)
+    is_old = sa.and_(notifications.c.state == State.SENT.value, notifications.c.ended_at_us < before_us)
+    with ledger.reading() as connection:
+        if connection.execute(sa.select(notifications.c.id).where(is_old).limit(1)).first() is None:
+            return
+    with ledger.writing() as connection:
+        connection.execute(notifications.delete().where(is_old))
+
+
+def count_states(ledger: Ledger) -> dict[str, dict[State, int]]:
+    """How many messages of each rule are in each state."""
+    query = sa.select(notifications.c.rule, notifications.c.state, sa.func.count()).group_by(
+        notifications.c.rule, notifications.c.state
+    )
+    counts: dict[str, dict[State, int]] = {}
+    with ledger.reading() as connection:
+        for rule, state, count in connection.execute(query):
+            counts.setdefault(rule, {})[State(state)] = count
+    return counts
+
+
+def _notification(row: Mapping[Any, Any]) -> Notification:
+    message = msgspec.json.decode(row["message"], type=Message)
+    return from_row(Notification, row)._replace(message=message, state=State(row["state"]))
+
+
+def webhook_payload(id_: str, message: Message) -> bytes:
+    """The body of a webhook, as Standard Webhooks describes it: a type, a time, and the data."""
+    data = {
+        "id": id_,
+        "account": message.account or None,
+        "kind": message.kind,
+        "severity": message.severity,
+        "reason": message.reason,
+        "number": message.number,
+        "day": message.day,
+        "at": None if message.alarm_at is None else to_iso(message.alarm_at),
+    }
+    return msgspec.json.encode({"type": f"alarm.{message.kind}", "timestamp": to_iso(message.at), "data": data})

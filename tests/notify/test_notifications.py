@@ -439,3 +439,11 @@ def test_the_end_of_a_sync_is_looked_at_without_waiting(ledger: Ledger, monkeypa
                 break
             time.sleep(0.1)
     assert [message.kind for _, message in sender.sent] == ["stale"]
+
+
+def test_every_kind_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/notifications.md").read_text(encoding="utf-8")
+    for kind in AlarmKind:
+        name = f"**{kind.value}**" if kind in DEFAULT_KINDS else kind.value
+        assert f"| {name} |" in page
+    assert len(BACKOFF) + 1 == 10, "ten attempts, as the page says"

@@ -33,6 +33,7 @@ DEFAULT_KINDS: Final = frozenset(
         AlarmKind.GAP,
         AlarmKind.FORGETTING,
         AlarmKind.BREAK,
+        AlarmKind.BALANCE,
         AlarmKind.CHANGED_AFTER_CLOSE,
         AlarmKind.BACKUP_FAILED,
         AlarmKind.BACKUP_OLD,
@@ -40,7 +41,9 @@ DEFAULT_KINDS: Final = frozenset(
 )
 """The kinds of alarms that a rule without kinds of its own wants."""
 
-COUNTED: Final = frozenset({AlarmKind.BREAK, AlarmKind.CHANGED_AFTER_CLOSE, AlarmKind.QUARANTINE, AlarmKind.FINDING})
+COUNTED: Final = frozenset(
+    {AlarmKind.BREAK, AlarmKind.BALANCE, AlarmKind.CHANGED_AFTER_CLOSE, AlarmKind.QUARANTINE, AlarmKind.FINDING}
+)
 """Alarms that make another message when their number grows: each break is news."""
 
 BACKOFF: Final = tuple(

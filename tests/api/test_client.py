@@ -80,6 +80,16 @@ def test_the_client_returns_what_the_server_answers(client: liushui.Client) -> N
     assert refused.value.errors[0].parameter == "limit"
 
 
+def test_the_client_states_and_withdraws_balances(client: liushui.Client) -> None:
+    client.create_account("stated")
+    stated = client.state_balance(models.StateBalance(account="stated", currency="USD", amount="1.00", at="2024-03-02"))
+    assert client.stated_balances(account=["stated"]) == [stated]
+    gone = client.withdraw_balance(stated.id, "wrong")
+    assert gone.withdrawn_reason == "wrong"
+    assert client.stated_balances(account=["stated"]) == []
+    assert client.stated_balances(account=["stated"], withdrawn=True) == [gone]
+
+
 def test_an_unknown_token_is_an_error(running: Running) -> None:
     with liushui.Client(running.url, "lsk_no", attempts=1) as client, pytest.raises(errors.Unauthorized):
         client.about()

@@ -22,7 +22,17 @@ from liushui.providers import get_provider
 from liushui.reconcile.links import FlowKey, LinkKind, link_id
 from tests.api.callers import Answer, Api, Caller, open_api
 from tests.engines import LedgerStore
-from tests.ledger.ledgers import close_march_of, commit_read, hour, hours, make_row, new_ledger, rejected_row, tables
+from tests.ledger.ledgers import (
+    close_march_of,
+    commit_read,
+    hour,
+    hours,
+    make_row,
+    new_ledger,
+    rejected_row,
+    state,
+    tables,
+)
 
 HIDDEN = "hidden"
 """The account that the callers may not see. Its name is in no answer, nor is anything that only it has."""
@@ -37,9 +47,10 @@ class Known(NamedTuple):
     token: str
     flow: str
     link: str
+    balance: str
 
 
-NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz", "20240301T030000-000000000000")
+NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz", "20240301T030000-000000000000", "nobody:9")
 
 
 def fill(ledger: Ledger) -> Known:
@@ -64,6 +75,7 @@ def fill(ledger: Ledger) -> Known:
             since=hour(0),
             paced=True,
         )
+        balance = state(ledger, amount, 4, account=account, note=label)
         record_run(ledger, Run(account, hour(0), hour(1), 1, 2, 3, 0, label))
         write_progress(ledger, [Progress(account, label, hour(0), hour(1), hour(1), "done", message=label)])
     made = create_key(ledger, get_provider("longbridge"), [HIDDEN])
@@ -73,7 +85,7 @@ def fill(ledger: Ledger) -> Known:
     make_own_account(ledger, f"{HIDDEN}-own", "UTC")
     keys = [FlowKey(HIDDEN, to_us(hour(3)), id_) for id_ in ("sold", "got")]
     flow = flow_key(HIDDEN, to_us(hour(1)), "one")
-    return Known(asked.id, made["app_key"], token, flow, link_id(LinkKind.CONVERSION, keys))
+    return Known(asked.id, made["app_key"], token, flow, link_id(LinkKind.CONVERSION, keys), balance)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +110,9 @@ ROUTES = [
     ("GET", "/coverage"),
     ("GET", "/breaks"),
     ("GET", "/heads"),
+    ("GET", "/stated-balances"),
+    ("POST", "/stated-balances"),
+    ("POST", "/stated-balances/{balance}/withdraw"),
     ("GET", "/feed"),
     ("GET", "/findings"),
     ("GET", "/quarantine"),
@@ -130,6 +145,8 @@ NEEDS = {
         ("POST", "/links/{link}/decision"),
         ("POST", "/closed-months"),
         ("POST", "/closed-months/reopen"),
+        ("POST", "/stated-balances"),
+        ("POST", "/stated-balances/{balance}/withdraw"),
     },
     Scope.MANAGE: {
         ("POST", "/accounts"),
@@ -156,6 +173,8 @@ def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
         ("POST", "/links/{link}/decision"): {"decision": "rejected"},
         ("POST", "/closed-months"): {"period": "2024-02", "accounts": [account]},
         ("POST", "/closed-months/reopen"): {"period": "2024-02", "accounts": [account], "reason": "why"},
+        ("POST", "/stated-balances"): {"account": account, "currency": "USD", "amount": "1.00", "at": "2024-03-02"},
+        ("POST", "/stated-balances/{balance}/withdraw"): {"reason": "wrong"},
         ("POST", "/keys"): {"dialect": "longbridge", "accounts": [account]},
         ("POST", "/tokens"): {"scopes": ["manage"], "accounts": [account]},
     }
@@ -171,7 +190,7 @@ def ask(
         path = path.replace("{id}", known.token if path.startswith("/tokens") else known.request)
     if "{key}" in path:
         path = path.replace("{key}", known.flow if path.startswith("/flows") else known.key)
-    path = path.replace("{link}", known.link)
+    path = path.replace("{link}", known.link).replace("{balance}", known.balance)
     body = body_of(route, name)
     return caller.ask(method, path, params=dict(params), **({} if body is None else {"json": body}))
 
@@ -226,6 +245,7 @@ def test_a_hidden_account_is_answered_as_if_it_did_not_exist(filled: tuple[Api, 
         "sync_requests",
         "recordings",
         "link_decisions",
+        "stated_balances",
         "period_decisions",
     ):
         assert after[name] == before[name], name

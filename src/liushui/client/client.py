@@ -153,6 +153,10 @@ class Client:
         """One link, the other links of its flows, and what was decided about it."""
         return self._get(f"/links/{_part(link)}", models.LinkInFull)
 
+    def stated_balances(self, *, account: Sequence[str] = (), withdrawn: bool = False) -> list[models.StatedBalance]:
+        """Balances that people stated, each compared with the flows at its moment."""
+        return self._get("/stated-balances", models.StatedBalances, account=account, withdrawn=withdrawn).balances
+
     def reconciliation(self, period: str | None = None, *, account: Sequence[str] = ()) -> list[models.ReconciledMonth]:
         """The proof of cash of a month such as 2026-10, by account; without it, of the last one that is over."""
         return self._get("/reconciliation", models.Reconciliation, period=period, account=account).months
@@ -173,6 +177,15 @@ class Client:
         return self._get("/closed-months/changes", models.ChangesAfterClose, account=account).changes
 
     # ------------------------------------------------------------ recording
+
+    def state_balance(self, balance: models.StateBalance) -> models.StatedBalance:
+        """State what an account held at a moment. The same balance may be stated again."""
+        return self._post("/stated-balances", balance, models.StatedBalance)
+
+    def withdraw_balance(self, balance: str, reason: str) -> models.StatedBalance:
+        """Withdraw a stated balance that is wrong. It stays in the ledger, with the reason."""
+        path = f"/stated-balances/{_part(balance)}/withdraw"
+        return self._post(path, models.WithdrawBalance(reason=reason), models.StatedBalance, repeat=False)
 
     def decide_link(self, link: str, decision: models.DecideLink) -> models.LinkInFull:
         """Confirm or reject a link."""

@@ -898,6 +898,56 @@ class Breaks(Model):
     gaps: list[Gap]
 
 
+class StatedBalance(Model):
+    """A balance that a person stated, compared with the flows at its moment. `check` null: it was withdrawn."""
+
+    id: Annotated[str, Meta(description="Names it in /stated-balances/{balance}/withdraw.", examples=["shop:42"])]
+    account: str
+    subaccount: str
+    currency: str
+    at: Annotated[Instant, Meta(description="The balance is the one before the flows of this moment.")]
+    amount: Amount
+    note: str
+    stated_at: Annotated[Instant, Meta(description="When it was stated.")]
+    withdrawn_at: Instant | None
+    withdrawn_reason: str | None
+    expected: Annotated[Sum | None, Meta(description="The balance of the flows at that moment.")]
+    difference: Annotated[Sum | None, Meta(description="The stated balance minus that of the flows.")]
+    check: Annotated[str | None, Meta(description="pass, fail or could_not_check.", examples=["pass"])]
+    check_reason: Annotated[str, Meta(description="Why it fails or could not be checked; empty where it passes.")]
+
+
+class StatedBalances(Model):
+    """Balances that people stated, by account and time."""
+
+    balances: list[StatedBalance]
+
+
+class StateBalance(Model, forbid_unknown_fields=True):
+    """What an account held at a moment. `at` a day: its begin, so the end of 31 October is 1 November."""
+
+    account: Annotated[str, Meta(min_length=1)]
+    currency: Annotated[str, Meta(min_length=1, max_length=20, examples=["CNY"])]
+    amount: Amount
+    at: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=100,
+            description="A time, or a day of the account's own zone: the balance before the flows of it.",
+            examples=["2026-11-01", "2026-11-01T00:00:00Z"],
+        ),
+    ]
+    subaccount: str = ""
+    note: Annotated[str, Meta(max_length=2_000, description="Where the figure is from.")] = ""
+
+
+class WithdrawBalance(Model, forbid_unknown_fields=True):
+    """Why a stated balance is withdrawn."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=2_000)]
+
+
 class Span(Model):
     """A range without its end."""
 

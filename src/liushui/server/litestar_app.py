@@ -21,6 +21,7 @@ from liushui.server.api import (
     periods,
     record,
     sources,
+    stated_balances,
 )
 from liushui.server.api.context import APP_CONTEXT, PENDING_USES, RATE_HEADERS, authenticate, provide_context
 from liushui.server.api.endpoint import BODY_MAX, ApiRequest, check_request, provide_params
@@ -79,6 +80,9 @@ def _api() -> Router:
             balances.show_coverage,
             balances.list_breaks,
             balances.list_heads,
+            stated_balances.list_stated_balances,
+            stated_balances.add_stated_balance,
+            stated_balances.withdraw_stated_balance,
             record.create_account,
             record.record_flows,
             feed.read_feed,

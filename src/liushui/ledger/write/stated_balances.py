@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, short_repr
+from liushui.errors import AlreadyExists, ConfigError, NotFound, short_repr
 from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
@@ -53,8 +53,8 @@ class StateResult(NamedTuple):
 def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | None) -> StateResult:
     """Record a stated balance in one transaction. `rules` are those of the account's provider, None if it has none.
 
-    Raises AccountNotFound; ConfigError for a currency, a subaccount or a time that the account cannot have, and where
-    another balance is stated for the same moment already.
+    Raises AccountNotFound; ConfigError for a currency, a subaccount or a time that the account cannot have;
+    AlreadyExists where another balance is stated for the same moment.
     """
     with ledger.reading() as connection:
         (account,) = find_accounts(queries_of(connection), (statement.account,))
@@ -72,7 +72,7 @@ def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | N
         stated_batch, stated_amount = same
         if Decimal(stated_amount) != statement.amount:
             id_ = statement_id(statement.account, stated_batch)
-            raise ConfigError(
+            raise AlreadyExists(
                 f"amount: {id_} states {stated_amount} {statement.currency} at {to_iso(from_us(at_us))} already, got "
                 f"{to_plain_string(statement.amount)}: withdraw {id_} first if it is wrong"
             )
@@ -87,8 +87,8 @@ def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | N
 def withdraw_balance(ledger: Ledger, id_: str, reason: str) -> None:
     """Withdraw a stated balance, in one transaction.
 
-    Raises ConfigError for an unknown id, for a balance that was withdrawn before, and for a reason that is empty or too
-    long.
+    Raises NotFound for an unknown id, AlreadyExists for a balance that was withdrawn before, and ConfigError for a
+    reason that is empty or too long.
     """
     if not reason.strip():
         raise ConfigError("reason: expected why the balance is withdrawn, got nothing")
@@ -107,14 +107,14 @@ def withdraw_balance(ledger: Ledger, id_: str, reason: str) -> None:
         if row is None:
             raise _no_such_balance(id_)
         if row.ended_as is not None:
-            raise ConfigError(f"id: {short_repr(id_)} was withdrawn before: {row.ended_as}")
+            raise AlreadyExists(f"id: {short_repr(id_)} was withdrawn before: {row.ended_as}")
         return Change(unstated=[(row.batch, reason)])
 
     commit_change(ledger, account, STATED, plan)
 
 
-def _no_such_balance(id_: str) -> ConfigError:
-    return ConfigError(f"id: no balance {short_repr(id_)} was stated: `liushui balance list` prints the ids")
+def _no_such_balance(id_: str) -> NotFound:
+    return NotFound(f"id: no balance {short_repr(id_)} was stated: `liushui balance list` prints the ids")
 
 
 def _stated_at(connection: Connection, statement: Statement, at_us: int) -> tuple[int, str] | None:

@@ -231,6 +231,10 @@ EXAMPLES: Final[Mapping[type, msgspec.Struct]] = {
             explanations=[models.Explanation(line="shop:CNY", reason="a refund that our key may not see")],
         ),
         models.ReopenMonth(period="2024-01", accounts=["shop"], reason="a late statement"),
+        models.StateBalance(
+            account="shop", currency="CNY", amount="1024.00", at="2024-02-01", note="the bank's statement of January"
+        ),
+        models.WithdrawBalance(reason="another account's"),
     )
 }
 """Examples of models, which the document shows."""

@@ -40,6 +40,7 @@ CHAINED: Final = ("wecom", "hkus")
 """The providers whose rows state balances."""
 BAR_HLEDGER: Final = 20.0
 BAR_DAY: Final = 0.01
+BAR_MONTH: Final = 1.5
 BAR_CERTIFICATE: Final = 3.0
 BAR_TRANSFERS: Final = 3.0
 BARS_FROM: Final = 1_000_000
@@ -85,6 +86,7 @@ def measure(context: BenchContext) -> Measurement:
     checks = [_breaks(chained.path) for _ in range(context.options.rounds)]
     _against_hledger(context, measurement, chained, checks)
     _after_a_day(context, measurement, chained)
+    _proof_of_a_month(context, measurement, chained)
     _certificates(context, measurement, chained)
     names = tuple(load_providers())
     everywhere = _imported(context, names, flows // len(names), END)
@@ -211,6 +213,24 @@ def _check_again(ledger: Ledger, account: str, rules: BalanceRules) -> None:
 
 
 # ---------------------------------------------------------------- certificates and transfers
+
+
+def _proof_of_a_month(context: BenchContext, measurement: Measurement, chained: _ImportedLedger) -> None:
+    """The proof of cash of a month, against the summary of the same month, in turn."""
+    since, until = PERIOD
+    summary = ["summary", "--since", since.isoformat(), "--until", until.isoformat()]
+    proofs, summaries = [], []
+    for number in range(context.options.rounds):
+        context.log(f"reconcile, a month, round {number + 1}")
+        # Imported accounts have no source: the month before the first row and after the last one cannot be checked.
+        codes = 0, EXIT_INCOMPLETE
+        proofs.append(run(_command(chained.path, "reconcile", "--period", f"{since:%Y-%m}"), codes=codes))
+        summaries.append(run(_command(chained.path, *summary), codes=codes))
+    what = f"a month of {context.options.flows:,} flows"
+    pair = _seconds(what, "liushui reconcile", proofs), _seconds(what, "liushui summary", summaries)
+    measurement.ratios.append(_ratio(context, "proof of cash of a month ÷ its summary", *pair, BAR_MONTH))
+    used = _processor_seconds(what, pair[0].who, proofs), _processor_seconds(what, pair[1].who, summaries)
+    measurement.ratios.append(Ratio("processor time, proof of cash of a month ÷ its summary", *used))
 
 
 def _certificates(context: BenchContext, measurement: Measurement, chained: _ImportedLedger) -> None:

@@ -67,6 +67,7 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
     ("growth", "overview"): set(),
     ("reconcile",): {
         ("reconcile", "check after a day ÷ check of all"),
+        ("reconcile", "proof of cash of a month ÷ its summary"),
         ("reconcile", "certificate of a month ÷ reading its rows"),
         ("reconcile", "match transfers ÷ check of all"),
     },

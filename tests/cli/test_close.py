@@ -56,7 +56,7 @@ def test_the_whole_way(ledger: Path) -> None:
     assert [one["changed_after_close"] for one in result(ledger, "close", "--list")] == [1, 0]
     status = run(ledger, "status", "shop", "--format", "json")
     assert status.returncode == 3
-    assert "1 flows of closed months have changed: 2024-02" in status.stdout
+    assert "1 flow of a closed month has changed: 2024-02" in status.stdout
     done = run(ledger, "close", "--reopen", "2024-02", "--by", "li", "--reason", "restated")
     assert "2024-02 of shop was opened again by li" in done.stderr
     assert result(ledger, "close", "--changes") == []

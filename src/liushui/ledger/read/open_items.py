@@ -51,7 +51,12 @@ class OpenItems(NamedTuple):
 
 
 def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], account: Account, month: Month) -> OpenItems:
-    """The outstanding items of a month, as of the state of the ledger that the reading sees."""
+    """The outstanding items of a month, as of the state of the ledger that the reading sees.
+
+    Of a month that is not complete nobody can say that there are none.
+    """
+    verdict = account.completeness.of(*month.range_us)
+    unknown = OpenItems((), "" if verdict.is_complete else f"the period is not complete: {verdict.reason}")
     kinds = ", ".join("?" * len(KINDS))
     name = account.snapshot.account
     count = reading.queries.value(
@@ -59,7 +64,7 @@ def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], accoun
         *(name, month.first.isoformat(), next_month(month.first).isoformat(), *KINDS),
     )
     if not count:
-        return OpenItems((), "")
+        return unknown
     if int(count) > ROWS_MAX:
         return OpenItems((), too_many(int(count)))
     rows = {
@@ -72,14 +77,12 @@ def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], accoun
     }
     links = LinkReader(reading.connection, find_accounts(queries_of(reading.connection)), rules)
     linked = find_linked(links, {key: row[0] for key, row in rows.items()})
-    return OpenItems(
-        tuple(
-            OpenItem(name, from_us(key.at_us), key.id, *row, age_days=(reading.now - from_us(key.at_us)).days)
-            for key, row in rows.items()
-            if key not in linked
-        ),
-        "",
+    items = tuple(
+        OpenItem(name, from_us(key.at_us), key.id, *row, age_days=(reading.now - from_us(key.at_us)).days)
+        for key, row in rows.items()
+        if key not in linked
     )
+    return OpenItems(items, "") if items else unknown
 
 
 def too_many(count: int) -> str:

@@ -120,7 +120,10 @@ class Alarm(NamedTuple):
             case AlarmKind.BREAK:
                 return f"balances do not follow from those before them, {self.number} times, first at {at}"
             case AlarmKind.CHANGED_AFTER_CLOSE:
-                return f"{self.number} flows of closed months have changed: {self.detail}"
+                flows = (
+                    "1 flow of a closed month has" if self.number == 1 else f"{self.number} flows of closed months have"
+                )
+                return f"{flows} changed: {self.detail}"
             case AlarmKind.BALANCE:
                 differ = "balance differs" if self.number == 1 else "balances differ"
                 return f"{self.number} {differ} from what is stated: {self.detail}"

@@ -1,7 +1,7 @@
 """The feed of changed flows, and events as they happen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -165,25 +165,24 @@ class EventStream:
         heads = read_heads(context.ledger, sorted(self.named) if self.named else None)
         names = [name for name in heads if principal.sees(name)]
         is_behind = any(heads[name] > self.positions.get(name, 0) for name in names)
-        return [*(self._commits(names) if is_behind else ()), *self._syncs(names)]
+        return [*(self._commits(names, heads) if is_behind else ()), *self._syncs(names)]
 
-    def _commits(self, names: list[str]) -> Iterator[ServerSentEventMessage]:
-        """The commits of each account that were not sent yet, in order, and what they did to closed months."""
+    def _commits(self, names: list[str], heads: Mapping[str, int]) -> Iterator[ServerSentEventMessage]:
+        """The commits of each account that were not sent yet, in order, and what they did to closed months.
+
+        `heads` were read before: what has come since is sent later, so that nothing is left out.
+        """
         commits = commits_after(self.context.ledger, names, self.positions, limit=COMMITS_MAX)
         with self.context.read_model.reading(names) as reading:
             decisions = list_decisions(reading.queries, names)
             changes = [month for account in reading.accounts.values() for month in reading.month_changes(account)]
         for name in names:
             of_account = [commit for commit in commits if commit.account == name]
-            # With more commits than were read, what comes after them is sent later.
-            end = of_account[-1].seq if len(of_account) == COMMITS_MAX else None
+            # With more commits than are read, and with those since `heads`, the rest is sent later.
+            end = min(of_account[-1].seq, heads[name]) if len(of_account) == COMMITS_MAX else heads[name]
             seen = self.positions.get(name, 0)
-            decided = [
-                one
-                for one in decisions
-                if one.account == name and one.batch > seen and (end is None or one.batch <= end)
-            ]
-            steps: list[tuple[int, Commit | PeriodDecision]] = [(one.seq, one) for one in of_account]
+            decided = [one for one in decisions if one.account == name and seen < one.batch <= end]
+            steps: list[tuple[int, Commit | PeriodDecision]] = [(one.seq, one) for one in of_account if one.seq <= end]
             steps += [(one.batch, one) for one in decided]
             for batch, step in sorted(steps, key=itemgetter(0)):
                 self.positions[name] = batch
@@ -193,6 +192,7 @@ class EventStream:
                     continue
                 yield _message("commit", models.CommitSeen.of(step, batch=batch), id_)
                 yield from _changed_months(changes, name, batch)
+            self.positions[name] = max(seen, end)  # commits that change no flow need not be looked at again
 
     def _syncs(self, names: list[str]) -> Iterator[ServerSentEventMessage]:
         now = self.context.ledger.clock()

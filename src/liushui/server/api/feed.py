@@ -14,6 +14,7 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Meta
 
 from liushui.client import models
+from liushui.errors import AccountNotFound
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.workers import list_progress
 from liushui.ledger.read.accounts import read_heads
@@ -173,9 +174,12 @@ class EventStream:
         `heads` were read before: what has come since is sent later, so that nothing is left out.
         """
         commits = commits_after(self.context.ledger, names, self.positions, limit=COMMITS_MAX)
-        with self.context.read_model.reading(names) as reading:
-            decisions = list_decisions(reading.queries, names)
-            changes = [month for account in reading.accounts.values() for month in reading.month_changes(account)]
+        try:
+            with self.context.read_model.reading(names) as reading:
+                decisions = list_decisions(reading.queries, names)
+                changes = [month for account in reading.accounts.values() for month in reading.month_changes(account)]
+        except AccountNotFound:
+            return  # it was removed just now: the next look is without it
         for name in names:
             of_account = [commit for commit in commits if commit.account == name]
             # With more commits than are read, and with those since `heads`, the rest is sent later.

@@ -4,6 +4,7 @@
 then add it to PERMISSIVE, or the package to COPYLEFT and to docs/licences.md.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from importlib.metadata import Distribution
@@ -15,17 +16,7 @@ EXTRAS: Final = "liushui[mcp,timestamp]"
 """The program with everything that users may install with it; what only tests need is left out."""
 
 PERMISSIVE: Final = frozenset(
-    {
-        "Apache-2.0",
-        "Apache-2.0 AND BSD-2-Clause",
-        "Apache-2.0 OR BSD-3-Clause",
-        "BSD-2-Clause",
-        "BSD-3-Clause",
-        "MIT",
-        "MIT OR Apache-2.0",
-        "MIT-0",
-        "PSF-2.0",
-    }
+    {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0", "Unlicense", "Zlib"}
 )
 """Licences that ask for no more than that their text is kept."""
 
@@ -37,11 +28,21 @@ COPYLEFT: Final[Mapping[str, str]] = {
 """Packages whose own source must stay open. liushui uses them unchanged, as packages of their own."""
 
 SPELLINGS: Final[Mapping[str, str]] = {
-    "Apache Software License": "Apache-2.0",
-    "BSD License": "BSD-3-Clause",
-    "MIT License": "MIT",
+    "apache 2.0": "Apache-2.0",
+    "apache license 2.0": "Apache-2.0",
+    "apache license, version 2.0": "Apache-2.0",
+    "apache software license": "Apache-2.0",
+    "bsd": "BSD-3-Clause",
+    "bsd 3-clause": "BSD-3-Clause",
+    "bsd 3-clause license": "BSD-3-Clause",
+    "bsd license": "BSD-3-Clause",
+    "isc license (iscl)": "ISC",
+    "mit license": "MIT",
+    "python software foundation license": "PSF-2.0",
+    "the mit license": "MIT",
+    "the unlicense (unlicense)": "Unlicense",
 }
-"""The SPDX expression for what packages without one say."""
+"""The SPDX expression for what packages without one say, in small letters."""
 
 
 class Licence(NamedTuple):
@@ -54,7 +55,12 @@ class Licence(NamedTuple):
     @property
     def is_known(self) -> bool:
         """Whether somebody has looked at it."""
-        return self.licence in PERMISSIVE or COPYLEFT.get(self.package) == self.licence
+        return self.is_permissive or COPYLEFT.get(self.package) == self.licence
+
+    @property
+    def is_permissive(self) -> bool:
+        """Whether each licence that the expression names is. (Of two to choose from one would do.)"""
+        return all(part in PERMISSIVE for part in re.split(r" AND | OR ", self.licence.strip("()")))
 
 
 def licences() -> list[Licence]:
@@ -72,8 +78,10 @@ def licence_of(package: Distribution) -> str:
     first_line = _field(package, "License").strip().partition("\n")[0].strip()
     classifiers = package.metadata.get_all("Classifier") or ()
     named = [text.rpartition(" :: ")[2] for text in classifiers if text.startswith("License ::")]
-    text = first_line or " AND ".join(named) or "none named"
-    return SPELLINGS.get(text, text)
+    for text in (first_line, *named):
+        if text.lower() in SPELLINGS or text in PERMISSIVE:
+            return SPELLINGS.get(text.lower(), text)
+    return first_line or " AND ".join(named) or "none named"
 
 
 def _field(package: Distribution, name: str) -> str:
@@ -85,9 +93,7 @@ def main() -> int:
     found = licences()
     width = max(len(one.package) for one in found)
     for one in found:
-        mark = (
-            "" if one.licence in PERMISSIVE else " (copyleft)" if one.is_known else " <- nobody has looked at this one"
-        )
+        mark = "" if one.is_permissive else " (copyleft)" if one.is_known else " <- nobody has looked at this one"
         sys.stdout.write(f"{one.package:{width}}  {one.version:12}  {one.licence}{mark}\n")
     return 0 if all(one.is_known for one in found) else 1
 

@@ -108,8 +108,13 @@ def test_every_licence_is_known_and_copyleft_is_documented() -> None:
     assert all(f"| {package} | {licence} |" in page for package, licence in COPYLEFT.items())
 
 
-@pytest.mark.parametrize("licence", ["GPL-3.0-only", "none named", "Proprietary", ""])
+@pytest.mark.parametrize("licence", ["GPL-3.0-only", "none named", "Proprietary", "", "MIT AND GPL-3.0-only"])
 def test_a_licence_that_nobody_has_looked_at(licence: str) -> None:
     assert not Licence("new", "1", licence).is_known
     assert not Licence("psycopg", "1", licence).is_known
     assert not PERMISSIVE & set(COPYLEFT.values())
+
+
+@pytest.mark.parametrize("licence", ["MIT", "Apache-2.0 AND BSD-2-Clause", "MIT OR Apache-2.0"])
+def test_a_permissive_licence(licence: str) -> None:
+    assert Licence("new", "1", licence).is_known

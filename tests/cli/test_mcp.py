@@ -120,7 +120,8 @@ def test_the_tools_only_read_and_say_what_they_take_and_answer(assistant: Assist
         assert tool.input_schema["type"] == tool.output_schema["type"] == "object"
         assert tool.input_schema["additionalProperties"] is False
         properties = tool.output_schema["properties"]
-        assert "complete" in properties or tool.name == "list_accounts", "each account has its own"
+        # An account has a completeness of its own, and so has an account's month.
+        assert "complete" in properties or tool.name in ("list_accounts", "reconcile")
 
 
 def test_every_answer_has_its_completeness_and_amounts_as_text(assistant: Assistant) -> None:
@@ -139,6 +140,11 @@ def test_every_answer_has_its_completeness_and_amounts_as_text(assistant: Assist
         assert answer["complete"] is False
         assert {gap["account"] for gap in answer["gaps"]} == {"a"}
         assert all(gap["reason"] for gap in answer["gaps"])
+    months = {one["account"]: one for one in content(answers["reconcile"])["months"]}
+    assert set(months) == {"a", "b"}
+    assert all(
+        isinstance(one["complete"], bool) and (one["check"] == "pass" or one["reason"]) for one in months.values()
+    )
     coverage = content(answers["show_coverage"])
     assert coverage["complete"] is False
     assert any(one["state"] == "open" and one["reason"] for one in coverage["ranges"])
@@ -146,9 +152,10 @@ def test_every_answer_has_its_completeness_and_amounts_as_text(assistant: Assist
 
 
 def test_parameters_select_what_is_answered(assistant: Assistant) -> None:
-    first, balance, summary = assistant.call(
+    first, balance, reconciled, summary = assistant.call(
         ("list_flows", {"account": ["a"], "limit": 1, "order": "oldest", "since": "2025-11-01"}),
         ("list_balances", {"account": ["b"], "at": "2025-12-01", "currency": "usd"}),
+        ("reconcile", {"account": ["a"], "period": "2025-11"}),
         ("summarize_flows", {"account": ["a"], "period": "year", "by": ["kind"], "currency": "USD"}),
     )
     assert [flow["id"] for flow in content(first)["flows"]] == ["a1"]
@@ -161,6 +168,9 @@ def test_parameters_select_what_is_answered(assistant: Assistant) -> None:
     assert (only["account"], only["amount"], only["complete"]) == ("b", "100.00", True)
     assert only["check"] == "could_not_check", "its opening balance follows from the only stated one"
     assert content(balance)["complete"] is True
+    (month,) = content(reconciled)["months"]
+    assert (month["account"], month["period"], month["check"]) == ("a", "2025-11", "could_not_check")
+    assert {line["currency"]: line["ledger"]["money_in"] for line in month["lines"]} == {"USD": "1000.00", "HKD": "5"}
     totals = {row["kind"]: Decimal(row["net"]) for row in content(summary)["rows"]}
     assert totals == {"deposit": 1000, "trade": Decimal("-250.125"), "withdrawal": -100}
 
@@ -240,11 +250,5 @@ def test_only_routes_that_read_are_called() -> None:
         for tool in TOOLS:
             with pytest.raises(RuntimeError, match="recorded"):
                 tool.read(client, {})
-    assert set(called) == {
-        "GET /accounts",
-        "GET /flows",
-        "GET /balances",
-        "GET /summary",
-        "GET /coverage",
-        "GET /breaks",
-    }
+    paths = ("accounts", "flows", "balances", "summary", "coverage", "reconciliation", "breaks")
+    assert called == [f"GET /{path}" for path in paths]

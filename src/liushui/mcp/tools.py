@@ -87,6 +87,15 @@ class Summary(Parameters, frozen=True):
     kind: Kind | None = None
 
 
+class Reconciliation(Parameters, frozen=True):
+    """Which month."""
+
+    account: AccountNames = []
+    period: Annotated[models.MonthName, Meta(description="A month. Without it: the last one that is over.")] | None = (
+        None
+    )
+
+
 @dataclass(frozen=True)
 class ToolDefinition:
     """A tool: what it is for, its parameters, and how its answer is read."""
@@ -146,6 +155,15 @@ TOOLS: Final = (
         Accounts,
         models.Coverage,
         _reader("/coverage", models.Coverage),
+    ),
+    ToolDefinition(
+        "reconcile",
+        "Proof of cash",
+        "The proof of cash of a month: opening balance, money in, money out and closing balance, from the flows and as "
+        "stated, with the difference. Each line passes, fails, or could not be checked, and says why.",
+        Reconciliation,
+        models.Reconciliation,
+        _reader("/reconciliation", models.Reconciliation),
     ),
     ToolDefinition(
         "list_breaks",

@@ -215,3 +215,42 @@ def test_one_fault_is_found_at_its_row(seed: int, fault: str) -> None:
         assert wrong.key in found.rows
     else:
         assert found.rows == (wrong.key,)
+
+
+@st.composite
+def faulty_chains(draw: st.DrawFn) -> list[ChainRow]:
+    """Rows by time and id, some of them at one instant, lost, doubled, moved or without a balance."""
+    balance, at_us, rows = Decimal(100), 0, []
+    for number in range(draw(st.integers(1, 25))):
+        at_us += draw(st.sampled_from((0, 0, 1_000_000, 4_000_000, 11_000_000, 60_000_000)))
+        amount = Decimal(draw(st.sampled_from((-3, -1, 0, 1, 1, 2, 5))))
+        balance += amount
+        fault = draw(st.sampled_from(("none",) * 8 + ("lost", "doubled", "moved", "unstated")))
+        row = ChainRow(at_us, f"{number:03}", amount, None if fault == "unstated" else balance)
+        if fault == "moved":
+            row = row._replace(at_us=at_us + draw(st.sampled_from((2_000_000, 30_000_000))))
+        rows += [] if fault == "lost" else [row, row._replace(id=f"{number:03}~1")] if fault == "doubled" else [row]
+    return sorted(rows, key=lambda row: row.key)
+
+
+@given(faulty_chains(), st.sampled_from((None, Decimal(100), Decimal(7))), st.sets(st.integers(0, 30)), st.booleans())
+def test_many_rows_at_once_are_checked_as_instant_by_instant(
+    rows: list[ChainRow], known: Decimal | None, cuts: set[int], is_tolerant: bool
+) -> None:
+    rules = BalanceRules(tolerance=Decimal(1) if is_tolerant else Decimal(0))
+    instants = [list(instant) for _, instant in groupby(rows, key=lambda row: row.at_us)]
+    one, other = (ChainChecker(rules, known, keep_order=True) for _ in range(2))
+    waiting: list[ChainRow] = []
+    for number, instant in enumerate(instants):
+        one.add(instant)
+        waiting += instant
+        if number in cuts or instant is instants[-1]:
+            other.add_all(waiting)
+            waiting = []
+            assert other.is_pending == one.is_pending
+    one.finish()
+    other.finish()
+    for checker in (one, other):
+        assert checker.order is not None
+    seen = ("breaks", "order", "balance", "opening", "last", "stated", "reordered")
+    assert [getattr(other, name) for name in seen] == [getattr(one, name) for name in seen]

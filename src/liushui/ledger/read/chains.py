@@ -5,11 +5,11 @@ touches out of date: they are checked again when somebody asks, and stored at th
 answer depends on the rows alone, and takes time for those that changed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import groupby
-from operator import itemgetter
+from functools import partial, reduce
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -21,7 +21,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import Row
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
-from liushui.ledger.schema import batches, chain_heads, chain_segments, flows
+from liushui.ledger.schema import batches, chain_heads, chain_segments
 from liushui.money import EXACT, ZERO, to_plain_string
 from liushui.reconcile.chain import Break, BreakCause, ChainChecker, ChainRow, RowKey, explain
 from liushui.rules import BalanceRules
@@ -267,9 +267,8 @@ class _Chain:
         if self.first is None:
             self.first = rows[0]
         self.last = rows[-1]
-        for row in rows:
-            self.unstated = EXACT.add(self.unstated, row.amount)
-        self.checker.add(rows)
+        self.unstated = reduce(EXACT.add, map(_amount, rows), self.unstated)
+        self.checker.add_all(rows)
 
     def segment(self, key: Key, since_us: int, until_us: int) -> Segment:
         """What was found of its rows."""
@@ -311,22 +310,19 @@ def _check(
 
     A segment ends with a day, or later where rows of its last window are not in order yet.
     """
-    days = BusinessDays(account.tz)
     segments: list[Segment] = []
     known = dict(balances)
     chains: dict[Key, _Chain] = {}
-    begin_us, day_end_us = since_us, since_us
-    for at_us, rows in _instants(connection, account.account, since_us, until_us):
-        if at_us >= day_end_us:
-            if chains and not any(chain.checker.is_pending for chain in chains.values()):
-                segments += _end(chains, begin_us, at_us, known)
-                chains, begin_us = {}, at_us
-            day_end_us = days.span_of(at_us)[2] or AFTER_ALL_US
-        for key, group in _by_chain(rows):
+    begin_us = since_us
+    for day_us, rows_of in _days(connection, account, since_us, until_us):
+        if chains and not any(chain.checker.is_pending for chain in chains.values()):
+            segments += _end(chains, begin_us, day_us, known)
+            chains, begin_us = {}, day_us
+        for key, rows in rows_of.items():
             chain = chains.get(key)
             if chain is None:
                 chain = chains[key] = _Chain(rules, known.get(key))
-            chain.add(group)
+            chain.add(rows)
     for chain in chains.values():
         chain.checker.finish()
     segments += _end(chains, begin_us, until_us, known)
@@ -345,38 +341,34 @@ def _end(chains: Mapping[Key, _Chain], since_us: int, until_us: int, known: dict
     return segments
 
 
-_Fields = tuple[int, str, str, str, str, str | None]
+def _days(
+    connection: Connection, account: AccountName, since_us: int, until_us: int
+) -> Iterator[tuple[int, dict[Key, list[ChainRow]]]]:
+    """The rows of each day that has some, by their chains, and the time of its first row."""
+    days = BusinessDays(account.tz)
+    rows_of: dict[Key, list[ChainRow]] = {}
+    first_us = day_end_us = since_us
+    found = connection.exec_driver_sql(_ROWS, (account.account, since_us, until_us), execution_options=STREAMED)
+    for at_us, id_, subaccount, currency, amount, balance in found:
+        if at_us >= day_end_us:
+            if rows_of:
+                yield first_us, rows_of
+            rows_of, first_us, day_end_us = {}, at_us, days.span_of(at_us)[2] or AFTER_ALL_US
+        row = _to_row((at_us, id_, Decimal(amount), None if balance is None else Decimal(balance)))
+        try:
+            rows_of[subaccount, currency].append(row)
+        except KeyError:
+            rows_of[subaccount, currency] = [row]
+    if rows_of:
+        yield first_us, rows_of
 
 
-def _instants(
-    connection: Connection, account: str, since_us: int, until_us: int
-) -> Iterator[tuple[int, list[_Fields]]]:
-    """The rows of each instant, by id."""
-    f = flows.c
-    query = sa.select(f.at_us, f.id, f.subaccount, f.currency, f.amount, f.balance_after).where(f.account == account)
-    if since_us > BEFORE_ALL_US:
-        query = query.where(f.at_us >= since_us)
-    if until_us < AFTER_ALL_US:
-        query = query.where(f.at_us < until_us)
-    found = connection.execute(query.order_by(f.at_us, f.id), execution_options=STREAMED)
-    for at_us, rows in groupby(map(tuple, found), key=itemgetter(0)):
-        yield at_us, list(rows)
-
-
-def _by_chain(rows: Sequence[_Fields]) -> Iterable[tuple[Key, list[ChainRow]]]:
-    """The rows of one instant by their chains."""
-    if len(rows) == 1:  # nearly every instant
-        _, _, subaccount, currency, _, _ = rows[0]
-        return (((subaccount, currency), [_chain_row(rows[0])]),)
-    groups: dict[Key, list[ChainRow]] = {}
-    for row in rows:
-        groups.setdefault(row[2:4], []).append(_chain_row(row))
-    return groups.items()
-
-
-def _chain_row(row: _Fields) -> ChainRow:
-    at_us, id_, _, _, amount, balance = row
-    return ChainRow(at_us, id_, Decimal(amount), None if balance is None else Decimal(balance))
+_to_row: Callable[[tuple[int, str, Decimal, Decimal | None]], ChainRow] = partial(tuple.__new__, ChainRow)
+_amount: Callable[[ChainRow], Decimal] = attrgetter("amount")
+_ROWS: Final = """
+SELECT at_us, id, subaccount, currency, amount, balance_after FROM flows
+WHERE account = ? AND at_us >= ? AND at_us < ? ORDER BY at_us, id
+"""
 
 
 # ---------------------------------------------------------------- the table

@@ -409,27 +409,27 @@ def _load(connection: Connection, account: str) -> list[Segment]:
     return [_segment(row) for row in rows]
 
 
-def _segment(row: sa.Row[Any]) -> Segment:
-    breaks = [] if row.breaks is None else _decode_breaks(row.breaks)
-    known, opening, closing = (
-        None if amount is None else Decimal(amount) for amount in (row.known, row.opening, row.closing)
-    )
-    first, last = (None if key is None else _decode_key(key) for key in (row.first, row.last))
+def _segment(row: Sequence[Any]) -> Segment:
+    # By position, because there is one for each day of each chain, and names take four times as long.
+    _, subaccount, currency, since_us, until_us, *amounts, unstated, stated, reordered, first, last, breaks = row
+    known, opening, closing = [None if amount is None else Decimal(amount) for amount in amounts]
     return Segment(
-        row.subaccount,
-        row.currency,
-        row.since_us,
-        row.until_us,
+        subaccount,
+        currency,
+        since_us,
+        until_us,
         known,
         opening,
         closing,
-        Decimal(row.unstated),
-        row.stated,
-        row.reordered,
-        first,
-        last,
-        tuple(
-            Break(before, after, Decimal(expected), Decimal(stated), BreakCause(cause), rows)
-            for before, after, expected, stated, cause, rows in breaks
-        ),
+        Decimal(unstated),
+        stated,
+        reordered,
+        None if first is None else _decode_key(first),
+        None if last is None else _decode_key(last),
+        () if breaks is None else tuple(map(_break, _decode_breaks(breaks))),
     )
+
+
+def _break(stored: _StoredBreak) -> Break:
+    before, after, expected, stated, cause, rows = stored
+    return Break(before, after, Decimal(expected), Decimal(stated), BreakCause(cause), rows)

@@ -10,16 +10,25 @@ import click
 from liushui.cli import EXIT_FAILED, options
 from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, emit_one, messages
-from liushui.errors import ConfigError
-from liushui.ledger.jobs.notifications import DEFAULT_KINDS, GAP_HOURS, Channel, Rule, State
-from liushui.ledger.read.status import AlarmKind
+from liushui.errors import ConfigError, short_repr
 
 if TYPE_CHECKING:
     from liushui.ledger.jobs.notifications import Notification
+    from liushui.ledger.read.status import AlarmKind
 
 RULE_COLUMNS: Final = ("name", "channel", "target", "kinds", "accounts", "gap_after_h", "pending", "sent", "dead")
+GAP_AFTER_H: Final = 24
 LETTER_COLUMNS: Final = ("id", "rule", "account", "kind", "reason", "created_at", "attempts", "error")
 SECRET_MAX: Final = 10_000
+
+
+def _kind_help() -> str:
+    """The kinds of alarms, those that a rule wants by default first."""
+    from liushui.ledger.jobs.notifications import DEFAULT_KINDS
+    from liushui.ledger.read.status import AlarmKind
+
+    others = [kind.value for kind in AlarmKind if kind not in DEFAULT_KINDS]
+    return f"(default: {', '.join(sorted(DEFAULT_KINDS))}; others: {', '.join(others)})"
 
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
@@ -49,15 +58,17 @@ def notify() -> None:
 @click.option(
     "--kind",
     "kinds",
-    type=options.EnumChoice(AlarmKind),
     multiple=True,
-    help=f"Only alarms of this kind; repeatable. (default: {', '.join(sorted(DEFAULT_KINDS))})",
+    metavar="KIND",
+    cls=options.LazyHelpOption,
+    more_help=_kind_help,
+    help="Only alarms of this kind; repeatable.",
 )
 @click.option("--account", "accounts", multiple=True, metavar="NAME", help="Only this account; repeatable.")
 @click.option(
     "--gap-after",
     type=click.IntRange(min=0),
-    default=GAP_HOURS,
+    default=GAP_AFTER_H,
     metavar="HOURS",
     help="Tell about a gap when it has been open for so long: the next syncs fill most gaps.",
 )
@@ -77,7 +88,7 @@ def add(
     smtp: str | None,
     sender: str | None,
     secret: Path | None,
-    kinds: tuple[AlarmKind, ...],
+    kinds: tuple[str, ...],
     accounts: tuple[str, ...],
     gap_after: int,
     allow_private: bool,
@@ -92,13 +103,14 @@ def add(
     Example: liushui notify add phone --ntfy https://ntfy.sh/my-topic --kind stale --kind backup_failed
     Example: liushui notify add mail --email a@b.example --from c@b.example --smtp smtps://c@b.example --secret FILE
     """
-    from liushui.ledger.jobs.notifications import add_rule
+    from liushui.ledger.jobs.notifications import DEFAULT_KINDS, Channel, Rule, add_rule
     from liushui.notify import channels, connect
 
     if sum(map(bool, (webhook, ntfy, emails))) != 1:
         raise ConfigError("channel: expected one of --webhook, --ntfy and --email")
     if bool(emails) != bool(smtp) or bool(emails) != bool(sender):
         raise ConfigError("email: expected together with --smtp and --from")
+    chosen = frozenset(map(_parse_kind, kinds)) or DEFAULT_KINDS
     given = None if secret is None else _read_secret(secret)
     values = {"allow_private": "yes"} if allow_private else {}
     is_new_secret = False
@@ -116,7 +128,6 @@ def add(
         values |= {"from": channels.check_mail_address("from", sender or ""), **({"password": given} if given else {})}
         channel, target = Channel.EMAIL, ", ".join(to)
     ledger = settings.open_ledger()
-    chosen = frozenset(kinds) or DEFAULT_KINDS
     names = frozenset(accounts) or None
     add_rule(ledger, Rule(name, channel, target, values, chosen, names, gap_after, ledger.clock()))
     ledger.close()
@@ -129,7 +140,7 @@ def add(
 @options.ledger_and_format
 def list_(settings: Settings) -> None:
     """List the rules, and how many of their messages are pending, were sent, or were given up."""
-    from liushui.ledger.jobs.notifications import count_states, list_rules
+    from liushui.ledger.jobs.notifications import State, count_states, list_rules
 
     ledger = settings.open_ledger()
     counts = count_states(ledger)
@@ -193,7 +204,7 @@ def remove(settings: Settings, name: str) -> None:
 @options.ledger_and_format
 def dead_letters(settings: Settings) -> None:
     """List the messages that were given up, after ten attempts in three days, and why."""
-    from liushui.ledger.jobs.notifications import list_notifications
+    from liushui.ledger.jobs.notifications import State, list_notifications
 
     ledger = settings.open_ledger()
     letters = list_notifications(ledger, State.DEAD)
@@ -220,6 +231,14 @@ def replay(settings: Settings, ids: tuple[str, ...], rule: str | None) -> None:
     count = notifications.replay(ledger, ids, rule)
     ledger.close()
     emit_one({"replayed": count}, settings.format)
+
+
+def _parse_kind(text: str) -> "AlarmKind":
+    from liushui.ledger.read.status import AlarmKind
+
+    if text not in {kind.value for kind in AlarmKind}:
+        raise ConfigError(f"kind: expected one of {', '.join(AlarmKind)}, got {short_repr(text)}")
+    return AlarmKind(text)
 
 
 def _read_secret(path: Path) -> str:

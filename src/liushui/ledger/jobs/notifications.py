@@ -23,9 +23,6 @@ from liushui.ledger.read.status import Alarm, AlarmKind
 from liushui.ledger.schema import from_row, insert_new, notifications, notify_alarms, notify_rules, to_columns
 
 NAME_MAX: Final = 64
-GAP_HOURS: Final = 24
-"""How long a gap must stay open before it is worth a message: the next syncs fill most gaps."""
-
 DEFAULT_KINDS: Final = frozenset(
     {
         AlarmKind.STALE,

@@ -31,7 +31,9 @@ COMMANDS: Final = {
     "account": LazyCommand("accounts", "account", "List the accounts, or remove one."),
     "sync": LazyCommand("sync", "sync", "Collect new flows from the sources."),
     "import": LazyCommand("import_group", "import_", "Import rows saved as JSON."),
-    "flows": LazyCommand("flows", "flows", "Print flows by account and time."),
+    "flows": LazyCommand(
+        "flows", "flows", "Print flows by account and time, those of one moment in the order of their balances."
+    ),
     "balances": LazyCommand(
         "balances",
         "balances",

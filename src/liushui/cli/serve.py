@@ -71,6 +71,21 @@ def accounts_option(default: int) -> Callable[[F], F]:
 @workers_option
 @click.option("--sync", is_flag=True, help="Also sync each source when it is due. (default: only when asked to)")
 @click.option(
+    "--public-url",
+    default="",
+    show_default=False,
+    metavar="URL",
+    help="The address of a proxy through which others reach this server: https://HOST or https://HOST/PREFIX.",
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A proxy, or a network of proxies (10.0.0.0/8), whose X-Forwarded-For and X-Forwarded-Proto are believed; "
+    "repeatable.",
+)
+@click.option(
     "--backup-to",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
@@ -91,6 +106,8 @@ def serve(
     socket_port: int | None,
     workers: int,
     sync: bool,
+    public_url: str,
+    trusted_proxies: tuple[str, ...],
     backup_to: Path | None,
     backup_every: str,
     backup_keep: str,
@@ -110,16 +127,21 @@ def serve(
 
     from liushui.environment import read_secret
     from liushui.ledger.access.keys import list_keys
+    from liushui.server.public import parse_networks, parse_public_url
     from liushui.server.run import serve_ledger
     from liushui.services.access import check_exposure, set_initial_password
     from liushui.services.accounts import has_accounts
 
+    public_url = parse_public_url(public_url) if public_url else ""
+    parse_networks(trusted_proxies)
     address = listening_address(host, port, socket_port)
     url, ledger = settings.ledger_url, open_or_make(settings)
     set_initial_password(ledger, read_secret(PASSWORD_VARIABLE))
     has_key = any(key.revoked_at is None for key in list_keys(ledger))
     is_empty = not has_accounts(ledger)
     check_exposure(ledger, address.url)
+    if public_url:
+        check_exposure(ledger, public_url)
     beside = [sync_command(url, scheduled=sync)]
     if backup_to is not None:
         beside.append(backup_command(ledger, backup_to, backup_every, backup_keep))
@@ -133,8 +155,19 @@ def serve(
         elif not has_key:
             messages.print("no key yet: liushui key create --dialect longbridge --account ACCOUNT")
         messages.print(f"open [bold]{link}[/]")
+        if public_url:
+            messages.print(f"or, through the proxy, [bold]{public_url}/login[/]")
 
-    serve_ledger(url, address, workers=workers, started=started, warn=messages.warn, beside=beside)
+    serve_ledger(
+        url,
+        address,
+        workers=workers,
+        started=started,
+        warn=messages.warn,
+        beside=beside,
+        public_url=public_url,
+        trusted_proxies=trusted_proxies,
+    )
 
 
 def open_or_make(settings: Settings) -> "Ledger":

@@ -42,11 +42,13 @@ class AppContext:
     providers: Mapping[str, Provider]
     """The installed providers by name."""
     url: str
-    """The base URL of the providers' APIs, as it was when the server started."""
+    """The base URL of the providers' APIs, as clients reach it: the public address, if there is one."""
     socket_url: str
     limits: RateLimiter
     """Counts calls over all processes that serve the ledger."""
     sessions: SessionLookup = no_session
+    listening_url: str = ""
+    """Where the server listens, if that is not `url`."""
 
     @cached_property
     def read_model(self) -> ReadModel:
@@ -59,8 +61,9 @@ class AppContext:
         Against DNS rebinding: a foreign name that resolves to this machine must not make its pages ours.
         """
         host = host_of(f"//{connection.headers.get('host', '')}")
-        if is_loopback(self.url) and host not in LOOPBACK:
-            expected = " or ".join(sorted(LOOPBACK))
+        own = LOOPBACK | {host_of(self.url)}
+        if is_loopback(self.listening_url or self.url) and host not in own:
+            expected = " or ".join(sorted(own))
             raise PermissionDeniedException(f"host: expected {expected}, got {short_repr(host)}")
 
     def authenticate(self, connection: Connection) -> Principal | None:

@@ -29,6 +29,7 @@ from liushui.server.admission import (
 )
 from liushui.server.health import HEADERS as HEALTH_HEADERS
 from liushui.server.health import Health
+from liushui.server.public import DIRECT, PublicAddress
 
 # ---------------------------------------------------------------- the bridge to ASGI
 
@@ -291,6 +292,7 @@ class App:
 
     `site`: answers what belongs to no provider's API. The simulator has none. `health` answers before the site, which
     may be busy. What takes long is done in threads, for as many requests at once as the admission control allows.
+    `public`: how clients reach it. Providers get the path as the client sent it, because clients sign it.
     """
 
     def __init__(
@@ -299,7 +301,9 @@ class App:
         providers: Mapping[str, Provider],
         site: AsgiBridge | None = None,
         health: Health | None = None,
+        public: PublicAddress = DIRECT,
     ) -> None:
+        self._public = public
         self._dialects = dialects
         self._index = index_page(providers)
         self._site = site
@@ -317,9 +321,10 @@ class App:
             await self._converse(protocol)  # type: ignore[arg-type] # scope.proto says which of the two it is
             return
         http: Http = protocol  # type: ignore[assignment]
-        match = self._dialects.find(scope.path)
+        path = self._public.path(scope.path)
+        match = self._dialects.find(path)
         if match is None:
-            await self._answer_elsewhere(scope, http)
+            await self._answer_elsewhere(scope, path, http)
             return
         provider, route = match
         headers = dict(scope.headers.items())
@@ -330,7 +335,8 @@ class App:
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
         try:
             if provider.server.estimate_rows(request) > INLINE_ROWS_MAX:
-                large = await self._answer_large(provider, request, http, provider_ticket(headers, scope.client))
+                client = self._public.client(scope.client, headers)
+                large = await self._answer_large(provider, request, http, provider_ticket(headers, client))
                 if large is None:
                     return
                 response = large
@@ -351,8 +357,9 @@ class App:
             work = asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, answer)
             return await while_connected(work, http.client_disconnect())
 
-    async def _answer_from_site(self, site: AsgiBridge, scope: Scope, http: Http) -> None:
-        ticket = site_ticket(unquote(scope.path), scope.headers, scope.client)
+    async def _answer_from_site(self, site: AsgiBridge, scope: Scope, path: str, http: Http) -> None:
+        client = self._public.client(scope.client, scope.headers)
+        ticket = site_ticket(unquote(path), scope.headers, client)
         if (refusal := self._admission.refusal(ticket)) is not None:
             response = refused(refusal, ticket)
             http.response_bytes(response.status, response.headers, response.body)
@@ -361,14 +368,14 @@ class App:
             work = site.answer(scope, http)  # type: ignore[arg-type] # Granian's own object has all of it
             await while_connected(work, http.client_disconnect())
 
-    async def _answer_elsewhere(self, scope: Scope, http: Http) -> None:
-        checked = await self._health.answer(scope.path) if self._health is not None else None
+    async def _answer_elsewhere(self, scope: Scope, path: str, http: Http) -> None:
+        checked = await self._health.answer(path) if self._health is not None else None
         if checked is not None:
             status, body = checked
             http.response_bytes(status, HEALTH_HEADERS, b"" if scope.method == "HEAD" else body)
         elif self._site is not None:
-            await self._answer_from_site(self._site, scope, http)
-        elif scope.path == "/":
+            await self._answer_from_site(self._site, scope, path, http)
+        elif path == "/":
             http.response_bytes(200, INDEX_HEADERS, self._index)
         else:
             http.response_bytes(404, _PROBLEM_JSON, _NOT_FOUND)

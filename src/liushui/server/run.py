@@ -25,6 +25,7 @@ from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
 from liushui.server.health import Health, check_ledger
 from liushui.server.ports import PORT_OPTION, SOCKET_PORT_OPTION, free_port, unusable_port
+from liushui.server.public import PublicAddress, PublicSite, parse_networks
 from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter
 from liushui.server.running import PURPOSE, RunningServer, record_server
 from liushui.server.websocket import Reply, SocketServer
@@ -47,6 +48,13 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     limits: str
     url: str
     socket_url: str
+    public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+
+    @property
+    def public(self) -> PublicAddress:
+        """How clients reach the server through proxies."""
+        return PublicAddress(self.public_url, parse_networks(self.trusted_proxies))
 
 
 @dataclass(frozen=True)
@@ -193,8 +201,12 @@ def serve_ledger(
     started: Callable[[], None],
     warn: Callable[[str], None],
     beside: Sequence[Command] = (),
+    public_url: str = "",
+    trusted_proxies: Sequence[str] = (),
 ) -> None:
     """Serve a ledger until a signal. `beside`: commands that run as long as the server does.
+
+    `public_url` and `trusted_proxies`: how clients reach the server, as PublicAddress has it.
 
     Meanwhile the ends of the ledger's chains are recorded in its heads file; what is wrong there is told to `warn`.
     """
@@ -202,7 +214,14 @@ def serve_ledger(
     with temporary_folder(PURPOSE) as folder, HeadsRecorder(ledger, warn), ExitStack() as children:
         for command in beside:
             children.enter_context(ChildProcess(command))
-        config = WorkerConfig(ledger_url, str(folder / "limits.db"), address.url, address.socket_url)
+        config = WorkerConfig(
+            ledger_url,
+            str(folder / "limits.db"),
+            address.url,
+            address.socket_url,
+            public_url,
+            tuple(trusted_proxies),
+        )
         os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
         reply = _dialects(config, ledger).reply
 
@@ -292,8 +311,10 @@ def ledger_app() -> App:
     config = msgspec.json.decode(os.environ[ENVIRONMENT], type=WorkerConfig)
     ledger, providers = open_ledger(config.ledger), load_providers()
     sessions = BrowserSessions(ledger).principal
-    site = make_site(AppContext(ledger, providers, config.url, config.socket_url, _limits(config), sessions))
-    app = App(_dialects(config, ledger), providers, AsgiBridge(site), Health(partial(check_ledger, ledger)))
+    public, url = config.public, config.public_url or config.url
+    site = make_site(AppContext(ledger, providers, url, config.socket_url, _limits(config), sessions, config.url))
+    bridge = AsgiBridge(PublicSite(site, public) if public.url or public.trusted else site)
+    app = App(_dialects(config, ledger), providers, bridge, Health(partial(check_ledger, ledger)), public)
     gc.freeze()  # what exists now lives as long as the process: the collector need not look at it again
     return app
 

@@ -97,10 +97,10 @@ def measure(*arguments: str, ledger: Path | str | None = None, timeout_s: float 
 
 
 @contextmanager
-def serving(ledger: Path | str, *, workers: int = 1) -> Iterator[Running]:
-    """Serve a ledger on free ports until the block ends."""
+def serving(ledger: Path | str, *options: str, workers: int = 1) -> Iterator[Running]:
+    """Serve a ledger on free ports until the block ends. `options`: further ones of `liushui serve`."""
     ports = free_port(), free_port()
-    command = [*command_of(ledger), "serve", "--workers", str(workers), *_ports(ports)]
+    command = [*command_of(ledger), "serve", "--workers", str(workers), *_ports(ports), *options]
     with TemporaryFile("w+") as messages, process_of(command, messages) as process:
         _wait_for(process, ports, messages)
         yield Running(f"http://{HOST}:{ports[0]}", f"ws://{HOST}:{ports[1]}", process.pid)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from litestar import get
 from litestar.enums import MediaType
@@ -61,7 +61,7 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
     session = None if cookie is None else await asyncio.to_thread(web.sessions.find, cookie)
     request.state["session"], request.state["csrf"] = session, session.csrf if session else ""
     if request.method not in SAFE_METHODS:
-        check_origin(request.headers, request.headers.get("host", ""))
+        check_origin(request.headers, request.headers.get("host", ""), web.app_context.url)
         form = request.state["form"] = await _read_form(request)
         token = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD, [None])[-1]
         if session is not None and not verify_csrf(session, token):
@@ -93,9 +93,14 @@ VERBS: Final = {
 """What a scope allows, in a sentence."""
 
 
-def check_origin(headers: Mapping[str, str], host: str) -> None:
-    """Raises PermissionDeniedException where a browser says that another site's page sent a request."""
+def check_origin(headers: Mapping[str, str], host: str, url: str) -> None:
+    """Raises PermissionDeniedException where a browser says that another site's page sent a request.
+
+    `url`: the server's address. A proxy may pass on another host than the browser's.
+    """
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if origin is not None and origin == f"{urlsplit(url).scheme}://{urlsplit(url).netloc}":
+        return
     if origin is not None:
         if not host or origin.partition("://")[2] != host:
             raise PermissionDeniedException(f"origin: expected this server's own, got {short_repr(origin)}")

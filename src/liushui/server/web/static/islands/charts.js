@@ -1,5 +1,6 @@
 // Draws the page's charts with ECharts. Amounts become numbers here, for drawing alone: every text comes from the server.
 import * as echarts from "../vendor/echarts-6.1.0/echarts.esm.min.js";
+import { openPage } from "../js/address.js";
 import { colour, whenColoursChange } from "../js/colours.js";
 import { hideTip, made, showTip } from "./tip.js";
 
@@ -121,7 +122,7 @@ function barsListen(chart, data) {
   zr.on("globalout", hideTip);
   zr.on("click", (event) => {
     const at = place(event);
-    if (at >= 0 && at < data.addresses.length) location.assign(data.addresses[at]);
+    if (at >= 0 && at < data.addresses.length) openPage(data.addresses[at]);
   });
 }
 

@@ -1,4 +1,5 @@
 // The overview's drawings, and the parts of it that are fetched when they are wanted.
+import { openPage } from "../js/address.js";
 import { drawCharts } from "./charts.js";
 import { hideTip, made, showTip } from "./tip.js";
 
@@ -51,7 +52,7 @@ for (const drawing of document.querySelectorAll("[data-calendar]")) {
     const found = dayUnder(drawing, told, event);
     if (!found) return;
     const day = found.day.toISOString().slice(0, 10);
-    location.assign(`/flows?${new URLSearchParams({ account: told.account, from: day, to: day })}`);
+    openPage(`/flows?${new URLSearchParams({ account: told.account, from: day, to: day })}`);
   });
   drawing.parentElement.scrollLeft = drawing.parentElement.scrollWidth;
 }

@@ -1,11 +1,14 @@
 """Closing months: what is closed and refused, what survives, what is sealed, and what changes afterwards."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from liushui.certificate.keys import create_signing_key
 from liushui.certificate.make import sign_certificate
@@ -254,6 +257,55 @@ def test_flows_of_other_months_are_no_change(ledger: Ledger) -> None:
     assert changes(ledger) == []
     read(ledger, FEBRUARY, row("february", end, "1.00"), row("march", begin, "1.00"), MARCH, APRIL)
     assert [one.flow.id for one in changes(ledger)[0].changes] == ["february"]
+
+
+@pytest.fixture(scope="module")
+def many(module_store: LedgerStore) -> Iterator[tuple[Ledger, Iterator[str]]]:
+    """A ledger with a key, and names of accounts that it does not have yet."""
+    ledger = new_ledger(module_store, "other")
+    create_signing_key(ledger, "example.com/ledger")
+    yield ledger, (f"account-{number}" for number in count())
+    ledger.close()
+
+
+_pages = st.lists(
+    st.tuples(st.sampled_from("xyz"), st.sampled_from([1, 2, 31]), st.sampled_from(["1", "2"])), max_size=5
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(pages=st.lists(_pages, min_size=1, max_size=6), closed_after=st.integers(1, 3))
+def test_changes_are_as_a_comparison_of_two_states_finds_them(
+    many: tuple[Ledger, Iterator[str]], pages: list[list[tuple[str, int, str]]], closed_after: int
+) -> None:
+    """Each page replaces the one before. Days 1 and 2 are of the closed month, day 31 is not."""
+    ledger, names = many
+    account = next(names)
+    make_account(ledger, account, "longbridge", "Asia/Hong_Kong")
+    before: dict[tuple[int, str], str] | None = None
+    for number, page in enumerate(pages, 1):
+        now = {(day, f"{id_}{day}"): amount for id_, day, amount in page}
+        rows = [make_row(id_, at(3, 1) + timedelta(days=day), amount) for (day, id_), amount in now.items()]
+        commit_read(ledger, Slice(BEGIN, MAY), *rows, account=account)
+        inside = {key: amount for key, amount in now.items() if key[0] < 31}
+        if number == closed_after:
+            texts = {account: "no flow", f"{account}:USD": "no source"}
+            explained = {line: text for line, text in texts.items() if (":" in line) is bool(inside)}
+            close_month(model_of(ledger), "2024-03", (account,), Explanations("li", explained), load_providers())
+            before = inside
+        if before is not None:
+            with model_of(ledger).reading((account,)) as reading:
+                months = reading.month_changes(reading.accounts[account])
+            found = {
+                ((change.flow.flow.at - at(3, 1)).days, change.flow.id): change.kind.value
+                for month in months
+                for change in month.changes
+            }
+            assert found == {
+                key: "added" if key not in before else "withdrawn" if key not in inside else "changed"
+                for key in before.keys() | inside.keys()
+                if before.get(key) != inside.get(key)
+            }
 
 
 # ---------------------------------------------------------------- decisions are facts

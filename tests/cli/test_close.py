@@ -54,6 +54,8 @@ def test_the_whole_way(ledger: Path) -> None:
         "12.00",
     )
     assert [one["changed_after_close"] for one in result(ledger, "close", "--list")] == [1, 0]
+    (line,) = result(ledger, "reconcile", "shop", "--period", "2024-02")
+    assert (line["closed"], line["changed_after_close"]) == (True, 1)
     status = run(ledger, "status", "shop", "--format", "json")
     assert status.returncode == 3
     assert "1 flow of a closed month has changed: 2024-02" in status.stdout

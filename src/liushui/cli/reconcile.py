@@ -15,6 +15,7 @@ from liushui.instant import from_us, to_iso, us_to_iso
 from liushui.money import to_plain_string
 
 if TYPE_CHECKING:
+    from liushui.ledger.read.model import Reading
     from liushui.ledger.read.open_items import BankReconciliation, OpenItem, ReconcilingItem
     from liushui.ledger.read.proof_lines import AccountMonth, ProofLine
     from liushui.reconcile.chain import Break
@@ -25,7 +26,7 @@ COLUMNS: Final = (
     *NAMES,
     *(f"stated_{name}" for name in NAMES),
     *(f"difference_{name}" for name in NAMES),
-    *("opening_stated_by", "closing_stated_by", "statements", "breaks"),
+    *("opening_stated_by", "closing_stated_by", "statements", "breaks", "closed", "changed_after_close"),
 )
 TABLE_COLUMNS: Final = ("account", "subaccount", "currency", "period", "figures", *NAMES, "check")
 STATEMENT_COLUMNS: Final = (
@@ -65,8 +66,9 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
 
     Each figure is computed from the flows, and compared with stated balances: those of the rows, and those that people
     stated. A line passes only if both balances are stated and no flow can be missing. The other verdicts are fail, and
-    could not check with the reason. `breaks` are the flows between which a difference lies. The exit code is 3 unless
-    every line passes.
+    could not check with the reason. `breaks` are the flows between which a difference lies. `closed` says whether the
+    month is closed, and `changed_after_close` how many of its flows have changed since. The exit code is 3 unless every
+    line passes.
 
     The bank reconciliation statement adds to the ledger's balance what only the provider has, and to the stated balance
     what only the ledger has. Outstanding items are transfers and refunds whose other side is not known, each with its
@@ -83,6 +85,7 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
     model, form = settings.open_read_model(), settings.format
     with model.reading(accounts) as reading:
         proofs = [reconcile_month(reading, account, first) for account in reading.accounts.values()]
+        closed = {proof.account: _closed_record(reading, proof) for proof in proofs}
         records: list[Record] = []
         if layout is Form.BANK_RECONCILIATION:
             for proof in proofs:
@@ -97,7 +100,9 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
     elif form is Format.TABLE:
         emit((row for proof in proofs for row in _table_rows(proof)), TABLE_COLUMNS, form)
     else:
-        emit((record for proof in proofs for record in proof_records(proof)), COLUMNS, form)
+        emit(
+            ({**record, **closed[proof.account]} for proof in proofs for record in proof_records(proof)), COLUMNS, form
+        )
     _exit_unless_passed(proofs)
 
 
@@ -146,6 +151,16 @@ def proof_records(proof: "AccountMonth") -> Iterator[Record]:
         yield {**dict.fromkeys(COLUMNS), "flows": 0, "statements": [], "breaks": [], **common, **verdict}
     for line in proof.lines:
         yield {**common, **_line_record(line)}
+
+
+def _closed_record(reading: "Reading", proof: "AccountMonth") -> Record:
+    """Whether an account's month is closed, and how many of its flows have changed since."""
+    from liushui.ledger.read.closed_months import closed_months, list_decisions
+
+    closed = closed_months(list_decisions(reading.queries, (proof.account,)))
+    months = reading.month_changes(reading.accounts[proof.account])
+    changed = [len(month.changes) for month in months if month.closed.period == proof.month.name]
+    return {"closed": (proof.account, proof.month.name) in closed, "changed_after_close": sum(changed)}
 
 
 def _line_record(line: "ProofLine") -> Record:

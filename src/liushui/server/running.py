@@ -47,5 +47,5 @@ def _records() -> Iterator[RunningServer]:
         # A server that starts or ends has no record. Other users' folders are not believed: what they name would be
         # opened, and the login link of this user's ledger printed for an address of theirs.
         with suppress(OSError, msgspec.DecodeError):
-            if folder.stat().st_uid == os.geteuid():
+            if folder.lstat().st_uid == os.geteuid():  # of a link its own owner
                 yield msgspec.json.decode(folder.joinpath(_RECORD).read_bytes(), type=RunningServer)

@@ -10,9 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.backups import record_backup, record_failed_backup
+from liushui.ledger.jobs.notifications import Channel, Rule, add_rule, claim_notifications, record_alarms, settle
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.read.model import ReadModel
-from liushui.ledger.read.status import read_statuses
+from liushui.ledger.read.status import Alarm, AlarmKind, Severity, read_statuses
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
 from liushui.providers import ProviderRules
@@ -122,6 +123,16 @@ def test_the_age_of_backups(ledger: Ledger) -> None:
     assert ("backup_age_seconds", "/new") not in found
 
 
+def test_messages_that_were_given_up(ledger: Ledger) -> None:
+    rule = Rule("ops", Channel.NTFY, "x", {"url": "x"}, frozenset({AlarmKind.STALE}), None, 0, NOW)
+    add_rule(ledger, rule)
+    record_alarms(ledger, [rule], [Alarm(Severity.BAD, AlarmKind.STALE, name) for name in ("a", "shop")])
+    (one, _) = claim_notifications(ledger, 2)
+    settle(ledger, one, "HTTP 410", wait=timedelta(0), is_final=True)
+    found = samples(ledger_metrics(model_of(ledger)))
+    assert [found["notifications", "ops", state] for state in ("pending", "sent", "dead")] == [1, 0, 1]
+
+
 def test_a_ledger_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     ledger = open_ledger(str(tmp_path / "ledger.db"), create=True)
     model = model_of(ledger)
@@ -154,7 +165,7 @@ def test_the_api_shows_a_token_its_accounts_only(ledger: Ledger) -> None:
 def test_every_metric_is_documented(ledger: Ledger) -> None:
     page = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
     metrics = Metrics(ledger.clock, LedgerCollector(model_of(ledger)))
-    for name in (*GAUGES, *BACKUP_GAUGES, "alarms", "ledger_readable"):
+    for name in (*GAUGES, *BACKUP_GAUGES, "alarms", "ledger_readable", "notifications"):
         assert f"| `liushui_{name}` |" in page
     for family in metrics.registry.collect():
         assert f"`{family.name}" in page, family.name

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from liushui.errors import LiushuiError
 from liushui.instant import from_us
 from liushui.ledger.jobs.backups import list_backup_states
+from liushui.ledger.jobs.notifications import State, count_states
 from liushui.ledger.jobs.sources import last_runs
 from liushui.ledger.read.model import Account, ReadModel
 from liushui.ledger.read.status import AccountStatus, status_of
@@ -66,7 +67,9 @@ class LedgerCollector(Collector):
         """Every metric, as of now."""
         readable = GaugeMetricFamily("liushui_ledger_readable", "1 if the ledger could be read.")
         try:
-            metrics = [*self._of_accounts(), *(self._of_backups() if self._names is None else ())]
+            metrics = self._of_accounts()
+            if self._names is None:
+                metrics += [*self._of_backups(), self._of_notifications()]
         except LiushuiError:
             metrics = []
         readable.add_metric([], bool(metrics))
@@ -116,6 +119,15 @@ class LedgerCollector(Collector):
             gauges["backup_failed"].add_metric(place, bool(state.error))
             gauges["backup_overdue"].add_metric(place, state.is_old(now))
         return list(gauges.values())
+
+    def _of_notifications(self) -> Metric:
+        gauge = GaugeMetricFamily(
+            "liushui_notifications", "Messages of each rule, by what became of them.", labels=["rule", "state"]
+        )
+        for rule, counts in sorted(count_states(self._model.ledger).items()):
+            for state in State:
+                gauge.add_metric([rule, state.value], counts.get(state, 0))
+        return gauge
 
 
 def _values(

@@ -105,7 +105,8 @@ def test_every_format_of_every_view(tmp_path: Path, form: str) -> None:
     for view in ("flows", "balances", "summary", "coverage", "status", "verify"):
         for words in ([view, "--format", form], ["--format", form, view]):
             done = run(ledger, *words)
-            assert done.returncode == 0, done.stderr
+            # Sums of an account without a source are never complete.
+            assert done.returncode == (3 if view in ("balances", "summary") else 0), done.stderr
             if form == "json":
                 json.loads(done.stdout)
             elif form == "jsonl":

@@ -105,7 +105,7 @@ def test_verdicts_are_printed(ledger: Path) -> None:
 
 def test_a_balance_that_differs_has_exit_code_3(ledger: Path) -> None:
     words = ["--currency", "USD", "--amount", "1", "--at", "2024-03-20"]
-    assert run(ledger, "balance", "state", "a", *words).returncode == 0
+    assert run(ledger, "balance", "state", "a", *words).returncode == 3
     done = run(ledger, "certificate", "create", "--period", PERIOD, "a", "--format", "json")
     assert (done.returncode, json.loads(done.stdout)["balances"]) == (3, "fail")
     assert "balances: fail: USD: statement a:" in done.stderr

@@ -17,6 +17,7 @@ AUDITED: Final = frozenset(
         *("quarantine retry", "quarantine discard", "rebuild", "certificate key create", "certificate create"),
         *("key create", "key revoke", "token create", "token revoke", "password set", "password remove", "login"),
         *("user add", "user role", "user password", "user remove", "close"),
+        *("notify add", "notify remove", "notify replay"),
     }
 )
 """The commands whose use the ledger's audit log has."""

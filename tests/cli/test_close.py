@@ -86,6 +86,8 @@ def test_the_reason_may_be_given_with_each_line(ledger: Path) -> None:
     [
         ((), "period: expected a month such as 2026-10, or --list or --changes, got nothing"),
         (("--list", "--changes"), "expected one of --reopen, --list and --changes"),
+        (("--list", "--explain", "shop:USD"), "expected --explain and --sign-with only where a month is closed"),
+        (("2024-02", "shop", "--reason", "x"), "reason: expected only with --explain or --reopen"),
         (("2024-13",), "period: expected a month such as 2026-10, got '2024-13'"),
         (("9999-11", "shop"), "period: expected a month that is over in Asia/Hong_Kong, got 9999-11"),
         (("2024-02", "nobody"), "account: expected one of empty, shop, got 'nobody'"),

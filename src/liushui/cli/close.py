@@ -82,6 +82,11 @@ def close(
     """
     if sum((is_reopened, is_listed, is_changes)) > 1:
         raise ConfigError("expected one of --reopen, --list and --changes")
+    is_close = not (is_reopened or is_listed or is_changes)
+    if not is_close and (explained or sign_with is not None):
+        raise ConfigError("expected --explain and --sign-with only where a month is closed")
+    if reason and not (is_reopened or (is_close and explained)):
+        raise ConfigError("reason: expected only with --explain or --reopen")
     if is_listed:
         _list(settings, words)
     elif is_changes:

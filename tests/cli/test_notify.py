@@ -59,6 +59,8 @@ def test_a_webhook_from_its_rule_to_its_receiver(path: Path, receiver: HttpRecei
     assert (failed["result"], failed["error"]) == ("failed", "HTTP 500: the receiver's own words")
     assert run(path, "notify", "remove", "ops").stderr == "removed ops\n"
     assert result(path, "notify", "list") == []
+    entries = [(one["action"], one["subject"], one["outcome"]) for one in result(path, "audit")]
+    assert sorted(entries) == [("notify add", "ops", "done"), ("notify remove", "ops", "done")]
 
 
 def test_a_secret_from_a_file_or_standard_input(path: Path, receiver: HttpReceiver, tmp_path: Path) -> None:

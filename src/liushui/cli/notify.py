@@ -130,7 +130,6 @@ def add(
     ledger = settings.open_ledger()
     names = frozenset(accounts) or None
     add_rule(ledger, Rule(name, channel, target, values, chosen, names, gap_after, ledger.clock()))
-    ledger.close()
     record = {"name": name, "channel": channel.value, "target": target, "kinds": sorted(chosen)}
     emit_one(record | ({"secret": values["secret"]} if is_new_secret else {}), settings.format)
     messages.print(f"try it: liushui notify test {name}")
@@ -196,7 +195,6 @@ def remove(settings: Settings, name: str) -> None:
 
     ledger = settings.open_ledger()
     unsent = remove_rule(ledger, name)
-    ledger.close()
     messages.print(f"removed {name}" + (f", and {unsent} messages that were not sent" if unsent else ""))
 
 
@@ -229,7 +227,6 @@ def replay(settings: Settings, ids: tuple[str, ...], rule: str | None) -> None:
     if rule is not None:
         notifications.find_rule(ledger, rule)
     count = notifications.replay(ledger, ids, rule)
-    ledger.close()
     emit_one({"replayed": count}, settings.format)
 
 

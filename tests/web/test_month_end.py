@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -82,7 +83,9 @@ def shop(tmp_path: Path, browser: Browser) -> Iterator[Page]:
 
 def check_opened(page: Page) -> None:
     """The row after the hidden refund is chosen in the list and open beside it, with the missing amount."""
-    expect(page.locator(".ledger-row[aria-selected=true]")).to_contain_text("2025-10-16 03:00:00")
+    row = page.locator(".ledger-row[aria-selected=true]")
+    expect(row).to_contain_text("2025-10-16 03:00:00")
+    expect(row).to_be_in_viewport()
     drawer = page.locator("#drawer")
     expect(drawer).to_contain_text("off by −12.50")
     expect(drawer.locator("tr[aria-current=true]")).to_contain_text("Oct 16, 2025, 03:00:00")
@@ -107,6 +110,27 @@ def test_the_row_is_three_clicks_from_the_month(shop: Page) -> None:
     expect(proof).to_contain_text(re.compile(r"Payments\s*−362\.50\s*−375\.00\s*−12\.50"))
     proof.get_by_role("link", name=re.compile("Oct 16, 2025")).first.click()
     check_opened(shop)
+
+
+FIRST_IN_SIGHT: Final = """
+() => {
+  const top = document.querySelector(".ledger-names").getBoundingClientRect().bottom;
+  const rows = [...document.querySelectorAll(".ledger-rows .ledger-row:not([hidden])")];
+  const seen = rows.map((row) => [row.getBoundingClientRect().top, row.textContent]).filter(([y]) => y >= top - 1);
+  return document.getElementById("ledger").scrollTop > 0 && seen.length ? seen.sort((a, b) => a[0] - b[0])[0][1] : "";
+}
+"""
+"""The text of the first row in sight, once the rows above it are there."""
+
+
+@pytest.mark.parametrize("day", ["2025-10-04", "2025-10-10", "2025-10-25"])
+def test_a_day_stays_in_sight_when_the_rows_above_it_come(shop: Page, day: str) -> None:
+    shop.goto(f"/flows?account=shop&at={day}")
+    end_s, first = monotonic() + TIMEOUT_MS / 1_000, ""
+    while not first.startswith(f"{day} 21:00:00"):
+        assert monotonic() < end_s, f"the first row in sight is {first!r}"
+        shop.wait_for_timeout(100)
+        first = shop.evaluate(FIRST_IN_SIGHT)
 
 
 def test_october_is_closed_and_its_certificate_checked_by_the_checker_alone(shop: Page, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ let due = 0;
 function draw() {
   due = 0;
   measure();
-  body.style.height = `${Math.max(1, rows.length) * height}px`;
+  stretch();
   const top = Math.floor(pane.scrollTop / height);
   const shown = Math.ceil(pane.clientHeight / height);
   const from = Math.max(0, top - OVER);
@@ -110,6 +110,10 @@ function draw() {
   say(top + shown);
   if (older !== null && rows.length - to < AHEAD) fetchOlder();
   if (newer !== null && from < AHEAD) fetchNewer();
+}
+
+function stretch() {
+  body.style.height = `${Math.max(1, rows.length) * height}px`;
 }
 
 function soon() {
@@ -173,6 +177,7 @@ async function fetchNewer() {
     newer = found.newer;
     rows = found.rows.concat(rows);
     if (chosen >= 0) chosen += found.rows.length;
+    stretch(); // first: a browser does not scroll beyond the height that there is
     pane.scrollTop += found.rows.length * height;
   } catch {
     wrong = true;

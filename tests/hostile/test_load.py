@@ -5,6 +5,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -127,6 +128,8 @@ def test_nobody_waits_for_a_caller_with_many_requests(ledger: Ledger, slow_balan
         scope = ScopeDouble(BALANCES, headers=flood)
         requests = [asyncio.create_task(app.__rsgi__(scope, client)) for client in clients]
         await slow_balances.wait_for(CALLER_THREADS)
+        for refusal in islice(asyncio.as_completed(requests), REQUESTS - PER_CALLER):
+            await asyncio.wait_for(refusal, PATIENCE_S)
         refused = [client for client in clients if client.status]
         assert Counter(client.status for client in refused) == {429: REQUESTS - PER_CALLER}
         assert all(client.headers["retry-after"] for client in refused)
@@ -179,6 +182,8 @@ def test_a_caller_with_many_callers_names_gets_no_more_than_the_class(
             asyncio.create_task(app.__rsgi__(ScopeDouble(BALANCES, headers=token), client)) for client, token in clients
         ]
         await slow_balances.wait_for(LIMITS[RequestClass.API].threads)
+        for refusal in islice(asyncio.as_completed(requests), PER_CALLER):
+            await asyncio.wait_for(refusal, PATIENCE_S)
         assert Counter(client.status for client, _ in clients if client.status) == {503: PER_CALLER}
         assert await answer(app, "/login", {"host": "127.0.0.1"}) == 200
         slow_balances.may_end.set()

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
@@ -62,6 +63,8 @@ LIMITS: Final[Mapping[RequestClass, ClassLimits]] = {
 
 RETRY_S: Final = 1
 """When a client that was refused should try again."""
+REFUSAL_DELAY: Final = timedelta(milliseconds=250)
+"""How long a refusal is held back. Clients that ask again at once would else fill the event loop with refusals."""
 
 
 class Ticket(NamedTuple):
@@ -160,6 +163,12 @@ _FOR_PEOPLE: Final = (
     "同時進行的請求過多，請數秒後重試。\n"
 )
 """In every language: a refusal is made without looking for the reader's."""
+
+
+async def refuse(status: HTTPStatus, ticket: Ticket) -> Response:
+    """The answer to a request that is refused, after a moment."""
+    await asyncio.sleep(REFUSAL_DELAY.total_seconds())
+    return refused(status, ticket)
 
 
 def refused(status: HTTPStatus, ticket: Ticket) -> Response:

@@ -23,7 +23,7 @@ from liushui.server.admission import (
     RequestExecutor,
     Ticket,
     provider_ticket,
-    refused,
+    refuse,
     site_ticket,
     while_connected,
 )
@@ -351,7 +351,7 @@ class App:
     async def _answer_large(self, provider: Provider, request: Request, http: Http, ticket: Ticket) -> Response | None:
         """The provider's answer, made in a thread. None: the client has disconnected."""
         if (refusal := self._admission.refusal(ticket)) is not None:
-            return refused(refusal, ticket)
+            return await refuse(refusal, ticket)
         with self._admission.admitted(ticket):
             answer = partial(self._dialects.answer, provider, request)
             work = asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, answer)
@@ -361,7 +361,7 @@ class App:
         client = self._public.client(scope.client, scope.headers)
         ticket = site_ticket(unquote(path), scope.headers, client)
         if (refusal := self._admission.refusal(ticket)) is not None:
-            response = refused(refusal, ticket)
+            response = await refuse(refusal, ticket)
             http.response_bytes(response.status, response.headers, response.body)
             return
         with self._admission.admitted(ticket):

@@ -68,10 +68,9 @@ def list_breaks(model: ReadModel, names: Sequence[str] = (), *, again: bool = Fa
             rules = account.balance_rules
             if rules is None or rules.advisory:
                 continue
-            chains = reading.chains(account)
             if again:
                 checked = check_segments(reading.connection, account.name, rules, again=True)
-                chains = join_segments(checked.segments)
+            chains = join_segments(checked.segments) if again else reading.chains(account)
             breaks = [(key, one) for key, chain in chains.items() for one in chain.breaks]
             found += _with_flows(reading.connection, account, rules, sorted(breaks, key=lambda pair: pair[1].after))
     return found

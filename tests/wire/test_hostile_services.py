@@ -26,6 +26,7 @@ from liushui.testing.hostile_server import (
     silent_listener,
     slow_body,
     slow_headers,
+    whole_body,
 )
 from liushui.testing.processes import Measured, measure
 from liushui.wire.transport import BODY_MAX, TIMEOUTS_PER_CALL
@@ -50,7 +51,9 @@ class Outcome(NamedTuple):
     requests: list[str]
 
 
-def sync_from(behaviour: Behaviour, provider: Provider, folder: Path, *arguments: str) -> Outcome:
+def sync_from(
+    behaviour: Behaviour, provider: Provider, folder: Path, *arguments: str, names_service: bool = True
+) -> Outcome:
     """Sync a source at a hostile service, in a process of its own, and check what must hold whatever it does."""
     ledger = folder / "ledger.db"
     with hostile_server(behaviour) as service:
@@ -62,7 +65,7 @@ def sync_from(behaviour: Behaviour, provider: Provider, folder: Path, *arguments
     (result,) = json.loads(took.output)
     error: str = result["error"]
     assert "\n" not in error
-    assert error.count(service.url) == 1
+    assert error.count(service.url) == names_service
     assert (result["status"], result["rows"], result["slices"]) == ("failed", 0, 0)
     # The table has the error already: no message repeats it.
     assert [line for line in took.messages.splitlines() if line.strip()] == []
@@ -96,6 +99,26 @@ def test_a_body_without_end(behaviour: type, provider: Provider, tmp_path: Path)
     assert outcome.error == f"an answer of URL is longer than {BODY_MAX // 1024**2} MiB, and was not read on"
     assert len(outcome.requests) == 1
     assert outcome.took.time_s < START_S
+
+
+ROW_OF_62_MIB: Final = b'{"x":"%b"}' % (b"x" * (62 * 1024**2))
+ANSWERS: Final = {
+    "hkus": b'{"code":0,"data":{"total_records":1,"transactions":[%b]}}',
+    "longbridge": b'{"code":0,"message":"success","data":{"list":[%b]}}',
+    "longbridge_legacy": b'{"code":0,"message":"success","data":{"list":[%b]}}',
+    "wooxpro": b'{"code":1000,"message":"success","data":[%b],"trace":"x"}',
+    "wecom": b'{"errcode":0,"errmsg":"ok","access_token":"x","expires_in":7200,"fund_flow_list":[%b]}',
+}
+
+
+@pytest.mark.parametrize("provider", [pytest.param(provider, id=name) for name, provider in PROVIDERS.items()])
+@pytest.mark.parametrize("row", [ROW_OF_62_MIB, ROW_OF_62_MIB[:-1] + b',"y":NaN}'], ids=["valid", "broken"])
+def test_a_row_as_large_as_a_whole_answer(provider: Provider, row: bytes, tmp_path: Path) -> None:
+    if provider.name == "wecom" and b"NaN" in row:
+        row = row.replace(b"NaN", b"1")  # the answer with the token would be broken as well
+    outcome = sync_from(whole_body(ANSWERS[provider.name] % row), provider, tmp_path, names_service=False)
+    assert outcome.error == "an answer has a row of 62 MiB: expected at most 16 MiB"
+    assert outcome.took.time_s < 2 * START_S
 
 
 @pytest.mark.parametrize("behaviour", [slow_body, slow_headers])

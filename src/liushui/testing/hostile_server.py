@@ -138,6 +138,16 @@ def gzip_bomb(unpacked_bytes: int = BOMB_BYTES) -> Behaviour:
     return answer
 
 
+def whole_body(body: bytes) -> Behaviour:
+    """A complete answer in JSON."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        _begin(handler, ("content-length", str(len(body))))
+        handler.wfile.write(body)
+
+    return answer
+
+
 def no_answer() -> Behaviour:
     """Nothing, on a connection that stays open."""
 

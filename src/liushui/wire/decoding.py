@@ -11,13 +11,15 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType, inspect
 from msgspec.structs import astuple
 
-from liushui.errors import WireError, short_repr
+from liushui.errors import Untrustworthy, WireError, short_repr
 
 T = TypeVar("T", bound=msgspec.Struct)
 V = TypeVar("V")
 C = TypeVar("C")
 K = TypeVar("K")
 
+ROW_MAX: Final = 16 * 1024 * 1024
+"""The largest row of an answer, in bytes. A file that is imported has none larger either."""
 DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """Raised by msgspec's decoders for invalid JSON or types, for bytes that are not UTF-8, and for deep nesting."""
 
@@ -293,9 +295,28 @@ def identity_digests(facts: Iterable[Sequence[object]]) -> list[str]:
     return [blake2b(line, digest_size=16).hexdigest() for line in lines[:-1]]
 
 
-def excerpt(answer: bytes) -> str:
+def copy_rows(rows: Sequence[Raw] | None) -> list[bytes]:
+    """The rows of an answer, of which they are parts until then, as bytes of their own; none for None.
+
+    Raises Untrustworthy for a row of more than ROW_MAX bytes, before it is copied.
+    """
+    check_lengths(rows or ())
+    return list(map(bytes, rows or ()))
+
+
+def check_lengths(rows: Sequence[bytes | Raw]) -> None:
+    """Raises Untrustworthy for a row of more than ROW_MAX bytes."""
+    longest = max(map(len, rows), default=0)
+    if longest > ROW_MAX:
+        raise Untrustworthy(
+            f"an answer has a row of {longest / 1024**2:.0f} MiB: expected at most {ROW_MAX // 1024**2} MiB"
+        )
+
+
+def excerpt(answer: bytes | Raw) -> str:
     """The beginning of an answer, for an error text."""
-    return short_repr(answer[:60].decode(errors="replace")) if answer else "an empty body"
+    beginning = bytes(memoryview(answer)[:60])
+    return short_repr(beginning.decode(errors="replace")) if beginning else "an empty body"
 
 
 def _json_excerpt(value: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable, WireError
-from liushui.wire.decoding import DECODE_ERRORS, excerpt, split_rows
+from liushui.wire.decoding import DECODE_ERRORS, check_lengths, excerpt, split_rows
 from liushui.wire.transport import Answer
 
 E = TypeVar("E", bound=msgspec.Struct)
@@ -48,6 +48,7 @@ def parse_tolerantly(parse: Callable[[Answer], P], answer: Answer, path: Sequenc
         split = split_rows(answer.body, path)
         if split is None or not split.rows:
             raise
+        check_lengths(split.rows)
         return parse(answer._replace(body=split.rest)), split.rows
 
 

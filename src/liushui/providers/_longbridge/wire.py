@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import ProviderError, WireError
 from liushui.http import Request, Response
-from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.decoding import DECODE_ERRORS, copy_rows, excerpt
 from liushui.wire.errors import decode_envelope, parse_tolerantly, provider_error
 from liushui.wire.transport import Answer, check_header_value
 
@@ -79,26 +79,26 @@ def parse_page(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> Seq
     with suppress(*DECODE_ERRORS):  # one pass for the usual answer; others are decoded layer by layer
         success = _success.decode(answer.body)
         if success.code == 0 and answer.status == 200:
-            return list(map(bytes, success.data.rows or ()))
+            return copy_rows(success.data.rows)
     rows, split = parse_tolerantly(lambda part: parse_list("data", parse_data(part, errors)), answer, _ROWS_AT)
     return rows if split is None else split
 
 
-def parse_list(field: str, data: bytes) -> Sequence[bytes]:
+def parse_list(field: str, data: bytes | Raw) -> Sequence[bytes]:
     """The rows in the object {"list": […]}, none where it is null. Raises WireError naming `field`, which holds it."""
     try:
         cash_flows = _cash_flows.decode(data)
-        return list(map(bytes, cash_flows.rows or ())) if cash_flows else []
+        return copy_rows(cash_flows.rows) if cash_flows else []
     except DECODE_ERRORS as error:
         raise WireError(field, f"expected an object with a list, got {excerpt(data)}: {error}") from error
 
 
-def parse_data(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> bytes:
+def parse_data(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> Raw:
     """`data` of an answer. Raises as `parse_page`."""
     trace = answer.headers.get(TRACE_HEADER)
     envelope = decode_envelope(_envelope, answer, trace=trace)
     if envelope.code == 0 and answer.status == 200:
-        return bytes(envelope.data)
+        return envelope.data
     raise provider_error(errors, envelope.message or envelope.msg, answer, code=envelope.code, trace=trace)
 
 

@@ -13,7 +13,7 @@ from liushui.errors import WireError, short_repr
 from liushui.http import JSON_HEADERS, Response
 from liushui.money import DIGITS_MAX, parse_decimal, to_plain_string
 from liushui.providers.hkus.rules import ERRORS
-from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.decoding import DECODE_ERRORS, copy_rows, excerpt
 from liushui.wire.errors import ErrorResponse, decode_envelope, parse_tolerantly, provider_error
 from liushui.wire.transport import Answer
 
@@ -90,7 +90,7 @@ class DetailedError(ErrorResponse):
 def parse_page(answer: Answer) -> tuple[Transactions, list[bytes]]:
     """The page in an answer, and its rows. Raises WireError, or a ProviderError by class."""
     page, split = parse_tolerantly(_parse_page, answer, _ROWS_AT)
-    return page, list(map(bytes, page.transactions or ())) if split is None else split
+    return page, copy_rows(page.transactions) if split is None else split
 
 
 def _parse_page(answer: Answer) -> Transactions:
@@ -101,11 +101,11 @@ def _parse_page(answer: Answer) -> Transactions:
         raise WireError("data", f"expected a page of transactions, got {excerpt(data)}: {error}") from error
 
 
-def parse_data(answer: Answer) -> bytes:
+def parse_data(answer: Answer) -> Raw:
     """`data` of an answer. Raises WireError, or a ProviderError by code and HTTP status."""
     envelope = decode_envelope(_envelope, answer)
     if envelope.code == 0 and answer.status == 200:
-        return bytes(envelope.data)
+        return envelope.data
     message = ": ".join(part for part in (envelope.message, envelope.details) if part)
     raise provider_error(ERRORS, message, answer, code=envelope.code)
 

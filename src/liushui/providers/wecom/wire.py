@@ -7,6 +7,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import WireError
 from liushui.providers.wecom.rules import ERRORS
+from liushui.wire.decoding import copy_rows
 from liushui.wire.errors import decode_envelope, parse_tolerantly, provider_error
 from liushui.wire.transport import Answer
 
@@ -82,7 +83,7 @@ _ROWS_AT: Final = ("fund_flow_list",)
 def parse_page(answer: Answer) -> tuple[list[bytes], str | None]:
     """The rows of an answer, and the cursor of the next page. Raises WireError, or a ProviderError by class."""
     page, split = parse_tolerantly(lambda part: _parse(_fund_flows, part), answer, _ROWS_AT)
-    return list(map(bytes, page.fund_flow_list or ())) if split is None else split, page.next_cursor or None
+    return copy_rows(page.fund_flow_list) if split is None else split, page.next_cursor or None
 
 
 def parse_token(answer: Answer) -> Token:

@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import ProviderError, WireError
 from liushui.providers.wooxpro.rules import BANNED, BANNED_STATUS, ERRORS, REFUSALS, SUCCESS
-from liushui.wire.decoding import DECODE_ERRORS, excerpt
+from liushui.wire.decoding import DECODE_ERRORS, copy_rows, excerpt
 from liushui.wire.errors import parse_tolerantly, provider_error
 from liushui.wire.transport import Answer, parse_retry_after
 
@@ -61,10 +61,10 @@ def _parse_page(answer: Answer) -> list[bytes]:
         raise WireError("answer", f"expected the JSON envelope, got {excerpt(answer.body)}") from error
     if answer.status != 200 or envelope.code != SUCCESS:
         raise _error(answer, envelope.message, code=envelope.code, trace=envelope.trace)
-    data = bytes(envelope.data)
+    data = envelope.data
     try:
         # The code has said that it is a success. Messages are words for people, and services change them.
-        return list(map(bytes, _rows.decode(data) or ()))
+        return copy_rows(_rows.decode(data))
     except DECODE_ERRORS as error:
         raise WireError("data", f"expected a list, got {excerpt(data)}: {error}") from error
 

@@ -309,7 +309,7 @@ def check_lengths(rows: Sequence[bytes | Raw]) -> None:
     longest = max(map(len, rows), default=0)
     if longest > ROW_MAX:
         raise Untrustworthy(
-            f"an answer has a row of {longest / 1024**2:.0f} MiB: expected at most {ROW_MAX // 1024**2} MiB"
+            f"an answer has a row of {longest // 1024**2} MiB: expected at most {ROW_MAX // 1024**2} MiB"
         )
 
 

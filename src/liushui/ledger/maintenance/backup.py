@@ -149,7 +149,8 @@ def _copy_rows(ledger: Ledger, temporary: Path, progress: ReportProgress | None)
 def _copy_key(vault: Vault, path: Path) -> Path:
     """Copy a vault's key beside a backup. Only its owner can read it."""
     key = vault_beside(path).path
-    with temporary_beside(key) as temporary:
+    # The backup itself is still unfinished. Made from a server's rows, its file has no lock, and would look abandoned.
+    with temporary_beside(key, remove_abandoned=False) as temporary:
         temporary.write_bytes(vault.key() + b"\n")
         temporary.chmod(0o600)
         publish(temporary, key, force=True)
@@ -171,13 +172,15 @@ SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 
 
 @contextmanager
-def temporary_beside(path: Path) -> Iterator[Path]:
-    """An empty file beside `path` to write to; deleted afterwards. Those that killed processes left there go first.
+def temporary_beside(path: Path, *, remove_abandoned: bool = True) -> Iterator[Path]:
+    """An empty file beside `path` to write to; deleted afterwards. Those that killed processes left there go first,
+    unless the caller has one of its own there.
 
     Raises LedgerError, naming `path`, where the file cannot be written, or another process is writing it.
     """
     temporary = path.with_name(f"{path.name}{PART_SUFFIX}")
-    _remove_abandoned([*path.parent.glob(f"*{PART_SUFFIX}"), path.with_name(f"{path.name}{_OLDER_PART_SUFFIX}")])
+    if remove_abandoned:
+        _remove_abandoned([*path.parent.glob(f"*{PART_SUFFIX}"), path.with_name(f"{path.name}{_OLDER_PART_SUFFIX}")])
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:

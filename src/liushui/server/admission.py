@@ -2,7 +2,7 @@
 
 Each class of requests has threads of its own, and the callers of one class take turns. So one caller with many requests
 delays neither the login, nor the other classes, nor other callers of its own class. A request that would have to wait
-for too many others is refused at once, and the work for a client that has disconnected is dropped.
+for too many others is refused, and the work for a client that has disconnected is dropped.
 """
 
 import asyncio

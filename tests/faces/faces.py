@@ -73,9 +73,9 @@ class Faces:
         }
         return answer["complete"], shown
 
-    def page_balances(self) -> dict[tuple[str, str], ShownBalance]:
-        """The same of the overview page."""
-        text = self.visitor.get("/").text
+    def page_balances(self, overview: str | None = None) -> dict[tuple[str, str], ShownBalance]:
+        """The same of the overview page, which is fetched unless it is given."""
+        text = self.visitor.get("/").text if overview is None else overview
         row = re.compile(
             r'<tr>\s*<th scope="row"><a href="/accounts/(?P<account>[^"]*)">.*?</a>'
             r'(?P<change>.*?)</th>\s*<td class="figure"[^>]*>(?P<amount>.*?)</td>\s*'
@@ -102,12 +102,12 @@ class Faces:
         answer = self.caller.get("/accounts")
         return {one["account"] for one in answer["accounts"] if kind in {alarm["kind"] for alarm in one["alarms"]}}
 
-    def page_alarmed(self, name: str) -> set[str]:
+    def page_alarmed(self, name: str, overview: str) -> set[str]:
         """The accounts that have an alarm of a name on the overview page."""
         alarm = re.compile(
             r'<li>\s*<span class="tag \w*">(?P<name>[^<]*)</span>\s*<span class="alarm-account">(?P<account>[^<]*)<'
         )
-        found = alarm.finditer(self.visitor.get("/").text)
+        found = alarm.finditer(overview)
         return {one["account"] for one in found if one["name"] == name}
 
     # ------------------------------------------------------------ sums of a range of days

@@ -227,7 +227,8 @@ class Faced(RuleBasedStateMachine):
         api_complete, api = self.faces.api_balances()
         assert cli == expected
         assert api == expected
-        assert self.faces.page_balances() == expected
+        overview = self.faces.visitor.get("/").text
+        assert self.faces.page_balances(overview) == expected
         assert api_complete == complete
         differs = {name for (name, _), (*_, check) in expected.items() if check == "fail"}
         assert cli_complete == (complete and not differs)
@@ -235,7 +236,7 @@ class Faced(RuleBasedStateMachine):
         assert {row["account"] for row in statuses if row["failed_checks"]} == differs
         assert code == 3 or not differs
         assert self.faces.api_alarmed("balance") == differs
-        assert self.faces.page_alarmed("Balance differs") == differs
+        assert self.faces.page_alarmed("Balance differs", overview) == differs
         _, as_of = self.faces.cli_balances("--as-of", to_iso(self.clock()))
         assert as_of == expected
 

@@ -229,7 +229,7 @@ FLOATS: Final = {
     "ledger/engines/postgres_connection.py": "seconds to wait",
     "server/run.py": "seconds to wait",
     "server/api/feed.py": "seconds between two looks",
-    "sync/telemetry.py": "seconds between two writes",
+    "sync/sync_observers.py": "seconds between two writes",
     "client/client.py": "seconds to wait",
     "cli/sync.py": "a timeout, seconds between two syncs",
     "cli/run_sync.py": "seconds between two syncs",

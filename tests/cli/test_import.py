@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.commands import LIUSHUI, environment, result, run
 from tests.importing.inputs import envelope, row
-from tests.importing.test_records import answer, hkus, wecom, wooxpro
+from tests.importing.test_same_record import answer, hkus, wecom, wooxpro
 
 WORDS = ("--provider", "longbridge", "--account", "a", "--format", "json")
 

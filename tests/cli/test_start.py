@@ -106,7 +106,7 @@ def test_a_commands_line_in_the_help_is_the_first_sentence_of_its_own_help(name:
 @pytest.mark.parametrize(
     ("module", "choices", "enum"),
     [
-        ("sync", "LOG_FORMATS", "liushui.sync.telemetry:LogFormat"),
+        ("sync", "LOG_FORMATS", "liushui.sync.sync_observers:LogFormat"),
         ("access", "SCOPES", "liushui.ledger.access.tokens:Scope"),
     ],
 )

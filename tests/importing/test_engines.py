@@ -13,7 +13,7 @@ from liushui.ledger.write.commit import make_account
 from liushui.providers import get_provider
 from tests.engines import ENGINES, LedgerStore, store_of
 from tests.importing.test_import import assert_intact
-from tests.importing.test_records import SECOND, answer, hkus
+from tests.importing.test_same_record import SECOND, answer, hkus
 
 
 @pytest.fixture(params=ENGINES)

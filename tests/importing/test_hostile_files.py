@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from liushui.errors import ConfigError
-from liushui.importing import split
-from liushui.importing.parse import documents
+from liushui.importing import file_pieces
+from liushui.importing.read_rows import documents
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.providers.longbridge import codec
@@ -74,7 +74,7 @@ def test_zero_bytes_far_into_a_file_hide_only_their_row(tmp_path: Path) -> None:
 def test_unreadable_input_that_is_too_long_is_refused_and_not_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(split, "PIECE_MAX", 1_000)
+    monkeypatch.setattr(file_pieces, "PIECE_MAX", 1_000)
     long = b"x" * 1_001
     for text in (
         b"[" + A + b"]" + long,
@@ -109,7 +109,7 @@ def test_a_bracket_or_quote_too_many_or_too_few_keeps_what_follows(tmp_path: Pat
 
 
 def test_a_document_of_which_a_part_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(split, "PIECE_MAX", 1_000)
+    monkeypatch.setattr(file_pieces, "PIECE_MAX", 1_000)
     ledger = new_ledger(tmp_path / "ledger.db")
     with pytest.raises(ConfigError, match="at most 1000 bytes"):
         import_texts(ledger, tmp_path, [b"[" + A + b"]" + b"x" * 1_001])

@@ -9,7 +9,7 @@ import pytest
 
 from liushui.errors import LedgerError
 from liushui.importing import staging as module
-from liushui.importing.parse import Chunk
+from liushui.importing.read_rows import Chunk
 from liushui.importing.staging import OVERLAP_MAX, Block, Staging
 from liushui.ledger.flow_row import COLUMNS, WIRE, read_batch, read_rows
 from liushui.providers.longbridge import codec

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from liushui.ledger.write.undo import undo_import
-from tests.importing.test_records import RESTATING, ROWS, SECOND, TIMES, Book
+from tests.importing.test_same_record import RESTATING, ROWS, SECOND, TIMES, Book
 
 VERSIONS = ("10.00", "20.00", "30.00")
 

@@ -15,8 +15,8 @@ from liushui.errors import ConfigError, LedgerError
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.backups import forget_backups, list_backup_states, record_backup, record_failed_backup
 from liushui.ledger.maintenance.backup_folder import OWNER_FILE, RETRY, BackupFolder
+from liushui.ledger.maintenance.kept_backups import Retention, parse_duration, parse_retention
 from liushui.ledger.maintenance.restore import restore
-from liushui.ledger.maintenance.retention import Retention, parse_duration, parse_retention
 from liushui.ledger.maintenance.verify import Damage, verify
 from liushui.ledger.read.balances import read_balances
 from liushui.ledger.read.model import ReadModel

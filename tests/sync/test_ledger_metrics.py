@@ -18,7 +18,7 @@ from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
 from liushui.providers import ProviderRules
 from liushui.sync.ledger_metrics import BACKUP_GAUGES, CONTENT_TYPE, GAUGES, LedgerCollector, ledger_metrics
-from liushui.sync.telemetry import Metrics
+from liushui.sync.sync_observers import Metrics
 from liushui.testing.clock import MovableClock
 from tests.api.callers import open_api
 from tests.engines import LedgerStore

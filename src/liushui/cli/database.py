@@ -123,7 +123,7 @@ def backup(
     """
     from liushui.cli.backups import back_up_to_file, back_up_to_folder, keep_backing_up
     from liushui.ledger.maintenance.backup_folder import BackupFolder
-    from liushui.ledger.maintenance.retention import parse_duration, parse_retention
+    from liushui.ledger.maintenance.kept_backups import parse_duration, parse_retention
 
     retention = None if keep is None else parse_retention("keep", keep)
     interval = None if every is None else parse_duration("every", every)

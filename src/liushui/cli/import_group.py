@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from liushui.cli import imports, options
+from liushui.cli import import_files, options
 from liushui.cli.options import Settings
 from liushui.cli.output import emit, emit_one, messages
 from liushui.errors import ConfigError
@@ -59,7 +59,7 @@ class ImportGroup(click.Group):
             ctx.invoke(self._files_command.callback, **params)
 
 
-import_ = ImportGroup(imports.import_)
+import_ = ImportGroup(import_files.import_)
 
 
 @import_.command("list")

@@ -20,7 +20,7 @@ from rich.progress import (
 
 from liushui.cli.output import messages
 from liushui.sync.events import CallDelayed, Event, SyncAdvanced, SyncEnded, SyncResult, SyncStarted, SyncStatus
-from liushui.sync.telemetry import WAIT_MIN
+from liushui.sync.sync_observers import WAIT_MIN
 
 COLOURS: Final = {
     SyncStatus.DONE: "green",

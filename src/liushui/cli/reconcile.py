@@ -79,7 +79,7 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
     """
     from liushui.ledger.read.months import read_month
     from liushui.ledger.read.open_items import bank_reconciliations, list_open_items
-    from liushui.ledger.read.periods import reconcile_month
+    from liushui.ledger.read.proof_of_cash import reconcile_month
 
     first = None if period is None else read_month(period)
     model, form = settings.open_read_model(), settings.format

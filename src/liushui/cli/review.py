@@ -178,8 +178,8 @@ def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
     Rows that can be read now become flows. Those whose records came in as other rows since, corrected, are resolved.
     The exit code is 3 if some are still open.
     """
-    from liushui.ledger.write.corrected import resolve_corrected
     from liushui.ledger.write.reprocess import retry as retry_account
+    from liushui.ledger.write.resolve_rejected import resolve_corrected
 
     ledger = settings.open_ledger()
     results = []

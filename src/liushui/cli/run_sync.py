@@ -21,7 +21,7 @@ from liushui.sync.options import Environment, Options
 from liushui.sync.plan import INTERVAL_S
 from liushui.sync.runner import sync_sources
 from liushui.sync.scheduler import Scheduler
-from liushui.sync.telemetry import EventLog, LogFormat, ProgressWriter
+from liushui.sync.sync_observers import EventLog, LogFormat, ProgressWriter
 
 RESULT_COLUMNS: Final = (
     *("source", "status", "slices", "rows", "added", "restated", "withdrawn", "quarantined", "gaps", "error"),
@@ -49,12 +49,12 @@ def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str
 def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options: WatchOptions) -> None:
     """Sync sources whenever they are due or asked for, until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt)."""
     from liushui.notify.notifier import Notifier
-    from liushui.sync import telemetry  # metrics are imported only by watches, which serve them
+    from liushui.sync import sync_observers  # metrics are imported only by watches, which serve them
     from liushui.sync.ledger_metrics import LedgerCollector
 
     gc.freeze()  # what was imported stays: the collector need not look at it again
     default = LogFormat.NONE if messages.is_terminal else LogFormat.TEXT
-    metrics = telemetry.Metrics(ledger.clock, LedgerCollector(ReadModel(ledger, ProviderRules())))
+    metrics = sync_observers.Metrics(ledger.clock, LedgerCollector(ReadModel(ledger, ProviderRules())))
     log_format = LogFormat(watch_options.log_format or default)
     # First in, last out: the last events of a sync still wake it.
     with (
@@ -63,7 +63,7 @@ def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options:
     ):
         if watch_options.metrics_port is not None:
             port = metrics.serve(watch_options.metrics_port)
-            messages.print(f"metrics at http://{telemetry.METRICS_HOST}:{port}/metrics")
+            messages.print(f"metrics at http://{sync_observers.METRICS_HOST}:{port}/metrics")
         watch = Scheduler(
             ledger,
             names,

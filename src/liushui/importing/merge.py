@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.engine import Connection
 
-from liushui.importing.records import REF, Difference, Kind, Records, differences, facts_of
+from liushui.importing.same_record import REF, Difference, Kind, Records, differences, facts_of
 from liushui.importing.staging import Block
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_us
 from liushui.ledger.coverage import State

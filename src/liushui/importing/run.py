@@ -11,15 +11,15 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import LiushuiError
 from liushui.importing.merge import merge_block
-from liushui.importing.parse import Advance, documents
-from liushui.importing.records import Difference, Records, TimesNeededError
+from liushui.importing.read_rows import Advance, documents
+from liushui.importing.same_record import Difference, Records, TimesNeededError
 from liushui.importing.staging import Block, Staging
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change
-from liushui.ledger.write.corrected import resolve_corrected
 from liushui.ledger.write.imports import FlowKey, ImportCounts, ImportRecord
 from liushui.ledger.write.quarantine import erased_reasons, row_digest
+from liushui.ledger.write.resolve_rejected import resolve_corrected
 from liushui.provider import Codec, Provider
 
 REASONS_MAX: Final = 10

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from liushui.errors import LedgerError
-from liushui.importing.parse import CHUNK_ROWS, Chunk
+from liushui.importing.read_rows import CHUNK_ROWS, Chunk
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, Rejected, Row, RowBatch, read_batch, read_rows, to_row
 from liushui.provider import BatchCodec, Codec, DecodedRow
 

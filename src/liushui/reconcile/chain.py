@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import Final, NamedTuple
 
 from liushui.money import EXACT, ZERO
-from liushui.reconcile.trail import Edge, edge_of, excess, find_trail, free_start
+from liushui.reconcile.balance_order import Edge, edge_of, excess, find_trail, free_start
 from liushui.rules import BALANCE_RULES, BalanceRules
 
 LOOSE_MAX: Final = 10

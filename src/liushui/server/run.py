@@ -24,7 +24,7 @@ from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
 from liushui.server.health import Health, check_ledger
-from liushui.server.ports import PORT_OPTION, SOCKET_PORT_OPTION, free_port, unusable_port
+from liushui.server.open_port import PORT_OPTION, SOCKET_PORT_OPTION, free_port, unusable_port
 from liushui.server.public import PublicAddress, PublicSite, parse_networks
 from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter
 from liushui.server.running import PURPOSE, RunningServer, record_server
@@ -241,7 +241,7 @@ def serve(target: str, reply: Reply, address: Address, *, workers: int, started:
     from granian.constants import HTTPModes, Interfaces
     from granian.log import LogLevels
 
-    from liushui.server.workers import WorkerServer
+    from liushui.server.worker_processes import WorkerServer
 
     sockets = SocketServer(reply, address.host, address.socket_port)
     try:

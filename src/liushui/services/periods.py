@@ -30,8 +30,8 @@ from liushui.ledger.read.closed_months import (
 )
 from liushui.ledger.read.model import Reading, ReadModel
 from liushui.ledger.read.months import read_month
-from liushui.ledger.read.periods import reconcile_month
 from liushui.ledger.read.proof_lines import AccountMonth, LineCause, ProofLine
+from liushui.ledger.read.proof_of_cash import reconcile_month
 from liushui.ledger.read.stated_balances import Key
 from liushui.ledger.write.change import CLOSED, Change
 from liushui.ledger.write.commit import PlanChange, commit_changes

@@ -12,8 +12,8 @@ from liushui.ledger.jobs.sync_requests import insert_request
 from liushui.ledger.write.commit import insert_account
 from liushui.provider import Provider
 from liushui.providers import get_provider
-from liushui.sync.account_proof import WrongAccount, known_rows, prove_account
 from liushui.sync.runner import check_credentials
+from liushui.sync.same_account import WrongAccount, known_rows, prove_account
 from liushui.wire.transport import parse_base_url
 
 CONNECT_TIMEOUT_S = 20

@@ -21,7 +21,7 @@ from liushui.errors import Refused, SyncError, WireError, WrongPage
 from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
 from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
-from liushui.sync.row_fields import (
+from liushui.sync.undecoded_rows import (
     are_within,
     each_record_once,
     field_values,

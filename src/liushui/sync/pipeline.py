@@ -38,11 +38,10 @@ from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.read.flows import daily_flows
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change, Committed
-from liushui.ledger.write.corrected import resolve_corrected
+from liushui.ledger.write.resolve_rejected import resolve_corrected
 from liushui.provider import PageRequest, Slice
 from liushui.rules import PageNumber
 from liushui.sync import events
-from liushui.sync.account_proof import WrongAccount, known_rows, prove_account
 from liushui.sync.caller import CORRECTIONS_MAX, ClockCorrected, Deferred, RateLimitedCaller, clock_text
 from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
 from liushui.sync.doubts import WithdrawalCheck
@@ -50,8 +49,9 @@ from liushui.sync.events import SyncResult, SyncStatus, slice_text
 from liushui.sync.fetch import CUTS_MIN, EndlessPages, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import Plan
-from liushui.sync.row_fields import row_times, step_of
+from liushui.sync.same_account import WrongAccount, known_rows, prove_account
 from liushui.sync.slicer import LENGTH_MAX, Slicer
+from liushui.sync.undecoded_rows import row_times, step_of
 from liushui.sync.window import WINDOW_MIN, Window, Witness, unproven_parts
 
 FAILURES_MAX: Final = 3

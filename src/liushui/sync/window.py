@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from liushui.provider import Slice
 from liushui.rules import Paging, Rules
-from liushui.sync.row_fields import instant_of, row_times
+from liushui.sync.undecoded_rows import instant_of, row_times
 
 WINDOW_MIN: Final = timedelta(days=1)
 """The range that any service is believed to answer whole."""

@@ -15,7 +15,7 @@ from liushui.ledger.access.vault import vault_beside
 from liushui.ledger.engine import Ledger, file_of
 from liushui.ledger.jobs.backups import list_backup_states, record_backup, record_failed_backup
 from liushui.ledger.maintenance.backup import PART_SUFFIX, SQLITE_SUFFIXES, BackupResult, back_up
-from liushui.ledger.maintenance.retention import Retention
+from liushui.ledger.maintenance.kept_backups import Retention
 from liushui.ledger.maintenance.verify import ReportProgress
 
 OWNER_FILE: Final = ".liushui-ledger"

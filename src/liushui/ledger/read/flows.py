@@ -34,7 +34,7 @@ from liushui.ledger.read.filters import (
     end_us,
     totals_conditions,
 )
-from liushui.ledger.read.order import AT_ONCE, InstantOrder, balance_rules_of, in_order
+from liushui.ledger.read.instant_order import AT_ONCE, InstantOrder, balance_rules_of, in_order
 from liushui.ledger.schema import day_totals, flows
 from liushui.output_text import export_value
 from liushui.provider import Slice

@@ -23,7 +23,7 @@ from liushui.ledger.flow_row import COLUMNS
 from liushui.ledger.read.accounts import AccountName, AccountSnapshot, find_accounts, rejected_as_of
 from liushui.ledger.read.filters import AFTER_ALL_US, AccountFilter, Bound, FlowFilter, instant_us
 from liushui.ledger.read.flows import CHUNK, NO_RULES, LedgerFlow, ledger_flow
-from liushui.ledger.read.order import InstantOrder, balance_rules_of, in_order
+from liushui.ledger.read.instant_order import InstantOrder, balance_rules_of, in_order
 from liushui.ledger.schema import batches, flows, history, sources
 from liushui.ledger.tombstones import erased_until
 from liushui.rules import Paging, Rules

@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection
 from liushui.instant import to_us
 from liushui.ledger.read.balances import opening_balance
 from liushui.ledger.read.flows import LedgerFlow, ledger_flow
+from liushui.ledger.read.instant_order import Chain, InstantOrder
 from liushui.ledger.read.model import Account, Reading, ReadModel
-from liushui.ledger.read.order import Chain, InstantOrder
 from liushui.ledger.read.stated_balances import StatedPoints, sum_before
 from liushui.ledger.schema import flows
 from liushui.money import EXACT

@@ -18,7 +18,7 @@ from liushui.ledger.engines.base import Queries, queries_of
 from liushui.ledger.read.accounts import AccountName, find_accounts
 from liushui.ledger.read.filters import AFTER_ALL_US, Bound, begin_us, end_us
 from liushui.money import EXACT
-from liushui.reconcile.trail import edge_of, find_trail, free_start
+from liushui.reconcile.balance_order import edge_of, find_trail, free_start
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

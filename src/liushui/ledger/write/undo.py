@@ -30,8 +30,8 @@ from liushui.ledger.write.change import (
     Change,
 )
 from liushui.ledger.write.commit import write_change
-from liushui.ledger.write.evidence import BatchPurpose, Evidence, Key, key_of
 from liushui.ledger.write.imports import ANY_TIME_US, INSERT_SIGHTING
+from liushui.ledger.write.origins import BatchPurpose, Evidence, Key, key_of
 from liushui.ledger.write.quarantine import (
     UNDONE,
     Entry,

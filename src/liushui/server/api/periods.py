@@ -16,8 +16,8 @@ from liushui.instant import from_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.closed_months import PeriodDecision, closed_months, list_decisions
 from liushui.ledger.read.model import Reading
-from liushui.ledger.read.periods import reconcile, reconcile_months
 from liushui.ledger.read.proof_lines import AccountMonth, Figures, ProofLine
+from liushui.ledger.read.proof_of_cash import reconcile, reconcile_months
 from liushui.money import to_plain_string
 from liushui.reconcile.chain import Break
 from liushui.server.api.context import Context, RequestContext

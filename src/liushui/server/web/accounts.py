@@ -25,7 +25,7 @@ from liushui.ledger.read.model import Account
 from liushui.ledger.read.months import month_at, previous_month
 from liushui.ledger.read.stated_balances import StatedBalance
 from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
-from liushui.server.web.account_rows import account_address, flows_beside, month_address, row_address
+from liushui.server.web.account_addresses import account_address, flows_beside, month_address, row_address
 from liushui.server.web.check_labels import break_text, chain_label, check_label
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS

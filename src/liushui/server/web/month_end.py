@@ -20,7 +20,7 @@ from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.months import month_of, read_month
-from liushui.server.web.account_rows import month_address
+from liushui.server.web.account_addresses import month_address
 from liushui.server.web.flow_rows import CHUNK_ROWS, in_threads
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS

@@ -30,10 +30,10 @@ from liushui.ledger.read.closed_months import (
     list_decisions,
 )
 from liushui.ledger.read.months import month_at, next_month, previous_month, read_month
-from liushui.ledger.read.periods import reconcile, reconcile_month, reconcile_months
 from liushui.ledger.read.proof_lines import FIGURES, AccountMonth, LineCause, ProofLine
+from liushui.ledger.read.proof_of_cash import reconcile, reconcile_month, reconcile_months
 from liushui.ledger.read.stated_balances import Origin
-from liushui.server.web.account_rows import account_address, flows_beside, month_address, row_address
+from liushui.server.web.account_addresses import account_address, flows_beside, month_address, row_address
 from liushui.server.web.check_labels import CheckLabel, break_text, line_label, month_label
 from liushui.server.web.forms import Form
 from liushui.server.web.i18n import Language

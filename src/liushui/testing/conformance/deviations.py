@@ -26,9 +26,9 @@ from liushui.ledger.write.commit import make_account
 from liushui.provider import Provider
 from liushui.services.sources import replace_credentials
 from liushui.simulate.faults.deviation import Deviation, Scenario
-from liushui.sync.account_proof import WrongAccount
 from liushui.sync.events import SyncStatus
 from liushui.sync.plan import provable_range
+from liushui.sync.same_account import WrongAccount
 from liushui.testing.clock import MovableClock
 from liushui.testing.conformance.assertions import ensure
 from liushui.testing.conformance.both_ends import Checks

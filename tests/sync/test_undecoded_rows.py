@@ -7,7 +7,7 @@ import pytest
 
 from liushui.provider import Slice
 from liushui.providers import load_providers
-from liushui.sync.row_fields import are_within, row_times, rows_inside
+from liushui.sync.undecoded_rows import are_within, row_times, rows_inside
 
 RULES: Final = load_providers()["longbridge"].rules
 FIELD: Final = RULES.time_field

@@ -15,7 +15,7 @@ from liushui.provider import Slice
 from liushui.providers.longbridge import codec
 from liushui.sync.events import CallDelayed, Event, NextSyncDue, SyncEnded, SyncResult, SyncStatus, notify_all
 from liushui.sync.options import Options
-from liushui.sync.telemetry import METRICS_HOST, EventLog, LogFormat, Metrics
+from liushui.sync.sync_observers import METRICS_HOST, EventLog, LogFormat, Metrics
 from liushui.testing.client_double import ClientDouble
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger
 from tests.sync.running import World, clock_of

@@ -14,8 +14,8 @@ from liushui.errors import AccountNotFound, InvalidField
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.read.model import ReadModel
-from liushui.ledger.read.periods import reconcile, reconcile_months
 from liushui.ledger.read.proof_lines import AccountMonth, ProofLine
+from liushui.ledger.read.proof_of_cash import reconcile, reconcile_months
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.providers.hkus.rules import RULES

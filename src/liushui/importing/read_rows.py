@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from liushui.errors import ProviderError, WireError
+from liushui.importing.file_pieces import PieceTooLongError, Splitter
 from liushui.importing.files import Mapped, UnusableFile, map_file
-from liushui.importing.split import PieceTooLongError, Splitter
 from liushui.ledger.flow_row import RowBatch, read_batch
 from liushui.provider import Codec
 

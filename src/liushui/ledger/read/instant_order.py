@@ -17,8 +17,8 @@ from sqlalchemy.engine import Connection
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.filters import AccountFilter
 from liushui.ledger.schema import batches, flows, history
+from liushui.reconcile.balance_order import edge_of, find_trail, free_start, is_ambiguous
 from liushui.reconcile.chain import ChainRow, order_rows
-from liushui.reconcile.trail import edge_of, find_trail, free_start, is_ambiguous
 from liushui.rules import BALANCE_RULES, BalanceRules, Paging, Rules
 
 AROUND: Final = 50

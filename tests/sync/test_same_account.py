@@ -13,8 +13,8 @@ from liushui.provider import Provider
 from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
 from liushui.services import sources as services
-from liushui.sync.account_proof import WrongAccount
 from liushui.sync.events import SyncStatus
+from liushui.sync.same_account import WrongAccount
 from liushui.testing.client_double import ClientDouble
 from tests.sync.rows import hourly, new_ledger, source
 from tests.sync.running import amounts, amounts_of, synced

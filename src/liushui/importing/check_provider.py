@@ -11,7 +11,7 @@ import msgspec
 from liushui.errors import NotRepresentable, ProviderError, WireError, short_repr
 from liushui.flow import Flow
 from liushui.importing.files import UnusableFile
-from liushui.importing.parse import mapped_file, rows_of_answer, splitter
+from liushui.importing.read_rows import mapped_file, rows_of_answer, splitter
 from liushui.instant import EPOCH
 from liushui.provider import Codec, Provider
 

@@ -13,14 +13,14 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import read_rows
 from liushui.ledger.read.review import Quarantined, list_quarantined
 from liushui.ledger.write.commit import commit_slice, make_account
-from liushui.ledger.write.corrected import resolve_corrected
+from liushui.ledger.write.resolve_rejected import resolve_corrected
 from liushui.ledger.write.undo import undo_import
 from liushui.provider import Provider, Slice
 from liushui.providers import get_provider
 from tests.cli.commands import result, run
 from tests.engines import store_of
 from tests.importing.inputs import row as longbridge
-from tests.importing.test_records import SECOND, hkus, wecom, wooxpro
+from tests.importing.test_same_record import SECOND, hkus, wecom, wooxpro
 from tests.ledger.ledgers import assert_intact
 
 Import = Callable[..., Imported]

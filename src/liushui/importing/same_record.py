@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import astuple
 from sqlalchemy.engine import Connection
 
-from liushui.importing.times import TimeIndex
+from liushui.importing.identity_times import TimeIndex
 from liushui.instant import from_us, to_iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liushui.reconcile.trail import Edge, find_trail, free_start, is_ambiguous
+from liushui.reconcile.balance_order import Edge, find_trail, free_start, is_ambiguous
 
 balances = st.integers(0, 4).map(Decimal)
 groups = st.lists(st.builds(Edge, balances, balances), min_size=1, max_size=7)

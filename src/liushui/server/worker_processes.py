@@ -4,7 +4,7 @@ from granian._granian import SocketHolder
 from granian.server.mp import MPServer
 
 from liushui.errors import LiushuiError
-from liushui.server.ports import open_listener
+from liushui.server.open_port import open_listener
 
 
 class WorkersFailed(LiushuiError):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from liushui.errors import ConfigError
-from liushui.importing import split
-from liushui.importing.parse import documents
+from liushui.importing import file_pieces
+from liushui.importing.read_rows import documents
 from liushui.providers.longbridge import codec
 from tests.importing.inputs import envelope, row
 
@@ -136,9 +136,9 @@ def test_a_file_of_broken_values_is_not_searched_again_and_again(
         searched.append(limit)
         return -limit
 
-    monkeypatch.setattr(split, "WASTE_MAX", 100_000)
-    monkeypatch.setattr(split, "_matching_end", in_vain)
-    monkeypatch.setattr(split, "PIECE_MAX", 20_000)
+    monkeypatch.setattr(file_pieces, "WASTE_MAX", 100_000)
+    monkeypatch.setattr(file_pieces, "_matching_end", in_vain)
+    monkeypatch.setattr(file_pieces, "PIECE_MAX", 20_000)
     file = tmp_path / "saved"
     file.write_bytes(b'{"a":[\n' * 1_000)
     assert pages(file) == [[b'{"a":['] * 1_000]

@@ -17,8 +17,8 @@ from liushui.instant import from_us, to_iso
 from liushui.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
-    from liushui.importing.records import Difference
     from liushui.importing.run import Imported
+    from liushui.importing.same_record import Difference
     from liushui.ledger.engine import Ledger
     from liushui.provider import Provider
 
@@ -67,7 +67,7 @@ def import_(
     Example: ssh archive cat flows.jsonl.gz | liushui import - --provider longbridge --account broker
     """
     from liushui.cli.progress import file_bar
-    from liushui.importing.recognise import check_file
+    from liushui.importing.check_provider import check_file
     from liushui.importing.run import import_files
     from liushui.ledger.maintenance.heads_file import try_record_heads
     from liushui.ledger.write.commit import make_account

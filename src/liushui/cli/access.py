@@ -236,10 +236,17 @@ def token() -> None:
 
 @token.command("create")
 @click.option(
-    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="What it may do; repeatable."
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    required=True,
+    help="What the token may do; repeatable.",
 )
-@click.option("--account", "accounts", multiple=True, metavar="ACCOUNT", help="An account it may see; repeatable.")
-@click.option("--all-accounts", is_flag=True, help="It may see every account, also those added later.")
+@click.option(
+    "--account", "accounts", multiple=True, metavar="ACCOUNT", help="An account the token may see; repeatable."
+)
+@click.option("--all-accounts", is_flag=True, help="The token may see every account, also those added later.")
 @click.option("--name", default="", show_default=False, metavar="TEXT", help="A note for the list of tokens.")
 @expires_option
 @days_option

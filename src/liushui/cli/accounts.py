@@ -39,8 +39,8 @@ def remove(settings: Settings, name: str, confirm: str | None) -> None:
     """Erase an account: its flows, their history, its source and credentials.
 
     `source remove` keeps the flows; this does not. Keys and tokens no longer read the account, and those that read no
-    other are revoked. What stays is the account's chain without its facts, so that `verify` still finds what was
-    changed, and its certificates. The name can be used again, and its chain then goes on.
+    other are revoked. The account's certificates stay, and so does its chain without the facts, so that `verify` still
+    finds what was changed. The name can be used again, and its chain then goes on.
 
     Deleted rows may be left in the free space of the database until `liushui db compact`. Backups and copies that were
     made before still have the account.

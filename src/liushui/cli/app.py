@@ -44,19 +44,19 @@ COMMANDS: Final = {
     "reconcile": LazyCommand(
         "reconcile", "reconcile", "Prove what moved in a month: opening, receipts, payments and closing."
     ),
-    "close": LazyCommand("close", "close", "Close a month, when it is proven."),
+    "close": LazyCommand("close", "close", "Close a month whose proof of cash passes or is explained."),
     "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
     "status": LazyCommand(
         "coverage", "status", "Print up to when each account is complete, and its last and next sync."
     ),
     "notify": LazyCommand(
-        "notify", "notify", "Tell somebody when something needs attention: by signed webhooks, e-mail or ntfy."
+        "notify", "notify", "Send messages about what needs attention, by signed webhooks, e-mail or ntfy."
     ),
     "verify": LazyCommand("database", "verify", "Check that nothing in the ledger was changed or damaged."),
     "certificate": LazyCommand(
         "certificate", "certificate", "Make and check signed certificates of a month of an account."
     ),
-    "link": LazyCommand("links", "link", "Show which flows belong together, and confirm or reject it."),
+    "link": LazyCommand("links", "link", "Show which flows belong together, and confirm or reject links."),
     "findings": LazyCommand("review", "findings", "List flows that deserve a review."),
     "breaks": LazyCommand("review", "breaks", "List where stated balances do not follow from those before them."),
     "quarantine": LazyCommand("review", "quarantine", "Review rejected rows: rows that could not be read."),

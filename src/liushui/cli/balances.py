@@ -50,9 +50,9 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
     A balance is the opening balance and all flows, exact. Where the opening balance is not known, the sum of the flows
     is called the net change since the day on which the history begins. `stated` is the newest balance that the provider
     or a person stated, or the newest one that fails; `difference` is that figure minus the balance of the flows at its
-    moment, and `check` the verdict: pass, fail or could not check. Exit code 3 where the result is not complete, which
-    that of an account without a source never is, or where a check fails. With --as-of the sums are computed from all
-    versions of the flows, which takes longer the more there are.
+    moment, and `check` the verdict: pass, fail or could not check. The exit code is 3 if the result is not complete or
+    a check fails. The result of an account without a source is never complete. With --as-of the sums are computed from
+    all versions of the flows, which takes longer the more there are.
 
     \b
     Example: liushui balances broker --at 2026-01-01
@@ -121,7 +121,7 @@ def balance_row(row: "Balance") -> Record:
 def balance() -> None:
     """State what an account holds, and compare it with the flows.
 
-    A stated balance gives an account without an opening balance one, and checks the flows up to its moment. It is
+    A stated balance gives an opening balance to an account that has none, and checks the flows up to its moment. It is
     sealed in the ledger like every fact. A wrong one is withdrawn, not deleted.
     """
 
@@ -144,7 +144,7 @@ def state(settings: Settings, account: str, currency: str, amount: str, at: str,
     """State the balance of an account at a moment.
 
     The same balance may be stated again; nothing changes then. Prints the balance with its id and its check. The exit
-    code is 3 if it is recorded, and differs from the balance of the flows.
+    code is 3 if the balance is recorded, but differs from the balance of the flows.
 
     \b
     Example: liushui balance state shop --currency CNY --amount 1024.00 --at 2026-11-01 --note "bank statement"

@@ -74,7 +74,7 @@ def certificate_key() -> None:
 @click.argument("name", metavar="NAME", help="The key's name, best a URL without its scheme: example.com/ledger.")
 @options.ledger_and_format
 def key_create(settings: Settings, name: str) -> None:
-    """Create a key. Give its verifier key to those who shall check your certificates.
+    """Create a key. Give its verifier key to those who will check your certificates.
 
     The private part is stored in the ledger, encrypted like all credentials, and never shown.
 
@@ -132,9 +132,9 @@ def create(
     """Certify a month of an account: sign what the ledger has of it, and store that in the ledger.
 
     A month that is not complete is certified as such, with the ranges that are missing and the reasons, and so is a
-    balance that differs from what is stated. The verdicts are printed: `complete`, and of the closing balances, the
-    breaks of the balance chain and the outstanding items pass, fail or could not check. The exit code is 3 if flows may
-    be missing, a balance differs or a chain breaks.
+    balance that differs from what is stated. The command prints the verdicts: `complete`, and pass, fail or could not
+    check for the closing balances, the breaks of the balance chain and the outstanding items. The exit code is 3 if
+    flows may be missing, a balance differs or a chain breaks.
 
     \b
     Example: liushui certificate create --period 2026-10 broker
@@ -220,9 +220,9 @@ def export(settings: Settings, account: str, number: int | None, out: Path | Non
 def verify(settings: Settings, files: tuple[Path, ...], trusted: tuple[str, ...]) -> None:
     """Check certificates: their signature, and what they say against the ledger.
 
-    The chain must still have the batch that a certificate names, and the rows of that batch the certificate's root. The
-    exit code is 4 if a certificate is not valid, or the ledger differs; 3 if the account was removed since, so that its
-    rows cannot be compared.
+    The chain must still have the batch that a certificate names, and the rows as of that batch must have the
+    certificate's root. The exit code is 4 if a certificate is not valid, or the ledger differs; 3 if the account was
+    removed since, so that its rows cannot be compared.
 
     \b
     Example: liushui certificate verify broker-2026-10.certificate
@@ -260,9 +260,10 @@ def _verify_one(ledger: "Ledger", path: Path, keys: "list[VerifierKey]") -> Reco
 @trusted_option
 @options.ledger_and_format
 def rows(settings: Settings, file: Path, trusted: tuple[str, ...]) -> None:
-    """Print the rows that a certificate is about, as JSON lines or CSV, to give them away with it.
+    """Print the rows that a certificate is about, as JSON lines or CSV, to hand over with it.
 
-    They are printed as they were when the certificate was made, in the form that its tree of digests is made of.
+    They are printed as they were when the certificate was made, in the form from which its tree of digests was
+    computed.
 
     \b
     Example: liushui certificate rows broker-2026-10.certificate --format csv > rows.csv

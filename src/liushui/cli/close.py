@@ -68,14 +68,15 @@ def close(
     is_listed: bool,
     is_changes: bool,
 ) -> None:
-    """Close a month, when it is proven.
+    """Close a month whose proof of cash passes or is explained.
 
     Every line of `liushui reconcile` must pass, or be explained by a named person with a reason. Then a certificate of
     the month is written into the ledger, and the close is sealed in the chain that `verify` checks. Otherwise each line
-    that does not pass is named, and nothing is changed. Without ACCOUNT, all accounts are closed that are not yet.
+    that does not pass is named, and nothing is changed. Without ACCOUNT, all accounts are closed that are still open.
 
-    A closed month is not locked: what comes later is recorded as always, listed by --changes, and an alarm in
-    `liushui status`, until the month is opened again with --reopen. With --changes the exit code is 3 if there is one.
+    A closed month is not locked: later changes are recorded as always, listed by --changes, and raise an alarm in
+    `liushui status`, until the month is opened again with --reopen. With --changes the exit code is 3 if there is a
+    change.
 
     \b
     Example: liushui close 2026-10 shop --explain shop:CNY --by "Li Na" --reason "refund that our key may not see"

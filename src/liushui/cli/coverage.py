@@ -63,8 +63,8 @@ class Calendar(NamedTuple):
 def coverage(settings: Settings, accounts: tuple[str, ...], by_day: bool) -> None:
     """Show which days are complete, which are not, and why.
 
-    A table is a calendar; the other formats have a row for each range of time or, with --days, for each day. Exit code
-    3 where flows may be missing.
+    A table is a calendar; the other formats have a row for each range of time or, with --days, for each day. The exit
+    code is 3 if flows may be missing.
 
     \b
     Example: liushui coverage broker --days --format csv

@@ -89,7 +89,7 @@ def copy(settings: Settings, source: str, target: str, without_secrets: bool) ->
 @click.option(
     "--every",
     metavar="DURATION",
-    help="Keep running, and write a backup into the folder so often: 30min, 6h, 1d.",
+    help="Keep running, and write a backup into the folder at this interval: 30min, 6h, 1d.",
 )
 @click.option(
     "--keep",
@@ -189,8 +189,8 @@ def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None
 def compact(settings: Settings) -> None:
     """Rewrite the ledger without free space, in which deleted rows may have left something.
 
-    A file gets smaller. It takes minutes for a large ledger, which can be read meanwhile if it is a file, and needs as
-    much free space as the ledger has.
+    If the ledger is a file, it gets smaller, and can be read meanwhile. For a large ledger the command takes minutes.
+    It needs as much free disk space as the ledger occupies.
     """
     ledger = settings.open_ledger()
     remains = ledger.compact()
@@ -226,11 +226,11 @@ def verify(
 ) -> None:
     """Check that nothing in the ledger was changed or damaged.
 
-    Every chain, fact, coverage and total is computed again from the rows. That compares the ledger with itself alone.
-    What was cut off at the end, or replaced by an older copy, shows only beside something that was recorded elsewhere:
-    the links of --expect, the certificates of --against, and the heads file beside the ledger, which is used when it is
-    there. `anchored` is the newest batch that one of them vouches for. The exit code is 4 if anything differs, or if a
-    certificate is not valid; the rest is checked all the same.
+    Every chain, fact, coverage and total is computed again from the rows. That compares the ledger with itself alone. A
+    ledger that was cut off at the end, or replaced by an older copy, is found only by comparison with a record from
+    elsewhere: the links of --expect, the certificates of --against, and the heads file beside the ledger, which is used
+    when it is there. `anchored` is the newest batch that one of these records vouches for. The exit code is 4 if
+    anything differs, or if a certificate is not valid; the rest is checked all the same.
 
     \b
     Example: liushui verify --expect broker=5a0c…

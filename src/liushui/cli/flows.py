@@ -92,8 +92,8 @@ def flows(
 ) -> None:
     """Print flows by account and time, those of one moment in the order of their balances.
 
-    A table has the most important columns; the other formats have all of them. Exit code 3 where flows of the range
-    are missing from the ledger, as far as anybody knows.
+    A table has the most important columns; the other formats have all of them. The exit code is 3 if the ledger is
+    known to lack flows of the range.
 
     \b
     Example: liushui flows broker --since 2026-01-01 --kind dividend
@@ -191,7 +191,7 @@ def summary(
     """Print money in and out by period, account, currency and kind.
 
     Currencies are never added together. own_in and own_out are the part of money in and out that is transfers between
-    the printed accounts. Exit code 3 where the result is not complete, which that of an account without a source never
+    the printed accounts. The exit code is 3 if the result is not complete; that of an account without a source never
     is. Without --until the range ends with the newest flow, or where the newest sync ended. With --as-of the sums are
     computed from all versions of the flows, which takes longer the more there are.
 

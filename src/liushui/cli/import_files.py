@@ -39,7 +39,9 @@ COUNTS: Final = ("files", "rows", "added", "known", "differs", "restated", "with
 @options.provider_option("--provider", "The provider whose rows they are.")
 @click.option("--account", required=True, metavar="ACCOUNT", help="The account they belong to; created if it is new.")
 @click.option("--zone", metavar="ZONE", help="The IANA time zone of a new account's days. (default: the provider's)")
-@click.option("--restate", is_flag=True, help="Where a record is known with other facts, the file's version counts.")
+@click.option(
+    "--restate", is_flag=True, help="If a record is known with other values, make the file's version the current one."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @options.ledger_and_format
 def import_(
@@ -57,9 +59,9 @@ def import_(
     importing a file twice changes nothing. A row that cannot be read goes to the quarantine with its bytes and the
     reason; the other rows come in, and the exit code is 3.
 
-    A row whose record is known with other facts differs: both values are printed, and the exit code is 3. Where only
-    files had the record, the later import is the current version, and the earlier one is in the history. What a sync
-    has read stays, unless --restate is given.
+    If the ledger already has a row's record with other values, both values are printed, and the exit code is 3. If only
+    files had the record, the later import becomes the current version, and the earlier one moves to the history. What a
+    sync has read stays, unless --restate is given.
 
     \b
     Example: liushui import flows-2025.json --provider longbridge --account broker

@@ -29,7 +29,7 @@ class ImportGroup(click.Group):
             invoke_without_command=True,
             params=files_command.params,
             help=files_command.help,
-            epilog="A file that is named like a command is given as ./NAME.",
+            epilog="If a file has the name of a command, write it as ./NAME.",
         )
         self._files_command = files_command
         self.callback = click.pass_context(self._import_files)

@@ -26,12 +26,12 @@ TABLE_COLUMNS: Final = (
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def link() -> None:
-    """Show which flows belong together, and confirm or reject it.
+    """Show which flows belong together, and confirm or reject links.
 
     Transfers between your accounts, refunds and receipts, fees and what they were charged for, taxes and dividends, the
-    legs of a conversion, the fills of an order. A link is certain if no other flow could take the place of either.
-    Candidates are only possible: confirm or reject them. Totals of several accounts leave out transfers that are
-    certain or confirmed.
+    legs of a conversion, the fills of an order. A link is certain if no other flow could take the place of either of
+    its flows. Candidates are only possible: confirm or reject them. Totals of several accounts leave out transfers that
+    are certain or confirmed.
     """
 
 
@@ -61,8 +61,8 @@ def list_(
 ) -> None:
     """List links by the time of their first flow: the one that was refunded, charged or sent.
 
-    With ACCOUNT, links with a flow in one of these accounts. Of several candidates for one flow, the suggested ones fit
-    best together.
+    With ACCOUNT, only links with a flow in one of these accounts are listed. Of several candidates for one flow, the
+    suggested ones fit best together.
 
     \b
     Example: liushui link list --state candidate --kind transfer
@@ -124,7 +124,7 @@ def confirm(settings: Settings, id_: str, by: str, reason: str, replace: bool) -
     """Confirm that the flows of a link belong together.
 
     The decision is recorded in the ledger, in the chain that `verify` checks, and is never lost. A confirmed link stops
-    to count if one of its flows is changed or withdrawn later.
+    counting if one of its flows is changed or withdrawn later.
 
     \b
     Example: liushui link confirm 20260130T093000-0f1e2d3c4b5a --reason "on the bank's slip"

@@ -33,10 +33,10 @@ def _kind_help() -> str:
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def notify() -> None:
-    """Tell somebody when something needs attention: by signed webhooks, e-mail or ntfy.
+    """Send messages about what needs attention, by signed webhooks, e-mail or ntfy.
 
     Rules are kept in the ledger. `liushui serve` and `liushui sync --watch` send the messages. Each alarm makes one
-    message for each rule, and another one when it comes back after it had ended.
+    message for each rule, and another one if it ends and comes back.
     """
 
 
@@ -70,7 +70,7 @@ def notify() -> None:
     type=click.IntRange(min=0),
     default=GAP_AFTER_H,
     metavar="HOURS",
-    help="Tell about a gap when it has been open for so long: the next syncs fill most gaps.",
+    help="Report a gap only when it has been open for this long, because the next syncs fill most gaps.",
 )
 @click.option(
     "--allow-private",

@@ -62,9 +62,9 @@ def findings(settings: Settings, accounts: tuple[str, ...], only: str | None) ->
 def breaks(settings: Settings, accounts: tuple[str, ...], again: bool) -> None:
     """List where stated balances do not follow from those before them.
 
-    Each is located between two flows, with the difference and the simplest explanation. Flows of one instant, and of
-    the few seconds that a provider's clock may be off, are put in the order of their balances first. The exit code is 3
-    if there is one.
+    Each is located between two flows, with the difference and the simplest explanation. Before that, flows of one
+    instant, and of the few seconds that a provider's clock may be off, are put in the order of their balances. The exit
+    code is 3 if there is a break.
 
     \b
     Example: liushui breaks shop --format json

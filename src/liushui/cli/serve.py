@@ -114,9 +114,9 @@ def serve(
 ) -> None:
     """Serve the web page, liushui's API and the provider APIs.
 
-    A ledger is made where there is none; then the printed link opens the first steps. liushui's own API is under
-    /api/v1. A second process syncs what the page or the API asks for, and with --backup-to a third one makes backups,
-    as `liushui db backup` does. Ctrl-C ends all of them. A page without a password gets the one in
+    If there is no ledger, the command creates one, and the printed link opens the first steps. liushui's own API is
+    under /api/v1. A second process syncs what the page or the API asks for, and with --backup-to a third one makes
+    backups, as `liushui db backup` does. Ctrl-C ends all of them. A page without a password gets the one in
     LIUSHUI_PAGE_PASSWORD, or in the file that LIUSHUI_PAGE_PASSWORD_FILE names.
 
     \b

@@ -147,14 +147,16 @@ def _report(revoked: "Revoked") -> None:
 @click.command()
 @click.option("--since", metavar="WHEN", help="Only from this date or ISO 8601 time (UTC) on.")
 @click.option("--until", metavar="WHEN", help="Only before this date or ISO 8601 time (UTC).")
-@click.option("--who", metavar="NAME", help='Only what this one did, as the log names them: "user wang".')
+@click.option(
+    "--who", metavar="NAME", help='Only what this user, token or program did, as the log names it: "user wang".'
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N entries, the newest. (default: all)")
 @options.ledger_and_format
 def audit(settings: Settings, since: str | None, until: str | None, who: str | None, limit: int | None) -> None:
     """List who did what.
 
-    The log is of the page, the API and the command line, newest first. An entry is stored before its action begins. One
-    without an outcome is of a program that ended before the action did.
+    The log covers the page, the API and the command line, newest first. An entry is stored before its action begins. An
+    entry without an outcome means that the program ended before the action did.
     """
     from liushui.ledger.access.audit import list_actions
 

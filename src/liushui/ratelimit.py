@@ -291,7 +291,7 @@ class OutgoingLimits(_SharedCalls):
             )
 
     def blocked_until(self, key: str) -> datetime | None:
-        """Return the instant before which the provider wants no calls; None where it takes some now."""
+        """Return the instant before which the provider wants no calls; None if it takes calls now."""
         if not self.path.exists():
             return None  # no block was ever recorded, and a source that is not paced makes no file
         now_us = to_us(self._clock())

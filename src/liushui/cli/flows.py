@@ -141,7 +141,7 @@ def bound_of(name: str, text: str | None) -> "Bound | None":
 
 
 def exit_with(verdict: "Verdict") -> None:
-    """Say why a result is not complete, and exit with code 3. Return where nothing is known to be missing."""
+    """Say why a result is not complete, and exit with code 3. Return if nothing is known to be missing."""
     from liushui.ledger.read.completeness import Cause
 
     # Of an account without a source nothing can be missing that anybody knows of: it is named by `complete` alone.
@@ -149,7 +149,7 @@ def exit_with(verdict: "Verdict") -> None:
 
 
 def exit_with_sums(verdict: "Verdict") -> None:
-    """The same of sums, which say of themselves whether they are complete: those without a source are not."""
+    """The same as `exit_with` for sums. The sum of an account without a source is not complete."""
     _exit_with_gaps(verdict.gaps)
 
 

@@ -49,7 +49,7 @@ seed_option = click.option(
 
 
 def port_option(default: int) -> Callable[[F], F]:
-    """The option for the port of HTTP."""
+    """The option for the HTTP port."""
     return click.option("--port", type=_PORTS, default=default, metavar="PORT", help="The port; 0 takes a free one.")
 
 

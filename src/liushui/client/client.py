@@ -192,7 +192,7 @@ class Client:
         return self._post(f"/links/{_part(link)}/decision", decision, models.LinkInFull, repeat=False)
 
     def create_account(self, account: str, zone: str = "UTC") -> models.Account:
-        """Create an account of your own. One that exists, in that zone, is returned as it is."""
+        """Create an account of your own. If it exists already, in that zone, it is returned unchanged."""
         return self._post("/accounts", models.MakeAccount(account=account, zone=zone), models.Account)
 
     def record(

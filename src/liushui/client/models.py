@@ -824,8 +824,8 @@ class RecordedRow(Model, omit_defaults=True):
 
 
 class Recorded(Model):
-    """What became of the flows of a request. `again`: a request with the same idempotency key was done before, and this
-    is its answer."""
+    """What became of the flows of a request. `again`: an earlier request had the same idempotency key, and this is its
+    answer."""
 
     added: Count
     known: Count

@@ -161,7 +161,7 @@ class _Merger:
             records.differences = []
 
     def is_special(self, at_us: int, identity: str) -> bool:
-        """Whether a row is more than a new one in the middle of its page."""
+        """Whether a row is anything else than a new row in the middle of its page."""
         return at_us in self._ends or (at_us, identity) in self._known.flows or identity in self._known.edges
 
     @property

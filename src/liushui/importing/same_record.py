@@ -114,7 +114,7 @@ class Records:
         return kind_of
 
     def facts_among(self, row: Row, held: Iterable[Row]) -> Facts:
-        """The facts of a row. One that names no part of the account has the part of a held version it is equal to."""
+        """The facts of a row. A row that names no part of the account gets that of the held version it equals."""
         facts = facts_of(row)
         if not self._id.part_fields or any(_values(self._parts, self._id.part_fields, row)):
             return facts
@@ -127,7 +127,7 @@ class Records:
     def replaces(self, old: Row, new: Row, *, is_proven: bool) -> bool:
         """Whether a file's version takes the place of the held one. `is_proven`: a sync has read one of their times.
 
-        What a sync has read counts more than a file, of which nobody knows when it was saved.
+        What a sync has read counts more than a file, because the time when the file was saved is not known.
         """
         if self._restate:
             return True

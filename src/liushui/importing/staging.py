@@ -206,7 +206,7 @@ class Staging:
             yield from self._merged() if self._is_nearly_ordered() else self._sorted()
 
     def keys(self) -> Iterator[list[tuple[str, int]]]:
-        """The identity and time of every row, some thousand at once."""
+        """The identity and time of every row, a few thousand at a time."""
         with naming_staging():
             for spilled in self._spilled:
                 block = self._read(spilled)

@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is on the public internet, also where it is an IPv4 address in an IPv6 one."""
+    """Whether an address is on the public internet. An IPv4 address inside an IPv6 one is checked as well."""
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and any(address in network for network in _NAT64):

@@ -64,11 +64,11 @@ LIMITS: Final[Mapping[RequestClass, ClassLimits]] = {
 RETRY_S: Final = 1
 """When a client that was refused should try again."""
 REFUSAL_DELAY: Final = timedelta(milliseconds=250)
-"""How long a refusal is held back. Clients that ask again at once would else fill the event loop with refusals."""
+"""How long a refusal is held back. Otherwise clients that ask again at once would fill the event loop with refusals."""
 
 
 class Ticket(NamedTuple):
-    """To which class a request belongs, and who sent it, as far as can be told without looking at the ledger."""
+    """The class of a request and its caller, as far as both are known without reading the ledger."""
 
     request_class: RequestClass
     caller: str
@@ -98,7 +98,7 @@ def provider_ticket(headers: Mapping[str, str], client: str) -> Ticket:
 
 
 class Admission:
-    """Counts the requests in progress, and refuses those that are too many. For one event loop."""
+    """Counts the requests in progress, and refuses excess ones. For one event loop."""
 
     def __init__(self, limits: Mapping[RequestClass, ClassLimits] = LIMITS) -> None:
         self._limits = limits
@@ -106,7 +106,7 @@ class Admission:
         self._callers: Counter[Ticket] = Counter()
 
     def refusal(self, ticket: Ticket) -> HTTPStatus | None:
-        """Why a request is refused: 429 for too many of its caller, 503 for too many of its class. None: it is not."""
+        """The status of a refusal: 429 if the caller has too many requests, 503 if the class has. None: not refused."""
         limits = self._limits[ticket.request_class]
         if self._callers[ticket] >= limits.caller_requests:
             return HTTPStatus.TOO_MANY_REQUESTS

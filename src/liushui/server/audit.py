@@ -1,4 +1,4 @@
-"""Enters what a request does in the audit log: before its handler runs, and its status before the answer is sent."""
+"""Enters a request in the audit log before its handler runs, and its status before the answer is sent."""
 
 import asyncio
 from contextlib import suppress
@@ -22,7 +22,7 @@ DONE, REFUSED, FAILED = "done", "refused", "failed"
 
 
 async def begin_audit(scope: Scope, ledger: Ledger, principal: Principal, face: Face) -> None:
-    """Enter a request whose handler is about to run. Raises LedgerError: what cannot be entered is not done."""
+    """Enter a request whose handler is about to run. Raises LedgerError: then the handler must not run."""
     handler = scope["route_handler"]
     action = await asyncio.to_thread(
         begin_action,

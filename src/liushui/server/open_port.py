@@ -89,7 +89,7 @@ def _listening_inodes(port: int) -> Iterator[str]:
 
 
 def _open_files(pid: int) -> Iterator[str]:
-    """What the open files of a process are, as the system names them. Raises OSError."""
+    """The open files of a process, as the system names them. Raises OSError."""
     for file in _PROC.joinpath(str(pid), "fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
             yield str(file.readlink())

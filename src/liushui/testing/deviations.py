@@ -152,7 +152,7 @@ class DeviatingProvider(DialectTransport):
     # ------------------------------------------------------------ the service
 
     def source(self, key: Key | None = None) -> Source:
-        """The source of the account, or of any account with a key of its own."""
+        """The source of the account, with the credentials of `key`, or else those of the account's own key."""
         return Source(
             account=ACCOUNT,
             provider=self.provider.name,

@@ -1,8 +1,9 @@
 """Insert many rows at once, the fastest way of each engine: one statement for a hundred rows, or COPY.
 
 Rows have a value for each column of their table, in its order, amounts as text. Most columns of most rows are empty: a
-provider fills about half of a flow's columns, and each column of an INSERT costs as much as its share of it. So columns
-that are empty in all rows are left out. `filled` are the indexes of the others, where the caller knows them.
+provider fills about half of a flow's columns, and the time of an INSERT grows with the number of its columns. So
+columns that are empty in all rows are left out. `filled` has the indexes of the other columns, if the caller knows
+them.
 """
 
 from collections.abc import Iterator, Sequence

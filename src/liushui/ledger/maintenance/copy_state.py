@@ -140,7 +140,7 @@ def link_at(connection: Connection, account: str, head: int) -> str | None:
 
 
 def finish_copy(target: Ledger) -> None:
-    """Remove the mark: from now on it is a ledger like any other."""
+    """Remove the mark of an unfinished copy: from now on the copy is a ledger like any other."""
     with target.writing() as connection:
         copying.drop(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (REVISION,))

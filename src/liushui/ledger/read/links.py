@@ -172,9 +172,9 @@ class LinkReader:
         return next((link for link in links if link.id == id_), None)
 
     def why_missing(self, id_: str, visible: Collection[str] | None = None) -> str:
-        """Why there is no link of an id, in a sentence: it never was one, or a flow of it has changed.
+        """Say in a sentence why an id has no link: there never was one, or one of its flows has changed.
 
-        `visible`: the accounts of which the caller may be told; None: all.
+        `visible`: the accounts that the caller may see; None: all.
         """
         link = self.find_ended(id_)
         if link is not None and visible is not None and any(flow.account not in visible for flow in link.flows):

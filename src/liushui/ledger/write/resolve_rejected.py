@@ -156,7 +156,7 @@ class _Finder:
         return all(_text(sought.fields.get(name)) == _text(flow.fields.get(name)) for name in names)
 
     def _is_place(self, sought: _Sought, flow: _Flow) -> bool:
-        """Whether both rows differ in the rejected field alone, where a sync has read everything since."""
+        """Whether both rows differ only in the rejected field, and a sync has read everything at that time since."""
         blamed = re.split(r"[.\[]", sought.entry.field)[0]
         if blamed not in sought.fields or blamed not in flow.fields or sought.fields.keys() != flow.fields.keys():
             return False

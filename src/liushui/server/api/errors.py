@@ -193,7 +193,7 @@ class _Pairs(list[tuple[str, object]]):
 
 
 def _repeated_key(text: str) -> str | None:
-    """The JSON pointer to the first key that occurs twice in its object. None: each occurs once."""
+    """The JSON pointer to the first key that occurs twice in its object. None if each key occurs once."""
     has_repeated = False
 
     def collect(pairs: list[tuple[str, object]]) -> _Pairs:

@@ -141,7 +141,7 @@ _decode = msgspec.json.Decoder(models.RecordFlow).decode
 
 
 def parse_row(number: int, pointer: str, text: bytes) -> Row | Fault:
-    """Parse a row. Returns the fault of one that is not valid: with mode=each the others are recorded."""
+    """Parse a row. Returns a Fault for a row that is not valid, because with mode=each the others are recorded."""
     body = decode_json(_decode, text, pointer)
     if isinstance(body, Fault):
         return body

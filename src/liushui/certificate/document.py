@@ -138,7 +138,7 @@ class Figure(Part):
 
 
 class BalanceCheck(Part):
-    """A closing balance beside the figure that somebody else states. null: nothing is stated."""
+    """A closing balance beside the one that the provider or a person states. null: none is stated."""
 
     status: Status
     reason: str

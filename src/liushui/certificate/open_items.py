@@ -43,7 +43,7 @@ class OpenItems:
     ) -> Section:
         """The outstanding items, with their age in days, as of the state of the ledger that the rows are of.
 
-        Of a period that is not complete nobody can say that there are none.
+        If a period is not complete, an empty list does not show that there are none.
         """
         if self._count > open_items.ROWS_MAX:
             return Section("could_not_check", too_many(self._count), [])

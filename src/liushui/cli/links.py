@@ -28,10 +28,10 @@ TABLE_COLUMNS: Final = (
 def link() -> None:
     """Show which flows belong together, and confirm or reject links.
 
-    Transfers between your accounts, refunds and receipts, fees and what they were charged for, taxes and dividends, the
-    legs of a conversion, the fills of an order. A link is certain if no other flow could take the place of either of
-    its flows. Candidates are only possible: confirm or reject them. Totals of several accounts leave out transfers that
-    are certain or confirmed.
+    Links join the two ends of a transfer between your accounts, refunds and receipts, fees and what they were charged
+    for, taxes and dividends, the legs of a conversion, and the fills of an order. A link is certain if no other flow
+    could take the place of either of its flows. Candidates are only possible: confirm or reject them. Totals of several
+    accounts leave out transfers that are certain or confirmed.
     """
 
 

@@ -201,7 +201,8 @@ class Staging:
         return min(block.first_us for block in self._spilled), max(block.last_us for block in self._spilled)
 
     def blocks(self) -> Iterator[Block]:
-        """The rows in order of time, some thousand at once. Rows of one identity and time are never in two blocks."""
+        """The rows in order of time, in blocks of a few thousand. Rows of one identity and time are never in two
+        blocks."""
         with naming_staging():
             yield from self._merged() if self._is_nearly_ordered() else self._sorted()
 
@@ -253,7 +254,7 @@ class Staging:
         return Block.decode(self._file.read(spilled.length))
 
     def rejected(self) -> Iterator[list[Rejected]]:
-        """The rows that could not be decoded, some thousand at once. Equal rows are never in two lists."""
+        """The rows that could not be decoded, a few thousand at a time. Equal rows are never in two lists."""
         with naming_staging():
             ordered = self._database.execute("SELECT row, field, reason FROM rejected ORDER BY row")
             rows: list[Rejected] = []

@@ -137,7 +137,7 @@ _TICKET: ContextVar[Ticket | None] = ContextVar("ticket", default=None)
 async def while_connected(work: Awaitable[T], disconnect: Coroutine[Any, Any, None]) -> T | None:
     """Do the work of a request, and return its result.
 
-    When `disconnect` ends first, nobody waits for the work any more: it is cancelled, and the result is None.
+    When `disconnect` ends first, the client no longer waits for the work: it is cancelled, and the result is None.
     """
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(disconnect)
     try:

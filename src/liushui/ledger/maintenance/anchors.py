@@ -1,4 +1,4 @@
-"""Anchors: what somebody outside of a ledger recorded about its chains. A link vouches for all batches up to its own.
+"""Anchors: links of chains, recorded outside of the ledger. A link vouches for all batches up to its own.
 
 A ledger that was cut, replaced by an older copy, or sealed again from some batch on is consistent with itself. It no
 longer has the links that were recorded before.

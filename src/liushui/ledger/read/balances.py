@@ -50,8 +50,8 @@ class CheckCause(StrEnum):
 
 
 class BalanceCheck(NamedTuple):
-    """A balance compared with a stated one. `stated`, at `at`, is what somebody else says; `expected` is the balance of
-    the flows at that moment. None: nothing is stated."""
+    """A balance compared with a stated one. `stated`, at `at`, is what the provider or a person states; `expected` is
+    the balance of the flows at that moment. None: nothing is stated."""
 
     status: CheckStatus
     cause: CheckCause | None = None

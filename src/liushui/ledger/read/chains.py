@@ -1,8 +1,8 @@
 """The balance chains of an account: their opening and closing balances, and where they break.
 
 Rows are checked in segments of about a day, and what was found of each is stored. A commit makes the segments that it
-touches out of date: they are checked again when somebody asks, and stored at the end of a sync or an import. So an
-answer depends on the rows alone, and takes time for those that changed.
+touches out of date: they are checked again when a caller reads the chain, and stored at the end of a sync or an import.
+So an answer depends on the rows alone, and costs time only for those that changed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

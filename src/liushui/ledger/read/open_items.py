@@ -53,7 +53,7 @@ class OpenItems(NamedTuple):
 def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], account: Account, month: Month) -> OpenItems:
     """The outstanding items of a month, as of the state of the ledger that the reading sees.
 
-    Of a month that is not complete nobody can say that there are none.
+    If a month is not complete, an empty list does not show that there are none.
     """
     verdict = account.completeness.of(*month.range_us)
     unknown = OpenItems((), "" if verdict.is_complete else f"the period is not complete: {verdict.reason}")

@@ -213,7 +213,7 @@ class _Undo:
     # ------------------------------------------------------------ flows
 
     def _candidates(self) -> Iterator[list[_Candidate]]:
-        """The flows that the import added or had, some thousand at once."""
+        """The flows that the import added or had, a few thousand at a time."""
         for batch in self._batches:
             for rows in self._pages(_SELECT_OF_BATCH, (batch.seq, *batch.range)):
                 yield [_Candidate(row, (key_of(row),)) for row in rows]

@@ -212,8 +212,8 @@ def _other_leg(
 ) -> tuple[str, N, N] | None:
     """Currency, amount and rate of the other leg of a conversion. None: the row does not state it completely.
 
-    The same currency at a rate of 1 is no conversion. Where the two currency fields contradict each other, nobody can
-    know which one holds.
+    The same currency at a rate of 1 is no conversion. If the two currency fields contradict each other, neither can be
+    trusted.
     """
     if not fx_ccy or fx_currency or fx_amt is None or fx_rate is None:
         return None

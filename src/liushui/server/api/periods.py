@@ -99,7 +99,7 @@ def _changes(reading: Reading) -> dict[tuple[str, str], int]:
 
 @endpoint("GET", "/closed-months", scope=Scope.READ)
 def list_closed_months(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.PeriodDecisions]:
-    """Every decision about months: by whom and why each was closed or opened again."""
+    """Every decision about months: who closed or opened each, and why."""
     names = context.accounts(params.account)
     return context.answer(models.PeriodDecisions(decisions=_decisions(context, names)))
 

@@ -65,7 +65,7 @@ def add_stated_balance(page: CurrentPage, name: FromPath[str]) -> Response[str]:
 
 @post("/accounts/{name:str}/balances/withdraw", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def withdraw_stated_balance(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """Withdraw a balance that somebody stated."""
+    """Withdraw a balance that a person stated."""
     account, form = _account(page, name), Form(page)
     id_, reason = form.typed("id"), form.text("reason")
     if reason is not None:

@@ -96,7 +96,7 @@ def get_user(ledger: Ledger, name: str) -> User:
 
 
 def find_user_of(ledger: Ledger, token: str) -> tuple[User, Token] | None:
-    """The user whom a token says what they may do, and that token. None: it is nobody's, or was revoked."""
+    """The user whose rights a token has, and that token. None: no user has this token, or it was revoked."""
     with ledger.reading() as connection:
         row = connection.execute(sa.select(users).where(users.c.token == token)).mappings().first()
         granted = None if row is None else get_token(connection, token)

@@ -31,7 +31,7 @@ servers: ## what tests need beside Python: Debian's PostgreSQL, Chromium, libfak
 test: setup servers ## every test, files side by side on all cores
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
-check: setup ## format, lint, types, licences, and known holes of the packages
+check: setup ## format, lint, types, licences, and known vulnerabilities of the packages
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -64,7 +64,7 @@ bench-full: setup ## the same with a million flows, and ten million where sizes 
 docs: setup ## write the generated pages again
 	$(VENV)/bin/python -m tools.docgen
 
-audit: setup ## known holes of the packages; fails also where that cannot be told
+audit: setup ## known vulnerabilities of the packages; fails also where that cannot be told
 	$(VENV)/bin/python -m tools.audit
 
 wheel: setup ## build the wheel into dist/

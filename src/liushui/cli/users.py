@@ -29,7 +29,7 @@ role_option = click.option(
 account_option = click.option(
     "--account", "accounts", multiple=True, metavar="ACCOUNT", help="An account they see; repeatable. (default: all)"
 )
-name_argument = click.argument("name", metavar="USER")
+name_argument = click.argument("name", metavar="USER", help="The name that they log in with.")
 
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)

@@ -221,6 +221,21 @@ def test_imported_rows_with_balances_pass_where_rows_before_and_after_follow(led
     assert shown(line(ledger, "2024-02"))[2:] == ("could_not_check", "opening_not_stated"), "rows may come before"
 
 
+def test_a_balance_before_a_gap_is_not_that_of_the_month_after_it(ledger: Ledger) -> None:
+    add_complete_source(ledger)
+    commit_read(ledger, Slice(BEGIN, at(2, 10)), row(at(2, 2), "10.00", "10.00"))
+    commit_read(ledger, Slice(begin_of(3), MAY))
+    for period in ("2024-03", "2024-04"):
+        assert shown(line(ledger, period))[2:] == ("could_not_check", "opening_not_stated"), "rows of 10 Feb may miss"
+    commit_read(ledger, Slice(begin_of(3), MAY), row(at(4, 3), "1.00", "61.00"))
+    assert shown(line(ledger, "2024-03"))[2:] == ("could_not_check", "opening_not_stated"), "it does not follow"
+    assert shown(line(ledger, "2024-04"))[2:] == ("fail", "differs")
+    commit_read(ledger, Slice(begin_of(3), MAY), row(at(4, 3), "1.00", "11.00"))
+    assert month(ledger, "2024-03").status == "pass", "the next row says that none is missing"
+    read_all(ledger, row(at(2, 2), "10.00", "10.00"))
+    assert month(ledger, "2024-03").status == "pass"
+
+
 def test_rows_without_a_balance_at_an_end_are_no_evidence(ledger: Ledger) -> None:
     add_complete_source(ledger)
     read_all(ledger, row(at(3, 2), "10.00", "10.00"), row(at(4, 3), "1.50"))

@@ -172,13 +172,23 @@ class _Proof:
             has_rows = line.before.flows > 0
             if (has_rows or line.within.flows) and self._is_stated(line.key, trail, first_day, newest=has_rows):
                 balance = trail.balance(at_us, line.before.net)
-                stated.append(_Stated(balance, Origin.ROW, is_proof=has_rows or line.verdict.is_complete))
+                is_proof = self._is_carried_over(line, trail) if has_rows else line.verdict.is_complete
+                stated.append(_Stated(balance, Origin.ROW, is_proof))
         if not any(one.is_proof for one in stated) and start is not None:
             # Nothing is stated, and the flows are certain.
             completeness = self._account.completeness
             if completeness.basis().is_balance and completeness.of(None, at_us).is_complete:
                 stated.insert(0, _Stated(None, None))
         return stated
+
+    def _is_carried_over(self, line: "_Line", trail: "_Trail") -> bool:
+        """Whether no row can be missing between the last ones before a month and its beginning."""
+        at_us, first_day = line.month.since_us, line.month.first.isoformat()
+        follows = line.within.flows or line.after.flows
+        if follows and self._is_stated(line.key, trail, first_day, newest=False) and not trail.breaks_across(at_us):
+            return True  # the next one says so
+        last_us = self._rows.last_instant(line.key, first_day)
+        return last_us is not None and self._account.completeness.of(last_us, at_us).is_complete
 
     def _closing(self, line: "_Line", trail: "_Trail | None") -> "list[_Stated]":
         """What is stated of the balance after a month."""

@@ -308,6 +308,19 @@ def test_changes_are_as_a_comparison_of_two_states_finds_them(
             }
 
 
+def test_an_explanation_does_not_outlive_its_difference(ledger: Ledger) -> None:
+    hidden = row("hidden", at(3, 5), "-5.00", "5.00")
+    close(ledger, "2024-03", USD="a fee that we cannot see")
+    read(ledger, FEBRUARY, hidden, MARCH, APRIL)
+    (april,) = close(ledger, "2024-04")
+    assert [(line.check, line.difference) for line in april.lines] == [("pass", "0.00")]
+    commit_read(ledger, Slice(BEGIN, datetime(2024, 5, 31, 16, tzinfo=UTC)), FEBRUARY, MARCH, APRIL)
+    with pytest.raises(NotReconciled, match="a:USD"):
+        close(ledger, "2024-05")
+    (may,) = close(ledger, "2024-05", USD="it is gone again")
+    assert may.reason == "it is gone again"
+
+
 # ---------------------------------------------------------------- decisions are facts
 
 

@@ -287,10 +287,12 @@ def _carried(proof: AccountMonth, line: ProofLine | None, decisions: Sequence[Pe
     closed = closed_months([one for one in decisions if one.account == proof.account and one.period < proof.month.name])
     for earlier in sorted(closed.values(), key=lambda one: one.period, reverse=True):
         for known in earlier.lines:
-            is_same = known.difference is not None and Decimal(known.difference) == line.difference.closing
-            if (known.subaccount, known.currency) == line.key and is_same and known.explanation:
-                text = known.explanation
-                return text if text.startswith("as explained for ") else f"as explained for {earlier.period}: {text}"
+            if (known.subaccount, known.currency) != line.key or known.difference is None:
+                continue
+            text = known.explanation
+            if Decimal(known.difference) != line.difference.closing or not text:
+                return ""  # it has not been the same since: this is another difference
+            return text if text.startswith("as explained for ") else f"as explained for {earlier.period}: {text}"
     return ""
 
 

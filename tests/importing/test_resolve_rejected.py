@@ -105,6 +105,13 @@ def test_what_may_be_another_record_resolves_nothing(
     assert [entry.resolved_as for entry in entries(ledger)] == [None]
 
 
+def test_a_time_that_no_engine_can_hold_stops_nothing(bring: Import) -> None:
+    """Such as one in microseconds where seconds are expected."""
+    bring(HKUS, wrong(hkus(1), "date", "999999999999999999"))
+    assert bring(HKUS, hkus(2)).resolved == 0
+    assert bring(HKUS, hkus(1)).resolved == 1
+
+
 @pytest.mark.parametrize("sibling", [False, True])
 def test_a_sync_of_its_time_resolves_a_row_without_an_id(ledger: Ledger, bring: Import, sibling: bool) -> None:
     """All rows of that time are known then. A row that differs in something else is no evidence."""

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection
 from liushui.ledger.coverage import State
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.sql_dialects import Statement
+from liushui.ledger.read.filters import AFTER_ALL_US
 from liushui.ledger.write.change import RETRIED, Change
 from liushui.ledger.write.commit import commit_change
 from liushui.ledger.write.quarantine import (
@@ -114,6 +115,8 @@ class _Finder:
         fields = _fields_of(entry.wire, self._names)
         text = _text(fields.get(self._time_field)) if self._time_field else ""
         at_us = int(text) * self._step_us if re.fullmatch(r"[0-9]{1,18}", text) else None
+        if at_us is not None and at_us > AFTER_ALL_US:
+            at_us = None  # no flow is there, and no engine has such a number
         record = None if self._record_id is None else _text(fields.get(self._record_id.fields[0]))
         if not record or record in ("0", text):
             record = None

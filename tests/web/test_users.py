@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from litestar.routes import HTTPRoute
 
+from liushui.errors import PermissionDenied
 from liushui.ledger.access.audit import Face, list_actions
 from liushui.ledger.access.keys import list_keys
 from liushui.ledger.access.sessions import list_sessions
-from liushui.ledger.access.tokens import Scope, list_tokens
+from liushui.ledger.access.tokens import Scope, create_token, list_tokens
 from liushui.ledger.access.users import (
     SCOPES,
     Role,
     add_user,
     change_role,
+    find_user_of,
     list_users,
     remove_user,
     set_user_password,
@@ -23,8 +25,11 @@ from liushui.ledger.access.users import (
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.commit import make_account
 from liushui.ledger.write.remove import remove_account
+from liushui.providers import get_provider
 from liushui.server.web.guard import NEEDS, OPEN
 from liushui.server.web.page import OWNER
+from liushui.services import access
+from liushui.services.access import user_principal
 from tests.ledger.ledgers import commit_read, hours, make_row
 from tests.web.visitor import Visitor, visiting
 
@@ -154,6 +159,26 @@ def test_what_a_user_creates_is_of_their_accounts_and_ends_with_them(visitor: Vi
     assert operator.get("/").status_code == 303, "the browser is logged out"
 
 
+def test_nothing_is_created_with_a_token_that_was_revoked_meanwhile(ledger: Ledger) -> None:
+    user = add_user(ledger, "wang", Role.OPERATOR, password=PASSWORD)
+    found = find_user_of(ledger, user.token)
+    assert found is not None
+    principal = user_principal(*found)  # a request has begun
+    remove_user(ledger, "wang")
+    with pytest.raises(PermissionDenied, match="revoked"):
+        access.create_token(ledger, principal, accounts=None, scopes=[Scope.READ])
+    with pytest.raises(PermissionDenied, match="revoked"):
+        access.create_key(ledger, principal, get_provider("longbridge"), ["a"])
+    assert (list_tokens(ledger), list_keys(ledger)) == ([], [])
+
+
+def test_an_operator_of_some_accounts_tests_no_new_source(visitor: Visitor) -> None:
+    user = logged_in(visitor, Role.OPERATOR, "a")
+    answer = user.post("/sources/~test", {"provider": "longbridge", "name": "b", "base_url": "http://127.0.0.1:1"})
+    assert answer.status_code == 403
+    assert "a new source needs a role for all accounts" in answer.text
+
+
 def test_a_user_whose_accounts_are_gone_cannot_log_in(visitor: Visitor) -> None:
     logged_in(visitor, Role.VIEWER, "b")
     remove_account(visitor.ledger, "b")
@@ -250,6 +275,16 @@ def test_what_is_done_on_the_page_is_in_the_log_with_its_author(visitor: Visitor
         ]
     )
     assert {entry.through for entry in list_actions(visitor.ledger)} == {Face.PAGE}
+
+
+def test_what_a_browser_does_that_logged_in_with_a_token_has_the_tokens_name(visitor: Visitor, other: Visitor) -> None:
+    made = create_token(visitor.ledger, names=None, scopes=[Scope.READ, Scope.MANAGE])
+    assert visitor.post("/login", {"secret": made.text}, token=False).status_code == 303
+    visitor.post("/keys/revoke", {"key": "nothing"})
+    other.get("/login?code=guessed")
+    entries = {(entry.who, entry.action, entry.outcome) for entry in list_actions(visitor.ledger)}
+    who = f"token {made.token.id}"
+    assert entries == {(who, "log in", "done"), (who, "revoke key", "done"), ("owner", "log in", "refused")}
 
 
 def test_reading_is_not_in_the_log(guest: Visitor) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, NotFound, short_repr
 from liushui.instant import to_us
+from liushui.ledger.access.tokens import check_creator
 from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.schema import from_row, keys
 from liushui.provider import NO_VALUES, Provider
@@ -48,7 +49,8 @@ def create_key(
 
     `created_by`: the id of the token that creates it. The key is revoked with that token.
 
-    Raises AccountNotFound, and ConfigError for a restriction that the provider does not have.
+    Raises AccountNotFound, PermissionDenied where the token of `created_by` was revoked, and ConfigError for a
+    restriction that the provider does not have.
     """
     known = [restriction.name for restriction in provider.restrictions]
     for name in restrictions:
@@ -59,6 +61,7 @@ def create_key(
     credentials = provider.new_credentials(secrets.token_bytes)
     encrypted = ledger.vault.encrypt(credentials)
     with ledger.writing() as connection:
+        check_creator(connection, created_by)
         check_accounts(connection, names)
         connection.execute(
             keys.insert().values(

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError, InvalidField, NotFound, short_repr
+from liushui.errors import ConfigError, InvalidField, NotFound, PermissionDenied, short_repr
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.schema import from_row, keys, tokens
@@ -79,11 +79,13 @@ def create_token(
 
     `created_by`: the id of the token that creates it. The new one is revoked with that token.
 
-    Raises AccountNotFound, and ConfigError for no scope, an expiry that has passed, and other invalid values.
+    Raises AccountNotFound, PermissionDenied where the token of `created_by` was revoked, and ConfigError for no scope,
+    an expiry that has passed, and other invalid values.
     """
     now = ledger.clock()
     secret = secrets.token_urlsafe(SECRET_BYTES)
     with ledger.writing() as connection:
+        check_creator(connection, created_by)
         token = insert_token(
             connection,
             now,
@@ -172,6 +174,18 @@ def get_token(connection: Connection, id_: str) -> Token | None:
     query = sa.select(tokens).where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None))
     row = connection.execute(query).mappings().first()
     return None if row is None else _token(row)
+
+
+def check_creator(connection: Connection, id_: str | None) -> None:
+    """Check that the token that creates something was not revoked since its request began. None: the owner creates it.
+
+    Nobody can revoke it before the caller's transaction ends. So whatever a token creates is revoked with it. Raises
+    PermissionDenied.
+    """
+    if id_ is not None:
+        valid = sa.select(tokens.c.id).where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None))
+        if connection.execute(valid.with_for_update()).first() is None:
+            raise PermissionDenied("the token that creates this was revoked")
 
 
 class Revoked(NamedTuple):

@@ -46,6 +46,7 @@ def show_login(page: CurrentPage) -> Response[str]:
         return _log_in(page, "link", next_address)
     if page.is_logged_in:  # the same link once more, in the browser that it logged in
         return redirect(next_address)
+    _enter(page, OWNER, REFUSED)
     error = page.say("This link has already been used or has expired.")
     return _login_form(page, next_address, error=error, status=403)
 

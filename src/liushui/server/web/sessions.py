@@ -17,7 +17,7 @@ from liushui.server.context import SAFE_METHODS, Connection
 from liushui.services.access import Principal, bearer, is_valid, owner, user_principal
 
 PAGE: Final = "page"
-"""The name of the page's principals."""
+"""The name of the principal of a session that began with a link or the password."""
 
 COOKIE: Final = "liushui_session"
 CSRF_HEADER: Final = "x-csrf-token"
@@ -90,7 +90,7 @@ class BrowserSessions:
         now = self.ledger.clock()
         valid = (one for one in list_tokens(self.ledger) if one.id == session.token and is_valid(one, now))
         token = next(valid, None)
-        return None if token is None else bearer(PAGE, token)
+        return None if token is None else bearer(f"token {token.id}", token)
 
     def _signature(self, purpose: str, name: str) -> str:
         return hmac.new(self._secret, f"{purpose}:{name}".encode(), sha256).hexdigest()

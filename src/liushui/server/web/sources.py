@@ -156,6 +156,7 @@ def add_source(page: CurrentPage) -> Response[str]:
 @post("/sources/~test", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def test_new_source(page: CurrentPage) -> Response[str]:
     """Test the source that a form describes, before it is added."""
+    _check_may_add(page)
     provider, form = get_provider(page, page.form.get("provider", "")), Form(page)
     source = _read_source(form, provider)
     if source is None:

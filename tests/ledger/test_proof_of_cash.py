@@ -205,6 +205,15 @@ def test_a_balance_counts_at_an_end_that_nothing_moved_since(ledger: Ledger) -> 
     assert shown(line(ledger, "2024-03"))[2:] == ("could_not_check", "closing_not_stated"), "something has moved since"
 
 
+def test_one_statement_is_not_compared_with_itself(ledger: Ledger) -> None:
+    add_complete_source(ledger, since=at(1, 1))
+    commit_read(ledger, Slice(at(1, 1), MAY))
+    state(ledger, "100.00", at(2, 15))
+    assert shown(line(ledger, "2024-02"))[2:] == ("could_not_check", "only_one")
+    state(ledger, "100.00", at(3, 15))
+    assert month(ledger, "2024-03").status == "pass"
+
+
 def test_a_balance_that_a_person_stated_and_that_differs_fails_and_is_named(ledger: Ledger) -> None:
     import_page(ledger, row(at(3, 9), "-4.00"), row(at(3, 2), "10.00"))
     state(ledger, "100.00", begin_of(3))

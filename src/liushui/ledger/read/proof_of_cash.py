@@ -220,7 +220,7 @@ class _Proof:
                 and point.flows_before == flows_before.net
                 and self._nothing_moved(line.key, *sorted((point.at_us, at_us)))
             ]
-        return [_Stated(point.amount, Origin.PERSON) for point in exact[:1]]
+        return [_Stated(point.amount, Origin.PERSON, id=point.id) for point in exact[:1]]
 
     def _nothing_moved(self, key: Key, since_us: int, until_us: int) -> bool:
         """Whether there is no flow in [since, until), and none can be missing."""
@@ -311,16 +311,20 @@ class _Proof:
             if self._is_advisory:
                 return unchecked, LineCause.ADVISORY
             return unchecked, LineCause.CLOSING_NOT_STATED if is_opened else LineCause.OPENING_NOT_STATED
-        if self._is_one_instant(line, opening, closing):
+        if self._is_only_one(line, [*opening, *closing]):
             return unchecked, LineCause.ONLY_ONE
         return CheckStatus.PASS, None
 
-    def _is_one_instant(self, line: "_Line", opening: "list[_Stated]", closing: "list[_Stated]") -> bool:
-        """Whether both balances are stated by the rows of one instant, from which the opening balance is computed."""
-        first = line.points.first_row
-        if first is None or line.before.flows or self._account.completeness.basis().is_balance:
+    def _is_only_one(self, line: "_Line", ends: "list[_Stated]") -> bool:
+        """Whether both ends have one stated balance, by a person or the rows of one instant, from which the opening
+        balance is computed."""
+        if self._account.completeness.basis().is_balance:
             return False
-        if any(stated.origin is Origin.PERSON for stated in (*opening, *closing)):
+        anchor = line.points.anchor(by_rows=not self._is_advisory)
+        if any(stated.origin is Origin.PERSON for stated in ends):
+            return anchor is not None and {stated.id for stated in ends} == {anchor.id}
+        first = line.points.first_row
+        if first is None or line.before.flows:
             return False
         return self._rows.last_instant(line.key, next_month(line.month.first).isoformat()) == first.at_us
 
@@ -352,6 +356,8 @@ class _Stated(NamedTuple):
     amount: Decimal | None
     origin: Origin | None
     is_proof: bool = True
+    id: str = ""
+    """That of a person's statement."""
 
 
 class _Trail(NamedTuple):

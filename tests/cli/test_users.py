@@ -1,6 +1,8 @@
 """liushui user and audit: people are added, changed and removed, and what commands do is in the log."""
 
 import json
+import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +119,20 @@ def test_a_name_is_given_once(ledger: Path) -> None:
 def test_a_command_that_fails_is_in_the_log_without_its_text(ledger: Path) -> None:
     assert run(ledger, "key", "revoke", "none").returncode == 2
     assert actions(ledger) == [("key revoke", "none", "failed (NotFound)")]
+
+
+def test_a_user_without_a_name_is_a_number(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def has_no_name(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", has_no_name)
+    assert run(ledger, "key", "revoke", "none").returncode == 2
+    (entry,) = json.loads(run(ledger, "audit", "--format", "json").stdout)
+    assert entry["who"] == f"command line (uid {os.getuid()})"
+    undecided = run(ledger, "close", "2024-01", "shop")
+    assert "no key to sign with" in undecided.stderr, "the name of who decides is found, too"
 
 
 def test_the_log_is_filtered(ledger: Path) -> None:

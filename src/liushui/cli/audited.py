@@ -1,6 +1,7 @@
 """Which commands the ledger's audit log has, and their entries there."""
 
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,14 @@ AUDITED: Final = frozenset(
 _IS_AUDITED: Final = "liushui.cli.audited.is_audited"
 
 
+def system_user() -> str:
+    """The name of the user of this computer; the number of one without a name, as containers often have."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # which of them depends on Python's version
+        return f"uid {os.getuid()}"
+
+
 def audit_command(ledger: "Ledger") -> None:
     """Enter the running command in the audit log, once, where it is of AUDITED. Its outcome is entered at its end."""
     context = click.get_current_context(silent=True)
@@ -41,7 +50,7 @@ def audit_command(ledger: "Ledger") -> None:
 def _audited(ledger: "Ledger", command: str, subject: str) -> Iterator[None]:
     from liushui.ledger.access.audit import Face, begin_action, end_action
 
-    who = f"command line ({getpass.getuser()})"
+    who = f"command line ({system_user()})"
     action = begin_action(ledger, who=who, through=Face.COMMAND_LINE, action=command, subject=subject)
     try:
         yield

@@ -1,12 +1,12 @@
 """liushui close: closing months, opening them again, and what has changed in closed ones."""
 
 import sys
-from getpass import getuser
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from liushui.cli import EXIT_INCOMPLETE, options
+from liushui.cli.audited import system_user
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError
@@ -48,7 +48,11 @@ CHANGE_COLUMNS: Final = (
     "without lines; repeatable. Without =WHY, the reason is that of --reason.",
 )
 @click.option(
-    "--by", "by", metavar="NAME", help="Who decides. (default: the name of the user of this computer)", default=getuser
+    "--by",
+    "by",
+    metavar="NAME",
+    help="Who decides. (default: the name of the user of this computer)",
+    default=system_user,
 )
 @click.option("--reason", metavar="TEXT", default="", help="Why lines are accepted, or why the month is opened again.")
 @click.option("--sign-with", metavar="NAME", help="The key that signs the certificate. (default: the newest)")

@@ -1,11 +1,11 @@
 """liushui link: which flows belong together, and what people decide about it."""
 
-from getpass import getuser
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from liushui.cli import options
+from liushui.cli.audited import system_user
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, emit_one, messages
 from liushui.money import to_plain_string
@@ -108,7 +108,11 @@ def show(settings: Settings, id_: str) -> None:
 
 
 _by = click.option(
-    "--by", "by", metavar="NAME", help="Who decides. (default: the name of the user of this computer)", default=getuser
+    "--by",
+    "by",
+    metavar="NAME",
+    help="Who decides. (default: the name of the user of this computer)",
+    default=system_user,
 )
 _reason = click.option("--reason", metavar="TEXT", default="", help="Why. It is kept with the decision.")
 _replace = click.option("--replace", is_flag=True, help="Replace an earlier decision. It stays in the ledger.")

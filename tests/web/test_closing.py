@@ -133,6 +133,7 @@ def test_certificates_that_do_not_exist(ready: Visitor) -> None:
     for path in (f"{MONTH}/certificates/2", f"{MONTH}/certificates/x", "/reconcile/shop/2025-09/certificates/1"):
         assert ready.get(path).status_code == 404
         assert ready.get(f"{path}/rows.csv").status_code == 404
+    assert ready.get(f"{MONTH}/certificates/{'9' * 5_000}").status_code == 404
     assert ready.get("/reconcile/nobody/2025-10/certificates/1").status_code == 404
     for form in ("close", "reopen", "key"):
         assert ready.post(f"/reconcile/nobody/2025-10/{form}", EXPLAINED).status_code == 404

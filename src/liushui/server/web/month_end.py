@@ -33,6 +33,9 @@ REOPENING = "reopen"
 SIGNING = "signing_key"
 """The forms, by the names under which they have an error that is of no field."""
 
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+"""The number of a certificate."""
+
 
 @post("/reconcile/{name:str}/{period:str}/close", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def close_account_month(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[str]:
@@ -128,8 +131,8 @@ def download_rows(
 def _certificate(page: Page, name: str, period: str, number: str) -> StoredCertificate:
     try:
         page.read_model.accounts((name,))
-        certificate = load_certificate(page.ledger, name, int(number) if number.isascii() and number.isdecimal() else 0)
-    except (NotFound, OverflowError) as error:
+        certificate = load_certificate(page.ledger, name, int(number) if _NUMBER.fullmatch(number) else 0)
+    except NotFound as error:
         raise NotFoundException(str(error)) from error
     if certificate.period != period:
         raise NotFoundException(f"certificate: {number} of account {name} is of another month")

@@ -9,7 +9,7 @@ from litestar.routes import HTTPRoute
 
 from liushui.errors import PermissionDenied
 from liushui.ledger.access.audit import Face, list_actions
-from liushui.ledger.access.keys import list_keys
+from liushui.ledger.access.keys import create_key, list_keys
 from liushui.ledger.access.sessions import list_sessions
 from liushui.ledger.access.tokens import Scope, create_token, list_tokens
 from liushui.ledger.access.users import (
@@ -25,7 +25,7 @@ from liushui.ledger.access.users import (
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.commit import make_account
 from liushui.ledger.write.remove import remove_account
-from liushui.providers import get_provider
+from liushui.providers import get_provider, load_providers
 from liushui.server.web.guard import NEEDS, OPEN
 from liushui.server.web.page import OWNER
 from liushui.services import access
@@ -177,6 +177,17 @@ def test_an_operator_of_some_accounts_tests_no_new_source(visitor: Visitor) -> N
     answer = user.post("/sources/~test", {"provider": "longbridge", "name": "b", "base_url": "http://127.0.0.1:1"})
     assert answer.status_code == 403
     assert "a new source needs a role for all accounts" in answer.text
+
+
+def test_a_key_of_an_account_that_was_removed_is_not_shown(visitor: Visitor, other: Visitor, hidden: str) -> None:
+    provider = load_providers()["longbridge"]
+    create_key(visitor.ledger, provider, [hidden])
+    remove_account(visitor.ledger, hidden)
+    (key,) = list_keys(visitor.ledger)
+    operator = logged_in(visitor, Role.OPERATOR, "a")
+    assert key.public not in operator.get("/keys").text
+    other.log_in()
+    assert key.public in other.get("/keys").text
 
 
 def test_a_user_whose_accounts_are_gone_cannot_log_in(visitor: Visitor) -> None:

@@ -48,8 +48,11 @@ class Principal:
         return self.accounts is None or account in self.accounts
 
     def sees_all(self, accounts: frozenset[str] | None) -> bool:
-        """Whether the principal may see all of these accounts; None stands for every account."""
-        return self.accounts is None or (accounts is not None and accounts <= self.accounts)
+        """Whether the principal may see all of these accounts; None stands for every account.
+
+        Where all accounts of a key were removed, none is left to see: only principals with all accounts see such a key.
+        """
+        return self.accounts is None or (accounts is not None and bool(accounts) and accounts <= self.accounts)
 
     def check_accounts(self, ledger: Ledger, names: Collection[str]) -> None:
         """Raises NotFound for an account that does not exist, and in the same words for one that is not visible."""

@@ -18,10 +18,17 @@ import pytest
 from liushui.errors import AuthError, ProviderError, RateLimited, Unavailable, WireError
 from liushui.flow import Flow
 from liushui.http import Response
-from liushui.provider import NO_VALUES, Client, Page, PageRequest, Provider, Slice
+from liushui.provider import NO_VALUES, Client, FlowQuery, Page, PageRequest, Provider, Slice
 from liushui.providers import load_providers
 from liushui.simulate.faults.deviation import Deviation, RowsPage, Scenario, is_marked
-from liushui.simulate.faults.deviation_hooks import BOMB_BYTES, NEWEST_DAYS, UNLISTED_VALUE, is_hidden
+from liushui.simulate.faults.deviation_hooks import (
+    BOMB_BYTES,
+    NEWEST_DAYS,
+    REPEATED_CURSOR,
+    UNLISTED_VALUE,
+    ever_new_cursors,
+    is_hidden,
+)
 from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.simulate.faults.profiles import PROFILES, profile_named
 from liushui.testing.clock import MovableClock
@@ -525,3 +532,11 @@ def test_the_check_wants_the_reason(tmp_path: Path) -> None:
     )
     (violation,) = check_deviations(PROVIDERS["longbridge"], [deviation], tmp_path)
     assert violation.startswith("the first sync: 240 rows and 0 bad ones are lacking, for another reason: ")
+
+
+def test_a_service_with_new_cursors_takes_one_that_another_deviation_gave() -> None:
+    query = FlowQuery(("a",), BEGIN, NOW, 10, after=REPEATED_CURSOR)
+    first = ever_new_cursors(RowsPage([b"row"], None), query)
+    assert first.rows == []
+    assert first.end_cursor not in (None, "", REPEATED_CURSOR)
+    assert ever_new_cursors(first, query._replace(after=first.end_cursor)).end_cursor != first.end_cursor

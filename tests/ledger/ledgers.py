@@ -16,6 +16,9 @@ from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected, Row, read_rows
 from liushui.ledger.jobs.workers import Lease
+from liushui.ledger.maintenance.backup import back_up
+from liushui.ledger.maintenance.copy import copy_ledger
+from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.read.closed_months import ClosedLine, PeriodDecision, PeriodState
 from liushui.ledger.read.closed_months import decision_row as decision_row_of_month
@@ -47,6 +50,19 @@ def new_ledger(
     for account in accounts or ("a",):
         make_account(ledger, account, "longbridge", zone)
     return ledger
+
+
+def copied(ledger: Ledger, folder: Path) -> Ledger:
+    """A copy of a ledger, in a folder."""
+    copy_ledger(ledger, str(folder / "copy.db"))
+    return open_ledger(str(folder / "copy.db"))
+
+
+def restored(ledger: Ledger, folder: Path) -> Ledger:
+    """A ledger from a backup of another, both in a folder."""
+    back_up(ledger, folder / "backup.db")
+    restore(folder / "backup.db", str(folder / "restored.db"))
+    return open_ledger(str(folder / "restored.db"))
 
 
 def hour(number: float) -> datetime:

@@ -15,11 +15,8 @@ from liushui.certificate.make import sign_certificate
 from liushui.certificate.store import list_certificates
 from liushui.errors import AccountNotFound, AlreadyExists, InvalidField, NotFound, NotReconciled
 from liushui.flow import Kind
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
-from liushui.ledger.maintenance.backup import back_up
-from liushui.ledger.maintenance.copy import copy_ledger
-from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.read.closed_months import MonthChanges, PeriodDecision, closed_months, list_decisions
 from liushui.ledger.read.status import AlarmKind, read_statuses
 from liushui.ledger.schema import period_decisions
@@ -34,6 +31,7 @@ from tests.ledger.learning_codec import LearningCodec, toy_row
 from tests.ledger.ledgers import (
     assert_intact,
     commit_read,
+    copied,
     damages,
     decode_and_commit,
     hours,
@@ -41,6 +39,7 @@ from tests.ledger.ledgers import (
     make_row,
     new_ledger,
     rejected_row,
+    restored,
 )
 from tests.ledger.reading import model_of
 
@@ -344,19 +343,6 @@ def test_a_decision_that_is_changed_is_found(ledger: Ledger, damage: sa.Executab
     with ledger.writing() as connection:
         connection.execute(damage)
     assert damages(ledger)
-
-
-def copied(ledger: Ledger, folder: Path) -> Ledger:
-    """A copy of a ledger."""
-    copy_ledger(ledger, str(folder / "copy.db"))
-    return open_ledger(str(folder / "copy.db"))
-
-
-def restored(ledger: Ledger, folder: Path) -> Ledger:
-    """A ledger from a backup."""
-    back_up(ledger, folder / "backup.db")
-    restore(folder / "backup.db", str(folder / "restored.db"))
-    return open_ledger(str(folder / "restored.db"))
 
 
 @pytest.mark.parametrize("move", [copied, restored])

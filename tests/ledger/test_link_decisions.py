@@ -10,11 +10,8 @@ import sqlalchemy as sa
 
 from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound
 from liushui.flow import Flow, Kind
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
-from liushui.ledger.maintenance.backup import back_up
-from liushui.ledger.maintenance.copy import copy_ledger
-from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.maintenance.verify import Damage, verify
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
@@ -31,7 +28,7 @@ from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.reconcile.links import Link, LinkState
 from tests.engines import LedgerStore
-from tests.ledger.ledgers import commit_read, hour, hours, make_row, new_ledger
+from tests.ledger.ledgers import commit_read, copied, hour, hours, make_row, new_ledger, restored
 
 CERTAIN, CANDIDATE, CONFIRMED, REJECTED, OUTDATED = LinkState
 RULES_OF = {"longbridge": RULES}
@@ -203,19 +200,6 @@ def test_a_planted_decision_is_damage(pair: Ledger) -> None:
         row = connection.execute(sa.select(*link_decisions.columns)).one()
         connection.execute(sa.insert(link_decisions).values({**row._mapping, "link": "20240301T010000-000000000000"}))
     assert damages(pair)
-
-
-def copied(ledger: Ledger, folder: Path) -> Ledger:
-    """A copy of a ledger."""
-    copy_ledger(ledger, str(folder / "copy.db"))
-    return open_ledger(str(folder / "copy.db"))
-
-
-def restored(ledger: Ledger, folder: Path) -> Ledger:
-    """A ledger from a backup."""
-    back_up(ledger, folder / "backup.db")
-    restore(folder / "backup.db", str(folder / "restored.db"))
-    return open_ledger(str(folder / "restored.db"))
 
 
 @pytest.mark.parametrize("go_through", [copied, restored])

@@ -1,6 +1,7 @@
 """The servers of this user that run on this machine: their addresses, and the ledgers that they serve.
 
-`liushui login` finds a server by it that has another port, or a ledger that the user has not named, as the demo's.
+`liushui login` uses these records to find a server on any port, and one whose ledger the user did not name, such as the
+demo's.
 """
 
 import os

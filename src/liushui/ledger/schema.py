@@ -68,8 +68,10 @@ def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
 ENCRYPTED: Final = {"encrypted": True}
 """Marks a column whose text the ledger's vault has encrypted: another ledger has another vault."""
 
-MOVED_KINDS: Final = ("deposit", "transfer", "withdrawal")
-"""The kinds of flows that can be one end of a transfer, as the condition of the index `flows_moved`."""
+MOVED: Final = "(kind = 'deposit' OR kind = 'transfer' OR kind = 'withdrawal')"
+"""Flows that can be one end of a transfer, as the condition of the index `flows_moved` and of the queries that use it.
+
+SQLite builds a list of `IN (…)` again for each row that it inserts, which is a tenth of the time of a sync."""
 
 metadata = MetaData()
 """The tables as queries name them. Migrations create them. Indexes are partial on PostgreSQL too; a `postgresql_where`
@@ -114,7 +116,7 @@ flows = _table(
     # Flows that a program recorded itself are found by their reference, whatever their time.
     Index("flows_recorded", "account", "id", sqlite_where=text("wire IS NULL")),
     # Ends of transfers, and the flows of one order, are few among all flows.
-    Index("flows_moved", "account", "at_us", sqlite_where=text(f"kind IN {MOVED_KINDS}")),
+    Index("flows_moved", "account", "at_us", sqlite_where=text(MOVED)),
     Index("flows_ordered", "account", "order_ref", sqlite_where=text("order_ref IS NOT NULL")),
 )
 

@@ -21,7 +21,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.link_decisions import LinkDecision, flow_as_decided, load_decisions, what_changed
-from liushui.ledger.schema import MOVED_KINDS, flows
+from liushui.ledger.schema import MOVED, flows
 from liushui.reconcile.links import (
     HELD,
     NOTHING_DECIDED,
@@ -312,7 +312,7 @@ _COLUMNS: Final = (
     "account, at_us, id, subaccount, amount, currency, kind, label, ref, order_ref, symbol, note, "
     "fx_currency, fx_amount, fx_rate"
 )
-_IN_RANGE: Final = f"WHERE account = ? AND at_us >= ? AND at_us < ? AND kind IN {MOVED_KINDS}"
+_IN_RANGE: Final = f"WHERE account = ? AND at_us >= ? AND at_us < ? AND {MOVED}"
 _NEXT_END: Final = Statement(lambda sql: f"SELECT min(at_us) FROM flows {sql.using('flows_moved')} {_IN_RANGE}")
 _ENDS: Final = Statement(lambda sql: f"SELECT {_COLUMNS} FROM flows {sql.using('flows_moved')} {_IN_RANGE}")
 _FLOW: Final = f"SELECT {_COLUMNS} FROM flows WHERE account = ? AND at_us = ? AND id = ?"

@@ -61,11 +61,15 @@ class Visitor:
 
 
 @contextmanager
-def visiting(ledger: Ledger, *, url: str = HOST) -> Iterator[Visitor]:
+def visiting(ledger: Ledger, *, url: str = HOST, limits: MemoryLimits | None = None) -> Iterator[Visitor]:
     """A visitor to the pages of a ledger that is served at `url`."""
-    limits = MemoryLimits(ledger.clock)
     app_context = AppContext(
-        ledger, load_providers(), url, "ws://127.0.0.1:8701", limits, BrowserSessions(ledger).principal
+        ledger,
+        load_providers(),
+        url,
+        "ws://127.0.0.1:8701",
+        limits or MemoryLimits(ledger.clock),
+        BrowserSessions(ledger).principal,
     )
     with TestClient(make_site(app_context), base_url=url, raise_server_exceptions=False) as client:
         client.follow_redirects = False

@@ -65,6 +65,7 @@ COMMANDS: Final = {
     "key": LazyCommand("access", "key", "Manage keys that read accounts through the provider APIs."),
     "token": LazyCommand("access", "token", "Manage tokens of liushui's own API, /api/v1."),
     "user": LazyCommand("users", "user", "Manage the people who log in to the web page."),
+    "oidc": LazyCommand("oidc", "oidc", "Let users log in to the web page through an OpenID Connect provider."),
     "audit": LazyCommand("users", "audit", "List who did what."),
     "password": LazyCommand("access", "password", "Set or remove the password of the web page."),
     "login": LazyCommand("access", "login", "Print a link that logs one browser in to the web page, once."),

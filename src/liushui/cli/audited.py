@@ -17,7 +17,8 @@ AUDITED: Final = frozenset(
         *("import", "import undo", "balance state", "balance withdraw", "link confirm", "link reject"),
         *("quarantine retry", "quarantine discard", "rebuild", "certificate key create", "certificate create"),
         *("key create", "key revoke", "token create", "token revoke", "password set", "password remove", "login"),
-        *("user add", "user role", "user password", "user remove", "close"),
+        *("user add", "user role", "user password", "user identity", "user remove", "close"),
+        *("oidc set", "oidc remove"),
         *("notify add", "notify remove", "notify replay"),
     }
 )

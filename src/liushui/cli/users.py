@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROLES: Final = ("viewer", "accountant", "operator", "owner")
 """The values of ledger.access.users.Role, which this module does not import for the help alone."""
-USER_COLUMNS: Final = ("user", "role", "accounts", "created_at")
+USER_COLUMNS: Final = ("user", "role", "accounts", "email", "logs_in_with", "created_at")
 AUDIT_COLUMNS: Final = ("at", "who", "through", "action", "subject", "outcome")
 
 role_option = click.option(
@@ -28,6 +28,13 @@ role_option = click.option(
 )
 account_option = click.option(
     "--account", "accounts", multiple=True, metavar="ACCOUNT", help="An account they see; repeatable. (default: all)"
+)
+email_option = click.option(
+    "--email",
+    default="",
+    show_default=False,
+    metavar="ADDRESS",
+    help="Whoever proves to own this address at the OpenID Connect provider is this user.",
 )
 name_argument = click.argument("name", metavar="USER", help="The name that they log in with.")
 
@@ -44,19 +51,23 @@ def user() -> None:
 @name_argument
 @role_option
 @account_option
+@email_option
 @options.ledger_only
-def user_add(settings: Settings, name: str, role: str, accounts: tuple[str, ...]) -> None:
+def user_add(settings: Settings, name: str, role: str, accounts: tuple[str, ...], email: str) -> None:
     """Add a user.
 
-    The password is asked for at a terminal; otherwise it is the first line of standard input.
+    The password is asked for at a terminal; otherwise it is the first line of standard input. With --email there is
+    none: the user logs in through the provider of `liushui oidc set`, and gets a password by `liushui user password`.
 
     \b
     Example: liushui user add wang --role accountant --account my-shop
+    Example: liushui user add li --role viewer --email li@example.com
     """
     from liushui.ledger.access.users import Role, add_user
 
     ledger = settings.open_ledger(create=True)
-    added = add_user(ledger, name, Role(role), _accounts(accounts), password=read_password())
+    password = None if email else read_password()
+    added = add_user(ledger, name, Role(role), _accounts(accounts), password=password, email=email)
     messages.print(f"{added.name} may log in to the page as {added.role} of {_of_accounts(added)}")
 
 
@@ -64,9 +75,12 @@ def user_add(settings: Settings, name: str, role: str, accounts: tuple[str, ...]
 @options.ledger_and_format
 def user_list(settings: Settings) -> None:
     """List the users. Passwords are not stored and cannot be shown."""
+    from liushui.ledger.access.identities import linked_users
     from liushui.ledger.access.users import list_users
 
-    emit(map(_record, list_users(settings.open_ledger())), USER_COLUMNS, settings.format)
+    ledger = settings.open_ledger()
+    linked = linked_users(ledger)
+    emit((_record(user, user.name in linked) for user in list_users(ledger)), USER_COLUMNS, settings.format)
 
 
 @user.command("role")
@@ -103,6 +117,36 @@ def user_password(settings: Settings, name: str) -> None:
     messages.print(f"the password of {name} is set; their browsers have to log in again")
 
 
+@user.command("identity")
+@name_argument
+@email_option
+@click.option(
+    "--subject",
+    default="",
+    show_default=False,
+    metavar="TEXT",
+    help="The user's id at the provider, the claim sub.",
+)
+@options.ledger_only
+def user_identity(settings: Settings, name: str, email: str, subject: str) -> None:
+    """Say which person at the OpenID Connect provider a user is. Without an option: nobody.
+
+    What was known before is forgotten, and browsers that logged in through the provider are logged out. With --email,
+    the subject of the first login is remembered, and from then on it alone counts.
+    """
+    from liushui.errors import ConfigError
+    from liushui.ledger.access.identities import find_identity_provider, set_identity
+
+    ledger = settings.open_ledger()
+    provider = find_identity_provider(ledger)
+    if subject and provider is None:
+        raise ConfigError("subject: expected a provider first: `liushui oidc set`")
+    issuer = provider.issuer if provider is not None else ""
+    set_identity(ledger, name, email=email, issuer=issuer, subject=subject)
+    known = " and ".join(filter(None, (email, subject)))
+    messages.print(f"{name} logs in through the provider as {known}" if known else f"{name} is nobody at the provider")
+
+
 @user.command("remove")
 @name_argument
 @options.ledger_only
@@ -127,11 +171,14 @@ def _of_accounts(user: "User") -> str:
     return "every account" if user.accounts is None else ", ".join(sorted(user.accounts))
 
 
-def _record(user: "User") -> dict[str, Any]:
+def _record(user: "User", is_linked: bool) -> dict[str, Any]:
+    ways = ["password"] if user.has_password else []
     return {
         "user": user.name,
         "role": user.role.value,
         "accounts": ["all"] if user.accounts is None else sorted(user.accounts),
+        "email": user.email,
+        "logs_in_with": ways + (["oidc"] if is_linked or user.email else []),
         "created_at": user.created_at,
     }
 

@@ -408,12 +408,33 @@ sessions = _table(
 )
 
 # People who log in to the page. `token` is the id of the row of `tokens` that says what they may do: it has no text, so
-# no program can send it.
+# no program can send it. `hash` is empty for users without a password. `email` is in small letters: whoever proves to
+# own it, by an identity provider, is the user.
 users = _table(
     "users",
     *required(Text, "name", "role", "token", "hash"),
     *required(BigInt, "created_at_us"),
+    *optional(Text, "email"),
     PrimaryKeyConstraint("name"),
+)
+
+# The OpenID Connect provider through which users log in. `settings` has the client's secret.
+identity_providers = _table(
+    "identity_providers",
+    *required(Text, "name", "title"),
+    Column("settings", Text, nullable=False, info=ENCRYPTED),
+    *required(BigInt, "set_at_us"),
+    PrimaryKeyConstraint("name"),
+)
+
+# Which subject of such a provider is which user. `provisioned`: the first login added the user, and the user's role is
+# the one that the provider's claims give.
+identities = _table(
+    "identities",
+    *required(Text, "issuer", "subject", "user_name"),
+    *required(Flag, "provisioned"),
+    *required(BigInt, "created_at_us"),
+    PrimaryKeyConstraint("issuer", "subject"),
 )
 
 # Who did what, by page, API and command line. `outcome` is empty until the action has ended.

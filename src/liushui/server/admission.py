@@ -31,6 +31,8 @@ class RequestClass(StrEnum):
 
     LOGIN = "login"
     """The login, with the static files that its page needs."""
+    OIDC = "oidc"
+    """The login through an identity provider, which may be slow to answer."""
     PAGE = "page"
     API = "api"
     EVENTS = "events"
@@ -55,6 +57,7 @@ class ClassLimits(NamedTuple):
 LIMITS: Final[Mapping[RequestClass, ClassLimits]] = {
     # Few threads, because Python runs one at a time: with each further one, all the others are slower.
     RequestClass.LOGIN: ClassLimits(threads=1, caller_threads=1, requests=256, caller_requests=64),
+    RequestClass.OIDC: ClassLimits(threads=1, caller_threads=1, requests=64, caller_requests=16),
     RequestClass.PAGE: ClassLimits(threads=2, caller_threads=2, requests=128, caller_requests=32),
     RequestClass.API: ClassLimits(threads=3, caller_threads=2, requests=128, caller_requests=32),
     RequestClass.EVENTS: ClassLimits(threads=1, caller_threads=1, requests=256, caller_requests=64),
@@ -82,6 +85,8 @@ def site_ticket(path: str, headers: Mapping[str, str], client: str) -> Ticket:
     host = client.rpartition(":")[0]
     if path in _LOGIN_PATHS or path.startswith("/static/"):
         return Ticket(RequestClass.LOGIN, host)
+    if path.startswith("/login/"):
+        return Ticket(RequestClass.OIDC, host)
     caller = headers.get("authorization") or headers.get("cookie") or host
     if path == "/api/v1/events":
         return Ticket(RequestClass.EVENTS, caller)
@@ -173,7 +178,7 @@ async def refuse(status: HTTPStatus, ticket: Ticket) -> Response:
 
 def refused(status: HTTPStatus, ticket: Ticket) -> Response:
     """The answer to a request that is refused: problem details for programs, plain text for people."""
-    if ticket.request_class in (RequestClass.LOGIN, RequestClass.PAGE):
+    if ticket.request_class in (RequestClass.LOGIN, RequestClass.OIDC, RequestClass.PAGE):
         headers = [("content-type", "text/plain; charset=utf-8"), *_REFUSAL_HEADERS]
         return Response(status, headers, _FOR_PEOPLE.encode())
     whose = "this caller" if status is HTTPStatus.TOO_MANY_REQUESTS else "all callers"

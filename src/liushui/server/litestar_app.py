@@ -31,7 +31,7 @@ from liushui.server.audit import end_audit
 from liushui.server.context import UNCOMPRESSED, AppContext
 from liushui.server.web import accounts as account_pages
 from liushui.server.web import flows as flow_pages
-from liushui.server.web import guard, keys, login, providers, static_files, users, welcome
+from liushui.server.web import guard, keys, login, oidc, providers, static_files, users, welcome
 from liushui.server.web import month_end as month_end_pages
 from liushui.server.web import overview as overview_pages
 from liushui.server.web import reconcile as reconcile_pages
@@ -149,6 +149,9 @@ def _pages() -> Router:
             login.log_in,
             login.log_out,
             login.set_preferences,
+            oidc.begin_oidc_login,
+            oidc.finish_oidc_login,
+            oidc.log_out_at_provider,
             welcome.show_first_steps,
             welcome.set_first_password,
             overview_pages.show_overview,

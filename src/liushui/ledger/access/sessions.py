@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
+from sqlalchemy.engine import Connection
 
-from liushui.errors import ConfigError
+from liushui.errors import ConfigError, PermissionDenied
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.schema import from_row, login_codes, passwords, sessions
+from liushui.ledger.schema import from_row, login_codes, passwords, sessions, users
 
 CODE_BYTES: Final = 24
 SESSION_NAME_BYTES: Final = 32
@@ -117,20 +118,43 @@ def has_password(ledger: Ledger) -> bool:
         return connection.scalar(sa.select(passwords.c.name).where(passwords.c.name == _PAGE)) is not None
 
 
-def verify_password(ledger: Ledger, password: str) -> bool:
-    """Whether this is the page's password. Slow, as `matches` is."""
+class PasswordMatch(NamedTuple):
+    """A password was right: the hash that it matched, of a user's password. `user` None: of the owner's."""
+
+    user: str | None
+    hash: str
+
+
+def verify_password(ledger: Ledger, password: str) -> PasswordMatch | None:
+    """Whether this is the page's password. Slow, as `matches` is. None: it is not."""
     with ledger.reading() as connection:
         stored = connection.scalar(sa.select(passwords.c.hash).where(passwords.c.name == _PAGE))
-    return stored is not None and matches(stored, password)
+    return PasswordMatch(None, stored) if stored is not None and matches(stored, password) else None
+
+
+def _still_holds(connection: Connection, match: PasswordMatch) -> bool:
+    """Whether the password is still the one that was checked. Its row is locked: another password has to wait."""
+    query = sa.select(passwords.c.hash).where(passwords.c.name == _PAGE)
+    if match.user is not None:
+        query = sa.select(users.c.hash).where(users.c.name == match.user)
+    return connection.scalar(query.with_for_update()) == match.hash
 
 
 # ---------------------------------------------------------------- sessions
 
 
-def begin_session(ledger: Ledger, method: str, *, agent: str = "", token: str | None = None) -> str:
-    """Begin a session. Returns its secret name, for the browser's cookie: only the digest is stored."""
+def begin_session(
+    ledger: Ledger, method: str, *, agent: str = "", token: str | None = None, match: PasswordMatch | None = None
+) -> str:
+    """Begin a session. Returns its secret name, for the browser's cookie: only the digest is stored.
+
+    `match`: the password that the login relied on. Raises PermissionDenied if it was changed or removed meanwhile: that
+    ended the sessions which there were, and no other may begin with the old password.
+    """
     name, now = secrets.token_urlsafe(SESSION_NAME_BYTES), ledger.clock()
     with ledger.writing() as connection:
+        if match is not None and not _still_holds(connection, match):
+            raise PermissionDenied("password: it was changed during the login")
         connection.execute(sessions.delete().where(_has_expired(now)))
         connection.execute(
             sessions.insert().values(

@@ -1,4 +1,4 @@
-"""People who log in to the page, each with a role and a password.
+"""People who log in to the page, each with a role, and a password or an identity at an identity provider.
 
 What a user may do is a row of the table of tokens that has no text. So what a user creates (keys, tokens, sessions)
 ends with the user, as it does with a token.
@@ -16,12 +16,15 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import from_us, to_us
-from liushui.ledger.access.sessions import hash_password, matches
+from liushui.ledger.access.sessions import PasswordMatch, hash_password, matches
 from liushui.ledger.access.tokens import Revoked, Scope, Token, get_token, insert_token, revoke_in
 from liushui.ledger.engine import Ledger
-from liushui.ledger.schema import sessions, users
+from liushui.ledger.schema import identities, insert_new, sessions, users
 
 NAME_MAX: Final = 100
+EMAIL_MAX: Final = 254
+NO_PASSWORD: Final = ""
+"""The hash of a user who has no password. No password has it."""
 
 
 class Role(StrEnum):
@@ -55,24 +58,72 @@ class User(NamedTuple):
     created_at: datetime
     token: str
     """The id of the token that says what the user may do."""
+    email: str
+    """The address that the user proves to own by an identity provider. Empty: none."""
+    has_password: bool
 
 
-def add_user(ledger: Ledger, name: str, role: Role, accounts: Collection[str] | None = None, *, password: str) -> User:
-    """Add a user, in one transaction. `accounts` None: all accounts.
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a user."""
+    return bool(text) and len(text) <= NAME_MAX and text.isprintable() and text == text.strip()
 
-    Raises AlreadyExists, AccountNotFound, InvalidField, and ConfigError for a password that is too short or too long.
+
+def add_user(
+    ledger: Ledger,
+    name: str,
+    role: Role,
+    accounts: Collection[str] | None = None,
+    *,
+    password: str | None = None,
+    email: str = "",
+) -> User:
+    """Add a user, in one transaction. `accounts` None: all accounts. `password` None: the user has none.
+
+    `email`: whoever proves to own this address by the identity provider logs in as the user. Raises AlreadyExists,
+    AccountNotFound, InvalidField, and ConfigError for a password that is too short or too long.
     """
-    if not name or len(name) > NAME_MAX or not name.isprintable() or name != name.strip():
+    hashed = NO_PASSWORD if password is None else hash_password(password)
+    with ledger.writing() as connection:
+        return insert_user(connection, ledger.clock(), name, role, accounts, hashed=hashed, email=email)
+
+
+def insert_user(
+    connection: Connection,
+    now: datetime,
+    name: str,
+    role: Role,
+    accounts: Collection[str] | None,
+    *,
+    hashed: str = NO_PASSWORD,
+    email: str = "",
+) -> User:
+    """Add a user in the caller's transaction. Raises AlreadyExists, AccountNotFound, InvalidField, ConfigError."""
+    if not is_name(name):
         raise InvalidField("user", f"1 to {NAME_MAX} printable characters", short_repr(name))
     _check_role(role, accounts)
-    row = {"name": name, "role": role.value, "hash": hash_password(password), "created_at_us": to_us(ledger.clock())}
-    with ledger.writing() as connection:
-        if _row(connection, name) is not None:
-            raise AlreadyExists(f"user: there is one named {short_repr(name)} already")
-        token = _grant(connection, ledger.clock(), name, role, accounts)
-        row["token"] = token.id
-        connection.execute(users.insert().values(row))
-        return _user(row, token)
+    address = check_email(connection, email, name)
+    token = _grant(connection, now, name, role, accounts)
+    row = {"name": name, "role": role.value, "token": token.id, "hash": hashed, "email": address or None}
+    row["created_at_us"] = to_us(now)
+    # One statement finds out whether the name is free and takes it: others may add users at the same time.
+    if not insert_new(connection, users, row):
+        raise AlreadyExists(f"user: there is one named {short_repr(name)} already")
+    return _user(row, token)
+
+
+def check_email(connection: Connection, email: str, name: str) -> str:
+    """An e-mail address as it is stored, in small letters. Raises InvalidField, and AlreadyExists if it is another
+    user's than `name`."""
+    address = email.strip().lower()
+    if not address:
+        return ""
+    local, at, domain = address.rpartition("@")
+    if not (local and at and domain) or len(address) > EMAIL_MAX or not address.isprintable() or " " in address:
+        raise InvalidField("email", "an address such as wang@example.com", short_repr(email))
+    query = sa.select(users.c.name).where(users.c.email == address, users.c.name != name)
+    if (other := connection.scalar(query)) is not None:
+        raise AlreadyExists(f"email: {address} is the address of the user {short_repr(other)} already")
+    return address
 
 
 def list_users(ledger: Ledger) -> list[User]:
@@ -91,8 +142,7 @@ def has_users(ledger: Ledger) -> bool:
 def get_user(ledger: Ledger, name: str) -> User:
     """The user of that name. Raises NotFound."""
     with ledger.reading() as connection:
-        row = _existing(connection, name)
-        return _user(row, get_token(connection, row["token"]))
+        return user_in(connection, name)
 
 
 def find_user_of(ledger: Ledger, token: str) -> tuple[User, Token] | None:
@@ -103,26 +153,38 @@ def find_user_of(ledger: Ledger, token: str) -> tuple[User, Token] | None:
     return None if row is None or granted is None else (_user(row, granted), granted)
 
 
-def check_login(ledger: Ledger, name: str, password: str) -> User | None:
+def check_login(ledger: Ledger, name: str, password: str) -> tuple[User, PasswordMatch] | None:
     """The user with that name and password, if they still see an account. Slow on purpose, whatever the name."""
     with ledger.reading() as connection:
         row = _row(connection, name)
         token = None if row is None else get_token(connection, row["token"])
-    is_right = matches(_decoy_hash() if row is None else row["hash"], password)
-    return _user(row, token) if row is not None and token is not None and is_right else None
+    has_password = row is not None and row["hash"] != NO_PASSWORD
+    is_right = matches(row["hash"] if row is not None and has_password else _decoy_hash(), password)
+    if row is None or token is None or not has_password or not is_right:
+        return None
+    return _user(row, token), PasswordMatch(name, row["hash"])
 
 
 def change_role(ledger: Ledger, name: str, role: Role, accounts: Collection[str] | None = None) -> Revoked:
     """Give a user another role and other accounts. Ends the user's sessions, and revokes what the user created.
 
-    Returns how much that was. Raises NotFound, AccountNotFound, ConfigError.
+    From then on, claims of an identity provider do not change the user's role. Returns how much was revoked. Raises
+    NotFound, AccountNotFound, ConfigError.
     """
     _check_role(role, accounts)
-    now = ledger.clock()
     with ledger.writing() as connection:
-        revoked = _revoke(connection, _existing(connection, name)["token"], now)
-        token = _grant(connection, now, name, role, accounts)
-        connection.execute(users.update().where(users.c.name == name).values(role=role.value, token=token.id))
+        revoked = replace_role(connection, ledger.clock(), name, role, accounts)
+        connection.execute(identities.update().where(identities.c.user_name == name).values(provisioned=False))
+    return revoked
+
+
+def replace_role(
+    connection: Connection, now: datetime, name: str, role: Role, accounts: Collection[str] | None
+) -> Revoked:
+    """Do what `change_role` does in the caller's transaction. Claims go on to change the role."""
+    revoked = _revoke(connection, _existing(connection, name)["token"], now)
+    token = _grant(connection, now, name, role, accounts)
+    connection.execute(users.update().where(users.c.name == name).values(role=role.value, token=token.id))
     return revoked
 
 
@@ -139,6 +201,7 @@ def remove_user(ledger: Ledger, name: str) -> Revoked:
     """Remove a user, end the user's sessions, and revoke what the user created. Raises NotFound."""
     with ledger.writing() as connection:
         revoked = _revoke(connection, _existing(connection, name)["token"], ledger.clock())
+        connection.execute(identities.delete().where(identities.c.user_name == name))
         connection.execute(users.delete().where(users.c.name == name))
     return revoked
 
@@ -167,6 +230,12 @@ def _decoy_hash() -> str:
     return hash_password(secrets.token_urlsafe())
 
 
+def user_in(connection: Connection, name: str) -> User:
+    """The user of that name, in the caller's transaction. Raises NotFound."""
+    row = _existing(connection, name)
+    return _user(row, get_token(connection, row["token"]))
+
+
 def _user(row: Mapping[Any, Any], token: Token | None) -> User:
     """The user in a row. `token` None: it was revoked, because none of its accounts is left."""
     return User(
@@ -175,6 +244,8 @@ def _user(row: Mapping[Any, Any], token: Token | None) -> User:
         frozenset() if token is None else token.accounts,
         from_us(row["created_at_us"]),
         row["token"],
+        row["email"] or "",
+        row["hash"] != NO_PASSWORD,
     )
 
 

@@ -1,13 +1,19 @@
-"""Logging in: as a user, by the link that is printed at start, by password or by token. Logging out, and settings."""
+"""Logging in: as a user, by the link that is printed at start, by password or by token. Logging out, and settings.
 
+The login through an identity provider is in `oidc`.
+"""
+
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from litestar import get, post
 from litestar.response import Response
 
+from liushui.errors import PermissionDenied
 from liushui.ledger.access.audit import Face, begin_action
-from liushui.ledger.access.sessions import has_password, redeem_login_code, verify_password
+from liushui.ledger.access.identities import OIDC, provider_title
+from liushui.ledger.access.sessions import PasswordMatch, has_password, redeem_login_code, verify_password
 from liushui.ledger.access.tokens import find_token
 from liushui.ledger.access.users import check_login, has_users
 from liushui.rules import Rate
@@ -39,41 +45,45 @@ def show_login(page: CurrentPage) -> Response[str]:
     query = page.request.query_params
     code, next_address = query.get("code"), own_address(query.get("next", "/"))
     if code is None:
-        return redirect(next_address) if page.is_logged_in else _login_form(page, next_address)
-    if not _may_attempt(page):
-        return _too_many_attempts(page, next_address)
+        return redirect(next_address) if page.is_logged_in else login_form(page, next_address)
+    if not may_attempt(page):
+        return too_many_attempts(page, next_address)
     if redeem_login_code(page.ledger, code):
-        return _log_in(page, "link", next_address)
+        return begin_login(page, "link", next_address)
     if page.is_logged_in:  # the same link once more, in the browser that it logged in
         return redirect(next_address)
-    _enter(page, OWNER, REFUSED)
+    enter_login(page, OWNER, REFUSED)
     error = page.say("This link has already been used or has expired.")
-    return _login_form(page, next_address, error=error, status=403)
+    return login_form(page, next_address, error=error, status=403)
 
 
 @post("/login", sync_to_thread=True, opt={OPEN: True})
 def log_in(page: CurrentPage) -> Response[str]:
     """Log in as a user with a password; without a user's name with the owner's password, or a token."""
     secret, name = page.form.get("secret", ""), page.form.get("user", "").strip()
-    if not _may_attempt(page):
-        return _too_many_attempts(page, page.next)
+    if not may_attempt(page):
+        return too_many_attempts(page, page.next)
     if name:
-        user = check_login(page.ledger, name, secret)
-        if user is not None:
-            return _log_in(page, "user", page.next, user.token, who=f"{USER_PREFIX}{user.name}")
-        _enter(page, f"{USER_PREFIX}{name}", REFUSED)
+        known = check_login(page.ledger, name, secret)
+        if known is not None:
+            user, match = known
+            with suppress(PermissionDenied):
+                return begin_login(page, "user", page.next, user.token, who=f"{USER_PREFIX}{user.name}", match=match)
+        enter_login(page, f"{USER_PREFIX}{name}", REFUSED)
         error = page.say("Wrong user name or password.")
-        return _login_form(page, page.next, error=error, status=403, name=name)
-    if verify_password(page.ledger, secret):
-        return _log_in(page, "password", page.next)
+        return login_form(page, page.next, error=error, status=403, name=name)
+    owner_match = verify_password(page.ledger, secret)
+    if owner_match is not None:
+        with suppress(PermissionDenied):
+            return begin_login(page, "password", page.next, match=owner_match)
     token = find_token(page.ledger, secret.strip())
     if token is not None and opens_page(token):
-        return _log_in(page, "token", page.next, token.id, who=f"token {token.id}")
-    _enter(page, OWNER, REFUSED)
+        return begin_login(page, "token", page.next, token.id, who=f"token {token.id}")
+    enter_login(page, OWNER, REFUSED)
     error = page.say("Wrong password or token.")
     if token is not None:
         error = page.say("This token is not enough: the page needs one that may read and manage all accounts.")
-    return _login_form(page, page.next, error=error, status=403)
+    return login_form(page, page.next, error=error, status=403)
 
 
 @post("/logout", sync_to_thread=True, opt={OPEN: True})
@@ -81,24 +91,36 @@ def log_out(page: CurrentPage) -> Response[str]:
     """End the session."""
     session = page.session
     cookies = [page.web.sessions.end(session, secure=page.is_secure)] if session else []
-    return redirect("/login", cookies)
+    # The browser is still logged in at the provider. A form must not lead there: browsers refuse its redirect.
+    is_at_provider = session is not None and session.session.method == OIDC
+    return redirect(f"/login?left={OIDC}" if is_at_provider else "/login", cookies)
 
 
-def _log_in(page: Page, method: str, next_address: str, token: str | None = None, *, who: str = OWNER) -> Response[str]:
-    _enter(page, who, DONE)
+def begin_login(
+    page: Page,
+    method: str,
+    next_address: str,
+    token: str | None = None,
+    *,
+    who: str = OWNER,
+    match: PasswordMatch | None = None,
+) -> Response[str]:
+    """Begin a session, and enter the login in the audit log. Raises PermissionDenied as `begin_session` does."""
     agent = page.request.headers.get("user-agent", "")
-    cookie = page.web.sessions.begin(method, agent=agent, secure=page.is_secure, token=token)
+    cookie = page.web.sessions.begin(method, agent=agent, secure=page.is_secure, token=token, match=match)
+    enter_login(page, who, DONE)
     return redirect(next_address, [cookie])
 
 
-def _enter(page: Page, who: str, outcome: str) -> None:
+def enter_login(page: Page, who: str, outcome: str) -> None:
     """Enter a login in the audit log, with the address that it came from."""
     client = page.request.client
     address = client.host if client else ""
     begin_action(page.ledger, who=who, through=Face.PAGE, action="log in", subject=address, outcome=outcome)
 
 
-def _may_attempt(page: Page) -> bool:
+def may_attempt(page: Page) -> bool:
+    """Whether the client may try to log in now. Counts the attempt."""
     client = page.request.client
     limits = page.app_context.limits
     return (
@@ -107,7 +129,8 @@ def _may_attempt(page: Page) -> bool:
     )
 
 
-def _login_form(page: Page, next_address: str, *, error: str = "", status: int = 200, name: str = "") -> Response[str]:
+def login_form(page: Page, next_address: str, *, error: str = "", status: int = 200, name: str = "") -> Response[str]:
+    """The form, with every way to log in that there is."""
     return page.render(
         "login.html",
         status=status,
@@ -115,13 +138,16 @@ def _login_form(page: Page, next_address: str, *, error: str = "", status: int =
         wrong=error,
         has_password=has_password(page.ledger),
         has_users=has_users(page.ledger),
+        provider=provider_title(page.ledger),
+        left_provider=page.request.query_params.get("left") == OIDC,
         name=name,
     )
 
 
-def _too_many_attempts(page: Page, next_address: str) -> Response[str]:
+def too_many_attempts(page: Page, next_address: str) -> Response[str]:
+    """The form, for a client that has tried too often."""
     error = page.say("Too many attempts. Wait a minute and try again.")
-    answer = _login_form(page, next_address, error=error, status=429)
+    answer = login_form(page, next_address, error=error, status=429)
     answer.headers["retry-after"] = "60"
     return answer
 

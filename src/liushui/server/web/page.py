@@ -27,6 +27,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
 from liushui.server.context import AppContext
+from liushui.server.oidc import OidcClient
 from liushui.server.web.i18n import Language, choose_language, read_languages
 from liushui.server.web.labels import Labels
 from liushui.server.web.sessions import BrowserSession, BrowserSessions
@@ -63,6 +64,11 @@ class WebContext:
     def sessions(self) -> BrowserSessions:
         """The sessions of browsers that are logged in."""
         return BrowserSessions(self.app_context.ledger)
+
+    @cached_property
+    def oidc(self) -> OidcClient:
+        """Logs people in through the ledger's identity provider."""
+        return OidcClient(self.app_context.ledger.clock)
 
     def page(self, request: AnyRequest) -> "Page":
         """The page that answers a request, in the reader's language."""

@@ -8,7 +8,14 @@ from typing import Final, NamedTuple
 
 from litestar.datastructures import Cookie
 
-from liushui.ledger.access.sessions import SESSION_LIFETIME, Session, begin_session, end_session, find_session
+from liushui.ledger.access.sessions import (
+    SESSION_LIFETIME,
+    PasswordMatch,
+    Session,
+    begin_session,
+    end_session,
+    find_session,
+)
 from liushui.ledger.access.tokens import list_tokens
 from liushui.ledger.access.users import find_user_of
 from liushui.ledger.access.vault import shared_secret
@@ -46,9 +53,20 @@ class BrowserSessions:
 
     ledger: Ledger
 
-    def begin(self, method: str, *, agent: str, secure: bool, token: str | None = None) -> Cookie:
-        """Begin a session. `method`: link, password, token or user. Returns the cookie that carries the session."""
-        name = begin_session(self.ledger, method, agent=agent[:AGENT_MAX], token=token)
+    def begin(
+        self,
+        method: str,
+        *,
+        agent: str,
+        secure: bool,
+        token: str | None = None,
+        match: PasswordMatch | None = None,
+    ) -> Cookie:
+        """Begin a session. `method`: link, password, token, user or oidc. Returns the cookie that carries the session.
+
+        `match`: the password that the login relied on. Raises PermissionDenied if it was changed meanwhile.
+        """
+        name = begin_session(self.ledger, method, agent=agent[:AGENT_MAX], token=token, match=match)
         value = f"{name}.{self._signature('session', name)}"
         return make_cookie(COOKIE, value, age_s=SESSION_LIFETIME.days * 86_400, secure=secure)
 

@@ -237,6 +237,24 @@ def test_the_secret_is_encrypted_in_the_ledger(ledger: Ledger) -> None:
     assert known is not None and known.client_secret == SECRET
 
 
+def test_an_owner_adds_a_user_by_an_address_and_changes_it(visitor: Visitor) -> None:
+    visitor.log_in()
+    form = {"name": "wang", "role": "viewer", "all": "yes", "email": ADDRESS, "password": ""}
+    assert visitor.post("/users", form).status_code == 303
+    assert ADDRESS in visitor.get("/users").text
+    for change, error in (
+        ({"name": "li"}, "Another user has this address."),
+        ({"name": "li", "email": "li"}, "Expected an address such as wang@example.com."),
+        ({"name": "li", "email": ""}, "Use at least 10 characters."),
+    ):
+        answer = visitor.post("/users", form | change)
+        assert (answer.status_code, error in answer.text) == (422, True)
+    wrong = visitor.post("/users/identity", {"user": "wang", "email": "nothing"})
+    assert (wrong.status_code, "Expected an address" in wrong.text) == (422, True)
+    assert visitor.post("/users/identity", {"user": "wang", "email": "new@example.com"}).status_code == 303
+    assert [(user.name, user.email) for user in list_users(visitor.ledger)] == [("wang", "new@example.com")]
+
+
 # ---------------------------------------------------------------- roles from claims
 
 

@@ -202,6 +202,7 @@ def _pages() -> Router:
             users.create_user,
             users.change_user,
             users.change_password,
+            users.change_identity,
             users.delete_user,
             providers.list_providers,
             providers.show_provider,

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -25,6 +25,8 @@ from liushui.ledger.access.identities import TEXT_MAX, IdentityProvider, Person
 
 if TYPE_CHECKING:
     from authlib.integrations.httpx_client import OAuth2Client
+
+T = TypeVar("T")
 
 SCOPE: Final = "openid email profile"
 CALLBACK_PATH: Final = "/login/oidc/callback"
@@ -172,7 +174,7 @@ class OidcClient:
         provider: IdentityProvider,
         attempt: Attempt,
         tokens: Mapping[str, Any],
-    ) -> Mapping[str, Any]:
+    ) -> dict[str, Any]:
         """The claims of an ID token that the provider has made for this login. Raises OidcError."""
         from authlib.oidc.core import CodeIDToken
         from joserfc import jwt
@@ -191,8 +193,9 @@ class OidcClient:
         }
         known = {"nonce": attempt.nonce, "client_id": provider.client_id, "access_token": tokens["access_token"]}
         try:
-            keys = KeySet.import_key_set(_get(client, metadata.jwks_uri, dict[str, Any]))
-            token = jwt.decode(text, keys, registry=JWSRegistry(algorithms=algorithms, strict_check_header=False))
+            keys: Any = _get(client, metadata.jwks_uri, dict[str, Any])
+            registry = JWSRegistry(algorithms=algorithms, strict_check_header=False)
+            token = jwt.decode(text, KeySet.import_key_set(keys), registry=registry)
             claims = CodeIDToken(token.claims, token.header, options, known)
             claims.validate(now=int(self.clock().timestamp()), leeway=LEEWAY_S)
         except ExpiredTokenError as error:
@@ -204,7 +207,7 @@ class OidcClient:
             raise OidcError(Failure.INVALID, f"id_token: {type(error).__name__}: {error}") from error
         if not 0 < len(claims["sub"]) <= TEXT_MAX:
             raise OidcError(Failure.INVALID, f"sub: expected 1 to {TEXT_MAX} characters, got {len(claims['sub'])}")
-        return claims
+        return dict(claims)
 
 
 def check_issuer(text: str) -> str:
@@ -262,7 +265,7 @@ def _tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _get(client: "OAuth2Client", url: str, model: type[Any], token: str | None = None) -> Any:  # noqa: ANN401 - the model
+def _get(client: "OAuth2Client", url: str, model: type[T], token: str | None = None) -> T:
     """A JSON document of the provider. Raises OidcError."""
     headers = {"accept": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     answer = client.request("GET", url, headers=headers, withhold_token=True)

@@ -49,6 +49,10 @@ SCOPES: Final = {
 """The scopes of each role."""
 
 
+class EmailTaken(AlreadyExists):
+    """Another user has this e-mail address."""
+
+
 class User(NamedTuple):
     """A user. `accounts` None: all accounts, also those that are added later."""
 
@@ -103,8 +107,14 @@ def insert_user(
     _check_role(role, accounts)
     address = check_email(connection, email, name)
     token = _grant(connection, now, name, role, accounts)
-    row = {"name": name, "role": role.value, "token": token.id, "hash": hashed, "email": address or None}
-    row["created_at_us"] = to_us(now)
+    row = {
+        "name": name,
+        "role": role.value,
+        "token": token.id,
+        "hash": hashed,
+        "created_at_us": to_us(now),
+        "email": address or None,
+    }
     # One statement finds out whether the name is free and takes it: others may add users at the same time.
     if not insert_new(connection, users, row):
         raise AlreadyExists(f"user: there is one named {short_repr(name)} already")
@@ -112,8 +122,8 @@ def insert_user(
 
 
 def check_email(connection: Connection, email: str, name: str) -> str:
-    """An e-mail address as it is stored, in small letters. Raises InvalidField, and AlreadyExists if it is another
-    user's than `name`."""
+    """An e-mail address as it is stored, in small letters. Raises InvalidField, and EmailTaken if it is another user's
+    than `name`."""
     address = email.strip().lower()
     if not address:
         return ""
@@ -122,7 +132,7 @@ def check_email(connection: Connection, email: str, name: str) -> str:
         raise InvalidField("email", "an address such as wang@example.com", short_repr(email))
     query = sa.select(users.c.name).where(users.c.email == address, users.c.name != name)
     if (other := connection.scalar(query)) is not None:
-        raise AlreadyExists(f"email: {address} is the address of the user {short_repr(other)} already")
+        raise EmailTaken(f"email: {address} is the address of the user {short_repr(other)} already")
     return address
 
 

@@ -7,11 +7,13 @@ from typing import Final
 from litestar import get, post
 from litestar.response import Response
 
-from liushui.errors import AlreadyExists, ConfigError, NotFound
+from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound
 from liushui.ledger.access.audit import list_actions
+from liushui.ledger.access.identities import linked_users, provider_title, set_identity
 from liushui.ledger.access.sessions import PASSWORD_MAX, PASSWORD_MIN
 from liushui.ledger.access.users import (
     NAME_MAX,
+    EmailTaken,
     Role,
     User,
     add_user,
@@ -36,6 +38,7 @@ def show_users(page: CurrentPage) -> Response[str]:
     return page.render(
         "users/index.html",
         users=list_users(page.ledger),
+        linked=linked_users(page.ledger),
         roles={role.value: name for role, name, _ in _role_choices(page)},
         entries=list_actions(page.ledger, limit=ENTRIES_SHOWN),
         now=page.ledger.clock(),
@@ -55,8 +58,7 @@ def edit_user(page: CurrentPage) -> Response[str]:
         user = get_user(page.ledger, page.request.query_params.get("user", ""))
     except NotFound:
         return redirect("/users")
-    values = {"role": user.role.value, "accounts": sorted(user.accounts or ()), "all": user.accounts is None}
-    return _form(page, user, values, {})
+    return _form(page, user, _values(user), {})
 
 
 @post("/users", sync_to_thread=True, opt={NEEDS: OWNER})
@@ -64,12 +66,18 @@ def create_user(page: CurrentPage) -> Response[str]:
     """Add a user."""
     form = Form(page)
     name, role, accounts = form.text("name"), form.one_of("role", list(Role)), _accounts(form)
-    password = _password(form)
-    if name is not None and role is not None and password is not None and not form.is_wrong:
+    email = form.typed("email")
+    # Who logs in through the identity provider needs no password.
+    password = None if email and not page.form.get("password") else _password(form)
+    if name is not None and role is not None and not form.is_wrong:
         try:
-            add_user(page.ledger, name, Role(role), accounts, password=password)
+            add_user(page.ledger, name, Role(role), accounts, password=password, email=email)
+        except EmailTaken:
+            form.wrong("email", page.say("Another user has this address."))
         except AlreadyExists:
             form.wrong("name", page.say("A user with this name already exists."))
+        except InvalidField as error:
+            _invalid(form, error)
         except ConfigError as error:
             form.wrong("name", str(error))
         else:
@@ -91,7 +99,8 @@ def change_user(page: CurrentPage) -> Response[str]:
             form.wrong("role", str(error))
         else:
             return redirect("/users")
-    return _form(page, get_user(page.ledger, name), {**page.form, "accounts": accounts or ()}, form.errors)
+    user = get_user(page.ledger, name)
+    return _form(page, user, {**_values(user), **page.form, "accounts": accounts or ()}, form.errors)
 
 
 @post("/users/password", sync_to_thread=True, opt={NEEDS: OWNER})
@@ -101,9 +110,23 @@ def change_password(page: CurrentPage) -> Response[str]:
     name, password = form.typed("user"), _password(form)
     if password is None:
         user = get_user(page.ledger, name)
-        values = {"role": user.role.value, "accounts": sorted(user.accounts or ()), "all": user.accounts is None}
-        return _form(page, user, values, form.errors)
+        return _form(page, user, _values(user), form.errors)
     return _then_list(lambda: set_user_password(page.ledger, name, password))
+
+
+@post("/users/identity", sync_to_thread=True, opt={NEEDS: OWNER})
+def change_identity(page: CurrentPage) -> Response[str]:
+    """Say by which address a user is known at the identity provider. Empty: by none."""
+    form = Form(page)
+    name, email = form.typed("user"), form.typed("email")
+    try:
+        return _then_list(lambda: set_identity(page.ledger, name, email=email))
+    except EmailTaken:
+        form.wrong("email", page.say("Another user has this address."))
+    except InvalidField as error:
+        _invalid(form, error)
+    user = get_user(page.ledger, name)
+    return _form(page, user, _values(user) | {"email": email}, form.errors)
 
 
 @post("/users/remove", sync_to_thread=True, opt={NEEDS: OWNER})
@@ -116,6 +139,19 @@ def _then_list(change: Callable[[], object]) -> Response[str]:
     with suppress(NotFound):  # a form that is sent twice, or about a user whom another owner removed, is no error
         change()
     return redirect("/users")
+
+
+def _invalid(form: Form, error: InvalidField) -> None:
+    if error.field == "email":
+        form.wrong("email", form.page.say("Expected an address such as wang@example.com."))
+    else:
+        form.wrong("name", str(error))
+
+
+def _values(user: User) -> dict[str, object]:
+    """The values of a user's forms."""
+    accounts = sorted(user.accounts or ())
+    return {"role": user.role.value, "accounts": accounts, "all": user.accounts is None, "email": user.email}
 
 
 def _accounts(form: Form) -> list[str] | None:
@@ -146,6 +182,7 @@ def _form(page: Page, user: User | None, values: Mapping[str, object], errors: M
         accounts=accounts,
         roles=_role_choices(page),
         name_max=NAME_MAX,
+        provider=provider_title(page.ledger),
         values=values,
         errors=errors,
     )

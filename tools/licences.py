@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from tools.installed import needed
 
-EXTRAS: Final = "liushui[mcp,timestamp]"
+EXTRAS: Final = "liushui[mcp,oidc,timestamp]"
 """The program with everything that users may install with it; what only tests need is left out."""
 
 PERMISSIVE: Final = frozenset(

@@ -116,6 +116,49 @@ def test_a_name_is_given_once(ledger: Path) -> None:
     assert [outcome for _, _, outcome in actions(ledger)] == ["failed (AlreadyExists)", "done"]
 
 
+def test_a_user_with_an_address_needs_no_password_and_another_gets_an_identity(ledger: Path) -> None:
+    added = run(ledger, "user", "add", "wang", "--role", "viewer", "--email", "Wang@Example.com")
+    assert added.returncode == 0, added.stderr
+    run(ledger, "user", "add", "li", "--role", "viewer", stdin=f"{PASSWORD}\n")
+    ways = {user["user"]: (user["email"], user["logs_in_with"]) for user in users(ledger)}
+    assert ways == {"wang": ("wang@example.com", ["oidc"]), "li": ("", ["password"])}
+    taken = run(ledger, "user", "identity", "li", "--email", "wang@example.com")
+    assert (taken.returncode, "email: wang@example.com is the address of the user 'wang'" in taken.stderr) == (2, True)
+    for words, error in (
+        (("li", "--email", "li"), "email: expected an address such as wang@example.com, got 'li'"),
+        (("li", "--subject", "7f3a"), "subject: expected a provider first: `liushui oidc set`"),
+        (("zhao", "--email", "z@example.com"), "user: there is none named 'zhao'"),
+    ):
+        refused = run(ledger, "user", "identity", *words)
+        assert (refused.returncode, error in refused.stderr) == (2, True), refused.stderr
+    assert "nobody at the provider" in run(ledger, "user", "identity", "wang").stderr
+    assert users(ledger)[1]["logs_in_with"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (("https://id.example", "--client-id", "c", "--grant", "a=owner"), 2, "grant: expected together with --role"),
+        (
+            ("https://id.example", "--client-id", "c", "--role-claim", "groups", "--grant", "a=boss"),
+            2,
+            "grant: expected VALUE=ROLE with one of viewer, accountant, operator, owner, got 'a=boss'",
+        ),
+        (("http://id.example", "--client-id", "c"), 2, "issuer: expected https://HOST/PATH"),
+        (("https://id.example/?a=b", "--client-id", "c"), 2, "issuer: expected https://HOST/PATH"),
+        (("https://id.example", "--client-id", "c", "--secret", "/nothing"), 2, "secret: /nothing cannot be read"),
+        (("http://127.0.0.1:1", "--client-id", "c"), 1, "oidc: no answer from http://127.0.0.1:1"),
+    ],
+)
+def test_a_wrong_provider_is_named_and_not_set(ledger: Path, words: tuple[str, ...], code: int, error: str) -> None:
+    done = run(ledger, "oidc", "set", *words)
+    assert (done.returncode, error in done.stderr) == (code, True), done.stderr
+    for command in ("show", "test"):
+        absent = run(ledger, "oidc", command)
+        assert (absent.returncode, "oidc: there is no provider" in absent.stderr) == (2, True)
+    assert run(ledger, "oidc", "remove").returncode == 2
+
+
 def test_a_command_that_fails_is_in_the_log_without_its_text(ledger: Path) -> None:
     assert run(ledger, "key", "revoke", "none").returncode == 2
     assert actions(ledger) == [("key revoke", "none", "failed (NotFound)")]

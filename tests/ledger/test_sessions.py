@@ -1,17 +1,21 @@
 """Login codes, the password and sessions: a code is valid once, and everything expires."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from threading import Barrier
 
 import pytest
 
-from liushui.errors import ConfigError
+from liushui.errors import AlreadyExists, ConfigError, PermissionDenied
+from liushui.ledger.access.identities import IdentityProvider, Person, log_in_person
 from liushui.ledger.access.sessions import (
     CODE_LIFETIME,
     IDLE_TIMEOUT,
     PASSWORD_MIN,
     SESSION_LIFETIME,
+    PasswordMatch,
     begin_session,
     create_login_code,
     end_session,
@@ -24,6 +28,7 @@ from liushui.ledger.access.sessions import (
     set_password,
     verify_password,
 )
+from liushui.ledger.access.users import Role, add_user, check_login, list_users, remove_user, set_user_password
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import login_codes, passwords, sessions
 
@@ -61,6 +66,81 @@ def test_a_new_password_replaces_the_old_one_and_ends_sessions(ledger: Ledger) -
     assert find_session(ledger, name) is None and not verify_password(ledger, PASSWORD[::-1])
     with pytest.raises(ConfigError, match="password: there is none"):
         remove_password(ledger)
+
+
+def test_a_login_during_a_change_of_the_password_begins_no_session(ledger: Ledger) -> None:
+    add_user(ledger, "wang", Role.VIEWER, password=PASSWORD)
+    set_password(ledger, PASSWORD)
+    login, of_owner = check_login(ledger, "wang", PASSWORD), verify_password(ledger, PASSWORD)
+    assert login is not None and of_owner is not None
+    user, of_user = login
+    begin_session(ledger, "user", token=user.token, match=of_user)
+    set_user_password(ledger, "wang", PASSWORD[::-1])
+    set_password(ledger, PASSWORD)  # the same text: it has another hash
+    for match in (of_user, of_owner):
+        with pytest.raises(PermissionDenied, match="password: it was changed during the login"):
+            begin_session(ledger, "password", match=match)
+    remove_user(ledger, "wang")
+    remove_password(ledger)
+    for match in (of_user, of_owner):
+        with pytest.raises(PermissionDenied, match="password: it was changed during the login"):
+            begin_session(ledger, "password", match=match)
+    assert list_sessions(ledger) == []
+
+
+def test_a_session_and_a_change_of_the_password_wait_for_each_other(ledger: Ledger) -> None:
+    add_user(ledger, "wang", Role.VIEWER, password=PASSWORD)
+    for _ in range(3):
+        login = check_login(ledger, "wang", PASSWORD)
+        assert login is not None
+        user, match = login
+        barrier = Barrier(2)
+
+        def begin(token: str, match: PasswordMatch, barrier: Barrier = barrier) -> None:
+            barrier.wait()
+            with suppress(PermissionDenied):
+                begin_session(ledger, "user", token=token, match=match)
+
+        def change(barrier: Barrier = barrier) -> None:
+            barrier.wait()
+            set_user_password(ledger, "wang", PASSWORD)
+
+        with ThreadPoolExecutor(2) as threads:
+            begun, changed = threads.submit(begin, user.token, match), threads.submit(change)
+            begun.result()
+            changed.result()
+        assert list_sessions(ledger) == []
+
+
+def test_of_two_users_of_one_name_at_once_one_is_added(ledger: Ledger) -> None:
+    barrier = Barrier(4)
+
+    def add(number: int) -> bool:
+        barrier.wait()
+        try:
+            add_user(ledger, "wang", Role.VIEWER, password=f"{PASSWORD} {number}")
+        except AlreadyExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(add, range(4))) == [False, False, False, True]
+    assert [user.name for user in list_users(ledger)] == ["wang"]
+
+
+def test_of_two_first_logins_of_one_person_at_once_both_are_the_same_user(ledger: Ledger) -> None:
+    provider = IdentityProvider("https://id.example", "liushui", "", "Example")
+    person = Person("7f3a", "", has_unverified_email=False, names=("wang",), role=Role.VIEWER)
+    barrier = Barrier(2)
+
+    def log_in(_number: int) -> tuple[str, bool]:
+        barrier.wait()
+        user, is_new = log_in_person(ledger, provider, person)
+        return user.name, is_new
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(log_in, range(2))) == [("wang", False), ("wang", True)]
+    assert [user.name for user in list_users(ledger)] == ["wang"]
 
 
 def test_a_password_that_is_too_short_is_refused(ledger: Ledger) -> None:

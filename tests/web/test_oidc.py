@@ -35,6 +35,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.write.commit import make_account
 from liushui.testing.clock import MovableClock
 from liushui.testing.reader import MemoryLimits
+from tests.cli.commands import result, run
 from tests.web.oidc.running import Provider, path_of, running_provider
 from tests.web.visitor import HOST, Answer, Visitor, visiting
 
@@ -253,6 +254,27 @@ def test_an_owner_adds_a_user_by_an_address_and_changes_it(visitor: Visitor) -> 
     assert (wrong.status_code, "Expected an address" in wrong.text) == (422, True)
     assert visitor.post("/users/identity", {"user": "wang", "email": "new@example.com"}).status_code == 303
     assert [(user.name, user.email) for user in list_users(visitor.ledger)] == [("wang", "new@example.com")]
+
+
+def test_the_commands_set_show_test_and_remove_a_provider(tmp_path: Path, provider: Provider) -> None:
+    ledger, secret = tmp_path / "new.db", tmp_path / "secret"
+    secret.write_text(f"{SECRET}\n")
+    grants = ("--role-claim", "groups", "--grant", "lead=owner", "--grant", "a=b=viewer")
+    done = run(ledger, "oidc", "set", provider.url, "--client-id", "liushui", "--secret", str(secret), *grants)
+    assert done.returncode == 0, done.stderr
+    shown = result(ledger, "oidc", "show")
+    assert (shown["issuer"], shown["grants"]) == (provider.url, ["lead=owner", "a=b=viewer"])
+    assert SECRET not in done.stdout + done.stderr + str(shown)
+    opened = open_ledger(str(ledger))
+    known = find_identity_provider(opened)
+    opened.close()
+    assert known is not None and known.client_secret == SECRET
+    assert "answers as 127.0.0.1" in run(ledger, "oidc", "test").stderr
+    provider.tamper("discovered-issuer")
+    refused = run(ledger, "oidc", "test")
+    assert (refused.returncode, "issuer: expected" in refused.stderr) == (1, True)
+    assert run(ledger, "oidc", "remove").returncode == 0
+    assert run(ledger, "oidc", "show").returncode == 2
 
 
 # ---------------------------------------------------------------- roles from claims

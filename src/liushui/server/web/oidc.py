@@ -151,7 +151,8 @@ def _failure_text(page: Page, provider: IdentityProvider, failure: Failure) -> s
             text = page.say("The clocks of this server and of %(provider)s differ too much.", **values)
         case Failure.INVALID:
             text = page.say("The answer of %(provider)s is not valid for this login. Try again.", **values)
-    return f"{text} {page.say('The reason is in the log of the server.')}"
+    more = page.say("See the server's log for what happened.")
+    return f"{text} {more}"
 
 
 def _refusal_text(page: Page, provider: IdentityProvider, refusal: Refusal) -> str:

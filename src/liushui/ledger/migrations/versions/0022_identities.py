@@ -6,8 +6,8 @@ from alembic import op
 from liushui.ledger.migrations import create_table
 from liushui.ledger.schema import BigInt, Flag, Text, required
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 
 def upgrade() -> None:

@@ -91,6 +91,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "importing": CONTRACT | {"ledger", "providers"},
     "notify": CONTRACT | {"ledger", "output_text", "providers", "sync"},
     "certificate": CONTRACT | {"describe", "ledger", "providers", "reconcile"},
+    "export": CONTRACT | {"ledger", "output_text", "temporary_folder"},
     "services": CONTRACT | {"certificate", "ledger", "providers", "sync", "wire"},
     "simulate": CONTRACT | {"providers", "ratelimit", "server", "temporary_folder", "wire"},
     "client": CONTRACT | {"ratelimit"},
@@ -100,6 +101,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         "certificate",
         "client",
         "describe",
+        "export",
         "ledger",
         "output_text",
         "providers",
@@ -115,6 +117,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     | {
         "certificate",
         "environment",
+        "export",
         "ledger",
         "output_text",
         "sync",

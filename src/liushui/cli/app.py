@@ -45,6 +45,7 @@ COMMANDS: Final = {
         "reconcile", "reconcile", "Prove what moved in a month: opening, receipts, payments and closing."
     ),
     "close": LazyCommand("close", "close", "Close a month whose proof of cash passes or is explained."),
+    "export": LazyCommand("export", "export", "Write flows as a file of another program."),
     "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
     "status": LazyCommand(
         "coverage", "status", "Print up to when each account is complete, and its last and next sync."

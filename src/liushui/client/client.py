@@ -176,6 +176,17 @@ class Client:
         """The flows of closed months that are not as they were."""
         return self._get("/closed-months/changes", models.ChangesAfterClose, account=account).changes
 
+    def export(self, form: str, *, account_map: str | None = None, **selection: Values) -> bytes:
+        """A file with flows in a format of `liushui export`, selected by account, period, since, until, as_of.
+
+        `account_map`: the TOML text of the account map, which journals need.
+        """
+        path = f"/export/{_part(form)}"
+        if account_map is None:
+            return self._call("GET", path, params=selection).content
+        body = msgspec.json.encode(models.AccountMapText(map=account_map))
+        return self._call("POST", path, params=selection, body=body).content
+
     # ------------------------------------------------------------ recording
 
     def state_balance(self, balance: models.StateBalance) -> models.StatedBalance:

@@ -923,6 +923,19 @@ class StatedBalances(Model):
     balances: list[StatedBalance]
 
 
+class AccountMapText(Model, forbid_unknown_fields=True):
+    """An account map: which accounts of other books the flows of an export belong to."""
+
+    map: Annotated[
+        str,
+        Meta(
+            max_length=500_000,
+            description="TOML, as docs/exports.md describes it.",
+            examples=['[[asset]]\naccount = "broker"\ntarget = "Assets:Broker"'],
+        ),
+    ]
+
+
 class StateBalance(Model, forbid_unknown_fields=True):
     """What an account held at a moment. `at` a day: its begin, so the end of 31 October is 1 November."""
 

@@ -116,7 +116,7 @@ def list_flows(
         left = wanted.limit
         chosen = find_accounts(queries_of(connection), wanted.accounts)
         for account in reversed(chosen) if wanted.newest_first else chosen:
-            with closing(_stream(connection, wanted.of(account), rules, left)) as rows:
+            with closing(account_rows(connection, wanted.of(account), rules, left)) as rows:
                 for row in rows:
                     yield ledger_flow(row)
                     left = None if left is None else left - 1
@@ -130,20 +130,26 @@ def stream_flows(
     """The flows by time, account and balance chain over all accounts, streamed from one state, up to the filter's
     limit. `rules` by provider."""
     with ledger.reading() as connection:
-        streams = [
-            _stream(connection, wanted.of(account), rules, wanted.limit)
-            for account in find_accounts(queries_of(connection), wanted.accounts)
-        ]
-        rows = merge(*streams, key=lambda row: (row.at_us, row.account), reverse=wanted.newest_first)
-        for number, row in enumerate(rows):
-            if number == wanted.limit:
-                return
-            yield ledger_flow(row)
+        filters = [wanted.of(account) for account in find_accounts(queries_of(connection), wanted.accounts)]
+        yield from map(ledger_flow, islice(rows_by_time(connection, filters, rules, wanted.limit), wanted.limit))
 
 
-def _stream(
-    connection: Connection, wanted: AccountFilter, rules: Mapping[str, Rules[Paging]], limit: int | None
+def rows_by_time(
+    connection: Connection,
+    filters: Sequence[AccountFilter],
+    rules: Mapping[str, Rules[Paging]],
+    limit: int | None = None,
+) -> Iterator[sa.Row[Any]]:
+    """The rows of several accounts by time, account and balance chain, streamed; of each account up to `limit`."""
+    streams = [account_rows(connection, one, rules, limit) for one in filters]
+    newest_first = bool(filters) and filters[0].conditions.newest_first
+    return merge(*streams, key=lambda row: (row.at_us, row.account), reverse=newest_first)
+
+
+def account_rows(
+    connection: Connection, wanted: AccountFilter, rules: Mapping[str, Rules[Paging]], limit: int | None = None
 ) -> Generator[sa.Row[Any]]:
+    """The rows of one account, with the columns of schema.flows, by time and balance chain, streamed."""
     order = _order_of(connection, wanted, rules)
     cut = None if limit is None else limit + 1
     query = wanted.apply(sa.select(*flows.columns), flows).order_by(*_by_key(wanted.conditions)).limit(cut)

@@ -47,7 +47,7 @@ def list_flows_as_of(
         left = wanted.limit
         chosen = find_accounts(queries_of(connection), wanted.accounts)
         for account in reversed(chosen) if wanted.newest_first else chosen:
-            with closing(_stream_as_of(connection, wanted.of(account), as_of, rules, left)) as rows:
+            with closing(account_rows_as_of(connection, wanted.of(account), as_of, rules, left)) as rows:
                 for row in rows:
                     yield ledger_flow(row)
                     left = None if left is None else left - 1
@@ -55,13 +55,14 @@ def list_flows_as_of(
                 return
 
 
-def _stream_as_of(
+def account_rows_as_of(
     connection: Connection,
     wanted: AccountFilter,
     as_of: Bound,
     rules: Mapping[str, Rules[Paging]],
-    limit: int | None,
+    limit: int | None = None,
 ) -> Generator[sa.Row[Any]]:
+    """The rows of one account as of a recorded time, by time and balance chain, streamed."""
     account, seq = wanted.account, batch_as_of(connection, wanted.account, as_of)
     order = InstantOrder(connection, account.account, balance_rules_of(account, rules), seq=seq)
     newest, are_all = wanted.conditions.newest_first, not wanted.conditions.is_selective

@@ -3,6 +3,7 @@
 Sums are exact, and currencies are never added together.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,55 +17,72 @@ from liushui.ledger.read.filters import AccountFilter, begin_us, day_text, next_
 from liushui.ledger.schema import day_totals, flows
 from liushui.money import ZERO
 
+KindSums = dict[tuple[str, str, str], Total]
+"""Totals by subaccount, currency and kind."""
+
 
 def sum_flows(connection: Connection, wanted: AccountFilter) -> Sums:
     """What the flows of one account's filter come to, by subaccount and currency."""
+    return _sum(connection, wanted, ("subaccount", "currency"))
+
+
+def sum_kinds(connection: Connection, wanted: AccountFilter) -> KindSums:
+    """What the flows of one account's filter come to, by subaccount, currency and kind."""
+    return _sum(connection, wanted, ("subaccount", "currency", "kind"))
+
+
+def _sum(connection: Connection, wanted: AccountFilter, names: Sequence[str]) -> dict[Any, Total]:
+    """Totals by the values of some columns."""
     if wanted.conditions.needs_rows:
-        return _sum_rows(connection, wanted)
+        return _sum_rows(connection, wanted, names)
     days = BusinessDays(wanted.account.tz)
     first, last = day_text(days, wanted.since_us), day_text(days, wanted.until_us)
     first_begins_us, last_begins_us = begin_us(days, first), begin_us(days, last)
     if first == last:
-        return _sum_rows(connection, wanted)
-    sums: Sums = {}
+        return _sum_rows(connection, wanted, names)
+    sums: dict[Any, Total] = {}
     if wanted.since_us > first_begins_us:  # the range begins within a day
         first = next_day(first)
-        _add(sums, _sum_rows(connection, wanted.within(wanted.since_us, begin_us(days, first))))
+        _add(sums, _sum_rows(connection, wanted.within(wanted.since_us, begin_us(days, first)), names))
     if wanted.until_us > last_begins_us:  # the range ends within a day
-        _add(sums, _sum_rows(connection, wanted.within(last_begins_us, wanted.until_us)))
-    _add(sums, _sum_days(connection, wanted, first, last))
+        _add(sums, _sum_rows(connection, wanted.within(last_begins_us, wanted.until_us), names))
+    _add(sums, _sum_days(connection, wanted, first, last, names))
     return sums
 
 
-def _add(sums: Sums, more: Sums) -> None:
+def _add(sums: dict[Any, Total], more: dict[Any, Total]) -> None:
     for key, total in more.items():
         sums[key] = sums.get(key, Total()).plus(total)
 
 
-def _sum_days(connection: Connection, wanted: AccountFilter, first: str, until: str) -> Sums:
+def _sum_days(
+    connection: Connection, wanted: AccountFilter, first: str, until: str, names: Sequence[str]
+) -> dict[Any, Total]:
     """The totals of whole days, `until` excluded."""
     t = day_totals.c
+    keys = [t[name] for name in names]
     money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
-    query = sa.select(t.subaccount, t.currency, sa.func.sum(t.flows), money_in, money_out)
+    query: sa.Select[Any] = sa.select(*keys, sa.func.sum(t.flows), money_in, money_out)
     query = query.where(t.account == wanted.account.account, t.day >= first, t.day < until)
-    query = query.where(*totals_conditions(wanted.conditions)).group_by(t.subaccount, t.currency)
+    query = query.where(*totals_conditions(wanted.conditions)).group_by(*keys)
     return {
-        (subaccount, currency): Total(int(count), parse_sum(inward), parse_sum(outward))
-        for subaccount, currency, count, inward, outward in connection.execute(query)
+        tuple(key): Total(int(count), parse_sum(inward), parse_sum(outward))
+        for *key, count, inward, outward in connection.execute(query)
     }
 
 
-def _sum_rows(connection: Connection, wanted: AccountFilter) -> Sums:
+def _sum_rows(connection: Connection, wanted: AccountFilter, names: Sequence[str]) -> dict[Any, Total]:
     if wanted.since_us >= wanted.until_us:
         return {}
     f = flows.c
+    keys = [f[name] for name in names]
     is_out = sa.func.substr(sa.cast(f.amount, sa.Text), 1, 1) == "-"
     (amounts,) = exact_sums(connection, f.amount)
-    query: sa.Select[Any] = sa.select(f.subaccount, f.currency, is_out, sa.func.count(), amounts)
-    query = wanted.apply(query, flows).group_by(f.subaccount, f.currency, is_out)
-    sums: Sums = {}
-    for subaccount, currency, out, count, text in connection.execute(query):
+    query: sa.Select[Any] = sa.select(*keys, is_out, sa.func.count(), amounts)
+    query = wanted.apply(query, flows).group_by(*keys, is_out)
+    sums: dict[Any, Total] = {}
+    for *key, out, count, text in connection.execute(query):
         amount: Decimal = parse_sum(text)
         total = Total(count, ZERO, amount) if out else Total(count, amount, ZERO)
-        _add(sums, {(subaccount, currency): total})
+        _add(sums, {tuple(key): total})
     return sums

@@ -1,12 +1,8 @@
-"""Flows as rows of the flows page, in parts with cursors, and as downloads."""
+"""Flows as rows of the flows page, in parts with cursors."""
 
-import asyncio
-import csv
-import io
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,9 +11,8 @@ import msgspec
 from liushui.instant import load_zone, to_local, to_us, us_to_iso
 from liushui.ledger.read.cursors import flow_key, sign_cursor
 from liushui.ledger.read.filters import FlowFilter
-from liushui.ledger.read.flows import COLUMNS, FlowsPage, LedgerFlow, Position, export_record, flow_record, flows_page
+from liushui.ledger.read.flows import FlowsPage, LedgerFlow, Position, flows_page
 from liushui.ledger.read.model import ReadModel
-from liushui.output_text import csv_cell
 from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Labels
 
@@ -116,42 +111,3 @@ def local_text(at: datetime, zone: ZoneInfo) -> str:
 def side_of_amount(amount: Decimal) -> str:
     """The CSS class of an amount: in, out or nil."""
     return "in" if amount > 0 else "out" if amount < 0 else "nil"
-
-
-# ---------------------------------------------------------------- downloads
-
-CHUNK_ROWS: Final = 500
-"""Rows of a download that are sent together."""
-
-
-async def in_threads(parts: Generator[bytes]) -> AsyncIterator[bytes]:
-    """The parts, each made in a thread. A client that disconnects early ends the reading."""
-    made = asyncio.ensure_future(asyncio.to_thread(next, parts, b""))
-    try:
-        while part := await asyncio.shield(made):
-            yield part
-            made = asyncio.ensure_future(asyncio.to_thread(next, parts, b""))
-    finally:
-        await asyncio.wait({made})  # a generator that is running cannot be closed
-        await asyncio.to_thread(parts.close)
-
-
-def csv_parts(flows: Iterator[LedgerFlow]) -> Generator[bytes]:
-    """CSV with a header: exact amounts, times as ISO 8601 in UTC."""
-    yield f"{','.join(COLUMNS)}\r\n".encode()
-    for chunk in _chunks(flows):
-        text = io.StringIO()
-        csv.writer(text).writerows(map(csv_cell, flow_record(flow).values()) for flow in chunk)
-        yield text.getvalue().encode()
-
-
-def jsonl_parts(flows: Iterator[LedgerFlow]) -> Generator[bytes]:
-    """JSON lines, one for each flow."""
-    encode = msgspec.json.Encoder().encode
-    for chunk in _chunks(flows):
-        yield b"".join(encode(export_record(flow)) + b"\n" for flow in chunk)
-
-
-def _chunks(flows: Iterator[LedgerFlow]) -> Iterator[list[LedgerFlow]]:
-    while chunk := list(islice(flows, CHUNK_ROWS)):
-        yield chunk

@@ -10,16 +10,18 @@ from urllib.parse import urlencode
 
 import msgspec
 from litestar import MediaType, get, post
-from litestar.response import Response, Stream
+from litestar.response import Response
 
 from liushui.errors import ConfigError, short_repr
+from liushui.export.formats import FORMATS, ExportOptions, export_parts
+from liushui.export.selection import ExportQuery
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, load_zone, parse_instant, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.cursors import CursorError, filter_digest, flow_key, parse_flow_key, read_cursor
-from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
+from liushui.ledger.read.flows import LedgerFlow, Position
 from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.link_lists import link_in_full
 from liushui.ledger.read.model import Account
@@ -30,6 +32,7 @@ from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.link_decisions import decide_link
 from liushui.ledger.write.quarantine import UNDONE
 from liushui.reconcile.links import FlowKey, LinkState
+from liushui.server.downloads import download
 from liushui.server.web import flow_rows
 from liushui.server.web.charts import script_json
 from liushui.server.web.filter_params import FlowsRequest, read_flows_request
@@ -45,7 +48,8 @@ FIRST_ROWS: Final = 100
 
 QUARANTINED_MAX: Final = 500
 
-DOWNLOADS: Final = {"csv": "text/csv", "jsonl": "application/jsonl"}
+DOWNLOADS: Final = {form.extension: form for form in FORMATS.values() if form.takes_filter}
+"""The formats of downloads, by the extension in their address."""
 
 OTHER_FIELDS: Final = ("at", "row", "older", "newer", "all")
 """Fields of an address that are no filter."""
@@ -337,12 +341,9 @@ async def download_flows(page: CurrentPage) -> Response[Any]:
     extension = page.request.scope["path"].rpartition(".")[2]
     if view.first_error is not None:
         return _error(view.first_error)
-    flows = stream_flows(page.ledger, view.request.filter, page.read_model.rules)
-    return Stream(
-        flow_rows.in_threads(flow_rows.csv_parts(flows) if extension == "csv" else flow_rows.jsonl_parts(flows)),
-        media_type=DOWNLOADS[extension],
-        headers={"content-disposition": f'attachment; filename="flows.{extension}"'},
-    )
+    form = DOWNLOADS[extension]
+    query = ExportQuery(view.request.filter, by_time=True)
+    return await download(export_parts(page.read_model, form, query, ExportOptions()), form, "flows")
 
 
 @get("/flows/quarantine", sync_to_thread=True)

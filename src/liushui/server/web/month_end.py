@@ -16,12 +16,13 @@ from liushui.certificate.keys import create_signing_key, list_signing_keys
 from liushui.certificate.rows import COLUMNS, certified_rows
 from liushui.certificate.store import StoredCertificate, load_certificate
 from liushui.errors import AccountNotFound, AlreadyExists, ConfigError, InvalidField, NotFound, NotReconciled
+from liushui.export.rows import CHUNK_ROWS
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.months import month_of, read_month
+from liushui.server.downloads import in_threads
 from liushui.server.web.account_addresses import month_address
-from liushui.server.web.flow_rows import CHUNK_ROWS, in_threads
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import CurrentPage, Page, redirect

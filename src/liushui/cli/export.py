@@ -1,0 +1,222 @@
+"""liushui export: the flows of a range as files of other programs."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from liushui.cli import options
+from liushui.cli.flows import as_of_option, bound_of, exit_with
+from liushui.cli.options import Settings
+from liushui.cli.output import messages
+from liushui.errors import ConfigError
+
+if TYPE_CHECKING:
+    from liushui.export.account_map import AccountMap
+    from liushui.export.formats import Format
+    from liushui.export.selection import ExportQuery, Selection
+
+PACKAGE_NAME = "datapackage.json"
+
+
+class FormatArgument(click.Argument):
+    """The argument FORMAT. Its help lists the formats when it is shown, because that imports them."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """The argument's line in the help."""
+        from liushui.export.formats import FORMATS
+
+        left, text = super().get_help_record(ctx)
+        return left, f"{text} {', '.join(FORMATS)}."
+
+
+@click.command()
+@click.argument("form", cls=FormatArgument, metavar="FORMAT", help="The format:")
+@options.accounts
+@click.option("--period", metavar="PERIOD", help="Only this month, such as 2026-10, or year, of each account's days.")
+@options.since
+@options.until
+@as_of_option
+@click.option(
+    "--map",
+    "map_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The account map (TOML): which accounts of your books the flows belong to. Journals need one.",
+)
+@click.option("--propose-map", is_flag=True, help="Write a first account map for these flows instead of them.")
+@click.option(
+    "--opening/--no-opening",
+    default=True,
+    help="Begin a journal with the opening balances. Leave them out where your books have them already.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to this file, and replace it when all is written. (default: standard output)",
+)
+@click.option("--bom", is_flag=True, help="Begin CSV with a byte order mark, by which Excel knows UTF-8.")
+@click.option(
+    "--datapackage",
+    is_flag=True,
+    help=f"Describe CSV or JSON Lines, and what they cover, in {PACKAGE_NAME} beside the output (Frictionless).",
+)
+@options.ledger_only
+def export(
+    settings: Settings,
+    form: str,
+    accounts: tuple[str, ...],
+    period: str | None,
+    since: str | None,
+    until: str | None,
+    as_of: str | None,
+    map_file: Path | None,
+    propose_map: bool,
+    opening: bool,
+    output: Path | None,
+    bom: bool,
+    datapackage: bool,
+) -> None:
+    """Write flows as a file of another program.
+
+    The file says what it covers: the range, when it was recorded, and whether it is complete. Each flow has its id, so
+    that a second import finds the first. The exit code is 3 if the ledger is known to lack flows of the range; the file
+    is written all the same, and says so. Nothing is written if an account map has no target for something: all that is
+    missing is listed.
+
+    \b
+    Example: liushui export csv broker --period 2026-10 --output broker-2026-10.csv
+    """
+    from liushui.export.formats import ExportOptions, get_format
+    from liushui.export.selection import selecting
+
+    chosen = get_format(form)
+    _check(chosen, output, bom=bom, datapackage=datapackage)
+    query = _query(accounts, period, since, until, as_of)
+    account_map = None if map_file is None else _read_map(map_file)
+    if account_map is not None and not chosen.needs_map:
+        raise ConfigError(f"map: expected none for {form}, which has no accounts of other books")
+    model = settings.open_read_model()
+    with selecting(model, query) as selection:
+        if propose_map:
+            _propose(selection, output)
+            return
+        parts = chosen.write(selection, ExportOptions(account_map, bom=bom, opening=opening))
+        _write(selection, chosen, parts, output, datapackage=datapackage)
+        verdict = selection.verdict
+    exit_with(verdict)
+
+
+def _check(chosen: "Format", output: Path | None, *, bom: bool, datapackage: bool) -> None:
+    if bom and chosen.name != "csv":
+        raise ConfigError(f"bom: expected with csv only, got {chosen.name}")
+    if datapackage and (output is None or chosen.name not in ("csv", "jsonl")):
+        raise ConfigError("datapackage: expected with csv or jsonl, and with --output")
+    if not chosen.is_text and output is None and sys.stdout.isatty():
+        raise ConfigError(f"output: expected a file for {chosen.name}, which a terminal cannot show")
+
+
+def _query(
+    accounts: tuple[str, ...], period: str | None, since: str | None, until: str | None, as_of: str | None
+) -> "ExportQuery":
+    from liushui.export.selection import ExportQuery, read_period
+    from liushui.ledger.read.filters import FlowFilter, read_filter
+
+    recorded = bound_of("as-of", as_of)
+    if period is not None:
+        if since is not None or until is not None:
+            raise ConfigError("period: expected without --since and --until, which choose another range")
+        first, after = read_period(period)
+        return ExportQuery(FlowFilter(accounts=accounts, since=first, until=after), recorded)
+    texts = {name: text for name, text in (("since", since), ("until", until)) if text is not None}
+    return ExportQuery(read_filter(texts, accounts=accounts), recorded)
+
+
+def _read_map(path: Path) -> "AccountMap":
+    from liushui.export.account_map import read_account_map
+
+    try:
+        return read_account_map(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"map: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"map: expected UTF-8, got other bytes in {path}") from None
+
+
+def _propose(selection: "Selection", output: Path | None) -> None:
+    from liushui.export.account_map import propose_map
+
+    keys = [(part.account.name.account, *key) for part in selection.parts for key in selection.sums(part)]
+    providers = {part.account.name.account: part.account.name.provider for part in selection.parts}
+    with _opened(output) as out:
+        out.write(propose_map(keys, providers).encode())
+
+
+def _write(
+    selection: "Selection", chosen: "Format", parts: Iterator[bytes], output: Path | None, *, datapackage: bool
+) -> None:
+    """Write the file, and its data package if wanted."""
+    from liushui.export.account_map import MissingTargets
+    from liushui.export.rows import PackageBuilder
+
+    package = PackageBuilder()
+    try:
+        first = next(parts, b"")  # before there is a file: whatever is wrong with the input is found here
+    except MissingTargets as error:
+        for line in error.missing:
+            messages.plain(f"missing in the account map: {line}")
+        raise
+    with _opened(output) as out:
+        out.write(first)
+        package.add(first)
+        for part in parts:
+            out.write(part)
+            if datapackage:
+                package.add(part)
+    if datapackage and output is not None:
+        with _opened(output.with_name(PACKAGE_NAME)) as out:
+            out.write(package.package(selection, chosen, output.name))
+
+
+class _TextOutput:
+    """Standard output that takes text only, such as one that was redirected within a program."""
+
+    def write(self, part: bytes) -> int:
+        return sys.stdout.write(part.decode())
+
+
+@contextmanager
+def _opened(output: Path | None) -> "Iterator[IO[bytes] | _TextOutput]":
+    """Standard output, or a new file that takes the place of `output` when all is written."""
+    if output is None:
+        yield getattr(sys.stdout, "buffer", None) or _TextOutput()
+        sys.stdout.flush()
+        return
+    try:
+        with NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                yield file.file
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(output)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+    except OSError as error:
+        raise ConfigError(f"output: {output} cannot be written: {error.strerror}") from error
+
+
+def _umask() -> int:
+    """The permissions that new files of this process do not get. They can only be read by setting them."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

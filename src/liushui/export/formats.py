@@ -1,0 +1,69 @@
+"""The export formats: what each is called, and the function that writes it. A format's module is imported when used."""
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Final, NamedTuple
+
+from liushui.errors import ConfigError, short_repr
+from liushui.export.account_map import AccountMap
+from liushui.export.selection import ExportQuery, Selection, selecting
+from liushui.ledger.read.model import ReadModel
+
+
+class ExportOptions(NamedTuple):
+    """How a file is written. `bom`: CSV begins with a byte order mark, by which Excel knows UTF-8. `opening`: journals
+    begin with the opening balances."""
+
+    account_map: AccountMap | None = None
+    bom: bool = False
+    opening: bool = True
+
+
+Write = Callable[[Selection, ExportOptions], Iterator[bytes]]
+"""Writes a selection, in pieces. Whatever is wrong with the input is raised as a ConfigError before the first piece."""
+
+
+class Format(NamedTuple):
+    """A format. `function` of `module` in this package is its `Write`. `needs_map`: it has double entry, so an account
+    map has to name the accounts of both sides. `takes_filter`: it may have a part of a range's flows only."""
+
+    name: str
+    title: str
+    extension: str
+    media_type: str
+    module: str
+    function: str
+    needs_map: bool = False
+    takes_filter: bool = False
+    is_text: bool = True
+
+    @property
+    def write(self) -> Write:
+        """Its function."""
+        function: Write = getattr(import_module(f"{__package__}.{self.module}"), self.function)
+        return function
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    one.name: one
+    for one in (
+        Format("csv", "CSV", "csv", "text/csv", "rows", "csv_parts", takes_filter=True),
+        Format("jsonl", "JSON Lines", "jsonl", "application/jsonl", "rows", "jsonl_parts", takes_filter=True),
+    )
+}
+"""The formats by name."""
+
+
+def get_format(name: str) -> Format:
+    """The format of that name. Raises ConfigError listing those there are."""
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise ConfigError(f"format: expected one of {', '.join(FORMATS)}, got {short_repr(name)}") from None
+
+
+def export_parts(model: ReadModel, form: Format, query: ExportQuery, options: ExportOptions) -> Iterator[bytes]:
+    """The file of a query, in pieces, from one state of the ledger. The first piece raises what the input has wrong:
+    AccountNotFound, ConfigError."""
+    with selecting(model, query) as selection:
+        yield from form.write(selection, options)

@@ -1,0 +1,197 @@
+"""Flows as rows: CSV and JSON Lines, and the description of such a file as a Frictionless data package.
+
+Both are written from the ledger's rows directly, without a Flow in between: a million of them is a common export.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from itertools import islice
+from operator import itemgetter
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from liushui import __version__
+from liushui.export.formats import ExportOptions, Format
+from liushui.export.selection import Selection, coverage_lines, period_text
+from liushui.instant import SECOND_US, to_iso, us_to_iso
+from liushui.ledger.flow_row import COLUMNS as STORED
+from liushui.ledger.read.completeness import end_instant
+from liushui.ledger.read.flows import COLUMNS as FLOW_COLUMNS
+from liushui.output_text import spreadsheet_text
+
+COMPLETENESS: Final = "completeness"
+COLUMNS: Final = (*FLOW_COLUMNS, COMPLETENESS)
+"""The columns of every file with rows, in their order. The last one is the verdict on the range of the whole file."""
+
+CHUNK_ROWS: Final = 500
+"""Rows that are written together."""
+_BOM: Final = "\ufeff".encode()
+_TIMES: Final = {"at": "at_us", "settled_at": "settled_at_us"}
+_STORED_NAMES: Final = [_TIMES.get(name, name) for name in FLOW_COLUMNS]
+
+pick: Final[Callable[[Sequence[Any]], tuple[Any, ...]]] = itemgetter(*map(STORED.index, _STORED_NAMES))
+"""The values of FLOW_COLUMNS in a row of schema.flows. Times are microseconds since the epoch, amounts text."""
+
+_AT: Final = FLOW_COLUMNS.index("at")
+_SETTLED_AT: Final = FLOW_COLUMNS.index("settled_at")
+_AMOUNT: Final = FLOW_COLUMNS.index("amount")
+_DETAIL: Final = FLOW_COLUMNS.index("detail")
+_EXACT: Final = ("amount", "balance_after", "price", "quantity", "fx_amount", "fx_rate")
+_OURS: Final = ("direction", "kind", "category", "batch")
+"""Columns whose texts are our own words or numbers, so that no spreadsheet reads a formula in them."""
+FOREIGN: Final = [
+    index
+    for index, name in enumerate(FLOW_COLUMNS)
+    if name not in (*_TIMES, *_EXACT, *_OURS, "detail")  # detail is JSON, which begins with a brace
+]
+"""The columns with text from outside."""
+
+
+class InstantTexts:
+    """ISO 8601 texts of instants. Those of one second are made once: rows come by time."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def of(self, at_us: int) -> str:
+        """The text of an instant, in UTC."""
+        second, rest = divmod(at_us, SECOND_US)
+        if rest:
+            return us_to_iso(at_us)
+        if second != self._second:
+            self._second, self._text = second, us_to_iso(at_us)
+        return self._text
+
+
+def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
+    """CSV with a header: exact amounts, times as ISO 8601 in UTC, no text that a spreadsheet takes for a formula."""
+    yield (_BOM if options.bom else b"") + f"{','.join(COLUMNS)}\r\n".encode()
+    verdict, texts = selection.verdict.status.value, InstantTexts()
+    for chunk in _chunks(selection.rows()):
+        out = io.StringIO()
+        csv.writer(out).writerows([_csv_row(row, texts, verdict) for row in chunk])
+        yield out.getvalue().encode()
+
+
+def _csv_row(row: sa.Row[Any], texts: InstantTexts, verdict: str) -> list[Any]:
+    cells = [*pick(row), verdict]
+    cells[_AT] = texts.of(cells[_AT])
+    if cells[_SETTLED_AT] is not None:
+        cells[_SETTLED_AT] = us_to_iso(cells[_SETTLED_AT])
+    for index in FOREIGN:
+        text = cells[index]
+        if text and text[0] in _SUSPICIOUS:
+            cells[index] = spreadsheet_text(text)
+    return cells
+
+
+_SUSPICIOUS: Final = frozenset(chr(code) for code in range(0x2000) if spreadsheet_text(chr(code)) != chr(code)) | {
+    chr(code) for code in range(0xFF00, 0xFFF0) if spreadsheet_text(chr(code)) != chr(code)
+}
+"""The characters with which a formula may begin, for a test that is faster than the function."""
+
+
+def jsonl_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
+    """JSON Lines, an object for each flow: amounts as text, times as ISO 8601 in UTC, text as it is."""
+    encode, texts, verdict = msgspec.json.Encoder().encode, InstantTexts(), selection.verdict.status.value
+    for chunk in _chunks(selection.rows()):
+        yield b"".join(encode(_json_record(row, texts, verdict)) + b"\n" for row in chunk)
+
+
+def _json_record(row: sa.Row[Any], texts: InstantTexts, verdict: str) -> dict[str, Any]:
+    cells = [*pick(row), verdict]
+    cells[_AT] = texts.of(cells[_AT])
+    if cells[_SETTLED_AT] is not None:
+        cells[_SETTLED_AT] = us_to_iso(cells[_SETTLED_AT])
+    if cells[_DETAIL] is not None:
+        cells[_DETAIL] = msgspec.Raw(cells[_DETAIL].encode())
+    return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _chunks(rows: Iterator[sa.Row[Any]]) -> Iterator[list[sa.Row[Any]]]:
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        yield chunk
+
+
+# ---------------------------------------------------------------- the data package
+
+
+class PackageBuilder:
+    """Describes a file of rows while it is written: its size, digest and number of rows."""
+
+    def __init__(self) -> None:
+        self._digest = sha256()
+        self._bytes = 0
+        self._lines = 0
+
+    def add(self, part: bytes) -> None:
+        """Count a piece of the file."""
+        self._digest.update(part)
+        self._bytes += len(part)
+
+    def package(self, selection: Selection, form: Format, path: str) -> bytes:
+        """The file's `datapackage.json` (Data Package v2), with what the file covers. `path`: the file's name."""
+        resource = {
+            "name": "flows",
+            "path": path,
+            "format": form.extension,
+            "mediatype": form.media_type,
+            "encoding": "utf-8",
+            "bytes": self._bytes,
+            "hash": f"sha256:{self._digest.hexdigest()}",
+            "schema": {"fields": [_field(name) for name in COLUMNS], "missingValues": [""]},
+        }
+        verdict, now = selection.verdict, to_iso(selection.reading.now)
+        gaps = [
+            {
+                "account": gap.account,
+                "since": _iso(gap.since_us),
+                "until": _iso(gap.until_us),
+                "cause": gap.cause.value,
+                "reason": gap.reason,
+            }
+            for gap in verdict.gaps
+        ]
+        coverage = {
+            "accounts": [part.account.name.account for part in selection.parts],
+            "period": period_text(selection.query.filter),
+            "recorded_until": now if selection.query.as_of is None else str(selection.query.as_of),
+            "completeness": verdict.status.value,
+            "complete": verdict.is_complete,
+            "complete_until": None if verdict.until_us is None else _iso(verdict.until_us),
+            "gaps": gaps,
+        }
+        package = {
+            "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
+            "name": "liushui-flows",
+            "title": "Fund flows",
+            "description": "\n".join(coverage_lines(selection)),
+            "created": now,
+            "version": __version__,
+            "resources": [resource],
+            "liushui:coverage": coverage,
+        }
+        return msgspec.json.format(msgspec.json.encode(package)) + b"\n"
+
+
+def _iso(at_us: int) -> str | None:
+    at = end_instant(at_us)
+    return None if at is None else to_iso(at)
+
+
+def _field(name: str) -> dict[str, Any]:
+    """The description of a column."""
+    if name in _TIMES:
+        return {"name": name, "type": "datetime", "format": "any"}
+    if name == "batch":
+        return {"name": name, "type": "integer"}
+    if name == "detail":
+        return {"name": name, "type": "object"}
+    if name in _EXACT:
+        return {"name": name, "type": "number", "description": "Exact: read it as a decimal, not as a binary float."}
+    return {"name": name, "type": "string"}

@@ -1,0 +1,163 @@
+"""What an export is about: accounts and a range, as one state of the ledger has them, and how complete that is."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from liushui.errors import InvalidField, short_repr
+from liushui.instant import to_iso, to_us
+from liushui.ledger.day_totals import Total
+from liushui.ledger.read.completeness import Completeness, Verdict, combine
+from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, bound_text
+from liushui.ledger.read.flows import account_rows, rows_by_time
+from liushui.ledger.read.history import account_rows_as_of, batch_as_of, totals_at
+from liushui.ledger.read.model import Account, Reading, ReadModel
+from liushui.ledger.read.months import next_month, read_month
+from liushui.ledger.read.sums import KindSums, sum_kinds
+
+_YEAR: Final = re.compile(r"\d{4}", re.ASCII)
+
+
+class ExportQuery(NamedTuple):
+    """Which flows an export has, and in which order: by account and time, or by time alone.
+
+    `as_of`: as the ledger had recorded them until then. None: all that is recorded.
+    """
+
+    filter: FlowFilter
+    as_of: Bound | None = None
+    by_time: bool = False
+
+
+class AccountPart(NamedTuple):
+    """The part of an export that is of one account."""
+
+    account: Account
+    filter: AccountFilter
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The flows of an export, as of one state of the ledger. It can be read as long as the reading is open."""
+
+    model: ReadModel
+    reading: Reading
+    query: ExportQuery
+    parts: Sequence[AccountPart]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether all flows of the range are in it."""
+        return combine([part.verdict for part in self.parts])
+
+    def rows(self) -> Iterator[sa.Row[Any]]:
+        """The rows, with the columns of schema.flows, streamed."""
+        connection, rules, as_of = self.reading.connection, self.model.rules, self.query.as_of
+        if self.query.by_time and as_of is None:
+            yield from rows_by_time(connection, [part.filter for part in self.parts], rules)
+            return
+        for part in self.parts:
+            if as_of is None:
+                yield from account_rows(connection, part.filter, rules)
+            else:
+                yield from account_rows_as_of(connection, part.filter, as_of, rules)
+
+    def sums(self, part: AccountPart) -> KindSums:
+        """What the flows of one account come to in the range, by subaccount, currency and kind."""
+        return self.sums_within(part, part.filter.since_us, part.filter.until_us)
+
+    def sums_within(self, part: AccountPart, since_us: int, until_us: int) -> KindSums:
+        """The same for any range: [since, until) in microseconds since the epoch."""
+        connection, name = self.reading.connection, part.account.name
+        if self.query.as_of is None:
+            return sum_kinds(connection, part.filter._replace(since_us=since_us, until_us=until_us))
+        seq = batch_as_of(connection, name, self.query.as_of)
+        sums: KindSums = {}
+        for edge_us, is_end in ((until_us, True), (since_us, False)):
+            for key, total in totals_at(connection, name, seq, edge_us).items():
+                change = total if is_end else total.negative()
+                sums[key[1:]] = sums.get(key[1:], Total()).plus(change)
+        return {key: total for key, total in sums.items() if total.flows}
+
+
+@contextmanager
+def selecting(model: ReadModel, query: ExportQuery) -> Iterator[Selection]:
+    """The flows of a query, as of one state. Raises AccountNotFound."""
+    wanted = query.filter
+    with model.reading(wanted.accounts, query.as_of) as reading:
+        parts = [
+            AccountPart(account, wanted.of(account.name), account.verdict(wanted.since, wanted.until))
+            for account in reading.accounts.values()
+        ]
+        yield Selection(model, reading, query, parts)
+
+
+def read_period(text: str) -> tuple[date, date]:
+    """The first day of a month `2026-10` or a year `2026`, and the first day after it. Raises InvalidField."""
+    if _YEAR.fullmatch(text) and text != "0000":
+        first = date(int(text), 1, 1)
+        return first, date.max if first.year == date.max.year else date(first.year + 1, 1, 1)
+    try:
+        first = read_month(text)
+    except InvalidField:
+        raise InvalidField("period", "a month such as 2026-10, or a year such as 2026", short_repr(text)) from None
+    return first, next_month(first)
+
+
+# ---------------------------------------------------------------- what a file says about itself
+
+GAPS_MAX: Final = 1_000
+"""Gaps that a file lists. An export of hundreds of accounts may have more; `liushui coverage` shows all of them."""
+
+_WORDS: Final = {
+    Completeness.COMPLETE: "complete",
+    Completeness.PARTIAL: "complete up to a moment, not complete after it",
+    Completeness.INCOMPLETE: "not complete",
+    Completeness.UNKNOWN: "cannot be checked",
+}
+
+
+def coverage_lines(selection: Selection) -> Iterator[str]:
+    """What a file covers, in English, a line for each fact: accounts, range, recording, completeness, each gap."""
+    wanted, verdict = selection.query.filter, selection.verdict
+    yield f"accounts: {', '.join(part.account.name.account for part in selection.parts) or 'none'}"
+    zones = dict.fromkeys(part.account.name.zone for part in selection.parts)
+    yield f"period: {period_text(wanted)} (days in {', '.join(zones) or 'UTC'})"
+    recorded = selection.query.as_of
+    yield f"recorded until: {to_iso(selection.reading.now) if recorded is None else bound_text(recorded)}"
+    yield f"completeness: {_WORDS[verdict.status]}"
+    for gap in verdict.gaps[:GAPS_MAX]:
+        yield f"gap: {gap.account}: {gap.describe()}"
+    if len(verdict.gaps) > GAPS_MAX:
+        yield f"gap: and {len(verdict.gaps) - GAPS_MAX} more; `liushui coverage` shows all of them"
+
+
+def period_text(wanted: FlowFilter) -> str:
+    """The range of a filter: `2026-10-01 until 2026-11-01`. The end is not included."""
+    since, until = bound_text(wanted.since) or "the beginning", bound_text(wanted.until) or "the newest flow"
+    return f"{since} until {until}"
+
+
+def ends_of(selection: Selection) -> tuple[int, int]:
+    """The earliest and the latest instant that the export may have flows of, in microseconds since the epoch.
+
+    An end that was not given is that of the flows; without any flow it is the moment of the export.
+    """
+    now_us = to_us(selection.reading.now)
+    wanted = selection.query.filter
+    firsts = [part.account.snapshot.first_flow_us for part in selection.parts]
+    lasts = [part.account.snapshot.last_flow_us for part in selection.parts]
+    since = [one.filter.since_us for one in selection.parts] if wanted.since is not None else firsts
+    until = [one.filter.until_us for one in selection.parts] if wanted.until is not None else lasts
+    more = 0 if wanted.until is not None else 1
+    return (
+        min((one for one in since if one is not None), default=now_us),
+        max((one + more for one in until if one is not None), default=now_us),
+    )

@@ -25,7 +25,7 @@ $(VENV)/.ready: $(UV) pyproject.toml uv.lock
 run: setup ## simulate the providers, sync every account, serve: the whole journey, nothing to configure
 	@exec $(VENV)/bin/liushui demo
 
-servers: ## what tests need beside Python: Debian's PostgreSQL, Chromium, libfaketime, systemd and nginx, where they are missing
+servers: ## what tests need beside Python: Debian's PostgreSQL, Chromium, libfaketime, systemd, nginx, hledger and ledger, where they are missing
 	@tools/servers
 
 test: setup servers ## every test, files side by side on all cores

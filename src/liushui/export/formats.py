@@ -49,6 +49,9 @@ FORMATS: Final[Mapping[str, Format]] = {
     for one in (
         Format("csv", "CSV", "csv", "text/csv", "rows", "csv_parts", takes_filter=True),
         Format("jsonl", "JSON Lines", "jsonl", "application/jsonl", "rows", "jsonl_parts", takes_filter=True),
+        Format("beancount", "Beancount", "beancount", "text/plain", "beancount", "beancount_parts", needs_map=True),
+        Format("hledger", "hledger", "journal", "text/plain", "ledger_text", "journal_parts", needs_map=True),
+        Format("ledger", "Ledger", "ledger", "text/plain", "ledger_text", "journal_parts", needs_map=True),
     )
 }
 """The formats by name."""

@@ -59,15 +59,17 @@ class Selection:
 
     def rows(self) -> Iterator[sa.Row[Any]]:
         """The rows, with the columns of schema.flows, streamed."""
-        connection, rules, as_of = self.reading.connection, self.model.rules, self.query.as_of
-        if self.query.by_time and as_of is None:
-            yield from rows_by_time(connection, [part.filter for part in self.parts], rules)
-            return
-        for part in self.parts:
-            if as_of is None:
-                yield from account_rows(connection, part.filter, rules)
-            else:
-                yield from account_rows_as_of(connection, part.filter, as_of, rules)
+        if self.query.by_time and self.query.as_of is None:
+            filters = [part.filter for part in self.parts]
+            return rows_by_time(self.reading.connection, filters, self.model.rules)
+        return (row for part in self.parts for row in self.rows_of(part))
+
+    def rows_of(self, part: AccountPart) -> Iterator[sa.Row[Any]]:
+        """The rows of one account, streamed."""
+        connection, as_of = self.reading.connection, self.query.as_of
+        if as_of is None:
+            return account_rows(connection, part.filter, self.model.rules)
+        return account_rows_as_of(connection, part.filter, as_of, self.model.rules)
 
     def sums(self, part: AccountPart) -> KindSums:
         """What the flows of one account come to in the range, by subaccount, currency and kind."""

@@ -1,0 +1,127 @@
+"""Beancount 3: opens, entries with links and metadata, and an exact assertion of each balance that is known.
+
+The tolerance of the file is zero and every leg has all its digits, so that bean-check finds a difference in the last
+of them. Beancount calculates with 28 digits: longer amounts are refused.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from liushui.export.formats import ExportOptions
+from liushui.export.journal import ID_PREFIX, Entry, Journal, Names
+from liushui.export.selection import Selection, coverage_lines
+from liushui.instant import add_days
+from liushui.ledger.flow_row import COLUMNS
+from liushui.money import to_plain_string
+
+DIGITS_MAX: Final = 28
+CHUNK_ENTRIES: Final = 500
+
+_ROOTS: Final = ("Assets", "Liabilities", "Equity", "Income", "Expenses")
+_NOT_IN_CURRENCY: Final = re.compile(r"[^A-Z0-9'._-]")
+_TOKENS: Final = ("TRUE", "FALSE", "NULL")
+_SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_META: Final = (
+    *("account", "subaccount", "kind", "symbol", "quantity", "price", "ref", "order_ref", "balance_after"),
+    *("fx_currency", "fx_amount"),
+)
+"""Fields of a flow that become metadata of its entry."""
+_FIELDS: Final = [(f"{ID_PREFIX}{name.replace('_', '-')}", COLUMNS.index(name)) for name in _META]
+_TEXTS: Final = [COLUMNS.index(name) for name in ("label", "name", "note")]
+_ID, _KIND = COLUMNS.index("id"), COLUMNS.index("kind")
+
+
+def beancount_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
+    """A Beancount file. Raises ConfigError where the map has no target, or Beancount cannot hold something."""
+    journal = Journal(selection, options, Names(account_error, commodity, DIGITS_MAX))
+    yield "\n".join([*_header(journal, selection), "", ""]).encode()
+    entries = map(_entry, journal.entries())
+    while chunk := list(islice(entries, CHUNK_ENTRIES)):
+        yield "".join(chunk).encode()
+    yield "".join(_assertions(journal)).encode()
+
+
+def _header(journal: Journal, selection: Selection) -> Iterator[str]:
+    yield "; Written by liushui export beancount."
+    facts = list(coverage_lines(selection)) + journal.notes
+    yield from (f"; {_one_line(fact)}" for fact in facts)
+    yield from ("", 'option "tolerance_multiplier" "0"', "")
+    day = journal.first_day.isoformat()
+    yield from (f"{day} open {account}" for account in journal.accounts)
+    yield ""
+    yield f'{day} custom "{ID_PREFIX}coverage" "{selection.verdict.status.value}"'
+    yield from (f"  line-{number}: {quoted(fact)}" for number, fact in enumerate(facts, 1))
+    yield ""
+    for one in journal.openings:
+        account, name = one.target
+        amount = to_plain_string(one.amount)
+        yield f'{one.day} * "Opening balance" ^{ID_PREFIX}{one.id}'
+        yield f"  {account}  {amount} {name}"
+        yield f"  {journal.opening_account}  {to_plain_string(one.amount.copy_negate())} {name}"
+        yield ""
+
+
+def _entry(one: Entry) -> str:
+    row = one.row
+    lines = [
+        f"{one.day} * {quoted(text_of(row))} ^{ID_PREFIX}{one.id}\n  {ID_PREFIX}id: {quoted(row[_ID])}\n"
+        f'  {ID_PREFIX}time: "{one.time}"\n'
+    ]
+    lines += [f"  {key}: {quoted(value)}\n" for key, index in _FIELDS if (value := row[index])]
+    lines.append(f"  {one.asset}  {one.amount} {one.commodity}\n  {one.counter}  {one.contra} {one.commodity}\n\n")
+    return "".join(lines)
+
+
+def _assertions(journal: Journal) -> Iterator[str]:
+    """A balance is checked at the begin of its day: it is dated the day after the last one of the range."""
+    for one in journal.closings:
+        account, name = one.target
+        day = add_days(one.day, 1)
+        yield f"{day} balance {account}  {to_plain_string(one.amount)} ~ 0 {name}\n"
+        yield f'  {ID_PREFIX}completeness: "{one.completeness.value}"\n'
+
+
+def text_of(row: sa.Row[Any]) -> str:
+    """What a flow is about, in one line: label, name and note, or else its kind."""
+    text = " · ".join(dict.fromkeys(filter(None, (row[index] for index in _TEXTS))))
+    return _one_line(text) or str(row[_KIND])
+
+
+def _one_line(text: str) -> str:
+    return _SPACES.sub(" ", text).strip()
+
+
+def quoted(text: str) -> str:
+    """A Beancount string on one line."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"' if text.isprintable() else f'"{_SPACES.sub(" ", text)}"'
+
+
+# ---------------------------------------------------------------- names
+
+
+def account_error(name: str) -> str:
+    """What is wrong with an account's name; empty if nothing is."""
+    root, *parts = name.split(":")
+    if root not in _ROOTS or not parts:
+        return f"expected a name such as Assets:Bank, below one of {', '.join(_ROOTS)}"
+    for number, part in enumerate(parts):
+        first = part[:1]
+        may_begin = first.isupper() or first.isdecimal() or (number > 0 and first.isalpha() and not first.islower())
+        if not may_begin:
+            return f"expected {part!r} to begin with a capital or a digit"
+        if not all(char.isalpha() or char.isdecimal() or char == "-" for char in part):
+            return f"expected letters, digits and '-' only in {part!r}"
+    return ""
+
+
+def commodity(currency: str) -> str:
+    """The commodity of a currency: capitals, digits and `'._-`. Empty where nothing of it is left."""
+    name = _NOT_IN_CURRENCY.sub("", currency.upper()).lstrip("'._-").rstrip("'._-")
+    if name[:1].isdecimal() or name in _TOKENS:
+        name = f"X{name}"
+    return name

@@ -1,0 +1,316 @@
+"""What the plain text accounting formats share: entries of two legs, opening and closing balances, names.
+
+A journal books each flow on the account of its money and on a counter-account, with the same digits on both sides, so
+that every entry balances exactly. It ends with an assertion of each balance that is known.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from liushui.errors import ConfigError
+from liushui.export.account_map import MissingTargets, table_line, toml_text
+from liushui.export.formats import ExportOptions
+from liushui.export.selection import AccountPart, Selection
+from liushui.instant import BusinessDays, to_us, us_to_iso
+from liushui.ledger.flow_row import COLUMNS, served_identity
+from liushui.ledger.read.balances import opening_balance
+from liushui.ledger.read.completeness import Completeness, combine
+from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
+from liushui.ledger.read.stated_balances import StatedPoints, read_points_as_of
+from liushui.ledger.schema import flows
+from liushui.money import EXACT, ZERO, to_plain_string
+
+FAULTS_MAX: Final = 20
+"""Flows that an error names; it counts the others."""
+ID_PREFIX: Final = "liushui-"
+
+Target = tuple[str, str]
+"""An account of the target's books, and a commodity."""
+
+
+class Opening(NamedTuple):
+    """What an account has of a currency before the range."""
+
+    id: str
+    day: date
+    target: Target
+    amount: Decimal
+
+
+class Closing(NamedTuple):
+    """What a target holds at the end of a day: its opening balances and the flows of the file. `completeness`: whether
+    all flows of the range that may be booked on it are in the file."""
+
+    day: date
+    target: Target
+    amount: Decimal
+    completeness: Completeness
+
+
+class Entry(NamedTuple):
+    """A flow in double entry. `amount` is booked on `asset`, and `contra` on `counter`: the same with another sign."""
+
+    id: str
+    day: str
+    time: str
+    asset: str
+    counter: str
+    commodity: str
+    amount: str
+    contra: str
+    row: sa.Row[Any]
+
+
+class Names(NamedTuple):
+    """The names that a format allows. `account_error` says what is wrong with a target, empty if nothing is.
+    `commodity` makes a currency a commodity, empty if that is not possible. `digits_max`: of an amount; None: any."""
+
+    account_error: Callable[[str], str]
+    commodity: Callable[[str], str]
+    digits_max: int | None = None
+
+
+_INDEX: Final = {name: index for index, name in enumerate(COLUMNS)}
+_ACCOUNT, _AT_US, _ID, _SUBACCOUNT = (_INDEX[name] for name in ("account", "at_us", "id", "subaccount"))
+_AMOUNT, _CURRENCY, _KIND = (_INDEX[name] for name in ("amount", "currency", "kind"))
+
+
+class Journal:
+    """A selection in double entry. Making one raises ConfigError, with all that the map or the format lacks."""
+
+    def __init__(self, selection: Selection, options: ExportOptions, names: Names) -> None:
+        if options.account_map is None:
+            raise ConfigError("map: expected an account map for this format; `--propose-map` writes a first one")
+        self._selection, self._map, self._names = selection, options.account_map, names
+        sums = {part.account.name.account: selection.sums(part) for part in selection.parts}
+        before = {part.account.name.account: _balances_before(selection, part) for part in selection.parts}
+        unknown = {(name, *key) for name, one in before.items() for key, amount in one.items() if amount is None}
+        assets = {(name, *key[:2]) for name, one in sums.items() for key in one}
+        opened = {(name, *key): amount for name, one in before.items() for key, amount in one.items() if amount}
+        has_opening = options.opening and bool(opened)
+        keys = [(name, *key) for name, one in sums.items() for key in one]
+        self._commodities = self._checked_commodities({key[2] for key in (*assets, *opened)})
+        self._check_map(keys, opened if has_opening else (), opening=has_opening)
+        self._check_accounts(keys, opened)
+        self._parts = {part.account.name.account: part for part in selection.parts}
+        self.openings = [self._opening(key, amount) for key, amount in sorted(opened.items())] if has_opening else []
+        self.closings = self._closings(sums, opened, unknown)
+        self._check_digits([*(one.amount for one in self.openings), *(one.amount for one in self.closings)])
+        counters = {self._map.counter(*key) for key in keys}
+        equity = {self._map.opening} if self.openings else set()
+        self.accounts = sorted({self._map.asset(*key) for key in (*assets, *opened)} | counters | equity)
+        """Every account of the target's books that the file uses."""
+        self.opening_account = self._map.opening
+        days = [one.day for one in self.openings] + [_first_day(part) for part in selection.parts]
+        self.first_day = min(days, default=date(1970, 1, 1))
+        """No entry is older."""
+        unsure = sorted({self._target(key) for key in unknown if key in assets})
+        self.notes = [
+            f"no balance is asserted of {account} in {commodity}: its opening balance is not known"
+            for account, commodity in unsure
+        ]
+
+    # ------------------------------------------------------------ entries
+
+    def entries(self) -> Iterator[Entry]:
+        """The flows, by account and time, streamed."""
+        days: dict[str, BusinessDays] = {}
+        targets: dict[tuple[str, str, str, str], tuple[str, str, str]] = {}
+        for row in self._selection.rows():
+            account, at_us, amount = row[_ACCOUNT], row[_AT_US], row[_AMOUNT]
+            key = account, row[_SUBACCOUNT], row[_CURRENCY], row[_KIND]
+            target = targets.get(key)
+            if target is None:
+                asset, counter = self._map.asset(*key[:3]), self._map.counter(*key)
+                target = targets[key] = asset, counter, self._commodities[key[2]]
+                days.setdefault(account, BusinessDays(self._parts[account].account.name.tz))
+            yield Entry(
+                served_identity(account, row[_ID]),
+                days[account].day_of(at_us),
+                us_to_iso(at_us),
+                *target,
+                amount,
+                amount[1:] if amount[0] == "-" else f"-{amount}",
+                row,
+            )
+
+    # ------------------------------------------------------------ balances
+
+    def _opening(self, key: tuple[str, str, str], amount: Decimal) -> Opening:
+        part = self._parts[key[0]]
+        id_ = served_identity(key[0], f"opening {key[1]} {key[2]} {_first_us(part)}")
+        return Opening(id_, _first_day(part), self._target(key), amount)
+
+    def _closings(
+        self,
+        sums: dict[str, Any],
+        opened: dict[tuple[str, str, str], Decimal],
+        unknown: set[tuple[str, str, str]],
+    ) -> list[Closing]:
+        """The balance of each target at the end, if all that is booked on it has a known opening balance."""
+        amounts: dict[Target, Decimal] = defaultdict(lambda: ZERO)
+        parts: dict[Target, list[AccountPart]] = defaultdict(list)
+        unsure = {self._target(key) for key in unknown}
+        moved = [((name, *key[:2]), total.net) for name, one in sums.items() for key, total in one.items()]
+        for key, amount in (*opened.items(), *moved):
+            target = self._target(key)
+            amounts[target] = EXACT.add(amounts[target], amount)
+            parts[target].append(self._parts[key[0]])
+        return [
+            Closing(
+                max(_last_day(self._selection, part) for part in parts[target]),
+                target,
+                amount,
+                combine([part.verdict for part in parts[target]]).status,
+            )
+            for target, amount in sorted(amounts.items())
+            if target not in unsure
+        ]
+
+    def _target(self, key: tuple[str, str, str]) -> Target:
+        return self._map.asset(*key), self._commodities.get(key[2], "")
+
+    # ------------------------------------------------------------ checks
+
+    def _checked_commodities(self, currencies: Iterable[str]) -> dict[str, str]:
+        """The commodity of each currency. Raises MissingTargets for what has none, ConfigError where two share one."""
+        given = self._map.commodities
+        names = {currency: given.get(currency) or self._names.commodity(currency) for currency in sorted(currencies)}
+        missing = [currency for currency, name in names.items() if not name]
+        if missing:
+            raise MissingTargets([f"[commodity] {toml_text(currency)}=…" for currency in missing])
+        wrong = [name for name in names.values() if self._names.commodity(name) != name]
+        if wrong:
+            raise ConfigError(f"map: commodity: expected a name that the format allows, got {', '.join(wrong)}")
+        users: dict[str, list[str]] = defaultdict(list)
+        for currency, name in names.items():
+            users[name].append(currency)
+        shared = [f"{' and '.join(both)} as {name}" for name, both in users.items() if len(both) > 1]
+        if shared:
+            raise ConfigError(
+                f"map: commodity: expected a name of its own for each currency, got {'; '.join(shared)}: name them "
+                "under [commodity]"
+            )
+        return names
+
+    def _check_map(
+        self,
+        keys: Sequence[tuple[str, str, str, str]],
+        opened: Iterable[tuple[str, str, str]],
+        *,
+        opening: bool,
+    ) -> None:
+        missing: list[str] = []
+        try:
+            self._map.check(keys, opening=opening)
+        except MissingTargets as error:
+            missing += error.missing
+        missing += [table_line("asset", *key) for key in opened if not self._map.asset(*key)]
+        if missing:
+            raise MissingTargets(list(dict.fromkeys(missing)))
+
+    def _check_accounts(
+        self, keys: Sequence[tuple[str, str, str, str]], opened: Iterable[tuple[str, str, str]]
+    ) -> None:
+        """Check the targets themselves, and that none is on both sides. Raises ConfigError."""
+        assets = {self._map.asset(*key[:3]) for key in (*keys, *opened)}
+        counters = {self._map.counter(*key) for key in keys} | ({self._map.opening} if self._map.opening else set())
+        faults = [
+            f"{name}: {fault}" for name in sorted(assets | counters) if (fault := self._names.account_error(name))
+        ]
+        faults += [
+            f"{name}: expected an asset or a counter-account, got both: transfers between your accounts need a "
+            "clearing account, because each end is a flow of its own"
+            for name in sorted(assets & counters)
+        ]
+        if faults:
+            raise ConfigError(f"map: {'; '.join(faults)}")
+
+    def _check_digits(self, balances: Sequence[Decimal]) -> None:
+        """Raises ConfigError for amounts with more digits than the format holds."""
+        most = self._names.digits_max
+        if most is None:
+            return
+        faults = [f"balance {to_plain_string(one)}" for one in balances if digits_of(to_plain_string(one)) > most]
+        faults += unfit_flows(self._selection, longer_than=most, fits=lambda amount: digits_of(amount) <= most)
+        if faults:
+            raise ConfigError(f"amount: expected at most {most} digits, got more in {listed(faults)}")
+
+
+def digits_of(amount: str) -> int:
+    """The digits of an amount's text."""
+    return len(amount.lstrip("-").replace(".", "").lstrip("0"))
+
+
+def unfit_flows(selection: Selection, *, longer_than: int, fits: Callable[[str], bool]) -> list[str]:
+    """The flows whose amount a format cannot hold, as words for an error. Only amounts of more characters are looked
+    at."""
+    found: list[str] = []
+    f = flows.c
+    for part in selection.parts:
+        if selection.query.as_of is None:
+            query = part.filter.apply(sa.select(f.account, f.at_us, f.id, f.amount), flows)
+            query = query.where(sa.func.length(sa.cast(f.amount, sa.Text)) > longer_than)
+            rows: Iterable[Any] = selection.reading.connection.execute(query)
+        else:  # the versions of another time are not in one table
+            rows = selection.rows_of(part)
+        found += [
+            f"flow {row.id} of {row.account} at {us_to_iso(row.at_us)} ({row.amount})"
+            for row in rows
+            if not fits(row.amount)
+        ]
+    return found
+
+
+def listed(faults: Sequence[str]) -> str:
+    """Some faults in words, and how many more there are."""
+    more = len(faults) - FAULTS_MAX
+    return "; ".join(faults[:FAULTS_MAX]) + (f"; and {more} more" if more > 0 else "")
+
+
+# ---------------------------------------------------------------- balances and days
+
+
+def _balances_before(selection: Selection, part: AccountPart) -> dict[tuple[str, str], Decimal | None]:
+    """What an account has of each subaccount and currency before the range. None: not known."""
+    as_of, reading = selection.query.as_of, selection.reading
+    if as_of is None:
+        points = reading.stated_points(part.account)
+    else:
+        points = read_points_as_of(reading.connection, part.account.name, as_of)
+    before: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+    if part.filter.since_us > BEFORE_ALL_US:
+        for (subaccount, currency, _), total in selection.sums_within(
+            part, BEFORE_ALL_US, part.filter.since_us
+        ).items():
+            before[subaccount, currency] = EXACT.add(before[subaccount, currency], total.net)
+    balances: dict[tuple[str, str], Decimal | None] = {}
+    for chain in {*part.account.snapshot.sums, *points}:
+        opening = opening_balance(part.account, points.get(chain, StatedPoints()))
+        balances[chain] = None if opening is None else EXACT.add(opening, before[chain])
+    return balances
+
+
+def _first_us(part: AccountPart) -> int:
+    """The first instant of an account's part: that of the range, else of its first flow."""
+    if part.filter.since_us > BEFORE_ALL_US:
+        return part.filter.since_us
+    return part.account.snapshot.first_flow_us or 0
+
+
+def _first_day(part: AccountPart) -> date:
+    return date.fromisoformat(BusinessDays(part.account.name.tz).day_of(_first_us(part)))
+
+
+def _last_day(selection: Selection, part: AccountPart) -> date:
+    """The last day that a part is about: that of its range, but not later than today or the last flow."""
+    until_us = max(to_us(selection.reading.now), (part.account.snapshot.last_flow_us or 0) + 1)
+    if part.filter.until_us < AFTER_ALL_US:
+        until_us = min(until_us, part.filter.until_us)
+    last_us = max(until_us - 1, _first_us(part))
+    return date.fromisoformat(BusinessDays(part.account.name.tz).day_of(last_us))

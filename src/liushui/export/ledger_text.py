@@ -1,0 +1,98 @@
+"""The journal of hledger and Ledger: one file that both read, with an exact assertion of each balance that is known.
+
+Commodities are quoted unless they are letters only: without quotes, both read `100 700.HK` as 100700 of HK, without an
+error. There is no `commodity` directive, because one with fewer digits than the data loosens the check.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from liushui.export.beancount import CHUNK_ENTRIES, text_of
+from liushui.export.formats import ExportOptions
+from liushui.export.journal import ID_PREFIX, Entry, Journal, Names
+from liushui.export.selection import Selection, coverage_lines
+from liushui.ledger.flow_row import COLUMNS
+from liushui.money import to_plain_string
+
+_LETTERS: Final = re.compile(r"[A-Za-z]+", re.ASCII)
+_BAD_IN_COMMODITY: Final = re.compile(r'["\s\x00-\x1f\x7f;]')
+_BAD_IN_ACCOUNT: Final = re.compile(r"  |[\t\n\r;\u3000\x00-\x1f]")
+_UNSAFE: Final = re.compile(r"[;|\s\u3000\x00-\x1f\x7f]+")
+"""What has a meaning in a description, or none: `;` begins a comment, `|` splits payee and note."""
+_META: Final = ("account", "subaccount", "kind", "symbol", "quantity", "price", "ref", "order_ref", "balance_after")
+_FIELDS: Final = [(f"{ID_PREFIX}{name.replace('_', '-')}", COLUMNS.index(name)) for name in _META]
+_ID: Final = COLUMNS.index("id")
+
+
+def journal_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
+    """A journal. Raises ConfigError where the map has no target."""
+    journal = Journal(selection, options, Names(account_error, commodity))
+    yield "\n".join([*_header(journal, selection), "", ""]).encode()
+    entries = map(_entry, journal.entries())
+    while chunk := list(islice(entries, CHUNK_ENTRIES)):
+        yield "".join(chunk).encode()
+    yield "".join(_assertions(journal)).encode()
+
+
+def _header(journal: Journal, selection: Selection) -> Iterator[str]:
+    yield "; Written by liushui export."
+    yield from (f"; {_safe(fact)}" for fact in (*coverage_lines(selection), *journal.notes))
+    yield ""
+    for one in journal.openings:
+        account, name = one.target
+        amount, contra = to_plain_string(one.amount), to_plain_string(one.amount.copy_negate())
+        yield f"{one.day} * ({one.id}) Opening balance"
+        yield f"    {account}  {amount} {written(name)}"
+        yield f"    {journal.opening_account}  {contra} {written(name)}"
+        yield ""
+
+
+def _entry(one: Entry) -> str:
+    row, name = one.row, written(one.commodity)
+    tags = "".join(f"    ; {key}: {_tag(value)}\n" for key, index in _FIELDS if (value := row[index]))
+    return (
+        f"{one.day} * ({one.id}) {_safe(text_of(row))}\n"
+        f"    ; {ID_PREFIX}id: {_tag(row[_ID])}\n    ; {ID_PREFIX}time: {one.time}\n{tags}"
+        f"    {one.asset}  {one.amount} {name}\n    {one.counter}  {one.contra} {name}\n\n"
+    )
+
+
+def _assertions(journal: Journal) -> Iterator[str]:
+    for one in journal.closings:
+        account, name = one.target
+        yield f"{one.day} * Closing balance\n    ; {ID_PREFIX}completeness: {one.completeness.value}\n"
+        yield f"    {account}  0 {written(name)} = {to_plain_string(one.amount)} {written(name)}\n\n"
+
+
+def _safe(text: str) -> str:
+    """Text without what means something else in a journal."""
+    return _UNSAFE.sub(" ", text).strip()
+
+
+def _tag(text: str) -> str:
+    """The value of a tag, which ends at a comma."""
+    return _UNSAFE.sub(" ", text).replace(",", " ").strip()
+
+
+# ---------------------------------------------------------------- names
+
+
+def account_error(name: str) -> str:
+    """What is wrong with an account's name; empty if nothing is."""
+    if _BAD_IN_ACCOUNT.search(name) or name != name.strip():
+        return "expected no tab, semicolon, wide space, or two spaces in a row"
+    if not name or name[0] in "([*!@=" or any(not part for part in name.split(":")):
+        return "expected a name such as Assets:Bank"
+    return ""
+
+
+def commodity(currency: str) -> str:
+    """The commodity of a currency, without what cannot stand between quotes. Empty where nothing of it is left."""
+    return _BAD_IN_COMMODITY.sub("", currency)
+
+
+def written(name: str) -> str:
+    """A commodity as it stands in a journal."""
+    return name if _LETTERS.fullmatch(name) else f'"{name}"'

@@ -3,10 +3,13 @@
 import csv
 import io
 import re
+import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -284,7 +287,24 @@ def test_a_cell_of_a_download_is_no_formula(ledger: Ledger, guest: Visitor) -> N
 
 
 def test_a_download_in_another_format_does_not_exist(reader: Visitor) -> None:
-    assert reader.get("/flows/download.xlsx").status_code == 404
+    assert reader.get("/flows/download.svg").status_code == 404
+    assert reader.get("/flows/download.beancount").status_code == 404
+
+
+def test_a_workbook_has_the_flows_of_the_filter(reader: Visitor) -> None:
+    answer = reader.get("/flows/download.xlsx?currency=HKD")
+    assert answer.headers["content-disposition"] == 'attachment; filename="flows.xlsx"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+        flows = book.read("xl/worksheets/sheet2.xml").decode()
+    assert flows.count("<row ") == 2
+    assert "<t>HKD</t>" in flows
+
+
+def test_a_download_that_cannot_be_written_says_why(reader: Visitor) -> None:
+    with patch.dict(sys.modules, {"pyarrow": None}):
+        answer = reader.get("/flows/download.parquet")
+    assert answer.status_code == 422
+    assert "expected the package pyarrow" in answer.json()["detail"]
 
 
 # ---------------------------------------------------------------- rejected rows

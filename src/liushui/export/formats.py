@@ -44,11 +44,18 @@ class Format(NamedTuple):
         return function
 
 
+_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_PARQUET: Final = "application/vnd.apache.parquet"
+_ARROW: Final = "application/vnd.apache.arrow.stream"
+
 FORMATS: Final[Mapping[str, Format]] = {
     one.name: one
     for one in (
         Format("csv", "CSV", "csv", "text/csv", "rows", "csv_parts", takes_filter=True),
         Format("jsonl", "JSON Lines", "jsonl", "application/jsonl", "rows", "jsonl_parts", takes_filter=True),
+        Format("xlsx", "Excel", "xlsx", _XLSX, "xlsx", "xlsx_parts", takes_filter=True, is_text=False),
+        Format("parquet", "Parquet", "parquet", _PARQUET, "arrow", "parquet_parts", takes_filter=True, is_text=False),
+        Format("arrow", "Arrow", "arrows", _ARROW, "arrow", "arrow_parts", takes_filter=True, is_text=False),
         Format("beancount", "Beancount", "beancount", "text/plain", "beancount", "beancount_parts", needs_map=True),
         Format("hledger", "hledger", "journal", "text/plain", "ledger_text", "journal_parts", needs_map=True),
         Format("ledger", "Ledger", "ledger", "text/plain", "ledger_text", "journal_parts", needs_map=True),

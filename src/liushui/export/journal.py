@@ -247,22 +247,24 @@ def digits_of(amount: str) -> int:
     return len(amount.lstrip("-").replace(".", "").lstrip("0"))
 
 
-def unfit_flows(selection: Selection, *, longer_than: int, fits: Callable[[str], bool]) -> list[str]:
-    """The flows whose amount a format cannot hold, as words for an error. Only amounts of more characters are looked
-    at."""
+def unfit_flows(
+    selection: Selection, *, longer_than: int, fits: Callable[[str], bool], column: str = "amount"
+) -> list[str]:
+    """The flows with an amount in a column that a format cannot hold, as words for an error. Only those of more
+    characters than `longer_than` are looked at."""
     found: list[str] = []
-    f = flows.c
+    amount = flows.c[column]
     for part in selection.parts:
         if selection.query.as_of is None:
-            query = part.filter.apply(sa.select(f.account, f.at_us, f.id, f.amount), flows)
-            query = query.where(sa.func.length(sa.cast(f.amount, sa.Text)) > longer_than)
+            query = part.filter.apply(sa.select(flows.c.account, flows.c.at_us, flows.c.id, amount), flows)
+            query = query.where(sa.func.length(sa.cast(amount, sa.Text)) > longer_than)
             rows: Iterable[Any] = selection.reading.connection.execute(query)
         else:  # the versions of another time are not in one table
             rows = selection.rows_of(part)
         found += [
-            f"flow {row.id} of {row.account} at {us_to_iso(row.at_us)} ({row.amount})"
+            f"flow {row.id} of {row.account} at {us_to_iso(row.at_us)} ({text})"
             for row in rows
-            if not fits(row.amount)
+            if (text := getattr(row, column)) is not None and not fits(text)
         ]
     return found
 

@@ -343,7 +343,10 @@ async def download_flows(page: CurrentPage) -> Response[Any]:
         return _error(view.first_error)
     form = DOWNLOADS[extension]
     query = ExportQuery(view.request.filter, by_time=True)
-    return await download(export_parts(page.read_model, form, query, ExportOptions()), form, "flows")
+    try:
+        return await download(export_parts(page.read_model, form, query, ExportOptions()), form, "flows")
+    except ConfigError as error:  # the format cannot hold something
+        return _error(str(error), status=422)
 
 
 @get("/flows/quarantine", sync_to_thread=True)

@@ -1,0 +1,130 @@
+"""Parquet and Arrow: columns of one declared type in every file, so that several files are one data set.
+
+Money is decimal128(38, 18). What does not fit is refused: readers round it, or turn it into null, without a word.
+"""
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from itertools import islice
+from typing import Any, Final
+
+from liushui.errors import ConfigError
+from liushui.export.formats import ExportOptions
+from liushui.export.journal import digits_of, listed, unfit_flows
+from liushui.export.rows import COLUMNS, pick
+from liushui.export.selection import Selection, coverage_lines
+from liushui.ledger.read.flows import COLUMNS as FLOW_COLUMNS
+
+PRECISION: Final = 38
+SCALE: Final = 18
+BATCH_ROWS: Final = 32_768
+"""Rows of a row group: all that is in memory at a time."""
+MONEY: Final = ("amount", "balance_after", "fx_amount")
+EXACT_TEXT: Final = "amount_text"
+"""A column beside the others: the amount with the digits as they came. 1.230 is 1.230000000000000000 as a decimal."""
+_TIMES: Final = ("at", "settled_at")
+
+
+def parquet_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
+    """A Parquet file. Raises ConfigError where pyarrow is missing, or an amount does not fit."""
+    pyarrow = _pyarrow()
+    parquet = import_module("pyarrow.parquet")
+    _check(selection)
+    sink = _Sink()
+    schema = _schema(pyarrow, selection)
+    with parquet.ParquetWriter(pyarrow.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
+        for batch in _batches(pyarrow, schema, selection):
+            writer.write_batch(batch)
+            yield sink.take()
+    yield sink.take()
+
+
+def arrow_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
+    """An Arrow IPC stream. Raises ConfigError as `parquet_parts` does."""
+    pyarrow = _pyarrow()
+    _check(selection)
+    sink = _Sink()
+    schema = _schema(pyarrow, selection)
+    with pyarrow.ipc.new_stream(pyarrow.PythonFile(sink, mode="w"), schema) as writer:
+        for batch in _batches(pyarrow, schema, selection):
+            writer.write_batch(batch)
+            yield sink.take()
+    yield sink.take()
+
+
+def _pyarrow() -> Any:  # noqa: ANN401 - an optional package, without types
+    try:
+        return import_module("pyarrow")
+    except ModuleNotFoundError as error:
+        raise ConfigError("format: expected the package pyarrow: pip install 'liushui[parquet]'") from error
+
+
+class _Sink:
+    """A file in memory that gives away what was written to it."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - pyarrow's buffers
+        self._parts.append(bytes(data))
+        return len(self._parts[-1])
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """The rest is still to be taken."""
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+def _schema(pyarrow: Any, selection: Selection) -> Any:  # noqa: ANN401 - pyarrow's
+    types = {
+        **dict.fromkeys(_TIMES, pyarrow.timestamp("us", tz="UTC")),
+        **dict.fromkeys(MONEY, pyarrow.decimal128(PRECISION, SCALE)),
+        "batch": pyarrow.int64(),
+    }
+    names = (*COLUMNS, EXACT_TEXT)
+    required = {"account", "at", "amount", "currency", "direction", "kind", "id"}
+    fields = [pyarrow.field(name, types.get(name, pyarrow.string()), nullable=name not in required) for name in names]
+    return pyarrow.schema(fields, metadata={"liushui:coverage": "\n".join(coverage_lines(selection))})
+
+
+def _batches(pyarrow: Any, schema: Any, selection: Selection) -> Iterator[Any]:  # noqa: ANN401 - pyarrow's
+    rows, verdict = map(pick, selection.rows()), selection.verdict.status.value
+    amount = FLOW_COLUMNS.index("amount")
+    while chunk := list(islice(rows, BATCH_ROWS)):
+        columns: list[Sequence[Any]] = list(zip(*chunk, strict=True))
+        values = [*columns, [verdict] * len(chunk), columns[amount]]
+        arrays = [
+            pyarrow.array(value, pyarrow.string()).cast(field.type)  # exact: what does not fit is an error
+            if field.name in MONEY
+            else pyarrow.array(value, field.type)
+            for value, field in zip(values, schema, strict=True)
+        ]
+        yield pyarrow.record_batch(arrays, schema=schema)
+
+
+def _check(selection: Selection) -> None:
+    """Raises ConfigError for money that decimal128(38, 18) does not hold."""
+    faults = [
+        fault
+        for name in MONEY
+        for fault in unfit_flows(selection, longer_than=SCALE + 1, fits=fits_decimal128, column=name)
+    ]
+    if faults:
+        raise ConfigError(
+            f"amount: expected at most {PRECISION - SCALE} digits before the point and {SCALE} after it, got more in "
+            f"{listed(faults)}"
+        )
+
+
+def fits_decimal128(amount: str) -> bool:
+    """Whether an amount's text fits decimal128(38, 18)."""
+    whole, _, fraction = amount.partition(".")
+    return digits_of(whole) <= PRECISION - SCALE and len(fraction.rstrip("0")) <= SCALE

@@ -46,6 +46,16 @@ def test_every_operation_says_what_it_takes_and_answers(document: dict[str, Any]
     assert "Idempotency-Key" in {parameter["name"] for parameter in flows["post"]["parameters"]}
 
 
+def test_routes_that_create_something_say_so(document: dict[str, Any]) -> None:
+    created = {
+        path.removeprefix("/api/v1")
+        for path, operations in document["paths"].items()
+        if "201" in operations.get("post", {}).get("responses", {})
+    }
+    assert {"/stated-balances", "/closed-months", "/keys", "/tokens"} <= created
+    assert "200" in document["paths"]["/api/v1/stated-balances"]["post"]["responses"]
+
+
 def test_models_are_described_with_all_their_constraints(document: dict[str, Any]) -> None:
     flow = document["components"]["schemas"]["RecordFlow"]
     assert flow["additionalProperties"] is False

@@ -211,18 +211,24 @@ def endpoint(
     status: HTTPStatus = HTTPStatus.OK,
     operation_id: str | None = None,
     operation: type[ApiOperation] = ApiOperation,
+    created: type[msgspec.Struct] | None = None,
     **options: Any,  # noqa: ANN401 - Litestar's own
 ) -> Callable[[Callable[..., Any]], HTTPRouteHandler]:
     """Make a function a route of the API. Callers without the scope are refused; None: any known caller is answered.
 
     The function may take `context: NamedDependency[RequestContext]`, `params: NamedDependency[STRUCT]` (the query
-    parameters) and `data: JSONBody[STRUCT]` (the body). Functions that are not coroutines run in a thread. Its
-    docstring is the summary, and after an empty line the description, of the operation in the OpenAPI document.
+    parameters) and `data: JSONBody[STRUCT]` (the body). `created`: the answer with 201, of a route that answers 200
+    where nothing is new. Functions that are not coroutines run in a thread. The function's docstring is the summary,
+    and after an empty line the description, of the operation in the OpenAPI document.
     """
 
     def declare(handler: Callable[..., Any]) -> HTTPRouteHandler:
         types = get_type_hints(handler)
         query = types.get("params", NoParams)
+
+        others = dict(_other_responses(method, path, query, is_stream="media_type" in options))
+        if created is not None:
+            others[HTTPStatus.CREATED.value] = ResponseSpec(created, description=HTTPStatus.CREATED.phrase)
 
         class ThisOperation(operation):  # type: ignore[misc, valid-type] # mypy takes no variable for a base
             params = query
@@ -241,7 +247,7 @@ def endpoint(
             description=" ".join(description.split()) or None,
             tags=[path.split("/")[1] or "about"],
             response_description=status.phrase,
-            responses=dict(_other_responses(method, path, query, is_stream="media_type" in options)),
+            responses=others,
             **options,
         )(handler)
 

@@ -132,7 +132,7 @@ def list_changes(context: Context, params: NamedDependency[AccountsParams]) -> R
     )
 
 
-@endpoint("POST", "/closed-months", scope=Scope.RECORD)
+@endpoint("POST", "/closed-months", scope=Scope.RECORD, status=HTTPStatus.CREATED)
 def close(context: Context, data: JSONBody[models.CloseMonth]) -> Response[models.PeriodDecisions]:
     """Close a month under the caller's name, of all accounts or none.
 

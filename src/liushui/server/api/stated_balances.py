@@ -45,7 +45,7 @@ def list_stated_balances(
     return context.answer_tagged(names, make)
 
 
-@endpoint("POST", "/stated-balances", scope=Scope.RECORD)
+@endpoint("POST", "/stated-balances", scope=Scope.RECORD, created=models.StatedBalance)
 def add_stated_balance(context: Context, data: JSONBody[models.StateBalance]) -> Response[models.StatedBalance]:
     """State what an account held at a moment: the balance before the flows of that moment.
 

@@ -22,6 +22,7 @@ END: Final = "<!-- providers: end -->\n"
 
 PROVIDER_KINDS: Final = {
     Role.BROKER: "a broker",
+    Role.EXCHANGE: "a crypto exchange",
     Role.FUTURES: "a futures exchange",
     Role.SHOP: "a payment platform for shops",
 }
@@ -112,14 +113,13 @@ def readme(text: str) -> str:
 
 def _rules(provider: Provider) -> str:
     rules = provider.rules
-    tolerance = rules.clock_skew_max
     facts = {
         "provider API": ", ".join(describe.routes(provider)),
         "served by liushui at": f"the same paths, and under `/dialect/{provider.name}`",
         "official address": provider.base_url or "not documented: ask the provider",
         "credentials": ", ".join(f"`{field.name}`" for field in provider.credentials),
         "request signing": provider.auth,
-        "clock tolerance": f"{describe.span(tolerance)} either way" if tolerance else "none: requests carry no time",
+        "clock tolerance": describe.clock_tolerance(rules),
         "time unit": f"{describe.clock(rules)}; a time range includes both ends",
         "time ranges": describe.ranges(rules),
         "paging": describe.paging(rules),

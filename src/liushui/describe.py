@@ -9,7 +9,7 @@ from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from liushui.provider import Provider
-from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rate, Rules
+from liushui.rules import Cursor, IdKeyset, PageNumber, Paging, RangeOnly, Rate, Retention, Rules
 
 Say: TypeAlias = Callable[[str], str]
 """Translates a phrase. The message catalogs are extracted from the calls of a function of this name."""
@@ -33,6 +33,8 @@ def paging(rules: Rules[Paging], say: Say = english) -> str:
             how = say("page numbers from {first}, no total count").format(first=style.first)
         case Cursor():
             how = say("cursor")
+        case IdKeyset():
+            how = say("after the ID of a row")
         case RangeOnly():
             how = say("one page per time range, no further pages")
     return _joined([how, sizes], say)
@@ -58,11 +60,28 @@ def ranges(rules: Rules[Paging], say: Say = english) -> str:
             say("no request before {day}").format(day=f"{rules.floor.astimezone(ZoneInfo(rules.zone)):%Y-%m-%d}")
         )
     if rules.retention:
-        limits.append(say("kept for {years} years").format(years=rules.retention.years))
+        limits.append(kept(rules.retention, say))
     if rules.publish:
         clock_time, zone = f"{rules.publish.at:%H:%M}", rules.publish.zone
         limits.append(say("a day is published at {time} the next day ({zone})").format(time=clock_time, zone=zone))
     return _joined(limits, say) or say("any time range")
+
+
+def kept(retention: Retention, say: Say = english) -> str:
+    """How long rows are kept."""
+    if retention.months:
+        return say("kept for {months} months").format(months=12 * retention.years + retention.months)
+    return say("kept for {years} years").format(years=retention.years)
+
+
+def clock_tolerance(rules: Rules[Paging], say: Say = english) -> str:
+    """How far the time in a signed request may be off."""
+    if rules.clock_skew_max is None:
+        return say("none: requests carry no time")
+    behind = span(rules.clock_skew_max, say)
+    if rules.clock_ahead_max is None:
+        return say("{time} either way").format(time=behind)
+    return say("{time} behind, {ahead} ahead").format(time=behind, ahead=span(rules.clock_ahead_max, say))
 
 
 def filters(rules: Rules[Paging], say: Say = english) -> str:

@@ -3,6 +3,7 @@
 The provider's client, its server, the sync planner and the documentation all read the same Rules. Pure.
 """
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -35,6 +36,17 @@ class Cursor:
 
 
 @dataclass(frozen=True)
+class IdKeyset:
+    """The next page begins after the id of a page's last row. The last page is an empty one.
+
+    Ids stand in the rows' `id_field`, so rows without one, or two rows with the same one, cannot be paged.
+    """
+
+    size_default: int
+    size_max: int
+
+
+@dataclass(frozen=True)
 class RangeOnly:
     """One answer a range, and no further pages: a full answer means that a smaller range has to be read.
 
@@ -49,7 +61,7 @@ class RangeOnly:
     split_by: tuple[str, ...] = ()
 
 
-Paging = PageNumber | Cursor | RangeOnly
+Paging = PageNumber | Cursor | IdKeyset | RangeOnly
 P = TypeVar("P", bound=Paging, covariant=True)
 
 
@@ -93,21 +105,28 @@ class PublishClock:
 
 @dataclass(frozen=True)
 class Retention:
-    """The provider keeps rows for a number of calendar years, by local days. `zone` is an IANA name.
+    """The provider keeps rows for a number of calendar years and months, by local days. `zone` is an IANA name.
 
-    The rows of 29 February are kept until 28 February of the last year, inclusive.
+    Rows of days that the last month does not have, such as 29 to 31, are kept until its last day, inclusive. `doubt` is
+    for providers that answer older requests with an empty list: rows so close to the limit are served, but an answer
+    about them proves nothing, because the provider may forget them earlier than its document says.
     """
 
-    years: int
-    zone: str
+    years: int = 0
+    zone: str = "UTC"
+    months: int = 0
+    doubt: timedelta = timedelta(0)
 
     def kept_from(self, now: datetime) -> datetime:
         """The beginning of the oldest local day that is kept, as a UTC instant."""
         local = now.astimezone(ZoneInfo(self.zone))
-        year, day = local.year - self.years, local.day
-        if (local.month, day) == (2, 29) and not _is_leap_year(year):
-            day = 28
-        return _midnight(local.replace(year=year, day=day), self.zone)
+        year, month = divmod(12 * (local.year - self.years) + local.month - 1 - self.months, 12)
+        day = min(local.day, monthrange(year, month + 1)[1])
+        return _midnight(local.replace(year=year, month=month + 1, day=day), self.zone)
+
+    def proven_from(self, now: datetime) -> datetime:
+        """The beginning of what an answer of now can prove."""
+        return self.kept_from(now) + self.doubt
 
 
 class RefreshPolicy(NamedTuple):
@@ -224,6 +243,8 @@ class Rules(Generic[P]):
     """Default IANA time zone of an account's business days."""
     clock_skew_max: timedelta | None = None
     """How far the time in a signed request may be off. None: requests carry no time."""
+    clock_ahead_max: timedelta | None = None
+    """How far that time may be ahead of the provider's. None: as far as it may be behind."""
     filters: tuple[Filter, ...] = ()
     window_max: timedelta | None = None
     """The longest range of one request. None: unlimited."""
@@ -267,8 +288,11 @@ class Rules(Generic[P]):
         return {known.parameter: known for known in self.filters}[parameter]
 
     def allows_skew(self, skew: timedelta) -> bool:
-        """Whether the time in a signed request may be off by this much, in either direction."""
-        return self.clock_skew_max is None or abs(skew) <= self.clock_skew_max
+        """Whether the time in a signed request may be behind the provider's by this much; below zero: ahead of it."""
+        if self.clock_skew_max is None:
+            return True
+        ahead_max = self.clock_skew_max if self.clock_ahead_max is None else self.clock_ahead_max
+        return -ahead_max <= skew <= self.clock_skew_max
 
     def readable(self, now: datetime) -> tuple[datetime, datetime]:
         """The range [begin, end) that can be read now, limited by floor, retention and the publish clock."""
@@ -280,6 +304,8 @@ class Rules(Generic[P]):
     def provable(self, now: datetime) -> tuple[datetime, datetime]:
         """The part of the readable range to which no row can be added any more: what a read of now can prove."""
         begin, _ = self.readable(now)
+        if self.retention:
+            begin = max(begin, self.retention.proven_from(now))
         _, end = self.readable(now - self.allowed_lateness)
         return begin, end
 
@@ -313,7 +339,3 @@ def first_day(rules: Rules[Paging]) -> date:
 
 def _midnight(local: datetime, zone: str) -> datetime:
     return to_utc(datetime.combine(local.date(), time.min, tzinfo=ZoneInfo(zone)))
-
-
-def _is_leap_year(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)

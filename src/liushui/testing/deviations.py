@@ -27,7 +27,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.money import EXACT, to_plain_string
 from liushui.provider import Key, Provider
-from liushui.rules import RangeOnly
+from liushui.rules import IdKeyset, RangeOnly
 from liushui.simulate.faults.deviating_service import Service
 from liushui.simulate.faults.deviation import Deviation, Scenario, is_marked
 from liushui.simulate.faults.deviations import DEVIATIONS, deviations_of, seeded_pairs
@@ -286,4 +286,6 @@ def call_bound(double: DeviatingProvider) -> int:
     if isinstance(rules.paging, RangeOnly):
         parts = math.prod(len(rules.filter(name).values or ("",)) for name in rules.paging.partition_by)
     halvings = ((NOW - BEGIN) // rules.resolution).bit_length() if double.has_crowd else 0
-    return FIRST_CALLS + CALLS_A_PAGE * parts * (pages + windows) + 2 * parts * halvings
+    # Only an empty page shows that the page before it was the last one.
+    calls_a_page = CALLS_A_PAGE + isinstance(rules.paging, IdKeyset)
+    return FIRST_CALLS + calls_a_page * parts * (pages + windows) + 2 * parts * halvings

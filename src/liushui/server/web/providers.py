@@ -56,7 +56,6 @@ def _facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
     """What users should know of a provider, as pairs of a title and a text."""
     say, rules = page.say, provider.rules
     restrictions = "; ".join(f"`{one.name}`: {say(one.help)}" for one in provider.restrictions)
-    skew = describe.span(rules.clock_skew_max, say) if rules.clock_skew_max else ""
     facts = [
         (say("Served at"), ", ".join(describe.routes(provider))),
         (say("Also served under"), f"`{MOUNT}{provider.name}`"),
@@ -65,10 +64,7 @@ def _facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
         (say("Credentials"), ", ".join(f"{say(field.title)} `{field.name}`" for field in provider.credentials)),
         (say("Restrictions a key may have"), restrictions or say("none, except the choice of its accounts")),
         (say("Time unit"), say("%(unit)s; a time range includes both ends", unit=describe.clock(rules, say))),
-        (
-            say("Clock tolerance"),
-            say("%(time)s either way", time=skew) if skew else say("none: requests carry no time"),
-        ),
+        (say("Clock tolerance"), describe.clock_tolerance(rules, say)),
         (say("Paging"), describe.paging(rules, say)),
         (say("Filters"), describe.filters(rules, say)),
         (say("Time ranges"), describe.ranges(rules, say)),

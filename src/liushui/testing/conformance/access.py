@@ -89,10 +89,11 @@ class AccessChecks(Checks):
         tolerance = self.provider.rules.clock_skew_max
         if tolerance is None:
             pytest.skip("requests carry no time")
-        for side in (1, -1):
-            memory.clock.offset = side * (tolerance - SLACK)
+        ahead_max = self.provider.rules.clock_ahead_max
+        for side, most in ((1, tolerance), (-1, tolerance if ahead_max is None else ahead_max)):
+            memory.clock.offset = side * max(most - SLACK, timedelta(0))
             memory.run(_first_page(memory.endpoint))
-            memory.clock.offset = side * (tolerance + SLACK)
+            memory.clock.offset = side * (most + SLACK)
             with pytest.raises(AuthError):
                 memory.run(_first_page(memory.endpoint))
 

@@ -5,10 +5,8 @@ check them.
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
@@ -25,6 +23,7 @@ from liushui.providers.wecom.wire import PATH, TOKEN_PATH, RequestBody
 from liushui.wire.decoding import DECODE_ERRORS, RowReader, or_none, parse_integer
 from liushui.wire.errors import ErrorResponse
 from liushui.wire.ranges import exclusive_end, from_steps, to_steps
+from liushui.wire.signed_text import claimed_payload, open_text, sign_text
 
 OPERATORS: Final = "operators"
 PERMISSION: Final = "permission"
@@ -197,7 +196,8 @@ def _token_end(key: Key, began: datetime) -> datetime:
 
 def make_token(key: Key, began_us: int) -> str:
     """The access token of a key's session. It needs no URL encoding."""
-    return _sign(key, "access_token", msgspec.json.encode((key.public, began_us)))
+    payload = msgspec.json.encode((key.public, began_us))
+    return sign_text(key.credentials["corpsecret"], "access_token", payload)
 
 
 _session_claims = msgspec.json.Decoder(tuple[str, int])
@@ -205,7 +205,7 @@ _session_claims = msgspec.json.Decoder(tuple[str, int])
 
 def _claimed_session(token: str) -> Session | None:
     """The claims of a token, unverified: they name the key to verify it with. None: it is no token of ours."""
-    payload = _payload(token)
+    payload = claimed_payload(token)
     try:
         return None if payload is None else Session(*_session_claims.decode(payload))
     except DECODE_ERRORS:
@@ -219,35 +219,13 @@ def _is_token_of(token: str, key: Key, session: Session) -> bool:
 
 def make_cursor(key: Key, after: str, scope: tuple[int, int, str]) -> str:
     """The wire's cursor for a keyset cursor. It is valid for this key and these parameters only."""
-    return _sign(key, "cursor", after.encode(), msgspec.json.encode(scope))
+    return sign_text(key.credentials["corpsecret"], "cursor", after.encode(), msgspec.json.encode(scope))
 
 
 def open_cursor(cursor: str, key: Key, scope: tuple[int, int, str]) -> str | None:
     """The keyset cursor in a wire's cursor. None: the cursor was not made for this key and these parameters."""
-    payload = _payload(cursor)
-    if payload is None:
-        return None
-    expected = _sign(key, "cursor", payload, msgspec.json.encode(scope))
-    return payload.decode() if hmac.compare_digest(cursor.encode(), expected.encode()) else None
-
-
-def _sign(key: Key, purpose: str, payload: bytes, scope: bytes = b"") -> str:
-    """`payload.signature`, both in Base64. The signature also covers the purpose and the scope."""
-    message = b"\n".join((purpose.encode(), scope, payload))
-    digest = hmac.digest(key.credentials["corpsecret"].encode(), message, sha256)
-    return f"{_base64(payload)}.{_base64(digest)}"
-
-
-def _payload(signed: str) -> bytes | None:
-    text = signed.partition(".")[0]
-    try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        return None
-
-
-def _base64(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    payload = open_text(cursor, key.credentials["corpsecret"], "cursor", msgspec.json.encode(scope))
+    return None if payload is None else payload.decode()
 
 
 # ---------------------------------------------------------------- helpers

@@ -344,6 +344,8 @@ class Role(StrEnum):
     """What accounts at a provider are typically used for. The simulator makes flows to match."""
 
     BROKER = "broker"
+    EXCHANGE = "exchange"
+    """An exchange that keeps one balance for each currency. A trade's fee is part of its row."""
     FUTURES = "futures"
     SHOP = "shop"
 

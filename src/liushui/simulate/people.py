@@ -1,6 +1,6 @@
 """The people of the world and the institutions at which they have accounts.
 
-A trader has an account at each broker and each futures exchange, a shop at each payment provider. The trader and the
+A trader has an account at each broker and each exchange, a shop at each payment provider. The trader and the
 shop with the same number belong to one person.
 """
 
@@ -9,11 +9,19 @@ from typing import Final, NamedTuple
 
 from liushui.provider import DetailSimulator, Provider, Role
 from liushui.simulate.broker import BROKER
+from liushui.simulate.exchange import EXCHANGE
 from liushui.simulate.futures import FUTURES
 from liushui.simulate.role_profile import RoleProfile
 from liushui.simulate.shop import SHOP
 
-ROLE_PROFILES: Final[Mapping[Role, RoleProfile]] = {Role.BROKER: BROKER, Role.FUTURES: FUTURES, Role.SHOP: SHOP}
+ROLE_PROFILES: Final[Mapping[Role, RoleProfile]] = {
+    Role.BROKER: BROKER,
+    Role.EXCHANGE: EXCHANGE,
+    Role.FUTURES: FUTURES,
+    Role.SHOP: SHOP,
+}
+MAIN_ROLES: Final = (Role.BROKER, Role.SHOP)
+"""The roles of which a person has a main account."""
 
 
 class Institution(NamedTuple):
@@ -57,7 +65,7 @@ def institutions_of(providers: Mapping[str, Provider]) -> tuple[Institution, ...
         Institution(
             name,
             provider.role,
-            is_main=provider.role is not Role.FUTURES and mains[provider.role] == name,
+            is_main=provider.role in MAIN_ROLES and mains[provider.role] == name,
             simulate_detail=provider.simulate_detail,
         )
         for name, provider in known

@@ -1,4 +1,7 @@
-"""What an account of one role does, as data and functions. broker.py, futures.py and shop.py each fill in one."""
+"""What an account of one role does, as data and functions.
+
+broker.py, exchange.py, futures.py and shop.py each fill in one.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

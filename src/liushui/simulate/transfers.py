@@ -21,6 +21,9 @@ ONE_DAY_IN: Final = 6
 SAME_MONEY: Final[Mapping[str, str]] = {"USDT": "USD", "CNY": "CNH"}
 """Currencies that arrive as another currency, at a rate of one."""
 
+TRANSFERRING: Final = (Role.BROKER, Role.FUTURES)
+"""The roles of the accounts that have transfers of round sums with the main account."""
+
 LEAVES_S: Final = (600, 80_000)
 """When a transfer leaves: the earliest second of the day, and the number of possible seconds."""
 TAKES_S: Final = (5, 600)
@@ -51,9 +54,10 @@ def transfers(draw: Draw, plans: Mapping[Account, SpanPlan], day: int) -> Sequen
         return ()
     candidates: list[Transfer] = []
     for account, plan in plans.items():
+        has_transfers = account is not main and account.institution.role in TRANSFERRING
         if account.institution.role is Role.SHOP:
             candidates += _withdrawals(draw, account, plan, main, plans[main], day)
-        elif account is not main and draw.one_in(ONE_DAY_IN) and plan.room(day):
+        elif has_transfers and draw.one_in(ONE_DAY_IN) and plan.room(day):
             candidates += _round_sum(draw, account, plan, main, plans[main])
     return [
         transfer._replace(note=f"Transfer {day}{main.person:05}{number}")

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import httpx2
@@ -24,6 +24,8 @@ from liushui.simulate.serve import SimulatorInfo
 from liushui.testing.processes import run
 from liushui.testing.transport import clients_over
 from tests.simulate.faults.testbed import BEGIN, END, FLOWS
+
+WHOLE: Final = Slice(BEGIN, END)
 
 CLIENTS: Final = 10
 PAGES: Final = 15
@@ -94,13 +96,13 @@ def test_an_answer_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def simulating_faults(
-    profile: str, *, provider: str = "longbridge", seed: int = 1, flows: int = FLOWS
+    profile: str, *, provider: str = "longbridge", seed: int = 1, flows: int = FLOWS, range_: Slice = WHOLE
 ) -> Iterator[SimulatorInfo]:
     """Simulate one account with faults on free ports until the block ends."""
     ports = ["--port", "0", "--socket-port", "0"]
     command = [sys.executable, "-m", "liushui", "simulate", "--format", "json", "--accounts", "1", *ports]
     command += ["--provider", provider, "--no-rate-limit", "--flows", str(flows)]
-    command += ["--begin", BEGIN.date().isoformat(), "--end", END.date().isoformat()]
+    command += ["--begin", range_.since.date().isoformat(), "--end", range_.until.date().isoformat()]
     command += ["--faults", profile, "--fault-seed", str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -148,8 +150,11 @@ def test_clients_see_faults_and_otherwise_the_truth() -> None:
 
 @pytest.mark.parametrize("name", load_providers())
 def test_every_client_gets_its_page_without_faults(name: str) -> None:
-    with simulating_faults("none", provider=name) as simulator:
-        assert len(asyncio.run(fetch_page(simulator, 30)).rows) == 30
+    """Of days that every provider has published and still keeps."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = Slice(today - timedelta(days=7), today - timedelta(days=2))
+    with simulating_faults("none", provider=name, range_=days) as simulator:
+        assert len(asyncio.run(fetch_page(simulator, 30, days)).rows) == 30
 
 
 def test_a_deviation_is_simulated_by_its_name() -> None:
@@ -184,12 +189,12 @@ def test_an_endless_answer_ends_when_its_client_leaves() -> None:
         assert httpx2.get(simulator.base_url).status_code == 200
 
 
-async def fetch_page(simulator: SimulatorInfo, size: int = 1_000) -> Page:
+async def fetch_page(simulator: SimulatorInfo, size: int = 1_000, range_: Slice = WHOLE) -> Page:
     (account,) = simulator.accounts
     provider = load_providers()[account.provider]
     client = provider.connect(base_url=simulator.base_url, credentials=account.credentials, rate=None, timeout_s=30)
     try:
-        return await client.fetch_page(PageRequest(Slice(BEGIN, END), size))
+        return await client.fetch_page(PageRequest(range_, size))
     finally:
         await client.close()
 

@@ -14,7 +14,7 @@ from liushui.simulate.faults.fault import BROKEN, GARBAGE, Fault, FaultKind
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.testing.conformance.both_ends import fetch_pages
 from liushui.testing.transport import QueuedFaults
-from tests.simulate.faults.testbed import OUTAGES, FaultyProvider, raised
+from tests.simulate.faults.testbed import OUTAGES, FaultyProvider, PatientClient, raised
 
 EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))
 
@@ -108,7 +108,7 @@ def test_a_skewed_clock_matters_where_requests_carry_the_time(provider: Provider
 @pytest.mark.parametrize("provider", WITH_PAGES, ids=lambda provider: provider.name)
 def test_a_repeated_page_replaces_one_page(provider: Provider) -> None:
     faulty, schedule = faulty_with(provider, None, None, FaultKind.REPEATED)
-    found = faulty.run(lambda client: fetch_pages(client, faulty.whole, 30))
+    found = faulty.run(lambda client: fetch_pages(PatientClient(client, faulty), faulty.whole, 30))
     assert not schedule.left
     rows = [list(page.rows) for page in found]
     assert rows[2] == rows[1] != rows[0]

@@ -440,7 +440,7 @@ def test_numbers_and_text_change_places(provider: str, name: str) -> None:
     before, after = (without_trace(answer_to(double_of(provider, *given)).body) for given in ((), (name,)))
     assert before.replace(b'"', b"") == after.replace(b'"', b"")
     if name == "numbers-as-text":
-        assert len(after) > len(before)
+        assert len(after) > len(before) or provider == "okx"  # all its values are text
     else:  # one provider has no text that is a whole number
         assert len(after) < len(before) or provider == "longbridge_legacy"
 

@@ -1,0 +1,271 @@
+"""Answers as OKX's trading account API, the way its document says."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+import msgspec
+
+from liushui.conditions import DETAIL_PREFIX, Term, Where, one_of
+from liushui.errors import ConfigError, NotRepresentable, WireError, short_repr
+from liushui.http import JSON_HEADERS, Request, Response
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, parse_instant
+from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Route
+from liushui.providers.okx import rules as codes
+from liushui.providers.okx.codec import is_bill_id, parse_unix_milliseconds, second_of, write
+from liushui.providers.okx.kinds import has_inst_type, has_sub_type, has_type
+from liushui.providers.okx.rules import (
+    CONTRACT_TYPES,
+    INST_TYPES,
+    LINEAR_CURRENCIES,
+    MARGIN_MODES,
+    NAME,
+    RATE,
+    RECENT,
+    RECENT_RATE,
+    RULES,
+)
+from liushui.providers.okx.wire import ARCHIVE_PATH, RECENT_PATH, bill_id_of, sign
+from liushui.wire.decoding import parse_choice, parse_integer, split_rows
+from liushui.wire.errors import ErrorResponse
+from liushui.wire.ranges import exclusive_end
+from liushui.wire.signed_text import is_equal
+
+RATES: Final = {RECENT_PATH: RECENT_RATE, ARCHIVE_PATH: RATE}
+CHUNK: Final = 200
+"""Rows that are read at a time to find a bill among those of its second."""
+
+_SECOND: Final = timedelta(seconds=1)
+_SIZE = re.compile(r"(?:^|&)limit=([0-9]{1,3})(?:&|$)")
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", re.ASCII)
+
+
+class _TimeOnly(msgspec.Struct):
+    """The time of a row."""
+
+    ts: str
+
+
+_time_only = msgspec.json.Decoder(_TimeOnly)
+
+
+class OkxServer:
+    """Serves the two routes for bills: recent ones, and the archive."""
+
+    routes: Sequence[Route] = (Route("GET", RECENT_PATH), Route("GET", ARCHIVE_PATH))
+
+    def estimate_rows(self, request: Request) -> int:
+        size = _SIZE.search(request.query)
+        return min(int(size[1]), RULES.paging.size_max) if size else RULES.paging.size_default
+
+    def answer(self, request: Request, reader: FlowReader) -> Response:
+        """The answer in OKX's envelope, also for errors."""
+        try:
+            rate = RATES.get(request.route)
+            if request.method != "GET" or rate is None:
+                raise ErrorResponse(404, codes.NO_SUCH_ROUTE, "Not Found")
+            key = authenticate(request, reader)
+            if not reader.admit(key, rate, request.route).admitted:
+                raise ErrorResponse(429, codes.TOO_MANY_CALLS, "Too Many Requests")
+            return _respond(200, codes.SUCCESS, "", _bills(request, key, reader))
+        except WireError as error:
+            return _respond(400, codes.BAD_PARAMETER, f"Parameter {error.field} error: {error.reason}")
+        except NotRepresentable as error:
+            return _respond(400, codes.BAD_PARAMETER, f"a bill of this range cannot be represented: {error}")
+        except ErrorResponse as error:
+            return _respond(error.status, error.code, error.message)
+
+
+def authenticate(request: Request, reader: FlowReader) -> Key:
+    """The key that signed a request. Raises ErrorResponse."""
+    headers = request.headers
+    for name, code in (
+        ("ok-access-key", codes.KEY_MISSING),
+        ("ok-access-passphrase", codes.PASSPHRASE_MISSING),
+        ("ok-access-sign", codes.SIGN_MISSING),
+        ("ok-access-timestamp", codes.TIMESTAMP_MISSING),
+    ):
+        if not headers.get(name):
+            raise ErrorResponse(401, code, f'Request header "{name.upper()}" cannot be empty.')
+    timestamp, now = headers["ok-access-timestamp"], reader.now()
+    sent_at = _parse_timestamp(timestamp)
+    key = reader.find_key(NAME, headers["ok-access-key"])
+    if key is None:
+        raise ErrorResponse(200, codes.UNKNOWN_KEY, "API key doesn't exist")
+    if not RULES.allows_skew(now - sent_at):
+        raise ErrorResponse(401, codes.STALE_TIMESTAMP, "Timestamp request expired")
+    if not is_equal(headers["ok-access-passphrase"], key.credentials["passphrase"]):
+        raise ErrorResponse(401, codes.WRONG_PASSPHRASE, 'Request header "OK-ACCESS-PASSPHRASE" incorrect.')
+    # Public clients that are given a base URL with a path do not sign that path, and so the route counts too.
+    signatures = [
+        sign(
+            secret=key.credentials["api_secret"],
+            timestamp=timestamp,
+            method=request.method,
+            path=path,
+            query=request.query,
+            body=request.body,
+        )
+        for path in (request.path, request.route)
+    ]
+    if not any(is_equal(headers["ok-access-sign"], signature) for signature in signatures):
+        raise ErrorResponse(401, codes.BAD_SIGNATURE, "Invalid Sign")
+    if key.expires_at is not None and now >= key.expires_at:
+        raise ErrorResponse(200, codes.UNKNOWN_KEY, "API key doesn't exist: it has expired")
+    return key
+
+
+def _parse_timestamp(text: str) -> datetime:
+    """Parse the time of a signature. Raises ErrorResponse."""
+    with suppress(ConfigError):
+        if _TIMESTAMP.fullmatch(text):
+            return parse_instant("OK-ACCESS-TIMESTAMP", text)
+    raise ErrorResponse(401, codes.BAD_TIMESTAMP, "Invalid OK-ACCESS-TIMESTAMP")
+
+
+# ---------------------------------------------------------------- the query
+
+
+class Parameters(NamedTuple):
+    """What a request asks for: a range of time, and where a page begins or ends."""
+
+    query: FlowQuery
+    after: str
+    """The id of the bill after which the page begins: older bills. Empty: the page begins with the newest bill."""
+    before: str
+    """The id of the bill before which the page ends: newer bills. Empty: it goes on to the oldest bill."""
+
+
+def parse_query(params: Mapping[str, str], key: Key, now: datetime, route: str) -> Parameters:
+    """What a request's parameters ask for. Raises WireError naming the one that does not fit, and ErrorResponse."""
+    begin, end = (
+        parse_unix_milliseconds(name, params[name]) if params.get(name) else None for name in ("begin", "end")
+    )
+    kept_from, _ = RULES.readable(now)
+    if route == RECENT_PATH:
+        kept_from = max(kept_from, now - RECENT)
+    paging = RULES.paging
+    size = _given(params, "limit") or str(paging.size_default)
+    after, before = (_parse_bill_id(name, _given(params, name)) for name in ("after", "before"))
+    if after and before:
+        raise ErrorResponse(200, codes.AFTER_AND_BEFORE, "Parameter before and after can not exist at the same time")
+    query = FlowQuery(
+        accounts=key.accounts,
+        since=max(kept_from, begin or MIN_INSTANT),
+        until=MAX_INSTANT if end is None else exclusive_end(end, RULES.resolution),
+        limit=parse_integer("limit", size, least=1, most=paging.size_max),
+        after="",
+        where=_where(params),
+    )
+    return Parameters(query, after, before)
+
+
+def _given(params: Mapping[str, str], name: str) -> str:
+    """The value of a parameter. Empty counts as not given, because clients send parameters without a value."""
+    return params.get(name, "")
+
+
+def _parse_bill_id(name: str, text: str) -> str:
+    if text and not is_bill_id(text):
+        raise WireError(name, f"expected the id of a bill, got {short_repr(text)}")
+    return text
+
+
+def _where(params: Mapping[str, str]) -> Where:
+    where = []
+    if inst_type := _given(params, "instType"):
+        where.append(has_inst_type(parse_choice("instType", inst_type, dict(zip(INST_TYPES, INST_TYPES, strict=True)))))
+    if mode := _given(params, "mgnMode"):
+        known = parse_choice("mgnMode", mode, dict(zip(MARGIN_MODES, MARGIN_MODES, strict=True)))
+        where.append(one_of(f"{DETAIL_PREFIX}okx:mgnMode", known))
+    if contract := _given(params, "ctType"):
+        is_inverse = parse_choice("ctType", contract, {"linear": False, "inverse": True})
+        where += [has_inst_type(*CONTRACT_TYPES), ((Term("currency", LINEAR_CURRENCIES, negated=is_inverse),),)]
+    for name, field in (("instId", "symbol"), ("ccy", "currency")):
+        if value := _given(params, name):
+            where.append(one_of(field, value))
+    for name, condition in (("type", has_type), ("subType", has_sub_type)):
+        if value := _given(params, name):
+            where.append(condition(value))
+    return tuple(where)
+
+
+# ---------------------------------------------------------------- the rows
+
+
+def _bills(request: Request, key: Key, reader: FlowReader) -> bytes:
+    """The rows of a page. Raises WireError, NotRepresentable, ErrorResponse."""
+    query, after, before = parse_query(request.query_params(), key, reader.now(), request.route)
+    if query.since >= query.until:
+        query = query._replace(until=query.since)
+    if after:
+        cursor = find_bill("after", after, query, reader)
+        # No row follows where there is no cursor, and so the page is empty.
+        query = query._replace(after=cursor) if cursor else query._replace(until=query.since)
+    page = reader.read_page(NAME, query, write)
+    if not before:
+        return page.rows
+    find_bill("before", before, query, reader)
+    rows = _rows_of(page)
+    ids = [bill_id_of(row) for row in rows]
+    return b",".join(rows[: ids.index(before)] if before in ids else rows)
+
+
+def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> str | None:
+    """The keyset cursor after a bill, newest first. None: no row follows it.
+
+    Raises WireError naming the parameter `name` where there is no such bill.
+    """
+    everything = query._replace(since=MIN_INSTANT, until=MAX_INSTANT, after="", where=(), limit=CHUNK)
+    for at in _times_of(bill_id, everything, reader):
+        # A step more on each side: of the second itself, a service may leave out the first or the last.
+        search = everything._replace(until=exclusive_end(at, _SECOND + RULES.resolution))
+        since = at - RULES.resolution
+        while True:
+            page = reader.read_page(NAME, search, write)
+            rows = _rows_of(page)
+            ids = [bill_id_of(row) for row in rows]
+            if bill_id in ids:
+                place = len(ids) - ids[::-1].index(bill_id)  # behind the last one, should there be several
+                return reader.read_page(NAME, search._replace(limit=place), write).end_cursor
+            if page.end_cursor is None or not rows or _is_before(rows[-1], since):
+                break
+            search = search._replace(after=page.end_cursor)
+    raise WireError(name, f"expected the id of a bill of this account, got {short_repr(bill_id)}")
+
+
+def _times_of(bill_id: str, everything: FlowQuery, reader: FlowReader) -> Iterator[datetime]:
+    """The seconds in which a bill may be: the one that a derived id has, and that of the row that has the id."""
+    second = second_of(bill_id)
+    if second is not None and MIN_INSTANT + _SECOND < second < MAX_INSTANT - _SECOND:
+        yield second
+    named = everything._replace(where=(one_of("ref", bill_id),), limit=1, after=None)
+    for row in _rows_of(reader.read_page(NAME, named, write)):
+        at = _time_of(row)
+        if at is not None:
+            yield at
+
+
+def _rows_of(page: FlowPage) -> list[bytes]:
+    """The rows of a page. One that is no JSON, as a simulated service may have, hides no other."""
+    split = split_rows(b'{"data":[%b]}' % page.rows, ("data",))
+    return [] if split is None else split.rows
+
+
+def _is_before(row: bytes, since: datetime) -> bool:
+    at = _time_of(row)
+    return at is not None and at < since
+
+
+def _time_of(row: bytes) -> datetime | None:
+    try:
+        return parse_unix_milliseconds("ts", _time_only.decode(row).ts)
+    except (msgspec.MsgspecError, UnicodeDecodeError, WireError):
+        return None
+
+
+def _respond(status: int, code: int, message: str, rows: bytes = b"") -> Response:
+    text = msgspec.json.encode(message)
+    return Response(status, JSON_HEADERS, b'{"code":"%d","msg":%b,"data":[%b]}' % (code, text, rows))

@@ -1,0 +1,107 @@
+"""The public client `python-okx`, unmodified, against `liushui serve`: every row, and every error as it reports it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from liushui.instant import to_us
+from liushui.providers.okx import PROVIDER
+from liushui.testing.processes import Running, serving
+from tests.providers.exchange_account import ROWS, ExchangeAccount, ask_public, facts_of, open_account
+from tests.providers.wecom.installed import installed
+
+CLIENT: Final = "python-okx-0.4.4"
+PROGRAM: Final = Path(__file__).with_name("public.py")
+ARCHIVE, RECENT = "get_account_bills_archive", "get_account_bills"
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> ExchangeAccount:
+    return open_account(tmp_path_factory.mktemp("okx") / "ledger.db", PROVIDER)
+
+
+@pytest.fixture(scope="module")
+def served(account: ExchangeAccount) -> Iterator[Running]:
+    with serving(account.path) as running:
+        yield running
+
+
+def ask(url: str, credentials: dict[str, str], *calls: dict[str, Any]) -> list[Any]:
+    folder = installed(Path(__file__).with_name(f"{CLIENT}.txt"))
+    results: list[Any] = ask_public(PROGRAM, folder, url=url, credentials=credentials, calls=calls)
+    return results
+
+
+def test_what_is_tested_is_said() -> None:
+    name, _, version = CLIENT.rpartition("-")
+    assert PROVIDER.tested_with == f"`{name}` {version}"
+
+
+def test_every_row_arrives(served: Running, account: ExchangeAccount) -> None:
+    """All pages twice: of the largest size, and of another one at a mounted server, within the range of the rows."""
+    within = {"begin": str(to_us(account.begin) // 1000), "end": str(to_us(account.end) // 1000 - 1)}
+    (whole,) = ask(served.url, account.key(), {"method": ARCHIVE, "drain": True})
+    mounted = f"{served.url}/dialect/okx"
+    again, few = ask(
+        mounted,
+        account.key(),
+        {"method": ARCHIVE, "drain": True, "params": within | {"limit": "37"}},
+        {"method": ARCHIVE, "params": {"limit": "3", "type": "8"}},
+    )
+    assert facts_of(whole["rows"]) == facts_of(again["rows"]) == account.facts
+    assert (whole["pages"], again["pages"]) == (ROWS // 100 + 1, -(-ROWS // 37) + 1)
+    assert whole["rows"] == again["rows"]
+    assert [row["type"] for row in few["rows"]] == ["8"] * 3
+    times = [int(row["ts"]) for row in whole["rows"]]
+    assert times == sorted(times, reverse=True)
+
+
+def test_recent_bills_and_those_before_one(served: Running, account: ExchangeAccount) -> None:
+    recent, oldest = ask(
+        served.url,
+        account.key(),
+        {"method": RECENT, "drain": True},
+        {"method": ARCHIVE, "params": {"limit": "5"}},
+    )
+    assert 0 < len(recent["rows"]) < ROWS
+    fourth = oldest["rows"][3]["billId"]
+    (newer,) = ask(served.url, account.key(), {"method": ARCHIVE, "params": {"before": fourth, "limit": "50"}})
+    assert newer["rows"] == oldest["rows"][:3]
+
+
+def test_errors(served: Running, account: ExchangeAccount) -> None:
+    """The client hands back what an error answer says, and tries nothing again by itself."""
+    wrong: dict[str, dict[str, Any]] = {
+        "50113": {"credentials": {"api_secret": "wrong"}},
+        "50119": {"credentials": {"api_key": "nobody"}},
+        "50105": {"credentials": {"passphrase": "wrong"}},
+        "50102": {"clock_s": -31},
+        "51000": {"params": {"limit": "101"}},
+        "50024": {"params": {"after": "1", "before": "1"}},
+    }
+    results = ask(served.url, account.key(), *({"method": ARCHIVE} | call for call in wrong.values()))
+    assert [result["error"] for result in results] == list(wrong)
+    ahead, unknown, reversed_, inside = ask(
+        served.url,
+        account.key(),
+        {"method": ARCHIVE, "clock_s": 40},
+        {"method": ARCHIVE, "params": {"after": "1"}},
+        {"method": ARCHIVE, "params": {"begin": "1795996799999", "end": "1795910400000"}},
+        {"method": ARCHIVE, "clock_s": 20, "params": {"limit": "1"}},
+    )
+    assert (ahead["error"], unknown["error"], reversed_["rows"], len(inside["rows"])) == ("50102", "51000", [], 1)
+    assert unknown["msg"].startswith("Parameter after error: expected the id of a bill")
+
+
+def test_too_many_calls(served: Running, account: ExchangeAccount) -> None:
+    """The rate of the archive is its own: the recent bills are still given."""
+    calls = PROVIDER.rules.rate.calls
+    results = ask(
+        served.url,
+        account.key(paced=True),
+        *[{"method": ARCHIVE, "params": {"limit": "1"}}] * (calls + 1),
+        {"method": RECENT, "params": {"limit": "1"}},
+    )
+    assert [result.get("error") for result in results] == [None] * calls + ["50011", None]
